@@ -1,0 +1,87 @@
+"""Array pieces that every room shares: safe norms, layouts and reused buffers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+
+# Between these a plain sum of squares neither loses small entries nor overflows, in float32 too.
+_SAFE_SQUARES = (1e-30, 1e30)
+
+
+class Workspace:
+    """Buffers kept from call to call, found by name.
+
+    A training step asks for the same arrays every time; giving it the last ones back saves the
+    page faults of fresh memory. What a function returned from a workspace is overwritten by the
+    next call with that workspace.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Array] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return the uninitialised buffer `name`, made anew when shape or dtype differ."""
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
+            buffer = self._buffers[name] = np.empty(shape, dtype)
+        return buffer
+
+
+def norm(a: Array, axis: int | None = None) -> Array:
+    """Euclidean norm that neither underflows nor overflows.
+
+    ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|, in float64. A plain float32 sum of squares is 0 once
+    entries fall under about 1e-23, which is just where vanishing gradients are of interest.
+
+    Args:
+        a: Any shape.
+        axis: The axis summed over; None sums over all.
+
+    Returns:
+        float64, the shape of `a` without `axis`.
+    """
+    magnitude = np.abs(a.astype(np.float64))
+    largest = magnitude.max(axis=axis, keepdims=True, initial=0.0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    magnitude /= scale
+    total = np.sqrt(np.sum(magnitude * magnitude, axis=axis, keepdims=True)) * scale
+    return np.asarray(np.squeeze(total, axis=axis))
+
+
+def global_norm(arrays: Iterable[Array]) -> float:
+    """Euclidean norm of all entries of all arrays together, safe at any magnitude.
+
+    The plain dot product is taken first, because it is fast; the scaled form where it is in doubt.
+    """
+    arrays = list(arrays)
+    squares = sum(float(np.vdot(a, a)) for a in arrays)
+    if _SAFE_SQUARES[0] < squares < _SAFE_SQUARES[1]:
+        return float(np.sqrt(squares))
+    return float(norm(np.array([norm(a) for a in arrays])))
+
+
+def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
+    """Copy a sequence (T, F, B) into one contiguous matrix (F, T·B), for products over time and batch."""
+    time, features, batch = a.shape
+    matrix = workspace.array(name, (features, time, batch), a.dtype)
+    np.copyto(matrix, a.transpose(1, 0, 2))
+    return matrix.reshape(features, time * batch)
+
+
+def by_time(matrix: Array, time: int, workspace: Workspace, name: str) -> Array:
+    """Copy a matrix (F, T·B) back into a sequence (T, F, B)."""
+    features = matrix.shape[0]
+    batch = matrix.shape[1] // time
+    sequence = workspace.array(name, (time, features, batch), matrix.dtype)
+    np.copyto(sequence, matrix.reshape(features, time, batch).transpose(1, 0, 2))
+    return sequence
+
+
+def copy_params(params: Mapping[str, Array], dtype: DTypeLike | None = None) -> Params:
+    """Return an independent copy of every array, cast to `dtype` when given."""
+    return {name: np.array(a, dtype=dtype) for name, a in params.items()}

@@ -1,0 +1,190 @@
+"""The LSTM cell.
+
+    i, f, o = σ(W_x· x[t] + W_h· h[t-1] + b·)      g = ψ(W_xg x[t] + W_hg h[t-1] + b_g)
+    c[t] = f ∘ c[t-1] + i ∘ g                      h[t] = o ∘ tanh(c[t])
+
+ψ is tanh (as torch.nn.LSTM) or σ (as the textbook). Backward, with δ[t] the total ∂L/∂h[t] and κ[t]
+the total ∂L/∂c[t]:
+
+    δ[t] = e[t] + W_hhᵀ dz[t+1]                    κ[t] = δ[t] ∘ o ∘ (1 - tanh²c[t]) + f[t+1] ∘ κ[t+1]
+    dz_i = κ∘g∘i(1-i)    dz_f = κ∘c[t-1]∘f(1-f)    dz_o = δ∘tanh(c)∘o(1-o)    dz_g = κ∘i∘ψ'
+
+with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1];
+κ already holds what flows c[t] → h[t], so ‖(δ, κ)‖ would count that twice.
+
+Two things make it fast without changing an equation. The blocks stand in the order g, i, f, o, so that
+the sigmoid gates i, f, o are contiguous and so are g, i, f, the gates that κ drives. And because
+σ(z) = ½ tanh(z/2) + ½, the sigmoid rows of the weights are halved before the loop and one tanh serves
+all four gates.
+
+References:
+    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.10.1; F. A. Gers,
+    J. Schmidhuber & F. Cummins, *Learning to forget* (2000), for the forget gate.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import DTypeLike
+
+from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.cells.base import CellDeltas, CellTape, States, check_immediate, draw_params, start_states
+from rnnlab.cells.inputs import cell_gradients, project_inputs
+from rnnlab.initializers import Init
+
+
+@dataclass(frozen=True)
+class LSTM:
+    """The LSTM cell: sizes, candidate function ψ, bias, and what is added to the forget gate's bias."""
+
+    gates: ClassVar[tuple[str, ...]] = ("g", "i", "f", "o")
+    states: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    input_size: Annotated[int, Ge(1)]
+    hidden_size: Annotated[int, Ge(1)]
+    candidate: Literal["tanh", "sigmoid"]
+    bias: bool
+    forget_bias: float
+
+    def __post_init__(self) -> None:
+        if self.forget_bias and not self.bias:
+            raise ValueError(f"forget_bias: got {self.forget_bias}, but a cell without bias has none to set")
+
+    def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
+        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows g, i, f, o."""
+        params = draw_params(self, rng, init, dtype, self.bias)
+        if self.bias:
+            params["b_h"][self._rows("f")] += self.forget_bias
+        return params
+
+    def forward(
+        self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
+    ) -> CellTape:
+        """Run over a sequence; see `Cell.forward`.
+
+        The tape's `inner` holds the activated `gates` (T, 4H, B) and `tanh_c` (T, H, B).
+        """
+        workspace = workspace or Workspace()
+        states = start_states(self, params, x, initial, workspace)
+        h, c = states["h"], states["c"]
+        H = self.hidden_size
+        squash = self._rows("g", "o") if self.candidate == "sigmoid" else self._rows("i", "o")
+        W_xh, W_hh, b_h = (_halved(params.get(name), squash) for name in ("W_xh", "W_hh", "b_h"))
+        assert W_xh is not None and W_hh is not None
+
+        gates = workspace.array("gates", (len(x), 4 * H, h.shape[2]), h.dtype)
+        tanh_c = workspace.array("tanh_c", h[1:].shape, h.dtype)
+        recurrent = workspace.array("recurrent", gates[0].shape, h.dtype)
+        written = workspace.array("written", h[0].shape, h.dtype)
+        project_inputs(W_xh, b_h, x, out=gates)
+        for t in range(len(x)):
+            z = gates[t]
+            np.matmul(W_hh, h[t], out=recurrent)
+            z += recurrent
+            np.tanh(z, out=z)
+            sigmoids = z[squash]
+            sigmoids *= 0.5
+            sigmoids += 0.5
+            g, i, f, o = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
+            np.multiply(f, c[t], out=c[t + 1])
+            np.multiply(i, g, out=written)
+            c[t + 1] += written
+            np.tanh(c[t + 1], out=tanh_c[t])
+            np.multiply(o, tanh_c[t], out=h[t + 1])
+        return CellTape(x, states, {"gates": gates, "tanh_c": tanh_c})
+
+    def backward(
+        self, params: Params, tape: CellTape, e: Array, workspace: Workspace | None = None
+    ) -> CellDeltas:
+        """Backpropagate through time; see `Cell.backward`."""
+        check_immediate(e, self, tape)
+        workspace = workspace or Workspace()
+        H, batch = e.shape[1:]
+        W_hhT = np.ascontiguousarray(params["W_hh"].T)
+        f = tape.inner["gates"][:, self._rows("f")]
+        dz = self._slopes(tape, workspace)  # the factors beside κ and δ for now, dz in the loop
+        c_from_h = self._c_from_h(tape, workspace)
+        total_h = workspace.array("total_h", e.shape, e.dtype)
+        total_c = workspace.array("total_c", e.shape, e.dtype)
+        back_h, back_c = np.zeros_like(e[0]), np.zeros_like(e[0])
+        for t in reversed(range(tape.time)):
+            δ, κ = total_h[t], total_c[t]
+            np.add(e[t], back_h, out=δ)
+            np.multiply(δ, c_from_h[t], out=κ)
+            κ += back_c
+            dz_gif = dz[t, : 3 * H].reshape(3, H, batch)
+            dz_gif *= κ
+            dz[t, 3 * H :] *= δ
+            np.matmul(W_hhT, dz[t], out=back_h)
+            np.multiply(f[t], κ, out=back_c)
+        grads, dx = cell_gradients(params, tape.x, tape.states["h"][:-1], dz, workspace)
+        immediate = {"h": e, "c": np.multiply(e, c_from_h, out=c_from_h)}
+        initial = {"h": back_h, "c": back_c}
+        return CellDeltas(grads, {"h": total_h, "c": total_c}, immediate, dz, dx, initial)
+
+    def adjoint_step(
+        self, params: Params, tape: CellTape, t: int, adjoint: States
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """One step back from (λ_h, λ_c)[t]; see `Cell.adjoint_step`."""
+        H = self.hidden_size
+        step = CellTape(
+            tape.x[t - 1 : t],
+            {name: values[t - 1 : t + 1] for name, values in tape.states.items()},
+            {name: values[t - 1 : t] for name, values in tape.inner.items()},
+        )
+        δ = adjoint["h"]
+        κ = δ * self._c_from_h(step, Workspace())[0] + adjoint["c"]
+        dz = self._slopes(step, Workspace())[0]
+        dz[: 3 * H] *= np.concatenate([κ, κ, κ])
+        dz[3 * H :] *= δ
+        f = step.inner["gates"][0, self._rows("f")]
+        return {"h": δ, "c": κ}, {"h": params["W_hh"].T @ dz, "c": f * κ}
+
+    def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
+        """λ_h[t] = δ[t], λ_c[t] = f[t+1] ∘ κ[t+1], which is 0 at the last step."""
+        λ_c = np.zeros_like(deltas.total["c"])
+        np.multiply(tape.inner["gates"][1:, self._rows("f")], deltas.total["c"][1:], out=λ_c[:-1])
+        return {"h": deltas.total["h"], "c": λ_c}
+
+    def _rows(self, first: str, last: str | None = None) -> slice:
+        """The rows of the gates from `first` to `last`."""
+        start, stop = self.gates.index(first), self.gates.index(last or first) + 1
+        return slice(start * self.hidden_size, stop * self.hidden_size)
+
+    def _c_from_h(self, tape: CellTape, workspace: Workspace) -> Array:
+        """o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B)."""
+        tanh_c = tape.inner["tanh_c"]
+        out = workspace.array("c_from_h", tanh_c.shape, tanh_c.dtype)
+        np.multiply(tanh_c, tanh_c, out=out)
+        np.subtract(1, out, out=out)
+        out *= tape.inner["gates"][:, self._rows("o")]
+        return out
+
+    def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
+        """What stands beside κ (g, i, f) and δ (o) in dz, for all time steps at once, (T, 4H, B)."""
+        gates, tanh_c, c = tape.inner["gates"], tape.inner["tanh_c"], tape.states["c"]
+        out = workspace.array("dz", gates.shape, gates.dtype)
+        np.multiply(gates, gates, out=out)
+        g, i = gates[:, self._rows("g")], gates[:, self._rows("i")]
+        if self.candidate == "tanh":
+            np.subtract(1, out[:, self._rows("g")], out=out[:, self._rows("g")])
+            sigmoids = self._rows("i", "o")
+        else:
+            sigmoids = self._rows("g", "o")
+        np.subtract(gates[:, sigmoids], out[:, sigmoids], out=out[:, sigmoids])  # s - s² = s(1 - s)
+        out[:, self._rows("g")] *= i
+        out[:, self._rows("i")] *= g
+        out[:, self._rows("f")] *= c[:-1]
+        out[:, self._rows("o")] *= tanh_c
+        return out
+
+
+def _halved(weights: Array | None, rows: slice) -> Array | None:
+    """A copy with the sigmoid rows halved: σ(z) = ½ tanh(z/2) + ½."""
+    if weights is None:
+        return None
+    halved = weights.copy()
+    halved[rows] *= 0.5
+    return halved

@@ -1,0 +1,111 @@
+"""The vanilla recurrent cell.
+
+    z[t] = W_xh x[t] + W_hh h[t-1] + b_h          h[t] = φ(z[t])
+
+Backward, given the immediate gradient e[t] that the loss at t itself sends into h[t]:
+
+    δ[t]  = e[t] + W_hhᵀ dz[t+1]      total ∂L/∂h[t], with dz[T+1] = 0
+    dz[t] = φ'(z[t]) ∘ δ[t]
+
+φ' is written in h: 1 - h² for tanh, [h > 0] for relu, 1 for the identity.
+
+References:
+    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.2.2. Without biases
+    it is the network of F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import DTypeLike
+
+from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.cells.base import CellDeltas, CellTape, States, check_immediate, draw_params, start_states
+from rnnlab.cells.inputs import cell_gradients, project_inputs
+from rnnlab.initializers import Init
+
+
+@dataclass(frozen=True)
+class Vanilla:
+    """The vanilla cell: sizes, nonlinearity φ, and whether there is a bias."""
+
+    gates: ClassVar[tuple[str, ...]] = ("h",)
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    input_size: Annotated[int, Ge(1)]
+    hidden_size: Annotated[int, Ge(1)]
+    nonlinearity: Literal["tanh", "relu", "identity"]
+    bias: bool
+
+    def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
+        """Draw `W_xh` (H, X), `W_hh` (H, H) and, with a bias, `b_h` (H, 1)."""
+        return draw_params(self, rng, init, dtype, self.bias)
+
+    def forward(
+        self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
+    ) -> CellTape:
+        """Run over a sequence; see `Cell.forward`. The tape's `inner` holds `z` (T, H, B)."""
+        workspace = workspace or Workspace()
+        states = start_states(self, params, x, initial, workspace)
+        h, W_hh = states["h"], params["W_hh"]
+        z = workspace.array("z", h[1:].shape, h.dtype)
+        recurrent = workspace.array("recurrent", h[0].shape, h.dtype)
+        project_inputs(params["W_xh"], params.get("b_h"), x, out=z)
+        for t in range(len(x)):
+            np.matmul(W_hh, h[t], out=recurrent)
+            z[t] += recurrent
+            self._activate(z[t], out=h[t + 1])
+        return CellTape(x, states, {"z": z})
+
+    def backward(
+        self, params: Params, tape: CellTape, e: Array, workspace: Workspace | None = None
+    ) -> CellDeltas:
+        """Backpropagate through time; see `Cell.backward`."""
+        check_immediate(e, self, tape)
+        workspace = workspace or Workspace()
+        h = tape.states["h"]
+        W_hhT = np.ascontiguousarray(params["W_hh"].T)
+        total = workspace.array("total_h", e.shape, e.dtype)
+        dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ' for now, dz in the loop
+        back = np.zeros_like(e[0])
+        for t in reversed(range(tape.time)):
+            np.add(e[t], back, out=total[t])
+            dz[t] *= total[t]
+            np.matmul(W_hhT, dz[t], out=back)
+        grads, dx = cell_gradients(params, tape.x, h[:-1], dz, workspace)
+        return CellDeltas(grads, {"h": total}, {"h": e}, dz, dx, {"h": back})
+
+    def adjoint_step(
+        self, params: Params, tape: CellTape, t: int, adjoint: States
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """One step back: λ[t-1] = W_hhᵀ (φ'(z[t]) ∘ λ[t]); see `Cell.adjoint_step`."""
+        h = tape.states["h"][t]
+        dz = self._slope(h, out=np.empty_like(h)) * adjoint["h"]
+        return {"h": adjoint["h"]}, {"h": params["W_hh"].T @ dz}
+
+    def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
+        """λ = δ: the state is h alone."""
+        return {"h": deltas.total["h"]}
+
+    def _activate(self, z: Array, out: Array) -> None:
+        match self.nonlinearity:
+            case "tanh":
+                np.tanh(z, out=out)
+            case "relu":
+                np.maximum(z, 0, out=out)
+            case "identity":
+                np.copyto(out, z)
+
+    def _slope(self, h: Array, out: Array) -> Array:
+        """φ'(z), from h = φ(z)."""
+        match self.nonlinearity:
+            case "tanh":
+                np.multiply(h, h, out=out)
+                np.subtract(1, out, out=out)
+            case "relu":
+                np.greater(h, 0, out=out)
+            case "identity":
+                out[...] = 1
+        return out

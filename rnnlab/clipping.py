@@ -1,0 +1,64 @@
+"""Gradient clipping.
+
+By global norm (R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural
+networks*, 2013): g ← g · min(1, θ/‖g‖₂), the norm over all parameters together.
+By value (as in M. Kumar, *RNN Derivatives and Code sample*): every element to [-θ, θ].
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rnnlab.arrays import Params, global_norm
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """What clipping did to one gradient.
+
+    Attributes:
+        norm: Global norm before.
+        norm_clipped: Global norm after.
+        clipped: Whether anything changed.
+        coefficient: By norm the factor applied; by value the share of elements that were clipped.
+    """
+
+    norm: float
+    norm_clipped: float
+    clipped: bool
+    coefficient: float
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Clipping at a threshold θ; None leaves gradients as they are and still reports their norm."""
+
+    threshold: float | None
+    mode: Literal["norm", "value"]
+
+    def apply(self, grads: Params) -> ClipReport:
+        """Clip `grads` in place and say what was done."""
+        before = global_norm(grads.values())
+        if self.threshold is None:
+            return ClipReport(before, before, False, 1.0 if self.mode == "norm" else 0.0)
+        if self.mode == "norm":
+            return self._by_norm(grads, self.threshold, before)
+        return self._by_value(grads, self.threshold, before)
+
+    def _by_norm(self, grads: Params, threshold: float, before: float) -> ClipReport:
+        if before <= threshold:
+            return ClipReport(before, before, False, 1.0)
+        coefficient = threshold / before
+        for grad in grads.values():
+            grad *= coefficient
+        return ClipReport(before, global_norm(grads.values()), True, coefficient)
+
+    def _by_value(self, grads: Params, threshold: float, before: float) -> ClipReport:
+        outside = sum(int(np.count_nonzero(np.abs(grad) > threshold)) for grad in grads.values())
+        if outside == 0:
+            return ClipReport(before, before, False, 0.0)
+        for grad in grads.values():
+            np.clip(grad, -threshold, threshold, out=grad)
+        share = outside / sum(grad.size for grad in grads.values())
+        return ClipReport(before, global_norm(grads.values()), True, share)

@@ -1,0 +1,52 @@
+"""The readout, a linear map from the hidden state to the logits.
+
+    o[t] = W_hy h[t] + b_y
+    e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
+
+All time steps are one matrix product: logits are (Y, T·B), example b of step t in column t·B + b.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnnlab.arrays import Array, Params, Workspace, by_feature, by_time
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Sizes of the readout and whether it has a bias."""
+
+    hidden_size: int
+    output_size: int
+    bias: bool
+
+    def init_params(self, rng: np.random.Generator, dtype: DTypeLike) -> Params:
+        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), as torch.nn.Linear."""
+        bound = 1 / np.sqrt(self.hidden_size)
+        params = {"W_hy": rng.uniform(-bound, bound, (self.output_size, self.hidden_size)).astype(dtype)}
+        if self.bias:
+            params["b_y"] = rng.uniform(-bound, bound, (self.output_size, 1)).astype(dtype)
+        return params
+
+    def forward(self, params: Params, h: Array, workspace: Workspace) -> tuple[Array, Array]:
+        """Return the logits (Y, T·B) of h[1] … h[T], (T, H, B), and the matrix (H, T·B) they came from."""
+        features = by_feature(h, workspace, "readout_h")
+        shape = (self.output_size, features.shape[1])
+        logits = np.matmul(params["W_hy"], features, out=workspace.array("logits", shape, h.dtype))
+        if self.bias:
+            logits += params["b_y"]
+        return logits, features
+
+    def backward(
+        self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
+    ) -> tuple[Params, Array]:
+        """Return the gradients of the parameters and e[t], (T, H, B), from do (Y, T·B)."""
+        shape = params["W_hy"].shape
+        grads = {"W_hy": np.matmul(do, features.T, out=workspace.array("dW_hy", shape, do.dtype))}
+        if self.bias:
+            grads["b_y"] = do.sum(axis=1, keepdims=True)
+        e_all = workspace.array("e_by_feature", features.shape, do.dtype)
+        np.matmul(params["W_hy"].T, do, out=e_all)
+        return grads, by_time(e_all, time, workspace, "e")

@@ -1,0 +1,115 @@
+"""The contract between those who train, those who track and those who analyse.
+
+Here stand the types that training yields, the names of the metrics and the columns of the tables.
+A *step* counts the updates made so far: what is recorded at step s belongs to the network after s
+updates, so step 0 is the network as initialised. Inside a sequence, *time steps* count 1 … T.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rnnlab.arrays import Array
+
+Outcome = Literal["finished", "unstable", "diverged", "failed", "killed"]
+
+# One row of `gradients.parquet`. Exactly one of timestep and lag is set; the others are statistics
+# over the examples of a batch of the per-example norm, null where they are not finite.
+GRADIENT_COLUMNS = (
+    "step",
+    "quantity",
+    "timestep",
+    "lag",
+    "mean",
+    "median",
+    "max",
+    "log10_gmean",
+    "zero_fraction",
+)
+
+LOSS = "train/loss"
+VAL_LOSS = "val/loss"
+GRAD_NORM = "grad/norm"
+GRAD_NORM_CLIPPED = "grad/norm_clipped"
+CLIP_RATE = "grad/clip_rate"
+CLIP_COEFFICIENT = "grad/clip_coefficient"
+CLIPPED = "grad/clipped"
+STEPS_PER_SECOND = "time/steps_per_second"
+
+# What MLflow shows of a run's metrics.jsonl; the file itself holds more.
+MLFLOW_METRICS = (
+    LOSS,
+    VAL_LOSS,
+    "val/bpc",
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    CLIP_RATE,
+    "grad/log10_gain",
+    "grad/horizon",
+    "grad/log10_decay",
+)
+
+
+def by_lag_key(quantity: str, lag: int) -> str:
+    """The metric that follows one lag of a curve over training; in MLflow at most 23 characters."""
+    return f"log10_{quantity}_by_lag/{lag:04d}"
+
+
+@dataclass(frozen=True, eq=False)
+class NormCurve:
+    """Statistics over a batch's examples of one per-example gradient norm, along time steps or lags.
+
+    Arrays are float64 of length N, NaN where a value does not exist.
+
+    Attributes:
+        quantity: `h`, `c` or `state` for a total gradient, `h_immediate` or `c_immediate` for the part
+            that each step's own loss sends.
+        axis: `timestep` for the training batch's backward pass, `lag` for the probe batch's lag curve.
+        index: The time steps 1 … T or the lags 0 … K.
+        mean: Arithmetic mean over examples.
+        median: Median over examples.
+        max: Largest example.
+        log10_gmean: log10 of the geometric mean over the examples whose norm is not zero.
+        zero_fraction: Share of examples whose norm is zero.
+    """
+
+    quantity: str
+    axis: Literal["timestep", "lag"]
+    index: Array
+    mean: Array
+    median: Array
+    max: Array
+    log10_gmean: Array
+    zero_fraction: Array
+
+
+@dataclass(frozen=True)
+class FirstNonFinite:
+    """Where a run's numbers stopped being finite.
+
+    Attributes:
+        quantity: What it was: `h`, `loss`, a gradient such as `d_h` or `d_W_hh`, `val/loss` …
+        timestep: 1 … T, or None for what has no time step.
+    """
+
+    quantity: str
+    timestep: int | None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What training yields for one step.
+
+    Attributes:
+        step: Updates made before this step.
+        metrics: Values by metric name; None stands for a number that is not finite.
+        gradients: What goes into `gradients.parquet`, empty outside the probe's schedule.
+        unstable_since: The step at which the smoothed loss first exceeded twice the baseline.
+        non_finite: Set on the record that ends a diverged run.
+    """
+
+    step: int
+    metrics: Mapping[str, float | None]
+    gradients: Sequence[NormCurve] = field(default=())
+    unstable_since: int | None = None
+    non_finite: FirstNonFinite | None = None

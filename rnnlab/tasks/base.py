@@ -1,0 +1,48 @@
+"""What a task is to the rest of the lab: a source of batches that knows how to be judged."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from rnnlab.arrays import Params
+from rnnlab.model import Batch, Model
+
+
+class Task(Protocol):
+    """A source of batches, made from a configuration; everything random comes from handed-in generators."""
+
+    @property
+    def input_size(self) -> int:
+        """X, the number of symbols or of features."""
+
+    @property
+    def output_size(self) -> int:
+        """Y, the number of classes."""
+
+    @property
+    def lag(self) -> int | None:
+        """The lag that the task needs to be solved, where it has one."""
+
+    @property
+    def uniform_loss(self) -> float:
+        """Loss of one target, in nats, of guessing uniformly."""
+
+    @property
+    def dataset(self) -> Mapping[str, str]:
+        """`name`, `digest` and `source` of the data."""
+
+    def batch(self, rng: np.random.Generator, step: int) -> Batch:
+        """The training batch of a step."""
+
+    def probe_batch(self, rng: np.random.Generator, examples: int) -> Batch:
+        """A batch that is not trained on, to measure gradients with."""
+
+    def validation(self) -> Iterator[Batch]:
+        """The validation set, in an order in which `continues` holds."""
+
+    def validation_metrics(self, loss: float) -> dict[str, float]:
+        """What to report beside `val/loss`, the mean loss of a target in nats."""
+
+    def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
+        """Texts by file name that show what the trained network does."""

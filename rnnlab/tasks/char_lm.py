@@ -1,0 +1,171 @@
+"""Character language modelling: predict the next character of a text.
+
+The text's first part trains, its last part (`held_out`) validates, in order. The training part is
+cut into `batch_size` parallel streams, one a column, and read `seq_len` characters a step; a chunk's
+final state starts the next one and no gradient crosses the cut (truncated BPTT). When the streams
+end they are read again, from a zero state.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from math import log
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from rnnlab.arrays import Array, Params
+from rnnlab.model import Batch, Model
+
+VALIDATION_CHUNK = 128
+"""Time steps of one validation batch: the whole part is read, in pieces that fit any memory."""
+VALIDATION_STREAM = 256
+"""Shortest parallel stream that the held-out part is cut into, where it is long enough."""
+VALIDATION_STREAMS = 256
+"""Most parallel streams of the held-out part."""
+
+
+@dataclass(frozen=True)
+class CharLM:
+    """A text as a task; `path` None is the Sonnets shipped with the package."""
+
+    seq_len: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1)]
+    path: str | None
+    held_out: Annotated[float, Gt(0), Lt(1)]
+    sample_length: Annotated[int, Ge(0)]
+    temperature: Annotated[float, Gt(0)]
+
+    def __post_init__(self) -> None:
+        train, held_out = self._parts
+        if len(train) // self.batch_size <= self.seq_len:
+            raise ValueError(
+                f"the text is too short: {len(train)} training characters in batch_size={self.batch_size} "
+                f"streams leave {len(train) // self.batch_size} a stream, and seq_len={self.seq_len} "
+                f"needs {self.seq_len + 1}"
+            )
+        if len(held_out) <= self.seq_len:
+            raise ValueError(
+                f"the held-out part is too short: {len(held_out)} characters, and "
+                f"seq_len={self.seq_len} needs {self.seq_len + 1}; raise held_out={self.held_out}"
+            )
+
+    @cached_property
+    def text(self) -> str:
+        """The whole text."""
+        return _read(self.path)
+
+    @cached_property
+    def symbols(self) -> str:
+        """The text's characters, sorted; a symbol is an index into this string."""
+        return "".join(sorted(set(self.text)))
+
+    @property
+    def input_size(self) -> int:
+        """The number of different characters."""
+        return len(self.symbols)
+
+    @property
+    def output_size(self) -> int:
+        """The number of different characters."""
+        return len(self.symbols)
+
+    @property
+    def lag(self) -> None:
+        """A text needs no particular lag."""
+        return None
+
+    @property
+    def uniform_loss(self) -> float:
+        """ln of the number of different characters."""
+        return log(len(self.symbols))
+
+    @cached_property
+    def dataset(self) -> dict[str, str]:
+        """Name, digest (SHA-256, first 16 hex digits) and source of the text."""
+        name = "shakespeare-sonnets" if self.path is None else Path(self.path).name
+        source = "Project Gutenberg" if self.path is None else str(self.path)
+        digest = hashlib.sha256(self.text.encode()).hexdigest()[:16]
+        return {"name": name, "digest": digest, "source": source}
+
+    def batch(self, rng: np.random.Generator, step: int) -> Batch:
+        """Chunk `step` of the streams, round and round; nothing is drawn."""
+        train, _ = self._parts
+        length = len(train) // self.batch_size
+        streams = train[: length * self.batch_size].reshape(self.batch_size, length)
+        chunk = step % ((length - 1) // self.seq_len)
+        start = chunk * self.seq_len
+        return _as_batch(streams[:, start : start + self.seq_len + 1], continues=chunk > 0)
+
+    def probe_batch(self, rng: np.random.Generator, examples: int) -> Batch:
+        """Windows of `seq_len` characters from random places in the held-out part."""
+        _, held_out = self._parts
+        starts = rng.integers(0, len(held_out) - self.seq_len, examples)
+        return _as_batch(held_out[starts[:, None] + np.arange(self.seq_len + 1)])
+
+    def validation(self) -> Iterator[Batch]:
+        """The whole held-out part, in parallel streams, each from a zero state; masked where they end."""
+        _, held_out = self._parts
+        targets = len(held_out) - 1
+        streams = min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
+        length = -(-targets // streams)
+        index = np.arange(streams)[:, None] * length + np.arange(length + 1)
+        present = index[:, 1:] < len(held_out)
+        values = held_out[np.minimum(index, targets)]
+        for start in range(0, length, VALIDATION_CHUNK):
+            stop = min(start + VALIDATION_CHUNK, length)
+            yield _as_batch(values[:, start : stop + 1], present[:, start:stop], continues=start > 0)
+
+    def validation_metrics(self, loss: float) -> dict[str, float]:
+        """Bits per character: the loss in nats over ln 2."""
+        return {"val/bpc": loss / log(2)}
+
+    def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
+        """`sample.txt`: characters drawn from softmax(o/temperature), each fed back as the next input."""
+        if self.sample_length == 0:
+            return {}
+        symbol = self.symbols.find("\n") if "\n" in self.symbols else 0
+        states, drawn = None, []
+        for _ in range(self.sample_length):
+            tape = model.cell.forward(params, np.array([[symbol]]), states)
+            states = tape.final_states()
+            logits = params["W_hy"].astype(np.float64) @ states["h"][:, 0]
+            if "b_y" in params:
+                logits += params["b_y"][:, 0]
+            p = np.exp((logits - logits.max()) / self.temperature)
+            symbol = int(rng.choice(len(p), p=p / p.sum()))
+            drawn.append(self.symbols[symbol])
+        return {"sample.txt": "".join(drawn)}
+
+    @cached_property
+    def _parts(self) -> tuple[Array, Array]:
+        """The training and held-out parts as symbols."""
+        alphabet = np.array([ord(symbol) for symbol in self.symbols])
+        codes = np.frombuffer(self.text.encode("utf-32-le"), dtype="<u4")
+        symbols = np.searchsorted(alphabet, codes)
+        cut = len(symbols) - round(len(symbols) * self.held_out)
+        return symbols[:cut], symbols[cut:]
+
+
+def _as_batch(windows: Array, present: Array | None = None, continues: bool = False) -> Batch:
+    """Windows (B, T+1) of symbols as inputs and next-symbol targets, time first."""
+    x, y = np.ascontiguousarray(windows[:, :-1].T), np.ascontiguousarray(windows[:, 1:].T)
+    return Batch(x, y, None if present is None else present.T, continues)
+
+
+def _read(path: str | None) -> str:
+    try:
+        if path is None:
+            return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"path={path}: not a UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise ValueError(f"path={path}: cannot be read ({error.strerror})") from None
+    if len(set(text)) < 2:
+        raise ValueError(f"path={path}: a text needs at least two different characters, got {len(set(text))}")
+    return text

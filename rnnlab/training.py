@@ -1,0 +1,143 @@
+"""The training loop: a generator of records that writes nothing and knows no tracker."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from rnnlab.arrays import Params, Workspace
+from rnnlab.clipping import Clipping, ClipReport
+from rnnlab.diagnostics import Probe, first_non_finite, lag_metrics
+from rnnlab.model import Model, Tape
+from rnnlab.optimizers import Optimizer
+from rnnlab.records import (
+    CLIP_COEFFICIENT,
+    CLIP_RATE,
+    CLIPPED,
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    LOSS,
+    VAL_LOSS,
+    FirstNonFinite,
+    StepRecord,
+)
+from rnnlab.tasks import Task
+
+UNSTABLE_WINDOW = 50
+UNSTABLE_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What a training run is made of.
+
+    Attributes:
+        model: The network.
+        task: Where batches come from.
+        optimizer: What turns gradients into updates.
+        clipping: What happens to gradients before that.
+        probe: What is measured on the way.
+        steps: Number of updates.
+        val_every: Steps between validations; None for only the last one.
+    """
+
+    model: Model
+    task: Task
+    optimizer: Optimizer
+    clipping: Clipping
+    probe: Probe
+    steps: int
+    val_every: int | None
+
+    def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
+        """Train `params` in place; yield a record for every step, and a last one for the end.
+
+        A record of step s belongs to the network after s updates. The generator ends early, with a
+        record that says where, when the loss or a gradient is no longer finite.
+
+        Args:
+            params: The parameters, changed in place.
+            rng: For the batches. Measuring draws from the probe's own seed, never from this one.
+
+        Yields:
+            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation.
+        """
+        with np.errstate(all="ignore"):  # what is not finite is looked for, and is a result
+            yield from self._steps(params, rng)
+
+    def _steps(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
+        model, workspace = self.model, Workspace()
+        optimizer_state = self.optimizer.init(params)
+        measured = self.probe.steps(self.steps)
+        probe_batch = self.task.probe_batch(np.random.default_rng(self.probe.seed), self.probe.examples)
+        stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
+        carried, clipped_steps = None, 0
+        for step in range(self.steps):
+            metrics: dict[str, float | None] = {}
+            if self.val_every and step % self.val_every == 0:
+                metrics |= self.validate(params)
+            batch = self.task.batch(rng, step)
+            tape = model.forward(params, batch, carried if batch.continues else None, workspace)
+            grads, deltas = model.backward(params, tape, workspace)
+            report = self.clipping.apply(grads)
+            clipped_steps += report.clipped
+            metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))
+            if not (isfinite(tape.loss) and isfinite(report.norm)):
+                yield StepRecord(step, metrics, (), stability.since, first_non_finite(tape, grads, deltas))
+                return
+            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.uniform_loss)
+            curves = []
+            if step in measured:
+                curves = self.probe.measure(model, params, probe_batch, tape.cell, deltas)
+                metrics |= lag_metrics(curves, model.cell.states, self.task.lag)
+            carried = tape.cell.final_states()
+            self.optimizer.update(params, grads, optimizer_state)
+            yield StepRecord(step, metrics, curves, stability.since)
+        closing = self.validate(params)
+        broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
+        yield StepRecord(self.steps, closing, (), stability.since, broken)
+
+    def validate(self, params: Params) -> dict[str, float | None]:
+        """Mean loss of a target over the whole validation set, in nats, and the task's own metrics."""
+        total, count, states, workspace = 0.0, 0, None, Workspace()
+        for batch in self.task.validation():
+            tape = self.model.forward(params, batch, states if batch.continues else None, workspace)
+            present = tape.weights > 0
+            total += float(tape.losses.sum(where=present, dtype=np.float64))
+            count += int(present.sum())
+            states = tape.cell.final_states()
+        loss = total / count
+        metrics = {VAL_LOSS: loss, **self.task.validation_metrics(loss)}
+        return {name: _finite(value) for name, value in metrics.items()}
+
+
+class _Stability:
+    """Finds the first step at which the loss, averaged over a window, exceeds twice the baseline."""
+
+    def __init__(self, window: int) -> None:
+        self.since: int | None = None
+        self._recent: deque[float] = deque(maxlen=window)
+
+    def see(self, step: int, loss: float, baseline: float) -> None:
+        self._recent.append(loss)
+        full = len(self._recent) == self._recent.maxlen
+        if self.since is None and full and np.mean(self._recent) > UNSTABLE_FACTOR * baseline:
+            self.since = step
+
+
+def _step_metrics(tape: Tape, report: ClipReport, clip_rate: float) -> dict[str, float | None]:
+    metrics = {
+        LOSS: tape.loss,
+        GRAD_NORM: report.norm,
+        GRAD_NORM_CLIPPED: report.norm_clipped,
+        CLIP_COEFFICIENT: report.coefficient,
+        CLIPPED: float(report.clipped),
+        CLIP_RATE: clip_rate,
+    }
+    return {name: _finite(value) for name, value in metrics.items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if isfinite(value) else None
