@@ -79,20 +79,24 @@ class LSTM:
         recurrent = workspace.array("recurrent", gates[0].shape, h.dtype)
         written = workspace.array("written", h[0].shape, h.dtype)
         project_inputs(W_xh, b_h, x, out=gates)
-        for t in range(len(x)):
-            z = gates[t]
-            np.matmul(W_hh, h[t], out=recurrent)
-            z += recurrent
+        half = np.array(0.5, h.dtype)
+
+        def sequences() -> tuple[Array, ...]:
+            by_gate = (gates[:, self._rows(gate)] for gate in self.gates)
+            return gates, gates[:, squash], *by_gate, h[:-1], h[1:], c[:-1], c[1:], tanh_c
+
+        steps = workspace.steps("lstm_forward", (gates, h, c, tanh_c), sequences)
+        for z, sigmoids, g, i, f, o, h_before, h_t, c_before, c_t, tanh_c_t in steps:
+            np.matmul(W_hh, h_before, out=recurrent)
+            np.add(z, recurrent, out=z)
             np.tanh(z, out=z)
-            sigmoids = z[squash]
-            sigmoids *= 0.5
-            sigmoids += 0.5
-            g, i, f, o = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
-            np.multiply(f, c[t], out=c[t + 1])
+            np.multiply(sigmoids, half, out=sigmoids)
+            np.add(sigmoids, half, out=sigmoids)
+            np.multiply(f, c_before, out=c_t)
             np.multiply(i, g, out=written)
-            c[t + 1] += written
-            np.tanh(c[t + 1], out=tanh_c[t])
-            np.multiply(o, tanh_c[t], out=h[t + 1])
+            np.add(c_t, written, out=c_t)
+            np.tanh(c_t, out=tanh_c_t)
+            np.multiply(o, tanh_c_t, out=h_t)
         return CellTape(x, states, {"gates": gates, "tanh_c": tanh_c})
 
     def backward(
@@ -101,7 +105,7 @@ class LSTM:
         """Backpropagate through time; see `Cell.backward`."""
         check_immediate(e, self, tape)
         workspace = workspace or Workspace()
-        H, batch = e.shape[1:]
+        time, H, batch = e.shape
         W_hhT = np.ascontiguousarray(params["W_hh"].T)
         f = tape.inner["gates"][:, self._rows("f")]
         dz = self._slopes(tape, workspace)  # the factors beside κ and δ for now, dz in the loop
@@ -109,16 +113,21 @@ class LSTM:
         total_h = workspace.array("total_h", e.shape, e.dtype)
         total_c = workspace.array("total_c", e.shape, e.dtype)
         back_h, back_c = np.zeros_like(e[0]), np.zeros_like(e[0])
-        for t in reversed(range(tape.time)):
-            δ, κ = total_h[t], total_c[t]
-            np.add(e[t], back_h, out=δ)
-            np.multiply(δ, c_from_h[t], out=κ)
-            κ += back_c
-            dz_gif = dz[t, : 3 * H].reshape(3, H, batch)
-            dz_gif *= κ
-            dz[t, 3 * H :] *= δ
-            np.matmul(W_hhT, dz[t], out=back_h)
-            np.multiply(f[t], κ, out=back_c)
+
+        def sequences() -> tuple[Array, ...]:
+            dz_gif = dz[:, : 3 * H].reshape(time, 3, H, batch)
+            return e, total_h, total_c, c_from_h, f, dz, dz_gif, dz[:, 3 * H :]
+
+        owners = (e, total_h, total_c, c_from_h, tape.inner["gates"], dz)
+        steps = workspace.steps("lstm_backward", owners, sequences)
+        for e_t, δ, κ, c_from_h_t, f_t, dz_t, dz_gif_t, dz_o_t in reversed(steps):
+            np.add(e_t, back_h, out=δ)
+            np.multiply(δ, c_from_h_t, out=κ)
+            np.add(κ, back_c, out=κ)
+            np.multiply(dz_gif_t, κ, out=dz_gif_t)
+            np.multiply(dz_o_t, δ, out=dz_o_t)
+            np.matmul(W_hhT, dz_t, out=back_h)
+            np.multiply(f_t, κ, out=back_c)
         grads, dx = cell_gradients(params, tape.x, tape.states["h"][:-1], dz, workspace)
         immediate = {"h": e, "c": np.multiply(e, c_from_h, out=c_from_h)}
         initial = {"h": back_h, "c": back_c}

@@ -53,10 +53,11 @@ class Vanilla:
         z = workspace.array("z", h[1:].shape, h.dtype)
         recurrent = workspace.array("recurrent", h[0].shape, h.dtype)
         project_inputs(params["W_xh"], params.get("b_h"), x, out=z)
-        for t in range(len(x)):
-            np.matmul(W_hh, h[t], out=recurrent)
-            z[t] += recurrent
-            self._activate(z[t], out=h[t + 1])
+        steps = workspace.steps("vanilla_forward", (z, h), lambda: (z, h[:-1], h[1:]))
+        for z_t, h_before, h_t in steps:
+            np.matmul(W_hh, h_before, out=recurrent)
+            np.add(z_t, recurrent, out=z_t)
+            self._activate(z_t, out=h_t)
         return CellTape(x, states, {"z": z})
 
     def backward(
@@ -70,10 +71,11 @@ class Vanilla:
         total = workspace.array("total_h", e.shape, e.dtype)
         dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ' for now, dz in the loop
         back = np.zeros_like(e[0])
-        for t in reversed(range(tape.time)):
-            np.add(e[t], back, out=total[t])
-            dz[t] *= total[t]
-            np.matmul(W_hhT, dz[t], out=back)
+        steps = workspace.steps("vanilla_backward", (e, total, dz), lambda: (e, total, dz))
+        for e_t, δ, dz_t in reversed(steps):
+            np.add(e_t, back, out=δ)
+            np.multiply(dz_t, δ, out=dz_t)
+            np.matmul(W_hhT, dz_t, out=back)
         grads, dx = cell_gradients(params, tape.x, h[:-1], dz, workspace)
         return CellDeltas(grads, {"h": total}, {"h": e}, dz, dx, {"h": back})
 
