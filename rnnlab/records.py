@@ -13,6 +13,14 @@ from rnnlab.arrays import Array
 
 Outcome = Literal["finished", "unstable", "diverged", "failed", "killed"]
 
+# The files of a run's folder.
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.jsonl"
+GRADIENTS_FILE = "gradients.parquet"
+WEIGHTS_FILE = "weights.safetensors"
+FIGURES_FOLDER = "figures"
+
 # One row of `gradients.parquet`. Exactly one of timestep and lag is set; the others are statistics
 # over the examples of a batch of the per-example norm, null where they are not finite.
 GRADIENT_COLUMNS = (

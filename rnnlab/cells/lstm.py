@@ -85,7 +85,7 @@ class LSTM:
             by_gate = (gates[:, self._rows(gate)] for gate in self.gates)
             return gates, gates[:, squash], *by_gate, h[:-1], h[1:], c[:-1], c[1:], tanh_c
 
-        steps = workspace.steps("lstm_forward", (gates, h, c, tanh_c), sequences)
+        steps = workspace.steps(f"lstm_{self.candidate}_forward", (gates, h, c, tanh_c), sequences)
         for z, sigmoids, g, i, f, o, h_before, h_t, c_before, c_t, tanh_c_t in steps:
             np.matmul(W_hh, h_before, out=recurrent)
             np.add(z, recurrent, out=z)

@@ -5,7 +5,7 @@ from rnnlab.diagnostics.lag_curves import lag_curves, per_example_lag_curves
 from rnnlab.diagnostics.norms import norm_curve, norms_by_timestep
 from rnnlab.diagnostics.probe import Probe, lag_metrics
 from rnnlab.diagnostics.schedule import probe_steps
-from rnnlab.diagnostics.summary import LagSummary, summarize_lag_curve
+from rnnlab.diagnostics.summary import LagSummary, regime, summarize_lag_curve
 
 __all__ = [
     "LagSummary",
@@ -17,5 +17,6 @@ __all__ = [
     "norms_by_timestep",
     "per_example_lag_curves",
     "probe_steps",
+    "regime",
     "summarize_lag_curve",
 ]

@@ -73,7 +73,7 @@ def summarize_lag_curve(log10_g: Array, task_lag: int | None = None) -> LagSumma
         log10_decay=_at(relative, longest) if longest >= 1 else None,
         horizon=horizon,
         censored=None if horizon is None else horizon == longest,
-        regime=_regime(tail),
+        regime=regime(tail),
         at_task_lag=None if task_lag is None else _at(relative, task_lag),
     )
 
@@ -90,7 +90,8 @@ def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
     return slope, 1.0 if spread == 0 else 1 - float(residual @ residual) / spread
 
 
-def _regime(log10_gain_tail: float | None) -> Regime | None:
+def regime(log10_gain_tail: float | None) -> Regime | None:
+    """Vanishing under -3 decades per 100 lags of a curve's tail, exploding over 3, else stable."""
     if log10_gain_tail is None:
         return None
     decades = 100 * log10_gain_tail

@@ -1,0 +1,219 @@
+"""Training steps of rnnlab beside torch's nn.RNN and nn.LSTM: time and what was learnt.
+
+One process, one thread each, the same batches of the Sonnets. The contestants take turns, a block of
+steps at a time, so that whatever else the machine does hits all of them. Validation is not timed.
+
+    python benchmarks/torch_comparison.py --seeds 3 --json comparison.json
+"""
+
+import os
+
+for _library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"  # read when NumPy and torch are imported
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_info
+
+from rnnlab.cells import LSTM, Cell, Vanilla
+from rnnlab.clipping import Clipping
+from rnnlab.diagnostics import Probe
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Model
+from rnnlab.optimizers import Adam
+from rnnlab.readout import Readout
+from rnnlab.records import LOSS, StepRecord
+from rnnlab.tasks import CharLM
+from rnnlab.training import Trainer
+
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    sys.exit(f"{Path(__file__).name}: {error.name} is missing; install it with: pip install 'rnnlab[torch]'")
+
+HIDDEN, BATCH, SEQ_LEN, HELD_OUT = 128, 32, 50, 0.1
+LR, CLIP = 2e-3, 1.0
+BPC = "val/bpc"
+STANDARD_PROBE = Probe(("time", "lag"), examples=16, seed=0, dense=10, per_decade=12)
+NO_PROBE = Probe((), examples=1, seed=0, dense=0, per_decade=0)
+
+TORCH, RECORDED, BARE = "torch", "rnnlab, all recorded", "rnnlab, probe off"
+Records = Iterator[StepRecord]
+"""A record for every training step, and a last one for the validation."""
+
+
+@dataclass
+class Run:
+    """One training run of one contestant.
+
+    Attributes:
+        cell: `rnn` or `lstm`.
+        contestant: Who trained.
+        seed: Of the initial weights.
+        steps: Training steps of each block.
+        seconds: Time of each block.
+        last_loss: Training loss of the last step, in nats.
+        bpc: Bits per character on the held-out part after the last step.
+    """
+
+    cell: str
+    contestant: str
+    seed: int
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    last_loss: float | None = None
+    bpc: float | None = None
+
+    def milliseconds(self) -> list[float]:
+        """Time of a step, block by block."""
+        return [1e3 * seconds / steps for seconds, steps in zip(self.seconds, self.steps, strict=True)]
+
+
+def train_rnnlab(cell: str, probe: Probe, task: CharLM, seed: int, steps: int) -> Records:
+    """Train with `Trainer.train`."""
+    rng, symbols = np.random.default_rng(seed), task.input_size
+    cells: dict[str, Cell] = {
+        "rnn": Vanilla(symbols, HIDDEN, "tanh", bias=True),
+        "lstm": LSTM(symbols, HIDDEN, "tanh", bias=True, forget_bias=0.0),
+    }
+    model = Model(cells[cell], Readout(HIDDEN, symbols, bias=True), "mean")
+    uniform = Initializer("uniform", 1.0)
+    params = model.init_params(rng, Init(uniform, uniform, uniform), np.float32)
+    optimizer, clipping = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm")
+    yield from Trainer(model, task, optimizer, clipping, probe, steps, val_every=None).train(params, rng)
+
+
+def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
+    """Train nn.RNN or nn.LSTM and nn.Linear as usual; record nothing but the loss."""
+    torch.manual_seed(seed)
+    rng, symbols = np.random.default_rng(seed), task.input_size
+    recurrent = {"rnn": nn.RNN, "lstm": nn.LSTM}[cell](symbols, HIDDEN)
+    readout = nn.Linear(HIDDEN, symbols)
+    params = [*recurrent.parameters(), *readout.parameters()]
+    optimizer = torch.optim.Adam(params, lr=LR)
+    one_hot = torch.eye(symbols)
+    states = None
+    for step in range(steps):
+        batch = task.batch(rng, step)
+        x = functional.embedding(torch.from_numpy(batch.x), one_hot)  # 12 µs; functional.one_hot: 56
+        h, states = recurrent(x, states if batch.continues else None)
+        targets = torch.from_numpy(batch.y).reshape(-1)
+        loss = functional.cross_entropy(readout(h).reshape(-1, symbols), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(params, CLIP)
+        optimizer.step()
+        states = states.detach() if cell == "rnn" else tuple(state.detach() for state in states)
+        yield StepRecord(step, {LOSS: loss.item()})
+    total, count, states = 0.0, 0, None
+    with torch.no_grad():
+        for batch in task.validation():
+            x = functional.embedding(torch.from_numpy(batch.x), one_hot)
+            h, states = recurrent(x, states if batch.continues else None)
+            targets = torch.from_numpy(batch.y).reshape(-1)
+            losses = functional.cross_entropy(readout(h).reshape(-1, symbols), targets, reduction="none")
+            present = np.ones(batch.y.shape, bool) if batch.mask is None else batch.mask
+            total += float(losses.numpy()[present.reshape(-1)].sum(dtype=np.float64))
+            count += int(present.sum())
+    yield StepRecord(steps, dict(task.validation_metrics(total / count)))
+
+
+def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[Run]:
+    """Train all contestants in turns of `block` steps, another one first each time."""
+    start: dict[str, Callable[[int], Records]] = {
+        TORCH: lambda steps: train_torch(cell, task, seed, steps),
+        RECORDED: lambda steps: train_rnnlab(cell, STANDARD_PROBE, task, seed, steps),
+        BARE: lambda steps: train_rnnlab(cell, NO_PROBE, task, seed, steps),
+    }
+    for warm_up in start.values():
+        list(warm_up(3))
+    turns = [(Run(cell, name, seed), begin(steps)) for name, begin in start.items()]
+    for done in range(0, steps, block):
+        for run, records in turns:
+            run.steps.append(min(block, steps - done))
+            began = perf_counter()
+            for _ in range(run.steps[-1]):
+                record = next(records)
+            run.seconds.append(perf_counter() - began)
+            run.last_loss = record.metrics[LOSS]
+        turns.append(turns.pop(0))
+    for run, records in turns:
+        run.bpc = next(records).metrics[BPC]
+    return sorted((run for run, _ in turns), key=lambda run: list(start).index(run.contestant))
+
+
+def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
+    """One row for each cell and contestant, over all its runs; ratios are to torch, above 1 is slower."""
+    rows: list[dict[str, str | float]] = []
+    for cell, contestant in dict.fromkeys((run.cell, run.contestant) for run in runs):
+        torch_runs, own = (
+            [run for run in runs if (run.cell, run.contestant) == (cell, name)]
+            for name in (TORCH, contestant)
+        )
+        step, torch_step = (
+            float(np.median(sum((r.milliseconds() for r in g), []))) for g in (own, torch_runs)
+        )
+        loop, torch_loop = (float(np.mean([sum(r.seconds) for r in g])) for g in (own, torch_runs))
+        bpc, torch_bpc = (float(np.mean([r.bpc or np.nan for r in g])) for g in (own, torch_runs))
+        values = {"ms_per_step": step, "step_ratio": step / torch_step, "loop_seconds": loop}
+        values |= {"loop_ratio": loop / torch_loop, "val_bpc": bpc, "bpc_difference": bpc - torch_bpc}
+        rows.append({"cell": cell, "contestant": contestant, **values})
+    return rows
+
+
+def environment() -> dict[str, str | int]:
+    """Versions, processor and threads."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("numpy", "torch")},
+        "cpu": models[0] if models else platform.processor(),
+        "cpus": os.cpu_count() or 1,
+        "torch_threads": torch.get_num_threads(),
+        "other_threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=2000, help="training steps of a run (2000)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs from seeds 0 … N-1 (1)")
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each seed, for the times (1)")
+    parser.add_argument("--block", type=int, default=100, help="steps of one turn (100)")
+    parser.add_argument("--json", type=Path, help="file to write everything to")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    task = CharLM(SEQ_LEN, BATCH, None, HELD_OUT, 0, 0.8)
+    sizes = {"hidden": HIDDEN, "batch": BATCH, "seq_len": SEQ_LEN, "symbols": task.input_size}
+    settings = {**sizes, "lr": LR, "clip": CLIP, **{k: v for k, v in vars(options).items() if k != "json"}}
+    about = {"environment": environment(), "settings": settings}
+    for values in about.values():
+        print("   ".join(f"{name} {value}" for name, value in values.items()))
+    order = [(c, seed) for c in ("rnn", "lstm") for seed in range(options.seeds)] * options.repeats
+    runs = [run for c, seed in order for run in compare(c, task, seed, options.steps, options.block)]
+    rows = summarize(runs)
+    table = Table(*("cell", "", "ms/step", "ratio", "loop s", "ratio", "val bpc", "difference"), box=None)
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else f"{value:.3f}" for value in row.values()))
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps({**about, "summary": rows, "runs": [asdict(run) for run in runs]}))
+
+
+if __name__ == "__main__":
+    main()

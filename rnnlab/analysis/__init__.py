@@ -1,0 +1,1 @@
+"""From run folders to pandas frames and figures. Needs no training code."""

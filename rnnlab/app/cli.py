@@ -1,0 +1,77 @@
+"""The command line around Hydra.
+
+Runs and sweeps are composed, checked and launched here; help, `--cfg`, `--info` and shell
+completion are Hydra's own. Exit codes: 0 all runs ended by themselves, diverged ones included; 1 a
+run failed; 2 a mistake in the input; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
+
+from rnnlab.app.compose import Plan, compose_plan, register_resolvers
+from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.paths import conf_dir
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
+    version.setbase("1.3")
+    show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    try:
+        return _run(list(argv))
+    except ConfigProblems as error:
+        if show_tracebacks:
+            raise
+        return _complain(error.problems)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: list[str]) -> int:
+    parser = get_args_parser()
+    args = parser.parse_args(argv)
+    if args.experimental_rerun is not None:
+        raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
+    shows_only = args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
+    if shows_only:
+        register_resolvers()
+        try:
+            _run_hydra(args, parser, _never_called, str(conf_dir()), "config")
+        except COMPOSITION_ERRORS as error:
+            raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
+        return 0
+    plan = compose_plan(conf_dir(), args.overrides, args.multirun, args.config_dir)
+    return _launch(plan)
+
+
+def _launch(plan: Plan) -> int:
+    # Numbers, worker processes and tables are loaded once the command line is known to compose.
+    from rnnlab.app.display import Display
+    from rnnlab.app.launch import launch
+    from rnnlab.app.orders import check
+
+    orders, settings = check(plan)
+    display = Display()
+    result = launch(plan, orders, settings, display)
+    display.results(plan, result.infos, settings.tracking, result.mirrored)
+    if result.interrupted:
+        return INTERRUPTED
+    good = all(info is not None and info["outcome"] != "failed" for info in result.infos)
+    return 0 if good else 1
+
+
+def _complain(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"rnnlab: {problem}", file=sys.stderr)
+    return 2
+
+
+def _never_called(_: object) -> None:
+    raise AssertionError("Hydra was asked to show something, not to run")

@@ -1,0 +1,213 @@
+"""From a command line to the jobs it asks for, each composed once by Hydra.
+
+Hydra's own `run` and `multirun` make folders before all jobs are composed and stop at the first
+mistake; here every job is composed first and all mistakes are told together.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+
+CONFIG_NAME = "config"
+MAX_NAME = 80
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made.
+
+    Attributes:
+        number: Its place in the sweep, from 0.
+        name: From what was swept, such as `lstm seq_len=50`.
+        folder: Where its files go, absolute.
+        config: The resolved configuration, plain data.
+        overrides: The command line's part of it.
+        swept: The overrides whose values differ within the sweep, by key.
+        choices: The chosen option of every group.
+    """
+
+    number: int
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    overrides: list[str]
+    swept: dict[str, str]
+    choices: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of one command and the folder they share (of a single run, its own)."""
+
+    folder: Path
+    jobs: list[Job]
+    is_sweep: bool
+
+    @property
+    def sweep(self) -> str:
+        """The name that all runs of this command share, from the folder's last two parts."""
+        return f"{self.folder.parent.name}_{self.folder.name}"
+
+
+def register_resolvers() -> None:
+    """Give folder names a random suffix: two sweeps that start in one second must not share a folder."""
+    suffix = secrets.token_hex(3)
+    OmegaConf.register_new_resolver("rnnlab_suffix", lambda: suffix, replace=True)
+
+
+def compose_plan(
+    conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
+) -> Plan:
+    """Compose every job that the overrides ask for.
+
+    Args:
+        conf_dir: The folder with `config.yaml`.
+        overrides: In Hydra's grammar.
+        multirun: Whether several values of a key make a sweep (`-m`).
+        config_dir: A further folder with options of the user's own.
+
+    Raises:
+        ConfigProblems: With a line for each mistake.
+    """
+    setup_globals()
+    register_resolvers()
+    search_path = create_config_search_path(str(conf_dir))
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
+        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
+    loader = ConfigLoaderImpl(search_path)
+    overrides = list(overrides)
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    try:
+        base = loader.load_configuration(CONFIG_NAME, overrides, mode)
+        _refuse_launchers(base)
+        if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
+            return _plan_of_one(base)
+        expanded = _expand(loader, base, overrides)
+    except COMPOSITION_ERRORS as error:
+        raise ConfigProblems([explain_composition_error(error, overrides, _all_keys(loader))]) from error
+    return _plan_of_many(loader, expanded)
+
+
+def _plan_of_one(config: DictConfig) -> Plan:
+    overrides = list(config.hydra.overrides.task)
+    job = _job(config, 0, overrides, {})
+    return Plan(job.folder, [job], is_sweep=False)
+
+
+def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
+    values_by_key: dict[str, set[str]] = {}
+    for overrides in expanded:
+        for key, value in _pairs(overrides):
+            values_by_key.setdefault(key, set()).add(value)
+    swept_keys = [key for key, values in values_by_key.items() if len(values) > 1]
+    jobs, problems, folder = [], [], Path()
+    for number, overrides in enumerate(expanded):
+        try:
+            config = loader.load_configuration(CONFIG_NAME, overrides, RunMode.RUN)
+            if number == 0:
+                folder = Path(config.hydra.sweep.dir).absolute()
+            swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
+            jobs.append(_job(config, number, overrides, swept, folder))
+        except COMPOSITION_ERRORS as error:
+            problems.append(explain_composition_error(error, overrides, _all_keys(loader)))
+    if problems:
+        raise ConfigProblems(problems)
+    return Plan(folder, jobs, is_sweep=True)
+
+
+def _expand(loader: ConfigLoaderImpl, base: DictConfig, overrides: list[str]) -> list[list[str]]:
+    """The overrides of every job: the product of all axes, those of `hydra.sweeper.params` included."""
+    configured = [f"{key}={value}" for key, value in (base.hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(configured + overrides)
+    return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+
+
+def _job(
+    config: DictConfig,
+    number: int,
+    overrides: list[str],
+    swept: dict[str, str],
+    sweep_folder: Path | None = None,
+) -> Job:
+    choices = {
+        key: choice
+        for key, choice in config.hydra.runtime.choices.items()
+        if choice is not None and not key.startswith("hydra/")
+    }
+    name = _name(swept, overrides, choices)
+    with open_dict(config.hydra):
+        config.hydra.job.num, config.hydra.job.id = number, str(number)
+        config.hydra.job.name = re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
+    folder = sweep_folder / config.hydra.sweep.subdir if sweep_folder else Path(config.hydra.run.dir)
+    plain = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
+    )
+    assert isinstance(plain, dict)
+    return Job(
+        number=number,
+        name=name,
+        folder=folder.absolute(),
+        config={str(key): value for key, value in plain.items()},
+        overrides=overrides,
+        swept=swept,
+        choices=choices,
+    )
+
+
+def _name(swept: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
+    """`lstm seq_len=50`: what was swept; without a sweep the cell and what was overridden."""
+    named = swept
+    if not swept:
+        given = {key: value for key, value in _pairs(overrides) if not key.startswith(("hydra", "tracking"))}
+        named = {"cell": choices["cell"]} | given
+    return " ".join(value if key in choices else f"{key}={value}" for key, value in named.items())
+
+
+def _pairs(overrides: list[str]) -> list[tuple[str, str]]:
+    """Overrides as (key, value)."""
+    return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
+
+
+def _refuse_launchers(base: DictConfig) -> None:
+    """Hydra's launchers and sweepers would be left unused without a word."""
+    for group in ("launcher", "sweeper"):
+        choice = base.hydra.runtime.choices.get(f"hydra/{group}")
+        if choice != "basic":
+            raise ConfigProblems(
+                [
+                    f"hydra/{group}={choice}: not supported; runs start in processes of their own, as many as jobs="
+                ]
+            )
+
+
+def _all_keys(loader: ConfigLoaderImpl) -> list[str]:
+    """Every key of the default configuration, to find the one that was meant."""
+
+    def walk(node: Any, prefix: str) -> list[str]:
+        if not isinstance(node, dict):
+            return [prefix]
+        inner = [
+            key for name, value in node.items() for key in walk(value, f"{prefix}.{name}" if prefix else name)
+        ]
+        return [prefix, *inner] if prefix else inner
+
+    config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
+    plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    plain.pop("hydra")
+    return walk(plain, "")

@@ -1,0 +1,184 @@
+"""What a person sees on the terminal: progress, then a table of the runs and where to look further."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from rnnlab.app.compose import Job, Plan
+from rnnlab.app.schema import Tracking
+from rnnlab.records import CLIP_RATE, GRAD_NORM, LOSS, STEPS_PER_SECOND
+from rnnlab.tracking.folder import MetricsReader, read_run_info
+from rnnlab.tracking.mirror import MirrorReport, charts_link, is_server, tracking_uri, ui_address
+
+OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
+
+
+class Display:
+    """Draws on a console; without a terminal it draws no bars."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._refresh = lambda: None
+
+    @contextmanager
+    def progress(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Show a bar while the runs go on: of one run its steps, of a sweep its runs."""
+        runs = [_RunProgress(job) for job in jobs]
+        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+        columns.append(_Latest(runs[0]) if len(runs) == 1 else _Count(runs))
+        total = sum(int(job.config["steps"]) for job in jobs)
+        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
+            label = jobs[0].name if len(jobs) == 1 else "sweep"
+            bar = progress.add_task(label, total=total)
+
+            def refresh() -> None:
+                for run in runs:
+                    run.refresh()
+                progress.update(bar, completed=sum(run.steps_done for run in runs))
+
+            self._refresh = refresh
+            yield
+            refresh()
+
+    def refresh(self) -> None:
+        """Read how far the runs are and draw that."""
+        self._refresh()
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something takes a moment."""
+        with self.console.status(what):
+            yield
+
+    def results(
+        self,
+        plan: Plan,
+        infos: Sequence[dict[str, Any] | None],
+        tracking: Tracking,
+        mirrored: MirrorReport | None,
+    ) -> None:
+        """Show how the runs went, where their files are, and how to see more."""
+        self._table(plan, infos)
+        self._line(f"\nFiles: {os.path.relpath(plan.folder)}")
+        if mirrored is None:
+            return
+        if mirrored.error is not None or mirrored.experiment_id is None:
+            self._line(
+                f"MLflow could not take the runs, their files are complete: {mirrored.error}", "yellow"
+            )
+            return
+        uri = tracking_uri(tracking.uri)
+        if not is_server(uri):
+            command = "python -m rnnlab.ui" + (f" --uri '{uri}'" if tracking.uri else "")
+            self._line(f"MLflow: {command}, then open")
+        self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
+
+    def _table(self, plan: Plan, infos: Sequence[dict[str, Any] | None]) -> None:
+        """One line a run: axes, validation, gain, horizon, clip rate, outcome, seconds."""
+        axes = list(dict.fromkeys(key for job in plan.jobs for key in job.swept)) or ["cell"]
+        summaries = [(info or {}).get("summary", {}) for info in infos]
+        val_key = "val/bpc" if any("val/bpc" in summary for summary in summaries) else "val/loss"
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for axis in axes:
+            table.add_column(axis)
+        for column in (val_key, "gain", "horizon", "clip rate"):
+            table.add_column(column, justify="right")
+        table.add_column("outcome")
+        table.add_column("seconds", justify="right")
+        for job, info, summary in zip(plan.jobs, infos, summaries, strict=True):
+            shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
+            outcome = (info or {}).get("outcome", "not started")
+            table.add_row(
+                *shown,
+                _number(summary.get(val_key), ".3f"),
+                _number(_gain(summary), ".3f"),
+                _horizon(summary),
+                _number(summary.get(CLIP_RATE), ".1%"),
+                Text(_told(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
+                _number(summary.get("seconds"), ".1f"),
+            )
+        self.console.print(table)
+
+    def _line(self, text: str, style: str = "") -> None:
+        """Print one line, however long: it may be a link."""
+        self.console.print(Text(text, style), soft_wrap=True)
+
+
+class _RunProgress:
+    """How far one run is, read from its folder."""
+
+    def __init__(self, job: Job) -> None:
+        self._folder, self._steps = job.folder, int(job.config["steps"])
+        self._reader = MetricsReader(job.folder)
+        self.latest: dict[str, Any] = {}
+        self.steps_done = 0
+        self.ended = False
+
+    def refresh(self) -> None:
+        if self.ended:
+            return
+        info = read_run_info(self._folder)
+        for row in self._reader.new_rows():
+            self.steps_done = min(row["step"] + 1, self._steps)
+            self.latest.update({key: value for key, value in row.items() if value is not None})
+        if info is not None and info["outcome"] is not None:
+            self.steps_done, self.ended = self._steps, True
+
+
+class _Latest(ProgressColumn):
+    """Step, loss, gradient norm and speed of one run."""
+
+    def __init__(self, run: _RunProgress) -> None:
+        super().__init__()
+        self._run = run
+
+    def render(self, task: Task) -> Text:
+        latest = self._run.latest
+        if LOSS not in latest:
+            return Text("starting")
+        return Text(
+            f"step {int(task.completed)}/{int(task.total or 0)}  loss {latest[LOSS]:.3f}  "
+            f"grad norm {latest.get(GRAD_NORM, float('nan')):.2g}  {latest[STEPS_PER_SECOND]:.0f} steps/s"
+        )
+
+
+class _Count(ProgressColumn):
+    """How many runs of a sweep have ended."""
+
+    def __init__(self, runs: list[_RunProgress]) -> None:
+        super().__init__()
+        self._runs = runs
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{sum(run.ended for run in self._runs)} of {len(self._runs)} runs")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _gain(summary: dict[str, Any]) -> float | None:
+    log10_gain = summary.get("grad/log10_gain")
+    return None if log10_gain is None else float(10**log10_gain)
+
+
+def _horizon(summary: dict[str, Any]) -> str:
+    """Lags; ≥ where the curve ends before the gradient has faded."""
+    horizon = summary.get("grad/horizon")
+    return "–" if horizon is None else f"{'≥ ' if summary.get('grad/censored') else ''}{horizon:.0f}"
+
+
+def _told(outcome: str, summary: dict[str, Any]) -> str:
+    """The outcome and, in a few words, where or why."""
+    if outcome == "diverged" and (at := summary.get("diverged_at")):
+        time = "" if at["timestep"] is None else f", time step {at['timestep']}"
+        return f"diverged at step {at['step']}{time}: {at['quantity']}"
+    if outcome == "unstable":
+        return f"unstable since step {summary['unstable_since']}"
+    return f"{outcome}: {summary['error']}" if "error" in summary else outcome

@@ -1,0 +1,1 @@
+"""Where runs are kept: their own folder first, MLflow as a mirror of it."""

@@ -1,0 +1,110 @@
+"""`python -m rnnlab.ui`: the MLflow UI over tracked runs, on this machine only.
+
+Starts MLflow's server on the loopback address over the database that runs go to by default, and
+prints the link to the charts of the newest sweep.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnlab.tracking.mirror import (
+    UI_PORT,
+    charts_link,
+    connect,
+    is_server,
+    sqlite_file,
+    tracking_uri,
+    ui_address,
+    uri_problem,
+)
+
+START_SECONDS = 60
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve the UI until Ctrl-C; return the exit code, 2 for a mistake in the input."""
+    parser = argparse.ArgumentParser(prog="python -m rnnlab.ui", description=__doc__)
+    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
+    parser.add_argument("--experiment", default="rnnlab", help="default: %(default)s")
+    args = parser.parse_args(argv)
+    uri = tracking_uri(args.uri)
+    problem = uri_problem(uri) or _missing(uri) or (None if is_server(uri) else _port_problem(args.port))
+    if problem:
+        print(f"rnnlab.ui: {uri}: {problem}", file=sys.stderr)
+        return 2
+    if is_server(uri):
+        print(_newest_charts(uri, uri, args.experiment))
+        return 0
+    return _serve(uri, args.port, args.experiment)
+
+
+def _serve(uri: str, port: int, experiment: str) -> int:
+    # Neither the server's job workers (seven processes of 240 MB) nor its telemetry are of use here.
+    environment = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    address = ui_address(uri, port)
+    print(f"Starting the MLflow UI at {address} …", flush=True)
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        link = _newest_charts(uri, address, experiment)
+        if not _answers(address, server):
+            server.terminate()
+            _, told = server.communicate()
+            print(f"rnnlab.ui: MLflow's server did not start\n{told.decode()}", file=sys.stderr)
+            return 1
+        print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
+        server.communicate()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+    return 0
+
+
+def _newest_charts(uri: str, address: str, experiment: str) -> str:
+    """The link to the charts of the newest sweep, or to all experiments when there is none."""
+    client = connect(uri)
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([found.experiment_id], max_results=1) if found else []
+    if not runs or "sweep" not in runs[0].data.tags:
+        return address
+    return charts_link(address, runs[0].info.experiment_id, runs[0].data.tags["sweep"])
+
+
+def _missing(uri: str) -> str | None:
+    database = sqlite_file(uri)
+    missing = database is not None and not Path(database).is_file()
+    return "no such database; run `python -m rnnlab` here first, or name one with --uri" if missing else None
+
+
+def _port_problem(port: int) -> str | None:
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    return f"port {port} is in use; choose another with --port" if taken else None
+
+
+def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the server answers; False when it ended or took too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):
+                return True
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
