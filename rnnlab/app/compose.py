@@ -155,7 +155,7 @@ def _job(
         config.hydra.job.name = re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
     folder = sweep_folder / config.hydra.sweep.subdir if sweep_folder else Path(config.hydra.run.dir)
     plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
     )
     assert isinstance(plain, dict)
     return Job(
@@ -188,23 +188,17 @@ def _refuse_launchers(base: DictConfig) -> None:
     for group in ("launcher", "sweeper"):
         choice = base.hydra.runtime.choices.get(f"hydra/{group}")
         if choice != "basic":
-            raise ConfigProblems(
-                [
-                    f"hydra/{group}={choice}: not supported; runs start in processes of their own, as many as jobs="
-                ]
-            )
+            raise ConfigProblems([f"hydra/{group}={choice}: not supported; jobs= says how many run at once"])
 
 
 def _all_keys(loader: ConfigLoaderImpl) -> list[str]:
     """Every key of the default configuration, to find the one that was meant."""
 
-    def walk(node: Any, prefix: str) -> list[str]:
-        if not isinstance(node, dict):
-            return [prefix]
-        inner = [
-            key for name, value in node.items() for key in walk(value, f"{prefix}.{name}" if prefix else name)
-        ]
-        return [prefix, *inner] if prefix else inner
+    def walk(node: dict[str, Any], prefix: str) -> list[str]:
+        keys = []
+        for name, value in node.items():
+            keys += [prefix + name, *(walk(value, f"{prefix}{name}.") if isinstance(value, dict) else [])]
+        return keys
 
     config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
     plain = OmegaConf.to_container(config)

@@ -1,7 +1,7 @@
 """What a person sees on the terminal: progress, then a table of the runs and where to look further."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self._refresh = lambda: None
+        self._refresh: Callable[[], None] = lambda: None
 
     @contextmanager
     def progress(self, jobs: Sequence[Job]) -> Iterator[None]:
@@ -70,7 +70,7 @@ class Display:
             return
         if mirrored.error is not None or mirrored.experiment_id is None:
             self._line(
-                f"MLflow could not take the runs, their files are complete: {mirrored.error}", "yellow"
+                f"MLflow could not take the runs ({mirrored.error}); their files are complete.", "yellow"
             )
             return
         uri = tracking_uri(tracking.uri)

@@ -74,7 +74,7 @@ def execute(order: WorkOrder) -> Outcome:
         except Exception as error:
             outcome = "failed"
             folder.write_text("error.txt", traceback.format_exc())
-            summary = {"error": f"{type(error).__name__}: {error}"}
+            summary: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
         else:
             summary = _summary(course)
         summary["seconds"] = round(time.perf_counter() - began, 3)

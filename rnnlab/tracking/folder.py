@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,7 @@ class RunFolder:
             columns["timestep"] += curve.index.tolist() if curve.axis == "timestep" else nothing
             columns["lag"] += curve.index.tolist() if curve.axis == "lag" else nothing
             for name in GRADIENT_COLUMNS[4:]:
-                values = getattr(curve, name)
-                columns[name] += np.where(np.isfinite(values), values, None).tolist()
+                columns[name] += [value if isfinite(value) else None for value in getattr(curve, name)]
         types = [pa.int64(), pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64()]
         types += [pa.float64()] * len(GRADIENT_COLUMNS[4:])
         schema = pa.schema(list(zip(GRADIENT_COLUMNS, types, strict=True)))

@@ -7,6 +7,7 @@ As only this process speaks to MLflow, no two of a sweep's runs can race to crea
 """
 
 import json
+import logging
 import os
 import threading
 import time
@@ -85,12 +86,10 @@ def connect(uri: str) -> "MlflowClient":
     """Import MLflow, late because that takes a second, and return a client that gives up in time."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
-    import logging
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
 
+    for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
+        logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -212,7 +211,8 @@ class _MirroredRun:
         from mlflow.entities import Metric
 
         timestamp = self._started_ms + round(1000 * row["seconds"])
-        sent, held_back = [], []
+        sent: list[Metric] = []
+        held_back: list[Metric] = []
         for key, value in row.items():
             if value is None or not (key in MLFLOW_METRICS or "_by_lag/" in key):
                 continue
