@@ -8,8 +8,8 @@ steps at a time, so that whatever else the machine does hits all of them. Valida
 
 import os
 
-for _library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM"):
-    os.environ[f"{_library}_NUM_THREADS"] = "1"  # read when NumPy and torch are imported
+# Read when NumPy and torch are imported.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import argparse
 import json
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -30,7 +31,7 @@ from rnnlab.cells import LSTM, Cell, Vanilla
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Probe
 from rnnlab.initializers import Init, Initializer
-from rnnlab.model import Model
+from rnnlab.model import Batch, Model
 from rnnlab.optimizers import Adam
 from rnnlab.readout import Readout
 from rnnlab.records import LOSS, StepRecord
@@ -46,11 +47,10 @@ except ModuleNotFoundError as error:
 
 HIDDEN, BATCH, SEQ_LEN, HELD_OUT = 128, 32, 50, 0.1
 LR, CLIP = 2e-3, 1.0
-BPC = "val/bpc"
 STANDARD_PROBE = Probe(("time", "lag"), examples=16, seed=0, dense=10, per_decade=12)
 NO_PROBE = Probe((), examples=1, seed=0, dense=0, per_decade=0)
 
-TORCH, RECORDED, BARE = "torch", "rnnlab, all recorded", "rnnlab, probe off"
+TORCH, RECORDED, BARE = "torch", "rnnlab", "rnnlab, no probe"
 Records = Iterator[StepRecord]
 """A record for every training step, and a last one for the validation."""
 
@@ -65,7 +65,6 @@ class Run:
         seed: Of the initial weights.
         steps: Training steps of each block.
         seconds: Time of each block.
-        last_loss: Training loss of the last step, in nats.
         bpc: Bits per character on the held-out part after the last step.
     """
 
@@ -74,8 +73,7 @@ class Run:
     seed: int
     steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    last_loss: float | None = None
-    bpc: float | None = None
+    bpc: float = np.nan
 
     def milliseconds(self) -> list[float]:
         """Time of a step, block by block."""
@@ -105,15 +103,18 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
     params = [*recurrent.parameters(), *readout.parameters()]
     optimizer = torch.optim.Adam(params, lr=LR)
     one_hot = torch.eye(symbols)
-    states = None
-    for step in range(steps):
-        batch = task.batch(rng, step)
+
+    def forward(batch: Batch, states: Any, reduction: str) -> tuple[torch.Tensor, Any]:
         x = functional.embedding(torch.from_numpy(batch.x), one_hot)  # 12 µs; functional.one_hot: 56
         h, states = recurrent(x, states if batch.continues else None)
-        targets = torch.from_numpy(batch.y).reshape(-1)
-        loss = functional.cross_entropy(readout(h).reshape(-1, symbols), targets)
+        logits, targets = readout(h).reshape(-1, symbols), torch.from_numpy(batch.y).reshape(-1)
+        return functional.cross_entropy(logits, targets, reduction=reduction), states
+
+    states = None
+    for step in range(steps):
+        loss, states = forward(task.batch(rng, step), states, "mean")
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(params, CLIP)
         optimizer.step()
         states = states.detach() if cell == "rnn" else tuple(state.detach() for state in states)
@@ -121,12 +122,9 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
     total, count, states = 0.0, 0, None
     with torch.no_grad():
         for batch in task.validation():
-            x = functional.embedding(torch.from_numpy(batch.x), one_hot)
-            h, states = recurrent(x, states if batch.continues else None)
-            targets = torch.from_numpy(batch.y).reshape(-1)
-            losses = functional.cross_entropy(readout(h).reshape(-1, symbols), targets, reduction="none")
-            present = np.ones(batch.y.shape, bool) if batch.mask is None else batch.mask
-            total += float(losses.numpy()[present.reshape(-1)].sum(dtype=np.float64))
+            losses, states = forward(batch, states, "none")
+            present = np.ones(batch.y.size, bool) if batch.mask is None else batch.mask.reshape(-1)
+            total += float(losses.numpy().sum(where=present, dtype=np.float64))
             count += int(present.sum())
     yield StepRecord(steps, dict(task.validation_metrics(total / count)))
 
@@ -146,32 +144,33 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
             run.steps.append(min(block, steps - done))
             began = perf_counter()
             for _ in range(run.steps[-1]):
-                record = next(records)
+                next(records)
             run.seconds.append(perf_counter() - began)
-            run.last_loss = record.metrics[LOSS]
         turns.append(turns.pop(0))
     for run, records in turns:
-        run.bpc = next(records).metrics[BPC]
+        run.bpc = next(records).metrics["val/bpc"] or np.nan  # None where not finite
     return sorted((run for run, _ in turns), key=lambda run: list(start).index(run.contestant))
 
 
 def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
     """One row for each cell and contestant, over all its runs; ratios are to torch, above 1 is slower."""
     rows: list[dict[str, str | float]] = []
-    for cell, contestant in dict.fromkeys((run.cell, run.contestant) for run in runs):
-        torch_runs, own = (
-            [run for run in runs if (run.cell, run.contestant) == (cell, name)]
-            for name in (TORCH, contestant)
-        )
-        step, torch_step = (
-            float(np.median(sum((r.milliseconds() for r in g), []))) for g in (own, torch_runs)
-        )
-        loop, torch_loop = (float(np.mean([sum(r.seconds) for r in g])) for g in (own, torch_runs))
-        bpc, torch_bpc = (float(np.mean([r.bpc or np.nan for r in g])) for g in (own, torch_runs))
-        values = {"ms_per_step": step, "step_ratio": step / torch_step, "loop_seconds": loop}
-        values |= {"loop_ratio": loop / torch_loop, "val_bpc": bpc, "bpc_difference": bpc - torch_bpc}
-        rows.append({"cell": cell, "contestant": contestant, **values})
+    for cell in dict.fromkeys(run.cell for run in runs):
+        torch_step, torch_loop, torch_bpc = _figures(runs, cell, TORCH)
+        for contestant in (TORCH, RECORDED, BARE):
+            step, loop, bpc = _figures(runs, cell, contestant)
+            row = {"ms_per_step": step, "step_ratio": step / torch_step, "loop_seconds": loop}
+            row |= {"loop_ratio": loop / torch_loop, "val_bpc": bpc, "bpc_difference": bpc - torch_bpc}
+            rows.append({"cell": cell, "contestant": contestant, **row})
     return rows
+
+
+def _figures(runs: list[Run], cell: str, contestant: str) -> tuple[float, float, float]:
+    """Median milliseconds of a step over all blocks; mean loop seconds and bits per character of a run."""
+    own = [run for run in runs if (run.cell, run.contestant) == (cell, contestant)]
+    step = np.median(np.concatenate([run.milliseconds() for run in own]))
+    loop = np.mean([sum(run.seconds) for run in own])
+    return float(step), float(loop), float(np.mean([run.bpc for run in own]))
 
 
 def environment() -> dict[str, str | int]:
@@ -197,6 +196,10 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=100, help="steps of one turn (100)")
     parser.add_argument("--json", type=Path, help="file to write everything to")
     options = parser.parse_args()
+    if min(options.steps, options.seeds, options.repeats, options.block) < 1:
+        parser.error("--steps, --seeds, --repeats and --block must be at least 1")
+    if options.json:
+        options.json.touch()  # not to find out after the runs that it cannot be written
     torch.set_num_threads(1)
     task = CharLM(SEQ_LEN, BATCH, None, HELD_OUT, 0, 0.8)
     sizes = {"hidden": HIDDEN, "batch": BATCH, "seq_len": SEQ_LEN, "symbols": task.input_size}
@@ -207,7 +210,9 @@ def main() -> None:
     order = [(c, seed) for c in ("rnn", "lstm") for seed in range(options.seeds)] * options.repeats
     runs = [run for c, seed in order for run in compare(c, task, seed, options.steps, options.block)]
     rows = summarize(runs)
-    table = Table(*("cell", "", "ms/step", "ratio", "loop s", "ratio", "val bpc", "difference"), box=None)
+    table = Table("cell", "", box=None)
+    for heading in ("ms/step", "÷ torch", "loop s", "÷ torch", "val bpc", "- torch"):
+        table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3f}" for value in row.values()))
     Console().print(table)

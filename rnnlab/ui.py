@@ -14,9 +14,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.mirror import (
     UI_PORT,
-    charts_link,
     connect,
     is_server,
     sqlite_file,

@@ -194,7 +194,7 @@ def _refuse_launchers(base: DictConfig) -> None:
 def _all_keys(loader: ConfigLoaderImpl) -> list[str]:
     """Every key of the default configuration, to find the one that was meant."""
 
-    def walk(node: dict[str, Any], prefix: str) -> list[str]:
+    def walk(node: dict[Any, Any], prefix: str) -> list[str]:
         keys = []
         for name, value in node.items():
             keys += [prefix + name, *(walk(value, f"{prefix}{name}.") if isinstance(value, dict) else [])]

@@ -13,8 +13,9 @@ from rich.text import Text
 from rnnlab.app.compose import Job, Plan
 from rnnlab.app.schema import Tracking
 from rnnlab.records import CLIP_RATE, GRAD_NORM, LOSS, STEPS_PER_SECOND
+from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
-from rnnlab.tracking.mirror import MirrorReport, charts_link, is_server, tracking_uri, ui_address
+from rnnlab.tracking.mirror import MirrorReport, is_server, tracking_uri, ui_address
 
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 

@@ -53,7 +53,7 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
     mirror = None
     if settings.tracking.backend == "mlflow":
         tracking, folders = settings.tracking, [order.folder for order in orders]
-        mirror = Mirror(tracking_uri(tracking.uri), tracking.experiment, tracking.points, folders)
+        mirror = Mirror(tracking_uri(tracking.uri), tracking.experiment, plan.sweep, tracking.points, folders)
     with _sigterm_as_interrupt(), display.progress(plan.jobs):
         interrupted = _run_all(orders, settings.jobs or _cores(), display)
     infos = [_ended_info(order) for order in orders]

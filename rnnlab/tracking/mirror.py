@@ -14,11 +14,13 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from rnnlab.records import CLIP_RATE, GRAD_NORM, GRAD_NORM_CLIPPED, GRADIENTS_FILE, LOSS, MLFLOW_METRICS
+from rnnlab.tracking.charts import RUN_COLORS, shared_view
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 
 if TYPE_CHECKING:
@@ -73,15 +75,6 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     return uri if is_server(uri) else f"http://127.0.0.1:{port}"
 
 
-def charts_link(base: str, experiment_id: str, sweep: str) -> str:
-    """The address of the charts of one sweep; opening the experiment itself lands elsewhere."""
-    search = quote(f"tags.sweep = '{sweep}'")
-    return (
-        f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={search}"
-    )
-
-
 def connect(uri: str) -> "MlflowClient":
     """Import MLflow, late because that takes a second, and return a client that gives up in time."""
     for name, value in PATIENCE.items():
@@ -129,10 +122,13 @@ class MirrorReport:
 class Mirror:
     """Follows run folders until told that all runs have ended."""
 
-    def __init__(self, uri: str, experiment: str, points: int, folders: Sequence[Path]) -> None:
+    def __init__(self, uri: str, experiment: str, sweep: str, points: int, folders: Sequence[Path]) -> None:
         self.report = MirrorReport()
-        self._uri, self._experiment = uri, experiment
-        self._runs = [_MirroredRun(folder, points) for folder in folders]
+        self._uri, self._experiment, self._sweep = uri, experiment, sweep
+        self._runs = [
+            _MirroredRun(folder, points, color)
+            for folder, color in zip(folders, cycle(RUN_COLORS), strict=False)
+        ]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
         self._thread.start()
@@ -146,6 +142,7 @@ class Mirror:
     def _follow(self) -> None:
         try:
             client, self.report.experiment_id = open_experiment(self._uri, self._experiment)
+            client.set_experiment_tag(self.report.experiment_id, *shared_view(self._sweep))
             while True:
                 ended = self._ended.is_set()
                 for run in self._runs:
@@ -160,8 +157,9 @@ class Mirror:
 class _MirroredRun:
     """One run folder and its MLflow run."""
 
-    def __init__(self, folder: Path, points: int) -> None:
+    def __init__(self, folder: Path, points: int, color: str) -> None:
         self._folder = folder
+        self._color = color
         self._points = points
         self._reader = MetricsReader(folder)
         self._run_id: str | None = None
@@ -196,7 +194,10 @@ class _MirroredRun:
         self._started_ms = round(1000 * info["started"])
         self._stride = max(1, -(-int(info["steps"]) // self._points))
         run = client.create_run(
-            experiment_id, start_time=self._started_ms, tags=info["tags"], run_name=info["name"]
+            experiment_id,
+            start_time=self._started_ms,
+            tags=info["tags"] | {"mlflow.runColor": self._color},
+            run_name=info["name"],
         )
         self._run_id = run.info.run_id
         client.log_batch(self._run_id, params=[Param(key, value) for key, value in info["params"].items()])
