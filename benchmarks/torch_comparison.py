@@ -14,6 +14,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import argparse
 import json
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -63,21 +64,17 @@ class Run:
         cell: `rnn` or `lstm`.
         contestant: Who trained.
         seed: Of the initial weights.
-        steps: Training steps of each block.
-        seconds: Time of each block.
+        ms_per_step: Mean time of a training step, block by block.
+        loop_seconds: Time of all training steps.
         bpc: Bits per character on the held-out part after the last step.
     """
 
     cell: str
     contestant: str
     seed: int
-    steps: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    ms_per_step: list[float] = field(default_factory=list)
+    loop_seconds: float = 0.0
     bpc: float = np.nan
-
-    def milliseconds(self) -> list[float]:
-        """Time of a step, block by block."""
-        return [1e3 * seconds / steps for seconds, steps in zip(self.seconds, self.steps, strict=True)]
 
 
 def train_rnnlab(cell: str, probe: Probe, task: CharLM, seed: int, steps: int) -> Records:
@@ -140,16 +137,18 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
         list(warm_up(3))
     turns = [(Run(cell, name, seed), begin(steps)) for name, begin in start.items()]
     for done in range(0, steps, block):
+        size = min(block, steps - done)
         for run, records in turns:
-            run.steps.append(min(block, steps - done))
             began = perf_counter()
-            for _ in range(run.steps[-1]):
+            for _ in range(size):
                 next(records)
-            run.seconds.append(perf_counter() - began)
+            seconds = perf_counter() - began
+            run.ms_per_step.append(1e3 * seconds / size)
+            run.loop_seconds += seconds
         turns.append(turns.pop(0))
     for run, records in turns:
         run.bpc = next(records).metrics["val/bpc"] or np.nan  # None where not finite
-    return sorted((run for run, _ in turns), key=lambda run: list(start).index(run.contestant))
+    return [run for run, _ in turns]
 
 
 def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
@@ -168,20 +167,19 @@ def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
 def _figures(runs: list[Run], cell: str, contestant: str) -> tuple[float, float, float]:
     """Median milliseconds of a step over all blocks; mean loop seconds and bits per character of a run."""
     own = [run for run in runs if (run.cell, run.contestant) == (cell, contestant)]
-    step = np.median(np.concatenate([run.milliseconds() for run in own]))
-    loop = np.mean([sum(run.seconds) for run in own])
-    return float(step), float(loop), float(np.mean([run.bpc for run in own]))
+    step = np.median(np.concatenate([run.ms_per_step for run in own]))
+    loop, bpc = np.mean([(run.loop_seconds, run.bpc) for run in own], axis=0)
+    return float(step), float(loop), float(bpc)
 
 
 def environment() -> dict[str, str | int]:
     """Versions, processor and threads."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in ("numpy", "torch")},
-        "cpu": models[0] if models else platform.processor(),
+        "cpu": found[1] if found else platform.processor(),
         "cpus": os.cpu_count() or 1,
         "torch_threads": torch.get_num_threads(),
         "other_threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
@@ -210,9 +208,7 @@ def main() -> None:
     order = [(c, seed) for c in ("rnn", "lstm") for seed in range(options.seeds)] * options.repeats
     runs = [run for c, seed in order for run in compare(c, task, seed, options.steps, options.block)]
     rows = summarize(runs)
-    table = Table("cell", "", box=None)
-    for heading in ("ms/step", "÷ torch", "loop s", "÷ torch", "val bpc", "- torch"):
-        table.add_column(heading, justify="right")
+    table = Table("cell", "", "ms/step", "÷ torch", "loop s", "÷ torch", "val bpc", "- torch", box=None)
     for row in rows:
         table.add_row(*(value if isinstance(value, str) else f"{value:.3f}" for value in row.values()))
     Console().print(table)

@@ -87,7 +87,8 @@ def draw_run(folder: Path) -> list[Path]:
 
 
 def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
-    with sns.axes_style("ticks", STYLE), sns.plotting_context("notebook"):
+    style = sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: nothing global, no window
         draw(figure.subplots())
         figure.savefig(path, dpi=120)

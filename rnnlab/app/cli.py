@@ -46,6 +46,8 @@ def _run(argv: list[str]) -> int:
             _run_hydra(args, parser, _never_called, str(conf_dir()), "config")
         except COMPOSITION_ERRORS as error:
             raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
+        except ValueError as error:  # flags that exclude each other
+            raise ConfigProblems([str(error)]) from error
         return 0
     plan = compose_plan(conf_dir(), args.overrides, args.multirun, args.config_dir)
     return _launch(plan)
@@ -63,8 +65,7 @@ def _launch(plan: Plan) -> int:
     display.results(plan, result.infos, settings.tracking, result.mirrored)
     if result.interrupted:
         return INTERRUPTED
-    good = all(info is not None and info["outcome"] != "failed" for info in result.infos)
-    return 0 if good else 1
+    return int(any(info["outcome"] in ("failed", "not started") for info in result.infos))
 
 
 def _complain(problems: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ mistake; here every job is composed first and all mistakes are told together.
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of one command and the folder they share (of a single run, its own)."""
+    """All jobs of one command.
+
+    Attributes:
+        folder: What the runs share, absolute; of a single run its own.
+        jobs: Those that could be composed.
+        is_sweep: Whether it is a sweep, even of one run.
+        problems: A line for each job that could not be composed.
+    """
 
     folder: Path
     jobs: list[Job]
     is_sweep: bool
+    problems: list[str] = field(default_factory=list)
 
     @property
     def sweep(self) -> str:
@@ -115,19 +123,18 @@ def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
         for key, value in _pairs(overrides):
             values_by_key.setdefault(key, set()).add(value)
     swept_keys = [key for key, values in values_by_key.items() if len(values) > 1]
-    jobs, problems, folder = [], [], Path()
+    jobs: list[Job] = []
+    problems: list[str] = []
+    folder: Path | None = None
     for number, overrides in enumerate(expanded):
         try:
             config = loader.load_configuration(CONFIG_NAME, overrides, RunMode.RUN)
-            if number == 0:
-                folder = Path(config.hydra.sweep.dir).absolute()
+            folder = folder or Path(config.hydra.sweep.dir).absolute()
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))
         except COMPOSITION_ERRORS as error:
             problems.append(explain_composition_error(error, overrides, _all_keys(loader)))
-    if problems:
-        raise ConfigProblems(problems)
-    return Plan(folder, jobs, is_sweep=True)
+    return Plan(folder or Path(), jobs, is_sweep=True, problems=problems)
 
 
 def _expand(loader: ConfigLoaderImpl, base: DictConfig, overrides: list[str]) -> list[list[str]]:

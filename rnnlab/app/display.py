@@ -60,7 +60,7 @@ class Display:
     def results(
         self,
         plan: Plan,
-        infos: Sequence[dict[str, Any] | None],
+        infos: Sequence[dict[str, Any]],
         tracking: Tracking,
         mirrored: MirrorReport | None,
     ) -> None:
@@ -80,10 +80,10 @@ class Display:
             self._line(f"MLflow: {command}, then open")
         self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
 
-    def _table(self, plan: Plan, infos: Sequence[dict[str, Any] | None]) -> None:
+    def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
         """One line a run: axes, validation, gain, horizon, clip rate, outcome, seconds."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.swept)) or ["cell"]
-        summaries = [(info or {}).get("summary", {}) for info in infos]
+        summaries = [info.get("summary", {}) for info in infos]
         val_key = "val/bpc" if any("val/bpc" in summary for summary in summaries) else "val/loss"
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for axis in axes:
@@ -94,7 +94,7 @@ class Display:
         table.add_column("seconds", justify="right")
         for job, info, summary in zip(plan.jobs, infos, summaries, strict=True):
             shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
-            outcome = (info or {}).get("outcome", "not started")
+            outcome = info["outcome"]
             table.add_row(
                 *shown,
                 _number(summary.get(val_key), ".3f"),

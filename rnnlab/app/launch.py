@@ -7,12 +7,15 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rnnlab.app.compose import Plan
 from rnnlab.app.display import Display
+from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Settings
 from rnnlab.app.worker import WorkOrder, execute, start_worker
 from rnnlab.tracking.folder import read_run_info, write_run_info
@@ -27,12 +30,12 @@ class Result:
     """How a plan went.
 
     Attributes:
-        infos: What each run's `run.json` says at the end; None for a run that never started.
+        infos: What each run's `run.json` says at the end, its outcome and summary at least.
         interrupted: Whether Ctrl-C or SIGTERM ended it early.
         mirrored: How the mirroring to MLflow went; None when it is off.
     """
 
-    infos: list[dict[str, Any] | None]
+    infos: list[dict[str, Any]]
     interrupted: bool
     mirrored: MirrorReport | None
 
@@ -47,16 +50,20 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
         display: Where progress is drawn.
     """
     if plan.is_sweep:
-        plan.folder.mkdir(parents=True)
+        try:
+            plan.folder.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
         listed = {"sweep": plan.sweep, "runs": [job.folder.name for job in plan.jobs]}
         (plan.folder / SWEEP_FILE).write_text(json.dumps(listed, indent=1), encoding="utf-8")
     mirror = None
     if settings.tracking.backend == "mlflow":
         tracking, folders = settings.tracking, [order.folder for order in orders]
         mirror = Mirror(tracking_uri(tracking.uri), tracking.experiment, plan.sweep, tracking.points, folders)
+    errors: dict[Path, str] = {}
     with _sigterm_as_interrupt(), display.progress(plan.jobs):
-        interrupted = _run_all(orders, settings.jobs or _cores(), display)
-    infos = [_ended_info(order) for order in orders]
+        interrupted = _run_all(orders, settings.jobs or _cores(), display, errors)
+    infos = [_ended_info(order, errors.get(order.folder)) for order in orders]
     report = None
     if mirror is not None:
         with display.waiting("Sending the rest to MLflow"):
@@ -64,32 +71,36 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
     return Result(infos, interrupted, report)
 
 
-def _run_all(orders: list[WorkOrder], workers: int, display: Display) -> bool:
+def _run_all(orders: list[WorkOrder], workers: int, display: Display, errors: dict[Path, str]) -> bool:
     """Run the orders; return whether they were interrupted.
 
     A worker that dies takes its pool with it; what had not started by then starts in a new one.
     """
     waiting = orders
     while waiting:
-        if _run_pool(waiting, min(workers, len(waiting)), display):
+        if _run_pool(waiting, min(workers, len(waiting)), display, errors):
             return True
         left = [order for order in waiting if not order.folder.exists()]
         if len(left) == len(waiting):
-            return False  # no worker can even start; the runs are reported as never started
+            return False  # no worker can even start
         waiting = left
     return False
 
 
-def _run_pool(orders: list[WorkOrder], workers: int, display: Display) -> bool:
+def _run_pool(orders: list[WorkOrder], workers: int, display: Display, errors: dict[Path, str]) -> bool:
     """Run the orders in one pool of reused workers until all ended or it broke."""
     # spawn: a forked copy of a process with threads (the mirror's) can deadlock.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, start_worker, (stop,)) as pool:
-        pending = {pool.submit(execute, order) for order in orders}
+        futures = {pool.submit(execute, order): order.folder for order in orders}
+        pending = set(futures)
         try:
             while pending:
-                _, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
+                done, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    if error := future.exception():
+                        errors[futures[future]] = _cause(error)
                 display.refresh()
         except KeyboardInterrupt:
             stop.set()
@@ -103,12 +114,23 @@ def _run_pool(orders: list[WorkOrder], workers: int, display: Display) -> bool:
     return False
 
 
-def _ended_info(order: WorkOrder) -> dict[str, Any] | None:
-    """What a run's folder says, a run whose worker died without a word marked as failed."""
+def _cause(error: BaseException) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its worker process died"
+    return f"{type(error).__name__}: {error}"
+
+
+def _ended_info(order: WorkOrder, error: str | None) -> dict[str, Any]:
+    """What a run's folder says at the end; a run without a last word is marked as failed or killed."""
     info = read_run_info(order.folder)
-    if info is not None and info["outcome"] is None:
-        info |= {"outcome": "failed", "ended": time.time()}
-        info["summary"] = {"error": "its worker process died"}
+    if info is not None and info["outcome"] is not None:
+        return info
+    outcome = "not started" if error is None else "failed"
+    summary = {} if error is None else {"error": error}
+    if info is None:
+        return {"outcome": outcome, "summary": summary}
+    info |= {"outcome": "killed" if error is None else "failed", "ended": time.time(), "summary": summary}
+    with suppress(OSError):  # a full disk may be what ended it
         write_run_info(order.folder, info)
     return info
 

@@ -37,9 +37,10 @@ def check(plan: Plan) -> tuple[list[WorkOrder], Settings]:
     Raises:
         ConfigProblems: With a line for each thing that is wrong, of all jobs together.
     """
-    orders, all_settings, problems = [], [], []
+    orders, all_settings, problems = [], [], list(plan.problems)
     tags = {"sweep": plan.sweep, **code_tags()}
-    taken = set()
+    taken = {plan.folder} if plan.is_sweep and plan.folder.exists() else set()
+    problems += [f"{folder}: exists, and a sweep needs a folder of its own" for folder in taken]
     for job in plan.jobs:
         try:
             experiment = build(job.config)
@@ -47,7 +48,7 @@ def check(plan: Plan) -> tuple[list[WorkOrder], Settings]:
             problems += error.problems
             continue
         if job.folder in taken or job.folder.exists():
-            problems.append(f"{job.folder}: taken, and a run needs a folder of its own")
+            problems.append(f"{job.folder}: exists, and a run needs a folder of its own")
         taken.add(job.folder)
         all_settings.append(experiment.settings)
         orders.append(WorkOrder(job.folder, job.config, _run_info(job, experiment, tags)))

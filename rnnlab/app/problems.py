@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
@@ -26,6 +26,8 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
         keys: All keys there are.
     """
     message = str(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
     if "Ambiguous value for argument" in message:
         override = message.split("'")[1]
         return f"{override}: several values; add -m to sweep over them"

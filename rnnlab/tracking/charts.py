@@ -21,6 +21,19 @@ FIRST_CHARTS = (
     "val/loss",
     "grad/norm",
 )
+DESCRIPTION = """
+| metric | x | what |
+| --- | --- | --- |
+| `log10_h_lag/…` | lag k | gradient at h of the loss k steps later: first and last recording |
+| `log10_h_by_lag/0008` | training step | the same at lag 8, relative to lag 1 (`0001`: the level) |
+| `log10_h_time/…` | time step t | total gradient of the training loss at h[t] |
+| `grad/log10_gain` | training step | slope of the lag curve, decades a lag; under 0 it vanishes |
+| `grad/horizon` | training step | largest lag with at least 1/100 of the gradient at lag 1 |
+| `grad/clip_rate` | training step | share of the steps so far whose gradient was clipped |
+
+Norms are geometric means over examples; `c` and `state` are an LSTM's cell and whole state.
+All recordings are in the artifact `gradients.parquet`.
+"""
 # Seaborn's "colorblind" palette.
 RUN_COLORS = (
     "#0173b2",

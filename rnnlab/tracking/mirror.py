@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rnnlab.records import CLIP_RATE, GRAD_NORM, GRAD_NORM_CLIPPED, GRADIENTS_FILE, LOSS, MLFLOW_METRICS
-from rnnlab.tracking.charts import RUN_COLORS, shared_view
+from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS, shared_view
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE)
 UI_PORT = 5000
+MAX_ERROR = 120
 POLL_SECONDS = 2.0
 BATCH = 1000  # MLflow's limit for one call
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
+# Else the UI takes the experiment for one with language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # Bounds what an unreachable server can cost; MLflow's own defaults wait four minutes.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -100,7 +103,7 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             location = (database.parent / "mlartifacts").as_uri() if database else None
-            return client, client.create_experiment(name, artifact_location=location)
+            return client, client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
         if experiment.lifecycle_stage != "active":
             raise RuntimeError(f"the experiment {name!r} is deleted; restore it or name another")
         return client, str(experiment.experiment_id)
@@ -151,7 +154,8 @@ class Mirror:
                     return
                 self._ended.wait(POLL_SECONDS)
         except Exception as error:  # whatever a tracker, its database or its server can raise
-            self.report.error = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            told = (str(error).strip() or repr(error)).splitlines()[0]
+            self.report.error = told if len(told) <= MAX_ERROR else f"{told[:MAX_ERROR]} …"
 
 
 class _MirroredRun:
@@ -196,7 +200,7 @@ class _MirroredRun:
         run = client.create_run(
             experiment_id,
             start_time=self._started_ms,
-            tags=info["tags"] | {"mlflow.runColor": self._color},
+            tags=info["tags"] | {"mlflow.runColor": self._color, "mlflow.note.content": DESCRIPTION},
             run_name=info["name"],
         )
         self._run_id = run.info.run_id

@@ -1,0 +1,50 @@
+# `make sweep` and `make test` do all the set-up: a virtual environment with pinned versions.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: sweep test check test-torch bench lock clean
+
+sweep: .venv/installed
+	$(BIN)/python -m rnnlab -m cell=rnn,lstm
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+# Style, types and which room may import which.
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-torch: .venv/installed-torch
+	$(BIN)/python -m pytest tests -k torch
+
+bench: .venv/installed-torch
+	$(BIN)/python benchmarks/torch_comparison.py
+
+# Exact versions for every Python and platform that pyproject.toml admits.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url \
+	  --output-file constraints.txt
+
+clean:
+	rm -rf .venv
+
+# Each stamp is made again when what it was installed from has changed.
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("rnnlab needs Python 3.11 or newer, and this is " + sys.version.split()[0] + "; name another with make PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv || (rm -rf .venv; exit 1)
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt hatch_build.py
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt hatch_build.py
+	$(INSTALL) --editable '.[dev]'
+	touch $@ .venv/installed
+
+.venv/installed-torch: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
