@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch bench lock clean
+.PHONY: sweep test check test-torch test-browser bench lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -20,6 +20,11 @@ check: .venv/installed-dev
 
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch
+
+# Needs a Chromium at /usr/bin/chromium.
+test-browser: .venv/installed-dev
+	$(INSTALL) playwright
+	$(BIN)/python -m pytest tests/browser
 
 bench: .venv/installed-torch
 	$(BIN)/python benchmarks/torch_comparison.py
