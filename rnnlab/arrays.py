@@ -60,7 +60,9 @@ def norm(a: Array, axis: int | None = None) -> Array:
     Returns:
         float64, the shape of `a` without `axis`.
     """
-    magnitude = np.abs(a.astype(np.float64))
+    if a.dtype == np.float32:  # whose squares, 1e-90 to 1e77, float64 holds without a scale
+        return np.asarray(np.sqrt(np.sum(np.square(a, dtype=np.float64), axis=axis)))
+    magnitude = np.abs(a)
     largest = magnitude.max(axis=axis, keepdims=True, initial=0.0)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     magnitude /= scale

@@ -68,7 +68,7 @@ class Trainer:
             yield from self._steps(params, rng)
 
     def _steps(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
-        model, workspace = self.model, Workspace()
+        model, workspace, probe_workspace = self.model, Workspace(), Workspace()
         optimizer_state = self.optimizer.init(params)
         measured = self.probe.steps(self.steps)
         probe_batch = self.task.probe_batch(np.random.default_rng(self.probe.seed), self.probe.examples)
@@ -90,7 +90,7 @@ class Trainer:
             stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.uniform_loss)
             curves = []
             if step in measured:
-                curves = self.probe.measure(model, params, probe_batch, tape.cell, deltas)
+                curves = self.probe.measure(model, params, probe_batch, tape.cell, deltas, probe_workspace)
                 metrics |= lag_metrics(curves, model.cell.states, self.task.lag)
             carried = tape.cell.final_states()
             self.optimizer.update(params, grads, optimizer_state)

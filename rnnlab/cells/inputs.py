@@ -82,7 +82,8 @@ def cell_gradients(
         "W_hh": np.matmul(dz_all, h_all.T, out=workspace.array("dW_hh", params["W_hh"].shape, dz.dtype)),
     }
     if "b_h" in params:
-        grads["b_h"] = dz_all.sum(axis=1, keepdims=True)
+        # Every column belongs to one symbol, so the fewer sums by symbol hold the sum over all.
+        grads["b_h"] = (dW_xh if dx is None else dz_all).sum(axis=1, keepdims=True)
     return grads, dx
 
 

@@ -8,48 +8,62 @@ would hide the fading. τ is each example's last step with a target.
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params
+from rnnlab.arrays import Array, Params, Workspace
 from rnnlab.diagnostics.norms import joint_log_norm, norm_curve
 from rnnlab.model import Batch, Model
 from rnnlab.records import NormCurve
 
 
-def lag_curves(model: Model, params: Params, batch: Batch) -> list[NormCurve]:
+def lag_curves(
+    model: Model, params: Params, batch: Batch, workspace: Workspace | None = None
+) -> list[NormCurve]:
     """Measure the lag curves of every state on one batch, from a zero initial state.
 
     The gradient is taken back step by step and rescaled by a power of two, per example, whenever
     it is used up, its scale kept apart as a logarithm: it stays right where any number format ends.
-    Give float64 `params` for a float64 trajectory.
+    The trajectory is that of the parameters' dtype.
 
     Returns:
         A curve for each state, of its total gradient, and `state` for the state adjoint, in
         statistics over the examples.
     """
-    log_norms = per_example_lag_curves(model, params, batch)
+    log_norms = per_example_lag_curves(model, params, batch, workspace)
     return [norm_curve(name, "lag", np.arange(len(logs)), logs) for name, logs in log_norms.items()]
 
 
-def per_example_lag_curves(model: Model, params: Params, batch: Batch) -> dict[str, Array]:
+def per_example_lag_curves(
+    model: Model, params: Params, batch: Batch, workspace: Workspace | None = None
+) -> dict[str, Array]:
     """ln g(k) for every lag and example, (K+1, B); -inf where g is 0, NaN for k ≥ τ."""
     cell = model.cell
-    tape = model.forward(params, batch)
+    tape = model.forward(params, batch, workspace=workspace)
     last = _last_targets(batch)
+    examples = len(last)
     start = _immediate_at(params, tape.d_logits, last)
-    examples = np.arange(len(last))
-    curves = {name: np.full((last.max(), len(last)), np.nan) for name in (*cell.states, "state")}
+    totals = {name: np.zeros((last.max(), *start.shape), start.dtype) for name in cell.states}
+    adjoints = {name: np.zeros_like(totals["h"]) for name in cell.states}
+    log_scale = np.zeros((last.max(), examples))
     adjoint = {name: np.zeros_like(start) for name in cell.states}
-    log_scale = np.zeros(len(last))
+    exponents = np.zeros(examples)
     for t in range(int(last.max()), 0, -1):
         adjoint["h"] = np.where(last == t, start, adjoint["h"])
         total, before = cell.adjoint_step(params, tape.cell, t, adjoint)
-        active = examples[last >= t]
-        lag = last[active] - t
         for name in cell.states:
-            curves[name][lag, active] = (joint_log_norm({name: total[name]}, axis=0) + log_scale)[active]
-        curves["state"][lag, active] = (joint_log_norm(adjoint, axis=0) + log_scale)[active]
-        adjoint, exponents = _rescale(before)
-        log_scale += exponents * np.log(2)
-    return curves
+            totals[name][t - 1], adjoints[name][t - 1] = total[name], adjoint[name]
+        log_scale[t - 1] = exponents * np.log(2)
+        adjoint, used = _rescale(before)
+        exponents = exponents + used
+    by_time = {name: joint_log_norm({name: totals[name]}, axis=1) for name in cell.states}
+    by_time["state"] = joint_log_norm(adjoints, axis=1)
+    return {name: _by_lag(logs + log_scale, last) for name, logs in by_time.items()}
+
+
+def _by_lag(log_norms: Array, last: Array) -> Array:
+    """Norms by time step (T, B) as norms by lag from each example's own τ; NaN for k ≥ τ."""
+    lags = np.full_like(log_norms, np.nan)
+    for example, τ in enumerate(last):
+        lags[:τ, example] = log_norms[:τ, example][::-1]
+    return lags
 
 
 def _last_targets(batch: Batch) -> Array:

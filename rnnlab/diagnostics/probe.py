@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from rnnlab.arrays import Params, copy_params
+from rnnlab.arrays import Params, Workspace
 from rnnlab.cells import CellDeltas, CellTape
 from rnnlab.diagnostics.lag_curves import lag_curves
 from rnnlab.diagnostics.norms import norms_by_timestep
@@ -41,17 +41,20 @@ class Probe:
         return probe_steps(steps, self.dense, self.per_decade) if self.quantities else frozenset()
 
     def measure(
-        self, model: Model, params: Params, batch: Batch, tape: CellTape, deltas: CellDeltas
+        self,
+        model: Model,
+        params: Params,
+        batch: Batch,
+        tape: CellTape,
+        deltas: CellDeltas,
+        workspace: Workspace | None = None,
     ) -> list[NormCurve]:
-        """Measure one training step: its own tape and deltas, and the probe `batch`.
-
-        The lag curves are taken in float64 whatever the training uses.
-        """
+        """Measure one training step: its own tape and deltas, and the probe `batch`."""
         curves = []
         if "time" in self.quantities:
             curves += norms_by_timestep(model.cell, tape, deltas)
         if "lag" in self.quantities:
-            curves += lag_curves(model, copy_params(params, np.float64), batch)
+            curves += lag_curves(model, params, batch, workspace)
         return curves
 
 

@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnlab.arrays import norm
+from rnnlab.cells import Vanilla
+from rnnlab.diagnostics import lag_curves, norms_by_timestep, per_example_lag_curves
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Batch, Model
+from rnnlab.readout import Readout
+from tests.oracles.cases import BATCH, GATED, TANH, TIME, build, cell_id, every_cell, example, with_mask
+
+H = 6
+# Each example's last target at a step of its own, none in the last one; earlier targets must not matter.
+LAST = np.array([4, 2, 0])
+SPREAD = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype=bool)
+
+cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+
+
+def linear(rho: float, time: int):
+    """W_hh = ρ Q with Q orthogonal and no nonlinearity, so that ‖δ[T-k]‖ = ρᵏ ‖δ[T]‖ exactly."""
+    rng = np.random.default_rng(1)
+    model = Model(Vanilla(3, H, "identity", bias=False), Readout(H, 4, bias=True), "mean")
+    uniform = Initializer("uniform", 1.0)
+    params = model.init_params(rng, Init(Initializer("orthogonal", rho), uniform, uniform), np.float64)
+    only_last = np.zeros((time, 2), dtype=bool)
+    only_last[-1] = True
+    batch = Batch(rng.integers(0, 3, (time, 2)), rng.integers(0, 4, (time, 2)), only_last)
+    return model, params, batch
+
+
+@pytest.mark.parametrize(
+    ("rho", "time"), [(0.5, 40), (0.9, 40), (1.0, 40), (1.1, 40), (0.5, 2001), (0.9, 2001), (1.0, 2001)]
+)
+def test_linear_network_fades_by_its_spectral_radius(rho, time):
+    """At ρ = 0.5 and k = 2000 the gradient is 1e-602 of itself, beyond what float64 can hold."""
+    curves = per_example_lag_curves(*linear(rho, time))
+    lags = np.arange(time)[:, None]
+    for name in ("h", "state"):
+        assert curves[name].shape == (time, 2)
+        np.testing.assert_allclose(
+            curves[name], curves[name][0] + lags * np.log(rho), rtol=1e-12, atol=1e-12, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])
+def test_linear_network_in_the_training_backward_pass(rho):
+    model, params, batch = linear(rho, 40)
+    tape = model.forward(params, batch)
+    total = norm(model.backward(params, tape)[1].total["h"], axis=1)
+    np.testing.assert_allclose(total[::-1], total[-1] * rho ** np.arange(40)[:, None], rtol=1e-12)
+
+
+def test_statistics_beyond_float64_stay_right_in_the_logarithm():
+    curve = lag_curves(*linear(0.5, 2001))[0]
+    assert (curve.quantity, curve.axis) == ("h", "lag")
+    np.testing.assert_array_equal(curve.index, np.arange(2001))
+    assert curve.log10_gmean[2000] - curve.log10_gmean[0] == pytest.approx(2000 * np.log10(0.5), rel=1e-12)
+    assert curve.mean[2000] == curve.max[2000] == 0.0  # below the reach of float64
+    assert curve.zero_fraction[2000] == 0.0
+
+
+@cells
+def test_adjoint_steps_add_up_to_the_backward_pass(cell):
+    """With a loss at one step only, the state adjoints chained back are all there is."""
+    τ = 4
+    mask = np.zeros((TIME, BATCH), dtype=bool)
+    mask[τ - 1] = True
+    case = with_mask(build(cell), mask)
+    tape = case.forward()
+    _, deltas = case.model.backward(case.params, tape)
+    expected = cell.state_adjoints(tape.cell, deltas)
+
+    adjoint = {name: np.zeros_like(deltas.total[name][0]) for name in cell.states}
+    adjoint["h"] = deltas.immediate["h"][τ - 1]
+    for t in range(τ, 0, -1):
+        for name in cell.states:
+            _close(adjoint[name], expected[name][t - 1])
+        total, adjoint = cell.adjoint_step(case.params, tape.cell, t, adjoint)
+        for name in cell.states:
+            _close(total[name], deltas.total[name][t - 1])
+    for name in cell.states:
+        _close(adjoint[name], deltas.initial[name])
+
+
+@cells
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_equal_a_backward_pass_from_each_examples_last_target(cell, reduction):
+    case = with_mask(build(cell, reduction), SPREAD)
+    curves = per_example_lag_curves(case.model, case.params, case.batch)
+
+    only_last = np.zeros_like(SPREAD)
+    only_last[LAST[:2] - 1, [0, 1]] = True
+    alone = replace(with_mask(case, only_last), initial=None)  # a lag curve starts from a zero state
+    tape = alone.forward()
+    _, deltas = alone.model.backward(alone.params, tape)
+    parts = {name: [deltas.total[name]] for name in cell.states}
+    parts["state"] = list(cell.state_adjoints(tape.cell, deltas).values())
+
+    assert set(curves) == set(parts)
+    for name, gradients in parts.items():
+        norms = BATCH * norm(np.concatenate(gradients, axis=1), axis=1)
+        assert curves[name].shape == (LAST.max(), BATCH)
+        for b, τ in enumerate(LAST):
+            _close(curves[name][:τ, b], np.log(norms[:τ, b][::-1]))
+            assert np.isnan(curves[name][τ:, b]).all()
+
+
+@cells
+def test_do_not_depend_on_the_rest_of_the_batch(cell):
+    case = with_mask(build(cell), SPREAD)
+    together = per_example_lag_curves(case.model, case.params, case.batch)
+    for b in (0, 1):
+        one = example(case, b)
+        for name, alone in per_example_lag_curves(one.model, one.params, one.batch).items():
+            _close(alone[:, 0], together[name][: LAST[b], b])
+
+
+def test_without_a_mask_start_at_the_last_step():
+    case = build(GATED)
+    last = np.zeros((TIME, BATCH), dtype=bool)
+    last[-1] = True
+    unmasked = per_example_lag_curves(case.model, case.params, case.batch)
+    masked = per_example_lag_curves(case.model, case.params, with_mask(case, last).batch)
+    for name in unmasked:
+        np.testing.assert_array_equal(unmasked[name], masked[name])
+
+
+def test_an_exactly_zero_gradient_is_minus_infinity_and_counted():
+    case = build(TANH)
+    case.params["W_hh"][...] = 0
+    logs = per_example_lag_curves(case.model, case.params, case.batch)["h"]
+    assert np.isfinite(logs[0]).all()
+    assert (logs[1:] == -np.inf).all()
+    curve = lag_curves(case.model, case.params, case.batch)[0]
+    np.testing.assert_array_equal(curve.zero_fraction, [0, 1, 1, 1, 1])
+    assert np.isnan(curve.log10_gmean[1:]).all()
+
+
+def test_of_a_batch_without_any_target_are_empty():
+    case = with_mask(build(GATED), np.zeros((TIME, BATCH), dtype=bool))
+    assert all(len(curve.index) == 0 for curve in lag_curves(case.model, case.params, case.batch))
+
+
+@cells
+@pytest.mark.parametrize("mask", ["every step", "one example without"])
+def test_norms_by_timestep_are_per_example(cell, mask):
+    case = build(cell, mask=mask)
+    tape = case.forward()
+    _, deltas = case.model.backward(case.params, tape)
+    expected = {"state": np.concatenate(list(cell.state_adjoints(tape.cell, deltas).values()), axis=1)}
+    for name in cell.states:
+        expected |= {name: deltas.total[name], f"{name}_immediate": deltas.immediate[name]}
+
+    curves = {curve.quantity: curve for curve in norms_by_timestep(cell, tape.cell, deltas)}
+    assert set(curves) == set(expected)
+    for name, gradients in expected.items():
+        norms = BATCH * np.sqrt(np.sum(gradients**2, axis=1))
+        assert curves[name].axis == "timestep"
+        np.testing.assert_array_equal(curves[name].index, np.arange(1, TIME + 1))
+        _close(curves[name].mean, norms.mean(axis=1))
+        _close(curves[name].max, norms.max(axis=1))
+        _close(curves[name].zero_fraction, (norms == 0).mean(axis=1))
+
+
+def _close(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-14)

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlab.diagnostics import regime, summarize_lag_curve
+
+approx = pytest.approx
+
+
+def line(slope, longest, start=-2.0, first=5.0):
+    """log10 g(k) = start + slope·k, with an odd g(0), which no summary may use."""
+    values = start + slope * np.arange(longest + 1.0)
+    values[0] = first
+    return values
+
+
+@given(
+    slope=st.floats(-2, 2).filter(lambda s: abs(s) > 1e-3 and abs(abs(s) - 0.03) > 1e-6),
+    longest=st.integers(2, 300),
+    start=st.floats(-50, 50),
+)
+def test_an_exponential_is_told_exactly(slope, longest, start):
+    summary = summarize_lag_curve(line(slope, longest, start), task_lag=longest)
+    assert summary.log10_gain == approx(slope, rel=1e-9)
+    assert summary.log10_gain_short == approx(slope, rel=1e-9)
+    assert summary.r2 == approx(1.0)
+    assert summary.log10_decay == approx(slope * (longest - 1), abs=1e-9)
+    assert summary.at_task_lag == summary.log10_decay
+    if longest > 2:
+        assert summary.log10_gain_tail == approx(slope, rel=1e-9)
+        assert summary.regime == ("vanishing" if slope < -0.03 else "exploding" if slope > 0.03 else "stable")
+    if slope < 0:
+        assert 10 ** (slope * summary.half_life) == approx(0.5)
+    else:
+        assert summary.half_life is None
+
+
+def test_short_and_tail_slopes_of_a_bent_curve():
+    lags = np.arange(101.0)
+    curve = np.where(lags <= 20, -0.1 * lags, -2.0 - 0.01 * (lags - 20))
+    summary = summarize_lag_curve(curve)
+    assert summary.log10_gain_short == approx(-0.1)
+    assert summary.log10_gain_tail == approx(-0.01)
+    assert -0.1 < summary.log10_gain < -0.01
+    assert 0.5 < summary.r2 < 0.99
+    assert summary.regime == "stable"  # the tail decides, not the whole
+
+
+def test_short_ends_at_lag_10_and_the_tail_starts_at_half():
+    curve = line(-0.1, 40)
+    curve[11:] = 30.0
+    curve[20:] = np.linspace(0, 2, 21)
+    summary = summarize_lag_curve(curve)
+    assert summary.log10_gain_short == approx(-0.1)
+    assert summary.log10_gain_tail == approx(0.1)
+    odd = line(0.0, 41)
+    odd[:21] = 7.0  # lags under 20.5 are no tail
+    assert summarize_lag_curve(odd).log10_gain_tail == approx(0.0, abs=1e-12)
+
+
+def test_r2_is_the_share_of_variance_explained():
+    rng = np.random.default_rng(0)
+    curve = line(-0.05, 30) + rng.normal(0, 0.3, 31)
+    summary = summarize_lag_curve(curve)
+    k = np.arange(1, 31)
+    assert summary.log10_gain == approx(np.polyfit(k, curve[1:], 1)[0])
+    assert summary.r2 == approx(np.corrcoef(k, curve[1:])[0, 1] ** 2)
+
+
+@pytest.mark.parametrize(
+    ("slope", "longest", "horizon", "censored"),
+    [
+        (-0.3, 20, 7, False),  # 1 + 2/0.3 = 7.67
+        (-0.3, 7, 7, True),
+        (-0.3, 8, 7, False),
+        (-3.0, 20, 1, False),
+        (0.2, 20, 20, True),
+    ],
+)
+def test_horizon(slope, longest, horizon, censored):
+    summary = summarize_lag_curve(line(slope, longest))
+    assert (summary.horizon, summary.censored) == (horizon, censored)
+
+
+def test_horizon_is_the_largest_lag_even_after_a_dip():
+    curve = np.array([0.0, 0.0, -5.0, -1.0, -5.0])
+    assert summarize_lag_curve(curve).horizon == 3
+
+
+def test_task_lag_within_and_beyond_the_curve():
+    assert summarize_lag_curve(line(-0.5, 10), task_lag=3).at_task_lag == approx(-1.0)
+    assert summarize_lag_curve(line(-0.5, 10), task_lag=11).at_task_lag is None
+    assert summarize_lag_curve(line(-0.5, 10)).at_task_lag is None
+
+
+def test_a_curve_of_one_lag_says_nothing():
+    assert set(vars(summarize_lag_curve(np.array([-1.0]), task_lag=5)).values()) == {None}
+
+
+def test_a_curve_of_two_lags_has_a_level_but_no_slope():
+    summary = summarize_lag_curve(np.array([-1.0, -3.0]))
+    assert (summary.log10_gain, summary.log10_gain_tail, summary.regime, summary.half_life) == (None,) * 4
+    assert (summary.log10_decay, summary.horizon, summary.censored) == (0.0, 1, True)
+
+
+def test_a_curve_of_three_lags_has_one_slope():
+    summary = summarize_lag_curve(np.array([9.0, -1.0, -2.0]))
+    assert (summary.log10_gain, summary.log10_gain_short, summary.log10_gain_tail) == approx((-1.0,) * 3)
+    assert (summary.log10_decay, summary.regime) == (approx(-1.0), "vanishing")
+
+
+def test_missing_values_are_left_out():
+    curve = line(-0.2, 30)
+    curve[[3, 8, 17, 30]] = np.nan
+    summary = summarize_lag_curve(curve, task_lag=8)
+    assert summary.log10_gain == approx(-0.2)
+    assert summary.log10_gain_tail == approx(-0.2)
+    assert summary.horizon == 11
+    assert (summary.log10_decay, summary.at_task_lag) == (None, None)
+
+
+def test_without_g_of_1_only_slopes_remain():
+    curve = line(-0.2, 30)
+    curve[1] = np.nan
+    summary = summarize_lag_curve(curve, task_lag=8)
+    assert summary.log10_gain == approx(-0.2)
+    assert (summary.log10_decay, summary.horizon, summary.censored, summary.at_task_lag) == (None,) * 4
+
+
+def test_of_missing_values_alone_says_nothing():
+    assert set(vars(summarize_lag_curve(np.full(20, np.nan), task_lag=5)).values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("log10_gain_tail", "name"),
+    [(-0.031, "vanishing"), (-0.029, "stable"), (0.029, "stable"), (0.031, "exploding"), (None, None)],
+)
+def test_regime_changes_at_three_decades_in_a_hundred_lags(log10_gain_tail, name):
+    assert regime(log10_gain_tail) == name
+
+
+def test_metrics_are_the_numbers_of_the_section_grad():
+    metrics = summarize_lag_curve(line(-0.3, 20)).metrics()
+    assert metrics["grad/horizon"] == 7.0
+    assert metrics["grad/censored"] == 0.0
+    assert metrics["grad/at_task_lag"] is None
+    assert "grad/regime" not in metrics
+    assert all(value is None or type(value) is float for value in metrics.values())

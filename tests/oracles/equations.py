@@ -1,0 +1,90 @@
+"""The forward equations of MATHS sections 2, 3 and 5, written a second time for automatic differentiation.
+
+A zero is pushed in at every place whose gradient is wanted: its derivative is that gradient.
+
+    z       the pre-activation                      dz[t]
+    h, c    the state, with all that follows it     total ∂L/∂h[t], ∂L/∂c[t]
+    read_h, read_c    on the way to the loss at t alone     immediate
+    next_h, next_c    on the way to step t + 1 alone        with the immediate part for h: the state adjoint
+"""
+
+from collections.abc import Callable
+
+import autograd
+import autograd.numpy as np
+
+from rnnlab.arrays import Array
+from rnnlab.cells import LSTM, Vanilla
+from tests.oracles.cases import Case
+
+Push = dict[str, Array]
+
+
+def differentiate(case: Case) -> tuple[float, dict[str, Array], Push]:
+    """The loss, its gradients under the names of `Case.variables`, and those of the pushes, (T, …, B)."""
+    cell, (time, batch) = case.model.cell, case.batch.y.shape
+    x = case.batch.x if case.batch.x.ndim == 3 else _one_hot(case.batch.x, cell.input_size)
+    sizes = {"z": len(cell.gates) * cell.hidden_size}
+    for state in cell.states:
+        sizes |= dict.fromkeys((state, f"read_{state}", f"next_{state}"), cell.hidden_size)
+    pushes = {name: np.zeros((time, size, batch)) for name, size in sizes.items()}
+
+    def loss(params, x, initial, pushes):
+        return _loss(case, params, x, initial, pushes)
+
+    arguments = (case.params, x, case.initial, pushes)
+    d_params, dx, d_initial, d_pushes = autograd.grad(loss, argnum=(0, 1, 2, 3))(*arguments)
+    inputs = {"x": dx} if case.batch.x.ndim == 3 else {}
+    initial = {f"initial {name}": grad for name, grad in d_initial.items()}
+    return loss(*arguments), d_params | inputs | initial, d_pushes
+
+
+def _loss(case: Case, p, x, initial, pushes):
+    batch, states, total = case.batch, initial, 0.0
+    for t in range(len(x)):
+        push = {name: values[t] for name, values in pushes.items()}
+        states, read = STEPS[type(case.model.cell)](case.model.cell, p, x[t], states, push)
+        o = np.dot(p["W_hy"], read) + (p["b_y"] if "b_y" in p else 0.0)
+        log_p = o - np.log(np.sum(np.exp(o), axis=0))
+        for b in range(batch.y.shape[1]):
+            weight = _weight(case, t, b)
+            if weight:
+                total = total - weight * log_p[batch.y[t, b], b]
+    return total
+
+
+def _weight(case: Case, t: int, b: int) -> float:
+    mask, (time, batch) = case.batch.mask, case.batch.y.shape
+    if mask is not None and not mask[t, b]:
+        return 0.0
+    targets = time if mask is None else int(mask[:, b].sum())
+    return 1 / batch if case.model.loss_reduction == "sum" else 1 / (batch * targets)
+
+
+def _vanilla(cell: Vanilla, p, x, states, push):
+    z = np.dot(p["W_xh"], x) + np.dot(p["W_hh"], states["h"]) + p.get("b_h", 0.0) + push["z"]
+    activation = {"tanh": np.tanh, "relu": lambda z: np.where(z > 0, z, 0.0), "identity": lambda z: z}
+    h = activation[cell.nonlinearity](z) + push["h"]
+    return {"h": h + push["next_h"]}, h + push["read_h"]
+
+
+def _lstm(cell: LSTM, p, x, states, push):
+    z = np.dot(p["W_xh"], x) + np.dot(p["W_hh"], states["h"]) + p.get("b_h", 0.0) + push["z"]
+    H = cell.hidden_size
+    g = np.tanh(z[:H]) if cell.candidate == "tanh" else _sigmoid(z[:H])
+    i, f, o = _sigmoid(z[H : 2 * H]), _sigmoid(z[2 * H : 3 * H]), _sigmoid(z[3 * H :])
+    c = f * states["c"] + i * g + push["c"]
+    h = o * np.tanh(c) + push["h"]
+    read = o * np.tanh(c + push["read_c"]) + push["h"] + push["read_h"]
+    return {"h": h + push["next_h"], "c": c + push["next_c"]}, read
+
+
+def _sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def _one_hot(symbols: Array, size: int) -> Array:
+    return np.array(np.eye(size)[symbols].transpose(0, 2, 1))
+
+
+STEPS: dict[type, Callable] = {Vanilla: _vanilla, LSTM: _lstm}

@@ -1,0 +1,109 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rnnlab.arrays import Workspace, by_feature, by_time, copy_params, global_norm, norm
+
+# math.hypot is exact to an ulp or so at every magnitude: the oracle.
+FINITE = st.floats(-1e300, 1e300)
+SINGLE = st.floats(width=32, allow_nan=False, allow_infinity=False)
+# A norm among the subnormals has few digits left.
+SMALLEST = 1e-322
+
+
+@given(arrays(np.float64, st.integers(1, 20), elements=FINITE))
+def test_norm_is_right_at_every_magnitude(a):
+    assert float(norm(a)) == pytest.approx(math.hypot(*a), rel=1e-14, abs=SMALLEST)
+
+
+@given(arrays(np.float32, st.integers(1, 20), elements=SINGLE))
+def test_norm_of_float32_is_right_at_every_magnitude(a):
+    assert float(norm(a)) == pytest.approx(math.hypot(*a.tolist()), rel=1e-14)
+
+
+@given(st.lists(arrays(np.float64, st.integers(0, 6), elements=FINITE), max_size=4))
+def test_global_norm_is_the_norm_of_all_entries(parts):
+    assert global_norm(parts) == pytest.approx(math.hypot(*np.concatenate([[], *parts])), rel=1e-13, abs=SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "entry"),
+    [
+        (np.float32, 1e-20),
+        (np.float32, 1e-38),
+        (np.float32, 1e-45),
+        (np.float32, 1e30),
+        (np.float32, 3e38),
+        (np.float64, 1e-200),
+        (np.float64, 5e-324),
+        (np.float64, 1e300),
+    ],
+)
+def test_norms_where_a_sum_of_squares_fails(dtype, entry):
+    a = np.full((3, 3), entry, dtype)
+    exact = 3 * float(a[0, 0])
+    assert float(norm(a)) == pytest.approx(exact, rel=1e-14)
+    np.testing.assert_allclose(norm(a, axis=1), math.sqrt(3) * float(a[0, 0]), rtol=1e-7 if exact > 1e-300 else 1)
+    assert global_norm([a[:1], a[1:]]) == pytest.approx(exact, rel=1e-14)
+
+
+def test_global_norm_of_parts_of_very_different_size():
+    parts = [np.full(2, 1e-30, np.float32), np.array([3.0], np.float32), np.array([4.0], np.float32)]
+    assert global_norm(parts) == pytest.approx(5.0, rel=1e-7)
+    assert global_norm([np.array([3e-30], np.float32), np.array([4e-45])]) == pytest.approx(3e-30, rel=1e-7)
+
+
+def test_norm_along_an_axis_scales_each_slice_by_itself():
+    a = np.array([[3e-200, 4e-200], [3e200, 4e200], [0.0, 0.0], [np.inf, 1.0], [np.nan, 1.0]])
+    np.testing.assert_allclose(norm(a, axis=1), [5e-200, 5e200, 0.0, np.inf, np.nan], rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", [norm, lambda a: global_norm([np.ones(2), a])])
+def test_non_finite_entries_pass_through(function):
+    assert float(function(np.array([1.0, -np.inf]))) == np.inf
+    assert np.isnan(function(np.array([1.0, np.nan])))
+
+
+def test_norms_of_nothing_are_zero():
+    assert float(norm(np.zeros((2, 3)))) == 0.0
+    assert float(norm(np.zeros(0))) == 0.0
+    assert global_norm([]) == 0.0
+    assert global_norm([np.zeros(3), np.zeros((2, 2), np.float32)]) == 0.0
+
+
+def test_by_feature_puts_example_b_of_step_t_in_column_t_b():
+    a = np.arange(24.0).reshape(2, 3, 4)
+    matrix = by_feature(a, Workspace(), "a")
+    assert matrix.shape == (3, 8)
+    assert matrix[2, 1 * 4 + 3] == a[1, 2, 3]
+    np.testing.assert_array_equal(by_time(matrix, 2, Workspace(), "back"), a)
+
+
+def test_workspace_gives_a_buffer_back_until_shape_or_dtype_differ():
+    workspace = Workspace()
+    first = workspace.array("a", (2, 3), np.float64)
+    assert workspace.array("a", (2, 3), np.float64) is first
+    assert workspace.array("b", (2, 3), np.float64) is not first
+    assert workspace.array("a", (2, 3), np.float32).dtype == np.float32
+    assert workspace.array("a", (3, 2), np.float32).shape == (3, 2)
+
+
+def test_workspace_makes_views_anew_for_other_buffers():
+    workspace = Workspace()
+    one, two = np.zeros((2, 3)), np.ones((2, 3))
+    kept = workspace.steps("s", (one,), lambda: (one,))
+    assert workspace.steps("s", (one,), lambda: (one,)) is kept
+    assert workspace.steps("s", (two,), lambda: (two,))[0][0][0] == 1.0
+
+
+def test_copied_params_share_nothing():
+    params = {"w": np.ones(2, np.float32)}
+    copy = copy_params(params, np.float64)
+    copy["w"] += 1
+    assert copy["w"].dtype == np.float64
+    assert copy_params(params)["w"].dtype == np.float32
+    np.testing.assert_array_equal(params["w"], 1.0)

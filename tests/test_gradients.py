@@ -1,0 +1,63 @@
+"""Every gradient of the whole model, against two independent oracles."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from tests.oracles.cases import INPUT_KINDS, MASKS, REDUCTIONS, Case, build, cell_id, every_cell
+from tests.oracles.equations import STEPS, differentiate
+from tests.oracles.projection import TOLERANCE, projection_errors
+
+ALL_CASES = [
+    pytest.param(case, id=" ".join((cell_id(case[0]), *case[1:])))
+    for case in product(every_cell(), REDUCTIONS, MASKS, INPUT_KINDS)
+]
+
+
+@pytest.fixture(params=ALL_CASES)
+def case(request) -> Case:
+    return build(*request.param)
+
+
+def test_gradients_equal_finite_differences(case):
+    errors = projection_errors(case, case.gradients())
+    assert max(errors.values()) <= TOLERANCE, errors
+
+
+def test_gradients_and_deltas_equal_automatic_differentiation(case):
+    if type(case.model.cell) not in STEPS:
+        pytest.skip("no second oracle has this cell's equations")
+    loss, gradients, pushes = differentiate(case)
+    tape = case.forward()
+    _, deltas = case.model.backward(case.params, tape)
+
+    assert tape.loss == pytest.approx(loss, rel=1e-13)
+    _assert_all_close(case.gradients(), gradients)
+    for state in case.model.cell.states:
+        immediate = pushes[f"read_{state}"]
+        adjoint = pushes["next_h"] + immediate if state == "h" else pushes[f"next_{state}"]
+        _assert_close(deltas.total[state], pushes[state], f"total {state}")
+        _assert_close(deltas.immediate[state], immediate, f"immediate {state}")
+        _assert_close(case.model.cell.state_adjoints(tape.cell, deltas)[state], adjoint, f"adjoint {state}")
+    _assert_close(deltas.dz, pushes["z"], "dz")
+
+
+def test_an_example_without_targets_sends_nothing_back():
+    for cell in every_cell():
+        case = build(cell, mask="one example without")
+        _, deltas = case.model.backward(case.params, case.forward())
+        for state in cell.states:
+            assert not deltas.total[state][:, :, 1].any()
+            assert not deltas.initial[state][:, 1].any()
+            assert deltas.initial[state][:, 0].any()
+
+
+def _assert_all_close(actual, expected):
+    assert set(actual) == set(expected)
+    for name in expected:
+        _assert_close(actual[name], expected[name], name)
+
+
+def _assert_close(actual, expected, name):
+    np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-15, err_msg=name)
