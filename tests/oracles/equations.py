@@ -44,7 +44,7 @@ def _loss(case: Case, p, x, initial, pushes):
     for t in range(len(x)):
         push = {name: values[t] for name, values in pushes.items()}
         states, read = STEPS[type(case.model.cell)](case.model.cell, p, x[t], states, push)
-        o = np.dot(p["W_hy"], read) + (p["b_y"] if "b_y" in p else 0.0)
+        o = np.dot(p["W_hy"], read) + p.get("b_y", 0.0)
         log_p = o - np.log(np.sum(np.exp(o), axis=0))
         for b in range(batch.y.shape[1]):
             weight = _weight(case, t, b)

@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnlab.diagnostics import first_non_finite
+from rnnlab.records import FirstNonFinite
+from tests.oracles.cases import GATED, TANH, TIME, build
+
+
+class Passes:
+    """A forward and a backward pass whose arrays can be broken by hand."""
+
+    def __init__(self, cell, mask="every step"):
+        case = build(cell, mask=mask)
+        self.tape = case.forward()
+        self.grads, self.deltas = case.model.backward(case.params, self.tape)
+
+    def first(self):
+        return first_non_finite(self.tape, self.grads, self.deltas)
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED])
+def test_finite_numbers_give_nothing(cell):
+    assert Passes(cell).first() is None
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("state", ["h", "c"])
+def test_forward_the_earliest_step_counts(state, broken):
+    passes = Passes(GATED)
+    passes.tape.cell.states[state][3:, 1, 0] = broken  # index 3 is step 3: index 0 is the initial state
+    assert passes.first() == FirstNonFinite(state, 3)
+
+
+@pytest.mark.parametrize("quantity", ["h", "c", "z"])
+def test_backward_the_latest_step_counts(quantity):
+    passes = Passes(GATED)
+    array = passes.deltas.dz if quantity == "z" else passes.deltas.total[quantity]
+    array[:3, 1, 0] = np.inf  # indices 0, 1, 2 are steps 1, 2, 3
+    assert passes.first() == FirstNonFinite(f"d_{quantity}", 3)
+
+
+def test_a_loss_has_its_step():
+    passes = Passes(TANH)
+    passes.tape.losses[2, 1] = np.inf
+    assert passes.first() == FirstNonFinite("loss", 3)
+
+
+def test_a_loss_that_does_not_count_is_not_looked_at():
+    passes = Passes(TANH, mask="last step")
+    passes.tape.losses[2, 1] = np.inf
+    assert passes.first() is None
+
+
+@pytest.mark.parametrize("name", ["W_xh", "W_hh", "b_h", "W_hy", "b_y"])
+def test_a_parameters_gradient_has_no_step(name):
+    passes = Passes(TANH)
+    passes.grads[name][-1] = np.nan
+    assert passes.first() == FirstNonFinite(f"d_{name}", None)
+
+
+def test_what_is_computed_first_is_named():
+    passes = Passes(TANH)
+    expected = []
+    for array, index, found in [
+        (passes.grads["W_hh"], 0, FirstNonFinite("d_W_hh", None)),
+        (passes.deltas.total["h"], 0, FirstNonFinite("d_h", 1)),
+        (passes.tape.losses, TIME - 1, FirstNonFinite("loss", TIME)),
+        (passes.tape.cell.states["h"], TIME, FirstNonFinite("h", TIME)),
+    ]:
+        array[index] = np.nan
+        expected.append(found)
+        assert passes.first() == expected[-1]
+
+
+def test_forward_an_earlier_step_goes_before_another_state():
+    passes = Passes(GATED)
+    passes.tape.cell.states["c"][2:] = np.inf  # tanh(inf) is finite: h breaks later
+    passes.tape.cell.states["h"][4:] = np.nan
+    assert passes.first() == FirstNonFinite("c", 2)
+
+
+def test_backward_a_later_step_goes_before_another_state():
+    passes = Passes(GATED)
+    passes.deltas.total["c"][:4] = np.inf
+    passes.deltas.total["h"][:3] = np.inf
+    assert passes.first() == FirstNonFinite("d_c", 4)
+
+
+def test_reads_what_clipping_may_have_changed_from_the_given_gradients():
+    passes = Passes(TANH)
+    passes.deltas = replace(passes.deltas, grads={})
+    passes.grads["b_y"][0] = np.nan
+    assert passes.first() == FirstNonFinite("d_b_y", None)

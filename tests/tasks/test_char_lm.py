@@ -1,0 +1,246 @@
+import hashlib
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlab.model import Model
+from rnnlab.readout import Readout
+from rnnlab.tasks import CharLM
+from rnnlab.tasks.char_lm import VALIDATION_CHUNK, VALIDATION_STREAM
+from tests.oracles.cases import NORMAL
+from tests.tasks.texts import VERSES, random_text
+
+UNICODE = "naïve cafe\u0301 👩‍🚀\U0001d538 \t«Ω»\nsecond line\n\u2028end. " * 8
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("texts")
+
+
+@pytest.fixture(scope="session")
+def make(folder):
+    def task(text, seq_len=5, batch_size=3, held_out=0.1, sample_length=0, temperature=1.0):
+        path = folder / "text.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return CharLM(seq_len, batch_size, str(path), held_out, sample_length, temperature)
+
+    return task
+
+
+def decode(task, symbols):
+    return "".join(task.symbols[s] for s in symbols)
+
+
+def chunks(task):
+    """The batches of one round through the streams."""
+    rng, batches = np.random.default_rng(0), []
+    while not batches or task.batch(rng, len(batches)).continues:
+        batches.append(task.batch(rng, len(batches)))
+    return batches
+
+
+def held_out_text(task, share=0.1):
+    return task.text[len(task.text) - round(len(task.text) * share) :]
+
+
+@pytest.mark.parametrize("text", [VERSES, UNICODE], ids=["ascii", "unicode"])
+def test_streams_are_the_training_text_in_order(make, text):
+    """Read one after the other, the chunks of stream b are the b-th part of the training text."""
+    task = make(text)
+    train = text[: len(text) - round(len(text) * 0.1)]
+    length = len(train) // 3
+    batches = chunks(task)
+    assert len(batches) == (length - 1) // 5
+    for b in range(3):
+        inputs = decode(task, np.concatenate([batch.x[:, b] for batch in batches]))
+        targets = decode(task, np.concatenate([batch.y[:, b] for batch in batches]))
+        assert inputs == train[b * length :][: len(inputs)]
+        assert targets == train[b * length + 1 :][: len(targets)]
+        assert len(inputs) == len(batches) * 5 > length - 1 - 5  # less than a chunk is left over
+
+
+def test_targets_are_the_inputs_one_later(make):
+    task = make(VERSES)
+    for batch in chunks(task):
+        np.testing.assert_array_equal(batch.x[1:], batch.y[:-1])
+        assert batch.x.shape == batch.y.shape == (5, 3)
+        assert batch.mask is None
+
+
+def test_streams_start_again_from_a_zero_state(make):
+    task, rng = make(VERSES), np.random.default_rng(0)
+    count = len(chunks(task))
+    assert [task.batch(rng, k).continues for k in range(count + 2)] == [
+        False,
+        *[True] * (count - 1),
+        False,
+        True,
+    ]
+    for step in range(3):
+        np.testing.assert_array_equal(task.batch(rng, count + step).x, task.batch(rng, step).x)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25])
+def test_the_last_part_is_held_out(make, share):
+    task = make(VERSES, held_out=share)
+    symbols = [pair for batch in task.validation() for pair in _targets(batch)]
+    assert len(symbols) == round(len(VERSES) * share) - 1
+    assert decode(task, symbols) == VERSES[-len(symbols) :]
+
+
+@given(length=st.integers(200, 20_000), share=st.floats(0.1, 0.6))
+def test_validation_covers_every_held_out_target_once(make, length, share):
+    """Streams put one after the other are the held-out text again, whatever its length."""
+    text = random_text(length)
+    task = make(text, held_out=share)
+    held_out = held_out_text(task, share)
+    batches = list(task.validation())
+    x, y, present = (np.concatenate([getattr(b, name) for b in batches]) for name in ("x", "y", "mask"))
+
+    assert all(len(batch.x) <= VALIDATION_CHUNK for batch in batches)
+    assert [batch.continues for batch in batches] == [False] + [True] * (len(batches) - 1)
+    assert decode(task, x.T[present.T]) == held_out[:-1]
+    assert decode(task, y.T[present.T]) == held_out[1:]
+    streams = x.shape[1]
+    assert streams == 1 or len(held_out) - 1 >= streams * VALIDATION_STREAM
+
+
+def test_probe_batch_is_from_the_held_out_part_and_the_same_for_a_seed(make):
+    text = random_text(3000)
+    task = make(text, seq_len=9)
+    batch = task.probe_batch(np.random.default_rng(5), 20)
+    same = task.probe_batch(np.random.default_rng(5), 20)
+    other = task.probe_batch(np.random.default_rng(6), 20)
+    np.testing.assert_array_equal(batch.x, same.x)
+    np.testing.assert_array_equal(batch.y, same.y)
+    assert (batch.x != other.x).any()
+    assert batch.x.shape == (9, 20)
+    assert not batch.continues
+    held_out = held_out_text(task)
+    for b in range(20):
+        window = decode(task, [batch.x[0, b], *batch.y[:, b]])
+        assert window in held_out  # 10 random characters stand nowhere else
+        assert window[:-1] == decode(task, batch.x[:, b])
+
+
+def test_probe_windows_reach_both_ends_of_the_held_out_part(make):
+    task = make(random_text(100), seq_len=5, held_out=0.07)  # 7 characters hold two windows
+    batch = task.probe_batch(np.random.default_rng(0), 50)
+    windows = {decode(task, [batch.x[0, b], *batch.y[:, b]]) for b in range(50)}
+    assert windows == {task.text[-7:-1], task.text[-6:]}
+
+
+def test_symbols_are_the_texts_characters(make):
+    task = make(UNICODE)
+    assert task.text == UNICODE
+    assert list(task.symbols) == sorted(set(UNICODE))
+    assert task.input_size == task.output_size == len(set(UNICODE))
+    assert task.uniform_loss == log(len(set(UNICODE)))
+    assert task.lag is None
+    assert task.validation_metrics(2 * log(2)) == {"val/bpc": pytest.approx(2.0)}
+
+
+def test_dataset_is_named_by_its_content(make):
+    task = make(VERSES)
+    assert task.dataset["name"] == "text.txt"
+    assert task.dataset["source"].endswith("text.txt")
+    assert task.dataset["digest"] == hashlib.sha256(VERSES.encode()).hexdigest()[:16]
+    assert make(VERSES + "!").dataset["digest"] != task.dataset["digest"]
+
+
+def test_the_shipped_text():
+    task = CharLM(50, 32, None, 0.1, 0, 1.0)
+    assert task.dataset["name"] == "shakespeare-sonnets"
+    assert len(task.text) > 90_000
+    assert task.batch(np.random.default_rng(0), 0).x.shape == (50, 32)
+
+
+SYMBOLS_WANTED = r"path=.*text\.txt: a text needs at least two different characters, got "
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "ab" * 10,
+            "the text is too short: 18 training characters in batch_size=3 streams leave 6 a stream, and "
+            "seq_len=6 needs 7",
+        ),
+        (
+            "ab" * 30,
+            r"the held-out part is too short: 6 characters, and seq_len=6 needs 7; raise held_out=0\.1",
+        ),
+        (b"ab\xff" * 50, r"path=.*text\.txt: not a UTF-8 text \(invalid start byte at byte 2\)"),
+        ("a" * 500, SYMBOLS_WANTED + "1"),
+        ("", SYMBOLS_WANTED + "0"),
+    ],
+    ids=["training part", "held-out part", "encoding", "one symbol", "empty"],
+)
+def test_refuses_texts_it_cannot_use(make, text, message):
+    with pytest.raises(ValueError, match=message):
+        make(text, seq_len=6)
+
+
+@pytest.mark.parametrize("name", ["nowhere.txt", "."])
+def test_refuses_a_path_that_is_no_file(folder, name):
+    with pytest.raises(ValueError, match=r"path=.*: cannot be read \("):
+        CharLM(5, 3, str(folder / name), 0.1, 0, 1.0)
+
+
+@pytest.mark.parametrize("seq_len", [6, 7])
+def test_the_shortest_text_that_serves(make, seq_len):
+    """One more than seq_len characters a stream, and as many held out."""
+    needed = 2 * (seq_len + 1)
+    text = random_text(needed + seq_len + 1)
+    share = (seq_len + 1) / len(text)
+    task = make(text, seq_len, batch_size=2, held_out=share)
+    assert len(chunks(task)) == 1
+    with pytest.raises(ValueError, match="too short"):
+        make(text, seq_len + 1, batch_size=2, held_out=share)
+
+
+def test_samples_follow_the_network(make, cell):
+    """As the temperature goes to 0 every character is the likeliest one after all before it."""
+    task = make(VERSES, sample_length=30, temperature=1e-6)
+    model, params = _network(task, cell)
+    text = task.samples(model, params, np.random.default_rng(0))["sample.txt"]
+    assert len(text) == 30
+    symbols = [task.symbols.index(s) for s in "\n" + text]
+    h = model.cell.forward(params, np.array(symbols)[:-1, None]).states["h"][1:, :, 0]
+    logits = params["W_hy"] @ h.T + params["b_y"]
+    np.testing.assert_array_equal(logits.argmax(axis=0), symbols[1:])
+
+
+def test_samples_are_drawn_by_temperature_and_seed(make, cell):
+    task = make(VERSES, sample_length=200, temperature=1e6)
+    model, params = _network(task, cell)
+    text, same, other = (
+        task.samples(model, params, np.random.default_rng(seed))["sample.txt"] for seed in (0, 0, 1)
+    )
+    assert text == same != other
+    assert set(text) == set(task.symbols)  # so hot that all are equally likely
+
+
+def test_samples_can_be_left_out(make, cell):
+    task = make(VERSES, sample_length=0)
+    assert task.samples(*_network(task, cell), np.random.default_rng(0)) == {}
+
+
+@pytest.fixture
+def cell():
+    from rnnlab.cells import LSTM
+
+    return lambda size: LSTM(size, 8, "tanh", bias=True, forget_bias=0.0)
+
+
+def _network(task, cell):
+    model = Model(cell(task.input_size), Readout(8, task.output_size, bias=True), "mean")
+    return model, model.init_params(np.random.default_rng(0), NORMAL, np.float64)
+
+
+def _targets(batch):
+    return batch.y.T[batch.mask.T]

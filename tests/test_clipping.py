@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rnnlab.arrays import global_norm
+from rnnlab.clipping import Clipping, ClipReport
+
+GRADIENT = arrays(np.float64, st.integers(1, 5), elements=st.floats(-1e3, 1e3))
+GRADIENTS = st.fixed_dictionaries({"a": GRADIENT, "b": GRADIENT})
+THRESHOLD = st.floats(1e-3, 1e4)
+
+
+def clip(grads, threshold, mode):
+    """The report and the clipped copy."""
+    clipped = {name: grad.copy() for name, grad in grads.items()}
+    return Clipping(threshold, mode).apply(clipped), clipped
+
+
+@given(GRADIENTS, THRESHOLD)
+def test_by_norm_bounds_the_norm_and_keeps_the_direction(grads, threshold):
+    before = global_norm(grads.values())
+    assume(before > threshold)
+    report, clipped = clip(grads, threshold, "norm")
+    assert report.clipped
+    assert report.norm == before
+    assert report.norm_clipped == pytest.approx(threshold, rel=1e-12)
+    assert global_norm(clipped.values()) == pytest.approx(threshold, rel=1e-12)
+    assert report.coefficient == pytest.approx(threshold / before)
+    for name in grads:
+        np.testing.assert_allclose(clipped[name], grads[name] * report.coefficient, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["norm", "value"])
+@given(grads=GRADIENTS)
+def test_under_the_threshold_nothing_changes(mode, grads):
+    before = global_norm(grads.values())
+    largest = max(np.abs(grad).max() for grad in grads.values())
+    report, clipped = clip(grads, before if mode == "norm" else largest, mode)
+    assert report == ClipReport(before, before, False, 1.0 if mode == "norm" else 0.0)
+    for name in grads:
+        np.testing.assert_array_equal(clipped[name], grads[name])
+
+
+@given(GRADIENTS, THRESHOLD)
+def test_by_value_bounds_every_element_and_tells_the_share(grads, threshold):
+    elements = np.concatenate(list(grads.values()))
+    outside = np.abs(elements) > threshold
+    report, clipped = clip(grads, threshold, "value")
+    for name in grads:
+        np.testing.assert_array_equal(clipped[name], np.clip(grads[name], -threshold, threshold))
+    assert report.clipped == outside.any()
+    assert report.coefficient == pytest.approx(outside.mean())
+    assert report.norm == pytest.approx(global_norm(grads.values()))
+    assert report.norm_clipped == pytest.approx(global_norm(clipped.values()))
+
+
+@pytest.mark.parametrize(("mode", "coefficient"), [("norm", 1.0), ("value", 0.0)])
+def test_without_a_threshold_only_reports(mode, coefficient):
+    report, clipped = clip({"a": np.array([3e4, -4e4])}, None, mode)
+    assert report == ClipReport(5e4, 5e4, False, coefficient)
+    np.testing.assert_array_equal(clipped["a"], [3e4, -4e4])
+
+
+def test_by_hand():
+    grads = {"a": np.array([3.0, 0.0], np.float32), "b": np.array([[-4.0]], np.float32)}
+    report, clipped = clip(grads, 1.0, "norm")
+    np.testing.assert_allclose(clipped["a"], [0.6, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(clipped["b"], [[-0.8]], rtol=1e-6)
+    assert clipped["a"].dtype == np.float32
+    assert (report.norm, report.coefficient) == (5.0, 0.2)
+
+    report, clipped = clip(grads, 3.5, "value")
+    np.testing.assert_array_equal(clipped["b"], [[-3.5]])
+    assert report.coefficient == pytest.approx(1 / 3)
+
+
+def test_by_norm_of_gradients_whose_squares_leave_float32():
+    report, clipped = clip({"a": np.full(4, 1e30, np.float32)}, 1.0, "norm")
+    assert report.norm == pytest.approx(2e30)
+    np.testing.assert_allclose(clipped["a"], 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["norm", "value"])
+@pytest.mark.parametrize("broken", [np.inf, np.nan])
+def test_a_broken_gradient_stays_as_it_is_to_be_found(mode, broken):
+    grads = {"a": np.array([3.0, 0.0]), "b": np.array([broken])}
+    report, kept = clip(grads, 1.0, mode)
+    assert not np.isfinite(report.norm)
+    np.testing.assert_array_equal(kept["a"], grads["a"])
+    np.testing.assert_array_equal(kept["b"], grads["b"])
