@@ -40,7 +40,7 @@ class Clipping:
     def apply(self, grads: Params) -> ClipReport:
         """Clip `grads` in place and say what was done."""
         before = global_norm(grads.values())
-        if self.threshold is None:
+        if self.threshold is None or not np.isfinite(before):  # what is broken stays, to be found
             return ClipReport(before, before, False, 1.0 if self.mode == "norm" else 0.0)
         if self.mode == "norm":
             return self._by_norm(grads, self.threshold, before)

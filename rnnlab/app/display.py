@@ -1,8 +1,11 @@
 """What a person sees on the terminal: progress, then a table of the runs and where to look further."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -76,7 +79,7 @@ class Display:
             return
         uri = tracking_uri(tracking.uri)
         if not is_server(uri):
-            command = "python -m rnnlab.ui" + (f" --uri '{uri}'" if tracking.uri else "")
+            command = f"{_python()} -m rnnlab.ui" + (f" --uri '{uri}'" if tracking.uri else "")
             self._line(f"MLflow: {command}, then open")
         self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
 
@@ -158,6 +161,14 @@ class _Count(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{sum(run.ended for run in self._runs)} of {len(self._runs)} runs")
+
+
+def _python() -> str:
+    """What to type for this Python: `python` where that is the same one, else its path."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    inside = Path(sys.executable).is_relative_to(Path.cwd())
+    return os.path.relpath(sys.executable) if inside else sys.executable
 
 
 def _number(value: float | None, form: str) -> str:

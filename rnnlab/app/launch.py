@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from rnnlab.app.display import Display
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Settings
 from rnnlab.app.worker import WorkOrder, execute, start_worker
+from rnnlab.records import Outcome
 from rnnlab.tracking.folder import read_run_info, write_run_info
 from rnnlab.tracking.mirror import Mirror, MirrorReport, tracking_uri
 
@@ -93,9 +94,12 @@ def _run_pool(orders: list[WorkOrder], workers: int, display: Display, errors: d
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, start_worker, (stop,)) as pool:
-        futures = {pool.submit(execute, order): order.folder for order in orders}
-        pending = set(futures)
+        futures: dict[Future[Outcome], Path] = {}
+        pending: set[Future[Outcome]] = set()
         try:
+            for order in orders:
+                futures[pool.submit(execute, order)] = order.folder
+            pending = set(futures)
             while pending:
                 done, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
                 for future in done:
@@ -104,9 +108,9 @@ def _run_pool(orders: list[WorkOrder], workers: int, display: Display, errors: d
                 display.refresh()
         except KeyboardInterrupt:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            started = {future for future in futures if not future.cancel()}
             try:
-                wait(pending)
+                wait(started)  # and only for those: one that is cancelled never reports that it is done
             except KeyboardInterrupt:
                 for process in multiprocessing.active_children():
                     process.kill()

@@ -1,0 +1,312 @@
+"""The training loop, against one written out by hand and in what it does when things go wrong."""
+
+from dataclasses import replace
+from itertools import islice
+from math import log
+
+import numpy as np
+import pytest
+
+from rnnlab.arrays import copy_params
+from rnnlab.cells import LSTM, Vanilla
+from rnnlab.clipping import Clipping
+from rnnlab.diagnostics import Probe, lag_curves, norms_by_timestep
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Batch, Model
+from rnnlab.optimizers import SGD, Adam
+from rnnlab.readout import Readout
+from rnnlab.records import FirstNonFinite
+from rnnlab.tasks import CharLM
+from rnnlab.training import UNSTABLE_WINDOW, Trainer
+from tests.oracles.cases import NORMAL
+from tests.tasks.texts import VERSES, random_text
+
+H, TIME, BATCH, STEPS = 10, 8, 4, 45
+
+SILENT = Probe((), examples=3, seed=0, dense=0, per_decade=0)
+PROBE = Probe(("time", "lag"), examples=3, seed=0, dense=3, per_decade=4)
+CELLS = {
+    "tanh": lambda size: Vanilla(size, H, "tanh", bias=True),
+    "relu": lambda size: Vanilla(size, H, "relu", bias=True),
+    "lstm": lambda size: LSTM(size, H, "tanh", bias=True, forget_bias=1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    """Short enough that the streams start again several times in STEPS steps."""
+    path = tmp_path_factory.mktemp("text") / "verses.txt"
+    path.write_text(VERSES, encoding="utf-8")
+    return CharLM(TIME, BATCH, str(path), held_out=0.2, sample_length=0, temperature=1.0)
+
+
+def make(task, cell="tanh", reduction="mean", **choices):
+    model = Model(CELLS[cell](task.input_size), Readout(H, task.output_size, bias=True), reduction)
+    defaults = {
+        "optimizer": Adam(0.01, 0.9, 0.999, 1e-8),
+        "clipping": Clipping(1.0, "norm"),
+        "probe": SILENT,
+        "steps": STEPS,
+        "val_every": None,
+    }
+    return Trainer(model, task, **defaults | choices)
+
+
+def draw(trainer, dtype=np.float32, seed=1, init=NORMAL):
+    return trainer.model.init_params(np.random.default_rng(seed), init, dtype)
+
+
+def run(trainer, dtype=np.float32, **options):
+    """The records and the trained parameters."""
+    params = draw(trainer, dtype, **options)
+    return list(trainer.train(params, np.random.default_rng(2))), params
+
+
+def by_hand(trainer, dtype=np.float32, carry=lambda batch: batch.continues):
+    """The parameters after training, step by step and without a workspace."""
+    params, model, carried = draw(trainer, dtype), trainer.model, None
+    state = trainer.optimizer.init(params)
+    for step in range(trainer.steps):
+        batch = trainer.task.batch(np.random.default_rng(2), step)
+        tape = model.forward(params, batch, carried if carry(batch) else None)
+        grads, _ = model.backward(params, tape)
+        trainer.clipping.apply(grads)
+        trainer.optimizer.update(params, grads, state)
+        carried = tape.cell.final_states()
+    return params
+
+
+def same(one, other):
+    return set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def values(records, metric):
+    return [record.metrics[metric] for record in records if metric in record.metrics]
+
+
+both_cells = pytest.mark.parametrize("cell", ["tanh", "lstm"])
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@both_cells
+@both_dtypes
+def test_equals_a_loop_by_hand_to_the_bit(task, cell, dtype):
+    trainer = make(task, cell)
+    _, params = run(trainer, dtype)
+    assert all(w.dtype == dtype for w in params.values())
+    assert same(params, by_hand(trainer, dtype))
+
+
+@both_cells
+def test_the_state_is_carried_and_started_anew_with_the_streams(task, cell):
+    """What the loop by hand would have found, had it never carried or never reset the state."""
+    trainer = make(task, cell)
+    assert any(not task.batch(np.random.default_rng(0), step).continues for step in range(1, STEPS))
+    _, params = run(trainer)
+    assert not same(params, by_hand(trainer, carry=lambda batch: False))
+    assert not same(params, by_hand(trainer, carry=lambda batch: True))
+
+
+@both_cells
+def test_the_same_seed_gives_the_same_run_to_the_bit(task, cell):
+    trainer = make(task, cell, probe=PROBE, val_every=10)
+    (first, params), (second, again) = run(trainer), run(trainer)
+    assert same(params, again)
+    assert [record.metrics for record in first] == [record.metrics for record in second]
+    for one, other in zip(first, second, strict=True):
+        for curve, same_curve in zip(one.gradients, other.gradients, strict=True):
+            for name, value in vars(curve).items():
+                np.testing.assert_array_equal(value, getattr(same_curve, name))
+    assert not same(params, run(trainer, seed=3)[1])
+
+
+@both_cells
+@both_dtypes
+def test_measuring_does_not_touch_the_run(task, cell, dtype):
+    bare, bare_params = run(make(task, cell), dtype)
+    measured, params = run(make(task, cell, probe=PROBE, val_every=7), dtype)
+    assert same(params, bare_params)
+    assert values(measured, "train/loss") == values(bare, "train/loss")
+    assert not any(record.gradients for record in bare)
+
+
+@both_cells
+def test_a_record_belongs_to_the_network_before_its_update(task, cell):
+    trainer = make(task, cell, probe=PROBE)
+    params = draw(trainer)
+    training = trainer.train(params, np.random.default_rng(2))
+    probe_batch = task.probe_batch(np.random.default_rng(PROBE.seed), PROBE.examples)
+    before, carried = copy_params(params), None
+    for record in islice(training, 3):
+        batch = task.batch(np.random.default_rng(2), record.step)
+        tape = trainer.model.forward(before, batch, carried)
+        _, deltas = trainer.model.backward(before, tape)
+        expected = norms_by_timestep(trainer.model.cell, tape.cell, deltas)
+        expected += lag_curves(trainer.model, before, probe_batch)
+        assert record.metrics["train/loss"] == tape.loss
+        assert [curve.quantity for curve in record.gradients] == [curve.quantity for curve in expected]
+        for curve, right in zip(record.gradients, expected, strict=True):
+            np.testing.assert_array_equal(curve.log10_gmean, right.log10_gmean)
+        before, carried = copy_params(params), tape.cell.final_states()
+
+
+def test_records_follow_the_schedules(task):
+    records, _ = run(make(task, probe=PROBE, val_every=10))
+    assert [record.step for record in records] == list(range(STEPS + 1))
+    assert {record.step for record in records if record.gradients} == PROBE.steps(STEPS)
+    assert {r.step for r in records if "grad/log10_gain" in r.metrics} == PROBE.steps(STEPS)
+    assert [r.step for r in records if "val/loss" in r.metrics] == [0, 10, 20, 30, 40, STEPS]
+    assert all("train/loss" in record.metrics for record in records[:-1])
+    assert "train/loss" not in records[-1].metrics
+
+    only_last, _ = run(make(task))
+    assert [r.step for r in only_last if "val/loss" in r.metrics] == [STEPS]
+
+
+def test_learns_a_text_that_can_be_learnt(tmp_path):
+    path = tmp_path / "abc.txt"
+    path.write_text("abcd" * 200, encoding="utf-8")
+    task = CharLM(TIME, BATCH, str(path), held_out=0.2, sample_length=0, temperature=1.0)
+    records, _ = run(make(task, "lstm", steps=150))
+    assert values(records, "train/loss")[0] > 1.0
+    assert records[-1].metrics["val/loss"] < 0.1
+    assert all(record.unstable_since is None and record.non_finite is None for record in records)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@both_cells
+def test_validation_is_the_mean_over_all_held_out_targets(tmp_path, cell, reduction):
+    """One stream, read in pieces: the same as the whole held-out part in a single pass."""
+    path = tmp_path / "text.txt"
+    path.write_text(random_text(1500), encoding="utf-8")
+    task = CharLM(TIME, BATCH, str(path), held_out=0.4, sample_length=0, temperature=1.0)
+    assert len(list(task.validation())) > 1
+    trainer = make(task, cell, reduction)
+    params = draw(trainer, np.float64)
+    symbols = np.array([task.symbols.index(s) for s in task.text[-600:]])[:, None]
+    whole = trainer.model.forward(params, Batch(symbols[:-1], symbols[1:]))
+    metrics = trainer.validate(params)
+    assert metrics["val/loss"] == pytest.approx(whole.losses.mean(), rel=1e-12)
+    assert metrics["val/bpc"] == pytest.approx(whole.losses.mean() / log(2), rel=1e-12)
+
+
+def test_clip_rate_is_the_share_of_steps_clipped_so_far(task):
+    norms = values(run(make(task, clipping=Clipping(None, "norm")))[0], "grad/norm")
+    records, _ = run(make(task, clipping=Clipping(float(np.median(norms)), "norm")))
+    clipped = np.array(values(records, "grad/clipped"))
+    assert 0 < clipped.sum() < STEPS  # some and not all
+    np.testing.assert_allclose(
+        values(records, "grad/clip_rate"), np.cumsum(clipped) / np.arange(1, STEPS + 1)
+    )
+    before, after = values(records, "grad/norm"), values(records, "grad/norm_clipped")
+    np.testing.assert_array_equal(clipped, np.array(before) > np.median(norms))
+    np.testing.assert_allclose(after, np.minimum(before, np.median(norms)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("steps", [30, 120])
+def test_a_bounded_network_that_blew_up_is_unstable(task, reduction, steps):
+    """tanh and softmax stay finite at any weights, so the loss has to tell: twice that of guessing."""
+    trainer = make(
+        task, reduction=reduction, steps=steps, optimizer=SGD(300.0, 0.0), clipping=Clipping(None, "norm")
+    )
+    records, _ = run(trainer)
+    losses = values(records, "train/loss")
+    window = min(UNSTABLE_WINDOW, steps)
+    smoothed = [np.mean(losses[k - window + 1 : k + 1]) for k in range(window - 1, steps)]
+    baseline = task.uniform_loss * (TIME if reduction == "sum" else 1)
+    since = window - 1 + int(np.argmax(np.array(smoothed) > 2 * baseline))
+    assert max(smoothed) > 2 * baseline
+    assert records[-1].non_finite is None
+    assert {r.unstable_since for r in records if r.step < since} <= {None}
+    assert {r.unstable_since for r in records if r.step >= since} == {since}
+
+
+def test_a_sum_over_time_is_not_unstable_for_being_large(task):
+    records, _ = run(make(task, reduction="sum"))
+    assert min(values(records, "train/loss")) > 2 * task.uniform_loss  # what a mean may not reach
+    assert {record.unstable_since for record in records} == {None}
+
+
+IDENTITY = Init(Initializer("identity", 1.0), Initializer("zero", 1.0), Initializer("zero", 1.0))
+LINEAR = {"clipping": Clipping(None, "norm"), "optimizer": SGD(0.1, 0.0)}
+
+
+def linear(task, **choices):
+    """h[t] = W_xh x[t] + W_hh h[t-1], whose powers of ten can be counted on the fingers."""
+    trainer = make(task, **LINEAR | choices)
+    cell = Vanilla(task.input_size, H, "identity", bias=False)
+    trainer = replace(trainer, model=replace(trainer.model, cell=cell))
+    return trainer, draw(trainer, init=IDENTITY)
+
+
+def ending(trainer, params):
+    """The records, after checking that the last one and only that tells of an end."""
+    before = copy_params(params)
+    records = list(trainer.train(params, np.random.default_rng(2)))
+    assert all(record.non_finite is None for record in records[:-1])
+    if len(records) == 1:
+        assert same(params, before)  # no update with what is not finite
+    return records
+
+
+def test_a_state_that_overflows_ends_the_run(task):
+    """h = 1, 1e10, 1e20, 1e30 and, at step 5, more than float32 holds."""
+    trainer, params = linear(task)
+    params["W_xh"][...] = 1
+    params["W_hh"] *= 1e10
+    (record,) = ending(trainer, params)
+    assert record.non_finite == FirstNonFinite("h", 5)
+    assert record.metrics["train/loss"] is None
+    assert record.gradients == ()
+
+
+def test_a_gradient_that_overflows_ends_the_run(task):
+    """h = 0 throughout, and δ grows by 1e12 a step back: from about 1e-2 at T beyond 1e38 at T - 4."""
+    trainer, params = linear(task)
+    params["W_hh"] *= 1e12
+    (record,) = ending(trainer, params)
+    assert record.non_finite == FirstNonFinite("d_h", TIME - 4)
+    assert record.metrics["train/loss"] == pytest.approx(task.uniform_loss, rel=0.1)
+    assert record.metrics["grad/norm"] is None
+
+
+@pytest.mark.parametrize("clipping", [(None, "norm"), (1.0, "norm"), (1.0, "value")])
+def test_a_parameters_gradient_that_overflows_is_found_whatever_the_clipping(task, clipping):
+    """h = (1e20, 0, …) and δ = (0, 1e20, …) are finite, and so are the logits; δ hᵀ is not."""
+    trainer, params = linear(task, clipping=Clipping(*clipping))
+    params["W_hh"][...] = 0
+    params["W_xh"][0] = 1e20
+    params["W_hy"][...] = 0
+    params["W_hy"][:, 1] = np.linspace(-1e21, 1e21, task.output_size)
+    (record,) = ending(trainer, params)
+    assert record.non_finite == FirstNonFinite("d_W_hh", None)
+
+
+def test_a_validation_that_overflows_is_told(task):
+    trainer, params = linear(task, steps=1, optimizer=SGD(1e25, 0.0))
+    params["W_xh"][...] = 1
+    records = ending(trainer, params)
+    assert [record.step for record in records] == [0, 1]
+    assert records[-1].non_finite == FirstNonFinite("val/loss", None)
+    assert records[-1].metrics["val/loss"] is records[-1].metrics["val/bpc"] is None
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "gain"), [(SGD(1e10, 0.0), 1.0), (SGD(0.01, 0.0), 60.0)], ids=["huge lr", "huge gain"]
+)
+def test_a_relu_network_diverges(task, optimizer, gain):
+    trainer = make(
+        task, "relu", optimizer=optimizer, clipping=Clipping(None, "norm"), probe=PROBE, val_every=5
+    )
+    params = draw(trainer, init=replace(NORMAL, W_hh=Initializer("normal", gain)))
+    *_, last = records = list(trainer.train(params, np.random.default_rng(2)))
+    assert len(records) <= STEPS
+    assert last.non_finite is not None
+    assert all(r.non_finite is None and None not in _of_training(r).values() for r in records[:-1])
+    assert None in _of_training(last).values()
+
+
+def _of_training(record):
+    """The loss and the norms, which are numbers as long as a run is finite."""
+    return {name: record.metrics[name] for name in ("train/loss", "grad/norm", "grad/norm_clipped")}
