@@ -67,8 +67,11 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
     infos = [_ended_info(order, errors.get(order.folder)) for order in orders]
     report = None
     if mirror is not None:
-        with display.waiting("Sending the rest to MLflow"):
-            report = mirror.finish()
+        try:
+            with display.waiting("Sending the rest to MLflow"):
+                report = mirror.finish()
+        except KeyboardInterrupt:
+            interrupted, report = True, MirrorReport(error="interrupted")
     return Result(infos, interrupted, report)
 
 
