@@ -1,11 +1,15 @@
 """Every gradient of the whole model, against two independent oracles."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from tests.oracles.cases import INPUT_KINDS, MASKS, REDUCTIONS, Case, build, cell_id, every_cell
+from tests.oracles.cases import INPUT_KINDS, MASKS, REDUCTIONS, Case, build, cell_id, every_cell, with_mask
 from tests.oracles.equations import STEPS, differentiate
 from tests.oracles.projection import TOLERANCE, projection_errors
 
@@ -28,6 +32,33 @@ def test_gradients_equal_finite_differences(case):
 def test_gradients_and_deltas_equal_automatic_differentiation(case):
     if type(case.model.cell) not in STEPS:
         pytest.skip("no second oracle has this cell's equations")
+    _assert_equal_automatic_differentiation(case)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_gradients_and_deltas_at_any_size_and_mask(data):
+    """Down to one of everything."""
+    time, batch, inputs, hidden = (data.draw(st.integers(1, 4)) for _ in range(4))
+    cell = data.draw(st.sampled_from([cell for cell in every_cell() if type(cell) in STEPS]))
+    kind = data.draw(st.sampled_from(INPUT_KINDS))
+    reduction = data.draw(st.sampled_from(REDUCTIONS))
+    sized = replace(cell, input_size=inputs, hidden_size=hidden)
+    case = build(sized, reduction, inputs=kind, time=time, batch=batch)
+    _assert_equal_automatic_differentiation(with_mask(case, data.draw(arrays(bool, (time, batch)))))
+
+
+def test_an_example_without_targets_sends_nothing_back():
+    for cell in every_cell():
+        case = build(cell, mask="one example without")
+        _, deltas = case.model.backward(case.params, case.forward())
+        for state in cell.states:
+            assert not deltas.total[state][:, :, 1].any()
+            assert not deltas.initial[state][:, 1].any()
+            assert deltas.initial[state][:, 0].any()
+
+
+def _assert_equal_automatic_differentiation(case):
     loss, gradients, pushes = differentiate(case)
     tape = case.forward()
     _, deltas = case.model.backward(case.params, tape)
@@ -41,16 +72,6 @@ def test_gradients_and_deltas_equal_automatic_differentiation(case):
         _assert_close(deltas.immediate[state], immediate, f"immediate {state}")
         _assert_close(case.model.cell.state_adjoints(tape.cell, deltas)[state], adjoint, f"adjoint {state}")
     _assert_close(deltas.dz, pushes["z"], "dz")
-
-
-def test_an_example_without_targets_sends_nothing_back():
-    for cell in every_cell():
-        case = build(cell, mask="one example without")
-        _, deltas = case.model.backward(case.params, case.forward())
-        for state in cell.states:
-            assert not deltas.total[state][:, :, 1].any()
-            assert not deltas.initial[state][:, 1].any()
-            assert deltas.initial[state][:, 0].any()
 
 
 def _assert_all_close(actual, expected):

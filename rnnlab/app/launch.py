@@ -6,11 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rnnlab.app.compose import Plan
@@ -18,7 +19,6 @@ from rnnlab.app.display import Display
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Settings
 from rnnlab.app.worker import WorkOrder, execute, start_worker
-from rnnlab.records import Outcome
 from rnnlab.tracking.folder import read_run_info, write_run_info
 from rnnlab.tracking.mirror import Mirror, MirrorReport, tracking_uri
 
@@ -62,9 +62,10 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
         tracking, folders = settings.tracking, [order.folder for order in orders]
         mirror = Mirror(tracking_uri(tracking.uri), tracking.experiment, plan.sweep, tracking.points, folders)
     errors: dict[Path, str] = {}
-    with _sigterm_as_interrupt(), display.progress(plan.jobs):
-        interrupted = _run_all(orders, settings.jobs or _cores(), display, errors)
-    infos = [_ended_info(order, errors.get(order.folder)) for order in orders]
+    with _interrupts_counted() as interrupts, display.progress(plan.jobs):
+        _run_all(orders, settings.jobs or _cores(), interrupts, display, errors)
+    interrupted = interrupts.count > 0
+    infos = [_ended_info(order, None if interrupted else errors.get(order.folder)) for order in orders]
     report = None
     if mirror is not None:
         try:
@@ -75,50 +76,91 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
     return Result(infos, interrupted, report)
 
 
-def _run_all(orders: list[WorkOrder], workers: int, display: Display, errors: dict[Path, str]) -> bool:
-    """Run the orders; return whether they were interrupted.
+class _Interrupts:
+    """Counts Ctrl-C and SIGTERM; an exception out of nowhere could get lost inside a library."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@contextmanager
+def _interrupts_counted() -> Iterator[_Interrupts]:
+    interrupts = _Interrupts()
+    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_all(
+    orders: list[WorkOrder],
+    workers: int,
+    interrupts: _Interrupts,
+    display: Display,
+    errors: dict[Path, str],
+) -> None:
+    """Run the orders, and note what went wrong by folder.
 
     A worker that dies takes its pool with it; what had not started by then starts in a new one.
     """
     waiting = orders
-    while waiting:
-        if _run_pool(waiting, min(workers, len(waiting)), display, errors):
-            return True
+    while waiting and not interrupts.count:
+        _run_pool(waiting, min(workers, len(waiting)), interrupts, display, errors)
         left = [order for order in waiting if not order.folder.exists()]
         if len(left) == len(waiting):
-            return False  # no worker can even start
+            return  # no worker can even start
         waiting = left
-    return False
 
 
-def _run_pool(orders: list[WorkOrder], workers: int, display: Display, errors: dict[Path, str]) -> bool:
-    """Run the orders in one pool of reused workers until all ended or it broke."""
+def _run_pool(
+    orders: list[WorkOrder],
+    workers: int,
+    interrupts: _Interrupts,
+    display: Display,
+    errors: dict[Path, str],
+) -> None:
+    """Run the orders in one pool of reused workers until all ended, it broke, or was interrupted.
+
+    The first interrupt asks the workers to end their runs and keep what they have; the second kills them.
+    """
     # spawn: a forked copy of a process with threads (the mirror's) can deadlock.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, start_worker, (stop,)) as pool:
-        futures: dict[Future[Outcome], Path] = {}
-        pending: set[Future[Outcome]] = set()
-        try:
-            for order in orders:
-                futures[pool.submit(execute, order)] = order.folder
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
-                for future in done:
-                    if error := future.exception():
-                        errors[futures[future]] = _cause(error)
-                display.refresh()
-        except KeyboardInterrupt:
-            stop.set()
-            started = {future for future in futures if not future.cancel()}
-            try:
-                wait(started)  # and only for those: one that is cancelled never reports that it is done
-            except KeyboardInterrupt:
+        with _ctrl_c_blocked():
+            futures = {pool.submit(execute, order): order.folder for order in orders}
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
+            for future in done:
+                if not future.cancelled() and (error := future.exception()):
+                    errors[futures[future]] = _cause(error)
+            if interrupts.count and not stop.is_set():
+                stop.set()
+                for future in pending:
+                    future.cancel()
+            if interrupts.count > 1:
                 for process in multiprocessing.active_children():
                     process.kill()
-            return True
-    return False
+            display.refresh()
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C, which a terminal sends to all of a command's processes."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(error: BaseException) -> str:
@@ -144,13 +186,3 @@ def _ended_info(order: WorkOrder, error: str | None) -> dict[str, Any]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: end the runs, keep what they recorded."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -56,15 +56,21 @@ class Course:
 
 
 def start_worker(stop: Event) -> None:
-    """Prepare a worker process: one BLAS thread, and Ctrl-C left to the process that started it."""
+    """Prepare a worker process: one BLAS thread, and interrupts left to the process that started it."""
     global _stop
     _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threadpool_limits(1)
 
 
-def execute(order: WorkOrder) -> Outcome:
-    """Make one run and return how it ended; an exception becomes the outcome `failed`."""
+def execute(order: WorkOrder) -> Outcome | None:
+    """Make one run and return how it ended; an exception becomes the outcome `failed`.
+
+    Returns None, and makes nothing, when all runs have been asked to stop.
+    """
+    if _stopping():
+        return None
     with RunFolder(order.folder, order.info, order.config) as folder:
         began = time.perf_counter()
         course = Course()
@@ -78,9 +84,14 @@ def execute(order: WorkOrder) -> Outcome:
         else:
             summary = _summary(course)
         summary["seconds"] = round(time.perf_counter() - began, 3)
-    _draw(order.folder)
+    if outcome != "killed":  # who pressed Ctrl-C is waiting
+        _draw(order.folder)
     folder.finish(outcome, summary)
     return outcome
+
+
+def _stopping() -> bool:
+    return _stop is not None and _stop.is_set()
 
 
 def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome:
@@ -90,7 +101,7 @@ def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome
     for record in trainer.train(params, batches_rng):
         folder.write(record)
         course.see(record)
-        if _stop is not None and _stop.is_set():
+        if _stopping():
             folder.write_weights(params)
             return "killed"
     folder.write_weights(params)

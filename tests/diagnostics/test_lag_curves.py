@@ -19,12 +19,12 @@ SPREAD = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype
 cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
 
 
-def linear(rho: float, time: int):
+def linear(rho: float, time: int, dtype=np.float64):
     """W_hh = ρ Q with Q orthogonal and no nonlinearity, so that ‖δ[T-k]‖ = ρᵏ ‖δ[T]‖ exactly."""
     rng = np.random.default_rng(1)
     model = Model(Vanilla(3, H, "identity", bias=False), Readout(H, 4, bias=True), "mean")
     uniform = Initializer("uniform", 1.0)
-    params = model.init_params(rng, Init(Initializer("orthogonal", rho), uniform, uniform), np.float64)
+    params = model.init_params(rng, Init(Initializer("orthogonal", rho), uniform, uniform), dtype)
     only_last = np.zeros((time, 2), dtype=bool)
     only_last[-1] = True
     batch = Batch(rng.integers(0, 3, (time, 2)), rng.integers(0, 4, (time, 2)), only_last)
@@ -43,6 +43,12 @@ def test_linear_network_fades_by_its_spectral_radius(rho, time):
         np.testing.assert_allclose(
             curves[name], curves[name][0] + lags * np.log(rho), rtol=1e-12, atol=1e-12, err_msg=name
         )
+
+
+def test_linear_network_in_float32_fades_as_far():
+    """1e-602 of a float32 gradient, whose format ends at 1e-45; Q is orthogonal to float32's 1e-7 only."""
+    logs = per_example_lag_curves(*linear(0.5, 2001, np.float32))["h"]
+    np.testing.assert_allclose(logs, logs[0] + np.arange(2001)[:, None] * np.log(0.5), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])

@@ -1,4 +1,5 @@
 import hashlib
+from itertools import takewhile
 from math import log
 
 import numpy as np
@@ -37,10 +38,9 @@ def decode(task, symbols):
 
 def chunks(task):
     """The batches of one round through the streams."""
-    rng, batches = np.random.default_rng(0), []
-    while not batches or task.batch(rng, len(batches)).continues:
-        batches.append(task.batch(rng, len(batches)))
-    return batches
+    rng = np.random.default_rng(0)
+    batches = (task.batch(rng, step) for step in range(1, len(task.text)))
+    return [task.batch(rng, 0), *takewhile(lambda batch: batch.continues, batches)]
 
 
 def held_out_text(task, share=0.1):
