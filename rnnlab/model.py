@@ -80,12 +80,7 @@ class Model:
             ValueError: Inputs, targets or mask of a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
-        if batch.y.shape != (len(batch.x), batch.x.shape[-1]):
-            raise ValueError(
-                f"y: expected shape {(len(batch.x), batch.x.shape[-1])}, as x, got {batch.y.shape}"
-            )
-        if batch.mask is not None and batch.mask.shape != batch.y.shape:
-            raise ValueError(f"mask: expected shape {batch.y.shape}, as y, got {batch.mask.shape}")
+        _check_targets(batch)
         cell_tape = self.cell.forward(params, batch.x, initial, workspace)
         logits, features = self.readout.forward(params, cell_tape.states["h"][1:], workspace)
         losses, d_logits = softmax_cross_entropy(logits, batch.y.reshape(-1), workspace)
@@ -105,3 +100,18 @@ class Model:
         readout_grads, e = self.readout.backward(params, tape.features, do, tape.cell.time, workspace)
         deltas = self.cell.backward(params, tape.cell, e, workspace)
         return deltas.grads | readout_grads, deltas
+
+
+def _check_targets(batch: Batch) -> None:
+    if batch.x.ndim < 2:
+        raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {batch.x.shape}")
+    shape = (len(batch.x), batch.x.shape[-1])
+    if batch.y.shape != shape or not np.issubdtype(batch.y.dtype, np.integer):
+        raise ValueError(
+            f"y: expected integers of shape {shape}, as x, got {batch.y.dtype} of shape {batch.y.shape}"
+        )
+    if batch.mask is not None and (batch.mask.shape != shape or batch.mask.dtype != bool):
+        raise ValueError(
+            f"mask: expected booleans of shape {shape}, as x, got {batch.mask.dtype} of shape "
+            f"{batch.mask.shape}"
+        )

@@ -64,8 +64,13 @@ class Trainer:
         Yields:
             Steps 0 … steps-1 with the training metrics, and step `steps` with the validation.
         """
-        with np.errstate(all="ignore"):  # what is not finite is looked for, and is a result
-            yield from self._steps(params, rng)
+        steps = self._steps(params, rng)
+        while True:
+            with np.errstate(all="ignore"):  # what is not finite is looked for, and is a result
+                record = next(steps, None)
+            if record is None:
+                return
+            yield record
 
     def _steps(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         model, workspace, probe_workspace = self.model, Workspace(), Workspace()

@@ -163,7 +163,6 @@ def test_records_follow_the_schedules(task):
     assert [r.step for r in only_last if "val/loss" in r.metrics] == [STEPS]
 
 
-@pytest.mark.xfail(reason="errstate is open while the generator waits")
 def test_leaves_numpys_warnings_alone_between_steps(task):
     before = np.geterr()
     training = make(task).train(draw(make(task)), np.random.default_rng(2))

@@ -15,18 +15,20 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas) -> FirstNonF
     time step, where the backward pass met it first: `d_h`, `d_c`, `d_z`. Then the parameters'
     gradients, which sum over time and so have no time step.
     """
-    for name, values in tape.cell.states.items():
-        bad = _bad_steps(values)
-        if bad.size:
-            return FirstNonFinite(name, int(bad[0]))  # index 0 is the initial state
-    counted = np.where(tape.weights > 0, tape.losses, 0.0)
-    bad = _bad_steps(counted)
-    if bad.size:
-        return FirstNonFinite("loss", int(bad[0]) + 1)
-    for name, values in (*deltas.total.items(), ("z", deltas.dz)):
-        bad = _bad_steps(values)
-        if bad.size:
-            return FirstNonFinite(f"d_{name}", int(bad[-1]) + 1)
+    losses = np.where(tape.weights > 0, tape.losses, 0.0)
+    # A state's index 0 is the initial one. Of a step, an LSTM's c comes before its h.
+    forward = [(name, _bad_steps(values)) for name, values in reversed(list(tape.cell.states.items()))]
+    forward.append(("loss", _bad_steps(losses) + 1))
+    met = [(int(steps[0]), name) for name, steps in forward if steps.size]
+    if met:
+        timestep, name = min(met, key=lambda found: found[0])
+        return FirstNonFinite(name, timestep)
+    backward = [(f"d_{name}", _bad_steps(values) + 1) for name, values in deltas.total.items()]
+    backward.append(("d_z", _bad_steps(deltas.dz) + 1))
+    met = [(int(steps[-1]), name) for name, steps in backward if steps.size]
+    if met:
+        timestep, name = max(met, key=lambda found: found[0])
+        return FirstNonFinite(name, timestep)
     for name, grad in grads.items():
         if not np.isfinite(grad).all():
             return FirstNonFinite(f"d_{name}", None)

@@ -72,10 +72,6 @@ def test_what_is_computed_first_is_named():
         assert passes.first() == expected[-1]
 
 
-BY_NAME = pytest.mark.xfail(reason="first_non_finite goes by name before it goes by time")
-
-
-@BY_NAME
 def test_forward_an_earlier_step_goes_before_another_state():
     passes = Passes(GATED)
     passes.tape.cell.states["c"][2:] = np.inf  # tanh(inf) is finite: h breaks later
@@ -83,7 +79,6 @@ def test_forward_an_earlier_step_goes_before_another_state():
     assert passes.first() == FirstNonFinite("c", 2)
 
 
-@BY_NAME
 def test_backward_a_later_step_goes_before_another_state():
     passes = Passes(GATED)
     passes.deltas.total["c"][:4] = np.inf
