@@ -85,7 +85,7 @@ class Model:
         logits, features = self.readout.forward(params, cell_tape.states["h"][1:], workspace)
         losses, d_logits = softmax_cross_entropy(logits, batch.y.reshape(-1), workspace)
         losses = losses.reshape(batch.y.shape)
-        weights = step_weights(batch.mask, *batch.y.shape, self.loss_reduction)
+        weights = step_weights(batch.mask, len(batch.y), batch.y.shape[1], self.loss_reduction)
         # Where there is no target the loss is left out, not multiplied by 0: it may be infinite.
         loss = float(np.sum(losses * weights, where=weights > 0))
         return Tape(cell_tape, features, losses, weights, d_logits, loss)

@@ -178,7 +178,8 @@ def _close(actual, expected, name):
 
 # What comes in at the boundary: (the change to a right batch, what the message says)
 
-Y_SHAPE = f"({TIME}, {BATCH})"
+Y_KIND = f"y: expected integers of shape ({TIME}, {BATCH}), as x, got int64 of shape"
+MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as x, got bool of shape"
 
 
 @pytest.mark.parametrize(
@@ -186,17 +187,17 @@ Y_SHAPE = f"({TIME}, {BATCH})"
     [
         (
             {"y": np.zeros((TIME, BATCH + 1), int)},
-            f"y: expected integers of shape {Y_SHAPE}, as x, got int64 of shape (5, 4)",
+            f"{Y_KIND} (5, 4)",
         ),
         (
             {"y": np.zeros(TIME, int)},
-            f"y: expected integers of shape {Y_SHAPE}, as x, got int64 of shape (5,)",
+            f"{Y_KIND} (5,)",
         ),
         ({"y": np.full((TIME, BATCH), OUTPUTS)}, "y: targets must lie in [0, 7), got values from 7 to 7"),
         ({"y": np.full((TIME, BATCH), -1)}, "y: targets must lie in [0, 7), got values from -1 to -1"),
         (
             {"mask": np.ones((TIME, 1), bool)},
-            f"mask: expected booleans of shape {Y_SHAPE}, as x, got bool of shape (5, 1)",
+            f"{MASK_KIND} (5, 1)",
         ),
     ],
 )
