@@ -87,7 +87,8 @@ class Model:
         losses = losses.reshape(batch.y.shape)
         weights = step_weights(batch.mask, len(batch.y), batch.y.shape[1], self.loss_reduction)
         # Where there is no target the loss is left out, not multiplied by 0: it may be infinite.
-        loss = float(np.sum(losses * weights, where=weights > 0))
+        present = weights > 0
+        loss = float(np.sum(losses[present] * weights[present]))
         return Tape(cell_tape, features, losses, weights, d_logits, loss)
 
     def backward(

@@ -97,7 +97,7 @@ class FirstNonFinite:
 
     Attributes:
         quantity: What it was: `h`, `loss`, a gradient such as `d_h` or `d_W_hh`, `val/loss` …
-        timestep: 1 … T, or None for what has no time step.
+        timestep: 1 … T (0: an initial state), or None for what has no time step.
     """
 
     quantity: str

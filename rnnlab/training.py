@@ -90,7 +90,8 @@ class Trainer:
             clipped_steps += report.clipped
             metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))
             if not (isfinite(tape.loss) and isfinite(report.norm)):
-                yield StepRecord(step, metrics, (), stability.since, first_non_finite(tape, grads, deltas))
+                where = first_non_finite(tape, grads, deltas) or FirstNonFinite(GRAD_NORM, None)
+                yield StepRecord(step, metrics, (), stability.since, where)
                 return
             stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.uniform_loss)
             curves = []

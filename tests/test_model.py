@@ -185,20 +185,11 @@ MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as x, got bool
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"y": np.zeros((TIME, BATCH + 1), int)},
-            f"{Y_KIND} (5, 4)",
-        ),
-        (
-            {"y": np.zeros(TIME, int)},
-            f"{Y_KIND} (5,)",
-        ),
+        ({"y": np.zeros((TIME, BATCH + 1), int)}, f"{Y_KIND} (5, 4)"),
+        ({"y": np.zeros(TIME, int)}, f"{Y_KIND} (5,)"),
         ({"y": np.full((TIME, BATCH), OUTPUTS)}, "y: targets must lie in [0, 7), got values from 7 to 7"),
         ({"y": np.full((TIME, BATCH), -1)}, "y: targets must lie in [0, 7), got values from -1 to -1"),
-        (
-            {"mask": np.ones((TIME, 1), bool)},
-            f"{MASK_KIND} (5, 1)",
-        ),
+        ({"mask": np.ones((TIME, 1), bool)}, f"{MASK_KIND} (5, 1)"),
     ],
 )
 @pytest.mark.parametrize("inputs", INPUT_KINDS)

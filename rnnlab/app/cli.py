@@ -39,6 +39,10 @@ def _run(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if args.experimental_rerun is not None:
         raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
+    if args.config_name is not None or args.config_path is not None:
+        raise ConfigProblems(
+            ["--config-name, --config-path: not supported; --config-dir adds options of your own"]
+        )
     shows_only = args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
     if shows_only:
         register_resolvers()
@@ -46,8 +50,6 @@ def _run(argv: list[str]) -> int:
             _run_hydra(args, parser, _never_called, str(conf_dir()), "config")
         except COMPOSITION_ERRORS as error:
             raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
-        except ValueError as error:  # flags that exclude each other
-            raise ConfigProblems([str(error)]) from error
         return 0
     plan = compose_plan(conf_dir(), args.overrides, args.multirun, args.config_dir)
     return _launch(plan)

@@ -181,7 +181,7 @@ def _name(swept: dict[str, str], overrides: list[str], choices: dict[str, str]) 
     named = swept
     if not swept:
         given = {key: value for key, value in _pairs(overrides) if not key.startswith(("hydra", "tracking"))}
-        named = {"cell": choices["cell"]} | given
+        named = {"cell": choices.get("cell", "")} | given
     return " ".join(value if key in choices else f"{key}={value}" for key, value in named.items())
 
 

@@ -50,11 +50,14 @@ def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Dis
         settings: Of the first job, for what concerns them all.
         display: Where progress is drawn.
     """
-    if plan.is_sweep:
-        try:
+    try:
+        if plan.is_sweep:
             plan.folder.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
+        else:  # the run itself makes its folder
+            plan.folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
+    if plan.is_sweep:
         listed = {"sweep": plan.sweep, "runs": [job.folder.name for job in plan.jobs]}
         (plan.folder / SWEEP_FILE).write_text(json.dumps(listed, indent=1), encoding="utf-8")
     mirror = None

@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
+# ValueError: a group that is given null or a number.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
 class ConfigProblems(Exception):
@@ -28,7 +31,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
     message = str(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
-    if "Ambiguous value for argument" in message:
+    if "Ambiguous value for argument" in message or "requires --multirun" in message:
         override = message.split("'")[1]
         return f"{override}: several values; add -m to sweep over them"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -37,9 +40,20 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
     if "Could not override" in message or isinstance(error, ConfigKeyError | ConfigAttributeError):
         key = _key_at_fault(error)
         override = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
+        if key in keys:
+            return f"{override}: the chosen {key.partition('.')[0]} has no such key"
         nearest = difflib.get_close_matches(key, keys, n=1)
         return f"{override}: no such key{f'; did you mean {nearest[0]}?' if nearest else ''}"
+    if "Config group override must be" in message:
+        at_fault = [override for override in overrides if _names_no_option(override, keys)]
+        return f"{' '.join(at_fault)}: must name an option"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _names_no_option(override: str, keys: Sequence[str]) -> bool:
+    parsed = OverridesParser.create().parse_override(override)
+    is_value = parsed.key_or_group in keys and not any(k.startswith(f"{parsed.key_or_group}.") for k in keys)
+    return not (is_value or isinstance(parsed.value(), str | list | QuotedString) or parsed.is_delete())
 
 
 def _key_at_fault(error: Exception) -> str:

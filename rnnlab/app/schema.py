@@ -5,14 +5,15 @@ and bounds from that class, so a new cell or optimiser needs no line here.
 """
 
 import dataclasses
+import importlib
 import json
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
-from hydra.utils import get_class
 from pydantic import ConfigDict, ValidationError, create_model
 
 from rnnlab.cells import Cell
@@ -27,6 +28,9 @@ from rnnlab.training import Trainer
 
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+SUPPLIED = {"cell": ("input_size", "hidden_size"), "task": ("seq_len", "batch_size"), "optimizer": ("lr",)}
+"""What a group's class is given from elsewhere than the group's own keys."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def build(config: dict[str, Any]) -> Experiment:
     problems: list[str] = []
     settings = _validated(Settings, plain, "", {}, problems)
     if settings is None:
+        for group, supplied in SUPPLIED.items():  # their mistakes are told with the others
+            _class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
     s = Settings(**settings)
     task: Task | None = _made(config, "task", {"seq_len": s.seq_len, "batch_size": s.batch_size}, problems)
@@ -115,19 +121,10 @@ def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.
 
 def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
     """Make the object of a group, or note its problems and return None."""
-    keys = dict(config.get(group) or {})
-    target = str(keys.pop("_target_", ""))
-    if not target.startswith("rnnlab."):
-        problems.append(f"{group}._target_={target}: must be a class of rnnlab")
+    found = _class_and_values(config, group, supplied, problems)
+    if found is None:
         return None
-    try:
-        cls = get_class(target)
-    except Exception as error:  # whatever an import can raise
-        problems.append(f"{group}._target_={target}: cannot be imported ({error})")
-        return None
-    values = _validated(cls, keys, f"{group}.", supplied, problems)
-    if values is None:
-        return None
+    cls, values = found
     try:
         return cls(**supplied, **values)
     except ValueError as error:
@@ -135,8 +132,32 @@ def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems
         return None
 
 
+def _class_and_values(
+    config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
+) -> tuple[type, dict[str, Any]] | None:
+    """The class that a group names and its checked values, or None and the problems noted."""
+    if not config.get(group):
+        problems.append(f"{group}: missing")
+        return None
+    keys = dict(config[group])
+    target = str(keys.pop("_target_", None) or "null")
+    module, _, name = target.rpartition(".")
+    if not target.startswith("rnnlab."):
+        problems.append(f"{group}._target_={target}: must be a class of rnnlab")
+        return None
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        cls = None
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        problems.append(f"{group}._target_={target}: no such class")
+        return None
+    values = _validated(cls, keys, f"{group}.", supplied, problems)
+    return None if values is None else (cls, values)
+
+
 def _validated(
-    cls: type, values: dict[str, Any], prefix: str, supplied: dict[str, Any], problems: list[str]
+    cls: type, values: dict[str, Any], prefix: str, supplied: Collection[str], problems: list[str]
 ) -> dict[str, Any] | None:
     """Check values against the annotations of a dataclass, leaving out its supplied fields."""
     hints = typing.get_type_hints(cls, include_extras=True)

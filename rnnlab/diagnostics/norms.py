@@ -20,8 +20,7 @@ from rnnlab.records import NormCurve
 def norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> list[NormCurve]:
     """Norms of the total and immediate gradients of every state at every time step of a backward pass.
 
-    A cell with more than one state has `state` too, the norm of its state adjoint; for the others
-    that is `h`.
+    `state` is the norm of the state adjoint, for a cell with one state the same as `h`.
     """
     curves = []
     for name in cell.states:
@@ -55,15 +54,16 @@ def norm_curve(quantity: str, axis: Literal["timestep", "lag"], index: Array, lo
     counted = ~np.isnan(log_norms) & (log_norms < np.inf)
     positive = counted & (log_norms > -np.inf)
     count, count_positive = counted.sum(axis=1), positive.sum(axis=1)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore"):
         norms = np.exp(np.where(counted, log_norms, np.nan))
+        mean, median = _ratio(np.where(counted, norms, 0.0).sum(axis=1), count), _median(norms, count)
     logs = np.where(positive, log_norms, 0.0).sum(axis=1)
     return NormCurve(
         quantity,
         axis,
         index,
-        mean=_ratio(np.where(counted, norms, 0.0).sum(axis=1), count),
-        median=_median(norms, count),
+        mean=mean,
+        median=median,
         max=np.where(count > 0, np.where(counted, norms, -np.inf).max(axis=1), np.nan),
         log10_gmean=_ratio(logs, count_positive) / np.log(10),
         zero_fraction=_ratio(count - count_positive, count),
@@ -83,5 +83,8 @@ def _ratio(total: Array, count: Array) -> Array:
 def _median(values: Array, count: Array) -> Array:
     ordered = np.sort(values, axis=1)  # NaN last
     rows = np.arange(len(values))
-    low, high = ordered[rows, np.maximum(count - 1, 0) // 2], ordered[rows, count // 2 % values.shape[1]]
+    low, high = (
+        ordered[rows, np.maximum(count - 1, 0) // 2],
+        ordered[rows, np.minimum(count // 2, values.shape[1] - 1)],
+    )
     return np.where(count > 0, (low + high) / 2, np.nan)

@@ -162,7 +162,7 @@ def _read(path: str | None) -> str:
     try:
         if path is None:
             return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # a byte-order mark is no character
     except UnicodeDecodeError as error:
         raise ValueError(f"path={path}: not a UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:

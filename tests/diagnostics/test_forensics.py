@@ -79,6 +79,23 @@ def test_forward_an_earlier_step_goes_before_another_state():
     assert passes.first() == FirstNonFinite("c", 2)
 
 
+def test_of_one_step_the_cell_goes_before_the_state_it_feeds():
+    passes = Passes(GATED)
+    for state in ("h", "c"):
+        passes.tape.cell.states[state][2:] = np.nan
+    passes.tape.losses[1] = np.nan
+    assert passes.first() == FirstNonFinite("c", 2)
+
+
+def test_of_one_step_back_the_state_goes_before_the_cell_and_its_input():
+    passes = Passes(GATED)
+    for array in (*passes.deltas.total.values(), passes.deltas.dz):
+        array[:3] = np.nan
+    assert passes.first() == FirstNonFinite("d_h", 3)
+    passes.deltas.total["h"][2] = 0
+    assert passes.first() == FirstNonFinite("d_c", 3)
+
+
 def test_backward_a_later_step_goes_before_another_state():
     passes = Passes(GATED)
     passes.deltas.total["c"][:4] = np.inf

@@ -38,13 +38,13 @@ def test_an_exponential_is_told_exactly(slope, longest, start):
 
 def test_short_and_tail_slopes_of_a_bent_curve():
     lags = np.arange(101.0)
-    curve = np.where(lags <= 20, -0.1 * lags, -2.0 - 0.01 * (lags - 20))
+    curve = np.where(lags <= 20, -0.3 * lags, -6.0 - 0.01 * (lags - 20))
     summary = summarize_lag_curve(curve)
-    assert summary.log10_gain_short == approx(-0.1)
+    assert summary.log10_gain_short == approx(-0.3)
     assert summary.log10_gain_tail == approx(-0.01)
-    assert -0.1 < summary.log10_gain < -0.01
-    assert 0.5 < summary.r2 < 0.99
-    assert summary.regime == "stable"  # the tail decides, not the whole
+    assert -0.3 < summary.log10_gain < -0.03
+    assert 0.3 < summary.r2 < 0.99
+    assert summary.regime == "stable"  # the tail decides, where the whole would be vanishing
 
 
 def test_short_ends_at_lag_10_and_the_tail_starts_at_half():
@@ -81,6 +81,11 @@ def test_r2_is_the_share_of_variance_explained():
 def test_horizon(slope, longest, horizon, censored):
     summary = summarize_lag_curve(line(slope, longest))
     assert (summary.horizon, summary.censored) == (horizon, censored)
+
+
+def test_horizon_ends_under_a_hundredth():
+    assert summarize_lag_curve(np.array([0.0, 0.0, -1.99, -2.01])).horizon == 2
+    assert summarize_lag_curve(np.array([0.0, 0.0, -1.99, -2.00])).horizon == 3
 
 
 def test_horizon_is_the_largest_lag_even_after_a_dip():

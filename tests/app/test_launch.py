@@ -1,0 +1,204 @@
+"""`python -m rnnlab -m cell=rnn,lstm` from an empty folder to its run folders."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from rnnlab import __version__
+from rnnlab.records import GRADIENT_COLUMNS
+from rnnlab.tasks import CharLM
+from tests.commands import ROOT, TINY, Done, environment, metric_rows, run, run_info
+
+FILES = {
+    "config.yaml",
+    "figures/lag_curves.png",
+    "figures/loss.png",
+    "figures/time_heatmap.png",
+    "gradients.parquet",
+    "metrics.jsonl",
+    "run.json",
+    "sample.txt",
+    "weights.safetensors",
+}
+SYMBOLS = CharLM(9, 4, None, 0.1, 0, 1.0).symbols
+CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
+
+
+def test_it_ends_well_and_quietly(sweep: Done) -> None:
+    assert (sweep.code, sweep.err) == (0, "")
+    assert list(sweep.runs) == ["rnn", "lstm"]
+    assert {path.name for path in sweep.folder.iterdir()} - {"mlflow.db.lock"} == {
+        "mlflow.db",
+        "mlartifacts",
+        "multirun",
+    }
+
+
+def test_the_table_has_a_line_a_run(sweep: Done) -> None:
+    lines = [re.split(r"  +", line.strip()) for line in sweep.out.splitlines()]
+    start = lines.index(["cell", "val/bpc", "gain", "horizon", "clip rate", "outcome", "seconds"])
+    for name, line in zip(["rnn", "lstm"], lines[start + 1 :], strict=False):
+        summary = run_info(sweep.runs[name])["summary"]
+        assert line[:3] == [name, f"{summary['val/bpc']:.3f}", f"{10 ** summary['grad/log10_gain']:.3f}"]
+        assert line[3] == f"≥ {summary['grad/horizon']:.0f}" and summary["grad/censored"]
+        assert line[4:6] == [f"{summary['grad/clip_rate']:.1%}", "finished"]
+
+
+def test_where_to_look_further_is_printed(sweep: Done) -> None:
+    folder = sweep.runs["rnn"].parent
+    name = f"{folder.parent.name}_{folder.name}"
+    assert f"Files: {folder.relative_to(sweep.folder)}\n" in sweep.out
+    assert re.search(r"python\S* -m rnnlab\.ui", sweep.out)
+    link = sweep.out.splitlines()[-1]
+    assert re.match(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?", link)
+    assert link.endswith(f"&viewStateShareKey={name}")
+
+
+def test_the_sweep_lists_its_runs(sweep: Done) -> None:
+    folder = sweep.runs["rnn"].parent
+    listed = json.loads((folder / "sweep.json").read_text())
+    assert listed["runs"] == [path.name for path in sweep.runs.values()] == ["0_rnn", "1_lstm"]
+
+
+@CELLS
+def test_a_run_folder_is_complete(sweep: Done, cell: str) -> None:
+    folder = sweep.runs[cell]
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == FILES
+
+
+@CELLS
+def test_the_configuration_is_kept_resolved(sweep: Done, cell: str) -> None:
+    config = yaml.safe_load((sweep.runs[cell] / "config.yaml").read_text())
+    assert config["cell"]["_target_"].endswith({"rnn": "Vanilla", "lstm": "LSTM"}[cell])
+    assert (config["hidden_size"], config["clip"], config["lr"]) == (8, 1.0, 0.002)
+    assert "hydra" not in config
+
+
+@CELLS
+def test_what_is_known_of_a_run(sweep: Done, cell: str) -> None:
+    info = run_info(sweep.runs[cell])
+    assert (info["name"], info["outcome"], info["steps"]) == (cell, "finished", 12)
+    assert info["overrides"][0] == f"cell={cell}" and "steps=12" in info["overrides"]
+    assert info["started"] < info["ended"]
+    assert info["tags"]["rnnlab_version"] == __version__
+    assert info["dataset"]["name"] == "shakespeare-sonnets" and len(info["dataset"]["digest"]) == 16
+    last = metric_rows(sweep.runs[cell])[-1]
+    assert {key: info["summary"][key] for key in ("val/loss", "val/bpc")} == {
+        key: last[key] for key in ("val/loss", "val/bpc")
+    }
+
+
+def test_the_commit_is_noted_when_there_is_one(sweep: Done) -> None:
+    tags = run_info(sweep.runs["rnn"])["tags"]
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if git.returncode:
+        assert "git_commit" not in tags
+    else:
+        assert tags["git_commit"].removesuffix("-dirty") == git.stdout.strip()
+
+
+@CELLS
+def test_every_step_has_its_metrics(sweep: Done, cell: str) -> None:
+    rows = metric_rows(sweep.runs[cell])
+    assert [row["step"] for row in rows] == list(range(13))
+    every_step = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_coefficient", "grad/clipped"]
+    for row in rows[:-1]:
+        assert all(np.isfinite(row[key]) for key in [*every_step, "grad/clip_rate", "time/steps_per_second"])
+    assert [row["step"] for row in rows if "val/loss" in row] == [0, 6, 12]
+    assert [row["step"] for row in rows if "grad/log10_gain" in row] == list(range(12))
+
+
+@CELLS
+def test_the_table_of_gradients(sweep: Done, cell: str) -> None:
+    frame = pd.read_parquet(sweep.runs[cell] / "gradients.parquet")
+    states = {"rnn": {"h"}, "lstm": {"h", "c"}}[cell]
+    assert tuple(frame.columns) == GRADIENT_COLUMNS
+    assert (frame["timestep"].isna() ^ frame["lag"].isna()).all()
+    by_time, by_lag = frame[frame["timestep"].notna()], frame[frame["lag"].notna()]
+    assert set(by_lag["quantity"]) == states | {"state"}
+    assert set(by_time["quantity"]) >= states | {f"{state}_immediate" for state in states}
+    for rows, axis, index in ((by_time, "timestep", range(1, 10)), (by_lag, "lag", range(9))):
+        for _, curve in rows.groupby(["step", "quantity"], observed=True):
+            assert curve[axis].tolist() == list(index)
+        assert sorted(set(rows["step"])) == list(range(12))
+    statistics = by_lag[["mean", "median", "max"]].to_numpy()
+    assert np.isfinite(statistics).all() and (statistics > 0).all()
+    assert (by_lag["max"] >= by_lag["mean"]).all()
+    gmean = 10 ** by_lag["log10_gmean"]
+    assert (gmean <= by_lag["mean"] * (1 + 1e-9)).all() and (by_lag["zero_fraction"] == 0).all()
+
+
+@CELLS
+def test_figures_are_pictures(sweep: Done, cell: str) -> None:
+    for file in (sweep.runs[cell] / "figures").iterdir():
+        picture = matplotlib.image.imread(file)
+        assert picture.shape[0] > 300 and picture.shape[1] > 500
+        assert len(np.unique(picture[..., :3].reshape(-1, 3), axis=0)) > 20, f"{file.name} is blank"
+
+
+@CELLS
+def test_the_weights_load_under_their_names(sweep: Done, cell: str) -> None:
+    weights = load_file(sweep.runs[cell] / "weights.safetensors")
+    rows = {"rnn": 8, "lstm": 32}[cell]
+    assert {name: value.shape for name, value in weights.items()} == {
+        "W_xh": (rows, len(SYMBOLS)),
+        "W_hh": (rows, 8),
+        "b_h": (rows, 1),
+        "W_hy": (len(SYMBOLS), 8),
+        "b_y": (len(SYMBOLS), 1),
+    }
+    assert all(value.dtype == np.float32 and np.isfinite(value).all() for value in weights.values())
+
+
+@CELLS
+def test_a_sample_of_text_is_drawn(sweep: Done, cell: str) -> None:
+    text = (sweep.runs[cell] / "sample.txt").read_bytes().decode()
+    assert len(text) == 500 and set(text) <= set(SYMBOLS) and len(set(text)) > 10
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """One run, without tracking."""
+    folder = tmp_path_factory.mktemp("single")
+    return run(folder, *TINY, "seed=3", "probe=none", "tracking=none")
+
+
+def test_a_single_run_goes_to_outputs(single: Done) -> None:
+    assert (single.code, single.err) == (0, "")
+    assert [path.name for path in single.folder.iterdir()] == ["outputs"]
+    (folder,) = single.runs.values()
+    assert folder.parent.parent == single.folder / "outputs"
+    assert run_info(folder)["outcome"] == "finished"
+
+
+def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
+    (folder,) = single.runs.values()
+    assert [path.name for path in (folder / "figures").iterdir()] == ["loss.png"]
+    frame = pd.read_parquet(folder / "gradients.parquet")
+    assert tuple(frame.columns) == GRADIENT_COLUMNS and frame.empty
+    assert not any("log10" in key for row in metric_rows(folder) for key in row)
+
+
+def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
+    program = """
+import multiprocessing, numpy, threadpoolctl
+from rnnlab.app.worker import start_worker
+before = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+start_worker(multiprocessing.get_context("spawn").Event())
+print(before, {pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
+"""
+    settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in ("{2} {1}", "{1} {1}")  # a machine may have one core

@@ -1,0 +1,85 @@
+"""Every file in conf/ works, with every other. A new option is tested from the day its file is there."""
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.arrays import Params, copy_params
+from rnnlab.paths import conf_dir
+
+SMALL = ("steps=2", "val_every=null", "hidden_size=5", "batch_size=3", "seq_len=4", "task.sample_length=2")
+OPTIONS = {
+    group.name: sorted(file.stem for file in group.glob("*.yaml"))
+    for group in sorted(conf_dir().iterdir())
+    if group.is_dir()
+}
+PAIRS = [
+    (f"{group}={option}", f"{other_group}={other}")
+    for group, other_group in combinations(OPTIONS, 2)
+    for option, other in product(OPTIONS[group], OPTIONS[other_group])
+]
+
+
+def experiment_of(*overrides: str) -> Experiment:
+    (job,) = compose_plan(conf_dir(), overrides, multirun=False).jobs
+    return build(job.config)
+
+
+def initial(experiment: Experiment) -> Params:
+    weights, _, _ = generators(experiment.settings.seed)
+    dtype = np.dtype(experiment.settings.dtype)
+    return experiment.trainer.model.init_params(weights, experiment.settings.init, dtype)
+
+
+def test_there_are_options_to_test() -> None:
+    assert {"rnn", "lstm"} <= set(OPTIONS["cell"])
+    assert {"cell", "task", "optimizer", "init", "probe", "tracking", "experiment"} <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("options", PAIRS, ids=" ".join)
+def test_any_two_options_make_a_run(options: tuple[str, str]) -> None:
+    experiment = experiment_of(*options, *SMALL)
+    trainer, params = experiment.trainer, initial(experiment)
+    before = copy_params(params)
+    _, batches, samples = generators(experiment.settings.seed)
+    records = list(trainer.train(params, batches))
+    assert [record.step for record in records] == [0, 1, 2]
+    assert records[-1].non_finite is None
+    assert np.isfinite(records[0].metrics["train/loss"]) and np.isfinite(records[-1].metrics["val/loss"])
+    assert all((params[name] != before[name]).any() for name in params)
+    assert all(trainer.task.samples(trainer.model, params, samples).values())
+
+
+@pytest.mark.parametrize(
+    ("override", "holds"),
+    [
+        ("dtype=float64", lambda e: initial(e)["W_hh"].dtype == np.float64),
+        ("readout_bias=false", lambda e: "b_y" not in initial(e)),
+        ("cell.bias=false", lambda e: "b_h" not in initial(e)),
+        ("loss_reduction=sum", lambda e: e.trainer.model.loss_reduction == "sum"),
+        ("clip=0.5", lambda e: e.trainer.clipping.threshold == 0.5),
+        ("clip=null", lambda e: e.trainer.clipping.threshold is None),
+        ("clip_mode=value", lambda e: e.trainer.clipping.mode == "value"),
+        ("lr=0.3", lambda e: e.trainer.optimizer.lr == 0.3),
+        ("hidden_size=7", lambda e: e.trainer.model.cell.hidden_size == 7),
+        ("seq_len=7", lambda e: e.trainer.task.seq_len == 7),
+        ("batch_size=7", lambda e: e.trainer.task.batch_size == 7),
+        ("steps=7", lambda e: e.trainer.steps == 7),
+        ("val_every=7", lambda e: e.trainer.val_every == 7),
+        ("probe.quantities=[lag]", lambda e: e.trainer.probe.quantities == ("lag",)),
+        ("init.W_hh.gain=0.0001", lambda e: np.abs(initial(e)["W_hh"]).max() < 1e-4),
+        ("optimizer.beta1=0.5", lambda e: e.trainer.optimizer.beta1 == 0.5),
+        ("task.held_out=0.5", lambda e: e.trainer.task.held_out == 0.5),
+    ],
+)
+def test_a_key_reaches_what_it_is_for(override: str, holds) -> None:  # type: ignore[no-untyped-def]
+    assert holds(experiment_of(override))
+    assert not holds(experiment_of())
+
+
+def test_the_seed_decides_the_weights() -> None:
+    first, again, other = (initial(experiment_of(f"seed={seed}")) for seed in (1, 1, 2))
+    assert all((first[name] == again[name]).all() and (first[name] != other[name]).any() for name in first)

@@ -1,0 +1,76 @@
+"""Divergence is a result: the run ends or is marked, keeps what it has, and the sweep goes on."""
+
+import pandas as pd
+import pytest
+
+from tests.commands import TINY, Done, metric_rows, run, run_info
+from tests.tracked import tracked_runs
+
+WILD = ("optimizer=sgd", "clip=null", "lr=0.001,100,1e+38", "val_every=null")
+TAME, UNSTABLE, DIVERGED = "lr=0.001", "lr=100", "lr=1e+38"
+
+
+@pytest.fixture(scope="module")
+def wild(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A sweep over learning rates up to absurd ones, mirrored to where the environment says."""
+    folder = tmp_path_factory.mktemp("wild")
+    uri = f"sqlite:///{folder / 'elsewhere.db'}"
+    return run(folder, "-m", *WILD, *TINY, MLFLOW_TRACKING_URI=uri)
+
+
+def test_the_sweep_goes_on(wild: Done) -> None:
+    assert (wild.code, wild.err) == (0, "")
+    outcomes = {name: run_info(folder)["outcome"] for name, folder in wild.runs.items()}
+    assert outcomes == {TAME: "finished", UNSTABLE: "unstable", DIVERGED: "diverged"}
+
+
+def test_where_it_began_is_kept(wild: Done) -> None:
+    assert run_info(wild.runs[TAME])["summary"]["diverged_at"] is None
+    at = run_info(wild.runs[DIVERGED])["summary"]["diverged_at"]
+    assert at == {"step": 2, "quantity": "loss", "timestep": 1}
+    (line,) = (line for line in wild.out.splitlines() if line.startswith("1e+38"))
+    assert "diverged at step 2, time step 1: loss" in line
+
+
+def test_a_diverged_run_keeps_what_it_has(wild: Done) -> None:
+    folder = wild.runs[DIVERGED]
+    rows = metric_rows(folder)
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert rows[1]["train/loss"] > 0 and rows[2]["train/loss"] is None
+    gradients = pd.read_parquet(folder / "gradients.parquet")
+    assert set(gradients["step"]) == {0, 1}
+    assert gradients.loc[gradients["step"] == 0, "log10_gmean"].notna().all()
+    assert (folder / "weights.safetensors").is_file() and (folder / "figures" / "loss.png").is_file()
+    assert not (folder / "sample.txt").exists()
+
+
+def test_an_unstable_run_goes_on_to_its_end(wild: Done) -> None:
+    folder = wild.runs[UNSTABLE]
+    assert [row["step"] for row in metric_rows(folder)] == list(range(13))
+    since = run_info(folder)["summary"]["unstable_since"]
+    assert since == 11  # the window is as long as this short run
+    (line,) = (line for line in wild.out.splitlines() if line.startswith("100 "))
+    assert f"unstable since step {since}" in line
+    assert run_info(wild.runs[TAME])["summary"]["unstable_since"] is None
+
+
+def test_mlflow_shows_the_outcome(wild: Done) -> None:
+    assert not (wild.folder / "mlflow.db").exists()
+    runs = tracked_runs(f"sqlite:///{wild.folder / 'elsewhere.db'}")
+    outcomes = {name: run.tags["outcome"] for name, run in runs.items()}
+    assert outcomes == {TAME: "finished", UNSTABLE: "unstable", DIVERGED: "diverged"}
+    assert {run.status for run in runs.values()} == {"FINISHED"}
+    assert [step for step, _ in runs[DIVERGED].history["train/loss"]] == [0, 1]
+
+
+def test_nothing_infinite_is_sent_to_mlflow(wild: Done) -> None:
+    for run_ in tracked_runs(f"sqlite:///{wild.folder / 'elsewhere.db'}").values():
+        assert all(abs(value) < 1e300 for points in run_.history.values() for _, value in points)
+
+
+def test_a_run_that_diverges_at_once_is_told_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("at_once")
+    done = run(folder, *TINY, "init.W_hh.gain=1e38", "cell.nonlinearity=identity", "tracking=none")
+    assert (done.code, done.err) == (0, "")
+    (info,) = map(run_info, done.runs.values())
+    assert info["outcome"] == "diverged" and info["summary"]["diverged_at"]["step"] == 0

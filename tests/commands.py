@@ -1,0 +1,120 @@
+"""Commands as a user types them, each in a process of its own, and the runs they leave behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9")
+ENDLESS = "steps=1000000"
+PATIENCE = 90
+"""Seconds after which a command that does not come to its end fails the test; far more than any takes."""
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a command: this checkout, and no settings of whoever runs the tests."""
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
+    return outside | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | settings
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+    @cached_property
+    def runs(self) -> dict[str, Path]:
+        """The folders of all runs made here, by the run's name, in the order of their numbers."""
+        tops = (self.folder / "outputs", self.folder / "multirun")
+        folders = [file.parent for top in tops for file in sorted(top.rglob("run.json"))]
+        return {run_info(folder)["name"]: folder for folder in folders}
+
+    @property
+    def uri(self) -> str:
+        """Where MLflow's runs are by default."""
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+
+def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Done:
+    """Run `python -m module` in a folder until it ends."""
+    return finish(folder, start(folder, *arguments, module=module, **settings))
+
+
+def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> "subprocess.Popen[str]":
+    """Start `python -m module` in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
+    """Wait for the end of what `start` started."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except BaseException:
+        for pid in (*children(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        raise
+    return Done(folder, process.returncode, out, err)
+
+
+def wait_until(holds: Callable[[], Any], what: str) -> Any:
+    """Look again and again until something holds; return it."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"in vain waited until {what}"
+        time.sleep(0.02)
+    return found
+
+
+def run_info(folder: Path) -> dict[str, Any]:
+    """What `run.json` says."""
+    info: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return info
+
+
+def metric_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl`."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started, from Linux's /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            own, _, rest = stat.read_text().rpartition(")")
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(rest.split()[1]) == pid:
+            found.append(int(own.split()[0]))
+    return found
+
+
+def worker_of(pid: int, folder: Path) -> int | None:
+    """The child of a command that has a run's metrics open, which is the worker that makes the run."""
+    for child in children(pid):
+        try:
+            opened = [os.readlink(file) for file in Path(f"/proc/{child}/fd").iterdir()]
+        except OSError:
+            continue
+        if str(folder / "metrics.jsonl") in opened:
+            return child
+    return None

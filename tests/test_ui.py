@@ -1,0 +1,71 @@
+"""`python -m rnnlab.ui` as a process of its own."""
+
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from rnnlab import ui
+from tests.commands import Done, children, finish, run_info, start, wait_until
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no such database; run `python -m rnnlab` here first, or name one with --uri"),
+        (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
+        (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
+    ],
+)
+def test_says_what_is_wrong(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert ui.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("rnnlab.ui: ") and message in told and told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert ui.main(["--uri", sweep.uri, "--port", port]) == 2
+    assert f"port {port} is in use; choose another with --port" in capsys.readouterr().err
+
+
+def test_serves_the_newest_sweep_on_loopback_until_ctrl_c(sweep: Done) -> None:
+    port = free_port()
+    process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1")
+    assert process.stdout is not None
+    line = ""
+    while "newest sweep" not in line:
+        line = process.stdout.readline()
+        assert line, "the UI ended before it told its link"
+    name = run_info(sweep.runs["rnn"])["tags"]["sweep"]
+    assert line.rstrip().endswith(f"&viewStateShareKey={name}")
+    assert f"http://127.0.0.1:{port}/#/experiments/" in line
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+        assert answer.status == 200
+    listening = Path("/proc/net/tcp").read_text()
+    assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+
+    servers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert finish(sweep.folder, process).code == 0
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

@@ -1,0 +1,81 @@
+"""What MLflow holds, read through its own client."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One MLflow run.
+
+    Attributes:
+        experiment_id: Of the experiment it is in.
+        run_id: MLflow's id.
+        status: `FINISHED`, `FAILED`, `KILLED`, `RUNNING`.
+        tags: By name.
+        params: By name.
+        history: For each metric its points (step, value), in the order of the steps.
+        datasets: Name and digest of each.
+        artifacts: Paths below the run's artifact folder.
+    """
+
+    experiment_id: str
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    history: dict[str, list[tuple[int, float]]]
+    datasets: list[tuple[str, str]]
+    artifacts: set[str]
+
+
+def tracked_runs(uri: str, experiment: str = "rnnlab") -> dict[str, Tracked]:
+    """All runs of an experiment by name, the oldest first."""
+    from mlflow.tracking import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLAlchemy's, about MLflow
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return {}
+        runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time ASC"])
+        return {run.info.run_name: _tracked(client, run) for run in runs}
+
+
+def experiments(uri: str) -> dict[str, int]:
+    """How many runs each experiment holds."""
+    from mlflow.tracking import MlflowClient
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = MlflowClient(uri)
+        return {e.name: len(client.search_runs([e.experiment_id])) for e in client.search_experiments()}
+
+
+def _tracked(client: Any, run: Any) -> Tracked:
+    run_id = run.info.run_id
+    history = {
+        key: sorted((point.step, point.value) for point in client.get_metric_history(run_id, key))
+        for key in run.data.metrics
+    }
+    datasets = [(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs]
+    artifacts = {
+        file.path
+        for folder in (None, "figures")
+        for file in client.list_artifacts(run_id, folder)
+        if not file.is_dir
+    }
+    return Tracked(
+        experiment_id=run.info.experiment_id,
+        run_id=run_id,
+        status=run.info.status,
+        tags=run.data.tags,
+        params=run.data.params,
+        history=history,
+        datasets=datasets,
+        artifacts=artifacts,
+    )
