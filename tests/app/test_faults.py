@@ -9,7 +9,18 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from rnnlab.analysis.frames import read_gradients
-from tests.commands import ENDLESS, TINY, Done, finish, metric_rows, run, run_info, start, wait_until, worker_of
+from tests.commands import (
+    ENDLESS,
+    TINY,
+    Done,
+    finish,
+    metric_rows,
+    run,
+    run_info,
+    start,
+    wait_until,
+    worker_of,
+)
 
 SIZES = TINY[1:]
 

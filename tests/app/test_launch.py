@@ -199,6 +199,11 @@ print(before, {pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
 """
     settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() in ("{2} {1}", "{1} {1}")  # a machine may have one core

@@ -124,7 +124,6 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
     assert told(command_line, capsys, here) == [f"rnnlab: {PROBLEMS[command_line]}"]
 
 
-@pytest.mark.xfail(reason="conf/config.yaml calls the experiment optional, so a misspelt one is left out")
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("experiment=quik jobs=0", capsys, here)
     assert line == "rnnlab: experiment=quik: no such option; allowed: quick"
@@ -181,7 +180,9 @@ def test_a_folder_in_use_is_refused(
 
 
 @pytest.mark.usefixtures("texts")
-@pytest.mark.parametrize("command_line", ["hydra.run.dir=../texts/one/a/run", "-m hydra.sweep.dir=../texts/one/sweep"])
+@pytest.mark.parametrize(
+    "command_line", ["hydra.run.dir=../texts/one/a/run", "-m hydra.sweep.dir=../texts/one/sweep"]
+)
 def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     command_line: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,9 +27,7 @@ def weights(folder: Path) -> bytes:
 
 
 def without_timing(folder: Path) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in row.items() if key not in TIMING} for row in metric_rows(folder)
-    ]
+    return [{key: value for key, value in row.items() if key not in TIMING} for row in metric_rows(folder)]
 
 
 @CELLS
@@ -47,7 +45,9 @@ def test_recording_changes_nothing(again: Done, cell: str) -> None:
     recorded, bare = again.runs[f"{cell} standard"], again.runs[f"{cell} none"]
     assert weights(recorded) == weights(bare)
     rows = without_timing(bare)
-    assert [{key: row[key] for key in own} for own, row in zip(rows, without_timing(recorded), strict=True)] == rows
+    assert [
+        {key: row[key] for key in own} for own, row in zip(rows, without_timing(recorded), strict=True)
+    ] == rows
 
 
 def test_the_comparison_can_fail(sweep: Done, again: Done) -> None:

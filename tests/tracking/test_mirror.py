@@ -1,0 +1,182 @@
+"""What MLflow shows of the session's sweep, against the run folders that it mirrors."""
+
+from math import isfinite
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rnnlab import __version__
+from rnnlab.tracking.mirror import is_server, sqlite_file, tracking_uri, ui_address, uri_problem
+from tests.commands import Done, metric_rows, run_info
+from tests.tracked import Tracked, experiments, tracked_runs
+
+CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
+SHOWN = {"rnn": ["h"], "lstm": ["h", "c", "state"]}
+PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate"]
+SUMMARY = ["grad/log10_gain", "grad/horizon", "grad/log10_decay"]
+LAGS = ["0001", "0002", "0004", "0008"]
+
+
+@pytest.fixture(scope="module")
+def runs(sweep: Done) -> dict[str, Tracked]:
+    return tracked_runs(sweep.uri)
+
+
+def test_runs_are_flat_and_named_and_all_there(sweep: Done, runs: dict[str, Tracked]) -> None:
+    assert list(runs) == ["rnn", "lstm"]
+    assert experiments(sweep.uri) == {"rnnlab": 2, "Default": 0}
+    assert not any("mlflow.parentRunId" in run.tags for run in runs.values())
+
+
+@CELLS
+def test_tags_and_status(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
+    run, folder = runs[cell], sweep.runs[cell].parent
+    assert run.status == "FINISHED"
+    assert run.tags["sweep"] == f"{folder.parent.name}_{folder.name}"
+    assert run.tags["outcome"] == "finished"
+    assert run.tags["rnnlab_version"] == __version__
+    assert run.tags.get("git_commit") == run_info(sweep.runs[cell])["tags"].get("git_commit")
+    assert f"cell={cell}" in run.tags["mlflow.source.name"]
+
+
+def test_runs_have_colours_of_their_own(runs: dict[str, Tracked]) -> None:
+    assert len({run.tags["mlflow.runColor"] for run in runs.values()}) == len(runs)
+
+
+@CELLS
+def test_params_are_the_keys_one_types(runs: dict[str, Tracked], cell: str) -> None:
+    assert runs[cell].params == {
+        "cell": cell,
+        "task": "char_lm",
+        "optimizer": "adam",
+        "init": "torch",
+        "probe": "standard",
+        "seq_len": "9",
+        "clip": "1.0",
+        "clip_mode": "norm",
+        "lr": "0.002",
+        "hidden_size": "8",
+        "batch_size": "4",
+        "steps": "12",
+        "seed": "0",
+        "dtype": "float32",
+        "val_every": "6",  # joins them because it was given
+    }
+
+
+@CELLS
+def test_the_dataset_has_its_digest(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
+    info = run_info(sweep.runs[cell])["dataset"]
+    assert runs[cell].datasets == [(info["name"], info["digest"])]
+
+
+@CELLS
+def test_metric_keys(runs: dict[str, Tracked], cell: str) -> None:
+    expected = {*PER_STEP, *SUMMARY, "val/loss", "val/bpc"}
+    for quantity in SHOWN[cell]:
+        expected |= {f"log10_{quantity}_by_lag/{lag}" for lag in LAGS}
+        expected |= {f"log10_{quantity}_{x}/{when}" for x in ("lag", "time") for when in ("first", "last")}
+    assert set(runs[cell].history) == expected
+    assert max(map(len, runs[cell].history)) <= 23, "MLflow cuts longer chart titles"
+
+
+@CELLS
+def test_all_values_are_finite(runs: dict[str, Tracked], cell: str) -> None:
+    assert all(isfinite(value) for points in runs[cell].history.values() for _, value in points)
+
+
+@CELLS
+def test_metrics_of_every_step_are_thinned_and_end_with_the_last(
+    sweep: Done, runs: dict[str, Tracked], cell: str
+) -> None:
+    rows = {row["step"]: row for row in metric_rows(sweep.runs[cell])}
+    for key in PER_STEP:  # 12 steps in at most 5 points: every third, and the last
+        assert runs[cell].history[key] == [(step, rows[step][key]) for step in (0, 3, 6, 9, 11)]
+
+
+@CELLS
+def test_other_metrics_over_training_are_complete(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
+    rows = metric_rows(sweep.runs[cell])
+    by_lag = [f"log10_{quantity}_by_lag/{lag}" for quantity in SHOWN[cell] for lag in LAGS]
+    for key in ("val/loss", "val/bpc", *SUMMARY, *by_lag):
+        assert runs[cell].history[key] == [(row["step"], row[key]) for row in rows if key in row]
+
+
+@CELLS
+@pytest.mark.parametrize(("when", "step"), [("first", 0), ("last", 11)])
+def test_curves_have_the_lag_or_the_time_step_as_x(
+    sweep: Done, runs: dict[str, Tracked], cell: str, when: str, step: int
+) -> None:
+    frame = pd.read_parquet(sweep.runs[cell] / "gradients.parquet").query(f"step == {step}")
+    for quantity in SHOWN[cell]:
+        rows = frame[frame["quantity"] == quantity]
+        for name, column, first in (("lag", "lag", 0), ("time", "timestep", 1)):
+            curve = rows[rows[column].notna()]
+            points = runs[cell].history[f"log10_{quantity}_{name}/{when}"]
+            assert points == list(zip(curve[column].astype(int), curve["log10_gmean"], strict=True))
+            assert [x for x, _ in points] == list(range(first, first + 9))
+
+
+@CELLS
+def test_lags_over_training_are_relative_to_lag_1(runs: dict[str, Tracked], cell: str) -> None:
+    history = runs[cell].history
+    curve = dict(history["log10_h_lag/first"])
+    assert history["log10_h_by_lag/0001"][0][1] == curve[1]
+    for lag in (2, 4, 8):
+        assert history[f"log10_h_by_lag/{lag:04d}"][0][1] == pytest.approx(curve[lag] - curve[1], rel=1e-12)
+
+
+@CELLS
+def test_the_folder_is_among_the_artifacts(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
+    folder = sweep.runs[cell]
+    files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    assert runs[cell].artifacts == files
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("sqlite:///mlflow.db", None),
+        ("http://127.0.0.1:5000", None),
+        ("https://mlflow.example.org/lab", None),
+        ("postgresql+psycopg://me@127.0.0.1/mlflow", None),
+        ("mysql://me@127.0.0.1/mlflow", None),
+        ("./mlruns", "must be sqlite:///"),
+        ("file:///tmp/mlruns", "must be sqlite:///"),
+        ("databricks", "must be sqlite:///"),
+        ("ftp://127.0.0.1", "must be sqlite:///"),
+        ("127.0.0.1:5000", "must be sqlite:///"),
+        ("", "must be sqlite:///"),
+        ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
+    ],
+)
+def test_a_tracking_uri_is_checked_without_mlflow(
+    uri: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = uri_problem(uri)
+    assert (problem is None) if told is None else (problem is not None and told in problem)
+
+
+def test_the_file_of_a_sqlite_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sqlite_file("sqlite:///runs.db") == tmp_path / "runs.db"
+    assert sqlite_file("sqlite:////data/runs.db") == Path("/data/runs.db")
+    assert sqlite_file("http://127.0.0.1:5000") is None
+
+
+def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:1")
+    assert tracking_uri(None) == "http://server:1"
+    assert tracking_uri("sqlite:///own.db") == "sqlite:///own.db"
+
+
+def test_where_a_browser_finds_the_ui() -> None:
+    assert ui_address("https://server:1") == "https://server:1" and is_server("https://server:1")
+    assert ui_address("sqlite:///own.db", 5005) == "http://127.0.0.1:5005" and not is_server(
+        "sqlite:///own.db"
+    )
