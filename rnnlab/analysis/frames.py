@@ -9,7 +9,7 @@ from rnnlab.records import GRADIENTS_FILE, METRICS_FILE
 
 def read_metrics(folder: Path) -> pd.DataFrame:
     """One row a training step, one column a metric, NaN where a step has no value."""
-    return pd.read_json(folder / METRICS_FILE, lines=True)
+    return pd.read_json(folder / METRICS_FILE, lines=True, precise_float=True, convert_dates=False)
 
 
 def read_gradients(folder: Path) -> pd.DataFrame:
