@@ -6,6 +6,7 @@ prints the link to the charts of the newest sweep.
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -40,10 +41,17 @@ def main(argv: Sequence[str]) -> int:
     if problem:
         print(f"rnnlab.ui: {uri}: {problem}", file=sys.stderr)
         return 2
-    if is_server(uri):
-        print(_newest_charts(uri, uri, args.experiment))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would be left behind
+    try:
+        if is_server(uri):
+            print(_newest_charts(uri, uri, args.experiment))
+            return 0
+        return _serve(uri, args.port, args.experiment)
+    except KeyboardInterrupt:
         return 0
-    return _serve(uri, args.port, args.experiment)
+    except Exception as error:  # whatever a database or a server can raise
+        print(f"rnnlab.ui: {uri}: {(str(error).strip() or repr(error)).splitlines()[0]}", file=sys.stderr)
+        return 2
 
 
 def _serve(uri: str, port: int, experiment: str) -> int:
@@ -66,7 +74,7 @@ def _serve(uri: str, port: int, experiment: str) -> int:
             return 1
         print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
         server.communicate()
-    except KeyboardInterrupt:
+    finally:
         server.terminate()
         server.wait()
     return 0
@@ -89,6 +97,8 @@ def _missing(uri: str) -> str | None:
 
 
 def _port_problem(port: int) -> str | None:
+    if not 0 < port < 65536:
+        return f"port {port}: must be 1 … 65535"
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     return f"port {port} is in use; choose another with --port" if taken else None

@@ -23,6 +23,7 @@ def free_port() -> int:
         ((), "no such database; run `python -m rnnlab` here first, or name one with --uri"),
         (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
         (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
+        (("--uri", "http://127.0.0.1:9"), "http://127.0.0.1:9/api/2.0/mlflow/experiments/get-by-name failed"),
     ],
 )
 def test_says_what_is_wrong(
@@ -49,7 +50,24 @@ def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[
     assert f"port {port} is in use; choose another with --port" in capsys.readouterr().err
 
 
-def test_serves_the_newest_sweep_on_loopback_until_ctrl_c(sweep: Done) -> None:
+@pytest.mark.parametrize("port", ["0", "70000", "-1"])
+def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ui.main(["--uri", sweep.uri, f"--port={port}"]) == 2
+    assert f"port {port}: must be 1 … 65535\n" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_database_leaves_no_server_behind(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("something else entirely")
+    process = start(tmp_path, "--port", str(free_port()), module="rnnlab.ui")
+    servers = wait_until(lambda: children(process.pid), "the server starts")
+    done = finish(tmp_path, process)
+    assert done.code == 2
+    assert done.err == f"rnnlab.ui: {done.uri}: (sqlite3.DatabaseError) file is not a database\n"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in servers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(sweep: Done, number: signal.Signals) -> None:
     port = free_port()
     process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1")
     assert process.stdout is not None
@@ -65,7 +83,7 @@ def test_serves_the_newest_sweep_on_loopback_until_ctrl_c(sweep: Done) -> None:
     listening = Path("/proc/net/tcp").read_text()
     assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
 
-    servers = children(process.pid)
-    process.send_signal(signal.SIGINT)
+    servers = [pid for child in children(process.pid) for pid in (child, *children(child))]
+    process.send_signal(number)
     assert finish(sweep.folder, process).code == 0
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

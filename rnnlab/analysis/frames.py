@@ -1,5 +1,6 @@
 """A run's folder as pandas frames."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +9,14 @@ from rnnlab.records import GRADIENTS_FILE, METRICS_FILE
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """One row a training step, one column a metric, NaN where a step has no value."""
-    return pd.read_json(folder / METRICS_FILE, lines=True, precise_float=True, convert_dates=False)
+    """One row a training step, one column a metric, NaN where a step has no value.
+
+    The last line of a run whose process was killed may be half written; it is left out.
+    """
+    # pandas.read_json would round the last bit away.
+    written = (folder / METRICS_FILE).read_text(encoding="utf-8")
+    frame = pd.DataFrame([json.loads(line) for line in written[: written.rfind("\n") + 1].splitlines()])
+    return frame.astype({name: float for name in frame.columns if name != "step"})
 
 
 def read_gradients(folder: Path) -> pd.DataFrame:

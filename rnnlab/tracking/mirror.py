@@ -37,6 +37,7 @@ BATCH = 1000  # MLflow's limit for one call
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+DATABASE_ATTEMPTS = 4  # a second in all; MLflow has no setting for its own ten, which take 100 seconds
 # Bounds what an unreachable server can cost; MLflow's own defaults wait four minutes.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -86,6 +87,11 @@ def connect(uri: str) -> "MlflowClient":
 
     for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
         logging.getLogger(name).setLevel(logging.WARNING)
+    if not is_server(uri):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
+        logging.getLogger(utils.__name__).setLevel(logging.ERROR)  # each attempt is three lines
     return MlflowClient(tracking_uri=uri)
 
 

@@ -36,6 +36,11 @@ def test_a_value_that_never_was_finite_is_nan(tmp_path: Path) -> None:
     assert frame["train/loss"].isna().all() and frame["val/loss"].tolist()[1] == 2.5
 
 
+def test_half_a_row_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "train/loss": 2.5}\n{"step": 1, "train/')
+    assert read_metrics(tmp_path).to_dict("list") == {"step": [0], "train/loss": [2.5]}
+
+
 def test_a_run_that_failed_before_its_first_step_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("")
     assert len(read_metrics(tmp_path)) == 0

@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
-from rnnlab.analysis.frames import read_gradients
+from rnnlab.analysis.frames import read_gradients, read_metrics
 from tests.commands import (
     ENDLESS,
     TINY,
-    Done,
     finish,
     metric_rows,
     run,
@@ -21,15 +19,9 @@ from tests.commands import (
     wait_until,
     worker_of,
 )
+from tests.tracked import experiments, tracked_runs
 
 SIZES = TINY[1:]
-
-
-def statuses(done: Done) -> dict[str, str]:
-    """The status of every run that MLflow knows, by name."""
-    client = MlflowClient(done.uri)
-    runs = client.search_runs([found.experiment_id for found in client.search_experiments()])
-    return {found.info.run_name: found.info.status for found in runs}
 
 
 def recording(folder: Path) -> bool:
@@ -51,11 +43,25 @@ def test_a_killed_worker_costs_its_own_run(tmp_path: Path) -> None:
     os.kill(wait_until(lambda: worker_of(process.pid, folder), "the worker is known"), signal.SIGKILL)
     done = finish(tmp_path, process)
     assert done.code == 1
-    assert "its worker process died" in done.out
+    assert run_info(folder)["summary"] == {"error": "its worker process died"}
+    assert "failed: its worker process died" in done.out
+    assert read_metrics(folder)["train/loss"].notna().sum() > 20
     outcomes = {name: run_info(path)["outcome"] for name, path in done.runs.items()}
     assert outcomes.pop("steps=1000000") == "failed"
     assert outcomes == {f"steps={steps}": "finished" for steps in (12, 13, 14)}
-    assert statuses(done) == {name: "FINISHED" for name in outcomes} | {"steps=1000000": "FAILED"}
+    statuses = {name: run.status for name, run in tracked_runs(done.uri).items()}
+    assert statuses == {name: "FINISHED" for name in outcomes} | {"steps=1000000": "FAILED"}
+
+
+@pytest.mark.xfail(reason="a pool that loses one worker ends the others")
+def test_a_killed_worker_leaves_the_run_beside_it_alone(tmp_path: Path) -> None:
+    process = start(tmp_path, "-m", "steps=1000000,20000,12,13", *SIZES, "jobs=2", "tracking=none")
+    folder, beside = folder_of(tmp_path, "0_steps=1000000"), folder_of(tmp_path, "1_steps=20000")
+    wait_until(lambda: recording(folder) and recording(beside), "both runs record")
+    os.kill(wait_until(lambda: worker_of(process.pid, folder), "the worker is known"), signal.SIGKILL)
+    done = finish(tmp_path, process)
+    outcomes = [run_info(path)["outcome"] for path in done.runs.values()]
+    assert outcomes == ["failed", "finished", "finished", "finished"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -73,7 +79,13 @@ def test_an_interrupt_keeps_what_was_recorded(number: signal.Signals, tmp_path: 
         rows = metric_rows(folder)
         assert [row["step"] for row in rows] == list(range(len(rows)))
         assert read_gradients(folder)["step"].max() > 0
-    assert statuses(done) == {"rnn seed=0": "KILLED", "rnn seed=1": "KILLED"}
+        assert run_info(folder)["summary"]["train/loss"] == rows[-1]["train/loss"]
+        assert (folder / "weights.safetensors").is_file()
+    tracked = tracked_runs(done.uri)
+    assert {name: run.status for name, run in tracked.items()} == dict.fromkeys(done.runs, "KILLED")
+    for name, folder in done.runs.items():
+        last = metric_rows(folder)[-1]
+        assert tracked[name].history["train/loss"][-1] == (last["step"], last["train/loss"])
 
 
 def test_an_unreachable_server_costs_one_line(tmp_path: Path) -> None:
@@ -84,16 +96,22 @@ def test_an_unreachable_server_costs_one_line(tmp_path: Path) -> None:
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
 
 
+def test_a_database_that_cannot_be_opened_costs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    done = run(tmp_path, *TINY)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("MLflow could not take the runs") == 1
+    assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
+
+
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
     """On a fresh database file, and in one second: they share the file and no folder."""
     with ThreadPoolExecutor(4) as pool:
         ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *TINY), range(4)))
     assert [(done.code, done.err) for done in ended] == [(0, "")] * 4
     assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 4
-    client = MlflowClient(ended[0].uri)
-    by_name = {found.name: found.experiment_id for found in client.search_experiments()}
-    assert len(client.search_runs([by_name["rnnlab"]])) == 4
-    assert not client.search_runs([by_name["Default"]])
+    assert experiments(ended[0].uri) == {"rnnlab": 4, "Default": 0}
+    assert {run.status for run in tracked_runs(ended[0].uri).values()} == {"FINISHED"}
 
 
 def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
@@ -103,34 +121,3 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     assert (first.code, second.code) == (0, 2)
     assert second.err == f"rnnlab: {tmp_path / 'mine'}: exists, and a run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
-
-
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    done = run(tmp_path, "-m", "seed=0,1", *TINY, "hydra.sweep.dir=file/sweep")
-    assert done.code == 2
-    assert done.err == f"rnnlab: {tmp_path / 'file' / 'sweep'}: cannot be made (Not a directory)\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
-    relu = ("cell.nonlinearity=relu", "optimizer=sgd", "clip=null", "lr=1e6")
-    done = run(tmp_path, "-m", "seed=0,1", *TINY, *relu, "probe.dense=3")
-    assert (done.code, done.err) == (0, "")
-    for name, folder in done.runs.items():
-        info = run_info(folder)
-        at = info["summary"]["diverged_at"]
-        assert info["outcome"] == "diverged"
-        assert f"diverged at step {at['step']}" in done.out
-        assert metric_rows(folder)[-1]["step"] == at["step"] > 0
-        assert read_gradients(folder)["step"].max() < at["step"]
-        assert statuses(done)[name] == "FINISHED"
-
-
-def test_a_run_that_stays_finite_and_learns_nothing_is_unstable(tmp_path: Path) -> None:
-    done = run(tmp_path, *TINY, "optimizer=sgd", "clip=null", "lr=1000", "tracking=none")
-    (folder,) = done.runs.values()
-    info = run_info(folder)
-    assert (done.code, info["outcome"]) == (0, "unstable")
-    assert f"unstable since step {info['summary']['unstable_since']}" in done.out
-    assert metric_rows(folder)[-1]["step"] == 12
