@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnnlab import ui
-from tests.commands import Done, children, finish, run_info, start, wait_until
+from tests.commands import Done, children, finish, run, run_info, start, wait_until
 
 
 def free_port() -> int:
@@ -23,7 +23,6 @@ def free_port() -> int:
         ((), "no such database; run `python -m rnnlab` here first, or name one with --uri"),
         (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
         (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
-        (("--uri", "http://127.0.0.1:9"), "http://127.0.0.1:9/api/2.0/mlflow/experiments/get-by-name failed"),
     ],
 )
 def test_says_what_is_wrong(
@@ -64,6 +63,12 @@ def test_a_file_that_is_no_database_leaves_no_server_behind(tmp_path: Path) -> N
     assert done.code == 2
     assert done.err == f"rnnlab.ui: {done.uri}: (sqlite3.DatabaseError) file is not a database\n"
     assert not any(Path(f"/proc/{pid}").exists() for pid in servers)
+
+
+def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
+    done = run(tmp_path, "--uri", "http://127.0.0.1:9", module="rnnlab.ui")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("rnnlab.ui: http://127.0.0.1:9: ") and done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
