@@ -4,6 +4,7 @@ Workers print nothing and know no MLflow: they fill the run's folder, and the pr
 them draws the progress and mirrors the folder.
 """
 
+import os
 import signal
 import time
 import traceback
@@ -21,6 +22,7 @@ from rnnlab.records import Outcome, StepRecord
 from rnnlab.tracking.folder import RunFolder
 
 _stop: Event | None = None
+_launcher: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Course:
 
 def start_worker(stop: Event) -> None:
     """Prepare a worker process: one BLAS thread, and interrupts left to the process that started it."""
-    global _stop
-    _stop = stop
+    global _stop, _launcher
+    _stop, _launcher = stop, os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threadpool_limits(1)
@@ -87,11 +89,18 @@ def execute(order: WorkOrder) -> Outcome | None:
     if outcome != "killed":  # who pressed Ctrl-C is waiting
         _draw(order.folder)
     folder.finish(outcome, summary)
+    if _orphaned():
+        os._exit(1)  # its queue would be waited on for ever
     return outcome
 
 
 def _stopping() -> bool:
-    return _stop is not None and _stop.is_set()
+    return _stop is not None and (_stop.is_set() or _orphaned())
+
+
+def _orphaned() -> bool:
+    """Whether the process that started this worker is gone: nobody would ever stop it."""
+    return _launcher is not None and os.getppid() != _launcher
 
 
 def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome:

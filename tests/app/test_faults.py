@@ -114,3 +114,17 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     assert (first.code, second.code) == (0, 2)
     assert second.err == f"rnnlab: {tmp_path / 'mine'}: exists, and a run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
+
+
+def test_workers_end_when_the_launcher_was_killed(tmp_path: Path) -> None:
+    process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES, "tracking=none")
+    folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
+    wait_until(lambda: all(map(recording, folders)), "both runs record")
+    workers = [worker_of(process.pid, folder) for folder in folders]
+    assert None not in workers
+    process.kill()
+    process.communicate()
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), "the workers have ended"
+    )
+    assert [run_info(folder)["outcome"] for folder in folders] == ["killed", "killed"]
