@@ -63,7 +63,7 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     address = ui_address(uri, port)
-    print(f"Starting the MLflow UI at {address} …", flush=True)
+    print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         link = _newest_charts(uri, address, experiment)

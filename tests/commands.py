@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,7 @@ def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # so that `end` finds all that it starts
     )
 
 
@@ -69,10 +71,16 @@ def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
     try:
         out, err = process.communicate(timeout=PATIENCE)
     except BaseException:
-        for pid in (*children(process.pid), process.pid):
-            os.kill(pid, signal.SIGKILL)
+        end(process)
         raise
     return Done(folder, process.returncode, out, err)
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Kill whatever is still there of what `start` started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rnnlab import ui
-from tests.commands import Done, children, finish, run, run_info, start, wait_until
+from tests.commands import Done, children, finish, run, run_info, wait_until
+from tests.conftest import Starter
 
 
 def free_port() -> int:
@@ -55,7 +56,7 @@ def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.
     assert f"port {port}: must be 1 … 65535\n" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_database_leaves_no_server_behind(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("something else entirely")
     process = start(tmp_path, "--port", str(free_port()), module="rnnlab.ui")
     servers = wait_until(lambda: children(process.pid), "the server starts")
@@ -72,7 +73,9 @@ def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(sweep: Done, number: signal.Signals) -> None:
+def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
+    start: Starter, sweep: Done, number: signal.Signals
+) -> None:
     port = free_port()
     process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1")
     assert process.stdout is not None

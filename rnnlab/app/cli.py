@@ -8,6 +8,7 @@ run failed; 2 a mistake in the input; 130 interrupted.
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
@@ -21,6 +22,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ≥ still gets its table
     version.setbase("1.3")
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting

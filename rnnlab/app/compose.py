@@ -23,6 +23,7 @@ from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_comp
 
 CONFIG_NAME = "config"
 MAX_NAME = 80
+MAX_SWEEP = 200
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class Plan:
 
     @property
     def sweep(self) -> str:
-        """The name that all runs of this command share, from the folder's last two parts."""
-        return f"{self.folder.parent.name}_{self.folder.name}"
+        """The name that all runs of this command share, from the folder's last two parts.
+
+        In letters that MLflow takes in the key of a tag, and no longer than it takes.
+        """
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{self.folder.parent.name}_{self.folder.name}")[-MAX_SWEEP:]
 
 
 def register_resolvers() -> None:

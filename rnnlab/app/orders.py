@@ -54,6 +54,8 @@ def check(plan: Plan) -> tuple[list[WorkOrder], Settings]:
         orders.append(WorkOrder(job.folder, job.config, _run_info(job, experiment, tags)))
     if all_settings and (problem := _tracking_problem(all_settings[0])):
         problems.append(problem)
+    if any((s.tracking, s.jobs) != (all_settings[0].tracking, all_settings[0].jobs) for s in all_settings):
+        problems.append("tracking and jobs concern the sweep as a whole: they cannot differ within it")
     if problems:
         raise ConfigProblems(problems)
     return orders, all_settings[0]

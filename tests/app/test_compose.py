@@ -89,6 +89,13 @@ def test_long_names_make_folders_that_a_disk_takes() -> None:
     assert job.name.endswith("xb") and len(job.folder.name) < 100
 
 
+def test_the_name_of_a_sweep_is_one_that_mlflow_takes() -> None:
+    plan = plan_of("cell=rnn,lstm", 'hydra.sweep.dir="it\'s/größer (2)"')
+    assert plan.folder.parts[-2:] == ("it's", "größer (2)")
+    assert plan.sweep == "it_s_gr_er_2_"
+    assert len(plan_of("cell=rnn,lstm", f"hydra.sweep.dir={'x' * 240}/{'y' * 240}").sweep) == 200
+
+
 def test_two_sweeps_of_the_same_second_have_different_folders(here: Path) -> None:
     plans = [plan_of("cell=rnn,lstm", "hydra.sweep.dir=multirun/now-${rnnlab_suffix:}") for _ in range(2)]
     assert plans[0].folder != plans[1].folder

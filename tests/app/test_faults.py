@@ -15,13 +15,14 @@ from tests.commands import (
     metric_rows,
     run,
     run_info,
-    start,
     wait_until,
     worker_of,
 )
+from tests.conftest import Starter
 from tests.tracked import experiments, tracked_runs
 
 SIZES = TINY[1:]
+PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
 def recording(folder: Path) -> bool:
@@ -36,7 +37,7 @@ def folder_of(top: Path, name: str) -> Path:
     return Path(found[0])
 
 
-def test_a_killed_worker_costs_its_own_run(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", "steps=1000000,8000,12,13", *SIZES, "jobs=2")
     killed, beside = folder_of(tmp_path, "0_steps=1000000"), folder_of(tmp_path, "1_steps=8000")
     wait_until(lambda: recording(killed) and recording(beside), "both runs record")
@@ -58,7 +59,7 @@ def test_a_killed_worker_costs_its_own_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_what_was_recorded(number: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", "cell=rnn,lstm", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
     folders = [folder_of(tmp_path, "0_rnn_seed=0"), folder_of(tmp_path, "1_rnn_seed=1")]
     wait_until(lambda: all(map(recording, folders)), "both runs record")
@@ -100,11 +101,14 @@ def test_a_database_that_cannot_be_opened_costs_one_line(tmp_path: Path) -> None
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
     """On a fresh database file, and in one second: they share the file and no folder."""
     with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *TINY), range(4)))
+        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *TINY, *PLACE), range(4)))
     assert [(done.code, done.err) for done in ended] == [(0, "")] * 4
     assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 4
-    assert experiments(ended[0].uri) == {"rnnlab": 4, "Default": 0}
-    assert {run.status for run in tracked_runs(ended[0].uri).values()} == {"FINISHED"}
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    assert experiments(uri) == {"together": 4, "Default": 0}
+    assert {run.status for run in tracked_runs(uri, "together").values()} == {"FINISHED"}
+    assert not (tmp_path / "mlflow.db").exists()
+    assert "-m rnnlab.ui --uri 'sqlite:///shared.db'" in ended[0].out
 
 
 def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
 
 
-def test_workers_end_when_the_launcher_was_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES, "tracking=none")
     folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
     wait_until(lambda: all(map(recording, folders)), "both runs record")

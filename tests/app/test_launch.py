@@ -181,6 +181,12 @@ def test_a_single_run_goes_to_outputs(single: Done) -> None:
     assert run_info(folder)["outcome"] == "finished"
 
 
+def test_a_terminal_without_unicode_gets_its_table(tmp_path: Path) -> None:
+    done = run(tmp_path, *TINY, "tracking=none", PYTHONIOENCODING="ascii")
+    assert (done.code, done.err) == (0, "")
+    assert "? 8" in done.out  # for ≥ 8
+
+
 def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
     (folder,) = single.runs.values()
     assert [path.name for path in (folder / "figures").iterdir()] == ["loss.png"]

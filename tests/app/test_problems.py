@@ -10,6 +10,7 @@ from rnnlab.app.problems import ConfigProblems
 ALLOWED_INIT = "'uniform', 'normal', 'orthogonal', 'identity' or 'zero'"
 QUOTE = "cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
+OF_THE_SWEEP = "tracking and jobs concern the sweep as a whole: they cannot differ within it"
 NO_OTHER_CONFIG = "--config-name, --config-path: not supported; --config-dir adds options of your own"
 
 PROBLEMS = {
@@ -68,6 +69,9 @@ PROBLEMS = {
     "cell._target_=rnnlab.cells.Nothing": "cell._target_=rnnlab.cells.Nothing: no such class",
     "cell._target_=rnnlab.nowhere.LSTM": "cell._target_=rnnlab.nowhere.LSTM: no such class",
     "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: no such class",
+    # what the jobs of a sweep share
+    "-m tracking=none,mlflow": OF_THE_SWEEP,
+    "-m jobs=1,2": OF_THE_SWEEP,
     # texts
     "task.path=nowhere.txt": "task.path=nowhere.txt: cannot be read (No such file or directory)",
     "task.path=../texts": "task.path=../texts: cannot be read (Is a directory)",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Done, finish, start
+from tests.commands import Done, end, finish, start
 from tests.test_ui import free_port
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -33,10 +33,13 @@ def link(sweep: Done) -> Iterator[str]:
     """The link that the UI prints, while it serves the session's sweep."""
     process = start(sweep.folder, "--port", str(free_port()), module="rnnlab.ui", PYTHONUNBUFFERED="1")
     assert process.stdout is not None
-    told = next(line for line in process.stdout if "newest sweep" in line)
-    yield told.partition(": ")[2].strip()
-    process.send_signal(signal.SIGINT)
-    finish(sweep.folder, process)
+    try:
+        told = next(line for line in process.stdout if "newest sweep" in line)
+        yield told.partition(": ")[2].strip()
+        process.send_signal(signal.SIGINT)
+        finish(sweep.folder, process)
+    finally:
+        end(process)
 
 
 @pytest.fixture(scope="module")

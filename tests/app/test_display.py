@@ -1,0 +1,68 @@
+"""What a terminal shows while runs go on."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rnnlab.app.compose import Job
+from rnnlab.app.display import Display
+from rnnlab.tracking.folder import write_run_info
+
+
+def job_in(folder: Path) -> Job:
+    folder.mkdir()
+    return Job(0, folder.name, folder, {"steps": 10}, [], {}, {"cell": "rnn"})
+
+
+def write(folder: Path, step: int, **metrics: Any) -> None:
+    row = {"step": step, "time/steps_per_second": 123.4} | metrics
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+@pytest.fixture
+def screen() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def display(screen: io.StringIO) -> Display:
+    return Display(Console(file=screen, force_terminal=True, width=150, color_system=None))
+
+
+def test_one_run_shows_step_loss_gradient_norm_and_speed(
+    tmp_path: Path, display: Display, screen: io.StringIO
+) -> None:
+    job = job_in(tmp_path / "rnn")
+    with display.progress([job]):
+        display.refresh()
+        write(job.folder, 3, **{"train/loss": 2.5, "grad/norm": 0.125})
+        display.refresh()
+    assert "starting" in screen.getvalue()
+    assert "step 4/10  loss 2.500  grad norm 0.12  123 steps/s" in screen.getvalue()
+
+
+def test_a_sweep_shows_how_many_runs_have_ended(
+    tmp_path: Path, display: Display, screen: io.StringIO
+) -> None:
+    jobs = [job_in(tmp_path / name) for name in ("rnn", "lstm")]
+    with display.progress(jobs):
+        write_run_info(jobs[0].folder, {"outcome": "diverged"})
+        write_run_info(jobs[1].folder, {"outcome": None})
+        display.refresh()
+    assert "1 of 2 runs" in screen.getvalue()
+
+
+def test_numbers_that_are_not_finite_do_not_stop_the_bar(
+    tmp_path: Path, display: Display, screen: io.StringIO
+) -> None:
+    job = job_in(tmp_path / "rnn")
+    with display.progress([job]):
+        write(job.folder, 0, **{"train/loss": 2.5, "grad/norm": None})
+        write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
+        display.refresh()
+    assert "step 2/10  loss 2.500  grad norm nan" in screen.getvalue()
