@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_info
 from rnnlab.cells import LSTM, Cell, Vanilla
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Probe
+from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.optimizers import Adam
@@ -84,7 +85,7 @@ def train_rnnlab(cell: str, probe: Probe, task: CharLM, seed: int, steps: int) -
         "rnn": Vanilla(symbols, HIDDEN, "tanh", bias=True),
         "lstm": LSTM(symbols, HIDDEN, "tanh", bias=True, forget_bias=0.0),
     }
-    model = Model(cells[cell], Readout(HIDDEN, symbols, bias=True), "mean")
+    model = Model(cells[cell], Readout(HIDDEN, symbols, bias=True), Zero(), "cross_entropy", "mean")
     uniform = Initializer("uniform", 1.0)
     params = model.init_params(rng, Init(uniform, uniform, uniform), np.float32)
     optimizer, clipping = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm")
@@ -123,7 +124,7 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
             present = np.ones(batch.y.size, bool) if batch.mask is None else batch.mask.reshape(-1)
             total += float(losses.numpy().sum(where=present, dtype=np.float64))
             count += int(present.sum())
-    yield StepRecord(steps, dict(task.validation_metrics(total / count)))
+    yield StepRecord(steps, dict(task.validation_metrics(total / count, "cross_entropy")))
 
 
 def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[Run]:
@@ -199,7 +200,7 @@ def main() -> None:
     if options.json:
         options.json.touch()  # not to find out after the runs that it cannot be written
     torch.set_num_threads(1)
-    task = CharLM(SEQ_LEN, BATCH, None, HELD_OUT, 0, 0.8)
+    task = CharLM(SEQ_LEN, BATCH, None, True, "every", HELD_OUT, 0, 0.8)
     sizes = {"hidden": HIDDEN, "batch": BATCH, "seq_len": SEQ_LEN, "symbols": task.input_size}
     settings = {**sizes, "lr": LR, "clip": CLIP, **{k: v for k, v in vars(options).items() if k != "json"}}
     about = {"environment": environment(), "settings": settings}

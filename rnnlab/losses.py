@@ -1,45 +1,52 @@
-"""Softmax cross-entropy.
+"""Losses of one target, with their gradient by the network's output o.
 
-    ℓ = -log p[y]    p = softmax(o)    ∂p_i/∂o_j = p_i (δ_ij - p_j)    ∂ℓ/∂o = p - onehot(y)
+    cross-entropy   ℓ = -log p[y]    p = softmax(o)   ∂p_i/∂o_j = p_i (δ_ij - p_j)   ∂ℓ/∂o = p - onehot(y)
+    squared error   ℓ = ½ ‖o - y‖²   ∂ℓ/∂o = o - y    with y = onehot(class) where targets are classes
 
 References:
     M. Kumar, *RNN Derivatives and Code sample*, for the softmax Jacobian.
 """
 
+from math import log
+from typing import Literal
+
 import numpy as np
 
 from rnnlab.arrays import Array, Workspace
 
+Loss = Literal["cross_entropy", "squared_error"]
 
-def softmax_cross_entropy(logits: Array, targets: Array, workspace: Workspace) -> tuple[Array, Array]:
+
+def losses_and_gradients(
+    loss: Loss, outputs: Array, targets: Array, workspace: Workspace
+) -> tuple[Array, Array]:
     """Losses and their gradients, one a column.
 
-    Stable for logits of any size: the largest of each column is subtracted first.
-
     Args:
-        logits: (Y, N).
-        targets: Integers in [0, Y), (N,).
+        loss: Which.
+        outputs: o, (Y, N).
+        targets: Classes, integers in [0, Y), (N,); for the squared error also values, (Y, N).
         workspace: Holds the gradient.
 
     Returns:
-        The losses -log p[y] in nats, (N,), and their gradients p - onehot(y), (Y, N).
+        The losses (N,), cross-entropy in nats, and their gradients (Y, N).
 
     Raises:
-        ValueError: A target is outside [0, Y).
+        ValueError: A class is outside [0, Y).
     """
-    if targets.min() < 0 or targets.max() >= len(logits):
+    if targets.ndim == 1 and (targets.min() < 0 or targets.max() >= len(outputs)):
         raise ValueError(
-            f"y: targets must lie in [0, {len(logits)}), got values from {targets.min()} to {targets.max()}"
+            f"y: targets must lie in [0, {len(outputs)}), got values from {targets.min()} to {targets.max()}"
         )
-    columns = np.arange(logits.shape[1])
-    do = workspace.array("do", logits.shape, logits.dtype)
-    np.subtract(logits, logits.max(axis=0), out=do)
-    at_target = do[targets, columns]
-    np.exp(do, out=do)
-    total = do.sum(axis=0)
-    do /= total
-    do[targets, columns] -= 1
-    return np.log(total) - at_target, do
+    do = workspace.array("do", outputs.shape, outputs.dtype)
+    if loss == "squared_error":
+        return _squared_error(outputs, targets, do)
+    return _softmax_cross_entropy(outputs, targets, do)
+
+
+def uniform_guess_loss(loss: Loss, classes: int) -> float:
+    """The loss of giving every class the same weight, the best guess for one who knows nothing."""
+    return log(classes) if loss == "cross_entropy" else (1 - 1 / classes) / 2
 
 
 def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> Array:
@@ -52,3 +59,24 @@ def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> A
     if reduction == "mean":
         present = present / np.maximum(present.sum(axis=0), 1)
     return present / batch
+
+
+def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Array, Array]:
+    """Stable for logits of any size: the largest of each column is subtracted first."""
+    columns = np.arange(logits.shape[1])
+    np.subtract(logits, logits.max(axis=0), out=do)
+    at_target = do[targets, columns]
+    np.exp(do, out=do)
+    total = do.sum(axis=0)
+    do /= total
+    do[targets, columns] -= 1
+    return np.log(total) - at_target, do
+
+
+def _squared_error(outputs: Array, targets: Array, do: Array) -> tuple[Array, Array]:
+    if targets.ndim == 1:
+        np.copyto(do, outputs)
+        do[targets, np.arange(len(targets))] -= 1
+    else:
+        np.subtract(outputs, targets, out=do)
+    return (do * do).sum(axis=0) / 2, do

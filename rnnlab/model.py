@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace
-from rnnlab.cells import Cell, CellDeltas, CellTape
-from rnnlab.cells.base import States
+from rnnlab.arrays import Array, Params, Workspace, by_feature
+from rnnlab.cells import Cell, CellDeltas, CellTape, States
+from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
-from rnnlab.losses import softmax_cross_entropy, step_weights
+from rnnlab.losses import Loss, losses_and_gradients, step_weights
 from rnnlab.readout import Readout
 
 
@@ -18,18 +18,30 @@ from rnnlab.readout import Readout
 class Batch:
     """Sequences to learn from.
 
+    The network has an output at the last S time steps: S = T is one at every step, S = 1 one at the end.
+
     Attributes:
         x: Inputs, (T, B) symbols or (T, X, B) vectors.
-        y: Targets, (T, B) integers.
-        mask: Which steps have a target, (T, B) booleans; None: all.
+        y: Targets of the last S steps, (S, B) classes or (S, Y, B) values.
+        mask: Which of them count, (S, B) booleans; None: all.
         continues: Whether the sequences go on where the last batch's ended, so that its final state
-            is the initial state here; else the initial state is zero.
+            is the initial state here.
     """
 
     x: Array
     y: Array
     mask: Array | None = None
     continues: bool = False
+
+    @property
+    def size(self) -> int:
+        """B."""
+        return int(self.x.shape[-1])
+
+    @property
+    def first_output(self) -> int:
+        """T - S, the number of time steps without an output."""
+        return len(self.x) - len(self.y)
 
 
 @dataclass(frozen=True)
@@ -38,32 +50,69 @@ class Tape:
 
     Attributes:
         cell: The cell's tape.
-        features: What the readout read, (H, T·B).
-        losses: ℓ[t,b] in nats, (T, B).
-        weights: w[t,b], each loss's weight in the batch's loss, (T, B).
-        d_logits: ∂ℓ/∂o, not yet weighted, (Y, T·B).
+        features: What the readout read, (H, S·B).
+        outputs: o, (Y, S·B); of the cross-entropy the logits.
+        losses: ℓ[t,b] of the last S steps, (S, B).
+        weights: w[t,b], each loss's weight in the batch's loss, (S, B).
+        d_outputs: ∂ℓ/∂o, not yet weighted, (Y, S·B).
         loss: L = Σ w ℓ.
+        own_start: Whether the sequences started from the model's own initial state.
     """
 
     cell: CellTape
     features: Array
+    outputs: Array
     losses: Array
     weights: Array
-    d_logits: Array
+    d_outputs: Array
     loss: float
+    own_start: bool
+
+    @property
+    def first_output(self) -> int:
+        """T - S, the number of time steps without an output."""
+        return self.cell.time - len(self.losses)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A recurrent network with a readout at every step, trained by cross-entropy."""
+    """A recurrent network with a readout.
+
+    Attributes:
+        cell: What carries the state.
+        readout: From the hidden state to the output.
+        initial_state: Where sequences start.
+        loss: Of one target.
+        loss_reduction: Over an example's targets in time.
+    """
 
     cell: Cell
     readout: Readout
+    initial_state: InitialState
+    loss: Loss
     loss_reduction: Literal["mean", "sum"]
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw all parameters: W_xh, W_hh, b_h of the cell, W_hy, b_y of the readout."""
-        return self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
+        """Draw all parameters: of the cell, W_hy and b_y of the readout, h_0 (and c_0) if learned."""
+        params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
+        if self.initial_state.learned:
+            shape = (self.cell.hidden_size, 1)
+            for state in self.cell.states:
+                params[f"{state}_0"] = self.initial_state.draw(state, shape, rng).astype(dtype)
+        return params
+
+    def start(self, params: Params, batch: int, rng: np.random.Generator | None = None) -> States:
+        """The model's own initial state, (H, B) each.
+
+        Raises:
+            ValueError: The initial state is random and there is no generator.
+        """
+        H, dtype = self.cell.hidden_size, params["W_hh"].dtype
+        if self.initial_state.learned:
+            return {name: np.repeat(params[f"{name}_0"], batch, axis=1) for name in self.cell.states}
+        return {
+            name: self.initial_state.draw(name, (H, batch), rng).astype(dtype) for name in self.cell.states
+        }
 
     def forward(
         self,
@@ -71,48 +120,78 @@ class Model:
         batch: Batch,
         initial: States | None = None,
         workspace: Workspace | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Tape:
         """Run the network over a batch.
 
         L = Σ_{t,b} w[t,b] ℓ[t,b], the mean over examples of the mean or sum over their targets.
 
+        Args:
+            params: As `init_params` draws them.
+            batch: Inputs and targets.
+            initial: The states to start from, (H, B) each; None is the model's own initial state.
+            workspace: Buffers to reuse; what was returned from them before is overwritten.
+            rng: For an initial state that is random.
+
         Raises:
-            ValueError: Inputs, targets or mask of a wrong shape, dtype or range.
+            ValueError: Parameters, inputs, targets or mask of a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
-        _check_targets(batch)
-        cell_tape = self.cell.forward(params, batch.x, initial, workspace)
-        logits, features = self.readout.forward(params, cell_tape.states["h"][1:], workspace)
-        losses, d_logits = softmax_cross_entropy(logits, batch.y.reshape(-1), workspace)
-        losses = losses.reshape(batch.y.shape)
-        weights = step_weights(batch.mask, len(batch.y), batch.y.shape[1], self.loss_reduction)
+        self._check(params, batch)
+        own_start = initial is None
+        start = self.start(params, batch.size, rng) if initial is None else initial
+        cell_tape = self.cell.forward(params, batch.x, start, workspace)
+        h = cell_tape.states["h"][1 + batch.first_output :]
+        outputs, features = self.readout.forward(params, h, workspace)
+        y = batch.y.reshape(-1) if batch.y.ndim == 2 else by_feature(batch.y, workspace, "y")
+        losses, d_outputs = losses_and_gradients(self.loss, outputs, y, workspace)
+        losses = losses.reshape(len(batch.y), batch.size)
+        weights = step_weights(batch.mask, *losses.shape, self.loss_reduction)
         # Where there is no target the loss is left out, not multiplied by 0: it may be infinite.
         present = weights > 0
-        loss = float(np.sum(losses[present] * weights[present]))
-        return Tape(cell_tape, features, losses, weights, d_logits, loss)
+        loss = np.sum(losses[present] * weights[present]).item()
+        return Tape(cell_tape, features, outputs, losses, weights, d_outputs, loss, own_start)
 
     def backward(
         self, params: Params, tape: Tape, workspace: Workspace | None = None
     ) -> tuple[Params, CellDeltas]:
         """Gradients of all parameters, under their names, and the cell's deltas."""
         workspace = workspace or Workspace()
-        do = workspace.array("weighted_do", tape.d_logits.shape, tape.d_logits.dtype)
-        np.multiply(tape.d_logits, tape.weights.reshape(-1).astype(do.dtype), out=do)
-        readout_grads, e = self.readout.backward(params, tape.features, do, tape.cell.time, workspace)
+        do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
+        np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
+        readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
+        if tape.first_output:
+            e_outputs, e = e, workspace.array("e_padded", tape.cell.states["h"][1:].shape, e.dtype)
+            e[: tape.first_output] = 0
+            e[tape.first_output :] = e_outputs
         deltas = self.cell.backward(params, tape.cell, e, workspace)
-        return deltas.grads | readout_grads, deltas
+        grads = deltas.grads | readout_grads
+        if self.initial_state.learned:
+            for name, d_initial in deltas.initial.items():
+                share = d_initial if tape.own_start else np.zeros_like(d_initial)
+                grads[f"{name}_0"] = share.sum(axis=1, keepdims=True)
+        return grads, deltas
+
+    def _check(self, params: Params, batch: Batch) -> None:
+        self.readout.check(params)
+        _check_batch(batch, self.loss, self.readout.output_size)
 
 
-def _check_targets(batch: Batch) -> None:
-    if batch.x.ndim < 2:
-        raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {batch.x.shape}")
-    shape = (len(batch.x), batch.x.shape[-1])
-    if batch.y.shape != shape or not np.issubdtype(batch.y.dtype, np.integer):
+def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
+    x, y, mask = batch.x, batch.y, batch.mask
+    if x.ndim < 2:
+        raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {x.shape}")
+    if y.ndim < 1 or not 1 <= len(y) <= len(x):
+        raise ValueError(f"y: expected targets of 1 to {len(x)} time steps, as x has, got shape {y.shape}")
+    shape, values_shape = (len(y), batch.size), (len(y), output_size, batch.size)
+    classes = y.shape == shape and np.issubdtype(y.dtype, np.integer)
+    values = loss == "squared_error" and y.shape == values_shape and np.issubdtype(y.dtype, np.floating)
+    if not classes and not values:
+        expected = f"integers of shape {shape}"
+        if loss == "squared_error":
+            expected += f" or values of shape {values_shape}"
+        raise ValueError(f"y: expected {expected}, as x, got {y.dtype} of shape {y.shape}")
+    if mask is not None and (mask.shape != shape or mask.dtype != bool):
         raise ValueError(
-            f"y: expected integers of shape {shape}, as x, got {batch.y.dtype} of shape {batch.y.shape}"
-        )
-    if batch.mask is not None and (batch.mask.shape != shape or batch.mask.dtype != bool):
-        raise ValueError(
-            f"mask: expected booleans of shape {shape}, as x, got {batch.mask.dtype} of shape "
-            f"{batch.mask.shape}"
+            f"mask: expected booleans of shape {shape}, as y, got {mask.dtype} of shape {mask.shape}"
         )

@@ -1,9 +1,10 @@
-"""The readout, a linear map from the hidden state to the logits.
+"""The readout, a linear map from the hidden state to the output; of the cross-entropy, the logits.
 
     o[t] = W_hy h[t] + b_y
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
 
-All time steps are one matrix product: logits are (Y, T·B), example b of step t in column t·B + b.
+All S time steps with an output are one matrix product: o is (Y, S·B), example b of the s-th of them in
+column s·B + b.
 """
 
 from dataclasses import dataclass
@@ -30,19 +31,29 @@ class Readout:
             params["b_y"] = rng.uniform(-bound, bound, (self.output_size, 1)).astype(dtype)
         return params
 
+    def check(self, params: Params) -> None:
+        """Raise a ValueError unless `W_hy` (and `b_y`) are there and of the right shape."""
+        shapes = {"W_hy": (self.output_size, self.hidden_size)}
+        if self.bias:
+            shapes["b_y"] = (self.output_size, 1)
+        for name, shape in shapes.items():
+            if name not in params or params[name].shape != shape:
+                came = f"shape {params[name].shape}" if name in params else "none"
+                raise ValueError(f"params[{name!r}]: expected shape {shape}, got {came}")
+
     def forward(self, params: Params, h: Array, workspace: Workspace) -> tuple[Array, Array]:
-        """Return the logits (Y, T·B) of h[1] … h[T], (T, H, B), and the matrix (H, T·B) they came from."""
+        """Return the outputs (Y, S·B) of hidden states (S, H, B), and the matrix (H, S·B) they came from."""
         features = by_feature(h, workspace, "readout_h")
         shape = (self.output_size, features.shape[1])
-        logits = np.matmul(params["W_hy"], features, out=workspace.array("logits", shape, h.dtype))
+        outputs = np.matmul(params["W_hy"], features, out=workspace.array("outputs", shape, h.dtype))
         if self.bias:
-            logits += params["b_y"]
-        return logits, features
+            outputs += params["b_y"]
+        return outputs, features
 
     def backward(
         self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
     ) -> tuple[Params, Array]:
-        """Return the gradients of the parameters and e[t], (T, H, B), from do (Y, T·B)."""
+        """Return the gradients of the parameters and e, (S, H, B), from do (Y, S·B)."""
         shape = params["W_hy"].shape
         grads = {"W_hy": np.matmul(do, features.T, out=workspace.array("dW_hy", shape, do.dtype))}
         if self.bias:

@@ -27,6 +27,8 @@ from rnnlab.tasks import Task
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
+VALIDATION_SEED = 0
+"""Of random initial states, which are the same at every validation."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Trainer:
         optimizer_state = self.optimizer.init(params)
         measured = self.probe.steps(self.steps)
         probe_batch = self.task.probe_batch(np.random.default_rng(self.probe.seed), self.probe.examples)
+        start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
         stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
         carried, clipped_steps = None, 0
         for step in range(self.steps):
@@ -84,7 +87,7 @@ class Trainer:
             if self.val_every and step % self.val_every == 0:
                 metrics |= self.validate(params)
             batch = self.task.batch(rng, step)
-            tape = model.forward(params, batch, carried if batch.continues else None, workspace)
+            tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
             grads, deltas = model.backward(params, tape, workspace)
             report = self.clipping.apply(grads)
             clipped_steps += report.clipped
@@ -93,7 +96,7 @@ class Trainer:
                 where = first_non_finite(tape, grads, deltas) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), stability.since, where)
                 return
-            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.uniform_loss)
+            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.baseline(model.loss))
             curves = []
             if step in measured:
                 curves = self.probe.measure(model, params, probe_batch, tape.cell, deltas, probe_workspace)
@@ -106,16 +109,18 @@ class Trainer:
         yield StepRecord(self.steps, closing, (), stability.since, broken)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Mean loss of a target over the whole validation set, in nats, and the task's own metrics."""
+        """Mean loss of a target over the whole validation set and the task's own metrics."""
         total, count, states, workspace = 0.0, 0, None, Workspace()
+        start_rng = np.random.default_rng(VALIDATION_SEED)
         for batch in self.task.validation():
-            tape = self.model.forward(params, batch, states if batch.continues else None, workspace)
+            initial = states if batch.continues else None
+            tape = self.model.forward(params, batch, initial, workspace, start_rng)
             present = tape.weights > 0
             total += float(tape.losses.sum(where=present, dtype=np.float64))
             count += int(present.sum())
             states = tape.cell.final_states()
         loss = total / count
-        metrics = {VAL_LOSS: loss, **self.task.validation_metrics(loss)}
+        metrics = {VAL_LOSS: loss, **self.task.validation_metrics(loss, self.model.loss)}
         return {name: _finite(value) for name, value in metrics.items()}
 
 

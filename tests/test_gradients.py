@@ -9,43 +9,64 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.oracles.cases import INPUT_KINDS, MASKS, REDUCTIONS, Case, build, cell_id, every_cell, with_mask
+from tests.oracles.cases import (
+    INPUT_KINDS,
+    LOSSES,
+    MASKS,
+    REDUCTIONS,
+    STARTS,
+    build,
+    cell_id,
+    every_cell,
+    with_mask,
+)
 from tests.oracles.equations import STEPS, differentiate
 from tests.oracles.projection import TOLERANCE, projection_errors
 
-ALL_CASES = [
-    pytest.param(case, id=" ".join((cell_id(case[0]), *case[1:])))
-    for case in product(every_cell(), REDUCTIONS, MASKS, INPUT_KINDS)
-]
+cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+losses = pytest.mark.parametrize("loss", LOSSES)
+starts = pytest.mark.parametrize("start", STARTS)
+masks = pytest.mark.parametrize("mask", MASKS)
 
 
-@pytest.fixture(params=ALL_CASES)
-def case(request) -> Case:
-    return build(*request.param)
+@masks
+@losses
+@starts
+@cells
+def test_gradients_equal_finite_differences(cell, start, loss, mask):
+    for reduction, inputs in product(REDUCTIONS, INPUT_KINDS):
+        case = build(cell, reduction, mask, inputs, loss=loss, start=start)
+        errors = projection_errors(case, case.gradients())
+        assert max(errors.values()) <= TOLERANCE, (reduction, inputs, errors)
 
 
-def test_gradients_equal_finite_differences(case):
-    errors = projection_errors(case, case.gradients())
-    assert max(errors.values()) <= TOLERANCE, errors
-
-
-def test_gradients_and_deltas_equal_automatic_differentiation(case):
-    if type(case.model.cell) not in STEPS:
+@masks
+@losses
+@cells
+def test_gradients_and_deltas_equal_automatic_differentiation(cell, loss, mask):
+    if type(cell) not in STEPS:
         pytest.skip("no second oracle has this cell's equations")
-    _assert_equal_automatic_differentiation(case)
+    for reduction, inputs in product(REDUCTIONS, INPUT_KINDS):
+        _assert_equal_automatic_differentiation(build(cell, reduction, mask, inputs, loss=loss))
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_gradients_and_deltas_at_any_size_and_mask(data):
     """Down to one of everything."""
     time, batch, inputs, hidden = (data.draw(st.integers(1, 4)) for _ in range(4))
     cell = data.draw(st.sampled_from([cell for cell in every_cell() if type(cell) in STEPS]))
-    kind = data.draw(st.sampled_from(INPUT_KINDS))
-    reduction = data.draw(st.sampled_from(REDUCTIONS))
     sized = replace(cell, input_size=inputs, hidden_size=hidden)
-    case = build(sized, reduction, inputs=kind, time=time, batch=batch)
-    _assert_equal_automatic_differentiation(with_mask(case, data.draw(arrays(bool, (time, batch)))))
+    choices = {
+        "reduction": data.draw(st.sampled_from(REDUCTIONS)),
+        "inputs": data.draw(st.sampled_from(INPUT_KINDS)),
+        "loss": data.draw(st.sampled_from(LOSSES)),
+        "start": data.draw(st.sampled_from(STARTS)),
+        "outputs": data.draw(st.integers(1, time)),
+    }
+    case = build(sized, time=time, batch=batch, **choices)
+    present = data.draw(arrays(bool, (choices["outputs"], batch)))
+    _assert_equal_automatic_differentiation(with_mask(case, present))
 
 
 def test_an_example_without_targets_sends_nothing_back():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rnnlab.cells import LSTM, Vanilla
+from rnnlab.cells import GRU, LSTM, Vanilla
 from rnnlab.initializers import Init, Initializer
 from rnnlab.readout import Readout
 
@@ -73,11 +73,14 @@ INIT = Init(Initializer("orthogonal", 1.0), Initializer("normal", 0.3), Initiali
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("gates", [1, 4])
+@pytest.mark.parametrize("gates", [1, 3, 4])
 def test_cells_draw_their_parameters(gates, bias, dtype):
-    cell = Vanilla(7, 5, "tanh", bias) if gates == 1 else LSTM(7, 5, "tanh", bias, forget_bias=0.0)
+    cells = {1: Vanilla(7, 5, "tanh", bias=bias), 4: LSTM(7, 5, "tanh", bias=bias, forget_bias=0.0)}
+    cell = cells.get(gates) or GRU(7, 5, bias=bias)
     params = cell.init_params(np.random.default_rng(0), INIT, dtype)
     shapes = {"W_xh": (gates * 5, 7), "W_hh": (gates * 5, 5)} | ({"b_h": (gates * 5, 1)} if bias else {})
+    if gates == 3 and bias:
+        shapes["b_hn"] = (5, 1)
     assert {name: w.shape for name, w in params.items()} == shapes
     assert all(w.dtype == dtype for w in params.values())
     block = params["W_hh"][:5].astype(np.float64)

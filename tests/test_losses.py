@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rnnlab.arrays import Workspace
-from rnnlab.losses import softmax_cross_entropy, step_weights
+from rnnlab.losses import losses_and_gradients, step_weights, uniform_guess_loss
 
 
 def loss_and_gradient(logits, targets):
-    return softmax_cross_entropy(np.asarray(logits), np.asarray(targets), Workspace())
+    return losses_and_gradients("cross_entropy", np.asarray(logits), np.asarray(targets), Workspace())
 
 
 def test_by_hand():
@@ -39,16 +39,45 @@ def test_is_stable_for_logits_of_any_size(dtype):
     assert losses.dtype == do.dtype == dtype
 
 
-def test_leaves_the_logits_alone():
-    logits = np.ones((2, 2))
-    loss_and_gradient(logits, [0, 1])
-    np.testing.assert_array_equal(logits, 1.0)
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_leaves_the_outputs_alone(loss):
+    outputs = np.ones((2, 2))
+    losses_and_gradient = losses_and_gradients(loss, outputs, np.array([0, 1]), Workspace())
+    assert (losses_and_gradient[1] != 1).any()
+    np.testing.assert_array_equal(outputs, 1.0)
 
 
+def test_squared_error_by_hand():
+    outputs = np.array([[1.0, 0.5], [3.0, -0.5]])
+    losses, do = losses_and_gradients(
+        "squared_error", outputs, np.array([[0.0, 1.0], [1.0, 1.0]]), Workspace()
+    )
+    np.testing.assert_array_equal(losses, [2.5, 1.25])
+    np.testing.assert_array_equal(do, [[1.0, -0.5], [2.0, -1.5]])
+
+
+def test_squared_error_of_classes_is_that_of_one_hot_targets():
+    rng = np.random.default_rng(0)
+    outputs, classes = rng.standard_normal((4, 6)), rng.integers(0, 4, 6)
+    by_class = losses_and_gradients("squared_error", outputs, classes, Workspace())
+    by_value = losses_and_gradients("squared_error", outputs, np.eye(4)[:, classes], Workspace())
+    for actual, expected in zip(by_class, by_value, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("loss", "guess"), [("cross_entropy", np.zeros(5)), ("squared_error", np.full(5, 1 / 5))]
+)
+def test_the_uniform_guess_has_its_loss(loss, guess):
+    losses, _ = losses_and_gradients(loss, guess[:, None], np.array([3]), Workspace())
+    assert losses[0] == pytest.approx(uniform_guess_loss(loss, 5))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 @pytest.mark.parametrize("targets", [[0, 3], [-1, 0]])
-def test_refuses_targets_that_are_no_class(targets):
+def test_refuses_targets_that_are_no_class(loss, targets):
     with pytest.raises(ValueError, match=r"y: targets must lie in \[0, 3\), got values from"):
-        loss_and_gradient(np.zeros((3, 2)), targets)
+        losses_and_gradients(loss, np.zeros((3, 2)), np.array(targets), Workspace())
 
 
 MASK = np.array([[1, 0, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)

@@ -28,7 +28,7 @@ def everything(case, workspace=None):
     tape = case.model.forward(case.params, case.batch, case.initial, workspace)
     grads, deltas = case.model.backward(case.params, tape, workspace)
     found = {"loss": np.array(tape.loss), "losses": tape.losses, "weights": tape.weights, "dz": deltas.dz}
-    found |= {"d_logits": tape.d_logits, "features": tape.features} | grads
+    found |= {"d_outputs": tape.d_outputs, "outputs": tape.outputs, "features": tape.features} | grads
     for group in (tape.cell.states, tape.cell.inner):
         found |= {f"tape {name}": value for name, value in group.items()}
     for kind in ("total", "immediate", "initial"):
@@ -179,7 +179,8 @@ def _close(actual, expected, name):
 # What comes in at the boundary: (the change to a right batch, what the message says)
 
 Y_KIND = f"y: expected integers of shape ({TIME}, {BATCH}), as x, got int64 of shape"
-MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as x, got bool of shape"
+Y_TIME = f"y: expected targets of 1 to {TIME} time steps, as x has, got shape"
+MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as y, got bool of shape"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,9 @@ MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as x, got bool
     [
         ({"y": np.zeros((TIME, BATCH + 1), int)}, f"{Y_KIND} (5, 4)"),
         ({"y": np.zeros(TIME, int)}, f"{Y_KIND} (5,)"),
+        ({"y": np.zeros((0, BATCH), int)}, f"{Y_TIME} (0, 3)"),
+        ({"y": np.zeros((TIME + 1, BATCH), int)}, f"{Y_TIME} (6, 3)"),
+        ({"y": np.zeros((), int)}, f"{Y_TIME} ()"),
         ({"y": np.full((TIME, BATCH), OUTPUTS)}, "y: targets must lie in [0, 7), got values from 7 to 7"),
         ({"y": np.full((TIME, BATCH), -1)}, "y: targets must lie in [0, 7), got values from -1 to -1"),
         ({"mask": np.ones((TIME, 1), bool)}, f"{MASK_KIND} (5, 1)"),

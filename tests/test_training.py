@@ -11,6 +11,7 @@ from rnnlab.arrays import copy_params
 from rnnlab.cells import LSTM, Vanilla
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Probe, lag_curves, norms_by_timestep
+from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.optimizers import SGD, Adam
@@ -37,11 +38,17 @@ def task(tmp_path_factory):
     """Short enough that the streams start again several times in STEPS steps."""
     path = tmp_path_factory.mktemp("text") / "verses.txt"
     path.write_text(VERSES, encoding="utf-8")
-    return CharLM(TIME, BATCH, str(path), held_out=0.2, sample_length=0, temperature=1.0)
+    return CharLM(TIME, BATCH, str(path), True, "every", held_out=0.2, sample_length=0, temperature=1.0)
 
 
 def make(task, cell="tanh", reduction="mean", **choices):
-    model = Model(CELLS[cell](task.input_size), Readout(H, task.output_size, bias=True), reduction)
+    model = Model(
+        CELLS[cell](task.input_size),
+        Readout(H, task.output_size, bias=True),
+        Zero(),
+        "cross_entropy",
+        reduction,
+    )
     defaults = {
         "optimizer": Adam(0.01, 0.9, 0.999, 1e-8),
         "clipping": Clipping(1.0, "norm"),
@@ -175,7 +182,7 @@ def test_leaves_numpys_warnings_alone_between_steps(task):
 def test_learns_a_text_that_can_be_learnt(tmp_path):
     path = tmp_path / "abc.txt"
     path.write_text("abcd" * 200, encoding="utf-8")
-    task = CharLM(TIME, BATCH, str(path), held_out=0.2, sample_length=0, temperature=1.0)
+    task = CharLM(TIME, BATCH, str(path), True, "every", held_out=0.2, sample_length=0, temperature=1.0)
     records, _ = run(make(task, "lstm", steps=150))
     assert values(records, "train/loss")[0] > 1.0
     assert records[-1].metrics["val/loss"] < 0.1
@@ -191,7 +198,7 @@ def test_validation_is_the_mean_over_all_held_out_targets(tmp_path, monkeypatch,
     monkeypatch.setattr("rnnlab.tasks.char_lm.VALIDATION_CHUNK", 50)
     path = tmp_path / "text.txt"
     path.write_text(random_text(1500), encoding="utf-8")
-    task = CharLM(TIME, BATCH, str(path), held_out=0.4, sample_length=0, temperature=1.0)
+    task = CharLM(TIME, BATCH, str(path), True, "every", held_out=0.4, sample_length=0, temperature=1.0)
     trainer = make(task, cell, reduction)
     params = draw(trainer, np.float64)
 
@@ -239,7 +246,7 @@ def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction
     unstable = [
         step
         for step in range(window - 1, steps)
-        if np.mean(losses[step - window + 1 : step + 1]) > 2 * targets * task.uniform_loss
+        if np.mean(losses[step - window + 1 : step + 1]) > 2 * targets * task.baseline("cross_entropy")
     ]
     since = unstable[0]
     assert records[-1].non_finite is None
@@ -249,7 +256,9 @@ def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction
 
 def test_a_sum_over_time_is_not_unstable_for_being_large(task):
     records, _ = run(make(task, reduction="sum"))
-    assert min(values(records, "train/loss")) > 2 * task.uniform_loss  # what a mean may not reach
+    assert min(values(records, "train/loss")) > 2 * task.baseline(
+        "cross_entropy"
+    )  # what a mean may not reach
     assert {record.unstable_since for record in records} == {None}
 
 
@@ -292,7 +301,7 @@ def test_a_gradient_that_overflows_ends_the_run(task):
     params["W_hh"] *= 1e12
     (record,) = ending(trainer, params)
     assert record.non_finite == FirstNonFinite("d_h", TIME - 4)
-    assert record.metrics["train/loss"] == pytest.approx(task.uniform_loss, rel=0.1)
+    assert record.metrics["train/loss"] == pytest.approx(task.baseline("cross_entropy"), rel=0.1)
     assert record.metrics["grad/norm"] is None
 
 

@@ -15,6 +15,7 @@ SHOWN_PARAMS = (
     "task",
     "optimizer",
     "init",
+    "initial_state",
     "probe",
     "seq_len",
     "clip",

@@ -10,6 +10,7 @@ import json
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass
+from inspect import isabstract
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,9 @@ from pydantic import ConfigDict, ValidationError, create_model
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Probe
+from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
+from rnnlab.losses import Loss
 from rnnlab.model import Model
 from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
@@ -29,7 +32,12 @@ from rnnlab.training import Trainer
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-SUPPLIED = {"cell": ("input_size", "hidden_size"), "task": ("seq_len", "batch_size"), "optimizer": ("lr",)}
+SUPPLIED = {
+    "cell": ("input_size", "hidden_size"),
+    "task": ("seq_len", "batch_size"),
+    "optimizer": ("lr",),
+    "initial_state": (),
+}
 """What a group's class is given from elsewhere than the group's own keys."""
 
 
@@ -52,7 +60,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of the configuration beside the groups cell, task and optimizer."""
+    """The keys of the configuration beside the groups that name a class."""
 
     seq_len: Annotated[int, Ge(1)]
     clip: Annotated[float, Gt(0)] | None
@@ -63,6 +71,7 @@ class Settings:
     steps: Annotated[int, Ge(1)]
     seed: Annotated[int, Ge(0)]
     dtype: Literal["float32", "float64"]
+    loss: Loss | None
     loss_reduction: Literal["mean", "sum"]
     readout_bias: bool
     val_every: Annotated[int, Ge(1)] | None
@@ -94,7 +103,7 @@ def build(config: dict[str, Any]) -> Experiment:
     Raises:
         InvalidConfig: With a line for each key at fault: key, value and what is allowed.
     """
-    plain = {key: value for key, value in config.items() if key not in ("cell", "task", "optimizer")}
+    plain = {key: value for key, value in config.items() if key not in SUPPLIED}
     problems: list[str] = []
     settings = _validated(Settings, plain, "", {}, problems)
     if settings is None:
@@ -106,9 +115,16 @@ def build(config: dict[str, Any]) -> Experiment:
     optimizer: Optimizer | None = _made(config, "optimizer", {"lr": s.lr}, problems)
     sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
     cell: Cell | None = _made(config, "cell", sizes, problems)
-    if task is None or optimizer is None or cell is None:
+    initial_state: InitialState | None = _made(config, "initial_state", {}, problems)
+    if task is None or optimizer is None or cell is None or initial_state is None:
         raise InvalidConfig(problems)
-    model = Model(cell, Readout(s.hidden_size, task.output_size, s.readout_bias), s.loss_reduction)
+    readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
+    model = Model(cell, readout, initial_state, s.loss or task.loss, s.loss_reduction)
+    try:
+        for state in cell.states:
+            initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
+    except ValueError as error:
+        raise InvalidConfig([f"initial_state.{error}"]) from None
     clipping = Clipping(s.clip, s.clip_mode)
     return Experiment(s, Trainer(model, task, optimizer, clipping, s.probe, s.steps, s.val_every))
 
@@ -149,7 +165,7 @@ def _class_and_values(
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         cls = None
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or isabstract(cls):
         problems.append(f"{group}._target_={target}: no such class")
         return None
     values = _validated(cls, keys, f"{group}.", supplied, problems)

@@ -1,7 +1,20 @@
 """Recurrent cells: forward and hand-derived backward passes side by side."""
 
-from rnnlab.cells.base import Cell, CellDeltas, CellTape
+from rnnlab.cells.base import Cell
+from rnnlab.cells.gru import GRU
 from rnnlab.cells.lstm import LSTM
+from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.cells.vanilla import Vanilla
 
-__all__ = ["LSTM", "Cell", "CellDeltas", "CellTape", "Vanilla"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Cell",
+    "CellDeltas",
+    "CellTape",
+    "States",
+    "StepDeltas",
+    "StepGradients",
+    "StepTape",
+    "Vanilla",
+]

@@ -2,163 +2,225 @@
 
 A cell is a frozen record of sizes and choices; it holds neither parameters nor state. Parameters
 are a dict of arrays (`W_xh`, `W_hh` and, with a bias, `b_h`), gradients have the same keys.
-Sequences are (time, features, batch); `h[0]` is the initial state, so `h[t]` follows `x[t]` in the
-equations and `h[t + 1]` follows `x[t]` in the arrays, which count inputs from 0.
+
+It runs at two levels with the same parameters. `forward` and `backward` take a whole sequence, fast.
+`step` and `step_backward` take one time step, written as the equations stand in the books. The public
+methods check what they are given and are final; a cell writes the equations, the methods without a
+body here.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, final
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params, Workspace
-from rnnlab.cells.inputs import check_inputs, is_symbols
+from rnnlab.cells.boundary import check_array, check_inputs, check_params, check_states, check_step_input
+from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
+from rnnlab.cells.weights import is_symbols, step_input_gradients
 from rnnlab.initializers import Init
 
-States = Mapping[str, Array]
-
 
 @dataclass(frozen=True)
-class CellTape:
-    """Everything a forward pass computed.
+class Cell(ABC):
+    """A recurrent cell with a hand-derived backward pass.
 
     Attributes:
-        x: The inputs, (T, X, B) vectors or (T, B) symbols.
-        states: For each state of the cell (`h`, and `c` for LSTM) its (T+1, H, B) values, the initial first.
-        inner: The cell's own arrays (activations, gates), (T, …, B).
+        input_size: X.
+        hidden_size: H.
+        bias: Whether there are biases.
     """
-
-    x: Array
-    states: Mapping[str, Array]
-    inner: Mapping[str, Array]
-
-    @property
-    def time(self) -> int:
-        """T, the number of time steps."""
-        return len(self.x)
-
-    def final_states(self) -> dict[str, Array]:
-        """A copy of the states after the last step, to start the next chunk with."""
-        return {name: values[-1].copy() for name, values in self.states.items()}
-
-
-@dataclass(frozen=True)
-class CellDeltas:
-    """Everything a backward pass computed on the way.
-
-    Attributes:
-        grads: Gradients of the parameters, under the same keys.
-        total: For each state, its total gradient ∂L/∂s[t] for t = 1 … T, (T, H, B).
-        immediate: For each state, the part that the loss at t itself sends into s[t], (T, H, B).
-        dz: ∂L/∂z[t], (T, G·H, B).
-        dx: ∂L/∂x[t], (T, X, B); None for symbols.
-        initial: ∂L/∂s[0] for each state, (H, B).
-    """
-
-    grads: Params
-    total: Mapping[str, Array]
-    immediate: Mapping[str, Array]
-    dz: Array
-    dx: Array | None
-    initial: Mapping[str, Array]
-
-
-class Cell(Protocol):
-    """A recurrent cell with a hand-derived backward pass."""
 
     gates: ClassVar[tuple[str, ...]]
     """The names of the G blocks of H rows in `W_xh`, `W_hh` and `b_h`, from the top."""
     states: ClassVar[tuple[str, ...]]
     """The names of what the cell carries from step to step; `h` is the first."""
+    recurrent_biases: ClassVar[Mapping[str, str]] = {}
+    """Biases (H, 1) beside `b_h` that join W_hh h[t-1] before anything else does, with their gate."""
 
-    @property
-    def input_size(self) -> int:
-        """X."""
+    input_size: Annotated[int, Ge(1)]
+    hidden_size: Annotated[int, Ge(1)]
+    bias: bool = field(kw_only=True)
 
-    @property
-    def hidden_size(self) -> int:
-        """H."""
+    # ── a whole sequence ──
 
-    def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw the parameters."""
-
+    @final
     def forward(
         self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
     ) -> CellTape:
-        """Run the cell over a sequence from the given initial state, or from zero."""
+        """Run over a sequence.
 
+        Args:
+            params: float32 or float64 arrays of the shapes in `param_shapes`.
+            x: (T, X, B) vectors of the parameters' dtype, or (T, B) integer symbols.
+            initial: (H, B) for each state; None is zero.
+            workspace: Buffers to reuse; what was returned from them before is overwritten.
+
+        Raises:
+            ValueError: An argument has a wrong shape, dtype or range; it says which and what was expected.
+        """
+        dtype = check_params(params, self.param_shapes())
+        x = np.asarray(x)
+        check_inputs(x, self.input_size, dtype)
+        shape = (self.hidden_size, x.shape[-1])
+        workspace = workspace or Workspace()
+        if initial is not None:
+            check_states("initial", initial, self.states, shape, dtype)
+        states = {}
+        for name in self.states:
+            states[name] = workspace.array(f"state_{name}", (len(x) + 1, *shape), dtype)
+            states[name][0] = 0 if initial is None else initial[name]
+        return CellTape(x, states, self._forward(params, x, states, workspace))
+
+    @final
     def backward(
         self, params: Params, tape: CellTape, e: Array, workspace: Workspace | None = None
     ) -> CellDeltas:
-        """Send the immediate gradients e[t] = ∂ℓ[t]/∂h[t], (T, H, B), back through time."""
-
-    def adjoint_step(
-        self, params: Params, tape: CellTape, t: int, adjoint: States
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Take the state adjoint λ[t] one step back.
-
-        The state adjoint is the gradient with respect to the states after step t as independent
-        inputs of what follows. It is linear in `adjoint`, so that a caller may rescale it on the way.
+        """Send the immediate gradients e[t] = ∂ℓ[t]/∂h[t] back through time.
 
         Args:
-            params: The parameters.
+            params: Those of the forward pass.
             tape: Of the forward pass.
-            t: The time step, 1 … T.
-            adjoint: λ[t], (H, B) for each state.
+            e: (T, H, B), 0 where a step has no loss of its own.
+            workspace: Buffers to reuse; what was returned from them before is overwritten.
+
+        Raises:
+            ValueError: `e` does not fit the tape.
+        """
+        h = tape.states["h"]
+        check_array("e", e, h[1:].shape, h.dtype)
+        return self._backward(params, tape, e, workspace or Workspace())
+
+    # ── one time step ──
+
+    @final
+    def step(self, params: Params, x: Array, before: States | None = None) -> StepTape:
+        """Run one time step.
+
+        Args:
+            params: float32 or float64 arrays of the shapes in `param_shapes`.
+            x: x[t], (X, B) of the parameters' dtype, or (B,) integer symbols.
+            before: h[t-1] (and c[t-1]), (H, B) each; None is zero.
 
         Returns:
-            The total gradients ∂L/∂s[t] and the state adjoint λ[t-1], (H, B) for each state.
+            The step's tape; the new states are its `after`.
+
+        Raises:
+            ValueError: An argument has a wrong shape, dtype or range; it says which and what was expected.
+        """
+        dtype = check_params(params, self.param_shapes())
+        x = np.asarray(x)
+        check_step_input(x, self.input_size, dtype)
+        shape = (self.hidden_size, x.shape[-1])
+        if before is None:
+            before = {name: np.zeros(shape, dtype) for name in self.states}
+        check_states("before", before, self.states, shape, dtype)
+        inputs = params["W_xh"][:, x] if is_symbols(x) else params["W_xh"] @ x
+        if self.bias:
+            inputs = inputs + params["b_h"]
+        after, inner = self._step(params, inputs, before)
+        return StepTape(x, before, after, inner)
+
+    @final
+    def step_backward(self, params: Params, tape: StepTape, adjoint: States) -> StepGradients:
+        """Take the state adjoint λ[t] back through one time step.
+
+        With the loss's own e[t] = ∂ℓ[t]/∂h[t] and the `before` of the step after, it is λ_h[t] = e[t] +
+        before_h and λ_c[t] = before_c; going through the steps from the last to the first and adding up
+        `grads` is backpropagation through time.
+
+        Args:
+            params: Those of the forward step.
+            tape: Of the forward step.
+            adjoint: λ[t], the gradient by the states after the step as independent inputs of all that
+                follows, (H, B) for each state.
+
+        Raises:
+            ValueError: `adjoint` does not fit the tape.
+        """
+        h = tape.before["h"]
+        check_states("adjoint", adjoint, self.states, h.shape, h.dtype)
+        deltas = self.adjoint_step(params, tape, adjoint)
+        recurrent = self.recurrent_deltas(tape.inner, deltas.dz)
+        grads, dx = step_input_gradients(params, tape.x, deltas.dz)
+        grads["W_hh"] = recurrent @ h.T
+        for name, gate in self.recurrent_biases.items():
+            if self.bias:
+                grads[name] = recurrent[self.rows(gate)].sum(axis=1, keepdims=True)
+        return StepGradients(grads, dx, deltas)
+
+    # ── parameters ──
+
+    @final
+    def param_shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of every parameter."""
+        rows = len(self.gates) * self.hidden_size
+        shapes = {"W_xh": (rows, self.input_size), "W_hh": (rows, self.hidden_size)}
+        if self.bias:
+            shapes["b_h"] = (rows, 1)
+            shapes |= dict.fromkeys(self.recurrent_biases, (self.hidden_size, 1))
+        return shapes
+
+    @abstractmethod
+    def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
+        """Draw the parameters."""
+
+    @final
+    def rows(self, first: str, last: str | None = None) -> slice:
+        """The rows of the gates from `first` to `last` in anything of G·H rows."""
+        start, stop = self.gates.index(first), self.gates.index(last or first) + 1
+        return slice(start * self.hidden_size, stop * self.hidden_size)
+
+    # ── the equations ──
+
+    @abstractmethod
+    def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
+        """Take λ[t] one step back, without the parameters' gradients; see `step_backward`.
+
+        Linear in `adjoint`, so that a caller may rescale it on the way.
         """
 
+    @abstractmethod
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
         """λ[t] for every step of a backward pass, (T, H, B) for each state."""
 
+    @abstractmethod
+    def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
+        """The gradient by the recurrent inputs W_hh h[t-1], whose product with h[t-1]ᵀ is dW_hh.
 
-def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike, bias: bool) -> Params:
-    """Draw `W_xh`, `W_hh` and, with `bias`, `b_h`, each gate's block on its own."""
-    gates, H, X = len(cell.gates), cell.hidden_size, cell.input_size
-    params = {
-        "W_xh": init.W_xh.draw_gates(rng, gates, H, X, H),
-        "W_hh": init.W_hh.draw_gates(rng, gates, H, H, H),
-    }
-    if bias:
-        params["b_h"] = init.b_h.draw_gates(rng, gates, H, 1, H)
-    return {name: value.astype(dtype) for name, value in params.items()}
+        Args:
+            inner: Of a step's or a sequence's tape.
+            dz: ∂L/∂z, (G·H, B) or (T, G·H, B).
 
+        Returns:
+            The shape of `dz`, which it is unless something stands between W_hh h[t-1] and z.
+        """
 
-def start_states(
-    cell: Cell, params: Params, x: Array, initial: States | None, workspace: Workspace
-) -> dict[str, Array]:
-    """Check the inputs and return the states' arrays (T+1, H, B) with the initial state at index 0.
+    @abstractmethod
+    def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
+        """The states after a step and the tape's inner arrays, from W_xh x + b_h (G·H, B)."""
 
-    Raises:
-        ValueError: For a wrong shape or dtype of `x` or `initial`, with what was expected.
-    """
-    dtype = params["W_hh"].dtype
-    check_inputs(x, cell.input_size, dtype)
-    batch = x.shape[1] if is_symbols(x) else x.shape[2]
-    expected = (cell.hidden_size, batch)
-    if initial is not None and set(initial) != set(cell.states):
-        raise ValueError(f"initial: expected the states {list(cell.states)}, got {sorted(initial)}")
-    states = {}
-    for name in cell.states:
-        states[name] = workspace.array(f"state_{name}", (len(x) + 1, *expected), dtype)
-        if initial is None:
-            states[name][0] = 0
-        elif initial[name].shape != expected or initial[name].dtype != dtype:
-            raise ValueError(
-                f"initial[{name!r}]: expected {dtype} of shape {expected}, got {initial[name].dtype} of "
-                f"shape {initial[name].shape}"
-            )
-        else:
-            states[name][0] = initial[name]
-    return states
+    @abstractmethod
+    def _forward(
+        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
+    ) -> dict[str, Array]:
+        """Fill `states` from index 1 on; return the tape's inner arrays."""
+
+    @abstractmethod
+    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
+        """Backpropagate through time."""
 
 
-def check_immediate(e: Array, cell: Cell, tape: CellTape) -> None:
-    """Raise a ValueError unless `e` fits the tape."""
-    h = tape.states["h"][1:]
-    if e.shape != h.shape or e.dtype != h.dtype:
-        raise ValueError(f"e: expected {h.dtype} of shape {h.shape}, got {e.dtype} of shape {e.shape}")
+def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
+    """Draw every parameter, each gate's block on its own; biases all by the initialiser of `b_h`."""
+    initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
+    params = {}
+    for name, (rows, columns) in cell.param_shapes().items():
+        initializer = initializers.get(name, init.b_h)
+        H = cell.hidden_size
+        params[name] = initializer.draw_gates(rng, rows // H, H, columns, H).astype(dtype)
+    return params

@@ -22,30 +22,29 @@ References:
     J. Schmidhuber & F. Cummins, *Learning to forget* (2000), for the forget gate.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params, Workspace
-from rnnlab.cells.base import CellDeltas, CellTape, States, check_immediate, draw_params, start_states
-from rnnlab.cells.inputs import cell_gradients, project_inputs
+from rnnlab.cells.base import Cell, draw_params
+from rnnlab.cells.gating import halved, sigmoid
+from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
+from rnnlab.cells.weights import cell_gradients, project_inputs
 from rnnlab.initializers import Init
 
 
 @dataclass(frozen=True)
-class LSTM:
+class LSTM(Cell):
     """The LSTM cell: sizes, candidate function ψ, bias, and what is added to the forget gate's bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("g", "i", "f", "o")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
 
-    input_size: Annotated[int, Ge(1)]
-    hidden_size: Annotated[int, Ge(1)]
     candidate: Literal["tanh", "sigmoid"]
-    bias: bool
     forget_bias: float
 
     def __post_init__(self) -> None:
@@ -54,25 +53,49 @@ class LSTM:
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
         """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows g, i, f, o."""
-        params = draw_params(self, rng, init, dtype, self.bias)
+        params = draw_params(self, rng, init, dtype)
         if self.bias:
-            params["b_h"][self._rows("f")] += self.forget_bias
+            params["b_h"][self.rows("f")] += self.forget_bias
         return params
 
-    def forward(
-        self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
-    ) -> CellTape:
-        """Run over a sequence; see `Cell.forward`.
+    def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
+        """The backward equations as they stand, with δ = λ_h; see `Cell.adjoint_step`."""
+        g, i, f, o = np.split(tape.inner["gates"], 4)
+        tanh_c = tape.inner["tanh_c"]
+        δ = adjoint["h"]
+        κ = adjoint["c"] + δ * o * (1 - tanh_c * tanh_c)
+        slope_g = 1 - g * g if self.candidate == "tanh" else g * (1 - g)
+        dz_g, dz_i = κ * i * slope_g, κ * g * i * (1 - i)
+        dz_f, dz_o = κ * tape.before["c"] * f * (1 - f), δ * tanh_c * o * (1 - o)
+        dz = np.concatenate([dz_g, dz_i, dz_f, dz_o])
+        return StepDeltas({"h": δ, "c": κ}, {"h": params["W_hh"].T @ dz, "c": f * κ}, dz)
 
-        The tape's `inner` holds the activated `gates` (T, 4H, B) and `tanh_c` (T, H, B).
-        """
-        workspace = workspace or Workspace()
-        states = start_states(self, params, x, initial, workspace)
+    def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
+        """λ_h[t] = δ[t], λ_c[t] = f[t+1] ∘ κ[t+1], which is 0 at the last step."""
+        λ_c = np.zeros_like(deltas.total["c"])
+        np.multiply(tape.inner["gates"][1:, self.rows("f")], deltas.total["c"][1:], out=λ_c[:-1])
+        return {"h": deltas.total["h"], "c": λ_c}
+
+    def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
+        """dz: z is linear in W_hh h[t-1]."""
+        return dz
+
+    def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
+        z_g, z_i, z_f, z_o = np.split(inputs + params["W_hh"] @ before["h"], 4)
+        g = np.tanh(z_g) if self.candidate == "tanh" else sigmoid(z_g)
+        i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)
+        c = f * before["c"] + i * g
+        tanh_c = np.tanh(c)
+        return {"h": o * tanh_c, "c": c}, {"gates": np.concatenate([g, i, f, o]), "tanh_c": tanh_c}
+
+    def _forward(
+        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
+    ) -> dict[str, Array]:
+        """The tape's `inner` holds the activated `gates` (T, 4H, B) and `tanh_c` (T, H, B)."""
         h, c = states["h"], states["c"]
         H = self.hidden_size
-        squash = self._rows("g", "o") if self.candidate == "sigmoid" else self._rows("i", "o")
-        W_xh, W_hh, b_h = (_halved(params.get(name), squash) for name in ("W_xh", "W_hh", "b_h"))
-        assert W_xh is not None and W_hh is not None
+        squash = self.rows("g", "o") if self.candidate == "sigmoid" else self.rows("i", "o")
+        W_xh, W_hh, b_h = halved(params, squash, "W_xh", "W_hh", "b_h")
 
         gates = workspace.array("gates", (len(x), 4 * H, h.shape[2]), h.dtype)
         tanh_c = workspace.array("tanh_c", h[1:].shape, h.dtype)
@@ -82,7 +105,7 @@ class LSTM:
         half = np.array(0.5, h.dtype)
 
         def sequences() -> tuple[Array, ...]:
-            by_gate = (gates[:, self._rows(gate)] for gate in self.gates)
+            by_gate = (gates[:, self.rows(gate)] for gate in self.gates)
             return gates, gates[:, squash], *by_gate, h[:-1], h[1:], c[:-1], c[1:], tanh_c
 
         steps = workspace.steps(f"lstm_{self.candidate}_forward", (gates, h, c, tanh_c), sequences)
@@ -97,22 +120,17 @@ class LSTM:
             np.add(c_t, written, out=c_t)
             np.tanh(c_t, out=tanh_c_t)
             np.multiply(o, tanh_c_t, out=h_t)
-        return CellTape(x, states, {"gates": gates, "tanh_c": tanh_c})
+        return {"gates": gates, "tanh_c": tanh_c}
 
-    def backward(
-        self, params: Params, tape: CellTape, e: Array, workspace: Workspace | None = None
-    ) -> CellDeltas:
-        """Backpropagate through time; see `Cell.backward`."""
-        check_immediate(e, self, tape)
-        workspace = workspace or Workspace()
+    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
         time, H, batch = e.shape
         W_hhT = np.ascontiguousarray(params["W_hh"].T)
-        f = tape.inner["gates"][:, self._rows("f")]
+        f = tape.inner["gates"][:, self.rows("f")]
         dz = self._slopes(tape, workspace)  # the factors beside κ and δ for now, dz in the loop
         c_from_h = self._c_from_h(tape, workspace)
         total_h = workspace.array("total_h", e.shape, e.dtype)
         total_c = workspace.array("total_c", e.shape, e.dtype)
-        back_h, back_c = np.zeros_like(e[0]), np.zeros_like(e[0])
+        back_h, back_c = np.zeros_like(e[0], order="C"), np.zeros_like(e[0], order="C")
 
         def sequences() -> tuple[Array, ...]:
             dz_gif = dz[:, : 3 * H].reshape(time, 3, H, batch)
@@ -128,39 +146,10 @@ class LSTM:
             np.multiply(dz_o_t, δ, out=dz_o_t)
             np.matmul(W_hhT, dz_t, out=back_h)
             np.multiply(f_t, κ, out=back_c)
-        grads, dx = cell_gradients(params, tape.x, tape.states["h"][:-1], dz, workspace)
+        grads, dx = cell_gradients(params, tape, dz, workspace)
         immediate = {"h": e, "c": np.multiply(e, c_from_h, out=c_from_h)}
         initial = {"h": back_h, "c": back_c}
         return CellDeltas(grads, {"h": total_h, "c": total_c}, immediate, dz, dx, initial)
-
-    def adjoint_step(
-        self, params: Params, tape: CellTape, t: int, adjoint: States
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """One step back from (λ_h, λ_c)[t]; see `Cell.adjoint_step`."""
-        H = self.hidden_size
-        step = CellTape(
-            tape.x[t - 1 : t],
-            {name: values[t - 1 : t + 1] for name, values in tape.states.items()},
-            {name: values[t - 1 : t] for name, values in tape.inner.items()},
-        )
-        δ = adjoint["h"]
-        κ = δ * self._c_from_h(step, Workspace())[0] + adjoint["c"]
-        dz = self._slopes(step, Workspace())[0]
-        dz[: 3 * H] *= np.concatenate([κ, κ, κ])
-        dz[3 * H :] *= δ
-        f = step.inner["gates"][0, self._rows("f")]
-        return {"h": δ, "c": κ}, {"h": params["W_hh"].T @ dz, "c": f * κ}
-
-    def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """λ_h[t] = δ[t], λ_c[t] = f[t+1] ∘ κ[t+1], which is 0 at the last step."""
-        λ_c = np.zeros_like(deltas.total["c"])
-        np.multiply(tape.inner["gates"][1:, self._rows("f")], deltas.total["c"][1:], out=λ_c[:-1])
-        return {"h": deltas.total["h"], "c": λ_c}
-
-    def _rows(self, first: str, last: str | None = None) -> slice:
-        """The rows of the gates from `first` to `last`."""
-        start, stop = self.gates.index(first), self.gates.index(last or first) + 1
-        return slice(start * self.hidden_size, stop * self.hidden_size)
 
     def _c_from_h(self, tape: CellTape, workspace: Workspace) -> Array:
         """o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B)."""
@@ -168,7 +157,7 @@ class LSTM:
         out = workspace.array("c_from_h", tanh_c.shape, tanh_c.dtype)
         np.multiply(tanh_c, tanh_c, out=out)
         np.subtract(1, out, out=out)
-        out *= tape.inner["gates"][:, self._rows("o")]
+        out *= tape.inner["gates"][:, self.rows("o")]
         return out
 
     def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
@@ -176,24 +165,15 @@ class LSTM:
         gates, tanh_c, c = tape.inner["gates"], tape.inner["tanh_c"], tape.states["c"]
         out = workspace.array("dz", gates.shape, gates.dtype)
         np.multiply(gates, gates, out=out)
-        g, i = gates[:, self._rows("g")], gates[:, self._rows("i")]
+        g, i = gates[:, self.rows("g")], gates[:, self.rows("i")]
         if self.candidate == "tanh":
-            np.subtract(1, out[:, self._rows("g")], out=out[:, self._rows("g")])
-            sigmoids = self._rows("i", "o")
+            np.subtract(1, out[:, self.rows("g")], out=out[:, self.rows("g")])
+            sigmoids = self.rows("i", "o")
         else:
-            sigmoids = self._rows("g", "o")
+            sigmoids = self.rows("g", "o")
         np.subtract(gates[:, sigmoids], out[:, sigmoids], out=out[:, sigmoids])  # s - s² = s(1 - s)
-        out[:, self._rows("g")] *= i
-        out[:, self._rows("i")] *= g
-        out[:, self._rows("f")] *= c[:-1]
-        out[:, self._rows("o")] *= tanh_c
+        out[:, self.rows("g")] *= i
+        out[:, self.rows("i")] *= g
+        out[:, self.rows("f")] *= c[:-1]
+        out[:, self.rows("o")] *= tanh_c
         return out
-
-
-def _halved(weights: Array | None, rows: slice) -> Array | None:
-    """A copy with the sigmoid rows halved: σ(z) = ½ tanh(z/2) + ½."""
-    if weights is None:
-        return None
-    halved = weights.copy()
-    halved[rows] *= 0.5
-    return halved

@@ -18,7 +18,7 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas) -> FirstNonF
     losses = np.where(tape.weights > 0, tape.losses, 0.0)
     # A state's index 0 is the initial one. Of a step, an LSTM's c comes before its h.
     forward = [(name, _bad_steps(values)) for name, values in reversed(list(tape.cell.states.items()))]
-    forward.append(("loss", _bad_steps(losses) + 1))
+    forward.append(("loss", _bad_steps(losses) + tape.first_output + 1))
     met = [(int(steps[0]), name) for name, steps in forward if steps.size]
     if met:
         timestep, name = min(met, key=lambda found: found[0])

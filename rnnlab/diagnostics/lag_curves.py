@@ -9,15 +9,20 @@ would hide the fading. τ is each example's last step with a target.
 import numpy as np
 
 from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.cells import States
 from rnnlab.diagnostics.norms import joint_log_norm, norm_curve
 from rnnlab.model import Batch, Model
 from rnnlab.records import NormCurve
 
 
 def lag_curves(
-    model: Model, params: Params, batch: Batch, workspace: Workspace | None = None
+    model: Model,
+    params: Params,
+    batch: Batch,
+    workspace: Workspace | None = None,
+    rng: np.random.Generator | None = None,
 ) -> list[NormCurve]:
-    """Measure the lag curves of every state on one batch, from a zero initial state.
+    """Measure the lag curves of every state on one batch, from the model's initial state.
 
     The gradient is taken back step by step and rescaled by a power of two, per example, whenever
     it is used up, its scale kept apart as a logarithm: it stays right where any number format ends.
@@ -27,19 +32,23 @@ def lag_curves(
         A curve for each state, of its total gradient, and `state` for the state adjoint, in
         statistics over the examples.
     """
-    log_norms = per_example_lag_curves(model, params, batch, workspace)
+    log_norms = per_example_lag_curves(model, params, batch, workspace, rng)
     return [norm_curve(name, "lag", np.arange(len(logs)), logs) for name, logs in log_norms.items()]
 
 
 def per_example_lag_curves(
-    model: Model, params: Params, batch: Batch, workspace: Workspace | None = None
+    model: Model,
+    params: Params,
+    batch: Batch,
+    workspace: Workspace | None = None,
+    rng: np.random.Generator | None = None,
 ) -> dict[str, Array]:
     """ln g(k) for every lag and example, (K+1, B); -inf where g is 0, NaN for k ≥ τ."""
     cell = model.cell
-    tape = model.forward(params, batch, workspace=workspace)
+    tape = model.forward(params, batch, workspace=workspace, rng=rng)
     last = _last_targets(batch)
     examples = len(last)
-    start = _immediate_at(params, tape.d_logits, last)
+    start = _immediate_at(params, tape.d_outputs, last - batch.first_output)
     totals = {name: np.zeros((last.max(), *start.shape), start.dtype) for name in cell.states}
     adjoints = {name: np.zeros_like(totals["h"]) for name in cell.states}
     log_scale = np.zeros((last.max(), examples))
@@ -47,11 +56,11 @@ def per_example_lag_curves(
     exponents = np.zeros(examples)
     for t in range(int(last.max()), 0, -1):
         adjoint["h"] = np.where(last == t, start, adjoint["h"])
-        total, before = cell.adjoint_step(params, tape.cell, t, adjoint)
+        deltas = cell.adjoint_step(params, tape.cell.step(t), adjoint)
         for name in cell.states:
-            totals[name][t - 1], adjoints[name][t - 1] = total[name], adjoint[name]
+            totals[name][t - 1], adjoints[name][t - 1] = deltas.total[name], adjoint[name]
         log_scale[t - 1] = exponents * np.log(2)
-        adjoint, used = _rescale(before)
+        adjoint, used = _rescale(deltas.before)
         exponents = exponents + used
     by_time = {name: joint_log_norm({name: totals[name]}, axis=1) for name in cell.states}
     by_time["state"] = joint_log_norm(adjoints, axis=1)
@@ -69,19 +78,19 @@ def _by_lag(log_norms: Array, last: Array) -> Array:
 def _last_targets(batch: Batch) -> Array:
     """Each example's last time step with a target, 1 … T, or 0 for an example without any."""
     if batch.mask is None:
-        return np.full(batch.y.shape[1], len(batch.y))
-    steps = np.arange(1, len(batch.y) + 1)[:, None]
+        return np.full(batch.size, len(batch.x))
+    steps = np.arange(batch.first_output + 1, len(batch.x) + 1)[:, None]
     return np.asarray((steps * batch.mask).max(axis=0))
 
 
-def _immediate_at(params: Params, d_logits: Array, last: Array) -> Array:
-    """e[τ] = W_hyᵀ (p - onehot(y)) at each example's own τ, (H, B)."""
-    batch = len(last)
-    columns = np.maximum(last - 1, 0) * batch + np.arange(batch)
-    return np.asarray(params["W_hy"].T @ d_logits[:, columns])
+def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:
+    """e[τ] = W_hyᵀ ∂ℓ/∂o at each example's own τ, (H, B), its outputs counted 1 … S."""
+    examples = len(output)
+    columns = np.maximum(output - 1, 0) * examples + np.arange(examples)
+    return np.asarray(params["W_hy"].T @ d_outputs[:, columns])
 
 
-def _rescale(adjoint: dict[str, Array]) -> tuple[dict[str, Array], Array]:
+def _rescale(adjoint: States) -> tuple[dict[str, Array], Array]:
     """Bring each example's largest entry to [½, 1) by a power of two, which rounds nothing."""
     largest = np.max([np.abs(part).max(axis=0) for part in adjoint.values()], axis=0)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]

@@ -54,7 +54,8 @@ class Probe:
         if "time" in self.quantities:
             curves += norms_by_timestep(model.cell, tape, deltas)
         if "lag" in self.quantities:
-            curves += lag_curves(model, params, batch, workspace)
+            start_rng = np.random.default_rng(self.seed)  # the same random initial state every time
+            curves += lag_curves(model, params, batch, workspace, start_rng)
         return curves
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from rnnlab.arrays import Params
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model
 
 
@@ -25,8 +26,11 @@ class Task(Protocol):
         """The lag that the task needs to be solved, where it has one."""
 
     @property
-    def uniform_loss(self) -> float:
-        """Loss of one target, in nats, of guessing uniformly."""
+    def loss(self) -> Loss:
+        """The loss that the task is trained with unless another is asked for."""
+
+    def baseline(self, loss: Loss) -> float:
+        """Loss of one target for one who has learned nothing."""
 
     @property
     def dataset(self) -> Mapping[str, str]:
@@ -41,8 +45,8 @@ class Task(Protocol):
     def validation(self) -> Iterator[Batch]:
         """The validation set, in an order in which `continues` holds."""
 
-    def validation_metrics(self, loss: float) -> dict[str, float]:
-        """What to report beside `val/loss`, the mean loss of a target in nats."""
+    def validation_metrics(self, value: float, loss: Loss) -> dict[str, float]:
+        """What to report beside `val/loss`, whose value is the mean loss of a target."""
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Texts by file name that show what the trained network does."""

@@ -1,33 +1,36 @@
 """Character language modelling: predict the next character of a text.
 
 The text's first part trains, its last part (`held_out`) validates, in order. The training part is
-cut into `batch_size` parallel streams, one a column, and read `seq_len` characters a step; a chunk's
-final state starts the next one and no gradient crosses the cut (truncated BPTT). When the streams
-end they are read again, from a zero state.
+cut into `batch_size` parallel streams, one a column, and read `seq_len` characters a step. With `carry`
+a chunk's final state starts the next one and no gradient crosses the cut (truncated BPTT), until the
+streams end and are read again from the initial state; without it every chunk starts there.
 """
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from math import log
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from rnnlab.arrays import Array, Params
+from rnnlab.losses import Loss, uniform_guess_loss
 from rnnlab.model import Batch, Model
 
 VALIDATION_CHUNK = 256
 """Time steps of one validation batch: the whole part is read, in pieces that fit any memory."""
 VALIDATION_STREAM = 2048
-"""Shortest parallel stream that the held-out part is cut into: each starts from a zero state, and 256
+"""Shortest parallel stream that the held-out part is cut into: each starts from the initial state, and 256
 characters were so short that the default LSTM lost 0.02 bits per character to it."""
 VALIDATION_STREAMS = 256
 """Most parallel streams of the held-out part."""
+VALIDATION_WINDOWS = 4096
+"""Most windows of the held-out part, where each has one target."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class CharLM:
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
     path: str | None
+    carry: bool
+    targets: Literal["every", "last"]
     held_out: Annotated[float, Gt(0), Lt(1)]
     sample_length: Annotated[int, Ge(0)]
     temperature: Annotated[float, Gt(0)]
@@ -81,9 +86,13 @@ class CharLM:
         return None
 
     @property
-    def uniform_loss(self) -> float:
-        """ln of the number of different characters."""
-        return log(len(self.symbols))
+    def loss(self) -> Loss:
+        """Cross-entropy, in nats."""
+        return "cross_entropy"
+
+    def baseline(self, loss: Loss) -> float:
+        """The loss of guessing all characters alike, ln of their number for the cross-entropy."""
+        return uniform_guess_loss(loss, len(self.symbols))
 
     @cached_property
     def dataset(self) -> dict[str, str]:
@@ -100,16 +109,25 @@ class CharLM:
         streams = train[: length * self.batch_size].reshape(self.batch_size, length)
         chunk = step % ((length - 1) // self.seq_len)
         start = chunk * self.seq_len
-        return _as_batch(streams[:, start : start + self.seq_len + 1], continues=chunk > 0)
+        windows = streams[:, start : start + self.seq_len + 1]
+        return self._as_batch(windows, continues=self.carry and chunk > 0)
 
     def probe_batch(self, rng: np.random.Generator, examples: int) -> Batch:
         """Windows of `seq_len` characters from random places in the held-out part."""
         _, held_out = self._parts
         starts = rng.integers(0, len(held_out) - self.seq_len, examples)
-        return _as_batch(held_out[starts[:, None] + np.arange(self.seq_len + 1)])
+        return self._as_batch(held_out[starts[:, None] + np.arange(self.seq_len + 1)])
 
     def validation(self) -> Iterator[Batch]:
-        """The whole held-out part, in parallel streams, each from a zero state; masked where they end."""
+        """The held-out part as the network is trained to read it.
+
+        With `carry`, all of it in parallel streams with a target at every character, masked where they
+        end. Without, in windows of `seq_len`: end to end, or with targets=last at most
+        VALIDATION_WINDOWS evenly spread ones.
+        """
+        return self._streams() if self.carry else self._windows()
+
+    def _streams(self) -> Iterator[Batch]:
         _, held_out = self._parts
         targets = len(held_out) - 1
         streams = min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
@@ -119,21 +137,30 @@ class CharLM:
         values = held_out[np.minimum(index, targets)]
         for start in range(0, length, VALIDATION_CHUNK):
             stop = min(start + VALIDATION_CHUNK, length)
-            yield _as_batch(values[:, start : stop + 1], present[:, start:stop], continues=start > 0)
+            yield _next_symbols(values[:, start : stop + 1], present[:, start:stop], continues=start > 0)
 
-    def validation_metrics(self, loss: float) -> dict[str, float]:
-        """Bits per character: the loss in nats over ln 2."""
-        return {"val/bpc": loss / log(2)}
+    def _windows(self) -> Iterator[Batch]:
+        _, held_out = self._parts
+        last = len(held_out) - 1 - self.seq_len  # where the last whole window starts
+        if self.targets == "every":
+            starts = np.arange(0, last + 1, self.seq_len)
+        else:
+            starts = np.unique(np.linspace(0, last, min(last + 1, VALIDATION_WINDOWS)).round().astype(int))
+        for some in np.array_split(starts, -(-len(starts) // VALIDATION_STREAMS)):
+            yield self._as_batch(held_out[some[:, None] + np.arange(self.seq_len + 1)])
+
+    def validation_metrics(self, value: float, loss: Loss) -> dict[str, float]:
+        """Bits per character: the cross-entropy in nats over ln 2."""
+        return {"val/bpc": value / log(2)} if loss == "cross_entropy" else {}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """`sample.txt`: characters drawn from softmax(o/temperature), each fed back as the next input."""
         if self.sample_length == 0:
             return {}
         symbol = self.symbols.find("\n") if "\n" in self.symbols else 0
-        states, drawn = None, []
+        states, drawn = model.start(params, 1, rng), []
         for _ in range(self.sample_length):
-            tape = model.cell.forward(params, np.array([[symbol]]), states)
-            states = tape.final_states()
+            states = model.cell.step(params, np.array([symbol]), states).after
             logits = params["W_hy"].astype(np.float64) @ states["h"][:, 0]
             if "b_y" in params:
                 logits += params["b_y"][:, 0]
@@ -151,8 +178,13 @@ class CharLM:
         cut = len(symbols) - round(len(symbols) * self.held_out)
         return symbols[:cut], symbols[cut:]
 
+    def _as_batch(self, windows: Array, continues: bool = False) -> Batch:
+        """Windows (B, T+1) with the targets that the task trains on."""
+        batch = _next_symbols(windows, None, continues)
+        return batch if self.targets == "every" else replace(batch, y=batch.y[-1:])
 
-def _as_batch(windows: Array, present: Array | None = None, continues: bool = False) -> Batch:
+
+def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Batch:
     """Windows (B, T+1) of symbols as inputs and next-symbol targets, time first."""
     x, y = np.ascontiguousarray(windows[:, :-1].T), np.ascontiguousarray(windows[:, 1:].T)
     return Batch(x, y, None if present is None else present.T, continues)

@@ -26,7 +26,7 @@ sys.exit(main(sys.argv[1:]))
         ("--help", 0),
         ("--cfg job", 0),
         ("-sc query=bash", 0),
-        ("cell=gru", 2),
+        ("cell=elman", 2),
         ("lr=-1", 2),
         ("task.path=nowhere", 2),
         ("-m cell=rnn,lstm lr=1,-1", 2),
@@ -56,7 +56,9 @@ def test_help_lists_every_group_and_option(help_text: str) -> None:
 
 def test_help_names_the_axes_and_every_key(help_text: str) -> None:
     (axes,) = (line for line in help_text.splitlines() if line.startswith("The axes of the research"))
-    assert all(axis in axes for axis in ("cell=rnn|lstm", "seq_len", "clip ", "clip_mode=norm|value", "lr"))
+    assert all(
+        axis in axes for axis in ("cell=rnn|lstm|gru", "seq_len", "clip ", "clip_mode=norm|value", "lr")
+    )
     keys = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8")).keys()
     assert all(f"\n{key}:" in help_text for key in keys - {"defaults", "hydra"})
 
@@ -86,7 +88,7 @@ def test_cfg_shows_the_configuration_that_a_run_would_have(
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("cell=", {"cell=lstm", "cell=rnn"}),
+        ("cell=", {"cell=gru", "cell=lstm", "cell=rnn"}),
         ("cell=l", {"cell=lstm"}),
         ("cell=lstm optimizer=ad", {"optimizer=adagrad", "optimizer=adam"}),
         ("cell=lstm cell.for", {"cell.forget_bias="}),

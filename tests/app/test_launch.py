@@ -29,7 +29,7 @@ FILES = {
     "sample.txt",
     "weights.safetensors",
 }
-SYMBOLS = CharLM(9, 4, None, 0.1, 0, 1.0).symbols
+SYMBOLS = CharLM(9, 4, None, True, "every", 0.1, 0, 1.0).symbols
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
 
 

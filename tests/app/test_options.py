@@ -34,14 +34,24 @@ def initial(experiment: Experiment) -> Params:
     return experiment.trainer.model.init_params(weights, experiment.settings.init, dtype)
 
 
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What initial_state=given needs."""
+    path = tmp_path_factory.mktemp("states") / "given.npz"
+    np.savez(path, h=np.linspace(-1, 1, 5), c=np.linspace(1, 2, 5))
+    return f"initial_state.path={path}"
+
+
 def test_there_are_options_to_test() -> None:
-    assert {"rnn", "lstm"} <= set(OPTIONS["cell"])
-    assert {"cell", "task", "optimizer", "init", "probe", "tracking", "experiment"} <= set(OPTIONS)
+    assert {"rnn", "lstm", "gru"} <= set(OPTIONS["cell"])
+    groups = {"cell", "task", "optimizer", "init", "initial_state", "probe", "tracking", "experiment"}
+    assert groups <= set(OPTIONS)
 
 
 @pytest.mark.parametrize("options", PAIRS, ids=" ".join)
-def test_any_two_options_make_a_run(options: tuple[str, str]) -> None:
-    experiment = experiment_of(*options, *SMALL)
+def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> None:
+    further = [given] if "initial_state=given" in options else []
+    experiment = experiment_of(*options, *SMALL, *further)
     trainer, params = experiment.trainer, initial(experiment)
     before = copy_params(params)
     _, batches, samples = generators(experiment.settings.seed)
@@ -59,6 +69,10 @@ def test_any_two_options_make_a_run(options: tuple[str, str]) -> None:
         ("dtype=float64", lambda e: initial(e)["W_hh"].dtype == np.float64),
         ("readout_bias=false", lambda e: "b_y" not in initial(e)),
         ("cell.bias=false", lambda e: "b_h" not in initial(e)),
+        ("loss=squared_error", lambda e: e.trainer.model.loss == "squared_error"),
+        ("initial_state=learned", lambda e: "h_0" in initial(e)),
+        ("task.targets=last", lambda e: len(e.trainer.task.batch(np.random.default_rng(0), 0).y) == 1),
+        ("task.carry=false", lambda e: not e.trainer.task.batch(np.random.default_rng(0), 1).continues),
         ("loss_reduction=sum", lambda e: e.trainer.model.loss_reduction == "sum"),
         ("clip=0.5", lambda e: e.trainer.clipping.threshold == 0.5),
         ("clip=null", lambda e: e.trainer.clipping.threshold is None),

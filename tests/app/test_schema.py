@@ -22,7 +22,12 @@ TARGETS = {
     for file in sorted(conf_dir().glob("*/*.yaml"))
     if (target := yaml.safe_load(file.read_text(encoding="utf-8")).get("_target_"))
 }
-GIVEN = {"cell": ["input_size", "hidden_size"], "task": ["seq_len", "batch_size"], "optimizer": ["lr"]}
+GIVEN = {
+    "cell": ["input_size", "hidden_size"],
+    "task": ["seq_len", "batch_size"],
+    "optimizer": ["lr"],
+    "initial_state": [],
+}
 """What a group's class gets from other keys than the group's own."""
 
 
@@ -47,7 +52,14 @@ def schemas(cls: Any) -> Iterator[Any]:
 
 
 def test_conf_names_classes() -> None:
-    assert {"cell/rnn", "cell/lstm", "task/char_lm", "optimizer/adam"} <= set(TARGETS)
+    assert {
+        "cell/rnn",
+        "cell/lstm",
+        "cell/gru",
+        "initial_state/zero",
+        "task/char_lm",
+        "optimizer/adam",
+    } <= set(TARGETS)
     assert all(target.startswith("rnnlab.") for target in TARGETS.values())
 
 

@@ -1,97 +1,177 @@
-"""Against torch's own cells, whose gate blocks stand in the order i, f, g, o and ours in g, i, f, o."""
+"""Against torch's own cells, whole sequences and unrolled step by step.
 
-from dataclasses import replace
+torch's gate blocks stand in the order i, f, g, o (LSTM) and r, u, n (GRU), ours in g, i, f, o and n, r, u;
+torch has two biases that are added, but for b_hn of the GRU.
+"""
 
 import numpy as np
 import pytest
 
-from rnnlab.cells import LSTM, Vanilla
-from tests.oracles.cases import HIDDEN, INPUTS, REDUCTIONS, build, cell_id
+from rnnlab.arrays import norm
+from rnnlab.cells import GRU, LSTM, Vanilla
+from tests.oracles.cases import HIDDEN, INPUTS, OUTPUTS, REDUCTIONS, build, cell_id, with_mask
 
 torch = pytest.importorskip("torch")
 
-TORCH_GATES = ("i", "f", "g", "o")
-TIME, BATCH = 23, 3
+TORCH_GATES = {Vanilla: ("h",), LSTM: ("i", "f", "g", "o"), GRU: ("r", "u", "n")}
+CELLS = [
+    Vanilla(INPUTS, HIDDEN, "tanh", bias=True),
+    Vanilla(INPUTS, HIDDEN, "tanh", bias=False),
+    Vanilla(INPUTS, HIDDEN, "relu", bias=True),
+    LSTM(INPUTS, HIDDEN, "tanh", bias=True, forget_bias=1.0),
+    LSTM(INPUTS, HIDDEN, "tanh", bias=False, forget_bias=0.0),
+    GRU(INPUTS, HIDDEN, bias=True),
+    GRU(INPUTS, HIDDEN, bias=False),
+]
+TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize(
-    "cell",
-    [
-        Vanilla(INPUTS, HIDDEN, "tanh", bias=True),
-        Vanilla(INPUTS, HIDDEN, "tanh", bias=False),
-        Vanilla(INPUTS, HIDDEN, "relu", bias=True),
-        LSTM(INPUTS, HIDDEN, "tanh", bias=True, forget_bias=1.0),
-        LSTM(INPUTS, HIDDEN, "tanh", bias=False, forget_bias=0.0),
-    ],
-    ids=cell_id,
-)
-def test_equals_torch(cell, reduction):
-    case = build(cell, reduction, inputs="vectors", time=TIME, batch=BATCH)
-    mask = np.random.default_rng(3).random((TIME, BATCH)) < 0.6
-    case = replace(case, batch=replace(case.batch, mask=mask))
+def case_of(cell, reduction, time, dtype):
+    case = build(cell, reduction, inputs="vectors", time=time, dtype=dtype)
+    mask = np.random.default_rng(3).random(case.batch.y.shape) < 0.6
+    mask[-1] = True
+    return with_mask(case, mask)
+
+
+def ours(case):
+    """Everything to compare, as this project has it."""
     tape = case.forward()
     grads, deltas = case.model.backward(case.params, tape)
+    found = {"loss": np.array(tape.loss), "x": deltas.dx} | dict(grads)
+    found |= {f"h[{t}]": h for t, h in enumerate(tape.cell.states["h"])}
+    for name in deltas.total:
+        found[f"initial {name}"] = deltas.initial[name]
+        found |= {f"total {name}[{t}]": total for t, total in enumerate(deltas.total[name], start=1)}
+    return found
 
-    network = _network(cell, case.params)
-    readout = torch.nn.Linear(HIDDEN, len(case.params["W_hy"]), bias=cell.bias, dtype=torch.float64)
+
+def torchs(case, unrolled):
+    """The same by torch: nn.RNN, LSTM or GRU, or the loop over nn.RNNCell, LSTMCell or GRUCell."""
+    cell = case.model.cell
+    dtype = torch.float64 if case.params["W_hh"].dtype == np.float64 else torch.float32
+    network = _network(cell, unrolled).to(dtype)
+    _load(cell, network, case.params)
+    readout = torch.nn.Linear(HIDDEN, OUTPUTS, bias=cell.bias, dtype=dtype)
     _assign(readout.weight, case.params["W_hy"])
     if cell.bias:
         _assign(readout.bias, case.params["b_y"][:, 0])
     x = _leaf(case.batch.x.transpose(0, 2, 1))
-    initial = {name: _leaf(state.T[None]) for name, state in case.initial.items()}
-    start = (initial["h"], initial["c"]) if isinstance(cell, LSTM) else initial["h"]
-    output, _ = network(x, start)
-    loss = _loss(readout(output), case.batch.y, mask, reduction)
-    loss.backward()
-
-    _assert_close(tape.loss, loss)
-    _assert_close(tape.cell.states["h"][1:], output.transpose(1, 2))
-    _assert_close(deltas.dx, x.grad.transpose(1, 2))
-    for name, state in initial.items():
-        _assert_close(deltas.initial[name], state.grad[0].T)
-    _assert_close(grads["W_hy"], readout.weight.grad)
-    _assert_close(grads["W_xh"], _our_order(cell, network.weight_ih_l0.grad))
-    _assert_close(grads["W_hh"], _our_order(cell, network.weight_hh_l0.grad))
-    if cell.bias:
-        _assert_close(grads["b_y"][:, 0], readout.bias.grad)
-        _assert_close(grads["b_h"][:, 0], _our_order(cell, network.bias_ih_l0.grad))
-
-
-def _network(cell, params):
-    if isinstance(cell, LSTM):
-        network = torch.nn.LSTM(INPUTS, HIDDEN, bias=cell.bias, dtype=torch.float64)
+    initial = {name: _leaf(state.T) for name, state in case.initial.items()}
+    if unrolled:
+        states = _unroll(cell, network, x, initial)
+        output = torch.stack(states["h"])
     else:
-        network = torch.nn.RNN(
-            INPUTS, HIDDEN, nonlinearity=cell.nonlinearity, bias=cell.bias, dtype=torch.float64
-        )
-    _assign(network.weight_ih_l0, _torch_order(cell, params["W_xh"]))
-    _assign(network.weight_hh_l0, _torch_order(cell, params["W_hh"]))
-    if cell.bias:  # torch adds two biases
-        _assign(network.bias_ih_l0, _torch_order(cell, params["b_h"])[:, 0])
-        torch.nn.init.zeros_(network.bias_hh_l0)
-    return network
+        start = {name: state[None] for name, state in initial.items()}
+        output, _ = network(x, (start["h"], start["c"]) if isinstance(cell, LSTM) else start["h"])
+        states = {}
+    loss = _loss(readout(output), case)
+    loss.backward()
+    found = {"loss": loss, "x": x.grad.transpose(1, 2), "W_hy": readout.weight.grad}
+    found |= {f"h[{t}]": h.T for t, h in enumerate([initial["h"], *output])}
+    found |= {f"initial {name}": state.grad.T for name, state in initial.items()}
+    for name, values in states.items():
+        found |= {f"total {name}[{t}]": value.grad.T for t, value in enumerate(values, start=1)}
+    if cell.bias:
+        found["b_y"] = readout.bias.grad[:, None]
+    return {name: value.detach().numpy() for name, value in found.items()} | _gradients(cell, network)
 
 
-def _loss(logits, y, mask, reduction):
-    losses = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), torch.from_numpy(y.reshape(-1)), reduction="none"
-    ).reshape(y.shape)
-    per_example = (losses * torch.from_numpy(mask)).sum(0)
-    return (per_example / torch.from_numpy(mask.sum(0)) if reduction == "mean" else per_example).mean()
+def relative_errors(case, unrolled):
+    actual, expected = ours(case), torchs(case, unrolled)
+    if not unrolled:
+        actual = {name: value for name, value in actual.items() if not name.startswith("total")}
+    assert set(actual) == set(expected)
+    return {name: float(norm(actual[name] - expected[name]) / norm(expected[name])) for name in expected}
 
 
-def _torch_order(cell, blocks):
-    return _reorder(blocks, cell.gates, TORCH_GATES) if isinstance(cell, LSTM) else blocks
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("time", [1, 2, 50, 300])
+@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize("cell", CELLS, ids=cell_id)
+def test_equals_torch(cell, unrolled, time, dtype):
+    for reduction in REDUCTIONS:
+        errors = relative_errors(case_of(cell, reduction, time, dtype), unrolled)
+        assert max(errors.values()) <= TOLERANCES[dtype], max(errors, key=errors.get)
 
 
-def _our_order(cell, blocks):
-    return _reorder(blocks.numpy(), TORCH_GATES, cell.gates) if isinstance(cell, LSTM) else blocks
+def test_the_output_of_a_whole_sequence_has_only_the_immediate_gradient():
+    """Why this project exists: torch hands over e[t], which looks like total vanishing."""
+    case = with_mask(build(CELLS[0], time=20, inputs="vectors"), np.arange(20)[:, None] == [19] * 3)
+    network = _network(case.model.cell, unrolled=False).double()
+    _load(case.model.cell, network, case.params)
+    output, _ = network(torch.from_numpy(case.batch.x.transpose(0, 2, 1)))
+    output.retain_grad()
+    readout = torch.nn.Linear(HIDDEN, OUTPUTS, dtype=torch.float64)
+    _loss(readout(output), case).backward()
+    _, deltas = case.model.backward(case.params, case.forward())
+    assert output.grad.any(dim=(1, 2)).sum() == 1
+    assert np.any(deltas.total["h"], axis=(1, 2)).sum() == 20
 
 
-def _reorder(blocks, have, want):
+def _network(cell, unrolled):
+    suffix = "Cell" if unrolled else ""
+    match cell:
+        case Vanilla():
+            kind, options = f"RNN{suffix}", {"nonlinearity": cell.nonlinearity}
+        case LSTM():
+            kind, options = f"LSTM{suffix}", {}
+        case GRU():
+            kind, options = f"GRU{suffix}", {}
+    return getattr(torch.nn, kind)(INPUTS, HIDDEN, bias=cell.bias, **options)
+
+
+def _unroll(cell, network, x, initial):
+    """The states after every step, their gradients kept."""
+    states = {name: [] for name in initial}
+    last = tuple(initial.values())
+    for x_t in x:
+        after = network(x_t, last if isinstance(cell, LSTM) else last[0])
+        last = after if isinstance(cell, LSTM) else (after,)
+        for values, value in zip(states.values(), last, strict=True):
+            value.retain_grad()
+            values.append(value)
+    return states
+
+
+def _weights(network):
+    """weight_ih, weight_hh, bias_ih, bias_hh; of a whole-sequence network those of layer 0."""
+    return {name.removesuffix("_l0"): value for name, value in network.named_parameters()}
+
+
+def _load(cell, network, params):
+    weights = _weights(network)
+    _assign(weights["weight_ih"], _reorder(cell, params["W_xh"], to_torch=True))
+    _assign(weights["weight_hh"], _reorder(cell, params["W_hh"], to_torch=True))
+    if cell.bias:
+        _assign(weights["bias_ih"], _reorder(cell, params["b_h"], to_torch=True)[:, 0])
+        torch.nn.init.zeros_(weights["bias_hh"])
+    if "b_hn" in params:
+        _assign(weights["bias_hh"][2 * HIDDEN :], params["b_hn"][:, 0])
+
+
+def _gradients(cell, network):
+    weights = {name: value.grad.numpy() for name, value in _weights(network).items()}
+    found = {"W_xh": weights["weight_ih"], "W_hh": weights["weight_hh"]}
+    if cell.bias:
+        found["b_h"] = weights["bias_ih"][:, None]
+    found = {name: _reorder(cell, value, to_torch=False) for name, value in found.items()}
+    if cell.bias and isinstance(cell, GRU):
+        found["b_hn"] = weights["bias_hh"][2 * HIDDEN :, None]
+    return found
+
+
+def _reorder(cell, blocks, to_torch):
+    orders = (cell.gates, TORCH_GATES[type(cell)])
+    have, want = orders if to_torch else orders[::-1]
     by_gate = dict(zip(have, np.split(blocks, len(have)), strict=True))
     return np.concatenate([by_gate[gate] for gate in want])
+
+
+def _loss(logits, case):
+    y, mask = (torch.from_numpy(values) for values in (case.batch.y, case.batch.mask))
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.reshape(-1), reduction="none")
+    per_example = (losses.reshape(y.shape) * mask).sum(0)
+    return (per_example / mask.sum(0) if case.model.loss_reduction == "mean" else per_example).mean()
 
 
 def _leaf(values):
@@ -101,8 +181,3 @@ def _leaf(values):
 def _assign(parameter, values):
     with torch.no_grad():
         parameter.copy_(torch.from_numpy(values))
-
-
-def _assert_close(actual, expected):
-    expected = expected.detach().numpy() if isinstance(expected, torch.Tensor) else expected
-    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)

@@ -4,6 +4,7 @@ The cells are those of conf/cell with every choice they offer, so a new cell is 
 has its file there. No two sizes are equal, so that no wrong transpose fits by chance.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 import yaml
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells import LSTM, Cell, Vanilla
+from rnnlab.cells import GRU, LSTM, Cell, Vanilla
+from rnnlab.initial_states import Learned, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.readout import Readout
@@ -24,14 +26,20 @@ TIME, BATCH, INPUTS, HIDDEN, OUTPUTS = 5, 3, 6, 4, 7
 NORMAL = Init(*[Initializer("normal", 1.0)] * 3)
 TANH = Vanilla(INPUTS, HIDDEN, "tanh", bias=True)
 GATED = LSTM(INPUTS, HIDDEN, "tanh", bias=True, forget_bias=1.0)
+RESET = GRU(INPUTS, HIDDEN, bias=True)
 
 MASKS = {
     "every step": None,
     "middle steps": [[0, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]],
     "last step": [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 1, 1]],
     "one example without": [[1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0], [0, 0, 1]],
+    # an output at the last steps alone
+    "only output": [[1, 1, 1]],
+    "last two outputs": [[1, 0, 1], [0, 1, 1]],
 }
 REDUCTIONS = ("mean", "sum")
+LOSSES = ("cross_entropy", "squared_error", "squared_error of values")
+STARTS = ("zero", "given", "learned")
 INPUT_KINDS = ("symbols", "vectors")
 
 # relu's slope jumps at 0: no pre-activation may be so near that a finite difference crosses it.
@@ -51,13 +59,20 @@ class Case:
     def variables(self) -> dict[str, Array]:
         """Everything the loss can be differentiated by; the arrays themselves, not copies."""
         inputs = {"x": self.batch.x} if self.batch.x.ndim == 3 else {}
-        return self.params | inputs | {f"initial {name}": state for name, state in self.initial.items()}
+        initial = self.initial or {}
+        return self.params | inputs | {f"initial {name}": state for name, state in initial.items()}
 
     def gradients(self) -> dict[str, Array]:
         """The gradients by hand-derived backward pass, under the names of `variables`."""
         grads, deltas = self.model.backward(self.params, self.forward())
-        inputs = {} if deltas.dx is None else {"x": deltas.dx}
-        return grads | inputs | {f"initial {name}": grad for name, grad in deltas.initial.items()}
+        return gather(self, grads, deltas.dx, deltas.initial)
+
+
+def gather(case: Case, grads: Params, dx: Array | None, d_initial: Mapping[str, Array]) -> dict[str, Array]:
+    """Gradients under the names of `Case.variables`."""
+    inputs = {} if dx is None else {"x": dx}
+    initial = {f"initial {name}": grad for name, grad in d_initial.items()} if case.initial else {}
+    return grads | inputs | initial
 
 
 def every_cell() -> list[Cell]:
@@ -88,12 +103,19 @@ def build(
     time: int = TIME,
     batch: int = BATCH,
     dtype: Any = np.float64,
+    loss: str = "cross_entropy",
+    start: str = "given",
+    outputs: int | None = None,
 ) -> Case:
-    """A random case; the first of a few seeds that keeps clear of relu's kink."""
+    """A random case; if short, the first of a few seeds that keeps clear of relu's kink.
+
+    `outputs` is S, how many of the last steps have one; without it as many as the mask has rows.
+    """
     for seed in range(100):
-        case = _draw(np.random.default_rng(seed), cell, reduction, mask, inputs, time, batch, dtype)
-        z = case.forward().cell.inner.get("z")
-        if z is None or np.abs(z).min() > KINK_MARGIN:
+        rng = np.random.default_rng(seed)
+        case = _draw(rng, cell, reduction, mask, inputs, time, batch, dtype, loss, start, outputs)
+        kink = getattr(cell, "nonlinearity", None) == "relu" and time <= 2 * TIME
+        if not kink or np.abs(case.forward().cell.inner["z"]).min() > KINK_MARGIN:
             return case
     raise AssertionError("no seed keeps clear of the kink")
 
@@ -106,22 +128,29 @@ def example(case: Case, b: int) -> Case:
     """Example b as a batch of one."""
     batch, column = case.batch, slice(b, b + 1)
     mask = None if batch.mask is None else batch.mask[:, column]
-    alone = Batch(batch.x[..., column], batch.y[:, column], mask)
-    initial = {name: state[:, column] for name, state in case.initial.items()}
+    alone = Batch(batch.x[..., column], batch.y[..., column], mask)
+    initial = case.initial and {name: state[:, column] for name, state in case.initial.items()}
     return replace(case, batch=alone, initial=initial)
 
 
-def _draw(rng, cell, reduction, mask, inputs, time, batch, dtype) -> Case:
-    model = Model(cell, Readout(cell.hidden_size, OUTPUTS, bias=getattr(cell, "bias", True)), reduction)
+def _draw(rng, cell, reduction, mask, inputs, time, batch, dtype, loss, start, outputs) -> Case:
+    readout = Readout(cell.hidden_size, OUTPUTS, bias=cell.bias)
+    initial_state = Learned(std=0.7) if start == "learned" else Zero()
+    model = Model(cell, readout, initial_state, loss.removesuffix(" of values"), reduction)
     params = model.init_params(rng, NORMAL, dtype)
     if inputs == "symbols":
         x = rng.integers(0, cell.input_size, (time, batch))
     else:
         x = rng.standard_normal((time, cell.input_size, batch)).astype(dtype)
-    y = rng.integers(0, OUTPUTS, (time, batch))
     present = None if MASKS[mask] is None else np.array(MASKS[mask], dtype=bool)
+    steps = outputs or (time if present is None else len(present))
+    y = rng.integers(0, OUTPUTS, (steps, batch))
+    if loss.endswith("of values"):
+        y = rng.standard_normal((steps, OUTPUTS, batch)).astype(dtype)
     initial = {name: rng.normal(0, 0.7, (cell.hidden_size, batch)).astype(dtype) for name in cell.states}
-    return Case(model, params, Batch(x, y, present), initial)
+    if start == "zero":
+        initial = {name: np.zeros_like(state) for name, state in initial.items()}
+    return Case(model, params, Batch(x, y, present), None if start == "learned" else initial)
 
 
 def _choices(hint: Any, default: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The forward equations of MATHS sections 2, 3 and 5, written a second time for automatic differentiation.
+"""The forward equations of every cell, readout and loss, written a second time for automatic differentiation.
 
 A zero is pushed in at every place whose gradient is wanted: its derivative is that gradient.
 
@@ -14,15 +14,15 @@ import autograd
 import autograd.numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells import LSTM, Vanilla
-from tests.oracles.cases import Case
+from rnnlab.cells import GRU, LSTM, Vanilla
+from tests.oracles.cases import Case, gather
 
 Push = dict[str, Array]
 
 
 def differentiate(case: Case) -> tuple[float, dict[str, Array], Push]:
     """The loss, its gradients under the names of `Case.variables`, and those of the pushes, (T, …, B)."""
-    cell, (time, batch) = case.model.cell, case.batch.y.shape
+    cell, time, batch = case.model.cell, len(case.batch.x), case.batch.size
     x = case.batch.x if case.batch.x.ndim == 3 else _one_hot(case.batch.x, cell.input_size)
     sizes = {"z": len(cell.gates) * cell.hidden_size}
     for state in cell.states:
@@ -32,33 +32,46 @@ def differentiate(case: Case) -> tuple[float, dict[str, Array], Push]:
     def loss(params, x, initial, pushes):
         return _loss(case, params, x, initial, pushes)
 
-    arguments = (case.params, x, case.initial, pushes)
+    arguments = (case.params, x, case.initial or {}, pushes)
     d_params, dx, d_initial, d_pushes = autograd.grad(loss, argnum=(0, 1, 2, 3))(*arguments)
-    inputs = {"x": dx} if case.batch.x.ndim == 3 else {}
-    initial = {f"initial {name}": grad for name, grad in d_initial.items()}
-    return loss(*arguments), d_params | inputs | initial, d_pushes
+    return (
+        loss(*arguments),
+        gather(case, d_params, dx if case.batch.x.ndim == 3 else None, d_initial),
+        d_pushes,
+    )
 
 
 def _loss(case: Case, p, x, initial, pushes):
-    batch, states = case.batch, initial
+    cell, batch = case.model.cell, case.batch
+    row = np.ones((1, batch.size))
+    states = initial or {name: np.dot(p[f"{name}_0"], row) for name in cell.states}
     total = 0.0 * np.sum(p["W_hy"])  # without any target there is a derivative too, 0
     for t in range(len(x)):
         push = {name: values[t] for name, values in pushes.items()}
-        states, read = STEPS[type(case.model.cell)](case.model.cell, p, x[t], states, push)
+        states, read = STEPS[type(cell)](cell, p, x[t], states, push)
+        if t < batch.first_output:
+            continue
+        s = t - batch.first_output
         o = np.dot(p["W_hy"], read) + p.get("b_y", 0.0)
-        log_p = o - np.log(np.sum(np.exp(o), axis=0))
-        for b in range(batch.y.shape[1]):
-            weight = _weight(case, t, b)
+        for b in range(batch.size):
+            weight = _weight(case, s, b)
             if weight:
-                total = total - weight * log_p[batch.y[t, b], b]
+                total = total + weight * _target_loss(case, o[:, b], batch.y[s, ..., b])
     return total
 
 
-def _weight(case: Case, t: int, b: int) -> float:
-    mask, (time, batch) = case.batch.mask, case.batch.y.shape
-    if mask is not None and not mask[t, b]:
+def _target_loss(case: Case, o, y):
+    if case.model.loss == "cross_entropy":
+        return np.log(np.sum(np.exp(o))) - o[y]
+    target = y if y.ndim else np.eye(len(o))[y]
+    return np.sum((o - target) ** 2) / 2
+
+
+def _weight(case: Case, s: int, b: int) -> float:
+    mask, outputs, batch = case.batch.mask, len(case.batch.y), case.batch.size
+    if mask is not None and not mask[s, b]:
         return 0.0
-    targets = time if mask is None else int(mask[:, b].sum())
+    targets = outputs if mask is None else int(mask[:, b].sum())
     return 1 / batch if case.model.loss_reduction == "sum" else 1 / (batch * targets)
 
 
@@ -80,6 +93,17 @@ def _lstm(cell: LSTM, p, x, states, push):
     return {"h": h + push["next_h"], "c": c + push["next_c"]}, read
 
 
+def _gru(cell: GRU, p, x, states, push):
+    H = cell.hidden_size
+    z = np.dot(p["W_xh"], x) + p.get("b_h", 0.0) + push["z"]
+    from_h = np.dot(p["W_hh"], states["h"])
+    r = _sigmoid(z[H : 2 * H] + from_h[H : 2 * H])
+    u = _sigmoid(z[2 * H :] + from_h[2 * H :])
+    n = np.tanh(z[:H] + r * (from_h[:H] + p.get("b_hn", 0.0)))
+    h = (1 - u) * n + u * states["h"] + push["h"]
+    return {"h": h + push["next_h"]}, h + push["read_h"]
+
+
 def _sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
@@ -88,4 +112,4 @@ def _one_hot(symbols: Array, size: int) -> Array:
     return np.array(np.eye(size)[symbols].transpose(0, 2, 1))
 
 
-STEPS: dict[type, Callable] = {Vanilla: _vanilla, LSTM: _lstm}
+STEPS: dict[type, Callable] = {Vanilla: _vanilla, LSTM: _lstm, GRU: _gru}

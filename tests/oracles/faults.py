@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells import CellTape
-from tests.oracles.cases import Case
+from tests.oracles.cases import Case, gather
 
 Gradients = dict[str, Array]
 
@@ -37,46 +36,34 @@ def transposed_recurrent_weights(case: Case) -> Gradients:
     blocks = np.split(case.params["W_hh"], len(case.model.cell.gates))
     wrong = replace(case, params=case.params | {"W_hh": np.concatenate([block.T for block in blocks])})
     grads, deltas = case.model.backward(wrong.params, case.forward())
-    return _gather(grads, deltas.dx, deltas.initial)
+    return gather(case, grads, deltas.dx, deltas.initial)
 
 
 def missing_carry(case: Case) -> Gradients:
     """κ[t] without f[t+1] ∘ κ[t+1]: nothing comes back along the cell path."""
-    return _step_by_step(case, carried=("h",))
+    return step_by_step(case, carried=("h",))
 
 
 def immediate_for_total(case: Case) -> Gradients:
     """δ[t] = e[t]: nothing comes back at all."""
-    return _step_by_step(case, carried=())
+    return step_by_step(case, carried=())
 
 
-def _step_by_step(case: Case, carried: tuple[str, ...]) -> Gradients:
-    """BPTT from backward passes of one step each, handing back only what is `carried`.
-
-    A backward pass takes no gradient of c from outside, which is what loses the carry.
-    """
+def step_by_step(case: Case, carried: tuple[str, ...]) -> Gradients:
+    """BPTT one step at a time, handing back only what is `carried`."""
     cell, tape = case.model.cell, case.forward()
-    readout_grads, full = case.model.backward(case.params, tape)
-    grads = {name: np.zeros_like(value) for name, value in full.grads.items()}
-    dx, back = [], {}
-    for t in reversed(range(tape.cell.time)):
-        step = CellTape(
-            tape.cell.x[t : t + 1],
-            {name: values[t : t + 2] for name, values in tape.cell.states.items()},
-            {name: values[t : t + 1] for name, values in tape.cell.inner.items()},
-        )
-        e = full.immediate["h"][t : t + 1]
-        if "h" in carried and back:
-            e = e + back["h"]
-        deltas = cell.backward(case.params, step, e)
-        for name, grad in deltas.grads.items():
+    grads, full = case.model.backward(case.params, tape)
+    grads = dict(grads) | {name: np.zeros_like(value) for name, value in full.grads.items()}
+    back = {name: np.zeros_like(initial) for name, initial in full.initial.items()}
+    dx = []
+    for t in range(tape.cell.time, 0, -1):
+        adjoint = {name: grad if name in carried else np.zeros_like(grad) for name, grad in back.items()}
+        adjoint["h"] = adjoint["h"] + full.immediate["h"][t - 1]
+        step = cell.step_backward(case.params, tape.cell.step(t), adjoint)
+        for name, grad in step.grads.items():
             grads[name] += grad
-        dx.append(deltas.dx)
-        back = deltas.initial
-    dx = None if dx[0] is None else np.concatenate(dx[::-1])
-    return _gather(readout_grads | grads, dx, back)
-
-
-def _gather(grads, dx, initial) -> Gradients:
-    inputs = {} if dx is None else {"x": dx}
-    return grads | inputs | {f"initial {name}": grad for name, grad in initial.items()}
+        dx.append(step.dx)
+        back = step.deltas.before
+    if case.initial is None:
+        grads |= {f"{name}_0": grad.sum(axis=1, keepdims=True) for name, grad in back.items()}
+    return gather(case, grads, None if dx[0] is None else np.stack(dx[::-1]), back)

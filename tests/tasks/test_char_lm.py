@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlab.cells import LSTM
+from rnnlab.initial_states import Zero
 from rnnlab.model import Model
 from rnnlab.readout import Readout
 from rnnlab.tasks import CharLM
-from rnnlab.tasks.char_lm import VALIDATION_CHUNK, VALIDATION_STREAM
+from rnnlab.tasks.char_lm import (
+    VALIDATION_CHUNK,
+    VALIDATION_STREAM,
+    VALIDATION_STREAMS,
+    VALIDATION_WINDOWS,
+)
 from tests.oracles.cases import NORMAL
 from tests.tasks.texts import VERSES, random_text
 
@@ -25,10 +31,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make(folder):
-    def task(text, seq_len=5, batch_size=3, held_out=0.1, sample_length=0, temperature=1.0):
+    def task(
+        text,
+        seq_len=5,
+        batch_size=3,
+        held_out=0.1,
+        sample_length=0,
+        temperature=1.0,
+        carry=True,
+        targets="every",
+    ):
         path = folder / "text.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return CharLM(seq_len, batch_size, str(path), held_out, sample_length, temperature)
+        return CharLM(seq_len, batch_size, str(path), carry, targets, held_out, sample_length, temperature)
 
     return task
 
@@ -140,9 +155,9 @@ def test_symbols_are_the_texts_characters(make):
     assert task.text == UNICODE
     assert list(task.symbols) == sorted(set(UNICODE))
     assert task.input_size == task.output_size == len(set(UNICODE))
-    assert task.uniform_loss == log(len(set(UNICODE)))
+    assert task.baseline("cross_entropy") == log(len(set(UNICODE)))
     assert task.lag is None
-    assert task.validation_metrics(2 * log(2)) == {"val/bpc": pytest.approx(2.0)}
+    assert task.validation_metrics(2 * log(2), "cross_entropy") == {"val/bpc": pytest.approx(2.0)}
 
 
 def test_dataset_is_named_by_its_content(make):
@@ -154,7 +169,7 @@ def test_dataset_is_named_by_its_content(make):
 
 
 def test_the_shipped_text():
-    task = CharLM(50, 32, None, 0.1, 0, 1.0)
+    task = CharLM(50, 32, None, True, "every", 0.1, 0, 1.0)
     assert task.dataset["name"] == "shakespeare-sonnets"
     assert len(task.text) > 90_000
     assert task.batch(np.random.default_rng(0), 0).x.shape == (50, 32)
@@ -189,7 +204,7 @@ def test_refuses_texts_it_cannot_use(make, text, message):
 @pytest.mark.parametrize("name", ["nowhere.txt", "."])
 def test_refuses_a_path_that_is_no_file(folder, name):
     with pytest.raises(ValueError, match=r"path=.*: cannot be read \("):
-        CharLM(5, 3, str(folder / name), 0.1, 0, 1.0)
+        CharLM(5, 3, str(folder / name), True, "every", 0.1, 0, 1.0)
 
 
 @pytest.mark.parametrize("seq_len", [6, 7])
@@ -234,7 +249,7 @@ def test_samples_can_be_left_out(make):
 
 def _network(task):
     cell = LSTM(task.input_size, 8, "tanh", bias=True, forget_bias=0.0)
-    model = Model(cell, Readout(8, task.output_size, bias=True), "mean")
+    model = Model(cell, Readout(8, task.output_size, bias=True), Zero(), "cross_entropy", "mean")
     params = model.init_params(np.random.default_rng(0), NORMAL, np.float64)
     params["W_hh"] *= 4  # so that the state has a say in the next character …
     params["W_xh"] *= 3  # … and the character before it too
@@ -243,3 +258,65 @@ def _network(task):
 
 def _targets(batch):
     return batch.y.T[batch.mask.T]
+
+
+# The choices carry and targets.
+
+
+def test_without_carry_every_chunk_starts_anew(make):
+    task = make(VERSES, seq_len=5, batch_size=2, carry=False)
+    assert [task.batch(None, step).continues for step in range(3)] == [False] * 3
+    carried = make(VERSES, seq_len=5, batch_size=2)
+    assert [carried.batch(None, step).continues for step in range(3)] == [False, True, True]
+    np.testing.assert_array_equal(task.batch(None, 1).x, carried.batch(None, 1).x)
+
+
+def test_with_one_target_it_is_the_last_character_of_a_chunk(make):
+    every, last = (make(VERSES, seq_len=5, batch_size=2, targets=targets) for targets in ("every", "last"))
+    whole, one = every.batch(None, 1), last.batch(None, 1)
+    np.testing.assert_array_equal(one.x, whole.x)
+    np.testing.assert_array_equal(one.y, whole.y[-1:])
+    probe = last.probe_batch(np.random.default_rng(0), 4)
+    assert probe.x.shape == (5, 4) and probe.y.shape == (1, 4)
+
+
+def held_out_of(task):
+    return task._parts[1]
+
+
+def test_validation_without_carry_reads_windows_end_to_end(make):
+    task = make(VERSES * 3, seq_len=7, batch_size=2, carry=False)
+    batches = list(task.validation())
+    assert not any(batch.continues or batch.mask is not None for batch in batches)
+    text = held_out_of(task)
+    windows = (len(text) - 1) // 7
+    read = np.concatenate([batch.y.T.ravel() for batch in batches])
+    np.testing.assert_array_equal(read, text[1 : windows * 7 + 1])
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_validation_with_one_target_a_window(make, carry):
+    task = make(VERSES * 3, seq_len=7, batch_size=2, carry=carry, targets="last")
+    text, batches = held_out_of(task), list(task.validation())
+    if carry:  # one long stream, whose every character has a target
+        assert sum(int(batch.mask.sum()) for batch in batches) == len(text) - 1
+        return
+    read = np.concatenate([batch.y[0] for batch in batches])
+    np.testing.assert_array_equal(read, text[7:])  # a window for every character that has 7 before it
+    assert all(len(batch.x) == 7 and len(batch.y) == 1 for batch in batches)
+
+
+def test_validation_takes_evenly_spread_windows_of_a_long_text(make):
+    task = make(random_text(60_000), seq_len=20, carry=False, targets="last")
+    batches = list(task.validation())
+    assert sum(batch.size for batch in batches) == VALIDATION_WINDOWS
+    assert max(batch.size for batch in batches) <= VALIDATION_STREAMS
+    text = held_out_of(task)
+    np.testing.assert_array_equal(batches[0].x[:, 0], text[:20])
+    assert batches[-1].y[0, -1] == text[-1]
+
+
+def test_bits_per_character_are_of_the_cross_entropy_alone(make):
+    task = make(VERSES)
+    assert task.validation_metrics(1.0, "squared_error") == {}
+    assert task.baseline("squared_error") == pytest.approx((1 - 1 / task.output_size) / 2)

@@ -51,6 +51,7 @@ def test_params_are_the_keys_one_types(runs: dict[str, Tracked], cell: str) -> N
         "task": "char_lm",
         "optimizer": "adam",
         "init": "torch",
+        "initial_state": "zero",
         "probe": "standard",
         "seq_len": "9",
         "clip": "1.0",

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.oracles import faults
-from tests.oracles.cases import GATED, INPUT_KINDS, TANH, build
+from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build
 from tests.oracles.projection import TOLERANCE, projection_errors
 
 # What each fault must be seen in.
@@ -25,7 +25,7 @@ IN_LSTM = [(faults.missing_carry, "W_hh"), (faults.missing_carry, "initial c")]
     ("cell", "fault", "name"),
     [
         pytest.param(cell, fault, name, id=f"{type(cell).__name__} {fault.__name__} {name}")
-        for cell, known in ((TANH, IN_EVERY_CELL), (GATED, IN_EVERY_CELL + IN_LSTM))
+        for cell, known in ((TANH, IN_EVERY_CELL), (GATED, IN_EVERY_CELL + IN_LSTM), (RESET, IN_EVERY_CELL))
         for fault, name in known
     ],
 )
@@ -42,6 +42,7 @@ def test_a_fault_in_one_gradient_is_seen_in_no_other():
 
 def test_stepwise_backward_passes_are_right_where_nothing_is_dropped():
     """The faults above come from what is dropped, not from going step by step."""
-    case = build(TANH, inputs="vectors")
-    errors = projection_errors(case, faults.missing_carry(case))  # a vanilla cell has no carry to miss
-    assert max(errors.values()) <= TOLERANCE
+    for cell in (TANH, GATED, RESET):
+        case = build(cell, inputs="vectors")
+        errors = projection_errors(case, faults.step_by_step(case, carried=cell.states))
+        assert max(errors.values()) <= TOLERANCE

@@ -1,0 +1,146 @@
+"""Gradients checked by projection: ⟨∇f, v⟩ by hand against the derivative of f along v.
+
+Each variable is checked along a direction v of its own, half at random and half along the gradient it
+is told to have. The first half sees every error, the second keeps ⟨∇f, v⟩ from being small by chance.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf, isnan
+from types import EllipsisType
+from typing import Literal
+
+import numpy as np
+
+from rnnlab.arrays import Array, norm
+from rnnlab.gradcheck.derivatives import central_difference, complex_step
+
+TOLERANCE = 1e-7
+
+Function = Callable[[dict[str, Array]], float | complex]
+Method = Literal["differences", "complex step"]
+METHODS: tuple[Method, ...] = ("differences", "complex step")
+Part = tuple[str, int | EllipsisType]
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """One gradient, checked.
+
+    Attributes:
+        name: Of the variable, or of its part.
+        shape: Of what was checked.
+        norm: ‖∇f‖, by hand.
+        projection: ⟨∇f, v⟩, by hand.
+        difference: The derivative along v by finite differences.
+        difference_error: How far off that may be, by its own estimate.
+        complex_step: The derivative along v by a complex step; None where f takes no complex numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    norm: float
+    projection: float
+    difference: float
+    difference_error: float
+    complex_step: float | None
+
+    @property
+    def method(self) -> Method | None:
+        """The method that decides: differences, unless they cannot see a derivative this small."""
+        resolved = self.difference_error <= TOLERANCE * abs(self.difference)
+        if resolved or self.difference == self.projection:
+            return "differences"
+        return None if self.complex_step is None else "complex step"
+
+    @property
+    def error(self) -> float:
+        """Relative error |by hand - numerical| / max(|by hand|, |numerical|) by that method.
+
+        Infinite where neither method can decide.
+        """
+        error = None if self.method is None else self.error_by(self.method)
+        return inf if error is None or isnan(error) else error
+
+    def error_by(self, method: Method) -> float | None:
+        """The relative error by one method; None where there is no derivative by it."""
+        numerical = self.difference if method == "differences" else self.complex_step
+        if numerical is None or numerical == self.projection:
+            return None if numerical is None else 0.0
+        return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is at most TOLERANCE."""
+        return self.error <= TOLERANCE
+
+
+def check_gradients(
+    function: Function,
+    variables: Mapping[str, Array],
+    gradients: Mapping[str, Array],
+    rng: np.random.Generator,
+    parts: Mapping[str, Part] | None = None,
+) -> list[GradientCheck]:
+    """Check the gradients of a function of several arrays.
+
+    Args:
+        function: Of the variables, all float64 or all complex128; it must not change them.
+        variables: Where to check.
+        gradients: What is checked, under the variables' names.
+        rng: For the directions.
+        parts: What to check of the variables: by name, a variable and an index along its first axis
+            (... for all of it). Default: each variable as a whole.
+
+    Raises:
+        ValueError: Names or shapes of variables and gradients differ.
+    """
+    variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
+    for name in variables.keys() | gradients.keys():
+        of_both = [arrays[name].shape if name in arrays else None for arrays in (variables, gradients)]
+        if of_both[0] != of_both[1]:
+            raise ValueError(f"{name}: variable of shape {of_both[0]}, gradient of shape {of_both[1]}")
+    parts = parts or {name: (name, ...) for name in variables}
+    return [_check(function, variables, gradients, rng, name, *part) for name, part in parts.items()]
+
+
+def _check(
+    function: Function,
+    variables: dict[str, Array],
+    gradients: Mapping[str, Array],
+    rng: np.random.Generator,
+    name: str,
+    variable: str,
+    index: int | EllipsisType,
+) -> GradientCheck:
+    gradient = gradients[variable][index]
+    direction = np.zeros_like(variables[variable])
+    direction[index] = _direction(gradient, rng)
+
+    def along(distance: complex) -> float | complex:
+        dtype = np.result_type(type(distance))
+        moved = {key: value.astype(dtype) for key, value in variables.items()}
+        moved[variable] += distance * direction
+        return function(moved)
+
+    difference, difference_error = central_difference(lambda distance: float(along(distance).real))
+    return GradientCheck(
+        name=name,
+        shape=gradient.shape,
+        norm=float(norm(gradient)),
+        projection=float(np.sum(gradient * direction[index])),
+        difference=difference,
+        difference_error=difference_error,
+        complex_step=complex_step(along),
+    )
+
+
+def _direction(gradient: Array, rng: np.random.Generator) -> Array:
+    """A unit vector, half at random and half along the gradient."""
+    direction = rng.standard_normal(gradient.shape)
+    direction /= norm(direction)
+    length = norm(gradient)
+    if length > 0 and np.isfinite(length):
+        along = gradient / length
+        direction = along + direction * (1 if np.sum(along * direction) >= 0 else -1)
+    return np.asarray(direction / norm(direction))

@@ -1,0 +1,55 @@
+"""Derivatives of a function of one real number, by two methods that know nothing of its equations.
+
+    differences     f'(0) ≈ (f(s) - f(-s)) / 2s, extrapolated to s → 0 over halved steps s
+    complex step    f'(0) = Im f(i s) / s, for an analytic f and any tiny s
+
+Differences subtract numbers that are nearly the same, so they cannot see a derivative far below the
+function's own value: of a gradient that has vanished they give 0. The complex step subtracts nothing
+and is right to rounding at any magnitude, but needs a function that takes complex numbers.
+
+References:
+    C. J. F. Ridders, *Accurate computation of F'(x) and F'(x)F''(x)* (1982), for the extrapolation;
+    J. R. R. A. Martins, P. Sturdza & J. J. Alonso, *The complex-step derivative approximation* (2003).
+"""
+
+import warnings
+from collections.abc import Callable
+from math import inf
+
+import numpy as np
+
+FIRST_STEP = 1 / 8
+HALVINGS = 14
+COMPLEX_STEP = 1e-30
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def central_difference(f: Callable[[float], float]) -> tuple[float, float]:
+    """f'(0) and an estimate of its absolute error, of extrapolation and of rounding."""
+    best, best_error = 0.0, inf
+    row: list[float] = []  # f' from ever smaller steps, each entry with one more order of error removed
+    for halving in range(HALVINGS):
+        step = FIRST_STEP / 2**halving
+        ahead, behind = f(step), f(-step)
+        rounding = EPSILON * max(abs(ahead), abs(behind)) / step
+        before, row = row, [(ahead - behind) / (2 * step)]
+        for order, coarser in enumerate(before, start=1):
+            finer = row[-1]
+            row.append(finer + (finer - coarser) / (4**order - 1))
+            error = max(abs(row[-1] - finer), abs(row[-1] - coarser), rounding)
+            if error <= best_error:
+                best, best_error = row[-1], error
+        if rounding > best_error:
+            break  # smaller steps cannot do better
+    return best, best_error
+
+
+def complex_step(f: Callable[[complex], complex | float]) -> float | None:
+    """f'(0), or None where f does not take complex numbers."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            value = f(1j * COMPLEX_STEP)
+    except (TypeError, ValueError, np.exceptions.ComplexWarning):
+        return None
+    return value.imag / COMPLEX_STEP if isinstance(value, complex) else None

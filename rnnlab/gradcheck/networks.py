@@ -1,0 +1,152 @@
+"""Which gradients of a network there are to check, and the functions that they belong to."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnlab.arrays import Array, Params, copy_params
+from rnnlab.cells import Cell, States
+from rnnlab.cells.weights import is_symbols
+from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
+from rnnlab.model import Batch, Model, Tape
+
+DIRECTIONS_SEED = 7
+
+
+def check_cell(
+    cell: Cell, params: Params, x: Array, initial: States | None = None, seed: int = DIRECTIONS_SEED
+) -> list[GradientCheck]:
+    """Check a cell's backward pass over a sequence, one of your own for instance.
+
+    The function is Σ_t ⟨u[t], h[t]⟩ with random u[t], so that e[t] = u[t].
+
+    Args:
+        cell: The cell.
+        params: Its parameters, of any float dtype.
+        x: (T, X, B) vectors or (T, B) symbols.
+        initial: (H, B) for each state; None draws it at random, so that a term in h[0] is seen.
+        seed: Of u, of the initial state and of the directions.
+
+    Returns:
+        A check for each parameter, for `x` and `x at t=1` if x is of vectors, and for each initial state.
+    """
+    rng = np.random.default_rng(seed)
+    params = copy_params(params, np.float64)
+    shape = (cell.hidden_size, x.shape[-1])
+    start = {name: rng.standard_normal(shape) if initial is None else initial[name] for name in cell.states}
+    u = rng.standard_normal((len(x), *shape))
+    variables = params | {f"{name}[0]": value for name, value in start.items()}
+    if not is_symbols(x):
+        variables["x"] = x.astype(np.float64)
+
+    def function(at: dict[str, Array]) -> float | complex:
+        tape = cell.forward(
+            {name: at[name] for name in params}, at.get("x", x), {s: at[f"{s}[0]"] for s in cell.states}
+        )
+        value: float | complex = np.sum(u * tape.states["h"][1:]).item()
+        return value
+
+    tape = cell.forward(params, variables.get("x", x), {s: variables[f"{s}[0]"] for s in cell.states})
+    deltas = cell.backward(params, tape, u)
+    gradients = dict(deltas.grads) | {f"{name}[0]": value for name, value in deltas.initial.items()}
+    if deltas.dx is not None:
+        gradients["x"] = deltas.dx
+    return check_gradients(function, variables, gradients, rng, _parts(variables))
+
+
+def check_model(
+    model: Model, params: Params, batch: Batch, initial: States | None = None, seed: int = DIRECTIONS_SEED
+) -> list[GradientCheck]:
+    """Check all gradients of a network's loss on a batch.
+
+    Args:
+        model: The network.
+        params: Its parameters, of any float dtype.
+        batch: Inputs and targets. Symbols are checked as the one-hot vectors they stand for as well.
+        initial: (H, B) for each state; None is the model's own initial state.
+        seed: Of the directions, and of an initial state that is random.
+
+    Returns:
+        A check for each parameter, for the inputs `x` and the first of them, for each initial state, and
+        for the total gradient of each state half-way, of the loss of all later steps.
+    """
+    rng = np.random.default_rng(seed)
+    params = copy_params(params, np.float64)
+    own = initial is None and model.initial_state.learned  # then h_0 stands for h[0]
+    states = {} if own else _start(model, params, batch, initial, rng)
+    checks = _check_batch(model, params, states, batch, rng)
+    if is_symbols(batch.x):
+        one_hot = np.eye(model.cell.input_size)[batch.x].transpose(0, 2, 1)
+        vectors = replace(batch, x=np.ascontiguousarray(one_hot))
+        checks += [c for c in _check_batch(model, params, states, vectors, rng, only="x") if c.name[0] == "x"]
+    return checks + _check_half_way(model, params, states, batch, rng)
+
+
+def _check_batch(
+    model: Model, params: Params, states: States, batch: Batch, rng: np.random.Generator, only: str = ""
+) -> list[GradientCheck]:
+    variables = params | {f"{name}[0]": value for name, value in states.items()}
+    if not is_symbols(batch.x):
+        variables["x"] = batch.x.astype(np.float64)
+    tape = _forward(model, variables, params, states, batch)
+    grads, deltas = model.backward(params, tape)
+    gradients = dict(grads) | {f"{name}[0]": deltas.initial[name] for name in states}
+    if deltas.dx is not None:
+        gradients["x"] = deltas.dx
+
+    def function(at: dict[str, Array]) -> float | complex:
+        return _forward(model, at, params, states, batch).loss
+
+    parts = {name: part for name, part in _parts(variables).items() if part[0] == (only or part[0])}
+    return check_gradients(function, variables, gradients, rng, parts)
+
+
+def _check_half_way(
+    model: Model, params: Params, states: States, batch: Batch, rng: np.random.Generator
+) -> list[GradientCheck]:
+    """The state adjoint half-way, without the loss there, is the gradient of all that comes after."""
+    half = len(batch.x) // 2
+    if half == 0:
+        return []
+    tape = _forward(model, params, params, states, batch)
+    _, deltas = model.backward(params, tape)
+    adjoints = model.cell.state_adjoints(tape.cell, deltas)
+    gradients = {name: adjoint[half - 1].copy() for name, adjoint in adjoints.items()}
+    gradients["h"] -= deltas.immediate["h"][half - 1]
+    outputs = min(len(batch.y), len(batch.x) - half)
+    mask = None if batch.mask is None else batch.mask[-outputs:]
+    rest = replace(batch, x=batch.x[half:], y=batch.y[-outputs:], mask=mask)
+    weights = tape.weights[-outputs:]
+    present = weights > 0
+
+    def function(at: dict[str, Array]) -> float | complex:
+        start = {name: at[f"{name}[{half}]"] for name in model.cell.states}
+        dtype = start["h"].dtype
+        x = rest.x if is_symbols(rest.x) else rest.x.astype(dtype)
+        losses = model.forward(copy_params(params, dtype), replace(rest, x=x), start).losses
+        value: float | complex = np.sum(losses[present] * weights[present]).item()
+        return value
+
+    variables = {f"{name}[{half}]": values[half] for name, values in tape.cell.states.items()}
+    return check_gradients(function, variables, {f"{n}[{half}]": g for n, g in gradients.items()}, rng)
+
+
+def _start(
+    model: Model, params: Params, batch: Batch, initial: States | None, rng: np.random.Generator
+) -> States:
+    states = model.start(params, batch.size, rng) if initial is None else initial
+    return {name: np.asarray(value, np.float64) for name, value in states.items()}
+
+
+def _forward(model: Model, at: Mapping[str, Array], params: Params, states: States, batch: Batch) -> Tape:
+    """The forward pass where the variables are `at`."""
+    start = {name: at.get(f"{name}[0]", value) for name, value in states.items()} or None
+    x = at.get("x", batch.x)
+    return model.forward({name: at[name] for name in params}, replace(batch, x=x), start)
+
+
+def _parts(variables: Mapping[str, Array]) -> dict[str, Part]:
+    """Each variable, and of the inputs the first as well: it is the one whose gradient vanishes."""
+    parts: dict[str, Part] = {name: (name, ...) for name in variables}
+    return parts | ({"x[1]": ("x", 0)} if "x" in variables else {})

@@ -1,0 +1,104 @@
+"""Where a network starts: the initial state h[0] (and c[0]) of a sequence that continues no other."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, ClassVar, Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+from annotated_types import Ge
+
+from rnnlab.arrays import Array
+
+
+class InitialState(Protocol):
+    """A choice of the initial state."""
+
+    learned: ClassVar[bool]
+    """Whether what is drawn are parameters (H, 1), one for all sequences, that training then changes."""
+
+    def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+        """Return one state, (H, B) in float64.
+
+        Raises:
+            ValueError: It has no such state or shape, or is random and got no generator.
+        """
+
+
+@dataclass(frozen=True)
+class Zero:
+    """s[0] = 0."""
+
+    learned: ClassVar[bool] = False
+
+    def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+        """Zeros."""
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """s[0] ~ N(0, std²), drawn anew for every sequence.
+
+    The "predefined distribution" of F. Shah, *RNN backpropagation*.
+    """
+
+    learned: ClassVar[bool] = False
+
+    std: Annotated[float, Ge(0)]
+
+    def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+        """Independent entries."""
+        return _normal(self.std, shape, rng)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """s[0] is a parameter, `h_0` (and `c_0`), that starts at N(0, std²); dL/ds_0 = Σ_b ∂L/∂s[0][:, b]."""
+
+    learned: ClassVar[bool] = True
+
+    std: Annotated[float, Ge(0)]
+
+    def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+        """Its values before training."""
+        return _normal(self.std, shape, rng)
+
+
+@dataclass(frozen=True)
+class Given:
+    """s[0] is read from a file: an .npz with an array (H,) for each state of the cell, `h` (and `c`)."""
+
+    learned: ClassVar[bool] = False
+
+    path: str
+
+    def __post_init__(self) -> None:
+        _ = self._arrays  # a file that cannot be read is told of at once
+
+    def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+        """The file's array in every column."""
+        array = self._arrays.get(state)
+        if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
+            held = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "nothing"
+            raise ValueError(
+                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers; it holds {held}"
+            )
+        return np.repeat(array[:, None], shape[1], axis=1)
+
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        try:
+            with np.load(Path(self.path), allow_pickle=False) as file:
+                return {name: np.asarray(file[name], np.float64) for name in file.files}
+        except OSError as error:
+            raise ValueError(f"path={self.path}: cannot be read ({error.strerror or error})") from None
+        except (ValueError, TypeError, AttributeError, EOFError, BadZipFile):
+            raise ValueError(f"path={self.path}: must be an .npz file of numbers") from None
+
+
+def _normal(std: float, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
+    if rng is None:
+        raise ValueError("the initial state is random, so a generator must be given")
+    return rng.normal(0.0, std, shape)

@@ -1,0 +1,214 @@
+"""`check_gradients`, `check_cell` and `check_model`, on right and on wrong gradients."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from rnnlab.cells import LSTM, CellDeltas, Vanilla
+from rnnlab.gradcheck import TOLERANCE, check_cell, check_gradients, check_model
+from rnnlab.initial_states import Learned, Normal, Zero
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Batch
+from tests.oracles.cases import GATED, INPUTS, RESET, TANH, build, cell_id, every_cell
+
+VARIABLES = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([[0.5]])}
+GRADIENTS = {"a": np.array([2.0, 4.0, 6.0]) * 0.5, "b": np.array([[14.0]])}
+
+
+def squares(at):
+    return (np.sum(at["a"] ** 2) * at["b"][0, 0]).item()
+
+
+def check(gradients, function=squares, **options):
+    found = check_gradients(function, VARIABLES, gradients, np.random.default_rng(0), **options)
+    return {check.name: check for check in found}
+
+
+def test_right_gradients_pass():
+    checks = check(GRADIENTS)
+    assert list(checks) == ["a", "b"]
+    for found in checks.values():
+        assert found.passed and found.error < 1e-10 and found.method == "differences"
+    assert checks["a"].norm == pytest.approx(np.sqrt(14))
+    assert checks["a"].shape == (3,)
+
+
+@pytest.mark.parametrize("change", [1.0005, -1.0, 0.0, 1 + 1e-6])
+def test_wrong_gradients_do_not(change):
+    checks = check(GRADIENTS | {"a": GRADIENTS["a"] * change})
+    assert not checks["a"].passed and checks["a"].error > TOLERANCE
+    assert checks["b"].passed
+
+
+@pytest.mark.parametrize("entry", range(3))
+def test_one_wrong_entry_is_enough(entry):
+    wrong = GRADIENTS["a"].copy()
+    wrong[entry] += 1e-3
+    assert not check(GRADIENTS | {"a": wrong})["a"].passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_is_wrong(value):
+    checks = check(GRADIENTS | {"b": np.array([[value]])})
+    assert not checks["b"].passed
+
+
+def test_a_gradient_that_is_zero_as_it_must_be_is_right():
+    gradients = {name: np.zeros_like(value) for name, value in VARIABLES.items()}
+    assert all(found.passed and found.error == 0 for found in check(gradients, lambda at: 3.0).values())
+
+
+def test_what_neither_method_can_see_is_not_passed():
+    def small(at):
+        return 1.0 + float(np.real(1e-20 * np.sum(at["a"])))
+
+    found = check({"a": np.full(3, 1e-20), "b": np.zeros((1, 1))}, small)["a"]
+    assert found.complex_step is None
+    assert found.method is None and not found.passed and found.error == np.inf
+
+
+def test_a_part_of_a_variable_is_checked_alone():
+    wrong = GRADIENTS["a"] * np.array([1.0, 1.0, 1.5])
+    checks = check(GRADIENTS | {"a": wrong}, parts={"first": ("a", 0), "last": ("a", 2)})
+    assert checks["first"].passed and not checks["last"].passed
+
+
+@pytest.mark.parametrize(
+    ("gradients", "message"),
+    [
+        ({"a": GRADIENTS["a"]}, "b: variable of shape (1, 1), gradient of shape None"),
+        (GRADIENTS | {"c": np.zeros(2)}, "c: variable of shape None, gradient of shape (2,)"),
+        (GRADIENTS | {"a": np.zeros(2)}, "a: variable of shape (3,), gradient of shape (2,)"),
+    ],
+)
+def test_names_and_shapes_must_agree(gradients, message):
+    with pytest.raises(ValueError) as refused:
+        check(gradients)
+    assert str(refused.value) == message
+
+
+# A cell alone.
+
+
+@dataclass(frozen=True)
+class Forgetful(Vanilla):
+    """A cell of somebody's own that makes one of the usual mistakes."""
+
+    def _backward(self, params, tape, e, workspace) -> CellDeltas:
+        right = super()._backward(params, tape, e, workspace)
+        off_by_one = np.einsum("tgb,thb->gh", right.dz, tape.states["h"][1:])
+        return replace(right, grads=right.grads | {"W_hh": off_by_one})
+
+
+@pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+@pytest.mark.parametrize("inputs", ["symbols", "vectors"])
+def test_every_cell_passes_alone(cell, inputs):
+    case = build(cell, inputs=inputs)
+    params = {name: case.params[name].astype(np.float32) for name in cell.param_shapes()}
+    checks = {found.name: found for found in check_cell(cell, params, case.batch.x)}
+    of_inputs = {"x", "x[1]"} if inputs == "vectors" else set()
+    assert set(checks) == {*params, *of_inputs, *(f"{name}[0]" for name in cell.states)}
+    assert all(found.passed for found in checks.values())
+
+
+def test_a_cell_of_ones_own_with_a_mistake_does_not():
+    cell = Forgetful(INPUTS, 4, "tanh", bias=True)
+    case = build(cell)
+    params = {name: case.params[name] for name in cell.param_shapes()}
+    wrong = [found.name for found in check_cell(cell, params, case.batch.x) if not found.passed]
+    assert wrong == ["W_hh"]
+
+
+def test_an_initial_state_may_be_given():
+    case = build(TANH)
+    params = {name: case.params[name] for name in TANH.param_shapes()}
+    checks = check_cell(TANH, params, case.batch.x, case.initial)
+    assert all(found.passed for found in checks)
+
+
+# A whole network.
+
+
+def failures(case, initial=None):
+    return [c.name for c in check_model(case.model, case.params, case.batch, initial) if not c.passed]
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+@pytest.mark.parametrize("mask", ["every step", "middle steps", "only output"])
+@pytest.mark.parametrize("initial_state", [Zero(), Normal(0.5), Learned(0.5)], ids=repr)
+def test_everything_of_a_network_is_checked(cell, mask, initial_state):
+    case = build(cell, mask=mask, start="learned" if initial_state.learned else "zero")
+    model = replace(case.model, initial_state=initial_state)
+    checks = check_model(model, case.params, case.batch)
+    assert all(found.passed for found in checks)
+    states = [f"{name}[2]" for name in cell.states]
+    starts = [] if initial_state.learned else [f"{name}[0]" for name in cell.states]
+    assert sorted(found.name for found in checks) == sorted([*case.params, "x", "x[1]", *states, *starts])
+    assert all(found.norm > 0 for found in checks)
+
+
+def test_a_given_initial_state_is_checked_where_it_is():
+    case = build(RESET)
+    assert failures(case, case.initial) == []
+
+
+def test_a_single_step_has_nothing_half_way():
+    case = build(TANH, time=1)
+    assert "h[0]" in [found.name for found in check_model(case.model, case.params, case.batch)]
+
+
+def test_a_wrong_backward_pass_is_seen_in_the_network():
+    assert failures(build(Forgetful(INPUTS, 4, "tanh", bias=True))) == ["W_hh"]
+
+
+def test_a_wrong_state_adjoint_is_seen_half_way(monkeypatch):
+    monkeypatch.setattr(
+        LSTM, "state_adjoints", lambda cell, tape, deltas: {"h": deltas.total["h"], "c": deltas.total["c"]}
+    )
+    assert failures(build(GATED)) == ["c[2]"]  # κ instead of f ∘ κ
+
+
+# What has vanished.
+
+
+def vanished():
+    """σ_w = 0.5, 60 steps, the loss at the end: 2e-21 of the gradient is left at the first input."""
+    normal, narrow = Initializer("normal", 1.0), Initializer("normal", 0.5)
+    case = build(replace(TANH, hidden_size=16), mask="only output", time=60, inputs="vectors", start="zero")
+    params = case.model.init_params(np.random.default_rng(0), Init(narrow, normal, normal), np.float64)
+    return replace(case, params=params)
+
+
+def test_a_vanished_gradient_is_right_by_the_complex_step():
+    case = vanished()
+    checks = {found.name: found for found in check_model(case.model, case.params, case.batch)}
+    for name in ("h[0]", "x[1]"):
+        assert 1e-30 < checks[name].norm < 1e-15
+        assert checks[name].error_by("differences") > 0.1
+        assert checks[name].method == "complex step" and checks[name].error < 1e-12
+    assert all(found.passed for found in checks.values())
+
+
+class Blurred(Vanilla):
+    """0.05 % too much of the gradient at the initial state."""
+
+    def _backward(self, params, tape, e, workspace) -> CellDeltas:
+        right = super()._backward(params, tape, e, workspace)
+        return replace(right, initial={"h": 1.0005 * right.initial["h"]})
+
+
+def test_a_wrong_vanished_gradient_is_caught():
+    case = vanished()
+    cell = case.model.cell
+    blurred = Blurred(cell.input_size, cell.hidden_size, "tanh", bias=True)
+    assert failures(replace(case, model=replace(case.model, cell=blurred))) == ["h[0]"]
+
+
+def test_the_check_leaves_everything_as_it_was():
+    case = build(GATED, inputs="vectors")
+    before = {name: value.copy() for name, value in case.variables().items()}
+    batch = Batch(case.batch.x, case.batch.y)
+    check_model(case.model, case.params, batch, case.initial)
+    for name, value in case.variables().items():
+        np.testing.assert_array_equal(value, before[name])

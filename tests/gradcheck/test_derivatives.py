@@ -1,0 +1,61 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlab.gradcheck.derivatives import central_difference, complex_step
+
+FUNCTIONS = [
+    (lambda s: np.exp(1 + s), math.e),
+    (lambda s: np.sin(2 + 3 * s), 3 * math.cos(2)),
+    (lambda s: (1 + s) ** 7, 7.0),
+    (lambda s: np.tanh(40 * s + 0.3), 40 * (1 - math.tanh(0.3) ** 2)),
+    (lambda s: 5.0 + 1e-3 * s, 1e-3),
+]
+
+
+@pytest.mark.parametrize(("f", "derivative"), FUNCTIONS)
+def test_both_methods_know_these_derivatives(f, derivative):
+    difference, error = central_difference(lambda s: float(f(s)))
+    assert difference == pytest.approx(derivative, rel=1e-9)
+    assert abs(difference - derivative) <= error
+    assert complex_step(lambda s: complex(f(s))) == pytest.approx(derivative, rel=1e-14)
+
+
+@given(st.floats(-3, 3), st.floats(-12, 0))
+def test_the_estimated_error_covers_the_real_one(phase, magnitude):
+    """Also where rounding is all there is to see."""
+    scale = 10.0**magnitude
+    difference, error = central_difference(lambda s: 1 + scale * math.sin(phase + s))
+    assert abs(difference - scale * math.cos(phase)) <= 4 * error
+    assert error >= 1e-16
+
+
+def test_differences_cannot_see_a_vanished_derivative_and_say_so():
+    def f(s):
+        return 1 + 2e-21 * s
+
+    difference, error = central_difference(f)
+    assert abs(difference) < 1e-13
+    assert error > 1e-7 * 2e-21
+    assert complex_step(f) == pytest.approx(2e-21, rel=1e-14)
+
+
+def test_differences_over_a_kink_say_that_they_do_not_know():
+    difference, error = central_difference(lambda s: max(s - 1e-6, 0.0) + 2 * s)
+    assert error > 1e-7 * abs(difference)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda s: float(np.real(s)),
+        lambda s: float(s),
+        lambda s: max(s, 1.0),
+        lambda s: np.array([s]).astype(np.float64)[0],
+    ],
+)
+def test_a_function_that_takes_no_complex_numbers_has_no_complex_step(f):
+    assert complex_step(f) is None
