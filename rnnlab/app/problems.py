@@ -42,8 +42,10 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
         override = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
         if key in keys:
             return f"{override}: the chosen {key.partition('.')[0]} has no such key"
-        others = [other for other in keys if not key.startswith(f"{other}.")]
-        nearest = difflib.get_close_matches(key, others, n=1)
+        group, dot, _ = key.partition(".")
+        inside = f"{group}." if dot and group in keys else ""
+        siblings = [other for other in keys if other.startswith(inside) and not other.endswith("._target_")]
+        nearest = difflib.get_close_matches(key, siblings, n=1)
         return f"{override}: no such key{f'; did you mean {nearest[0]}?' if nearest else ''}"
     if "Config group override must be" in message:
         at_fault = [override for override in overrides if _names_no_option(override, keys)]
