@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser bench lock clean
+.PHONY: sweep test check test-torch test-browser bench docs lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -29,9 +29,13 @@ test-browser: .venv/installed-dev
 bench: .venv/installed-torch
 	$(BIN)/python benchmarks/torch_comparison.py
 
+# The pages, from docs/ to docs/_build/index.html.
+docs: .venv/installed-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+
 # Exact versions for every Python and platform that pyproject.toml admits.
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --no-header --no-annotate --no-emit-index-url \
 	  --output-file constraints.txt
 
 clean:
@@ -52,4 +56,8 @@ clean:
 
 .venv/installed-torch: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
+
+.venv/installed-docs: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,docs]'
 	touch $@

@@ -1,0 +1,115 @@
+"""M. Kumar, *RNN Derivatives and Code sample*.
+
+    g_t = u x_t + w h_{t-1} + bh      h_t = tanh(g_t)      q_t = v h_t + by      p_t = softmax(q_t)
+    E = -Σ_t log p_t[label_t]
+
+First one step alone, whose gradients are outer products; then backpropagation through a chunk, where the
+next step hands `dhnext` back; then training: every element of the gradient clipped, AdaGrad, and the last
+state of a chunk carried into the next one, through which no gradient goes.
+
+Shapes: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize), bh (statesize, 1),
+by (numclasses, 1); of a chunk xs[t] (inputs, columns), labels (c, columns) integers.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.textbook.softmax import gradient, softmax
+
+Array = NDArray[Any]
+Weights = dict[str, Array]
+
+
+def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array) -> Weights:
+    """Gradients of one step's E by v, u, w and h_{t-1}, for columns x (inputs,), h_before and one-hot y.
+
+    The chain E → q → h → g → (u, w, h_{t-1}), each link a vector, each matrix an outer product.
+    """
+    u, w, v = weights["u"], weights["w"], weights["v"]
+    h = np.tanh(u @ x + w @ h_before + weights["bh"][:, 0])
+    y_hat = softmax(v @ h + weights["by"][:, 0])
+    dE_dq = gradient(y_hat, y)
+    dE_dh = v.T @ dE_dq
+    dE_dg = (1 - h**2) * dE_dh
+    return {
+        "v": np.outer(dE_dq, h),
+        "u": np.outer(dE_dg, x),
+        "w": np.outer(dE_dg, h_before),
+        "h_before": w.T @ dE_dg,
+    }
+
+
+def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
+    """The states hs[0] … hs[c] and the probabilities ps[1] … ps[c] of a chunk; hs[0] is `state`.
+
+    The source counts inputs from 0 and keeps the state before the chunk at hs[-1].
+    """
+    hs, ps = [state], []
+    for x in xs:
+        hs.append(np.tanh(weights["u"] @ x + weights["w"] @ hs[-1] + weights["bh"]))
+        q = weights["v"] @ hs[-1] + weights["by"]
+        ps.append(np.stack([softmax(column) for column in q.T], axis=1))
+    return hs, ps
+
+
+def loss(ps: list[Array], labels: Array) -> Any:
+    """E, summed over the chunk and its columns."""
+    total = 0.0
+    for p, label in zip(ps, labels, strict=True):
+        for column, correct in enumerate(label):
+            total = total - np.log(p[correct, column])
+    return total
+
+
+def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: list[Array]) -> Weights:
+    """Backpropagation through the chunk: gradients of E under the weights' names."""
+    numclasses = len(weights["by"])
+    d = {name: np.zeros_like(value) for name, value in weights.items()}
+    dhnext = np.zeros_like(hs[0])
+    for t in reversed(range(len(xs))):
+        onehot = np.eye(numclasses)[labels[t]].T
+        dy = ps[t] - onehot
+        d["v"] += dy @ hs[t + 1].T
+        d["by"] += dy.sum(axis=1, keepdims=True)
+        dh = weights["v"].T @ dy + dhnext
+        dhraw = (1 - hs[t + 1] ** 2) * dh
+        d["bh"] += dhraw.sum(axis=1, keepdims=True)
+        d["u"] += dhraw @ xs[t].T
+        d["w"] += dhraw @ hs[t].T
+        dhnext = weights["w"].T @ dhraw
+    return d
+
+
+def clip(d: Weights, bound: float = 5.0) -> Weights:
+    """Every element into [-bound, bound]."""
+    return {name: np.minimum(np.maximum(value, -bound), bound) for name, value in d.items()}
+
+
+def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) -> None:
+    """m ← m + d²; weight ← weight - learningrate · d / √(m + 1e-8), in place."""
+    for name, dparam in d.items():
+        memory[name] += dparam * dparam
+        weights[name] -= learningrate * dparam / np.sqrt(memory[name] + 1e-8)
+
+
+def train(
+    weights: Weights, chunks: Iterator[tuple[Array, Array]], learningrate: float, bound: float = 5.0
+) -> list[float]:
+    """Train on the consecutive chunks (xs, labels) of a stream, in place; return the losses.
+
+    The state is zero at the stream's start and then each chunk's last one.
+    """
+    memory = {name: np.zeros_like(value) for name, value in weights.items()}
+    losses: list[float] = []
+    state: Array | None = None
+    for xs, labels in chunks:
+        if state is None:
+            state = np.zeros((len(weights["w"]), labels.shape[1]))
+        hs, ps = forward(weights, xs, state)
+        losses.append(float(loss(ps, labels)))
+        adagrad(weights, clip(backward(weights, xs, labels, hs, ps), bound), memory, learningrate)
+        state = hs[-1]
+    return losses

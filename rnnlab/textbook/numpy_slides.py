@@ -1,0 +1,80 @@
+"""*Building a RNN with numpy* (slides).
+
+    a⁽ᵗ⁾ = tanh(Wax x⁽ᵗ⁾ + Waa a⁽ᵗ⁻¹⁾ + ba)      ŷ⁽ᵗ⁾ = softmax(Wya a⁽ᵗ⁾ + by)
+
+A cell is two functions over a dict of parameters: forward returns what backward needs as its `cache`. The
+network is the cell repeated, and so is its backward pass. Columns are examples.
+
+Shapes: xt (n_x, m), a (n_a, m), Wax (n_a, n_x), Waa (n_a, n_a), Wya (n_y, n_a), ba (n_a, 1), by (n_y, 1).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.textbook.softmax import softmax
+
+Array = NDArray[Any]
+Parameters = dict[str, Array]
+Cache = tuple[Array, Array, Array, Parameters]
+
+
+def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
+    """a⁽ᵗ⁾, ŷ⁽ᵗ⁾ and what the backward pass of this step needs."""
+    Wax, Waa, Wya = (parameters[name] for name in ("Wax", "Waa", "Wya"))
+    a_next = np.tanh(Wax @ xt + Waa @ a_prev + parameters["ba"])
+    scores = Wya @ a_next + parameters["by"]
+    yt_pred = np.stack([softmax(column) for column in scores.T], axis=1)
+    return a_next, yt_pred, (a_next, a_prev, xt, parameters)
+
+
+def rnn_cell_backward(da_next: Array, cache: Cache) -> dict[str, Array]:
+    """From ∂J/∂a⁽ᵗ⁾ the gradients by x⁽ᵗ⁾, a⁽ᵗ⁻¹⁾, Wax, Waa and ba: five products of one factor, dtanh."""
+    a_next, a_prev, xt, parameters = cache
+    dtanh = (1 - a_next**2) * da_next
+    return {
+        "dxt": parameters["Wax"].T @ dtanh,
+        "da_prev": parameters["Waa"].T @ dtanh,
+        "dWax": dtanh @ xt.T,
+        "dWaa": dtanh @ a_prev.T,
+        "dba": dtanh.sum(axis=1, keepdims=True),
+    }
+
+
+def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array], list[Array], list[Cache]]:
+    """The cell repeated over x (T, n_x, m): a⁽¹⁾ … a⁽ᵀ⁾, ŷ⁽¹⁾ … ŷ⁽ᵀ⁾ and the caches."""
+    a, y_pred, caches = a0, [], []
+    states = []
+    for xt in x:
+        a, yt_pred, cache = rnn_cell_forward(xt, a, parameters)
+        states.append(a)
+        y_pred.append(yt_pred)
+        caches.append(cache)
+    return states, y_pred, caches
+
+
+def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> dict[str, Array]:
+    """What the slides leave out: from ∂J/∂(scores) the gradients by Wya, by and, through ŷ⁽ᵗ⁾, a⁽ᵗ⁾."""
+    return {
+        "dWya": dscores @ a_next.T,
+        "dby": dscores.sum(axis=1, keepdims=True),
+        "da": parameters["Wya"].T @ dscores,
+    }
+
+
+def rnn_backward(da: Array, caches: list[Cache]) -> dict[str, Array]:
+    """The cell's backward pass repeated, given da[t] (T, n_a, m), what each ŷ⁽ᵗ⁾ sends into a⁽ᵗ⁾.
+
+    Each step's ∂J/∂a is its own da[t] and the da_prev of the step after; gradients by parameters add up.
+    """
+    sums: dict[str, Array] = {}
+    dx: list[Array] = []
+    da_prev = np.zeros_like(da[0])
+    for da_t, cache in zip(reversed(da), reversed(caches), strict=True):
+        step = rnn_cell_backward(da_t + da_prev, cache)
+        da_prev = step.pop("da_prev")
+        dx.insert(0, step.pop("dxt"))
+        for name, gradient in step.items():
+            sums[name] = sums.get(name, 0) + gradient
+    return sums | {"dx": np.stack(dx), "da0": da_prev}

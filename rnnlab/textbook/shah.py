@@ -1,0 +1,64 @@
+"""Falak Shah, *RNN backpropagation*.
+
+    (1) h_t = tanh(W_hh h_{t-1} + W_xh x_t)    (2) y_t = W_hy h_t    loss = -log P_correct, P = softmax(y_t)
+
+No biases; h_0 is zero or comes from a distribution that is fixed beforehand; there is an output at the
+last step s alone, or one at every step, whose losses add up.
+
+Shapes, of one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,); the correct classes are
+integers, (s,) or, for a single output, (1,).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlab.textbook.softmax import softmax
+
+Array = NDArray[Any]
+Weights = dict[str, Array]
+
+
+def forward(weights: Weights, x: Array, h_0: Array) -> tuple[list[Array], list[Array]]:
+    """h_0 … h_s by (1) and y_1 … y_s by (2)."""
+    h = [h_0]
+    for x_t in x:
+        h.append(np.tanh(weights["W_hh"] @ h[-1] + weights["W_xh"] @ x_t))
+    return h, [weights["W_hy"] @ h_t for h_t in h[1:]]
+
+
+def loss(y: list[Array], correct: Array) -> Any:
+    """(5): -log P of the correct class, summed over the outputs, which are those of the last steps."""
+    return sum(
+        -np.log(softmax(y_t)[class_t]) for y_t, class_t in zip(y[-len(correct) :], correct, strict=True)
+    )
+
+
+def output_gradients(y: list[Array], correct: Array) -> list[Array]:
+    """(8): dy_t = P with 1 taken from the correct class; zero at a step that has no output."""
+    first = len(y) - len(correct)
+    dy = [np.zeros_like(y_t) for y_t in y]
+    for t, class_t in enumerate(correct, start=first):
+        dy[t] = softmax(y[t])
+        dy[t][class_t] -= 1
+    return dy
+
+
+def gradients(weights: Weights, x: Array, h: list[Array], y: list[Array], correct: Array) -> Weights:
+    """(9) to (16): gradients by W_hy, W_hh, W_xh and h_0.
+
+    (14) splits dh_t into what step t's own loss and what all later losses send; the latter come through
+    h_{t+1} alone, so that dh_t follows from dh_{t+1} (16).
+    """
+    dy = output_gradients(y, correct)
+    d = {name: np.zeros_like(value) for name, value in weights.items()}
+    from_later = np.zeros_like(h[0])
+    for t in range(len(x), 0, -1):
+        dh = weights["W_hy"].T @ dy[t - 1] + from_later
+        through_tanh = dh * (1 - h[t] ** 2)
+        d["W_hy"] += np.outer(dy[t - 1], h[t])
+        d["W_hh"] += np.outer(through_tanh, h[t - 1])
+        d["W_xh"] += np.outer(through_tanh, x[t - 1])
+        from_later = weights["W_hh"].T @ through_tanh
+    return d | {"h_0": from_later}
