@@ -45,6 +45,12 @@ def test_a_loss_has_its_step():
     assert passes.first() == FirstNonFinite("loss", 3)
 
 
+def test_a_loss_at_the_last_outputs_has_its_step():
+    passes = Passes(TANH, mask="last two outputs")
+    passes.tape.losses[0, 0] = np.inf
+    assert passes.first() == FirstNonFinite("loss", TIME - 1)
+
+
 def test_a_loss_that_does_not_count_is_not_looked_at():
     passes = Passes(TANH, mask="last step")
     passes.tape.losses[2, 1] = np.inf

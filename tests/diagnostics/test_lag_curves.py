@@ -6,7 +6,7 @@ import pytest
 from rnnlab.arrays import norm
 from rnnlab.cells import Vanilla
 from rnnlab.diagnostics import lag_curves, norms_by_timestep, per_example_lag_curves
-from rnnlab.initial_states import Zero
+from rnnlab.initial_states import Learned, Normal, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
@@ -126,6 +126,32 @@ def test_do_not_depend_on_the_rest_of_the_batch(cell):
         one = example(case, b)
         for name, alone in per_example_lag_curves(one.model, one.params, one.batch).items():
             _close(alone[:, 0], together[name][: LAST[b], b])
+
+
+@cells
+@pytest.mark.parametrize("mask", ["only output", "last two outputs"])
+def test_targets_of_the_last_steps_alone_are_a_mask_of_them(cell, mask):
+    """Outputs at the last S steps are outputs at every step of which the last S count."""
+    short = build(cell, mask=mask)
+    outputs = len(short.batch.y)
+    y, everywhere = np.zeros((TIME, BATCH), int), np.zeros((TIME, BATCH), bool)
+    y[-outputs:], everywhere[-outputs:] = short.batch.y, short.batch.mask
+    whole = Batch(short.batch.x, y, everywhere)
+    expected = per_example_lag_curves(short.model, short.params, whole)
+    for name, curve in per_example_lag_curves(short.model, short.params, short.batch).items():
+        _close(curve, expected[name])
+
+
+@pytest.mark.parametrize("start", [Learned(0.7), Normal(0.7)], ids=repr)
+def test_start_from_the_models_own_initial_state(start):
+    case = build(GATED, start="learned")
+    case = replace(case, model=replace(case.model, initial_state=start))
+    rng = np.random.default_rng(4)
+    own = per_example_lag_curves(case.model, case.params, case.batch, rng=rng)
+    states = case.model.start(case.params, BATCH, np.random.default_rng(4))
+    tape = case.model.forward(case.params, replace(case.batch, y=case.batch.y[-1:]), states)
+    _, deltas = case.model.backward(case.params, tape)
+    _close(own["h"], np.log(BATCH * norm(deltas.total["h"], axis=1))[::-1])
 
 
 def test_without_a_mask_start_at_the_last_step():
