@@ -1,30 +1,47 @@
 """`python -m rnnlab.gradcheck`: check the gradients of the network that a command line describes.
 
-It takes the overrides of `python -m rnnlab`, and with -m several values for a key. The network is
-checked in float64 on the first training batch and, where the task carries the state on, on the next
-one with that state. Exit codes: 0 all gradients are right; 1 one is wrong; 2 a mistake in the input.
+It takes the overrides of `python -m rnnlab`; with -m several values of a key make a line each. The
+network is checked in float64 on the first training batch and, where the task carries the state on, on
+the next one with that state. Exit codes: 0 all gradients are right; 1 one is wrong; 2 a mistake in the
+input.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from rnnlab.app.compose import compose_plan
+from rnnlab.app.compose import Job, compose_plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Experiment, InvalidConfig, build, generators
-from rnnlab.arrays import Params
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
 
+PIPE_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks of one configuration on one batch."""
+
+    job: Job
+    occasion: str
+    checks: list[GradientCheck]
+
+    @property
+    def worst(self) -> GradientCheck:
+        """What is wrong, else what is least right."""
+        return max(self.checks, key=lambda check: (not check.passed, check.error))
+
 
 def main(argv: Sequence[str]) -> int:
-    """Check, print a table for each configuration, return the exit code."""
+    """Check, print what was found, return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -38,25 +55,18 @@ def main(argv: Sequence[str]) -> int:
         for problem in error.problems:
             print(f"rnnlab.gradcheck: {problem}", file=sys.stderr)
         return 2
-    console, worst = Console(highlight=False), []
-    for name, experiment in experiments.items():
-        for occasion, checks in _check(experiment).items():
-            console.print(f"[bold]{escape(name)}[/]" + (f", {occasion}" if occasion else ""))
-            console.print(_table(checks))
-            worst.append(max(checks, key=lambda check: (not check.passed, check.error)))
-    failed = [check for check in worst if not check.passed]
-    largest = max(check.error for check in failed or worst)
-    verdict = f"WRONG in {len(failed)} of {len(worst)} tables" if failed else "all gradients are right"
-    console.print(f"{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
-    return int(bool(failed))
+    reports = [report for job, experiment in experiments for report in _check(job, experiment)]
+    return _show(reports, in_full=len(experiments) == 1)
 
 
-def _experiments(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> dict[str, Experiment]:
+def _experiments(
+    overrides: Sequence[str], multirun: bool, config_dir: str | None
+) -> list[tuple[Job, Experiment]]:
     plan = compose_plan(conf_dir(), overrides, multirun, config_dir)
-    experiments, problems = {}, list(plan.problems)
+    experiments, problems = [], list(plan.problems)
     for job in plan.jobs:
         try:
-            experiments[job.name] = build(job.config)
+            experiments.append((job, build(job.config)))
         except InvalidConfig as error:
             problems += error.problems
     if problems:
@@ -64,43 +74,89 @@ def _experiments(overrides: Sequence[str], multirun: bool, config_dir: str | Non
     return experiments
 
 
-def _check(experiment: Experiment) -> dict[str, list[GradientCheck]]:
+def _check(job: Job, experiment: Experiment) -> list[Report]:
     """The checks on the first batch and, where it is continued, on the next."""
-    settings, trainer = experiment.settings, experiment.trainer
+    settings, model, task = experiment.settings, experiment.trainer.model, experiment.trainer.task
     weights_rng, batches_rng, _ = generators(settings.seed)
-    params: Params = trainer.model.init_params(weights_rng, settings.init, np.dtype(np.float64))
-    first, following = (trainer.task.batch(batches_rng, step) for step in (0, 1))
+    params = model.init_params(weights_rng, settings.init, np.dtype(np.float64))
+    first, following = (task.batch(batches_rng, step) for step in (0, 1))
     if not following.continues:
-        return {"": check_model(trainer.model, params, first)}
+        return [Report(job, "first batch", check_model(model, params, first))]
     start_rng = np.random.default_rng(settings.seed)
-    carried = trainer.model.forward(params, first, rng=start_rng).cell.final_states()
-    return {
-        "first batch": check_model(trainer.model, params, first),
-        "next batch, state carried": check_model(trainer.model, params, following, carried),
-    }
+    carried = model.forward(params, first, rng=start_rng).cell.final_states()
+    return [
+        Report(job, "first batch", check_model(model, params, first)),
+        Report(job, "next batch, state carried", check_model(model, params, following, carried)),
+    ]
+
+
+def _show(reports: Sequence[Report], in_full: bool) -> int:
+    """Print every gradient; of several configurations a line each, and in full what is wrong."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    if not in_full:
+        console.print(_summary(reports))
+    for report in reports:
+        if in_full or not report.worst.passed:
+            console.print(Text(f"\n{report.job.name}, {report.occasion}", "bold"))
+            console.print(_table(report.checks))
+    wrong = [report.worst for report in reports if not report.worst.passed]
+    largest = max(check.error for check in wrong or [report.worst for report in reports])
+    verdict = f"WRONG in {len(wrong)} of {len(reports)} tables" if wrong else "all gradients are right"
+    console.print(f"\n{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
+    return int(bool(wrong))
+
+
+def _summary(reports: Sequence[Report]) -> Table:
+    axes = list(dict.fromkeys(key for report in reports for key in report.job.swept))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for axis in (*axes, "batch"):
+        table.add_column(axis)
+    for column in ("gradients", "smallest norm", "largest error"):
+        table.add_column(column, justify="right")
+    table.add_column("of")
+    table.add_column("")
+    for report in reports:
+        smallest = min((check.norm for check in report.checks if check.norm > 0), default=0.0)
+        table.add_row(
+            *(Text(report.job.swept.get(axis, "")) for axis in axes),
+            report.occasion.split()[0],
+            str(len(report.checks)),
+            f"{smallest:.0e}",
+            f"{report.worst.error:.1e}",
+            Text(report.worst.name),
+            _verdict(report.worst),
+        )
+    return table
 
 
 def _table(checks: Sequence[GradientCheck]) -> Table:
-    table = Table()
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("gradient of")
     for column in ("shape", "norm", *METHODS):
         table.add_column(column, justify="right")
     table.add_column("")
     for check in checks:
         table.add_row(
-            check.name,
+            Text(check.name),
             " × ".join(map(str, check.shape)),
             f"{check.norm:.2e}",
             *(_shown(check, method) for method in METHODS),
-            "[green]right[/]" if check.passed else "[red]WRONG[/]",
+            _verdict(check),
         )
     return table
 
 
-def _shown(check: GradientCheck, method: Method) -> str:
+def _verdict(check: GradientCheck) -> Text:
+    return Text("right", "green") if check.passed else Text("WRONG", "red")
+
+
+def _shown(check: GradientCheck, method: Method) -> Text:
+    """The error by a method, in brackets if it does not decide."""
     error = check.error_by(method)
     shown = "–" if error is None else f"{error:.1e}"
-    return shown if method == check.method else f"[dim]({shown})[/]"
+    return Text(shown) if method == check.method else Text(f"({shown})", "dim")
 
 
 if __name__ == "__main__":
