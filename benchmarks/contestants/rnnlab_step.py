@@ -1,0 +1,43 @@
+"""This project's training step, with the norms of all time steps recorded at every step."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.contestants.shapes import CLIP, LR, Shape
+from rnnlab.arrays import Workspace
+from rnnlab.cells import GRU, LSTM, Cell, Vanilla
+from rnnlab.clipping import Clipping
+from rnnlab.diagnostics import norms_by_timestep
+from rnnlab.initial_states import Zero
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Batch, Model
+from rnnlab.optimizers import Adam
+from rnnlab.readout import Readout
+
+
+def model_of(shape: Shape) -> Model:
+    """The network of a shape."""
+    cells: dict[str, Cell] = {
+        "rnn": Vanilla(shape.X, shape.H, "tanh", bias=True),
+        "lstm": LSTM(shape.X, shape.H, "tanh", bias=True, forget_bias=0.0),
+        "gru": GRU(shape.X, shape.H, bias=True),
+    }
+    return Model(cells[shape.cell], Readout(shape.H, shape.Y, bias=True), Zero(), "cross_entropy", "mean")
+
+
+def make(shape: Shape) -> Callable[[], None]:
+    """A step that records everything."""
+    model, uniform = model_of(shape), Initializer("uniform", 1.0)
+    params = model.init_params(np.random.default_rng(0), Init(uniform, uniform, uniform), np.float32)
+    optimizer, clipping, workspace = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm"), Workspace()
+    state, batch = optimizer.init(params), Batch(*shape.batch())
+
+    def step() -> None:
+        tape = model.forward(params, batch, workspace=workspace)
+        grads, deltas = model.backward(params, tape, workspace)
+        norms_by_timestep(model.cell, tape.cell, deltas)
+        clipping.apply(grads)
+        optimizer.update(params, grads, state)
+
+    return step

@@ -1,0 +1,77 @@
+"""The sizes that are compared."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cell = Literal["rnn", "lstm", "gru"]
+Inputs = Literal["symbols", "vectors"]
+GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+LR, CLIP = 2e-3, 1.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A cell and its sizes.
+
+    Attributes:
+        cell: Which.
+        inputs: `symbols`: 62 of them and a target at every step; `vectors`: of 6 features, one target of 4
+            classes at the end.
+        H: Hidden size.
+        B: Batch size.
+        T: Time steps.
+    """
+
+    cell: Cell
+    inputs: Inputs
+    H: int
+    B: int
+    T: int
+
+    @property
+    def X(self) -> int:
+        """Input size."""
+        return 62 if self.inputs == "symbols" else 6
+
+    @property
+    def Y(self) -> int:
+        """Output size."""
+        return 62 if self.inputs == "symbols" else 4
+
+    @property
+    def outputs(self) -> int:
+        """S, how many of the last time steps have an output."""
+        return self.T if self.inputs == "symbols" else 1
+
+    @property
+    def G(self) -> int:
+        """Blocks of H rows in the weights."""
+        return GATES[self.cell]
+
+    def batch(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """x (T, B) symbols or (T, X, B) vectors, y (S, B) classes; the same for all contestants."""
+        rng = np.random.default_rng(0)
+        if self.inputs == "symbols":
+            x: NDArray[Any] = rng.integers(0, self.X, (self.T, self.B))
+        else:
+            x = rng.standard_normal((self.T, self.X, self.B)).astype(np.float32)
+        return x, rng.integers(0, self.Y, (self.outputs, self.B))
+
+
+SIZES = [
+    (32, 16, 100),
+    (50, 20, 100),
+    (100, 20, 25),
+    (100, 1, 25),
+    (128, 32, 50),
+    (128, 32, 400),
+    (256, 64, 100),
+    (512, 64, 50),
+]
+CELLS: tuple[Cell, ...] = ("rnn", "lstm", "gru")
+INPUTS: tuple[Inputs, ...] = ("symbols", "vectors")
+SHAPES = [Shape(cell, inputs, *size) for size, inputs, cell in product(SIZES, INPUTS, CELLS)]
