@@ -1,0 +1,1 @@
+"""Measurements of time and memory, against other libraries and against bounds."""

@@ -125,7 +125,9 @@ def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contestant (9)")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="shapes that have all these: lstm vectors H=128")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="shapes that have all these: lstm vectors H=128"
+    )
     parser.add_argument("--contestants", nargs="+", choices=MAKERS, default=list(MAKERS))
     parser.add_argument("--json", type=Path, help="file for every round of every contestant")
     parser.add_argument("--figure", type=Path, help="file for the figure")

@@ -153,18 +153,17 @@ class Model:
         return Tape(cell_tape, features, outputs, losses, weights, d_outputs, loss, own_start)
 
     def backward(
-        self, params: Params, tape: Tape, workspace: Workspace | None = None
+        self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
     ) -> tuple[Params, CellDeltas]:
-        """Gradients of all parameters, under their names, and the cell's deltas."""
+        """Gradients of all parameters, under their names, and the cell's deltas.
+
+        Without `with_dx`, those of the inputs are left out.
+        """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
         np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
-        if tape.first_output:
-            e_outputs, e = e, workspace.array("e_padded", tape.cell.states["h"][1:].shape, e.dtype)
-            e[: tape.first_output] = 0
-            e[tape.first_output :] = e_outputs
-        deltas = self.cell.backward(params, tape.cell, e, workspace)
+        deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx)
         grads = deltas.grads | readout_grads
         if self.initial_state.learned:
             for name, d_initial in deltas.initial.items():

@@ -88,7 +88,7 @@ class Trainer:
                 metrics |= self.validate(params)
             batch = self.task.batch(rng, step)
             tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
-            grads, deltas = model.backward(params, tape, workspace)
+            grads, deltas = model.backward(params, tape, workspace, with_dx=False)
             report = self.clipping.apply(grads)
             clipped_steps += report.clipped
             metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))

@@ -1,8 +1,10 @@
 """The bound: the bare float32 matrix products of a training step, by NumPy's BLAS, and nothing else."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.contestants.shapes import Shape
 
@@ -11,7 +13,7 @@ def make(shape: Shape) -> Callable[[], None]:
     """W_hh forward, backward and dW_hh; the readout; where inputs are vectors, W_xh forward and dW_xh."""
     rows, H, B, T, S = shape.G * shape.H, shape.H, shape.B, shape.T, shape.outputs
 
-    def array(*size: int) -> np.ndarray:  # type: ignore[type-arg]
+    def array(*size: int) -> NDArray[Any]:
         return np.random.default_rng(0).standard_normal(size).astype(np.float32)
 
     W_hh, W_hhT, dW_hh = array(rows, H), array(H, rows), array(rows, H)

@@ -8,7 +8,7 @@ from benchmarks.contestants.shapes import CLIP, LR, Shape
 from rnnlab.arrays import Workspace
 from rnnlab.cells import GRU, LSTM, Cell, Vanilla
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import norms_by_timestep
+from rnnlab.diagnostics import log_norms_by_timestep
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
@@ -35,8 +35,8 @@ def make(shape: Shape) -> Callable[[], None]:
 
     def step() -> None:
         tape = model.forward(params, batch, workspace=workspace)
-        grads, deltas = model.backward(params, tape, workspace)
-        norms_by_timestep(model.cell, tape.cell, deltas)
+        grads, deltas = model.backward(params, tape, workspace, with_dx=False)
+        log_norms_by_timestep(model.cell, tape.cell, deltas)
         clipping.apply(grads)
         optimizer.update(params, grads, state)
 

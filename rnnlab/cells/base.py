@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params, Workspace
 from rnnlab.cells.boundary import check_array, check_inputs, check_params, check_states, check_step_input
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
-from rnnlab.cells.weights import is_symbols, step_input_gradients
+from rnnlab.cells.weights import is_symbols, join, step_input_gradients
 from rnnlab.initializers import Init
 
 
@@ -70,30 +70,43 @@ class Cell(ABC):
         workspace = workspace or Workspace()
         if initial is not None:
             check_states("initial", initial, self.states, shape, dtype)
-        states = {}
-        for name in self.states:
-            states[name] = workspace.array(f"state_{name}", (len(x) + 1, *shape), dtype)
-            states[name][0] = 0 if initial is None else initial[name]
-        return CellTape(x, states, self._forward(params, x, states, workspace))
+        ones = self.bias and bool(self.recurrent_biases or not is_symbols(x))
+        joined = join(x, self.hidden_size, ones, dtype, workspace)
+        joined[0, : self.hidden_size] = 0 if initial is None else initial["h"]
+        states, inner = self._forward(params, x, joined, initial, workspace)
+        return CellTape(x, states, inner, joined)
 
     @final
     def backward(
-        self, params: Params, tape: CellTape, e: Array, workspace: Workspace | None = None
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        workspace: Workspace | None = None,
+        with_dx: bool = True,
     ) -> CellDeltas:
         """Send the immediate gradients e[t] = ∂ℓ[t]/∂h[t] back through time.
 
         Args:
             params: Those of the forward pass.
             tape: Of the forward pass.
-            e: (T, H, B), 0 where a step has no loss of its own.
+            e: (S, H, B), of the last S of the T time steps; the steps before have no loss of their own.
             workspace: Buffers to reuse; what was returned from them before is overwritten.
+            with_dx: Whether the gradients of the inputs are wanted.
 
         Raises:
             ValueError: `e` does not fit the tape.
         """
         h = tape.states["h"]
-        check_array("e", e, h[1:].shape, h.dtype)
-        return self._backward(params, tape, e, workspace or Workspace())
+        outputs = len(e) if e.ndim == 3 and 1 <= len(e) <= tape.time else tape.time
+        check_array("e", e, (outputs, *h.shape[1:]), h.dtype)
+        workspace = workspace or Workspace()
+        first_loss = tape.time - outputs
+        if first_loss:
+            e_of_outputs, e = e, workspace.array("e_of_all_steps", h[1:].shape, h.dtype)
+            e[:first_loss] = 0
+            e[first_loss:] = e_of_outputs
+        return self._backward(params, tape, e, first_loss, with_dx, workspace)
 
     # ── one time step ──
 
@@ -206,13 +219,21 @@ class Cell(ABC):
 
     @abstractmethod
     def _forward(
-        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
-    ) -> dict[str, Array]:
-        """Fill `states` from index 1 on; return the tape's inner arrays."""
+        self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Fill the first H rows of `joined` from index 1 on with h; return the states and inner arrays."""
 
     @abstractmethod
-    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
-        """Backpropagate through time."""
+    def _backward(
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+    ) -> CellDeltas:
+        """Backpropagate through time; e (T, H, B) is 0 in the first `first_loss` steps."""
 
 
 def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:

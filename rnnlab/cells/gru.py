@@ -10,9 +10,9 @@ Backward, with δ[t] the total ∂L/∂h[t]:
     δ[t-1] = e[t-1] + u∘δ[t] + W_hhᵀ [da; dz_r; dz_u]
     dW_hh = Σ_t [da; dz_r; dz_u] h[t-1]ᵀ           db_hn = Σ_t da 1
 
-The blocks stand in the order n, r, u, the sigmoid gates together. All four of dz_n, dz_r, dz_u and da
-are δ times a factor that is known before the loop; in one array, in this order, its first three blocks
-are dz and its last three what W_hhᵀ takes.
+The blocks of the weights stand in the order r, u, n. Forward, one product gives [a; z_r; z_u], the sigmoid
+rows together. Backward, dz_r, dz_u, dz_n and da are δ times factors known before the loop; in the order
+[da; dz_r; dz_u; dz_n] the first three are what W_hhᵀ takes, and the last three are dz.
 
 References:
     K. Cho et al., *Learning phrase representations using RNN encoder-decoder* (2014), with the reset
@@ -26,11 +26,19 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature
+from rnnlab.arrays import Array, Params, Workspace, by_feature, row_blocks
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
-from rnnlab.cells.weights import input_gradients, project_inputs, recurrent_gradient
+from rnnlab.cells.weights import (
+    add_by_symbol,
+    add_product,
+    chunks_of_time,
+    gather_inputs,
+    input_gradient,
+    is_symbols,
+    symbol_gradients,
+)
 from rnnlab.initializers import Init
 
 
@@ -38,22 +46,22 @@ from rnnlab.initializers import Init
 class GRU(Cell):
     """The GRU cell: sizes and whether there are biases."""
 
-    gates: ClassVar[tuple[str, ...]] = ("n", "r", "u")
+    gates: ClassVar[tuple[str, ...]] = ("r", "u", "n")
     states: ClassVar[tuple[str, ...]] = ("h",)
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1), rows n, r, u, and `b_hn`."""
+        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1), rows r, u, n, and `b_hn`."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         """The backward equations as they stand, with δ = λ; see `Cell.adjoint_step`."""
-        n, r, u = np.split(tape.inner["gates"], 3)
+        r, u, n = np.split(tape.inner["gates"], 3)
         δ = adjoint["h"]
         dz_n = δ * (1 - u) * (1 - n * n)
         dz_u = δ * (tape.before["h"] - n) * u * (1 - u)
         dz_r = dz_n * tape.inner["a"] * r * (1 - r)
-        dz = np.concatenate([dz_n, dz_r, dz_u])
+        dz = np.concatenate([dz_r, dz_u, dz_n])
         before = u * δ + params["W_hh"].T @ self.recurrent_deltas(tape.inner, dz)
         return StepDeltas({"h": δ}, {"h": before}, dz)
 
@@ -62,96 +70,154 @@ class GRU(Cell):
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """[da; dz_r; dz_u]: dz with r ∘ dz_n in its first block."""
+        """[dz_r; dz_u; da]: dz with r ∘ dz_n in its last block."""
         recurrent = dz.copy()
         recurrent[..., self.rows("n"), :] *= inner["gates"][..., self.rows("r"), :]
         return recurrent
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
-        z_n, z_r, z_u = np.split(inputs, 3)
-        a, a_r, a_u = np.split(params["W_hh"] @ before["h"], 3)
+        z_r, z_u, z_n = np.split(inputs, 3)
+        a_r, a_u, a = np.split(params["W_hh"] @ before["h"], 3)
         if self.bias:
             a = a + params["b_hn"]
         r, u = sigmoid(z_r + a_r), sigmoid(z_u + a_u)
         n = np.tanh(z_n + r * a)
-        return {"h": (1 - u) * n + u * before["h"]}, {"gates": np.concatenate([n, r, u]), "a": a}
+        return {"h": (1 - u) * n + u * before["h"]}, {"gates": np.concatenate([r, u, n]), "a": a}
 
     def _forward(
-        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
-    ) -> dict[str, Array]:
+        self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """The tape's `inner` holds the activated `gates` (T, 3H, B) and `a` (T, H, B)."""
-        h, H = states["h"], self.hidden_size
-        W_xh, W_hh, b_h = halved(params, self.rows("r", "u"), "W_xh", "W_hh", "b_h")
-        gates = workspace.array("gates", (len(x), 3 * H, h.shape[2]), h.dtype)
-        a = workspace.array("a", h[1:].shape, h.dtype)
-        recurrent = workspace.array("recurrent", gates[0].shape, h.dtype)
-        recurrent_n, recurrent_ru = recurrent[:H], recurrent[H:]
-        project_inputs(W_xh, b_h, x, out=gates)
-        b_hn = params.get("b_hn", np.zeros((H, 1), h.dtype))
+        H, h = self.hidden_size, joined[:, : self.hidden_size]
+        time, batch = len(x), h.shape[2]
+        weights = halved(params, self.rows("r", "u"))
+        W = row_blocks(self._joined_weights(params, weights, x), batch)
+        symbols = is_symbols(x)
+
+        gates = workspace.array("gates", (time, 3 * H, batch), h.dtype)
+        products = workspace.array("a_and_products", (time, 3 * H, batch), h.dtype)  # a and z_r, z_u
+        reset = workspace.array("reset", (H, batch), h.dtype)
+        n, a = gates[:, 2 * H :], products[:, :H]
+        if symbols:
+            gather_inputs(weights, x, out=gates)
+        else:
+            np.matmul(params["W_xh"][2 * H :], x, out=n)
+            if self.bias:
+                n += params["b_h"][2 * H :]
         half = np.array(0.5, h.dtype)
 
         def sequences() -> tuple[Array, ...]:
-            n, r, u = (gates[:, self.rows(gate)] for gate in self.gates)
-            return n, gates[:, H:], r, u, a, h[:-1], h[1:]
+            blocks, r_u = products.reshape(time, len(W), -1, batch), gates[:, : 2 * H]
+            u = gates[:, H : 2 * H]
+            return joined[:-1], blocks, products[:, H:], r_u, gates[:, :H], u, n, a, h[:-1], h[1:]
 
-        steps = workspace.steps("gru_forward", (gates, a, h), sequences)
-        for n, sigmoids, r, u, a_t, h_before, h_t in steps:
-            np.matmul(W_hh, h_before, out=recurrent)
-            np.add(sigmoids, recurrent_ru, out=sigmoids)
-            np.tanh(sigmoids, out=sigmoids)
-            np.multiply(sigmoids, half, out=sigmoids)
-            np.add(sigmoids, half, out=sigmoids)
-            np.add(recurrent_n, b_hn, out=a_t)
-            np.multiply(r, a_t, out=recurrent_n)
-            np.add(n, recurrent_n, out=n)
-            np.tanh(n, out=n)
-            np.subtract(h_before, n, out=h_t)  # h = n + u ∘ (h[t-1] - n)
+        steps = workspace.steps("gru_forward", (joined, gates, products), sequences)
+        for joined_t, product, from_h, r_u, r, u, n_t, a_t, h_before, h_t in steps:
+            np.matmul(W, joined_t, out=product)
+            if symbols:
+                np.add(from_h, r_u, out=from_h)
+            np.tanh(from_h, out=r_u)
+            np.multiply(r_u, half, out=r_u)
+            np.add(r_u, half, out=r_u)
+            np.multiply(r, a_t, out=reset)
+            np.add(n_t, reset, out=n_t)
+            np.tanh(n_t, out=n_t)
+            np.subtract(h_before, n_t, out=h_t)  # h = n + u ∘ (h[t-1] - n)
             np.multiply(u, h_t, out=h_t)
-            np.add(n, h_t, out=h_t)
-        return {"gates": gates, "a": a}
+            np.add(n_t, h_t, out=h_t)
+        return {"h": h}, {"gates": gates, "a": a}
 
-    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
+    def _joined_weights(self, params: Params, weights: Params, x: Array) -> Array:
+        """The weights of [a; z_r; z_u] by the joined array; a has no part in x, and b_hn for its bias."""
+        H = self.hidden_size
+        columns = [np.concatenate([params["W_hh"][2 * H :], weights["W_hh"][: 2 * H]])]
+        if not is_symbols(x):
+            columns.append(np.concatenate([0 * params["W_xh"][2 * H :], weights["W_xh"][: 2 * H]]))
+        if self.bias:
+            of_r_u = 0 * weights["b_h"] if is_symbols(x) else weights["b_h"]  # gathered with the symbols
+            columns.append(np.concatenate([params["b_hn"], of_r_u[: 2 * H]]))
+        return np.concatenate(columns, axis=1)
+
+    def _backward(
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+    ) -> CellDeltas:
         time, H, batch = e.shape
-        n_last = np.concatenate([params["W_hh"][H:], params["W_hh"][:H]])  # as the loop's dz_r, dz_u, da
-        W_hhT = np.ascontiguousarray(n_last.T)
-        total = workspace.array("total_h", e.shape, e.dtype)
-        blocks = self._slopes(tape, workspace)  # the factors beside δ for now, dz and da in the loop
-        u = tape.inner["gates"][:, self.rows("u")]
-        back, kept = np.zeros_like(e[0], order="C"), np.empty_like(e[0], order="C")
+        W_hhT = np.concatenate([params["W_hh"][2 * H :], params["W_hh"][: 2 * H]]).T
+        W_hhT = row_blocks(np.ascontiguousarray(W_hhT), batch)
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
+        d_h[time] = 0
+        blocks = self._slopes(tape, workspace)  # the factors beside δ for now, da and dz in the loop
+        kept = workspace.array("kept", (H, batch), e.dtype)
+        gates = tape.inner["gates"]
 
         def sequences() -> tuple[Array, ...]:
-            return e, total, u, blocks.reshape(time, 4, H, batch), blocks[:, H:]
+            of_δ, before = blocks.reshape(time, 4, H, batch), d_h[:-1]
+            product = before.reshape(time, len(W_hhT), -1, batch)
+            return d_h[1:], e, gates[:, self.rows("u")], of_δ, blocks[:, : 3 * H], product, before
 
-        steps = workspace.steps("gru_backward", (e, total, tape.inner["gates"], blocks), sequences)
-        for e_t, δ, u_t, blocks_t, recurrent_t in reversed(steps):
-            np.add(e_t, back, out=δ)
-            np.multiply(blocks_t, δ, out=blocks_t)
-            np.matmul(W_hhT, recurrent_t, out=back)
+        steps = workspace.steps("gru_backward", (d_h, e, gates, blocks), sequences)
+        for t in range(time - 1, -1, -1):
+            δ, e_t, u_t, of_δ, recurrent, product, d_h_before = steps[t]
+            if t >= first_loss:
+                np.add(δ, e_t, out=δ)
+            np.multiply(of_δ, δ, out=of_δ)
+            np.matmul(W_hhT, recurrent, out=product)
             np.multiply(u_t, δ, out=kept)
-            np.add(back, kept, out=back)
-        dz, blocks_all = blocks[:, : 3 * H], by_feature(blocks, workspace, "dz_by_feature")
-        grads, dx = input_gradients(params, tape.x, dz, blocks_all[: 3 * H], workspace)
-        da, ru = blocks_all[3 * H :], blocks_all[H : 3 * H]
-        grads["W_hh"] = recurrent_gradient(params["W_hh"], (da, ru), tape.states["h"][:-1], workspace)
+            np.add(d_h_before, kept, out=d_h_before)
+        dz = blocks[:, H:]
+        grads = self._gradients(params, tape, blocks, workspace)
+        dx = None
+        if with_dx and not is_symbols(tape.x):
+            dx = input_gradient(params, tape.x, dz, workspace)
+        return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
+
+    def _gradients(self, params: Params, tape: CellTape, blocks: Array, workspace: Workspace) -> Params:
+        """The parameters' gradients from [da; dz_r; dz_u; dz_n], (T, 4H, B)."""
+        time, rows, batch = blocks.shape
+        H, X, x = rows // 4, self.input_size, tape.x
+        K = tape.joined.shape[1]
+        d_joined = workspace.array("d_joined", (3 * H, K), blocks.dtype)  # of a, z_r, z_u
+        d_n = workspace.array("d_joined_n", (H, K - H), blocks.dtype)  # of z_n, by x and 1
+        by_symbol = np.zeros_like(params["W_xh"]) if is_symbols(x) else None
+        for chunk in chunks_of_time(time, batch):
+            columns = by_feature(blocks[chunk], workspace, "dz_by_feature")
+            joined = by_feature(tape.joined[:-1][chunk], workspace, "joined_by_feature")
+            add_product(columns[: 3 * H], joined, d_joined, chunk.start == 0, workspace)
+            if by_symbol is not None:
+                add_by_symbol(columns[H:], x[chunk].reshape(-1), by_symbol, workspace)
+            else:
+                add_product(columns[3 * H :], joined[H:], d_n, chunk.start == 0, workspace)
+        grads = {"W_hh": np.concatenate([d_joined[H:, :H], d_joined[:H, :H]])}
         if self.bias:
-            grads["b_hn"] = da.sum(axis=1, keepdims=True)
-        return CellDeltas(grads, {"h": total}, {"h": e}, dz, dx, {"h": back})
+            grads["b_hn"] = d_joined[:H, -1:].copy()
+        if by_symbol is not None:
+            return grads | symbol_gradients(params, by_symbol)
+        grads["W_xh"] = np.concatenate([d_joined[H:, H : H + X], d_n[:, :X]])
+        if self.bias:
+            grads["b_h"] = np.concatenate([d_joined[H:, -1:], d_n[:, -1:]])
+        return grads
 
     def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
-        """What stands beside δ in dz_n, dz_r, dz_u and da, for all time steps at once, (T, 4H, B)."""
+        """What stands beside δ in da, dz_r, dz_u and dz_n, for all time steps at once, (T, 4H, B)."""
         gates, a, h_before = tape.inner["gates"], tape.inner["a"], tape.states["h"][:-1]
         time, H, batch = h_before.shape
-        out = workspace.array("dz_and_da", (time, 4 * H, batch), gates.dtype)
-        n, r, u = (gates[:, self.rows(gate)] for gate in self.gates)
-        dz_n, dz_r, dz_u, da = (out[:, i * H : (i + 1) * H] for i in range(4))
-        np.multiply(gates, gates, out=out[:, : 3 * H])
+        out = workspace.array("da_and_dz", (time, 4 * H, batch), gates.dtype)
+        r, u, n = (gates[:, self.rows(gate)] for gate in self.gates)
+        da, dz_r, dz_u, dz_n = (out[:, i * H : (i + 1) * H] for i in range(4))
+        np.multiply(gates, gates, out=out[:, H:])
         np.subtract(1, dz_n, out=dz_n)
-        np.subtract(gates[:, H:], out[:, H : 3 * H], out=out[:, H : 3 * H])  # s - s² = s(1 - s)
+        np.subtract(gates[:, : 2 * H], out[:, H : 3 * H], out=out[:, H : 3 * H])  # s - s² = s(1 - s)
         np.subtract(1, u, out=da)
         dz_n *= da
         dz_r *= a
         dz_r *= dz_n
+        np.subtract(h_before, n, out=da)
+        dz_u *= da
         np.multiply(r, dz_n, out=da)
-        np.subtract(h_before, n, out=(difference := workspace.array("h_minus_n", h_before.shape, n.dtype)))
-        dz_u *= difference
         return out

@@ -12,28 +12,29 @@ the total ∂L/∂c[t]:
 with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1];
 κ already holds what flows c[t] → h[t], so ‖(δ, κ)‖ would count that twice.
 
-Two things make it fast without changing an equation. The blocks stand in the order g, i, f, o, so that
-the sigmoid gates i, f, o are contiguous and so are g, i, f, the gates that κ drives. And because
-σ(z) = ½ tanh(z/2) + ½, the sigmoid rows of the weights are halved before the loop and one tanh serves
-all four gates.
+What makes it fast without changing an equation: a step's gates and the state before stand in one array
+[o; i; f; g; c[t-1]], so that [i; f] ∘ [g; c[t-1]] is one multiplication, whose halves add up to c[t], and
+[o; i; f] are contiguous; because σ(z) = ½ tanh(z/2) + ½, the sigmoid rows of the weights are halved before
+the loop and one tanh serves all four gates. Backward, dz is [o; i; f; g] of factors known before the loop
+times δ or κ, and f ∘ κ, what goes back to c[t-1], is one more block of κ's.
 
 References:
     I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.10.1; F. A. Gers,
     J. Schmidhuber & F. Cummins, *Learning to forget* (2000), for the forget gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.arrays import Array, Params, Workspace, row_blocks
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
-from rnnlab.cells.weights import cell_gradients, project_inputs
+from rnnlab.cells.weights import cell_gradients, gather_inputs, is_symbols, joined_weights
 from rnnlab.initializers import Init
 
 
@@ -41,7 +42,7 @@ from rnnlab.initializers import Init
 class LSTM(Cell):
     """The LSTM cell: sizes, candidate function ψ, bias, and what is added to the forget gate's bias."""
 
-    gates: ClassVar[tuple[str, ...]] = ("g", "i", "f", "o")
+    gates: ClassVar[tuple[str, ...]] = ("o", "i", "f", "g")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     candidate: Literal["tanh", "sigmoid"]
@@ -52,7 +53,7 @@ class LSTM(Cell):
             raise ValueError(f"forget_bias: got {self.forget_bias}, but a cell without bias has none to set")
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows g, i, f, o."""
+        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows o, i, f, g."""
         params = draw_params(self, rng, init, dtype)
         if self.bias:
             params["b_h"][self.rows("f")] += self.forget_bias
@@ -60,14 +61,14 @@ class LSTM(Cell):
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         """The backward equations as they stand, with δ = λ_h; see `Cell.adjoint_step`."""
-        g, i, f, o = np.split(tape.inner["gates"], 4)
+        o, i, f, g = np.split(tape.inner["gates"], 4)
         tanh_c = tape.inner["tanh_c"]
         δ = adjoint["h"]
         κ = adjoint["c"] + δ * o * (1 - tanh_c * tanh_c)
         slope_g = 1 - g * g if self.candidate == "tanh" else g * (1 - g)
         dz_g, dz_i = κ * i * slope_g, κ * g * i * (1 - i)
         dz_f, dz_o = κ * tape.before["c"] * f * (1 - f), δ * tanh_c * o * (1 - o)
-        dz = np.concatenate([dz_g, dz_i, dz_f, dz_o])
+        dz = np.concatenate([dz_o, dz_i, dz_f, dz_g])
         return StepDeltas({"h": δ, "c": κ}, {"h": params["W_hh"].T @ dz, "c": f * κ}, dz)
 
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
@@ -81,75 +82,97 @@ class LSTM(Cell):
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
-        z_g, z_i, z_f, z_o = np.split(inputs + params["W_hh"] @ before["h"], 4)
+        z_o, z_i, z_f, z_g = np.split(inputs + params["W_hh"] @ before["h"], 4)
         g = np.tanh(z_g) if self.candidate == "tanh" else sigmoid(z_g)
         i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o)
         c = f * before["c"] + i * g
         tanh_c = np.tanh(c)
-        return {"h": o * tanh_c, "c": c}, {"gates": np.concatenate([g, i, f, o]), "tanh_c": tanh_c}
+        return {"h": o * tanh_c, "c": c}, {"gates": np.concatenate([o, i, f, g]), "tanh_c": tanh_c}
 
     def _forward(
-        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
-    ) -> dict[str, Array]:
+        self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """The tape's `inner` holds the activated `gates` (T, 4H, B) and `tanh_c` (T, H, B)."""
-        h, c = states["h"], states["c"]
-        H = self.hidden_size
-        squash = self.rows("g", "o") if self.candidate == "sigmoid" else self.rows("i", "o")
-        W_xh, W_hh, b_h = halved(params, squash, "W_xh", "W_hh", "b_h")
+        H, h = self.hidden_size, joined[:, : self.hidden_size]
+        time, batch = len(x), h.shape[2]
+        sigmoids = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
+        weights = halved(params, sigmoids)
+        W = row_blocks(joined_weights(weights, x), batch)
+        symbols = is_symbols(x)
 
-        gates = workspace.array("gates", (len(x), 4 * H, h.shape[2]), h.dtype)
-        tanh_c = workspace.array("tanh_c", h[1:].shape, h.dtype)
-        recurrent = workspace.array("recurrent", gates[0].shape, h.dtype)
-        written = workspace.array("written", h[0].shape, h.dtype)
-        project_inputs(W_xh, b_h, x, out=gates)
+        blocks = workspace.array("gates_and_c", (time + 1, 5 * H, batch), h.dtype)  # o, i, f, g, c[t-1]
+        gates, c = blocks[:-1, : 4 * H], blocks[:, 4 * H :]
+        tanh_c = workspace.array("tanh_c", (time, H, batch), h.dtype)
+        recurrent = workspace.array("recurrent", (len(W), 4 * H // len(W), batch), h.dtype)
+        both = workspace.array("written_and_kept", (2 * H, batch), h.dtype)
+        written, kept = both[:H], both[H:]
+        c[0] = 0 if initial is None else initial["c"]
+        if symbols:
+            gather_inputs(weights, x, out=gates)
         half = np.array(0.5, h.dtype)
 
-        def sequences() -> tuple[Array, ...]:
-            by_gate = (gates[:, self.rows(gate)] for gate in self.gates)
-            return gates, gates[:, squash], *by_gate, h[:-1], h[1:], c[:-1], c[1:], tanh_c
+        def sequences() -> tuple[Sequence[Array] | Array, ...]:
+            # Of symbols z is there already and the product is added to it; else it is the product itself.
+            products = [recurrent] * time if symbols else gates.reshape(time, *recurrent.shape)
+            i_f, g_c, o = blocks[:-1, H : 3 * H], blocks[:-1, 3 * H :], blocks[:-1, :H]
+            return joined[:-1], products, gates, gates[:, sigmoids], i_f, g_c, o, c[1:], tanh_c, h[1:]
 
-        steps = workspace.steps(f"lstm_{self.candidate}_forward", (gates, h, c, tanh_c), sequences)
-        for z, sigmoids, g, i, f, o, h_before, h_t, c_before, c_t, tanh_c_t in steps:
-            np.matmul(W_hh, h_before, out=recurrent)
-            np.add(z, recurrent, out=z)
+        owners = (joined, blocks, recurrent, tanh_c)
+        steps = workspace.steps(f"lstm_{self.candidate}_forward", owners, sequences)
+        from_h = recurrent.reshape(4 * H, batch)
+        for joined_t, product, z, sigmoids_t, i_f, g_c, o, c_t, tanh_c_t, h_t in steps:
+            np.matmul(W, joined_t, out=product)
+            if symbols:
+                np.add(z, from_h, out=z)
             np.tanh(z, out=z)
-            np.multiply(sigmoids, half, out=sigmoids)
-            np.add(sigmoids, half, out=sigmoids)
-            np.multiply(f, c_before, out=c_t)
-            np.multiply(i, g, out=written)
-            np.add(c_t, written, out=c_t)
+            np.multiply(sigmoids_t, half, out=sigmoids_t)
+            np.add(sigmoids_t, half, out=sigmoids_t)
+            np.multiply(i_f, g_c, out=both)
+            np.add(written, kept, out=c_t)
             np.tanh(c_t, out=tanh_c_t)
             np.multiply(o, tanh_c_t, out=h_t)
-        return {"gates": gates, "tanh_c": tanh_c}
+        return {"h": h, "c": c}, {"gates": gates, "tanh_c": tanh_c}
 
-    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
+    def _backward(
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+    ) -> CellDeltas:
         time, H, batch = e.shape
-        W_hhT = np.ascontiguousarray(params["W_hh"].T)
-        f = tape.inner["gates"][:, self.rows("f")]
-        dz = self._slopes(tape, workspace)  # the factors beside κ and δ for now, dz in the loop
+        W_hhT = row_blocks(np.ascontiguousarray(params["W_hh"].T), batch)
+        blocks = self._slopes(tape, workspace)  # the factors beside δ and κ for now, dz and f ∘ κ in the loop
+        dz = blocks[:, : 4 * H]
         c_from_h = self._c_from_h(tape, workspace)
-        total_h = workspace.array("total_h", e.shape, e.dtype)
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
         total_c = workspace.array("total_c", e.shape, e.dtype)
-        back_h, back_c = np.zeros_like(e[0], order="C"), np.zeros_like(e[0], order="C")
+        d_h[time] = 0
+        back_c = np.zeros((H, batch), e.dtype)
 
         def sequences() -> tuple[Array, ...]:
-            dz_gif = dz[:, : 3 * H].reshape(time, 3, H, batch)
-            return e, total_h, total_c, c_from_h, f, dz, dz_gif, dz[:, 3 * H :]
+            of_κ = blocks[:, H:].reshape(time, 4, H, batch)
+            before = d_h[:-1].reshape(time, len(W_hhT), -1, batch)
+            return d_h[1:], e, total_c, c_from_h, dz[:, :H], of_κ, dz, blocks[:, 4 * H :], before
 
-        owners = (e, total_h, total_c, c_from_h, tape.inner["gates"], dz)
+        owners = (d_h, e, total_c, c_from_h, blocks)
         steps = workspace.steps("lstm_backward", owners, sequences)
-        for e_t, δ, κ, c_from_h_t, f_t, dz_t, dz_gif_t, dz_o_t in reversed(steps):
-            np.add(e_t, back_h, out=δ)
+        for t in range(time - 1, -1, -1):
+            δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before = steps[t]
+            if t >= first_loss:
+                np.add(δ, e_t, out=δ)
             np.multiply(δ, c_from_h_t, out=κ)
             np.add(κ, back_c, out=κ)
-            np.multiply(dz_gif_t, κ, out=dz_gif_t)
-            np.multiply(dz_o_t, δ, out=dz_o_t)
-            np.matmul(W_hhT, dz_t, out=back_h)
-            np.multiply(f_t, κ, out=back_c)
-        grads, dx = cell_gradients(params, tape, dz, workspace)
+            np.multiply(dz_o, δ, out=dz_o)
+            np.multiply(of_κ, κ, out=of_κ)
+            np.matmul(W_hhT, dz_t, out=d_h_before)
+            back_c = f_κ
+        grads, dx = cell_gradients(params, tape, dz, with_dx, workspace)
         immediate = {"h": e, "c": np.multiply(e, c_from_h, out=c_from_h)}
-        initial = {"h": back_h, "c": back_c}
-        return CellDeltas(grads, {"h": total_h, "c": total_c}, immediate, dz, dx, initial)
+        total, initial = {"h": d_h[1:], "c": total_c}, {"h": d_h[0], "c": back_c}
+        return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
     def _c_from_h(self, tape: CellTape, workspace: Workspace) -> Array:
         """o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B)."""
@@ -161,19 +184,20 @@ class LSTM(Cell):
         return out
 
     def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
-        """What stands beside κ (g, i, f) and δ (o) in dz, for all time steps at once, (T, 4H, B)."""
-        gates, tanh_c, c = tape.inner["gates"], tape.inner["tanh_c"], tape.states["c"]
-        out = workspace.array("dz", gates.shape, gates.dtype)
-        np.multiply(gates, gates, out=out)
-        g, i = gates[:, self.rows("g")], gates[:, self.rows("i")]
+        """What stands beside δ (o) and κ (i, f, g and f for c[t-1]), for all time steps, (T, 5H, B)."""
+        gates, tanh_c, c_before = tape.inner["gates"], tape.inner["tanh_c"], tape.states["c"][:-1]
+        time, H, batch = tanh_c.shape
+        out = workspace.array("dz_and_f_κ", (time, 5 * H, batch), gates.dtype)
+        _, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)
+        of_o, of_i, of_f, of_g = (out[:, self.rows(gate)] for gate in self.gates)
+        np.multiply(gates, gates, out=out[:, : 4 * H])
+        squash = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
+        np.subtract(gates[:, squash], out[:, squash], out=out[:, squash])  # s - s² = s(1 - s)
         if self.candidate == "tanh":
-            np.subtract(1, out[:, self.rows("g")], out=out[:, self.rows("g")])
-            sigmoids = self.rows("i", "o")
-        else:
-            sigmoids = self.rows("g", "o")
-        np.subtract(gates[:, sigmoids], out[:, sigmoids], out=out[:, sigmoids])  # s - s² = s(1 - s)
-        out[:, self.rows("g")] *= i
-        out[:, self.rows("i")] *= g
-        out[:, self.rows("f")] *= c[:-1]
-        out[:, self.rows("o")] *= tanh_c
+            np.subtract(1, of_g, out=of_g)
+        of_o *= tanh_c
+        of_i *= g
+        of_f *= c_before
+        of_g *= i
+        out[:, 4 * H :] = f
         return out

@@ -67,11 +67,13 @@ class CellTape:
         x: The inputs, (T, X, B) vectors or (T, B) symbols.
         states: For each state of the cell (`h`, and `c` for LSTM) its (T+1, H, B) values, the initial first.
         inner: The cell's own arrays (activations, gates), (T, …, B).
+        joined: h[t-1] with what enters the same product, rows [h; x; 1] or fewer, (T+1, K, B).
     """
 
     x: Array
     states: Mapping[str, Array]
     inner: Mapping[str, Array]
+    joined: Array
 
     @property
     def time(self) -> int:
@@ -101,8 +103,9 @@ class CellDeltas:
         total: For each state, its total gradient ∂L/∂s[t] for t = 1 … T, (T, H, B).
         immediate: For each state, the part that the loss at t itself sends into s[t], (T, H, B).
         dz: ∂L/∂z[t], (T, G·H, B).
-        dx: ∂L/∂x[t], (T, X, B); None for symbols.
+        dx: ∂L/∂x[t], (T, X, B); None for symbols and where it was not asked for.
         initial: ∂L/∂s[0] for each state, (H, B).
+        first_loss: How many of the first time steps have no loss, and immediate gradients of 0.
     """
 
     grads: Params
@@ -111,3 +114,4 @@ class CellDeltas:
     dz: Array
     dx: Array | None
     initial: Mapping[str, Array]
+    first_loss: int

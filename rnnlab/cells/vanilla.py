@@ -15,17 +15,17 @@ References:
     it is the network of F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.arrays import Array, Params, Workspace, row_blocks
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
-from rnnlab.cells.weights import cell_gradients, project_inputs
+from rnnlab.cells.weights import cell_gradients, gather_inputs, is_symbols, joined_weights
 from rnnlab.initializers import Init
 
 
@@ -60,36 +60,62 @@ class Vanilla(Cell):
         z = inputs + params["W_hh"] @ before["h"]
         h = np.empty_like(z)
         self._activate(z, out=h)
-        return {"h": h}, {"z": z}
+        return {"h": h}, {}
 
     def _forward(
-        self, params: Params, x: Array, states: Mapping[str, Array], workspace: Workspace
-    ) -> dict[str, Array]:
-        """The tape's `inner` holds `z` (T, H, B)."""
-        h, W_hh = states["h"], params["W_hh"]
-        z = workspace.array("z", h[1:].shape, h.dtype)
-        recurrent = workspace.array("recurrent", h[0].shape, h.dtype)
-        project_inputs(params["W_xh"], params.get("b_h"), x, out=z)
-        steps = workspace.steps("vanilla_forward", (z, h), lambda: (z, h[:-1], h[1:]))
-        for z_t, h_before, h_t in steps:
-            np.matmul(W_hh, h_before, out=recurrent)
-            np.add(z_t, recurrent, out=z_t)
-            self._activate(z_t, out=h_t)
-        return {"z": z}
+        self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """No `inner` arrays: h is written over z."""
+        h = joined[:, : self.hidden_size]
+        time, H, batch = h[1:].shape
+        W = row_blocks(joined_weights(params, x), batch)
+        symbols = is_symbols(x)
+        recurrent = workspace.array("recurrent", (len(W), H // len(W), batch), h.dtype)
+        from_h = recurrent.reshape(H, batch)
+        if symbols:
+            gather_inputs(params, x, out=h[1:])
 
-    def _backward(self, params: Params, tape: CellTape, e: Array, workspace: Workspace) -> CellDeltas:
+        def sequences() -> tuple[Sequence[Array] | Array, ...]:
+            # Of symbols z is there already and the product is added to it; else it is the product itself.
+            products = [recurrent] * time if symbols else h[1:].reshape(time, *recurrent.shape)
+            return joined[:-1], products, h[1:]
+
+        steps = workspace.steps("vanilla_forward", (joined, recurrent), sequences)
+        for joined_t, product, h_t in steps:
+            np.matmul(W, joined_t, out=product)
+            if symbols:
+                np.add(h_t, from_h, out=h_t)
+            self._activate(h_t, out=h_t)
+        return {"h": h}, {}
+
+    def _backward(
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+    ) -> CellDeltas:
         h = tape.states["h"]
-        W_hhT = np.ascontiguousarray(params["W_hh"].T)
-        total = workspace.array("total_h", e.shape, e.dtype)
+        time, H, batch = e.shape
+        W_hhT = row_blocks(np.ascontiguousarray(params["W_hh"].T), batch)
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
+        d_h[time] = 0
         dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ' for now, dz in the loop
-        back = np.zeros_like(e[0], order="C")
-        steps = workspace.steps("vanilla_backward", (e, total, dz), lambda: (e, total, dz))
-        for e_t, δ, dz_t in reversed(steps):
-            np.add(e_t, back, out=δ)
+
+        def sequences() -> tuple[Array, ...]:
+            return d_h[1:], e, dz, d_h[:-1].reshape(time, len(W_hhT), -1, batch)
+
+        steps = workspace.steps("vanilla_backward", (d_h, e, dz), sequences)
+        for t in range(time - 1, -1, -1):
+            δ, e_t, dz_t, d_h_before = steps[t]
+            if t >= first_loss:
+                np.add(δ, e_t, out=δ)
             np.multiply(dz_t, δ, out=dz_t)
-            np.matmul(W_hhT, dz_t, out=back)
-        grads, dx = cell_gradients(params, tape, dz, workspace)
-        return CellDeltas(grads, {"h": total}, {"h": e}, dz, dx, {"h": back})
+            np.matmul(W_hhT, dz_t, out=d_h_before)
+        grads, dx = cell_gradients(params, tape, dz, with_dx, workspace)
+        return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
 
     def _activate(self, z: Array, out: Array) -> None:
         match self.nonlinearity:

@@ -23,6 +23,7 @@ def forward_by_steps(cell, params, x, initial) -> CellTape:
         x,
         {name: np.stack([states[name] for states in all_states]) for name in cell.states},
         {name: np.stack([step.inner[name] for step in steps]) for name in steps[0].inner},
+        np.empty(0),  # a product's operand, which steps do without
     )
 
 
@@ -39,7 +40,7 @@ def backward_by_steps(cell, params, tape, e) -> CellDeltas:
             grads[name] += grad
     total = {name: np.stack([step.deltas.total[name] for step in steps]) for name in cell.states}
     dx = None if steps[0].dx is None else np.stack([step.dx for step in steps])
-    return CellDeltas(grads, total, {}, np.stack([step.deltas.dz for step in steps]), dx, back)
+    return CellDeltas(grads, total, {}, np.stack([step.deltas.dz for step in steps]), dx, back, 0)
 
 
 def arrays_of(tape: CellTape, deltas: CellDeltas) -> dict[str, np.ndarray]:

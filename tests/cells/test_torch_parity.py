@@ -1,6 +1,6 @@
 """Against torch's own cells, whole sequences and unrolled step by step.
 
-torch's gate blocks stand in the order i, f, g, o (LSTM) and r, u, n (GRU), ours in g, i, f, o and n, r, u;
+torch's gate blocks stand in the order i, f, g, o (LSTM) and r, u, n (GRU), ours in o, i, f, g and r, u, n;
 torch has two biases that are added, but for b_hn of the GRU.
 """
 

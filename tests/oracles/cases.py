@@ -115,9 +115,16 @@ def build(
         rng = np.random.default_rng(seed)
         case = _draw(rng, cell, reduction, mask, inputs, time, batch, dtype, loss, start, outputs)
         kink = getattr(cell, "nonlinearity", None) == "relu" and time <= 2 * TIME
-        if not kink or np.abs(case.forward().cell.inner["z"]).min() > KINK_MARGIN:
+        if not kink or _distance_to_kink(case) > KINK_MARGIN:
             return case
     raise AssertionError("no seed keeps clear of the kink")
+
+
+def _distance_to_kink(case: Case) -> float:
+    tape, p = case.forward().cell, case.params
+    x = tape.x if tape.x.ndim == 3 else np.eye(case.model.cell.input_size)[tape.x].transpose(0, 2, 1)
+    z = p["W_xh"] @ x + p["W_hh"] @ tape.states["h"][:-1] + p.get("b_h", 0.0)
+    return float(np.abs(z).min())
 
 
 def with_mask(case: Case, mask: Array) -> Case:

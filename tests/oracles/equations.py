@@ -85,8 +85,8 @@ def _vanilla(cell: Vanilla, p, x, states, push):
 def _lstm(cell: LSTM, p, x, states, push):
     z = np.dot(p["W_xh"], x) + np.dot(p["W_hh"], states["h"]) + p.get("b_h", 0.0) + push["z"]
     H = cell.hidden_size
-    g = np.tanh(z[:H]) if cell.candidate == "tanh" else _sigmoid(z[:H])
-    i, f, o = _sigmoid(z[H : 2 * H]), _sigmoid(z[2 * H : 3 * H]), _sigmoid(z[3 * H :])
+    o, i, f = (_sigmoid(z[k * H : (k + 1) * H]) for k in range(3))
+    g = np.tanh(z[3 * H :]) if cell.candidate == "tanh" else _sigmoid(z[3 * H :])
     c = f * states["c"] + i * g + push["c"]
     h = o * np.tanh(c) + push["h"]
     read = o * np.tanh(c + push["read_c"]) + push["h"] + push["read_h"]
@@ -97,9 +97,9 @@ def _gru(cell: GRU, p, x, states, push):
     H = cell.hidden_size
     z = np.dot(p["W_xh"], x) + p.get("b_h", 0.0) + push["z"]
     from_h = np.dot(p["W_hh"], states["h"])
-    r = _sigmoid(z[H : 2 * H] + from_h[H : 2 * H])
-    u = _sigmoid(z[2 * H :] + from_h[2 * H :])
-    n = np.tanh(z[:H] + r * (from_h[:H] + p.get("b_hn", 0.0)))
+    r = _sigmoid(z[:H] + from_h[:H])
+    u = _sigmoid(z[H : 2 * H] + from_h[H : 2 * H])
+    n = np.tanh(z[2 * H :] + r * (from_h[2 * H :] + p.get("b_hn", 0.0)))
     h = (1 - u) * n + u * states["h"] + push["h"]
     return {"h": h + push["next_h"]}, h + push["read_h"]
 
