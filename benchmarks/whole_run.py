@@ -1,0 +1,93 @@
+"""Where the wall time of a command goes, from Enter to the prompt: one run, or a sweep of 24 on two cores.
+
+A run's own metrics.jsonl says when each step was recorded. The median of the plain steps is what a training
+step takes; what steps with a probe or a validation take beyond it is recording and validation. What comes
+before the first step is start-up, what comes after the last is figures and files, and what the launching
+process needs after the last run is tracking.
+
+    python -m benchmarks.whole_run            # the default configuration
+    python -m benchmarks.whole_run --sweep    # 24 LSTMs of hidden 64, 2000 steps each
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import about
+
+SWEEP = ["-m", "cell=lstm", "steps=2000", "hidden_size=64", "seed=range(24)"]
+PARTS = ("start-up", "training", "recording", "validation", "figures and files", "tracking")
+
+
+def split_of_run(folder: Path) -> dict[str, float]:
+    """Seconds of one run by part, as its worker spent them."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    info = json.loads((folder / "run.json").read_text())
+    took = np.diff([0.0, *(row["seconds"] for row in rows)])
+    probed = np.array(["grad/log10_gain" in row for row in rows])
+    validated = np.array(["val/loss" in row for row in rows])
+    validated[-1] = True
+    plain = ~(probed | validated)
+    step = float(np.median(took[plain]))
+    beyond = np.maximum(took - step, 0)
+    both = probed & validated
+    validation = beyond[validated & ~probed].sum() + beyond[both].sum() / 2
+    return {
+        "training": float(took[plain].sum() + step * (~plain).sum()),
+        "recording": float(beyond[probed & ~validated].sum() + beyond[both].sum() / 2),
+        "validation": float(validation),
+        "figures and files": info["ended"] - info["started"] - rows[-1]["seconds"],
+        "started": info["started"],
+        "ended": info["ended"],
+    }
+
+
+def run(overrides: Sequence[str], folder: Path) -> tuple[float, dict[str, float], int]:
+    """Run a command in `folder`; return its wall time, the seconds by part over all workers, and the runs."""
+    began, wall_began = time.time(), time.perf_counter()
+    command = [sys.executable, "-m", "rnnlab", *overrides]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    wall, ended = time.perf_counter() - wall_began, time.time()
+    found = [path.parent for path in folder.rglob("run.json") if path.stat().st_mtime >= began]
+    splits = [split_of_run(path) for path in found]
+    parts = {part: sum(split.get(part, 0.0) for split in splits) for part in PARTS}
+    parts["start-up"] = min(split["started"] for split in splits) - began
+    parts["tracking"] = ended - max(split["ended"] for split in splits)
+    return wall, parts, len(splits)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sweep", action="store_true", help="24 runs instead of one")
+    parser.add_argument("overrides", nargs="*", help="others than the default's")
+    options = parser.parse_args()
+    overrides = options.overrides or (SWEEP if options.sweep else ["steps=2000"])
+    workers = min(os.cpu_count() or 1, 24) if "-m" in overrides else 1
+    print("   ".join(f"{name} {value}" for name, value in about("numpy", "mlflow").items()))
+    with tempfile.TemporaryDirectory() as scratch:
+        run(["steps=2", "val_every=null"], Path(scratch))  # the database is there then, and files are cached
+        wall, parts, runs = run(overrides, Path(scratch))
+    table = Table("", "seconds", "share", box=None)
+    for part in PARTS:
+        cores = 1 if part in ("start-up", "tracking") else workers
+        table.add_row(part, f"{parts[part]:.2f}", f"{parts[part] / cores / wall:.1%}")
+    idle = workers * wall - sum(
+        parts[part] * (workers if part in ("start-up", "tracking") else 1) for part in PARTS
+    )
+    table.add_row("workers without a run", f"{idle:.2f}", f"{idle / workers / wall:.1%}")
+    Console().print(table)
+    print(f"{runs} runs, {workers} workers, {wall:.1f} s of wall time")
+
+
+if __name__ == "__main__":
+    main()
