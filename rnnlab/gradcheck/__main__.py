@@ -2,8 +2,18 @@
 
 It takes the overrides of `python -m rnnlab`; with -m several values of a key make a line each. The
 network is checked in float64 on the first training batch and, where the task carries the state on, on
-the next one with that state. Exit codes: 0 all gradients are right; 1 one is wrong; 2 a mistake in the
-input.
+the next one with that state.
+
+  x[1]          the first input alone: its gradient is the one that vanishes
+  h[0], c[0]    the initial state; h_0, c_0 where it is a parameter
+  h[25]         the total gradient at h[25], of the loss of all later steps
+  one step h    through one step, as the lag curves go back
+
+Both columns are relative errors. In brackets stands what does not decide: finite differences, where they
+cannot see a derivative because it is too small or has a kink beside it; the complex step, where
+differences agree. In a chaotic network rounding alone can make a gradient look wrong.
+
+Exit codes: 0 all gradients are right; 1 one is wrong or undecided; 2 a mistake in the input.
 """
 
 import argparse
@@ -43,12 +53,14 @@ class Report:
 def main(argv: Sequence[str]) -> int:
     """Check, print what was found, return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m rnnlab.gradcheck",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-m", "--multirun", action="store_true", help="several values of a key, each checked")
     parser.add_argument("--config-dir", help="a folder with options of your own")
     parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     try:
         experiments = _experiments(args.overrides, args.multirun, args.config_dir)
     except ConfigProblems as error:
@@ -103,7 +115,7 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
-    verdict = f"WRONG in {len(wrong)} of {len(reports)} tables" if wrong else "all gradients are right"
+    verdict = f"not right in {len(wrong)} of {len(reports)} tables" if wrong else "all gradients are right"
     console.print(f"\n{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
     return int(bool(wrong))
 
@@ -149,7 +161,9 @@ def _table(checks: Sequence[GradientCheck]) -> Table:
 
 
 def _verdict(check: GradientCheck) -> Text:
-    return Text("right", "green") if check.passed else Text("WRONG", "red")
+    styles = {"right": "green", "wrong": "red", "undecided": "yellow"}
+    shown = "WRONG" if check.verdict == "wrong" else check.verdict
+    return Text(shown, styles[check.verdict])
 
 
 def _shown(check: GradientCheck, method: Method) -> Text:

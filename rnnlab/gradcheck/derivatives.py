@@ -20,7 +20,7 @@ import numpy as np
 
 FIRST_STEP = 1 / 8
 HALVINGS = 14
-COMPLEX_STEP = 1e-30
+COMPLEX_STEP = 1e-15
 EPSILON = float(np.finfo(np.float64).eps)
 
 

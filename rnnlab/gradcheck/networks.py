@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params, copy_params
-from rnnlab.cells import Cell, States
+from rnnlab.arrays import Array, Params, Workspace, copy_params
+from rnnlab.cells import Cell, CellTape, States
 from rnnlab.cells.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
 from rnnlab.model import Batch, Model, Tape
@@ -23,18 +23,22 @@ def check_cell(
 
     Args:
         cell: The cell.
-        params: Its parameters, of any float dtype.
+        params: Its parameters, of any float dtype; others beside them are left alone.
         x: (T, X, B) vectors or (T, B) symbols.
         initial: (H, B) for each state; None draws it at random, so that a term in h[0] is seen.
         seed: Of u, of the initial state and of the directions.
 
     Returns:
-        A check for each parameter, for `x` and `x at t=1` if x is of vectors, and for each initial state.
+        A check for each parameter, for `x` and the first of them, `x[1]`, if x is of vectors, for each
+        initial state `h[0]`, and for one step half-way by `step` and `adjoint_step`.
     """
     rng = np.random.default_rng(seed)
-    params = copy_params(params, np.float64)
+    params = {name: np.asarray(params[name], np.float64) for name in cell.param_shapes() if name in params}
     shape = (cell.hidden_size, x.shape[-1])
-    start = {name: rng.standard_normal(shape) if initial is None else initial[name] for name in cell.states}
+    start = {
+        name: rng.standard_normal(shape) if initial is None else np.asarray(initial[name], np.float64)
+        for name in cell.states
+    }
     u = rng.standard_normal((len(x), *shape))
     variables = params | {f"{name}[0]": value for name, value in start.items()}
     if not is_symbols(x):
@@ -47,12 +51,15 @@ def check_cell(
         value: float | complex = np.sum(u * tape.states["h"][1:]).item()
         return value
 
-    tape = cell.forward(params, variables.get("x", x), {s: variables[f"{s}[0]"] for s in cell.states})
-    deltas = cell.backward(params, tape, u)
+    workspace = Workspace()
+    for _ in range(2):  # buffers that are used again must not remember
+        tape = cell.forward(params, variables.get("x", x), start, workspace)
+        deltas = cell.backward(params, tape, u, workspace)
     gradients = dict(deltas.grads) | {f"{name}[0]": value for name, value in deltas.initial.items()}
     if deltas.dx is not None:
         gradients["x"] = deltas.dx
-    return check_gradients(function, variables, gradients, rng, _parts(variables))
+    checks = check_gradients(function, variables, gradients, rng, _parts(variables))
+    return checks + _check_step(cell, params, tape, rng)
 
 
 def check_model(
@@ -63,24 +70,31 @@ def check_model(
     Args:
         model: The network.
         params: Its parameters, of any float dtype.
-        batch: Inputs and targets. Symbols are checked as the one-hot vectors they stand for as well.
+        batch: Inputs and targets, of any float dtype. Symbols are checked as the one-hot vectors they stand
+            for as well.
         initial: (H, B) for each state; None is the model's own initial state.
         seed: Of the directions, and of an initial state that is random.
 
     Returns:
-        A check for each parameter, for the inputs `x` and the first of them, for each initial state, and
-        for the total gradient of each state half-way, of the loss of all later steps.
+        A check for each parameter, for the inputs `x` and the first of them, `x[1]`, for each initial state
+        `h[0]`; for the total gradient at each state early, half-way and late, `h[25]`, against the loss of
+        all later steps; and for one step, whose way back the lag curves take.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)
+    if not is_symbols(batch.x):
+        batch = replace(batch, x=batch.x.astype(np.float64))
     own = initial is None and model.initial_state.learned  # then h_0 stands for h[0]
     states = {} if own else _start(model, params, batch, initial, rng)
     checks = _check_batch(model, params, states, batch, rng)
     if is_symbols(batch.x):
         one_hot = np.eye(model.cell.input_size)[batch.x].transpose(0, 2, 1)
         vectors = replace(batch, x=np.ascontiguousarray(one_hot))
-        checks += [c for c in _check_batch(model, params, states, vectors, rng, only="x") if c.name[0] == "x"]
-    return checks + _check_half_way(model, params, states, batch, rng)
+        checks += _check_batch(model, params, states, vectors, rng, only="x")
+    time = len(batch.x)
+    for t in sorted({1, time // 2, time - 1} & set(range(1, time))):
+        checks += _check_state(model, params, states, batch, t, rng)
+    return checks + _check_step(model.cell, params, _forward(model, params, params, states, batch).cell, rng)
 
 
 def _check_batch(
@@ -88,9 +102,11 @@ def _check_batch(
 ) -> list[GradientCheck]:
     variables = params | {f"{name}[0]": value for name, value in states.items()}
     if not is_symbols(batch.x):
-        variables["x"] = batch.x.astype(np.float64)
-    tape = _forward(model, variables, params, states, batch)
-    grads, deltas = model.backward(params, tape)
+        variables["x"] = batch.x
+    workspace = Workspace()
+    for _ in range(2):  # buffers that are used again must not remember
+        tape = _forward(model, variables, params, states, batch, workspace)
+        grads, deltas = model.backward(params, tape, workspace)
     gradients = dict(grads) | {f"{name}[0]": deltas.initial[name] for name in states}
     if deltas.dx is not None:
         gradients["x"] = deltas.dx
@@ -102,34 +118,50 @@ def _check_batch(
     return check_gradients(function, variables, gradients, rng, parts)
 
 
-def _check_half_way(
-    model: Model, params: Params, states: States, batch: Batch, rng: np.random.Generator
+def _check_state(
+    model: Model, params: Params, states: States, batch: Batch, t: int, rng: np.random.Generator
 ) -> list[GradientCheck]:
-    """The state adjoint half-way, without the loss there, is the gradient of all that comes after."""
-    half = len(batch.x) // 2
-    if half == 0:
-        return []
+    """The state adjoint at t, without the loss there, is the gradient of all that comes after."""
     tape = _forward(model, params, params, states, batch)
     _, deltas = model.backward(params, tape)
     adjoints = model.cell.state_adjoints(tape.cell, deltas)
-    gradients = {name: adjoint[half - 1].copy() for name, adjoint in adjoints.items()}
-    gradients["h"] -= deltas.immediate["h"][half - 1]
-    outputs = min(len(batch.y), len(batch.x) - half)
+    gradients = {f"{name}[{t}]": adjoint[t - 1].copy() for name, adjoint in adjoints.items()}
+    gradients[f"h[{t}]"] -= deltas.immediate["h"][t - 1]
+    outputs = min(len(batch.y), len(batch.x) - t)
     mask = None if batch.mask is None else batch.mask[-outputs:]
-    rest = replace(batch, x=batch.x[half:], y=batch.y[-outputs:], mask=mask)
+    rest = replace(batch, x=batch.x[t:], y=batch.y[-outputs:], mask=mask)
     weights = tape.weights[-outputs:]
     present = weights > 0
 
     def function(at: dict[str, Array]) -> float | complex:
-        start = {name: at[f"{name}[{half}]"] for name in model.cell.states}
+        start = {name: at[f"{name}[{t}]"] for name in model.cell.states}
         dtype = start["h"].dtype
         x = rest.x if is_symbols(rest.x) else rest.x.astype(dtype)
         losses = model.forward(copy_params(params, dtype), replace(rest, x=x), start).losses
         value: float | complex = np.sum(losses[present] * weights[present]).item()
         return value
 
-    variables = {f"{name}[{half}]": values[half] for name, values in tape.cell.states.items()}
-    return check_gradients(function, variables, {f"{n}[{half}]": g for n, g in gradients.items()}, rng)
+    variables = {f"{name}[{t}]": values[t] for name, values in tape.cell.states.items()}
+    return check_gradients(function, variables, gradients, rng)
+
+
+def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Generator) -> list[GradientCheck]:
+    """`adjoint_step` half-way through a sequence's tape, against `step` forward."""
+    own = {name: params[name] for name in cell.param_shapes()}
+    step = tape.step(1 + tape.time // 2 if tape.time > 1 else 1)
+    λ = {name: rng.standard_normal(value.shape) for name, value in step.after.items()}
+    before = cell.adjoint_step(own, step, λ).before
+
+    def function(at: dict[str, Array]) -> float | complex:
+        states = {name: at[f"one step {name}"] for name in cell.states}
+        dtype = states["h"].dtype
+        x = step.x if is_symbols(step.x) else step.x.astype(dtype)
+        after = cell.step(copy_params(own, dtype), x, states).after
+        value: float | complex = np.sum([np.sum(λ[name] * after[name]) for name in λ]).item()
+        return value
+
+    variables = {f"one step {name}": value for name, value in step.before.items()}
+    return check_gradients(function, variables, {f"one step {n}": value for n, value in before.items()}, rng)
 
 
 def _start(
@@ -139,11 +171,18 @@ def _start(
     return {name: np.asarray(value, np.float64) for name, value in states.items()}
 
 
-def _forward(model: Model, at: Mapping[str, Array], params: Params, states: States, batch: Batch) -> Tape:
+def _forward(
+    model: Model,
+    at: Mapping[str, Array],
+    params: Params,
+    states: States,
+    batch: Batch,
+    workspace: Workspace | None = None,
+) -> Tape:
     """The forward pass where the variables are `at`."""
     start = {name: at.get(f"{name}[0]", value) for name, value in states.items()} or None
     x = at.get("x", batch.x)
-    return model.forward({name: at[name] for name in params}, replace(batch, x=x), start)
+    return model.forward({name: at[name] for name in params}, replace(batch, x=x), start, workspace)
 
 
 def _parts(variables: Mapping[str, Array]) -> dict[str, Part]:

@@ -56,7 +56,8 @@ def test_a_gradient_that_is_not_finite_is_wrong(value):
 
 def test_a_gradient_that_is_zero_as_it_must_be_is_right():
     gradients = {name: np.zeros_like(value) for name, value in VARIABLES.items()}
-    assert all(found.passed and found.error == 0 for found in check(gradients, lambda at: 3.0).values())
+    checks = check(gradients, lambda at: 3.0 + np.sum(0 * at["a"]).item())
+    assert all(found.passed and found.error == 0 for found in checks.values())
 
 
 def test_what_neither_method_can_see_is_not_passed():
@@ -65,7 +66,43 @@ def test_what_neither_method_can_see_is_not_passed():
 
     found = check({"a": np.full(3, 1e-20), "b": np.zeros((1, 1))}, small)["a"]
     assert found.complex_step is None
-    assert found.method is None and not found.passed and found.error == np.inf
+    assert found.verdict == "undecided" and not found.passed and found.error == np.inf
+
+
+def test_a_vanished_gradient_that_is_given_as_zero_is_wrong():
+    """Differences see 0 too; the complex step does not."""
+
+    def small(at):
+        return 1.0 + 1e-26 * np.sum(at["a"]).item()
+
+    checks = check({"a": np.zeros(3), "b": np.zeros((1, 1))}, small)
+    assert (checks["a"].verdict, checks["a"].difference) == ("wrong", 0.0)
+    assert checks["b"].verdict == "right"
+
+
+def test_beside_a_kink_the_complex_step_has_the_last_word():
+    """Differences over a kink are off and may not know it."""
+
+    def kinked(at):
+        total = np.sum(np.maximum(at["a"] - VARIABLES["a"] + 1e-3, 0))  # kinks a thousandth away
+        return (total + at["b"][0, 0]).item()
+
+    checks = check({"a": np.ones(3), "b": np.ones((1, 1))}, kinked)
+    assert all(found.verdict == "right" for found in checks.values())
+    wrong = check({"a": np.full(3, 1.001), "b": np.ones((1, 1))}, kinked)
+    assert wrong["a"].verdict == "wrong"
+
+
+def test_a_function_that_is_not_analytic_is_judged_by_differences_alone():
+    def softsign(at):
+        return (
+            np.sum(at["a"] / (1 + np.abs(at["a"]))).item() + np.sum(1e-20 * at["b"] / np.abs(at["b"])).item()
+        )
+
+    slope = 1 / (1 + VARIABLES["a"]) ** 2
+    checks = check({"a": slope, "b": np.full((1, 1), 1e-20)}, softsign)
+    assert checks["a"].verdict == "right" and checks["a"].complex_step is None
+    assert checks["b"].verdict == "undecided"
 
 
 def test_a_part_of_a_variable_is_checked_alone():
@@ -108,7 +145,8 @@ def test_every_cell_passes_alone(cell, inputs):
     params = {name: case.params[name].astype(np.float32) for name in cell.param_shapes()}
     checks = {found.name: found for found in check_cell(cell, params, case.batch.x)}
     of_inputs = {"x", "x[1]"} if inputs == "vectors" else set()
-    assert set(checks) == {*params, *of_inputs, *(f"{name}[0]" for name in cell.states)}
+    of_states = {f"{name}[0]" for name in cell.states} | {f"one step {name}" for name in cell.states}
+    assert set(checks) == {*params, *of_inputs, *of_states}
     assert all(found.passed for found in checks.values())
 
 
@@ -142,10 +180,12 @@ def test_everything_of_a_network_is_checked(cell, mask, initial_state):
     model = replace(case.model, initial_state=initial_state)
     checks = check_model(model, case.params, case.batch)
     assert all(found.passed for found in checks)
-    states = [f"{name}[2]" for name in cell.states]
-    starts = [] if initial_state.learned else [f"{name}[0]" for name in cell.states]
-    assert sorted(found.name for found in checks) == sorted([*case.params, "x", "x[1]", *states, *starts])
-    assert all(found.norm > 0 for found in checks)
+    times = (1, 2, 4) if initial_state.learned else (0, 1, 2, 4)
+    states = [f"{name}[{t}]" for name in cell.states for t in times]
+    steps = [f"one step {name}" for name in cell.states]
+    assert sorted(found.name for found in checks) == sorted([*case.params, "x", "x[1]", *states, *steps])
+    nothing_later = {f"{name}[4]" for name in cell.states} if mask == "middle steps" else set()
+    assert {found.name for found in checks if found.norm == 0} == nothing_later
 
 
 def test_a_given_initial_state_is_checked_where_it_is():
@@ -166,7 +206,44 @@ def test_a_wrong_state_adjoint_is_seen_half_way(monkeypatch):
     monkeypatch.setattr(
         LSTM, "state_adjoints", lambda cell, tape, deltas: {"h": deltas.total["h"], "c": deltas.total["c"]}
     )
-    assert failures(build(GATED)) == ["c[2]"]  # κ instead of f ∘ κ
+    assert failures(build(GATED)) == ["c[1]", "c[2]", "c[4]"]  # κ instead of f ∘ κ
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+@pytest.mark.parametrize("check_one", [lambda case: failures(case), lambda case: cell_failures(case)])
+def test_a_wrong_way_back_through_one_step_is_seen(cell, check_one, monkeypatch):
+    """The lag curves take it, and no sequence does."""
+    right = type(cell).adjoint_step
+
+    def doubled(cell, *arguments):
+        deltas = right(cell, *arguments)
+        return replace(deltas, before={name: 2 * value for name, value in deltas.before.items()})
+
+    monkeypatch.setattr(type(cell), "adjoint_step", doubled)
+    assert check_one(build(cell)) == [f"one step {name}" for name in cell.states]
+
+
+def cell_failures(case):
+    return [c.name for c in check_cell(case.model.cell, case.params, case.batch.x) if not c.passed]
+
+
+def test_buffers_that_remember_are_seen(monkeypatch):
+    right = Vanilla._backward
+
+    def adding_up(cell, params, tape, e, first_loss, with_dx, workspace):
+        deltas = right(cell, params, tape, e, first_loss, with_dx, workspace)
+        workspace.sum = getattr(workspace, "sum", 0) + deltas.grads["W_hh"]
+        return replace(deltas, grads=deltas.grads | {"W_hh": workspace.sum})
+
+    monkeypatch.setattr(Vanilla, "_backward", adding_up)
+    assert failures(build(TANH)) == ["W_hh"]
+    assert cell_failures(build(TANH)) == ["W_hh"]
+
+
+def test_float32_inputs_and_parameters_beside_the_cells_own_are_taken():
+    case = build(GATED, inputs="vectors", dtype=np.float32)
+    assert all(found.passed for found in check_cell(GATED, case.params, case.batch.x, case.initial))
+    assert failures(case, case.initial) == []
 
 
 # What has vanished.
@@ -196,6 +273,23 @@ class Blurred(Vanilla):
     def _backward(self, *arguments) -> CellDeltas:
         right = super()._backward(*arguments)
         return replace(right, initial={"h": 1.0005 * right.initial["h"]})
+
+
+class Truncated(Vanilla):
+    """Nothing goes back further than 35 steps."""
+
+    def _backward(self, *arguments) -> CellDeltas:
+        right = super()._backward(*arguments)
+        dx = right.dx.copy()
+        dx[: len(dx) - 35] = 0
+        return replace(right, dx=dx, initial={"h": 0 * right.initial["h"]})
+
+
+def test_a_vanished_gradient_that_was_cut_off_is_caught():
+    """0 is within 1e-18 of the right gradient."""
+    case = vanished()
+    cut = Truncated(case.model.cell.input_size, case.model.cell.hidden_size, "tanh", bias=True)
+    assert failures(replace(case, model=replace(case.model, cell=cut))) == ["h[0]", "x[1]"]
 
 
 def test_a_wrong_vanished_gradient_is_caught():

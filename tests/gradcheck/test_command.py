@@ -20,7 +20,20 @@ def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("W_xh", "W_hh", "b_h", "W_hy", "b_y", "h[0]", "c[0]", "x[1]", "h[2]", "c[2]"):
+    for name in (
+        "W_xh",
+        "W_hh",
+        "b_h",
+        "W_hy",
+        "b_y",
+        "h[0]",
+        "c[0]",
+        "x[1]",
+        "h[1]",
+        "h[2]",
+        "c[3]",
+        "one step c",
+    ):
         assert done.stdout.count(f"\n{name} ") == 2
     assert "seq_len=4, next batch, state carried" in done.stdout
     assert "all gradients are right; largest relative error" in done.stdout
@@ -52,7 +65,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
     assert told.count("W_hh") == 1  # the right one is not shown in full
-    assert "WRONG in 1 of 2 tables; largest relative error 1.0e+00" in told
+    assert "not right in 1 of 2 tables; largest relative error 1.0e+00" in told
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ IN_EVERY_CELL = [
     (faults.transposed_recurrent_weights, "initial h"),
     (faults.immediate_for_total, "W_hh"),
     (faults.immediate_for_total, "W_xh"),
+    (faults.truncated_after_two_steps, "W_hh"),
+    (faults.truncated_after_two_steps, "initial h"),
 ]
+IN_GRU = [(faults.missing_update_carry, "W_hh"), (faults.missing_update_carry, "initial h")]
 IN_LSTM = [(faults.missing_carry, "W_hh"), (faults.missing_carry, "initial c")]
 
 
@@ -25,7 +28,11 @@ IN_LSTM = [(faults.missing_carry, "W_hh"), (faults.missing_carry, "initial c")]
     ("cell", "fault", "name"),
     [
         pytest.param(cell, fault, name, id=f"{type(cell).__name__} {fault.__name__} {name}")
-        for cell, known in ((TANH, IN_EVERY_CELL), (GATED, IN_EVERY_CELL + IN_LSTM), (RESET, IN_EVERY_CELL))
+        for cell, known in (
+            (TANH, IN_EVERY_CELL),
+            (GATED, IN_EVERY_CELL + IN_LSTM),
+            (RESET, IN_EVERY_CELL + IN_GRU),
+        )
         for fault, name in known
     ],
 )

@@ -44,13 +44,28 @@ def missing_carry(case: Case) -> Gradients:
     return step_by_step(case, carried=("h",))
 
 
+def missing_update_carry(case: Case) -> Gradients:
+    """δ[t-1] without u[t] ∘ δ[t], what a GRU keeps of its state."""
+
+    def drop(step, adjoint):
+        u = step.inner["gates"][case.model.cell.rows("u")]
+        return {"h": -u * adjoint["h"]}
+
+    return step_by_step(case, carried=("h",), correction=drop)
+
+
+def truncated_after_two_steps(case: Case) -> Gradients:
+    """Nothing comes back further than two steps before the end."""
+    return step_by_step(case, carried=case.model.cell.states, longest=2)
+
+
 def immediate_for_total(case: Case) -> Gradients:
     """δ[t] = e[t]: nothing comes back at all."""
     return step_by_step(case, carried=())
 
 
-def step_by_step(case: Case, carried: tuple[str, ...]) -> Gradients:
-    """BPTT one step at a time, handing back only what is `carried`."""
+def step_by_step(case: Case, carried: tuple[str, ...], correction=None, longest: int = 10**9) -> Gradients:
+    """BPTT one step at a time, handing back only what is `carried`, and no further than `longest` steps."""
     cell, tape = case.model.cell, case.forward()
     grads, full = case.model.backward(case.params, tape)
     grads = dict(grads) | {name: np.zeros_like(value) for name, value in full.grads.items()}
@@ -59,11 +74,15 @@ def step_by_step(case: Case, carried: tuple[str, ...]) -> Gradients:
     for t in range(tape.cell.time, 0, -1):
         adjoint = {name: grad if name in carried else np.zeros_like(grad) for name, grad in back.items()}
         adjoint["h"] = adjoint["h"] + full.immediate["h"][t - 1]
+        if tape.cell.time - t >= longest:
+            adjoint = {name: np.zeros_like(value) for name, value in adjoint.items()}
         step = cell.step_backward(case.params, tape.cell.step(t), adjoint)
         for name, grad in step.grads.items():
             grads[name] += grad
         dx.append(step.dx)
-        back = step.deltas.before
+        back = dict(step.deltas.before)
+        for name, wrong in (correction(tape.cell.step(t), adjoint) if correction else {}).items():
+            back[name] = back[name] + wrong
     if case.initial is None:
         grads |= {f"{name}_0": grad.sum(axis=1, keepdims=True) for name, grad in back.items()}
     return gather(case, grads, None if dx[0] is None else np.stack(dx[::-1]), back)
