@@ -107,7 +107,8 @@ def row_blocks(matrix: Array, columns: int) -> Array:
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
     """Copy a sequence (T, F, B) into one contiguous matrix (F, T·B), for products over time and batch."""
     time, features, batch = a.shape
-    matrix = workspace.array(name, (features, time, batch), a.dtype)
+    # By length, for chunks of time: the last, shorter one must not take the others' buffer away.
+    matrix = workspace.array(f"{name}_{time}", (features, time, batch), a.dtype)
     np.copyto(matrix, a.transpose(1, 0, 2))
     return matrix.reshape(features, time * batch)
 

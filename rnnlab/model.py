@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params, Workspace, by_feature
 from rnnlab.cells import Cell, CellDeltas, CellTape, States
+from rnnlab.cells.boundary import check_fields, check_params
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
@@ -92,6 +93,9 @@ class Model:
     loss: Loss
     loss_reduction: Literal["mean", "sum"]
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
         """Draw all parameters: of the cell, W_hy and b_y of the readout, h_0 (and c_0) if learned."""
         params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
@@ -107,8 +111,10 @@ class Model:
         Raises:
             ValueError: The initial state is random and there is no generator.
         """
-        H, dtype = self.cell.hidden_size, params["W_hh"].dtype
+        dtype = check_params(params, self.cell.param_shapes())
+        H = self.cell.hidden_size
         if self.initial_state.learned:
+            check_params(params, {f"{name}_0": (H, 1) for name in self.cell.states})
             return {name: np.repeat(params[f"{name}_0"], batch, axis=1) for name in self.cell.states}
         return {
             name: self.initial_state.draw(name, (H, batch), rng).astype(dtype) for name in self.cell.states
@@ -137,7 +143,8 @@ class Model:
             ValueError: Parameters, inputs, targets or mask of a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
-        self._check(params, batch)
+        check_params(params, self.readout.param_shapes())
+        _check_batch(batch, self.loss, self.readout.output_size)
         own_start = initial is None
         start = self.start(params, batch.size, rng) if initial is None else initial
         cell_tape = self.cell.forward(params, batch.x, start, workspace)
@@ -171,13 +178,12 @@ class Model:
                 grads[f"{name}_0"] = share.sum(axis=1, keepdims=True)
         return grads, deltas
 
-    def _check(self, params: Params, batch: Batch) -> None:
-        self.readout.check(params)
-        _check_batch(batch, self.loss, self.readout.output_size)
-
 
 def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
     x, y, mask = batch.x, batch.y, batch.mask
+    for name, array in {"x": x, "y": y, "mask": mask}.items():
+        if not isinstance(array, np.ndarray) and not (name == "mask" and array is None):
+            raise ValueError(f"{name}: expected an array, got a {type(array).__name__}")
     if x.ndim < 2:
         raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {x.shape}")
     if y.ndim < 1 or not 1 <= len(y) <= len(x):

@@ -31,15 +31,10 @@ class Readout:
             params["b_y"] = rng.uniform(-bound, bound, (self.output_size, 1)).astype(dtype)
         return params
 
-    def check(self, params: Params) -> None:
-        """Raise a ValueError unless `W_hy` (and `b_y`) are there and of the right shape."""
+    def param_shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of every parameter."""
         shapes = {"W_hy": (self.output_size, self.hidden_size)}
-        if self.bias:
-            shapes["b_y"] = (self.output_size, 1)
-        for name, shape in shapes.items():
-            if name not in params or params[name].shape != shape:
-                came = f"shape {params[name].shape}" if name in params else "none"
-                raise ValueError(f"params[{name!r}]: expected shape {shape}, got {came}")
+        return shapes | ({"b_y": (self.output_size, 1)} if self.bias else {})
 
     def forward(self, params: Params, h: Array, workspace: Workspace) -> tuple[Array, Array]:
         """Return the outputs (Y, S·B) of hidden states (S, H, B), and the matrix (H, S·B) they came from."""

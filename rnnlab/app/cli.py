@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     parser = get_args_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # -m may stand anywhere
     if args.experimental_rerun is not None:
         raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
     if args.config_name is not None or args.config_path is not None:

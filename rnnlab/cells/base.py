@@ -19,7 +19,14 @@ from annotated_types import Ge
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params, Workspace
-from rnnlab.cells.boundary import check_array, check_inputs, check_params, check_states, check_step_input
+from rnnlab.cells.boundary import (
+    check_array,
+    check_fields,
+    check_inputs,
+    check_params,
+    check_states,
+    check_step_input,
+)
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.cells.weights import is_symbols, join, step_input_gradients
 from rnnlab.initializers import Init
@@ -45,6 +52,9 @@ class Cell(ABC):
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
     bias: bool = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     # ── a whole sequence ──
 
@@ -95,10 +105,13 @@ class Cell(ABC):
             with_dx: Whether the gradients of the inputs are wanted.
 
         Raises:
-            ValueError: `e` does not fit the tape.
+            ValueError: `params` or `e` do not fit the tape.
         """
         h = tape.states["h"]
-        outputs = len(e) if e.ndim == 3 and 1 <= len(e) <= tape.time else tape.time
+        self._check_fits(params, h)
+        outputs = (
+            len(e) if isinstance(e, np.ndarray) and e.ndim == 3 and 1 <= len(e) <= tape.time else tape.time
+        )
         check_array("e", e, (outputs, *h.shape[1:]), h.dtype)
         workspace = workspace or Workspace()
         first_loss = tape.time - outputs
@@ -153,9 +166,10 @@ class Cell(ABC):
                 follows, (H, B) for each state.
 
         Raises:
-            ValueError: `adjoint` does not fit the tape.
+            ValueError: `params` or `adjoint` do not fit the tape.
         """
         h = tape.before["h"]
+        self._check_fits(params, h)
         check_states("adjoint", adjoint, self.states, h.shape, h.dtype)
         deltas = self.adjoint_step(params, tape, adjoint)
         recurrent = self.recurrent_deltas(tape.inner, deltas.dz)
@@ -165,6 +179,11 @@ class Cell(ABC):
             if self.bias:
                 grads[name] = recurrent[self.rows(gate)].sum(axis=1, keepdims=True)
         return StepGradients(grads, dx, deltas)
+
+    def _check_fits(self, params: Params, h: Array) -> None:
+        dtype = check_params(params, self.param_shapes())
+        if dtype != h.dtype:
+            raise ValueError(f"params: expected {h.dtype}, as in the forward pass, got {dtype}")
 
     # ── parameters ──
 

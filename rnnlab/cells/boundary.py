@@ -1,7 +1,7 @@
 """What a cell refuses, and how it says so: the argument, what was expected, what came."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -12,14 +12,26 @@ from rnnlab.cells.weights import is_symbols
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex128))
 
 
+def check_fields(record: Any) -> None:
+    """Raise a ValueError unless a dataclass's choices are among its Literals and its sizes at least 1."""
+    for name, hint in get_type_hints(type(record)).items():
+        value = getattr(record, name)
+        allowed = get_args(hint) if get_origin(hint) is Literal else ()
+        if allowed and value not in allowed:
+            raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {value!r}")
+        if name.endswith("_size") and not (isinstance(value, int | np.integer) and value >= 1):
+            raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+
+
 def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> np.dtype[Any]:
     """Raise a ValueError unless all parameters are there, of these shapes and of one dtype; return that."""
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
-    dtype = np.dtype(params["W_hh"].dtype)
-    if dtype not in DTYPES:
-        raise ValueError(f"params['W_hh']: expected float32 or float64, got {dtype}")
+    name = "W_hh" if "W_hh" in params else next(iter(shapes))
+    if not isinstance(params[name], np.ndarray) or params[name].dtype not in DTYPES:
+        raise ValueError(f"params[{name!r}]: expected float32 or float64, got {_kind(params[name])}")
+    dtype = np.dtype(params[name].dtype)
     for name, shape in shapes.items():
         check_array(f"params[{name!r}]", params[name], shape, dtype)
     return dtype
@@ -27,10 +39,13 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
 
 def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise a ValueError unless an array has this shape and dtype."""
-    if array.shape != shape or array.dtype != dtype:
-        raise ValueError(
-            f"{name}: expected {dtype} of shape {shape}, got {array.dtype} of shape {array.shape}"
-        )
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+        shown = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
+        raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {shown}")
+
+
+def _kind(value: object) -> str:
+    return str(value.dtype) if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def check_states(
@@ -41,8 +56,9 @@ def check_states(
     dtype: np.dtype[Any],
 ) -> None:
     """Raise a ValueError unless these are a cell's states, each of this shape and dtype."""
-    if set(states) != set(names):
-        raise ValueError(f"{name}: expected the states {list(names)}, got {sorted(states)}")
+    if not isinstance(states, Mapping) or set(states) != set(names):
+        shown = sorted(states) if isinstance(states, Mapping) else _kind(states)
+        raise ValueError(f"{name}: expected the states {list(names)}, got {shown}")
     for state in names:
         check_array(f"{name}[{state!r}]", states[state], shape, dtype)
 

@@ -49,6 +49,7 @@ class LSTM(Cell):
     forget_bias: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.forget_bias and not self.bias:
             raise ValueError(f"forget_bias: got {self.forget_bias}, but a cell without bias has none to set")
 

@@ -101,7 +101,8 @@ class CellDeltas:
     Attributes:
         grads: Gradients of the parameters, under the same keys.
         total: For each state, its total gradient ∂L/∂s[t] for t = 1 … T, (T, H, B).
-        immediate: For each state, the part that the loss at t itself sends into s[t], (T, H, B).
+        immediate: For each state, the part that the loss at t itself sends into s[t], (T, H, B); for h it is
+            the `e` that came in, if that had all steps.
         dz: ∂L/∂z[t], (T, G·H, B).
         dx: ∂L/∂x[t], (T, X, B); None for symbols and where it was not asked for.
         initial: ∂L/∂s[0] for each state, (H, B).

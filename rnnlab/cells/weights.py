@@ -82,7 +82,7 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
     """
     order = np.argsort(symbols, kind="stable")
     present, starts = np.unique(symbols[order], return_index=True)
-    ordered = workspace.array("columns_by_symbol", columns.shape, columns.dtype)
+    ordered = workspace.array(f"columns_by_symbol_{columns.shape[1]}", columns.shape, columns.dtype)
     np.take(columns, order, axis=1, out=ordered, mode="wrap")
     out[:, present] += np.add.reduceat(ordered, starts, axis=1)
 

@@ -154,17 +154,22 @@ class CharLM:
         return {"val/bpc": value / log(2)} if loss == "cross_entropy" else {}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """`sample.txt`: characters drawn from softmax(o/temperature), each fed back as the next input."""
+        """`sample.txt`: characters drawn from p^(1/temperature), each fed back as the next input.
+
+        p is softmax(o), or o itself where it was fitted to the one-hot targets by squared error.
+        """
         if self.sample_length == 0:
             return {}
         symbol = self.symbols.find("\n") if "\n" in self.symbols else 0
         states, drawn = model.start(params, 1, rng), []
         for _ in range(self.sample_length):
             states = model.cell.step(params, np.array([symbol]), states).after
-            logits = params["W_hy"].astype(np.float64) @ states["h"][:, 0]
+            o = params["W_hy"].astype(np.float64) @ states["h"][:, 0]
             if "b_y" in params:
-                logits += params["b_y"][:, 0]
-            p = np.exp((logits - logits.max()) / self.temperature)
+                o += params["b_y"][:, 0]
+            with np.errstate(divide="ignore"):
+                log_p = o if model.loss == "cross_entropy" else np.log(np.maximum(o, 0))
+            p = np.exp((log_p - log_p.max()) / self.temperature)
             symbol = int(rng.choice(len(p), p=p / p.sum()))
             drawn.append(self.symbols[symbol])
         return {"sample.txt": "".join(drawn)}

@@ -24,9 +24,10 @@ Weights = dict[str, Array]
 
 
 def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array) -> Weights:
-    """Gradients of one step's E by v, u, w and h_{t-1}, for columns x (inputs,), h_before and one-hot y.
+    """Gradients of one step's E by v, u, w and h_{t-1} (equations 7 to 10).
 
-    The chain E → q → h → g → (u, w, h_{t-1}), each link a vector, each matrix an outer product.
+    The chain E → q → h → g → (u, w, h_{t-1}) has a vector at each link, so each matrix is an outer product.
+    x is (inputs,), h_before (statesize,), y (numclasses,) one-hot.
     """
     u, w, v = weights["u"], weights["w"], weights["v"]
     h = np.tanh(u @ x + w @ h_before + weights["bh"][:, 0])

@@ -1,8 +1,12 @@
 """What a cell refuses, and how it says so: the argument, what was expected, what came."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rnnlab.cells import GRU, LSTM, Vanilla
+from rnnlab.model import Batch
 from tests.oracles.cases import BATCH, GATED, HIDDEN, INPUTS, TANH, TIME, build
 
 BOTH = pytest.mark.parametrize("cell", [TANH, GATED], ids=lambda cell: type(cell).__name__)
@@ -76,3 +80,83 @@ def test_refuses_a_wrong_immediate_gradient(cell, e, came):
     with pytest.raises(ValueError) as refused:
         cell.backward(case.params, case.forward().cell, e)
     assert str(refused.value) == f"e: expected float64 of shape (5, 4, 3), got {came}"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Vanilla(3, 4, "sigmoid", bias=True),
+            "nonlinearity: expected 'tanh' or 'relu' or 'identity', got 'sigmoid'",
+        ),
+        (
+            lambda: LSTM(3, 4, "Tanh", bias=True, forget_bias=0.0),
+            "candidate: expected 'tanh' or 'sigmoid', got 'Tanh'",
+        ),
+        (lambda: GRU(0, 4, bias=True), "input_size: expected a whole number of at least 1, got 0"),
+        (lambda: GRU(3, 4.5, bias=True), "hidden_size: expected a whole number of at least 1, got 4.5"),
+        (
+            lambda: replace(build(TANH).model, loss="mse"),
+            "loss: expected 'cross_entropy' or 'squared_error', got 'mse'",
+        ),
+        (
+            lambda: replace(build(TANH).model, loss_reduction="avg"),
+            "loss_reduction: expected 'mean' or 'sum', got 'avg'",
+        ),
+    ],
+)
+def test_refuses_choices_that_there_are_not(make, message):
+    with pytest.raises(ValueError) as refused:
+        make()
+    assert str(refused.value) == message
+
+
+@BOTH
+def test_says_what_is_no_array(cell):
+    case = build(cell, inputs="vectors")
+    x, tape = case.batch.x, case.forward().cell
+    calls = {
+        r"initial: expected the states \['h'.*\], got float64": lambda: cell.forward(case.params, x, x[0]),
+        r"params\['W_hh'\]: expected float32 or float64, got a list": lambda: cell.forward(
+            case.params | {"W_hh": [1.0]}, x
+        ),
+        r"params\['W_xh'\]: expected float64 of shape .*, got a list": lambda: cell.forward(
+            case.params | {"W_xh": [1.0]}, x
+        ),
+        r"initial\['h'\]: expected float64 of shape \(4, 3\), got a list": lambda: cell.forward(
+            case.params, x, {name: [0.0] for name in cell.states}
+        ),
+        r"e: expected float64 of shape \(5, 4, 3\), got a list": lambda: cell.backward(
+            case.params, tape, [1.0]
+        ),
+        r"params: expected W_xh, W_hh, b_h, got none": lambda: cell.backward({}, tape, tape.states["h"][1:]),
+        r"y: expected an array, got a list": lambda: case.model.forward(case.params, Batch(x, [0])),
+        r"params: expected W_hy, b_y, got W_xh, W_hh, b_h": lambda: case.model.forward(
+            {name: case.params[name] for name in cell.param_shapes()}, case.batch
+        ),
+    }
+    for message, call in calls.items():
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@BOTH
+def test_parameters_must_be_those_of_the_tape(cell):
+    case = build(cell, inputs="vectors")
+    tape, single = (
+        case.forward().cell,
+        {name: value.astype(np.float32) for name, value in case.params.items()},
+    )
+    told = "params: expected float64, as in the forward pass, got float32"
+    with pytest.raises(ValueError, match=told):
+        cell.backward(single, tape, tape.states["h"][1:])
+    with pytest.raises(ValueError, match=told):
+        cell.step_backward(single, tape.step(1), tape.step(1).before)
+
+
+@BOTH
+def test_a_learned_initial_state_must_be_there(cell):
+    case = build(cell, start="learned")
+    rest = {name: value for name, value in case.params.items() if not name.endswith("_0")}
+    with pytest.raises(ValueError, match="params: expected h_0"):
+        case.model.forward(rest, case.batch)

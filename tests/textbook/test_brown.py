@@ -87,7 +87,7 @@ def test_brown_each_term_of_the_sum_is_what_the_matrix_does_at_one_step(sequence
     assert len(terms) == STEPS
     for r, term in enumerate(terms):
         operand = s[r] if of == "W" else x[r]
-        np.testing.assert_allclose(term, np.outer(deltas.dz[r, :, 0], operand), rtol=1e-11, atol=1e-15)
+        np.testing.assert_allclose(term, np.outer(deltas.dz[r, :, 0], operand), rtol=1e-12, atol=1e-15)
 
 
 def test_brown_immediate_derivative_holds_the_state_before_constant(sequence):

@@ -91,8 +91,8 @@ def test_goodfellow_lstm_with_sigmoid_candidate_equals_the_core(gated):
     for theirs, ours in (("h", "h"), ("s", "c")):
         np.testing.assert_allclose(np.stack(out[theirs]), tape.states[ours][:, :, 0], rtol=1e-12)
         np.testing.assert_allclose(gradients.pop(f"{theirs}0"), deltas.initial[ours][:, 0], rtol=1e-12)
-    np.testing.assert_allclose(np.stack(grad_h), deltas.total["h"][:, :, 0], rtol=1e-11)
-    np.testing.assert_allclose(np.stack(grad_s), deltas.total["c"][:, :, 0], rtol=1e-11)
+    np.testing.assert_allclose(np.stack(grad_h), deltas.total["h"][:, :, 0], rtol=1e-12)
+    np.testing.assert_allclose(np.stack(grad_s), deltas.total["c"][:, :, 0], rtol=1e-12)
     assert_same(lstm_in_our_letters(gradients), deltas.grads)
 
 

@@ -51,8 +51,8 @@ def test_numpy_slides_network_as_the_cell_repeated_equals_the_core(parameters):
         gradients[name] = sum(step[name] for step in outputs)
     tape, grads, deltas = run(network(CELL, N_Y, bias=True), in_our_letters(parameters), x, labels, a0)
     np.testing.assert_allclose(np.stack(states), tape.cell.states["h"][1:], rtol=1e-12)
-    np.testing.assert_allclose(gradients.pop("dx"), M * deltas.dx, rtol=1e-11, atol=1e-14)
-    np.testing.assert_allclose(gradients.pop("da0"), M * deltas.initial["h"], rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(gradients.pop("dx"), M * deltas.dx, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gradients.pop("da0"), M * deltas.initial["h"], rtol=1e-12, atol=1e-14)
     assert_same(
         {NAMES[name[1:]]: value for name, value in gradients.items()},
         {name: M * grad for name, grad in grads.items()},

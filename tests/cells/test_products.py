@@ -1,0 +1,70 @@
+"""How products are cut into blocks of rows and chunks of time changes no result."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from rnnlab import arrays
+from rnnlab.arrays import Workspace, row_blocks
+from rnnlab.cells import weights
+from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build, cell_id, every_cell
+from tests.test_model import everything
+
+cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns", "blocks"),
+    [
+        (512, 128, 32, 4),  # the recurrent product of an LSTM, H = 128 and B = 32
+        (128, 512, 32, 4),  # and its way back
+        (384, 128, 32, 2),
+        (1024, 256, 64, 32),
+        (128, 128, 32, 1),  # small as it is
+        (200, 50, 20, 1),
+        (513, 128, 32, 3),
+        (509, 128, 32, 1),  # a prime number of rows
+        (2048, 8192, 512, 1),  # no eight rows fit
+    ],
+)
+def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, blocks):
+    matrix = np.arange(rows * inner, dtype=np.float32).reshape(rows, inner)
+    stack = row_blocks(matrix, columns)
+    assert stack.shape == (blocks, rows // blocks, inner)
+    np.testing.assert_array_equal(stack.reshape(rows, inner), matrix)
+    assert blocks == 1 or rows // blocks * inner * columns <= 1_000_000
+
+
+@cells
+@pytest.mark.parametrize("inputs", INPUT_KINDS)
+def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
+    case = build(cell, inputs=inputs)
+    whole = everything(case)
+    monkeypatch.setattr(arrays, "_SMALL_PRODUCT", 40)
+    monkeypatch.setattr(arrays, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(weights, "CHUNK", 6)  # columns of two time steps, at a batch of three
+    assert len(row_blocks(case.params["W_hh"], 3)) > 1
+    assert len(list(weights.chunks_of_time(5, 3))) == 3
+    cut = everything(case)
+    assert set(cut) == set(whole)
+    for name, value in whole.items():
+        np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+@pytest.mark.parametrize("inputs", INPUT_KINDS)
+def test_nothing_is_allocated_step_by_step(cell, inputs, monkeypatch):
+    """With a workspace, the second pass over twice as many steps allocates no more."""
+    monkeypatch.setattr(weights, "CHUNK", 1000)
+    peaks = {}
+    for time in (3001, 6002):
+        case, workspace = build(cell, inputs=inputs, time=time, dtype=np.float32), Workspace()
+        e = np.ones((time, 4, 3), np.float32)
+        for _ in range(2):
+            tracemalloc.start()
+            tape = cell.forward(case.params, case.batch.x, case.initial, workspace)
+            cell.backward(case.params, tape, e, workspace)
+            peaks[time] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    assert peaks[6002] - peaks[3001] < 3001, peaks  # bytes: less than one a step
