@@ -26,8 +26,12 @@ test-browser: .venv/installed-dev
 	$(INSTALL) playwright
 	$(BIN)/python -m pytest tests/browser
 
-bench: .venv/installed-torch
-	$(BIN)/python benchmarks/torch_comparison.py
+# Four minutes of the first, three of the others; leave the machine alone meanwhile.
+bench: .venv/installed-bench
+	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
+	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
+	$(BIN)/python -m benchmarks.whole_run
+	$(BIN)/python -m benchmarks.whole_run --sweep
 
 # The pages, from docs/ to docs/_build/index.html.
 docs: .venv/installed-docs
@@ -56,6 +60,10 @@ clean:
 
 .venv/installed-torch: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
+
+.venv/installed-bench: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,bench]'
 	touch $@
 
 .venv/installed-docs: .venv/installed-dev

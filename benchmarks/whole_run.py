@@ -36,7 +36,7 @@ def split_of_run(folder: Path) -> dict[str, float]:
     took = np.diff([0.0, *(row["seconds"] for row in rows)])
     probed = np.array(["grad/log10_gain" in row for row in rows])
     validated = np.array(["val/loss" in row for row in rows])
-    validated[-1] = True
+    validated[-1] = True  # the row of the end
     plain = ~(probed | validated)
     step = float(np.median(took[plain]))
     beyond = np.maximum(took - step, 0)
@@ -52,13 +52,20 @@ def split_of_run(folder: Path) -> dict[str, float]:
     }
 
 
+def command(overrides: Sequence[str], folder: Path) -> None:
+    """Run `python -m rnnlab` in `folder`."""
+    subprocess.run(
+        [sys.executable, "-m", "rnnlab", *overrides], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+
+
 def run(overrides: Sequence[str], folder: Path) -> tuple[float, dict[str, float], int]:
     """Run a command in `folder`; return its wall time, the seconds by part over all workers, and the runs."""
     began, wall_began = time.time(), time.perf_counter()
-    command = [sys.executable, "-m", "rnnlab", *overrides]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    command(overrides, folder)
     wall, ended = time.perf_counter() - wall_began, time.time()
-    found = [path.parent for path in folder.rglob("run.json") if path.stat().st_mtime >= began]
+    runs = [*folder.glob("outputs/*/*/run.json"), *folder.glob("multirun/*/*/*/run.json")]
+    found = [path.parent for path in runs if path.stat().st_mtime >= began]
     splits = [split_of_run(path) for path in found]
     parts = {part: sum(split.get(part, 0.0) for split in splits) for part in PARTS}
     parts["start-up"] = min(split["started"] for split in splits) - began
@@ -75,7 +82,7 @@ def main() -> None:
     workers = min(os.cpu_count() or 1, 24) if "-m" in overrides else 1
     print("   ".join(f"{name} {value}" for name, value in about("numpy", "mlflow").items()))
     with tempfile.TemporaryDirectory() as scratch:
-        run(["steps=2", "val_every=null"], Path(scratch))  # the database is there then, and files are cached
+        command(["steps=2"], Path(scratch))  # the database is there then, and files are cached
         wall, parts, runs = run(overrides, Path(scratch))
     table = Table("", "seconds", "share", box=None)
     for part in PARTS:

@@ -26,7 +26,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature, row_blocks
+from rnnlab.arrays import Array, Params, Workspace, by_feature, step_product
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
@@ -91,7 +91,7 @@ class GRU(Cell):
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         weights = halved(params, self.rows("r", "u"))
-        W = row_blocks(self._joined_weights(params, weights, x), batch)
+        product, W = step_product(self._joined_weights(params, weights, x), batch)
         symbols = is_symbols(x)
 
         gates = workspace.array("gates", (time, 3 * H, batch), h.dtype)
@@ -107,24 +107,26 @@ class GRU(Cell):
         half = np.array(0.5, h.dtype)
 
         def sequences() -> tuple[Array, ...]:
-            blocks, r_u = products.reshape(time, len(W), -1, batch), gates[:, : 2 * H]
+            blocks, r_u = products.reshape(time, *W.shape[:-1], batch), gates[:, : 2 * H]
             u = gates[:, H : 2 * H]
             return joined[:-1], blocks, products[:, H:], r_u, gates[:, :H], u, n, a, h[:-1], h[1:]
 
         steps = workspace.steps("gru_forward", (joined, gates, products), sequences)
-        for joined_t, product, from_h, r_u, r, u, n_t, a_t, h_before, h_t in steps:
-            np.matmul(W, joined_t, out=product)
+        # Outputs by position and functions by local names: keywords and lookups cost a fifth of a small call.
+        add, multiply, subtract, tanh = np.add, np.multiply, np.subtract, np.tanh
+        for joined_t, product_t, from_h, r_u, r, u, n_t, a_t, h_before, h_t in steps:
+            product(W, joined_t, product_t)
             if symbols:
-                np.add(from_h, r_u, out=from_h)
-            np.tanh(from_h, out=r_u)
-            np.multiply(r_u, half, out=r_u)
-            np.add(r_u, half, out=r_u)
-            np.multiply(r, a_t, out=reset)
-            np.add(n_t, reset, out=n_t)
-            np.tanh(n_t, out=n_t)
-            np.subtract(h_before, n_t, out=h_t)  # h = n + u ∘ (h[t-1] - n)
-            np.multiply(u, h_t, out=h_t)
-            np.add(n_t, h_t, out=h_t)
+                add(from_h, r_u, from_h)
+            tanh(from_h, r_u)
+            multiply(r_u, half, r_u)
+            add(r_u, half, r_u)
+            multiply(r, a_t, reset)
+            add(n_t, reset, n_t)
+            tanh(n_t, n_t)
+            subtract(h_before, n_t, h_t)  # h = n + u ∘ (h[t-1] - n)
+            multiply(u, h_t, h_t)
+            add(n_t, h_t, h_t)
         return {"h": h}, {"gates": gates, "a": a}
 
     def _joined_weights(self, params: Params, weights: Params, x: Array) -> Array:
@@ -149,7 +151,7 @@ class GRU(Cell):
     ) -> CellDeltas:
         time, H, batch = e.shape
         W_hhT = np.concatenate([params["W_hh"][2 * H :], params["W_hh"][: 2 * H]]).T
-        W_hhT = row_blocks(np.ascontiguousarray(W_hhT), batch)
+        product, W_hhT = step_product(np.ascontiguousarray(W_hhT), batch)
         d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
         d_h[time] = 0
         blocks = self._slopes(tape, workspace)  # the factors beside δ for now, da and dz in the loop
@@ -158,18 +160,19 @@ class GRU(Cell):
 
         def sequences() -> tuple[Array, ...]:
             of_δ, before = blocks.reshape(time, 4, H, batch), d_h[:-1]
-            product = before.reshape(time, len(W_hhT), -1, batch)
-            return d_h[1:], e, gates[:, self.rows("u")], of_δ, blocks[:, : 3 * H], product, before
+            products = before.reshape(time, *W_hhT.shape[:-1], batch)
+            return d_h[1:], e, gates[:, self.rows("u")], of_δ, blocks[:, : 3 * H], products, before
 
         steps = workspace.steps("gru_backward", (d_h, e, gates, blocks), sequences)
+        add, multiply = np.add, np.multiply
         for t in range(time - 1, -1, -1):
-            δ, e_t, u_t, of_δ, recurrent, product, d_h_before = steps[t]
+            δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before = steps[t]
             if t >= first_loss:
-                np.add(δ, e_t, out=δ)
-            np.multiply(of_δ, δ, out=of_δ)
-            np.matmul(W_hhT, recurrent, out=product)
-            np.multiply(u_t, δ, out=kept)
-            np.add(d_h_before, kept, out=d_h_before)
+                add(δ, e_t, δ)
+            multiply(of_δ, δ, of_δ)
+            product(W_hhT, recurrent, product_t)
+            multiply(u_t, δ, kept)
+            add(d_h_before, kept, d_h_before)
         dz = blocks[:, H:]
         grads = self._gradients(params, tape, blocks, workspace)
         dx = None

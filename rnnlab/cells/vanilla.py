@@ -15,14 +15,14 @@ References:
     it is the network of F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, row_blocks
+from rnnlab.arrays import Array, Params, Workspace, step_product
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.cells.weights import cell_gradients, gather_inputs, is_symbols, joined_weights
@@ -59,7 +59,7 @@ class Vanilla(Cell):
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
         z = inputs + params["W_hh"] @ before["h"]
         h = np.empty_like(z)
-        self._activate(z, out=h)
+        ACTIVATIONS[self.nonlinearity](z, h)
         return {"h": h}, {}
 
     def _forward(
@@ -68,9 +68,9 @@ class Vanilla(Cell):
         """No `inner` arrays: h is written over z."""
         h = joined[:, : self.hidden_size]
         time, H, batch = h[1:].shape
-        W = row_blocks(joined_weights(params, x), batch)
+        product, W = step_product(joined_weights(params, x), batch)
         symbols = is_symbols(x)
-        recurrent = workspace.array("recurrent", (len(W), H // len(W), batch), h.dtype)
+        recurrent = workspace.array("recurrent", (*W.shape[:-1], batch), h.dtype)
         from_h = recurrent.reshape(H, batch)
         if symbols:
             gather_inputs(params, x, out=h[1:])
@@ -81,11 +81,13 @@ class Vanilla(Cell):
             return joined[:-1], products, h[1:]
 
         steps = workspace.steps("vanilla_forward", (joined, recurrent), sequences)
-        for joined_t, product, h_t in steps:
-            np.matmul(W, joined_t, out=product)
+        # Outputs by position and functions by local names: keywords and lookups cost a fifth of a small call.
+        add, activate = np.add, ACTIVATIONS[self.nonlinearity]
+        for joined_t, z_t, h_t in steps:
+            product(W, joined_t, z_t)
             if symbols:
-                np.add(h_t, from_h, out=h_t)
-            self._activate(h_t, out=h_t)
+                add(h_t, from_h, h_t)
+            activate(h_t, h_t)
         return {"h": h}, {}
 
     def _backward(
@@ -99,32 +101,23 @@ class Vanilla(Cell):
     ) -> CellDeltas:
         h = tape.states["h"]
         time, H, batch = e.shape
-        W_hhT = row_blocks(np.ascontiguousarray(params["W_hh"].T), batch)
+        product, W_hhT = step_product(np.ascontiguousarray(params["W_hh"].T), batch)
         d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
         d_h[time] = 0
         dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ' for now, dz in the loop
 
         def sequences() -> tuple[Array, ...]:
-            return d_h[1:], e, dz, d_h[:-1].reshape(time, len(W_hhT), -1, batch)
+            return d_h[1:], e, dz, d_h[:-1].reshape(time, *W_hhT.shape[:-1], batch)
 
         steps = workspace.steps("vanilla_backward", (d_h, e, dz), sequences)
         for t in range(time - 1, -1, -1):
             δ, e_t, dz_t, d_h_before = steps[t]
             if t >= first_loss:
-                np.add(δ, e_t, out=δ)
-            np.multiply(dz_t, δ, out=dz_t)
-            np.matmul(W_hhT, dz_t, out=d_h_before)
+                np.add(δ, e_t, δ)
+            np.multiply(dz_t, δ, dz_t)
+            product(W_hhT, dz_t, d_h_before)
         grads, dx = cell_gradients(params, tape, dz, with_dx, workspace)
         return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
-
-    def _activate(self, z: Array, out: Array) -> None:
-        match self.nonlinearity:
-            case "tanh":
-                np.tanh(z, out=out)
-            case "relu":
-                np.maximum(z, 0, out=out)
-            case "identity":
-                np.copyto(out, z)
 
     def _slope(self, h: Array, out: Array) -> Array:
         """φ'(z), from h = φ(z)."""
@@ -137,3 +130,18 @@ class Vanilla(Cell):
             case "identity":
                 out[...] = 1
         return out
+
+
+def _relu(z: Array, out: Array) -> object:
+    return np.maximum(z, 0, out=out)  # by position it is deprecated
+
+
+def _identity(z: Array, out: Array) -> object:
+    return np.positive(z, out)
+
+
+ACTIVATIONS: dict[str, Callable[[Array, Array], object]] = {
+    "tanh": np.tanh,
+    "relu": _relu,
+    "identity": _identity,
+}

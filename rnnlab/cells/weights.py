@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params, Workspace, by_feature
 from rnnlab.cells.tapes import CellTape
 
-CHUNK = 4096
+CHUNK = 2048
 """Columns, time × batch, of one product for a weight's gradient: the copies for it stay this small."""
 
 
