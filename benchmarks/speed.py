@@ -118,8 +118,8 @@ def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
     for axes in grid.axes.flat:
         axes.axhline(1, color="black", linewidth=0.8)
         axes.tick_params(axis="x", rotation=45)
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.set_yticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
+        axes.minorticks_off()
         axes.set_xlabel("H, B, T")
     grid.savefig(path, dpi=120)
 

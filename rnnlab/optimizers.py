@@ -2,6 +2,10 @@
 
 `init` makes the state for a set of parameters, a dict of arrays; `update` changes parameters and
 state in place, given gradients under the parameters' names. η is the learning rate `lr`.
+
+All parameters are one vector to them, in the order of the dict, and so are their states: a small network's
+update is spent on calls, and one parameter after the other has five times as many of them (8 % of a
+training step at H = 100, B = 1, T = 25).
 """
 
 from dataclasses import dataclass
@@ -36,18 +40,18 @@ class SGD:
 
     def init(self, params: Params) -> State:
         """The velocities v, when there is momentum."""
-        return _zeros(params, "v") if self.momentum else {}
+        return {"v": _zeros(params)} if self.momentum else {}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
         """Make one update in place."""
-        for name, w in params.items():
-            step = grads[name]
-            if self.momentum:
-                v = state[f"v.{name}"]
-                v *= self.momentum
-                v += step
-                step = v
-            w -= self.lr * step
+        step = _flat(params, grads)
+        if self.momentum:
+            v = state["v"]
+            v *= self.momentum
+            v += step
+            np.copyto(step, v)
+        step *= self.lr
+        _subtract(params, step)
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,13 @@ class AdaGrad:
 
     def init(self, params: Params) -> State:
         """The sums of squares m."""
-        return _zeros(params, "m")
+        return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
         """Make one update in place."""
-        for name, w in params.items():
-            g, m = grads[name], state[f"m.{name}"]
-            m += g * g
-            w -= self.lr * g / np.sqrt(m + self.epsilon)
+        g, m = _flat(params, grads), state["m"]
+        m += g * g
+        _subtract(params, self.lr * g / np.sqrt(m + self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,13 @@ class RMSProp:
 
     def init(self, params: Params) -> State:
         """The running mean squares m."""
-        return _zeros(params, "m")
+        return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
         """Make one update in place."""
-        for name, w in params.items():
-            g, m = grads[name], state[f"m.{name}"]
-            _average(m, g * g, self.decay)
-            w -= self.lr * g / (np.sqrt(m) + self.epsilon)
+        g, m = _flat(params, grads), state["m"]
+        _average(m, g * g, self.decay)
+        _subtract(params, self.lr * g / (np.sqrt(m) + self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Adam:
 
     def init(self, params: Params) -> State:
         """The running means m and v, and the count k of updates."""
-        return _zeros(params, "m") | _zeros(params, "v") | {"k": np.zeros((), np.int64)}
+        return {"m": _zeros(params), "v": _zeros(params), "k": np.zeros((), np.int64)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
         """Make one update in place."""
@@ -115,20 +117,32 @@ class Adam:
         k = int(state["k"])
         rate = self.lr / (1 - self.beta1**k)
         v_correction = float(np.sqrt(1 - self.beta2**k))
-        for name, w in params.items():
-            g, m, v = grads[name], state[f"m.{name}"], state[f"v.{name}"]
-            _average(m, g, self.beta1)
-            _average(v, g * g, self.beta2)
-            step = np.sqrt(v)
-            step /= v_correction
-            step += self.epsilon
-            np.divide(m, step, out=step)
-            step *= rate
-            w -= step
+        g, m, v = _flat(params, grads), state["m"], state["v"]
+        _average(m, g, self.beta1)
+        g *= g
+        _average(v, g, self.beta2)
+        step = np.sqrt(v, out=g)
+        step /= v_correction
+        step += self.epsilon
+        np.divide(m, step, out=step)
+        step *= rate
+        _subtract(params, step)
 
 
-def _zeros(params: Params, prefix: str) -> State:
-    return {f"{prefix}.{name}": np.zeros_like(w) for name, w in params.items()}
+def _zeros(params: Params) -> Array:
+    return np.zeros(sum(w.size for w in params.values()), next(iter(params.values())).dtype)
+
+
+def _flat(params: Params, grads: Params) -> Array:
+    """All gradients as one new vector, in the order of the parameters."""
+    return np.concatenate([grads[name].reshape(-1) for name in params])
+
+
+def _subtract(params: Params, step: Array) -> None:
+    start = 0
+    for w in params.values():
+        w -= step[start : start + w.size].reshape(w.shape)
+        start += w.size
 
 
 def _average(mean: Array, value: Array, decay: float) -> None:

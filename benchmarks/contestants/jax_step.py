@@ -46,7 +46,6 @@ def make(shape: Shape) -> Callable[[], None]:
         picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1)
         return -picked.mean()
 
-    @jax.jit
     def train(p: Any, m: Any, v: Any, k: Any) -> Any:
         value, (grads, deltas) = jax.value_and_grad(loss, argnums=(0, 1))(p, zeros)
         norms = jnp.sqrt((deltas * deltas).sum(axis=-1))
@@ -64,9 +63,11 @@ def make(shape: Shape) -> Callable[[], None]:
     held: Any = [params, {k: jnp.zeros_like(w) for k, w in params.items()}]
     held = (held[0], held[1], held[1], jnp.zeros((), jnp.float32))
 
+    compiled: Any = jax.jit(train)
+
     def step() -> None:
         nonlocal held
-        *held, value, norms = train(*held)
+        *held, value, norms = compiled(*held)
         float(value)
         np.asarray(norms)
 

@@ -134,9 +134,11 @@ class GRU(Cell):
         H = self.hidden_size
         columns = [np.concatenate([params["W_hh"][2 * H :], weights["W_hh"][: 2 * H]])]
         if not is_symbols(x):
-            columns.append(np.concatenate([0 * params["W_xh"][2 * H :], weights["W_xh"][: 2 * H]]))
+            columns.append(np.concatenate([np.zeros_like(params["W_xh"][2 * H :]), weights["W_xh"][: 2 * H]]))
         if self.bias:
-            of_r_u = 0 * weights["b_h"] if is_symbols(x) else weights["b_h"]  # gathered with the symbols
+            of_r_u = (
+                np.zeros_like(weights["b_h"]) if is_symbols(x) else weights["b_h"]
+            )  # of symbols it is gathered
             columns.append(np.concatenate([params["b_hn"], of_r_u[: 2 * H]]))
         return np.concatenate(columns, axis=1)
 
