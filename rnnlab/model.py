@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params, Workspace, by_feature
 from rnnlab.cells import Cell, CellDeltas, CellTape, States
 from rnnlab.cells.boundary import check_fields, check_params
+from rnnlab.cells.weights import is_symbols
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
@@ -189,8 +190,8 @@ def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
     if y.ndim < 1 or not 1 <= len(y) <= len(x):
         raise ValueError(f"y: expected targets of 1 to {len(x)} time steps, as x has, got shape {y.shape}")
     shape, values_shape = (len(y), batch.size), (len(y), output_size, batch.size)
-    classes = y.shape == shape and np.issubdtype(y.dtype, np.integer)
-    values = loss == "squared_error" and y.shape == values_shape and np.issubdtype(y.dtype, np.floating)
+    classes = y.shape == shape and is_symbols(y)
+    values = loss == "squared_error" and y.shape == values_shape and y.dtype.kind == "f"
     if not classes and not values:
         expected = f"integers of shape {shape}"
         if loss == "squared_error":

@@ -8,6 +8,7 @@ so the numbers do not depend on the batch's size, nor on examples cancelling out
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -39,22 +40,30 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
         log_norms[f"{name}_immediate"] = immediate
     if len(cell.states) == 1:
         return log_norms | {"state": log_norms[cell.states[0]]}
-    adjoints = cell.state_adjoints(tape, deltas)
-    return log_norms | {"state": _log_norm_of_steps(*adjoints.values()) + examples}
+    of_adjoints = []
+    for name, adjoint in cell.state_adjoints(tape, deltas).items():
+        known = adjoint is deltas.total[name]
+        of_adjoints.append(log_norms[name] if known else _log_norm_of_steps(adjoint) + examples)
+    return log_norms | {"state": 0.5 * reduce(np.logaddexp, [2 * of_state for of_state in of_adjoints])}
 
 
-def _log_norm_of_steps(*parts: Array) -> Array:
-    """ln of the joint norm over features of sequences (T, H, B), (T, B).
+def _log_norm_of_steps(a: Array) -> Array:
+    """ln of the norm over features of a sequence (T, H, B), (T, B).
 
-    By a plain sum of squares, several times as fast as the safe norm, and by the safe norm for the time
-    steps at which that is in doubt.
+    By a plain sum of squares, and again for the time steps at which that is in doubt: float32 in float64,
+    which holds all its squares, and float64 with the safe norm, which costs several times as much.
     """
     with np.errstate(all="ignore"):
-        squares = np.asarray(sum(np.einsum("thb,thb->tb", part, part) for part in parts))
+        squares = np.einsum("thb,thb->tb", a, a)
         logs: Array = 0.5 * np.log(squares, dtype=np.float64)
+        if squares.min() > SAFE_SQUARES[0] and squares.max() < SAFE_SQUARES[1]:
+            return logs
         in_doubt = ~((squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])).all(axis=1)
-    if in_doubt.any():
-        logs[in_doubt] = joint_log_norm({str(k): part[in_doubt] for k, part in enumerate(parts)}, axis=1)
+        if a.dtype == np.float32:
+            doubtful = a[in_doubt].astype(np.float64)
+            logs[in_doubt] = 0.5 * np.log(np.einsum("thb,thb->tb", doubtful, doubtful))
+        else:
+            logs[in_doubt] = np.log(norm(a[in_doubt], axis=1))
     return logs
 
 
