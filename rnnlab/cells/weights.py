@@ -20,11 +20,13 @@ from rnnlab.arrays import Array, Params, Workspace, by_feature
 from rnnlab.cells.tapes import CellTape
 
 CHUNK = 512
-"""Columns, time × batch, of one product for a weight's gradient at most, or one time step: the copies for it
-stay this small. With 2048 a step takes as long and its peak memory is up to 1.58 times what it needs, not 1.3."""
+"""The most columns, time × batch, of one product for a weight's gradient: the copies for it stay small.
+
+With 2048 a step takes as long, but its peak memory is up to 1.58 times what it needs instead of 1.25.
+"""
 
 SHORTEST_RUN = 16
-"""Columns of each symbol, in the mean, from which on adding them up beats the product with one-hot vectors."""
+"""Columns of a symbol, in the mean, from which on adding them up beats the product with one-hot vectors."""
 
 
 def is_symbols(x: Array) -> bool:

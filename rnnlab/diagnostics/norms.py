@@ -40,11 +40,12 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
         log_norms[f"{name}_immediate"] = immediate
     if len(cell.states) == 1:
         return log_norms | {"state": log_norms[cell.states[0]]}
-    of_adjoints = []
+    squares = []
     for name, adjoint in cell.state_adjoints(tape, deltas).items():
         known = adjoint is deltas.total[name]
-        of_adjoints.append(log_norms[name] if known else _log_norm_of_steps(adjoint) + examples)
-    return log_norms | {"state": 0.5 * reduce(np.logaddexp, [2 * of_state for of_state in of_adjoints])}
+        squares.append(2 * (log_norms[name] if known else _log_norm_of_steps(adjoint) + examples))
+    with np.errstate(invalid="ignore"):  # of NaN
+        return log_norms | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
 
 def _log_norm_of_steps(a: Array) -> Array:

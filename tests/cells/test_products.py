@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnlab import arrays
-from rnnlab.arrays import Workspace, step_product
+from rnnlab.arrays import Workspace, step_product, unbuffered
 from rnnlab.cells import weights
 from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build, cell_id, every_cell
 from tests.test_model import everything
@@ -51,6 +51,25 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     assert set(cut) == set(whole)
     for name, value in whole.items():
         np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("runs", [1, 30])
+def test_sums_by_symbol_in_short_and_long_runs(runs):
+    rng = np.random.default_rng(0)
+    symbols, columns = rng.integers(0, 5, 5 * runs), rng.normal(size=(3, 5 * runs))
+    out = rng.normal(size=(3, 7))
+    expected = out + columns @ np.eye(7)[symbols]
+    assert (symbols.size < weights.SHORTEST_RUN * 7) == (runs == 1)
+    weights.add_by_symbol(columns, symbols, out, Workspace())
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+def test_numpys_buffer_is_as_before_afterwards():
+    before = np.getbufsize()
+    with pytest.raises(ZeroDivisionError), unbuffered():
+        assert np.getbufsize() < before
+        raise ZeroDivisionError
+    assert np.getbufsize() == before
 
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
