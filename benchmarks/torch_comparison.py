@@ -28,17 +28,11 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
-from rnnlab.cells import LSTM, Cell, Vanilla
-from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Probe
-from rnnlab.initial_states import Zero
-from rnnlab.initializers import Init, Initializer
-from rnnlab.model import Batch, Model
-from rnnlab.optimizers import Adam
-from rnnlab.readout import Readout
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.schema import build, generators
+from rnnlab.model import Batch
 from rnnlab.records import LOSS, StepRecord
 from rnnlab.tasks import CharLM
-from rnnlab.training import Trainer
 
 try:
     import torch
@@ -49,8 +43,7 @@ except ModuleNotFoundError as error:
 
 HIDDEN, BATCH, SEQ_LEN, HELD_OUT = 128, 32, 50, 0.1
 LR, CLIP = 2e-3, 1.0
-STANDARD_PROBE = Probe(("time", "lag"), examples=16, seed=0, dense=10, per_decade=12)
-NO_PROBE = Probe((), examples=1, seed=0, dense=0, per_decade=0)
+CONF = Path(__file__).parents[1] / "conf"
 
 TORCH, RECORDED, BARE = "torch", "rnnlab", "rnnlab, no probe"
 Records = Iterator[StepRecord]
@@ -78,18 +71,15 @@ class Run:
     bpc: float = np.nan
 
 
-def train_rnnlab(cell: str, probe: Probe, task: CharLM, seed: int, steps: int) -> Records:
-    """Train with `Trainer.train`."""
-    rng, symbols = np.random.default_rng(seed), task.input_size
-    cells: dict[str, Cell] = {
-        "rnn": Vanilla(symbols, HIDDEN, "tanh", bias=True),
-        "lstm": LSTM(symbols, HIDDEN, "tanh", bias=True, forget_bias=0.0),
-    }
-    model = Model(cells[cell], Readout(HIDDEN, symbols, bias=True), Zero(), "cross_entropy", "mean")
-    uniform = Initializer("uniform", 1.0)
-    params = model.init_params(rng, Init(uniform, uniform, uniform), np.float32)
-    optimizer, clipping = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm")
-    yield from Trainer(model, task, optimizer, clipping, probe, steps, val_every=None).train(params, rng)
+def train_rnnlab(cell: str, probe: str, seed: int, steps: int) -> Records:
+    """Train as `python -m rnnlab` does, without its files and its tracking."""
+    overrides = [f"cell={cell}", f"probe={probe}", f"seed={seed}", f"steps={steps}", "val_every=null"]
+    sizes = [f"hidden_size={HIDDEN}", f"batch_size={BATCH}", f"seq_len={SEQ_LEN}", f"lr={LR}", f"clip={CLIP}"]
+    config = compose_plan(CONF, overrides + sizes, multirun=False).jobs[0].config
+    experiment = build(config)
+    weights, batches, _ = generators(seed)
+    params = experiment.trainer.model.init_params(weights, experiment.settings.init, np.dtype(np.float32))
+    yield from experiment.trainer.train(params, batches)
 
 
 def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
@@ -131,8 +121,8 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
     """Train all contestants in turns of `block` steps, another one first each time."""
     start: dict[str, Callable[[int], Records]] = {
         TORCH: lambda steps: train_torch(cell, task, seed, steps),
-        RECORDED: lambda steps: train_rnnlab(cell, STANDARD_PROBE, task, seed, steps),
-        BARE: lambda steps: train_rnnlab(cell, NO_PROBE, task, seed, steps),
+        RECORDED: lambda steps: train_rnnlab(cell, "standard", seed, steps),
+        BARE: lambda steps: train_rnnlab(cell, "none", seed, steps),
     }
     for warm_up in start.values():
         list(warm_up(3))

@@ -1,10 +1,13 @@
 """Array pieces that every room shares: safe norms, layouts and reused buffers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from threadpoolctl import threadpool_info
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -14,6 +17,10 @@ SAFE_SQUARES = (1e-30, 1e30)
 # Multiply-adds of a product that OpenBLAS makes without copying, and the fewest rows worth a product.
 _SMALL_PRODUCT = 1_000_000
 _FEWEST_ROWS = 8
+# Kernels of OpenBLAS that have a way of their own for small products; the others lose up to half by blocks.
+_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
+# The longest sequence whose time steps are kept as views, some 2 kB each.
+_KEPT_STEPS = 1000
 
 # Elements; a row of the passes, H·B or more, is rarely shorter.
 _UFUNC_BUFFER = 256
@@ -43,17 +50,41 @@ class Workspace:
         name: str,
         owners: tuple[Array, ...],
         sequences: Callable[[], tuple[Sequence[Array] | Array, ...]],
-    ) -> list[tuple[Array, ...]]:
-        """Return the sequences' time steps side by side, for a loop over time.
+    ) -> "Steps":
+        """Return the sequences' time steps side by side, for a loop over time in either direction.
 
         Making a view costs as much as a small product's overhead, and a step has a dozen of them, so
         they are made once for as long as their `owners` are the same buffers: 10 % of an LSTM's
-        forward loop (H = 128, B = 32).
+        forward loop (H = 128, B = 32). Of long sequences they would weigh as much as the arrays of a small
+        network, so there they are made anew.
         """
+        if len(owners[0]) > _KEPT_STEPS:
+            return _NewSteps(sequences())
         known = self._steps.get(name)
         if known is None or any(a is not b for a, b in zip(known[0], owners, strict=True)):
             known = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
         return known[1]
+
+
+class Steps(Protocol):
+    """Time steps, forward and backward."""
+
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        """From the first to the last."""
+
+    def __reversed__(self) -> Iterator[tuple[Array, ...]]:
+        """From the last to the first."""
+
+
+@dataclass(frozen=True)
+class _NewSteps:
+    sequences: tuple[Sequence[Array] | Array, ...]
+
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        return zip(*self.sequences, strict=True)
+
+    def __reversed__(self) -> Iterator[tuple[Array, ...]]:
+        return zip(*(sequence[::-1] for sequence in self.sequences), strict=True)
 
 
 class unbuffered:
@@ -111,9 +142,9 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
 
     OpenBLAS multiplies small matrices in place and copies larger ones into panels first. A recurrent
     product has few columns and is spent on that copying, so that n small products of blocks of rows, which
-    np.matmul makes in one call, take 13 to 19 % less time than the whole (H = 128 to 512, B = 32 to 64;
-    AVX-512). A product that is small as it is goes to np.dot, whose call costs 0.5 µs less, a fifth of the
-    product at H = 32, B = 16.
+    np.matmul makes in one call, take 13 to 19 % less time than the whole (H = 128 to 512, B = 32 to 64). That
+    is so where OpenBLAS has kernels for small products, with AVX-512. A product that is small as it is goes
+    to np.dot, whose call costs 0.5 µs less, a fifth of the product at H = 32, B = 16.
 
     Returns:
         The function, to be called with the operand, what it is multiplied with and the output; and the
@@ -121,7 +152,7 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
     """
     rows, inner = matrix.shape
     most = _SMALL_PRODUCT // (inner * columns)
-    if rows <= most or most < _FEWEST_ROWS:
+    if rows <= most or most < _FEWEST_ROWS or not _has_small_kernels():
         return np.dot, matrix
     blocks = next((n for n in range(-(-rows // most), rows // _FEWEST_ROWS + 1) if rows % n == 0), 1)
     if blocks == 1:
@@ -129,11 +160,15 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
     return np.matmul, matrix.reshape(blocks, rows // blocks, inner)
 
 
+@cache
+def _has_small_kernels() -> bool:
+    return any(library.get("architecture") in _SMALL_KERNELS for library in threadpool_info())
+
+
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
     """Copy a sequence (T, F, B) into one contiguous matrix (F, T·B), for products over time and batch."""
     time, features, batch = a.shape
-    # By length, for chunks of time: the last, shorter one must not take the others' buffer away.
-    matrix = workspace.array(f"{name}_{time}", (features, time, batch), a.dtype)
+    matrix = workspace.array(name, (features, time, batch), a.dtype)
     np.copyto(matrix, a.transpose(1, 0, 2))
     return matrix.reshape(features, time * batch)
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import Params, global_norm
+from rnnlab.arrays import Params, copy_params, global_norm
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class ClipReport:
         norm_clipped: Global norm after.
         clipped: Whether anything changed.
         coefficient: By norm the factor applied; by value the share of elements that were clipped.
+        cosine: Of the angle between the gradient before and after; 1 by norm, which keeps its direction.
     """
 
     norm: float
     norm_clipped: float
     clipped: bool
     coefficient: float
+    cosine: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Clipping:
     threshold: float | None
     mode: Literal["norm", "value"]
 
-    def apply(self, grads: Params) -> ClipReport:
-        """Clip `grads` in place and say what was done."""
-        before = global_norm(grads.values())
+    def apply(self, grads: Params, norm: float | None = None) -> ClipReport:
+        """Clip `grads` in place and say what was done; `norm` is their global norm where it is known."""
+        before = global_norm(grads.values()) if norm is None else norm
         if self.threshold is None or not np.isfinite(before):  # what is broken stays, to be found
             return ClipReport(before, before, False, 1.0 if self.mode == "norm" else 0.0)
         if self.mode == "norm":
@@ -58,7 +60,11 @@ class Clipping:
         outside = sum(int(np.count_nonzero(np.abs(grad) > threshold)) for grad in grads.values())
         if outside == 0:
             return ClipReport(before, before, False, 0.0)
+        raw = copy_params(grads)
         for grad in grads.values():
             np.clip(grad, -threshold, threshold, out=grad)
+        after = global_norm(grads.values())
         share = outside / sum(grad.size for grad in grads.values())
-        return ClipReport(before, global_norm(grads.values()), True, share)
+        # Of unit vectors, so that no product of large gradients overflows.
+        cosine = sum(float(np.vdot(raw[name] / before, grad / after)) for name, grad in grads.items())
+        return ClipReport(before, after, True, share, cosine)

@@ -41,6 +41,11 @@ class Batch:
         return int(self.x.shape[-1])
 
     @property
+    def time(self) -> int:
+        """T."""
+        return len(self.x)
+
+    @property
     def first_output(self) -> int:
         """T - S, the number of time steps without an output."""
         return len(self.x) - len(self.y)
@@ -170,6 +175,9 @@ class Model:
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
         np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
+        absent = tape.weights.reshape(-1) == 0
+        if absent.any():
+            do[:, absent] = 0  # and not 0 times what may not be finite
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
         deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx)
         grads = deltas.grads | readout_grads

@@ -134,13 +134,14 @@ def _zeros(params: Params) -> Array:
 
 
 def _flat(params: Params, grads: Params) -> Array:
-    """All gradients as one new vector, in the order of the parameters."""
-    return np.concatenate([grads[name].reshape(-1) for name in params])
+    """All gradients as one new vector, by name, so that a state fits parameters in any order."""
+    return np.concatenate([grads[name].reshape(-1) for name in sorted(params)])
 
 
 def _subtract(params: Params, step: Array) -> None:
     start = 0
-    for w in params.values():
+    for name in sorted(params):
+        w = params[name]
         w -= step[start : start + w.size].reshape(w.shape)
         start += w.size
 

@@ -21,13 +21,14 @@ GRADIENTS_FILE = "gradients.parquet"
 WEIGHTS_FILE = "weights.safetensors"
 FIGURES_FOLDER = "figures"
 
-# One row of `gradients.parquet`. Exactly one of timestep and lag is set; the others are statistics
-# over the examples of a batch of the per-example norm, null where they are not finite.
+# One row of `gradients.parquet`. Exactly one of timestep and lag is set, target only for a lag curve that
+# does not start at the last target; the others are the statistics of a `Curve`, null where not finite.
 GRADIENT_COLUMNS = (
     "step",
     "quantity",
     "timestep",
     "lag",
+    "target",
     "mean",
     "median",
     "max",
@@ -42,6 +43,12 @@ GRAD_NORM_CLIPPED = "grad/norm_clipped"
 CLIP_RATE = "grad/clip_rate"
 CLIP_COEFFICIENT = "grad/clip_coefficient"
 CLIPPED = "grad/clipped"
+CLIP_COSINE = "grad/clip_cosine"
+LOG10_GAIN = "grad/log10_gain"
+THEORY_LOG10_GAIN = "theory/log10_gain"
+THEORY_DIFFERENCE = "theory/measured_minus_theory"
+THEORY_BOUND = "theory/log10_bound"
+TOP_LYAPUNOV = "lyapunov/top"
 STEPS_PER_SECOND = "time/steps_per_second"
 
 # What MLflow shows of a run's metrics.jsonl; the file itself holds more.
@@ -64,21 +71,22 @@ def by_lag_key(quantity: str, lag: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class NormCurve:
-    """Statistics over a batch's examples of one per-example gradient norm, along time steps or lags.
+class Curve:
+    """Statistics over a batch's examples of one quantity that is never negative, along time steps or lags.
 
-    Arrays are float64 of length N, NaN where a value does not exist.
+    Arrays are float64 of length N, NaN where a value does not exist. What belongs to a batch as a whole
+    has one example.
 
     Attributes:
-        quantity: `h`, `c` or `state` for a total gradient, `h_immediate` or `c_immediate` for the part
-            that each step's own loss sends.
-        axis: `timestep` for the training batch's backward pass, `lag` for the probe batch's lag curve.
+        quantity: What was measured; docs/measurements.md lists them.
+        axis: `timestep` in the training batch, `lag` counted back from `target`.
         index: The time steps 1 … T or the lags 0 … K.
         mean: Arithmetic mean over examples.
         median: Median over examples.
         max: Largest example.
-        log10_gmean: log10 of the geometric mean over the examples whose norm is not zero.
-        zero_fraction: Share of examples whose norm is zero.
+        log10_gmean: log10 of the geometric mean over the examples whose value is not zero.
+        zero_fraction: Share of examples whose value is zero.
+        target: Of a lag curve, the time step τ whose loss is sent back; None is each example's last.
     """
 
     quantity: str
@@ -89,6 +97,7 @@ class NormCurve:
     max: Array
     log10_gmean: Array
     zero_fraction: Array
+    target: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,6 @@ class StepRecord:
 
     step: int
     metrics: Mapping[str, float | None]
-    gradients: Sequence[NormCurve] = field(default=())
+    gradients: Sequence[Curve] = field(default=())
     unstable_since: int | None = None
     non_finite: FirstNonFinite | None = None

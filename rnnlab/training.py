@@ -3,17 +3,19 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 
 import numpy as np
 
-from rnnlab.arrays import Params, Workspace
+from rnnlab.arrays import Params, Workspace, copy_params, global_norm
 from rnnlab.clipping import Clipping, ClipReport
-from rnnlab.diagnostics import Probe, first_non_finite, lag_metrics
-from rnnlab.model import Model, Tape
+from rnnlab.diagnostics import Probe, ProbeInputs, Readings, Snapshot, Spikes, first_non_finite
+from rnnlab.model import Batch, Model, Tape
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
     CLIP_COEFFICIENT,
+    CLIP_COSINE,
     CLIP_RATE,
     CLIPPED,
     GRAD_NORM,
@@ -77,8 +79,11 @@ class Trainer:
     def _steps(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         model, workspace, probe_workspace = self.model, Workspace(), Workspace()
         optimizer_state = self.optimizer.init(params)
-        measured = self.probe.steps(self.steps)
-        probe_batch = self.task.probe_batch(np.random.default_rng(self.probe.seed), self.probe.examples)
+        plan, inputs, spikes = (
+            self.probe.plan(self.steps),
+            self.probe_inputs(),
+            Spikes(self.probe.spike_factor),
+        )
         start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
         stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
         carried, clipped_steps = None, 0
@@ -89,24 +94,54 @@ class Trainer:
             batch = self.task.batch(rng, step)
             tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False)
-            report = self.clipping.apply(grads)
+            norm = global_norm(grads.values())
+            due = self.probe.due(plan, step, spikes.see(norm))
+            raw_grads = copy_params(grads) if due else {}
+            report = self.clipping.apply(grads, norm)
             clipped_steps += report.clipped
             metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))
-            if not (isfinite(tape.loss) and isfinite(report.norm)):
+            if not (isfinite(tape.loss) and isfinite(norm)):
                 where = first_non_finite(tape, grads, deltas) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), stability.since, where)
                 return
             stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.baseline(model.loss))
-            curves = []
-            if step in measured:
-                curves = self.probe.measure(model, params, probe_batch, tape.cell, deltas, probe_workspace)
-                metrics |= lag_metrics(curves, model.cell.states, self.task.lag)
             carried = tape.cell.final_states()
+            before = copy_params(params) if due else {}
             self.optimizer.update(params, grads, optimizer_state)
-            yield StepRecord(step, metrics, curves, stability.since)
+            readings = Readings()
+            if due:
+                snapshot = Snapshot(
+                    step=step,
+                    model=model,
+                    params=before,
+                    tape=tape,
+                    deltas=deltas,
+                    grads=raw_grads,
+                    updates={name: params[name] - before[name] for name in params},
+                    inputs=inputs,
+                    task_lag=self.task.lag,
+                    workspace=probe_workspace,
+                )
+                readings = self.probe.measure(snapshot, due)
+            yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, stability.since)
         closing = self.validate(params)
         broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
         yield StepRecord(self.steps, closing, (), stability.since, broken)
+
+    def probe_inputs(self) -> ProbeInputs:
+        """What the probe measures on, the same at every call.
+
+        Raises:
+            ValueError: The task has no sequence of the probe's length.
+        """
+        probe, task = self.probe, self.task
+
+        @cache
+        def drawn(examples: int, length: int) -> Batch:
+            return task.probe_batch(np.random.default_rng(probe.seed), examples, length)
+
+        batch = drawn(probe.examples, probe.length or task.seq_len)
+        return ProbeInputs(batch, lambda length: drawn(1, length), probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
         """Mean loss of a target over the whole validation set and the task's own metrics."""
@@ -144,6 +179,7 @@ def _step_metrics(tape: Tape, report: ClipReport, clip_rate: float) -> dict[str,
         GRAD_NORM: report.norm,
         GRAD_NORM_CLIPPED: report.norm_clipped,
         CLIP_COEFFICIENT: report.coefficient,
+        CLIP_COSINE: report.cosine,
         CLIPPED: float(report.clipped),
         CLIP_RATE: clip_rate,
     }

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnlab.arrays import Workspace
+from rnnlab.arrays import Workspace, copy_params
 from rnnlab.model import Batch
 from tests.oracles.cases import (
     BATCH,
@@ -18,6 +18,7 @@ from tests.oracles.cases import (
     cell_id,
     every_cell,
     example,
+    with_mask,
 )
 
 cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
@@ -219,3 +220,17 @@ def test_refuses_wrong_kinds_of_numbers(name, values):
     with pytest.raises(ValueError) as refused:
         replace(case, batch=replace(case.batch, **{name: values})).forward()
     assert str(refused.value).startswith(f"{name}: expected")
+
+
+def test_what_is_not_finite_where_there_is_no_target_harms_nothing():
+    mask = np.ones((5, 3), dtype=bool)
+    mask[:, 1] = False
+    case = with_mask(build(TANH), mask)
+    tape = case.forward()
+    expected, _ = case.model.backward(case.params, tape)
+    expected = copy_params(expected)
+    tape.d_outputs.reshape(-1, 5, 3)[:, :, 1] = np.inf
+    with np.errstate(invalid="ignore"):
+        grads, _ = case.model.backward(case.params, tape)
+    for name, grad in expected.items():
+        np.testing.assert_array_equal(grads[name], grad, err_msg=name)

@@ -111,3 +111,17 @@ def test_equals_torch(optimizer):
         torch_optimizer.step()
         for name, w in theirs.items():
             np.testing.assert_allclose(params[name], w.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_state_fits_parameters_in_any_order(optimizer):
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(size=(2, 3)) for name in "bac"}
+    other = {name: params[name].copy() for name in "abc"}
+    state, other_state = optimizer.init(params), optimizer.init(params)
+    for _ in range(3):
+        grads = {name: rng.normal(size=(2, 3)) for name in "cab"}
+        optimizer.update(params, grads, state)
+        optimizer.update(other, grads, other_state)
+    for name, w in params.items():
+        np.testing.assert_array_equal(other[name], w)

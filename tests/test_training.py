@@ -1,6 +1,7 @@
 """The training loop, against one written out by hand and in what it does when things go wrong."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import log
 
@@ -10,7 +11,17 @@ import pytest
 from rnnlab.arrays import copy_params
 from rnnlab.cells import LSTM, Vanilla
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Probe, lag_curves, norms_by_timestep
+from rnnlab.diagnostics import (
+    Measurement,
+    Probe,
+    Schedule,
+    Spikes,
+    lag_curves_of,
+    measure_lag_curves,
+    measure_norms,
+    measure_parameters,
+    per_example_lag_curves,
+)
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
@@ -24,8 +35,16 @@ from tests.tasks.texts import VERSES, random_text
 
 H, TIME, BATCH, STEPS = 10, 8, 4, 45
 
-SILENT = Probe((), examples=3, seed=0, dense=0, per_decade=0)
-PROBE = Probe(("time", "lag"), examples=3, seed=0, dense=3, per_decade=4)
+SILENT = Probe({}, examples=3, length=None, seed=0, spike_factor=None)
+WHEN = Schedule(dense=3, per_decade=4, every=None, on_spike=False)
+PROBE = replace(
+    SILENT,
+    measurements={
+        "norms": Measurement(measure_norms, WHEN),
+        "parameters": Measurement(measure_parameters, WHEN),
+        "lag_curves": Measurement(partial(measure_lag_curves, targets=("last",)), WHEN),
+    },
+)
 CELLS = {
     "tanh": lambda size: Vanilla(size, H, "tanh", bias=True),
     "relu": lambda size: Vanilla(size, H, "relu", bias=True),
@@ -142,32 +161,61 @@ def test_a_record_belongs_to_the_network_before_its_update(task, cell):
     trainer = make(task, cell, probe=PROBE)
     params = draw(trainer)
     training = trainer.train(params, np.random.default_rng(2))
-    probe_batch = task.probe_batch(np.random.default_rng(PROBE.seed), PROBE.examples)
+    probe_batch = task.probe_batch(np.random.default_rng(PROBE.seed), PROBE.examples, TIME)
     before, carried = copy_params(params), None
     for record in islice(training, 3):
         batch = task.batch(np.random.default_rng(2), record.step)
         tape = trainer.model.forward(before, batch, carried)
-        _, deltas = trainer.model.backward(before, tape)
-        expected = norms_by_timestep(trainer.model.cell, tape.cell, deltas)
-        expected += lag_curves(trainer.model, before, probe_batch)
+        grads, deltas = trainer.model.backward(before, tape)
+        by_lag = lag_curves_of(per_example_lag_curves(trainer.model, before, probe_batch))
+        found = {(curve.quantity, curve.axis): curve.log10_gmean for curve in record.gradients}
+        for curve in by_lag:
+            np.testing.assert_array_equal(found[curve.quantity, "lag"], curve.log10_gmean)
+        norms = np.sqrt((deltas.total["h"].astype(np.float64) ** 2).sum(axis=1)) * BATCH
+        np.testing.assert_allclose(found["h", "timestep"], np.log10(norms).mean(axis=1), rtol=1e-5, atol=1e-5)
         assert record.metrics["train/loss"] == tape.loss
-        assert [curve.quantity for curve in record.gradients] == [curve.quantity for curve in expected]
-        for curve, right in zip(record.gradients, expected, strict=True):
-            np.testing.assert_array_equal(curve.log10_gmean, right.log10_gmean)
+        for name, grad in grads.items():
+            assert record.metrics[f"grad_norm/{name}"] == pytest.approx(np.linalg.norm(grad), rel=1e-5)
+            update = np.linalg.norm(params[name] - before[name]) / np.linalg.norm(before[name])
+            assert record.metrics[f"update_ratio/{name}"] == pytest.approx(update, rel=1e-4)
         before, carried = copy_params(params), tape.cell.final_states()
 
 
 def test_records_follow_the_schedules(task):
     records, _ = run(make(task, probe=PROBE, val_every=10))
     assert [record.step for record in records] == list(range(STEPS + 1))
-    assert {record.step for record in records if record.gradients} == PROBE.steps(STEPS)
-    assert {r.step for r in records if "grad/log10_gain" in r.metrics} == PROBE.steps(STEPS)
+    assert {record.step for record in records if record.gradients} == WHEN.steps(STEPS)
+    assert {r.step for r in records if "grad/log10_gain" in r.metrics} == WHEN.steps(STEPS)
     assert [r.step for r in records if "val/loss" in r.metrics] == [0, 10, 20, 30, 40, STEPS]
     assert all("train/loss" in record.metrics for record in records[:-1])
     assert "train/loss" not in records[-1].metrics
 
     only_last, _ = run(make(task))
     assert [r.step for r in only_last if "val/loss" in r.metrics] == [STEPS]
+
+
+def test_a_spike_of_the_gradient_is_measured(task):
+    """A learning rate that makes the gradient jump at some step that no schedule has."""
+    never = Schedule(dense=0, per_decade=0, every=None, on_spike=False)
+    on_spike = replace(never, on_spike=True)
+    measurements = {
+        "norms": Measurement(measure_norms, on_spike),
+        "parameters": Measurement(measure_parameters, never),
+    }
+    probe = replace(SILENT, measurements=measurements, spike_factor=1.5)
+    records, _ = run(make(task, probe=probe, optimizer=SGD(2.0, 0.0), clipping=Clipping(None, "norm")))
+    norms = values(records, "grad/norm")
+    spikes = Spikes(1.5)
+    expected = {step for step, norm in enumerate(norms) if spikes.see(norm)} | {0, STEPS - 1}
+    assert {record.step for record in records if record.gradients} == expected
+    assert len(expected) > 2
+    assert {r.step for r in records if "grad_norm/W_hh" in r.metrics} == {0, STEPS - 1}
+
+
+def test_a_longer_probe_reaches_beyond_seq_len(task):
+    records, _ = run(make(task, probe=replace(PROBE, length=3 * TIME)))
+    lags = [curve.index for curve in records[0].gradients if curve.axis == "lag"]
+    assert all(len(index) == 3 * TIME for index in lags) and lags
 
 
 def test_leaves_numpys_warnings_alone_between_steps(task):

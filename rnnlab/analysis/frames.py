@@ -22,7 +22,7 @@ def read_metrics(folder: Path) -> pd.DataFrame:
 def read_gradients(folder: Path) -> pd.DataFrame:
     """Gradient norms in long form: one row a step × quantity × time step, or × lag.
 
-    Columns are `records.GRADIENT_COLUMNS`; `timestep` and `lag` are nullable integers.
+    Columns are `records.GRADIENT_COLUMNS`; `timestep`, `lag` and `target` are nullable integers.
     """
     frame = pd.read_parquet(folder / GRADIENTS_FILE)
-    return frame.astype({"timestep": "Int64", "lag": "Int64"})
+    return frame.astype({name: "Int64" for name in ("timestep", "lag", "target")})

@@ -5,7 +5,8 @@ from typing import Any
 from rnnlab.app.compose import Job, Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code_tags
-from rnnlab.app.schema import Experiment, InvalidConfig, Settings, build
+from rnnlab.app.schema import Experiment, Settings, build
+from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.tracking.mirror import tracking_uri, uri_problem
 

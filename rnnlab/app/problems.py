@@ -37,6 +37,9 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
         return f"{group}={option}: no such option; allowed: {', '.join(error.options or [])}"
+    if "To append to your default list use" in message:
+        override = next(o for o in overrides if f"'{o.split('=')[0]}'" in message)
+        return f"{override}: nothing of the kind to replace; add it with +{override}"
     if "Could not override" in message or isinstance(error, ConfigKeyError | ConfigAttributeError):
         key = _key_at_fault(error)
         override = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)

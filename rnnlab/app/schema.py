@@ -4,22 +4,19 @@ Defaults live in `conf/` alone. A group whose option names a class (`_target_`) 
 and bounds from that class, so a new cell or optimiser needs no line here.
 """
 
-import dataclasses
-import importlib
-import json
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass
-from inspect import isabstract
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
-from pydantic import ConfigDict, ValidationError, create_model
 
+from rnnlab.app.validation import InvalidConfig, fields, target, validated
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Probe
+from rnnlab.diagnostics import Measurement, Probe, Schedule
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss
@@ -28,9 +25,6 @@ from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
 from rnnlab.training import Trainer
-
-# inf and nan pass Hydra's typing; extra keys come in with a + in front.
-_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 SUPPLIED = {
     "cell": ("input_size", "hidden_size"),
@@ -77,7 +71,6 @@ class Settings:
     val_every: Annotated[int, Ge(1)] | None
     jobs: Annotated[int, Ge(1)] | None
     init: Init
-    probe: Probe
     tracking: Tracking
 
 
@@ -89,23 +82,16 @@ class Experiment:
     trainer: Trainer
 
 
-class InvalidConfig(ValueError):
-    """A configuration that breaks the schema, with a line for each problem."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
 def build(config: dict[str, Any]) -> Experiment:
     """Check a configuration and make its objects.
 
     Raises:
         InvalidConfig: With a line for each key at fault: key, value and what is allowed.
     """
-    plain = {key: value for key, value in config.items() if key not in SUPPLIED}
+    plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
     problems: list[str] = []
-    settings = _validated(Settings, plain, "", {}, problems)
+    settings = validated(Settings.__name__, fields(Settings), plain, "", problems)
+    probe = _probe(config.get("probe"), problems)
     if settings is None:
         for group, supplied in SUPPLIED.items():  # their mistakes are told with the others
             _class_and_values(config, group, supplied, problems)
@@ -116,7 +102,7 @@ def build(config: dict[str, Any]) -> Experiment:
     sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
     cell: Cell | None = _made(config, "cell", sizes, problems)
     initial_state: InitialState | None = _made(config, "initial_state", {}, problems)
-    if task is None or optimizer is None or cell is None or initial_state is None:
+    if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
         raise InvalidConfig(problems)
     readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.loss, s.loss_reduction)
@@ -126,7 +112,10 @@ def build(config: dict[str, Any]) -> Experiment:
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
     clipping = Clipping(s.clip, s.clip_mode)
-    return Experiment(s, Trainer(model, task, optimizer, clipping, s.probe, s.steps, s.val_every))
+    trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every)
+    if problem := _probe_problem(trainer):
+        raise InvalidConfig([problem])
+    return Experiment(s, trainer)
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
@@ -156,46 +145,55 @@ def _class_and_values(
         problems.append(f"{group}: missing")
         return None
     keys = dict(config[group])
-    target = str(keys.pop("_target_", None) or "null")
-    module, _, name = target.rpartition(".")
-    if not target.startswith("rnnlab."):
-        problems.append(f"{group}._target_={target}: must be a class of rnnlab")
+    cls = target(keys, group, "class", problems)
+    if cls is None:
         return None
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        cls = None
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or isabstract(cls):
-        problems.append(f"{group}._target_={target}: no such class")
-        return None
-    values = _validated(cls, keys, f"{group}.", supplied, problems)
+    values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems)
     return None if values is None else (cls, values)
 
 
-def _validated(
-    cls: type, values: dict[str, Any], prefix: str, supplied: Collection[str], problems: list[str]
-) -> dict[str, Any] | None:
-    """Check values against the annotations of a dataclass, leaving out its supplied fields."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    names = [f.name for f in dataclasses.fields(cls) if f.name not in supplied]
-    fields: Any = {name: (hints[name], ...) for name in names}
-    schema = create_model(cls.__name__, __config__=_STRICT, **fields)
-    try:
-        # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
-        checked = schema.model_validate_json(json.dumps(values))
-    except ValidationError as error:
-        problems += [_told(prefix, problem) for problem in error.errors()]
+def _probe(config: Any, problems: list[str]) -> Probe | None:
+    """The probe with its measurements, each a function that its `_target_` names; null ones are left out."""
+    if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
+        problems.append("probe: must have the key measurements, with a key for each")
         return None
-    return {name: getattr(checked, name) for name in names}
+    keys = {key: value for key, value in config.items() if key != "measurements"}
+    values = validated(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems)
+    named = {name: keys for name, keys in (config.get("measurements") or {}).items() if keys is not None}
+    made = {name: _measurement(name, keys, problems) for name, keys in named.items()}
+    measurements = {name: measurement for name, measurement in made.items() if measurement is not None}
+    if values is None or len(measurements) < len(made):
+        return None
+    return Probe(measurements, **values)
 
 
-def _told(prefix: str, problem: Any) -> str:
-    key = prefix + ".".join(str(part) for part in problem["loc"])
-    match problem["type"]:
-        case "missing":
-            return f"{key}: missing"
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{key}: no such key"
-    value = problem["input"]
-    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
-    return f"{key}={shown}: {problem['msg'].replace('Input should be', 'must be')}"
+def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | None:
+    """A measurement: a function with the options that its own annotations allow, and its schedule."""
+    path = f"probe.measurements.{name}"
+    if not isinstance(config, dict):
+        problems.append(f"{path}={config}: must be null, to leave it out, or have a _target_")
+        return None
+    keys = dict(config)
+    function = target(keys, path, "function", problems)
+    if function is None:
+        return None
+    hints = typing.get_type_hints(function, include_extras=True)
+    options = {option: hint for option, hint in hints.items() if option not in ("snapshot", "return")}
+    values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems)
+    if values is None:
+        return None
+    when = values.pop("when")
+    return Measurement(partial(function, **values), when)
+
+
+def _probe_problem(trainer: Trainer) -> str | None:
+    """What is wrong with the probe in view of the task, or None."""
+    try:
+        time = trainer.probe_inputs().batch.time
+    except ValueError as error:
+        return f"probe.length={trainer.probe.length}: {error}"
+    for name, measurement in trainer.probe.measurements.items():
+        for τ in getattr(measurement.measure, "keywords", {}).get("targets", ()):
+            if τ != "last" and τ > time:
+                return f"probe.measurements.{name}.targets={τ}: the probe has {time} time steps"
+    return None

@@ -26,13 +26,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature, step_product, unbuffered
+from rnnlab.arrays import Array, Params, Workspace, step_product, unbuffered
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.cells.weights import (
     add_by_symbol,
     add_product,
+    chunk_by_feature,
     chunks_of_time,
     gather_inputs,
     input_gradient,
@@ -169,8 +170,8 @@ class GRU(Cell):
         add, multiply = np.add, np.multiply
         with unbuffered():
             self._slopes(tape, blocks)  # blocks hold factors of δ, then da and dz
-            for t in range(time - 1, -1, -1):
-                δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before = steps[t]
+            back = zip(range(time - 1, -1, -1), reversed(steps), strict=True)
+            for t, (δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before) in back:
                 if t >= first_loss:
                     add(δ, e_t, δ)
                 multiply(of_δ, δ, of_δ)
@@ -193,8 +194,8 @@ class GRU(Cell):
         d_n = workspace.array("d_joined_n", (H, K - H), blocks.dtype)  # of z_n, by x and 1
         by_symbol = np.zeros_like(params["W_xh"]) if is_symbols(x) else None
         for chunk in chunks_of_time(time, batch):
-            columns = by_feature(blocks[chunk], workspace, "dz_by_feature")
-            joined = by_feature(tape.joined[:-1][chunk], workspace, "joined_by_feature")
+            columns = chunk_by_feature(blocks[chunk], workspace, "dz")
+            joined = chunk_by_feature(tape.joined[:-1][chunk], workspace, "joined")
             add_product(columns[: 3 * H], joined, d_joined, chunk.start == 0, workspace)
             if by_symbol is not None:
                 add_by_symbol(columns[H:], x[chunk].reshape(-1), by_symbol, workspace)

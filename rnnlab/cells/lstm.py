@@ -165,8 +165,8 @@ class LSTM(Cell):
         add, multiply = np.add, np.multiply
         with unbuffered():
             self._slopes(tape, blocks, c_from_h)  # blocks hold factors of δ and κ, then dz and f ∘ κ
-            for t in range(time - 1, -1, -1):
-                δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before = steps[t]
+            back = zip(range(time - 1, -1, -1), reversed(steps), strict=True)
+            for t, (δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before) in back:
                 if t >= first_loss:
                     add(δ, e_t, δ)
                 multiply(δ, c_from_h_t, κ)

@@ -110,8 +110,8 @@ class Vanilla(Cell):
             return d_h[1:], e, dz, d_h[:-1].reshape(time, *W_hhT.shape[:-1], batch)
 
         steps = workspace.steps("vanilla_backward", (d_h, e, dz), sequences)
-        for t in range(time - 1, -1, -1):
-            δ, e_t, dz_t, d_h_before = steps[t]
+        back = zip(range(time - 1, -1, -1), reversed(steps), strict=True)
+        for t, (δ, e_t, dz_t, d_h_before) in back:
             if t >= first_loss:
                 np.add(δ, e_t, δ)
             np.multiply(dz_t, δ, dz_t)

@@ -1,23 +1,57 @@
-"""Measurements: pure functions of tapes and deltas."""
+"""Measurements: pure functions of a snapshot of training, one a file, and what they are made of."""
 
+from rnnlab.diagnostics.contributions import measure_contributions
 from rnnlab.diagnostics.forensics import first_non_finite
-from rnnlab.diagnostics.lag_curves import lag_curves, per_example_lag_curves
-from rnnlab.diagnostics.norms import log_norms_by_timestep, norm_curve, norms_by_timestep
-from rnnlab.diagnostics.probe import Probe, lag_metrics
-from rnnlab.diagnostics.schedule import probe_steps
+from rnnlab.diagnostics.gates import measure_gates
+from rnnlab.diagnostics.jacobians import log_singular_values, measure_jacobians, state_jacobians
+from rnnlab.diagnostics.lag_curves import (
+    lag_curves_of,
+    lag_metrics,
+    measure_lag_curves,
+    per_example_lag_curves,
+)
+from rnnlab.diagnostics.lyapunov import lyapunov_exponents, measure_lyapunov
+from rnnlab.diagnostics.mean_field import MeanField, mean_field
+from rnnlab.diagnostics.norms import log_norms_by_timestep, measure_norms
+from rnnlab.diagnostics.parameters import measure_parameters
+from rnnlab.diagnostics.probe import Measurement, Probe
+from rnnlab.diagnostics.schedule import Schedule, Spikes
+from rnnlab.diagnostics.snapshot import Measure, ProbeInputs, Readings, Snapshot
+from rnnlab.diagnostics.spectrum import measure_spectrum
+from rnnlab.diagnostics.statistics import curves
 from rnnlab.diagnostics.summary import LagSummary, regime, summarize_lag_curve
+from rnnlab.diagnostics.theory import measure_theory
 
 __all__ = [
     "LagSummary",
+    "MeanField",
+    "Measure",
+    "Measurement",
     "Probe",
+    "ProbeInputs",
+    "Readings",
+    "Schedule",
+    "Snapshot",
+    "Spikes",
+    "curves",
     "first_non_finite",
-    "lag_curves",
+    "lag_curves_of",
     "lag_metrics",
     "log_norms_by_timestep",
-    "norm_curve",
-    "norms_by_timestep",
+    "log_singular_values",
+    "lyapunov_exponents",
+    "mean_field",
+    "measure_contributions",
+    "measure_gates",
+    "measure_jacobians",
+    "measure_lag_curves",
+    "measure_lyapunov",
+    "measure_norms",
+    "measure_parameters",
+    "measure_spectrum",
+    "measure_theory",
     "per_example_lag_curves",
-    "probe_steps",
     "regime",
+    "state_jacobians",
     "summarize_lag_curve",
 ]

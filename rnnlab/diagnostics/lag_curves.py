@@ -3,37 +3,50 @@
     g(k) = ‖∂ℓ_τ/∂s[τ-k]‖      k = 0 … τ-1, per example
 
 Only the loss at one step τ is sent back, with weight 1: where every step has a target, short paths
-would hide the fading. τ is each example's last step with a target.
+would hide the fading. τ is each example's last step with a target unless another is asked for.
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params, Workspace
 from rnnlab.cells import States
-from rnnlab.diagnostics.norms import joint_log_norm, norm_curve
+from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
+from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.statistics import curves
+from rnnlab.diagnostics.summary import summarize_lag_curve
 from rnnlab.model import Batch, Model
-from rnnlab.records import NormCurve
+from rnnlab.records import Curve, by_lag_key
+
+Target = Literal["last"] | Annotated[int, Ge(1)]
 
 
-def lag_curves(
-    model: Model,
-    params: Params,
-    batch: Batch,
-    workspace: Workspace | None = None,
-    rng: np.random.Generator | None = None,
-) -> list[NormCurve]:
-    """Measure the lag curves of every state on one batch, from the model's initial state.
+def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Readings:
+    """Lag curves of the probe batch: `h`, `c`, `state`, `x`, and `dW_hh`; the metrics are of the last target.
 
-    The gradient is taken back step by step and rescaled by a power of two, per example, whenever
-    it is used up, its scale kept apart as a logarithm: it stays right where any number format ends.
-    The trajectory is that of the parameters' dtype.
-
-    Returns:
-        A curve for each state, of its total gradient, and `state` for the state adjoint, in
-        statistics over the examples.
+    Args:
+        snapshot: Of a training step.
+        targets: The time steps τ whose loss is sent back, each on its own: `last`, or a number of 1 … T.
     """
-    log_norms = per_example_lag_curves(model, params, batch, workspace, rng)
-    return [norm_curve(name, "lag", np.arange(len(logs)), logs) for name, logs in log_norms.items()]
+    found: list[Curve] = []
+    metrics: dict[str, float | None] = {}
+    start_rng = np.random.default_rng(snapshot.inputs.seed)  # the same random initial state every time
+    model, inputs = snapshot.model, snapshot.inputs
+    for target in targets:
+        τ = None if target == "last" else target
+        logs = per_example_lag_curves(model, snapshot.params, inputs.batch, snapshot.workspace, start_rng, τ)
+        of_target = lag_curves_of(logs, τ)
+        found += of_target
+        if τ is None and of_target:
+            metrics = lag_metrics(of_target, model.cell.states, snapshot.task_lag)
+    return Readings(found, metrics)
+
+
+def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
+    """Statistics over examples of `per_example_lag_curves`."""
+    return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
 
 
 def per_example_lag_curves(
@@ -42,35 +55,81 @@ def per_example_lag_curves(
     batch: Batch,
     workspace: Workspace | None = None,
     rng: np.random.Generator | None = None,
+    target: int | None = None,
 ) -> dict[str, Array]:
-    """ln g(k) for every lag and example, (K+1, B); -inf where g is 0, NaN for k ≥ τ."""
+    """ln g(k) for every lag and example, (K+1, B); -inf where g is 0, NaN for k ≥ τ.
+
+    `h` (and `c`) is the total gradient, `state` the state adjoint, `x` the gradient by the input (by the
+    one-hot vector of a symbol), `dW_hh` the norm of the example's own share of dW_hh at that step, which
+    is ‖dz‖ ‖h‖.
+
+    The gradient is taken back step by step and rescaled by a power of two, per example, whenever
+    it is used up, its scale kept apart as a logarithm: it stays right where any number format ends.
+    The trajectory is that of the parameters' dtype.
+
+    Args:
+        model: The network.
+        params: Its parameters.
+        batch: From the model's initial state.
+        workspace: Buffers to reuse.
+        rng: For an initial state that is random.
+        target: τ; None is each example's last target. Examples without a target there have no value.
+
+    Returns:
+        By quantity; empty where no example has the target.
+    """
     cell = model.cell
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
-    last = _last_targets(batch)
-    examples = len(last)
-    start = _immediate_at(params, tape.d_outputs, last - batch.first_output)
-    totals = {name: np.zeros((last.max(), *start.shape), start.dtype) for name in cell.states}
+    τs = _last_targets(batch) if target is None else _targets_at(batch, target)
+    length = int(τs.max())
+    if length == 0:
+        return {}
+    start = _immediate_at(params, tape.d_outputs, τs - batch.first_output)
+    totals = {name: np.zeros((length, *start.shape), start.dtype) for name in cell.states}
     adjoints = {name: np.zeros_like(totals["h"]) for name in cell.states}
-    log_scale = np.zeros((last.max(), examples))
+    dz = np.zeros((length, len(params["W_hh"]), len(τs)), start.dtype)
+    log_scale = np.zeros((length, len(τs)))
     adjoint = {name: np.zeros_like(start) for name in cell.states}
-    exponents = np.zeros(examples)
-    for t in range(int(last.max()), 0, -1):
-        adjoint["h"] = np.where(last == t, start, adjoint["h"])
+    exponents = np.zeros(len(τs))
+    for t in range(length, 0, -1):
+        adjoint["h"] = np.where(τs == t, start, adjoint["h"])
         deltas = cell.adjoint_step(params, tape.cell.step(t), adjoint)
         for name in cell.states:
             totals[name][t - 1], adjoints[name][t - 1] = deltas.total[name], adjoint[name]
+        dz[t - 1] = deltas.dz
         log_scale[t - 1] = exponents * np.log(2)
         adjoint, used = _rescale(deltas.before)
         exponents = exponents + used
-    by_time = {name: joint_log_norm({name: totals[name]}, axis=1) for name in cell.states}
-    by_time["state"] = joint_log_norm(adjoints, axis=1)
-    return {name: _by_lag(logs + log_scale, last) for name, logs in by_time.items()}
+    by_time = {name: log_norm_of_steps(totals[name]) for name in cell.states}
+    by_time["state"] = joint_log_norm(adjoints, axis=1) if len(cell.states) > 1 else by_time["h"]
+    by_time["x"] = log_norm_of_steps(np.matmul(np.ascontiguousarray(params["W_xh"].T), dz))
+    recurrent = cell.recurrent_deltas({name: a[:length] for name, a in tape.cell.inner.items()}, dz)
+    by_time["dW_hh"] = log_norm_of_steps(recurrent) + log_norm_of_steps(tape.cell.states["h"][:length])
+    return {name: _by_lag(logs + log_scale, τs) for name, logs in by_time.items()}
 
 
-def _by_lag(log_norms: Array, last: Array) -> Array:
+def lag_metrics(found: list[Curve], states: tuple[str, ...], task_lag: int | None) -> dict[str, float | None]:
+    """The lag curves as metrics of a training step: their summary, and each curve at powers of two.
+
+    `…_by_lag/0001` is the level itself, the others are relative to it, all in log10.
+    """
+    by_quantity = {curve.quantity: curve.log10_gmean for curve in found}
+    metrics = summarize_lag_curve(by_quantity["state"], task_lag).metrics()
+    for quantity in (*states, "state", "x"):
+        if quantity == "state" and len(states) == 1:
+            continue  # the same curve as h
+        log10_g, lag = by_quantity[quantity], 1
+        while lag < len(log10_g):
+            value = log10_g[lag] if lag == 1 else log10_g[lag] - log10_g[1]
+            metrics[by_lag_key(quantity, lag)] = float(value) if np.isfinite(value) else None
+            lag *= 2
+    return metrics
+
+
+def _by_lag(log_norms: Array, τs: Array) -> Array:
     """Norms by time step (T, B) as norms by lag from each example's own τ; NaN for k ≥ τ."""
     lags = np.full_like(log_norms, np.nan)
-    for example, τ in enumerate(last):
+    for example, τ in enumerate(τs):
         lags[:τ, example] = log_norms[:τ, example][::-1]
     return lags
 
@@ -81,6 +140,14 @@ def _last_targets(batch: Batch) -> Array:
         return np.full(batch.size, len(batch.x))
     steps = np.arange(batch.first_output + 1, len(batch.x) + 1)[:, None]
     return np.asarray((steps * batch.mask).max(axis=0))
+
+
+def _targets_at(batch: Batch, target: int) -> Array:
+    """`target` for every example that has one at that time step, else 0."""
+    output = target - batch.first_output - 1
+    if not 0 <= output < len(batch.y):
+        return np.zeros(batch.size, int)
+    return target * (np.ones(batch.size, int) if batch.mask is None else batch.mask[output])
 
 
 def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Per-example gradient norms and their statistics over a batch.
+"""Per-example norms at every time step of the training batch.
 
 With L the batch's loss, a mean over B examples, the gradient of one example's own loss is
 
@@ -7,49 +7,66 @@ With L the batch's loss, a mean over B examples, the gradient of one example's o
 so the numbers do not depend on the batch's size, nor on examples cancelling out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import reduce
-from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import SAFE_SQUARES, Array, norm
-from rnnlab.cells import Cell, CellDeltas, CellTape
-from rnnlab.records import NormCurve
+from rnnlab.arrays import SAFE_SQUARES, Array, Params, norm
+from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
+from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.statistics import curves
 
 
-def norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> list[NormCurve]:
-    """Norms of the total and immediate gradients of every state at every time step of a backward pass.
+def measure_norms(snapshot: Snapshot) -> Readings:
+    """Total and immediate gradients by h, c, the pre-activations z and the inputs x; the states themselves.
 
-    `state` is the norm of the state adjoint, for a cell with one state the same as `h`. In statistics over
-    the examples.
+    `h`, `c`, `state` (the state adjoint), `z`, `x`; `…_immediate`, what the loss at a time step sends there
+    itself; `h_norm` and `c_norm`, ‖h[t]‖ and ‖c[t]‖.
     """
-    log_norms = log_norms_by_timestep(cell, tape, deltas)
-    index = np.arange(1, tape.time + 1)
-    return norm_curves(list(log_norms), "timestep", index, np.stack(list(log_norms.values())))
+    cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
+    logs = log_norms_by_timestep(cell, tape, deltas)
+    examples = np.log(tape.x.shape[-1])
+    W_xhT = np.ascontiguousarray(snapshot.params["W_xh"].T)
+    dx = np.matmul(W_xhT, deltas.dz) if deltas.dx is None else deltas.dx
+    first = deltas.first_loss
+    dz_immediate = _immediate_dz(snapshot.params, cell, tape, deltas)
+    for name, total, immediate in (
+        ("z", deltas.dz, dz_immediate),
+        ("x", dx, np.matmul(W_xhT, dz_immediate)),
+    ):
+        logs[name] = log_norm_of_steps(total) + examples
+        logs[f"{name}_immediate"] = np.full_like(logs[name], -np.inf)
+        logs[f"{name}_immediate"][first:] = log_norm_of_steps(immediate) + examples
+    for name in cell.states:
+        logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:])
+    return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
 
 
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-    """ln of the same norms for each example, (T, B); -inf where a gradient is 0."""
-    first, log_norms = deltas.first_loss, {}
+    """ln of the norms of each example's total and immediate gradients by the states, (T, B); -inf for 0.
+
+    `state` is the state adjoint, for a cell with one state the same as `h`.
+    """
+    first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
     for name in cell.states:
-        log_norms[name] = _log_norm_of_steps(deltas.total[name]) + examples
-        immediate = np.full_like(log_norms[name], -np.inf)
-        immediate[first:] = _log_norm_of_steps(deltas.immediate[name][first:]) + examples
-        log_norms[f"{name}_immediate"] = immediate
+        logs[name] = log_norm_of_steps(deltas.total[name]) + examples
+        immediate = np.full_like(logs[name], -np.inf)
+        immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:]) + examples
+        logs[f"{name}_immediate"] = immediate
     if len(cell.states) == 1:
-        return log_norms | {"state": log_norms[cell.states[0]]}
+        return logs | {"state": logs[cell.states[0]]}
     squares = []
     for name, adjoint in cell.state_adjoints(tape, deltas).items():
         known = adjoint is deltas.total[name]
-        squares.append(2 * (log_norms[name] if known else _log_norm_of_steps(adjoint) + examples))
+        squares.append(2 * (logs[name] if known else log_norm_of_steps(adjoint) + examples))
     with np.errstate(invalid="ignore"):  # of NaN
-        return log_norms | {"state": 0.5 * reduce(np.logaddexp, squares)}
+        return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
 
-def _log_norm_of_steps(a: Array) -> Array:
-    """ln of the norm over features of a sequence (T, H, B), (T, B).
+def log_norm_of_steps(a: Array) -> Array:
+    """ln of the norm over features of a sequence (T, F, B), (T, B).
 
     By a plain sum of squares, and again for the time steps at which that is in doubt: float32 in float64,
     which holds all its squares, and float64 with the safe norm, which costs several times as much.
@@ -75,48 +92,21 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def norm_curve(quantity: str, axis: Literal["timestep", "lag"], index: Array, log_norms: Array) -> NormCurve:
-    """Statistics over examples of one quantity; see `norm_curves`. Its log_norms are (N, B)."""
-    return norm_curves([quantity], axis, index, log_norms[None])[0]
+def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas) -> Array:
+    """∂ℓ[t]/∂z[t] of the loss at t alone, (S, G·H, B), of the S steps with one.
 
-
-def norm_curves(
-    quantities: Sequence[str], axis: Literal["timestep", "lag"], index: Array, log_norms: Array
-) -> list[NormCurve]:
-    """Statistics over examples, of all quantities in one go.
-
-    Args:
-        quantities: Q names of what was measured.
-        axis: What `index` counts.
-        index: (N,).
-        log_norms: ln of the per-example norms, (Q, N, B); -inf for a norm of 0, NaN or inf where an
-            example has none.
-
-    Returns:
-        The curves; NaN where no example has a value. Magnitudes below the reach of float64 are 0 in
-        mean, median and max and right in log10_gmean.
+    One backward step from e[t] with nothing behind it, for all time steps at once as columns of one.
     """
-    counted = ~np.isnan(log_norms) & (log_norms < np.inf)
-    positive = counted & (log_norms > -np.inf)
-    count, count_positive = counted.sum(axis=-1), positive.sum(axis=-1)
-    with np.errstate(over="ignore"):
-        norms = np.exp(np.where(counted, log_norms, np.nan))
-        mean, median = _ratio(np.where(counted, norms, 0.0).sum(axis=-1), count), _median(norms, count)
-    largest = np.where(count > 0, np.where(counted, norms, -np.inf).max(axis=-1), np.nan)
-    log10_gmean = _ratio(np.where(positive, log_norms, 0.0).sum(axis=-1), count_positive) / np.log(10)
-    zero_fraction = _ratio(count - count_positive, count)
-    statistics = zip(mean, median, largest, log10_gmean, zero_fraction, strict=True)
-    return [
-        NormCurve(name, axis, index, *of_one) for name, of_one in zip(quantities, statistics, strict=True)
-    ]
+    first = deltas.first_loss
+    e = deltas.immediate["h"][first:]
+    steps, H, batch = e.shape
 
+    def columns(a: Array) -> Array:
+        return a.transpose(1, 0, 2).reshape(a.shape[1], -1)
 
-def _ratio(total: Array, count: Array) -> Array:
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _median(values: Array, count: Array) -> Array:
-    ordered = np.sort(values, axis=-1)  # NaN last
-    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)], axis=-1)
-    low, high = np.moveaxis(np.take_along_axis(ordered, middle, axis=-1), -1, 0)
-    return np.where(count > 0, (low + high) / 2, np.nan)
+    before = {name: columns(values[first:-1]) for name, values in tape.states.items()}
+    after = {name: columns(values[first + 1 :]) for name, values in tape.states.items()}
+    inner = {name: columns(values[first:]) for name, values in tape.inner.items()}
+    adjoint = {name: np.zeros((H, steps * batch), e.dtype) for name in cell.states} | {"h": columns(e)}
+    dz = cell.adjoint_step(params, StepTape(tape.x, before, after, inner), adjoint).dz
+    return dz.reshape(-1, steps, batch).transpose(1, 0, 2)

@@ -1,81 +1,68 @@
-"""The instrument of a run: what is measured, on which batch, when."""
+"""The instrument of a run: what is measured, on which inputs, when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
-from rnnlab.arrays import Params, Workspace
-from rnnlab.cells import CellDeltas, CellTape
-from rnnlab.diagnostics.lag_curves import lag_curves
-from rnnlab.diagnostics.norms import norms_by_timestep
-from rnnlab.diagnostics.schedule import probe_steps
-from rnnlab.diagnostics.summary import summarize_lag_curve
-from rnnlab.model import Batch, Model
-from rnnlab.records import NormCurve, by_lag_key
+from rnnlab.diagnostics.schedule import Schedule
+from rnnlab.diagnostics.snapshot import Measure, Readings, Snapshot
+from rnnlab.records import LOG10_GAIN, THEORY_DIFFERENCE, THEORY_LOG10_GAIN, Curve
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measurement and when it is made.
+
+    Attributes:
+        measure: A pure function of a snapshot.
+        when: Its schedule.
+    """
+
+    measure: Measure
+    when: Schedule
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What to record of gradients through time, and when.
+    """What is recorded of a run beside its metrics of every step.
 
     Attributes:
-        quantities: `time`: norms at every time step of the training batch's backward pass; `lag`: lag
-            curves of the probe batch. Empty records nothing.
-        examples: Size of the probe batch.
+        measurements: By name.
+        examples: Sequences of the probe batch.
+        length: Their time steps; None is seq_len.
         seed: Of the probe batch, which is the same at every step of every run.
-        dense: How many of the first steps are all recorded.
-        per_decade: Recordings for each tenfold of the step after that.
+        spike_factor: A gradient's norm over so many times its running mean is a spike; None for never.
     """
 
-    quantities: tuple[Literal["time", "lag"], ...]
+    measurements: Mapping[str, Measurement]
     examples: Annotated[int, Ge(1)]
+    length: Annotated[int, Ge(1)] | None
     seed: Annotated[int, Ge(0)]
-    dense: Annotated[int, Ge(0)]
-    per_decade: Annotated[int, Ge(0)]
+    spike_factor: Annotated[float, Gt(1)] | None
 
-    def steps(self, steps: int) -> frozenset[int]:
-        """The steps of a run at which anything is recorded."""
-        return probe_steps(steps, self.dense, self.per_decade) if self.quantities else frozenset()
+    def plan(self, steps: int) -> dict[str, frozenset[int]]:
+        """The steps of a run at which each measurement is due, spikes apart."""
+        return {name: measurement.when.steps(steps) for name, measurement in self.measurements.items()}
 
-    def measure(
-        self,
-        model: Model,
-        params: Params,
-        batch: Batch,
-        tape: CellTape,
-        deltas: CellDeltas,
-        workspace: Workspace | None = None,
-    ) -> list[NormCurve]:
-        """Measure one training step: its own tape and deltas, and the probe `batch`."""
-        curves = []
-        if "time" in self.quantities:
-            curves += norms_by_timestep(model.cell, tape, deltas)
-        if "lag" in self.quantities:
-            start_rng = np.random.default_rng(self.seed)  # the same random initial state every time
-            curves += lag_curves(model, params, batch, workspace, start_rng)
-        return curves
+    def due(self, plan: Mapping[str, frozenset[int]], step: int, spiking: bool) -> list[str]:
+        """The measurements to be made at a step."""
+        return [
+            name
+            for name, measurement in self.measurements.items()
+            if step in plan[name] or (spiking and measurement.when.on_spike)
+        ]
 
-
-def lag_metrics(
-    curves: Sequence[NormCurve], states: Sequence[str], task_lag: int | None
-) -> dict[str, float | None]:
-    """The lag curves as metrics of a training step: their summary, and each curve at powers of two.
-
-    `…_by_lag/0001` is the level itself, the others are relative to it, all in log10.
-    """
-    metrics: dict[str, float | None] = {}
-    by_quantity = {curve.quantity: curve.log10_gmean for curve in curves if curve.axis == "lag"}
-    if by_quantity:
-        metrics |= summarize_lag_curve(by_quantity["state"], task_lag).metrics()
-    for quantity, log10_g in by_quantity.items():
-        if quantity == "state" and len(states) == 1:
-            continue  # the same curve as h
-        lag = 1
-        while lag < len(log10_g):
-            value = log10_g[lag] if lag == 1 else log10_g[lag] - log10_g[1]
-            metrics[by_lag_key(quantity, lag)] = float(value) if np.isfinite(value) else None
-            lag *= 2
-    return metrics
+    def measure(self, snapshot: Snapshot, due: Sequence[str]) -> Readings:
+        """Make the measurements that are due."""
+        curves: list[Curve] = []
+        metrics: dict[str, float | None] = {}
+        for name in due:
+            readings = self.measurements[name].measure(snapshot)
+            curves += readings.curves
+            metrics |= readings.metrics
+        measured, theory = metrics.get(LOG10_GAIN), metrics.get(THEORY_LOG10_GAIN)
+        if measured is not None and theory is not None:
+            metrics[THEORY_DIFFERENCE] = measured - theory
+        return Readings(curves, metrics)

@@ -1,23 +1,65 @@
 """When to measure."""
 
+from dataclasses import dataclass
+from math import exp, isfinite, log
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
+
+SPIKE_WINDOW = 50
+"""Steps of the running mean that a gradient's norm is held against, and of rest after a spike."""
 
 
-def probe_steps(steps: int, dense: int, per_decade: int) -> frozenset[int]:
-    """Steps out of 0 … steps-1 at which to measure: dense at first, then evenly in the logarithm.
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a run at which something is measured: always the first and the last.
 
-    Args:
-        steps: Length of the run.
-        dense: How many of the first steps are all measured.
-        per_decade: Measurements for each tenfold of the step after that; 0 for none.
-
-    Returns:
-        The steps, always with the first and the last one.
+    Attributes:
+        dense: So many of the first steps are all measured.
+        per_decade: So many for each tenfold of the step after that, evenly in the logarithm.
+        every: One in so many steps; None for none of these.
+        on_spike: Whether it is measured whenever the gradient's norm spikes.
     """
-    chosen = {0, steps - 1} | set(range(min(dense, steps)))
-    if per_decade:
-        start = max(dense, 1)
-        decades = np.log10(max(steps, start) / start)
-        points = start * 10 ** (np.arange(int(decades * per_decade) + 1) / per_decade)
-        chosen |= {int(step) for step in np.round(points) if step < steps}
-    return frozenset(chosen)
+
+    dense: Annotated[int, Ge(0)]
+    per_decade: Annotated[int, Ge(0)]
+    every: Annotated[int, Ge(1)] | None
+    on_spike: bool
+
+    def steps(self, steps: int) -> frozenset[int]:
+        """The steps out of 0 … steps-1 that are known beforehand."""
+        chosen = {0, steps - 1} | set(range(min(self.dense, steps)))
+        if self.every:
+            chosen |= set(range(0, steps, self.every))
+        if self.per_decade:
+            start = max(self.dense, 1)
+            decades = np.log10(max(steps, start) / start)
+            points = start * 10 ** (np.arange(int(decades * self.per_decade) + 1) / self.per_decade)
+            chosen |= {int(step) for step in np.round(points) if step < steps}
+        return frozenset(chosen)
+
+
+class Spikes:
+    """Finds norms over `factor` times the geometric mean of about the last SPIKE_WINDOW of them.
+
+    One of a window's first ten norms is no spike, nor is one that follows another within a window.
+    """
+
+    WARM_UP = 10
+
+    def __init__(self, factor: float | None) -> None:
+        self._factor = factor
+        self._mean_log, self._seen, self._rest = 0.0, 0, 0
+
+    def see(self, norm: float) -> bool:
+        """Take in a step's norm and say whether it is a spike."""
+        if self._factor is None or not (isfinite(norm) and norm > 0):
+            return False
+        self._seen += 1
+        self._rest -= 1
+        spiking = self._seen > self.WARM_UP and self._rest <= 0 and norm > self._factor * exp(self._mean_log)
+        if spiking:
+            self._rest = SPIKE_WINDOW
+        self._mean_log += (log(norm) - self._mean_log) / min(self._seen, SPIKE_WINDOW)
+        return spiking

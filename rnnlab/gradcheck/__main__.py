@@ -28,7 +28,8 @@ from rich.text import Text
 
 from rnnlab.app.compose import Job, compose_plan
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.schema import Experiment, InvalidConfig, build, generators
+from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.app.validation import InvalidConfig
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir

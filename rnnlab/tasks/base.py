@@ -14,6 +14,10 @@ class Task(Protocol):
     """A source of batches, made from a configuration; everything random comes from handed-in generators."""
 
     @property
+    def seq_len(self) -> int:
+        """T, the time steps of a training sequence."""
+
+    @property
     def input_size(self) -> int:
         """X, the number of symbols or of features."""
 
@@ -39,8 +43,12 @@ class Task(Protocol):
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
         """The training batch of a step."""
 
-    def probe_batch(self, rng: np.random.Generator, examples: int) -> Batch:
-        """A batch that is not trained on, to measure gradients with."""
+    def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
+        """Sequences that are not trained on, `length` time steps long, to measure gradients with.
+
+        Raises:
+            ValueError: The task has none so long.
+        """
 
     def validation(self) -> Iterator[Batch]:
         """The validation set, in an order in which `continues` holds."""

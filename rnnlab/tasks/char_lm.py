@@ -112,11 +112,13 @@ class CharLM:
         windows = streams[:, start : start + self.seq_len + 1]
         return self._as_batch(windows, continues=self.carry and chunk > 0)
 
-    def probe_batch(self, rng: np.random.Generator, examples: int) -> Batch:
-        """Windows of `seq_len` characters from random places in the held-out part."""
+    def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
+        """Windows of `length` characters from random places in the held-out part."""
         _, held_out = self._parts
-        starts = rng.integers(0, len(held_out) - self.seq_len, examples)
-        return self._as_batch(held_out[starts[:, None] + np.arange(self.seq_len + 1)])
+        if length >= len(held_out):
+            raise ValueError(f"the held-out part has only {len(held_out)} characters; raise held_out")
+        starts = rng.integers(0, len(held_out) - length, examples)
+        return self._as_batch(held_out[starts[:, None] + np.arange(length + 1)])
 
     def validation(self) -> Iterator[Batch]:
         """The held-out part as the network is trained to read it.

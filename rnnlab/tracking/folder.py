@@ -30,7 +30,7 @@ from rnnlab.records import (
     RUN_FILE,
     STEPS_PER_SECOND,
     WEIGHTS_FILE,
-    NormCurve,
+    Curve,
     Outcome,
     StepRecord,
 )
@@ -50,7 +50,7 @@ class RunFolder:
             yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
         self._metrics = (folder / METRICS_FILE).open("a", encoding="utf-8")
-        self._curves: list[tuple[int, NormCurve]] = []
+        self._curves: list[tuple[int, Curve]] = []
         self._began = self._clock = self._flushed = time.perf_counter()
         write_run_info(folder, self._info)
 
@@ -106,10 +106,11 @@ class RunFolder:
             columns["quantity"] += [curve.quantity] * size
             columns["timestep"] += curve.index.tolist() if curve.axis == "timestep" else nothing
             columns["lag"] += curve.index.tolist() if curve.axis == "lag" else nothing
-            for name in GRADIENT_COLUMNS[4:]:
+            columns["target"] += [curve.target] * size
+            for name in GRADIENT_COLUMNS[5:]:
                 columns[name] += [value if isfinite(value) else None for value in getattr(curve, name)]
-        types = [pa.int64(), pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64()]
-        types += [pa.float64()] * len(GRADIENT_COLUMNS[4:])
+        types = [pa.int64(), pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64(), pa.int64()]
+        types += [pa.float64()] * len(GRADIENT_COLUMNS[5:])
         schema = pa.schema(list(zip(GRADIENT_COLUMNS, types, strict=True)))
         pq.write_table(pa.table(columns, schema), self.folder / GRADIENTS_FILE)
 

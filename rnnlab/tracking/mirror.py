@@ -244,7 +244,7 @@ class _MirroredRun:
         if not path.is_file() or (table := pq.read_table(path)).num_rows == 0:
             return []
         quantities = set(table["quantity"].to_pylist())
-        shown = ("h", "c", "state") if "c" in quantities else ("h",)
+        shown = ("h", "c", "state", "x") if "c" in quantities else ("h", "x")
         limits = pc.min_max(table["step"]).as_py()
         now = round(1000 * time.time())
         metrics = []

@@ -16,8 +16,10 @@ OPTIONS = {
     for group in sorted(conf_dir().iterdir())
     if group.is_dir()
 }
+ADDED = {"measurement"}
+"""Groups of which any number of options may be added to those of the probe."""
 PAIRS = [
-    (f"{group}={option}", f"{other_group}={other}")
+    tuple(f"{'+' * (name in ADDED)}{name}={value}" for name, value in ((group, option), (other_group, other)))
     for group, other_group in combinations(OPTIONS, 2)
     for option, other in product(OPTIONS[group], OPTIONS[other_group])
 ]
@@ -44,7 +46,9 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_there_are_options_to_test() -> None:
     assert {"rnn", "lstm", "gru"} <= set(OPTIONS["cell"])
-    groups = {"cell", "task", "optimizer", "init", "initial_state", "probe", "tracking", "experiment"}
+    groups = {
+        "cell", "task", "optimizer", "init", "initial_state", "probe", "measurement", "tracking", "experiment"
+    }  # fmt: skip
     assert groups <= set(OPTIONS)
 
 
@@ -83,7 +87,14 @@ def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> Non
         ("batch_size=7", lambda e: e.trainer.task.batch_size == 7),
         ("steps=7", lambda e: e.trainer.steps == 7),
         ("val_every=7", lambda e: e.trainer.val_every == 7),
-        ("probe.quantities=[lag]", lambda e: e.trainer.probe.quantities == ("lag",)),
+        ("probe.measurements.gates=null", lambda e: "gates" not in e.trainer.probe.measurements),
+        ("+measurement=jacobians", lambda e: "jacobians" in e.trainer.probe.measurements),
+        ("probe.length=7", lambda e: e.trainer.probe_inputs().batch.time == 7),
+        ("probe.spike_factor=3", lambda e: e.trainer.probe.spike_factor == 3),
+        (
+            "probe.measurements.gates.when.every=9",
+            lambda e: e.trainer.probe.measurements["gates"].when.every == 9,
+        ),
         ("init.W_hh.gain=0.0001", lambda e: np.abs(initial(e)["W_hh"]).max() < 1e-4),
         ("optimizer.beta1=0.5", lambda e: e.trainer.optimizer.beta1 == 0.5),
         ("task.held_out=0.5", lambda e: e.trainer.task.held_out == 0.5),

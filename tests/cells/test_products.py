@@ -1,9 +1,12 @@
 """How products are cut into blocks of rows and chunks of time changes no result."""
 
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rnnlab import arrays
 from rnnlab.arrays import Workspace, step_product, unbuffered
@@ -28,7 +31,10 @@ cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
         (2048, 8192, 512, 1),  # no eight rows fit
     ],
 )
-def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, blocks):
+def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, blocks, monkeypatch):
+    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: False)
+    assert step_product(np.zeros((rows, inner)), columns)[0] is np.dot
+    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: True)
     matrix = np.arange(rows * inner, dtype=np.float32).reshape(rows, inner)
     product, stack = step_product(matrix, columns)
     assert stack.shape == ((rows, inner) if blocks == 1 else (blocks, rows // blocks, inner))
@@ -42,6 +48,7 @@ def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, block
 def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     case = build(cell, inputs=inputs)
     whole = everything(case)
+    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: True)
     monkeypatch.setattr(arrays, "_SMALL_PRODUCT", 40)
     monkeypatch.setattr(arrays, "_FEWEST_ROWS", 1)
     monkeypatch.setattr(weights, "CHUNK", 6)  # columns of two time steps, at a batch of three
@@ -53,15 +60,22 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
         np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
-@pytest.mark.parametrize("runs", [1, 30])
-def test_sums_by_symbol_in_short_and_long_runs(runs):
+@pytest.mark.parametrize("symbols_there_are", [7, 7 + weights.MOST_ONE_HOT])
+def test_sums_by_symbol_with_few_and_many(symbols_there_are):
     rng = np.random.default_rng(0)
-    symbols, columns = rng.integers(0, 5, 5 * runs), rng.normal(size=(3, 5 * runs))
-    out = rng.normal(size=(3, 7))
-    expected = out + columns @ np.eye(7)[symbols]
-    assert (symbols.size < weights.SHORTEST_RUN * 7) == (runs == 1)
+    symbols, columns = rng.integers(0, 5, 60) * (symbols_there_are // 5), rng.normal(size=(3, 60))
+    out = rng.normal(size=(3, symbols_there_are))
+    expected = out + columns @ np.eye(symbols_there_are)[symbols]
     weights.add_by_symbol(columns, symbols, out, Workspace())
     np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+@given(time=st.integers(1, 3000), batch=st.integers(1, 2000))
+def test_chunks_cover_the_time_and_are_no_longer_than_allowed(time, batch):
+    chunks = [range(time)[chunk] for chunk in weights.chunks_of_time(time, batch)]
+    assert [t for chunk in chunks for t in chunk] == list(range(time))
+    assert all(len(chunk) * batch <= max(weights.CHUNK, batch) for chunk in chunks)
+    assert len({len(chunk) for chunk in chunks}) <= 2
 
 
 def test_numpys_buffer_is_as_before_afterwards():
@@ -74,17 +88,49 @@ def test_numpys_buffer_is_as_before_afterwards():
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("inputs", INPUT_KINDS)
-def test_nothing_is_allocated_step_by_step(cell, inputs, monkeypatch):
-    """With a workspace, the second pass over twice as many steps allocates no more."""
-    monkeypatch.setattr(weights, "CHUNK", 1000)
-    peaks = {}
-    for time in (3001, 6002):
-        case, workspace = build(cell, inputs=inputs, time=time, dtype=np.float32), Workspace()
-        e = np.ones((time, 4, 3), np.float32)
-        for _ in range(2):
-            tracemalloc.start()
+def test_nothing_is_allocated_step_by_step(cell, inputs):
+    """With a workspace, no step of the second pass makes even one array of a state's size."""
+    time, batch = 6, 5000
+    case, workspace = build(cell, inputs=inputs, time=time, batch=batch, dtype=np.float32), Workspace()
+    e = np.ones((time, 4, batch), np.float32)
+    one_state = 4 * batch * 4
+    for first in (True, False):
+        peaks = []
+        with tracing(peaks):
             tape = cell.forward(case.params, case.batch.x, case.initial, workspace)
+        with tracing(peaks):
             cell.backward(case.params, tape, e, workspace)
-            peaks[time] = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-    assert peaks[6002] - peaks[3001] < 3001, peaks  # bytes: less than one a step
+        assert first or peaks[0] < 0.5 * one_state, peaks
+    # Backward, what goes back to c at the last step is made anew, and of symbols an index.
+    assert peaks[1] < 1.6 * one_state, peaks
+
+
+@contextmanager
+def tracing(peaks):
+    tracemalloc.start()
+    yield
+    peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
+    """Another e, and an e of fewer steps, with a workspace that knows the steps of the first one."""
+    case, workspace, rng = build(cell), Workspace(), np.random.default_rng(0)
+    for steps in (5, 5, 2, 5, 2):
+        e = rng.standard_normal((steps, 4, 3))
+        tape = cell.forward(case.params, case.batch.x, case.initial, workspace)
+        reused = cell.backward(case.params, tape, e, workspace)
+        fresh = cell.backward(case.params, cell.forward(case.params, case.batch.x, case.initial), e)
+        for name, grad in fresh.grads.items():
+            np.testing.assert_array_equal(reused.grads[name], grad, err_msg=name)
+        np.testing.assert_array_equal(reused.total["h"], fresh.total["h"])
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+def test_long_sequences_whose_steps_are_not_kept(cell, monkeypatch):
+    case = build(cell)
+    kept = everything(case)
+    monkeypatch.setattr(arrays, "_KEPT_STEPS", 2)
+    for name, value in everything(case).items():
+        np.testing.assert_array_equal(value, kept[name], err_msg=name)

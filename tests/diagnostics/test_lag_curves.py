@@ -5,12 +5,13 @@ import pytest
 
 from rnnlab.arrays import norm
 from rnnlab.cells import Vanilla
-from rnnlab.diagnostics import lag_curves, norms_by_timestep, per_example_lag_curves
+from rnnlab.diagnostics import Readings, lag_curves_of, measure_lag_curves, per_example_lag_curves
 from rnnlab.initial_states import Learned, Normal, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
 from tests.oracles.cases import BATCH, GATED, TANH, TIME, build, cell_id, every_cell, example, with_mask
+from tests.oracles.snapshots import snapshot_of
 
 H = 6
 # Each example's last target at a step of its own, none in the last one; earlier targets must not matter.
@@ -35,7 +36,8 @@ def linear(rho: float, time: int, dtype=np.float64):
 
 
 @pytest.mark.parametrize(
-    ("rho", "time"), [(0.5, 40), (0.9, 40), (1.0, 40), (1.1, 40), (0.5, 2001), (0.9, 2001), (1.0, 2001)]
+    ("rho", "time"),
+    [(0.5, 40), (0.9, 40), (1.0, 40), (1.1, 40), (0.5, 2001), (0.9, 2001), (1.0, 2001), (1.1, 1001)],
 )
 def test_linear_network_fades_by_its_spectral_radius(rho, time):
     """At ρ = 0.5 and k = 2000 the gradient is 1e-602 of itself, beyond what float64 can hold."""
@@ -63,7 +65,7 @@ def test_linear_network_in_the_training_backward_pass(rho):
 
 
 def test_statistics_beyond_float64_stay_right_in_the_logarithm():
-    curve = lag_curves(*linear(0.5, 2001))[0]
+    curve = lag_curves_of(per_example_lag_curves(*linear(0.5, 2001)))[0]
     assert (curve.quantity, curve.axis) == ("h", "lag")
     np.testing.assert_array_equal(curve.index, np.arange(2001))
     assert curve.log10_gmean[2000] - curve.log10_gmean[0] == pytest.approx(2000 * np.log10(0.5), rel=1e-12)
@@ -108,13 +110,19 @@ def test_equal_a_backward_pass_from_each_examples_last_target(cell, reduction):
     _, deltas = alone.model.backward(alone.params, tape)
     parts = {name: [deltas.total[name]] for name in cell.states}
     parts["state"] = list(cell.state_adjoints(tape.cell, deltas).values())
+    parts["x"] = [case.params["W_xh"].T @ deltas.dz]
+    recurrent = cell.recurrent_deltas(tape.cell.inner, deltas.dz)
+    share = np.einsum("tfb,thb->tfhb", recurrent, tape.cell.states["h"][:-1])
+    parts["dW_hh"] = [share.reshape(TIME, -1, BATCH)]
 
     assert set(curves) == set(parts)
     for name, gradients in parts.items():
         norms = BATCH * norm(np.concatenate(gradients, axis=1), axis=1)
         assert curves[name].shape == (LAST.max(), BATCH)
+        with np.errstate(divide="ignore"):  # dW_hh at the first time step, from h[0] = 0
+            logs = np.log(norms)
         for b, τ in enumerate(LAST):
-            _close(curves[name][:τ, b], np.log(norms[:τ, b][::-1]))
+            _close(curves[name][:τ, b], logs[:τ, b][::-1])
             assert np.isnan(curves[name][τ:, b]).all()
 
 
@@ -170,35 +178,50 @@ def test_an_exactly_zero_gradient_is_minus_infinity_and_counted():
     logs = per_example_lag_curves(case.model, case.params, case.batch)["h"]
     assert np.isfinite(logs[0]).all()
     assert (logs[1:] == -np.inf).all()
-    curve = lag_curves(case.model, case.params, case.batch)[0]
+    curve = lag_curves_of(per_example_lag_curves(case.model, case.params, case.batch))[0]
     np.testing.assert_array_equal(curve.zero_fraction, [0, 1, 1, 1, 1])
     assert np.isnan(curve.log10_gmean[1:]).all()
 
 
 def test_of_a_batch_without_any_target_are_empty():
     case = with_mask(build(GATED), np.zeros((TIME, BATCH), dtype=bool))
-    assert all(len(curve.index) == 0 for curve in lag_curves(case.model, case.params, case.batch))
+    assert per_example_lag_curves(case.model, case.params, case.batch) == {}
+    assert measure_lag_curves(snapshot_of(case), targets=("last",)) == Readings([], {})
 
 
 @cells
-@pytest.mark.parametrize("mask", ["every step", "one example without"])
-def test_norms_by_timestep_are_per_example(cell, mask):
-    case = build(cell, mask=mask)
-    tape = case.forward()
-    _, deltas = case.model.backward(case.params, tape)
-    expected = {"state": np.concatenate(list(cell.state_adjoints(tape.cell, deltas).values()), axis=1)}
-    for name in cell.states:
-        expected |= {name: deltas.total[name], f"{name}_immediate": deltas.immediate[name]}
+@pytest.mark.parametrize("τ", [1, 3, TIME])
+def test_any_target_is_a_backward_pass_from_there(cell, τ):
+    case = build(cell, start="zero")
+    curves = per_example_lag_curves(case.model, case.params, case.batch, target=τ)
+    alone = np.zeros((TIME, BATCH), dtype=bool)
+    alone[τ - 1] = True
+    masked = with_mask(case, alone)
+    last = per_example_lag_curves(case.model, case.params, masked.batch)
+    assert set(curves) == set(last)
+    for name, logs in last.items():
+        assert curves[name].shape == (τ, BATCH)
+        np.testing.assert_array_equal(curves[name], logs)
 
-    curves = {curve.quantity: curve for curve in norms_by_timestep(cell, tape.cell, deltas)}
-    assert set(curves) == set(expected)
-    for name, gradients in expected.items():
-        norms = BATCH * np.sqrt(np.sum(gradients**2, axis=1))
-        assert curves[name].axis == "timestep"
-        np.testing.assert_array_equal(curves[name].index, np.arange(1, TIME + 1))
-        _close(curves[name].mean, norms.mean(axis=1))
-        _close(curves[name].max, norms.max(axis=1))
-        _close(curves[name].zero_fraction, (norms == 0).mean(axis=1))
+
+def test_examples_without_the_target_have_no_value():
+    case = with_mask(build(TANH), SPREAD)
+    curves = per_example_lag_curves(case.model, case.params, case.batch, target=2)
+    assert np.isfinite(curves["h"][:, 1]).all()
+    assert np.isnan(curves["h"][:, [0, 2]]).all()
+    assert per_example_lag_curves(case.model, case.params, case.batch, target=5) == {}
+    only_last = replace(case.batch, y=case.batch.y[-1:], mask=None)
+    assert per_example_lag_curves(case.model, case.params, only_last, target=2) == {}
+
+
+def test_measures_every_target_and_speaks_of_the_last_in_metrics():
+    snapshot = snapshot_of(build(GATED))
+    readings = measure_lag_curves(snapshot, targets=("last", 3))
+    assert [curve.target for curve in readings.curves] == [None] * 5 + [3] * 5
+    assert [curve.quantity for curve in readings.curves] == ["h", "c", "state", "x", "dW_hh"] * 2
+    only_last = measure_lag_curves(snapshot, targets=("last",))
+    assert readings.metrics == only_last.metrics and "grad/log10_gain" in only_last.metrics
+    assert measure_lag_curves(snapshot, targets=(3,)).metrics == {}
 
 
 def _close(actual, expected):

@@ -1,66 +1,151 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rnnlab.arrays import Workspace
-from rnnlab.diagnostics import Probe, lag_curves, lag_metrics, norms_by_timestep, summarize_lag_curve
-from rnnlab.records import NormCurve
-from tests.oracles.cases import GATED, TANH, build
+from rnnlab.arrays import Workspace, copy_params
+from rnnlab.diagnostics import (
+    Measurement,
+    Probe,
+    Readings,
+    Schedule,
+    lag_metrics,
+    measure_contributions,
+    measure_gates,
+    measure_jacobians,
+    measure_lag_curves,
+    measure_norms,
+    measure_parameters,
+    measure_spectrum,
+    measure_theory,
+    summarize_lag_curve,
+)
+from rnnlab.records import Curve
+from tests.oracles.cases import GATED, RESET, TANH, build
+from tests.oracles.snapshots import assert_same_curves, snapshot_of
 
-BOTH = ("time", "lag")
+NEVER = Schedule(dense=0, per_decade=0, every=None, on_spike=False)
+EVERY_OTHER = replace(NEVER, every=2)
+SPIKES = replace(NEVER, on_spike=True)
 
 
-def probe(quantities=BOTH):
-    return Probe(quantities, examples=4, seed=0, dense=3, per_decade=2)
+def probe(**measurements):
+    return Probe(measurements, examples=4, length=None, seed=0, spike_factor=10.0)
 
 
-def measure(case, quantities):
-    tape = case.forward()
-    _, deltas = case.model.backward(case.params, tape)
-    return probe(quantities).measure(case.model, case.params, case.batch, tape.cell, deltas), tape, deltas
+def test_each_measurement_has_a_schedule_of_its_own():
+    calls = []
+
+    def noting(name):
+        def measure(snapshot):
+            calls.append(name)
+            return Readings(metrics={f"own/{name}": float(snapshot.step)})
+
+        return measure
+
+    both = probe(a=Measurement(noting("a"), EVERY_OTHER), b=Measurement(noting("b"), SPIKES))
+    plan = both.plan(6)
+    assert [both.due(plan, step, False) for step in range(6)] == [
+        ["a", "b"],
+        [],
+        ["a"],
+        [],
+        ["a"],
+        ["a", "b"],
+    ]
+    assert both.due(plan, 1, True) == ["b"]
+    assert both.due(plan, 2, True) == ["a", "b"]
+    readings = both.measure(snapshot_of(build(TANH), step=2), ["a"])
+    assert calls == ["a"] and readings.metrics == {"own/a": 2.0}
+    assert probe().plan(6) == {}
 
 
-def assert_same_curves(actual, expected):
-    assert [curve.quantity for curve in actual] == [curve.quantity for curve in expected]
-    for one, other in zip(actual, expected, strict=True):
-        for name, value in vars(other).items():
-            np.testing.assert_array_equal(getattr(one, name), value, err_msg=f"{one.quantity} {name}")
+def test_measured_and_expected_gain_are_held_against_each_other():
+    def measured(snapshot):
+        return Readings(metrics={"grad/log10_gain": -0.5})
+
+    def expected(snapshot):
+        return Readings(metrics={"theory/log10_gain": -0.2})
+
+    def nothing(snapshot):
+        return Readings(metrics={"theory/log10_gain": None})
+
+    snapshot = snapshot_of(build(TANH))
+    made = {name: Measurement(measure, NEVER) for name, measure in vars().items() if callable(measure)}
+    both = probe(**made)
+    assert both.measure(snapshot, ["measured", "expected"]).metrics["theory/measured_minus_theory"] == -0.3
+    for without in (["measured"], ["expected"], ["measured", "nothing"]):
+        assert "theory/measured_minus_theory" not in both.measure(snapshot, without).metrics
 
 
-@pytest.mark.parametrize("cell", [TANH, GATED])
-def test_measures_what_is_asked_for(cell):
-    case = build(cell)
-    curves, tape, deltas = measure(case, BOTH)
-    by_time = norms_by_timestep(cell, tape.cell, deltas)
-    by_lag = lag_curves(case.model, case.params, case.batch)
-    assert_same_curves(curves, by_time + by_lag)
-    assert_same_curves(measure(case, ("time",))[0], by_time)
-    assert_same_curves(measure(case, ("lag",))[0], by_lag)
-    assert measure(case, ())[0] == []
+def jacobians(snapshot):
+    return measure_jacobians(snapshot, examples=2, lags=4)
+
+
+def lag_curves(snapshot):
+    return measure_lag_curves(snapshot, targets=("last",))
+
+
+ALL = (
+    measure_norms,
+    measure_contributions,
+    measure_gates,
+    measure_parameters,
+    measure_spectrum,
+    measure_theory,
+    jacobians,
+    lag_curves,
+)
+
+
+@pytest.mark.parametrize("measure", ALL, ids=lambda measure: measure.__name__)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_measurement_changes_nothing_and_repeats(measure, dtype):
+    for cell in (TANH, GATED, RESET):
+        snapshot = snapshot_of(build(cell, dtype=dtype))
+        before = copies(snapshot)
+        first, second = measure(snapshot), measure(snapshot)
+        assert_same_curves(first.curves, second.curves)
+        assert first.metrics == second.metrics
+        for name, a in copies(snapshot).items():
+            np.testing.assert_array_equal(a, before[name], err_msg=name)
+
+
+def copies(snapshot):
+    tape, deltas = snapshot.tape.cell, snapshot.deltas
+    groups = {
+        "params": snapshot.params,
+        "grads": snapshot.grads,
+        "updates": snapshot.updates,
+        "states": tape.states,
+        "inner": tape.inner,
+        "total": deltas.total,
+        "immediate": deltas.immediate,
+        "dz": {"": deltas.dz},
+    }
+    return {
+        f"{group} {name}": a for group, arrays in groups.items() for name, a in copy_params(arrays).items()
+    }
 
 
 def test_a_reused_workspace_changes_no_measurement():
     workspace = Workspace()
     for cell in (TANH, GATED, TANH):
-        case = build(cell)
-        for _ in range(2):
-            curves = lag_curves(case.model, case.params, case.batch, workspace)
-            assert_same_curves(curves, lag_curves(case.model, case.params, case.batch))
+        fresh = snapshot_of(build(cell))
+        for measure in ALL:
+            reused = measure(replace(fresh, workspace=workspace))
+            assert_same_curves(reused.curves, measure(replace(fresh, workspace=Workspace())).curves)
 
 
-def test_schedule_is_empty_when_nothing_is_measured():
-    assert probe().steps(5) == {0, 1, 2, 3, 4}
-    assert probe(()).steps(5) == frozenset()
-
-
-def curve(quantity, log10_g, axis="lag"):
+def curve(quantity, log10_g):
     nothing = np.full(len(log10_g), np.nan)
-    return NormCurve(quantity, axis, np.arange(len(log10_g)), *[nothing] * 3, np.array(log10_g), nothing)
+    return Curve(quantity, "lag", np.arange(len(log10_g)), *[nothing] * 3, np.array(log10_g), nothing)
 
 
 def test_metrics_follow_each_curve_at_powers_of_two():
     h, c = -0.5 - 0.1 * np.arange(7), 3.0 * np.arange(7)
     state = -1.0 * np.arange(7)
-    curves = [curve("h", h), curve("c", c), curve("state", state), curve("h", 100 + h, axis="timestep")]
+    curves = [curve("h", h), curve("c", c), curve("state", state), curve("x", h), curve("dW_hh", 7 * h)]
     metrics = lag_metrics(curves, ("h", "c"), task_lag=3)
     followed = {name: value for name, value in metrics.items() if "_by_lag/" in name}
     assert followed == pytest.approx(
@@ -74,6 +159,9 @@ def test_metrics_follow_each_curve_at_powers_of_two():
             "log10_state_by_lag/0001": -1.0,
             "log10_state_by_lag/0002": -1.0,
             "log10_state_by_lag/0004": -3.0,
+            "log10_x_by_lag/0001": -0.6,
+            "log10_x_by_lag/0002": -0.1,
+            "log10_x_by_lag/0004": -0.3,
         }
     )
     summary = summarize_lag_curve(state, 3).metrics()
@@ -82,16 +170,14 @@ def test_metrics_follow_each_curve_at_powers_of_two():
 
 
 def test_metrics_show_the_state_once_where_it_is_h_alone():
-    metrics = lag_metrics([curve("h", [0, -1, -2]), curve("state", [0, -1, -2])], ("h",), None)
-    assert {name for name in metrics if "_by_lag/" in name} == {"log10_h_by_lag/0001", "log10_h_by_lag/0002"}
+    curves = [curve(name, [0, -1, -2]) for name in ("h", "state", "x")]
+    metrics = lag_metrics(curves, ("h",), None)
+    shown = {name for name in metrics if "_by_lag/" in name}
+    assert shown == {f"log10_{name}_by_lag/{lag}" for name in "hx" for lag in ("0001", "0002")}
     assert metrics["grad/log10_gain"] == pytest.approx(-1.0)
 
 
 def test_metrics_have_no_value_where_the_curve_has_none():
-    metrics = lag_metrics([curve("h", [0, -1, np.nan]), curve("state", [0, -1, np.nan])], ("h",), None)
+    metrics = lag_metrics([curve(name, [0, -1, np.nan]) for name in ("h", "state", "x")], ("h",), None)
     assert metrics["log10_h_by_lag/0002"] is None
     assert metrics["grad/log10_decay"] is None
-
-
-def test_without_lag_curves_there_are_no_metrics():
-    assert lag_metrics([curve("h", [0, 1], axis="timestep")], ("h",), None) == {}

@@ -1,8 +1,14 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.diagnostics import probe_steps
+from rnnlab.diagnostics import Schedule, Spikes
+from rnnlab.diagnostics.schedule import SPIKE_WINDOW
+
+
+def probe_steps(steps, dense, per_decade, every=None):
+    return Schedule(dense, per_decade, every, on_spike=False).steps(steps)
 
 
 @given(steps=st.integers(1, 20_000), dense=st.integers(0, 200), per_decade=st.integers(0, 40))
@@ -32,3 +38,41 @@ def test_is_even_in_the_logarithm():
 )
 def test_short_runs(steps, dense, per_decade, expected):
     assert probe_steps(steps, dense, per_decade) == expected
+
+
+def test_every_so_many_steps():
+    assert probe_steps(10, 0, 0, every=4) == {0, 4, 8, 9}
+    assert probe_steps(10, 2, 0, every=4) == {0, 1, 4, 8, 9}
+
+
+def spikes(norms, factor=5.0):
+    found = Spikes(factor)
+    return [step for step, norm in enumerate(norms) if found.see(norm)]
+
+
+def test_a_spike_is_far_over_the_running_mean():
+    norms = [1.0] * 100
+    norms[40], norms[60] = 5.5, 4.5
+    assert spikes(norms) == [40]
+    assert spikes(norms, factor=4.0) == [40]  # the other comes within a window
+    assert spikes(norms, factor=None) == []
+
+
+def test_spikes_need_a_mean_to_be_held_against():
+    assert spikes([1.0] * (Spikes.WARM_UP - 1) + [100.0]) == []
+    assert spikes([1.0] * Spikes.WARM_UP + [100.0]) == [Spikes.WARM_UP]
+
+
+def test_after_a_spike_the_detector_rests():
+    norms = [1.0] * 20 + [100.0] * 3 + [1.0] * SPIKE_WINDOW + [100.0]
+    assert spikes(norms) == [20, 23 + SPIKE_WINDOW]
+
+
+def test_the_mean_follows_a_drift():
+    assert spikes(1.02 ** np.arange(300)) == []
+    assert spikes(0.98 ** np.arange(300)) == []
+
+
+@pytest.mark.parametrize("broken", [0.0, np.nan, np.inf])
+def test_what_has_no_logarithm_is_left_out(broken):
+    assert spikes([1.0] * 20 + [broken] * 5 + [1.0] * 20) == []

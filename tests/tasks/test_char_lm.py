@@ -128,9 +128,9 @@ def test_validation_covers_every_held_out_target_once(make, length, share):
 def test_probe_batch_is_from_the_held_out_part_and_the_same_for_a_seed(make):
     text = random_text(3000)
     task = make(text, seq_len=9)
-    batch = task.probe_batch(np.random.default_rng(5), 20)
-    same = task.probe_batch(np.random.default_rng(5), 20)
-    other = task.probe_batch(np.random.default_rng(6), 20)
+    batch = task.probe_batch(np.random.default_rng(5), 20, task.seq_len)
+    same = task.probe_batch(np.random.default_rng(5), 20, task.seq_len)
+    other = task.probe_batch(np.random.default_rng(6), 20, task.seq_len)
     np.testing.assert_array_equal(batch.x, same.x)
     np.testing.assert_array_equal(batch.y, same.y)
     assert (batch.x != other.x).any()
@@ -145,7 +145,7 @@ def test_probe_batch_is_from_the_held_out_part_and_the_same_for_a_seed(make):
 
 def test_probe_windows_reach_both_ends_of_the_held_out_part(make):
     task = make(random_text(100), seq_len=5, held_out=0.07)  # 7 characters hold two windows
-    batch = task.probe_batch(np.random.default_rng(0), 50)
+    batch = task.probe_batch(np.random.default_rng(0), 50, task.seq_len)
     windows = {decode(task, [batch.x[0, b], *batch.y[:, b]]) for b in range(50)}
     assert windows == {task.text[-7:-1], task.text[-6:]}
 
@@ -276,7 +276,7 @@ def test_with_one_target_it_is_the_last_character_of_a_chunk(make):
     whole, one = every.batch(None, 1), last.batch(None, 1)
     np.testing.assert_array_equal(one.x, whole.x)
     np.testing.assert_array_equal(one.y, whole.y[-1:])
-    probe = last.probe_batch(np.random.default_rng(0), 4)
+    probe = last.probe_batch(np.random.default_rng(0), 4, last.seq_len)
     assert probe.x.shape == (5, 4) and probe.y.shape == (1, 4)
 
 

@@ -9,21 +9,21 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from rnnlab.records import GRADIENT_COLUMNS, NormCurve, StepRecord
+from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.tracking.folder import MetricsReader, RunFolder, read_run_info, write_run_info
 
 INFO = {"name": "größer", "steps": 3}
 CONFIG = {"cell": {"_target_": "rnnlab.cells.LSTM"}, "clip": None}
 
 
-def record(step: int, *curves: NormCurve, **metrics: float | None) -> StepRecord:
+def record(step: int, *curves: Curve, **metrics: float | None) -> StepRecord:
     return StepRecord(step, {f"train/{name}": value for name, value in metrics.items()}, curves)
 
 
-def curve(axis: str, log10: list[float]) -> NormCurve:
+def curve(axis: str, log10: list[float]) -> Curve:
     values = 10 ** np.array(log10)
     index = np.arange(len(log10)) + (axis == "timestep")
-    return NormCurve("h", axis, index, values, values, values, np.array(log10), np.zeros(len(log10)))  # type: ignore[arg-type]
+    return Curve("h", axis, index, values, values, values, np.array(log10), np.zeros(len(log10)))  # type: ignore[arg-type]
 
 
 def rows(folder: Path) -> list[dict[str, float | None]]:

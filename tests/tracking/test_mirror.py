@@ -12,7 +12,7 @@ from tests.commands import Done, metric_rows, run_info
 from tests.tracked import Tracked, experiments, tracked_runs
 
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
-SHOWN = {"rnn": ["h"], "lstm": ["h", "c", "state"]}
+SHOWN = {"rnn": ["h", "x"], "lstm": ["h", "c", "state", "x"]}
 PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate"]
 SUMMARY = ["grad/log10_gain", "grad/horizon", "grad/log10_decay"]
 LAGS = ["0001", "0002", "0004", "0008"]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rnnlab.diagnostics import norm_curve
+from rnnlab.diagnostics import curves
 
 LOGS = st.floats(-600, 600)
 MISSING = st.sampled_from([-np.inf, np.nan, np.inf])
@@ -22,7 +22,8 @@ def statistics(row):
 
 
 def table(log_norms):
-    curve = norm_curve("h", "lag", np.arange(len(log_norms)), log_norms)
+    (curve,) = curves("lag", np.arange(len(log_norms)), {"h": log_norms})
+    assert (curve.quantity, curve.axis, curve.target) == ("h", "lag", None)
     return np.transpose([curve.mean, curve.median, curve.max, curve.log10_gmean, curve.zero_fraction])
 
 

@@ -1,0 +1,73 @@
+"""Checks of values against type annotations, and of the names of classes and functions."""
+
+import dataclasses
+import importlib
+import json
+import typing
+from collections.abc import Collection, Mapping
+from inspect import isabstract, isfunction
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+# inf and nan pass Hydra's typing; extra keys come in with a + in front.
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class InvalidConfig(ValueError):
+    """A configuration that breaks the schema, with a line for each problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def target(keys: dict[str, Any], path: str, kind: Literal["class", "function"], problems: list[str]) -> Any:
+    """Take `_target_` out of `keys` and return what it names in rnnlab, or None and the problem noted."""
+    named = str(keys.pop("_target_", None) or "null")
+    module, _, name = named.rpartition(".")
+    if not named.startswith("rnnlab."):
+        problems.append(f"{path}._target_={named}: must be a {kind} of rnnlab")
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        found = None
+    is_class = isinstance(found, type) and dataclasses.is_dataclass(found) and not isabstract(found)
+    if not (is_class if kind == "class" else isfunction(found)):
+        problems.append(f"{path}._target_={named}: no such {kind}")
+        return None
+    return found
+
+
+def fields(cls: type, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """The annotations of a dataclass's fields."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name not in left_out}
+
+
+def validated(
+    name: str, hints: Mapping[str, Any], values: dict[str, Any], prefix: str, problems: list[str]
+) -> dict[str, Any] | None:
+    """Check values against annotations."""
+    typed: Any = {field: (hint, ...) for field, hint in hints.items()}
+    schema = create_model(name, __config__=_STRICT, **typed)
+    try:
+        # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
+        checked = schema.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems += [_told(prefix, problem) for problem in error.errors()]
+        return None
+    return {field: getattr(checked, field) for field in hints}
+
+
+def _told(prefix: str, problem: Any) -> str:
+    key = prefix + ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "missing":
+            return f"{key}: missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"{key}: no such key"
+    value = problem["input"]
+    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    return f"{key}={shown}: {problem['msg'].replace('Input should be', 'must be')}"

@@ -1,0 +1,121 @@
+"""Singular values of the state's Jacobian over many steps.
+
+    P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s the full state, (h, c) for an LSTM
+
+The largest singular value comes from the product, the smallest as 1/σ_max of the product of the inverses:
+small singular values of a float64 product are rounding (they fell by 1.4 a step where the truth was 7.7).
+Products are rescaled by powers of two on the way, so that they stay right where float64 ends.
+"""
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge
+
+from rnnlab.arrays import Array, Params, copy_params
+from rnnlab.cells import Cell, CellTape, StepTape
+from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.statistics import curves
+
+
+def measure_jacobians(
+    snapshot: Snapshot, *, examples: Annotated[int, Ge(1)], lags: Annotated[int, Ge(1)]
+) -> Readings:
+    """By lag `sv_max` and `sv_min`, the largest and smallest singular value of ∂s[T]/∂s[T-k], from lag 1 on.
+
+    Args:
+        snapshot: Of a training step; the trajectory is that of its probe batch.
+        examples: How many of the probe batch's sequences.
+        lags: At most so many lags, evenly in the logarithm.
+    """
+    batch, model = snapshot.inputs.batch, snapshot.model
+    start_rng = np.random.default_rng(snapshot.inputs.seed)
+    tape = model.forward(snapshot.params, batch, workspace=snapshot.workspace, rng=start_rng).cell
+    chosen = np.unique(np.geomspace(1, tape.time, lags).round().astype(int))
+    largest, smallest = log_singular_values(
+        model.cell, snapshot.params, tape, chosen, min(examples, batch.size)
+    )
+    return Readings(curves("lag", chosen, {"sv_max": largest, "sv_min": smallest}))
+
+
+def log_singular_values(
+    cell: Cell, params: Params, tape: CellTape, lags: Array, examples: int
+) -> tuple[Array, Array]:
+    """ln of the largest and the smallest singular value, (N, examples) each; NaN where there is none.
+
+    Args:
+        cell: The cell.
+        params: Its parameters; all is computed in float64.
+        tape: The trajectory, of which the first `examples` are taken; τ is its last time step.
+        lags: k, ascending, (N,), in 1 … T.
+        examples: How many.
+    """
+    wide = copy_params(params, np.float64)
+    n = len(cell.states) * cell.hidden_size
+    product = np.broadcast_to(np.eye(n), (examples, n, n)).copy()  # (∂s[τ]/∂s[τ-k])ᵀ
+    inverse, invertible = product.copy(), np.ones(examples, bool)
+    log_scale = np.zeros((2, examples))
+    largest, smallest = (np.full((len(lags), examples), np.nan) for _ in range(2))
+    for k in range(1, int(lags.max()) + 1):
+        Jᵀ = state_jacobians(cell, wide, tape.step(tape.time - k + 1), examples).transpose(0, 2, 1)
+        product, log_scale[0] = _rescaled(Jᵀ @ product, log_scale[0])
+        inverse, invertible = _divided(Jᵀ, inverse, invertible)
+        inverse, log_scale[1] = _rescaled(inverse, log_scale[1])
+        for row in np.flatnonzero(lags == k):
+            largest[row] = _log_largest(product) + log_scale[0]
+            smallest[row] = np.where(invertible, -_log_largest(inverse) - log_scale[1], np.nan)
+    return largest, smallest
+
+
+def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
+    """∂s[t]/∂s[t-1] of the first examples of a step in float64, (examples, n, n) with n the size of (h, c).
+
+    Row j is the adjoint step of the unit vector e_j, all of them as columns of one.
+    """
+    H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
+
+    def repeated(a: Array) -> Array:
+        return np.repeat(a[:, :examples].astype(np.float64), n, axis=1)
+
+    tape = StepTape(
+        step.x,
+        {name: repeated(a) for name, a in step.before.items()},
+        {name: repeated(a) for name, a in step.after.items()},
+        {name: repeated(a) for name, a in step.inner.items()},
+    )
+    units = np.tile(np.eye(n), examples)
+    adjoint = {name: units[i * H : (i + 1) * H] for i, name in enumerate(cell.states)}
+    before = cell.adjoint_step(params, tape, adjoint).before
+    rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), a row of J a column
+    return rows.reshape(n, examples, n).transpose(1, 2, 0)
+
+
+def _divided(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
+    """The inverse of a product one step longer, (P J)⁻¹ = J⁻¹ P⁻¹, and where there is one."""
+    J = Jᵀ.transpose(0, 2, 1)
+    out = np.zeros_like(inverse)
+    still = invertible.copy()
+    for example in np.flatnonzero(invertible):
+        try:
+            out[example] = np.linalg.solve(J[example], inverse[example])
+        except np.linalg.LinAlgError:
+            still[example] = False
+    still &= np.isfinite(out).all(axis=(1, 2))
+    return out, still
+
+
+def _rescaled(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
+    """Each matrix by a power of two that brings its largest entry to [½, 1), and the logarithm kept apart."""
+    largest = np.abs(matrices).max(axis=(1, 2))
+    exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
+    return np.ldexp(matrices, -exponents[:, None, None]), log_scale + exponents * np.log(2)
+
+
+def _log_largest(matrices: Array) -> Array:
+    """ln of the largest singular value of each matrix; NaN where entries are not finite, -inf of 0."""
+    out = np.full(len(matrices), np.nan)
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    if finite.any():
+        with np.errstate(divide="ignore"):
+            out[finite] = np.log(np.linalg.svd(matrices[finite], compute_uv=False)[:, 0])
+    return out

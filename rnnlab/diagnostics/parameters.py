@@ -1,0 +1,33 @@
+"""Gradient, weight and update of every parameter, gate by gate."""
+
+from collections.abc import Iterator
+
+from rnnlab.arrays import global_norm
+from rnnlab.cells import Cell
+from rnnlab.diagnostics.snapshot import Readings, Snapshot
+
+
+def measure_parameters(snapshot: Snapshot) -> Readings:
+    """Metrics of each parameter, and of its rows of one gate, as `W_hh.f`.
+
+    `grad_norm/W_hh` is ‖dW‖ before clipping, `weight_norm/W_hh` ‖W‖, and `update_ratio/W_hh` ‖ΔW‖ / ‖W‖ with
+    ΔW what the optimiser added; no value where W is 0.
+    """
+    cell = snapshot.model.cell
+    metrics: dict[str, float | None] = {}
+    for name in snapshot.params:
+        arrays = snapshot.grads[name], snapshot.params[name], snapshot.updates[name]
+        for part, rows in _parts(cell, name, len(arrays[0])):
+            gradient, weight, update = (global_norm([a[rows]]) for a in arrays)
+            metrics[f"grad_norm/{part}"] = gradient
+            metrics[f"weight_norm/{part}"] = weight
+            metrics[f"update_ratio/{part}"] = update / weight if weight > 0 else None
+    return Readings(metrics=metrics)
+
+
+def _parts(cell: Cell, name: str, rows: int) -> Iterator[tuple[str, slice]]:
+    """The parameter as a whole and, where it has a block of rows a gate, each of these."""
+    yield name, slice(None)
+    if name in ("W_xh", "W_hh", "b_h") and len(cell.gates) > 1:
+        for gate in cell.gates:
+            yield f"{name}.{gate}", cell.rows(gate)

@@ -1,0 +1,35 @@
+"""How W_hh alone scales a state: its spectral radius and norm, and the bound on a step's gain."""
+
+import numpy as np
+
+from rnnlab.cells import Cell, Vanilla
+from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.records import THEORY_BOUND
+
+MAX_SLOPE = {"tanh": 1.0, "relu": 1.0, "identity": 1.0}
+"""max |φ'|."""
+
+
+def measure_spectrum(snapshot: Snapshot) -> Readings:
+    """`weights/spectral_radius` and `weights/spectral_norm` of W_hh, for gates of each block as `….f`.
+
+    Of the vanilla cell also the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'|, in decades a step, as
+    `theory/log10_bound` (R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural
+    networks*, 2013).
+    """
+    cell, W_hh = snapshot.model.cell, snapshot.params["W_hh"].astype(np.float64)
+    metrics: dict[str, float | None] = {}
+    for gate in cell.gates:
+        block = W_hh[cell.rows(gate)]
+        suffix = f".{gate}" if len(cell.gates) > 1 else ""
+        finite = bool(np.isfinite(block).all())
+        radius = float(np.abs(np.linalg.eigvals(block)).max()) if finite else None
+        largest = float(np.linalg.norm(block, 2)) if finite else None
+        metrics |= {f"weights/spectral_radius{suffix}": radius, f"weights/spectral_norm{suffix}": largest}
+    return Readings(metrics=metrics | _bound(cell, metrics.get("weights/spectral_norm")))
+
+
+def _bound(cell: Cell, spectral_norm: float | None) -> dict[str, float | None]:
+    if not isinstance(cell, Vanilla) or not spectral_norm:
+        return {}
+    return {THEORY_BOUND: float(np.log10(spectral_norm * MAX_SLOPE[cell.nonlinearity]))}

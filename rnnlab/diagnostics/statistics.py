@@ -1,0 +1,52 @@
+"""From values of single examples to the statistics of a `Curve`."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from rnnlab.arrays import Array
+from rnnlab.records import Curve
+
+
+def curves(
+    axis: Literal["timestep", "lag"], index: Array, logs: Mapping[str, Array], target: int | None = None
+) -> list[Curve]:
+    """Statistics over examples of several quantities, all in one go.
+
+    Args:
+        axis: What `index` counts.
+        index: (N,).
+        logs: By quantity, ln of its values, (N, B); -inf for a value of 0, NaN or inf where an example has
+            none.
+        target: Of lag curves, the time step whose loss is sent back.
+
+    Returns:
+        The curves; NaN where no example has a value. Magnitudes below the reach of float64 are 0 in
+        mean, median and max and right in log10_gmean.
+    """
+    if not logs:
+        return []
+    values = np.stack(list(logs.values()))
+    counted = ~np.isnan(values) & (values < np.inf)
+    positive = counted & (values > -np.inf)
+    count, count_positive = counted.sum(axis=-1), positive.sum(axis=-1)
+    with np.errstate(over="ignore"):
+        plain = np.exp(np.where(counted, values, np.nan))
+        mean, median = _ratio(np.where(counted, plain, 0.0).sum(axis=-1), count), _median(plain, count)
+    largest = np.where(count > 0, np.where(counted, plain, -np.inf).max(axis=-1), np.nan)
+    log10_gmean = _ratio(np.where(positive, values, 0.0).sum(axis=-1), count_positive) / np.log(10)
+    zero_fraction = _ratio(count - count_positive, count)
+    statistics = zip(mean, median, largest, log10_gmean, zero_fraction, strict=True)
+    return [Curve(name, axis, index, *of_one, target) for name, of_one in zip(logs, statistics, strict=True)]
+
+
+def _ratio(total: Array, count: Array) -> Array:
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _median(values: Array, count: Array) -> Array:
+    ordered = np.sort(values, axis=-1)  # NaN last
+    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)], axis=-1)
+    low, high = np.moveaxis(np.take_along_axis(ordered, middle, axis=-1), -1, 0)
+    return np.where(count > 0, (low + high) / 2, np.nan)

@@ -1,0 +1,37 @@
+"""Each time step's share of dW_hh: the shares add up to it, and the Gram form is their Frobenius norm."""
+
+import numpy as np
+import pytest
+
+from rnnlab.diagnostics import measure_contributions
+from tests.oracles.cases import TIME, build, cell_id, every_cell
+from tests.oracles.snapshots import by_name, snapshot_of
+
+
+@pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+@pytest.mark.parametrize("mask", ["every step", "last two outputs"])
+def test_shares_add_up_and_their_norms_are_by_gram(cell, mask):
+    snapshot = snapshot_of(build(cell, mask=mask))
+    tape, deltas = snapshot.tape.cell, snapshot.deltas
+    recurrent = cell.recurrent_deltas(tape.inner, deltas.dz)
+    shares = np.einsum("tfb,thb->tfh", recurrent, tape.states["h"][:-1])
+    np.testing.assert_allclose(shares.sum(axis=0), snapshot.grads["W_hh"], rtol=1e-12, atol=1e-15)
+
+    found = by_name(measure_contributions(snapshot).curves)
+    expected = {"dW_hh": shares}
+    if len(cell.gates) > 1:
+        expected |= {f"dW_hh.{gate}": shares[:, cell.rows(gate)] for gate in cell.gates}
+    assert set(found) == set(expected)
+    for name, share in expected.items():
+        norms = np.linalg.norm(share, axis=(1, 2))
+        np.testing.assert_array_equal(found[name].index, np.arange(1, TIME + 1))
+        np.testing.assert_allclose(found[name].mean, norms, rtol=1e-10, atol=1e-14, err_msg=name)
+        np.testing.assert_allclose(10 ** found[name].log10_gmean, norms, rtol=1e-10, atol=1e-14)
+
+
+def test_float32_shares_that_its_squares_cannot_hold():
+    snapshot = snapshot_of(build(every_cell()[-1], dtype=np.float32))
+    plain = by_name(measure_contributions(snapshot).curves)["dW_hh"].log10_gmean
+    snapshot.deltas.dz[...] *= np.float32(1e-28)
+    tiny = by_name(measure_contributions(snapshot).curves)["dW_hh"].log10_gmean
+    np.testing.assert_allclose(tiny, plain - 28, atol=1e-5)

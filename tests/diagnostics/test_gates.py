@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from rnnlab.diagnostics import measure_gates
+from tests.oracles.cases import GATED, RESET, TANH, TIME, build
+from tests.oracles.snapshots import by_name, snapshot_of
+
+
+@pytest.mark.parametrize(("cell", "sigmoids"), [(GATED, "oif"), (RESET, "ru")])
+def test_means_and_shares_of_every_sigmoid_gate(cell, sigmoids):
+    snapshot = snapshot_of(build(cell))
+    gates = snapshot.tape.cell.inner["gates"]
+    gates[0, cell.rows(sigmoids[0])] = 0.05
+    gates[1, cell.rows(sigmoids[0])] = 0.95
+    found = by_name(curve for curve in measure_gates(snapshot).curves if curve.axis == "timestep")
+    assert set(found) == {f"gate_{gate}{what}" for gate in sigmoids for what in ("", "_closed", "_open")}
+    first = sigmoids[0]
+    np.testing.assert_array_equal(found[f"gate_{first}_closed"].mean[:2], [1, 0])
+    np.testing.assert_array_equal(found[f"gate_{first}_open"].mean[:2], [0, 1])
+    for gate in sigmoids:
+        values = gates[:, cell.rows(gate)]
+        np.testing.assert_allclose(found[f"gate_{gate}"].mean, values.mean(axis=(1, 2)))
+        np.testing.assert_allclose(found[f"gate_{gate}"].max, values.mean(axis=1).max(axis=1))
+        np.testing.assert_allclose(found[f"gate_{gate}_open"].mean, (values > 0.9).mean(axis=(1, 2)))
+        np.testing.assert_allclose(found[f"gate_{gate}_closed"].mean, (values < 0.1).mean(axis=(1, 2)))
+
+
+def test_a_vanilla_cells_saturation():
+    snapshot = snapshot_of(build(TANH))
+    h = snapshot.tape.cell.states["h"]
+    h[1], h[2] = -0.95, 0.5
+    found = by_name(measure_gates(snapshot).curves)
+    assert set(found) == {"h_saturated"}
+    np.testing.assert_array_equal(found["h_saturated"].mean[:2], [1, 0])
+    np.testing.assert_allclose(found["h_saturated"].mean, (np.abs(h[1:]) > 0.9).mean(axis=(1, 2)))
+
+
+def test_what_the_forget_gates_let_through():
+    snapshot = snapshot_of(build(GATED))
+    f = snapshot.tape.cell.inner["gates"][:, GATED.rows("f")]
+    curve = by_name(measure_gates(snapshot).curves)["forget_product"]
+    assert curve.axis == "lag"
+    np.testing.assert_array_equal(curve.index, np.arange(TIME + 1))
+    for k in range(TIME + 1):
+        products = f[TIME - k :].prod(axis=0)  # a product over units, an example each
+        expected = np.exp(np.log(products).mean(axis=0))
+        assert curve.mean[k] == pytest.approx(expected.mean())
+        assert curve.log10_gmean[k] == pytest.approx(np.log10(expected).mean())

@@ -1,0 +1,102 @@
+"""Norms at every time step, against plain ones and at magnitudes where a plain sum of squares fails."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnlab.diagnostics import log_norms_by_timestep, measure_norms
+from tests.oracles.cases import BATCH, GATED, TANH, build, cell_id, every_cell
+from tests.oracles.snapshots import by_name, snapshot_of
+
+TIME = 5
+
+
+@pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
+@pytest.mark.parametrize("inputs", ["symbols", "vectors"])
+@pytest.mark.parametrize("mask", ["every step", "one example without", "last two outputs"])
+def test_everything_is_per_example(cell, inputs, mask):
+    snapshot = snapshot_of(build(cell, mask=mask, inputs=inputs))
+    tape, deltas, W_xh = snapshot.tape.cell, snapshot.deltas, snapshot.params["W_xh"]
+    dz_immediate = immediate_dz(cell, snapshot)
+    expected = {
+        "state": np.concatenate(list(cell.state_adjoints(tape, deltas).values()), axis=1),
+        "z": deltas.dz,
+        "x": W_xh.T @ deltas.dz,
+        "z_immediate": dz_immediate,
+        "x_immediate": W_xh.T @ dz_immediate,
+    }
+    for name in cell.states:
+        expected |= {name: deltas.total[name], f"{name}_immediate": deltas.immediate[name]}
+    expected = {name: BATCH * a for name, a in expected.items()}
+    expected |= {f"{name}_norm": tape.states[name][1:] for name in cell.states}
+    readings = measure_norms(snapshot)
+    found = by_name(readings.curves)
+    assert set(found) == set(expected) and readings.metrics == {}
+    for name, a in expected.items():
+        norms = np.sqrt(np.sum(a**2, axis=1))
+        assert found[name].axis == "timestep"
+        np.testing.assert_array_equal(found[name].index, np.arange(1, TIME + 1))
+        for statistic, right in {
+            "mean": norms.mean(axis=1),
+            "max": norms.max(axis=1),
+            "zero_fraction": (norms == 0).mean(axis=1),
+        }.items():
+            actual = getattr(found[name], statistic)
+            np.testing.assert_allclose(actual, right, rtol=1e-11, atol=1e-14, err_msg=f"{name} {statistic}")
+
+
+def immediate_dz(cell, snapshot):
+    """By a backward pass for each time step, with the loss of that step alone."""
+    e, out = snapshot.deltas.immediate["h"], np.zeros_like(snapshot.deltas.dz)
+    for t in range(TIME):
+        alone = np.zeros_like(e)
+        alone[t] = e[t]
+        out[t] = cell.backward(snapshot.params, snapshot.tape.cell, alone).dz[t]
+    return out
+
+
+@pytest.mark.parametrize("cell", [TANH, GATED], ids=["rnn", "lstm"])
+@pytest.mark.parametrize(
+    ("dtype", "scales", "rtol"),
+    [
+        (np.float32, [1, 1e-10, 1e-25, 1e-33, 1e30], 1e-6),
+        (np.float32, [1, 2, 3, 4, 5], 1e-6),
+        (np.float64, [1, 1e-20, 1e-200, 1e-290, 1e200], 1e-13),
+    ],
+)
+def test_norms_are_right_at_any_magnitude(cell, dtype, scales, rtol):
+    case = build(cell, time=TIME, dtype=dtype)
+    tape = cell.forward(case.params, case.batch.x, case.initial)
+    deltas = cell.backward(case.params, tape, np.ones((TIME, 4, 3), dtype))
+    by_time = np.array(scales, dtype)[:, None, None]
+    total = {name: a * by_time for name, a in deltas.total.items()}
+    deltas = replace(deltas, total=total)
+    found = log_norms_by_timestep(cell, tape, deltas)
+    adjoints = cell.state_adjoints(tape, deltas)
+    expected = {name: reference(a) for name, a in total.items()}
+    expected["state"] = reference(*adjoints.values())
+    for name, log_norms in expected.items():
+        np.testing.assert_allclose(found[name] - np.log(3), log_norms, rtol=0, atol=rtol, err_msg=name)
+
+
+def reference(*parts):
+    """By longdouble, whose range is 1e±4932."""
+    return np.log(np.sqrt(sum((part.astype(np.longdouble) ** 2).sum(axis=1) for part in parts)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zero_and_what_is_not_finite(dtype):
+    case = build(GATED, time=TIME, dtype=dtype)
+    tape = GATED.forward(case.params, case.batch.x, case.initial)
+    deltas = GATED.backward(case.params, tape, np.ones((TIME, 4, 3), dtype))
+    for a in deltas.total.values():
+        a[1], a[2], a[3, 0, 0] = 0, np.inf, np.nan
+    log_norms = log_norms_by_timestep(GATED, tape, deltas)
+    for name in ("h", "c"):
+        assert (log_norms[name][1] == -np.inf).all()
+        assert (log_norms[name][2] == np.inf).all()
+        assert np.isnan(log_norms[name][3, 0])
+        assert np.isfinite(log_norms[name][3, 1:]).all()
+    assert np.isnan(log_norms["state"][3, 0])
+    assert np.isfinite(log_norms["state"][0]).all()
