@@ -1,7 +1,7 @@
-"""Time and peak memory of an LSTM's training step against T, H and B.
+"""Time and peak memory of a training step against T, H and B, of an LSTM, and of all cells at some shapes.
 
-Memory is what NumPy allocates, by tracemalloc, over two steps with one workspace. It is held against the
-arrays that the backward pass reads or hands over, counted in `needed_bytes`.
+Memory is what Python and NumPy allocate, by tracemalloc, over two steps with one workspace. It is held against
+the arrays that the backward pass reads or hands over, counted in `needed_bytes`.
 
     python -m benchmarks.scaling --json scaling.json --figure scaling.png
 """
@@ -13,6 +13,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 import argparse
 import json
 import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
@@ -28,19 +29,29 @@ AXES = {
     "H": [Shape("lstm", "symbols", H, 32, 50) for H in (32, 64, 128, 256, 512, 1024)],
     "B": [Shape("lstm", "symbols", 128, B, 50) for B in (1, 4, 16, 64, 256, 512)],
 }
+OTHERS = [
+    Shape(cell, inputs, *sizes)
+    for sizes in ((64, 8, 4000), (32, 1, 10_000), (128, 32, 50))
+    for inputs in ("symbols", "vectors")
+    for cell in ("rnn", "lstm", "gru")
+]
+# h, e, δ, dz of G gates and the readout's input; an LSTM's gates, c, tanh c, κ, the immediate gradient at c
+# and what goes back to c; a GRU's gates, a and da.
+PER_UNIT: dict[str, int] = {"rnn": 4, "lstm": 16, "gru": 11}
 REPEATS = 5
 
 
 def needed_bytes(shape: Shape) -> int:
-    """The arrays that the backward pass of an LSTM reads or hands over.
+    """The arrays that the backward pass reads or hands over.
 
-    Of each unit, time step and example 17: h, c, tanh c and four gates (the tape); e, δ, κ, the immediate
-    gradient at c, and dz of four gates with what goes back to c (the deltas); and the readout's input. Of
-    each class 3: the logits and their gradient, alone and weighted. Of each weight 6: itself, its gradient,
-    Adam's two means, and a copy each for the loops forward and backward.
+    Of each unit, time step and example `PER_UNIT`, and the readout's input where there is an output; vectors
+    once. Of each class 3: the outputs and their gradient, alone and weighted. Of each weight 6: itself, its
+    gradient, Adam's two means, and a copy each for the loops forward and backward.
     """
-    weights = 4 * shape.H * (shape.H + shape.X + 1) + shape.Y * (shape.H + 1)
-    return 4 * (shape.T * shape.B * (17 * shape.H + 3 * shape.Y) + 6 * weights)
+    weights = shape.G * shape.H * (shape.H + shape.X + 1) + shape.Y * (shape.H + 1)
+    inputs = shape.X if shape.inputs == "vectors" else 0
+    of_steps = shape.T * (PER_UNIT[shape.cell] * shape.H + inputs) + shape.outputs * (shape.H + 3 * shape.Y)
+    return 4 * (shape.B * of_steps + 6 * weights)
 
 
 def measure(shape: Shape) -> dict[str, float]:
@@ -71,15 +82,15 @@ def main() -> None:
     options = parser.parse_args()
     machine = about("numpy")
     print("   ".join(f"{name} {value}" for name, value in machine.items()))
-    table = Table("axis", "H", "B", "T", "ms", "µs a time step", "peak MB", "÷ needed", box=None)
+    columns = ("axis", "cell", "inputs", "H", "B", "T", "ms", "µs a time step", "peak MB", "÷ needed")
+    table = Table(*columns, box=None)
     rows = []
-    for axis, shapes in AXES.items():
+    for axis, shapes in (AXES | {"": OTHERS}).items():
         for shape in shapes:
             found = measure(shape)
-            sizes = {"H": shape.H, "B": shape.B, "T": shape.T}
-            rows.append({"axis": axis, **sizes, **found})
+            rows.append({"axis": axis, **asdict(shape), **found})
             table.add_row(
-                axis, *map(str, sizes.values()), f"{found['ms']:.2f}", f"{1e3 * found['ms'] / shape.T:.1f}",
+                axis, *map(str, asdict(shape).values()), f"{found['ms']:.2f}", f"{1e3 * found['ms'] / shape.T:.1f}",
                 f"{found['peak_mb']:.1f}", f"{found['peak_mb'] / found['needed_mb']:.2f}",
             )  # fmt: skip
     Console(width=120).print(table)
@@ -95,7 +106,9 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
     import seaborn as sns
 
     frame = pd.concat(
-        frame.assign(size=frame[axis]) for axis, frame in pd.DataFrame(rows).groupby("axis", sort=False)
+        frame.assign(size=frame[axis])
+        for axis, frame in pd.DataFrame(rows).groupby("axis", sort=False)
+        if axis
     )
     long = frame.melt(["axis", "size"], ["ms", "peak_mb", "needed_mb"])
     long["what"] = long["variable"].map({"ms": "ms"}).fillna("MB")

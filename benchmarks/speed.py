@@ -19,6 +19,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -43,7 +44,9 @@ MAKERS: dict[str, Callable[[Shape], Callable[[], None]]] = {
     TORCH_RECORDING: torch_step.make_recording,
     JAX: jax_step.make,
     BOUND: products.make,
+    "torch fused": partial(torch_step.make, fused=True),
 }
+USUAL = [name for name in MAKERS if name != "torch fused"]
 TURN_SECONDS = 0.05
 Row = dict[str, object]
 
@@ -130,7 +133,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help="shapes that have all these: lstm vectors H=128"
     )
-    parser.add_argument("--contestants", nargs="+", choices=MAKERS, default=list(MAKERS))
+    parser.add_argument("--contestants", nargs="+", choices=MAKERS, default=USUAL)
     parser.add_argument("--json", type=Path, help="file for every round of every contestant")
     parser.add_argument("--figure", type=Path, help="file for the figure")
     options = parser.parse_args()

@@ -26,6 +26,7 @@ from rich.table import Table
 from benchmarks.machine import about
 
 SWEEP = ["-m", "cell=lstm", "steps=2000", "hidden_size=64", "seed=range(24)"]
+PROBED = ("grad/log10_gain", "grad_norm/", "weights/", "lyapunov/")
 PARTS = ("start-up", "training", "recording", "validation", "figures and files", "tracking")
 
 
@@ -34,7 +35,7 @@ def split_of_run(folder: Path) -> dict[str, float]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     info = json.loads((folder / "run.json").read_text())
     took = np.diff([0.0, *(row["seconds"] for row in rows)])
-    probed = np.array(["grad/log10_gain" in row for row in rows])
+    probed = np.array([any(key.startswith(PROBED) for key in row) for row in rows])
     validated = np.array(["val/loss" in row for row in rows])
     validated[-1] = True  # the row of the end
     plain = ~(probed | validated)

@@ -14,9 +14,9 @@ SEQUENCES: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 STEPS: dict[str, Any] = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
 
 
-def make(shape: Shape) -> Callable[[], None]:
-    """nn.RNN, nn.LSTM or nn.GRU as usual; of each step only the loss is read."""
-    recurrent, readout, x, y, update = _parts(shape, SEQUENCES[shape.cell])
+def make(shape: Shape, fused: bool = False) -> Callable[[], None]:
+    """nn.RNN, nn.LSTM or nn.GRU as usual; of each step only the loss is read. `fused` is Adam's."""
+    recurrent, readout, x, y, update = _parts(shape, SEQUENCES[shape.cell], fused)
 
     def step() -> None:
         h, _ = recurrent(x())
@@ -46,11 +46,13 @@ def make_recording(shape: Shape) -> Callable[[], None]:
     return step
 
 
-def _parts(shape: Shape, kind: Any) -> tuple[Any, Any, Callable[[], torch.Tensor], torch.Tensor, Any]:
+def _parts(
+    shape: Shape, kind: Any, fused: bool = False
+) -> tuple[Any, Any, Callable[[], torch.Tensor], torch.Tensor, Any]:
     torch.manual_seed(0)
     recurrent, readout = kind(shape.X, shape.H), nn.Linear(shape.H, shape.Y)
     params = [*recurrent.parameters(), *readout.parameters()]
-    optimizer = torch.optim.Adam(params, lr=LR)
+    optimizer = torch.optim.Adam(params, lr=LR, fused=fused or None)
     batch_x, batch_y = shape.batch()
     y = torch.from_numpy(batch_y.reshape(-1))
     one_hot = torch.eye(shape.X)

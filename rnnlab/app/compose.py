@@ -4,6 +4,7 @@ Hydra's own `run` and `multirun` make folders before all jobs are composed and s
 mistake; here every job is composed first and all mistakes are told together.
 """
 
+import copy
 import re
 import secrets
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -121,7 +123,45 @@ def _plan_of_one(config: DictConfig) -> Plan:
     return Plan(job.folder, [job], is_sweep=False)
 
 
+class _Composer:
+    """Composes the jobs of a sweep.
+
+    Hydra takes 50 to 80 ms to put the chosen files together and next to nothing for values: so that is done
+    once for each choice of files, and the values are then set in a copy, 5 ms, as Hydra itself sets them.
+    """
+
+    def __init__(self, loader: ConfigLoaderImpl) -> None:
+        self._loader = loader
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """The configuration of one job."""
+        parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(overrides)
+        values = [override for override in parsed if not self._names_file(override)]
+        files = tuple(str(o.input_line) for o in parsed if o not in values)
+        if files not in self._composed:
+            self._composed[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
+        config = copy.deepcopy(self._composed[files])
+        self._loader._apply_overrides_to_config(values, config)
+        of_task = [override for override in parsed if not override.is_hydra_override()]
+        config.hydra.overrides.task = [override.input_line for override in of_task]
+        config.hydra.overrides.hydra = [o.input_line for o in parsed if o.is_hydra_override()]
+        with open_dict(config.hydra):
+            dirname = config.hydra.job.config.override_dirname
+            config.hydra.job.override_dirname = get_overrides_dirname(of_task, **dirname)
+        return config
+
+    def _names_file(self, override: Override) -> bool:
+        """Whether it chooses an option of a group, or where options are looked for."""
+        key = override.get_key_element().lstrip("+~")
+        if key == "hydra.searchpath":
+            return True
+        is_group = self._loader.repository.group_exists(override.key_or_group)
+        return is_group and not isinstance(override.value(), dict)
+
+
 def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
+    composer = _Composer(loader)
     values_by_key: dict[str, set[str]] = {}
     for overrides in expanded:
         for key, value in _pairs(overrides):
@@ -132,7 +172,7 @@ def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
     folder: Path | None = None
     for number, overrides in enumerate(expanded):
         try:
-            config = loader.load_configuration(CONFIG_NAME, overrides, RunMode.RUN)
+            config = composer.compose(overrides)
             folder = folder or Path(config.hydra.sweep.dir).absolute()
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))

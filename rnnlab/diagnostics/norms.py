@@ -17,6 +17,8 @@ from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
+_COPIED = 2**17
+
 
 def measure_norms(snapshot: Snapshot) -> Readings:
     """Total and immediate gradients by h, c, the pre-activations z and the inputs x; the states themselves.
@@ -77,11 +79,14 @@ def log_norm_of_steps(a: Array) -> Array:
         if squares.min() > SAFE_SQUARES[0] and squares.max() < SAFE_SQUARES[1]:
             return logs
         in_doubt = ~((squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])).all(axis=1)
-        if a.dtype == np.float32:
-            doubtful = a[in_doubt].astype(np.float64)
-            logs[in_doubt] = 0.5 * np.log(np.einsum("thb,thb->tb", doubtful, doubtful))
-        else:
-            logs[in_doubt] = np.log(norm(a[in_doubt], axis=1))
+        some = max(_COPIED // a[0].size, 1)  # time steps, so that copies stay small
+        doubtful = np.flatnonzero(in_doubt)
+        for steps in (doubtful[start : start + some] for start in range(0, len(doubtful), some)):
+            if a.dtype == np.float32:
+                wide = a[steps].astype(np.float64)
+                logs[steps] = 0.5 * np.log(np.einsum("thb,thb->tb", wide, wide))
+            else:
+                logs[steps] = np.log(norm(a[steps], axis=1))
     return logs
 
 

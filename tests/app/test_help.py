@@ -41,6 +41,42 @@ def test_nothing_heavy_is_loaded_before_a_run(command_line: str, code: int, here
     assert list(here.iterdir()) == []
 
 
+FIRST_STEP = f"""
+import sys
+from pathlib import Path
+from rnnlab.app import orders, worker
+from rnnlab.app.compose import compose_plan
+from rnnlab.paths import conf_dir
+from rnnlab.tracking import folder
+
+def write(self, record):
+    print("step", record.step, *(name for name in {HEAVY} if name in sys.modules), flush=True)
+    raise SystemExit
+
+folder.RunFolder.write = write
+made, _ = orders.check(compose_plan(conf_dir(), ["hidden_size=4", "tracking=none"], multirun=False))
+worker.execute(made[0])
+"""
+MIRROR = f"""
+import os, sys, threading
+from pathlib import Path
+from rnnlab.tracking import mirror
+
+mirror.open_experiment = lambda *_: threading.Event().wait()
+mirror.Mirror("sqlite:///mlflow.db", "rnnlab", "a-sweep", 10, [Path("a-run")])
+print("mirror", *(name for name in {HEAVY} if name in sys.modules), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("code", "told"), [(FIRST_STEP, "step 0"), (MIRROR, "mirror")])
+def test_nothing_heavy_is_loaded_before_the_first_step(code: str, told: str, here: Path) -> None:
+    """Neither by a worker nor by the mirror, which opens MLflow in a thread of its own."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=here, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (told, "")
+
+
 @pytest.fixture
 def help_text(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit, match="0"):  # by Hydra
