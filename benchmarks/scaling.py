@@ -1,7 +1,7 @@
 """Time and peak memory of a training step against T, H and B, of an LSTM, and of all cells at some shapes.
 
-Memory is what Python and NumPy allocate, by tracemalloc, over two steps with one workspace. It is held against
-the arrays that the backward pass reads or hands over, counted in `needed_bytes`.
+Memory is what Python and NumPy allocate, by tracemalloc, over two steps with one workspace. It is held
+against the arrays that the backward pass reads or hands over, counted in `needed_bytes`.
 
     python -m benchmarks.scaling --json scaling.json --figure scaling.png
 """
@@ -87,10 +87,10 @@ def main() -> None:
     rows = []
     for axis, shapes in (AXES | {"": OTHERS}).items():
         for shape in shapes:
-            found = measure(shape)
-            rows.append({"axis": axis, **asdict(shape), **found})
+            found, sizes = measure(shape), asdict(shape)
+            rows.append({"axis": axis, **sizes, **found})
             table.add_row(
-                axis, *map(str, asdict(shape).values()), f"{found['ms']:.2f}", f"{1e3 * found['ms'] / shape.T:.1f}",
+                axis, *map(str, sizes.values()), f"{found['ms']:.2f}", f"{1e3 * found['ms'] / shape.T:.1f}",
                 f"{found['peak_mb']:.1f}", f"{found['peak_mb'] / found['needed_mb']:.2f}",
             )  # fmt: skip
     Console(width=120).print(table)
