@@ -133,10 +133,11 @@ class _Composer:
     def __init__(self, loader: ConfigLoaderImpl) -> None:
         self._loader = loader
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._parsed: dict[str, Override] = {}
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """The configuration of one job."""
-        parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(overrides)
+        parsed = [self._parse(override) for override in overrides]
         values = [override for override in parsed if not self._names_file(override)]
         files = tuple(str(o.input_line) for o in parsed if o not in values)
         if files not in self._composed:
@@ -150,6 +151,12 @@ class _Composer:
             dirname = config.hydra.job.config.override_dirname
             config.hydra.job.override_dirname = get_overrides_dirname(of_task, **dirname)
         return config
+
+    def _parse(self, override: str) -> Override:
+        if override not in self._parsed:
+            parser = OverridesParser.create(config_loader=self._loader)
+            self._parsed[override] = parser.parse_override(override)
+        return self._parsed[override]
 
     def _names_file(self, override: Override) -> bool:
         """Whether it chooses an option of a group, or where options are looked for."""

@@ -5,10 +5,11 @@ import importlib
 import json
 import typing
 from collections.abc import Collection, Mapping
+from functools import cache
 from inspect import isabstract, isfunction
 from typing import Any, Literal
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -50,8 +51,7 @@ def validated(
     name: str, hints: Mapping[str, Any], values: dict[str, Any], prefix: str, problems: list[str]
 ) -> dict[str, Any] | None:
     """Check values against annotations."""
-    typed: Any = {field: (hint, ...) for field, hint in hints.items()}
-    schema = create_model(name, __config__=_STRICT, **typed)
+    schema = _schema(name, tuple(hints.items()))
     try:
         # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
         checked = schema.model_validate_json(json.dumps(values))
@@ -59,6 +59,12 @@ def validated(
         problems += [_told(prefix, problem) for problem in error.errors()]
         return None
     return {field: getattr(checked, field) for field in hints}
+
+
+@cache  # making one takes longer than a check with it, and every job of a sweep needs the same
+def _schema(name: str, hints: tuple[tuple[str, Any], ...]) -> type[BaseModel]:
+    typed: Any = {field: (hint, ...) for field, hint in hints}
+    return create_model(name, __config__=_STRICT, **typed)
 
 
 def _told(prefix: str, problem: Any) -> str:
