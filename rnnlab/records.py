@@ -20,6 +20,7 @@ METRICS_FILE = "metrics.jsonl"
 GRADIENTS_FILE = "gradients.parquet"
 WEIGHTS_FILE = "weights.safetensors"
 FIGURES_FOLDER = "figures"
+TIMELINE_FOLDER = "timeline"
 
 # One row of `gradients.parquet`. Exactly one of timestep and lag is set, target only for a lag curve that
 # does not start at the last target; the others are the statistics of a `Curve`, null where not finite.
@@ -46,10 +47,12 @@ CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
 LOG10_GAIN = "grad/log10_gain"
 THEORY_LOG10_GAIN = "theory/log10_gain"
-THEORY_DIFFERENCE = "theory/measured_minus_theory"
+THEORY_DIFFERENCE = "theory/gap"
 THEORY_BOUND = "theory/log10_bound"
 TOP_LYAPUNOV = "lyapunov/top"
 STEPS_PER_SECOND = "time/steps_per_second"
+NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
+"""Of the gradient's norm before clipping over all steps of a run, in its summary."""
 
 # What MLflow shows of a run's metrics.jsonl; the file itself holds more.
 MLFLOW_METRICS = (
@@ -59,9 +62,22 @@ MLFLOW_METRICS = (
     GRAD_NORM,
     GRAD_NORM_CLIPPED,
     CLIP_RATE,
-    "grad/log10_gain",
+    CLIP_COSINE,
+    LOG10_GAIN,
+    "grad/log10_gain_short",
+    "grad/log10_gain_tail",
     "grad/horizon",
     "grad/log10_decay",
+    "grad/at_task_lag",
+    THEORY_LOG10_GAIN,
+    THEORY_DIFFERENCE,
+    THEORY_BOUND,
+    TOP_LYAPUNOV,
+    "update_ratio/W_hh",
+    "update_ratio/W_xh",
+    "update_ratio/W_hy",
+    "weights/spectral_radius",
+    "weights/spectral_norm",
 )
 
 

@@ -65,7 +65,7 @@ def _tracked(client: Any, run: Any) -> Tracked:
     datasets = [(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs]
     artifacts = {
         file.path
-        for folder in (None, "figures")
+        for folder in (None, "figures", "figures/timeline", "images")
         for file in client.list_artifacts(run_id, folder)
         if not file.is_dir
     }

@@ -1,7 +1,6 @@
-"""Figures: functions that take a frame and an Axes and return the Axes."""
+"""Figures: functions that take frames and an Axes and return the Axes."""
 
-from collections.abc import Callable
-from pathlib import Path
+import re
 
 import matplotlib
 import numpy as np
@@ -10,37 +9,56 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
-from matplotlib.figure import Figure
 
-from rnnlab.analysis.frames import read_gradients, read_metrics
-from rnnlab.records import FIGURES_FOLDER, LOSS, VAL_LOSS
+from rnnlab.records import GRAD_NORM, LOSS, VAL_LOSS
 
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left"}
 SEQUENTIAL = "viridis"
+PALETTE = sns.color_palette("colorblind")
 CURVES_SHOWN = 12
+LOG10_NORM = r"$\log_{10}$ gradient norm"
 
 
-def draw_lag_curves(gradients: pd.DataFrame, ax: Axes, quantity: str = "state") -> Axes:
-    """Lag curves over training: log10 of the gradient k steps back, one line a training step."""
-    curves = gradients[gradients["lag"].notna() & (gradients["quantity"] == quantity)]
-    wide = curves.pivot(index="step", columns="lag", values="log10_gmean")
+def draw_lag_curves(
+    gradients: pd.DataFrame,
+    ax: Axes,
+    quantity: str = "state",
+    theory: float | None = None,
+    bound: float | None = None,
+) -> Axes:
+    """Lag curves over training: log10 of the gradient k steps back, one line a training step.
+
+    Args:
+        gradients: With the columns of `records.GRADIENT_COLUMNS`.
+        ax: Where to draw.
+        quantity: Which curve.
+        theory: Decades a step that theory expects of the untrained network; a line through its g(1).
+        bound: Decades a step that no gradient of the untrained network can gain more than; likewise.
+    """
+    wide = _wide(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
     shown = np.unique(np.linspace(0, len(steps) - 1, min(CURVES_SHOWN, len(steps))).astype(int))
     norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(int(steps[-1]), 1))
     colors = matplotlib.colormaps[SEQUENTIAL]
     for row in shown:
         ax.plot(wide.columns, wide.iloc[row], color=colors(norm(steps[row])), linewidth=1.2)
+    lines = {"theory, untrained": (theory, "--"), "bound, untrained": (bound, ":")}
+    limits = ax.get_ylim()
+    for label, (slope, style) in lines.items():
+        if slope is not None and 1 in wide and np.isfinite(start := float(wide[1].iloc[0])):
+            lags = np.array([1, wide.columns[-1]], dtype=float)
+            ax.plot(lags, start + slope * (lags - 1), style, color="black", linewidth=1.2, label=label)
+            ax.legend(frameon=False)
+    ax.set_ylim(limits)  # a line may leave the page, the curves may not
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step")
-    ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ gradient norm")
+    ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
     ax.set_title(f"How far the gradient reaches ({quantity})")
     return ax
 
 
 def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") -> Axes:
     """Total gradient norm by training step and time step, in logarithmic colour."""
-    rows = gradients[gradients["timestep"].notna() & (gradients["quantity"] == quantity)]
-    wide = rows.pivot(index="step", columns="timestep", values="log10_gmean").sort_index()
+    wide = _wide(gradients, "timestep", quantity)
     mesh = ax.pcolormesh(
         wide.columns.to_numpy(dtype=float),
         np.arange(len(wide)),
@@ -48,12 +66,64 @@ def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") ->
         cmap=SEQUENTIAL,
         norm=_finite_range(wide.to_numpy(dtype=float)),
         shading="nearest",
+        rasterized=True,
     )
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
     ax.figure.colorbar(mesh, ax=ax, label=rf"$\log_{{10}}$ norm of the total gradient at {quantity}")
     ax.set(xlabel="time step t", ylabel="training step (not to scale)", title="Gradient by time step")
+    return ax
+
+
+def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
+    """What each time step contributes to dW_hh, and of each gate, at the last recording; first dashed."""
+    rows = gradients[gradients["timestep"].notna()]
+    names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
+    for color, name in zip(["black", *PALETTE], names, strict=False):
+        label = "all" if name == "dW_hh" else name.removeprefix("dW_hh.")
+        _draw_first_and_last(_wide(rows, "timestep", name), ax, color, label)
+    _end_of_first_and_last(ax, rows, names)
+    ax.set(xlabel="time step t", ylabel=r"$\log_{10}\;\|C[t]\|_F$", title="What each time step adds to dW_hh")
+    return ax
+
+
+def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
+    """Mean activation of the gates over time at the last recording, dashed at the first; else saturation."""
+    rows = gradients[gradients["timestep"].notna()]
+    names = sorted(name for name in rows["quantity"].unique() if re.fullmatch("gate_[a-z]", name))
+    what, title = "mean gate activation", "Gates over time"
+    if not names:
+        names, what, title = ["h_saturated"], "share of units with |h| > 0.9", "Saturation over time"
+    for name, color in zip(names, PALETTE, strict=False):
+        label = name.removeprefix("gate_").removesuffix("_saturated")
+        _draw_first_and_last(_wide(rows, "timestep", name, "mean"), ax, color, label)
+    _end_of_first_and_last(ax, rows, names)
+    ax.set(xlabel="time step t", ylabel=what, title=title, ylim=(0, 1))
+    return ax
+
+
+def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
+    """Extreme singular values of the state's Jacobian by lag, at the last recording; dashed at the first."""
+    for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
+        _draw_first_and_last(_wide(gradients, "lag", name), ax, color, label)
+    _end_of_first_and_last(ax, gradients, ["sv_max"])
+    ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ singular value", xscale="log")
+    ax.set_title("Jacobian of the state over k steps")
+    return ax
+
+
+def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None = None) -> Axes:
+    """The gradient's norm before clipping over all steps, and the threshold on it."""
+    norms = metrics[GRAD_NORM].dropna()
+    norms = norms[norms > 0]
+    sns.histplot(x=norms, ax=ax, bins=40, log_scale=True, color=PALETTE[0], edgecolor="white", linewidth=0.4)
+    title = "Gradient norm before clipping"
+    if threshold is not None:
+        ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)
+        title += f": {np.mean(norms > threshold):.1%} over the threshold {threshold:g}"
+    ax.set(xlabel="global gradient norm", ylabel="training steps", title=title)
     return ax
 
 
@@ -72,27 +142,25 @@ def draw_losses(metrics: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def draw_run(folder: Path) -> list[Path]:
-    """Draw a run's figures into its folder; those without data are left out."""
-    metrics, gradients = read_metrics(folder), read_gradients(folder)
-    drawings: dict[str, Callable[[Axes], Axes]] = {}
-    if gradients["lag"].notna().any():
-        drawings["lag_curves"] = lambda ax: draw_lag_curves(gradients, ax)
-    if gradients["timestep"].notna().any():
-        drawings["time_heatmap"] = lambda ax: draw_time_heatmap(gradients, ax)
-    if len(metrics):
-        drawings["loss"] = lambda ax: draw_losses(metrics, ax)
-    (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
-    return [_save(draw, folder / FIGURES_FOLDER / f"{name}.png") for name, draw in drawings.items()]
+def _wide(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
+    """One row a training step, one column a lag or time step; lag curves of the last target alone."""
+    rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
+    if "target" in rows:
+        rows = rows[rows["target"].isna()]
+    return rows.pivot(index="step", columns=axis, values=value).sort_index()
 
 
-def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
-    style = sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: nothing global, no window
-        draw(figure.subplots())
-        figure.savefig(path, dpi=120)
-    return path
+def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str) -> None:
+    ax.plot(wide.columns, wide.iloc[-1], color=color, linewidth=1.6, label=label)
+    if len(wide) > 1:
+        ax.plot(wide.columns, wide.iloc[0], color=color, linewidth=1, linestyle="--")
+
+
+def _end_of_first_and_last(ax: Axes, gradients: pd.DataFrame, names: list[str]) -> None:
+    """A legend beside the axes."""
+    steps = gradients.loc[gradients["quantity"].isin(names), "step"]
+    told = f"step {steps.max()}" + (f"\n(dashed {steps.min()})" if steps.min() < steps.max() else "")
+    ax.legend(frameon=False, title=told, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _finite_range(values: np.ndarray) -> Normalize:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import traceback
+from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -18,8 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.diagnostics import regime
-from rnnlab.records import Outcome, StepRecord
+from rnnlab.records import GRAD_NORM, LOSS, NORM_QUANTILES, Outcome, StepRecord
 from rnnlab.tracking.folder import RunFolder
+
+STEPS_BEFORE = 20
+"""Steps before a divergence whose loss and gradient norm stand in the run's summary."""
 
 _stop: Event | None = None
 _launcher: int | None = None
@@ -41,12 +45,17 @@ class Course:
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
     latest: dict[str, float] = field(default_factory=dict)
+    norms: list[float] = field(default_factory=list)
+    before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
 
     def see(self, record: StepRecord) -> None:
         """Take in one record."""
         self.unstable_since = record.unstable_since
         if record.non_finite is not None:
-            self.non_finite = {"step": record.step, **vars(record.non_finite)}
+            self.non_finite = {"step": record.step, **vars(record.non_finite), "before": list(self.before)}
+        elif (norm := record.metrics.get(GRAD_NORM)) is not None:
+            self.norms.append(norm)
+            self.before.append({"step": record.step, LOSS: record.metrics[LOSS], GRAD_NORM: norm})
         self.latest.update({key: value for key, value in record.metrics.items() if value is not None})
 
     @property
@@ -122,8 +131,11 @@ def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome
 
 def _summary(course: Course) -> dict[str, Any]:
     """A run in a few numbers: its last values, and where it became unstable or diverged."""
-    keep = ("val/", "grad/", "train/loss")
+    keep = ("val/", "grad/", "train/loss", "theory/", "lyapunov/")
     summary: dict[str, Any] = {key: value for key, value in course.latest.items() if key.startswith(keep)}
+    if course.norms:
+        quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
+        summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
     summary["regime"] = regime(course.latest.get("grad/log10_gain_tail"))
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
@@ -131,6 +143,6 @@ def _summary(course: Course) -> dict[str, Any]:
 
 
 def _draw(folder: Path) -> None:
-    from rnnlab.analysis.figures import draw_run
+    from rnnlab.analysis.run_figures import draw_run
 
     draw_run(folder)

@@ -22,17 +22,26 @@ FIRST_CHARTS = (
     "grad/norm",
 )
 DESCRIPTION = """
+**Where to look**: artifacts → `figures/lag_curves.png` (how far the gradient reaches, with theory), \
+`time_heatmap`, `contributions`, `gates`, `clipping`; the images *gradient over training* have a slider.
+
 | metric | x | what |
 | --- | --- | --- |
 | `log10_h_lag/…` | lag k | gradient at h of the loss k steps later: first and last recording |
 | `log10_h_by_lag/0008` | training step | the same at lag 8, relative to lag 1 (`0001`: the level) |
 | `log10_h_time/…` | time step t | total gradient of the training loss at h[t] |
 | `grad/log10_gain` | training step | slope of the lag curve, decades a lag; under 0 it vanishes |
+| `…_short`, `…_tail` | training step | the same over lags 1 … 10, and over the second half |
 | `grad/horizon` | training step | largest lag with at least 1/100 of the gradient at lag 1 |
+| `grad/norm` | training step | global norm of the gradient before clipping; `_p50` … of the whole run |
 | `grad/clip_rate` | training step | share of the steps so far whose gradient was clipped |
+| `grad/clip_cosine` | training step | between the gradient before and after clipping; 1: same direction |
+| `theory/log10_gain` | 0 | what theory expects of the untrained network; `theory/gap`: measured minus that |
+| `update_ratio/W_hh` | training step | length of the update over that of the weights |
+| `weights/…`, `lyapunov/top` | training step | of W_hh; the rate at which states part, per time step |
 
-Norms are geometric means over examples; `c` and `state` are an LSTM's cell and whole state.
-All recordings are in the artifact `gradients.parquet`.
+Norms are geometric means over examples; `c` and `state` are an LSTM's cell and whole state, `x` the input. \
+All recordings are in the artifact `gradients.parquet`; docs/measurements.md defines every quantity.
 """
 # Seaborn's "colorblind" palette.
 RUN_COLORS = (

@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rnnlab.records import CLIP_RATE, GRAD_NORM, GRAD_NORM_CLIPPED, GRADIENTS_FILE, LOSS, MLFLOW_METRICS
+from rnnlab.records import (
+    CLIP_COSINE,
+    CLIP_RATE,
+    FIGURES_FOLDER,
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    GRADIENTS_FILE,
+    LOSS,
+    MLFLOW_METRICS,
+    NORM_QUANTILES,
+    TIMELINE_FOLDER,
+)
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS, shared_view
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 
@@ -29,7 +40,8 @@ if TYPE_CHECKING:
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
-PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE)
+PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE)
+TIMELINE_IMAGE = "gradient over training"
 UI_PORT = 5000
 MAX_ERROR = 120
 POLL_SECONDS = 2.0
@@ -188,11 +200,12 @@ class _MirroredRun:
         ended = info["outcome"] is not None
         metrics = [metric for row in self._reader.new_rows() for metric in self._as_metrics(row)]
         if ended:
-            metrics += self._held_back + list(self._curves())
+            metrics += self._held_back + list(self._curves()) + self._summary(info)
         for start in range(0, len(metrics), BATCH):
             client.log_batch(self._run_id, metrics=metrics[start : start + BATCH])
         if ended:
             client.log_artifacts(self._run_id, str(self._folder))
+            self._send_timeline(client)
             client.set_tag(self._run_id, "outcome", info["outcome"])
             status = STATUS.get(info["outcome"], "FINISHED")
             client.set_terminated(self._run_id, status, end_time=round(1000 * info["ended"]))
@@ -233,6 +246,24 @@ class _MirroredRun:
         if LOSS in row:
             self._held_back = held_back
         return sent
+
+    def _summary(self, info: dict[str, Any]) -> list["Metric"]:
+        """What is known of a run as a whole alone."""
+        from mlflow.entities import Metric
+
+        now, summary = round(1000 * info["ended"]), info.get("summary") or {}
+        return [
+            Metric(key, summary[key], now, int(info["steps"])) for key in NORM_QUANTILES if key in summary
+        ]
+
+    def _send_timeline(self, client: "MlflowClient") -> None:
+        """The images that MLflow shows with a slider over training steps."""
+        from PIL import Image
+
+        assert self._run_id is not None
+        for path in sorted((self._folder / FIGURES_FOLDER / TIMELINE_FOLDER).glob("*.png")):
+            with Image.open(path) as image:
+                client.log_image(self._run_id, image, key=TIMELINE_IMAGE, step=int(path.stem))
 
     def _curves(self) -> Sequence["Metric"]:
         """The first and the last lag curve and profile over time, whose x is the lag or time step."""

@@ -9,7 +9,16 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 
-from rnnlab.analysis.figures import draw_lag_curves, draw_losses, draw_run, draw_time_heatmap
+from rnnlab.analysis.figures import (
+    draw_clip_histogram,
+    draw_contributions,
+    draw_gates,
+    draw_lag_curves,
+    draw_losses,
+    draw_singular_values,
+    draw_time_heatmap,
+)
+from rnnlab.analysis.run_figures import draw_run
 from tests.commands import Done
 
 NAN = float("nan")
@@ -112,19 +121,93 @@ def test_figures_without_any_finite_value(gradients: pd.DataFrame, missing: floa
     draw(ax)
 
 
+def of_quantities(axis: str, **levels: float) -> pd.DataFrame:
+    """Quantities recorded at steps 0 and 9, along 1 … 4, of a constant level that rises by 1 to step 9."""
+    rows = [
+        (step, name, i, level + (step == 9))
+        for name, level in levels.items()
+        for step in (0, 9)
+        for i in range(1, 5)
+    ]
+    frame = pd.DataFrame(rows, columns=["step", "quantity", axis, "log10_gmean"])
+    other = "lag" if axis == "timestep" else "timestep"
+    return frame.assign(**{other: None}, target=None, mean=frame["log10_gmean"] / 10)
+
+
+def test_contributions_of_all_and_of_each_gate(ax: Axes) -> None:
+    frame = of_quantities("timestep", **{"dW_hh": 0.0, "dW_hh.f": -1.0, "dW_hh.i": -2.0, "h": 5.0})
+    draw_contributions(frame, ax)
+    assert lines(ax) == [([1, 2, 3, 4], [y] * 4) for y in (1, 0, 0, -1, -1, -2)]  # last, first
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["all", "f", "i"]
+    assert legend.get_title().get_text() == "step 9\n(dashed 0)"
+    draw(ax)
+
+
+def test_gates_by_their_mean_and_without_gates_saturation(ax: Axes) -> None:
+    frame = of_quantities("timestep", gate_f=2.0, gate_f_open=7.0, gate_i=4.0, h_saturated=1.0)
+    draw_gates(frame, ax)
+    assert lines(ax) == [([1, 2, 3, 4], [y] * 4) for y in (0.3, 0.2, 0.5, 0.4)]
+    alone = ax.figure.add_axes((0, 0, 1, 1))
+    draw_gates(frame[frame["quantity"] == "h_saturated"], alone)
+    assert lines(alone) == [([1, 2, 3, 4], [y] * 4) for y in (0.2, 0.1)]
+    assert "0.9" in alone.get_ylabel()
+
+
+def test_singular_values_largest_and_smallest(ax: Axes) -> None:
+    draw_singular_values(of_quantities("lag", sv_max=0.0, sv_min=-5.0), ax)
+    assert lines(ax)[:4] == [([1, 2, 3, 4], [y] * 4) for y in (1, 0, -4, -5)]
+    assert ax.get_xscale() == "log"
+    draw(ax)
+
+
+@pytest.mark.parametrize(("threshold", "told"), [(None, "clipping"), (2.0, "50.0% over the threshold 2")])
+def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, told: str) -> None:
+    frame = pd.DataFrame({"step": range(5), "grad/norm": [0.1, 1.0, 10.0, 100.0, NAN]})
+    draw_clip_histogram(frame, ax, threshold)
+    assert ax.get_title(loc="left").endswith(told) or ax.get_title().endswith(told)
+    assert sum(patch.get_height() for patch in ax.patches) == 4
+    assert [line.get_xdata()[0] for line in ax.get_lines()] == ([] if threshold is None else [threshold])
+    draw(ax)
+
+
+def test_theory_and_bound_go_through_lag_1_of_the_first_curve(gradients: pd.DataFrame, ax: Axes) -> None:
+    draw_lag_curves(gradients, ax, "state", theory=-0.5, bound=0.25)
+    limits = ax.get_ylim()
+    theory, bound = lines(ax)[-2:]
+    start = -2.0 + 1.0  # of state at step 0 and lag 1
+    assert theory == ([1, 3], [start, start - 1.0]) and bound == ([1, 3], [start, start + 0.5])
+    draw_lag_curves(gradients, other := ax.figure.add_axes((0, 0, 1, 1)), "state")
+    assert other.get_ylim() == limits, "a line must not squeeze the curves"
+
+
+def test_other_targets_are_no_part_of_the_lag_curve(gradients: pd.DataFrame, ax: Axes) -> None:
+    more = pd.concat([gradients.assign(target=None), gradients.assign(target=2, log10_gmean=9.0)])
+    draw_lag_curves(more, ax, "state")
+    assert all(9.0 not in y for _, y in lines(ax))
+
+
+DRAWN = ["lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss"]
+
+
 def test_a_run_is_drawn_into_its_folder(sweep: Done, tmp_path: Path) -> None:
-    for name in ("metrics.jsonl", "gradients.parquet"):
+    for name in ("metrics.jsonl", "gradients.parquet", "config.yaml"):
         shutil.copy(sweep.runs["lstm"] / name, tmp_path)
     drawn = draw_run(tmp_path)
-    assert [file.name for file in drawn] == ["lag_curves.png", "time_heatmap.png", "loss.png"]
-    assert all(file.parent == tmp_path / "figures" and file.stat().st_size > 5000 for file in drawn)
+    assert [file.name for file in drawn] == [f"{name}.png" for name in DRAWN]
+    for file in drawn:
+        assert file.parent == tmp_path / "figures" and file.stat().st_size > 5000
+        assert file.with_suffix(".svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert len(list((tmp_path / "figures" / "timeline").glob("*.png"))) == 5
 
 
 def test_what_was_not_recorded_is_not_drawn(sweep: Done, tmp_path: Path) -> None:
     shutil.copy(sweep.runs["rnn"] / "metrics.jsonl", tmp_path)
     frame = pd.read_parquet(sweep.runs["rnn"] / "gradients.parquet")
     frame[frame["lag"].notna()].to_parquet(tmp_path / "gradients.parquet")
-    assert [file.stem for file in draw_run(tmp_path)] == ["lag_curves", "loss"]
+    assert [file.stem for file in draw_run(tmp_path)] == ["lag_curves", "clipping", "loss"]
+    assert not (tmp_path / "figures" / "timeline").exists()
     frame[:0].to_parquet(tmp_path / "gradients.parquet")
     (tmp_path / "metrics.jsonl").write_text("")
     assert draw_run(tmp_path) == []

@@ -21,9 +21,11 @@ from tests.commands import ROOT, TINY, Done, environment, metric_rows, run, run_
 
 FILES = {
     "config.yaml",
-    "figures/lag_curves.png",
-    "figures/loss.png",
-    "figures/time_heatmap.png",
+    *(
+        f"figures/{name}.{kind}"
+        for name in ("lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss")
+        for kind in ("png", "svg")
+    ),
     "gradients.parquet",
     "metrics.jsonl",
     "run.json",
@@ -75,7 +77,9 @@ def test_the_sweep_lists_its_runs(sweep: Done) -> None:
 def test_a_run_folder_is_complete(sweep: Done, cell: str) -> None:
     folder = sweep.runs[cell]
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == FILES
+    assert {file for file in files if "timeline" not in file} == FILES
+    steps = [int(path.stem) for path in sorted((folder / "figures" / "timeline").iterdir())]
+    assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 11)
 
 
 @CELLS
@@ -146,7 +150,7 @@ def test_the_table_of_gradients(sweep: Done, cell: str) -> None:
 
 @CELLS
 def test_figures_are_pictures(sweep: Done, cell: str) -> None:
-    for file in (sweep.runs[cell] / "figures").iterdir():
+    for file in (sweep.runs[cell] / "figures").rglob("*.png"):
         picture = matplotlib.image.imread(file)
         assert picture.shape[0] > 300 and picture.shape[1] > 500
         assert len(np.unique(picture[..., :3].reshape(-1, 3), axis=0)) > 20, f"{file.name} is blank"
@@ -195,7 +199,7 @@ def test_a_terminal_without_unicode_gets_its_table(tmp_path: Path) -> None:
 
 def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
     (folder,) = single.runs.values()
-    assert [path.name for path in (folder / "figures").iterdir()] == ["loss.png"]
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"loss", "clipping"}
     frame = pd.read_parquet(folder / "gradients.parquet")
     assert tuple(frame.columns) == GRADIENT_COLUMNS and frame.empty
     assert not any("log10" in key for row in metric_rows(folder) for key in row)

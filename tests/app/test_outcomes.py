@@ -27,7 +27,10 @@ def test_the_sweep_goes_on(wild: Done) -> None:
 def test_where_it_began_is_kept(wild: Done) -> None:
     assert run_info(wild.runs[TAME])["summary"]["diverged_at"] is None
     at = run_info(wild.runs[DIVERGED])["summary"]["diverged_at"]
+    before = at.pop("before")
     assert at == {"step": 2, "quantity": "loss", "timestep": 1}
+    rows = metric_rows(wild.runs[DIVERGED])[:2]
+    assert before == [{key: row[key] for key in ("step", "train/loss", "grad/norm")} for row in rows]
     (line,) = (line for line in wild.out.splitlines() if line.startswith("1e+38"))
     assert "diverged at step 2, time step 1: loss" in line
 

@@ -73,9 +73,9 @@ def test_measured_and_expected_gain_are_held_against_each_other():
     snapshot = snapshot_of(build(TANH))
     made = {name: Measurement(measure, NEVER) for name, measure in vars().items() if callable(measure)}
     both = probe(**made)
-    assert both.measure(snapshot, ["measured", "expected"]).metrics["theory/measured_minus_theory"] == -0.3
+    assert both.measure(snapshot, ["measured", "expected"]).metrics["theory/gap"] == -0.3
     for without in (["measured"], ["expected"], ["measured", "nothing"]):
-        assert "theory/measured_minus_theory" not in both.measure(snapshot, without).metrics
+        assert "theory/gap" not in both.measure(snapshot, without).metrics
 
 
 def jacobians(snapshot):

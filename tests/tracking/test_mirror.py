@@ -1,5 +1,6 @@
 """What MLflow shows of the session's sweep, against the run folders that it mirrors."""
 
+import re
 from math import isfinite
 from pathlib import Path
 
@@ -13,8 +14,26 @@ from tests.tracked import Tracked, experiments, tracked_runs
 
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
 SHOWN = {"rnn": ["h", "x"], "lstm": ["h", "c", "state", "x"]}
-PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate"]
-SUMMARY = ["grad/log10_gain", "grad/horizon", "grad/log10_decay"]
+PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate", "grad/clip_cosine"]
+SUMMARY = [
+    "grad/log10_gain",
+    "grad/log10_gain_short",
+    "grad/log10_gain_tail",
+    "grad/horizon",
+    "grad/log10_decay",
+]
+OTHERS = {
+    "rnn": ["theory/log10_bound", "weights/spectral_radius", "weights/spectral_norm"],
+    "lstm": [],
+}
+EVERY_CELL = [
+    "theory/log10_gain",
+    "theory/gap",
+    "update_ratio/W_hh",
+    "update_ratio/W_xh",
+    "update_ratio/W_hy",
+]
+AT_THE_END = ["grad/norm_p50", "grad/norm_p90", "grad/norm_p99", "grad/norm_max"]
 LAGS = ["0001", "0002", "0004", "0008"]
 
 
@@ -74,7 +93,7 @@ def test_the_dataset_has_its_digest(sweep: Done, runs: dict[str, Tracked], cell:
 
 @CELLS
 def test_metric_keys(runs: dict[str, Tracked], cell: str) -> None:
-    expected = {*PER_STEP, *SUMMARY, "val/loss", "val/bpc"}
+    expected = {*PER_STEP, *SUMMARY, *OTHERS[cell], *EVERY_CELL, *AT_THE_END, "val/loss", "val/bpc"}
     for quantity in SHOWN[cell]:
         expected |= {f"log10_{quantity}_by_lag/{lag}" for lag in LAGS}
         expected |= {f"log10_{quantity}_{x}/{when}" for x in ("lag", "time") for when in ("first", "last")}
@@ -132,7 +151,14 @@ def test_lags_over_training_are_relative_to_lag_1(runs: dict[str, Tracked], cell
 def test_the_folder_is_among_the_artifacts(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
     folder = sweep.runs[cell]
     files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    assert runs[cell].artifacts == files
+    assert {path for path in runs[cell].artifacts if not path.startswith("images/")} == files
+
+
+@CELLS
+def test_images_over_training_have_their_step(runs: dict[str, Tracked], cell: str) -> None:
+    images = [path for path in runs[cell].artifacts if path.startswith("images/") and path.endswith(".png")]
+    steps = sorted({int(re.search(r"[%+]step[%+](\d+)", path)[1]) for path in images})
+    assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 11)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""All figures of one run, drawn into its folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnlab.analysis import figures
+from rnnlab.analysis.frames import read_gradients, read_metrics
+from rnnlab.records import (
+    CONFIG_FILE,
+    FIGURES_FOLDER,
+    GRAD_NORM,
+    THEORY_BOUND,
+    THEORY_LOG10_GAIN,
+    TIMELINE_FOLDER,
+)
+
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left"}
+TIMELINE_IMAGES = 5
+RIGHT = {
+    "lag_curves": 0.93,
+    "time_heatmap": 0.92,
+    "contributions": 0.8,
+    "gates": 0.8,
+    "singular_values": 0.78,
+}
+"""Where the axes end, with room for a colour bar or a legend."""
+
+
+def draw_run(folder: Path) -> list[Path]:
+    """Draw what a run has recorded as PNG and SVG; return the PNG files."""
+    metrics, gradients = read_metrics(folder), read_gradients(folder)
+    (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
+    drawn = [
+        _save(draw, folder / FIGURES_FOLDER / name)
+        for name, draw in _drawings(metrics, gradients, _config(folder)).items()
+    ]
+    _draw_timeline(gradients, folder / FIGURES_FOLDER / TIMELINE_FOLDER)
+    return drawn
+
+
+def _drawings(
+    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any]
+) -> dict[str, Callable[[Axes], Axes]]:
+    """A function for each figure for which there is something to draw."""
+    has = set(gradients["quantity"].dropna().unique())
+    drawings: dict[str, Callable[[Axes], Axes]] = {}
+    if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
+        slopes = _first(metrics, THEORY_LOG10_GAIN), _first(metrics, THEORY_BOUND)
+        drawings["lag_curves"] = lambda ax: figures.draw_lag_curves(gradients, ax, "state", *slopes)
+    if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
+        drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)
+    if "dW_hh" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
+        drawings["contributions"] = lambda ax: figures.draw_contributions(gradients, ax)
+    if "h_saturated" in has or any(name.startswith("gate_") for name in has):
+        drawings["gates"] = lambda ax: figures.draw_gates(gradients, ax)
+    if "sv_max" in has:
+        drawings["singular_values"] = lambda ax: figures.draw_singular_values(gradients, ax)
+    if GRAD_NORM in metrics and (metrics[GRAD_NORM] > 0).any():
+        by_norm = config.get("clip") if config.get("clip_mode") == "norm" else None
+        drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
+    if len(metrics):
+        drawings["loss"] = lambda ax: figures.draw_losses(metrics, ax)
+    return drawings
+
+
+def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
+    """The lag curve and the gradient over time, an image for each of a few training steps, to one scale."""
+    rows = gradients[gradients["quantity"].isin(["h", "state"]) & gradients["log10_gmean"].notna()]
+    if "target" in rows:
+        rows = rows[rows["target"].isna()]
+    by_lag = rows[rows["lag"].notna() & (rows["quantity"] == "state")]
+    by_time = rows[rows["timestep"].notna() & (rows["quantity"] == "h")]
+    steps = sorted(set(by_lag["step"]) & set(by_time["step"]))
+    if not steps:
+        return
+    folder.mkdir(exist_ok=True)
+    shown = np.unique(np.linspace(0, len(steps) - 1, min(TIMELINE_IMAGES, len(steps))).astype(int))
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(9, 3.4))
+        figure.subplots_adjust(left=0.09, right=0.98, bottom=0.19, top=0.89, wspace=0.25)
+        panels = figure.subplots(1, 2)
+        frames = ((by_lag, "lag", "lag k (time steps back)"), (by_time, "timestep", "time step t"))
+        lines = []
+        for ax, (frame, axis, label) in zip(panels, frames, strict=True):
+            low, high = frame["log10_gmean"].min(), frame["log10_gmean"].max()
+            margin = 0.05 * (high - low) + 0.1
+            ax.set(xlabel=label, ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin))
+            ax.set_xlim(frame[axis].min(), max(frame[axis].max(), frame[axis].min() + 1))
+            lines.append(ax.plot([], [], color=figures.PALETTE[0])[0])
+        for step in (steps[row] for row in shown):
+            for line, (frame, axis, _) in zip(lines, frames, strict=True):
+                of_step = frame[frame["step"] == step].sort_values(axis)
+                line.set_data(of_step[axis].to_numpy(dtype=float), of_step["log10_gmean"].to_numpy())
+            panels[0].set_title(f"Lag curve, training step {step}")
+            panels[1].set_title("Total gradient at h")
+            figure.savefig(folder / f"{step:08d}.png", dpi=90)
+
+
+def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
+        draw(figure.subplots())
+        # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
+        figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(path.with_suffix(".png"), dpi=120)
+    return path.with_suffix(".png")
+
+
+def _style() -> Any:
+    return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE | {"svg.hashsalt": "rnnlab"}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return config
+
+
+def _first(metrics: pd.DataFrame, name: str) -> float | None:
+    """A metric's first value, where it has one."""
+    values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
+    return float(values.iloc[0]) if len(values) else None
