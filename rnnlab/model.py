@@ -1,7 +1,7 @@
 """Cell, readout and loss as one model: forward to a tape, backward to gradients and deltas."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -140,7 +140,7 @@ class Model:
 
         Args:
             params: As `init_params` draws them.
-            batch: Inputs and targets.
+            batch: Inputs and targets; vectors and values are taken in the parameters' dtype.
             initial: The states to start from, (H, B) each; None is the model's own initial state.
             workspace: Buffers to reuse; what was returned from them before is overwritten.
             rng: For an initial state that is random.
@@ -149,7 +149,8 @@ class Model:
             ValueError: Parameters, inputs, targets or mask of a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
-        check_params(params, self.readout.param_shapes())
+        dtype = check_params(params, self.readout.param_shapes())
+        batch = _of_dtype(batch, dtype)
         _check_batch(batch, self.loss, self.readout.output_size)
         own_start = initial is None
         start = self.start(params, batch.size, rng) if initial is None else initial
@@ -186,6 +187,17 @@ class Model:
                 share = d_initial if tape.own_start else np.zeros_like(d_initial)
                 grads[f"{name}_0"] = share.sum(axis=1, keepdims=True)
         return grads, deltas
+
+
+def _of_dtype(batch: Batch, dtype: np.dtype[Any]) -> Batch:
+    """The same batch with its vectors and values in the parameters' precision."""
+
+    def cast(a: Array) -> Array:
+        kinds = a.dtype.kind + dtype.kind if isinstance(a, np.ndarray) else ""
+        return a.astype(dtype, copy=False) if kinds == "ff" else a
+
+    x, y = cast(batch.x), cast(batch.y)
+    return batch if x is batch.x and y is batch.y else replace(batch, x=x, y=y)
 
 
 def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:

@@ -69,6 +69,7 @@ class Settings:
     loss_reduction: Literal["mean", "sum"]
     readout_bias: bool
     val_every: Annotated[int, Ge(1)] | None
+    figures: bool
     jobs: Annotated[int, Ge(1)] | None
     init: Init
     tracking: Tracking

@@ -95,7 +95,7 @@ def execute(order: WorkOrder) -> Outcome | None:
         else:
             summary = _summary(course)
         summary["seconds"] = round(time.perf_counter() - began, 3)
-    if outcome != "killed":  # who pressed Ctrl-C is waiting
+    if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
         _draw(order.folder)
     folder.finish(outcome, summary)
     if _orphaned():

@@ -24,7 +24,7 @@ from rnnlab.arrays import Array
 
 Nonlinearity = Literal["tanh", "relu", "identity"]
 
-_NODES, _REACH = 2001, 12.0
+_NODES, _REACH = 801, 12.0
 _HALVINGS = 200
 
 

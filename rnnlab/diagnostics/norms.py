@@ -7,7 +7,7 @@ With L the batch's loss, a mean over B examples, the gradient of one example's o
 so the numbers do not depend on the batch's size, nor on examples cancelling out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 
 import numpy as np
@@ -17,7 +17,8 @@ from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
-_COPIED = 2**17
+_COPIED = 2**17  # numbers
+_COLUMNS = 256
 
 
 def measure_norms(snapshot: Snapshot) -> Readings:
@@ -28,18 +29,18 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
-    examples = np.log(tape.x.shape[-1])
+    batch = tape.x.shape[-1]
+    for name in ("z", "x", "z_immediate", "x_immediate"):
+        logs[name] = np.full((tape.time, batch), -np.inf)
     W_xhT = np.ascontiguousarray(snapshot.params["W_xh"].T)
-    dx = np.matmul(W_xhT, deltas.dz) if deltas.dx is None else deltas.dx
-    first = deltas.first_loss
-    dz_immediate = _immediate_dz(snapshot.params, cell, tape, deltas)
-    for name, total, immediate in (
-        ("z", deltas.dz, dz_immediate),
-        ("x", dx, np.matmul(W_xhT, dz_immediate)),
-    ):
-        logs[name] = log_norm_of_steps(total) + examples
-        logs[f"{name}_immediate"] = np.full_like(logs[name], -np.inf)
-        logs[f"{name}_immediate"][first:] = log_norm_of_steps(immediate) + examples
+    for steps in _some_steps(tape.time, batch):
+        has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
+        parts = {"": (steps, _columns(deltas.dz[steps]))}
+        if has_loss.start < has_loss.stop:
+            parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
+        for suffix, (rows, dz) in parts.items():
+            for name, a in (("z", dz), ("x", W_xhT @ dz)):
+                logs[name + suffix][rows] = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
     for name in cell.states:
         logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:])
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
@@ -97,21 +98,29 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas) -> Array:
-    """∂ℓ[t]/∂z[t] of the loss at t alone, (S, G·H, B), of the S steps with one.
+def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
+    """∂ℓ[t]/∂z[t] of the loss at t alone, of some time steps, (G·H, S·B).
 
-    One backward step from e[t] with nothing behind it, for all time steps at once as columns of one.
+    One backward step from e[t] with nothing behind it, for all of them at once as columns of one.
     """
-    first = deltas.first_loss
-    e = deltas.immediate["h"][first:]
-    steps, H, batch = e.shape
+    after_steps = slice(steps.start + 1, steps.stop + 1)
+    e = _columns(deltas.immediate["h"][steps])
+    of_steps = StepTape(
+        tape.x,
+        {name: _columns(values[steps]) for name, values in tape.states.items()},
+        {name: _columns(values[after_steps]) for name, values in tape.states.items()},
+        {name: _columns(values[steps]) for name, values in tape.inner.items()},
+    )
+    adjoint = {name: np.zeros_like(e) for name in cell.states} | {"h": e}
+    return cell.adjoint_step(params, of_steps, adjoint).dz
 
-    def columns(a: Array) -> Array:
-        return a.transpose(1, 0, 2).reshape(a.shape[1], -1)
 
-    before = {name: columns(values[first:-1]) for name, values in tape.states.items()}
-    after = {name: columns(values[first + 1 :]) for name, values in tape.states.items()}
-    inner = {name: columns(values[first:]) for name, values in tape.inner.items()}
-    adjoint = {name: np.zeros((H, steps * batch), e.dtype) for name in cell.states} | {"h": columns(e)}
-    dz = cell.adjoint_step(params, StepTape(tape.x, before, after, inner), adjoint).dz
-    return dz.reshape(-1, steps, batch).transpose(1, 0, 2)
+def _columns(a: Array) -> Array:
+    """A sequence (S, F, B) as (F, S·B)."""
+    return a.transpose(1, 0, 2).reshape(a.shape[1], -1)
+
+
+def _some_steps(time: int, batch: int) -> Iterator[slice]:
+    """Slices of time of so few columns that what is made of them stays in a core's cache."""
+    steps = max(_COLUMNS // batch, 1)
+    return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

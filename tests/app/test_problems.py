@@ -163,7 +163,7 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("experiment=quik jobs=0", capsys, here)
     assert line.startswith(
-        "rnnlab: experiment=quik: no such option; allowed: quick, source_brown, source_kumar"
+        "rnnlab: experiment=quik: no such option; allowed: mean_field, quick, source_brown"
     )
 
 

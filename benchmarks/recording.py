@@ -1,0 +1,88 @@
+"""What recording costs: each measurement's snapshot in training steps, and each probe's share of a run.
+
+    python -m benchmarks.recording
+
+Hidden size 128, 100 time steps, batch 32, text. A snapshot is timed on its own, interleaved with training
+steps, medians; the share is the sum over all of a 2000-step run's snapshots, by their schedules.
+"""
+
+import os
+
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import about
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.arrays import Workspace, copy_params
+from rnnlab.diagnostics import Snapshot
+
+CONF = Path(__file__).parents[1] / "conf"
+STEPS, ROUNDS = 2000, 15
+
+
+def experiment_of(cell: str, probe: str) -> Experiment:
+    """The configuration of a run."""
+    overrides = [f"cell={cell}", f"probe={probe}", "seq_len=100", "hidden_size=128", f"steps={STEPS}"]
+    return build(compose_plan(CONF, overrides, multirun=False).jobs[0].config)
+
+
+def milliseconds(cell: str, probe: str) -> tuple[float, dict[str, float]]:
+    """Of a training step, and of one snapshot of each of the probe's measurements."""
+    experiment = experiment_of(cell, probe)
+    trainer, settings = experiment.trainer, experiment.settings
+    weights, batches, _ = generators(settings.seed)
+    params = trainer.model.init_params(weights, settings.init, np.dtype(settings.dtype))
+    state, workspace, own = trainer.optimizer.init(params), Workspace(), Workspace()
+    inputs = trainer.probe_inputs()
+    names = list(trainer.probe.measurements)
+    times: dict[str, list[float]] = {name: [] for name in ["", *names]}
+    for step in range(ROUNDS):
+        began = perf_counter()
+        batch = trainer.task.batch(batches, step)
+        tape = trainer.model.forward(params, batch, None, workspace)
+        grads, deltas = trainer.model.backward(params, tape, workspace, with_dx=False)
+        trainer.clipping.apply(grads)
+        before = copy_params(params)
+        trainer.optimizer.update(params, grads, state)
+        times[""].append(perf_counter() - began)
+        updates = {name: params[name] - before[name] for name in params}
+        snapshot = Snapshot(
+            0, trainer.model, before, tape, deltas, copy_params(grads), updates, inputs, None, own
+        )  # fmt: skip
+        for name in names:
+            began = perf_counter()
+            trainer.probe.measurements[name].measure(snapshot)
+            times[name].append(perf_counter() - began)
+    medians = {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+    return medians.pop(""), medians
+
+
+def main() -> None:
+    print("   ".join(f"{name} {value}" for name, value in about("numpy").items()))
+    table = Table("cell", "probe", "measurement", "ms", "training steps", "snapshots", "of the run", box=None)
+    for cell in ("rnn", "lstm", "gru"):
+        for probe in ("light", "standard", "full"):
+            step, found = milliseconds(cell, probe)
+            measurements = experiment_of(cell, probe).trainer.probe.measurements
+            counts = {name: len(measurements[name].when.steps(STEPS)) for name in found}
+            counts |= {"theory": 1} if "theory" in counts else {}  # what it does at step 0 alone
+            for name, ms in found.items() if probe == "full" else ():
+                share = ms * counts[name] / (STEPS * step)
+                table.add_row(
+                    cell, "", name, f"{ms:.2f}", f"{ms / step:.2f}", str(counts[name]), f"{share:.2%}"
+                )
+            whole = sum(found.values())
+            share = sum(ms * counts[name] for name, ms in found.items()) / (STEPS * step)
+            table.add_row(cell, probe, "all", f"{whole:.2f}", f"{whole / step:.2f}", "", f"{share:.2%}")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
