@@ -30,6 +30,7 @@ test-browser: .venv/installed-dev
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
+	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.whole_run
 	$(BIN)/python -m benchmarks.whole_run --sweep
 
