@@ -36,8 +36,8 @@ def measure_lyapunov(
     """
     cell = snapshot.model.cell
     batch = snapshot.inputs.long(steps + 2 * warm_up)
-    start = snapshot.model.start(snapshot.params, batch.size, np.random.default_rng(snapshot.inputs.seed))
-    tape = cell.forward(snapshot.params, batch.x, start, snapshot.workspace)
+    start_rng = np.random.default_rng(snapshot.inputs.seed)
+    tape = snapshot.model.forward(snapshot.params, batch, None, snapshot.workspace, start_rng).cell
     found = lyapunov_exponents(cell, snapshot.params, tape, warm_up, exponents)
     names = [TOP_LYAPUNOV] + [f"lyapunov/{i:02d}" for i in range(2, len(found) + 1)]
     values = [float(λ) if np.isfinite(λ) else None for λ in found]

@@ -238,7 +238,8 @@ class _MirroredRun:
         sent: list[Metric] = []
         held_back: list[Metric] = []
         for key, value in row.items():
-            if value is None or not (key in MLFLOW_METRICS or "_by_lag/" in key):
+            by_lag = "_by_lag/" in key and not key.startswith("log10_x_")  # the curve itself says as much
+            if value is None or not (key in MLFLOW_METRICS or by_lag):
                 continue
             metric = Metric(key, value, timestamp, row["step"])
             on_stride = key not in PER_STEP or row["step"] % self._stride == 0
@@ -275,14 +276,16 @@ class _MirroredRun:
         if not path.is_file() or (table := pq.read_table(path)).num_rows == 0:
             return []
         quantities = set(table["quantity"].to_pylist())
-        shown = ("h", "c", "state", "x") if "c" in quantities else ("h", "x")
+        shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
+        shown["lag"] = shown["lag"] if "c" in quantities else ("h", "x")  # else state is h
         limits = pc.min_max(table["step"]).as_py()
         now = round(1000 * time.time())
         metrics = []
         for name, step in (("first", limits["min"]), ("last", limits["max"])):
             for row in table.filter(pc.equal(table["step"], step)).to_pylist():
-                if row["quantity"] in shown and row["log10_gmean"] is not None:
-                    axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
+                axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
+                of_last = row["target"] is None
+                if row["quantity"] in shown[axis] and of_last and row["log10_gmean"] is not None:
                     key = f"log10_{row['quantity']}_{axis}/{name}"
                     metrics.append(Metric(key, row["log10_gmean"], now, x))
         return metrics

@@ -13,7 +13,11 @@ from tests.commands import Done, metric_rows, run_info
 from tests.tracked import Tracked, experiments, tracked_runs
 
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
-SHOWN = {"rnn": ["h", "x"], "lstm": ["h", "c", "state", "x"]}
+BY_LAG = {"rnn": ["h"], "lstm": ["h", "c", "state"]}
+CURVES = {
+    "rnn": [("h", "lag"), ("x", "lag"), ("h", "time")],
+    "lstm": [(name, "lag") for name in ("h", "c", "state", "x")] + [("h", "time"), ("c", "time")],
+}
 PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate", "grad/clip_cosine"]
 SUMMARY = [
     "grad/log10_gain",
@@ -94,9 +98,8 @@ def test_the_dataset_has_its_digest(sweep: Done, runs: dict[str, Tracked], cell:
 @CELLS
 def test_metric_keys(runs: dict[str, Tracked], cell: str) -> None:
     expected = {*PER_STEP, *SUMMARY, *OTHERS[cell], *EVERY_CELL, *AT_THE_END, "val/loss", "val/bpc"}
-    for quantity in SHOWN[cell]:
-        expected |= {f"log10_{quantity}_by_lag/{lag}" for lag in LAGS}
-        expected |= {f"log10_{quantity}_{x}/{when}" for x in ("lag", "time") for when in ("first", "last")}
+    expected |= {f"log10_{quantity}_by_lag/{lag}" for quantity in BY_LAG[cell] for lag in LAGS}
+    expected |= {f"log10_{quantity}_{x}/{when}" for quantity, x in CURVES[cell] for when in ("first", "last")}
     assert set(runs[cell].history) == expected
     assert max(map(len, runs[cell].history)) <= 23, "MLflow cuts longer chart titles"
 
@@ -118,7 +121,7 @@ def test_metrics_of_every_step_are_thinned_and_end_with_the_last(
 @CELLS
 def test_other_metrics_over_training_are_complete(sweep: Done, runs: dict[str, Tracked], cell: str) -> None:
     rows = metric_rows(sweep.runs[cell])
-    by_lag = [f"log10_{quantity}_by_lag/{lag}" for quantity in SHOWN[cell] for lag in LAGS]
+    by_lag = [f"log10_{quantity}_by_lag/{lag}" for quantity in BY_LAG[cell] for lag in LAGS]
     for key in ("val/loss", "val/bpc", *SUMMARY, *by_lag):
         assert runs[cell].history[key] == [(row["step"], row[key]) for row in rows if key in row]
 
@@ -129,13 +132,12 @@ def test_curves_have_the_lag_or_the_time_step_as_x(
     sweep: Done, runs: dict[str, Tracked], cell: str, when: str, step: int
 ) -> None:
     frame = pd.read_parquet(sweep.runs[cell] / "gradients.parquet").query(f"step == {step}")
-    for quantity in SHOWN[cell]:
-        rows = frame[frame["quantity"] == quantity]
-        for name, column, first in (("lag", "lag", 0), ("time", "timestep", 1)):
-            curve = rows[rows[column].notna()]
-            points = runs[cell].history[f"log10_{quantity}_{name}/{when}"]
-            assert points == list(zip(curve[column].astype(int), curve["log10_gmean"], strict=True))
-            assert [x for x, _ in points] == list(range(first, first + 9))
+    for quantity, name in CURVES[cell]:
+        column, first = {"lag": ("lag", 0), "time": ("timestep", 1)}[name]
+        curve = frame[(frame["quantity"] == quantity) & frame[column].notna()]
+        points = runs[cell].history[f"log10_{quantity}_{name}/{when}"]
+        assert points == list(zip(curve[column].astype(int), curve["log10_gmean"], strict=True))
+        assert [x for x, _ in points] == list(range(first, first + 9))
 
 
 @CELLS
