@@ -94,7 +94,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     names = sorted(name for name in rows["quantity"].unique() if re.fullmatch("gate_[a-z]", name))
     what, title = "mean gate activation", "Gates over time"
     if not names:
-        names, what, title = ["h_saturated"], "share of units with |h| > 0.9", "Saturation over time"
+        names, what, title = ["h_saturated"], "share of saturated units", "Saturation over time"
     for name, color in zip(names, PALETTE, strict=False):
         label = name.removeprefix("gate_").removesuffix("_saturated")
         _draw_first_and_last(_wide(rows, "timestep", name, "mean"), ax, color, label)

@@ -8,7 +8,7 @@ Shares are over the units, for each example.
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells import CellTape
+from rnnlab.cells import CellTape, Vanilla
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
@@ -18,7 +18,8 @@ CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
 def measure_gates(snapshot: Snapshot) -> Readings:
     """By time step `gate_f`, `gate_f_closed`, `gate_f_open` and `h_saturated`; by lag `forget_product`.
 
-    `gate_f` is the mean over units, `h_saturated` the share of |h| over 0.9, for a cell without gates alone.
+    `gate_f` is the mean over units. `h_saturated` is of the vanilla cell alone: the share of |h| over 0.9 for
+    tanh, of h = 0 for relu.
     `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1], what the cell path
     alone leaves of a gradient at c; beside it stands the measured lag curve `c`.
     """
@@ -30,8 +31,11 @@ def measure_gates(snapshot: Snapshot) -> Readings:
             values[f"gate_{gate}"] = activations.mean(axis=1)
             values[f"gate_{gate}_closed"] = (activations < CLOSED).mean(axis=1)
             values[f"gate_{gate}_open"] = (activations > OPEN).mean(axis=1)
-    if not gates:
-        values["h_saturated"] = (np.abs(tape.states["h"][1:]) > SATURATED).mean(axis=1)
+    if isinstance(cell, Vanilla) and cell.nonlinearity != "identity":
+        h = tape.states["h"][1:]
+        values["h_saturated"] = (h == 0 if cell.nonlinearity == "relu" else np.abs(h) > SATURATED).mean(
+            axis=1
+        )
     found = curves("timestep", np.arange(1, tape.time + 1), {name: _log(a) for name, a in values.items()})
     if "f" in gates:
         logs = {"forget_product": log_forget_product(tape, gates["f"])}

@@ -207,6 +207,8 @@ class _MirroredRun:
             client.log_artifacts(self._run_id, str(self._folder))
             self._send_timeline(client)
             client.set_tag(self._run_id, "outcome", info["outcome"])
+            if regime := (info.get("summary") or {}).get("regime"):
+                client.set_tag(self._run_id, "regime", regime)
             status = STATUS.get(info["outcome"], "FINISHED")
             client.set_terminated(self._run_id, status, end_time=round(1000 * info["ended"]))
             self._complete = True

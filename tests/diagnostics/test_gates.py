@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,16 @@ def test_a_vanilla_cells_saturation():
     assert set(found) == {"h_saturated"}
     np.testing.assert_array_equal(found["h_saturated"].mean[:2], [1, 0])
     np.testing.assert_allclose(found["h_saturated"].mean, (np.abs(h[1:]) > 0.9).mean(axis=(1, 2)))
+
+
+def test_a_relu_is_saturated_where_it_is_0_and_the_identity_nowhere():
+    relu, identity = (replace(TANH, nonlinearity=name) for name in ("relu", "identity"))
+    snapshot = snapshot_of(build(relu))
+    h = snapshot.tape.cell.states["h"]
+    h[1], h[2] = 0.0, 5.0
+    found = by_name(measure_gates(snapshot).curves)["h_saturated"].mean
+    np.testing.assert_array_equal(found[:2], [1, 0])
+    assert measure_gates(snapshot_of(build(identity))).curves == []
 
 
 def test_what_the_forget_gates_let_through():

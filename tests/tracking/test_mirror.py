@@ -58,6 +58,7 @@ def test_tags_and_status(sweep: Done, runs: dict[str, Tracked], cell: str) -> No
     assert run.status == "FINISHED"
     assert run.tags["sweep"] == f"{folder.parent.name}_{folder.name}"
     assert run.tags["outcome"] == "finished"
+    assert run.tags["regime"] in ("vanishing", "stable", "exploding")
     assert run.tags["rnnlab_version"] == __version__
     assert run.tags.get("git_commit") == run_info(sweep.runs[cell])["tags"].get("git_commit")
     assert f"cell={cell}" in run.tags["mlflow.source.name"]
