@@ -34,7 +34,7 @@ def draw_lag_curves(
         theory: Decades a step that theory expects of the untrained network; a line through its g(1).
         bound: Decades a step that no gradient of the untrained network can gain more than; likewise.
     """
-    wide = _wide(gradients, "lag", quantity)
+    wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
     shown = np.unique(np.linspace(0, len(steps) - 1, min(CURVES_SHOWN, len(steps))).astype(int))
     norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(int(steps[-1]), 1))
@@ -58,7 +58,7 @@ def draw_lag_curves(
 
 def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") -> Axes:
     """Total gradient norm by training step and time step, in logarithmic colour."""
-    wide = _wide(gradients, "timestep", quantity)
+    wide = by_step(gradients, "timestep", quantity)
     mesh = ax.pcolormesh(
         wide.columns.to_numpy(dtype=float),
         np.arange(len(wide)),
@@ -82,7 +82,7 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
     for color, name in zip(["black", *PALETTE], names, strict=False):
         label = "all" if name == "dW_hh" else name.removeprefix("dW_hh.")
-        _draw_first_and_last(_wide(rows, "timestep", name), ax, color, label)
+        _draw_first_and_last(by_step(rows, "timestep", name), ax, color, label)
     _end_of_first_and_last(ax, rows, names)
     ax.set(xlabel="time step t", ylabel=r"$\log_{10}\;\|C[t]\|_F$", title="What each time step adds to dW_hh")
     return ax
@@ -97,7 +97,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
         names, what, title = ["h_saturated"], "share of saturated units", "Saturation over time"
     for name, color in zip(names, PALETTE, strict=False):
         label = name.removeprefix("gate_").removesuffix("_saturated")
-        _draw_first_and_last(_wide(rows, "timestep", name, "mean"), ax, color, label)
+        _draw_first_and_last(by_step(rows, "timestep", name, "mean"), ax, color, label)
     _end_of_first_and_last(ax, rows, names)
     ax.set(xlabel="time step t", ylabel=what, title=title, ylim=(0, 1))
     return ax
@@ -106,7 +106,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Extreme singular values of the state's Jacobian by lag, at the last recording; dashed at the first."""
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
-        _draw_first_and_last(_wide(gradients, "lag", name), ax, color, label)
+        _draw_first_and_last(by_step(gradients, "lag", name), ax, color, label)
     _end_of_first_and_last(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ singular value", xscale="log")
@@ -142,7 +142,7 @@ def draw_losses(metrics: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _wide(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
+def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
     """One row a training step, one column a lag or time step; lag curves of the last target alone."""
     rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
     if "target" in rows:

@@ -73,36 +73,31 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
-    """The lag curve and the gradient over time, an image for each of a few training steps, to one scale."""
-    rows = gradients[gradients["quantity"].isin(["h", "state"]) & gradients["log10_gmean"].notna()]
-    if "target" in rows:
-        rows = rows[rows["target"].isna()]
-    by_lag = rows[rows["lag"].notna() & (rows["quantity"] == "state")]
-    by_time = rows[rows["timestep"].notna() & (rows["quantity"] == "h")]
-    steps = sorted(set(by_lag["step"]) & set(by_time["step"]))
-    if not steps:
+    """The lag curve, an image for each of a few training steps, all to one scale; the first one dashed."""
+    rows = gradients[
+        gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
+    ]
+    wide = rows.pivot(index="step", columns="lag", values="log10_gmean").sort_index()
+    values = wide.to_numpy(dtype=float)
+    if not np.isfinite(values).any():
         return
     folder.mkdir(exist_ok=True)
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(TIMELINE_IMAGES, len(steps))).astype(int))
+    shown = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
     with matplotlib.rc_context(_style()):
-        figure = Figure(figsize=(9, 3.4))
-        figure.subplots_adjust(left=0.09, right=0.98, bottom=0.19, top=0.89, wspace=0.25)
-        panels = figure.subplots(1, 2)
-        frames = ((by_lag, "lag", "lag k (time steps back)"), (by_time, "timestep", "time step t"))
-        lines = []
-        for ax, (frame, axis, label) in zip(panels, frames, strict=True):
-            low, high = frame["log10_gmean"].min(), frame["log10_gmean"].max()
-            margin = 0.05 * (high - low) + 0.1
-            ax.set(xlabel=label, ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin))
-            ax.set_xlim(frame[axis].min(), max(frame[axis].max(), frame[axis].min() + 1))
-            lines.append(ax.plot([], [], color=figures.PALETTE[0])[0])
-        for step in (steps[row] for row in shown):
-            for line, (frame, axis, _) in zip(lines, frames, strict=True):
-                of_step = frame[frame["step"] == step].sort_values(axis)
-                line.set_data(of_step[axis].to_numpy(dtype=float), of_step["log10_gmean"].to_numpy())
-            panels[0].set_title(f"Lag curve, training step {step}")
-            panels[1].set_title("Total gradient at h")
-            figure.savefig(folder / f"{step:08d}.png", dpi=90)
+        figure = Figure(figsize=(5, 3.4))
+        figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
+        ax = figure.subplots()
+        ax.plot(wide.columns, values[0], "--", color="0.6", linewidth=1)
+        (line,) = ax.plot(wide.columns, values[0], color=figures.PALETTE[0])
+        low, high = np.nanmin(values), np.nanmax(values)
+        margin = 0.05 * (high - low) + 0.1
+        ax.set(
+            xlabel="lag k (time steps back)", ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin)
+        )
+        for row in shown:
+            line.set_ydata(values[row])
+            ax.set_title(f"Lag curve, training step {wide.index[row]}")
+            figure.savefig(folder / f"{wide.index[row]:08d}.png", dpi=90)
 
 
 def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:

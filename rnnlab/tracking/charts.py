@@ -23,7 +23,7 @@ FIRST_CHARTS = (
 )
 DESCRIPTION = """
 **Where to look**: artifacts → `figures/lag_curves.png` (how far the gradient reaches, with theory), \
-`time_heatmap`, `contributions`, `gates`, `clipping`; the images *gradient over training* have a slider.
+`time_heatmap`, `contributions`, `gates`, `clipping`; the images *lag curve over training* have a slider.
 
 | metric | x | what |
 | --- | --- | --- |

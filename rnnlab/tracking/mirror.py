@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE)
-TIMELINE_IMAGE = "gradient over training"
+TIMELINE_IMAGE = "lag curve over training"
 UI_PORT = 5000
 MAX_ERROR = 120
 POLL_SECONDS = 2.0
