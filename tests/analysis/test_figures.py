@@ -207,7 +207,8 @@ def test_what_was_not_recorded_is_not_drawn(sweep: Done, tmp_path: Path) -> None
     frame = pd.read_parquet(sweep.runs["rnn"] / "gradients.parquet")
     frame[frame["lag"].notna()].to_parquet(tmp_path / "gradients.parquet")
     assert [file.stem for file in draw_run(tmp_path)] == ["lag_curves", "clipping", "loss"]
-    assert not (tmp_path / "figures" / "timeline").exists()
+    shutil.rmtree(tmp_path / "figures")
     frame[:0].to_parquet(tmp_path / "gradients.parquet")
     (tmp_path / "metrics.jsonl").write_text("")
     assert draw_run(tmp_path) == []
+    assert list((tmp_path / "figures").iterdir()) == []
