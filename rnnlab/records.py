@@ -46,7 +46,9 @@ CLIP_COEFFICIENT = "grad/clip_coefficient"
 CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
 LOG10_GAIN = "grad/log10_gain"
+ZERO_LAG = "grad/zero_lag"
 THEORY_LOG10_GAIN = "theory/log10_gain"
+THEORY_CELL_PATH = "theory/log10_cell_path"
 THEORY_DIFFERENCE = "theory/gap"
 THEORY_BOUND = "theory/log10_bound"
 TOP_LYAPUNOV = "lyapunov/top"
@@ -63,13 +65,18 @@ MLFLOW_METRICS = (
     GRAD_NORM_CLIPPED,
     CLIP_RATE,
     CLIP_COSINE,
+    CLIP_COEFFICIENT,
     LOG10_GAIN,
+    "grad/r2",
+    "grad/censored",
+    ZERO_LAG,
     "grad/log10_gain_short",
     "grad/log10_gain_tail",
     "grad/horizon",
     "grad/log10_decay",
     "grad/at_task_lag",
     THEORY_LOG10_GAIN,
+    THEORY_CELL_PATH,
     THEORY_DIFFERENCE,
     THEORY_BOUND,
     TOP_LYAPUNOV,

@@ -101,7 +101,7 @@ class Trainer:
             clipped_steps += report.clipped
             metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))
             if not (isfinite(tape.loss) and isfinite(norm)):
-                where = first_non_finite(tape, grads, deltas) or FirstNonFinite(GRAD_NORM, None)
+                where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), stability.since, where)
                 return
             stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.baseline(model.loss))

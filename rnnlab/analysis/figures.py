@@ -14,6 +14,8 @@ from rnnlab.records import GRAD_NORM, LOSS, VAL_LOSS
 
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
+GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
+"""Of a gate the same in every figure."""
 CURVES_SHOWN = 12
 LOG10_NORM = r"$\log_{10}$ gradient norm"
 
@@ -24,6 +26,7 @@ def draw_lag_curves(
     quantity: str = "state",
     theory: float | None = None,
     bound: float | None = None,
+    cell_path: float | None = None,
 ) -> Axes:
     """Lag curves over training: log10 of the gradient k steps back, one line a training step.
 
@@ -33,6 +36,7 @@ def draw_lag_curves(
         quantity: Which curve.
         theory: Decades a step that theory expects of the untrained network; a line through its g(1).
         bound: Decades a step that no gradient of the untrained network can gain more than; likewise.
+        cell_path: Decades a step that an untrained LSTM's forget gates alone leave; likewise.
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
@@ -41,7 +45,11 @@ def draw_lag_curves(
     colors = matplotlib.colormaps[SEQUENTIAL]
     for row in shown:
         ax.plot(wide.columns, wide.iloc[row], color=colors(norm(steps[row])), linewidth=1.2)
-    lines = {"theory, untrained": (theory, "--"), "bound, untrained": (bound, ":")}
+    lines = {
+        "theory, untrained": (theory, "--"),
+        "cell path alone, untrained": (cell_path, "-."),
+        "bound, untrained": (bound, ":"),
+    }
     limits = ax.get_ylim()
     for label, (slope, style) in lines.items():
         if slope is not None and 1 in wide and np.isfinite(start := float(wide[1].iloc[0])):
@@ -80,9 +88,10 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """What each time step contributes to dW_hh, and of each gate, at the last recording; first dashed."""
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
-    for color, name in zip(["black", *PALETTE], names, strict=False):
-        label = "all" if name == "dW_hh" else name.removeprefix("dW_hh.")
-        _draw_first_and_last(by_step(rows, "timestep", name), ax, color, label)
+    for name in names:
+        gate = name.removeprefix("dW_hh").removeprefix(".")
+        color = GATE_COLORS.get(gate, "black")
+        _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
     _end_of_first_and_last(ax, rows, names)
     ax.set(xlabel="time step t", ylabel=r"$\log_{10}\;\|C[t]\|_F$", title="What each time step adds to dW_hh")
     return ax
@@ -95,8 +104,9 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     what, title = "mean gate activation", "Gates over time"
     if not names:
         names, what, title = ["h_saturated"], "share of saturated units", "Saturation over time"
-    for name, color in zip(names, PALETTE, strict=False):
+    for name in names:
         label = name.removeprefix("gate_").removesuffix("_saturated")
+        color = GATE_COLORS.get(label, PALETTE[0])
         _draw_first_and_last(by_step(rows, "timestep", name, "mean"), ax, color, label)
     _end_of_first_and_last(ax, rows, names)
     ax.set(xlabel="time step t", ylabel=what, title=title, ylim=(0, 1))
@@ -104,12 +114,16 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Extreme singular values of the state's Jacobian by lag, at the last recording; dashed at the first."""
+    """Extreme singular values of the state's Jacobian over k steps, in decades a step; first dashed."""
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
-        _draw_first_and_last(by_step(gradients, "lag", name), ax, color, label)
+        wide = by_step(gradients, "lag", name)
+        if wide.notna().to_numpy().any():
+            _draw_first_and_last(
+                wide.div(wide.columns.to_numpy(dtype=float), axis="columns"), ax, color, label
+            )
     _end_of_first_and_last(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ singular value", xscale="log")
+    ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ singular value, per step", xscale="log")
     ax.set_title("Jacobian of the state over k steps")
     return ax
 

@@ -19,6 +19,7 @@ from rnnlab.records import (
     FIGURES_FOLDER,
     GRAD_NORM,
     THEORY_BOUND,
+    THEORY_CELL_PATH,
     THEORY_LOG10_GAIN,
     TIMELINE_FOLDER,
 )
@@ -54,7 +55,8 @@ def _drawings(
     has = set(gradients["quantity"].dropna().unique())
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
-        slopes = _first(metrics, THEORY_LOG10_GAIN), _first(metrics, THEORY_BOUND)
+        theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
+        slopes = [_first(metrics, name) for name in theory]
         drawings["lag_curves"] = lambda ax: figures.draw_lag_curves(gradients, ax, "state", *slopes)
     if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)

@@ -190,11 +190,19 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
 def _probe_problem(trainer: Trainer) -> str | None:
     """What is wrong with the probe in view of the task, or None."""
     try:
-        time = trainer.probe_inputs().batch.time
+        inputs = trainer.probe_inputs()
     except ValueError as error:
         return f"probe.length={trainer.probe.length}: {error}"
+    first, last = inputs.batch.first_output + 1, inputs.batch.time
     for name, measurement in trainer.probe.measurements.items():
-        for τ in getattr(measurement.measure, "keywords", {}).get("targets", ()):
-            if τ != "last" and τ > time:
-                return f"probe.measurements.{name}.targets={τ}: the probe has {time} time steps"
+        options = getattr(measurement.measure, "keywords", {})
+        for τ in options.get("targets", ()):
+            if τ != "last" and not first <= τ <= last:
+                told = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
+                return f"probe.measurements.{name}.targets={τ}: the probe has targets {told}"
+        if {"steps", "warm_up"} <= set(options):
+            try:
+                inputs.long(options["steps"] + 2 * options["warm_up"])
+            except ValueError as error:
+                return f"probe.measurements.{name}.steps={options['steps']}: {error}"
     return None

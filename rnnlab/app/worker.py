@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.diagnostics import regime
-from rnnlab.records import GRAD_NORM, LOSS, NORM_QUANTILES, Outcome, StepRecord
+from rnnlab.records import GRAD_NORM, LOSS, NORM_QUANTILES, ZERO_LAG, Outcome, StepRecord
 from rnnlab.tracking.folder import RunFolder
 
 STEPS_BEFORE = 20
@@ -44,7 +44,7 @@ class Course:
 
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
-    latest: dict[str, float] = field(default_factory=dict)
+    latest: dict[str, float | None] = field(default_factory=dict)
     norms: list[float] = field(default_factory=list)
     before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
 
@@ -56,7 +56,7 @@ class Course:
         elif (norm := record.metrics.get(GRAD_NORM)) is not None:
             self.norms.append(norm)
             self.before.append({"step": record.step, LOSS: record.metrics[LOSS], GRAD_NORM: norm})
-        self.latest.update({key: value for key, value in record.metrics.items() if value is not None})
+        self.latest |= record.metrics  # what has no value any more keeps none from before
 
     @property
     def outcome(self) -> Outcome:
@@ -136,7 +136,8 @@ def _summary(course: Course) -> dict[str, Any]:
     if course.norms:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
-    summary["regime"] = regime(course.latest.get("grad/log10_gain_tail"))
+    zero = course.latest.get(ZERO_LAG) is not None
+    summary["regime"] = "vanishing" if zero else regime(course.latest.get("grad/log10_gain_tail"))
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
     return summary

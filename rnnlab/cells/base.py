@@ -48,6 +48,8 @@ class Cell(ABC):
     """The names of what the cell carries from step to step; `h` is the first."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
     """Biases (H, 1) beside `b_h` that join W_hh h[t-1] before anything else does, with their gate."""
+    sigmoid_gates: ClassVar[tuple[str, ...]] = ()
+    """Which of `gates` open and close, σ's; their activations stand in the tape's `inner["gates"]`."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]

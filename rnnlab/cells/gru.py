@@ -48,6 +48,7 @@ class GRU(Cell):
     """The GRU cell: sizes and whether there are biases."""
 
     gates: ClassVar[tuple[str, ...]] = ("r", "u", "n")
+    sigmoid_gates: ClassVar[tuple[str, ...]] = ("r", "u")
     states: ClassVar[tuple[str, ...]] = ("h",)
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 

@@ -43,6 +43,7 @@ class LSTM(Cell):
     """The LSTM cell: sizes, candidate function ψ, bias, and what is added to the forget gate's bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("o", "i", "f", "g")
+    sigmoid_gates: ClassVar[tuple[str, ...]] = ("o", "i", "f")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     candidate: Literal["tanh", "sigmoid"]

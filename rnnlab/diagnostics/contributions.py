@@ -19,17 +19,28 @@ from rnnlab.diagnostics.statistics import curves
 def measure_contributions(snapshot: Snapshot) -> Readings:
     """‖C[t]‖_F as `dW_hh`, and for a cell with gates each gate's block of rows, as `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
-    dz = cell.recurrent_deltas(tape.inner, snapshot.deltas.dz)
-    of_h = gram(tape.states["h"][:-1])
+    dz, dz_exponents = scaled(cell.recurrent_deltas(tape.inner, snapshot.deltas.dz))
+    h, h_exponents = scaled(tape.states["h"][:-1])
+    of_h = gram(h)
     squares = {gate: (gram(dz[:, cell.rows(gate)]) * of_h).sum(axis=(1, 2)) for gate in cell.gates}
     named = {f"dW_hh.{gate}": square for gate, square in squares.items()} if len(squares) > 1 else {}
     named = {"dW_hh": np.sum(list(squares.values()), axis=0)} | named
+    log_scale = (dz_exponents + h_exponents) * np.log(2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = {name: 0.5 * np.log(square)[:, None] for name, square in named.items()}
+        logs = {name: (0.5 * np.log(square) + log_scale)[:, None] for name, square in named.items()}
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
 
 
+def scaled(a: Array) -> tuple[Array, Array]:
+    """(T, F, B) in float64 with each step's largest entry in [½, 1), and the powers of two taken out, (T,).
+
+    Squares of what is smaller than 1e-154 beside nothing larger would be lost.
+    """
+    largest = np.abs(a).max(axis=(1, 2))
+    exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
+    return np.ldexp(a.astype(np.float64), -exponents[:, None, None]), exponents
+
+
 def gram(a: Array) -> Array:
-    """aᵀa of every time step of (T, F, B), (T, B, B) in float64, whose range holds float32's squares."""
-    wide = a.astype(np.float64)
-    return np.asarray(np.matmul(wide.transpose(0, 2, 1), wide))
+    """aᵀa of every time step of (T, F, B), (T, B, B)."""
+    return np.asarray(np.matmul(a.transpose(0, 2, 1), a))

@@ -8,13 +8,16 @@ from rnnlab.model import Tape
 from rnnlab.records import FirstNonFinite
 
 
-def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas) -> FirstNonFinite | None:
+def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Params) -> FirstNonFinite | None:
     """Name the first quantity that is not finite, or None.
 
-    Forward first, at the earliest time step: the states, then the loss. Then backward, at the latest
-    time step, where the backward pass met it first: `d_h`, `d_c`, `d_z`. Then the parameters'
-    gradients, which sum over time and so have no time step.
+    The parameters first, which the update before may have broken. Then forward, at the earliest time step:
+    the states, then the loss. Then backward, at the latest time step, where the backward pass met it first:
+    `d_h`, `d_c`, `d_z`. Then the parameters' gradients, which sum over time and so have no time step.
     """
+    for name, w in params.items():
+        if not np.isfinite(w).all():
+            return FirstNonFinite(name, None)
     losses = np.where(tape.weights > 0, tape.losses, 0.0)
     # A state's index 0 is the initial one. Of a step, an LSTM's c comes before its h.
     forward = [(name, _bad_steps(values)) for name, values in reversed(list(tape.cell.states.items()))]

@@ -18,7 +18,7 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.diagnostics.summary import summarize_lag_curve
 from rnnlab.model import Batch, Model
-from rnnlab.records import Curve, by_lag_key
+from rnnlab.records import ZERO_LAG, Curve, by_lag_key
 
 Target = Literal["last"] | Annotated[int, Ge(1)]
 
@@ -32,9 +32,9 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
     """
     found: list[Curve] = []
     metrics: dict[str, float | None] = {}
-    start_rng = np.random.default_rng(snapshot.inputs.seed)  # the same random initial state every time
     model, inputs = snapshot.model, snapshot.inputs
     for target in targets:
+        start_rng = np.random.default_rng(inputs.seed)  # the same random initial state every time
         τ = None if target == "last" else target
         logs = per_example_lag_curves(model, snapshot.params, inputs.batch, snapshot.workspace, start_rng, τ)
         of_target = lag_curves_of(logs, τ)
@@ -115,6 +115,9 @@ def lag_metrics(found: list[Curve], states: tuple[str, ...], task_lag: int | Non
     """
     by_quantity = {curve.quantity: curve.log10_gmean for curve in found}
     metrics = summarize_lag_curve(by_quantity["state"], task_lag).metrics()
+    state = next(curve for curve in found if curve.quantity == "state")
+    zero = np.flatnonzero(state.zero_fraction == 1)
+    metrics[ZERO_LAG] = float(zero[0]) if zero.size else None
     for quantity in (*states, "state", "x"):
         if quantity == "state" and len(states) == 1:
             continue  # the same curve as h

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated
 
 from annotated_types import Ge, Gt
@@ -61,8 +62,12 @@ class Probe:
         for name in due:
             readings = self.measurements[name].measure(snapshot)
             curves += readings.curves
-            metrics |= readings.metrics
+            metrics |= {key: _finite(value) for key, value in readings.metrics.items()}
         measured, theory = metrics.get(LOG10_GAIN), metrics.get(THEORY_LOG10_GAIN)
         if measured is not None and theory is not None:
             metrics[THEORY_DIFFERENCE] = measured - theory
         return Readings(curves, metrics)
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and isfinite(value) else None

@@ -7,7 +7,7 @@ from rnnlab.cells import Vanilla
 from rnnlab.cells.weights import is_symbols
 from rnnlab.diagnostics.mean_field import mean_field
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
-from rnnlab.records import THEORY_LOG10_GAIN
+from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
 ORTHOGONAL = 1e-3
 """W Wᵀ nearer to a multiple of the identity than this is no random matrix, of which mean-field theory is."""
@@ -18,15 +18,18 @@ def measure_theory(snapshot: Snapshot) -> Readings:
 
     Vanilla cell with random W_hh: mean-field theory with `theory/sigma_w` and `theory/sigma_x` measured from
     the weights and the probe batch, `theory/q`, `theory/chi`, `theory/depth` and `theory/critical_sigma_w`.
-    A cell with forget gates: its cell path alone, the mean of log10 f.
+    A cell with forget gates: its cell path alone, the mean of log10 f on the probe batch, as
+    `theory/log10_cell_path`; that is of the gradient at c, and not what h carries beside it.
     """
     if snapshot.step > 0:
         return Readings()
-    cell, tape = snapshot.model.cell, snapshot.tape.cell
-    if "f" in cell.gates and "gates" in tape.inner:
+    cell, inputs = snapshot.model.cell, snapshot.inputs
+    if "f" in cell.sigmoid_gates:
+        start_rng = np.random.default_rng(inputs.seed)
+        tape = snapshot.model.forward(snapshot.params, inputs.batch, None, snapshot.workspace, start_rng).cell
         with np.errstate(divide="ignore"):
             log10_f = np.log10(tape.inner["gates"][:, cell.rows("f")], dtype=np.float64).mean()
-        return Readings(metrics={THEORY_LOG10_GAIN: float(log10_f) if np.isfinite(log10_f) else None})
+        return Readings(metrics={THEORY_CELL_PATH: float(log10_f)})
     W_hh = snapshot.params["W_hh"].astype(np.float64)
     if not isinstance(cell, Vanilla) or not _is_random(W_hh):
         return Readings()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rnnlab.records import (
+    CLIP_COEFFICIENT,
     CLIP_COSINE,
     CLIP_RATE,
     FIGURES_FOLDER,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
-PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE)
+PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE, CLIP_COEFFICIENT)
 TIMELINE_IMAGE = "lag curve over training"
 UI_PORT = 5000
 MAX_ERROR = 120

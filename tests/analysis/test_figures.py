@@ -157,7 +157,8 @@ def test_gates_by_their_mean_and_without_gates_saturation(ax: Axes) -> None:
 
 def test_singular_values_largest_and_smallest(ax: Axes) -> None:
     draw_singular_values(of_quantities("lag", sv_max=0.0, sv_min=-5.0), ax)
-    assert lines(ax)[:4] == [([1, 2, 3, 4], [y] * 4) for y in (1, 0, -4, -5)]
+    per_step = [(1, 0.5, 1 / 3, 0.25), (0, 0, 0, 0), (-4, -2, -4 / 3, -1), (-5, -2.5, -5 / 3, -1.25)]
+    assert [y for _, y in lines(ax)[:4]] == [pytest.approx(y) for y in per_step]
     assert ax.get_xscale() == "log"
     draw(ax)
 

@@ -1,8 +1,12 @@
 """Divergence is a result: the run ends or is marked, keeps what it has, and the sweep goes on."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from rnnlab.app.worker import Course, _summary
+from rnnlab.records import StepRecord
 from tests.commands import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
@@ -33,6 +37,33 @@ def test_where_it_began_is_kept(wild: Done) -> None:
     assert before == [{key: row[key] for key in ("step", "train/loss", "grad/norm")} for row in rows]
     (line,) = (line for line in wild.out.splitlines() if line.startswith("1e+38"))
     assert "diverged at step 2, time step 1: loss" in line
+
+
+def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
+    """Updates beyond float32 make infinite ratios, which are no values, and the run diverges all the same."""
+    axes = (
+        "probe=none,standard",
+        "optimizer=sgd",
+        "clip=null",
+        "lr=1e+40",
+        "val_every=null",
+        "tracking=none",
+    )
+    done = run(tmp_path, "-m", *axes, *TINY)
+    infos = [run_info(folder) for folder in done.runs.values()]
+    assert [info["outcome"] for info in infos] == ["diverged", "diverged"]
+    assert infos[0]["summary"]["diverged_at"] == infos[1]["summary"]["diverged_at"]
+    assert infos[0]["summary"]["diverged_at"]["timestep"] is None, "a parameter"
+
+
+def test_a_summary_holds_no_value_that_is_gone() -> None:
+    course = Course()
+    course.see(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
+    course.see(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
+    assert _summary(course)["regime"] == "exploding"
+    course.see(StepRecord(2, {"grad/log10_gain_tail": None, "grad/zero_lag": 3.0}))
+    summary = _summary(course)
+    assert summary["grad/log10_gain_tail"] is None and summary["regime"] == "vanishing"
 
 
 def test_a_diverged_run_keeps_what_it_has(wild: Done) -> None:

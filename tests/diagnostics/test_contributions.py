@@ -29,6 +29,16 @@ def test_shares_add_up_and_their_norms_are_by_gram(cell, mask):
         np.testing.assert_allclose(10 ** found[name].log10_gmean, norms, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("by", [1e-200, 1e200])
+def test_float64_shares_that_its_squares_cannot_hold(by):
+    snapshot = snapshot_of(build(every_cell()[-1]))
+    plain = by_name(measure_contributions(snapshot).curves)["dW_hh"].log10_gmean
+    snapshot.deltas.dz[...] *= by
+    found = by_name(measure_contributions(snapshot).curves)["dW_hh"]
+    np.testing.assert_allclose(found.log10_gmean, plain + np.log10(by), atol=1e-9)
+    assert (found.zero_fraction == 0).all()
+
+
 def test_float32_shares_that_its_squares_cannot_hold():
     snapshot = snapshot_of(build(every_cell()[-1], dtype=np.float32))
     plain = by_name(measure_contributions(snapshot).curves)["dW_hh"].log10_gmean

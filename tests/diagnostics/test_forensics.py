@@ -11,16 +11,24 @@ class Passes:
 
     def __init__(self, cell, mask="every step"):
         case = build(cell, mask=mask)
+        self.params = case.params
         self.tape = case.forward()
         self.grads, self.deltas = case.model.backward(case.params, self.tape)
 
     def first(self):
-        return first_non_finite(self.tape, self.grads, self.deltas)
+        return first_non_finite(self.tape, self.grads, self.deltas, self.params)
 
 
 @pytest.mark.parametrize("cell", [TANH, GATED])
 def test_finite_numbers_give_nothing(cell):
     assert Passes(cell).first() is None
+
+
+def test_a_parameter_that_its_update_broke_comes_first():
+    passes = Passes(GATED)
+    passes.params["W_hy"][0, 0] = np.inf
+    passes.tape.cell.states["h"][3:, 1, 0] = np.nan
+    assert passes.first() == FirstNonFinite("W_hy", None)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])

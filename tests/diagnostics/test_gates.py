@@ -15,7 +15,13 @@ def test_means_and_shares_of_every_sigmoid_gate(cell, sigmoids):
     gates[0, cell.rows(sigmoids[0])] = 0.05
     gates[1, cell.rows(sigmoids[0])] = 0.95
     found = by_name(curve for curve in measure_gates(snapshot).curves if curve.axis == "timestep")
-    assert set(found) == {f"gate_{gate}{what}" for gate in sigmoids for what in ("", "_closed", "_open")}
+    flat = {GATED: "tanh_c_saturated", RESET: "gate_n_saturated"}[cell]
+    assert set(found) == {f"gate_{gate}{what}" for gate in sigmoids for what in ("", "_closed", "_open")} | {
+        flat
+    }
+    inner = snapshot.tape.cell.inner
+    tanh = inner["tanh_c"] if cell is GATED else gates[:, cell.rows("n")]
+    np.testing.assert_allclose(found[flat].mean, (np.abs(tanh) > 0.9).mean(axis=(1, 2)))
     first = sigmoids[0]
     np.testing.assert_array_equal(found[f"gate_{first}_closed"].mean[:2], [1, 0])
     np.testing.assert_array_equal(found[f"gate_{first}_open"].mean[:2], [0, 1])

@@ -20,6 +20,7 @@ from rnnlab.diagnostics import (
     measure_theory,
     summarize_lag_curve,
 )
+from rnnlab.initial_states import Normal
 from rnnlab.records import Curve
 from tests.oracles.cases import GATED, RESET, TANH, build
 from tests.oracles.snapshots import assert_same_curves, snapshot_of
@@ -76,6 +77,28 @@ def test_measured_and_expected_gain_are_held_against_each_other():
     assert both.measure(snapshot, ["measured", "expected"]).metrics["theory/gap"] == -0.3
     for without in (["measured"], ["expected"], ["measured", "nothing"]):
         assert "theory/gap" not in both.measure(snapshot, without).metrics
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, None])
+def test_a_metric_that_is_not_finite_has_no_value(value):
+    own = Measurement(lambda snapshot: Readings(metrics={"own/x": value, "own/y": np.float32(2)}), NEVER)
+    metrics = probe(own=own).measure(snapshot_of(build(TANH)), ["own"]).metrics
+    assert metrics == {"own/x": None, "own/y": 2.0}
+
+
+def test_a_gradient_that_is_exactly_0_says_from_which_lag():
+    case = build(TANH)
+    assert measure_lag_curves(snapshot_of(case), targets=("last",)).metrics["grad/zero_lag"] is None
+    case.params["W_hh"][...] = 0
+    assert measure_lag_curves(snapshot_of(case), targets=("last",)).metrics["grad/zero_lag"] == 1.0
+
+
+def test_every_target_has_the_same_random_initial_state():
+    case = build(TANH)
+    case = replace(case, model=replace(case.model, initial_state=Normal(std=1.0)))
+    both = measure_lag_curves(snapshot_of(case), targets=("last", 3)).curves
+    alone = measure_lag_curves(snapshot_of(case), targets=(3,)).curves
+    assert_same_curves(both[4:], alone)
 
 
 def jacobians(snapshot):

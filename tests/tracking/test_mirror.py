@@ -18,21 +18,34 @@ CURVES = {
     "rnn": [("h", "lag"), ("x", "lag"), ("h", "time")],
     "lstm": [(name, "lag") for name in ("h", "c", "state", "x")] + [("h", "time"), ("c", "time")],
 }
-PER_STEP = ["train/loss", "grad/norm", "grad/norm_clipped", "grad/clip_rate", "grad/clip_cosine"]
+PER_STEP = [
+    "train/loss",
+    "grad/norm",
+    "grad/norm_clipped",
+    "grad/clip_rate",
+    "grad/clip_cosine",
+    "grad/clip_coefficient",
+]
 SUMMARY = [
     "grad/log10_gain",
     "grad/log10_gain_short",
     "grad/log10_gain_tail",
     "grad/horizon",
     "grad/log10_decay",
+    "grad/r2",
+    "grad/censored",
 ]
 OTHERS = {
-    "rnn": ["theory/log10_bound", "weights/spectral_radius", "weights/spectral_norm"],
-    "lstm": [],
+    "rnn": [
+        "theory/log10_gain",
+        "theory/gap",
+        "theory/log10_bound",
+        "weights/spectral_radius",
+        "weights/spectral_norm",
+    ],
+    "lstm": ["theory/log10_cell_path"],
 }
 EVERY_CELL = [
-    "theory/log10_gain",
-    "theory/gap",
     "update_ratio/W_hh",
     "update_ratio/W_xh",
     "update_ratio/W_hy",
