@@ -17,7 +17,7 @@ PALETTE = sns.color_palette("colorblind")
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Of a gate the same in every figure."""
 CURVES_SHOWN = 12
-LOG10_NORM = r"$\log_{10}$ gradient norm"
+LOG10_NORM = "log₁₀ gradient norm"
 
 
 def draw_lag_curves(
@@ -58,7 +58,7 @@ def draw_lag_curves(
             ax.legend(frameon=False)
     ax.set_ylim(limits)  # a line may leave the page, the curves may not
     assert ax.figure is not None
-    ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step")
+    ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
     ax.set_title(f"How far the gradient reaches ({quantity})")
     return ax
@@ -79,7 +79,7 @@ def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") ->
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
-    ax.figure.colorbar(mesh, ax=ax, label=rf"$\log_{{10}}$ norm of the total gradient at {quantity}")
+    ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
     ax.set(xlabel="time step t", ylabel="training step (not to scale)", title="Gradient by time step")
     return ax
 
@@ -93,7 +93,7 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
         color = GATE_COLORS.get(gate, "black")
         _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
     _end_of_first_and_last(ax, rows, names)
-    ax.set(xlabel="time step t", ylabel=r"$\log_{10}\;\|C[t]\|_F$", title="What each time step adds to dW_hh")
+    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title="What each time step adds to dW_hh")
     return ax
 
 
@@ -123,7 +123,7 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
             )
     _end_of_first_and_last(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="lag k (time steps back)", ylabel=r"$\log_{10}$ singular value, per step", xscale="log")
+    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value, per step", xscale="log")
     ax.set_title("Jacobian of the state over k steps")
     return ax
 

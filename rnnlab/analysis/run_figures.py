@@ -24,7 +24,13 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left"}
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "svg.hashsalt": "rnnlab",  # the same file for the same figure
+    "svg.fonttype": "none",  # text stays text
+}
 TIMELINE_IMAGES = 5
 RIGHT = {
     "lag_curves": 0.93,
@@ -109,12 +115,12 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
         # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
         figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(path.with_suffix(".png"), dpi=120)
+        figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
 
 
 def _style() -> Any:
-    return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE | {"svg.hashsalt": "rnnlab"}
+    return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_lag_curves(gradients: pd.DataFrame, ax: Axes, quantity: str, level: flo
     expected = [[level - step, level - 2 - step, level - 4 - step, NAN] for step in (0, 1, 100)]
     assert [x for x, _ in lines(ax)] == [[0, 1, 2, 3]] * 3
     np.testing.assert_allclose([y for _, y in lines(ax)], expected)
-    assert "lag k" in ax.get_xlabel() and r"\log_{10}" in ax.get_ylabel()
+    assert "lag k" in ax.get_xlabel() and "log₁₀" in ax.get_ylabel()
     assert quantity in ax.get_title(loc="left") + ax.get_title()
     assert colorbar_label(ax) == "training step"
     draw(ax)
