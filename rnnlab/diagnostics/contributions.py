@@ -11,7 +11,7 @@ It belongs to the batch and its loss, a mean over examples, and holds the loss o
 
 import numpy as np
 
-from rnnlab.arrays import Array
+from rnnlab.arrays import Array, Workspace
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
@@ -19,8 +19,10 @@ from rnnlab.diagnostics.statistics import curves
 def measure_contributions(snapshot: Snapshot) -> Readings:
     """‖C[t]‖_F as `dW_hh`, and for a cell with gates each gate's block of rows, as `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
-    dz, dz_exponents = scaled(cell.recurrent_deltas(tape.inner, snapshot.deltas.dz))
-    h, h_exponents = scaled(tape.states["h"][:-1])
+    dz, dz_exponents = scaled(
+        cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace
+    )
+    h, h_exponents = scaled(tape.states["h"][:-1], "scaled_h", snapshot.workspace)
     of_h = gram(h)
     squares = {gate: (gram(dz[:, cell.rows(gate)]) * of_h).sum(axis=(1, 2)) for gate in cell.gates}
     named = {f"dW_hh.{gate}": square for gate, square in squares.items()} if len(squares) > 1 else {}
@@ -31,14 +33,17 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
 
 
-def scaled(a: Array) -> tuple[Array, Array]:
-    """(T, F, B) in float64 with each step's largest entry in [½, 1), and the powers of two taken out, (T,).
+def scaled(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
+    """(T, F, B) in float64 with each step's largest entry near 1, and the powers of two taken out, (T,).
 
     Squares of what is smaller than 1e-154 beside nothing larger would be lost.
     """
-    largest = np.abs(a).max(axis=(1, 2))
+    largest = np.maximum(a.max(axis=(1, 2)), -a.min(axis=(1, 2))).astype(np.float64)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
-    return np.ldexp(a.astype(np.float64), -exponents[:, None, None]), exponents
+    exponents = exponents.clip(-1000, 1000)  # whose powers are numbers
+    out = workspace.array(name, a.shape, np.float64)
+    np.multiply(a, np.ldexp(1.0, -exponents)[:, None, None], out=out)
+    return out, exponents
 
 
 def gram(a: Array) -> Array:
