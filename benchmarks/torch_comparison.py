@@ -114,7 +114,7 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
             present = np.ones(batch.y.size, bool) if batch.mask is None else batch.mask.reshape(-1)
             total += float(losses.numpy().sum(where=present, dtype=np.float64))
             count += int(present.sum())
-    yield StepRecord(steps, dict(task.validation_metrics(total / count, "cross_entropy")))
+    yield StepRecord(steps, {"val/bpc": total / count / np.log(2)})
 
 
 def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[Run]:

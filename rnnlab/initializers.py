@@ -16,11 +16,14 @@ class Initializer:
     - `uniform`: U(-gain/√H, gain/√H), torch's default at gain 1.
     - `normal`: N(0, gain²/H); for W_hh the gain is the σ_w of mean-field theory.
     - `orthogonal`: gain times a random matrix with orthonormal rows or columns.
+    - `fan_in`: U(-gain √(3/columns), gain √(3/columns)), variance gain²/columns, so that W_xh hands inputs on
+      in their own size, however large H is (Y. LeCun, L. Bottou, G. B. Orr & K.-R. Müller, *Efficient
+      BackProp*, 1998).
     - `identity`: gain times the identity (Le, Jaitly & Hinton 2015 use it with relu).
     - `zero`.
     """
 
-    kind: Literal["uniform", "normal", "orthogonal", "identity", "zero"]
+    kind: Literal["uniform", "normal", "orthogonal", "fan_in", "identity", "zero"]
     gain: Annotated[float, Gt(0)]
 
     def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
@@ -33,6 +36,9 @@ class Initializer:
                 return rng.normal(0.0, scale, (rows, columns))
             case "orthogonal":
                 return self.gain * _orthogonal(rng, rows, columns)
+            case "fan_in":
+                bound = self.gain * np.sqrt(3 / columns)
+                return rng.uniform(-bound, bound, (rows, columns))
             case "identity":
                 return self.gain * np.eye(rows, columns)
             case "zero":

@@ -39,6 +39,9 @@ GRADIENT_COLUMNS = (
 
 LOSS = "train/loss"
 VAL_LOSS = "val/loss"
+VAL_BASELINE = "val/baseline"
+VAL_SOLVED = "val/solved"
+STEPS_TO_SOLVE = "steps_to_solve"
 GRAD_NORM = "grad/norm"
 GRAD_NORM_CLIPPED = "grad/norm_clipped"
 CLIP_RATE = "grad/clip_rate"
@@ -60,7 +63,13 @@ NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0
 MLFLOW_METRICS = (
     LOSS,
     VAL_LOSS,
+    VAL_BASELINE,
+    VAL_SOLVED,
+    STEPS_TO_SOLVE,
     "val/bpc",
+    "val/mse",
+    "val/accuracy",
+    "val/error_rate",
     GRAD_NORM,
     GRAD_NORM_CLIPPED,
     CLIP_RATE,

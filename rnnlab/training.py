@@ -1,6 +1,6 @@
 """The training loop: a generator of records that writes nothing and knows no tracker."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -8,7 +8,7 @@ from math import isfinite
 
 import numpy as np
 
-from rnnlab.arrays import Params, Workspace, copy_params, global_norm
+from rnnlab.arrays import Array, Params, Workspace, copy_params, global_norm
 from rnnlab.clipping import Clipping, ClipReport
 from rnnlab.diagnostics import Probe, ProbeInputs, Readings, Snapshot, Spikes, first_non_finite
 from rnnlab.model import Batch, Model, Tape
@@ -21,7 +21,10 @@ from rnnlab.records import (
     GRAD_NORM,
     GRAD_NORM_CLIPPED,
     LOSS,
+    STEPS_TO_SOLVE,
+    VAL_BASELINE,
     VAL_LOSS,
+    VAL_SOLVED,
     FirstNonFinite,
     StepRecord,
 )
@@ -45,6 +48,7 @@ class Trainer:
         probe: What is measured on the way.
         steps: Number of updates.
         val_every: Steps between validations; None for only the last one.
+        stop_when_solved: Whether to end at the first validation at which the task is solved.
     """
 
     model: Model
@@ -54,6 +58,7 @@ class Trainer:
     probe: Probe
     steps: int
     val_every: int | None
+    stop_when_solved: bool = False
 
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         """Train `params` in place; yield a record for every step, and a last one for the end.
@@ -66,7 +71,8 @@ class Trainer:
             rng: For the batches. Measuring draws from the probe's own seed, never from this one.
 
         Yields:
-            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation.
+            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation; where it ends
+            because the task is solved, that validation comes last.
         """
         steps = self._steps(params, rng)
         while True:
@@ -86,11 +92,17 @@ class Trainer:
         )
         start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
         stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
-        carried, clipped_steps = None, 0
+        carried, clipped_steps, solved_at = None, 0, None
         for step in range(self.steps):
             metrics: dict[str, float | None] = {}
             if self.val_every and step % self.val_every == 0:
                 metrics |= self.validate(params)
+                if metrics.get(VAL_SOLVED) and solved_at is None:
+                    solved_at = step
+                    metrics[STEPS_TO_SOLVE] = float(step)
+                    if self.stop_when_solved:
+                        yield StepRecord(step, metrics, (), stability.since)
+                        return
             batch = self.task.batch(rng, step)
             tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False)
@@ -104,7 +116,7 @@ class Trainer:
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), stability.since, where)
                 return
-            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.baseline(model.loss))
+            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.chance(model.loss))
             carried = tape.cell.final_states()
             before = copy_params(params) if due else {}
             self.optimizer.update(params, grads, optimizer_state)
@@ -125,6 +137,8 @@ class Trainer:
                 readings = self.probe.measure(snapshot, due)
             yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, stability.since)
         closing = self.validate(params)
+        if closing.get(VAL_SOLVED) and solved_at is None:
+            closing[STEPS_TO_SOLVE] = float(self.steps)
         broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
         yield StepRecord(self.steps, closing, (), stability.since, broken)
 
@@ -140,36 +154,71 @@ class Trainer:
         def drawn(examples: int, length: int) -> Batch:
             return task.probe_batch(np.random.default_rng(probe.seed), examples, length)
 
-        batch = drawn(probe.examples, probe.length or task.seq_len)
-        return ProbeInputs(batch, lambda length: drawn(1, length), probe.seed)
+        @cache
+        def long(length: int) -> Batch:
+            try:
+                return drawn(1, length)
+            except ValueError:  # a task of short sequences drives by one after the other
+                return _end_to_end(drawn(-(-length // task.time), task.time), length)
+
+        batch = drawn(probe.examples, probe.length or task.time)
+        return ProbeInputs(batch, long, probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Mean loss of a target over the whole validation set and the task's own metrics."""
-        total, count, states, workspace = 0.0, 0, None, Workspace()
+        """Mean loss of a target over the whole validation set, the task's own metrics and its verdict."""
+        task, loss = self.task, self.model.loss
+        means: defaultdict[str, _Mean] = defaultdict(_Mean)
+        states, workspace = None, Workspace()
         start_rng = np.random.default_rng(VALIDATION_SEED)
-        for batch in self.task.validation():
+        for batch in task.validation():
             initial = states if batch.continues else None
             tape = self.model.forward(params, batch, initial, workspace, start_rng)
-            present = tape.weights > 0
-            total += float(tape.losses.sum(where=present, dtype=np.float64))
-            count += int(present.sum())
+            means[VAL_LOSS].see(tape.losses[tape.weights > 0])
+            for name, values in task.scores(loss, batch, tape).items():
+                means[name].see(values)
             states = tape.cell.final_states()
-        loss = total / count
-        metrics = {VAL_LOSS: loss, **self.task.validation_metrics(loss, self.model.loss)}
-        return {name: _finite(value) for name, value in metrics.items()}
+        metrics = {name: _finite(mean.value) for name, mean in means.items()}
+        goal = task.goal(loss)
+        metrics[VAL_BASELINE] = goal.baseline
+        if goal.criterion is not None and goal.below is not None:
+            reached = metrics[goal.criterion] if metrics[VAL_LOSS] is not None else None
+            metrics[VAL_SOLVED] = float(reached is not None and reached < goal.below)
+        return metrics
+
+
+def _end_to_end(batch: Batch, length: int) -> Batch:
+    """One sequence of `length` time steps made of a batch's sequences, with its last target."""
+    x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
+    return Batch(x[:length, ..., None], y[-1:, ..., None])
+
+
+@dataclass
+class _Mean:
+    """Of values that come in batches of several sizes."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def see(self, values: Array) -> None:
+        self.total += float(values.sum(dtype=np.float64))
+        self.count += values.size
+
+    @property
+    def value(self) -> float:
+        return self.total / self.count
 
 
 class _Stability:
-    """Finds the first step at which the loss, averaged over a window, exceeds twice the baseline."""
+    """Finds the first step at which the loss, averaged over a window, exceeds twice that of chance."""
 
     def __init__(self, window: int) -> None:
         self.since: int | None = None
         self._recent: deque[float] = deque(maxlen=window)
 
-    def see(self, step: int, loss: float, baseline: float) -> None:
+    def see(self, step: int, loss: float, chance: float) -> None:
         self._recent.append(loss)
         full = len(self._recent) == self._recent.maxlen
-        if self.since is None and full and np.mean(self._recent) > UNSTABLE_FACTOR * baseline:
+        if self.since is None and full and np.mean(self._recent) > UNSTABLE_FACTOR * chance:
             self.since = step
 
 

@@ -91,7 +91,7 @@ def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
         return
     folder.mkdir(exist_ok=True)
     shown = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(5, 3.4))
         figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
         ax = figure.subplots()
@@ -109,7 +109,7 @@ def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
 
 
 def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
         draw(figure.subplots())
         # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
@@ -119,7 +119,8 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
     return path.with_suffix(".png")
 
 
-def _style() -> Any:
+def figure_style() -> Any:
+    """Matplotlib's settings for every figure of the project."""
     return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from rnnlab.app.compose import Job, Plan
 from rnnlab.app.schema import Tracking
-from rnnlab.records import CLIP_RATE, GRAD_NORM, LOSS, STEPS_PER_SECOND
+from rnnlab.records import CLIP_RATE, GRAD_NORM, LOSS, STEPS_PER_SECOND, STEPS_TO_SOLVE
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.mirror import MirrorReport, is_server, tracking_uri, ui_address
@@ -84,23 +84,25 @@ class Display:
         self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
-        """One line a run: axes, validation, gain, horizon, clip rate, outcome, seconds."""
+        """One line a run: axes, validation and its baseline, gain, horizon, clip rate, outcome, seconds."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.swept)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
-        val_key = "val/bpc" if any("val/bpc" in summary for summary in summaries) else "val/loss"
+        metrics = [info["goal"]["metric"] for info in infos]
+        one_metric = metrics[0] if len(set(metrics)) == 1 else None
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for axis in axes:
             table.add_column(axis)
-        for column in (val_key, "gain", "horizon", "clip rate"):
+        for column in (one_metric or "validation", "baseline", "gain", "horizon", "clip rate"):
             table.add_column(column, justify="right")
         table.add_column("outcome")
         table.add_column("seconds", justify="right")
-        for job, info, summary in zip(plan.jobs, infos, summaries, strict=True):
+        for job, info, summary, metric in zip(plan.jobs, infos, summaries, metrics, strict=True):
             shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
             outcome = info["outcome"]
             table.add_row(
                 *shown,
-                _number(summary.get(val_key), ".3f"),
+                ("" if one_metric else f"{metric} ") + _number(summary.get(metric), ".3f"),
+                _number(info["goal"]["baseline"], ".3f"),
                 _number(_gain(summary), ".3f"),
                 _horizon(summary),
                 _number(summary.get(CLIP_RATE), ".1%"),
@@ -193,4 +195,6 @@ def _told(outcome: str, summary: dict[str, Any]) -> str:
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
     if outcome == "unstable":
         return f"unstable since step {summary['unstable_since']}"
+    if (steps := summary.get(STEPS_TO_SOLVE)) is not None:
+        return f"{outcome}, solved at step {steps:.0f}"
     return f"{outcome}: {summary['error']}" if "error" in summary else outcome

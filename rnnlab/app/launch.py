@@ -180,7 +180,7 @@ def _ended_info(order: WorkOrder, error: str | None) -> dict[str, Any]:
     outcome = "not started" if error is None else "failed"
     summary = {} if error is None else {"error": error}
     if info is None:
-        return {"outcome": outcome, "summary": summary}
+        return {**order.info, "outcome": outcome, "summary": summary}
     info |= {"outcome": "killed" if error is None else "failed", "ended": time.time(), "summary": summary}
     with suppress(OSError):  # a full disk may be what ended it
         write_run_info(order.folder, info)

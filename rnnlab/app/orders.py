@@ -86,6 +86,7 @@ def _run_info(job: Job, experiment: Experiment, tags: dict[str, str]) -> dict[st
         "steps": experiment.settings.steps,
         "overrides": job.overrides,
         "params": params,
+        "goal": vars(experiment.trainer.task.goal(experiment.trainer.model.loss)),
         "dataset": dict(experiment.trainer.task.dataset),
         "tags": {**tags, "mlflow.source.name": command.strip(), "mlflow.source.type": "LOCAL"},
     }

@@ -69,6 +69,7 @@ class Settings:
     loss_reduction: Literal["mean", "sum"]
     readout_bias: bool
     val_every: Annotated[int, Ge(1)] | None
+    stop_when_solved: bool
     figures: bool
     jobs: Annotated[int, Ge(1)] | None
     init: Init
@@ -105,15 +106,17 @@ def build(config: dict[str, Any]) -> Experiment:
     initial_state: InitialState | None = _made(config, "initial_state", {}, problems)
     if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
         raise InvalidConfig(problems)
+    if problem := _task_problem(s, task):
+        raise InvalidConfig([problem])
     readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
-    model = Model(cell, readout, initial_state, s.loss or task.loss, s.loss_reduction)
+    model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
     try:
         for state in cell.states:
             initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
     clipping = Clipping(s.clip, s.clip_mode)
-    trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every)
+    trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
     if problem := _probe_problem(trainer):
         raise InvalidConfig([problem])
     return Experiment(s, trainer)
@@ -134,7 +137,9 @@ def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems
     try:
         return cls(**supplied, **values)
     except ValueError as error:
-        problems.append(f"{group}.{error}" if "=" in str(error).split(":")[0] else f"{group}: {error}")
+        key, named, _ = str(error).partition(":")[0].partition("=")
+        own = f"{group}: " if not named else "" if key in supplied else f"{group}."
+        problems.append(f"{own}{error}")
         return None
 
 
@@ -187,6 +192,18 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
     return Measurement(partial(function, **values), when)
 
 
+def _task_problem(settings: Settings, task: Task) -> str | None:
+    """What is asked of a task that it cannot do, or None."""
+    name = type(task).__name__
+    if settings.loss is not None and settings.loss not in task.losses:
+        return f"loss={settings.loss}: {name} allows {' or '.join(task.losses)}"
+    if settings.stop_when_solved and task.goal(settings.loss or task.losses[0]).criterion is None:
+        return f"stop_when_solved=true: {name} has no criterion by which it is solved"
+    if settings.stop_when_solved and settings.val_every is None:
+        return "val_every=null: stop_when_solved=true needs validations on the way"
+    return None
+
+
 def _probe_problem(trainer: Trainer) -> str | None:
     """What is wrong with the probe in view of the task, or None."""
     try:
@@ -200,9 +217,4 @@ def _probe_problem(trainer: Trainer) -> str | None:
             if τ != "last" and not first <= τ <= last:
                 told = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
                 return f"probe.measurements.{name}.targets={τ}: the probe has targets {told}"
-        if {"steps", "warm_up"} <= set(options):
-            try:
-                inputs.long(options["steps"] + 2 * options["warm_up"])
-            except ValueError as error:
-                return f"probe.measurements.{name}.steps={options['steps']}: {error}"
     return None

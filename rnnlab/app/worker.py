@@ -131,7 +131,7 @@ def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome
 
 def _summary(course: Course) -> dict[str, Any]:
     """A run in a few numbers: its last values, and where it became unstable or diverged."""
-    keep = ("val/", "grad/", "train/loss", "theory/", "lyapunov/")
+    keep = ("val/", "steps_to_solve", "grad/", "train/loss", "theory/", "lyapunov/")
     summary: dict[str, Any] = {key: value for key, value in course.latest.items() if key.startswith(keep)}
     if course.norms:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()

@@ -15,7 +15,7 @@ class ProbeInputs:
 
     Attributes:
         batch: Sequences with targets.
-        long: Makes one sequence of a given length, to be driven by.
+        long: Makes one sequence of a given length, to be driven by; of several, where a task's are shorter.
         seed: For an initial state that is random.
     """
 

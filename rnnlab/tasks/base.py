@@ -1,13 +1,31 @@
 """What a task is to the rest of the lab: a source of batches that knows how to be judged."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from rnnlab.arrays import Params
+from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
-from rnnlab.model import Batch, Model
+from rnnlab.model import Batch, Model, Tape
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a task asks for.
+
+    Attributes:
+        metric: The validation metric that it is known by, such as `val/mse`.
+        baseline: That metric's value for one who does not look back, or not at the inputs at all.
+        criterion: The validation metric that decides whether the task is solved, or None: it never is.
+        below: Solved is a validation at which the criterion is under this.
+    """
+
+    metric: str
+    baseline: float
+    criterion: str | None = None
+    below: float | None = None
 
 
 class Task(Protocol):
@@ -15,7 +33,11 @@ class Task(Protocol):
 
     @property
     def seq_len(self) -> int:
-        """T, the time steps of a training sequence."""
+        """T, the task's length; each task says what that is."""
+
+    @property
+    def time(self) -> int:
+        """The time steps of a sequence of length T."""
 
     @property
     def input_size(self) -> int:
@@ -23,18 +45,29 @@ class Task(Protocol):
 
     @property
     def output_size(self) -> int:
-        """Y, the number of classes."""
+        """Y, the number of classes or of values."""
+
+    @property
+    def input_names(self) -> Sequence[str]:
+        """What people call the symbols or features."""
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """What people call the classes or values."""
 
     @property
     def lag(self) -> int | None:
-        """The lag that the task needs to be solved, where it has one."""
+        """The most time steps that the loss must reach back for the task to be solved, if any."""
 
     @property
-    def loss(self) -> Loss:
-        """The loss that the task is trained with unless another is asked for."""
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses that the targets allow; the first is the task's own."""
 
-    def baseline(self, loss: Loss) -> float:
-        """Loss of one target for one who has learned nothing."""
+    def chance(self, loss: Loss) -> float:
+        """Loss of one target for outputs that say nothing: all 0, and of classes all alike."""
+
+    def goal(self, loss: Loss) -> Goal:
+        """What the validation is compared with."""
 
     @property
     def dataset(self) -> Mapping[str, str]:
@@ -44,17 +77,17 @@ class Task(Protocol):
         """The training batch of a step."""
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Sequences that are not trained on, `length` time steps long, to measure gradients with.
+        """Sequences of `length` time steps to measure gradients with.
 
         Raises:
             ValueError: The task has none so long.
         """
 
     def validation(self) -> Iterator[Batch]:
-        """The validation set, in an order in which `continues` holds."""
+        """The validation set, the same at every call, in an order in which `continues` holds."""
 
-    def validation_metrics(self, value: float, loss: Loss) -> dict[str, float]:
-        """What to report beside `val/loss`, whose value is the mean loss of a target."""
+    def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
+        """Validation metrics beside `val/loss`: values by name, whose mean over all batches is the metric."""
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Texts by file name that show what the trained network does."""

@@ -7,7 +7,7 @@ streams end and are read again from the initial state; without it every chunk st
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -20,8 +20,11 @@ from annotated_types import Ge, Gt, Lt
 
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss, uniform_guess_loss
-from rnnlab.model import Batch, Model
+from rnnlab.model import Batch, Model, Tape
+from rnnlab.records import VAL_LOSS
+from rnnlab.tasks.base import Goal
 
+BPC = "val/bpc"
 VALIDATION_CHUNK = 256
 """Time steps of one validation batch: the whole part is read, in pieces that fit any memory."""
 VALIDATION_STREAM = 2048
@@ -81,18 +84,41 @@ class CharLM:
         return len(self.symbols)
 
     @property
+    def time(self) -> int:
+        """T."""
+        return self.seq_len
+
+    @property
+    def input_names(self) -> str:
+        """The characters."""
+        return self.symbols
+
+    @property
+    def output_names(self) -> str:
+        """The characters."""
+        return self.symbols
+
+    @property
     def lag(self) -> None:
         """A text needs no particular lag."""
         return None
 
     @property
-    def loss(self) -> Loss:
-        """Cross-entropy, in nats."""
-        return "cross_entropy"
+    def losses(self) -> tuple[Loss, ...]:
+        """Cross-entropy in nats, or the squared error to the one-hot character."""
+        return "cross_entropy", "squared_error"
 
-    def baseline(self, loss: Loss) -> float:
+    def chance(self, loss: Loss) -> float:
         """The loss of guessing all characters alike, ln of their number for the cross-entropy."""
         return uniform_guess_loss(loss, len(self.symbols))
+
+    def goal(self, loss: Loss) -> Goal:
+        """Bits per character, against guessing by the characters' frequencies in the training part."""
+        if loss != "cross_entropy":
+            return Goal(VAL_LOSS, self.chance(loss))
+        train, held_out = self._parts
+        counts = np.bincount(train, minlength=len(self.symbols)) + 1  # none is taken to be impossible
+        return Goal(BPC, float(-np.log2(counts / counts.sum())[held_out].mean()))
 
     @cached_property
     def dataset(self) -> dict[str, str]:
@@ -151,9 +177,11 @@ class CharLM:
         for some in np.array_split(starts, -(-len(starts) // VALIDATION_STREAMS)):
             yield self._as_batch(held_out[some[:, None] + np.arange(self.seq_len + 1)])
 
-    def validation_metrics(self, value: float, loss: Loss) -> dict[str, float]:
-        """Bits per character: the cross-entropy in nats over ln 2."""
-        return {"val/bpc": value / log(2)} if loss == "cross_entropy" else {}
+    def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
+        """`val/bpc`, bits per character: the cross-entropy in nats over ln 2."""
+        if loss != "cross_entropy":
+            return {}
+        return {BPC: tape.losses[tape.weights > 0].astype(np.float64) / log(2)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """`sample.txt`: characters drawn from p^(1/temperature), each fed back as the next input.

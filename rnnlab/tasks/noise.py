@@ -5,26 +5,25 @@ network can do better than guessing; it is for measuring networks as they are dr
 inputs without any order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from rnnlab.arrays import Params
+from rnnlab.arrays import Array
 from rnnlab.losses import Loss, uniform_guess_loss
-from rnnlab.model import Batch, Model
-
-VALIDATION_EXAMPLES = 64
+from rnnlab.model import Batch, Tape
+from rnnlab.records import VAL_LOSS
+from rnnlab.tasks.base import Goal
+from rnnlab.tasks.synthetic import Extent, Synthetic
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Synthetic):
     """Sequences of `features` normal numbers of standard deviation `std`, and one of `classes`."""
 
-    seq_len: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)]
     features: Annotated[int, Ge(1)]
     std: Annotated[float, Gt(0)]
     classes: Annotated[int, Ge(2)]
@@ -40,44 +39,45 @@ class Noise:
         return self.classes
 
     @property
+    def input_names(self) -> list[str]:
+        """The features' numbers."""
+        return [str(feature) for feature in range(self.features)]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The classes' numbers."""
+        return [str(label) for label in range(self.classes)]
+
+    @property
     def lag(self) -> None:
         """There is nothing to remember."""
         return None
 
     @property
-    def loss(self) -> Loss:
-        """Cross-entropy, in nats."""
-        return "cross_entropy"
+    def losses(self) -> tuple[Loss, ...]:
+        """Cross-entropy, or the squared error to the one-hot class."""
+        return "cross_entropy", "squared_error"
 
-    def baseline(self, loss: Loss) -> float:
+    def chance(self, loss: Loss) -> float:
         """The loss of guessing all classes alike."""
         return uniform_guess_loss(loss, self.classes)
 
-    @property
-    def dataset(self) -> dict[str, str]:
-        """It is drawn as it is needed."""
-        return {"name": "noise", "digest": "drawn", "source": "normal distribution"}
+    def goal(self, loss: Loss) -> Goal:
+        """The loss, which cannot be better than by guessing."""
+        return Goal(VAL_LOSS, self.chance(loss))
 
-    def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """New sequences at every step."""
-        return self._draw(rng, self.batch_size, self.seq_len)
+    def check(self, T: int) -> None:
+        """Any length will do."""
 
-    def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Sequences of any length."""
-        return self._draw(rng, examples, length)
+    def extent(self, T: int) -> Extent:
+        """T time steps of numbers."""
+        return Extent(T, T, None)
 
-    def validation(self) -> Iterator[Batch]:
-        """The same few sequences every time."""
-        yield self._draw(np.random.default_rng(0), VALIDATION_EXAMPLES, self.seq_len)
+    def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
+        """Normal numbers (T, X, B) and one class at the end."""
+        x = self.std * rng.standard_normal((T, self.features, examples))
+        return Batch(x, rng.integers(0, self.classes, (1, examples)))
 
-    def validation_metrics(self, value: float, loss: Loss) -> dict[str, float]:
+    def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """Nothing beside the loss."""
         return {}
-
-    def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Nothing to show."""
-        return {}
-
-    def _draw(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        x = self.std * rng.standard_normal((length, self.features, examples))
-        return Batch(x, rng.integers(0, self.classes, (1, examples)))

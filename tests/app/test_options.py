@@ -12,12 +12,22 @@ from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.arrays import Params, copy_params
 from rnnlab.paths import conf_dir
 
-SMALL = ("steps=2", "val_every=null", "hidden_size=5", "batch_size=3", "seq_len=4")
+SMALL = ("steps=2", "val_every=null", "stop_when_solved=false", "hidden_size=5", "batch_size=3")
+LENGTH = {"digits": 64, "digits_rows": 8, "multiplication": 10, "reber": 20} | dict.fromkeys(
+    ("temporal_order", "temporal_order_3"), 10
+)
+"""Of the tasks that cannot be as short as others."""
 OPTIONS = {
     group.name: sorted(file.stem for file in group.glob("*.yaml"))
     for group in sorted(conf_dir().iterdir())
     if group.is_dir()
 }
+DRAWN = {
+    file.stem
+    for file in (conf_dir() / "task").glob("*.yaml")
+    if "length_range" in file.read_text(encoding="utf-8") or "defaults" in file.read_text(encoding="utf-8")
+} - {"digits_rows"}
+"""Tasks whose validation set can be small."""
 ADDED = {"measurement"}
 """Groups of which any number of options may be added to those of the probe."""
 PAIRS = [
@@ -32,22 +42,23 @@ def task_of(options: Iterable[str]) -> str:
     chosen = dict(option.split("=") for option in options)
     if "task" in chosen:
         return chosen["task"]
-    return own_task(chosen.get("experiment")) or "char_lm"
+    return own(chosen.get("experiment"), "task") or "char_lm"
 
 
-def own_task(experiment: str | None) -> str | None:
-    """The task of an experiment, whose keys it may set; it goes with no other."""
+def own(experiment: str | None, group: str) -> str | None:
+    """The task or optimiser of an experiment, whose keys it may set; it goes with no other."""
     if experiment is None:
         return None
     file = conf_dir() / "experiment" / f"{experiment}.yaml"
+    override = f"override /{group}"
     defaults = yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", [])
-    return next((choice["override /task"] for choice in defaults if "override /task" in choice), None)
+    return next((choice[override] for choice in defaults if override in choice), None)
 
 
 def go_together(options: tuple[str, str]) -> bool:
     chosen = dict(option.split("=") for option in options)
-    own = own_task(chosen.get("experiment"))
-    return own is None or chosen.get("task", own) == own
+    owned = {group: own(chosen.get("experiment"), group) for group in ("task", "optimizer")}
+    return all(chosen.get(group, choice) == choice for group, choice in owned.items() if choice)
 
 
 def experiment_of(*overrides: str) -> Experiment:
@@ -80,7 +91,10 @@ def test_there_are_options_to_test() -> None:
 @pytest.mark.parametrize("options", [*filter(go_together, PAIRS)], ids=" ".join)
 def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> None:
     further = [given] if "initial_state=given" in options else []
-    further += ["task.sample_length=2"] if task_of(options) == "char_lm" else []
+    task = task_of(options)
+    further += [f"seq_len={LENGTH.get(task, 4)}"]
+    further += ["task.sample_length=2"] if task == "char_lm" else []
+    further += ["task.validation_examples=3"] if task in DRAWN else []
     experiment = experiment_of(*options, *SMALL, *further)
     trainer, params = experiment.trainer, initial(experiment)
     before = copy_params(params)
@@ -113,6 +127,7 @@ def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> Non
         ("batch_size=7", lambda e: e.trainer.task.batch_size == 7),
         ("steps=7", lambda e: e.trainer.steps == 7),
         ("val_every=7", lambda e: e.trainer.val_every == 7),
+        ("task=latch stop_when_solved=true", lambda e: e.trainer.stop_when_solved),
         ("probe.measurements.gates=null", lambda e: "gates" not in e.trainer.probe.measurements),
         ("+measurement=jacobians", lambda e: "jacobians" in e.trainer.probe.measurements),
         ("probe.length=7", lambda e: e.trainer.probe_inputs().batch.time == 7),
@@ -127,7 +142,7 @@ def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> Non
     ],
 )
 def test_a_key_reaches_what_it_is_for(override: str, holds) -> None:  # type: ignore[no-untyped-def]
-    assert holds(experiment_of(override))
+    assert holds(experiment_of(*override.split()))
     assert not holds(experiment_of())
 
 

@@ -56,7 +56,6 @@ PROBLEMS = {
     "probe.length=1000000": "probe.length=1000000: the held-out part has only 9573 characters; raise held_out",
     "probe.measurements.lag_curves.targets=[51]": "probe.measurements.lag_curves.targets=51: the probe has targets at time steps 1 to 50",
     "task.targets=last probe.measurements.lag_curves.targets=[10]": "probe.measurements.lag_curves.targets=10: the probe has targets at time step 50",
-    "+measurement=lyapunov task.held_out=0.01": "probe.measurements.lyapunov.steps=1000: the held-out part has only 957 characters; raise held_out",
     "probe.measurements.norms._target_=os.system": "probe.measurements.norms._target_=os.system: must be a function of rnnlab",
     "probe.measurements.norms._target_=rnnlab.cells.LSTM": "probe.measurements.norms._target_=rnnlab.cells.LSTM: no such function",
     "lr=null": "lr=null: must be a valid number",
@@ -165,7 +164,7 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("experiment=quik jobs=0", capsys, here)
     assert line.startswith(
-        "rnnlab: experiment=quik: no such option; allowed: mean_field, quick, source_brown"
+        "rnnlab: experiment=quik: no such option; allowed: adding, copy, digits, mean_field, quick, source_brown"
     )
 
 

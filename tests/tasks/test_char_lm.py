@@ -155,9 +155,8 @@ def test_symbols_are_the_texts_characters(make):
     assert task.text == UNICODE
     assert list(task.symbols) == sorted(set(UNICODE))
     assert task.input_size == task.output_size == len(set(UNICODE))
-    assert task.baseline("cross_entropy") == log(len(set(UNICODE)))
+    assert task.chance("cross_entropy") == log(len(set(UNICODE)))
     assert task.lag is None
-    assert task.validation_metrics(2 * log(2), "cross_entropy") == {"val/bpc": pytest.approx(2.0)}
 
 
 def test_dataset_is_named_by_its_content(make):
@@ -318,5 +317,32 @@ def test_validation_takes_evenly_spread_windows_of_a_long_text(make):
 
 def test_bits_per_character_are_of_the_cross_entropy_alone(make):
     task = make(VERSES)
-    assert task.validation_metrics(1.0, "squared_error") == {}
-    assert task.baseline("squared_error") == pytest.approx((1 - 1 / task.output_size) / 2)
+    batch = next(task.validation())
+    for loss in ("cross_entropy", "squared_error"):
+        model = Model(
+            LSTM(task.input_size, 4, "tanh", bias=True, forget_bias=0.0),
+            Readout(4, task.output_size, bias=True),
+            Zero(),
+            loss,
+            "mean",
+        )
+        tape = model.forward(model.init_params(np.random.default_rng(0), NORMAL, np.float64), batch)
+        scores = task.scores(loss, batch, tape)
+        if loss == "squared_error":
+            assert scores == {}
+        else:
+            bits = tape.losses[batch.mask] / log(2)
+            np.testing.assert_allclose(scores["val/bpc"].mean(), bits.mean())
+    assert task.chance("squared_error") == pytest.approx((1 - 1 / task.output_size) / 2)
+
+
+def test_the_naive_guess_knows_how_frequent_characters_are(make):
+    task = make(VERSES)
+    cut = len(VERSES) - round(len(VERSES) * 0.1)
+    train, held_out = VERSES[:cut], VERSES[cut:]
+    seen = {s: train.count(s) + 1 for s in task.symbols}
+    bits = [-np.log2(seen[s] / sum(seen.values())) for s in held_out]
+    goal = task.goal("cross_entropy")
+    assert (goal.metric, goal.criterion) == ("val/bpc", None)
+    assert goal.baseline == pytest.approx(np.mean(bits))
+    assert task.goal("squared_error").metric == "val/loss"

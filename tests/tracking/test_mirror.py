@@ -111,7 +111,16 @@ def test_the_dataset_has_its_digest(sweep: Done, runs: dict[str, Tracked], cell:
 
 @CELLS
 def test_metric_keys(runs: dict[str, Tracked], cell: str) -> None:
-    expected = {*PER_STEP, *SUMMARY, *OTHERS[cell], *EVERY_CELL, *AT_THE_END, "val/loss", "val/bpc"}
+    expected = {
+        *PER_STEP,
+        *SUMMARY,
+        *OTHERS[cell],
+        *EVERY_CELL,
+        *AT_THE_END,
+        "val/loss",
+        "val/bpc",
+        "val/baseline",
+    }
     expected |= {f"log10_{quantity}_by_lag/{lag}" for quantity in BY_LAG[cell] for lag in LAGS}
     expected |= {f"log10_{quantity}_{x}/{when}" for quantity, x in CURVES[cell] for when in ("first", "last")}
     assert set(runs[cell].history) == expected

@@ -1,0 +1,167 @@
+"""`python -m rnnlab.show task=adding seq_len=12`: a few examples of a task, as the network sees them.
+
+Takes the same keys as `python -m rnnlab`, prints what the task is and some sequences with their targets, and
+draws them into a PNG file.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from inspect import getdoc
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnlab.app.compose import Job, compose_plan
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.app.validation import InvalidConfig
+from rnnlab.arrays import Array
+from rnnlab.cells.weights import is_symbols
+from rnnlab.model import Batch
+from rnnlab.paths import conf_dir
+from rnnlab.tasks import Task
+
+EXAMPLES = 4
+FOLDER = Path("outputs/show")
+PIPE_WIDTH = 100
+MOST_LINES = 5
+"""Of a long sequence, so many lines are printed."""
+NO_TARGET = "·"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show a task; return the exit code, 2 for a mistake in the input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
+    parser.add_argument("--config-dir", help="a folder with options of your own")
+    parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
+    args = parser.parse_intermixed_args(argv)
+    try:
+        if args.examples < 1:
+            raise ConfigProblems([f"--examples={args.examples}: must be at least 1"])
+        job, experiment = _composed([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
+    except (ConfigProblems, InvalidConfig) as error:
+        for problem in error.problems:
+            print(f"rnnlab.show: {problem}", file=sys.stderr)
+        return 2
+    task = experiment.trainer.task
+    _, rng, _ = generators(experiment.settings.seed)
+    batch = task.batch(rng, 0)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    _print_facts(console, job, experiment)
+    for example in range(batch.size):
+        console.print(Text(f"\nexample {example + 1}", "bold"))
+        _print_example(console, task, batch, example)
+    name = job.choices["task"]
+    console.print(f"\nDrawn: {_draw(task, batch, FOLDER / f'{name}.png')}")
+    return 0
+
+
+def _composed(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
+    plan = compose_plan(conf_dir(), overrides, False, config_dir)
+    (job,) = plan.jobs
+    return job, build(job.config)
+
+
+def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
+    task, loss = experiment.trainer.task, experiment.trainer.model.loss
+    goal = task.goal(loss)
+    console.print(Text(f"{job.choices['task']}, seq_len={task.seq_len}", "bold"))
+    console.print((getdoc(sys.modules[type(task).__module__]) or "").partition("\n")[0])
+    facts = {
+        "sequence": f"{task.time} time steps",
+        "input": _named(task.input_names, task.input_size),
+        "output": _named(task.output_names, task.output_size),
+        "lag": "none in particular" if task.lag is None else f"{task.lag} time steps to be reached back",
+        "loss": loss,
+        "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
+        "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
+        "validation": f"{sum(batch.size for batch in task.validation())} sequences",
+    }
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, fact in facts.items():
+        table.add_row(Text(name, "dim"), Text(fact))
+    console.print(table)
+
+
+def _named(names: Sequence[str], size: int) -> str:
+    shown = [_visible(name) for name in names]
+    return f"{size}: {' '.join(shown if size <= 12 else [*shown[:8], '…', shown[-1]])}"
+
+
+def _visible(name: str) -> str:
+    return {" ": "␣", "\n": "⏎"}.get(name, name)
+
+
+def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
+    """Rows for the inputs and the target over the time steps, in as many blocks as the width asks for."""
+    rows = dict(_input_rows(task, batch, example)) | dict(_target_rows(task, batch, example))
+    margin = max(map(len, rows)) + 2
+    width = max(max(map(len, cells)) for cells in rows.values())
+    gap = 0 if width == 1 else 1
+    fitting = max((console.width - margin) // (width + gap), 1)
+    blocks = range(0, batch.time, fitting)
+    for start in blocks[:MOST_LINES]:
+        for name, cells in rows.items():
+            line = (" " * gap).join(cell.rjust(width) for cell in cells[start : start + fitting])
+            console.print(Text.assemble((name.ljust(margin), "dim"), line), soft_wrap=True)
+        if len(blocks) > 1 and len(rows) > 1 and start != blocks[:MOST_LINES][-1]:
+            console.print()
+    if len(blocks) > MOST_LINES:
+        console.print(Text(f"{' ' * margin}… {batch.time - MOST_LINES * fitting} time steps more", "dim"))
+
+
+def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
+    x = batch.x[..., example]
+    if is_symbols(batch.x):
+        yield "input", [_visible(task.input_names[symbol]) for symbol in x]
+        return
+    for name, values in zip(task.input_names, x.T, strict=True):
+        yield name, [f"{value:.2f}" for value in values]
+
+
+def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
+    before = [NO_TARGET] * batch.first_output
+    y, present = batch.y[..., example], _present(batch, example)
+    if batch.y.ndim == 2:
+        told = [_visible(task.output_names[label]) for label in y]
+        yield "target", before + [cell if p else NO_TARGET for cell, p in zip(told, present, strict=True)]
+        return
+    for name, values in zip(task.output_names, y.T, strict=True):
+        row = [f"{value:.2f}" if p else NO_TARGET for value, p in zip(values, present, strict=True)]
+        yield name if name == "target" else f"target {name}", before + row
+
+
+def _present(batch: Batch, example: int) -> Array:
+    return np.ones(len(batch.y), bool) if batch.mask is None else batch.mask[:, example]
+
+
+def _draw(task: Task, batch: Batch, path: Path) -> Path:
+    """One axes an example, below one another."""
+    from rnnlab.analysis.examples import Example, draw_examples
+
+    examples = [
+        Example(
+            inputs=batch.x[..., example],
+            targets=batch.y[..., example],
+            present=_present(batch, example),
+            input_names=[_visible(name) for name in task.input_names],
+            output_names=[_visible(name) for name in task.output_names],
+        )
+        for example in range(batch.size)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_examples(examples).savefig(path, dpi=120)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""Sequences of numbers of which two are marked: what the adding and the multiplication problem share.
+
+At every time step stand a number and a marker; the two numbers whose marker is 1 make the target, told at
+the end. The published versions differ in where the marks may be (0-based, of T):
+
+| version | numbers | first mark | second mark | T of a batch |
+| --- | --- | --- | --- | --- |
+| `hochreiter_1997` | see the task | the first 10 | another of the first T/2 - 1 | [T, 1.1 T) |
+| `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [T, 1.1 T) |
+| `le_2015` | U[0, 1] | first half | second half | T |
+
+In `hochreiter_1997` the markers of the first and the last time step are -1 where these are not marked, and
+the number of the first is a constant where it is. Lengths are drawn per batch; there, batches were of one.
+
+References:
+    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
+    R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
+        its public code, pascanur/trainingRNNs.
+    Q. V. Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear
+        Units* (2015).
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rnnlab.arrays import Array
+from rnnlab.losses import Loss
+from rnnlab.model import Batch, Tape
+from rnnlab.tasks.base import Goal
+from rnnlab.tasks.scores import ERROR_RATE, MSE, squared_errors
+from rnnlab.tasks.synthetic import Extent, Synthetic
+
+Version = Literal["le_2015", "pascanu_2013", "hochreiter_1997"]
+
+SHORTEST = {"le_2015": 2, "pascanu_2013": 10, "hochreiter_1997": 24}
+FIRST_TEN = 10
+TOLERANCE = 0.04
+MOST_WRONG = 0.01
+
+
+@dataclass(frozen=True)
+class MarkedPairs(Synthetic):
+    """Numbers of which two are marked; `version` says whose."""
+
+    version: Version
+
+    @property
+    def input_size(self) -> int:
+        """A number and a marker."""
+        return 2
+
+    @property
+    def output_size(self) -> int:
+        """One value."""
+        return 1
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Number and marker."""
+        return "number", "marker"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The value's name."""
+        return ("target",)
+
+    @property
+    def lag(self) -> int:
+        """From the end to the earliest mark that may be, at the first time step."""
+        return self.seq_len - 1
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Squared error."""
+        return ("squared_error",)
+
+    def chance(self, loss: Loss) -> float:
+        """Half the mean square of the target."""
+        mean, variance = self.moments
+        return (mean**2 + variance) / 2
+
+    def goal(self, loss: Loss) -> Goal:
+        """Squared error against the target's variance; under 1 % with an error over the tolerance."""
+        return Goal(MSE, self.moments[1], ERROR_RATE, MOST_WRONG)
+
+    def check(self, T: int) -> None:
+        """Is there room for the marks?"""
+        if SHORTEST[self.version] > T:
+            raise ValueError(
+                f"seq_len={T}: must be at least {SHORTEST[self.version]} with version={self.version}"
+            )
+
+    def extent(self, T: int) -> Extent:
+        """T time steps, in the older versions less than a tenth more."""
+        return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
+
+    def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
+        """Numbers and markers (T, 2, B), targets (1, 1, B)."""
+        columns = np.arange(examples)
+        one, other = self._marks(rng, examples, T)
+        x = np.zeros((T, 2, examples))
+        x[:, 0] = rng.uniform(self.lowest, 1.0, (T, examples))
+        if self.version == "hochreiter_1997":
+            x[[0, -1], 1] = -1.0
+            x[0, 0, (one == 0) | (other == 0)] = self.neutral
+        x[one, 1, columns] = x[other, 1, columns] = 1.0
+        return Batch(x, self.target(x[one, 0, columns], x[other, 0, columns])[None, None])
+
+    def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
+        """`val/mse`, and `val/error_rate`, the share of sequences with an error over the tolerance."""
+        squared = squared_errors(batch, tape)
+        errors = np.sqrt(squared) if self.version == "hochreiter_1997" else squared
+        return {MSE: squared, ERROR_RATE: ~(errors <= TOLERANCE)}
+
+    @abstractmethod
+    def target(self, one: Array, other: Array) -> Array:
+        """Of the two marked numbers."""
+
+    @property
+    @abstractmethod
+    def lowest(self) -> float:
+        """Where the interval of the numbers begins; it ends at 1."""
+
+    @property
+    @abstractmethod
+    def neutral(self) -> float:
+        """The number of the first time step where that is marked, in `hochreiter_1997`."""
+
+    @property
+    @abstractmethod
+    def moments(self) -> tuple[float, float]:
+        """Mean and variance of the target."""
+
+    @property
+    def first_is_marked(self) -> float:
+        """The probability that a mark is at the first time step, in `hochreiter_1997`."""
+        of_length = [np.arange(T, self.extent(T).longest + 1) for T in self.lengths]
+        second = np.mean([np.mean(1 / (T // 2 - 2)) for T in of_length])
+        return float(1 / FIRST_TEN + (1 - 1 / FIRST_TEN) * second)
+
+    def _marks(self, rng: np.random.Generator, examples: int, T: int) -> tuple[Array, Array]:
+        """The marked time steps, counted from 0."""
+        if self.version == "le_2015":
+            return rng.integers(0, T // 2, examples), rng.integers(T // 2, T, examples)
+        if self.version == "pascanu_2013":
+            return rng.integers(0, T // 10, examples), T // 10 + rng.integers(0, int(0.4 * T), examples)
+        one = rng.integers(0, FIRST_TEN, examples)
+        other = rng.integers(0, T // 2 - 2, examples)
+        return one, other + (other >= one)  # one that is not yet marked

@@ -1,0 +1,206 @@
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+from rnnlab.tasks import EmbeddedReber
+from rnnlab.tasks.reber import draw_string
+from tests.tasks.test_synthetic import not_numbers, nothing, one_hot, validated
+
+SYMBOLS = "BTPSXVE"
+
+
+def task(T=40, size=50, train=256, test=256):
+    return EmbeddedReber(T, size, train, test)
+
+
+@cache
+def made():
+    return task()
+
+
+def grammatical(string):
+    """Whether a string is of the embedded grammar, by its own regular expression."""
+    lower = r"T*V(?:PXT*V)*(?:V|PS)"
+    inner = rf"B(?:TS*X(?:S|X{lower})|P{lower})E"
+    return bool(re.fullmatch(rf"B(T|P){inner}\1E", string))
+
+
+def strings_of(batch):
+    """Inputs and the last target of every string; the mask tells where it ends."""
+    for b in range(batch.size):
+        end = batch.mask[:, b].sum()
+        assert batch.mask[:end, b].all()
+        np.testing.assert_array_equal(batch.x[1:end, b], batch.y[: end - 1, b])
+        yield "".join(SYMBOLS[s] for s in [*batch.x[:end, b], batch.y[end - 1, b]])
+
+
+def train_strings(task, steps=60):
+    rng = np.random.default_rng(0)
+    return [string for step in range(steps) for string in strings_of(task.batch(rng, step))]
+
+
+def test_the_recogniser_knows_the_examples_of_the_literature():
+    for inner in ("BTSSXXTVVE", "BPVVE", "BTXSE", "BPVPXVPXVPXVVE", "BTXXVPSE", "BPTVPSE", "BTSXXTVPSE"):
+        assert grammatical(f"BT{inner}TE") and grammatical(f"BP{inner}PE")
+        assert not grammatical(f"BT{inner}PE")
+    for inner in ("BTSE", "BPSE", "BTXVE", "BPTVPVE", "TXSE", "BTXS"):
+        assert not grammatical(f"BT{inner}TE")
+
+
+def test_every_string_is_of_the_grammar_and_short_enough():
+    for T in (12, 20, 40):
+        some = task(T, train=10, test=5)
+        (batch,) = some.validation()
+        for string in [*strings_of(batch), *train_strings(some, 5)]:
+            assert grammatical(string) and len(string) - 1 <= T
+
+
+def test_every_choice_has_the_same_chance():
+    rng = np.random.default_rng(0)
+    strings = [draw_string(rng) for _ in range(4000)]
+    assert all(map(grammatical, strings))
+    assert np.mean([string[1] == "T" for string in strings]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([string[3] == "T" for string in strings]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([string[2:-2] == "BTXSE" for string in strings]) == pytest.approx(1 / 8, abs=0.03)
+    assert np.mean([string[2:-2] == "BPVVE" for string in strings]) == pytest.approx(1 / 8, abs=0.03)
+    assert np.mean([len(string) for string in strings]) == pytest.approx(12, abs=0.3)
+    after = [string[1] for string in strings if string[3] == "T"]
+    assert np.mean([symbol == "T" for symbol in after]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_training_and_test_strings_are_different_ones_and_fixed():
+    (batch,) = made().validation()
+    tested = list(strings_of(batch))
+    trained = set(train_strings(made()))
+    assert len(tested) == len(set(tested)) == 256
+    assert len(trained) == 256
+    assert trained.isdisjoint(tested)
+    (again,) = task(size=3).validation()
+    assert list(strings_of(again)) == tested
+    common = np.mean([len(string) for string in tested]), np.mean([len(string) for string in trained])
+    assert common[0] == pytest.approx(common[1], rel=0.1)
+
+
+def test_batches_follow_their_generator():
+    one, same, other = (made().batch(np.random.default_rng(seed), 0) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.x, same.x)
+    assert one.size == 50 and list(strings_of(one)) != list(strings_of(other))
+    assert one.time == max(len(string) for string in strings_of(one)) - 1
+
+
+@pytest.mark.parametrize("length", [8, 15, 40])
+def test_probe_sequences_have_the_asked_length(length):
+    batch = made().probe_batch(np.random.default_rng(0), 9, length)
+    assert batch.x.shape == batch.y.shape == batch.mask.shape == (length, 9)
+    (test,) = made().validation()
+    assert set(strings_of(batch)) <= set(strings_of(test))
+    assert max(len(string) for string in strings_of(batch)) - 1 <= length
+
+
+@pytest.mark.parametrize("length", [7, 41])
+def test_refuses_a_probe_of_no_string(length):
+    with pytest.raises(ValueError, match="the strings take 8 to 40 time steps"):
+        made().probe_batch(np.random.default_rng(0), 1, length)
+
+
+def test_lag_is_of_the_longest_string():
+    (batch,) = made().validation()
+    strings = [*strings_of(batch), *train_strings(made())]
+    asked = [
+        (len(string) - 3) - 1 for string in strings
+    ]  # its last but one is told a step before, of the second
+    assert made().lag == max(asked) <= 40 - 3
+
+
+def knows_the_grammar(forgets):
+    """Outputs 1 for all that may come, by the regular expression: a symbol may, if some end completes it."""
+
+    @cache
+    def may(prefix):
+        return [symbol for symbol in SYMBOLS if completes(prefix + symbol)]
+
+    def answer(batch):
+        outputs = np.zeros((7, *batch.y.shape))
+        for b, string in enumerate(strings_of(batch)):
+            for t in range(len(string) - 1):
+                symbols = may(string[: t + 1])
+                if forgets and t == len(string) - 3:
+                    symbols = ["T"]
+                for symbol in symbols:
+                    outputs[SYMBOLS.index(symbol), t, b] = 1
+        return outputs
+
+    return answer
+
+
+@cache
+def completes(prefix):
+    """Whether a string of the grammar begins so: the shortest ends are tried."""
+    ends = ["", "E", "TE", "PE", *(f"{inner}{branch}E" for inner in INNERS for branch in "TP")]
+    return any(grammatical(prefix + end) for end in ends)
+
+
+INNERS = ("E", "SE", "XSE", "VVE", "VE", "PSE", "TXSE", "XVVE", "BTXSE", "TBTXSE")
+
+
+def test_who_knows_the_grammar_is_right_everywhere():
+    metrics = validated(made(), knows_the_grammar(forgets=False))
+    assert metrics["val/error_rate"] == 0 and metrics["val/solved"] == 1
+
+
+def test_who_forgets_the_second_symbol_gets_the_baseline():
+    metrics = validated(made(), knows_the_grammar(forgets=True))
+    goal = made().goal("cross_entropy")
+    assert metrics["val/error_rate"] == pytest.approx(goal.baseline, abs=0.1) and goal.baseline == 0.5
+    assert metrics["val/solved"] == 0
+    assert (goal.metric, goal.criterion, goal.below) == ("val/error_rate", "val/error_rate", 1 / 256)
+
+
+def test_one_symbol_of_two_is_not_enough_and_a_tie_is_wrong():
+    metrics = validated(made(), lambda batch: one_hot(batch.y, 7))
+    assert metrics["val/error_rate"] == 1
+    assert validated(made(), nothing(made()))["val/error_rate"] == 1
+    assert validated(made(), nothing(made()))["val/loss"] == pytest.approx(np.log(7))
+    assert made().chance("cross_entropy") == pytest.approx(np.log(7))
+
+
+def test_one_mistake_in_one_string_is_one_wrong_string():
+    right = knows_the_grammar(forgets=False)
+    for t in (0, 3, 7):
+
+        def answer(batch, t=t):
+            outputs = right(batch)
+            outputs[:, t, 5] = 1 - outputs[:, t, 5]
+            return outputs
+
+        metrics = validated(made(), answer)
+        assert metrics["val/error_rate"] == 1 / 256 and metrics["val/solved"] == 0
+
+
+def test_what_comes_after_the_end_does_not_count():
+    right = knows_the_grammar(forgets=False)
+
+    def answer(batch):
+        outputs = right(batch)
+        outputs[:, ~batch.mask] = 7 * np.arange(7)[:, None]
+        return outputs
+
+    assert validated(made(), answer)["val/error_rate"] == 0
+
+
+def test_what_is_not_a_number_is_wrong():
+    assert validated(made(), not_numbers(made()))["val/error_rate"] == 1
+
+
+def test_not_a_number_solves_nothing():
+    assert validated(made(), not_numbers(made()))["val/solved"] == 0
+
+
+def test_refuses_to_be_without_enough_strings():
+    with pytest.raises(ValueError, match=r"^seq_len=8: found only 4 different strings of at most 9 symbols"):
+        task(8, train=4, test=1)
+    assert task(8, train=3, test=1).lag == 5
+    with pytest.raises(ValueError, match=r"^seq_len=7: found only 0 different strings"):
+        task(7, train=1, test=1)
