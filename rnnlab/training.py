@@ -58,7 +58,7 @@ class Trainer:
     probe: Probe
     steps: int
     val_every: int | None
-    stop_when_solved: bool = False
+    stop_when_solved: bool
 
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         """Train `params` in place; yield a record for every step, and a last one for the end.

@@ -74,6 +74,7 @@ def make(task, cell="tanh", reduction="mean", **choices):
         "probe": SILENT,
         "steps": STEPS,
         "val_every": None,
+        "stop_when_solved": False,
     }
     return Trainer(model, task, **defaults | choices)
 

@@ -20,6 +20,7 @@ from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.mirror import MirrorReport, is_server, tracking_uri, ui_address
 
+MOST_COLUMNS = 1000
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
@@ -89,12 +90,15 @@ class Display:
         summaries = [info.get("summary", {}) for info in infos]
         metrics = [info["goal"]["metric"] for info in infos]
         one_metric = metrics[0] if len(set(metrics)) == 1 else None
+        can_be_solved = any(info["goal"]["criterion"] for info in infos)
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for axis in axes:
             table.add_column(axis)
         for column in (one_metric or "validation", "baseline", "gain", "horizon", "clip rate"):
             table.add_column(column, justify="right")
         table.add_column("outcome")
+        if can_be_solved:
+            table.add_column("solved at", justify="right")
         table.add_column("seconds", justify="right")
         for job, info, summary, metric in zip(plan.jobs, infos, summaries, metrics, strict=True):
             shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
@@ -107,9 +111,14 @@ class Display:
                 _horizon(summary),
                 _number(summary.get(CLIP_RATE), ".1%"),
                 Text(_told(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
+                *([_number(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
                 _number(summary.get("seconds"), ".1f"),
             )
-        self.console.print(table)
+        unbounded = self.console.options.update(width=MOST_COLUMNS)
+        width = self.console.width
+        self.console.width = max(self.console.measure(table, options=unbounded).maximum, width)
+        self.console.print(table)  # a terminal may wrap its lines, but no number is cut
+        self.console.width = width
 
     def _line(self, text: str, style: str = "") -> None:
         """Print one line, however long: it may be a link."""
@@ -195,6 +204,4 @@ def _told(outcome: str, summary: dict[str, Any]) -> str:
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
     if outcome == "unstable":
         return f"unstable since step {summary['unstable_since']}"
-    if (steps := summary.get(STEPS_TO_SOLVE)) is not None:
-        return f"{outcome}, solved at step {steps:.0f}"
     return f"{outcome}: {summary['error']}" if "error" in summary else outcome

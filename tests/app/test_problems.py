@@ -8,7 +8,7 @@ import pytest
 from rnnlab.app.cli import main
 from rnnlab.app.problems import ConfigProblems
 
-ALLOWED_INIT = "'uniform', 'normal', 'orthogonal', 'identity' or 'zero'"
+ALLOWED_INIT = "'uniform', 'normal', 'orthogonal', 'fan_in', 'identity' or 'zero'"
 QUOTE = "cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
 OF_THE_SWEEP = "tracking and jobs concern the sweep as a whole: they cannot differ within it"
@@ -69,6 +69,17 @@ PROBLEMS = {
     "jobs=0": "jobs=0: must be greater than or equal to 1",
     "val_every=0": "val_every=0: must be greater than or equal to 1",
     "optimizer.beta1=1": "optimizer.beta1=1: must be less than 1",
+    "task=digits seq_len=32": "seq_len=32: must be 64, the time steps of an image with read=pixels",
+    "task=digits_rows task.read=pixels": "seq_len=8: must be 64, the time steps of an image with read=pixels",
+    "task=temporal_order seq_len=9": "seq_len=9: must be at least 10, for each special symbol needs a tenth",
+    "task=adding loss=cross_entropy": "loss=cross_entropy: Adding allows squared_error",
+    "task=adding task.version=lee": "task.version=lee: must be 'le_2015', 'pascanu_2013' or 'hochreiter_1997'",
+    "task=copy task.length_range=[9,5]": "task.length_range=[9, 5]: must be the shortest and the longest",
+    "task=copy task.length_range=[5]": "task.length_range.1: missing",
+    "task=series task.columns=[wind]": "task.columns=wind: there is no such column; there are month, sunspots",
+    "task=series task.path=nowhere.csv": "task.path=nowhere.csv: cannot be read (No such file or directory)",
+    "stop_when_solved=true": "stop_when_solved=true: CharLM has no criterion by which it is solved",
+    "task=latch stop_when_solved=true val_every=null": "val_every=null: stop_when_solved=true needs validations on the way",
     "task.held_out=1": "task.held_out=1: must be less than 1",
     "probe.examples=0": "probe.examples=0: must be greater than or equal to 1",
     "tracking.points=1": "tracking.points=1: must be greater than or equal to 2",
