@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
-from rnnlab.records import GRAD_NORM, LOSS, VAL_LOSS
+from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
@@ -151,7 +151,21 @@ def draw_losses(metrics: pd.DataFrame, ax: Axes) -> Axes:
     if VAL_LOSS in metrics:
         validation = metrics[["step", VAL_LOSS]].dropna()
         ax.plot(validation["step"], validation[VAL_LOSS], "o-", color="C1", markersize=4, label="validation")
-    ax.set(xlabel="training step", ylabel="loss (nats)", title="Loss")
+    ax.set(xlabel="training step", ylabel="loss", title="Loss")
+    ax.legend(frameon=False)
+    return ax
+
+
+def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) -> Axes:
+    """The validation metric that the task is known by, its baseline, and since when the task is solved."""
+    values = metrics[["step", metric]].dropna()
+    ax.plot(values["step"], values[metric], "o-", color=PALETTE[0], markersize=4, label=metric)
+    ax.axhline(baseline, color="black", linestyle="--", linewidth=1, label="baseline")
+    title = "What is learned"
+    if STEPS_TO_SOLVE in metrics and len(solved := metrics[STEPS_TO_SOLVE].dropna()):
+        ax.axvline(solved.iloc[0], color=PALETTE[2], linewidth=1.5, label="solved")
+        title += f": solved at step {solved.iloc[0]:.0f}"
+    ax.set(xlabel="training step", ylabel=metric, title=title)
     ax.legend(frameon=False)
     return ax
 

@@ -1,5 +1,6 @@
 """All figures of one run, drawn into its folder."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rnnlab.records import (
     CONFIG_FILE,
     FIGURES_FOLDER,
     GRAD_NORM,
+    RUN_FILE,
     THEORY_BOUND,
     THEORY_CELL_PATH,
     THEORY_LOG10_GAIN,
@@ -48,14 +50,14 @@ def draw_run(folder: Path) -> list[Path]:
     (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
     drawn = [
         _save(draw, folder / FIGURES_FOLDER / name)
-        for name, draw in _drawings(metrics, gradients, _config(folder)).items()
+        for name, draw in _drawings(metrics, gradients, _config(folder), _goal(folder)).items()
     ]
     _draw_timeline(gradients, folder / FIGURES_FOLDER / TIMELINE_FOLDER)
     return drawn
 
 
 def _drawings(
-    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any]
+    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
 ) -> dict[str, Callable[[Axes], Axes]]:
     """A function for each figure for which there is something to draw."""
     has = set(gradients["quantity"].dropna().unique())
@@ -77,6 +79,8 @@ def _drawings(
         drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
     if len(metrics):
         drawings["loss"] = lambda ax: figures.draw_losses(metrics, ax)
+    if goal.get("metric") in metrics:
+        drawings["verdict"] = lambda ax: figures.draw_verdict(metrics, ax, goal["metric"], goal["baseline"])
     return drawings
 
 
@@ -128,6 +132,12 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return config
+
+
+def _goal(folder: Path) -> dict[str, Any]:
+    path = folder / RUN_FILE
+    info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return dict(info.get("goal") or {})
 
 
 def _first(metrics: pd.DataFrame, name: str) -> float | None:

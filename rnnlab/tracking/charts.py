@@ -36,6 +36,8 @@ DESCRIPTION = """
 | `grad/norm` | training step | global norm of the gradient before clipping; `_p50` … of the whole run |
 | `grad/clip_rate` | training step | share of the steps so far whose gradient was clipped |
 | `grad/clip_cosine` | training step | between the gradient before and after clipping; 1: same direction |
+| `val/…` | training step | the task's own metrics; `val/baseline`: one of them without memory |
+| `val/solved`, `steps_to_solve` | training step | is the task's criterion met, and since when |
 | `theory/log10_cell_path` | 0 | of an LSTM: what its forget gates alone leave of a gradient at c, a step |
 | `theory/log10_gain` | 0 | what theory expects of the untrained network; `theory/gap`: measured minus that |
 | `update_ratio/W_hh` | training step | length of the update over that of the weights |

@@ -17,6 +17,7 @@ from rnnlab.analysis.figures import (
     draw_losses,
     draw_singular_values,
     draw_time_heatmap,
+    draw_verdict,
 )
 from rnnlab.analysis.run_figures import draw_run
 from tests.commands import Done
@@ -81,7 +82,7 @@ def test_losses(ax: Axes) -> None:
     )
     assert draw_losses(metrics, ax) is ax
     assert lines(ax) == [([0, 1, 2], [4, 2, 3]), ([0, 1, 2], [3, 3, 3]), ([0, 3], [4.5, 2.5])]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("training step", "loss (nats)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("training step", "loss")
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [
@@ -189,11 +190,24 @@ def test_other_targets_are_no_part_of_the_lag_curve(gradients: pd.DataFrame, ax:
     assert all(9.0 not in y for _, y in lines(ax))
 
 
-DRAWN = ["lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss"]
+def test_the_verdict_with_its_baseline(ax: Axes) -> None:
+    metrics = pd.DataFrame(
+        {"step": [0, 1, 2], "val/error_rate": [0.5, NAN, 0.0], "steps_to_solve": [NAN, NAN, 2.0]}
+    )
+    draw_verdict(metrics, ax, "val/error_rate", 0.75)
+    assert lines(ax) == [([0, 2], [0.5, 0]), ([0, 1], [0.75, 0.75]), ([2, 2], [0, 1])]
+    assert ax.get_title("left").endswith("solved at step 2") or ax.get_title().endswith("solved at step 2")
+    draw_verdict(
+        metrics.drop(columns="steps_to_solve"), ax.figure.add_axes((0, 0, 1, 1)), "val/error_rate", 1
+    )
+    draw(ax)
+
+
+DRAWN = ["lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss", "verdict"]
 
 
 def test_a_run_is_drawn_into_its_folder(sweep: Done, tmp_path: Path) -> None:
-    for name in ("metrics.jsonl", "gradients.parquet", "config.yaml"):
+    for name in ("metrics.jsonl", "gradients.parquet", "config.yaml", "run.json"):
         shutil.copy(sweep.runs["lstm"] / name, tmp_path)
     drawn = draw_run(tmp_path)
     assert [file.name for file in drawn] == [f"{name}.png" for name in DRAWN]

@@ -23,7 +23,7 @@ FILES = {
     "config.yaml",
     *(
         f"figures/{name}.{kind}"
-        for name in ("lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss")
+        for name in ("lag_curves", "time_heatmap", "contributions", "gates", "clipping", "loss", "verdict")
         for kind in ("png", "svg")
     ),
     "gradients.parquet",
@@ -49,12 +49,13 @@ def test_it_ends_well_and_quietly(sweep: Done) -> None:
 
 def test_the_table_has_a_line_a_run(sweep: Done) -> None:
     lines = [re.split(r"  +", line.strip()) for line in sweep.out.splitlines()]
-    start = lines.index(["cell", "val/bpc", "gain", "horizon", "clip rate", "outcome", "seconds"])
+    start = lines.index(["cell", "val/bpc", "baseline", "gain", "horizon", "clip rate", "outcome", "seconds"])
     for name, line in zip(["rnn", "lstm"], lines[start + 1 :], strict=False):
         summary = run_info(sweep.runs[name])["summary"]
-        assert line[:3] == [name, f"{summary['val/bpc']:.3f}", f"{10 ** summary['grad/log10_gain']:.3f}"]
-        assert line[3] == f"≥ {summary['grad/horizon']:.0f}" and summary["grad/censored"]
-        assert line[4:6] == [f"{summary['grad/clip_rate']:.1%}", "finished"]
+        assert line[:3] == [name, f"{summary['val/bpc']:.3f}", f"{summary['val/baseline']:.3f}"]
+        assert line[3] == f"{10 ** summary['grad/log10_gain']:.3f}"
+        assert line[4] == f"≥ {summary['grad/horizon']:.0f}" and summary["grad/censored"]
+        assert line[5:7] == [f"{summary['grad/clip_rate']:.1%}", "finished"]
 
 
 def test_where_to_look_further_is_printed(sweep: Done) -> None:
@@ -199,7 +200,7 @@ def test_a_terminal_without_unicode_gets_its_table(tmp_path: Path) -> None:
 
 def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
     (folder,) = single.runs.values()
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"loss", "clipping"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"loss", "clipping", "verdict"}
     frame = pd.read_parquet(folder / "gradients.parquet")
     assert tuple(frame.columns) == GRADIENT_COLUMNS and frame.empty
     assert not any("log10" in key for row in metric_rows(folder) for key in row)
@@ -223,3 +224,28 @@ print(before, {pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
         check=True,
     )
     assert done.stdout.strip() in ("{2} {1}", "{1} {1}")  # a machine may have one core
+
+
+def test_a_sweep_over_tasks_tells_each_metric_and_when_it_was_solved(tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", "task=latch,series", "seq_len=5", "steps=300", "val_every=50", "lr=0.01",
+               "hidden_size=16", "probe=none", "tracking=none", "figures=false")  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    header, latch, series = (re.split(r"  +", line.strip()) for line in done.out.splitlines()[1:4])
+    assert header[:3] == ["task", "validation", "baseline"] and header[-3:-1] == ["outcome", "solved at"]
+    info = run_info(done.runs["latch"])
+    assert info["summary"]["val/solved"] == 1 and 0 < info["summary"]["steps_to_solve"] <= 300
+    assert latch[:3] == ["latch", "val/error_rate 0.000", "0.500"]
+    assert latch[-2] == f"{info['summary']['steps_to_solve']:.0f}"
+    assert series[1].startswith("val/mse ") and series[-2] == "–"
+
+
+def test_a_run_that_stops_when_solved_is_complete(tmp_path: Path) -> None:
+    done = run(tmp_path, "task=latch", "seq_len=5", "steps=1000", "val_every=20", "lr=0.01", "hidden_size=16",
+               "stop_when_solved=true", "tracking=none")  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    (folder,) = done.runs.values()
+    info = run_info(folder)
+    last = metric_rows(folder)[-1]
+    assert info["outcome"] == "finished"
+    assert last["step"] == info["summary"]["steps_to_solve"] < 1000
+    assert (folder / "figures" / "verdict.png").is_file() and (folder / "weights.safetensors").is_file()
