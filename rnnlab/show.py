@@ -28,8 +28,11 @@ from rnnlab.tasks import Task
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
 PIPE_WIDTH = 100
-MOST_LINES = 5
-"""Of a long sequence, so many lines are printed."""
+MOST_BLOCKS = 5
+"""Of a long sequence, so many pieces as wide as the terminal are printed."""
+MOST_ROWS = 8
+"""Of many inputs, so many are printed."""
+LENGTHS_TRIED = 200
 NO_TARGET = "·"
 
 
@@ -75,16 +78,16 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
     task, loss = experiment.trainer.task, experiment.trainer.model.loss
     goal = task.goal(loss)
     console.print(Text(f"{job.choices['task']}, seq_len={task.seq_len}", "bold"))
-    console.print((getdoc(sys.modules[type(task).__module__]) or "").partition("\n")[0])
+    console.print(_described(task))
     facts = {
-        "sequence": f"{task.time} time steps",
+        "sequence": _length(task),
         "input": _named(task.input_names, task.input_size),
         "output": _named(task.output_names, task.output_size),
         "lag": "none in particular" if task.lag is None else f"{task.lag} time steps to be reached back",
         "loss": loss,
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
-        "validation": f"{sum(batch.size for batch in task.validation())} sequences",
+        "validation": _validation(task),
     }
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
@@ -92,9 +95,30 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
     console.print(table)
 
 
+def _length(task: Task) -> str:
+    """Time steps of a sequence, and of others that may come."""
+    rng = np.random.default_rng(0)
+    drawn = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
+    varies = f", of a batch {min(drawn)} to {max(drawn)}" if len(drawn) > 1 else ""
+    return f"{task.time} time steps{varies}"
+
+
+def _validation(task: Task) -> str:
+    batches = list(task.validation())
+    if any(batch.continues for batch in batches):
+        targets = sum(batch.y.size if batch.mask is None else int(batch.mask.sum()) for batch in batches)
+        return f"{targets} targets in {batches[0].size} streams"
+    return f"{sum(batch.size for batch in batches)} sequences"
+
+
 def _named(names: Sequence[str], size: int) -> str:
     shown = [_visible(name) for name in names]
     return f"{size}: {' '.join(shown if size <= 12 else [*shown[:8], '…', shown[-1]])}"
+
+
+def _described(task: Task) -> str:
+    """What the task asks for, in its module's words."""
+    return (getdoc(sys.modules[type(task).__module__]) or "").partition("\n")[0]
 
 
 def _visible(name: str) -> str:
@@ -103,20 +127,25 @@ def _visible(name: str) -> str:
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
     """Rows for the inputs and the target over the time steps, in as many blocks as the width asks for."""
-    rows = dict(_input_rows(task, batch, example)) | dict(_target_rows(task, batch, example))
+    inputs = dict(_input_rows(task, batch, example))
+    rows = dict(list(inputs.items())[:MOST_ROWS]) | dict(_target_rows(task, batch, example))
     margin = max(map(len, rows)) + 2
     width = max(max(map(len, cells)) for cells in rows.values())
     gap = 0 if width == 1 else 1
     fitting = max((console.width - margin) // (width + gap), 1)
-    blocks = range(0, batch.time, fitting)
-    for start in blocks[:MOST_LINES]:
-        for name, cells in rows.items():
-            line = (" " * gap).join(cell.rjust(width) for cell in cells[start : start + fitting])
-            console.print(Text.assemble((name.ljust(margin), "dim"), line), soft_wrap=True)
-        if len(blocks) > 1 and len(rows) > 1 and start != blocks[:MOST_LINES][-1]:
+    starts = list(range(0, end := _end(batch, example), fitting))
+    if len(starts) > MOST_BLOCKS:  # its beginning, and its end with the answer
+        starts = [*starts[: MOST_BLOCKS - 1], end - fitting]
+    for block, start in enumerate(starts):
+        if block and (left_out := start - starts[block - 1] - fitting) > 0:
+            console.print(Text(f"{' ' * margin}… {left_out} time steps more …", "dim"))
+        elif block:
             console.print()
-    if len(blocks) > MOST_LINES:
-        console.print(Text(f"{' ' * margin}… {batch.time - MOST_LINES * fitting} time steps more", "dim"))
+        for name, cells in rows.items():
+            line = (" " * gap).join(cell.rjust(width) for cell in cells[start : min(start + fitting, end)])
+            console.print(Text.assemble((name.ljust(margin), "dim"), line), soft_wrap=True)
+        if len(inputs) > MOST_ROWS:
+            console.print(Text(f"… {len(inputs) - MOST_ROWS} inputs more", "dim"))
 
 
 def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
@@ -140,6 +169,11 @@ def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, 
         yield name if name == "target" else f"target {name}", before + row
 
 
+def _end(batch: Batch, example: int) -> int:
+    """Time steps up to the last target that counts; what follows is padding."""
+    return batch.first_output + int(np.flatnonzero(_present(batch, example))[-1]) + 1
+
+
 def _present(batch: Batch, example: int) -> Array:
     return np.ones(len(batch.y), bool) if batch.mask is None else batch.mask[:, example]
 
@@ -150,16 +184,16 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
 
     examples = [
         Example(
-            inputs=batch.x[..., example],
-            targets=batch.y[..., example],
-            present=_present(batch, example),
+            inputs=batch.x[: (end := _end(batch, example)), ..., example],
+            targets=batch.y[: end - batch.first_output, ..., example],
+            present=_present(batch, example)[: end - batch.first_output],
             input_names=[_visible(name) for name in task.input_names],
             output_names=[_visible(name) for name in task.output_names],
         )
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_examples(examples).savefig(path, dpi=120)
+    draw_examples(examples, _described(task)).savefig(path, dpi=120)
     return path
 
 

@@ -72,7 +72,7 @@ class Trainer:
 
         Yields:
             Steps 0 … steps-1 with the training metrics, and step `steps` with the validation; where it ends
-            because the task is solved, that validation comes last.
+            because the task is solved, the last step is measured, but not taken.
         """
         steps = self._steps(params, rng)
         while True:
@@ -92,7 +92,7 @@ class Trainer:
         )
         start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
         stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
-        carried, clipped_steps, solved_at = None, 0, None
+        carried, clipped_steps, solved_at, stopping = None, 0, None, False
         for step in range(self.steps):
             metrics: dict[str, float | None] = {}
             if self.val_every and step % self.val_every == 0:
@@ -100,14 +100,12 @@ class Trainer:
                 if metrics.get(VAL_SOLVED) and solved_at is None:
                     solved_at = step
                     metrics[STEPS_TO_SOLVE] = float(step)
-                    if self.stop_when_solved:
-                        yield StepRecord(step, metrics, (), stability.since)
-                        return
+                    stopping = self.stop_when_solved
             batch = self.task.batch(rng, step)
             tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False)
             norm = global_norm(grads.values())
-            due = self.probe.due(plan, step, spikes.see(norm))
+            due = self.probe.due(plan, self.steps - 1 if stopping else step, spikes.see(norm))
             raw_grads = copy_params(grads) if due else {}
             report = self.clipping.apply(grads, norm)
             clipped_steps += report.clipped
@@ -118,7 +116,7 @@ class Trainer:
                 return
             stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.chance(model.loss))
             carried = tape.cell.final_states()
-            before = copy_params(params) if due else {}
+            before = copy_params(params) if due or stopping else {}
             self.optimizer.update(params, grads, optimizer_state)
             readings = Readings()
             if due:
@@ -135,7 +133,12 @@ class Trainer:
                     workspace=probe_workspace,
                 )
                 readings = self.probe.measure(snapshot, due)
+            if stopping:
+                for name, weights in params.items():
+                    np.copyto(weights, before[name])
             yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, stability.since)
+            if stopping:
+                return
         closing = self.validate(params)
         if closing.get(VAL_SOLVED) and solved_at is None:
             closing[STEPS_TO_SOLVE] = float(self.steps)

@@ -53,6 +53,11 @@ def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) 
     return finish(folder, start(folder, *arguments, module=module, **settings))
 
 
+def _hear_ctrl_c() -> None:
+    """What is started in the background of a script, as tests may be, is deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> "subprocess.Popen[str]":
     """Start `python -m module` in a folder."""
     return subprocess.Popen(
@@ -63,6 +68,7 @@ def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # so that `end` finds all that it starts
+        preexec_fn=_hear_ctrl_c,
     )
 
 

@@ -60,9 +60,37 @@ def test_symbols_are_told_by_name(here: Path, capsys: pytest.CaptureFixture[str]
     assert re.search(rf"^target +_{{15}}{given}$", told, re.MULTILINE)
 
 
-def test_long_sequences_are_cut(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["task=noise", "seq_len=300", "task.features=1", "--examples=1"]) == 0
-    assert re.search(r"… \d+ time steps more", capsys.readouterr().out)
+def test_of_long_sequences_the_beginning_and_the_end_are_shown(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["task=copy", "seq_len=900", "--examples=1"]) == 0
+    told = capsys.readouterr().out
+    left_out = int(re.findall(r"… (\d+) time steps more", told)[0])
+    inputs = re.findall(r"^input  +([0-7_?]+)$", told, re.MULTILINE)
+    assert left_out + sum(map(len, inputs)) == 920
+    targets = re.findall(r"^target +([0-7_]+)$", told, re.MULTILINE)
+    assert inputs[0][:10] == targets[-1][-10:] and "_" not in inputs[0][:10]
+
+
+def test_what_follows_the_last_target_is_not_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task=reber", "--examples=6"]) == 0
+    told = capsys.readouterr().out
+    inputs = re.findall(r"^input   ([A-Z]+)$", told, re.MULTILINE)
+    targets = re.findall(r"^target  ([A-Z]+)$", told, re.MULTILINE)
+    assert len(inputs) == 6 and all(
+        x[1:] == y[:-1] and y[-1] == "E" for x, y in zip(inputs, targets, strict=True)
+    )
+    assert all(x.count("E") == 1 for x in inputs)
+
+
+def test_of_many_inputs_some_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task=noise", "task.features=20", "seq_len=5", "--examples=1"]) == 0
+    assert "\n… 12 inputs more\n" in capsys.readouterr().out
+
+
+def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task=multiplication", "seq_len=50", "--examples=1"]) == 0
+    assert "sequence    50 time steps, of a batch 50 to 54\n" in re.sub(" +\n", "\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Whether and when a task is solved, and the end that this may be."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
 import numpy as np
 import pytest
 
+from rnnlab.diagnostics import Measurement, Schedule, measure_lag_curves
 from rnnlab.tasks import Digits, EmbeddedReber, Latch
-from tests.test_training import STEPS, draw, make, same
+from tests.test_training import SILENT, STEPS, draw, make, same
 
 EVERY = 25
 LATCH = Latch(6, 16, length_range=None, validation_examples=100, information=2, noise_std=0.2)
@@ -53,9 +55,21 @@ def test_training_can_stop_there_and_is_the_same_until_then(trainer, records):
     assert [record.step for record in stopped] == list(range(step + 1))
     before = list(takewhile(lambda record: record.step < step, records))
     assert [r.metrics for r in stopped[:-1]] == [r.metrics for r in before]
-    assert {"val/loss", "val/solved", "steps_to_solve"} <= set(stopped[-1].metrics)
-    assert "train/loss" not in stopped[-1].metrics  # no update was made at this step
+    assert stopped[-1].metrics == records[step].metrics
     assert same(params, run(make(LATCH, steps=step))[1])
+
+
+def test_the_solved_network_is_measured_before_the_end(trainer):
+    when = Schedule(dense=1, per_decade=None, every=None, on_spike=False)
+    curves = Measurement(partial(measure_lag_curves, targets=("last",)), when)
+    probe = replace(SILENT, measurements={"lag_curves": curves})
+    stopped, params = run(replace(trainer, stop_when_solved=True, probe=probe))
+    assert [r.step for r in stopped if r.gradients] == [0, stopped[-1].step]
+    model, inputs = trainer.model, trainer.probe_inputs()
+    tape = model.forward(params, inputs.batch)
+    (h,) = (curve for curve in stopped[-1].gradients if curve.quantity == "h")
+    at_last = np.linalg.norm(params["W_hy"].T @ tape.d_outputs, axis=0)
+    np.testing.assert_allclose(h.mean[0], at_last.mean(), rtol=1e-5)
 
 
 def test_it_may_be_solved_at_the_very_end(records):

@@ -8,7 +8,9 @@ import seaborn as sns
 
 from rnnlab.analysis.frames import read_gradients
 
-NAMES = [(task, cell) for task in ("digits, pixel by pixel", "adding, T = 100") for cell in ("tanh RNN", "LSTM")]
+NAMES = [
+    (task, cell) for task in ("digits, pixel by pixel", "adding, T = 100") for cell in ("tanh RNN", "LSTM")
+]
 
 frames = []
 for (task, cell), folder in zip(NAMES, sys.argv[1:], strict=True):

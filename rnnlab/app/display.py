@@ -105,8 +105,8 @@ class Display:
             outcome = info["outcome"]
             table.add_row(
                 *shown,
-                ("" if one_metric else f"{metric} ") + _number(summary.get(metric), ".3f"),
-                _number(info["goal"]["baseline"], ".3f"),
+                ("" if one_metric else f"{metric} ") + _metric(summary.get(metric)),
+                _metric(info["goal"]["baseline"]),
                 _number(_gain(summary), ".3f"),
                 _horizon(summary),
                 _number(summary.get(CLIP_RATE), ".1%"),
@@ -184,6 +184,11 @@ def _python() -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
+
+
+def _metric(value: float | None) -> str:
+    """Three decimals, or two digits where that would hide it."""
+    return _number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
 def _gain(summary: dict[str, Any]) -> float | None:

@@ -74,6 +74,8 @@ def _told(prefix: str, problem: Any) -> str:
             return f"{key}: missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return f"{key}: no such key"
+        case "too_short" if problem["ctx"]["field_type"] == "List":
+            return f"{key}: must name at least {problem['ctx']['min_length']}, or be null"
     value = problem["input"]
     shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
     return f"{key}={shown}: {problem['msg'].replace('Input should be', 'must be')}"

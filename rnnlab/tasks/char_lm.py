@@ -142,7 +142,7 @@ class CharLM:
         """Windows of `length` characters from random places in the held-out part."""
         _, held_out = self._parts
         if length >= len(held_out):
-            raise ValueError(f"the held-out part has only {len(held_out)} characters; raise held_out")
+            raise ValueError(f"the held-out part has only {len(held_out)} characters; raise task.held_out")
         starts = rng.integers(0, len(held_out) - length, examples)
         return self._as_batch(held_out[starts[:, None] + np.arange(length + 1)])
 

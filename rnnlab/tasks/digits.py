@@ -1,12 +1,13 @@
-"""Handwritten digits, read pixel by pixel or row by row: the small sibling of sequential MNIST.
+"""Handwritten digits, read pixel by pixel or row by row: tell which one it is.
+
+The small sibling of sequential MNIST.
 
 An image has 8 × 8 pixels of 0 to 16, here divided by 16. `read` says whether a time step sees one pixel
 (T = 64) or one row of eight (T = 8); with `permuted` the pixels come in one random order, the same for all
 images. The digit is told at the end.
 
 `validation_examples` of the 1797 images are drawn once, to test. Nobody has published a threshold for this
-task; solved is here under 5 % wrong. Who knows nothing tells the digit that was
-commonest in training.
+task; solved is here under 5 % wrong. Who knows nothing tells the digit that was commonest in training.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository

@@ -138,8 +138,10 @@ class MarkedPairs(Synthetic):
     @property
     def first_is_marked(self) -> float:
         """The probability that a mark is at the first time step, in `hochreiter_1997`."""
-        of_length = [np.arange(T, self.extent(T).longest + 1) for T in self.lengths]
-        second = np.mean([np.mean(1 / (T // 2 - 2)) for T in of_length])
+        T = np.array(self.lengths)
+        if len(T) == 1:
+            T = np.arange(self.seq_len, self.extent(self.seq_len).longest + 1)
+        second = np.mean(1 / (T // 2 - 2))
         return float(1 / FIRST_TEN + (1 - 1 / FIRST_TEN) * second)
 
     def _marks(self, rng: np.random.Generator, examples: int, T: int) -> tuple[Array, Array]:

@@ -1,7 +1,8 @@
 """The multiplication problem: of a sequence of numbers, tell the product of the two that are marked.
 
 As the adding problem with the target x₁ x₂, numbers from U[0, 1], and 1 where the first time step is marked
-in `hochreiter_1997`. Solved is the same; who knows nothing tells the mean, ¼, with the squared error 7/144.
+in `hochreiter_1997`. Solved is the same; who knows nothing tells the mean, ¼, with the squared error 7/144
+(somewhat more in `hochreiter_1997`, where a factor may be the constant).
 
 References: see `marked_pairs`.
 """

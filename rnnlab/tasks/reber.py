@@ -41,8 +41,8 @@ GRAMMAR: tuple[dict[str, int | None], ...] = (
     {"E": None},
 )
 STRINGS_SEED = 1989
-PATIENCE = 100
-"""Draws for every string that is wanted before a length is taken to have too few of them."""
+PATIENCE = 5000
+"""Draws without a new string after which a length is taken to have no more."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class EmbeddedReber:
         if (found := len(self._strings)) < wanted:
             raise ValueError(
                 f"seq_len={self.seq_len}: found only {found} different strings of at most {self.seq_len + 1} "
-                f"symbols, and train_examples + validation_examples is {wanted}"
+                f"symbols, and train_examples + validation_examples is {wanted}; raise seq_len"
             )
 
     @property
@@ -96,8 +96,8 @@ class EmbeddedReber:
 
     @property
     def lag(self) -> int:
-        """From the last symbol but one back to the second, in the longest string there is."""
-        return max(len(string) for string in self._strings) - 4
+        """From the last symbol but one back to the second, in the longest test string."""
+        return max(len(string) for string in self._test_strings) - 4
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -123,12 +123,13 @@ class EmbeddedReber:
         return _as_batch([self._strings[index] for index in drawn])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Some of the test strings that take at most `length` time steps."""
+        """Of the test strings that take at most `length` time steps the longest, and some others."""
         fitting = [string for string in self._test_strings if len(string) - 1 <= length]
         if length > self.seq_len or not fitting:
             shortest = min(len(string) for string in self._test_strings) - 1
             raise ValueError(f"the strings take {shortest} to {self.seq_len} time steps")
-        return _as_batch([fitting[index] for index in rng.integers(0, len(fitting), examples)], length)
+        others = [fitting[index] for index in rng.integers(0, len(fitting), examples - 1)]
+        return _as_batch([max(fitting, key=len), *others], length)
 
     def validation(self) -> Iterator[Batch]:
         """All test strings."""
@@ -159,13 +160,14 @@ class EmbeddedReber:
         """Different strings, first those to train on."""
         rng = np.random.default_rng(STRINGS_SEED)
         wanted = self.train_examples + self.validation_examples
-        drawn = (draw_string(rng) for _ in range(PATIENCE * wanted))
         found: dict[str, None] = {}
-        for string in drawn:
-            if len(string) <= self.seq_len + 1:
+        in_vain = 0
+        while len(found) < wanted and in_vain < PATIENCE:
+            string = draw_string(rng)
+            is_new = len(string) <= self.seq_len + 1 and string not in found
+            in_vain = 0 if is_new else in_vain + 1
+            if is_new:
                 found[string] = None
-            if len(found) == wanted:
-                break
         # The commonest were found first: mixed, so that both parts have their share.
         strings = list(found)
         return [strings[index] for index in rng.permutation(len(strings))]

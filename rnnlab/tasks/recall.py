@@ -59,8 +59,11 @@ class Recall(Symbolic):
 
     def guess(self, loss: Loss) -> float:
         """The loss of a target, in the mean, for one who tells blanks in time and guesses the symbols."""
-        time = np.mean([self.extent(T).time for T in self.lengths])
-        return float(self.kept * uniform_guess_loss(loss, self.alphabet) / time)
+        time = float(self.time)
+        if len(self.lengths) > 1:
+            batches = list(self.validation())
+            time = sum(batch.y.size for batch in batches) / sum(batch.size for batch in batches)
+        return self.kept * uniform_guess_loss(loss, self.alphabet) / time
 
     def check(self, T: int) -> None:
         """Any delay will do."""

@@ -10,16 +10,17 @@ standardised mean squared error `val/mse`.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from errno import ENOENT
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Len, Lt, MinLen
 
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
@@ -29,6 +30,12 @@ from rnnlab.tasks.scores import MSE, squared_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VALIDATION_WINDOWS = 256
+"""Most windows of one validation batch."""
+NAMELESS = "Unnamed: "
+"""How pandas calls columns without a name, such as an index that was written along."""
+_HINT = "; task.separator and task.decimal say how it is written"
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Series:
     path: str | None
     columns: Annotated[list[str], MinLen(1)] | None
     held_out: Annotated[float, Gt(0), Lt(1)]
+    separator: Annotated[str, Len(1, 1)]
+    decimal: Literal[".", ","]
 
     def __post_init__(self) -> None:
         for name, part in (("training", self._values[: self._cut]), ("held-out", self._values[self._cut :])):
@@ -97,9 +106,7 @@ class Series:
 
     def goal(self, loss: Loss) -> Goal:
         """The squared error, against telling the last value again."""
-        errors = [batch.x - batch.y for batch in self.validation()]
-        persistence = np.mean(np.square(np.concatenate([e.reshape(-1) for e in errors])))
-        return Goal(MSE, float(persistence))
+        return Goal(MSE, self._persistence)
 
     @cached_property
     def dataset(self) -> dict[str, str]:
@@ -117,13 +124,15 @@ class Series:
         """Windows of `length` values from random places in the held-out part."""
         held_out = self._parts[1]
         if length >= len(held_out):
-            raise ValueError(f"the held-out part has only {len(held_out)} values; raise held_out")
+            raise ValueError(f"the held-out part has only {len(held_out)} values; raise task.held_out")
         return _windows(held_out, rng, examples, length)
 
     def validation(self) -> Iterator[Batch]:
         """The held-out part in windows end to end; what is left over at its end is not used."""
         held_out = self._parts[1]
-        yield _as_batch(held_out, np.arange(0, len(held_out) - self.seq_len, self.seq_len), self.seq_len)
+        starts = np.arange(0, len(held_out) - self.seq_len, self.seq_len)
+        for some in np.array_split(starts, -(-len(starts) // VALIDATION_WINDOWS)):
+            yield _as_batch(held_out, some, self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """`val/mse`, standardised."""
@@ -136,6 +145,12 @@ class Series:
     @property
     def _values(self) -> Array:
         return self._table[1]
+
+    @cached_property
+    def _persistence(self) -> float:
+        """The mean squared error of telling the last value again."""
+        errors = [(batch.x - batch.y).reshape(-1) for batch in self.validation()]
+        return float(np.mean(np.square(np.concatenate(errors))))
 
     @property
     def _cut(self) -> int:
@@ -152,17 +167,19 @@ class Series:
     @cached_property
     def _table(self) -> tuple[list[str], Array]:
         """The columns' names and values, (values, columns)."""
-        frame = _read(self.path)
+        frame = _read(self.path, self.separator, self.decimal)
         if frame.empty:
             raise ValueError(f"path={self.path}: has no values")
-        names = self.columns or [str(name) for name in frame if frame[name].dtype.kind in "iuf"]
+        frame.columns = frame.columns.map(str)
+        numeric = [str(name) for name in frame if frame[name].dtype.kind in "iuf"]
+        names = self.columns or [name for name in numeric if not name.startswith(NAMELESS)]
         if not names:
-            raise ValueError(f"path={self.path}: has no numeric column")
+            raise ValueError(f"path={self.path}: has no numeric column; there are {_quoted(frame)}")
         for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"columns={name}: stands there more than once")
             if name not in frame:
-                raise ValueError(
-                    f"columns={name}: there is no such column; there are {', '.join(map(str, frame))}"
-                )
+                raise ValueError(f"columns={name}: there is no such column; there are {_quoted(frame)}")
             if frame[name].dtype.kind not in "iuf":
                 raise ValueError(f"columns={name}: is not numeric, but {frame[name].dtype}")
         values = frame[names].to_numpy(dtype=np.float64)
@@ -182,18 +199,42 @@ def _as_batch(values: Array, starts: Array, length: int) -> Batch:
     return Batch(np.ascontiguousarray(windows[:-1]), np.ascontiguousarray(windows[1:]))
 
 
-def _read(path: str | None) -> "pd.DataFrame":
+def _quoted(frame: "pd.DataFrame") -> str:
+    return ", ".join(f"'{name}'" for name in frame)
+
+
+def _read(path: str | None, separator: str, decimal: str) -> "pd.DataFrame":
     import pandas as pd  # late: it takes as long as all else to import
 
     if path is None:
         with (files("rnnlab.tasks") / "data" / "sunspots.csv").open("rb") as file:
             return pd.read_csv(file)
     try:
-        return pd.read_parquet(path) if Path(path).suffix in (".parquet", ".pq") else pd.read_csv(path)
+        if Path(path).suffix in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            # Without index_col=False such rows lose their first fields to an index.
+            frame = pd.read_csv(path, sep=separator, decimal=decimal, index_col=False)
+    except pd.errors.ParserWarning:
+        raise ValueError(f"path={path}: its rows have more fields than its header{_HINT}") from None
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)  # of pyarrow's own, without its text
         reason = error.strerror or (os.strerror(ENOENT) if missing else "not a Parquet file")
         raise ValueError(f"path={path}: cannot be read ({reason})") from None
     except (ValueError, UnicodeDecodeError) as error:  # also what pandas and pyarrow raise for a broken file
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"path={path}: cannot be read ({told})") from None
+        raise ValueError(f"path={path}: cannot be read ({told}){_HINT}") from None
+    if all(_is_number(str(name)) for name in frame):
+        raise ValueError(f"path={path}: has no header; its first row must name the columns")
+    if len(frame.columns) == 1 and any(mark in str(frame.columns[0]) for mark in ";\t|"):
+        raise ValueError(f"path={path}: its one column is {str(frame.columns[0])!r}{_HINT}")
+    return frame
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

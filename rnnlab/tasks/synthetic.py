@@ -33,7 +33,7 @@ class Extent:
 
     Attributes:
         time: Time steps of one.
-        longest: Of a batch, T is drawn from T … this; the published versions differ there.
+        longest: Of a batch, T is drawn from T … this, unless `length_range` is given; versions differ there.
         different: How many different ones there are, None where numbers are drawn from an interval.
     """
 
@@ -49,7 +49,8 @@ class Synthetic(ABC):
     Attributes:
         seq_len: T.
         batch_size: Sequences of a training batch.
-        length_range: Of each batch, T is drawn from these two and all between; None: T is `seq_len`.
+        length_range: Of each batch, T is drawn from these two and all between; None: T is `seq_len`. The
+            validation set has lengths spread over it evenly.
         validation_examples: Sequences of the validation set.
     """
 
@@ -141,7 +142,9 @@ class Synthetic(ABC):
         return len(self.lengths) == 1 and self.validation_examples == self.extent(self.lengths[0]).different
 
     def _length(self, rng: np.random.Generator) -> int:
-        T = int(rng.choice(self.lengths)) if len(self.lengths) > 1 else self.lengths[0]
+        if len(self.lengths) > 1:
+            return int(rng.choice(self.lengths))
+        T = self.lengths[0]
         longest = self.extent(T).longest
         return int(rng.integers(T, longest + 1)) if longest > T else T
 
@@ -150,12 +153,15 @@ class Synthetic(ABC):
         rng = np.random.default_rng(VALIDATION_SEED)
         if self._validates_on_all:
             return [self._all(rng)]
-        most = max(VALIDATION_STEPS // self.time, 1)
+        most = max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
         pieces = -(-self.validation_examples // most)
         if len(self.lengths) > 1:
             pieces = max(pieces, min(VALIDATION_LENGTHS, self.validation_examples))
-        sizes = [len(part) for part in np.array_split(np.empty(self.validation_examples), pieces)]
-        return [self.draw(rng, size, self._length(rng)) for size in sizes]
+        sizes = [self.validation_examples * (i + 1) // pieces - self.validation_examples * i // pieces
+                 for i in range(pieces)]  # fmt: skip
+        spread = np.linspace(self.lengths[0], self.lengths[-1], pieces).round().astype(int).tolist()
+        lengths = spread if len(self.lengths) > 1 else [self._length(rng) for _ in sizes]
+        return [_small(self.draw(rng, size, T)) for size, T in zip(sizes, lengths, strict=True)]
 
     def _all(self, rng: np.random.Generator) -> Batch:
         """Every sequence once: draws are kept until none is missing."""
@@ -176,6 +182,13 @@ class Synthetic(ABC):
 
     def _seen(self, batch: Batch) -> Array:
         return np.array([key in self._held_out for key in _keys(batch)])
+
+
+def _small(batch: Batch) -> Batch:
+    """The same with symbols and classes in a byte each, for it is kept."""
+    if not is_symbols(batch.x):
+        return batch
+    return replace(batch, x=batch.x.astype(np.uint8), y=batch.y.astype(np.uint8))
 
 
 def _keys(batch: Batch) -> list[bytes]:

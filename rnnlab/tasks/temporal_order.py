@@ -1,4 +1,4 @@
-"""Temporal order: tell at the end in which order two (or three) special symbols came.
+"""Temporal order: tell at the end in which order the special symbols X and Y came.
 
 One of six symbols stands at every time step. Among random a, b, c, d there are two special ones, each X or Y:
 one at [T/10, 2T/10), one at [5T/10, 6T/10); with three of them at [T/10, 2T/10), [3T/10, 4T/10) and

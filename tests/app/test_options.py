@@ -149,3 +149,10 @@ def test_a_key_reaches_what_it_is_for(override: str, holds) -> None:  # type: ig
 def test_the_seed_decides_the_weights() -> None:
     first, again, other = (initial(experiment_of(f"seed={seed}")) for seed in (1, 1, 2))
     assert all((first[name] == again[name]).all() and (first[name] != other[name]).any() for name in first)
+
+
+@pytest.mark.parametrize("task", OPTIONS["task"])
+def test_the_lag_that_a_task_needs_is_measured(task: str) -> None:
+    experiment = experiment_of(f"task={task}", f"seq_len={LENGTH.get(task, 30)}", "probe=light", *SMALL)
+    metrics = next(experiment.trainer.train(initial(experiment), np.random.default_rng(0))).metrics
+    assert (metrics.get("grad/at_task_lag") is None) == (experiment.trainer.task.lag is None)

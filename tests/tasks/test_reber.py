@@ -204,3 +204,10 @@ def test_refuses_to_be_without_enough_strings():
     assert task(8, train=3, test=1).lag == 5
     with pytest.raises(ValueError, match=r"^seq_len=7: found only 0 different strings"):
         task(7, train=1, test=1)
+
+
+def test_the_probe_has_the_longest_test_string_whose_lag_is_the_tasks():
+    made = task()
+    for seed in range(3):
+        batch = made.probe_batch(np.random.default_rng(seed), 4, made.time)
+        assert batch.mask.sum(axis=0).max() - 3 == made.lag

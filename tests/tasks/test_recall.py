@@ -179,3 +179,8 @@ def test_what_is_not_a_number_is_wrong():
 
 def test_time_is_the_delay_and_both_ends():
     assert (copy(100).time, memorization(100).time, memorization(100, **FIVE_BIT).time) == (120, 120, 110)
+
+
+def test_one_who_remembers_nothing_is_not_under_the_baseline_of_any_range():
+    made = copy(10, length_range=(10, 200))
+    assert validated(made, guesses(made, 8, 10))["val/loss"] == pytest.approx(made.guess("cross_entropy"))

@@ -27,8 +27,8 @@ def write(frame, folder, kind="csv"):
     return str(path)
 
 
-def series(path, seq_len=5, size=3, columns=None, held_out=0.2):
-    return Series(seq_len, size, path, columns, held_out)
+def series(path, seq_len=5, size=3, columns=None, held_out=0.2, separator=",", decimal="."):
+    return Series(seq_len, size, path, columns, held_out, separator, decimal)
 
 
 def expected_of(frame, share=0.2):
@@ -119,7 +119,7 @@ def test_probe_windows_are_of_the_held_out_part_and_reach_its_ends(folder, lengt
 
 
 def test_refuses_a_probe_longer_than_the_held_out_part(folder):
-    with pytest.raises(ValueError, match=r"^the held-out part has only 20 values; raise held_out"):
+    with pytest.raises(ValueError, match=r"^the held-out part has only 20 values; raise task.held_out"):
         series(write(frame_of(100), folder)).probe_batch(np.random.default_rng(0), 1, 20)
 
 
@@ -153,7 +153,7 @@ def test_chance_is_to_tell_the_mean_of_the_training_part(folder, columns):
 
 
 def test_the_shipped_series():
-    made = Series(50, 32, None, None, 0.2)
+    made = Series(50, 32, None, None, 0.2, ",", ".")
     assert made.input_names == ["sunspots"]
     assert made.dataset["name"] == "sunspots"
     values = sum(map(len, made._parts))
@@ -181,7 +181,7 @@ TABLES = {
     "no number": ("a\n" + "x\n" * 20, None, r"^path=.*broken\.csv: has no numeric column"),
     "words": (lines("x", "y"), ["a"], "^columns=a: is not numeric, but "),
     "booleans": (lines("True", "False"), ["a"], "^columns=a: is not numeric, but bool"),
-    "unknown": (lines(1, 2), ["b", "wind"], "^columns=wind: there is no such column; there are a, b$"),
+    "unknown": (lines(1, 2), ["b", "wind"], "^columns=wind: there is no such column; there are 'a', 'b'$"),
     "missing": (lines(1, ""), None, "^columns=a: 10 of 20 values are missing or infinite"),
     "infinite": (lines(1, 2, "inf"), None, "^columns=a: 10 of 30 values are missing or infinite"),
     "constant": (lines(3, 3, 3, 3), None, "^columns=a: its training part is constant"),
@@ -258,3 +258,53 @@ def test_no_or_one_value_is_too_short_rather_than_constant(folder, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"leaves|has no values"):
         series(str(path), columns=["b"])
+
+
+def test_other_separators_and_decimal_commas(folder):
+    path = folder / "european.csv"
+    path.write_text("a;b\n" + "0,5;10\n-1,25;30\n" * 20)
+    made = series(str(path), separator=";", decimal=",")
+    assert made.input_names == ["a", "b"]
+    np.testing.assert_array_equal(made._values[:2], [[0.5, 10], [-1.25, 30]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("temp\n" + "0,13\n-0,01\n" * 20, "its rows have more fields than its header; task.separator and"),
+        ("a;b\n" + "0,13;5,77\n" * 20, "its rows have more fields than its header; task.separator and"),
+        ("a;b\n" + "1;2\n" * 20, "its one column is 'a;b'; task.separator and task.decimal say how"),
+        ("1.5,2\n" + "1,2\n" * 20, "has no header; its first row must name the columns"),
+    ],
+    ids=["decimal comma", "both", "semicolons", "no header"],
+)
+def test_a_table_written_otherwise_is_never_read_as_other_numbers(folder, text, message):
+    path = folder / "other.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"^path=.*other.csv: {message}"):
+        series(str(path))
+
+
+def test_a_comma_at_the_end_of_rows_moves_no_value(folder):
+    path = folder / "trailing.csv"
+    path.write_text("a,b\n" + "1,2,\n3,4,\n" * 20)
+    np.testing.assert_array_equal(series(str(path))._values[:2], [[1, 2], [3, 4]])
+
+
+def test_an_index_that_pandas_wrote_is_no_column(folder):
+    path = folder / "indexed.csv"
+    frame_of(60, 2).to_csv(path)
+    assert series(str(path)).input_names == ["c0", "c1"]
+
+
+def test_columns_whose_names_are_numbers_and_doubled_ones(folder):
+    path = write(frame_of(60, 2).set_axis(["1", "2"], axis=1), folder, "parquet")
+    assert series(path, columns=["2"]).input_names == ["2"]
+    with pytest.raises(ValueError, match=r"^columns=1: stands there more than once"):
+        series(path, columns=["1", "1"])
+
+
+def test_a_long_held_out_part_is_validated_in_pieces(folder):
+    made = series(write(frame_of(8000, 1), folder, "csv"), held_out=0.5)
+    sizes = [batch.size for batch in made.validation()]
+    assert len(sizes) > 1 and max(sizes) <= 256 and sum(sizes) == (4000 - 1) // 5
