@@ -1,6 +1,5 @@
 """Every file in conf/ works, with every other. A new option is tested from the day its file is there."""
 
-from collections.abc import Iterable
 from itertools import combinations, product
 
 import numpy as np
@@ -30,19 +29,6 @@ DRAWN = {
 """Tasks whose validation set can be small."""
 ADDED = {"measurement"}
 """Groups of which any number of options may be added to those of the probe."""
-PAIRS = [
-    tuple(f"{'+' * (name in ADDED)}{name}={value}" for name, value in ((group, option), (other_group, other)))
-    for group, other_group in combinations(OPTIONS, 2)
-    for option, other in product(OPTIONS[group], OPTIONS[other_group])
-]
-
-
-def task_of(options: Iterable[str]) -> str:
-    """The task that these options choose: their own, the experiment's or the default."""
-    chosen = dict(option.split("=") for option in options)
-    if "task" in chosen:
-        return chosen["task"]
-    return own(chosen.get("experiment"), "task") or "char_lm"
 
 
 def own(experiment: str | None, group: str) -> str | None:
@@ -55,10 +41,47 @@ def own(experiment: str | None, group: str) -> str | None:
     return next((choice[override] for choice in defaults if override in choice), None)
 
 
-def go_together(options: tuple[str, str]) -> bool:
-    chosen = dict(option.split("=") for option in options)
+def go_together(chosen: dict[str, str]) -> bool:
     owned = {group: own(chosen.get("experiment"), group) for group in ("task", "optimizer")}
     return all(chosen.get(group, choice) == choice for group, choice in owned.items() if choice)
+
+
+def pairs_of(chosen: dict[str, str]) -> set[frozenset[tuple[str, str]]]:
+    return {frozenset(pair) for pair in combinations(sorted(chosen.items()), 2)}
+
+
+def covering_choices() -> list[dict[str, str]]:
+    """Choices of an option from every group that hold, together, any two options that go together.
+
+    Greedy: each begins with a pair that is missing and takes from every other group what adds most.
+    """
+    options = [(group, option) for group in OPTIONS for option in OPTIONS[group]]
+    wanted = {frozenset(pair) for pair in combinations(options, 2) if pair[0][0] != pair[1][0]}
+    missing = {pair for pair in wanted if go_together(dict(pair))}
+    made = []
+    while missing:
+        chosen = dict(min(missing, key=sorted))
+        for group in OPTIONS:
+            fitting = [option for option in OPTIONS[group] if go_together(chosen | {group: option})]
+            if group not in chosen and fitting:
+                gains = [len(pairs_of(chosen | {group: option}) & missing) for option in fitting]
+                if max(gains) or group != "experiment":
+                    chosen[group] = fitting[gains.index(max(gains))]
+        made.append(chosen)
+        missing -= pairs_of(chosen)
+    return made
+
+
+CHOICES = covering_choices()
+
+
+def task_of(chosen: dict[str, str]) -> str:
+    """The task that these options choose: their own, the experiment's or the default."""
+    return chosen.get("task") or own(chosen.get("experiment"), "task") or "char_lm"
+
+
+def as_overrides(chosen: dict[str, str]) -> list[str]:
+    return [f"{'+' * (group in ADDED)}{group}={option}" for group, option in chosen.items()]
 
 
 def experiment_of(*overrides: str) -> Experiment:
@@ -88,14 +111,25 @@ def test_there_are_options_to_test() -> None:
     assert groups <= set(OPTIONS)
 
 
-@pytest.mark.parametrize("options", [*filter(go_together, PAIRS)], ids=" ".join)
-def test_any_two_options_make_a_run(options: tuple[str, str], given: str) -> None:
-    further = [given] if "initial_state=given" in options else []
-    task = task_of(options)
+def test_any_two_options_are_tried_together() -> None:
+    tried = set().union(*map(pairs_of, CHOICES))
+    assert all(go_together(chosen) for chosen in CHOICES)
+    assert frozenset({("task", "digits"), ("probe", "full")}) in tried
+    assert frozenset({("experiment", "copy"), ("cell", "gru")}) in tried
+    for one, other in combinations(OPTIONS, 2):
+        for pair in product(OPTIONS[one], OPTIONS[other]):
+            together = dict(zip((one, other), pair, strict=True))
+            assert not go_together(together) or pairs_of(together) <= tried
+
+
+@pytest.mark.parametrize("chosen", CHOICES, ids=lambda chosen: " ".join(as_overrides(chosen)))
+def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
+    further = [given] if chosen.get("initial_state") == "given" else []
+    task = task_of(chosen)
     further += [f"seq_len={LENGTH.get(task, 4)}"]
     further += ["task.sample_length=2"] if task == "char_lm" else []
     further += ["task.validation_examples=3"] if task in DRAWN else []
-    experiment = experiment_of(*options, *SMALL, *further)
+    experiment = experiment_of(*as_overrides(chosen), *SMALL, *further)
     trainer, params = experiment.trainer, initial(experiment)
     before = copy_params(params)
     _, batches, samples = generators(experiment.settings.seed)
