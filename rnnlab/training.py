@@ -92,13 +92,14 @@ class Trainer:
         )
         start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
         stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
-        carried, clipped_steps, solved_at, stopping = None, 0, None, False
+        chance = self.task.chance(model.loss)
+        carried, clipped_steps, solved, stopping = None, 0, False, False
         for step in range(self.steps):
             metrics: dict[str, float | None] = {}
             if self.val_every and step % self.val_every == 0:
                 metrics |= self.validate(params)
-                if metrics.get(VAL_SOLVED) and solved_at is None:
-                    solved_at = step
+                if metrics.get(VAL_SOLVED) and not solved:
+                    solved = True
                     metrics[STEPS_TO_SOLVE] = float(step)
                     stopping = self.stop_when_solved
             batch = self.task.batch(rng, step)
@@ -114,7 +115,7 @@ class Trainer:
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), stability.since, where)
                 return
-            stability.see(step, tape.loss, float(tape.weights.sum()) * self.task.chance(model.loss))
+            stability.see(step, tape.loss, float(tape.weights.sum()) * chance)
             carried = tape.cell.final_states()
             before = copy_params(params) if due or stopping else {}
             self.optimizer.update(params, grads, optimizer_state)
@@ -140,7 +141,7 @@ class Trainer:
             if stopping:
                 return
         closing = self.validate(params)
-        if closing.get(VAL_SOLVED) and solved_at is None:
+        if closing.get(VAL_SOLVED) and not solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
         broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
         yield StepRecord(self.steps, closing, (), stability.since, broken)

@@ -1,5 +1,6 @@
 """What a task is to the rest of the lab: a source of batches that knows how to be judged."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.losses import Loss
+from rnnlab.losses import Loss, uniform_guess_loss
 from rnnlab.model import Batch, Model, Tape
 
 
@@ -26,6 +27,46 @@ class Goal:
     baseline: float
     criterion: str | None = None
     below: float | None = None
+
+
+class NamedTask(ABC):
+    """What follows, in any task, from the names of its inputs and outputs and the kind of its targets."""
+
+    @property
+    @abstractmethod
+    def input_names(self) -> Sequence[str]:
+        """What people call the symbols or features."""
+
+    @property
+    @abstractmethod
+    def output_names(self) -> Sequence[str]:
+        """What people call the classes or values."""
+
+    @property
+    @abstractmethod
+    def mean_square(self) -> float | None:
+        """Σ y² of a target, in the mean, where targets are values; None where they are classes."""
+
+    @property
+    def input_size(self) -> int:
+        """X, the number of symbols or features."""
+        return len(self.input_names)
+
+    @property
+    def output_size(self) -> int:
+        """Y, the number of classes or values."""
+        return len(self.output_names)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Squared error for values; cross-entropy, or the squared error to the one-hot class, for classes."""
+        return ("cross_entropy", "squared_error") if self.mean_square is None else ("squared_error",)
+
+    def chance(self, loss: Loss) -> float:
+        """Loss of one target for outputs that say nothing: all 0, and of classes all alike."""
+        if self.mean_square is None:
+            return uniform_guess_loss(loss, self.output_size)
+        return self.mean_square / 2
 
 
 class Task(Protocol):

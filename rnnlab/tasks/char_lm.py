@@ -19,10 +19,10 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from rnnlab.arrays import Array, Params
-from rnnlab.losses import Loss, uniform_guess_loss
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import VAL_LOSS
-from rnnlab.tasks.base import Goal
+from rnnlab.tasks.base import Goal, NamedTask
 
 BPC = "val/bpc"
 VALIDATION_CHUNK = 256
@@ -37,7 +37,7 @@ VALIDATION_WINDOWS = 4096
 
 
 @dataclass(frozen=True)
-class CharLM:
+class CharLM(NamedTask):
     """A text as a task; `path` None is the Sonnets shipped with the package."""
 
     seq_len: Annotated[int, Ge(1)]
@@ -74,16 +74,6 @@ class CharLM:
         return "".join(sorted(set(self.text)))
 
     @property
-    def input_size(self) -> int:
-        """The number of different characters."""
-        return len(self.symbols)
-
-    @property
-    def output_size(self) -> int:
-        """The number of different characters."""
-        return len(self.symbols)
-
-    @property
     def time(self) -> int:
         """T."""
         return self.seq_len
@@ -104,13 +94,9 @@ class CharLM:
         return None
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Cross-entropy in nats, or the squared error to the one-hot character."""
-        return "cross_entropy", "squared_error"
-
-    def chance(self, loss: Loss) -> float:
-        """The loss of guessing all characters alike, ln of their number for the cross-entropy."""
-        return uniform_guess_loss(loss, len(self.symbols))
+    def mean_square(self) -> None:
+        """Targets are classes."""
+        return None
 
     def goal(self, loss: Loss) -> Goal:
         """Bits per character, against guessing by the characters' frequencies in the training part."""

@@ -28,9 +28,9 @@ import numpy as np
 from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params
-from rnnlab.losses import Loss, uniform_guess_loss
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal
+from rnnlab.tasks.base import Goal, NamedTask
 from rnnlab.tasks.scores import ACCURACY, ERROR_RATE, wrong_targets
 
 PIXELS, SIDE, LEVELS, CLASSES = 64, 8, 16, 10
@@ -40,7 +40,7 @@ TIME = {"pixels": PIXELS, "rows": SIDE}
 
 
 @dataclass(frozen=True)
-class Digits:
+class Digits(NamedTask):
     """Images of digits as sequences."""
 
     seq_len: Annotated[int, Ge(1)]
@@ -67,16 +67,6 @@ class Digits:
         return self.seq_len
 
     @property
-    def input_size(self) -> int:
-        """1 or 8 pixels a time step."""
-        return PIXELS // self.seq_len
-
-    @property
-    def output_size(self) -> int:
-        """Ten digits."""
-        return CLASSES
-
-    @property
     def input_names(self) -> list[str]:
         """The pixels of a time step."""
         return ["pixel"] if self.read == "pixels" else [f"pixel {column}" for column in range(SIDE)]
@@ -92,13 +82,9 @@ class Digits:
         return self.seq_len - 1
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Cross-entropy, or the squared error to the one-hot class."""
-        return "cross_entropy", "squared_error"
-
-    def chance(self, loss: Loss) -> float:
-        """The loss of guessing all digits alike."""
-        return uniform_guess_loss(loss, CLASSES)
+    def mean_square(self) -> None:
+        """Targets are classes."""
+        return None
 
     def goal(self, loss: Loss) -> Goal:
         """Share of right digits; under 5 % wrong."""

@@ -22,7 +22,7 @@ import numpy as np
 from annotated_types import Ge
 
 from rnnlab.arrays import Array
-from rnnlab.losses import Loss, uniform_guess_loss
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Tape
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.scores import ERROR_RATE, wrong_targets
@@ -35,16 +35,6 @@ class Latch(Synthetic):
 
     information: Annotated[int, Ge(1)]
     noise_std: Annotated[float, Ge(0)]
-
-    @property
-    def input_size(self) -> int:
-        """One number."""
-        return 1
-
-    @property
-    def output_size(self) -> int:
-        """Two classes."""
-        return 2
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -62,13 +52,9 @@ class Latch(Synthetic):
         return self.seq_len - self.information
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Cross-entropy, or the squared error to the one-hot class."""
-        return "cross_entropy", "squared_error"
-
-    def chance(self, loss: Loss) -> float:
-        """The loss of giving both classes the same weight."""
-        return uniform_guess_loss(loss, 2)
+    def mean_square(self) -> None:
+        """Targets are classes."""
+        return None
 
     def goal(self, loss: Loss) -> Goal:
         """Share of wrong sequences: none."""

@@ -13,7 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from rnnlab.arrays import Array
-from rnnlab.losses import Loss, uniform_guess_loss
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Tape
 from rnnlab.records import VAL_LOSS
 from rnnlab.tasks.base import Goal
@@ -27,16 +27,6 @@ class Noise(Synthetic):
     features: Annotated[int, Ge(1)]
     std: Annotated[float, Gt(0)]
     classes: Annotated[int, Ge(2)]
-
-    @property
-    def input_size(self) -> int:
-        """The number of features."""
-        return self.features
-
-    @property
-    def output_size(self) -> int:
-        """The number of classes."""
-        return self.classes
 
     @property
     def input_names(self) -> list[str]:
@@ -54,13 +44,9 @@ class Noise(Synthetic):
         return None
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Cross-entropy, or the squared error to the one-hot class."""
-        return "cross_entropy", "squared_error"
-
-    def chance(self, loss: Loss) -> float:
-        """The loss of guessing all classes alike."""
-        return uniform_guess_loss(loss, self.classes)
+    def mean_square(self) -> None:
+        """Targets are classes."""
+        return None
 
     def goal(self, loss: Loss) -> Goal:
         """The loss, which cannot be better than by guessing."""

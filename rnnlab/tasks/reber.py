@@ -24,9 +24,9 @@ import numpy as np
 from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params
-from rnnlab.losses import Loss, uniform_guess_loss
+from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal
+from rnnlab.tasks.base import Goal, NamedTask
 from rnnlab.tasks.scores import ERROR_RATE
 
 SYMBOLS = "BTPSXVE"
@@ -46,7 +46,7 @@ PATIENCE = 5000
 
 
 @dataclass(frozen=True)
-class EmbeddedReber:
+class EmbeddedReber(NamedTask):
     """Strings of the embedded Reber grammar.
 
     Attributes:
@@ -75,16 +75,6 @@ class EmbeddedReber:
         return self.seq_len
 
     @property
-    def input_size(self) -> int:
-        """Seven symbols."""
-        return len(SYMBOLS)
-
-    @property
-    def output_size(self) -> int:
-        """Seven symbols."""
-        return len(SYMBOLS)
-
-    @property
     def input_names(self) -> Sequence[str]:
         """B, T, P, S, X, V, E."""
         return SYMBOLS
@@ -100,13 +90,9 @@ class EmbeddedReber:
         return max(len(string) for string in self._test_strings) - 4
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Cross-entropy, or the squared error to the one-hot class."""
-        return "cross_entropy", "squared_error"
-
-    def chance(self, loss: Loss) -> float:
-        """The loss of guessing all symbols alike."""
-        return uniform_guess_loss(loss, len(SYMBOLS))
+    def mean_square(self) -> None:
+        """Targets are classes."""
+        return None
 
     def goal(self, loss: Loss) -> Goal:
         """Share of strings with a wrong prediction: none."""

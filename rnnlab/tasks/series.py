@@ -25,7 +25,7 @@ from annotated_types import Ge, Gt, Len, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal
+from rnnlab.tasks.base import Goal, NamedTask
 from rnnlab.tasks.scores import MSE, squared_errors
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _HINT = "; task.separator and task.decimal say how it is written"
 
 
 @dataclass(frozen=True)
-class Series:
+class Series(NamedTask):
     """Columns of a file as a task; `path` None is the monthly sunspot numbers shipped with the package."""
 
     seq_len: Annotated[int, Ge(1)]
@@ -71,16 +71,6 @@ class Series:
         return self.seq_len
 
     @property
-    def input_size(self) -> int:
-        """The number of columns."""
-        return len(self.input_names)
-
-    @property
-    def output_size(self) -> int:
-        """The number of columns."""
-        return len(self.input_names)
-
-    @property
     def input_names(self) -> list[str]:
         """The columns."""
         return self._table[0]
@@ -96,13 +86,9 @@ class Series:
         return None
 
     @property
-    def losses(self) -> tuple[Loss, ...]:
-        """Squared error."""
-        return ("squared_error",)
-
-    def chance(self, loss: Loss) -> float:
-        """Half the number of columns: their variance is 1."""
-        return self.output_size / 2
+    def mean_square(self) -> float:
+        """The number of columns: the variance of each is 1."""
+        return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
         """The squared error, against telling the last value again."""

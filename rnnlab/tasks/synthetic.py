@@ -5,7 +5,7 @@ sequences could come again, because there are only so many different ones, train
 validation set anew. The one exception is a validation set of *all* sequences there are.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +17,7 @@ from annotated_types import Ge
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch, Model
+from rnnlab.tasks.base import NamedTask
 
 VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
@@ -43,7 +44,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Synthetic(ABC):
+class Synthetic(NamedTask):
     """A task that draws its sequences.
 
     Attributes:
@@ -157,8 +158,7 @@ class Synthetic(ABC):
         pieces = -(-self.validation_examples // most)
         if len(self.lengths) > 1:
             pieces = max(pieces, min(VALIDATION_LENGTHS, self.validation_examples))
-        sizes = [self.validation_examples * (i + 1) // pieces - self.validation_examples * i // pieces
-                 for i in range(pieces)]  # fmt: skip
+        sizes = np.diff(self.validation_examples * np.arange(pieces + 1) // pieces).tolist()
         spread = np.linspace(self.lengths[0], self.lengths[-1], pieces).round().astype(int).tolist()
         lengths = spread if len(self.lengths) > 1 else [self._length(rng) for _ in sizes]
         return [_small(self.draw(rng, size, T)) for size, T in zip(sizes, lengths, strict=True)]
