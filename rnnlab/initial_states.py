@@ -1,5 +1,6 @@
 """Where a network starts: the initial state h[0] (and c[0]) of a sequence that continues no other."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,10 @@ class InitialState(Protocol):
     learned: ClassVar[bool]
     """Whether what is drawn are parameters (H, 1), one for all sequences, that training then changes."""
 
+    @property
+    def digest(self) -> str:
+        """Of the data that it reads; empty if none."""
+
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
         """Return one state, (H, B) in float64.
 
@@ -31,6 +36,7 @@ class Zero:
     """s[0] = 0."""
 
     learned: ClassVar[bool] = False
+    digest: ClassVar[str] = ""
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
         """Zeros."""
@@ -45,6 +51,7 @@ class Normal:
     """
 
     learned: ClassVar[bool] = False
+    digest: ClassVar[str] = ""
 
     std: Annotated[float, Ge(0)]
 
@@ -58,6 +65,7 @@ class Learned:
     """s[0] is a parameter, `h_0` (and `c_0`), that starts at N(0, std²); dL/ds_0 = Σ_b ∂L/∂s[0][:, b]."""
 
     learned: ClassVar[bool] = True
+    digest: ClassVar[str] = ""
 
     std: Annotated[float, Ge(0)]
 
@@ -86,6 +94,12 @@ class Given:
                 f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers; it holds {held}"
             )
         return np.repeat(array[:, None], shape[1], axis=1)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the arrays, first 16 hex digits."""
+        whole = b"".join(name.encode() + array.tobytes() for name, array in sorted(self._arrays.items()))
+        return hashlib.sha256(whole).hexdigest()[:16]
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:

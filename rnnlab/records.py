@@ -13,12 +13,16 @@ from rnnlab.arrays import Array
 
 Outcome = Literal["finished", "unstable", "diverged", "failed", "killed"]
 
+ENDED: tuple[Outcome, ...] = ("finished", "unstable", "diverged")
+"""Outcomes of runs that came to their own end; the others can be resumed."""
+
 # The files of a run's folder.
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
 GRADIENTS_FILE = "gradients.parquet"
 WEIGHTS_FILE = "weights.safetensors"
+DIFF_FILE = "code.diff"
 FIGURES_FOLDER = "figures"
 TIMELINE_FOLDER = "timeline"
 

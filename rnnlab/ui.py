@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnlab.tracking.charts import charts_link
-from rnnlab.tracking.mirror import (
+from rnnlab.tracking.store import (
     UI_PORT,
     connect,
     is_server,

@@ -286,7 +286,7 @@ def test_clip_rate_is_the_share_of_steps_clipped_so_far(task):
 )
 def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction, lr, window, steps):
     """tanh and softmax stay finite at any weights, so the loss has to tell: twice that of guessing."""
-    monkeypatch.setattr("rnnlab.training.UNSTABLE_WINDOW", window)
+    monkeypatch.setattr("rnnlab.training.trainer.UNSTABLE_WINDOW", window)
     targets = TIME if reduction == "sum" else 1  # whose losses are added up
     choices = {"optimizer": SGD(lr / targets, 0.0), "clipping": Clipping(None, "norm"), "steps": steps}
     records, _ = run(make(task, reduction=reduction, **choices))

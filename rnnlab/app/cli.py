@@ -64,13 +64,11 @@ def _launch(plan: Plan) -> int:
     from rnnlab.app.launch import launch
     from rnnlab.app.orders import check
 
-    orders, settings = check(plan)
+    checked = check(plan)
     display = Display()
-    result = launch(plan, orders, settings, display)
-    display.results(plan, result.infos, settings.tracking, result.mirrored)
-    if result.interrupted:
-        return INTERRUPTED
-    return int(any(info["outcome"] in ("failed", "not started") for info in result.infos))
+    result = launch(checked, display)
+    display.results(checked.plan, result.infos, checked.settings.tracking, result.mirrored)
+    return INTERRUPTED if result.interrupted else int(result.failed)
 
 
 def _complain(problems: Sequence[str]) -> int:

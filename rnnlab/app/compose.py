@@ -5,6 +5,8 @@ mistake; here every job is composed first and all mistakes are told together.
 """
 
 import copy
+import glob
+import itertools
 import re
 import secrets
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 
@@ -59,21 +61,23 @@ class Plan:
         folder: What the runs share, absolute; of a single run its own.
         jobs: Those that could be composed.
         is_sweep: Whether it is a sweep, even of one run.
+        pattern: What `folder` was made from, with what is new at every command as `${…}`.
+        sweep: The name that all runs of this command share.
         problems: A line for each job that could not be composed.
     """
 
     folder: Path
     jobs: list[Job]
     is_sweep: bool
+    pattern: str
+    sweep: str
     problems: list[str] = field(default_factory=list)
 
     @property
-    def sweep(self) -> str:
-        """The name that all runs of this command share, from the folder's last two parts.
-
-        In letters that MLflow takes in the key of a tag, and no longer than it takes.
-        """
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{self.folder.parent.name}_{self.folder.name}")[-MAX_SWEEP:]
+    def earlier(self) -> list[Path]:
+        """Folders of earlier commands: where this one's folder could have been at another time, absolute."""
+        parts = re.split(r"\$\{[^{}]*\}", self.pattern)
+        return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
 
 
 def register_resolvers() -> None:
@@ -120,7 +124,7 @@ def compose_plan(
 def _plan_of_one(config: DictConfig) -> Plan:
     overrides = list(config.hydra.overrides.task)
     job = _job(config, 0, overrides, {})
-    return Plan(job.folder, [job], is_sweep=False)
+    return Plan(job.folder, [job], False, _raw(config.hydra.run), sweep_name(job.folder))
 
 
 class _Composer:
@@ -176,23 +180,61 @@ def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
     swept_keys = [key for key, values in values_by_key.items() if len(values) > 1]
     jobs: list[Job] = []
     problems: list[str] = []
-    folder: Path | None = None
+    folder, pattern = None, ""
     for number, overrides in enumerate(expanded):
         try:
             config = composer.compose(overrides)
             folder = folder or Path(config.hydra.sweep.dir).absolute()
+            pattern = pattern or _raw(config.hydra.sweep)
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))
         except COMPOSITION_ERRORS as error:
             problems.append(explain_composition_error(error, overrides, _all_keys(loader)))
-    return Plan(folder or Path(), jobs, is_sweep=True, problems=problems)
+    folder = folder or Path()
+    return Plan(folder, jobs, True, pattern, sweep_name(folder), problems)
+
+
+def sweep_name(folder: Path) -> str:
+    """The name of a command's runs, from its folder's last two parts.
+
+    In letters that MLflow takes in the key of a tag, and no longer than it takes.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP:]
+
+
+def _raw(place: DictConfig) -> str:
+    """The folder of runs or sweeps before its `${…}` are filled in."""
+    return str(OmegaConf.to_container(place, resolve=False)["dir"])  # type: ignore[index, call-overload]
 
 
 def _expand(loader: ConfigLoaderImpl, base: DictConfig, overrides: list[str]) -> list[list[str]]:
-    """The overrides of every job: the product of all axes, those of `hydra.sweeper.params` included."""
+    """The overrides of every job: the product of all axes, those of `hydra.sweeper.params` included.
+
+    The axes that `pair` names are one axis of the product, which runs through their values side by side.
+    """
     configured = [f"{key}={value}" for key, value in (base.hydra.sweeper.get("params") or {}).items()]
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(configured + overrides)
-    return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+    axes: dict[str, list[str]] = {}
+    for override in parsed:
+        values = BasicSweeper.split_arguments([override], None)[0]
+        axes[override.get_key_element()] = [value for (value,) in values]
+    paired = [str(key) for key in base.pair] if isinstance(base.pair, ListConfig) else []
+    together = [key for key in axes if key.lstrip("+") in paired]
+    _check_pair(paired, {key.lstrip("+"): len(axes[key]) for key in together})
+    groups = [[key] for key in axes if key not in together[1:]]
+    groups = [together if group == together[:1] else group for group in groups]
+    product = itertools.product(*(zip(*(axes[key] for key in group), strict=True) for group in groups))
+    return [[override for group in job for override in group] for job in product]
+
+
+def _check_pair(paired: list[str], sizes: dict[str, int]) -> None:
+    told = f"pair=[{','.join(paired)}]"
+    for key in paired:
+        if sizes.get(key, 1) < 2:
+            raise ConfigProblems([f"{told}: {key} must have several values, as in {key}=a,b"])
+    if len(set(sizes.values())) > 1:
+        counts = ", ".join(f"{key} has {size} values" for key, size in sizes.items())
+        raise ConfigProblems([f"{told}: {counts}; each needs as many as the others"])
 
 
 def _job(

@@ -1,6 +1,7 @@
 """What a person sees on the terminal: progress, then a table of the runs and where to look further."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,12 @@ from rich.text import Text
 
 from rnnlab.app.compose import Job, Plan
 from rnnlab.app.schema import Tracking
-from rnnlab.records import CLIP_RATE, GRAD_NORM, LOSS, STEPS_PER_SECOND, STEPS_TO_SOLVE
+from rnnlab.app.worker import WorkOrder
+from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
-from rnnlab.tracking.mirror import MirrorReport, is_server, tracking_uri, ui_address
+from rnnlab.tracking.mirror import MirrorReport
+from rnnlab.tracking.store import is_server, tracking_uri, ui_address
 
 MOST_COLUMNS = 1000
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
@@ -30,22 +33,23 @@ class Display:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
         self._refresh: Callable[[], None] = lambda: None
+        self._warned = False
 
     @contextmanager
     def progress(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Show a bar while the runs go on: of one run its steps, of a sweep its runs."""
-        runs = [_RunProgress(job) for job in jobs]
+        runs = _Runs([_RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
-        columns.append(_Latest(runs[0]) if len(runs) == 1 else _Count(runs))
+        columns.append(_Latest(runs.all[0]) if len(jobs) == 1 else _Count(runs))
         total = sum(int(job.config["steps"]) for job in jobs)
         with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
             label = jobs[0].name if len(jobs) == 1 else "sweep"
-            bar = progress.add_task(label, total=total)
+            runs.refresh()  # what an earlier command did is no measure of speed
+            bar = progress.add_task(label, total=total, completed=runs.steps_done)
 
             def refresh() -> None:
-                for run in runs:
-                    run.refresh()
-                progress.update(bar, completed=sum(run.steps_done for run in runs))
+                runs.refresh()
+                progress.update(bar, completed=runs.steps_done)
 
             self._refresh = refresh
             yield
@@ -54,6 +58,23 @@ class Display:
     def refresh(self) -> None:
         """Read how far the runs are and draw that."""
         self._refresh()
+
+    def resumed(self, plan: Plan, orders: Sequence[WorkOrder], done: int) -> None:
+        """Say what is left to do of a sweep or run that is taken up again."""
+        if not orders[0].resume:
+            return
+        begun = sum((order.folder / METRICS_FILE).is_file() for order in orders) - done
+        new = len(orders) - done - begun
+        self._line(f"Resuming {plan.sweep}: {done} done, {begun} to go on with, {new} to start")
+
+    def warn_once(self, problem: str | None) -> None:
+        """Say that MLflow does not take the runs, the first time that it does not."""
+        if problem is not None and not self._warned:
+            self._warned = True
+            self._line(
+                f"MLflow cannot take the runs now ({problem}); training goes on, and it is tried again.",
+                "yellow",
+            )
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -70,13 +91,23 @@ class Display:
     ) -> None:
         """Show how the runs went, where their files are, and how to see more."""
         self._table(plan, infos)
-        self._line(f"\nFiles: {os.path.relpath(plan.folder)}")
+        folder = os.path.relpath(plan.folder)
+        self._line(f"\nFiles: {folder}")
+        if missing := sum(info["outcome"] not in ENDED for info in infos):
+            runs = "1 run has" if missing == 1 else f"{missing} runs have"
+            self._line(f"{runs} not come to an end; the same command with resume=true goes on.", "yellow")
         if mirrored is None:
             return
-        if mirrored.error is not None or mirrored.experiment_id is None:
+        if mirrored.closed:
+            self._line(f"Closed {mirrored.closed} earlier runs whose process was gone.")
+        if mirrored.left or mirrored.experiment_id is None:
+            why = "" if self._warned else f" ({mirrored.error})"
             self._line(
-                f"MLflow could not take the runs ({mirrored.error}); their files are complete.", "yellow"
+                f"{mirrored.left} of {len(infos)} runs are not in MLflow{why}. Their files are complete; this "
+                f"sends them: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
+                "yellow",
             )
+        if mirrored.experiment_id is None:
             return
         uri = tracking_uri(tracking.uri)
         if not is_server(uri):
@@ -125,6 +156,37 @@ class Display:
         self.console.print(Text(text, style), soft_wrap=True)
 
 
+class _Runs:
+    """How far several runs are.
+
+    A sweep of thousands is looked at four times a second: only at runs that go on, and at the next few
+    of those that have not started.
+    """
+
+    LOOK_AHEAD = 32
+
+    def __init__(self, runs: list["_RunProgress"]) -> None:
+        self.all = runs
+        self._open = list(runs)
+        self._steps_of_ended = self.ended = 0
+
+    def refresh(self) -> None:
+        not_started = 0
+        for run in list(self._open):
+            run.refresh()
+            not_started += not run.started
+            if run.ended:
+                self._open.remove(run)
+                self._steps_of_ended += run.steps_done
+                self.ended += 1
+            elif not_started > self.LOOK_AHEAD:
+                break
+
+    @property
+    def steps_done(self) -> int:
+        return self._steps_of_ended + sum(run.steps_done for run in self._open if run.started)
+
+
 class _RunProgress:
     """How far one run is, read from its folder."""
 
@@ -133,16 +195,15 @@ class _RunProgress:
         self._reader = MetricsReader(job.folder)
         self.latest: dict[str, Any] = {}
         self.steps_done = 0
-        self.ended = False
+        self.started = self.ended = False
 
     def refresh(self) -> None:
-        if self.ended:
-            return
         info = read_run_info(self._folder)
+        self.started = info is not None
         for row in self._reader.new_rows():
             self.steps_done = min(row["step"] + 1, self._steps)
             self.latest.update({key: value for key, value in row.items() if value is not None})
-        if info is not None and info["outcome"] is not None:
+        if info is not None and info["outcome"] in (*ENDED, "failed"):
             self.steps_done, self.ended = self._steps, True
 
 
@@ -166,12 +227,12 @@ class _Latest(ProgressColumn):
 class _Count(ProgressColumn):
     """How many runs of a sweep have ended."""
 
-    def __init__(self, runs: list[_RunProgress]) -> None:
+    def __init__(self, runs: _Runs) -> None:
         super().__init__()
         self._runs = runs
 
     def render(self, task: Task) -> Text:
-        return Text(f"{sum(run.ended for run in self._runs)} of {len(self._runs)} runs")
+        return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
 
 
 def _python() -> str:
@@ -209,4 +270,7 @@ def _told(outcome: str, summary: dict[str, Any]) -> str:
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
     if outcome == "unstable":
         return f"unstable since step {summary['unstable_since']}"
-    return f"{outcome}: {summary['error']}" if "error" in summary else outcome
+    if "error" in summary:
+        return f"{outcome}: {summary['error']}"
+    differs = summary.get("differs_since")  # it went on where numbers round otherwise
+    return outcome if differs is None else f"{outcome}, not bit-identical since step {differs}"

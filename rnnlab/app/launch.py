@@ -1,28 +1,25 @@
-"""Runs the jobs of a plan in worker processes, shows how they go, mirrors them to MLflow."""
+"""Runs the jobs of a plan, shows how they go, mirrors them to MLflow."""
 
-import json
-import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rnnlab.app.compose import Plan
 from rnnlab.app.display import Display
+from rnnlab.app.orders import Checked
+from rnnlab.app.pool import Engine, LocalPool
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.schema import Settings
-from rnnlab.app.worker import WorkOrder, execute, start_worker
-from rnnlab.tracking.folder import read_run_info, write_run_info
-from rnnlab.tracking.mirror import Mirror, MirrorReport, tracking_uri
+from rnnlab.app.resume import note_sweep, sweep_lock
+from rnnlab.app.worker import WorkOrder
+from rnnlab.records import ENDED, Outcome
+from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
+from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
+from rnnlab.tracking.store import tracking_uri
 
-SWEEP_FILE = "sweep.json"
 REFRESH_SECONDS = 0.25
 
 
@@ -40,43 +37,66 @@ class Result:
     interrupted: bool
     mirrored: MirrorReport | None
 
+    @property
+    def failed(self) -> bool:
+        """Whether a run is missing."""
+        return any(info["outcome"] not in ENDED for info in self.infos)
 
-def launch(plan: Plan, orders: list[WorkOrder], settings: Settings, display: Display) -> Result:
-    """Run all jobs of a plan.
+
+def launch(checked: Checked, display: Display) -> Result:
+    """Run the jobs of a plan that have not come to their end yet.
 
     Args:
-        plan: The jobs and their common folder.
-        orders: The same jobs, checked.
-        settings: Of the first job, for what concerns them all.
+        checked: The plan and its orders.
         display: Where progress is drawn.
+
+    Raises:
+        ConfigProblems: The folder cannot be made, or another process is at this sweep.
     """
+    plan, orders, settings = checked.plan, checked.orders, checked.settings
+    with ExitStack() as stack:
+        _make_folder(checked, stack)
+        todo = [order for order in orders if not _is_done(order)]
+        display.resumed(plan, orders, len(orders) - len(todo))
+        mirror = None
+        if settings.tracking.backend == "mlflow":
+            folders = [order.folder for order in orders]
+            uri = tracking_uri(settings.tracking.uri)
+            mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders)
+        engine = LocalPool(todo, min(settings.jobs or _cores(), max(len(todo), 1)))
+        ended: dict[Path, dict[str, Any]] = {}
+        with _interrupts_counted() as interrupts, display.progress(plan.jobs):
+            _run(engine, interrupts, settings.fail_fast, mirror, display, ended)
+        stopped = interrupts.count > 0
+        infos = [ended.get(order.folder) or _last_word(order, None) for order in orders]
+        report = None
+        if mirror is not None:
+            try:
+                with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
+                    report = mirror.finish()
+            except KeyboardInterrupt:
+                stopped, report = True, mirror.stopped()
+    return Result(infos, stopped, report)
+
+
+def _make_folder(checked: Checked, stack: ExitStack) -> None:
+    """Make what a sweep's runs share, and hold it until the stack is unwound."""
+    plan = checked.plan
     try:
-        if plan.is_sweep:
-            plan.folder.mkdir(parents=True)
-        else:  # the run itself makes its folder
+        if not plan.is_sweep:  # the run itself makes its folder
             plan.folder.parent.mkdir(parents=True, exist_ok=True)
+            return
+        plan.folder.mkdir(parents=True, exist_ok=checked.orders[0].resume)
+        lock = sweep_lock(plan.folder)
+        stack.callback(lock.release)
+        note_sweep(plan, [order.info["identity"] for order in checked.orders])
     except OSError as error:
         raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
-    if plan.is_sweep:
-        listed = {"sweep": plan.sweep, "runs": [job.folder.name for job in plan.jobs]}
-        (plan.folder / SWEEP_FILE).write_text(json.dumps(listed, indent=1), encoding="utf-8")
-    mirror = None
-    if settings.tracking.backend == "mlflow":
-        tracking, folders = settings.tracking, [order.folder for order in orders]
-        mirror = Mirror(tracking_uri(tracking.uri), tracking.experiment, plan.sweep, tracking.points, folders)
-    errors: dict[Path, str] = {}
-    with _interrupts_counted() as interrupts, display.progress(plan.jobs):
-        _run_all(orders, settings.jobs or _cores(), interrupts, display, errors)
-    interrupted = interrupts.count > 0
-    infos = [_ended_info(order, None if interrupted else errors.get(order.folder)) for order in orders]
-    report = None
-    if mirror is not None:
-        try:
-            with display.waiting("Sending the rest to MLflow"):
-                report = mirror.finish()
-        except KeyboardInterrupt:
-            interrupted, report = True, MirrorReport(error="interrupted")
-    return Result(infos, interrupted, report)
+
+
+def _is_done(order: WorkOrder) -> bool:
+    info = read_run_info(order.folder) if order.resume else None
+    return info is not None and info["outcome"] in ENDED
 
 
 class _Interrupts:
@@ -87,6 +107,8 @@ class _Interrupts:
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -100,91 +122,51 @@ def _interrupts_counted() -> Iterator[_Interrupts]:
             signal.signal(number, handler)
 
 
-def _run_all(
-    orders: list[WorkOrder],
-    workers: int,
+def _run(
+    engine: Engine,
     interrupts: _Interrupts,
+    fail_fast: bool,
+    mirror: Mirror | None,
     display: Display,
-    errors: dict[Path, str],
+    ended: dict[Path, dict[str, Any]],
 ) -> None:
-    """Run the orders, and note what went wrong by folder.
+    """Let the engine run until all runs have ended, and note how by folder.
 
-    A worker that dies takes its pool with it; what had not started by then starts in a new one.
+    The first interrupt asks the runs to end and keep what they have; the second ends them at once.
     """
-    waiting = orders
-    while waiting and not interrupts.count:
-        _run_pool(waiting, min(workers, len(waiting)), interrupts, display, errors)
-        left = [order for order in waiting if not order.folder.exists()]
-        if len(left) == len(waiting):
-            return  # no worker can even start
-        waiting = left
-
-
-def _run_pool(
-    orders: list[WorkOrder],
-    workers: int,
-    interrupts: _Interrupts,
-    display: Display,
-    errors: dict[Path, str],
-) -> None:
-    """Run the orders in one pool of reused workers until all ended, it broke, or was interrupted.
-
-    The first interrupt asks the workers to end their runs and keep what they have; the second kills them.
-    """
-    # spawn: a forked copy of a process with threads (the mirror's) can deadlock.
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(workers, context, start_worker, (stop,)) as pool:
-        with _ctrl_c_blocked():
-            futures = {pool.submit(execute, order): order.folder for order in orders}
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, REFRESH_SECONDS, FIRST_COMPLETED)
-            for future in done:
-                if not future.cancelled() and (error := future.exception()):
-                    errors[futures[future]] = _cause(error)
-            if interrupts.count and not stop.is_set():
-                stop.set()
-                for future in pending:
-                    future.cancel()
-            if interrupts.count > 1:
-                for process in multiprocessing.active_children():
-                    process.kill()
-            display.refresh()
-
-
-@contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C, which a terminal sends to all of a command's processes."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    failed = False
     try:
-        yield
+        while engine.busy:
+            for order, error in engine.ended(REFRESH_SECONDS):
+                stopping = interrupts.count > 0 or failed
+                info = ended[order.folder] = _last_word(order, error, stopping)
+                failed |= fail_fast and info["outcome"] == "failed"
+            if interrupts.count or failed:
+                engine.stop()
+            display.refresh()
+            if mirror is not None:
+                display.warn_once(mirror.report.error)
+    except KeyboardInterrupt:
+        assert interrupts.count > 1
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        engine.close()
 
 
-def _cause(error: BaseException) -> str:
-    if isinstance(error, BrokenProcessPool):
-        return "its worker process died"
-    return f"{type(error).__name__}: {error}"
-
-
-def _ended_info(order: WorkOrder, error: str | None) -> dict[str, Any]:
+def _last_word(order: WorkOrder, error: str | None, stopping: bool = False) -> dict[str, Any]:
     """What a run's folder says at the end; a run without a last word is marked as failed or killed."""
     info = read_run_info(order.folder)
-    if info is not None and info["outcome"] is not None:
-        return info
-    outcome = "not started" if error is None else "failed"
-    summary = {} if error is None else {"error": error}
+    if stopping:
+        error = None  # its process was ended on purpose
     if info is None:
-        return {**order.info, "outcome": outcome, "summary": summary}
-    info |= {"outcome": "killed" if error is None else "failed", "ended": time.time(), "summary": summary}
-    with suppress(OSError):  # a full disk may be what ended it
-        write_run_info(order.folder, info)
-    return info
+        summary = {} if error is None else {"error": error}
+        return {**order.info, "outcome": "not started" if error is None else "failed", "summary": summary}
+    if info["outcome"] is not None:
+        return info
+    outcome: Outcome = "killed" if error is None else "failed"
+    summary = {"error": error or DIED}
+    with suppress(OSError, RunInUse):  # a full disk may be what ended it
+        return close_run(order.folder, outcome, summary)
+    return info | {"outcome": outcome, "summary": summary}
 
 
 def _cores() -> int:

@@ -1,15 +1,20 @@
 """From composed jobs to checked work orders: nothing exists on disk before all of them are good."""
 
+import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.compose import Job, Plan
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.provenance import code_tags
+from rnnlab.app.provenance import code
+from rnnlab.app.resume import WITHOUT_EFFECT, identity, take_up
 from rnnlab.app.schema import Experiment, Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
-from rnnlab.tracking.mirror import tracking_uri, uri_problem
+from rnnlab.tracking.store import tracking_uri, uri_problem
 
+OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair")
+"""Keys that concern all runs of a sweep together."""
 # What every run shows as a parameter; what was overridden joins them.
 SHOWN_PARAMS = (
     "cell",
@@ -30,37 +35,74 @@ SHOWN_PARAMS = (
 )
 
 
-def check(plan: Plan) -> tuple[list[WorkOrder], Settings]:
-    """Check every job of a plan.
+@dataclass(frozen=True)
+class Checked:
+    """A plan that can be carried out.
 
-    Returns:
-        The work orders, and the first job's settings for what concerns all of them.
+    Attributes:
+        plan: With the folders that its runs go to, some of them perhaps begun by an earlier command.
+        orders: One for each of its jobs.
+        settings: Of the first job, for what concerns them all.
+    """
+
+    plan: Plan
+    orders: list[WorkOrder]
+    settings: Settings
+
+
+def check(plan: Plan) -> Checked:
+    """Check every job of a plan.
 
     Raises:
         ConfigProblems: With a line for each thing that is wrong, of all jobs together.
     """
-    orders, all_settings, problems = [], [], list(plan.problems)
-    tags = {"sweep": plan.sweep, **code_tags()}
-    taken = {plan.folder} if plan.is_sweep and plan.folder.exists() else set()
-    problems += [f"{folder}: exists, and a sweep needs a folder of its own" for folder in taken]
+    experiments, problems = [], list(plan.problems)
     for job in plan.jobs:
         try:
-            experiment = build(job.config)
+            experiments.append(build(job.config))
         except InvalidConfig as error:
             problems += error.problems
-            continue
+    if experiments:
+        problems += _common_problems([experiment.settings for experiment in experiments])
+    if problems:
+        raise ConfigProblems(problems)
+    identities = [_identity(job, e) for job, e in zip(plan.jobs, experiments, strict=True)]
+    found = take_up(plan, identities, experiments[0].settings.resume)
+    if found is plan and (problems := _taken(plan)):
+        raise ConfigProblems(problems)
+    resume, diff = found is not plan, code().diff
+    orders = [
+        WorkOrder(job.folder, job.config, _run_info(found, job, experiment, key), resume, diff)
+        for job, experiment, key in zip(found.jobs, experiments, identities, strict=True)
+    ]
+    return Checked(found, orders, experiments[0].settings)
+
+
+def _identity(job: Job, experiment: Experiment) -> str:
+    trainer = experiment.trainer
+    return identity(job.config, f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}")
+
+
+def _taken(plan: Plan) -> list[str]:
+    """A line for each folder that exists already."""
+    problems, taken = [], set()
+    if plan.is_sweep and plan.folder.exists() and any(plan.folder.glob("[!.]*")):
+        problems.append(f"{plan.folder}: exists, and a sweep needs a folder of its own")
+        taken.add(plan.folder)
+    for job in plan.jobs:
         if job.folder in taken or job.folder.exists():
             problems.append(f"{job.folder}: exists, and a run needs a folder of its own")
         taken.add(job.folder)
-        all_settings.append(experiment.settings)
-        orders.append(WorkOrder(job.folder, job.config, _run_info(job, experiment, tags)))
-    if all_settings and (problem := _tracking_problem(all_settings[0])):
-        problems.append(problem)
-    if any((s.tracking, s.jobs) != (all_settings[0].tracking, all_settings[0].jobs) for s in all_settings):
-        problems.append("tracking and jobs concern the sweep as a whole: they cannot differ within it")
-    if problems:
-        raise ConfigProblems(problems)
-    return orders, all_settings[0]
+    return problems
+
+
+def _common_problems(settings: list[Settings]) -> list[str]:
+    """What is wrong with what concerns a sweep as a whole."""
+    problem = _tracking_problem(settings[0])
+    common = [[getattr(s, key) for key in OF_SWEEP] for s in settings]
+    if any(one != common[0] for one in common):
+        return [f"{', '.join(OF_SWEEP)} concern the sweep as a whole: they cannot differ within it"]
+    return [problem] if problem else []
 
 
 def _tracking_problem(settings: Settings) -> str | None:
@@ -71,24 +113,35 @@ def _tracking_problem(settings: Settings) -> str | None:
     return f"tracking.uri={uri}: {problem}" if problem else None
 
 
-def _run_info(job: Job, experiment: Experiment, tags: dict[str, str]) -> dict[str, Any]:
+def _run_info(plan: Plan, job: Job, experiment: Experiment, identified: str) -> dict[str, Any]:
     """What is known of a run before it starts."""
+    tracking = experiment.settings.tracking
     params = {}
     given = [override.partition("=")[0].lstrip("+~") for override in job.overrides]
     for key in dict.fromkeys((*SHOWN_PARAMS, *given)):
         if key in job.choices:
             params[key] = job.choices[key]
-        elif not key.startswith(("hydra", "tracking", "jobs")):
+        elif not key.startswith(("hydra", *WITHOUT_EFFECT)):
             params[key] = _shown(job.config, key)
     command = "python -m rnnlab " + " ".join(job.overrides)
     return {
+        "id": uuid.uuid4().hex,
+        "identity": identified,
         "name": job.name,
+        "number": job.number,
         "steps": experiment.settings.steps,
         "overrides": job.overrides,
         "params": params,
         "goal": vars(experiment.trainer.task.goal(experiment.trainer.model.loss)),
         "dataset": dict(experiment.trainer.task.dataset),
-        "tags": {**tags, "mlflow.source.name": command.strip(), "mlflow.source.type": "LOCAL"},
+        "tracking": {"experiment": tracking.experiment, "points": tracking.points},
+        "seed": experiment.settings.seed,
+        "tags": {
+            "sweep": plan.sweep,
+            **code().tags,
+            "mlflow.source.name": command.strip(),
+            "mlflow.source.type": "LOCAL",
+        },
     }
 
 

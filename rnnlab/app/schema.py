@@ -71,7 +71,11 @@ class Settings:
     val_every: Annotated[int, Ge(1)] | None
     stop_when_solved: bool
     figures: bool
+    checkpoint_every: Annotated[float, Ge(0)] | None
     jobs: Annotated[int, Ge(1)] | None
+    fail_fast: bool
+    resume: bool | str
+    pair: list[str]
     init: Init
     tracking: Tracking
 

@@ -1,41 +1,47 @@
-"""One run, from its configuration to its finished folder, in a process of its own.
+"""One run, from its configuration to its finished folder.
 
-Workers print nothing and know no MLflow: they fill the run's folder, and the process that started
-them draws the progress and mirrors the folder.
+Who makes a run prints nothing and knows no MLflow: it fills the run's folder, and the process that
+started it draws the progress and mirrors the folder.
 """
 
-import os
-import signal
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from rnnlab.app.provenance import machine
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.diagnostics import regime
-from rnnlab.records import GRAD_NORM, LOSS, NORM_QUANTILES, ZERO_LAG, Outcome, StepRecord
-from rnnlab.tracking.folder import RunFolder
+from rnnlab.records import DIFF_FILE, ENDED, GRAD_NORM, LOSS, NORM_QUANTILES, ZERO_LAG, Outcome, StepRecord
+from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files
+from rnnlab.training import TrainingState
 
 STEPS_BEFORE = 20
 """Steps before a divergence whose loss and gradient norm stand in the run's summary."""
 
-_stop: Event | None = None
-_launcher: int | None = None
-
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """What a worker needs to make one run."""
+    """What a worker needs to make one run.
+
+    Attributes:
+        folder: Where the run's files go, absolute.
+        config: The resolved configuration.
+        info: What is known of the run before it starts.
+        resume: Whether the folder may hold the beginning of the run.
+        diff: What the code has changed since its commit.
+    """
 
     folder: Path
     config: dict[str, Any]
     info: dict[str, Any]
+    resume: bool = False
+    diff: str = ""
 
 
 @dataclass
@@ -66,70 +72,77 @@ class Course:
         return "finished" if self.unstable_since is None else "unstable"
 
 
-def start_worker(stop: Event) -> None:
-    """Prepare a worker process: one BLAS thread, and interrupts left to the process that started it."""
-    global _stop, _launcher
-    _stop, _launcher = stop, os.getppid()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threadpool_limits(1)
-
-
-def execute(order: WorkOrder) -> Outcome | None:
-    """Make one run and return how it ended; an exception becomes the outcome `failed`.
+def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
+    """Make one run, or what is missing of it, and return how it ended; an exception becomes `failed`.
 
     Returns None, and makes nothing, when all runs have been asked to stop.
+
+    Args:
+        order: The run.
+        stopping: Whether to end it as `killed`; asked after every step.
+
+    Raises:
+        RunInUse: Another process is making the run.
+        OSError: The folder cannot be written, such as on a full disk.
     """
-    if _stopping():
+    if stopping():
         return None
-    with RunFolder(order.folder, order.info, order.config) as folder:
-        began = time.perf_counter()
-        course = Course()
+    info = order.info | {"machine": machine()}
+    with RunFolder(order.folder, info, order.config, order.resume) as folder:
+        if order.diff:
+            folder.write_text(DIFF_FILE, order.diff)
+        course, seconds = Course(), None  # without the time that drawing takes
         try:
-            experiment = build(order.config)
-            outcome = _train(experiment, folder, course)
+            outcome = _train(build(order.config), folder, course, stopping)
+            summary = _summary(course, folder)
+            seconds = folder.seconds
+            folder.close()
+            if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
+                _draw(order.folder)
         except Exception as error:
-            outcome = "failed"
-            folder.write_text("error.txt", traceback.format_exc())
-            summary: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
-        else:
-            summary = _summary(course)
-        summary["seconds"] = round(time.perf_counter() - began, 3)
-    if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
-        _draw(order.folder)
-    folder.finish(outcome, summary)
-    if _orphaned():
-        os._exit(1)  # its queue would be waited on for ever
+            outcome, summary = "failed", {"error": f"{type(error).__name__}: {error}"}
+            folder.write_text(ERROR_FILE, traceback.format_exc())
+        summary["seconds"] = round(seconds or folder.seconds, 3)
+        folder.finish(outcome, summary)
+        if outcome in ENDED:
+            clear_resume_files(order.folder)
     return outcome
 
 
-def _stopping() -> bool:
-    return _stop is not None and (_stop.is_set() or _orphaned())
-
-
-def _orphaned() -> bool:
-    """Whether the process that started this worker is gone: nobody would ever stop it."""
-    return _launcher is not None and os.getppid() != _launcher
-
-
-def _train(experiment: Experiment, folder: RunFolder, course: Course) -> Outcome:
+def _train(
+    experiment: Experiment, folder: RunFolder, course: Course, stopping: Callable[[], bool]
+) -> Outcome:
     trainer, settings = experiment.trainer, experiment.settings
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
-    params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
-    for record in trainer.train(params, batches_rng):
+    kept = folder.read_checkpoint()
+    if kept is None:
+        params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
+        state = trainer.begin(params, batches_rng)
+    else:
+        state = TrainingState.from_parts(*kept)
+    for record in folder.records(before=state.step):
+        course.see(record)
+    checked = time.monotonic()
+    for record in trainer.continue_from(state):
         folder.write(record)
         course.see(record)
-        if _stopping():
-            folder.write_weights(params)
+        if state.ended:
+            continue
+        if stopping():
+            folder.write_checkpoint(*state.to_parts())
+            folder.write_weights(state.params)
             return "killed"
-    folder.write_weights(params)
+        if settings.checkpoint_every is not None and time.monotonic() - checked > settings.checkpoint_every:
+            folder.write_checkpoint(*state.to_parts())
+            checked = time.monotonic()
+    folder.write_weights(state.params)
     if course.non_finite is None:
-        for name, text in trainer.task.samples(trainer.model, params, samples_rng).items():
+        for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
     return course.outcome
 
 
-def _summary(course: Course) -> dict[str, Any]:
+def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
     """A run in a few numbers: its last values, and where it became unstable or diverged."""
     keep = ("val/", "steps_to_solve", "grad/", "train/loss", "theory/", "lyapunov/")
     summary: dict[str, Any] = {key: value for key, value in course.latest.items() if key.startswith(keep)}
@@ -140,6 +153,8 @@ def _summary(course: Course) -> dict[str, Any]:
     summary["regime"] = "vanishing" if zero else regime(course.latest.get("grad/log10_gain_tail"))
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
+    if folder.differs_at is not None:
+        summary["differs_since"] = folder.differs_at
     return summary
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import exp, isfinite, log
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -40,26 +40,34 @@ class Schedule:
         return frozenset(chosen)
 
 
+@dataclass
 class Spikes:
     """Finds norms over `factor` times the geometric mean of about the last SPIKE_WINDOW of them.
 
     One of a window's first ten norms is no spike, nor is one that follows another within a window.
+
+    Attributes:
+        factor: None for never.
+        mean_log: Running mean of the norms' logarithms.
+        seen: Norms so far.
+        rest: Steps until there may be another spike.
     """
 
-    WARM_UP = 10
+    WARM_UP: ClassVar[int] = 10
 
-    def __init__(self, factor: float | None) -> None:
-        self._factor = factor
-        self._mean_log, self._seen, self._rest = 0.0, 0, 0
+    factor: float | None
+    mean_log: float = 0.0
+    seen: int = 0
+    rest: int = 0
 
     def see(self, norm: float) -> bool:
         """Take in a step's norm and say whether it is a spike."""
-        if self._factor is None or not (isfinite(norm) and norm > 0):
+        if self.factor is None or not (isfinite(norm) and norm > 0):
             return False
-        self._seen += 1
-        self._rest -= 1
-        spiking = self._seen > self.WARM_UP and self._rest <= 0 and norm > self._factor * exp(self._mean_log)
+        self.seen += 1
+        self.rest -= 1
+        spiking = self.seen > self.WARM_UP and self.rest <= 0 and norm > self.factor * exp(self.mean_log)
         if spiking:
-            self._rest = SPIKE_WINDOW
-        self._mean_log += (log(norm) - self._mean_log) / min(self._seen, SPIKE_WINDOW)
+            self.rest = SPIKE_WINDOW
+        self.mean_log += (log(norm) - self.mean_log) / min(self.seen, SPIKE_WINDOW)
         return spiking

@@ -8,61 +8,154 @@
 | `gradients.parquet` | gradient norms by step × time step and by step × lag (`records.GRADIENT_COLUMNS`) |
 | `weights.safetensors` | the final weights |
 | `figures/`, `sample.txt` … | what a person looks at |
+| `gradients.arrow`, `checkpoint.safetensors` | what a run that has not ended is continued from |
+
+Rows are only ever appended. A run that is continued from a checkpoint makes the steps since then once
+more, and they come out the same to the last bit; those rows stand already and are not written again. So
+whoever has read a row, such as the mirror, has read it for good.
 """
 
 import json
-import os
 import time
-from collections.abc import Mapping
-from math import isfinite
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from filelock import FileLock, Timeout
 
-from rnnlab.arrays import Params
+from rnnlab.arrays import Array, Params
 from rnnlab.records import (
     CONFIG_FILE,
-    GRADIENT_COLUMNS,
-    GRADIENTS_FILE,
     METRICS_FILE,
     RUN_FILE,
     STEPS_PER_SECOND,
     WEIGHTS_FILE,
-    Curve,
     Outcome,
     StepRecord,
 )
+from rnnlab.tracking.files import LineFile, replace_file
 
-FLUSH_SECONDS = 0.2
+CHECKPOINT_FILE = "checkpoint.safetensors"
+ERROR_FILE = "error.txt"
+RUN_LOCK = ".running"
+"""Locked by the process that makes the run, for as long as it lives."""
+LOCK_SECONDS = 10.0
+"""How long a run waits for the process that made it before, which may be about to end."""
+NOT_METRICS = ("step", "seconds", STEPS_PER_SECOND)
+"""Of a row: where and when it was made."""
+
+
+class RunInUse(Exception):
+    """Another process is making this run."""
 
 
 class RunFolder:
-    """Writes one run. Use it as a context: whatever happens inside, what was recorded is kept."""
+    """Writes one run. Use it as a context: whatever happens inside, what was recorded is kept.
 
-    def __init__(self, folder: Path, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        """Make the folder, which must not exist yet, and note what is known before the run."""
-        folder.mkdir(parents=True, exist_ok=False)
+    Attributes:
+        info: What `run.json` says.
+        differs_at: Of a resumed run, the first step that came out otherwise than it had before, or None.
+    """
+
+    def __init__(
+        self, folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], resume: bool = False
+    ) -> None:
+        """Make the folder and note what is known before the run, or take it up again.
+
+        Args:
+            folder: Must not exist yet, unless the run is to be resumed.
+            info: What is known of the run; of one that is resumed, its own `run.json` stands.
+            config: The resolved configuration.
+            resume: Whether to go on with what the folder holds, if anything.
+
+        Raises:
+            FileExistsError: The folder exists.
+            RunInUse: Another process is making the run.
+        """
+        folder.mkdir(parents=True, exist_ok=resume)
         self.folder = folder
-        self._info = {**info, "outcome": None, "started": time.time()}
-        (folder / CONFIG_FILE).write_text(
-            yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        self._metrics = (folder / METRICS_FILE).open("a", encoding="utf-8")
-        self._curves: list[tuple[int, Curve]] = []
-        self._began = self._clock = self._flushed = time.perf_counter()
-        write_run_info(folder, self._info)
+        self._lock = FileLock(folder / RUN_LOCK)
+        try:
+            self._lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise RunInUse(f"another process is making the run in {folder}") from None
+        try:
+            self._open(info, config)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        from rnnlab.tracking.gradient_log import GradientLog
+
+        now, earlier = time.time(), read_run_info(self.folder)
+        self.info = {**info, "started": now} if earlier is None else earlier
+        if earlier is not None:
+            life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}
+            self.info["resumed"] = [*earlier.get("resumed", []), life]
+        self.info["outcome"] = None
+        for stale in ("ended", "summary"):
+            self.info.pop(stale, None)
+        (self.folder / ERROR_FILE).unlink(missing_ok=True)
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        replace_file(self.folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+        self._metrics = LineFile(self.folder / METRICS_FILE)
+        self._standing = {row["step"]: row for row in MetricsReader(self.folder).new_rows()}
+        self._gradients = GradientLog(self.folder)
+        self._closed = False
+        before = max((row["seconds"] for row in self._standing.values()), default=0.0)
+        self._clock = time.perf_counter()
+        self._began = self._clock - before
+        self.differs_at: int | None = None
+        write_run_info(self.folder, self.info)
 
     def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._metrics.close()
-        self._write_gradients()
+        try:
+            self.close()
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """No more records: make the table of the gradients.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        from rnnlab.tracking.gradient_log import write_gradients
+
+        if not self._closed:
+            self._closed = True
+            self._metrics.close()
+            self._gradients.close()
+            write_gradients(self.folder)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, without the time between its processes."""
+        return time.perf_counter() - self._began
+
+    def records(self, before: int) -> Iterator[StepRecord]:
+        """What the folder holds of the steps before a step."""
+        for step, row in self._standing.items():
+            if step < before:
+                yield StepRecord(step, _metrics(row))
 
     def write(self, record: StepRecord) -> None:
-        """Append a step's metrics; a reader sees them within a fraction of a second."""
+        """Append a step's curves and metrics, at once; of a step that stands already nothing is written.
+
+        Raises:
+            OSError: They could not be written.
+        """
+        self._gradients.append(record.step, record.gradients)
+        if (stands := self._standing.get(record.step)) is not None:
+            if self.differs_at is None and _metrics(stands) != dict(record.metrics):
+                self.differs_at = record.step  # another machine, another rounding
+            return
         now = time.perf_counter()
         row = {
             "step": record.step,
@@ -70,56 +163,100 @@ class RunFolder:
             **record.metrics,
             STEPS_PER_SECOND: round(1 / max(now - self._clock, 1e-9), 1),
         }
-        self._metrics.write(json.dumps(row, allow_nan=False) + "\n")
+        self._metrics.append(json.dumps(row, allow_nan=False))
         self._clock = now
-        if now - self._flushed > FLUSH_SECONDS:
-            self._metrics.flush()
-            self._flushed = now
-        self._curves += [(record.step, curve) for curve in record.gradients]
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-        """Note how the run ended; called last, when everything else is in place."""
-        self._info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
-        write_run_info(self.folder, self._info)
+        """Note how the run ended; called last, when everything else is in place.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        self.info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+        write_run_info(self.folder, self.info)
 
     def write_weights(self, params: Params) -> None:
         """Keep the weights under their names."""
         from safetensors.numpy import save_file
 
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in params.items()}, self.folder / WEIGHTS_FILE
-        )
+        arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
+        replace_file(self.folder / WEIGHTS_FILE, lambda path: save_file(arrays, path))
+
+    def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
+        """Keep what the run can be continued from, in place of an earlier one."""
+        from safetensors.numpy import save_file
+
+        self._metrics.sync()  # no checkpoint without the records that lead to it
+        self._gradients.sync()
+        whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+        state = {"state": json.dumps(plain)}
+        replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, state))
+
+    def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
+        """What `write_checkpoint` kept last, or None: then the run starts from its beginning."""
+        from safetensors import safe_open
+
+        path = self.folder / CHECKPOINT_FILE
+        if not path.is_file():
+            return None
+        with safe_open(path, "np") as file:
+            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return arrays, json.loads(file.metadata()["state"])
 
     def write_text(self, name: str, text: str) -> None:
         """Keep a text that a task made."""
         (self.folder / name).write_text(text, encoding="utf-8")
 
-    def _write_gradients(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        columns: dict[str, list[Any]] = {name: [] for name in GRADIENT_COLUMNS}
-        for step, curve in self._curves:
-            size = len(curve.index)
-            nothing = [None] * size
-            columns["step"] += [step] * size
-            columns["quantity"] += [curve.quantity] * size
-            columns["timestep"] += curve.index.tolist() if curve.axis == "timestep" else nothing
-            columns["lag"] += curve.index.tolist() if curve.axis == "lag" else nothing
-            columns["target"] += [curve.target] * size
-            for name in GRADIENT_COLUMNS[5:]:
-                columns[name] += [value if isfinite(value) else None for value in getattr(curve, name)]
-        types = [pa.int64(), pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64(), pa.int64()]
-        types += [pa.float64()] * len(GRADIENT_COLUMNS[5:])
-        schema = pa.schema(list(zip(GRADIENT_COLUMNS, types, strict=True)))
-        pq.write_table(pa.table(columns, schema), self.folder / GRADIENTS_FILE)
+def clear_resume_files(folder: Path) -> None:
+    """Remove what only a run that has not ended needs."""
+    from rnnlab.tracking.gradient_log import GRADIENT_LOG
+
+    for name in (GRADIENT_LOG, CHECKPOINT_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine that makes a run, or made it last."""
+    lives = [info, *info.get("resumed", [])]
+    return dict(lives[-1]["machine"])
+
+
+def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Note the end of a run whose process could not; return its info.
+
+    Raises:
+        RunInUse: Its process is still there.
+        OSError: It could not be written.
+    """
+    from rnnlab.tracking.gradient_log import write_gradients
+
+    try:
+        with FileLock(folder / RUN_LOCK).acquire(timeout=0):
+            info = read_run_info(folder)
+            assert info is not None
+            if info["outcome"] is None:
+                write_gradients(folder)
+                info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+                write_run_info(folder, info)
+            return info
+    except Timeout:
+        raise RunInUse(f"another process is making the run in {folder}") from None
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process is making this run."""
+    try:
+        FileLock(folder / RUN_LOCK).acquire(timeout=0).lock.release()
+    except Timeout:
+        return True
+    return False
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Replace `run.json` in one move, so that a reader never sees half of it."""
-    scratch = folder / f"{RUN_FILE}.new"
-    scratch.write_text(json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    os.replace(scratch, folder / RUN_FILE)
+    text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
+    replace_file(folder / RUN_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def read_run_info(folder: Path) -> dict[str, Any] | None:
@@ -132,20 +269,28 @@ def read_run_info(folder: Path) -> dict[str, Any] | None:
 
 
 class MetricsReader:
-    """Reads a growing `metrics.jsonl`, each row once."""
+    """Reads a growing `metrics.jsonl`, each row once.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        position: Bytes read so far.
+    """
+
+    def __init__(self, folder: Path, position: int = 0) -> None:
         self._path = folder / METRICS_FILE
-        self._position = 0
+        self.position = position
 
-    def new_rows(self) -> list[dict[str, Any]]:
-        """The complete rows written since the last call."""
+    def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
+        """The complete rows written since the last call, out of the next `at_most` bytes."""
         try:
             with self._path.open("rb") as file:
-                file.seek(self._position)
-                written = file.read()
+                file.seek(self.position)
+                written = file.read(at_most)
         except FileNotFoundError:
             return []
         complete = written[: written.rfind(b"\n") + 1]
-        self._position += len(complete)
+        self.position += len(complete)
         return [json.loads(line) for line in complete.splitlines()]
+
+
+def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: value for name, value in row.items() if name not in NOT_METRICS}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from rnnlab import __version__
-from rnnlab.tracking.mirror import is_server, sqlite_file, tracking_uri, ui_address, uri_problem
+from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_address, uri_problem
 from tests.commands import Done, metric_rows, run_info
 from tests.tracked import Tracked, experiments, tracked_runs
 

@@ -1,6 +1,6 @@
 """The training loop: a generator of records that writes nothing and knows no tracker."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +29,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tasks import Task
+from rnnlab.training.state import Stability, TrainingState
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
@@ -74,7 +75,26 @@ class Trainer:
             Steps 0 … steps-1 with the training metrics, and step `steps` with the validation; where it ends
             because the task is solved, the last step is measured, but not taken.
         """
-        steps = self._steps(params, rng)
+        return self.continue_from(self.begin(params, rng))
+
+    def begin(self, params: Params, rng: np.random.Generator) -> TrainingState:
+        """The state before the first step; it holds `params` and `rng` themselves."""
+        return TrainingState(
+            params=params,
+            optimizer=self.optimizer.init(params),
+            batches=rng,
+            starts=rng.spawn(1)[0],  # of its own, so that the choice of initial state leaves batches alone
+            spikes=Spikes(self.probe.spike_factor),
+            stability=Stability(min(UNSTABLE_WINDOW, self.steps), UNSTABLE_FACTOR),
+        )
+
+    def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
+        """Train on from a state, which is changed in place; yield as `train` does.
+
+        Between two records the state may be taken apart and kept; what continues from it yields the same
+        records, and ends with the same parameters, to the last bit.
+        """
+        steps = self._steps(state)
         while True:
             with np.errstate(all="ignore"):  # what is not finite is looked for, and is a result
                 record = next(steps, None)
@@ -82,43 +102,40 @@ class Trainer:
                 return
             yield record
 
-    def _steps(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
-        model, workspace, probe_workspace = self.model, Workspace(), Workspace()
-        optimizer_state = self.optimizer.init(params)
-        plan, inputs, spikes = (
-            self.probe.plan(self.steps),
-            self.probe_inputs(),
-            Spikes(self.probe.spike_factor),
-        )
-        start_rng = rng.spawn(1)[0]  # of its own, so that the choice of initial state leaves batches alone
-        stability = _Stability(window=min(UNSTABLE_WINDOW, self.steps))
+    def _steps(self, state: TrainingState) -> Iterator[StepRecord]:
+        if state.ended:
+            return
+        model, params, workspace, probe_workspace = self.model, state.params, Workspace(), Workspace()
+        plan, inputs = self.probe.plan(self.steps), self.probe_inputs()
         chance = self.task.chance(model.loss)
-        carried, clipped_steps, solved, stopping = None, 0, False, False
-        for step in range(self.steps):
+        for step in range(state.step, self.steps):
             metrics: dict[str, float | None] = {}
+            stopping = False
             if self.val_every and step % self.val_every == 0:
                 metrics |= self.validate(params)
-                if metrics.get(VAL_SOLVED) and not solved:
-                    solved = True
+                if metrics.get(VAL_SOLVED) and not state.solved:
+                    state.solved = True
                     metrics[STEPS_TO_SOLVE] = float(step)
                     stopping = self.stop_when_solved
-            batch = self.task.batch(rng, step)
-            tape = model.forward(params, batch, carried if batch.continues else None, workspace, start_rng)
+            batch = self.task.batch(state.batches, step)
+            initial = state.carried if batch.continues else None
+            tape = model.forward(params, batch, initial, workspace, state.starts)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False)
             norm = global_norm(grads.values())
-            due = self.probe.due(plan, self.steps - 1 if stopping else step, spikes.see(norm))
+            due = self.probe.due(plan, self.steps - 1 if stopping else step, state.spikes.see(norm))
             raw_grads = copy_params(grads) if due else {}
             report = self.clipping.apply(grads, norm)
-            clipped_steps += report.clipped
-            metrics |= _step_metrics(tape, report, clipped_steps / (step + 1))
+            state.clipped += report.clipped
+            metrics |= _step_metrics(tape, report, state.clipped / (step + 1))
             if not (isfinite(tape.loss) and isfinite(norm)):
+                state.ended = True
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
-                yield StepRecord(step, metrics, (), stability.since, where)
+                yield StepRecord(step, metrics, (), state.stability.since, where)
                 return
-            stability.see(step, tape.loss, float(tape.weights.sum()) * chance)
-            carried = tape.cell.final_states()
+            state.stability.see(step, tape.loss, float(tape.weights.sum()) * chance)
+            state.carried = tape.cell.final_states()
             before = copy_params(params) if due or stopping else {}
-            self.optimizer.update(params, grads, optimizer_state)
+            self.optimizer.update(params, grads, state.optimizer)
             readings = Readings()
             if due:
                 snapshot = Snapshot(
@@ -137,14 +154,16 @@ class Trainer:
             if stopping:
                 for name, weights in params.items():
                     np.copyto(weights, before[name])
-            yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, stability.since)
+            state.step, state.ended = step + 1, stopping
+            yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, state.stability.since)
             if stopping:
                 return
         closing = self.validate(params)
-        if closing.get(VAL_SOLVED) and not solved:
+        if closing.get(VAL_SOLVED) and not state.solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
         broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
-        yield StepRecord(self.steps, closing, (), stability.since, broken)
+        state.ended = True
+        yield StepRecord(self.steps, closing, (), state.stability.since, broken)
 
     def probe_inputs(self) -> ProbeInputs:
         """What the probe measures on, the same at every call.
@@ -210,20 +229,6 @@ class _Mean:
     @property
     def value(self) -> float:
         return self.total / self.count
-
-
-class _Stability:
-    """Finds the first step at which the loss, averaged over a window, exceeds twice that of chance."""
-
-    def __init__(self, window: int) -> None:
-        self.since: int | None = None
-        self._recent: deque[float] = deque(maxlen=window)
-
-    def see(self, step: int, loss: float, chance: float) -> None:
-        self._recent.append(loss)
-        full = len(self._recent) == self._recent.maxlen
-        if self.since is None and full and np.mean(self._recent) > UNSTABLE_FACTOR * chance:
-            self.since = step
 
 
 def _step_metrics(tape: Tape, report: ClipReport, clip_rate: float) -> dict[str, float | None]:

@@ -1,0 +1,183 @@
+"""Worker processes on this machine.
+
+Each has a pipe of its own and shares nothing with the others, no lock and no queue: one that is killed,
+wherever it was, takes its run along and nothing else, and another takes its place. (The pools of
+`concurrent.futures` and joblib break as a whole.)
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Protocol
+
+from threadpoolctl import threadpool_limits
+
+from rnnlab.app.worker import WorkOrder, execute
+
+STOP_SECONDS = 2.0
+"""How long a run that is asked to stop may go on, such as in the middle of a validation."""
+_SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
+
+
+class Engine(Protocol):
+    """What makes runs, here or on other machines."""
+
+    def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        """Runs that ended meanwhile, and what went wrong with each; waits at most `timeout` seconds."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs still to end."""
+
+    def stop(self) -> None:
+        """Start no more runs, and end those that go on as `killed`; to be asked for repeatedly."""
+
+    def close(self) -> None:
+        """Leave nothing behind; kills what still runs."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: "Connection[WorkOrder, str | None]"
+    order: WorkOrder | None = None
+
+
+class LocalPool:
+    """An `Engine` of processes that are used again, one BLAS thread each."""
+
+    def __init__(self, orders: Sequence[WorkOrder], workers: int) -> None:
+        self._waiting = deque(orders)
+        self._most = workers
+        self._workers: list[_Worker] = []
+        self._stopped_at: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs still to end."""
+        return bool(self._waiting) or any(worker.order for worker in self._workers)
+
+    def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        """Hand out orders, then wait for a run to end."""
+        self._hand_out()
+        ended: list[tuple[WorkOrder, str | None]] = []
+        by_pipe = {worker.pipe: worker for worker in self._workers}
+        for ready in wait(list(by_pipe), timeout):
+            assert isinstance(ready, Connection)
+            worker = by_pipe[ready]
+            try:
+                error = worker.pipe.recv()
+            except (EOFError, ConnectionError):
+                error = self._bury(worker)
+            if worker.order is not None:
+                ended.append((worker.order, error))
+                worker.order = None
+        return ended
+
+    def stop(self) -> None:
+        """Start no more runs; what goes on after STOP_SECONDS is killed."""
+        self._waiting.clear()
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            for worker in self._workers:
+                worker.process.terminate()
+        elif time.monotonic() - self._stopped_at > STOP_SECONDS:
+            for worker in self._workers:
+                worker.process.kill()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            if worker.order is not None:
+                worker.process.kill()
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers.clear()
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            idle = next((worker for worker in self._workers if worker.order is None), None)
+            if idle is None:
+                if len(self._workers) == self._most:
+                    return
+                idle = _start_worker()
+                self._workers.append(idle)
+            order = self._waiting.popleft()
+            try:
+                idle.pipe.send(order)
+            except ConnectionError:  # it died while it had nothing to do
+                self._waiting.appendleft(order)
+                self._bury(idle)
+            else:
+                idle.order = order
+
+    def _bury(self, worker: _Worker) -> str:
+        """Forget a dead worker and say how it died."""
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        code = worker.process.exitcode or 0
+        if code >= 0:
+            return f"its worker process ended (exit code {code})"
+        told = "; the system does that when memory runs out" if -code == signal.SIGKILL else ""
+        return f"its worker process died ({signal.Signals(-code).name}{told})"
+
+
+def _start_worker() -> _Worker:
+    here, there = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_work, args=(there, os.getpid()), daemon=True)
+    with _ctrl_c_blocked():
+        process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C, which a terminal sends to all of a command's processes."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
+    """Make runs one after the other until the pipe is closed; SIGTERM ends a run, and the process."""
+    threadpool_limits(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopping = stopping_at_sigterm(lambda: os.getppid() != launcher)  # nobody would ever stop an orphan
+    with suppress(EOFError, ConnectionError):
+        while not stopping():
+            if not pipe.poll(0.2):
+                continue
+            order, error = pipe.recv(), None
+            try:
+                execute(order, stopping)
+            except Exception as raised:
+                error = f"{type(raised).__name__}: {raised}"
+            pipe.send(error)
+
+
+def stopping_at_sigterm(also: Callable[[], bool]) -> Callable[[], bool]:
+    """Say from now on whether this process got SIGTERM, or `also` holds."""
+    asked = False
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    return lambda: asked or also()

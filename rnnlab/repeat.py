@@ -1,0 +1,117 @@
+"""`python -m rnnlab.repeat <run>`: make a run again, and say whether it comes out the same to the last bit.
+
+The run is an MLflow run id or a run's folder. The repetition goes into a new folder under `outputs/`,
+without tracking.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnnlab.analysis.compare import differences
+from rnnlab.app.compose import Job, Plan, sweep_name
+from rnnlab.app.display import Display
+from rnnlab.app.launch import launch
+from rnnlab.app.orders import check
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
+from rnnlab.tracking.folder import machine_of, read_run_info
+from rnnlab.tracking.mirror import told
+from rnnlab.tracking.store import connect, tracking_uri, uri_problem
+
+COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
+    parser = argparse.ArgumentParser(prog="python -m rnnlab.repeat", description=__doc__)
+    parser.add_argument("run", help="MLflow run id, or folder of a run")
+    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    args = parser.parse_args(argv)
+    try:
+        with _files(args.run, args.uri) as folder:
+            return _repeat(args.run, folder)
+    except ConfigProblems as error:
+        for problem in error.problems:
+            print(f"rnnlab.repeat: {problem}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _files(run: str, uri: str | None) -> Iterator[Path]:
+    """A folder with the run's files, fetched from MLflow where need be."""
+    if (Path(run) / RUN_FILE).is_file():
+        yield Path(run)
+        return
+    uri = tracking_uri(uri)
+    if problem := uri_problem(uri):
+        raise ConfigProblems([f"{uri}: {problem}"])
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            client = connect(uri)
+            for name in COMPARED:
+                client.download_artifacts(run, name, scratch)
+        except Exception as error:  # whatever a database or a server can raise
+            raise ConfigProblems(
+                [f"{run}: neither a run's folder nor a run in {uri} ({told(error)})"]
+            ) from error
+        yield Path(scratch)
+
+
+def _repeat(run: str, folder: Path) -> int:
+    info = read_run_info(folder)
+    assert info is not None
+    if info["outcome"] not in ENDED:
+        raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
+    checked = check(_plan(folder, info))
+    now = checked.orders[0].info
+    if now["dataset"]["digest"] != info["dataset"]["digest"]:
+        raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
+    result = launch(checked, Display())
+    if result.interrupted:
+        return 130
+    (repeated,) = result.infos
+    if repeated["outcome"] not in ENDED:
+        raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])
+    found = differences(folder, checked.plan.folder)
+    print(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
+    if not found:
+        print(f"Bit-identical to {run}: weights, metrics and gradient table.")
+        return 0
+    print(f"Not identical to {run}:")
+    for line in found + _origins(info, repeated):
+        print(f"  {line}")
+    return 1
+
+
+def _plan(folder: Path, info: dict[str, Any]) -> Plan:
+    config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["tracking"]["backend"], config["resume"] = "none", False
+    place = Path(
+        "outputs", f"{datetime.now():%Y-%m-%d}", f"{datetime.now():%H-%M-%S}-repeat-{info['id'][:6]}"
+    )
+    choices = {key: value for key, value in info["params"].items() if key in config}
+    job = Job(info["number"], info["name"], place.absolute(), config, info["overrides"], {}, choices)
+    return Plan(job.folder, [job], False, str(place), sweep_name(job.folder))
+
+
+def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
+    """What differs between the two runs' code and machines."""
+    before = {**_code(info), **machine_of(info)}
+    now = {**_code(repeated), **machine_of(repeated)}
+    return [f"{key}: {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key]]
+
+
+def _code(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: info["tags"].get(key) for key in ("rnnlab_version", "git_commit")}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""Writing so that a reader, or whoever comes after a crash, finds whole files and whole lines."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a scratch file beside `path`, then put it in place in one move.
+
+    Raises:
+        OSError: It could not be written, such as on a full disk; `path` is as it was.
+    """
+    scratch = path.with_name(f"{path.name}.new")
+    try:
+        write(scratch)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())  # else a machine that stops may keep the move and lose the content
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class LineFile:
+    """A file that lines are appended to, each in one write and at once: a killed process loses none."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; a last line that was not finished, by a process that died, is cut off."""
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        written = path.read_bytes()
+        os.ftruncate(self._file, written.rfind(b"\n") + 1)
+
+    def append(self, line: str) -> None:
+        """Write a line.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        data = memoryview(f"{line}\n".encode())
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def sync(self) -> None:
+        """Have what is written reach the disk itself."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

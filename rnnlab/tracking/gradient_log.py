@@ -1,0 +1,115 @@
+"""The gradient table of a run while it grows: an Arrow stream, one batch of rows a recording.
+
+A stream can be read up to where a dead process left it, which a Parquet file cannot; so rows are
+appended to a stream, and become `gradients.parquet` when the run ends.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
+from rnnlab.tracking.files import replace_file
+
+GRADIENT_LOG = "gradients.arrow"
+_STATISTICS = GRADIENT_COLUMNS[5:]
+_TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
+_SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
+
+
+class GradientLog:
+    """Appends recordings, each step's once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the log of a run; a last recording that was not finished is cut off."""
+        self._kept = list(_batches(folder))
+        self._last_step = int(self._kept[-1]["step"][0].as_py()) if self._kept else -1
+        self._path = folder / GRADIENT_LOG
+        replace_file(self._path, self._begin)
+
+    def _begin(self, path: Path) -> None:
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_stream(self._file, _SCHEMA)
+        for batch in self._kept:
+            self._writer.write_batch(batch)
+        self._kept.clear()
+
+    def append(self, step: int, curves: Sequence[Curve]) -> None:
+        """Write the curves of one recording, unless it stands already.
+
+        Raises:
+            OSError: They could not be written.
+        """
+        if curves and step > self._last_step:
+            self._writer.write_batch(_as_batch(step, curves))
+            self._last_step = step
+
+    def sync(self) -> None:
+        """Have what is written reach the disk itself."""
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):  # the mark of the end, which readers do without, on a full disk
+            self._writer.close()
+        self._file.close()
+
+
+def write_gradients(folder: Path) -> None:
+    """Make `gradients.parquet` of what the log holds.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    table = pa.Table.from_batches(_batches(folder), _SCHEMA)
+    quantity = GRADIENT_COLUMNS.index("quantity")
+    field = pa.field("quantity", pa.dictionary(pa.int32(), pa.string()))
+    table = table.set_column(quantity, field, pc.dictionary_encode(table["quantity"]).combine_chunks())
+    replace_file(folder / GRADIENTS_FILE, lambda path: pq.write_table(table, path))
+
+
+def _batches(folder: Path) -> Iterator[pa.RecordBatch]:
+    """The whole recordings in the log."""
+    path = folder / GRADIENT_LOG
+    if not path.is_file():
+        return
+    with suppress(pa.ArrowInvalid, OSError), pa.ipc.open_stream(path.read_bytes()) as reader:
+        yield from reader  # raises where the file was cut off
+
+
+def _as_batch(step: int, curves: Sequence[Curve]) -> pa.RecordBatch:
+    sizes = [len(curve.index) for curve in curves]
+    absent = [pa.nulls(size, pa.int64()) for size in sizes]
+
+    def along(axis: str) -> pa.Array:
+        parts = [
+            pa.array(c.index, pa.int64()) if c.axis == axis else a
+            for c, a in zip(curves, absent, strict=True)
+        ]
+        return pa.concat_arrays(parts)
+
+    def repeated(values: Sequence[object], kind: pa.DataType) -> pa.Array:
+        return pa.concat_arrays(
+            [pa.repeat(pa.scalar(v, kind), size) for v, size in zip(values, sizes, strict=True)]
+        )
+
+    def statistic(name: str) -> pa.Array:
+        values = np.concatenate([np.asarray(getattr(curve, name), np.float64) for curve in curves])
+        return pa.array(values, mask=~np.isfinite(values))
+
+    columns = [
+        pa.repeat(pa.scalar(step, pa.int64()), sum(sizes)),
+        repeated([curve.quantity for curve in curves], pa.string()),
+        along("timestep"),
+        along("lag"),
+        repeated([curve.target for curve in curves], pa.int64()),
+        *map(statistic, _STATISTICS),
+    ]
+    return pa.record_batch(columns, _SCHEMA)

@@ -1,0 +1,272 @@
+"""One run folder and its MLflow run, kept alike.
+
+Whatever is sent follows from the folder alone, timestamps included, and MLflow stores a value that it has
+already only once. So anything may be sent again, after a crash or a lost answer, and nothing doubles. What
+has been sent is noted in the folder's `mlflow.json`, one entry a store, to save that work.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from rnnlab.records import (
+    CLIP_COEFFICIENT,
+    CLIP_COSINE,
+    CLIP_RATE,
+    ENDED,
+    FIGURES_FOLDER,
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    GRADIENTS_FILE,
+    LOSS,
+    METRICS_FILE,
+    MLFLOW_METRICS,
+    NORM_QUANTILES,
+    TIMELINE_FOLDER,
+)
+from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
+from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.folder import CHECKPOINT_FILE, MetricsReader, machine_of, read_run_info
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+    from mlflow.tracking import MlflowClient
+
+PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE, CLIP_COEFFICIENT)
+TIMELINE_IMAGE = "lag curve over training"
+BATCH = 1000  # MLflow's limit for one call
+PIECE = 4_000_000
+"""Bytes of metrics.jsonl that are read at once."""
+TAIL = 200_000
+"""Bytes in which the last training step is looked for."""
+STATUS = {"failed": "FAILED", "killed": "KILLED"}
+LEDGER_FILE = "mlflow.json"
+MIRROR_LOCK = ".mirroring"
+ID_TAG = "rnnlab.id"
+FOLDER_TAG = "rnnlab.folder"
+HOST_TAG = "rnnlab.host"
+NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE)
+
+
+class MirroredRun:
+    """Sends what a folder has and MLflow has not."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder = folder
+        self._store = hashlib.sha256(uri.encode()).hexdigest()[:12]  # a URI may hold a password
+        self.complete = False
+
+    def update(self, client: "MlflowClient", experiment_id: str) -> bool:
+        """Send what is new; return whether there was anything.
+
+        Raises:
+            Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
+        """
+        if self.complete or (info := read_run_info(self.folder)) is None:
+            return False
+        with FileLock(self.folder / MIRROR_LOCK).acquire():
+            return self._update(client, experiment_id, info)
+
+    def forget(self) -> None:
+        """Forget what has been sent: the store does not hold it any more."""
+        self.complete = False
+        self._write({})
+
+    def run_id(self) -> str | None:
+        """The id of the MLflow run, if one was made."""
+        return self._entry().get("run_id")
+
+    def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
+        entry = self._entry()
+        outcome = info["outcome"]
+        if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
+            self.complete = True
+            return False
+        if "run_id" not in entry:
+            entry["run_id"] = _find_or_create(client, experiment_id, self.folder, info)
+            entry["position"] = 0
+            self._write(entry)
+        run_id = entry["run_id"]
+        if outcome is None and entry.get("sent"):  # it is being resumed
+            client.update_run(run_id, status="RUNNING")
+            client.set_tag(run_id, HOST_TAG, machine_of(info)["host"])
+            entry["sent"] = None
+            self._write(entry)
+        sent = self._send_rows(client, entry, info)
+        if outcome is None:
+            return sent
+        if outcome in ENDED:
+            _log(client, run_id, self._closing(info))
+        client.set_tag(run_id, "outcome", outcome)
+        if regime := (info.get("summary") or {}).get("regime"):
+            client.set_tag(run_id, "regime", regime)
+        client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
+        self._send_artifacts(client, run_id)
+        for other in _runs_of(client, experiment_id, info)[1:]:
+            client.delete_run(other.info.run_id)  # made by a request whose answer was lost
+        entry["sent"] = [outcome, info["ended"]]
+        self._write(entry)
+        self.complete = True
+        return True
+
+    def _send_rows(self, client: "MlflowClient", entry: dict[str, Any], info: dict[str, Any]) -> bool:
+        reader, sent = MetricsReader(self.folder, entry["position"]), False
+        while rows := reader.new_rows(PIECE):
+            _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
+            entry["position"] = reader.position
+            self._write(entry)
+            sent = True
+        return sent
+
+    def _closing(self, info: dict[str, Any]) -> list["Metric"]:
+        """What is known of a run as a whole alone; sent when nothing can come after."""
+        from mlflow.entities import Metric
+
+        now, summary = _ms(info["ended"]), info.get("summary") or {}
+        metrics = [
+            Metric(key, summary[key], now, int(info["steps"])) for key in NORM_QUANTILES if key in summary
+        ]
+        last = _last_training_row(self.folder)
+        if last is not None and last["step"] % _stride(info):  # else it is among the others
+            metrics += _as_metrics(last, info, PER_STEP)
+        return metrics + _curves(self.folder, now)
+
+    def _send_artifacts(self, client: "MlflowClient", run_id: str) -> None:
+        for path in sorted(self.folder.iterdir()):
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), path.name)
+            elif not path.name.startswith(".") and path.name not in NOT_ARTIFACTS:
+                client.log_artifact(run_id, str(path))
+        images = sorted((self.folder / FIGURES_FOLDER / TIMELINE_FOLDER).glob("*.png"))
+        if images and not client.list_artifacts(run_id, "images"):
+            _send_timeline(client, run_id, images)
+
+    def _entry(self) -> dict[str, Any]:
+        entry: dict[str, Any] = self._ledger().get(self._store, {})
+        return entry
+
+    def _ledger(self) -> dict[str, Any]:
+        path = self.folder / LEDGER_FILE
+        ledger: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return ledger
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
+        replace_file(self.folder / LEDGER_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
+    """The MLflow runs of a run folder, the oldest first."""
+    found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def _find_or_create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    machine = machine_of(info)
+    existing = _runs_of(client, experiment_id, info)
+    run = (
+        existing[0]
+        if existing
+        else client.create_run(
+            experiment_id,
+            start_time=_ms(info["started"]),
+            tags=info["tags"]
+            | {
+                ID_TAG: info["id"],
+                FOLDER_TAG: str(folder),
+                HOST_TAG: machine["host"],
+                "cpu": machine["cpu"],
+                "python": machine["python"],
+                "numpy": machine["packages"]["numpy"],
+                "blas": " ".join(str(value) for value in machine["blas"].values()),
+                "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
+                "mlflow.note.content": DESCRIPTION,
+            },
+            run_name=info["name"],
+        )
+    )
+    run_id: str = run.info.run_id
+    client.log_batch(run_id, params=[Param(key, value) for key, value in info["params"].items()])
+    data = info["dataset"]
+    dataset = Dataset(data["name"], data["digest"], "local", json.dumps({"uri": data["source"]}))
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    return run_id
+
+
+def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+
+
+def _stride(info: dict[str, Any]) -> int:
+    """Of the metrics of every step, one in so many steps is sent."""
+    return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
+
+
+def _thinned(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
+    left_out = PER_STEP if row["step"] % _stride(info) else ()
+    return _as_metrics(row, info, [key for key in row if _is_shown(key) and key not in left_out])
+
+
+def _is_shown(key: str) -> bool:
+    # the curve itself says as much as x by lag
+    return key in MLFLOW_METRICS or ("_by_lag/" in key and not key.startswith("log10_x_"))
+
+
+def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) -> list["Metric"]:
+    from mlflow.entities import Metric
+
+    timestamp = _ms(info["started"] + row["seconds"])
+    return [Metric(key, row[key], timestamp, row["step"]) for key in keys if row.get(key) is not None]
+
+
+def _last_training_row(folder: Path) -> dict[str, Any] | None:
+    with (folder / METRICS_FILE).open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - TAIL))
+        lines = file.read().splitlines()
+    rows = (json.loads(line) for line in reversed(lines) if line.startswith(b"{") and line.endswith(b"}"))
+    return next((row for row in rows if LOSS in row), None)
+
+
+def _curves(folder: Path, timestamp: int) -> list["Metric"]:
+    """The first and the last lag curve and profile over time, whose x is the lag or time step."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    from mlflow.entities import Metric
+
+    path = folder / GRADIENTS_FILE
+    if not path.is_file() or (table := pq.read_table(path)).num_rows == 0:
+        return []
+    quantities = set(pc.unique(table["quantity"]).to_pylist())
+    shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
+    shown["lag"] = shown["lag"] if "c" in quantities else ("h", "x")  # else state is h
+    limits = pc.min_max(table["step"]).as_py()
+    metrics = []
+    for name, step in (("first", limits["min"]), ("last", limits["max"])):
+        for row in table.filter(pc.equal(table["step"], step)).to_pylist():
+            axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
+            of_last = row["target"] is None
+            if row["quantity"] in shown[axis] and of_last and row["log10_gmean"] is not None:
+                key = f"log10_{row['quantity']}_{axis}/{name}"
+                metrics.append(Metric(key, row["log10_gmean"], timestamp, x))
+    return metrics
+
+
+def _send_timeline(client: "MlflowClient", run_id: str, images: Sequence[Path]) -> None:
+    """The images that MLflow shows with a slider over training steps."""
+    from PIL import Image
+
+    for path in images:
+        with Image.open(path) as image:
+            client.log_image(run_id, image, key=TIMELINE_IMAGE, step=int(path.stem))
+
+
+def _ms(seconds: float) -> int:
+    """Seconds as MLflow keeps them."""
+    return round(1000 * seconds)

@@ -1,0 +1,109 @@
+"""Where MLflow keeps its runs: the URI, the client, the experiment."""
+
+import logging
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+SERVER_SCHEMES = ("http", "https")
+UI_PORT = 5000
+# Else the UI takes the experiment for one with language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+DATABASE_ATTEMPTS = 4  # a second in all; MLflow has no setting for its own ten, which take 100 seconds
+# One attempt, bounded: the mirror repeats by itself, and a request that MLflow repeats to a server that
+# hangs is carried out as often when the server goes on, which would make a run twice.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def tracking_uri(configured: str | None) -> str:
+    """The configured URI, or MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder."""
+    return configured or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def uri_problem(uri: str) -> str | None:
+    """Say what is wrong with a tracking URI, without importing MLflow."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in (*DATABASE_SCHEMES, *SERVER_SCHEMES):
+        return "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
+    database = sqlite_file(uri)
+    if database is not None and not database.parent.is_dir():
+        return f"the folder {database.parent} does not exist"
+    return None
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The database file of a SQLite URI, else None."""
+    prefix = "sqlite:///"
+    return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
+
+
+def is_server(uri: str) -> bool:
+    """Whether the URI is of a running MLflow server rather than of a database."""
+    return urlsplit(uri).scheme in SERVER_SCHEMES
+
+
+def ui_address(uri: str, port: int = UI_PORT) -> str:
+    """Where a browser finds the UI: at the server itself, or where `rnnlab.ui` serves a database."""
+    return uri if is_server(uri) else f"http://127.0.0.1:{port}"
+
+
+def connect(uri: str) -> "MlflowClient":
+    """Import MLflow, late because that takes a second, and return a client that gives up in time."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if not is_server(uri):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
+        logging.getLogger(utils.__name__).setLevel(logging.ERROR)  # each attempt is three lines
+    return MlflowClient(tracking_uri=uri)
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's tables beside `path` and move them there: whoever is killed meanwhile leaves no half."""
+    from mlflow.store.db import utils
+
+    scratch = path.with_name(f"{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{scratch}")  # type: ignore[no-untyped-call]
+    try:
+        utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+    os.replace(scratch, path)
+
+
+def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
+    """Return a client and the id of the experiment, both database and experiment made if need be.
+
+    A SQLite file is made under a lock: two commands that start at once on a fresh file would
+    otherwise create the same tables, and one of them would lose its runs.
+    """
+    from filelock import FileLock
+
+    database = sqlite_file(uri)
+    with FileLock(f"{database}.lock") if database else nullcontext():
+        client = connect(uri)
+        if database is not None and not database.exists():
+            _make_database(database)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (database.parent / "mlartifacts").as_uri() if database else None
+            return client, client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
+        if experiment.lifecycle_stage != "active":
+            raise RuntimeError(f"the experiment {name!r} is deleted; restore it or name another")
+        return client, str(experiment.experiment_id)
