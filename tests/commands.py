@@ -122,9 +122,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def worker_of(pid: int, folder: Path) -> int | None:
-    """The child of a command that has a run's metrics open, which is the worker that makes the run."""
-    for child in children(pid):
+def worker_of(pid: int | None, folder: Path) -> int | None:
+    """The child of a command (None: any process) that has a run's metrics open, which makes the run."""
+    everyone = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
+    for child in everyone if pid is None else children(pid):
         try:
             opened = [os.readlink(file) for file in Path(f"/proc/{child}/fd").iterdir()]
         except OSError:

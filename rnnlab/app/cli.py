@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 
-from rnnlab.app.compose import Plan, compose_plan, register_resolvers
+from rnnlab.app.compose import AdaptiveSweep, Plan, compose, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.paths import conf_dir
 
@@ -54,8 +54,14 @@ def _run(argv: list[str]) -> int:
         except COMPOSITION_ERRORS as error:
             raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
         return 0
-    plan = compose_plan(conf_dir(), args.overrides, args.multirun, args.config_dir)
-    return _launch(plan)
+    plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
+    return _launch(plan) if isinstance(plan, Plan) else _search(plan)
+
+
+def _search(sweep: AdaptiveSweep) -> int:
+    from rnnlab.app.adaptive import search
+
+    return search(sweep)
 
 
 def _launch(plan: Plan) -> int:

@@ -9,8 +9,8 @@ import glob
 import itertools
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 
 CONFIG_NAME = "config"
+ADAPTIVE = "optuna"
+"""The sweeper of Hydra's that chooses jobs by the results of others."""
 MAX_NAME = 80
 MAX_SWEEP = 200
 
@@ -63,6 +65,8 @@ class Plan:
         is_sweep: Whether it is a sweep, even of one run.
         pattern: What `folder` was made from, with what is new at every command as `${…}`.
         sweep: The name that all runs of this command share.
+        launcher: The chosen Hydra launcher's keys; None for processes on this machine.
+        goes_on: Whether earlier jobs of this command are in the folder already.
         problems: A line for each job that could not be composed.
     """
 
@@ -71,6 +75,8 @@ class Plan:
     is_sweep: bool
     pattern: str
     sweep: str
+    launcher: dict[str, Any] | None = None
+    goes_on: bool = False
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -86,9 +92,45 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("rnnlab_suffix", lambda: suffix, replace=True)
 
 
+@dataclass(frozen=True)
+class AdaptiveSweep:
+    """A sweep whose sweeper chooses the next jobs by how the last ones came out.
+
+    Attributes:
+        loader: Hydra's.
+        config: With the sweeper's keys in `hydra.sweeper`.
+        arguments: The command line, with the space to be searched.
+    """
+
+    loader: ConfigLoaderImpl
+    config: DictConfig
+    arguments: list[str]
+
+    def plan(self, batch: Sequence[Sequence[str]], first: int) -> Plan:
+        """The next jobs as a plan, in the folder that all of the sweep share."""
+        of_hydra = list(self.config.hydra.overrides.hydra)
+        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
+        swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
+        swept += list(self.config.hydra.sweeper.get("params") or {})
+        expanded = [of_hydra + list(job) for job in batch]
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        plan = _plan_of_many(self.loader, expanded, _launcher(self.config), folder, first, swept)
+        return replace(plan, goes_on=first > 0)
+
+
 def compose_plan(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan:
+    """As `compose`, of what is no adaptive sweep."""
+    plan = compose(conf_dir, overrides, multirun, config_dir)
+    if isinstance(plan, AdaptiveSweep):
+        raise ConfigProblems([f"hydra/sweeper={ADAPTIVE}: its jobs are not known beforehand"])
+    return plan
+
+
+def compose(
+    conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
+) -> Plan | AdaptiveSweep:
     """Compose every job that the overrides ask for.
 
     Args:
@@ -112,19 +154,23 @@ def compose_plan(
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
         base = loader.load_configuration(CONFIG_NAME, overrides, mode)
-        _refuse_launchers(base)
+        sweeper = base.hydra.runtime.choices["hydra/sweeper"]
+        if sweeper not in ("basic", ADAPTIVE):
+            raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: basic, {ADAPTIVE}"])
         if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
             return _plan_of_one(base)
+        if sweeper == ADAPTIVE:
+            return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
         expanded = _expand(loader, base, overrides)
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, overrides, _all_keys(loader))]) from error
-    return _plan_of_many(loader, expanded)
+    return _plan_of_many(loader, expanded, _launcher(base))
 
 
 def _plan_of_one(config: DictConfig) -> Plan:
     overrides = list(config.hydra.overrides.task)
     job = _job(config, 0, overrides, {})
-    return Plan(job.folder, [job], False, _raw(config.hydra.run), sweep_name(job.folder))
+    return Plan(job.folder, [job], False, _raw(config.hydra.run), sweep_name(job.folder), _launcher(config))
 
 
 class _Composer:
@@ -171,17 +217,25 @@ class _Composer:
         return is_group and not isinstance(override.value(), dict)
 
 
-def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
+def _plan_of_many(
+    loader: ConfigLoaderImpl,
+    expanded: list[list[str]],
+    launcher: dict[str, Any] | None,
+    folder: Path | None = None,
+    first: int = 0,
+    swept_keys: Collection[str] | None = None,
+) -> Plan:
     composer = _Composer(loader)
     values_by_key: dict[str, set[str]] = {}
     for overrides in expanded:
         for key, value in _pairs(overrides):
             values_by_key.setdefault(key, set()).add(value)
-    swept_keys = [key for key, values in values_by_key.items() if len(values) > 1]
+    if swept_keys is None:
+        swept_keys = [key for key, values in values_by_key.items() if len(values) > 1]
     jobs: list[Job] = []
     problems: list[str] = []
-    folder, pattern = None, ""
-    for number, overrides in enumerate(expanded):
+    pattern = ""
+    for number, overrides in enumerate(expanded, first):
         try:
             config = composer.compose(overrides)
             folder = folder or Path(config.hydra.sweep.dir).absolute()
@@ -191,7 +245,7 @@ def _plan_of_many(loader: ConfigLoaderImpl, expanded: list[list[str]]) -> Plan:
         except COMPOSITION_ERRORS as error:
             problems.append(explain_composition_error(error, overrides, _all_keys(loader)))
     folder = folder or Path()
-    return Plan(folder, jobs, True, pattern, sweep_name(folder), problems)
+    return Plan(folder, jobs, True, pattern, sweep_name(folder), launcher, problems=problems)
 
 
 def sweep_name(folder: Path) -> str:
@@ -283,12 +337,17 @@ def _pairs(overrides: list[str]) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
 
 
-def _refuse_launchers(base: DictConfig) -> None:
-    """Hydra's launchers and sweepers would be left unused without a word."""
-    for group in ("launcher", "sweeper"):
-        choice = base.hydra.runtime.choices.get(f"hydra/{group}")
-        if choice != "basic":
-            raise ConfigProblems([f"hydra/{group}={choice}: not supported; jobs= says how many run at once"])
+def _launcher(config: DictConfig) -> dict[str, Any] | None:
+    """The keys of the chosen launcher; Hydra's own would be left unused without a word."""
+    choice = config.hydra.runtime.choices.get("hydra/launcher")
+    if choice == "basic":
+        return None
+    keys = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    assert isinstance(keys, dict)
+    if not str(keys.get("_target_")).startswith("rnnlab."):
+        allowed = "basic, submitit_slurm, ray"
+        raise ConfigProblems([f"hydra/launcher={choice}: not supported; allowed: {allowed}"])
+    return {str(key): value for key, value in keys.items()}
 
 
 def _all_keys(loader: ConfigLoaderImpl) -> list[str]:

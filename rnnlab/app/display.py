@@ -103,8 +103,8 @@ class Display:
         if mirrored.left or mirrored.experiment_id is None:
             why = "" if self._warned else f" ({mirrored.error})"
             self._line(
-                f"{mirrored.left} of {len(infos)} runs are not in MLflow{why}. Their files are complete; this "
-                f"sends them: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
+                f"{mirrored.left} of {len(infos)} runs are not in MLflow{why}. Their files are complete; "
+                f"this sends them: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 "yellow",
             )
         if mirrored.experiment_id is None:

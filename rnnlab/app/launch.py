@@ -10,8 +10,9 @@ from types import FrameType
 from typing import Any
 
 from rnnlab.app.display import Display
+from rnnlab.app.launchers import Engine
 from rnnlab.app.orders import Checked
-from rnnlab.app.pool import Engine, LocalPool
+from rnnlab.app.pool import LocalPool
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder
@@ -63,7 +64,7 @@ def launch(checked: Checked, display: Display) -> Result:
             folders = [order.folder for order in orders]
             uri = tracking_uri(settings.tracking.uri)
             mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders)
-        engine = LocalPool(todo, min(settings.jobs or _cores(), max(len(todo), 1)))
+        engine = _engine(checked, todo)
         ended: dict[Path, dict[str, Any]] = {}
         with _interrupts_counted() as interrupts, display.progress(plan.jobs):
             _run(engine, interrupts, settings.fail_fast, mirror, display, ended)
@@ -86,7 +87,7 @@ def _make_folder(checked: Checked, stack: ExitStack) -> None:
         if not plan.is_sweep:  # the run itself makes its folder
             plan.folder.parent.mkdir(parents=True, exist_ok=True)
             return
-        plan.folder.mkdir(parents=True, exist_ok=checked.orders[0].resume)
+        plan.folder.mkdir(parents=True, exist_ok=plan.goes_on or checked.orders[0].resume)
         lock = sweep_lock(plan.folder)
         stack.callback(lock.release)
         note_sweep(plan, [order.info["identity"] for order in checked.orders])
@@ -97,6 +98,13 @@ def _make_folder(checked: Checked, stack: ExitStack) -> None:
 def _is_done(order: WorkOrder) -> bool:
     info = read_run_info(order.folder) if order.resume else None
     return info is not None and info["outcome"] in ENDED
+
+
+def _engine(checked: Checked, todo: list[WorkOrder]) -> Engine:
+    plan, jobs = checked.plan, checked.settings.jobs
+    if checked.launcher is not None and todo:
+        return checked.launcher.engine(todo, jobs, plan.folder if plan.is_sweep else plan.folder.parent)
+    return LocalPool(todo, min(jobs or cores(), max(len(todo), 1)))
 
 
 class _Interrupts:
@@ -169,5 +177,6 @@ def _last_word(order: WorkOrder, error: str | None, stopping: bool = False) -> d
     return info | {"outcome": outcome, "summary": summary}
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many runs this machine can make at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.compose import Job, Plan
+from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
 from rnnlab.app.resume import WITHOUT_EFFECT, identity, take_up
@@ -13,7 +14,7 @@ from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.tracking.store import tracking_uri, uri_problem
 
-OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair")
+OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective")
 """Keys that concern all runs of a sweep together."""
 # What every run shows as a parameter; what was overridden joins them.
 SHOWN_PARAMS = (
@@ -43,11 +44,13 @@ class Checked:
         plan: With the folders that its runs go to, some of them perhaps begun by an earlier command.
         orders: One for each of its jobs.
         settings: Of the first job, for what concerns them all.
+        launcher: What makes the runs; None for processes on this machine.
     """
 
     plan: Plan
     orders: list[WorkOrder]
     settings: Settings
+    launcher: Launcher | None = None
 
 
 def check(plan: Plan) -> Checked:
@@ -64,18 +67,24 @@ def check(plan: Plan) -> Checked:
             problems += error.problems
     if experiments:
         problems += _common_problems([experiment.settings for experiment in experiments])
+    launcher = None
+    if plan.launcher is not None:
+        try:
+            launcher = build_launcher(plan.launcher)
+        except InvalidConfig as error:
+            problems += error.problems
     if problems:
         raise ConfigProblems(problems)
     identities = [_identity(job, e) for job, e in zip(plan.jobs, experiments, strict=True)]
     found = take_up(plan, identities, experiments[0].settings.resume)
-    if found is plan and (problems := _taken(plan)):
+    if found is plan and not plan.goes_on and (problems := _taken(plan)):
         raise ConfigProblems(problems)
     resume, diff = found is not plan, code().diff
     orders = [
         WorkOrder(job.folder, job.config, _run_info(found, job, experiment, key), resume, diff)
         for job, experiment, key in zip(found.jobs, experiments, identities, strict=True)
     ]
-    return Checked(found, orders, experiments[0].settings)
+    return Checked(found, orders, experiments[0].settings, launcher)
 
 
 def _identity(job: Job, experiment: Experiment) -> str:

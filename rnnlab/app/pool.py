@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
@@ -25,23 +24,6 @@ from rnnlab.app.worker import WorkOrder, execute
 STOP_SECONDS = 2.0
 """How long a run that is asked to stop may go on, such as in the middle of a validation."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
-
-
-class Engine(Protocol):
-    """What makes runs, here or on other machines."""
-
-    def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Runs that ended meanwhile, and what went wrong with each; waits at most `timeout` seconds."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether there are runs still to end."""
-
-    def stop(self) -> None:
-        """Start no more runs, and end those that go on as `killed`; to be asked for repeatedly."""
-
-    def close(self) -> None:
-        """Leave nothing behind; kills what still runs."""
 
 
 @dataclass

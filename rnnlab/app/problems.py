@@ -36,6 +36,8 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], keys: 
         return f"{override}: several values; add -m to sweep over them"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
+        if (group, option) == ("hydra/sweeper", "optuna"):
+            return "hydra/sweeper=optuna: needs Hydra's Optuna sweeper; pip install 'rnnlab[optuna]'"
         return f"{group}={option}: no such option; allowed: {', '.join(error.options or [])}"
     if "To append to your default list use" in message:
         override = next(o for o in overrides if f"'{o.split('=')[0]}'" in message)

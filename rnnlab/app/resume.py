@@ -19,7 +19,16 @@ from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.files import replace_file
 from rnnlab.tracking.folder import in_use, read_run_info
 
-WITHOUT_EFFECT = ("jobs", "resume", "fail_fast", "pair", "checkpoint_every", "figures", "tracking")
+WITHOUT_EFFECT = (
+    "jobs",
+    "resume",
+    "fail_fast",
+    "pair",
+    "objective",
+    "checkpoint_every",
+    "figures",
+    "tracking",
+)
 """Keys that no result depends on."""
 SWEEP_FILE = "sweep.json"
 SWEEP_LOCK = ".running"

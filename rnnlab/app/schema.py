@@ -73,6 +73,7 @@ class Settings:
     figures: bool
     checkpoint_every: Annotated[float, Ge(0)] | None
     jobs: Annotated[int, Ge(1)] | None
+    objective: Annotated[str, MinLen(1)]
     fail_fast: bool
     resume: bool | str
     pair: list[str]

@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from rnnlab.arrays import Array, Params
 from rnnlab.records import (
     CONFIG_FILE,
+    ENDED,
     METRICS_FILE,
     RUN_FILE,
     STEPS_PER_SECOND,
@@ -49,6 +50,10 @@ NOT_METRICS = ("step", "seconds", STEPS_PER_SECOND)
 
 class RunInUse(Exception):
     """Another process is making this run."""
+
+
+class RunEnded(Exception):
+    """The run came to its end already."""
 
 
 class RunFolder:
@@ -73,6 +78,7 @@ class RunFolder:
         Raises:
             FileExistsError: The folder exists.
             RunInUse: Another process is making the run.
+            RunEnded: There is nothing left to do.
         """
         folder.mkdir(parents=True, exist_ok=resume)
         self.folder = folder
@@ -91,6 +97,8 @@ class RunFolder:
         from rnnlab.tracking.gradient_log import GradientLog
 
         now, earlier = time.time(), read_run_info(self.folder)
+        if earlier is not None and earlier["outcome"] in ENDED:
+            raise RunEnded
         self.info = {**info, "started": now} if earlier is None else earlier
         if earlier is not None:
             life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}

@@ -53,12 +53,17 @@ NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE)
 
 
 class MirroredRun:
-    """Sends what a folder has and MLflow has not."""
+    """Sends what a folder has and MLflow has not.
+
+    Attributes:
+        complete: Whether MLflow has all of it.
+    """
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder = folder
         self._store = hashlib.sha256(uri.encode()).hexdigest()[:12]  # a URI may hold a password
         self.complete = False
+        self._ended = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Send what is new; return whether there was anything.
@@ -66,14 +71,14 @@ class MirroredRun:
         Raises:
             Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
         """
-        if self.complete or (info := read_run_info(self.folder)) is None:
+        if self._ended or (info := read_run_info(self.folder)) is None:
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
             return self._update(client, experiment_id, info)
 
     def forget(self) -> None:
         """Forget what has been sent: the store does not hold it any more."""
-        self.complete = False
+        self.complete = self._ended = False
         self._write({})
 
     def run_id(self) -> str | None:
@@ -84,8 +89,9 @@ class MirroredRun:
         entry = self._entry()
         outcome = info["outcome"]
         if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
-            self.complete = True
+            self.complete, self._ended = True, outcome in ENDED  # another may be about to be resumed
             return False
+        self.complete = False
         if "run_id" not in entry:
             entry["run_id"] = _find_or_create(client, experiment_id, self.folder, info)
             entry["position"] = 0
@@ -110,7 +116,7 @@ class MirroredRun:
             client.delete_run(other.info.run_id)  # made by a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
         self._write(entry)
-        self.complete = True
+        self.complete, self._ended = True, outcome in ENDED
         return True
 
     def _send_rows(self, client: "MlflowClient", entry: dict[str, Any], info: dict[str, Any]) -> bool:

@@ -1,0 +1,99 @@
+"""A sweep that searches: Hydra's Optuna sweeper asks for a few runs, sees their results, and asks again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import yaml
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import open_dict
+
+from rnnlab.app.compose import AdaptiveSweep, Job
+from rnnlab.app.display import Display
+from rnnlab.app.launch import Result, cores, launch
+from rnnlab.app.orders import Checked, check
+from rnnlab.app.problems import ConfigProblems
+
+RESULTS = "optimization_results.yaml"
+_HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
+
+
+def search(sweep: AdaptiveSweep) -> int:
+    """Run the sweep; return the exit code.
+
+    Raises:
+        ConfigProblems: Of the space to be searched, or of a job in it.
+    """
+    config = sweep.config
+    if config.resume is not False:
+        raise ConfigProblems([f"resume={config.resume}: not with hydra/sweeper=optuna, which starts anew"])
+    with open_dict(config):
+        config.hydra.sweep.dir = str(config.hydra.sweep.dir)  # the time in it stands still
+        config.hydra.launcher = _HYDRAS_OWN  # which is never asked
+        if not any(o.startswith("hydra.sweeper.n_jobs=") for o in config.hydra.overrides.hydra):
+            config.hydra.sweeper.n_jobs = config.jobs or cores()
+    launcher = _Batches(sweep)
+    context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks())
+    try:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sweeper: Any = Plugins.instance().instantiate_sweeper(
+            hydra_context=context, task_function=lambda _: None, config=config
+        )
+        sweeper.sweeper.launcher = launcher
+        sweeper.sweep(sweep.arguments)
+    except _Interrupted:
+        pass
+    except (ValueError, TypeError, AssertionError) as error:  # the sweeper's, about its keys
+        raise ConfigProblems([f"hydra/sweeper=optuna: {' '.join(str(error).split())}"]) from error
+    return launcher.tell()
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, or a run failed and `fail_fast` is set."""
+
+
+class _Batches:
+    """What the sweeper takes for Hydra's launcher."""
+
+    def __init__(self, sweep: AdaptiveSweep) -> None:
+        self._sweep = sweep
+        self._display = Display()
+        self._jobs: list[Job] = []
+        self._infos: list[dict[str, Any]] = []
+        self._last: tuple[Checked, Result] | None = None
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Make the runs of one batch; return the objective of each, the worst there is for a failed one."""
+        checked = check(self._sweep.plan(job_overrides, initial_job_idx))
+        result = launch(checked, self._display)
+        self._last = checked, result
+        self._jobs += checked.plan.jobs
+        self._infos += result.infos
+        if result.interrupted or (checked.settings.fail_fast and result.failed):
+            raise _Interrupted
+        return [self._returned(info, checked.settings.objective) for info in result.infos]
+
+    def _returned(self, info: dict[str, Any], objective: str) -> JobReturn:
+        worst = -inf if str(self._sweep.config.hydra.sweeper.direction).endswith("maximize") else inf
+        value = info["summary"].get(objective)
+        return JobReturn(_return_value=worst if value is None else value, status=JobStatus.COMPLETED)
+
+    def tell(self) -> int:
+        """Show all runs and the best; return the exit code."""
+        assert self._last is not None
+        checked, result = self._last
+        plan = replace(checked.plan, jobs=self._jobs)
+        self._display.results(plan, self._infos, checked.settings.tracking, result.mirrored)
+        results = plan.folder / RESULTS
+        if results.is_file():
+            found = yaml.safe_load(results.read_text(encoding="utf-8"))
+            if best := " ".join(f"{key}={value}" for key, value in found.get("best_params", {}).items()):
+                print(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
+        whole = replace(result, infos=self._infos)
+        return 130 if whole.interrupted else int(whole.failed)

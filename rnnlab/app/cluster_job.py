@@ -1,0 +1,46 @@
+"""One run as a job of a cluster, whose processes end by themselves only."""
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from threadpoolctl import threadpool_limits
+
+from rnnlab.app.worker import WorkOrder, execute
+from rnnlab.tracking.folder import RunEnded
+
+STOP_FILE = ".stop"
+"""In the folder that all runs share: asks their jobs, wherever they are, to end."""
+LOOK_SECONDS = 0.5
+
+
+def work(order: WorkOrder, stop_file: Path) -> None:
+    """Make one run with one BLAS thread.
+
+    It ends as `killed`, with a checkpoint, once `stop_file` exists, or at the signal by which a cluster
+    tells a job that its time is up.
+    """
+    threadpool_limits(1)
+    with suppress(RunEnded):  # a job that was submitted twice
+        execute(order, _stopping(stop_file))
+
+
+def _stopping(stop_file: Path) -> Callable[[], bool]:
+    looked, found, told = 0.0, False, False
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+
+    def stopping() -> bool:
+        nonlocal looked, found
+        if (now := time.monotonic()) - looked > LOOK_SECONDS:
+            looked, found = now, stop_file.exists()
+        return told or found
+
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, tell)
+    return stopping

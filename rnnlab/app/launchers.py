@@ -1,0 +1,56 @@
+"""What makes runs: processes here, or the launcher that `hydra/launcher` names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rnnlab.app.validation import InvalidConfig, fields, target, validated
+from rnnlab.app.worker import WorkOrder
+
+
+class Engine(Protocol):
+    """Makes the runs that were ordered, here or on other machines."""
+
+    def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        """Runs that ended meanwhile, and what went wrong with each; waits at most `timeout` seconds."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs still to end."""
+
+    def stop(self) -> None:
+        """Start no more runs, and end those that go on as `killed`; to be asked for repeatedly."""
+
+    def close(self) -> None:
+        """Leave nothing behind; kills what still runs."""
+
+
+class Launcher(Protocol):
+    """The class that `hydra.launcher._target_` names."""
+
+    def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
+        """Take the orders.
+
+        Args:
+            orders: The runs.
+            jobs: How many at once; None leaves that to the launcher.
+            folder: What the runs share.
+
+        Raises:
+            ConfigProblems: What it needs is missing, or it does not take the orders.
+        """
+
+
+def build_launcher(config: dict[str, Any]) -> Launcher:
+    """Check the keys of `hydra.launcher` and make the launcher.
+
+    Raises:
+        InvalidConfig: With a line for each key at fault.
+    """
+    keys, problems = dict(config), list[str]()
+    cls = target(keys, "hydra.launcher", "class", problems)
+    values = cls and validated(cls.__name__, fields(cls), keys, "hydra.launcher.", problems)
+    if not values:
+        raise InvalidConfig(problems)
+    launcher: Launcher = cls(**values)
+    return launcher
