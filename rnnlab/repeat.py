@@ -24,7 +24,7 @@ from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from rnnlab.tracking.folder import machine_of, read_run_info
 from rnnlab.tracking.mirror import told
-from rnnlab.tracking.store import connect, tracking_uri, uri_problem
+from rnnlab.tracking.store import connect, sqlite_file, tracking_uri, uri_problem
 
 COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
@@ -51,8 +51,10 @@ def _files(run: str, uri: str | None) -> Iterator[Path]:
         yield Path(run)
         return
     uri = tracking_uri(uri)
-    if problem := uri_problem(uri):
-        raise ConfigProblems([f"{uri}: {problem}"])
+    database = sqlite_file(uri)
+    problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
+    if problem:
+        raise ConfigProblems([f"{run}: no folder of a run, and {uri}: {problem}"])
     with tempfile.TemporaryDirectory() as scratch:
         try:
             client = connect(uri)
@@ -68,12 +70,16 @@ def _files(run: str, uri: str | None) -> Iterator[Path]:
 def _repeat(run: str, folder: Path) -> int:
     info = read_run_info(folder)
     assert info is not None
+    if info["outcome"] is None:
+        raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
     if info["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
     checked = check(_plan(folder, info))
     now = checked.orders[0].info
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
         raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
+    if now["identity"] != info["identity"]:
+        raise ConfigProblems([f"{run}: its data has changed, or what its keys mean"])
     result = launch(checked, Display())
     if result.interrupted:
         return 130

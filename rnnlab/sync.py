@@ -26,7 +26,10 @@ from rnnlab.tracking.store import open_experiment, tracking_uri, uri_problem
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-SENT, COMPLETE, RUNNING, DELETED = "sent", "complete before", "still running", "deleted in MLflow"
+SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
+RUNNING, UNREADABLE = "still running", "not readable"
+ARTIFACTS = "artifacts"
+"""The folder in which MLflow keeps the files of a run."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -39,13 +42,13 @@ def main(argv: Sequence[str]) -> int:
     if missing:
         print(f"rnnlab.sync: {', '.join(missing)}: no such folder", file=sys.stderr)
         return 2
-    runs = [file.parent.absolute() for folder in args.folders for file in sorted(folder.rglob(RUN_FILE))]
+    runs = _runs(args.folders)
     if not runs:
         print(f"rnnlab.sync: no runs in {', '.join(map(str, args.folders))}", file=sys.stderr)
         return 2
-    sender, counts = _Sender(args.uri), Counter[str]()
+    sender, counts, console = _Sender(args.uri), Counter[str](), Console()
     try:
-        with Progress(console=Console(), transient=True) as progress:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
@@ -54,8 +57,18 @@ def main(argv: Sequence[str]) -> int:
         done = f"; {counts[SENT]} sent before that" if counts[SENT] else ""
         print(f"rnnlab.sync: MLflow cannot take the runs ({told(error)}){done}", file=sys.stderr)
         return 1
-    print(f"{len(runs)} runs: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-    return 0
+    print(f"{_plural(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    return int(counts[UNREADABLE] > 0)
+
+
+def _runs(folders: Sequence[Path]) -> list[Path]:
+    """The runs' folders below some folders; what MLflow keeps there are copies."""
+    found = [file.parent.resolve() for folder in folders for file in sorted(folder.rglob(RUN_FILE))]
+    return [run for run in dict.fromkeys(found) if run.name != ARTIFACTS]
+
+
+def _plural(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 class _Sender:
@@ -68,51 +81,38 @@ class _Sender:
 
     def send(self, folder: Path) -> str:
         """Send what is missing of one run, and say what that was."""
-        info = read_run_info(folder)
-        assert info is not None
-        if info["outcome"] is None:
-            try:
-                info = close_run(folder, "killed", {"error": DIED})
-            except RunInUse:
-                return RUNNING
-        uri = self._uri_of(folder)
-        client, experiment_id = self._open(uri, info["tracking"]["experiment"])
-        run = MirroredRun(folder, uri)
-        if (state := _state(client, run)) == "deleted":
-            return DELETED
-        if state == "missing":
-            run.forget()
-        if (view := (experiment_id, info["tags"]["sweep"])) not in self._viewed:
-            client.set_experiment_tag(experiment_id, *shared_view(info["tags"]["sweep"]))
-            self._viewed.add(view)
-        return SENT if run.update(client, experiment_id) else COMPLETE
-
-    def _uri_of(self, folder: Path) -> str:
-        config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        uri = tracking_uri(self._uri or config["tracking"]["uri"])
+        try:
+            info = read_run_info(folder)
+            assert info is not None
+            experiment, sweep = info["tracking"]["experiment"], info["tags"]["sweep"]
+            uri = self._uri_of(folder)
+            if info["outcome"] is None:
+                close_run(folder, "killed", {"error": DIED})
+        except RunInUse:
+            return RUNNING
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            print(f"rnnlab.sync: {folder}: cannot be read ({told(error)})", file=sys.stderr)
+            return UNREADABLE
         if problem := uri_problem(uri):
             raise ValueError(f"{uri}: {problem}")
-        return uri
+        client, experiment_id = self._open(uri, experiment)
+        if (experiment_id, sweep) not in self._viewed:
+            client.set_experiment_tag(experiment_id, *shared_view(sweep))
+            self._viewed.add((experiment_id, sweep))
+        run = MirroredRun(folder, uri)
+        sent = run.update(client, experiment_id)
+        return DELETED if run.deleted else SENT if sent else COMPLETE
+
+    def _uri_of(self, folder: Path) -> str:
+        if self._uri is not None:
+            return tracking_uri(self._uri)
+        config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return tracking_uri(config["tracking"]["uri"])
 
     def _open(self, uri: str, experiment: str) -> "tuple[MlflowClient, str]":
         if (uri, experiment) not in self._opened:
             self._opened[uri, experiment] = open_experiment(uri, experiment)
         return self._opened[uri, experiment]
-
-
-def _state(client: "MlflowClient", run: MirroredRun) -> str:
-    """What became of the MLflow run that was made for a folder."""
-    from mlflow.exceptions import MlflowException
-
-    run_id = run.run_id()
-    if run_id is None:
-        return "none"
-    try:
-        return str(client.get_run(run_id).info.lifecycle_stage)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return "missing"  # another database under the same address
-        raise
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from safetensors.numpy import load_file
 
 from rnnlab.analysis.frames import read_gradients, read_metrics
@@ -32,12 +33,9 @@ def _weights(first: Path, second: Path) -> Iterator[str]:
 
 
 def _metrics(first: Path, second: Path) -> Iterator[str]:
-    one, other = (
-        read_metrics(folder).drop(columns=list(OF_THE_CLOCK), errors="ignore").set_index("step")
-        for folder in (first, second)
-    )
-    if len(one) != len(other):
-        yield f"metrics: {len(one)} steps and {len(other)}"
+    one, other = _by_step(first), _by_step(second)
+    if list(one.index) != list(other.index):
+        yield f"metrics: of other steps ({len(one)} and {len(other)} of them)"
     common = one.index.intersection(other.index)
     if set(one) != set(other):
         yield f"metrics: only in one: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
@@ -47,6 +45,13 @@ def _metrics(first: Path, second: Path) -> Iterator[str]:
         if apart.any():
             at = int(apart.argmax())
             yield f"metrics: {name} differs since step {common[at]}: {a[at]!r} and {b[at]!r}"
+
+
+def _by_step(folder: Path) -> pd.DataFrame:
+    metrics = read_metrics(folder)
+    if metrics.empty:
+        return metrics
+    return metrics.drop(columns=list(OF_THE_CLOCK), errors="ignore").set_index("step")
 
 
 def _gradients(first: Path, second: Path) -> Iterator[str]:

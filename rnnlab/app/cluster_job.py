@@ -7,9 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from threadpoolctl import threadpool_limits
-
-from rnnlab.app.worker import WorkOrder, execute
+from rnnlab.app.worker import WorkOrder, execute, one_thread
 from rnnlab.tracking.folder import RunEnded
 
 STOP_FILE = ".stop"
@@ -23,7 +21,7 @@ def work(order: WorkOrder, stop_file: Path) -> None:
     It ends as `killed`, with a checkpoint, once `stop_file` exists, or at the signal by which a cluster
     tells a job that its time is up.
     """
-    threadpool_limits(1)
+    one_thread()
     with suppress(RunEnded):  # a job that was submitted twice
         execute(order, _stopping(stop_file))
 

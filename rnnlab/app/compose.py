@@ -168,6 +168,8 @@ def compose(
 
 
 def _plan_of_one(config: DictConfig) -> Plan:
+    if isinstance(config.pair, ListConfig) and config.pair:
+        raise ConfigProblems([f"pair={list(config.pair)}: pairs the axes of a sweep; add -m"])
     overrides = list(config.hydra.overrides.task)
     job = _job(config, 0, overrides, {})
     return Plan(job.folder, [job], False, _raw(config.hydra.run), sweep_name(job.folder), _launcher(config))

@@ -94,16 +94,16 @@ class Display:
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
         if missing := sum(info["outcome"] not in ENDED for info in infos):
-            runs = "1 run has" if missing == 1 else f"{missing} runs have"
-            self._line(f"{runs} not come to an end; the same command with resume=true goes on.", "yellow")
+            told = f"{_runs(missing)} did not come to an end; the same command with resume=true goes on."
+            self._line(told, "yellow")
         if mirrored is None:
             return
         if mirrored.closed:
-            self._line(f"Closed {mirrored.closed} earlier runs whose process was gone.")
+            self._line(f"Closed {_runs(mirrored.closed)} of earlier commands whose process was gone.")
         if mirrored.left or mirrored.experiment_id is None:
             why = "" if self._warned else f" ({mirrored.error})"
             self._line(
-                f"{mirrored.left} of {len(infos)} runs are not in MLflow{why}. Their files are complete; "
+                f"Not in MLflow: {mirrored.left} of {_runs(len(infos))}{why}. All files are complete; "
                 f"this sends them: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 "yellow",
             )
@@ -233,6 +233,10 @@ class _Count(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _python() -> str:

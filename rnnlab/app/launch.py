@@ -171,7 +171,7 @@ def _last_word(order: WorkOrder, error: str | None, stopping: bool = False) -> d
     if info["outcome"] is not None:
         return info
     outcome: Outcome = "killed" if error is None else "failed"
-    summary = {"error": error or DIED}
+    summary = {"error": error or ("did not stop in time" if stopping else DIED)}
     with suppress(OSError, RunInUse):  # a full disk may be what ended it
         return close_run(order.folder, outcome, summary)
     return info | {"outcome": outcome, "summary": summary}

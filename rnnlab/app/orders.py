@@ -96,8 +96,7 @@ def _taken(plan: Plan) -> list[str]:
     """A line for each folder that exists already."""
     problems, taken = [], set()
     if plan.is_sweep and plan.folder.exists() and any(plan.folder.glob("[!.]*")):
-        problems.append(f"{plan.folder}: exists, and a sweep needs a folder of its own")
-        taken.add(plan.folder)
+        return [f"{plan.folder}: exists, and a sweep needs a folder of its own"]
     for job in plan.jobs:
         if job.folder in taken or job.folder.exists():
             problems.append(f"{job.folder}: exists, and a run needs a folder of its own")

@@ -17,9 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
-from threadpoolctl import threadpool_limits
-
-from rnnlab.app.worker import WorkOrder, execute
+from rnnlab.app.worker import WorkOrder, describe, execute, one_thread
 
 STOP_SECONDS = 2.0
 """How long a run that is asked to stop may go on, such as in the middle of a validation."""
@@ -138,7 +136,7 @@ def _ctrl_c_blocked() -> Iterator[None]:
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
     """Make runs one after the other until the pipe is closed; SIGTERM ends a run, and the process."""
-    threadpool_limits(1)
+    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stopping = stopping_at_sigterm(lambda: os.getppid() != launcher)  # nobody would ever stop an orphan
     with suppress(EOFError, ConnectionError):
@@ -149,7 +147,7 @@ def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
             try:
                 execute(order, stopping)
             except Exception as raised:
-                error = f"{type(raised).__name__}: {raised}"
+                error = describe(raised)
             pipe.send(error)
 
 

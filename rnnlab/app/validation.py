@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import json
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from inspect import isabstract, isfunction
 from typing import Any, Literal
@@ -56,7 +56,7 @@ def validated(
         # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
         checked = schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        problems += [_told(prefix, problem) for problem in error.errors()]
+        problems += _told_together(prefix, error.errors())
         return None
     return {field: getattr(checked, field) for field in hints}
 
@@ -65,6 +65,21 @@ def validated(
 def _schema(name: str, hints: tuple[tuple[str, Any], ...]) -> type[BaseModel]:
     typed: Any = {field: (hint, ...) for field, hint in hints}
     return create_model(name, __config__=_STRICT, **typed)
+
+
+def _told_together(prefix: str, errors: Sequence[Any]) -> list[str]:
+    """A line for each key; of a key that takes one of several types, what each of them asks for."""
+    by_key: dict[tuple[Any, ...], list[Any]] = {}
+    for problem in errors:
+        key = problem["loc"][:-1] if problem["loc"][-1] in ("bool", "str") else problem["loc"]
+        by_key.setdefault(key, []).append(problem)
+    told = []
+    for key, (first, *others) in by_key.items():
+        asked = " or ".join(
+            [first["msg"], *(other["msg"].removeprefix("Input should be ") for other in others)]
+        )
+        told.append(_told(prefix, first | {"loc": key, "msg": asked}))
+    return told
 
 
 def _told(prefix: str, problem: Any) -> str:

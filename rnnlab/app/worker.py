@@ -4,15 +4,18 @@ Who makes a run prints nothing and knows no MLflow: it fills the run's folder, a
 started it draws the progress and mirrors the folder.
 """
 
+import os
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from rnnlab.app.provenance import machine
 from rnnlab.app.schema import Experiment, build, generators
@@ -91,22 +94,42 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
     with RunFolder(order.folder, info, order.config, order.resume) as folder:
         if order.diff:
             folder.write_text(DIFF_FILE, order.diff)
-        course, seconds = Course(), None  # without the time that drawing takes
+        course = Course()
         try:
             outcome = _train(build(order.config), folder, course, stopping)
             summary = _summary(course, folder)
-            seconds = folder.seconds
+        except Exception as error:
+            outcome, summary = _failed(folder, error)
+        summary["seconds"] = round(folder.seconds, 3)
+        try:
             folder.close()
             if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
                 _draw(order.folder)
         except Exception as error:
-            outcome, summary = "failed", {"error": f"{type(error).__name__}: {error}"}
-            folder.write_text(ERROR_FILE, traceback.format_exc())
-        summary["seconds"] = round(seconds or folder.seconds, 3)
+            outcome, summary = _failed(folder, error)
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)
     return outcome
+
+
+def one_thread() -> None:
+    """Let this process, and the libraries that it has yet to load, make products with one thread."""
+    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    threadpool_limits(1)
+
+
+def describe(error: Exception) -> str:
+    """What a person is told of an exception; a full disk has many names."""
+    if "No space left" in str(error):
+        return "no space left on the disk"
+    return f"{type(error).__name__}: {error}"
+
+
+def _failed(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any]]:
+    with suppress(OSError):
+        folder.write_text(ERROR_FILE, "".join(traceback.format_exception(error)))
+    return "failed", {"error": describe(error)}
 
 
 def _train(

@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -37,6 +37,9 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tracking.files import LineFile, replace_file
+
+if TYPE_CHECKING:
+    from rnnlab.tracking.gradient_log import GradientLog
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 ERROR_FILE = "error.txt"
@@ -94,8 +97,6 @@ class RunFolder:
             raise
 
     def _open(self, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        from rnnlab.tracking.gradient_log import GradientLog
-
         now, earlier = time.time(), read_run_info(self.folder)
         if earlier is not None and earlier["outcome"] in ENDED:
             raise RunEnded
@@ -111,7 +112,7 @@ class RunFolder:
         replace_file(self.folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
         self._metrics = LineFile(self.folder / METRICS_FILE)
         self._standing = {row["step"]: row for row in MetricsReader(self.folder).new_rows()}
-        self._gradients = GradientLog(self.folder)
+        self._gradients: GradientLog | None = None
         self._closed = False
         before = max((row["seconds"] for row in self._standing.values()), default=0.0)
         self._clock = time.perf_counter()
@@ -139,7 +140,8 @@ class RunFolder:
         if not self._closed:
             self._closed = True
             self._metrics.close()
-            self._gradients.close()
+            if self._gradients is not None:
+                self._gradients.close()
             write_gradients(self.folder)
 
     @property
@@ -159,7 +161,8 @@ class RunFolder:
         Raises:
             OSError: They could not be written.
         """
-        self._gradients.append(record.step, record.gradients)
+        if record.gradients:
+            self._gradient_log().append(record.step, record.gradients)
         if (stands := self._standing.get(record.step)) is not None:
             if self.differs_at is None and _metrics(stands) != dict(record.metrics):
                 self.differs_at = record.step  # another machine, another rounding
@@ -173,6 +176,13 @@ class RunFolder:
         }
         self._metrics.append(json.dumps(row, allow_nan=False))
         self._clock = now
+
+    def _gradient_log(self) -> "GradientLog":
+        if self._gradients is None:
+            from rnnlab.tracking.gradient_log import GradientLog  # with pyarrow, which takes a while
+
+            self._gradients = GradientLog(self.folder)
+        return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
         """Note how the run ended; called last, when everything else is in place.
@@ -195,7 +205,8 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         self._metrics.sync()  # no checkpoint without the records that lead to it
-        self._gradients.sync()
+        if self._gradients is not None:
+            self._gradients.sync()
         whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
         state = {"state": json.dumps(plain)}
         replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, state))

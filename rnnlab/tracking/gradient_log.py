@@ -29,7 +29,9 @@ class GradientLog:
     def __init__(self, folder: Path) -> None:
         """Open the log of a run; a last recording that was not finished is cut off."""
         self._kept = list(_batches(folder))
-        self._last_step = int(self._kept[-1]["step"][0].as_py()) if self._kept else -1
+        self._last_step = max(
+            (batch["step"][0].as_py() for batch in self._kept if batch.num_rows), default=-1
+        )
         self._path = folder / GRADIENT_LOG
         replace_file(self._path, self._begin)
 

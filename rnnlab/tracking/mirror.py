@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, MirroredRun
-from rnnlab.tracking.store import open_experiment
+from rnnlab.tracking.store import is_server, open_experiment
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -27,8 +27,9 @@ MAX_ERROR = 120
 POLL_SECONDS = 2.0
 LONGEST_WAIT = 30.0
 """Seconds between two attempts, at most."""
-GIVE_UP_SECONDS = 12.0
-"""When all runs have ended: how long a store may take for one step forward. A request waits ten."""
+GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
+"""When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
+seconds; a database on this machine may first have to be made, by several commands one after the other."""
 LOOK_AHEAD = 32
 """Runs that have not started are looked for among the next so many: runs start nearly in order."""
 DIED = "its process died"
@@ -75,9 +76,11 @@ class Mirror:
         """
         self._ended.set()
         self._advanced = time.monotonic()
-        while self._thread.is_alive() and time.monotonic() - self._advanced < GIVE_UP_SECONDS:
-            if self.report.error is not None and time.monotonic() - self._advanced > POLL_SECONDS:
-                break  # it has hung before
+        while self._thread.is_alive():
+            trouble = self.report.error is not None  # then it has been tried for long
+            patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri)]
+            if time.monotonic() - self._advanced > patience:
+                break
             self._thread.join(0.05)
         if self._thread.is_alive():
             self.report.error = self.report.error or "no answer"
@@ -112,6 +115,7 @@ class Mirror:
     def _send(self) -> None:
         if self._client is None or self.report.experiment_id is None:
             client, experiment_id = open_experiment(self._uri, self._experiment)
+            self._advanced = time.monotonic()
             client.set_experiment_tag(experiment_id, *shared_view(self._sweep))
             own = {run.folder for run in self._runs}
             self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
@@ -160,7 +164,11 @@ def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave:
                 close_run(folder, "killed", {"error": DIED})
             except (RunInUse, OSError):
                 continue
-            MirroredRun(folder, uri).update(client, experiment_id)
+            mirrored = MirroredRun(folder, uri)
+            mirrored.update(client, experiment_id)
+            if mirrored.run_id() != run.info.run_id:
+                client.delete_run(run.info.run_id)  # made by a request whose answer was lost
+                continue
         closed += 1
     return closed
 

@@ -7,6 +7,7 @@ has been sent is noted in the folder's `mlflow.json`, one entry a store, to save
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from rnnlab.records import (
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.tracking.files import replace_file
 from rnnlab.tracking.folder import CHECKPOINT_FILE, MetricsReader, machine_of, read_run_info
+from rnnlab.tracking.store import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -57,13 +59,15 @@ class MirroredRun:
 
     Attributes:
         complete: Whether MLflow has all of it.
+        deleted: Whether it was deleted there, and is left alone.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder = folder
-        self._store = hashlib.sha256(uri.encode()).hexdigest()[:12]  # a URI may hold a password
-        self.complete = False
-        self._ended = False
+        place = str(sqlite_file(uri) or uri)
+        self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+        self.complete = self.deleted = False
+        self._ended = self._checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Send what is new; return whether there was anything.
@@ -74,12 +78,28 @@ class MirroredRun:
         if self._ended or (info := read_run_info(self.folder)) is None:
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
-            return self._update(client, experiment_id, info)
+            if not self._checked:
+                self._check(client)
+            try:
+                return not self.deleted and self._update(client, experiment_id, info)
+            except Exception:
+                self._checked = False  # it may have been deleted meanwhile
+                raise
 
-    def forget(self) -> None:
-        """Forget what has been sent: the store does not hold it any more."""
-        self.complete = self._ended = False
-        self._write({})
+    def _check(self, client: "MlflowClient") -> None:
+        """See what became of a run that another process sent to this store."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = self.run_id()
+        if run_id is not None:
+            try:
+                self.deleted = client.get_run(run_id).info.lifecycle_stage == "deleted"
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self._write({})  # another database at the same place
+        self.complete = self._ended = self.deleted
+        self._checked = True
 
     def run_id(self) -> str | None:
         """The id of the MLflow run, if one was made."""
@@ -112,8 +132,9 @@ class MirroredRun:
             client.set_tag(run_id, "regime", regime)
         client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
         self._send_artifacts(client, run_id)
-        for other in _runs_of(client, experiment_id, info)[1:]:
-            client.delete_run(other.info.run_id)  # made by a request whose answer was lost
+        for other in _runs_of(client, experiment_id, info):
+            if other.info.run_id != run_id:
+                client.delete_run(other.info.run_id)  # made by a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
         self._write(entry)
         self.complete, self._ended = True, outcome in ENDED
@@ -147,9 +168,7 @@ class MirroredRun:
                 client.log_artifacts(run_id, str(path), path.name)
             elif not path.name.startswith(".") and path.name not in NOT_ARTIFACTS:
                 client.log_artifact(run_id, str(path))
-        images = sorted((self.folder / FIGURES_FOLDER / TIMELINE_FOLDER).glob("*.png"))
-        if images and not client.list_artifacts(run_id, "images"):
-            _send_timeline(client, run_id, images)
+        _send_timeline(client, run_id, self.folder / FIGURES_FOLDER / TIMELINE_FOLDER)
 
     def _entry(self) -> dict[str, Any]:
         entry: dict[str, Any] = self._ledger().get(self._store, {})
@@ -264,13 +283,16 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     return metrics
 
 
-def _send_timeline(client: "MlflowClient", run_id: str, images: Sequence[Path]) -> None:
-    """The images that MLflow shows with a slider over training steps."""
+def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
+    """The images that MLflow shows with a slider over training steps; their names are new at every call."""
     from PIL import Image
 
-    for path in images:
-        with Image.open(path) as image:
-            client.log_image(run_id, image, key=TIMELINE_IMAGE, step=int(path.stem))
+    images = {int(path.stem): path for path in sorted(folder.glob("*.png"))}
+    names = [file.path for file in client.list_artifacts(run_id, "images")] if images else []
+    sent = {int(found[1]) for name in names if (found := re.search(r"[%+]step[%+](\d+)", name))}
+    for step in sorted(images.keys() - sent):
+        with Image.open(images[step]) as image:
+            client.log_image(run_id, image, key=TIMELINE_IMAGE, step=step)
 
 
 def _ms(seconds: float) -> int:

@@ -175,9 +175,61 @@ def test_a_choice_of_files_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert calls == [(RunMode.RUN, ("seed=3",))]
 
 
-@pytest.mark.parametrize("group", ["launcher", "sweeper"])
-def test_hydras_launchers_and_sweepers_are_refused(tmp_path: Path, group: str) -> None:
+@pytest.mark.parametrize(
+    ("group", "allowed"), [("launcher", "basic, submitit_slurm, ray"), ("sweeper", "basic, optuna")]
+)
+def test_other_launchers_and_sweepers_of_hydra_are_refused(tmp_path: Path, group: str, allowed: str) -> None:
     folder = with_option(tmp_path, f"hydra/{group}/theirs", UNUSED_PLUGIN)
     with pytest.raises(ConfigProblems) as caught:
         plan_of("cell=rnn,lstm", f"hydra/{group}=theirs", config_dir=folder)
-    assert caught.value.problems == [f"hydra/{group}=theirs: not supported; jobs= says how many run at once"]
+    assert caught.value.problems == [f"hydra/{group}=theirs: not supported; allowed: {allowed}"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["pair=[cell,lr]", "cell=rnn,lstm", "lr=0.1,0.01"], ["rnn lr=0.1", "lstm lr=0.01"]),
+        (
+            ["pair=[cell,lr]", "cell=rnn,lstm", "seed=0,1", "lr=0.1,0.01"],
+            ["rnn lr=0.1 seed=0", "rnn lr=0.1 seed=1", "lstm lr=0.01 seed=0", "lstm lr=0.01 seed=1"],
+        ),
+        (
+            ["pair=[lr,cell,steps]", "cell=rnn,lstm,gru", "lr=1,2,3", "steps=range(5,8)", "clip=null"],
+            ["rnn lr=1 steps=5", "lstm lr=2 steps=6", "gru lr=3 steps=7"],
+        ),
+        (
+            ["pair=[cell,cell.own]", "cell=rnn,lstm", "+cell.own=1,2"],
+            ["rnn +cell.own=1", "lstm +cell.own=2"],
+        ),
+    ],
+)
+def test_axes_that_are_paired_go_side_by_side(overrides: list[str], names: list[str]) -> None:
+    assert [job.name for job in plan_of(*overrides).jobs] == names
+
+
+def test_a_pair_is_in_the_configuration_of_its_jobs() -> None:
+    jobs = plan_of("pair=[seq_len,lr]", "seq_len=9,5", "lr=0.1,0.01").jobs
+    assert [(job.config["seq_len"], job.config["lr"]) for job in jobs] == [(9, 0.1), (5, 0.01)]
+    assert [job.number for job in jobs] == [0, 1] and len({job.folder for job in jobs}) == 2
+
+
+def test_an_experiment_can_pair_its_axes(tmp_path: Path) -> None:
+    text = SWEEP_OF_FOUR.replace("steps: 7", "steps: 7\npair: [cell, seed]")
+    plan = plan_of("experiment=two", multirun=False, config_dir=with_option(tmp_path, "experiment/two", text))
+    assert [job.name for job in plan.jobs] == ["rnn seed=0", "lstm seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["cell=rnn,lstm"], "lr must have several values, as in lr=a,b"),
+        (["cell=rnn,lstm", "lr=1"], "lr must have several values, as in lr=a,b"),
+        (["lr=1,2", "seed=0,1"], "cell must have several values, as in cell=a,b"),
+        (["cell=rnn,lstm", "lr=1,2,3"], "cell has 2 values, lr has 3 values; each needs as many as the others"),
+        (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; each needs as many as the others"),
+    ],
+)  # fmt: skip
+def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], told: str) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        plan_of("pair=[cell,lr]", *overrides)
+    assert caught.value.problems == [f"pair=[cell,lr]: {told}"]

@@ -40,6 +40,7 @@ def test_one_run_shows_step_loss_gradient_norm_and_speed(
     job = job_in(tmp_path / "rnn")
     with display.progress([job]):
         display.refresh()
+        write_run_info(job.folder, {"outcome": None})
         write(job.folder, 3, **{"train/loss": 2.5, "grad/norm": 0.125})
         display.refresh()
     assert "starting" in screen.getvalue()
@@ -62,6 +63,7 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
 ) -> None:
     job = job_in(tmp_path / "rnn")
     with display.progress([job]):
+        write_run_info(job.folder, {"outcome": None})
         write(job.folder, 0, **{"train/loss": 2.5, "grad/norm": None})
         write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
         display.refresh()

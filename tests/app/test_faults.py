@@ -1,16 +1,25 @@
 """Faults that are really caused: killed workers, interrupts, a tracker that is not there, races."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from rnnlab.analysis.frames import read_gradients, read_metrics
+from rnnlab.app.provenance import code
 from tests.commands import (
     ENDLESS,
+    PATIENCE,
     TINY,
+    children,
+    end,
+    environment,
     finish,
     metric_rows,
     run,
@@ -22,6 +31,10 @@ from tests.conftest import Starter
 from tests.tracked import experiments, tracked_runs
 
 SIZES = TINY[1:]
+POINTS = 100_000
+"""In MLflow of a run of a million steps: one in ten."""
+OUT_OF_THE_BLUE = "its worker process died (SIGKILL; the system does that when memory runs out)"
+QUICK = ("steps=3", *SIZES, "probe=none", "figures=false")
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
@@ -44,7 +57,7 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     os.kill(wait_until(lambda: worker_of(process.pid, killed), "the worker is known"), signal.SIGKILL)
     done = finish(tmp_path, process)
     assert done.code == 1
-    assert "failed: its worker process died" in done.out
+    assert f"failed: {OUT_OF_THE_BLUE}" in done.out
     outcomes = {name: run_info(folder)["outcome"] for name, folder in done.runs.items()}
     assert outcomes == {
         "steps=1000000": "failed",
@@ -54,13 +67,14 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     }
     statuses = {name: run.status for name, run in tracked_runs(done.uri).items()}
     assert statuses == {name: "FAILED" if name == "steps=1000000" else "FINISHED" for name in outcomes}
-    assert run_info(killed)["summary"] == {"error": "its worker process died"}
+    assert run_info(killed)["summary"] == {"error": OUT_OF_THE_BLUE}
     assert read_metrics(killed)["train/loss"].notna().sum() > 20
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Signals, tmp_path: Path) -> None:
-    process = start(tmp_path, "-m", "cell=rnn,lstm", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
+    places = ("-m", "cell=rnn,lstm", "seed=0,1", "jobs=2", f"tracking.points={POINTS}")
+    process = start(tmp_path, *places, ENDLESS, *SIZES)
     folders = [folder_of(tmp_path, "0_rnn_seed=0"), folder_of(tmp_path, "1_rnn_seed=1")]
     wait_until(lambda: all(map(recording, folders)), "both runs record")
     process.send_signal(number)
@@ -77,25 +91,40 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
         assert (folder / "weights.safetensors").is_file()
     tracked = tracked_runs(done.uri)
     assert {name: run.status for name, run in tracked.items()} == dict.fromkeys(done.runs, "KILLED")
-    for name, folder in done.runs.items():
-        last = metric_rows(folder)[-1]
-        assert tracked[name].history["train/loss"][-1] == (last["step"], last["train/loss"])
+    for name, folder in done.runs.items():  # no point that the resumed run would not have
+        rows, stride = metric_rows(folder), 1_000_000 // POINTS
+        due = [(row["step"], row["train/loss"]) for row in rows if row["step"] % stride == 0]
+        assert tracked[name].history["train/loss"] == due and len(due) > 1
 
 
-def test_an_unreachable_server_costs_one_line(tmp_path: Path) -> None:
+NOT_SENT = re.compile(
+    r"^1 of 1 runs are not in MLflow.*\. Their files are complete; "
+    r"this sends them: \S+ -m rnnlab\.sync (outputs/\S+)$",
+    re.MULTILINE,
+)
+
+
+def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, *TINY, "tracking.uri=http://127.0.0.1:9")
-    assert done.code == 0
-    told = [line for line in done.out.splitlines() if "MLflow could not take the runs" in line]
-    assert len(told) == 1 and "files are complete" in told[0]
-    assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("MLflow cannot take the runs now") <= 1
+    (folder,) = done.runs.values()
+    assert NOT_SENT.findall(done.out) == [str(folder.relative_to(tmp_path))]
+    assert run_info(folder)["outcome"] == "finished"
 
 
-def test_a_database_that_cannot_be_opened_costs_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").mkdir()
     done = run(tmp_path, *TINY)
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("MLflow could not take the runs") == 1
+    assert done.out.count("MLflow cannot take the runs now") <= 1
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
+    (folder,) = NOT_SENT.findall(done.out)
+    (tmp_path / "mlflow.db").rmdir()
+    sent = run(tmp_path, folder, module="rnnlab.sync")
+    assert (sent.code, sent.out.splitlines()[-1]) == (0, "1 runs: 1 sent")
+    (tracked,) = tracked_runs(done.uri).values()
+    assert tracked.status == "FINISHED" and len(tracked.history["train/loss"]) == 12
 
 
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
@@ -132,3 +161,163 @@ def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path
         lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), "the workers have ended"
     )
     assert [run_info(folder)["outcome"] for folder in folders] == ["killed", "killed"]
+
+
+def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp_path: Path) -> None:
+    """In one store, whatever the next command does."""
+    process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
+    folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
+    entries = [folder / "mlflow.json" for folder in folders]
+    wait_until(
+        lambda: all(path.is_file() and '"position": 0' not in path.read_text() for path in entries),
+        "MLflow has rows of both runs",
+    )
+    end(process)  # its workers too, so that nobody could say how the runs ended
+    process.communicate()
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert {run.status for run in tracked_runs(uri).values()} == {"RUNNING"}
+    assert [run_info(folder)["outcome"] for folder in folders] == [None, None]
+    done = run(tmp_path, "hydra.run.dir=other", *QUICK)
+    assert (done.code, done.err) == (0, "")
+    assert "Closed 2 earlier runs whose process was gone." in done.out.splitlines()
+    statuses = {name: run.status for name, run in tracked_runs(uri).items()}
+    name = run_info(tmp_path / "other")["name"]
+    assert statuses == {"seed=0": "KILLED", "seed=1": "KILLED", name: "FINISHED"}
+    for folder in folders:
+        assert run_info(folder)["outcome"] == "killed"
+        assert read_gradients(folder)["step"].max() > 0
+
+
+def test_fail_fast_ends_all_when_one_fails(start: Starter, tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "-m", "seed=0,1,2,3", ENDLESS, "jobs=2", "fail_fast=true", "tracking=none", *SIZES
+    )
+    failing, beside = folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")
+    wait_until(lambda: recording(failing) and recording(beside), "both runs record")
+    os.kill(wait_until(lambda: worker_of(process.pid, failing), "the worker is known"), signal.SIGKILL)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (1, "")
+    assert {name: run_info(path)["outcome"] for name, path in done.runs.items()} == {
+        "seed=0": "failed",
+        "seed=1": "killed",
+    }
+    assert done.out.count("not started") == 2
+    assert "4 runs have not come to an end; the same command with resume=true goes on." in done.out
+    assert (beside / "checkpoint.safetensors").is_file() and (beside / "weights.safetensors").is_file()
+
+
+MANY = "hidden_size=1500"
+IN_THE_MIDDLE = {
+    "a validation": ("task.held_out=0.5", "batch_size=1", MANY, "probe=none"),
+    "a measurement": ("val_every=null", "probe=none", "+measurement=lyapunov", MANY,
+                      "probe.measurements.lyapunov.steps=9000",
+                      "probe.measurements.lyapunov.when={dense: 1, per_decade: 1, every: null, on_spike: false}"),
+}  # fmt: skip
+"""Runs whose first step takes far longer than anybody waits."""
+
+
+@pytest.mark.parametrize("where", IN_THE_MIDDLE)
+def test_ctrl_c_ends_a_run_in_the_middle_of_something_long(
+    start: Starter, where: str, tmp_path: Path
+) -> None:
+    process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=1", "seq_len=9", *IN_THE_MIDDLE[where])
+    folder = folder_of(tmp_path, "0_seed=0")
+    worker = wait_until(lambda: worker_of(process.pid, folder), "the worker is known")
+    process.send_signal(signal.SIGINT)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (130, "")
+    assert run_info(folder)["outcome"] == "killed" and metric_rows(folder) == []
+    assert done.out.count("not started") == 1
+    assert not Path(f"/proc/{worker}/exe").exists()
+    assert {name: run.status for name, run in tracked_runs(done.uri).items()} == {"seed=0": "KILLED"}
+
+
+PATIENT = """
+import sys
+from rnnlab.__main__ import main
+from rnnlab.app import pool
+
+if __name__ == "__main__":
+    pool.STOP_SECONDS = 1e9
+    sys.exit(main())
+"""
+
+
+def test_a_second_ctrl_c_ends_all_at_once(start: Starter, tmp_path: Path) -> None:
+    """Also what does not listen, which the first one would wait for, here without end."""
+    (tmp_path / "patient.py").write_text(PATIENT)
+    process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", "tracking=none", *SIZES, module="patient")
+    folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
+    wait_until(lambda: all(map(recording, folders)), "both runs record")
+    workers = [worker_of(process.pid, folder) for folder in folders]
+    assert None not in workers
+    everybody = children(process.pid)
+    for pid in workers:
+        os.kill(pid or 0, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: all(map(has_been_asked_to_end, workers)), "the workers are asked to end")
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (130, "")
+    assert [run_info(folder)["outcome"] for folder in folders] == ["killed", "killed"]
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in everybody), "nothing is left")
+    assert read_metrics(folders[0])["train/loss"].notna().sum() > 20
+
+
+def has_been_asked_to_end(pid: int | None) -> bool:
+    """Whether SIGTERM waits for a process that is stopped."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd"))
+    return bool(pending & 1 << (signal.SIGTERM - 1))
+
+
+FULL = """
+mkdir disk && mount -t tmpfs -o size={size}k none disk && {{
+    {python} -m rnnlab -m {arguments} hydra.sweep.dir=disk/sweep checkpoint_every={often}
+    code=$?; cp -r disk/sweep kept; exit $code
+}}
+"""
+
+
+def can_mount() -> bool:
+    made = "mkdir -p disk && mount -t tmpfs none disk"
+    with TemporaryDirectory() as folder:
+        command = ["unshare", "-rm", "sh", "-c", made]
+        try:
+            return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs a small disk, and this user may not mount one")
+@pytest.mark.parametrize(("size", "often"), [(300, "null"), (200, "0")])
+def test_a_full_disk_is_told_in_a_line_and_costs_nothing_that_was_there(
+    size: int, often: str, tmp_path: Path
+) -> None:
+    arguments = ("cell=rnn", "steps=1500", *SIZES, "figures=false", "tracking=none")
+    size += len(code().diff.encode()) // 1024  # which is kept with every run
+    script = FULL.format(size=size, often=often, python=sys.executable, arguments=" ".join(arguments))
+    command = ["unshare", "-rm", "sh", "-c", script]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("rnn "))
+    assert re.search(r"failed: \w+Error: .*No space left on device", line)
+    assert "Traceback" not in done.stdout and "resume=true goes on" in done.stdout
+    (kept,) = (tmp_path / "kept").glob("0_*")
+    before = read_metrics(kept)["step"].tolist()
+    assert len(before) > 5 and before == list(range(len(before))) and len(before) < 1501
+
+    resumed = run(tmp_path, "-m", *arguments, "resume=kept")  # where there is room
+    assert (resumed.code, resumed.err) == (0, "")
+    assert run_info(kept)["outcome"] == "finished" and not (tmp_path / "multirun").exists()
+    assert [row["step"] for row in metric_rows(kept)] == list(range(1501))
+    assert set(read_gradients(kept)["step"]) >= {0, 1, 2, 3, 4, 1499}

@@ -20,6 +20,8 @@ from rnnlab.tasks import CharLM
 from tests.commands import ROOT, TINY, Done, environment, metric_rows, run, run_info
 
 FILES = {
+    ".mirroring",
+    ".running",
     "config.yaml",
     *(
         f"figures/{name}.{kind}"
@@ -28,6 +30,7 @@ FILES = {
     ),
     "gradients.parquet",
     "metrics.jsonl",
+    "mlflow.json",
     "run.json",
     "sample.txt",
     "weights.safetensors",
@@ -71,14 +74,18 @@ def test_where_to_look_further_is_printed(sweep: Done) -> None:
 def test_the_sweep_lists_its_runs(sweep: Done) -> None:
     folder = sweep.runs["rnn"].parent
     listed = json.loads((folder / "sweep.json").read_text())
-    assert listed["runs"] == [path.name for path in sweep.runs.values()] == ["0_rnn", "1_lstm"]
+    assert listed["sweep"] == f"{folder.parent.name}_{folder.name}"
+    assert list(listed["runs"]) == [path.name for path in sweep.runs.values()] == ["0_rnn", "1_lstm"]
+    assert listed["runs"] == {path.name: run_info(path)["identity"] for path in sweep.runs.values()}
+    assert len(set(listed["runs"].values())) == 2
 
 
 @CELLS
 def test_a_run_folder_is_complete(sweep: Done, cell: str) -> None:
     folder = sweep.runs[cell]
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {file for file in files if "timeline" not in file} == FILES
+    dirty = run_info(folder)["tags"].get("git_commit", "").endswith("-dirty")
+    assert {file for file in files if "timeline" not in file} == FILES | ({"code.diff"} if dirty else set())
     steps = [int(path.stem) for path in sorted((folder / "figures" / "timeline").iterdir())]
     assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 11)
 
@@ -112,6 +119,8 @@ def test_the_commit_is_noted_when_there_is_one(sweep: Done) -> None:
         assert "git_commit" not in tags
     else:
         assert tags["git_commit"].removesuffix("-dirty") == git.stdout.strip()
+        dirty, diff = tags["git_commit"].endswith("-dirty"), sweep.runs["rnn"] / "code.diff"
+        assert diff.read_text().startswith("diff --git ") if dirty else not diff.exists()
 
 
 @CELLS
@@ -206,24 +215,33 @@ def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
     assert not any("log10" in key for row in metric_rows(folder) for key in row)
 
 
-def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
-    program = """
-import multiprocessing, numpy, threadpoolctl
-from rnnlab.app.worker import start_worker
-before = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
-start_worker(multiprocessing.get_context("spawn").Event())
-print(before, {pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
+ONE_ORDER = f"""
+import multiprocessing, os, threadpoolctl
+from rnnlab.app import orders, pool
+from rnnlab.app.compose import compose_plan
+from rnnlab.paths import conf_dir
+
+def threads():
+    return {{library["filepath"]: library["num_threads"] for library in threadpoolctl.threadpool_info()}}
+
+here, there = multiprocessing.Pipe()
+here.send(orders.check(compose_plan(conf_dir(), {[*TINY, "tracking=none"]}, multirun=False)).orders[0])
+here.close()  # there are no more
+before = threads()
+pool._work(there, os.getppid())
+after = threads()
+print(set(before.values()), {{after[library] for library in before}})
 """
+
+
+def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
+    """From its start on, and still after a whole run; what draws figures may load a BLAS of its own."""
     settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=settings,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", ONE_ORDER]
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("{2} {1}", "{1} {1}")  # a machine may have one core
+    (folder,) = (file.parent for file in tmp_path.glob("outputs/*/*/run.json"))
+    assert run_info(folder)["outcome"] == "finished" and (folder / "figures" / "loss.png").is_file()
 
 
 def test_a_sweep_over_tasks_tells_each_metric_and_when_it_was_solved(tmp_path: Path) -> None:

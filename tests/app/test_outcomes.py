@@ -7,6 +7,7 @@ import pytest
 
 from rnnlab.app.worker import Course, _summary
 from rnnlab.records import StepRecord
+from rnnlab.tracking.folder import RunFolder
 from tests.commands import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
@@ -56,13 +57,14 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
     assert infos[0]["summary"]["diverged_at"]["timestep"] is None, "a parameter"
 
 
-def test_a_summary_holds_no_value_that_is_gone() -> None:
-    course = Course()
+def test_a_summary_holds_no_value_that_is_gone(tmp_path: Path) -> None:
+    course, folder = Course(), RunFolder(tmp_path / "run", {}, {})
     course.see(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
     course.see(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
-    assert _summary(course)["regime"] == "exploding"
+    assert _summary(course, folder)["regime"] == "exploding"
     course.see(StepRecord(2, {"grad/log10_gain_tail": None, "grad/zero_lag": 3.0}))
-    summary = _summary(course)
+    with folder:
+        summary = _summary(course, folder)
     assert summary["grad/log10_gain_tail"] is None and summary["regime"] == "vanishing"
 
 

@@ -11,7 +11,7 @@ from rnnlab.app.problems import ConfigProblems
 ALLOWED_INIT = "'uniform', 'normal', 'orthogonal', 'fan_in', 'identity' or 'zero'"
 QUOTE = "cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
-OF_THE_SWEEP = "tracking and jobs concern the sweep as a whole: they cannot differ within it"
+OF_THE_SWEEP = "tracking, jobs, fail_fast, resume, pair, objective concern the sweep as a whole: they cannot differ within it"
 NO_OTHER_CONFIG = "--config-name, --config-path: not supported; --config-dir adds options of your own"
 
 PROBLEMS = {
@@ -96,6 +96,13 @@ PROBLEMS = {
     # what the jobs of a sweep share
     "-m tracking=none,mlflow": OF_THE_SWEEP,
     "-m jobs=1,2": OF_THE_SWEEP,
+    "-m fail_fast=true,false": OF_THE_SWEEP,
+    "-m resume=true,false": OF_THE_SWEEP,
+    "-m resume=nowhere seed=0,1": "resume=nowhere: neither the name nor the folder of a sweep",
+    "resume=nowhere": "resume=nowhere: no folder of a run with this configuration",
+    "fail_fast=5": "fail_fast=5: must be a valid boolean",
+    "checkpoint_every=-1": "checkpoint_every=-1: must be greater than or equal to 0",
+    "pair=cell": "pair=cell: must be a valid array",
     # initial states
     "initial_state=given": "initial_state.path=null: must be a valid string",
     "initial_state=given initial_state.path=nowhere.npz": "initial_state.path=nowhere.npz: cannot be read (No such file or directory)",

@@ -1,16 +1,37 @@
 """The run folder, which is written first and kept whatever happens."""
 
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file
 
-from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
-from rnnlab.tracking.folder import MetricsReader, RunFolder, read_run_info, write_run_info
+from rnnlab.analysis.frames import read_gradients
+from rnnlab.records import GRADIENT_COLUMNS, Curve, Outcome, StepRecord
+from rnnlab.tracking import folder as folder_module
+from rnnlab.tracking.folder import (
+    MetricsReader,
+    RunEnded,
+    RunFolder,
+    RunInUse,
+    clear_resume_files,
+    close_run,
+    in_use,
+    machine_of,
+    read_run_info,
+    write_run_info,
+)
+from tests.commands import environment, wait_until
 
 INFO = {"name": "größer", "steps": 3}
 CONFIG = {"cell": {"_target_": "rnnlab.cells.LSTM"}, "clip": None}
@@ -145,3 +166,241 @@ def test_the_reader_gives_each_complete_row_once(tmp_path: Path) -> None:
             writer.write(written)
             writer.flush()
             assert reader.new_rows() == read
+
+
+def training(steps: int) -> list[StepRecord]:
+    """What a run yields, the same each time."""
+    drawn = [
+        record(step, curve("lag", [0.0, -step]), loss=1 / (step + 1), norm=None) for step in range(steps)
+    ]
+    return [*drawn, StepRecord(steps, {"val/loss": 0.5})]
+
+
+def without_clock(folder: Path) -> list[dict[str, float | None]]:
+    return [
+        {key: value for key, value in row.items() if key not in ("seconds", "time/steps_per_second")}
+        for row in rows(folder)
+    ]
+
+
+@given(data=st.data())
+@settings(max_examples=25)
+def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each life goes on from a checkpoint at or before where the one before it was cut off."""
+    top = tmp_path_factory.mktemp("lives")
+    made = training(6)
+    with RunFolder(top / "whole", INFO, CONFIG) as folder:
+        for step in made:
+            folder.write(step)
+    reached = 0
+    for _ in range(data.draw(st.integers(0, 3), "lives")):
+        begin = data.draw(st.integers(0, reached), "begin")
+        reached = max(reached, data.draw(st.integers(begin, len(made)), "end"))
+        with RunFolder(top / "lives", INFO, CONFIG, resume=True) as folder:
+            assert [r.step for r in folder.records(before=begin)] == list(range(begin))
+            for step in made[begin:reached]:
+                folder.write(step)
+        if data.draw(st.booleans(), "cut") and (file := top / "lives" / "metrics.jsonl").stat().st_size:
+            file.write_bytes(file.read_bytes()[: -data.draw(st.integers(1, 9), "bytes")])
+            reached = len(rows_that_are_whole(file))
+    with RunFolder(top / "lives", INFO, CONFIG, resume=True) as folder:
+        for step in made:
+            folder.write(step)
+        assert folder.differs_at is None
+    assert without_clock(top / "lives") == without_clock(top / "whole")
+    seconds = [row["seconds"] for row in rows(top / "lives")]
+    assert seconds == sorted(seconds), "the clock goes on"  # type: ignore[type-var]
+    pd.testing.assert_frame_equal(read_gradients(top / "lives"), read_gradients(top / "whole"))
+
+
+def rows_that_are_whole(file: Path) -> list[bytes]:
+    written = file.read_bytes()
+    return written[: written.rfind(b"\n") + 1].splitlines()
+
+
+def test_the_clock_goes_on_without_the_time_between(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+        folder.write(record(0, loss=1.0))
+    row = rows(tmp_path / "run")[0] | {"seconds": 1000.0}
+    (tmp_path / "run" / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    with RunFolder(tmp_path / "run", INFO, CONFIG, resume=True) as folder:
+        folder.write(record(1, loss=1.0))
+        assert folder.seconds > 1000
+    assert 1000 <= rows(tmp_path / "run")[1]["seconds"] < 2000  # type: ignore[operator]
+
+
+def test_a_step_that_comes_out_otherwise_is_noted_and_what_was_first_stands(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+        for step in training(4):
+            folder.write(step)
+    before = rows(tmp_path / "run")
+    with RunFolder(tmp_path / "run", INFO, CONFIG, resume=True) as folder:
+        folder.write(training(4)[1])
+        assert folder.differs_at is None
+        folder.write(record(2, loss=float(np.nextafter(1 / 3, 1)), norm=None))
+        folder.write(record(3, loss=7.0))
+        assert folder.differs_at == 2
+    assert rows(tmp_path / "run") == before
+
+
+def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
+    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+        folder.write(record(0, loss=1.0))
+        before = rows(tmp_path / "run"), read_run_info(tmp_path / "run")
+        with pytest.raises(RunInUse, match="another process is making the run in"):
+            RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
+        with pytest.raises(RunInUse):
+            close_run(tmp_path / "run", "killed", {})
+        assert in_use(tmp_path / "run")
+        assert (rows(tmp_path / "run"), read_run_info(tmp_path / "run")) == before
+        folder.write(record(1, loss=1.0))
+    assert not in_use(tmp_path / "run")
+    RunFolder(tmp_path / "run", INFO, CONFIG, resume=True).__exit__()
+
+
+def test_run_json_tells_of_every_life(tmp_path: Path) -> None:
+    def machine(host: str) -> dict[str, object]:
+        return {"machine": {"host": host}, "tags": {"git_commit": host}}
+
+    with RunFolder(tmp_path / "run", INFO | {"id": "first"} | machine("a"), CONFIG) as folder:
+        folder.finish("failed", {"error": "broke"})
+    (tmp_path / "run" / "error.txt").write_text("Traceback …")
+    for host in "bc":
+        with RunFolder(tmp_path / "run", {"id": "new"} | machine(host), CONFIG, resume=True) as folder:
+            info = read_run_info(tmp_path / "run")
+            assert info == folder.info
+            assert info is not None and info["outcome"] is None
+            assert not {"ended", "summary"} & set(info), "of the life before"
+            assert not (tmp_path / "run" / "error.txt").exists()
+            assert machine_of(info) == {"host": host}
+            folder.finish("killed", {})
+    assert info["id"] == "first" and info["machine"] == {"host": "a"}
+    assert [life["tags"]["git_commit"] for life in info["resumed"]] == ["b", "c"]
+    assert info["started"] <= info["resumed"][0]["at"] <= info["resumed"][1]["at"]
+
+
+@pytest.mark.parametrize("outcome", ["finished", "unstable", "diverged"])
+def test_a_run_that_came_to_its_end_is_left_as_it_is(tmp_path: Path, outcome: Outcome) -> None:
+    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+        folder.write(record(0, loss=1.0))
+        folder.finish(outcome, {})
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    with pytest.raises(RunEnded):
+        RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+    assert not in_use(tmp_path / "run")
+
+
+def test_a_run_without_a_folder_is_resumed_from_its_beginning(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "a" / "run", INFO, CONFIG, resume=True) as folder:
+        assert folder.read_checkpoint() is None and not list(folder.records(before=9))
+        assert "resumed" not in folder.info
+
+
+def test_the_run_of_a_dead_process_is_closed_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", INFO, CONFIG)
+    folder.write(record(0, curve("lag", [0.0, -1.0]), loss=1.0))
+    folder._lock.release()  # as the system does for a process that dies
+    info = close_run(tmp_path / "run", "killed", {"error": "died"})
+    assert info == read_run_info(tmp_path / "run")
+    assert (info["outcome"], info["summary"]) == ("killed", {"error": "died"})
+    assert len(read_gradients(tmp_path / "run")) == 2
+    assert close_run(tmp_path / "run", "failed", {}) == info, "what stands is not changed"
+
+
+ARRAYS = st.dictionaries(
+    st.from_regex(r"[a-zA-Z_]+/[\w.]+", fullmatch=True),
+    hnp.arrays(st.sampled_from([np.float32, np.float64, np.int64]), hnp.array_shapes(min_dims=0, min_side=0)),
+    max_size=4,
+)
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(0, 2**128)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
+    with RunFolder(tmp_path_factory.mktemp("shelf") / "run", INFO, CONFIG) as folder:
+        yield folder
+
+
+@given(arrays=ARRAYS, plain=st.dictionaries(st.text(), PLAIN, max_size=3))
+@settings(max_examples=60)
+def test_a_checkpoint_comes_back_as_it_was(
+    shelf: RunFolder, arrays: dict[str, np.ndarray], plain: dict[str, object]
+) -> None:
+    shelf.write_checkpoint({name: value.T for name, value in arrays.items()}, plain)
+    found = shelf.read_checkpoint()
+    assert found is not None and found[1] == plain
+    assert {name: (w.dtype, w.shape, w.tobytes()) for name, w in found[0].items()} == {
+        name: (w.dtype, w.T.shape, w.T.tobytes()) for name, w in arrays.items()
+    }
+    assert all(w.flags.writeable for w in found[0].values()), "training changes them in place"
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+        folder.write_checkpoint({"params/w": np.ones(2)}, {"step": 1})
+        monkeypatch.setattr("safetensors.numpy.save_file", full)
+        with pytest.raises(OSError, match="No space"):
+            folder.write_checkpoint({"params/w": np.zeros(2)}, {"step": 2})
+        found = folder.read_checkpoint()
+        assert found is not None and found[1] == {"step": 1} and found[0]["params/w"].tolist() == [1, 1]
+    clear_resume_files(tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.new")) and folder.read_checkpoint() is None
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from rnnlab.tracking.folder import RunFolder
+from tests.tracking.test_folder import CONFIG, INFO, curve, record
+
+with RunFolder(Path(sys.argv[1]), INFO, CONFIG) as folder:
+    for step in count():
+        folder.write(record(step, curve("lag", [0.0, -1.0]), loss=1 / (step + 1)))
+        if step % 50 == 0:
+            folder.write_checkpoint({"params/w": __import__("numpy").full(3, step)}, {"step": step + 1})
+        print(step, flush=True)
+"""
+
+
+def test_a_process_killed_while_it_writes_loses_no_row_that_was_written(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = [sys.executable, "-c", WRITER, str(run)]
+    process = subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    told = [int(process.stdout.readline()) for _ in range(300)]
+    assert in_use(run)
+    process.send_signal(signal.SIGKILL)
+    told += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    process.wait()
+    process.stdout.close()
+    wait_until(lambda: not in_use(run), "the lock is free")
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:
+        standing = [row["step"] for row in rows(run)]
+        assert standing == list(range(len(standing))) and len(standing) > told[-1]
+        kept = folder.read_checkpoint()
+        assert kept is not None and kept[1]["step"] <= len(standing) and kept[1]["step"] > 250
+        assert (kept[0]["params/w"] == kept[1]["step"] - 1).all()
+        for step in range(kept[1]["step"], len(standing) + 2):
+            folder.write(record(step, curve("lag", [0.0, -1.0]), loss=1 / (step + 1)))
+        assert folder.differs_at is None
+    assert [row["step"] for row in rows(run)] == list(range(len(standing) + 2))
+    assert read_gradients(run)["step"].tolist() == [n for n in range(len(standing) + 2) for _ in range(2)]
+    assert not list(run.glob("*.new"))

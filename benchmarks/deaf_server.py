@@ -1,0 +1,98 @@
+"""Does an MLflow server that is gone, or hangs, cost training time, and does it get everything afterwards?
+
+Sweeps of two LSTMs, one a core, are made in turn with a server that answers, one that is not there, and one
+that is stopped (SIGSTOP) for the whole sweep. The seconds are those that the runs note themselves, from their
+first step to their last.
+
+    python -m benchmarks.deaf_server --rounds 5
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from rnnlab.records import LOSS, MLFLOW_METRICS
+from rnnlab.tracking.folder import MetricsReader, read_run_info
+from rnnlab.tracking.store import connect
+from tests.cluster.services import MLflowServer
+
+SWEEP = ["-m", "cell=lstm", "seed=0,1", "hidden_size=64", "figures=false"]
+STATES = ("answers", "is gone", "hangs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=2000)
+    args = parser.parse_args()
+    training: dict[str, list[float]] = {state: [] for state in STATES}
+    wall: dict[str, list[float]] = {state: [] for state in STATES}
+    values = 0
+    with tempfile.TemporaryDirectory() as top:
+        server = MLflowServer(Path(top) / "server", f"sqlite:///{top}/server.db")
+        for round_ in range(args.rounds):
+            for state in STATES[round_ % 3 :] + STATES[: round_ % 3]:
+                folder = Path(top) / f"{round_} {state}"
+                folder.mkdir()
+                if state == "hangs":
+                    server.signal(signal.SIGSTOP)
+                if state == "is gone":
+                    server.stop()
+                began = time.perf_counter()
+                sweep = [*SWEEP, f"steps={args.steps}", f"tracking.uri={server.uri}"]
+                _run(["-m", "rnnlab", *sweep], folder)
+                wall[state].append(time.perf_counter() - began)
+                if state == "hangs":
+                    server.signal(signal.SIGCONT)
+                if state == "is gone":
+                    server.start()
+                _run(["-m", "rnnlab.sync"], folder)
+                runs = [path.parent for path in folder.glob("multirun/*/*/*/run.json")]
+                training[state].append(sum(_info(run)["summary"]["seconds"] for run in runs))
+                values += sum(_compared(run, server.uri) for run in runs)
+        server.stop()
+    for state in STATES:
+        ratio = median(training[state]) / median(training["answers"])
+        seconds, whole = median(training[state]), median(wall[state])
+        print(f"{state:8} training {seconds:6.2f} s ({ratio:.3f})  command {whole:6.2f} s")
+    print(f"after sync {values} values in MLflow, each equal to the folder's, none missing or doubled")
+
+
+def _run(arguments: list[str], folder: Path) -> None:
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def _info(folder: Path) -> dict[str, dict[str, float]]:
+    info = read_run_info(folder)
+    assert info is not None
+    return info
+
+
+def _compared(folder: Path, uri: str) -> int:
+    """Hold every value that MLflow has of a run over training against its folder; return how many."""
+    client = connect(uri)
+    ledger = json.loads((folder / "mlflow.json").read_text())
+    run_id = next(iter(ledger.values()))["run_id"]
+    rows = MetricsReader(folder).new_rows()
+    count, last = 0, max(row["step"] for row in rows if LOSS in row)
+    for key in MLFLOW_METRICS:
+        local = {row["step"]: row[key] for row in rows if row.get(key) is not None}
+        tracked = [(point.step, point.value) for point in client.get_metric_history(run_id, key)]
+        assert len(tracked) == len(dict(tracked)), f"{key} is doubled"
+        assert all(local[step] == value for step, value in tracked), f"{key} differs"
+        every_step = len(local) > 1000
+        assert every_step or len(tracked) == len(local), f"{key} is not complete"
+        assert not every_step or {0, last} <= dict(tracked).keys(), f"{key} lacks its ends"
+        assert not every_step or len(tracked) >= 500, f"{key} lacks points"
+        count += len(tracked)
+    return count
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What a sweep of many tiny runs costs: time, files, database, memory, and MLflow's page that lists them.
+
+python -m benchmarks.many_runs --runs 125 250 500 1000
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.cluster.services import MLflowServer
+
+TINY = ["steps=20", "hidden_size=8", "batch_size=4", "seq_len=9", "probe=light", "figures=false"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, nargs="+", default=[125, 250, 500, 1000])
+    args = parser.parse_args()
+    table = Table(box=None)
+    for column in (
+        "runs",
+        "seconds",
+        "ms a run",
+        "database kB a run",
+        "files kB a run",
+        "launcher MB",
+        "search page ms",
+    ):
+        table.add_column(column, justify="right")
+    for runs in args.runs:
+        with tempfile.TemporaryDirectory() as folder:
+            table.add_row(*_measured(Path(folder), runs))
+    Console(width=120).print(table)
+
+
+def _measured(folder: Path, runs: int) -> list[str]:
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "rnnlab", "-m", f"seed=range({runs})", *TINY]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    assert status == 0
+    database = (folder / "mlflow.db").stat().st_size
+    files = sum(path.stat().st_size for path in folder.glob("multirun/**/*") if path.is_file())
+    figures = [seconds, 1000 * seconds / runs, database / runs / 1e3, files / runs / 1e3]
+    figures += [usage.ru_maxrss / 1024, 1000 * _search(folder, runs)]
+    return [str(runs), *(f"{figure:.0f}" for figure in figures)]
+
+
+def _search(folder: Path, runs: int) -> float:
+    """Seconds that a server takes for the first hundred runs, as MLflow's page asks for them."""
+    server = MLflowServer(folder / "server", f"sqlite:///{folder / 'mlflow.db'}")
+    order = ["attributes.start_time DESC"]
+    body = json.dumps({"experiment_ids": ["1"], "max_results": 100, "order_by": order}).encode()
+    address = f"{server.uri}/ajax-api/2.0/mlflow/runs/search"
+    took: list[float] = []
+    try:
+        for _ in range(6):
+            began = time.perf_counter()
+            asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                assert len(json.load(answer)["runs"]) == min(runs, 100)
+            took.append(time.perf_counter() - began)
+    finally:
+        server.stop()
+    return median(took[1:])  # the first opens the database
+
+
+if __name__ == "__main__":
+    main()

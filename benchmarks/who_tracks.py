@@ -1,0 +1,58 @@
+"""Who should speak to MLflow: each worker for its run, or one process for all?
+
+The same finished runs are sent to a fresh database once by as many processes at once as there are workers,
+each with its share, and once by a single one.
+
+    python -m benchmarks.who_tracks --runs 24 --workers 2 8
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rnnlab.tracking.mirrored_run import LEDGER_FILE
+from rnnlab.tracking.store import open_experiment
+
+SWEEP = ["-m", "cell=lstm", "steps=1000", "hidden_size=8", "batch_size=4", "seq_len=20", "tracking=none"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=24)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 8])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as top:
+        _run([sys.executable, "-m", "rnnlab", *SWEEP, f"seed=range({args.runs})"], top).wait()
+        runs = [str(path.parent) for path in Path(top).glob("multirun/*/*/*/run.json")]
+        for senders in (1, *args.workers):
+            for ledger in Path(top).rglob(LEDGER_FILE):
+                ledger.unlink()
+            uri = f"sqlite:///{top}/{senders}.db"
+            open_experiment(uri, "rnnlab")
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            command = [sys.executable, "-m", "rnnlab.sync", "--uri", uri]
+            processes = [_run([*command, *runs[n::senders]], top) for n in range(senders)]
+            memory, codes = 0, []
+            for process in processes:
+                _, status, usage = os.wait4(process.pid, 0)
+                memory += usage.ru_maxrss
+                codes.append(os.waitstatus_to_exitcode(status))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            print(
+                f"{senders} senders: {time.perf_counter() - began:5.1f} s, {cpu:5.1f} s of CPU, "
+                f"{memory / 1024:5.0f} MB, {sum(code != 0 for code in codes)} of them failed"
+            )
+
+
+def _run(command: list[str], folder: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()

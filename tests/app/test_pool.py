@@ -1,0 +1,163 @@
+"""The pool of worker processes, with small real runs."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.orders import check
+from rnnlab.app.pool import LocalPool
+from rnnlab.app.worker import WorkOrder
+from rnnlab.paths import conf_dir
+from tests.commands import ENDLESS, TINY, children, run_info, wait_until, worker_of
+
+SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
+
+
+def orders_of(*steps: str) -> list[WorkOrder]:
+    """An order for each number of steps."""
+    plans = [compose_plan(conf_dir(), [given, *SMALL], multirun=False) for given in steps]
+    orders = [check(plan).orders[0] for plan in plans]
+    for number, order in enumerate(orders):
+        object.__setattr__(order, "folder", order.folder.with_name(str(number)))
+    return orders
+
+
+def outcome(order: WorkOrder) -> str | None:
+    """How a run ended, as its folder has it."""
+    told: str | None = run_info(order.folder)["outcome"]
+    return told
+
+
+def worker_at(order: WorkOrder, pool: LocalPool, rows: int = 2) -> int:
+    """The process that makes a run, once it has recorded some steps."""
+
+    def found() -> int | None:
+        assert pool.ended(0) == []
+        path = order.folder / "metrics.jsonl"
+        has_begun = path.is_file() and path.read_bytes().count(b"\n") >= rows
+        return worker_of(os.getpid(), order.folder) if has_begun else None
+
+    return int(wait_until(found, "the run records"))
+
+
+def rest(pool: LocalPool) -> dict[str, str | None]:
+    """What is said of the runs until all have ended, by the names of their folders."""
+    told: dict[str, str | None] = {}
+
+    def ended() -> bool:
+        told.update({order.folder.name: error for order, error in pool.ended(0.1)})
+        return not pool.busy
+
+    wait_until(ended, "all runs have ended")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (signal.SIGKILL, "its worker process died (SIGKILL; the system does that when memory runs out)"),
+        (signal.SIGSEGV, "its worker process died (SIGSEGV)"),
+    ],
+)
+def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
+    here: Path, number: signal.Signals, told: str
+) -> None:
+    lost, *others = orders = orders_of(ENDLESS, "steps=3", "steps=4")
+    pool = LocalPool(orders, workers=1)
+    try:
+        os.kill(worker_at(lost, pool), number)
+        assert rest(pool) == {"0": told, "1": None, "2": None}
+    finally:
+        pool.close()
+    assert outcome(lost) is None
+    assert [outcome(order) for order in others] == ["finished", "finished"]
+
+
+def test_the_worker_beside_one_that_dies_goes_on_with_its_order(here: Path) -> None:
+    lost, beside = orders = orders_of(ENDLESS, ENDLESS)
+    pool = LocalPool(orders, workers=2)
+    try:
+        dies, lives = worker_at(lost, pool), worker_at(beside, pool)
+        os.kill(dies, signal.SIGKILL)
+        ((order, error),) = wait_until(lambda: pool.ended(0.1), "the death is noticed")
+        assert order is lost and error is not None
+        assert (
+            worker_at(beside, pool, rows=(beside.folder / "metrics.jsonl").read_bytes().count(b"\n") + 2)
+            == lives
+        )
+        assert pool.busy
+    finally:
+        pool.close()
+
+
+def test_a_worker_is_used_again_and_there_are_no_more_than_asked_for(here: Path) -> None:
+    before = set(children(os.getpid()))
+    orders = orders_of("steps=2", "steps=3", "steps=4", "steps=5")
+    pool, seen = LocalPool(orders, workers=2), set()
+    try:
+        while pool.busy:
+            assert all(error is None for _, error in pool.ended(0.05))
+            seen |= set(children(os.getpid())) - before
+    finally:
+        pool.close()
+    workers = {pid for pid in seen if pid not in children(os.getpid())}  # Python's own tracker stays
+    assert len(workers) <= 2
+    assert [outcome(order) for order in orders] == ["finished"] * 4
+
+
+def test_an_order_that_cannot_be_carried_out_is_told_and_its_worker_goes_on(here: Path) -> None:
+    refused, other = orders = orders_of("steps=2", "steps=2")
+    refused.folder.mkdir(parents=True)
+    pool = LocalPool(orders, workers=1)
+    try:
+        told = rest(pool)
+    finally:
+        pool.close()
+    assert str(told["0"]).startswith("FileExistsError: ") and told["1"] is None
+    assert outcome(other) == "finished" and not list(refused.folder.iterdir())
+
+
+def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
+    running, waiting = orders = orders_of(ENDLESS, "steps=2")
+    pool = LocalPool(orders, workers=1)
+    try:
+        worker_at(running, pool)
+        pool.stop()
+        assert rest(pool) == {"0": None}
+    finally:
+        pool.close()
+    assert outcome(running) == "killed" and (running.folder / "checkpoint.safetensors").is_file()
+    assert not waiting.folder.exists()
+
+
+def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
+    deaf, listening = orders = orders_of(ENDLESS, ENDLESS)
+    pool = LocalPool(orders, workers=2)
+    told: dict[Path, str | None] = {}
+    try:
+        pid, _ = worker_at(deaf, pool), worker_at(listening, pool)
+        os.kill(pid, signal.SIGSTOP)
+
+        def ended() -> bool:
+            pool.stop()
+            told.update({order.folder: error for order, error in pool.ended(0.05)})
+            return not pool.busy
+
+        wait_until(ended, "all runs have ended")
+    finally:
+        pool.close()
+    assert told[listening.folder] is None and outcome(listening) == "killed"
+    assert str(told[deaf.folder]).startswith("its worker process died (SIGKILL")
+    assert outcome(deaf) is None and not Path(f"/proc/{pid}").exists()
+
+
+def test_close_leaves_no_process(here: Path) -> None:
+    orders = orders_of(ENDLESS, ENDLESS, "steps=2")
+    pool = LocalPool(orders, workers=2)
+    workers = [worker_at(order, pool) for order in orders[:2]]
+    assert len(set(workers)) == 2
+    pool.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)

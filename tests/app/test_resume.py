@@ -1,0 +1,336 @@
+"""Sweeps and runs that are taken up again: which, and with which result."""
+
+import os
+import signal
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from rnnlab.analysis.compare import differences
+from rnnlab.app.cli import main
+from rnnlab.app.compose import Plan, compose_plan
+from rnnlab.app.orders import Checked, check
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.resume import WITHOUT_EFFECT, identity, note_sweep
+from rnnlab.paths import conf_dir
+from rnnlab.tracking.folder import write_run_info
+from tests.commands import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
+from tests.conftest import Starter
+from tests.tracked import Tracked, experiments, tracked_runs
+
+SWEEP = ("cell=rnn,lstm", "seed=0,1")
+
+
+def checked(*overrides: str, multirun: bool = True) -> Checked:
+    return check(compose_plan(conf_dir(), [*TINY, "tracking=none", *overrides], multirun))
+
+
+def folders(plan: Plan) -> list[Path]:
+    return [job.folder for job in plan.jobs]
+
+
+def begun(*overrides: str) -> Plan:
+    """A sweep that has been started, as far as `resume` can tell."""
+    made = checked(*overrides)
+    made.plan.folder.mkdir(parents=True)
+    note_sweep(made.plan, [order.info["identity"] for order in made.orders])
+    return made.plan
+
+
+def begun_run(folder: str, started: float, *overrides: str) -> Path:
+    """The folder of a single run that has been started."""
+    order = checked(*overrides, f"hydra.run.dir=outputs/{folder}", multirun=False).orders[0]
+    order.folder.mkdir(parents=True)
+    write_run_info(order.folder, order.info | {"started": started, "outcome": "killed"})
+    return order.folder
+
+
+def problem(*overrides: str, multirun: bool = True) -> str:
+    with pytest.raises(ConfigProblems) as caught:
+        checked(*overrides, multirun=multirun)
+    (told,) = caught.value.problems
+    return told
+
+
+# Which runs are the same
+
+
+def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all keys without keys of their own."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration with another value at one key."""
+    config = deepcopy(config)
+    node = config
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = "something else"
+    return config
+
+
+def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path) -> None:
+    config = checked("cell=lstm", "seed=0,1").plan.jobs[0].config
+    own, paths = identity(config, "data"), list(leaves(config))
+    assert {path[0] for path in paths} >= {*WITHOUT_EFFECT, "seed", "cell", "task", "init", "probe", "steps"}
+    same = {path for path in paths if identity(changed(config, path), "data") == own}
+    assert same == {path for path in paths if path[0] in WITHOUT_EFFECT}
+    assert identity(config, "other data") != own
+
+
+def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
+    config = checked("seed=0,1").plan.jobs[0].config
+    for key in set(config) - set(WITHOUT_EFFECT):
+        less = {name: value for name, value in config.items() if name != key}
+        assert identity(less, "data") != identity(config, "data"), key
+
+
+def test_what_is_given_otherwise_with_the_same_values_is_the_same(here: Path) -> None:
+    plain = [order.info["identity"] for order in checked(*SWEEP).orders]
+    assert len(set(plain)) == 4
+    other = [
+        "jobs=3",
+        "checkpoint_every=1",
+        "figures=false",
+        "fail_fast=true",
+        "lr=2e-3",
+        "seed=0,1",
+        "cell=rnn,lstm",
+    ]
+    again = [order.info["identity"] for order in checked(*other).orders]
+    assert sorted(again) == sorted(plain)
+
+
+def test_a_text_that_has_changed_makes_another_run(here: Path) -> None:
+    text = here / "text.txt"
+
+    def own() -> str:
+        (order,) = checked("task.path=text.txt", multirun=False).orders
+        return str(order.info["identity"])
+
+    text.write_text("to be or not to be " * 50)
+    first = own()
+    os.utime(text, (1, 1))
+    assert own() == first
+    text.write_text("to be or not to bee" * 50)
+    assert own() != first
+
+
+def test_an_initial_state_that_has_changed_makes_another_run(here: Path) -> None:
+    def own(value: float) -> str:
+        np.savez(here / "h.npz", h=np.full(8, value))
+        (order,) = checked("initial_state=given", "initial_state.path=h.npz", multirun=False).orders
+        return str(order.info["identity"])
+
+    assert own(0.5) == own(0.5) != own(0.25)
+
+
+# Which folders a command goes to
+
+
+def test_the_newest_sweep_of_the_same_runs_is_taken_up(here: Path) -> None:
+    earlier, newest, other = begun(*SWEEP), begun(*SWEEP), begun(*SWEEP, "lr=1")
+    for age, plan in enumerate((other, newest, earlier)):
+        os.utime(plan.folder / "sweep.json", (1e9 - age, 1e9 - age))
+    found = checked(*SWEEP, "resume=true")
+    assert folders(found.plan) == folders(newest) and found.plan.sweep == newest.sweep
+    assert all(order.resume for order in found.orders)
+    assert [order.info["tags"]["sweep"] for order in found.orders] == [newest.sweep] * 4
+
+
+def test_without_such_a_sweep_a_new_one_begins(here: Path) -> None:
+    before = [begun(*SWEEP, "lr=1"), begun("cell=rnn,lstm", "seed=0")]
+    found = checked(*SWEEP, "resume=true")
+    assert found.plan.folder not in [plan.folder for plan in before] and not found.plan.folder.exists()
+    assert not any(order.resume for order in found.orders)
+
+
+def test_without_resume_nothing_is_taken_up(here: Path) -> None:
+    assert begun(*SWEEP).folder != checked(*SWEEP).plan.folder
+
+
+def test_runs_are_found_in_another_order_of_the_axes_too(here: Path) -> None:
+    before = begun(*SWEEP)
+    found = checked("seed=1,0", "cell=lstm,rnn", "resume=true").plan
+    assert found.folder == before.folder
+    assert [path.name[2:] for path in folders(found)] == [
+        "lstm_seed=1",
+        "rnn_seed=1",
+        "lstm_seed=0",
+        "rnn_seed=0",
+    ]
+
+
+@pytest.mark.parametrize("how", ["name", "relative folder", "absolute folder"])
+def test_a_sweep_can_be_named(here: Path, how: str) -> None:
+    named, newest = begun(*SWEEP), begun(*SWEEP)
+    given = {
+        "name": named.sweep,
+        "relative folder": str(named.folder.relative_to(here)),
+        "absolute folder": str(named.folder),
+    }
+    found = checked(*SWEEP, f"resume={given[how]}").plan
+    assert folders(found) == folders(named) != folders(newest)
+
+
+def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
+    there = begun(*SWEEP)
+    told = f"resume=nowhere: neither the name nor the folder of a sweep; here are {there.sweep}"
+    assert problem(*SWEEP, "resume=nowhere") == told
+
+
+def test_a_run_that_a_named_sweep_lacks_gets_a_folder_of_its_own(here: Path) -> None:
+    before = begun("cell=rnn,lstm")
+    found = checked("cell=gru,rnn,lstm", f"resume={before.sweep}")
+    assert [path.name for path in folders(found.plan)] == ["0_gru", "0_rnn", "1_lstm"]
+    assert folders(found.plan)[1:] == folders(before)
+    clash = checked("cell=rnn,lstm", "lr=1", f"resume={before.sweep}").plan
+    names = {path.name for path in folders(clash)}
+    assert len(names) == 2 and not names & {"0_rnn", "1_lstm"}
+    note_sweep(clash, [order.info["identity"] for order in found.orders[:2]])
+    assert set(folders(checked("cell=rnn,lstm", "resume=true").plan)) == set(folders(before))
+
+
+def test_two_runs_of_one_identity_have_a_folder_each(here: Path) -> None:
+    same = ("lr=0.1,1e-1", "seed=0")
+    before = begun(*same)
+    assert len(set(folders(before))) == 2
+    found = checked(*same, "resume=true")
+    assert folders(found.plan) == folders(before)
+    assert len({order.info["identity"] for order in found.orders}) == 1
+    once = begun("seed=0", "lr=0.1")  # a newer sweep with one of the two
+    os.utime(once.folder / "sweep.json", (2e9, 2e9))
+    assert folders(checked(*same, "resume=true").plan) == folders(before)
+
+
+def test_the_newest_run_of_the_same_configuration_is_taken_up(here: Path) -> None:
+    begun_run("a", 1.0), begun_run("c", 3.0, "lr=1")
+    newest = begun_run("b", 2.0)
+    place = "hydra.run.dir=outputs/${now:%H-%M-%S}"
+    found = checked("resume=true", place, multirun=False)
+    assert folders(found.plan) == [newest] and found.orders[0].resume
+    fresh = checked("resume=true", "seed=7", place, multirun=False)
+    assert folders(fresh.plan)[0] not in (here / "outputs").iterdir() and not fresh.orders[0].resume
+
+
+def test_a_run_can_be_named_by_its_folder(here: Path) -> None:
+    named, _ = begun_run("a", 1.0), begun_run("b", 2.0)
+    assert folders(checked("resume=outputs/a", multirun=False).plan) == [named]
+    told = "resume=outputs/a: no folder of a run with this configuration"
+    assert problem("resume=outputs/a", "seed=1", multirun=False) == told
+
+
+def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = begun(*SWEEP)
+    with FileLock(there.folder / ".running"):
+        assert main(["-m", *TINY, "tracking=none", *SWEEP, "resume=true"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running, in another process\n")
+    assert not any(folder.exists() for folder in folders(there))
+
+
+def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
+    folder = begun_run("a", 1.0)
+    with FileLock(folder / ".running"):
+        told = problem("resume=outputs/a", multirun=False)
+    assert told == f"{folder}: this run is still going on, in another process"
+
+
+# What comes out
+
+LONG = ("-m", "cell=rnn,lstm", "seed=0,1", "steps=1500", "hidden_size=16", "batch_size=4", "seq_len=9",
+        "jobs=2", "val_every=500", "tracking.points=50", "figures=false", "probe=light")  # fmt: skip
+OFTEN = (*LONG, "checkpoint_every=0.05")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A sweep that comes to its end at once, without a checkpoint."""
+    done = run(tmp_path_factory.mktemp("undisturbed"), *LONG, "checkpoint_every=null")
+    assert (done.code, done.err) == (0, "")
+    return done
+
+
+@pytest.fixture(scope="module")
+def tracked(undisturbed: Done) -> dict[str, Tracked]:
+    """What MLflow holds of it."""
+    return tracked_runs(undisturbed.uri)
+
+
+def first_run(top: Path) -> Path | None:
+    """The folder of the first run, once it may be continued from somewhere on its way."""
+    for folder in top.glob("multirun/*/*/0_*"):
+        path = folder / "metrics.jsonl"
+        has_begun = path.is_file() and path.read_bytes().count(b"\n") > 100
+        if has_begun and (folder / "checkpoint.safetensors").is_file():
+            return folder
+    return None
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}/exe").exists()
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """When each file was written last; locks are none."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("[!.]*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("disturbance", ["launcher killed", "Ctrl-C", "worker killed"])
+def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
+    undisturbed: Done, tracked: dict[str, Tracked], start: Starter, disturbance: str, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *OFTEN)
+    first: Path = wait_until(lambda: first_run(tmp_path), "the first run is on its way")
+    worker = wait_until(lambda: worker_of(process.pid, first), "its worker is known")
+    if disturbance == "launcher killed":
+        process.kill()
+    elif disturbance == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    else:
+        os.kill(worker, signal.SIGKILL)
+    before = finish(tmp_path, process)
+    assert before.code == {"launcher killed": -9, "Ctrl-C": 130, "worker killed": 1}[disturbance]
+    wait_until(lambda: gone(worker), "the worker has ended")
+    in_time = [path for path in before.runs.values() if run_info(path)["outcome"] == "finished"]
+    assert first not in in_time and len(metric_rows(first)) < 1501
+    assert disturbance != "worker killed" or len(in_time) == 3
+    kept = {path: files_of(path) for path in in_time}
+
+    done = run(tmp_path, *OFTEN, "resume=true")
+    assert (done.code, done.err) == (0, "")
+    assert f"Resuming {first.parent.parent.name}_{first.parent.name}: {len(in_time)} done, " in done.out
+    assert list(done.runs) == list(undisturbed.runs) and len(list((tmp_path / "multirun").glob("*/*"))) == 1
+    for name, folder in done.runs.items():
+        expected = undisturbed.runs[name]
+        assert run_info(folder)["outcome"] == "finished"
+        assert differences(expected, folder) == []
+        assert (folder / "weights.safetensors").read_bytes() == (
+            expected / "weights.safetensors"
+        ).read_bytes()
+        assert [row["step"] for row in metric_rows(folder)] == list(range(1501))
+        assert {path.name for path in folder.iterdir()} - {"code.diff"} == {
+            path.name for path in expected.iterdir()
+        } - {"code.diff"}
+    assert {path: files_of(path) for path in in_time} == kept, "who has finished is left alone"
+    assert experiments(done.uri) == {"rnnlab": 4, "Default": 0}
+    mirrored = tracked_runs(done.uri)
+    assert {name: run.status for name, run in mirrored.items()} == dict.fromkeys(done.runs, "FINISHED")
+    assert {name: run.history for name, run in mirrored.items()} == {
+        name: run.history for name, run in tracked.items()
+    }
+    assert len(tracked["rnn seed=0"].history["train/loss"]) == 51

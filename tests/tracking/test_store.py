@@ -1,0 +1,55 @@
+"""Where MLflow keeps its runs, found out without MLflow."""
+
+from pathlib import Path
+
+import pytest
+
+from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_address, uri_problem
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("sqlite:///mlflow.db", None),
+        ("http://127.0.0.1:5000", None),
+        ("https://mlflow.example.org/lab", None),
+        ("postgresql+psycopg://me@127.0.0.1/mlflow", None),
+        ("mysql://me@127.0.0.1/mlflow", None),
+        ("./mlruns", "must be sqlite:///"),
+        ("file:///tmp/mlruns", "must be sqlite:///"),
+        ("databricks", "must be sqlite:///"),
+        ("ftp://127.0.0.1", "must be sqlite:///"),
+        ("127.0.0.1:5000", "must be sqlite:///"),
+        ("", "must be sqlite:///"),
+        ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
+    ],
+)
+def test_a_tracking_uri_is_checked_without_mlflow(
+    uri: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = uri_problem(uri)
+    assert (problem is None) if told is None else (problem is not None and told in problem)
+
+
+def test_the_file_of_a_sqlite_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sqlite_file("sqlite:///runs.db") == tmp_path / "runs.db"
+    assert sqlite_file("sqlite:////data/runs.db") == Path("/data/runs.db")
+    assert sqlite_file("http://127.0.0.1:5000") is None
+
+
+def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:1")
+    assert tracking_uri(None) == "http://server:1"
+    assert tracking_uri("sqlite:///own.db") == "sqlite:///own.db"
+
+
+def test_where_a_browser_finds_the_ui() -> None:
+    assert ui_address("https://server:1") == "https://server:1" and is_server("https://server:1")
+    assert ui_address("sqlite:///own.db", 5005) == "http://127.0.0.1:5005" and not is_server(
+        "sqlite:///own.db"
+    )
