@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser bench docs lock clean
+.PHONY: sweep test check test-torch test-browser test-cluster bench docs lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -26,13 +26,23 @@ test-browser: .venv/installed-dev
 	$(INSTALL) playwright
 	$(BIN)/python -m pytest tests/browser
 
-# Four minutes of the first, three of the others; leave the machine alone meanwhile.
+# A real Slurm, Ray and PostgreSQL, started and ended by the tests, shut in with nothing but a loopback device.
+# Needs root and Debian. RNNLAB_KILLS=50 for the long version of what is killed.
+test-cluster: .venv/installed-cluster
+	tests/cluster/install
+	RNNLAB_CLUSTER=1 unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/cluster'
+
+# Twenty minutes in all; leave the machine alone meanwhile.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.whole_run
 	$(BIN)/python -m benchmarks.whole_run --sweep
+	$(BIN)/python -m benchmarks.deaf_server
+	$(BIN)/python -m benchmarks.cold_starts
+	$(BIN)/python -m benchmarks.many_runs
+	$(BIN)/python -m benchmarks.who_tracks
 
 # The pages, from docs/ to docs/_build/index.html.
 docs: .venv/installed-docs
@@ -40,8 +50,8 @@ docs: .venv/installed-docs
 
 # Exact versions for every Python and platform that pyproject.toml admits.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra docs --universal --no-header --no-annotate --no-emit-index-url \
-	  --output-file constraints.txt
+	uv pip compile pyproject.toml --extra dev --extra docs --extra ray --extra slurm --extra optuna --extra postgresql \
+	  --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
 
 clean:
 	rm -rf .venv
@@ -61,6 +71,10 @@ clean:
 
 .venv/installed-torch: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
+
+.venv/installed-cluster: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,slurm,ray,optuna,postgresql]'
 	touch $@
 
 .venv/installed-bench: .venv/installed-dev
