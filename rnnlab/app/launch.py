@@ -17,7 +17,7 @@ from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import ENDED, Outcome
-from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
+from rnnlab.tracking.folder import RunInUse, clear_resume_files, close_run, read_run_info
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
 from rnnlab.tracking.store import tracking_uri
 
@@ -97,7 +97,10 @@ def _make_folder(checked: Checked, stack: ExitStack) -> None:
 
 def _is_done(order: WorkOrder) -> bool:
     info = read_run_info(order.folder) if order.resume else None
-    return info is not None and info["outcome"] in ENDED
+    if info is None or info["outcome"] not in ENDED:
+        return False
+    clear_resume_files(order.folder)  # its process may have been killed before it could
+    return True
 
 
 def _engine(checked: Checked, todo: list[WorkOrder]) -> Engine:

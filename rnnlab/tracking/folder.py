@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+GRADIENT_LOG = "gradients.arrow"
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
@@ -229,8 +230,6 @@ class RunFolder:
 
 def clear_resume_files(folder: Path) -> None:
     """Remove what only a run that has not ended needs."""
-    from rnnlab.tracking.gradient_log import GRADIENT_LOG
-
     for name in (GRADIENT_LOG, CHECKPOINT_FILE):
         (folder / name).unlink(missing_ok=True)
 

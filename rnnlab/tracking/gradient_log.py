@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
 from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.folder import GRADIENT_LOG
 
-GRADIENT_LOG = "gradients.arrow"
 _STATISTICS = GRADIENT_COLUMNS[5:]
 _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))

@@ -31,7 +31,7 @@ from rnnlab.records import (
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.tracking.files import replace_file
-from rnnlab.tracking.folder import CHECKPOINT_FILE, MetricsReader, machine_of, read_run_info
+from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, MetricsReader, machine_of, read_run_info
 from rnnlab.tracking.store import sqlite_file
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
-NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE)
+NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
 class MirroredRun:
