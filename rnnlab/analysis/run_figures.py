@@ -30,6 +30,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else it is looked for, a seventh of the drawing
     "svg.hashsalt": "rnnlab",  # the same file for the same figure
     "svg.fonttype": "none",  # text stays text
 }

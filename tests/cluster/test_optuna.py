@@ -1,0 +1,44 @@
+"""Hydra's Optuna sweeper, which asks for runs and sees how they came out."""
+
+from pathlib import Path
+
+import yaml
+
+from tests.commands import TINY, run, run_info
+from tests.tracked import tracked_runs
+
+SEARCH = ("-m", "hydra/sweeper=optuna", "lr=interval(1e-4,1e-1)", "cell=rnn,lstm", "figures=false", *TINY)
+
+
+def test_a_search_ends_with_the_best_of_its_runs(tmp_path: Path) -> None:
+    done = run(tmp_path, *SEARCH, "hydra.sweeper.n_trials=5", "jobs=2")
+    assert (done.code, done.err) == (0, "")
+    assert len(done.runs) == 5
+    infos = [run_info(folder) for folder in done.runs.values()]
+    best = min(infos, key=lambda info: info["summary"]["val/loss"])
+    (folder,) = {path.parent for path in done.runs.values()}
+    found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    assert found["best_value"] == best["summary"]["val/loss"]
+    lr, cell = found["best_params"]["lr"], found["best_params"]["cell"]
+    assert {f"lr={lr}", f"cell={cell}"} <= set(best["overrides"])
+    assert f"Best: lr={lr} cell={cell} with val/loss" in done.out
+    tracked = tracked_runs(done.uri)
+    assert len(tracked) == 5 and {r.tags["sweep"] for r in tracked.values()} == {
+        f"{folder.parent.name}_{folder.name}"
+    }
+
+
+def test_a_run_that_fails_is_the_worst(tmp_path: Path) -> None:
+    done = run(tmp_path, *SEARCH, "hydra.sweeper.n_trials=2", "objective=val/nonsense", "tracking=none")
+    assert done.code == 0 and "Traceback" not in done.err
+
+
+def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
+    for mistake, told in (
+        ("hydra.sweeper.direction=up", "hydra/sweeper=optuna: Please set either 'minimize' or 'maximize'"),
+        ("resume=true", "resume=True: not with hydra/sweeper=optuna"),
+        ("lr=interval(-2,-1)", "must be greater than 0"),
+    ):
+        done = run(tmp_path, *SEARCH, mistake, "hydra.sweeper.n_trials=1", "tracking=none")
+        assert done.code == 2 and told in done.err, done.err
+        assert len(done.err.splitlines()) == 1
