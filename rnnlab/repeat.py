@@ -50,6 +50,8 @@ def _files(run: str, uri: str | None) -> Iterator[Path]:
     if (Path(run) / RUN_FILE).is_file():
         yield Path(run)
         return
+    if len(Path(run).parts) > 1:
+        raise ConfigProblems([f"{run}: no folder of a run"])
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
     problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
@@ -116,7 +118,8 @@ def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
 
 
 def _code(info: dict[str, Any]) -> dict[str, Any]:
-    return {key: info["tags"].get(key) for key in ("rnnlab_version", "git_commit")}
+    tags = [info, *info.get("resumed", [])][-1]["tags"]
+    return {key: tags.get(key) for key in ("rnnlab_version", "git_commit")}
 
 
 if __name__ == "__main__":

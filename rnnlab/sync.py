@@ -21,13 +21,15 @@ from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
 from rnnlab.tracking.mirror import DIED, told
 from rnnlab.tracking.mirrored_run import MirroredRun
-from rnnlab.tracking.store import open_experiment, tracking_uri, uri_problem
+from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
-RUNNING, UNREADABLE = "still running", "not readable"
+RUNNING, LEFT = "still running", "not sent"
+GIVE_UP = 2
+"""Failures in a row after which a store is left alone."""
 ARTIFACTS = "artifacts"
 """The folder in which MLflow keeps the files of a run."""
 
@@ -43,8 +45,11 @@ def main(argv: Sequence[str]) -> int:
         print(f"rnnlab.sync: {', '.join(missing)}: no such folder", file=sys.stderr)
         return 2
     runs = _runs(args.folders)
-    if not runs:
-        print(f"rnnlab.sync: no runs in {', '.join(map(str, args.folders))}", file=sys.stderr)
+    problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
+    if args.uri is not None and (wrong := uri_problem(args.uri)):
+        problem = f"--uri {args.uri}: {wrong}"
+    if problem:
+        print(f"rnnlab.sync: {problem}", file=sys.stderr)
         return 2
     sender, counts, console = _Sender(args.uri), Counter[str](), Console()
     try:
@@ -53,12 +58,10 @@ def main(argv: Sequence[str]) -> int:
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # whatever a database or a server can raise
-        done = f"; {counts[SENT]} sent before that" if counts[SENT] else ""
-        print(f"rnnlab.sync: MLflow cannot take the runs ({told(error)}){done}", file=sys.stderr)
-        return 1
+    for line in sender.problems:
+        print(f"rnnlab.sync: {line}", file=sys.stderr)
     print(f"{_plural(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-    return int(counts[UNREADABLE] > 0)
+    return int(counts[LEFT] > 0)
 
 
 def _runs(folders: Sequence[Path]) -> list[Path]:
@@ -72,12 +75,18 @@ def _plural(runs: int) -> str:
 
 
 class _Sender:
-    """Sends runs to the stores and experiments that they belong to."""
+    """Sends runs to the stores and experiments that they belong to.
+
+    Attributes:
+        problems: A line for each run that cannot be sent, and one for all of a store that takes none.
+    """
 
     def __init__(self, uri: str | None) -> None:
+        self.problems: list[str] = []
         self._uri = uri
         self._opened: dict[tuple[str, str], tuple[MlflowClient, str]] = {}
         self._viewed: set[tuple[str, str]] = set()
+        self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
         """Send what is missing of one run, and say what that was."""
@@ -91,11 +100,24 @@ class _Sender:
         except RunInUse:
             return RUNNING
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            print(f"rnnlab.sync: {folder}: cannot be read ({told(error)})", file=sys.stderr)
-            return UNREADABLE
-        if problem := uri_problem(uri):
-            raise ValueError(f"{uri}: {problem}")
-        client, experiment_id = self._open(uri, experiment)
+            self.problems.append(f"{folder}: {told(error)}")
+            return LEFT
+        if self._failures[uri] >= GIVE_UP:
+            return LEFT
+        try:
+            sent = self._sent(folder, uri, experiment, sweep)
+        except Exception as error:  # whatever a database or a server can raise
+            self._failures[uri] += 1 if (uri, experiment) in self._opened else GIVE_UP
+            concerned = f"MLflow at {uri}" if self._failures[uri] >= GIVE_UP else str(folder)
+            self.problems.append(f"{concerned} does not take the runs ({told(error)})")
+            return LEFT
+        self._failures[uri] = 0
+        return sent
+
+    def _sent(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
+        if (uri, experiment) not in self._opened:
+            self._opened[uri, experiment] = open_experiment(uri, experiment)
+        client, experiment_id = self._opened[uri, experiment]
         if (experiment_id, sweep) not in self._viewed:
             client.set_experiment_tag(experiment_id, *shared_view(sweep))
             self._viewed.add((experiment_id, sweep))
@@ -104,15 +126,13 @@ class _Sender:
         return DELETED if run.deleted else SENT if sent else COMPLETE
 
     def _uri_of(self, folder: Path) -> str:
-        if self._uri is not None:
-            return tracking_uri(self._uri)
         config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        return tracking_uri(config["tracking"]["uri"])
-
-    def _open(self, uri: str, experiment: str) -> "tuple[MlflowClient, str]":
-        if (uri, experiment) not in self._opened:
-            self._opened[uri, experiment] = open_experiment(uri, experiment)
-        return self._opened[uri, experiment]
+        uri = tracking_uri(self._uri or config["tracking"]["uri"])
+        if problem := uri_problem(uri):
+            raise ValueError(f"{uri}: {problem}")
+        if HIDDEN in uri:
+            raise ValueError(f"{uri}: the password was not kept; give --uri")
+        return uri
 
 
 if __name__ == "__main__":

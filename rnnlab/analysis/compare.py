@@ -8,9 +8,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from rnnlab.analysis.frames import read_gradients, read_metrics
-from rnnlab.records import STEPS_PER_SECOND, WEIGHTS_FILE
-
-OF_THE_CLOCK = ("seconds", STEPS_PER_SECOND)
+from rnnlab.records import OF_THE_CLOCK, WEIGHTS_FILE
 
 
 def differences(first: Path, second: Path) -> list[str]:

@@ -80,13 +80,17 @@ class _Batches:
         return [self._returned(info, checked.settings.objective) for info in result.infos]
 
     def _returned(self, info: dict[str, Any], objective: str) -> JobReturn:
+        if info["outcome"] in ("finished", "unstable") and objective not in info["summary"]:
+            there = ", ".join(sorted(key for key in info["summary"] if key.startswith("val/")))
+            raise ConfigProblems([f"objective={objective}: no metric of these runs, which have {there}"])
         worst = -inf if str(self._sweep.config.hydra.sweeper.direction).endswith("maximize") else inf
         value = info["summary"].get(objective)
         return JobReturn(_return_value=worst if value is None else value, status=JobStatus.COMPLETED)
 
     def tell(self) -> int:
         """Show all runs and the best; return the exit code."""
-        assert self._last is not None
+        if self._last is None:
+            raise ConfigProblems(["hydra/sweeper=optuna: no trial was made"])
         checked, result = self._last
         plan = replace(checked.plan, jobs=self._jobs)
         self._display.results(plan, self._infos, checked.settings.tracking, result.mirrored)

@@ -2,16 +2,14 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from rnnlab.app.worker import WorkOrder, execute, one_thread
-from rnnlab.tracking.folder import RunEnded
+from rnnlab.tracking.folder import RunEnded, RunInUse
 
-STOP_FILE = ".stop"
-"""In the folder that all runs share: asks their jobs, wherever they are, to end."""
 LOOK_SECONDS = 0.5
 
 
@@ -22,8 +20,15 @@ def work(order: WorkOrder, stop_file: Path) -> None:
     tells a job that its time is up.
     """
     one_thread()
-    with suppress(RunEnded):  # a job that was submitted twice
+    with suppress(RunEnded, RunInUse):  # a job that was submitted twice
         execute(order, _stopping(stop_file))
+
+
+def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
+    """The file, beside the runs, that asks their jobs to end, wherever they are; it is not there yet."""
+    path = folder / f".stop-{orders[0].folder.name}"
+    path.unlink(missing_ok=True)
+    return path
 
 
 def _stopping(stop_file: Path) -> Callable[[], bool]:

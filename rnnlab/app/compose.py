@@ -28,6 +28,11 @@ from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_comp
 CONFIG_NAME = "config"
 ADAPTIVE = "optuna"
 """The sweeper of Hydra's that chooses jobs by the results of others."""
+WITHOUT_EFFECT = (
+    *("jobs", "pair", "objective", "fail_fast", "resume"),
+    *("checkpoint_every", "figures", "tracking"),
+)
+"""Keys that no result depends on."""
 MAX_NAME = 80
 MAX_SWEEP = 200
 
@@ -285,6 +290,8 @@ def _expand(loader: ConfigLoaderImpl, base: DictConfig, overrides: list[str]) ->
 
 def _check_pair(paired: list[str], sizes: dict[str, int]) -> None:
     told = f"pair=[{','.join(paired)}]"
+    if len(paired) == 1:
+        raise ConfigProblems([f"{told}: must name two axes or more"])
     for key in paired:
         if sizes.get(key, 1) < 2:
             raise ConfigProblems([f"{told}: {key} must have several values, as in {key}=a,b"])
@@ -329,7 +336,9 @@ def _name(swept: dict[str, str], overrides: list[str], choices: dict[str, str]) 
     """`lstm seq_len=50`: what was swept; without a sweep the cell and what was overridden."""
     named = swept
     if not swept:
-        given = {key: value for key, value in _pairs(overrides) if not key.startswith(("hydra", "tracking"))}
+        given = {
+            key: value for key, value in _pairs(overrides) if not key.startswith(("hydra", *WITHOUT_EFFECT))
+        }
         named = {"cell": choices.get("cell", "")} | given
     return " ".join(value if key in choices else f"{key}={value}" for key, value in named.items())
 
@@ -344,8 +353,10 @@ def _launcher(config: DictConfig) -> dict[str, Any] | None:
     choice = config.hydra.runtime.choices.get("hydra/launcher")
     if choice == "basic":
         return None
-    keys = OmegaConf.to_container(config.hydra.launcher, resolve=True)
-    assert isinstance(keys, dict)
+    chosen = config.hydra.launcher
+    keys = OmegaConf.to_container(chosen, resolve=True) if isinstance(chosen, DictConfig) else None
+    if not isinstance(keys, dict):
+        raise ConfigProblems([f"hydra.launcher={chosen}: must hold the keys of hydra/launcher={choice}"])
     if not str(keys.get("_target_")).startswith("rnnlab."):
         allowed = "basic, submitit_slurm, ray"
         raise ConfigProblems([f"hydra/launcher={choice}: not supported; allowed: {allowed}"])

@@ -67,6 +67,11 @@ class Display:
         new = len(orders) - done - begun
         self._line(f"Resuming {plan.sweep}: {done} done, {begun} to go on with, {new} to start")
 
+    def note(self, line: str | None) -> None:
+        """Say something that is good to know, if there is."""
+        if line is not None:
+            self._line(line)
+
     def warn_once(self, problem: str | None) -> None:
         """Say that MLflow does not take the runs, the first time that it does not."""
         if problem is not None and not self._warned:
@@ -101,10 +106,10 @@ class Display:
         if mirrored.closed:
             self._line(f"Closed {_runs(mirrored.closed)} of earlier commands whose process was gone.")
         if mirrored.left or mirrored.experiment_id is None:
-            why = "" if self._warned else f" ({mirrored.error})"
+            why = "" if self._warned or mirrored.error is None else f" ({mirrored.error})"
             self._line(
-                f"Not in MLflow: {mirrored.left} of {_runs(len(infos))}{why}. All files are complete; "
-                f"this sends them: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
+                f"Not all in MLflow yet: {mirrored.left} of {_runs(len(infos))}{why}. "
+                f"This sends the rest: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 "yellow",
             )
         if mirrored.experiment_id is None:
@@ -198,7 +203,10 @@ class _RunProgress:
         self.started = self.ended = False
 
     def refresh(self) -> None:
-        info = read_run_info(self._folder)
+        try:
+            info = read_run_info(self._folder)
+        except ValueError:  # damaged; told at the end
+            info = None
         self.started = info is not None
         for row in self._reader.new_rows():
             self.steps_done = min(row["step"] + 1, self._steps)

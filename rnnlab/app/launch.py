@@ -2,8 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -14,10 +15,19 @@ from rnnlab.app.launchers import Engine
 from rnnlab.app.orders import Checked
 from rnnlab.app.pool import LocalPool
 from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.provenance import machine
 from rnnlab.app.resume import note_sweep, sweep_lock
-from rnnlab.app.worker import WorkOrder
+from rnnlab.app.worker import WorkOrder, describe
 from rnnlab.records import ENDED, Outcome
-from rnnlab.tracking.folder import RunInUse, clear_resume_files, close_run, read_run_info
+from rnnlab.tracking.folder import (
+    LOCK_SECONDS,
+    RunInUse,
+    clear_resume_files,
+    close_run,
+    in_use,
+    read_run_info,
+    record_failure,
+)
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
 from rnnlab.tracking.store import tracking_uri
 
@@ -55,29 +65,33 @@ def launch(checked: Checked, display: Display) -> Result:
         ConfigProblems: The folder cannot be made, or another process is at this sweep.
     """
     plan, orders, settings = checked.plan, checked.orders, checked.settings
+    ended: dict[Path, dict[str, Any]] = {}
     with ExitStack() as stack:
+        interrupts = stack.enter_context(_interrupts_counted())
         _make_folder(checked, stack)
         todo = [order for order in orders if not _is_done(order)]
+        display.note(checked.note)
         display.resumed(plan, orders, len(orders) - len(todo))
+        elsewhere = _made_elsewhere(todo, interrupts)
+        engine = _engine(checked, [order for order in todo if order not in elsewhere])
         mirror = None
         if settings.tracking.backend == "mlflow":
-            folders = [order.folder for order in orders]
             uri = tracking_uri(settings.tracking.uri)
+            folders = [order.folder for order in orders]
             mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders)
-        engine = _engine(checked, todo)
-        ended: dict[Path, dict[str, Any]] = {}
-        with _interrupts_counted() as interrupts, display.progress(plan.jobs):
-            _run(engine, interrupts, settings.fail_fast, mirror, display, ended)
-        stopped = interrupts.count > 0
-        infos = [ended.get(order.folder) or _last_word(order, None) for order in orders]
+        course = _Course(interrupts, settings.fail_fast, mirror, display, ended)
+        with display.progress(plan.jobs):
+            course.follow(engine)
+            while elsewhere and not course.stopping:
+                elsewhere, left = course.wait_for(elsewhere)
+                course.follow(_engine(checked, left))
+        infos = [ended.get(order.folder) or _last_word(order, None, course.stopping) for order in orders]
         report = None
         if mirror is not None:
-            try:
-                with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
-                    report = mirror.finish()
-            except KeyboardInterrupt:
-                stopped, report = True, mirror.stopped()
-    return Result(infos, stopped, report)
+            before = interrupts.count
+            with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
+                report = mirror.finish(lambda: interrupts.count > min(before, 1))
+    return Result(infos, interrupts.count > 0, report)
 
 
 def _make_folder(checked: Checked, stack: ExitStack) -> None:
@@ -103,11 +117,22 @@ def _is_done(order: WorkOrder) -> bool:
     return True
 
 
-def _engine(checked: Checked, todo: list[WorkOrder]) -> Engine:
+def _made_elsewhere(orders: list[WorkOrder], interrupts: "_Interrupts") -> list[WorkOrder]:
+    """The runs that other processes are making, and not about to end, as those whose launcher died are."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    busy = [order for order in orders if order.resume and order.folder.is_dir()]
+    while (busy := [order for order in busy if in_use(order.folder)]) and not interrupts.count:
+        if time.monotonic() > deadline:
+            return busy
+        time.sleep(REFRESH_SECONDS)
+    return busy
+
+
+def _engine(checked: Checked, orders: list[WorkOrder]) -> Engine:
     plan, jobs = checked.plan, checked.settings.jobs
-    if checked.launcher is not None and todo:
-        return checked.launcher.engine(todo, jobs, plan.folder if plan.is_sweep else plan.folder.parent)
-    return LocalPool(todo, min(jobs or cores(), max(len(todo), 1)))
+    if checked.launcher is not None and orders:
+        return checked.launcher.engine(orders, jobs, plan.folder if plan.is_sweep else plan.folder.parent)
+    return LocalPool(orders, min(jobs or cores(), max(len(orders), 1)))
 
 
 class _Interrupts:
@@ -118,8 +143,6 @@ class _Interrupts:
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        if self.count > 1:
-            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -133,51 +156,83 @@ def _interrupts_counted() -> Iterator[_Interrupts]:
             signal.signal(number, handler)
 
 
-def _run(
-    engine: Engine,
-    interrupts: _Interrupts,
-    fail_fast: bool,
-    mirror: Mirror | None,
-    display: Display,
-    ended: dict[Path, dict[str, Any]],
-) -> None:
-    """Let the engine run until all runs have ended, and note how by folder.
+@dataclass
+class _Course:
+    """Follows the runs until they have ended, and notes how by folder.
 
     The first interrupt asks the runs to end and keep what they have; the second ends them at once.
     """
-    failed = False
-    try:
-        while engine.busy:
-            for order, error in engine.ended(REFRESH_SECONDS):
-                stopping = interrupts.count > 0 or failed
-                info = ended[order.folder] = _last_word(order, error, stopping)
-                failed |= fail_fast and info["outcome"] == "failed"
-            if interrupts.count or failed:
-                engine.stop()
-            display.refresh()
-            if mirror is not None:
-                display.warn_once(mirror.report.error)
-    except KeyboardInterrupt:
-        assert interrupts.count > 1
-    finally:
-        engine.close()
+
+    interrupts: _Interrupts
+    fail_fast: bool
+    mirror: Mirror | None
+    display: Display
+    ended: dict[Path, dict[str, Any]]
+    failed: bool = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether all shall end."""
+        return self.interrupts.count > 0 or (self.fail_fast and self.failed)
+
+    def follow(self, engine: Engine) -> None:
+        """Let an engine make its runs."""
+        try:
+            while engine.busy and self.interrupts.count < 2:
+                for order, error in engine.ended(REFRESH_SECONDS):
+                    self._note(order, error)
+                if self.stopping:
+                    engine.stop()
+                self._look()
+        finally:
+            engine.close()
+
+    def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
+        """Look at runs that other processes make: which go on, and which they have left unfinished."""
+        time.sleep(REFRESH_SECONDS)
+        self._look()
+        free = [order for order in elsewhere if not in_use(order.folder)]
+        return [order for order in elsewhere if order not in free], [o for o in free if not _is_done(o)]
+
+    def _note(self, order: WorkOrder, error: str | None) -> None:
+        info = self.ended[order.folder] = _last_word(order, error, self.stopping)
+        self.failed |= info["outcome"] == "failed"
+
+    def _look(self) -> None:
+        self.display.refresh()
+        if self.mirror is not None:
+            self.display.warn_once(self.mirror.report.error)
 
 
-def _last_word(order: WorkOrder, error: str | None, stopping: bool = False) -> dict[str, Any]:
-    """What a run's folder says at the end; a run without a last word is marked as failed or killed."""
-    info = read_run_info(order.folder)
+def _last_word(order: WorkOrder, error: str | None, stopping: bool) -> dict[str, Any]:
+    """What a run's folder says at the end; a run without a last word is marked as failed or killed.
+
+    Args:
+        order: The run.
+        error: What went wrong, if anything.
+        stopping: Whether its process was ended on purpose.
+    """
     if stopping:
-        error = None  # its process was ended on purpose
-    if info is None:
-        summary = {} if error is None else {"error": error}
-        return {**order.info, "outcome": "not started" if error is None else "failed", "summary": summary}
-    if info["outcome"] is not None:
-        return info
-    outcome: Outcome = "killed" if error is None else "failed"
-    summary = {"error": error or ("did not stop in time" if stopping else DIED)}
-    with suppress(OSError, RunInUse):  # a full disk may be what ended it
-        return close_run(order.folder, outcome, summary)
-    return info | {"outcome": outcome, "summary": summary}
+        error = None
+    try:
+        info = read_run_info(order.folder)
+        if info is None and error is None:
+            return order.info | {"outcome": "not started", "summary": {}}
+        if info is None or (info["outcome"] not in (*ENDED, None) and error is not None):
+            config, known = order.config, order.info | {"machine": machine()}
+            return record_failure(order.folder, known, config, {"error": error})
+        if info["outcome"] is not None:
+            return info
+        outcome: Outcome = "killed" if error is None else "failed"
+        return close_run(order.folder, outcome, {"error": error or _why(stopping)})
+    except RunInUse:
+        return order.info | {"outcome": "made by another process", "summary": {}}
+    except (OSError, ValueError) as broken:  # a full disk may be what ended it
+        return order.info | {"outcome": "failed", "summary": {"error": error or describe(broken)}}
+
+
+def _why(stopping: bool) -> str:
+    return "did not stop in time" if stopping else DIED
 
 
 def cores() -> int:

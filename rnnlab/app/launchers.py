@@ -1,8 +1,9 @@
 """What makes runs: processes here, or the launcher that `hydra/launcher` names."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from rnnlab.app.validation import InvalidConfig, fields, target, validated
 from rnnlab.app.worker import WorkOrder
@@ -28,6 +29,9 @@ class Engine(Protocol):
 class Launcher(Protocol):
     """The class that `hydra.launcher._target_` names."""
 
+    needs: ClassVar[dict[str, str]]
+    """Modules that it imports, and the extra of rnnlab that installs each."""
+
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
         """Take the orders.
 
@@ -37,7 +41,7 @@ class Launcher(Protocol):
             folder: What the runs share.
 
         Raises:
-            ConfigProblems: What it needs is missing, or it does not take the orders.
+            ConfigProblems: It does not take the orders.
         """
 
 
@@ -53,4 +57,7 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
     if not values:
         raise InvalidConfig(problems)
     launcher: Launcher = cls(**values)
+    missing = [extra for module, extra in launcher.needs.items() if find_spec(module) is None]
+    if missing:
+        raise InvalidConfig([f"hydra/launcher: needs more; pip install 'rnnlab[{','.join(missing)}]'"])
     return launcher

@@ -4,15 +4,17 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.app.compose import Job, Plan
+from rnnlab.app.compose import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
-from rnnlab.app.resume import WITHOUT_EFFECT, identity, take_up
+from rnnlab.app.resume import identity, take_up
 from rnnlab.app.schema import Experiment, Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
-from rnnlab.tracking.store import tracking_uri, uri_problem
+from rnnlab.records import RUN_FILE
+from rnnlab.tracking.folder import read_run_info
+from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
 OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective")
 """Keys that concern all runs of a sweep together."""
@@ -45,12 +47,14 @@ class Checked:
         orders: One for each of its jobs.
         settings: Of the first job, for what concerns them all.
         launcher: What makes the runs; None for processes on this machine.
+        note: What there is to say before they start.
     """
 
     plan: Plan
     orders: list[WorkOrder]
     settings: Settings
     launcher: Launcher | None = None
+    note: str | None = None
 
 
 def check(plan: Plan) -> Checked:
@@ -76,15 +80,34 @@ def check(plan: Plan) -> Checked:
     if problems:
         raise ConfigProblems(problems)
     identities = [_identity(job, e) for job, e in zip(plan.jobs, experiments, strict=True)]
-    found = take_up(plan, identities, experiments[0].settings.resume)
+    found, note = take_up(plan, identities, experiments[0].settings.resume)
     if found is plan and not plan.goes_on and (problems := _taken(plan)):
         raise ConfigProblems(problems)
     resume, diff = found is not plan, code().diff
     orders = [
-        WorkOrder(job.folder, job.config, _run_info(found, job, experiment, key), resume, diff)
+        WorkOrder(job.folder, _kept(job.config), _run_info(found, job, experiment, key), resume, diff)
         for job, experiment, key in zip(found.jobs, experiments, identities, strict=True)
     ]
-    return Checked(found, orders, experiments[0].settings, launcher)
+    problems = [problem for order in orders if order.resume and (problem := _other_life_problem(order))]
+    if problems:
+        raise ConfigProblems(problems)
+    return Checked(found, orders, experiments[0].settings, launcher, note)
+
+
+def _other_life_problem(order: WorkOrder) -> str | None:
+    """What keeps a run from being taken up where its folder left it, or None."""
+    try:
+        info = read_run_info(order.folder)
+    except ValueError as error:
+        return f"{order.folder / RUN_FILE}: cannot be read ({error}); remove the folder to make the run anew"
+    if info is None:
+        return None
+    if info["identity"] != order.info["identity"]:
+        return f"{order.folder}: holds another run than its sweep says"
+    asked, had = order.info["tracking"]["experiment"], info["tracking"]["experiment"]
+    if asked != had:
+        return f"tracking.experiment={asked}: these runs are in the experiment {had}"
+    return None
 
 
 def _identity(job: Job, experiment: Experiment) -> str:
@@ -107,9 +130,12 @@ def _taken(plan: Plan) -> list[str]:
 def _common_problems(settings: list[Settings]) -> list[str]:
     """What is wrong with what concerns a sweep as a whole."""
     problem = _tracking_problem(settings[0])
-    common = [[getattr(s, key) for key in OF_SWEEP] for s in settings]
-    if any(one != common[0] for one in common):
-        return [f"{', '.join(OF_SWEEP)} concern the sweep as a whole: they cannot differ within it"]
+    differing = [
+        key for key in OF_SWEEP if any(getattr(s, key) != getattr(settings[0], key) for s in settings)
+    ]
+    if differing:
+        keys = " and ".join(differing)
+        return [f"{keys}: of the sweep as a whole, and cannot differ within it"]
     return [problem] if problem else []
 
 
@@ -131,14 +157,15 @@ def _run_info(plan: Plan, job: Job, experiment: Experiment, identified: str) -> 
             params[key] = job.choices[key]
         elif not key.startswith(("hydra", *WITHOUT_EFFECT)):
             params[key] = _shown(job.config, key)
-    command = "python -m rnnlab " + " ".join(job.overrides)
+    overrides = [redacted(override) for override in job.overrides]
+    command = "python -m rnnlab " + " ".join(overrides)
     return {
         "id": uuid.uuid4().hex,
         "identity": identified,
         "name": job.name,
         "number": job.number,
         "steps": experiment.settings.steps,
-        "overrides": job.overrides,
+        "overrides": overrides,
         "params": params,
         "goal": vars(experiment.trainer.task.goal(experiment.trainer.model.loss)),
         "dataset": dict(experiment.trainer.task.dataset),
@@ -151,6 +178,12 @@ def _run_info(plan: Plan, job: Job, experiment: Experiment, identified: str) -> 
             "mlflow.source.type": "LOCAL",
         },
     }
+
+
+def _kept(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as it is written down, without a password in the tracking URI."""
+    tracking = config["tracking"]
+    return config | {"tracking": tracking | {"uri": tracking["uri"] and redacted(tracking["uri"])}}
 
 
 def _shown(config: dict[str, Any], key: str) -> str:

@@ -1,8 +1,9 @@
 """Which code, on which machine, made a run."""
 
+import os
 import platform
-import socket
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,11 @@ from threadpoolctl import threadpool_info
 
 from rnnlab import __version__
 from rnnlab.paths import PACKAGE
+from rnnlab.tracking.host import host
 
+PLAIN = ("--no-ext-diff", "--no-color", "--binary")
+PARTS = (".", "../conf")
+"""Where a new file is code of a run, seen from the package."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 
@@ -25,7 +30,7 @@ class Code:
 
     Attributes:
         tags: `rnnlab_version`, and `git_commit` (with `-dirty`) when the package runs from a checkout.
-        diff: What the checkout has changed since its commit, empty if nothing.
+        diff: What the checkout has changed since its commit, new files included, empty if nothing.
     """
 
     tags: dict[str, str]
@@ -39,7 +44,9 @@ def code() -> Code:
     with suppress(OSError, subprocess.CalledProcessError):
         commit = _git("rev-parse", "HEAD").strip()
         _git("ls-files", "--error-unmatch", "__init__.py")  # else it is another project's checkout
-        diff = _git("diff", "HEAD", "--", "..")
+        diff = _git("diff", *PLAIN, "HEAD", "--", "..")
+        for path in _git("ls-files", "--others", "--exclude-standard", "--", *PARTS).splitlines():
+            diff += _git("diff", *PLAIN, "--no-index", "--", os.devnull, path, codes=(0, 1))
         tags["git_commit"] = commit + ("-dirty" if diff else "")
     return Code(tags, diff)
 
@@ -52,7 +59,7 @@ def machine() -> dict[str, Any]:
         (library for library in threadpool_info() if library["user_api"] == "blas"), {}
     )
     return {
-        "host": socket.gethostname(),
+        "host": host(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "python": platform.python_version(),
@@ -71,6 +78,8 @@ def _cpu() -> str:
     return next(names, platform.machine())
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, check=True)
-    return done.stdout
+def _git(*arguments: str, codes: Sequence[int] = (0,)) -> str:
+    done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
+    if done.returncode not in codes:
+        raise subprocess.CalledProcessError(done.returncode, "git")
+    return done.stdout.decode(errors="replace")

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
 
-from rnnlab.app.cluster_job import STOP_FILE, work
+from rnnlab.app.cluster_job import stop_file, work
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.worker import WorkOrder
 
@@ -26,18 +26,17 @@ class Ray:
     memory_gb: Annotated[float, Gt(0)] | None
     init: dict[str, str | int | float | bool | None]
 
+    needs: ClassVar[dict[str, str]] = {"ray": "ray"}
+
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> "RayEngine":
         """Start Ray, or find it.
 
         Raises:
-            ConfigProblems: Ray is missing, or the cluster cannot be reached.
+            ConfigProblems: The cluster cannot be reached.
         """
-        try:
-            import ray
-        except ImportError:
-            raise ConfigProblems(["hydra/launcher=ray: needs Ray; pip install 'rnnlab[ray]'"]) from None
-        stop_file = folder / STOP_FILE
-        stop_file.unlink(missing_ok=True)
+        import ray
+
+        stop = stop_file(orders, folder)
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             ray.init(**quiet | self.init)
@@ -46,7 +45,7 @@ class Ray:
         options: dict[str, Any] = {"num_cpus": self.num_cpus, "max_retries": 0}
         if self.memory_gb is not None:
             options["memory"] = int(self.memory_gb * 1e9)
-        return RayEngine(orders, jobs, options, stop_file)
+        return RayEngine(orders, jobs, options, stop)
 
 
 class RayEngine:

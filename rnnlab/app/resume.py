@@ -6,30 +6,20 @@ configuration without the keys that cannot, and the data that it reads.
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rnnlab.app.compose import Plan
+from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.files import replace_file
 from rnnlab.tracking.folder import in_use, read_run_info
 
-WITHOUT_EFFECT = (
-    "jobs",
-    "resume",
-    "fail_fast",
-    "pair",
-    "objective",
-    "checkpoint_every",
-    "figures",
-    "tracking",
-)
-"""Keys that no result depends on."""
 SWEEP_FILE = "sweep.json"
 SWEEP_LOCK = ".running"
 
@@ -50,7 +40,7 @@ def identity(config: Mapping[str, Any], data: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> Plan:
+def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> tuple[Plan, str | None]:
     """The plan with the folders of the runs that an earlier command began, where it is to be resumed.
 
     Args:
@@ -58,20 +48,29 @@ def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> Plan:
         identities: Of the plan's jobs.
         wanted: `resume`: whether, or the name or folder of a sweep.
 
+    Returns:
+        The plan, and what there is to say if `resume` is true and nothing was found.
+
     Raises:
         ConfigProblems: There is no such sweep, or it is still running.
     """
     if wanted is False:
-        return plan
+        return plan, None
     if not plan.is_sweep:
         return _take_up_run(plan, identities[0], wanted)
-    sweeps = _sweeps(plan) if wanted is True else [_named(plan, wanted)]
-    asked = _counted(identities)
-    for sweep in sweeps:
-        held = _counted(list(sweep.runs.values()))
-        if wanted is not True or all(held[key] >= asked[key] for key in asked):
-            return _placed(plan, identities, sweep)
-    return plan
+    if wanted is not True:
+        return _placed(plan, identities, _named(plan, wanted)), None
+    asked, nearest = Counter(identities), (0, "")
+    for sweep in _sweeps(plan):
+        held = Counter(sweep.runs.values())
+        if held >= asked:
+            return _placed(plan, identities, sweep), None
+        nearest = max(nearest, ((held & asked).total(), sweep.name))
+    told = "resume=true: no earlier sweep has all of these runs, so a new one starts"
+    shared, name = nearest
+    if shared:
+        told += f" ({name} has {shared} of {len(identities)}; resume={name} adds the others)"
+    return plan, told
 
 
 def note_sweep(plan: Plan, identities: Sequence[str]) -> None:
@@ -98,21 +97,26 @@ def sweep_lock(folder: Path) -> FileLock:
     return lock
 
 
-def _take_up_run(plan: Plan, key: str, wanted: bool | str) -> Plan:
+def _take_up_run(plan: Plan, key: str, wanted: bool | str) -> tuple[Plan, str | None]:
     folders = plan.earlier if wanted is True else [Path(str(wanted)).absolute()]
     found = [(info["started"], folder) for folder in folders if (info := _info(folder))["identity"] == key]
     if not found:
         if wanted is True:
-            return plan
+            return plan, "resume=true: no earlier run of this configuration, so a new one starts"
         raise ConfigProblems([f"resume={wanted}: no folder of a run with this configuration"])
     folder = max(found)[1]
     if in_use(folder):
         raise ConfigProblems([f"{folder}: this run is still going on, in another process"])
-    return replace(plan, folder=folder, jobs=[replace(plan.jobs[0], folder=folder)])
+    job = replace(plan.jobs[0], folder=folder)
+    return replace(plan, folder=folder, sweep=sweep_name(folder), jobs=[job]), None
 
 
 def _info(folder: Path) -> dict[str, Any]:
-    return {"identity": None, "started": 0.0} | (read_run_info(folder) or {})
+    """What a run's folder says; one that cannot be read is none to go on with."""
+    nothing = {"identity": None, "started": 0.0}
+    with suppress(ValueError):
+        return nothing | (read_run_info(folder) or {})
+    return nothing
 
 
 def _sweeps(plan: Plan) -> list[Sweep]:
@@ -124,7 +128,7 @@ def _sweeps(plan: Plan) -> list[Sweep]:
 def _named(plan: Plan, name: str) -> Sweep:
     sweeps = _sweeps(plan)
     for sweep in sweeps:
-        if sweep.name == name:
+        if name in (sweep.name, sweep.folder.name):
             return sweep
     if (found := _read(Path(name).absolute())) is not None:
         return found
@@ -133,18 +137,10 @@ def _named(plan: Plan, name: str) -> Sweep:
 
 
 def _read(folder: Path) -> Sweep | None:
-    path = folder / SWEEP_FILE
-    if not path.is_file():
-        return None
-    listed = json.loads(path.read_text(encoding="utf-8"))
-    return Sweep(folder, listed["sweep"], listed["runs"])
-
-
-def _counted(identities: Sequence[str]) -> dict[str, int]:
-    counts: defaultdict[str, int] = defaultdict(int)
-    for key in identities:
-        counts[key] += 1
-    return counts
+    with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        listed = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        return Sweep(folder, listed["sweep"], dict(listed["runs"]))
+    return None
 
 
 def _placed(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:

@@ -12,11 +12,11 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
 
-from rnnlab.app.cluster_job import STOP_FILE, work
+from rnnlab.app.cluster_job import stop_file, work
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.worker import WorkOrder
 from rnnlab.tracking.folder import read_run_info
@@ -42,20 +42,17 @@ class Slurm:
     additional_parameters: dict[str, str | int | float | bool]
     poll_seconds: Annotated[float, Gt(0)]
 
+    needs: ClassVar[dict[str, str]] = {"submitit": "slurm"}
+
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> "SlurmEngine":
         """Submit the orders.
 
         Raises:
-            ConfigProblems: Submitit or Slurm is missing, or Slurm refused the jobs.
+            ConfigProblems: Slurm is missing, or refused the jobs.
         """
-        try:
-            import submitit
-        except ImportError:
-            raise ConfigProblems(
-                ["hydra/launcher=submitit_slurm: needs submitit; pip install 'rnnlab[slurm]'"]
-            ) from None
-        stop_file = folder / STOP_FILE
-        stop_file.unlink(missing_ok=True)
+        import submitit
+
+        stop = stop_file(orders, folder)
         parameters = {
             "name": "rnnlab",
             "timeout_min": self.timeout_min,
@@ -75,13 +72,13 @@ class Slurm:
                 **{key: value for key, value in parameters.items() if value is not None}
             )
             with redirect_stderr(StringIO()), executor.batch():  # sbatch's words come with the error
-                submitted = [executor.submit(work, order, stop_file) for order in orders]
+                submitted = [executor.submit(work, order, stop) for order in orders]
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
             problem = " ".join(str(error).split())
             raise ConfigProblems([f"hydra/launcher=submitit_slurm: {problem}"]) from None
         made = zip(submitted, orders, strict=True)
         by_id = {job.job_id: _Job(order, job.paths.stdout, _ended(order)) for job, order in made}
-        return SlurmEngine(by_id, stop_file, self.poll_seconds)
+        return SlurmEngine(by_id, stop, self.poll_seconds)
 
 
 @dataclass
@@ -140,8 +137,6 @@ class SlurmEngine:
             self.stopped_at = time.monotonic()
             self.stop_file.touch()
             _cancel(self.jobs, "--state=PENDING")
-            for name in [name for name, job in self.jobs.items() if not job.order.folder.exists()]:
-                _cancel([name])
         elif time.monotonic() - self.stopped_at > KILL_SECONDS and self.jobs:
             self.close()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
 from rnnlab.app.provenance import machine
@@ -92,8 +93,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         return None
     info = order.info | {"machine": machine()}
     with RunFolder(order.folder, info, order.config, order.resume) as folder:
-        if order.diff:
-            folder.write_text(DIFF_FILE, order.diff)
+        _keep_diff(folder, order.diff)
         course = Course()
         try:
             outcome = _train(build(order.config), folder, course, stopping)
@@ -111,6 +111,15 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         if outcome in ENDED:
             clear_resume_files(order.folder)
     return outcome
+
+
+def _keep_diff(folder: RunFolder, diff: str) -> None:
+    """Write down what the code has changed since its commit; of a resumed run, where it is another."""
+    first, life = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
+    if life and first.is_file() and first.read_text(encoding="utf-8") == diff:
+        return
+    if diff:
+        folder.write_text(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
 
 
 def one_thread() -> None:
@@ -137,12 +146,10 @@ def _train(
 ) -> Outcome:
     trainer, settings = experiment.trainer, experiment.settings
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
-    kept = folder.read_checkpoint()
-    if kept is None:
+    state = _resumed(folder)
+    if state is None:
         params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
         state = trainer.begin(params, batches_rng)
-    else:
-        state = TrainingState.from_parts(*kept)
     for record in folder.records(before=state.step):
         course.see(record)
     checked = time.monotonic()
@@ -163,6 +170,15 @@ def _train(
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
     return course.outcome
+
+
+def _resumed(folder: RunFolder) -> TrainingState | None:
+    """The state to go on from; None is the beginning, which leads to the same end."""
+    try:
+        kept = folder.read_checkpoint()
+        return None if kept is None else TrainingState.from_parts(*kept)
+    except (ValueError, KeyError, TypeError, SafetensorError):  # damaged, or of other code
+        return None
 
 
 def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:

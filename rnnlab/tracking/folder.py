@@ -30,6 +30,7 @@ from rnnlab.records import (
     CONFIG_FILE,
     ENDED,
     METRICS_FILE,
+    OF_THE_CLOCK,
     RUN_FILE,
     STEPS_PER_SECOND,
     WEIGHTS_FILE,
@@ -48,8 +49,6 @@ RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
 LOCK_SECONDS = 10.0
 """How long a run waits for the process that made it before, which may be about to end."""
-NOT_METRICS = ("step", "seconds", STEPS_PER_SECOND)
-"""Of a row: where and when it was made."""
 
 
 class RunInUse(Exception):
@@ -69,7 +68,12 @@ class RunFolder:
     """
 
     def __init__(
-        self, folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], resume: bool = False
+        self,
+        folder: Path,
+        info: Mapping[str, Any],
+        config: Mapping[str, Any],
+        resume: bool = False,
+        patience: float = LOCK_SECONDS,
     ) -> None:
         """Make the folder and note what is known before the run, or take it up again.
 
@@ -78,6 +82,7 @@ class RunFolder:
             info: What is known of the run; of one that is resumed, its own `run.json` stands.
             config: The resolved configuration.
             resume: Whether to go on with what the folder holds, if anything.
+            patience: Seconds to wait for another process that is making the run.
 
         Raises:
             FileExistsError: The folder exists.
@@ -88,7 +93,7 @@ class RunFolder:
         self.folder = folder
         self._lock = FileLock(folder / RUN_LOCK)
         try:
-            self._lock.acquire(timeout=LOCK_SECONDS)
+            self._lock.acquire(timeout=patience)
         except Timeout:
             raise RunInUse(f"another process is making the run in {folder}") from None
         try:
@@ -240,6 +245,21 @@ def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
     return dict(lives[-1]["machine"])
 
 
+def record_failure(
+    folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Note that a run failed whose process did not come to note anything; return its info.
+
+    Raises:
+        RunInUse: Its process is still there.
+        RunEnded: It came to its end.
+        OSError: It could not be written.
+    """
+    with RunFolder(folder, info, config, resume=True, patience=0) as run:
+        run.finish("failed", summary)
+        return run.info
+
+
 def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Note the end of a run whose process could not; return its info.
 
@@ -278,7 +298,11 @@ def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def read_run_info(folder: Path) -> dict[str, Any] | None:
-    """What is known of a run, or None where its folder does not exist yet."""
+    """What is known of a run, or None where its folder does not exist yet.
+
+    Raises:
+        ValueError: `run.json` is damaged.
+    """
     try:
         info: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -311,4 +335,4 @@ class MetricsReader:
 
 
 def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: value for name, value in row.items() if name not in NOT_METRICS}
+    return {name: value for name, value in row.items() if name not in ("step", *OF_THE_CLOCK)}

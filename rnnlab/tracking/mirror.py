@@ -7,20 +7,21 @@ end is told, and `python -m rnnlab.sync` sends it. As only this process speaks t
 sweep's runs can race to create the database.
 """
 
-import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
-from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, MirroredRun
+from rnnlab.tracking.host import host
+from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
 from rnnlab.tracking.store import is_server, open_experiment
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 MAX_ERROR = 120
@@ -65,54 +66,53 @@ class Mirror:
         self._runs = [MirroredRun(folder, uri) for folder in folders]
         self._client: MlflowClient | None = None
         self._advanced = time.monotonic()
+        self._first = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
         self._thread.start()
 
-    def finish(self) -> MirrorReport:
+    def finish(self, give_up: Callable[[], bool]) -> MirrorReport:
         """All runs have ended: send the rest while the store takes it, and say how it went.
 
         A store that hangs is left alone; its thread must not be waited for.
+
+        Args:
+            give_up: Whether to leave the rest to `rnnlab.sync`; asked again and again.
         """
         self._ended.set()
         self._advanced = time.monotonic()
-        while self._thread.is_alive():
+        while self._thread.is_alive() and not give_up():
             trouble = self.report.error is not None  # then it has been tried for long
             patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri)]
             if time.monotonic() - self._advanced > patience:
+                self.report.error = self.report.error or "no answer"
                 break
             self._thread.join(0.05)
-        if self._thread.is_alive():
-            self.report.error = self.report.error or "no answer"
-        return self.stopped()
-
-    def stopped(self) -> MirrorReport:
-        """How it went, as far as it went."""
         self.report.left = sum(not run.complete and run.folder.is_dir() for run in self._runs)
-        if self.report.left and self.report.error is None:
-            self.report.error = "interrupted"
         return self.report
-
-    @property
-    def at_work(self) -> bool:
-        """Whether a request is still being made, which a process should not wait for at its end."""
-        return self._thread.is_alive()
 
     def _follow(self) -> None:
         wait = POLL_SECONDS
         while True:
             last = self._ended.is_set()
+            complete = sum(run.complete for run in self._runs)
             try:
                 self._send()
                 self.report.error, wait = None, POLL_SECONDS
             except Exception as error:  # whatever a tracker, its database or its server can raise
                 self.report.error = told(error)
                 wait = min(2 * wait, LONGEST_WAIT)
+                last = last and sum(run.complete for run in self._runs) == complete  # else others may follow
             if last:
                 return
-            self._ended.wait(wait)
+            self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
+        """Send what is new of all runs; after two failures in a row, the next call starts behind them.
+
+        Raises:
+            Exception: The last of what MLflow raised.
+        """
         if self._client is None or self.report.experiment_id is None:
             client, experiment_id = open_experiment(self._uri, self._experiment)
             self._advanced = time.monotonic()
@@ -120,23 +120,34 @@ class Mirror:
             own = {run.folder for run in self._runs}
             self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
-        not_started, failed_in_a_row, problem = 0, 0, None
-        for run in list(self._runs):
+        failed_in_a_row, problem = 0, None
+        started = self._started()
+        for run in started[self._first :] + started[: self._first]:
             try:
                 run.update(self._client, self.report.experiment_id)
             except Exception as error:
                 failed_in_a_row, problem = failed_in_a_row + 1, error
-                self._runs.remove(run)
-                self._runs.append(run)  # the others come before it next time
                 if failed_in_a_row == 2:
+                    self._first = (started.index(run) + 1) % len(started)
                     break
             else:
                 self._advanced, failed_in_a_row = time.monotonic(), 0
-            not_started += not run.folder.is_dir()
-            if not_started > LOOK_AHEAD:
-                break
+        else:
+            self._first = 0
         if problem is not None:
             raise problem
+
+    def _started(self) -> list[MirroredRun]:
+        """The runs of which something may be new."""
+        started, not_started = [], 0
+        for run in self._runs:
+            if run.folder.is_dir():
+                started.append(run)
+            else:
+                not_started += 1
+                if not_started > LOOK_AHEAD:
+                    break
+        return [run for run in started if not run.ended]
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
@@ -151,26 +162,31 @@ def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave:
     Returns:
         How many were closed.
     """
-    closed = 0
-    running = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{socket.gethostname()}'"
-    for run in client.search_runs([experiment_id], running):
-        folder = Path(run.data.tags[FOLDER_TAG])
-        if folder in leave:
-            continue
-        if read_run_info(folder) is None:
+    running = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host()}'"
+    found = client.search_runs([experiment_id], running)
+    return sum(
+        _close(client, experiment_id, uri, run)
+        for run in found
+        if Path(run.data.tags[FOLDER_TAG]) not in leave
+    )
+
+
+def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> bool:
+    folder = Path(run.data.tags[FOLDER_TAG])
+    try:
+        info = read_run_info(folder)
+        if info is None or info["id"] != run.data.tags[ID_TAG]:
             client.set_terminated(run.info.run_id, "KILLED")  # its folder was removed
-        else:
-            try:
-                close_run(folder, "killed", {"error": DIED})
-            except (RunInUse, OSError):
-                continue
-            mirrored = MirroredRun(folder, uri)
-            mirrored.update(client, experiment_id)
-            if mirrored.run_id() != run.info.run_id:
-                client.delete_run(run.info.run_id)  # made by a request whose answer was lost
-                continue
-        closed += 1
-    return closed
+            return True
+        close_run(folder, "killed", {"error": DIED})
+    except (RunInUse, OSError, ValueError, KeyError):
+        return False
+    mirrored = MirroredRun(folder, uri)
+    mirrored.update(client, experiment_id)
+    if mirrored.run_id() == run.info.run_id:
+        return True
+    client.delete_run(run.info.run_id)  # made by a request whose answer was lost
+    return False
 
 
 def told(error: Exception) -> str:

@@ -60,6 +60,7 @@ class MirroredRun:
     Attributes:
         complete: Whether MLflow has all of it.
         deleted: Whether it was deleted there, and is left alone.
+        ended: Whether nothing new can come.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -67,7 +68,7 @@ class MirroredRun:
         place = str(sqlite_file(uri) or uri)
         self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
         self.complete = self.deleted = False
-        self._ended = self._checked = False
+        self.ended = self._checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Send what is new; return whether there was anything.
@@ -75,9 +76,11 @@ class MirroredRun:
         Raises:
             Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
         """
-        if self._ended or (info := read_run_info(self.folder)) is None:
+        if self.ended or not self.folder.is_dir():
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
+            if (info := read_run_info(self.folder)) is None:
+                return False
             if not self._checked:
                 self._check(client)
             try:
@@ -98,7 +101,7 @@ class MirroredRun:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 self._write({})  # another database at the same place
-        self.complete = self._ended = self.deleted
+        self.complete = self.ended = self.deleted
         self._checked = True
 
     def run_id(self) -> str | None:
@@ -109,7 +112,7 @@ class MirroredRun:
         entry = self._entry()
         outcome = info["outcome"]
         if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
-            self.complete, self._ended = True, outcome in ENDED  # another may be about to be resumed
+            self.complete, self.ended = True, outcome in ENDED  # another may be about to be resumed
             return False
         self.complete = False
         if "run_id" not in entry:
@@ -120,6 +123,7 @@ class MirroredRun:
         if outcome is None and entry.get("sent"):  # it is being resumed
             client.update_run(run_id, status="RUNNING")
             client.set_tag(run_id, HOST_TAG, machine_of(info)["host"])
+            client.set_tag(run_id, "outcome", "running")
             entry["sent"] = None
             self._write(entry)
         sent = self._send_rows(client, entry, info)
@@ -137,7 +141,7 @@ class MirroredRun:
                 client.delete_run(other.info.run_id)  # made by a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
         self._write(entry)
-        self.complete, self._ended = True, outcome in ENDED
+        self.complete, self.ended = True, outcome in ENDED
         return True
 
     def _send_rows(self, client: "MlflowClient", entry: dict[str, Any], info: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
+HIDDEN = "***"
+"""In place of a password."""
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -39,6 +42,11 @@ def uri_problem(uri: str) -> str | None:
     if database is not None and not database.parent.is_dir():
         return f"the folder {database.parent} does not exist"
     return None
+
+
+def redacted(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", rf"\1:{HIDDEN}@", text)
 
 
 def sqlite_file(uri: str) -> Path | None:

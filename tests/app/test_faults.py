@@ -71,6 +71,27 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     assert read_metrics(killed)["train/loss"].notna().sum() > 20
 
 
+def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Starter, tmp_path: Path) -> None:
+    process = start(tmp_path, *TINY, "figures=false")
+
+    def worker() -> int | None:
+        found = [
+            pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        return found[0] if found else None
+
+    os.kill(wait_until(worker, "the worker is there"), signal.SIGKILL)
+    done = finish(tmp_path, process)
+    assert done.code == 1
+    (folder,) = done.runs.values()
+    told = "its worker process died (SIGKILL; the system does that when memory runs out)"
+    assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", told)
+    assert [run.status for run in tracked_runs(done.uri).values()] == ["FAILED"]
+    again = run(tmp_path, *TINY, "figures=false", "resume=true")
+    assert again.code == 0 and again.runs == done.runs
+    assert [run.status for run in tracked_runs(done.uri).values()] == ["FINISHED"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Signals, tmp_path: Path) -> None:
     places = ("-m", "cell=rnn,lstm", "seed=0,1", "jobs=2", f"tracking.points={POINTS}")
@@ -98,8 +119,8 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
 
 
 NOT_SENT = re.compile(
-    r"^Not in MLflow: 1 of 1 run.*\. All files are complete; "
-    r"this sends them: \S+ -m rnnlab\.sync (outputs/\S+)$",
+    r"^Not all in MLflow yet: 1 of 1 run.*\. "
+    r"This sends the rest: \S+ -m rnnlab\.sync (outputs/\S+)$",
     re.MULTILINE,
 )
 

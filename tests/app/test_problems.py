@@ -11,7 +11,7 @@ from rnnlab.app.problems import ConfigProblems
 ALLOWED_INIT = "'uniform', 'normal', 'orthogonal', 'fan_in', 'identity' or 'zero'"
 QUOTE = "cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
-OF_THE_SWEEP = "tracking, jobs, fail_fast, resume, pair, objective concern the sweep as a whole: they cannot differ within it"
+OF_THE_SWEEP = "of the sweep as a whole, and cannot differ within it"
 NO_OTHER_CONFIG = "--config-name, --config-path: not supported; --config-dir adds options of your own"
 
 PROBLEMS = {
@@ -94,10 +94,10 @@ PROBLEMS = {
     "cell._target_=rnnlab.nowhere.LSTM": "cell._target_=rnnlab.nowhere.LSTM: no such class",
     "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: no such class",
     # what the jobs of a sweep share
-    "-m tracking=none,mlflow": OF_THE_SWEEP,
-    "-m jobs=1,2": OF_THE_SWEEP,
-    "-m fail_fast=true,false": OF_THE_SWEEP,
-    "-m resume=true,false": OF_THE_SWEEP,
+    "-m tracking=none,mlflow": f"tracking: {OF_THE_SWEEP}",
+    "-m jobs=1,2": f"jobs: {OF_THE_SWEEP}",
+    "-m fail_fast=true,false": f"fail_fast: {OF_THE_SWEEP}",
+    "-m resume=true,false": f"resume: {OF_THE_SWEEP}",
     "-m resume=nowhere seed=0,1": "resume=nowhere: neither the name nor the folder of a sweep",
     "resume=nowhere": "resume=nowhere: no folder of a run with this configuration",
     "fail_fast=5": "fail_fast=5: must be a valid boolean",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 from filelock import FileLock
 
 from rnnlab.analysis.compare import differences
+from rnnlab.app import launch
 from rnnlab.app.cli import main
-from rnnlab.app.compose import Plan, compose_plan
+from rnnlab.app.compose import WITHOUT_EFFECT, Plan, compose_plan
 from rnnlab.app.orders import Checked, check
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.resume import WITHOUT_EFFECT, identity, note_sweep
+from rnnlab.app.resume import identity, note_sweep
 from rnnlab.paths import conf_dir
 from rnnlab.tracking.folder import write_run_info
 from tests.commands import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
@@ -244,6 +246,57 @@ def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
     with FileLock(folder / ".running"):
         told = problem("resume=outputs/a", multirun=False)
     assert told == f"{folder}: this run is still going on, in another process"
+
+
+def test_nothing_found_is_told(here: Path) -> None:
+    there = begun(*SWEEP)
+    assert checked(*SWEEP, "resume=true").note is None
+    told = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
+    assert told == (
+        "resume=true: no earlier sweep has all of these runs, so a new one starts "
+        f"({there.sweep} has 4 of 6; resume={there.sweep} adds the others)"
+    )
+    assert checked(*SWEEP, "lr=1", "resume=true").note == told.partition(" (")[0]
+    assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)
+
+
+def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
+    damaged, there = begun(*SWEEP, "lr=1"), begun(*SWEEP)
+    (damaged.folder / "sweep.json").write_text('{"sweep": "a", "ru')
+    assert folders(checked(*SWEEP, "resume=true").plan) == folders(there)
+    run_file = there.jobs[1].folder / "run.json"
+    run_file.parent.mkdir()
+    run_file.write_text('{"id": ')
+    assert problem(*SWEEP, "resume=true").startswith(f"{run_file}: cannot be read (")
+
+
+def test_runs_stay_in_their_experiment(here: Path) -> None:
+    there = begun(*SWEEP)
+    order = checked(*SWEEP, "resume=true").orders[0]
+    order.folder.mkdir()
+    write_run_info(order.folder, order.info | {"outcome": "killed"})
+    told = "tracking.experiment=other: these runs are in the experiment rnnlab"
+    assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == told
+
+
+def test_what_another_process_makes_is_waited_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "LOCK_SECONDS", 0.1)
+    place = begun(*SWEEP).jobs[2].folder
+    order = checked(*SWEEP, "resume=true").orders[2]
+    place.mkdir()
+    write_run_info(place, order.info | {"outcome": None, "started": 0.0, "machine": {}})
+    other = FileLock(place / ".running", thread_local=False)
+    other.acquire()
+    seen: list[bool] = []
+    freed = threading.Timer(6.0, lambda: (seen.append((place / "metrics.jsonl").exists()), other.release()))
+    freed.start()
+    assert main(["-m", *TINY, "tracking=none", "figures=false", *SWEEP, "resume=true", "jobs=1"]) == 0
+    assert seen == [False], "it was made while it was in use"
+    assert {run_info(folder)["outcome"] for folder in place.parent.iterdir() if folder.is_dir()} == {
+        "finished"
+    }
 
 
 # What comes out

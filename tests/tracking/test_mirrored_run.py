@@ -1,7 +1,6 @@
 """A folder and its MLflow run are alike in the end, whatever broke on the way and however often it is sent."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from rnnlab.tracking.folder import RunFolder, read_run_info
+from rnnlab.tracking.host import host
 from rnnlab.tracking.mirror import Mirror, close_abandoned
 from rnnlab.tracking.mirrored_run import LEDGER_FILE, MirroredRun
 from rnnlab.tracking.store import open_experiment
@@ -222,7 +222,7 @@ def test_of_runs_that_were_made_late_too_that_remains_which_holds_the_data(
 
 def test_an_abandoned_run_that_was_made_twice_is_closed_for_good(store: Store, tmp_path: Path) -> None:
     experiment, path = store.experiment(), tmp_path / "run"
-    whole_run(path, host=socket.gethostname())
+    whole_run(path, host=host())
     assert MirroredRun(path, store.uri).update(store.client, experiment)
     (first,) = store.client.search_runs([experiment])
     store.client.create_run(experiment, first.info.start_time, {**first.data.tags}, "run")
@@ -248,7 +248,7 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
     for folder in folders[3:]:
         whole_run(folder, folder.name)
     mirror = Mirror(store.uri, store.name(experiment), "sweep-1", folders)
-    report = mirror.finish()
+    report = mirror.finish(lambda: False)
     mirror._thread.join()
     sent = store.held(experiment)
     assert {run["name"]: run["status"] for run in sent} == dict.fromkeys("cde", "FINISHED")
@@ -256,11 +256,11 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
 
 
 def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:
-    experiment, host = store.experiment(), socket.gethostname()
+    experiment, here = store.experiment(), host()
     folders = {name: tmp_path / name for name in ("dead", "alive", "elsewhere", "own", "removed")}
     alive = None
     for name, path in folders.items():
-        folder = RunFolder(path, info_of(name, host="far" if name == "elsewhere" else host), config_of())
+        folder = RunFolder(path, info_of(name, host="far" if name == "elsewhere" else here), config_of())
         write(folder, [0, 1])
         assert MirroredRun(path, store.uri).update(store.client, experiment)
         if name == "alive":
