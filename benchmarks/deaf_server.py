@@ -1,7 +1,7 @@
 """Does an MLflow server that is gone, or hangs, cost training time, and does it get everything afterwards?
 
-Sweeps of two LSTMs, one a core, are made in turn with a server that answers, one that is not there, and one
-that is stopped (SIGSTOP) for the whole sweep. The seconds are those that the runs note themselves, from their
+Sweeps of two LSTMs, one a core, are made in turn without tracking, with a server that answers (and works on the
+same cores), one that is not there, and one that is stopped (SIGSTOP) for the whole sweep. The seconds are those that the runs note themselves, from their
 first step to their last.
 
     python -m benchmarks.deaf_server --rounds 5
@@ -23,7 +23,7 @@ from rnnlab.tracking.store import connect
 from tests.cluster.services import MLflowServer
 
 SWEEP = ["-m", "cell=lstm", "seed=0,1", "hidden_size=64", "figures=false"]
-STATES = ("answers", "is gone", "hangs")
+STATES = ("is off", "answers", "is gone", "hangs")
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as top:
         server = MLflowServer(Path(top) / "server", f"sqlite:///{top}/server.db")
         for round_ in range(args.rounds):
-            for state in STATES[round_ % 3 :] + STATES[: round_ % 3]:
+            for state in STATES[round_ % 4 :] + STATES[: round_ % 4]:
                 folder = Path(top) / f"{round_} {state}"
                 folder.mkdir()
                 if state == "hangs":
@@ -45,20 +45,21 @@ def main() -> None:
                 if state == "is gone":
                     server.stop()
                 began = time.perf_counter()
-                sweep = [*SWEEP, f"steps={args.steps}", f"tracking.uri={server.uri}"]
+                tracking = "tracking=none" if state == "is off" else f"tracking.uri={server.uri}"
+                sweep = [*SWEEP, f"steps={args.steps}", tracking]
                 _run(["-m", "rnnlab", *sweep], folder)
                 wall[state].append(time.perf_counter() - began)
                 if state == "hangs":
                     server.signal(signal.SIGCONT)
                 if state == "is gone":
                     server.start()
-                _run(["-m", "rnnlab.sync"], folder)
+                _run(["-m", "rnnlab.sync", "--uri", server.uri], folder)
                 runs = [path.parent for path in folder.glob("multirun/*/*/*/run.json")]
                 training[state].append(sum(_info(run)["summary"]["seconds"] for run in runs))
                 values += sum(_compared(run, server.uri) for run in runs)
         server.stop()
     for state in STATES:
-        ratio = median(training[state]) / median(training["answers"])
+        ratio = median(training[state]) / median(training["is off"])
         seconds, whole = median(training[state]), median(wall[state])
         print(f"{state:8} training {seconds:6.2f} s ({ratio:.3f})  command {whole:6.2f} s")
     print(f"after sync {values} values in MLflow, each equal to the folder's, none missing or doubled")

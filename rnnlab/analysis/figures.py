@@ -55,7 +55,7 @@ def draw_lag_curves(
         if slope is not None and 1 in wide and np.isfinite(start := float(wide[1].iloc[0])):
             lags = np.array([1, wide.columns[-1]], dtype=float)
             ax.plot(lags, start + slope * (lags - 1), style, color="black", linewidth=1.2, label=label)
-            ax.legend(frameon=False)
+            ax.legend(frameon=False, loc="upper right")
     ax.set_ylim(limits)  # a line may leave the page, the curves may not
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
@@ -152,7 +152,7 @@ def draw_losses(metrics: pd.DataFrame, ax: Axes) -> Axes:
         validation = metrics[["step", VAL_LOSS]].dropna()
         ax.plot(validation["step"], validation[VAL_LOSS], "o-", color="C1", markersize=4, label="validation")
     ax.set(xlabel="training step", ylabel="loss", title="Loss")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right")
     return ax
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -75,10 +76,11 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     process = start(tmp_path, *TINY, "figures=false")
 
     def worker() -> int | None:
-        found = [
-            pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        return found[0] if found else None
+        for pid in children(process.pid):
+            with suppress(OSError):  # it has ended meanwhile
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+        return None
 
     os.kill(wait_until(worker, "the worker is there"), signal.SIGKILL)
     done = finish(tmp_path, process)
