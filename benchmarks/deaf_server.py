@@ -1,8 +1,8 @@
 """Does an MLflow server that is gone, or hangs, cost training time, and does it get everything afterwards?
 
-Sweeps of two LSTMs, one a core, are made in turn without tracking, with a server that answers (and works on the
-same cores), one that is not there, and one that is stopped (SIGSTOP) for the whole sweep. The seconds are those that the runs note themselves, from their
-first step to their last.
+Sweeps of two LSTMs, one a core, are made in turn without tracking, with a server that answers (and works on
+the same cores), one that is not there, and one that is stopped (SIGSTOP) for the whole sweep. The seconds
+are those that the runs note themselves, from their first step to their last.
 
     python -m benchmarks.deaf_server --rounds 5
 """

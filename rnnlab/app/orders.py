@@ -9,7 +9,7 @@ from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
 from rnnlab.app.resume import identity, take_up
-from rnnlab.app.schema import Experiment, Settings, build
+from rnnlab.app.schema import Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import RUN_FILE
@@ -63,14 +63,14 @@ def check(plan: Plan) -> Checked:
     Raises:
         ConfigProblems: With a line for each thing that is wrong, of all jobs together.
     """
-    experiments, problems = [], list(plan.problems)
+    known, problems = list[_Known](), list(plan.problems)
     for job in plan.jobs:
         try:
-            experiments.append(build(job.config))
+            known.append(_known(job))
         except InvalidConfig as error:
             problems += error.problems
-    if experiments:
-        problems += _common_problems([experiment.settings for experiment in experiments])
+    if known:
+        problems += _common_problems([one.settings for one in known])
     launcher = None
     if plan.launcher is not None:
         try:
@@ -79,19 +79,19 @@ def check(plan: Plan) -> Checked:
             problems += error.problems
     if problems:
         raise ConfigProblems(problems)
-    identities = [_identity(job, e) for job, e in zip(plan.jobs, experiments, strict=True)]
-    found, note = take_up(plan, identities, experiments[0].settings.resume)
+    settings = known[0].settings
+    found, note = take_up(plan, [one.identity for one in known], settings.resume)
     if found is plan and not plan.goes_on and (problems := _taken(plan)):
         raise ConfigProblems(problems)
     resume, diff = found is not plan, code().diff
     orders = [
-        WorkOrder(job.folder, _kept(job.config), _run_info(found, job, experiment, key), resume, diff)
-        for job, experiment, key in zip(found.jobs, experiments, identities, strict=True)
+        WorkOrder(job.folder, _kept(job.config), _run_info(found, job, one), resume, diff)
+        for job, one in zip(found.jobs, known, strict=True)
     ]
     problems = [problem for order in orders if order.resume and (problem := _other_life_problem(order))]
     if problems:
         raise ConfigProblems(problems)
-    return Checked(found, orders, experiments[0].settings, launcher, note)
+    return Checked(found, orders, settings, launcher, note)
 
 
 def _other_life_problem(order: WorkOrder) -> str | None:
@@ -110,9 +110,22 @@ def _other_life_problem(order: WorkOrder) -> str | None:
     return None
 
 
-def _identity(job: Job, experiment: Experiment) -> str:
-    trainer = experiment.trainer
-    return identity(job.config, f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}")
+@dataclass(frozen=True)
+class _Known:
+    """What is kept of a job's objects, whose data would fill the memory in a sweep of thousands."""
+
+    settings: Settings
+    identity: str
+    goal: dict[str, Any]
+    dataset: dict[str, str]
+
+
+def _known(job: Job) -> _Known:
+    experiment = build(job.config)
+    task, model = experiment.trainer.task, experiment.trainer.model
+    data = f"{task.dataset['digest']} {model.initial_state.digest}"
+    goal = dict(vars(task.goal(model.loss)))
+    return _Known(experiment.settings, identity(job.config, data), goal, dict(task.dataset))
 
 
 def _taken(plan: Plan) -> list[str]:
@@ -144,12 +157,12 @@ def _tracking_problem(settings: Settings) -> str | None:
         return None
     uri = tracking_uri(settings.tracking.uri)
     problem = uri_problem(uri)
-    return f"tracking.uri={uri}: {problem}" if problem else None
+    return f"tracking.uri={redacted(uri)}: {problem}" if problem else None
 
 
-def _run_info(plan: Plan, job: Job, experiment: Experiment, identified: str) -> dict[str, Any]:
+def _run_info(plan: Plan, job: Job, known: _Known) -> dict[str, Any]:
     """What is known of a run before it starts."""
-    tracking = experiment.settings.tracking
+    tracking = known.settings.tracking
     params = {}
     given = [override.partition("=")[0].lstrip("+~") for override in job.overrides]
     for key in dict.fromkeys((*SHOWN_PARAMS, *given)):
@@ -161,16 +174,16 @@ def _run_info(plan: Plan, job: Job, experiment: Experiment, identified: str) -> 
     command = "python -m rnnlab " + " ".join(overrides)
     return {
         "id": uuid.uuid4().hex,
-        "identity": identified,
+        "identity": known.identity,
         "name": job.name,
         "number": job.number,
-        "steps": experiment.settings.steps,
+        "steps": known.settings.steps,
         "overrides": overrides,
         "params": params,
-        "goal": vars(experiment.trainer.task.goal(experiment.trainer.model.loss)),
-        "dataset": dict(experiment.trainer.task.dataset),
+        "goal": known.goal,
+        "dataset": known.dataset,
         "tracking": {"experiment": tracking.experiment, "points": tracking.points},
-        "seed": experiment.settings.seed,
+        "seed": known.settings.seed,
         "tags": {
             "sweep": plan.sweep,
             **code().tags,

@@ -7,6 +7,8 @@ end is told, and `python -m rnnlab.sync` sends it. As only this process speaks t
 sweep's runs can race to create the database.
 """
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +33,7 @@ LONGEST_WAIT = 30.0
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
 """When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
 seconds; a database on this machine may first have to be made, by several commands one after the other."""
+NICENESS = 10
 LOOK_AHEAD = 32
 """Runs that have not started are looked for among the next so many: runs start nearly in order."""
 DIED = "its process died"
@@ -92,6 +95,8 @@ class Mirror:
         return self.report
 
     def _follow(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own: training goes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         wait = POLL_SECONDS
         while True:
             last = self._ended.is_set()
