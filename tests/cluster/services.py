@@ -168,8 +168,9 @@ class PostgreSQL:
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
 
     def stop(self) -> None:
-        """End."""
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
+        """End, if it is there."""
+        with suppress(subprocess.CalledProcessError):
+            self.kill()
 
     def _run(self, name: str, *arguments: str) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
