@@ -32,7 +32,10 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
     for mistake, told in (
         ("hydra.sweeper.direction=up", "hydra/sweeper=optuna: Please set either 'minimize' or 'maximize'"),
         ("resume=true", "resume=True: not with hydra/sweeper=optuna"),
-        ("objective=val/nonsense", "objective=val/nonsense: no metric of these runs, which have val/baseline"),
+        (
+            "objective=val/nonsense",
+            "objective=val/nonsense: no metric of these runs, which have val/baseline",
+        ),
         ("lr=interval(-2,-1)", "must be greater than 0"),
     ):
         done = run(tmp_path, *SEARCH, mistake, "hydra.sweeper.n_trials=1", "tracking=none")
