@@ -84,7 +84,7 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: its data has changed, or what its keys mean"])
     result = launch(checked, Display())
     if result.interrupted:
-        return 130
+        return result.exit_code
     (repeated,) = result.infos
     if repeated["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])

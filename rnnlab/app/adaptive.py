@@ -1,5 +1,6 @@
 """A sweep that searches: Hydra's Optuna sweeper asks for a few runs, sees their results, and asks again."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -33,9 +34,11 @@ def search(sweep: AdaptiveSweep) -> int:
         raise ConfigProblems([f"resume={config.resume}: not with hydra/sweeper=optuna, which starts anew"])
     with open_dict(config):
         config.hydra.sweep.dir = str(config.hydra.sweep.dir)  # the time in it stands still
-        config.hydra.launcher = _HYDRAS_OWN  # which is never asked
         if not any(o.startswith("hydra.sweeper.n_jobs=") for o in config.hydra.overrides.hydra):
             config.hydra.sweeper.n_jobs = config.jobs or cores()
+    of_sweeper = copy.deepcopy(config)
+    with open_dict(of_sweeper):
+        of_sweeper.hydra.launcher = _HYDRAS_OWN  # which is never asked
     launcher = _Batches(sweep)
     context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks())
     try:
@@ -43,7 +46,7 @@ def search(sweep: AdaptiveSweep) -> int:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sweeper: Any = Plugins.instance().instantiate_sweeper(
-            hydra_context=context, task_function=lambda _: None, config=config
+            hydra_context=context, task_function=lambda _: None, config=of_sweeper
         )
         sweeper.sweeper.launcher = launcher
         sweeper.sweep(sweep.arguments)
@@ -99,5 +102,4 @@ class _Batches:
             found = yaml.safe_load(results.read_text(encoding="utf-8"))
             if best := " ".join(f"{key}={value}" for key, value in found.get("best_params", {}).items()):
                 print(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
-        whole = replace(result, infos=self._infos)
-        return 130 if whole.interrupted else int(whole.failed)
+        return replace(result, infos=self._infos).exit_code

@@ -14,10 +14,8 @@ from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 
 from rnnlab.app.compose import AdaptiveSweep, Plan, compose, register_resolvers
-from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.problems import COMPOSITION_ERRORS, INTERRUPTED, ConfigProblems, explain_composition_error
 from rnnlab.paths import conf_dir
-
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,7 +72,7 @@ def _launch(plan: Plan) -> int:
     display = Display()
     result = launch(checked, display)
     display.results(checked.plan, result.infos, checked.settings.tracking, result.mirrored)
-    return INTERRUPTED if result.interrupted else int(result.failed)
+    return result.exit_code
 
 
 def _complain(problems: Sequence[str]) -> int:

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
-from rnnlab.app.worker import WorkOrder, execute, one_thread
+from rnnlab.app.worker import WorkOrder, execute, one_thread, stopping_at
 from rnnlab.tracking.folder import RunEnded, RunInUse
 
 LOOK_SECONDS = 0.5
@@ -21,7 +20,7 @@ def work(order: WorkOrder, stop_file: Path) -> None:
     """
     one_thread()
     with suppress(RunEnded, RunInUse):  # a job that was submitted twice
-        execute(order, _stopping(stop_file))
+        execute(order, stopping_at({signal.SIGTERM, signal.SIGUSR2}, _looks_for(stop_file)))
 
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
@@ -31,19 +30,14 @@ def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
     return path
 
 
-def _stopping(stop_file: Path) -> Callable[[], bool]:
-    looked, found, told = 0.0, False, False
+def _looks_for(path: Path) -> Callable[[], bool]:
+    """Whether a file is there, looked for every LOOK_SECONDS."""
+    looked, found = 0.0, False
 
-    def tell(_number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
-
-    def stopping() -> bool:
+    def is_there() -> bool:
         nonlocal looked, found
         if (now := time.monotonic()) - looked > LOOK_SECONDS:
-            looked, found = now, stop_file.exists()
-        return told or found
+            looked, found = now, path.exists()
+        return found
 
-    for number in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, tell)
-    return stopping
+    return is_there

@@ -20,7 +20,7 @@ from rnnlab.app.worker import WorkOrder
 from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
-from rnnlab.tracking.mirror import MirrorReport
+from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
 from rnnlab.tracking.store import is_server, tracking_uri, ui_address
 
 MOST_COLUMNS = 1000
@@ -168,8 +168,6 @@ class _Runs:
     of those that have not started.
     """
 
-    LOOK_AHEAD = 32
-
     def __init__(self, runs: list["_RunProgress"]) -> None:
         self.all = runs
         self._open = list(runs)
@@ -184,7 +182,7 @@ class _Runs:
                 self._open.remove(run)
                 self._steps_of_ended += run.steps_done
                 self.ended += 1
-            elif not_started > self.LOOK_AHEAD:
+            elif not_started > LOOK_AHEAD:
                 break
 
     @property

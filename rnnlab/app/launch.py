@@ -14,7 +14,7 @@ from rnnlab.app.display import Display
 from rnnlab.app.launchers import Engine
 from rnnlab.app.orders import Checked
 from rnnlab.app.pool import LocalPool
-from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.provenance import machine
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder, describe
@@ -52,6 +52,11 @@ class Result:
     def failed(self) -> bool:
         """Whether a run is missing."""
         return any(info["outcome"] not in ENDED for info in self.infos)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all runs came to their end, 1 one did not, 130 interrupted."""
+        return INTERRUPTED if self.interrupted else int(self.failed)
 
 
 def launch(checked: Checked, display: Display) -> Result:
@@ -224,15 +229,12 @@ def _last_word(order: WorkOrder, error: str | None, stopping: bool) -> dict[str,
         if info["outcome"] is not None:
             return info
         outcome: Outcome = "killed" if error is None else "failed"
-        return close_run(order.folder, outcome, {"error": error or _why(stopping)})
+        why = "did not stop in time" if stopping else DIED
+        return close_run(order.folder, outcome, {"error": error or why})
     except RunInUse:
         return order.info | {"outcome": "made by another process", "summary": {}}
     except (OSError, ValueError) as broken:  # a full disk may be what ended it
         return order.info | {"outcome": "failed", "summary": {"error": error or describe(broken)}}
-
-
-def _why(stopping: bool) -> str:
-    return "did not stop in time" if stopping else DIED
 
 
 def cores() -> int:

@@ -10,14 +10,13 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import FrameType
 
-from rnnlab.app.worker import WorkOrder, describe, execute, one_thread
+from rnnlab.app.worker import WorkOrder, describe, execute, one_thread, stopping_at
 
 STOP_SECONDS = 2.0
 """How long a run that is asked to stop may go on, such as in the middle of a validation."""
@@ -138,7 +137,8 @@ def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
     """Make runs one after the other until the pipe is closed; SIGTERM ends a run, and the process."""
     one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stopping = stopping_at_sigterm(lambda: os.getppid() != launcher)  # nobody would ever stop an orphan
+    # nobody would ever stop an orphan
+    stopping = stopping_at({signal.SIGTERM}, lambda: os.getppid() != launcher)
     with suppress(EOFError, ConnectionError):
         while not stopping():
             if not pipe.poll(0.2):
@@ -149,15 +149,3 @@ def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
             except Exception as raised:
                 error = describe(raised)
             pipe.send(error)
-
-
-def stopping_at_sigterm(also: Callable[[], bool]) -> Callable[[], bool]:
-    """Say from now on whether this process got SIGTERM, or `also` holds."""
-    asked = False
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    signal.signal(signal.SIGTERM, ask)
-    return lambda: asked or also()

@@ -12,6 +12,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C or SIGTERM."""
+
+
 class ConfigProblems(Exception):
     """What is wrong with a command line, all of it, found before anything was made."""
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.folder import in_use, read_run_info
 
 SWEEP_FILE = "sweep.json"
@@ -80,7 +80,7 @@ def note_sweep(plan: Plan, identities: Sequence[str]) -> None:
         str(job.folder.relative_to(plan.folder)): key for job, key in zip(plan.jobs, identities, strict=True)
     }
     text = json.dumps({"sweep": plan.sweep, "runs": runs}, indent=1)
-    replace_file(plan.folder / SWEEP_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_text(plan.folder / SWEEP_FILE, text)
 
 
 def sweep_lock(folder: Path) -> FileLock:

@@ -5,13 +5,15 @@ started it draws the progress and mirrors the folder.
 """
 
 import os
+import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -126,6 +128,19 @@ def one_thread() -> None:
     """Let this process, and the libraries that it has yet to load, make products with one thread."""
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threadpool_limits(1)
+
+
+def stopping_at(signals: Collection[signal.Signals], also: Callable[[], bool]) -> Callable[[], bool]:
+    """Say from now on whether this process got one of the signals, or `also` holds."""
+    asked = False
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    for number in signals:
+        signal.signal(number, ask)
+    return lambda: asked or also()
 
 
 def describe(error: Exception) -> str:

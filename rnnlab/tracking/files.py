@@ -21,6 +21,15 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put a UTF-8 text in place in one move.
+
+    Raises:
+        OSError: It could not be written; `path` is as it was.
+    """
+    replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
 class LineFile:
     """A file that lines are appended to, each in one write and at once: a killed process loses none."""
 

@@ -37,7 +37,7 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.files import LineFile, replace_file
+from rnnlab.tracking.files import LineFile, replace_file, replace_text
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
@@ -115,7 +115,7 @@ class RunFolder:
             self.info.pop(stale, None)
         (self.folder / ERROR_FILE).unlink(missing_ok=True)
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        replace_file(self.folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+        replace_text(self.folder / CONFIG_FILE, text)
         self._metrics = LineFile(self.folder / METRICS_FILE)
         self._standing = {row["step"]: row for row in MetricsReader(self.folder).new_rows()}
         self._gradients: GradientLog | None = None
@@ -294,7 +294,7 @@ def in_use(folder: Path) -> bool:
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Replace `run.json` in one move, so that a reader never sees half of it."""
     text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(folder / RUN_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_text(folder / RUN_FILE, text)
 
 
 def read_run_info(folder: Path) -> dict[str, Any] | None:

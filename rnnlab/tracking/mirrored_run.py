@@ -30,7 +30,7 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
-from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, MetricsReader, machine_of, read_run_info
 from rnnlab.tracking.store import sqlite_file
 
@@ -185,7 +185,7 @@ class MirroredRun:
 
     def _write(self, entry: dict[str, Any]) -> None:
         text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
-        replace_file(self.folder / LEDGER_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+        replace_text(self.folder / LEDGER_FILE, text)
 
 
 def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:

@@ -6,14 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60
+from tests.commands import wait_until
+
 SLURM_CONF = """\
 ClusterName=lab
 SlurmctldHost={host}(127.0.0.1)
@@ -51,22 +51,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(holds: Callable[[], Any], what: str) -> Any:
-    """Look again and again until something holds; return it."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"in vain waited until {what}"
-        time.sleep(0.1)
-    return found
-
-
-def quiet(command: list[str], **settings: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a command; its output matters only when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done
-
-
 @contextmanager
 def slurm(folder: Path) -> Iterator[dict[str, str]]:
     """A Slurm of one node with two CPUs; yields the environment for its commands. Needs root."""
@@ -84,7 +68,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
     munged += [f"--{name}-file={folder}/munge.{name}" for name in ("log", "pid", "seed")]
     with ended_together() as begin:
         begin(munged)
-        wait_for((folder / "munge.socket").exists, "munged listens")
+        wait_until((folder / "munge.socket").exists, "munged listens")
         begin(["slurmctld", "-c", "-D", "-f", str(conf)])
         begin(["slurmd", "-D", "-N", host, "-f", str(conf)])
 
@@ -94,7 +78,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             )
             return told.stdout.strip() == "idle"
 
-        wait_for(idle, "Slurm's node is idle")
+        wait_until(idle, "Slurm's node is idle")
         try:
             yield environment
         finally:
@@ -205,7 +189,7 @@ class MLflowServer:
             self.process = subprocess.Popen(
                 command, env=os.environ | quietly, stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(self.answers, "MLflow's server answers")
+        wait_until(self.answers, "MLflow's server answers")
 
     def answers(self) -> bool:
         """Whether it answers now."""

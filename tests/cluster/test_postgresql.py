@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.services import MLflowServer, PostgreSQL, wait_for
-from tests.commands import TINY, finish, metric_rows, run, run_info
+from tests.cluster.services import MLflowServer, PostgreSQL
+from tests.commands import TINY, finish, metric_rows, run, run_info, wait_until
 from tests.conftest import Starter
 from tests.tracked import experiments, tracked_runs
 
@@ -47,9 +47,9 @@ def test_a_database_that_dies_meanwhile_loses_nothing(
     process = start(
         tmp_path, "-m", "seed=range(4)", "steps=3000", "hidden_size=32", "jobs=2", "figures=false", uri
     )
-    wait_for(lambda: experiments(mlflow.uri).get("rnnlab"), "the first run is in MLflow")
+    wait_until(lambda: experiments(mlflow.uri).get("rnnlab"), "the first run is in MLflow")
     database.kill()
-    wait_for(
+    wait_until(
         lambda: len(list(tmp_path.glob("multirun/*/*/*/weights.safetensors"))) >= 2, "two runs have ended"
     )
     database.start()
@@ -70,7 +70,7 @@ def test_a_server_that_hangs_and_goes_on_makes_no_run_twice(
     assert done.code == 0
     assert done.out.count("rnnlab.sync") == 1
     mlflow.signal(signal.SIGCONT)
-    wait_for(mlflow.answers, "the server answers again")
+    wait_until(mlflow.answers, "the server answers again")
     for _ in range(2):
         assert run(tmp_path, "multirun", module="rnnlab.sync", MLFLOW_TRACKING_URI=mlflow.uri).code == 0
     complete(mlflow.uri, done.runs)
