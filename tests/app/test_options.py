@@ -11,7 +11,7 @@ from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.arrays import Params, copy_params
 from rnnlab.paths import conf_dir
 
-SMALL = ("steps=2", "val_every=null", "stop_when_solved=false", "hidden_size=5", "batch_size=3")
+SMALL = ("steps=2", "val_every=null", "stop_when_solved=false", "hidden_size=5", "batch_size=3", "pair=[]")
 LENGTH = {"digits": 64, "digits_rows": 8, "multiplication": 10, "reber": 20} | dict.fromkeys(
     ("temporal_order", "temporal_order_3"), 10
 )

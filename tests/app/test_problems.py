@@ -181,9 +181,8 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
 
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("experiment=quik jobs=0", capsys, here)
-    assert line.startswith(
-        "rnnlab: experiment=quik: no such option; allowed: adding, copy, digits, mean_field, quick, source_brown"
-    )
+    start = "rnnlab: experiment=quik: no such option; allowed: adding, "
+    assert line.startswith(start) and ", quick, source_brown" in line
 
 
 def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
