@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_interval, mean_told
-from rnnlab.analysis.style import PLAIN, check_columns, colors_of, is_wide, labelled, line_entries
+from rnnlab.analysis.style import PLAIN, check_columns, colors_of, is_wide, labelled, line_entries, numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 
 STEPS_SHOWN = 8
@@ -76,7 +76,7 @@ def draw_lag_curves(
                 raise ValueError(f'step="ends" takes the dashes for itself: style={style!r} cannot be shown')
             roles["style"] = "end"
     rows = rows.reset_index(drop=True)
-    y = rows["log10_gmean"].astype("float64")
+    y = numbers(rows["log10_gmean"], "log10_gmean")
     if relative:
         first = rows["lag"] == 1
         at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
@@ -130,7 +130,7 @@ def draw_losses(
         raise ValueError(f"metric={metric!r} is not in the frame; there are: {there}")
     if "run" not in rows:
         rows = rows.assign(run="")
-    drawn = _Curves(rows, "step", rows["value"].astype("float64"), roles, ("step", "metric", "value"))
+    drawn = _Curves(rows, "step", numbers(rows["value"], "value"), roles, ("step", "metric", "value"))
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)

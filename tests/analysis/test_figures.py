@@ -13,10 +13,10 @@ from rnnlab.analysis.figures import (
     draw_clip_histogram,
     draw_contributions,
     draw_gates,
-    draw_training_lag_curves,
     draw_loss,
     draw_singular_values,
     draw_time_heatmap,
+    draw_training_lag_curves,
     draw_verdict,
 )
 from rnnlab.analysis.run_figures import draw_run
