@@ -156,6 +156,6 @@ def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
     for outcome, mark in MARKS.items():
         if (frame["outcome"] == outcome).any():
             entries[f"runs that are {outcome}" if outcome == "unstable" else "runs that diverged"] = Line2D(
-                [], [], color="black", marker=f"${mark}$" if mark == "~" else "x", linestyle=""
+                [], [], color="black", marker=r"$\sim$" if mark == "~" else "x", linestyle=""
             )
     return entries

@@ -17,14 +17,13 @@ from rnnlab.analysis.against_axis import AgainstAxis
 from rnnlab.analysis.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.intervals import mean_interval, share_interval
 from rnnlab.analysis.style import PLAIN, add_legend, add_note, add_title, check_columns, is_wide, new_axes
-from rnnlab.records import CLIP_RATE, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import CENSORED, CLIP_RATE, HORIZON, VAL_LOSS, VAL_SOLVED
 
 GAINS = {
     "grad/log10_gain": "gain of all lags",
     "grad/log10_gain_short": "gain of lags 1 … 10",
     "grad/log10_gain_tail": "gain of the longer half of the lags",
 }
-HORIZON, CENSORED = "grad/horizon", "grad/censored"
 
 
 def draw_gain(
