@@ -10,20 +10,25 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnlab.analysis.against_axis import axes_of
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
+from rnnlab.analysis.places import with_room
 from rnnlab.analysis.style import PALETTE, check_columns, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
-MIXED, NOTHING = "no most frequent one", "no value"
+MIXED, NOTHING = "tie", "no value"
 OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
 MARKS = {"diverged": "×", "unstable": "~"}
+LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
 DIVERGING = "vlag"
+SMALLEST = 5.0
+"""Points of letters that can still be read."""
 
 
 def draw_phase_diagram(
@@ -85,7 +90,7 @@ def draw_phase_diagram(
             _draw_cells(part, ax, color, norm)
         ax.set(xlabel=x, ylabel=y)
 
-    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None)
+    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None, below=norm is not None)
     if norm is not None:
         there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
         there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
@@ -113,15 +118,27 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     sns.heatmap(table, ax=ax, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
+    beside_bar = 1.0 if norm is None else 0.75
+    shown = with_room(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, beside_bar)
+    ax.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
+    points, with_shares = _letters(ax, len(columns), len(lines))
     for (column, line), cell in groups.items():
         words = [
-            f"{mark} {number}/{len(cell)}"
+            f"{mark} {number}/{len(cell)}" if with_shares else mark
             for outcome, mark in MARKS.items()
             if (number := int((cell["outcome"] == outcome).sum()))
         ]
         if words:
             at = columns.index(column) + 0.5, lines.index(line) + 0.5
-            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize="small", color="black")
+            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
+
+
+def _letters(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
+    """Points in which two marks with their shares fit into a cell, and whether they can be read."""
+    assert ax.figure is not None
+    width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
+    points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
+    return (points, True) if points >= SMALLEST else (max(SMALLEST, min(width, height / 2.6)), False)
 
 
 def most_frequent(regimes: pd.Series) -> str:
@@ -153,9 +170,7 @@ def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
         entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
     elif any(cell.isna().all() for _, cell in groups):
         entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
-    for outcome, mark in MARKS.items():
+    for outcome, (name, marker) in LEGEND_MARKS.items():
         if (frame["outcome"] == outcome).any():
-            entries[f"runs that are {outcome}" if outcome == "unstable" else "runs that diverged"] = Line2D(
-                [], [], color="black", marker=f"${mark}$" if mark == "~" else "x", linestyle=""
-            )
+            entries[name] = Line2D([], [], color="black", marker=marker, linestyle="")
     return entries

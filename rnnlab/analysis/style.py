@@ -148,20 +148,20 @@ def add_note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize="small", color="0.4")
 
 
-def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None) -> None:
-    """A legend outside of the Axes: beside a wide one, below a narrow one."""
+def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below: bool = False) -> None:
+    """A legend outside of the Axes: beside a wide one, below a narrow one or where `below` says so."""
     if not entries:
         return
     settings: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
-    if (width := _width(ax)) >= WIDE:
+    if (width := _width(ax)) >= WIDE and not below:
         settings |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     else:
         assert ax.figure is not None
         ticks = _points(matplotlib.rcParams["xtick.labelsize"])
         label = float(ax.xaxis.label.get_fontsize())
         taken = 14 + 1.2 * (ticks + label)  # by ticks, their labels and the axis's
-        below = offset_copy(ax.transAxes, ax.figure, y=-taken, units="points")  # type: ignore[arg-type]
-        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+        under = offset_copy(ax.transAxes, ax.figure, y=-taken, units="points")  # type: ignore[arg-type]
+        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": under}
         settings |= {"borderaxespad": 0, "ncol": legend_columns(entries, width), "columnspacing": 1.2}
     ax.legend(list(entries.values()), list(entries), title=title, **settings)
 

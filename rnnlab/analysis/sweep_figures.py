@@ -172,13 +172,15 @@ def draw_clipping(
     top.yaxis.set_major_formatter(PercentFormatter(1))
     bottom.set_ylabel(loss)
     _scale_y(bottom, below.frame["y"])
+    if len(lost):
+        bottom.margins(y=0.15)  # room for the crosses
     for place, (word, color) in enumerate(below.colors.items()):
         at = below.places.shifted(
             lost.loc[lost["hue"] == word, "x"].drop_duplicates(), place, len(below.colors)
         )
         if len(at):
             over = bottom.get_xaxis_transform()
-            bottom.plot(at, [1.03] * len(at), "x", color=color, transform=over, clip_on=False, gid="diverged")
+            bottom.plot(at, [0.95] * len(at), "x", color=color, transform=over, gid="diverged")
     entries = below.entries() | rate.entries()
     if len(lost):
         entries["some diverged"] = Line2D([], [], color=PLAIN, marker="x", linestyle="")
