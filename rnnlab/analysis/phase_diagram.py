@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -27,6 +28,8 @@ OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
 MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
 DIVERGING = "vlag"
+BESIDE_BAR = 0.8
+"""Of an Axes's width, what a colour bar leaves."""
 SMALLEST = 5.0
 """Points of letters that can still be read."""
 
@@ -118,9 +121,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     sns.heatmap(table, ax=ax, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
-    beside_bar = 1.0 if norm is None else 0.75
-    shown = with_room(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, beside_bar)
-    ax.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
+    _label_columns(ax, columns, 1.0 if norm is None else BESIDE_BAR)
     points, with_shares = _letters(ax, len(columns), len(lines))
     for (column, line), cell in groups.items():
         words = [
@@ -131,6 +132,19 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
         if words:
             at = columns.index(column) + 0.5, lines.index(line) + 0.5
             ax.text(*at, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
+
+
+def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
+    """Each column's label, smaller if need be, or some of them where even that has no room."""
+    assert ax.figure is not None
+    inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
+    usual = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
+    fitting = 72 * inches / (0.6 * max(map(len, columns)) + 0.5)
+    shown = list(range(len(columns)))
+    if fitting < SMALLEST:
+        shown = with_room(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, share)
+    ax.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
+    ax.tick_params(axis="x", labelsize=min(usual, fitting) if fitting >= SMALLEST else usual)
 
 
 def _letters(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
