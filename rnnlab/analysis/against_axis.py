@@ -60,8 +60,7 @@ class AgainstAxis:
         tidy: dict[str, Any] = {"x": self.places.of(runs[x]), "y": y.where(np.isfinite(y))}
         for role, name in roles.items():
             tidy[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
-        known = runs[flag].astype("float64") if flag in runs else 0.0
-        tidy["flag"] = known == 1 if flag in runs else False
+        tidy["flag"] = runs[flag].astype("float64") == 1 if flag in runs else False
         self.tidy = pd.DataFrame(tidy, index=runs.index)
         self.frame = self.tidy.dropna(subset=["x", "y", *FACETS])
         named = list(dict.fromkeys(name for name in (x, *roles.values()) if name is not None))

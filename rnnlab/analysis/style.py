@@ -149,7 +149,10 @@ def add_note(ax: Axes, text: str) -> None:
 
 
 def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below: bool = False) -> None:
-    """A legend outside of the Axes: beside a wide one, below a narrow one or where `below` says so."""
+    """A legend outside of the Axes: beside a wide one, below a narrow one or where `below` says so.
+
+    The figure's layout has to make room for it, as `layout="constrained"` does.
+    """
     if not entries:
         return
     settings: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}

@@ -1,7 +1,7 @@
 """Curves of many runs: lag curves and losses, averaged over the runs of a line.
 
 Functions take a frame in long form and an Axes, or make one, and return it; with `col` or `row` they return a
-seaborn FacetGrid.
+seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants `layout="constrained"`.
 """
 
 from collections.abc import Sequence

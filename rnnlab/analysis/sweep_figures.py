@@ -1,7 +1,8 @@
 """Numbers of many runs against an axis: gain, horizon, what is solved, and what clipping does.
 
 Functions take the frame of `load_runs` and an Axes, or make one, and return it; with `col` or `row` they
-return a seaborn FacetGrid.
+return a seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants
+`layout="constrained"`.
 """
 
 from collections.abc import Sequence

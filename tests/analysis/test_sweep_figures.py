@@ -399,6 +399,32 @@ def test_grids_hold_every_run_once(name: str) -> None:
     plt.close(grid.figure)
 
 
+def test_a_long_row_of_a_grid_is_broken_and_labelled_at_its_edges() -> None:
+    grid = draw_gain(runs_frame(seq_lens=(10, 20, 30, 40)), x="clip", col="seq_len")
+    assert [title(ax) for ax in grid.axes.flat] == [f"seq_len {n}" for n in (10, 20, 30, 40)]
+    assert [ax.get_xlabel() for ax in grid.axes.flat] == ["", "clip", "clip", "clip"]
+    assert [ax.get_ylabel() != "" for ax in grid.axes.flat] == [True, False, False, True]
+    plt.close(grid.figure)
+
+
+def test_a_part_of_a_grid_without_runs_says_so() -> None:
+    frame = RUNS[(RUNS["seq_len"] == 10) | (RUNS["cell"] == "rnn")]
+    grid = draw_gain(frame, x="clip", col="cell", row="seq_len")
+    assert [bool(notes(ax)) for ax in grid.axes.flat] == [False, False, False, True]
+    plt.close(grid.figure)
+
+
+@pytest.mark.parametrize("columns", [3, 20])
+def test_a_phase_diagram_names_all_columns_that_fit(columns: int) -> None:
+    frame = pd.concat([phases().assign(lr=0.001 * (i + 1)) for i in range(columns)], ignore_index=True)
+    ax = new_figure(figsize=(3.5, 3)).subplots()
+    draw_phase_diagram(frame, ax)
+    named = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(named) == 3 if columns == 3 else 3 < len(named) < 20 and named[-1] == "0.02"
+    shares = [text.get_text() for text in ax.texts]
+    assert all("/" in text for text in shares) == (columns == 3), "where there is no room, the marks alone"
+
+
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "clipping"])
 @pytest.mark.parametrize("width", [3.5, 7.0])
 def test_legends_titles_and_labels_leave_the_data_free(name: str, width: float) -> None:
