@@ -53,10 +53,11 @@ def draw_on_axes(
         ValueError: Both an Axes and a grid are asked for, or a grid of nothing.
     """
     if columns["col"] is None and columns["row"] is None:
-        ax = new_axes() if ax is None else ax
-        _draw_or_note(frame, draw, ax)
-        add_title(ax, *title)
-        add_legend(ax, entries, legend_title, below)
+        ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})
+        with matplotlib.rc_context(style):
+            _draw_or_note(frame, draw, ax)
+            add_title(ax, *title)
+            add_legend(ax, entries, legend_title, below)
         return ax
     if ax is not None:
         raise ValueError("ax cannot be given with col or row, which make a grid of their own")

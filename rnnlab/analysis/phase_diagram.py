@@ -19,7 +19,7 @@ from rnnlab.analysis.against_axis import axes_of
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
 from rnnlab.analysis.places import with_room
-from rnnlab.analysis.style import PALETTE, check_columns, labelled, numbers
+from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
@@ -96,7 +96,8 @@ def draw_phase_diagram(
     drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None, below=norm is not None)
     if norm is not None:
         there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
-        there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
+        with matplotlib.rc_context(figure_style() if ax is None else {}):
+            there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
     return drawn
 
 

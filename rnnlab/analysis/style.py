@@ -31,7 +31,7 @@ STYLE = {
     "svg.hashsalt": "rnnlab",  # the same file for the same figure
     "svg.fonttype": "none",  # text stays text
 }
-SIZE = (5.0, 3.6)
+SIZE = (4.9, 3.6)
 """Inches; shown 3.5 inches wide, the smallest text has 7 points."""
 WIDE = 4.3
 """Inches from which on an Axes has its legend beside it, not below."""

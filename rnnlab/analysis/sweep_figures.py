@@ -8,6 +8,7 @@ return a seaborn FacetGrid. A legend stands outside of the Axes: a figure of you
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +18,16 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from rnnlab.analysis.against_axis import AgainstAxis
 from rnnlab.analysis.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.intervals import mean_interval, share_interval
-from rnnlab.analysis.style import PLAIN, add_legend, add_note, add_title, check_columns, is_wide, new_axes
+from rnnlab.analysis.style import (
+    PLAIN,
+    add_legend,
+    add_note,
+    add_title,
+    check_columns,
+    figure_style,
+    is_wide,
+    new_axes,
+)
 from rnnlab.records import CLIP_RATE, VAL_LOSS, VAL_SOLVED
 
 GAINS = {
@@ -160,8 +170,10 @@ def draw_clipping(
     rate, below = AgainstAxis(runs, x, CLIP_RATE, roles), AgainstAxis(runs, x, loss, roles)
     if axes is not None and len(axes) != 2:
         raise ValueError(f"axes: {len(axes)} given, but the figure has two, clip rate and loss")
-    pair = np.array(new_axes(2) if axes is None else list(axes), dtype=object)
-    top, bottom = pair
+    if axes is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_clipping(runs, new_axes(2), x, hue, loss)
+    top, bottom = axes
     lost = below.diverged(runs)
     for drawn, ax in ((rate, top), (below, bottom)):
         drawn.points(drawn.frame, ax)
@@ -174,7 +186,7 @@ def draw_clipping(
     bottom.set_ylabel(loss)
     _scale_y(bottom, below.frame["y"])
     if len(lost):
-        bottom.margins(y=0.15)  # room for the crosses
+        _raise_top(bottom)  # room for the crosses
     for place, (word, color) in enumerate(below.colors.items()):
         at = below.places.shifted(
             lost.loc[lost["hue"] == word, "x"].drop_duplicates(), place, len(below.colors)
@@ -188,7 +200,13 @@ def draw_clipping(
     add_title(top, "Clip rate", rate.told("mean and 95 % interval"))
     add_title(bottom, f"{loss} at the end, {below.told('mean and 95 % interval')}")
     add_legend(bottom, entries, hue)
-    return pair
+    return np.array([top, bottom], dtype=object)
+
+
+def _raise_top(ax: Axes) -> None:
+    bottom, top = ax.transData.transform([(1, limit) for limit in ax.get_ylim()])[:, 1]
+    _, raised = ax.transData.inverted().transform((1, top + 0.15 * (top - bottom)))
+    ax.set_ylim(top=raised)
 
 
 def _power_of_10(values: Any) -> Any:

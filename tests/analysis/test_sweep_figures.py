@@ -205,6 +205,10 @@ def test_a_cross_where_runs_diverged() -> None:
     (crosses,) = (line for line in bottom.lines if line.get_gid() == "diverged")
     assert to_rgba(crosses.get_color()) == to_rgba(CELL_COLORS["rnn"])
     assert list(crosses.get_xdata()) == pytest.approx([max(means_of(bottom, CELL_COLORS["rnn"]))])
+    high = bottom.transAxes.inverted().transform(bottom.transData.transform([(1, RUNS["val/loss"].max())]))[
+        0, 1
+    ]
+    assert high < crosses.get_ydata()[0], "no loss is under a cross"
     assert legend(bottom) == ["rnn", "lstm", "some diverged"] and "2 of 24 runs have no value" in title(
         bottom
     )
@@ -467,6 +471,9 @@ def test_without_an_axes_there_is_a_figure_that_a_notebook_shows() -> None:
     drawn = draw_gain(RUNS)
     assert plt.get_fignums() == [drawn.figure.number]
     assert drawn.spines["top"].get_visible() is False
+    texts = [drawn._left_title, *drawn.get_legend().get_texts(), *drawn.get_xticklabels(), drawn.yaxis.label]
+    smallest = min(text.get_fontsize() for text in texts)
+    assert smallest * 3.5 / drawn.figure.get_figwidth() >= 7, "points, shown in one column"
     top, bottom = draw_clipping(RUNS)
     assert top.figure is bottom.figure and len(plt.get_fignums()) == 2
     assert dict(matplotlib.rcParams) == settings_before
