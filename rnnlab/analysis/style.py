@@ -132,7 +132,7 @@ def new_axes(rows: int = 1) -> Any:
 
     with matplotlib.rc_context(figure_style()):
         _, axes = plt.subplots(
-            rows, sharex=True, figsize=(SIZE[0], SIZE[1] + 1.6 * (rows - 1)), layout="constrained"
+            rows, sharex=True, figsize=(SIZE[0], SIZE[1] + 2.2 * (rows - 1)), layout="constrained"
         )
     return axes
 
