@@ -101,13 +101,6 @@ class AgainstAxis:
                         x[at], found["mean"][at], error[:, at], fmt=marker, gid=f"means {word}", **settings
                     )
 
-    def diverged(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Those that diverged and have no value."""
-        if "outcome" not in runs:
-            return self.tidy[:0]
-        lost = self.tidy[(runs["outcome"] == "diverged").to_numpy() & self.tidy["y"].isna()]
-        return lost.dropna(subset=["x", *FACETS])
-
     def entries(self) -> dict[str, Artist]:
         """Of the legend: the colours that are shown."""
         if self.roles["hue"] is None:

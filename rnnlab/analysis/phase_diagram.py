@@ -47,7 +47,8 @@ def draw_phase_diagram(
     """What becomes of the gradient at every combination of two axes.
 
     Of the runs of a cell the most frequent regime is shown, or the mean of log10 gain. Marks: × 2/3, two of
-    its three runs diverged; ~ 1/3, one was unstable.
+    its three runs diverged; ~ 1/3, one was unstable. Regime and gain of a run that diverged are those of its
+    last recording.
 
     Args:
         runs: The frame of `load_runs`.

@@ -27,6 +27,7 @@ from rnnlab.analysis.style import (
     figure_style,
     is_wide,
     new_axes,
+    numbers,
 )
 from rnnlab.records import CLIP_RATE, VAL_LOSS, VAL_SOLVED
 
@@ -50,7 +51,7 @@ def draw_gain(
     """The factor of a gradient in one step back, against an axis: under 1 it vanishes, over 1 it explodes.
 
     Small points are runs; a large one is their geometric mean, 10 to the mean of log10 gain, with the 95 % t
-    interval of that mean.
+    interval of that mean. Of a run that diverged it is the gain of its last recording.
 
     Args:
         runs: The frame of `load_runs`.
@@ -150,8 +151,7 @@ def draw_clipping(
     """Share of steps clipped, and below it the loss, against the threshold.
 
     Small points are runs; a large one is their mean with its 95 % t interval. `clip=null` is "off", at the
-    right. A cross above the losses: some runs there diverged and have no loss, so that the mean is of those
-    that did not.
+    right. A cross above the losses: some runs there diverged, and the mean is of the others.
 
     Args:
         runs: The frame of `load_runs`.
@@ -167,14 +167,20 @@ def draw_clipping(
         ValueError: The frame has no such column, or no rows; or there are not two Axes.
     """
     roles = {"hue": hue, "col": None, "row": None}
-    rate, below = AgainstAxis(runs, x, CLIP_RATE, roles), AgainstAxis(runs, x, loss, roles)
+    check_columns(runs, loss=loss)
+    diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
+    losses = numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
+    rate, below = (
+        AgainstAxis(runs, x, CLIP_RATE, roles),
+        AgainstAxis(runs.assign(**{loss: losses}), x, loss, roles),
+    )
     if axes is not None and len(axes) != 2:
         raise ValueError(f"axes: {len(axes)} given, but the figure has two, clip rate and loss")
     if axes is None:
         with matplotlib.rc_context(figure_style()):
             return draw_clipping(runs, new_axes(2), x, hue, loss)
     top, bottom = axes
-    lost = below.diverged(runs)
+    lost = below.tidy[diverged].dropna(subset=["x", "hue"])
     for drawn, ax in ((rate, top), (below, bottom)):
         drawn.points(drawn.frame, ax)
         drawn.means(drawn.frame, ax, mean_interval)

@@ -200,7 +200,7 @@ def test_clip_rate_above_the_loss() -> None:
 def test_a_cross_where_runs_diverged() -> None:
     lost = RUNS["run"].isin(["r3", "r4"])  # of rnn, clip off
     frame = RUNS.assign(outcome=np.where(lost, "diverged", "finished"))
-    frame.loc[lost, "val/loss"] = NAN
+    frame.loc[RUNS["run"] == "r4", "val/loss"] = NAN  # the other has one, of a step before
     _, bottom = draw_clipping(frame, new_figure().subplots(2))
     (crosses,) = (line for line in bottom.lines if line.get_gid() == "diverged")
     assert to_rgba(crosses.get_color()) == to_rgba(CELL_COLORS["rnn"])
@@ -209,6 +209,8 @@ def test_a_cross_where_runs_diverged() -> None:
         0, 1
     ]
     assert high < crosses.get_ydata()[0], "no loss is under a cross"
+    kept = frame[(frame["cell"] == "rnn") & frame["clip"].isna() & ~lost]
+    assert means_of(bottom, CELL_COLORS["rnn"]).popitem()[1][0] == pytest.approx(kept["val/loss"].mean())
     assert legend(bottom) == ["rnn", "lstm", "some diverged"] and "2 of 24 runs have no value" in title(
         bottom
     )
@@ -447,6 +449,8 @@ def test_legends_titles_and_labels_leave_the_data_free(name: str, width: float) 
     parts.append(head.get_window_extent(renderer))
     if (found := ax.get_legend()) is not None:
         parts.append(found.get_window_extent(renderer))
+        beside = parts[-1].x0 >= ax.bbox.x1
+        assert beside == (width == 7), "below a narrow Axes, which it would make narrower"
     for place, one in enumerate(parts):
         assert figure.bbox.x0 - 1 <= one.x0 and one.x1 <= figure.bbox.x1 + 1
         assert figure.bbox.y0 - 1 <= one.y0 and one.y1 <= figure.bbox.y1 + 1
