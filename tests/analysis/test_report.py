@@ -248,3 +248,20 @@ def frame(**axes: list[object]) -> pd.DataFrame:
 )
 def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Roles) -> None:
     assert roles_of(frame(**axes), list(axes)) == expected
+
+
+def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None:
+    for seed, outcome, value in ((0, "finished", 2.0), (1, "unstable", 4.0), (2, "diverged", 99.0)):
+        info = info_of(f"seed={seed}") | {"goal": {"metric": "val/loss", "baseline": 1.0, "criterion": None}}
+        info |= {"number": seed, "params": {"cell": "rnn", "seed": str(seed)}}
+        with RunFolder(tmp_path / str(seed), info, config_of()) as folder:
+            folder.close()
+            at = {"step": 3, "timestep": 2, "quantity": "h", "before": []}
+            more = {"diverged": {"diverged_at": at}, "unstable": {"unstable_since": 1}}.get(outcome, {})
+            folder.finish(outcome, {"val/loss": value, **more})  # type: ignore[arg-type]
+    shutil.copytree(tmp_path / "0", tmp_path / "other")
+    info = run_info(tmp_path / "other") | {"id": "other", "params": {"cell": "gru", "seed": "0"}}
+    (tmp_path / "other" / "run.json").write_text(json.dumps(info))
+    _, *rows = Page(report_html(tmp_path)).tables["averages"]
+    (row,) = (row for row in rows if row[0] == "rnn")
+    assert row[1] == "3, 1 unstable, 1 diverged" and row[2].startswith("3 (")
