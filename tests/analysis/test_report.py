@@ -1,5 +1,6 @@
 """The page of a sweep: what stands in it, for any sweep there can be."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
