@@ -12,24 +12,8 @@ from rnnlab.analysis.facets import Draw, draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_told
 from rnnlab.analysis.places import Places, places
 from rnnlab.analysis.style import PLAIN, check_columns, colors_of, labelled, line_entries, numbers
+from rnnlab.records import AXES
 
-AXES = (
-    "cell",
-    "task",
-    "optimizer",
-    "init",
-    "initial_state",
-    "probe",
-    "seq_len",
-    "clip",
-    "clip_mode",
-    "lr",
-    "hidden_size",
-    "batch_size",
-    "steps",
-    "seed",
-    "dtype",
-)
 FACETS = ("hue", "col", "row")
 Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 
