@@ -16,9 +16,9 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from rnnlab.records import CONFIG_FILE, RUN_FILE
+from rnnlab.records import CONFIG_FILE
 from rnnlab.tracking.charts import shared_view
-from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
+from rnnlab.tracking.folder import RunInUse, close_run, read_run_info, run_folders
 from rnnlab.tracking.mirror import DIED, told
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
@@ -30,8 +30,6 @@ SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
 RUNNING, LEFT = "still running", "not sent"
 GIVE_UP = 2
 """Failures in a row after which a store is left alone."""
-ARTIFACTS = "artifacts"
-"""The folder in which MLflow keeps the files of a run."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     if missing:
         print(f"rnnlab.sync: {', '.join(missing)}: no such folder", file=sys.stderr)
         return 2
-    runs = _runs(args.folders)
+    runs = list(dict.fromkeys(run.resolve() for folder in args.folders for run in run_folders(folder)))
     problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri)):
         problem = f"--uri {args.uri}: {wrong}"
@@ -62,12 +60,6 @@ def main(argv: Sequence[str]) -> int:
         print(f"rnnlab.sync: {line}", file=sys.stderr)
     print(f"{_plural(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     return int(counts[LEFT] > 0)
-
-
-def _runs(folders: Sequence[Path]) -> list[Path]:
-    """The runs' folders below some folders; what MLflow keeps there are copies."""
-    found = [file.parent.resolve() for folder in folders for file in sorted(folder.rglob(RUN_FILE))]
-    return [run for run in dict.fromkeys(found) if run.name != ARTIFACTS]
 
 
 def _plural(runs: int) -> str:

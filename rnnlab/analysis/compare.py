@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from rnnlab.analysis.frames import read_gradients, read_metrics
+from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.records import OF_THE_CLOCK, WEIGHTS_FILE
 
 

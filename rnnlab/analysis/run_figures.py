@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
-from rnnlab.analysis.frames import read_gradients, read_metrics
+from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.records import (
     CONFIG_FILE,
     FIGURES_FOLDER,

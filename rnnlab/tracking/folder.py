@@ -47,6 +47,8 @@ GRADIENT_LOG = "gradients.arrow"
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
+ARTIFACTS = "artifacts"
+"""The folder in which MLflow keeps the files of a run."""
 LOCK_SECONDS = 10.0
 """How long a run waits for the process that made it before, which may be about to end."""
 
@@ -308,6 +310,13 @@ def read_run_info(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return info
+
+
+def run_folders(folder: Path) -> Iterator[Path]:
+    """The runs' folders below a folder, absolute; what MLflow keeps there are copies."""
+    for file in sorted(folder.rglob(RUN_FILE)):
+        if file.parent.name != ARTIFACTS:
+            yield file.parent.absolute()
 
 
 class MetricsReader:

@@ -5,7 +5,7 @@ appended to a stream, and become `gradients.parquet` when the run ends.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from rnnlab.tracking.folder import GRADIENT_LOG
 _STATISTICS = GRADIENT_COLUMNS[5:]
 _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
+_QUANTITY = GRADIENT_COLUMNS.index("quantity")
+GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
+"""Of `gradients.parquet`, whose quantities are few and often repeated."""
+_REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary of what never repeats is larger than it
 
 
 class GradientLog:
@@ -70,11 +74,19 @@ def write_gradients(folder: Path) -> None:
     Raises:
         OSError: It could not be written.
     """
-    table = pa.Table.from_batches(_batches(folder), _SCHEMA)
-    quantity = GRADIENT_COLUMNS.index("quantity")
-    field = pa.field("quantity", pa.dictionary(pa.int32(), pa.string()))
-    table = table.set_column(quantity, field, pc.dictionary_encode(table["quantity"]).combine_chunks())
-    replace_file(folder / GRADIENTS_FILE, lambda path: pq.write_table(table, path))
+    table = _as_table(_batches(folder))
+    replace_file(folder / GRADIENTS_FILE, lambda path: pq.write_table(table, path, use_dictionary=_REPEATED))
+
+
+def logged_gradients(folder: Path) -> pa.Table | None:
+    """What the log holds so far, as `gradients.parquet` will have it; None where there is no log."""
+    return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
+
+
+def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(batches, _SCHEMA)
+    quantities = pc.dictionary_encode(table["quantity"]).combine_chunks()
+    return table.set_column(_QUANTITY, GRADIENT_SCHEMA.field(_QUANTITY), quantities)
 
 
 def _batches(folder: Path) -> Iterator[pa.RecordBatch]:

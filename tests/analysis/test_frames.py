@@ -1,46 +1,398 @@
+"""Tracked runs as frames: the same from folders, a database and a server, and whole where runs are not."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rnnlab.analysis.frames import read_gradients, read_metrics
-from rnnlab.records import GRADIENT_COLUMNS
-from tests.commands import Done, metric_rows
+from rnnlab.analysis import (
+    IncompleteRuns,
+    MLflowRuns,
+    load_gradients,
+    load_metrics,
+    load_runs,
+)
+from rnnlab.analysis.frames import ALWAYS
+from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
+from rnnlab.tracking.folder import RunFolder, run_folders
+from tests.cluster.services import MLflowServer
+from tests.commands import TINY, Done, metric_rows, run, run_info
+from tests.tracking.small_runs import config_of, info_of, record, whole_run
+
+LOADERS = (load_runs, load_metrics, load_gradients)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_metrics_are_a_row_a_step(sweep: Done, cell: str) -> None:
-    frame, rows = read_metrics(sweep.runs[cell]), metric_rows(sweep.runs[cell])
-    assert frame["step"].dtype == np.int64 and frame["train/loss"].dtype == np.float64
-    assert frame["step"].tolist() == [row["step"] for row in rows]
-    assert frame["val/loss"].dropna().tolist() == [row["val/loss"] for row in rows if "val/loss" in row]
-    assert frame["train/loss"].tolist()[:-1] == [row["train/loss"] for row in rows[:-1]]
-    assert np.isnan(frame["train/loss"].iloc[-1])
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A sweep of five runs over several axes, one of which diverges."""
+    folder = tmp_path_factory.mktemp("mixed")
+    axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0", "optimizer=sgd", "lr=0.1")
+    done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false")
+    assert done.code == 0, done.err
+    odd = run(folder, "cell=lstm", "cell.forget_bias=1", "lr=2", *TINY, "figures=false")
+    assert odd.code == 0, odd.err
+    return done
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_gradients_are_long_with_whole_numbers_that_may_be_missing(sweep: Done, cell: str) -> None:
-    frame = read_gradients(sweep.runs[cell])
-    assert tuple(frame.columns) == GRADIENT_COLUMNS
+@pytest.fixture(scope="module")
+def server(mixed: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MLflow server that keeps the files of the same runs itself."""
+    folder = tmp_path_factory.mktemp("server")
+    server = MLflowServer(folder, f"sqlite:///{folder / 'server.db'}")
+    try:
+        sent = run(mixed.folder, "--uri", server.uri, "multirun", "outputs", module="rnnlab.sync")
+        assert sent.code == 0, sent.err
+        yield server.uri
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_folders_a_database_and_a_server_give_the_same_frame(
+    mixed: Done, server: str, tmp_path: Path, load: Any
+) -> None:
+    from_folder = load(mixed.folder)
+    assert len(from_folder["run"].unique()) == 5
+    several = load([mixed.folder / "outputs", str(mixed.folder / "multirun")])
+    quiet = warnings.catch_warnings()
+    with quiet:
+        warnings.simplefilter("ignore")  # SQLAlchemy's, about MLflow
+        database = load(MLflowRuns(uri=mixed.uri))
+    served = load(MLflowRuns(uri=server, cache=tmp_path))
+    again = load(MLflowRuns(uri=server, cache=tmp_path))
+    for other in (several, database, served, again):
+        pd.testing.assert_frame_equal(from_folder, other, check_exact=True)
+
+
+def test_what_a_server_sent_once_is_not_asked_for_again(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    fetched: list[str] = []
+    download = MlflowClient.download_artifacts
+
+    def counted(self: MlflowClient, run_id: str, path: str, dst: str) -> str:
+        fetched.append(path)
+        return str(download(self, run_id, path, dst))
+
+    monkeypatch.setattr(MlflowClient, "download_artifacts", counted)
+    load_runs(MLflowRuns(uri=server, cache=tmp_path))
+    assert fetched.count("run.json") == 5 and "gradients.parquet" not in fetched
+    fetched.clear()
+    load_gradients(MLflowRuns(uri=server, cache=tmp_path), where="cell == 'rnn'")
+    assert fetched == ["gradients.parquet"] * 2
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith("tmp")]
+
+
+def test_a_row_a_run_says_what_its_folder_says(mixed: Done) -> None:
+    frame = load_runs(mixed.folder)
+    folders = {run_info(Path(folder))["id"]: Path(folder) for folder in frame["folder"]}
+    for row in frame.to_dict("records"):
+        info = run_info(folders[row["run"]])
+        assert row["name"] == info["name"] and row["outcome"] == info["outcome"]
+        assert row["sweep"] == info["tags"]["sweep"] and row["number"] == info["number"]
+        assert row["started"].timestamp() == pytest.approx(info["started"], abs=1e-6)
+        assert row["metric"] == "val/bpc" and row["baseline"] == info["goal"]["baseline"]
+        for key, value in info["summary"].items():
+            if isinstance(value, float):
+                assert row[key] == value, key
+    swept = frame[frame["sweep"] == frame["sweep"].iloc[-1]]
+    assert frame["cell"].tolist().count("lstm") == 3
+    assert (
+        frame.groupby("sweep", observed=True)["number"]
+        .apply(list)
+        .map(sorted)
+        .equals(frame.groupby("sweep", observed=True)["number"].apply(list))
+    )
+    assert len(swept)
+
+
+def test_types_are_proper(mixed: Done) -> None:
+    frame = load_runs(mixed.folder)
+    for words in ("sweep", "outcome", "cell", "task", "optimizer", "metric", "regime", "git_commit", "host"):
+        assert isinstance(frame[words].dtype, pd.CategoricalDtype), words
+    for whole in (
+        "number",
+        "seq_len",
+        "seed",
+        "steps",
+        "steps_to_solve",
+        "unstable_since",
+        "diverged_at.step",
+    ):
+        if whole in frame:
+            assert frame[whole].dtype == pd.Int64Dtype(), whole
+    for number in ("lr", "clip", "val/loss", "grad/horizon"):
+        assert frame[number].dtype == np.float64, number
+    assert frame["started"].dt.tz is not None
+    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null is off
+
+
+def test_a_key_that_one_run_overrode_has_a_value_in_the_others_too(mixed: Done) -> None:
+    frame = load_runs(mixed.folder)
+    lstm = frame["cell"] == "lstm"
+    assert sorted(frame.loc[lstm, "cell.forget_bias"]) == [0, 0, 1]
+    assert frame.loc[~lstm, "cell.forget_bias"].isna().all()  # it has none
+
+
+def test_metrics_are_those_of_the_files(mixed: Done) -> None:
+    frame, runs = load_metrics(mixed.folder), load_runs(mixed.folder)
+    assert isinstance(frame["metric"].dtype, pd.CategoricalDtype) and frame["value"].dtype == np.float64
     assert frame["step"].dtype == np.int64
-    assert frame["timestep"].dtype == frame["lag"].dtype == pd.Int64Dtype()
-    assert isinstance(frame["quantity"].dtype, pd.CategoricalDtype)
-    assert frame[["mean", "median", "max", "log10_gmean", "zero_fraction"]].dtypes.eq(np.float64).all()
-    assert (frame["timestep"].isna() ^ frame["lag"].isna()).all()
+    for run_id, folder in zip(runs["run"], runs["folder"], strict=True):
+        mine = frame[frame["run"] == run_id]
+        told = {(row.metric, row.step): row.value for row in mine.itertuples()}
+        written = {
+            (name, row["step"]): value
+            for row in metric_rows(Path(folder))
+            for name, value in row.items()
+            if name != "step" and value is not None
+        }
+        assert told == written and len(mine) == len(told)
 
 
-def test_a_value_that_never_was_finite_is_nan(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "train/loss": null}\n{"step": 1, "val/loss": 2.5}\n')
-    frame = read_metrics(tmp_path)
-    assert frame["train/loss"].isna().all() and frame["val/loss"].tolist()[1] == 2.5
+def test_gradients_are_those_of_the_files(mixed: Done) -> None:
+    frame, runs = load_gradients(mixed.folder), load_runs(mixed.folder)
+    assert tuple(frame.columns[-len(GRADIENT_COLUMNS) :]) == GRADIENT_COLUMNS
+    for run_id, folder in zip(runs["run"], runs["folder"], strict=True):
+        written = pd.read_parquet(Path(folder) / "gradients.parquet")
+        mine = frame.loc[frame["run"] == run_id, list(GRADIENT_COLUMNS)]
+        assert len(mine) == len(written)
+        for name in GRADIENT_COLUMNS:
+            ours, theirs = mine[name], written[name]
+            same = (ours.to_numpy() == theirs.to_numpy()) | (
+                ours.isna().to_numpy() & theirs.isna().to_numpy()
+            )
+            assert np.asarray(same, dtype=bool).all(), name
 
 
-def test_half_a_row_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "train/loss": 2.5}\n{"step": 1, "train/')
-    assert read_metrics(tmp_path).to_dict("list") == {"step": [0], "train/loss": [2.5]}
+def test_long_frames_have_the_axes_that_differ_and_a_few_always(mixed: Done) -> None:
+    for frame in (load_metrics(mixed.folder), load_gradients(mixed.folder)):
+        axes = set(frame.columns[1 : frame.columns.get_loc("step")])
+        assert axes == {*ALWAYS, "clip", "lr", "optimizer", "val_every", "cell.forget_bias"}
+    runs = load_runs(mixed.folder).set_index("run")
+    frame = load_gradients(mixed.folder)
+    assert (frame["cell"].astype(str) == runs.loc[frame["run"], "cell"].astype(str).to_numpy()).all()
+    assert frame["lr"].equals(pd.Series(runs.loc[frame["run"], "lr"].to_numpy(), name="lr"))
 
 
-def test_a_run_that_failed_before_its_first_step_has_no_rows(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text("")
-    assert len(read_metrics(tmp_path)) == 0
+def test_filters_choose_what_is_loaded(mixed: Done) -> None:
+    whole = load_gradients(mixed.folder)
+    curves = load_gradients(mixed.folder, "state", axis="lag", steps="last", where="cell == 'rnn'")
+    kept = whole[(whole["step"] == 11) & (whole["quantity"] == "state") & whole["lag"].notna()]
+    kept = kept[kept["cell"] == "rnn"]
+    assert curves["log10_gmean"].tolist() == kept["log10_gmean"].tolist() and len(curves)
+    ends = load_gradients(mixed.folder, ["h", "x"], "timestep", "ends")
+    assert set(ends["step"]) == {0, 11} and set(ends["quantity"]) == {"h", "x"} and ends["lag"].isna().all()
+    assert set(load_gradients(mixed.folder, steps=[1, 2])["step"]) == {1, 2}
+    assert set(load_gradients(mixed.folder, steps="first")["step"]) == {0}
+    some = load_metrics(mixed.folder, ["val/loss", "grad/norm"], where="`val/loss` > 0 and seq_len == 9")
+    assert set(some["metric"]) == {"val/loss", "grad/norm"}
+
+
+def test_the_last_recording_is_each_measurements_own(tmp_path: Path) -> None:
+    values = np.ones(2)
+    with RunFolder(tmp_path / "0", info_of(), config_of()) as folder:
+        for step in range(3):
+            quantities = ("h", "x") if step < 2 else ("h",)
+            curves = [Curve(q, "timestep", np.arange(1, 3), *[values] * 5) for q in quantities]
+            if step == 0:
+                curves.append(Curve("h", "lag", np.arange(2), *[values] * 5))
+            folder.write(StepRecord(step, {}, curves))
+        folder.close()
+        folder.finish("finished", {})
+    frame = load_gradients(tmp_path, steps="last")
+    series = frame.groupby(["quantity", frame["lag"].notna()], observed=True)["step"].unique().map(list)
+    assert series.to_dict() == {("h", False): [2], ("x", False): [1], ("h", True): [0]}
+    assert len(load_gradients(tmp_path, steps="ends")) == 10
+
+
+def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    done = run(
+        tmp_path, *TINY, "probe.measurements.lag_curves.targets=[last,4]", "figures=false", "tracking=none"
+    )
+    assert done.code == 0, done.err
+    assert load_gradients(tmp_path)["target"].isna().all()
+    assert set(load_gradients(tmp_path, targets=True)["target"].dropna()) == {4}
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda source: load_runs(source / "gone"), "gone: no such folder"),
+        (lambda source: load_runs(source, where="cell == 'gru'"), "holds for none of the 5 runs"),
+        (lambda source: load_runs(source, where="cel == 'rnn'"), "'cel' is not defined; columns: run, name"),
+        (lambda source: load_runs(source, where="cell =="), "where='cell =='"),
+        (
+            lambda source: load_metrics(source, "val/los"),
+            r"metrics=\['val/los'\]: in none of the runs; there: ",
+        ),
+        (lambda source: load_gradients(source, ["h", "y"]), r"quantities=\['y'\]: in none .* there: .*state"),
+        (
+            lambda source: load_gradients(source, axis="time"),
+            "axis='time': must be 'lag', 'timestep' or None",
+        ),
+        (lambda source: load_gradients(source, steps="all"), "steps='all': must be 'first'"),
+    ],
+)
+def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        call(mixed.folder)
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no runs in"):
+        load_runs(tmp_path)
+    with pytest.raises(ValueError, match="an empty list"):
+        load_runs([])
+    with pytest.raises(ValueError, match="no such database"):
+        load_runs(MLflowRuns(uri=f"sqlite:///{tmp_path}/gone.db"))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="must be sqlite:///"):
+        load_runs(MLflowRuns(uri="./mlruns"))
+    with pytest.raises(ValueError, match=r"experiment='other': not in .*; there: .*rnnlab"):
+        load_runs(MLflowRuns(experiment="other", uri=mixed.uri))
+    with pytest.raises(ValueError, match="holds no runs with sweep='s'"):
+        load_runs(MLflowRuns(sweep="s", uri=mixed.uri))
+    with pytest.raises(ValueError, match="no sweep has such a name"):
+        load_runs(MLflowRuns(sweep="s' or tags.sweep != '", uri=mixed.uri))
+
+
+def test_a_server_that_is_gone_is_a_connection_error(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match=r"MLflow at http://user:\*\*\*@127.0.0.1:9"):
+        load_runs(MLflowRuns(uri="http://user:secret@127.0.0.1:9", cache=tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_one_sweep_of_an_experiment(mixed: Done) -> None:
+    sweep = load_runs(mixed.folder / "multirun")["sweep"].iloc[0]
+    frame = load_runs(MLflowRuns(sweep=sweep, uri=mixed.uri))
+    assert len(frame) == 4 and set(frame["sweep"]) == {sweep}
+
+
+def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
+    whole_run(tmp_path / "0", "fine")
+    killed = whole_run(tmp_path / "1", "ended early", outcome="killed")
+    running = RunFolder(tmp_path / "2", info_of("going on"), config_of())
+    for step in range(4):
+        running.write(record(step))
+    (whole_run(tmp_path / "3", "half a table") / "gradients.parquet").write_bytes(b"PAR1")
+    (whole_run(tmp_path / "4", "no info") / "run.json").write_text('{"id": 3')
+    with (whole_run(tmp_path / "5", "odd row") / "metrics.jsonl").open("r+") as file:
+        rows = file.readlines()
+        file.seek(0)
+        file.writelines([*rows[:2], "{oops}\n", *rows[3:]])
+    (killed / "metrics.jsonl").unlink()
+
+    with pytest.warns(IncompleteRuns) as warned:
+        frame = load_runs(tmp_path)
+    told = str(warned[0].message)
+    assert warned[0].filename == __file__
+    assert told.startswith("3 of 6 runs are not whole: ")
+    assert (
+        "ended early (killed)" in told and "going on (running)" in told and "4 (damaged: run.json: " in told
+    )
+    outcomes = dict(zip(frame["name"], frame["outcome"], strict=True))
+    assert outcomes.pop("4") == "damaged" and outcomes.pop("going on") == "running"
+    assert outcomes == {
+        "fine": "finished",
+        "ended early": "killed",
+        "half a table": "finished",
+        "odd row": "finished",
+    }
+
+    with pytest.warns(IncompleteRuns) as warned:
+        gradients = load_gradients(tmp_path)
+    assert "half a table (damaged: gradients.parquet" in str(warned[0].message)
+    ids = dict(zip(frame["name"], frame["run"], strict=True))
+    rows_of = gradients["run"].value_counts()
+    assert rows_of[ids["fine"]] == rows_of[ids["going on"]] == rows_of[ids["4"]] == 6
+    assert rows_of[ids["half a table"]] == 0
+
+    with pytest.warns(IncompleteRuns) as warned:
+        metrics = load_metrics(tmp_path, "train/loss")
+    told = str(warned[0].message)
+    assert "odd row (damaged: metrics.jsonl: line 3 is no row)" in told
+    assert "ended early (killed)" in told
+    steps = metrics.groupby("run", observed=True)["step"].apply(list)
+    assert steps[ids["odd row"]] == [0, 1] and steps[ids["going on"]] == [0, 1, 2, 3]
+    running.close()
+
+
+def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tmp_path: Path) -> None:
+    from rnnlab.tracking.mirrored_run import MirroredRun
+    from rnnlab.tracking.store import open_experiment
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client, experiment_id = open_experiment(uri, "rnnlab")
+        MirroredRun(whole_run(tmp_path / "0", "fine"), uri).update(client, experiment_id)
+        with RunFolder(tmp_path / "1", info_of("going on"), config_of()) as folder:
+            folder.write(record(0))
+            MirroredRun(tmp_path / "1", uri).update(client, experiment_id)
+    with pytest.warns(IncompleteRuns, match=r"1 of 2 runs are not whole: going on \(running\)"):
+        frame = load_runs(MLflowRuns(uri=uri)).set_index("name")
+    assert frame["outcome"].to_dict() == {"going on": "running", "fine": "finished"}
+    assert frame.loc["going on", ["cell", "lr"]].tolist() == ["rnn", 0.1]
+    with pytest.warns(IncompleteRuns, match="going on"):
+        assert set(load_metrics(MLflowRuns(uri=uri))["run"]) == {"id-fine"}
+
+
+def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
+    copy = shutil.copytree(mixed.folder / "multirun", tmp_path / "copy")
+    assert len(load_runs([copy, mixed.folder])) == 5
+
+
+def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
+    """What is kept of a run is kept under the time of its end."""
+    load_runs(MLflowRuns(uri=server, cache=tmp_path))
+    (kept, *_) = tmp_path.rglob("run.json")
+    assert kept.parent.name.isdigit()
+
+
+def test_runs_below_a_folder_are_found_once_and_artifacts_are_none(tmp_path: Path) -> None:
+    whole_run(tmp_path / "b" / "0")
+    whole_run(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "mlartifacts" / "1" / "artifacts")
+    assert list(run_folders(tmp_path)) == [tmp_path / "a", tmp_path / "b" / "0"]
+
+
+@given(
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["id", "name", "number", "params", "tags", "summary", "outcome", "started"]
+                    ),
+                    inner,
+                )
+            ),
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_no_run_json_is_so_odd_that_the_others_cannot_be_read(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    whole_run(folder / "0", "fine")
+    (folder / "1").mkdir()
+    (folder / "1" / "run.json").write_bytes(content)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        frame = load_runs(folder)
+    assert frame["name"].tolist().count("fine") == 1 and len(frame) == 2

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from rnnlab.analysis.frames import read_gradients, read_metrics
+from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.app.provenance import code
 from tests.commands import (
     ENDLESS,

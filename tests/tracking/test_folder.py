@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file
 
-from rnnlab.analysis.frames import read_gradients
+from rnnlab.analysis.run_tables import read_gradients
 from rnnlab.records import GRADIENT_COLUMNS, Curve, Outcome, StepRecord
 from rnnlab.tracking import folder as folder_module
 from rnnlab.tracking.folder import (

@@ -1,0 +1,164 @@
+"""Where runs are found: below folders, or in MLflow, whose files are fetched when they are read."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from platformdirs import user_cache_path
+
+from rnnlab.tracking.folder import run_folders
+from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
+from rnnlab.tracking.store import connect, redacted, sqlite_file, tracking_uri, uri_problem
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run, wherever its files are.
+
+    Attributes:
+        folder: Where it was made.
+        known: What is known of it without its files, in the form of `run.json`; its `name` at least.
+        place: The folder on this machine in which its files can be read.
+        fetch: Brings one of its files into a folder, if there is such a file; None where all are in place.
+    """
+
+    folder: str
+    known: dict[str, Any]
+    place: Path
+    fetch: Callable[[str, Path], object] | None = None
+
+    def file(self, name: str) -> Path:
+        """Where one of its files can be read; it need not be there.
+
+        Raises:
+            ConnectionError: It could not be fetched.
+        """
+        path = self.place / name
+        if self.fetch is None or path.is_file():
+            return path
+        self.place.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self.place))  # who is interrupted leaves no half of a file
+        try:
+            self.fetch(name, scratch)
+            if (scratch / name).is_file():
+                (scratch / name).replace(path)
+        except Exception as error:  # whatever a server can raise
+            raise ConnectionError(f"{name} cannot be fetched: {redacted(str(error))}") from error
+        finally:
+            shutil.rmtree(scratch)
+        return path
+
+
+@dataclass(frozen=True)
+class MLflowRuns:
+    """Runs of an MLflow experiment, to be read from there.
+
+    Attributes:
+        experiment: Its name.
+        sweep: The name of a sweep, which all its runs have as a tag; None is all of them.
+        uri: The tracking URI; None is MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
+        cache: Where what is fetched from a server is kept; None is the user's cache folder.
+    """
+
+    experiment: str = "rnnlab"
+    sweep: str | None = None
+    uri: str | None = None
+    cache: Path | None = None
+
+
+Source = str | Path | Sequence[str | Path] | MLflowRuns
+"""A folder with runs below it, several, or runs in MLflow."""
+
+
+def find_runs(source: Source) -> list[StoredRun]:
+    """The runs of a source.
+
+    Raises:
+        ValueError: There are none, with where they were looked for.
+        ConnectionError: MLflow does not answer.
+    """
+    if isinstance(source, MLflowRuns):
+        return _in_mlflow(source)
+    folders = [source] if isinstance(source, str | Path) else list(source)
+    if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
+        raise ValueError(f"{', '.join(missing)}: no such folder")
+    found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
+    if not found:
+        raise ValueError(f"no runs in {', '.join(map(str, folders)) or 'an empty list of folders'}")
+    return [StoredRun(str(path), {"name": path.name}, path) for path in found]
+
+
+def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
+    uri = tracking_uri(source.uri)
+    database = sqlite_file(uri)
+    problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
+    if problem:
+        raise ValueError(f"{redacted(uri)}: {problem}")
+    if source.sweep is not None and re.search(r"['\"\\]", source.sweep):
+        raise ValueError(f"sweep={source.sweep!r}: no sweep has such a name")
+    client = connect(uri)
+    try:
+        experiment = client.get_experiment_by_name(source.experiment)
+        others = [] if experiment else [found.name for found in client.search_experiments()]
+        found = _search(client, experiment.experiment_id, source.sweep) if experiment else []
+    except Exception as error:  # whatever a database or a server can raise
+        raise ConnectionError(f"MLflow at {redacted(uri)}: {redacted(str(error)).splitlines()[0]}") from error
+    if experiment is None:
+        raise ValueError(
+            f"experiment={source.experiment!r}: not in {redacted(uri)}; there: {', '.join(others)}"
+        )
+    if not found:
+        sweep = "" if source.sweep is None else f" with sweep={source.sweep!r}"
+        raise ValueError(f"experiment={source.experiment!r}: holds no runs{sweep}")
+    cache = source.cache or user_cache_path("rnnlab")
+    kept = cache / sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]
+    return [_stored(run, client, kept) for run in found]
+
+
+def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> list["Run"]:
+    wanted = "" if sweep is None else f"tags.sweep = '{sweep}'"
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], wanted, max_results=PAGE, page_token=token)
+        found += [run for run in page if ID_TAG in run.data.tags]  # others are not ours
+        if not (token := page.token):
+            return found
+
+
+def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
+    """A run as `search_runs` returns it."""
+    tags, run_id = run.data.tags, run.info.run_id
+    if not re.fullmatch("[0-9a-f]{32}", run_id):  # it becomes part of a path
+        raise ValueError(f"MLflow names a run {run_id!r}, which is no run id")
+    known = {
+        "id": tags[ID_TAG],
+        "name": run.info.run_name,
+        "tags": tags,
+        "params": dict(run.data.params),
+        "machine": {"host": tags.get(HOST_TAG)},
+        "started": run.info.start_time / 1000,
+    }
+    artifacts = urlsplit(run.info.artifact_uri)
+    if artifacts.scheme in ("", "file"):
+        return StoredRun(tags[FOLDER_TAG], known, Path(url2pathname(artifacts.path)))
+
+    def fetch(name: str, folder: Path) -> None:
+        if any(file.path == name for file in client.list_artifacts(run_id)):
+            client.download_artifacts(run_id, name, str(folder))
+
+    kept = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
+    return StoredRun(tags[FOLDER_TAG], known, kept, fetch)
