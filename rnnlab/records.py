@@ -54,6 +54,8 @@ CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
 LOG10_GAIN = "grad/log10_gain"
 ZERO_LAG = "grad/zero_lag"
+HORIZON = "grad/horizon"
+CENSORED = "grad/censored"
 THEORY_LOG10_GAIN = "theory/log10_gain"
 THEORY_CELL_PATH = "theory/log10_cell_path"
 THEORY_DIFFERENCE = "theory/gap"
@@ -83,11 +85,11 @@ MLFLOW_METRICS = (
     CLIP_COEFFICIENT,
     LOG10_GAIN,
     "grad/r2",
-    "grad/censored",
+    CENSORED,
     ZERO_LAG,
     "grad/log10_gain_short",
     "grad/log10_gain_tail",
-    "grad/horizon",
+    HORIZON,
     "grad/log10_decay",
     "grad/at_task_lag",
     THEORY_LOG10_GAIN,

@@ -6,16 +6,15 @@ without tracking.
 
 import argparse
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
+from rnnlab.analysis.sources import find_run
 from rnnlab.app.compose import Job, Plan, sweep_name
 from rnnlab.app.display import Display
 from rnnlab.app.launch import launch
@@ -23,8 +22,6 @@ from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from rnnlab.tracking.folder import machine_of, read_run_info
-from rnnlab.tracking.mirror import told
-from rnnlab.tracking.store import connect, sqlite_file, tracking_uri, uri_problem
 
 COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
@@ -36,37 +33,22 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:
-        with _files(args.run, args.uri) as folder:
-            return _repeat(args.run, folder)
+        return _repeat(args.run, _folder(args.run, args.uri))
     except ConfigProblems as error:
         for problem in error.problems:
             print(f"rnnlab.repeat: {problem}", file=sys.stderr)
         return 2
 
 
-@contextmanager
-def _files(run: str, uri: str | None) -> Iterator[Path]:
+def _folder(run: str, uri: str | None) -> Path:
     """A folder with the run's files, fetched from MLflow where need be."""
-    if (Path(run) / RUN_FILE).is_file():
-        yield Path(run)
-        return
-    if len(Path(run).parts) > 1:
-        raise ConfigProblems([f"{run}: no folder of a run"])
-    uri = tracking_uri(uri)
-    database = sqlite_file(uri)
-    problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
-    if problem:
-        raise ConfigProblems([f"{run}: no folder of a run, and {uri}: {problem}"])
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            client = connect(uri)
-            for name in COMPARED:
-                client.download_artifacts(run, name, scratch)
-        except Exception as error:  # whatever a database or a server can raise
-            raise ConfigProblems(
-                [f"{run}: neither a run's folder nor a run in {uri} ({told(error)})"]
-            ) from error
-        yield Path(scratch)
+    try:
+        stored = find_run(run, uri)
+        for name in COMPARED:
+            stored.file(name)
+    except (ValueError, ConnectionError) as error:
+        raise ConfigProblems([str(error)]) from error
+    return stored.place
 
 
 def _repeat(run: str, folder: Path) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9")
+TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9", "report=false")
 ENDLESS = "steps=1000000"
 PATIENCE = 90
 """Seconds after which a command that does not come to its end fails the test; far more than any takes."""

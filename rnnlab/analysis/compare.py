@@ -1,58 +1,34 @@
-"""Whether two runs came out the same, to the last bit."""
+"""What differs between two runs: configuration, outcome, summary, code and machine."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 
-from rnnlab.analysis.run_tables import read_gradients, read_metrics
-from rnnlab.records import OF_THE_CLOCK, WEIGHTS_FILE
+from rnnlab.analysis.runs_frame import KnownRun, flattened
 
-
-def differences(first: Path, second: Path) -> list[str]:
-    """A line for each kind of difference between two run folders, the clock's apart; none: bit-identical."""
-    return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
+SECTIONS = ("config", "outcome", "summary", "code and machine")
 
 
-def _weights(first: Path, second: Path) -> Iterator[str]:
-    one, other = load_file(first / WEIGHTS_FILE), load_file(second / WEIGHTS_FILE)
-    if {name: (w.shape, w.dtype) for name, w in one.items()} != {
-        name: (w.shape, w.dtype) for name, w in other.items()
-    }:
-        yield "weights: other names, shapes or types"
-        return
-    apart = [name for name, w in one.items() if w.tobytes() != other[name].tobytes()]
-    if apart:
-        with np.errstate(all="ignore"):
-            furthest = max(float(np.abs(one[name] - other[name]).max()) for name in apart)
-        yield f"weights: {', '.join(apart)} differ, by at most {furthest:.2g}"
+def compare_runs(first: KnownRun, second: KnownRun) -> pd.DataFrame:
+    """One row a thing that differs: `section` (of SECTIONS), `key`, and the `first` and `second` value.
+
+    What a run does not have is None. Times, names and folders, which always differ, are left out.
+    """
+    rows = []
+    for section, one, other in zip(SECTIONS, _sections(first), _sections(second), strict=True):
+        for key in dict.fromkeys([*one, *other]):
+            if one.get(key) != other.get(key):
+                rows.append((section, key, one.get(key), other.get(key)))
+    return pd.DataFrame(rows, columns=["section", "key", "first", "second"], dtype=object)
 
 
-def _metrics(first: Path, second: Path) -> Iterator[str]:
-    one, other = _by_step(first), _by_step(second)
-    if list(one.index) != list(other.index):
-        yield f"metrics: of other steps ({len(one)} and {len(other)} of them)"
-    common = one.index.intersection(other.index)
-    if set(one) != set(other):
-        yield f"metrics: only in one: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
-    for name in (name for name in one if name in other):
-        a, b = one[name].loc[common].to_numpy(), other[name].loc[common].to_numpy()
-        apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        if apart.any():
-            at = int(apart.argmax())
-            yield f"metrics: {name} differs since step {common[at]}: {a[at]!r} and {b[at]!r}"
-
-
-def _by_step(folder: Path) -> pd.DataFrame:
-    metrics = read_metrics(folder)
-    if metrics.empty:
-        return metrics
-    return metrics.drop(columns=list(OF_THE_CLOCK), errors="ignore").set_index("step")
-
-
-def _gradients(first: Path, second: Path) -> Iterator[str]:
-    one, other = read_gradients(first), read_gradients(second)
-    if not one.astype({"quantity": str}).equals(other.astype({"quantity": str})):
-        yield f"gradients: the tables differ ({len(one)} and {len(other)} rows)"
+def _sections(run: KnownRun) -> Iterator[dict[str, Any]]:
+    yield dict(flattened(run.config()))
+    summary = run.info.get("summary", {})
+    yield {"outcome": run.row["outcome"], "why": summary.get("error")}
+    yield {key: value for key, value in flattened(summary) if key not in ("error", "seconds")}
+    tags = run.info.get("tags", {})
+    yield {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | dict(
+        flattened(run.info.get("machine", {}))
+    )

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.figures import PALETTE, SEQUENTIAL
-from rnnlab.analysis.run_figures import figure_style
+from rnnlab.analysis.style import PALETTE, SEQUENTIAL, figure_style
 from rnnlab.arrays import Array
 
 MOST_LINES = 3

@@ -1,4 +1,4 @@
-"""Figures: functions that take frames and an Axes and return the Axes."""
+"""Figures of one run: functions that take its frames and an Axes and return the Axes."""
 
 import re
 
@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
+from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 
-SEQUENTIAL = "viridis"
-PALETTE = sns.color_palette("colorblind")
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Of a gate the same in every figure."""
 CURVES_SHOWN = 12
+RUNS_NAMED = 10
 LOG10_NORM = "log₁₀ gradient norm"
 
 
-def draw_lag_curves(
+def draw_training_lag_curves(
     gradients: pd.DataFrame,
     ax: Axes,
     quantity: str = "state",
@@ -64,9 +64,34 @@ def draw_lag_curves(
     return ax
 
 
-def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") -> Axes:
-    """Total gradient norm by training step and time step, in logarithmic colour."""
-    wide = by_step(gradients, "timestep", quantity)
+def draw_time_heatmap(
+    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
+) -> Axes:
+    """Total gradient norm by training step and time step, in logarithmic colour.
+
+    Args:
+        gradients: With the columns of `records.GRADIENT_COLUMNS`, and `run` if they are of several runs.
+        ax: Where to draw; None makes a figure.
+        quantity: Of which gradient.
+        run: Which run, or "mean" for the mean of log10 over all; needed where there are several.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: No rows, or none of the quantity by time step; several runs and no choice, or another run.
+    """
+    check_columns(gradients, **{name: name for name in ("step", "quantity", "timestep", "log10_gmean")})
+    rows, which = _of_one_run(gradients[gradients["timestep"].notna()], run)
+    if quantity not in set(rows["quantity"].dropna().unique()):
+        there = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
+        raise ValueError(f"quantity={quantity!r} is not there by time step; there are: {there}")
+    if run == "mean":
+        rows = rows[rows["quantity"] == quantity]
+        rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
+        rows = rows.assign(quantity=quantity)
+    wide = by_step(rows, "timestep", quantity)
+    ax = new_axes() if ax is None else ax
     mesh = ax.pcolormesh(
         wide.columns.to_numpy(dtype=float),
         np.arange(len(wide)),
@@ -80,7 +105,11 @@ def draw_time_heatmap(gradients: pd.DataFrame, ax: Axes, quantity: str = "h") ->
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
     ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
-    ax.set(xlabel="time step t", ylabel="training step (not to scale)", title="Gradient by time step")
+    ax.set(
+        xlabel="time step t",
+        ylabel="training step (not to scale)",
+        title=f"Gradient at {quantity} by time step{which}",
+    )
     return ax
 
 
@@ -141,7 +170,7 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     return ax
 
 
-def draw_losses(metrics: pd.DataFrame, ax: Axes) -> Axes:
+def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     """Training loss, its mean over 50 steps, and the validation loss."""
     if LOSS in metrics:
         training = metrics[["step", LOSS]].dropna()
@@ -176,6 +205,20 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     return rows.pivot(index="step", columns=axis, values=value).sort_index()
+
+
+def _of_one_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
+    """The rows of the run that is chosen, or of all for their mean, and words that say so."""
+    there = list(map(str, rows["run"].unique())) if "run" in rows else []
+    if run == "mean":
+        return rows, f", mean of {max(len(there), 1)} runs"
+    if run is None and len(there) <= 1:
+        return rows, ""
+    if run not in there:
+        named = ", ".join(there[:RUNS_NAMED]) + (" …" if len(there) > RUNS_NAMED else "")
+        given = "the frame has" if run is None else f"run={run!r} is not in the frame, which has"
+        raise ValueError(f'{given} {len(there)} runs; choose one or run="mean": {named or "none"}')
+    return rows[(rows["run"] == run).to_numpy()], f", run {run}"
 
 
 def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
+from rnnlab.analysis.style import PALETTE, figure_style
 from rnnlab.records import (
     CONFIG_FILE,
     FIGURES_FOLDER,
@@ -26,14 +26,6 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 
-STYLE = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # else it is looked for, a seventh of the drawing
-    "svg.hashsalt": "rnnlab",  # the same file for the same figure
-    "svg.fonttype": "none",  # text stays text
-}
 TIMELINE_IMAGES = 5
 RIGHT = {
     "lag_curves": 0.93,
@@ -66,7 +58,7 @@ def _drawings(
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
         slopes = [_first(metrics, name) for name in theory]
-        drawings["lag_curves"] = lambda ax: figures.draw_lag_curves(gradients, ax, "state", *slopes)
+        drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
     if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)
     if "dW_hh" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
@@ -79,7 +71,7 @@ def _drawings(
         by_norm = config.get("clip") if config.get("clip_mode") == "norm" else None
         drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
     if len(metrics):
-        drawings["loss"] = lambda ax: figures.draw_losses(metrics, ax)
+        drawings["loss"] = lambda ax: figures.draw_loss(metrics, ax)
     if goal.get("metric") in metrics:
         drawings["verdict"] = lambda ax: figures.draw_verdict(metrics, ax, goal["metric"], goal["baseline"])
     return drawings
@@ -101,7 +93,7 @@ def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
         figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
         ax = figure.subplots()
         ax.plot(wide.columns, values[0], "--", color="0.6", linewidth=1)
-        (line,) = ax.plot(wide.columns, values[0], color=figures.PALETTE[0])
+        (line,) = ax.plot(wide.columns, values[0], color=PALETTE[0])
         low, high = np.nanmin(values), np.nanmax(values)
         margin = 0.05 * (high - low) + 0.1
         ax.set(
@@ -122,11 +114,6 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
-
-
-def figure_style() -> Any:
-    """Matplotlib's settings for every figure of the project."""
-    return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rnnlab.analysis.sources import StoredRun
 from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE, Outcome
@@ -24,7 +24,9 @@ WORDS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
 
 
 class _RunFile(BaseModel):
-    """What must stand in a `run.json`."""
+    """What must stand in a `run.json`; there is more."""
+
+    model_config = ConfigDict(extra="allow")
 
     id: str
     name: str
@@ -67,7 +69,7 @@ class KnownRun:
             "outcome": outcome,
             "metric": goal.get("metric"),
             "baseline": goal.get("baseline"),
-            **dict(_flat(summary)),
+            **{key: value for key, value in flattened(summary) if not isinstance(value, list)},
             "started": self.info.get("started"),
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
@@ -79,21 +81,34 @@ class KnownRun:
         """What runs are sorted by."""
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; empty where it cannot be read."""
+        try:
+            tree = yaml.load(self.stored.file(CONFIG_FILE).read_text(encoding="utf-8"), _Loader)
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return tree if isinstance(tree, dict) else {}
+
     def value(self, axis: str) -> Any:
         """Of an axis; one that only others overrode stands in the configuration."""
         if axis in self.axes:
             return self.axes[axis]
-        try:
-            text = self.stored.file(CONFIG_FILE).read_text(encoding="utf-8")
-            value = yaml.load(text, _Loader)
-        except (OSError, ValueError, yaml.YAMLError):
-            return None
+        value: Any = self.config()
         for part in axis.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         return value if isinstance(value, int | float | str) else None
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A tree's leaves by their dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:
@@ -122,14 +137,6 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
     why = info["summary"].get("error")
     whole = outcome in ENDED
     return info, outcome, None if whole else f"{outcome}: {why}" if why else outcome
-
-
-def _flat(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in summary.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif not isinstance(value, list):
-            yield prefix + key, value
 
 
 def _value(text: str) -> Any:

@@ -13,7 +13,9 @@ from urllib.request import url2pathname
 
 from platformdirs import user_cache_path
 
+from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
+from rnnlab.tracking.mirror import told
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
 from rnnlab.tracking.store import connect, redacted, sqlite_file, tracking_uri, uri_problem
 
@@ -98,15 +100,53 @@ def find_runs(source: Source) -> list[StoredRun]:
     found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
     if not found:
         raise ValueError(f"no runs in {', '.join(map(str, folders)) or 'an empty list of folders'}")
-    return [StoredRun(str(path), {"name": path.name}, path) for path in found]
+    return [_below(path) for path in found]
 
 
-def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
-    uri = tracking_uri(source.uri)
+def find_run(run: str, uri: str | None = None) -> StoredRun:
+    """One run, by its folder or by its MLflow run id.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if (Path(run) / RUN_FILE).is_file():
+        return _below(Path(run).absolute())
+    if len(Path(run).parts) > 1:
+        raise ValueError(f"{run}: no folder of a run")
+    try:
+        uri, kept = _store(uri, None)
+    except ValueError as error:
+        raise ValueError(f"{run}: no folder of a run, and {error}") from None
+    try:
+        client = connect(uri)
+        return _stored(client.get_run(run), client, kept)
+    except Exception as error:  # whatever a database or a server can raise
+        raise ValueError(
+            f"{run}: neither a run's folder nor a run in {redacted(uri)} ({told(error)})"
+        ) from error
+
+
+def _below(folder: Path) -> StoredRun:
+    return StoredRun(str(folder), {"name": folder.name}, folder)
+
+
+def _store(uri: str | None, cache: Path | None) -> tuple[str, Path]:
+    """The tracking URI, and where what is fetched from there is kept.
+
+    Raises:
+        ValueError: It is none, or of a database that does not exist.
+    """
+    uri = tracking_uri(uri)
     database = sqlite_file(uri)
     problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
     if problem:
         raise ValueError(f"{redacted(uri)}: {problem}")
+    digest = sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]
+    return uri, (cache or user_cache_path("rnnlab")) / digest
+
+
+def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
+    uri, kept = _store(source.uri, source.cache)
     if source.sweep is not None and re.search(r"['\"\\]", source.sweep):
         raise ValueError(f"sweep={source.sweep!r}: no sweep has such a name")
     client = connect(uri)
@@ -115,16 +155,13 @@ def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
         others = [] if experiment else [found.name for found in client.search_experiments()]
         found = _search(client, experiment.experiment_id, source.sweep) if experiment else []
     except Exception as error:  # whatever a database or a server can raise
-        raise ConnectionError(f"MLflow at {redacted(uri)}: {redacted(str(error)).splitlines()[0]}") from error
+        raise ConnectionError(f"MLflow at {redacted(uri)}: {redacted(told(error))}") from error
     if experiment is None:
-        raise ValueError(
-            f"experiment={source.experiment!r}: not in {redacted(uri)}; there: {', '.join(others)}"
-        )
+        there = ", ".join(others)
+        raise ValueError(f"experiment={source.experiment!r}: not in {redacted(uri)}; there: {there}")
     if not found:
         sweep = "" if source.sweep is None else f" with sweep={source.sweep!r}"
         raise ValueError(f"experiment={source.experiment!r}: holds no runs{sweep}")
-    cache = source.cache or user_cache_path("rnnlab")
-    kept = cache / sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]
     return [_stored(run, client, kept) for run in found]
 
 
@@ -140,8 +177,10 @@ def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> li
 
 
 def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
-    """A run as `search_runs` returns it."""
+    """A run as MLflow describes it."""
     tags, run_id = run.data.tags, run.info.run_id
+    if ID_TAG not in tags:
+        raise ValueError(f"{run_id} was not made by rnnlab")
     if not re.fullmatch("[0-9a-f]{32}", run_id):  # it becomes part of a path
         raise ValueError(f"MLflow names a run {run_id!r}, which is no run id")
     known = {

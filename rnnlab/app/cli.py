@@ -67,11 +67,14 @@ def _launch(plan: Plan) -> int:
     from rnnlab.app.display import Display
     from rnnlab.app.launch import launch
     from rnnlab.app.orders import check
+    from rnnlab.app.reporting import report
 
     checked = check(plan)
     display = Display()
     result = launch(checked, display)
     display.results(checked.plan, result.infos, checked.settings.tracking, result.mirrored)
+    if not result.interrupted:
+        report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
 
 

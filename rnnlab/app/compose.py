@@ -9,6 +9,7 @@ import glob
 import itertools
 import re
 import secrets
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ ADAPTIVE = "optuna"
 """The sweeper of Hydra's that chooses jobs by the results of others."""
 WITHOUT_EFFECT = (
     *("jobs", "pair", "objective", "fail_fast", "resume"),
-    *("checkpoint_every", "figures", "tracking"),
+    *("checkpoint_every", "figures", "report", "tracking"),
 )
 """Keys that no result depends on."""
 MAX_NAME = 80
@@ -72,6 +73,7 @@ class Plan:
         sweep: The name that all runs of this command share.
         launcher: The chosen Hydra launcher's keys; None for processes on this machine.
         goes_on: Whether earlier jobs of this command are in the folder already.
+        command: The command line.
         problems: A line for each job that could not be composed.
     """
 
@@ -82,6 +84,7 @@ class Plan:
     sweep: str
     launcher: dict[str, Any] | None = None
     goes_on: bool = False
+    command: str = ""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -120,7 +123,7 @@ class AdaptiveSweep:
         expanded = [of_hydra + list(job) for job in batch]
         folder = Path(self.config.hydra.sweep.dir).absolute()
         plan = _plan_of_many(self.loader, expanded, _launcher(self.config), folder, first, swept)
-        return replace(plan, goes_on=first > 0)
+        return replace(plan, goes_on=first > 0, command=_command(of_hydra + self.arguments, True))
 
 
 def compose_plan(
@@ -163,13 +166,18 @@ def compose(
         if sweeper not in ("basic", ADAPTIVE):
             raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: basic, {ADAPTIVE}"])
         if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
-            return _plan_of_one(base)
+            return replace(_plan_of_one(base), command=_command(overrides, multirun))
         if sweeper == ADAPTIVE:
             return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
         expanded = _expand(loader, base, overrides)
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, overrides, _all_keys(loader))]) from error
-    return _plan_of_many(loader, expanded, _launcher(base))
+    return replace(_plan_of_many(loader, expanded, _launcher(base)), command=_command(overrides, multirun))
+
+
+def _command(overrides: Sequence[str], multirun: bool) -> str:
+    """What to type for these overrides."""
+    return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *overrides])
 
 
 def _plan_of_one(config: DictConfig) -> Plan:

@@ -22,6 +22,7 @@ from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
 from rnnlab.tracking.store import is_server, tracking_uri, ui_address
+from rnnlab.wording import count_of_runs, gain_told, horizon_told, metric_told, outcome_told, told
 
 MOST_COLUMNS = 1000
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
@@ -72,6 +73,10 @@ class Display:
         if line is not None:
             self._line(line)
 
+    def report(self, page: Path) -> None:
+        """Say where the page about the whole sweep is."""
+        self._line(f"Report: {os.path.relpath(page)}")
+
     def warn_once(self, problem: str | None) -> None:
         """Say that MLflow does not take the runs, the first time that it does not."""
         if problem is not None and not self._warned:
@@ -99,16 +104,16 @@ class Display:
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
         if missing := sum(info["outcome"] not in ENDED for info in infos):
-            told = f"{_runs(missing)} did not come to an end; the same command with resume=true goes on."
-            self._line(told, "yellow")
+            ends = "did not come to an end; the same command with resume=true goes on."
+            self._line(f"{count_of_runs(missing)} {ends}", "yellow")
         if mirrored is None:
             return
         if mirrored.closed:
-            self._line(f"Closed {_runs(mirrored.closed)} of earlier commands whose process was gone.")
+            self._line(f"Closed {count_of_runs(mirrored.closed)} of earlier commands whose process was gone.")
         if mirrored.left or mirrored.experiment_id is None:
             why = "" if self._warned or mirrored.error is None else f" ({mirrored.error})"
             self._line(
-                f"Not all in MLflow yet: {mirrored.left} of {_runs(len(infos))}{why}. "
+                f"Not all in MLflow yet: {mirrored.left} of {count_of_runs(len(infos))}{why}. "
                 f"This sends the rest: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 "yellow",
             )
@@ -141,14 +146,14 @@ class Display:
             outcome = info["outcome"]
             table.add_row(
                 *shown,
-                ("" if one_metric else f"{metric} ") + _metric(summary.get(metric)),
-                _metric(info["goal"]["baseline"]),
-                _number(_gain(summary), ".3f"),
-                _horizon(summary),
-                _number(summary.get(CLIP_RATE), ".1%"),
-                Text(_told(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
-                *([_number(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
-                _number(summary.get("seconds"), ".1f"),
+                ("" if one_metric else f"{metric} ") + metric_told(summary.get(metric)),
+                metric_told(info["goal"]["baseline"]),
+                gain_told(summary),
+                horizon_told(summary),
+                told(summary.get(CLIP_RATE), ".1%"),
+                Text(outcome_told(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
+                *([told(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
+                told(summary.get("seconds"), ".1f"),
             )
         unbounded = self.console.options.update(width=MOST_COLUMNS)
         width = self.console.width
@@ -241,46 +246,9 @@ class _Count(ProgressColumn):
         return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
 
 
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
-
-
 def _python() -> str:
     """What to type for this Python: `python` where that is the same one, else its path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())
     return os.path.relpath(sys.executable) if inside else sys.executable
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
-
-
-def _metric(value: float | None) -> str:
-    """Three decimals, or two digits where that would hide it."""
-    return _number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
-
-
-def _gain(summary: dict[str, Any]) -> float | None:
-    log10_gain = summary.get("grad/log10_gain")
-    return None if log10_gain is None else float(10**log10_gain)
-
-
-def _horizon(summary: dict[str, Any]) -> str:
-    """Lags; ≥ where the curve ends before the gradient has faded."""
-    horizon = summary.get("grad/horizon")
-    return "–" if horizon is None else f"{'≥ ' if summary.get('grad/censored') else ''}{horizon:.0f}"
-
-
-def _told(outcome: str, summary: dict[str, Any]) -> str:
-    """The outcome and, in a few words, where or why."""
-    if outcome == "diverged" and (at := summary.get("diverged_at")):
-        time = "" if at["timestep"] is None else f", time step {at['timestep']}"
-        return f"diverged at step {at['step']}{time}: {at['quantity']}"
-    if outcome == "unstable":
-        return f"unstable since step {summary['unstable_since']}"
-    if "error" in summary:
-        return f"{outcome}: {summary['error']}"
-    differs = summary.get("differs_since")  # it went on where numbers round otherwise
-    return outcome if differs is None else f"{outcome}, not bit-identical since step {differs}"

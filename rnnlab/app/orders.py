@@ -16,7 +16,7 @@ from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
-OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective")
+OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
 """Keys that concern all runs of a sweep together."""
 # What every run shows as a parameter; what was overridden joins them.
 SHOWN_PARAMS = (
@@ -179,6 +179,7 @@ def _run_info(plan: Plan, job: Job, known: _Known) -> dict[str, Any]:
         "number": job.number,
         "steps": known.settings.steps,
         "overrides": overrides,
+        "command": redacted(plan.command),
         "params": params,
         "goal": known.goal,
         "dataset": known.dataset,

@@ -71,6 +71,7 @@ class Settings:
     val_every: Annotated[int, Ge(1)] | None
     stop_when_solved: bool
     figures: bool
+    report: bool
     checkpoint_every: Annotated[float, Ge(0)] | None
     jobs: Annotated[int, Ge(1)] | None
     objective: Annotated[str, MinLen(1)]

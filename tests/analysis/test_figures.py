@@ -13,10 +13,10 @@ from rnnlab.analysis.figures import (
     draw_clip_histogram,
     draw_contributions,
     draw_gates,
-    draw_lag_curves,
-    draw_losses,
+    draw_loss,
     draw_singular_values,
     draw_time_heatmap,
+    draw_training_lag_curves,
     draw_verdict,
 )
 from rnnlab.analysis.run_figures import draw_run
@@ -45,7 +45,7 @@ def draw(ax: Axes) -> None:
 
 @pytest.mark.parametrize(("quantity", "level"), [("h", 0.0), ("state", 1.0)])
 def test_lag_curves(gradients: pd.DataFrame, ax: Axes, quantity: str, level: float) -> None:
-    assert draw_lag_curves(gradients, ax, quantity) is ax
+    assert draw_training_lag_curves(gradients, ax, quantity) is ax
     expected = [[level - step, level - 2 - step, level - 4 - step, NAN] for step in (0, 1, 100)]
     assert [x for x, _ in lines(ax)] == [[0, 1, 2, 3]] * 3
     np.testing.assert_allclose([y for _, y in lines(ax)], expected)
@@ -60,7 +60,7 @@ def test_lag_curves_of_many_steps_show_the_first_and_the_last(ax: Axes) -> None:
         [(step, "state", None, lag, float(-lag * step)) for step in range(40) for lag in range(3)],
         columns=["step", "quantity", "timestep", "lag", "log10_gmean"],
     )
-    draw_lag_curves(frame, ax)
+    draw_training_lag_curves(frame, ax)
     shown = [y[1] for _, y in lines(ax)]
     assert 5 <= len(shown) <= 20 and shown[0] == 0 and shown[-1] == -39
     assert len({line.get_color() for line in ax.lines}) == len(shown)
@@ -80,7 +80,7 @@ def test_losses(ax: Axes) -> None:
     metrics = pd.DataFrame(
         {"step": [0, 1, 2, 3], "train/loss": [4.0, 2.0, 3.0, NAN], "val/loss": [4.5, NAN, NAN, 2.5]}
     )
-    assert draw_losses(metrics, ax) is ax
+    assert draw_loss(metrics, ax) is ax
     assert lines(ax) == [([0, 1, 2], [4, 2, 3]), ([0, 1, 2], [3, 3, 3]), ([0, 3], [4.5, 2.5])]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("training step", "loss")
     legend = ax.get_legend()
@@ -94,7 +94,7 @@ def test_losses(ax: Axes) -> None:
 
 
 def test_figures_of_a_single_step(gradients: pd.DataFrame, ax: Axes) -> None:
-    draw_lag_curves(gradients.query("step == 0"), ax)
+    draw_training_lag_curves(gradients.query("step == 0"), ax)
     assert len(lines(ax)) == 1
     draw(ax)
 
@@ -106,7 +106,7 @@ def test_a_heat_map_of_a_single_step_and_time_step(gradients: pd.DataFrame, ax: 
 
 
 def test_losses_of_a_single_step(ax: Axes) -> None:
-    draw_losses(pd.DataFrame({"step": [0], "train/loss": [2.0]}), ax)
+    draw_loss(pd.DataFrame({"step": [0], "train/loss": [2.0]}), ax)
     assert lines(ax)[0] == ([0], [2])
     draw(ax)
 
@@ -114,11 +114,11 @@ def test_losses_of_a_single_step(ax: Axes) -> None:
 @pytest.mark.parametrize("missing", [NAN, None])
 def test_figures_without_any_finite_value(gradients: pd.DataFrame, missing: float | None, ax: Axes) -> None:
     empty = gradients.assign(log10_gmean=missing)
-    draw_lag_curves(empty, ax)
+    draw_training_lag_curves(empty, ax)
     draw(ax)
     draw_time_heatmap(empty, ax.figure.add_axes((0, 0, 1, 1)))
     draw(ax)
-    draw_losses(pd.DataFrame({"step": [0], "train/loss": [missing]}), ax.figure.add_axes((0, 0, 1, 1)))
+    draw_loss(pd.DataFrame({"step": [0], "train/loss": [missing]}), ax.figure.add_axes((0, 0, 1, 1)))
     draw(ax)
 
 
@@ -175,18 +175,18 @@ def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, tol
 
 
 def test_theory_and_bound_go_through_lag_1_of_the_first_curve(gradients: pd.DataFrame, ax: Axes) -> None:
-    draw_lag_curves(gradients, ax, "state", theory=-0.5, bound=0.25)
+    draw_training_lag_curves(gradients, ax, "state", theory=-0.5, bound=0.25)
     limits = ax.get_ylim()
     theory, bound = lines(ax)[-2:]
     start = -2.0 + 1.0  # of state at step 0 and lag 1
     assert theory == ([1, 3], [start, start - 1.0]) and bound == ([1, 3], [start, start + 0.5])
-    draw_lag_curves(gradients, other := ax.figure.add_axes((0, 0, 1, 1)), "state")
+    draw_training_lag_curves(gradients, other := ax.figure.add_axes((0, 0, 1, 1)), "state")
     assert other.get_ylim() == limits, "a line must not squeeze the curves"
 
 
 def test_other_targets_are_no_part_of_the_lag_curve(gradients: pd.DataFrame, ax: Axes) -> None:
     more = pd.concat([gradients.assign(target=None), gradients.assign(target=2, log10_gmean=9.0)])
-    draw_lag_curves(more, ax, "state")
+    draw_training_lag_curves(more, ax, "state")
     assert all(9.0 not in y for _, y in lines(ax))
 
 

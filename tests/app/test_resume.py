@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
 from rnnlab.app import launch
 from rnnlab.app.cli import main
 from rnnlab.app.compose import WITHOUT_EFFECT, Plan, compose_plan

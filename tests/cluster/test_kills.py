@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
 from tests import commands
 from tests.cluster.services import MLflowServer, PostgreSQL
 from tests.commands import Done, children, run, run_info

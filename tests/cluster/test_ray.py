@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
 from tests.commands import TINY, Done, environment, finish, run, run_info, wait_until, worker_of
 from tests.conftest import Starter
 from tests.tracked import tracked_runs

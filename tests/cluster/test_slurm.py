@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
 from tests.cluster.services import slurm
 from tests.commands import ENDLESS, TINY, Done, finish, run, run_info, wait_until, worker_of
 from tests.conftest import Starter

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from rnnlab.analysis.compare import differences
+from rnnlab.analysis.identity import differences
 from rnnlab.analysis.run_tables import read_gradients
 from rnnlab.records import Curve, StepRecord
 from rnnlab.tracking.folder import RunFolder

@@ -1,0 +1,139 @@
+"""One number of every run against an axis: points, and means with their intervals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from rnnlab.analysis.facets import Draw, draw_on_axes
+from rnnlab.analysis.intervals import averaged_over, mean_told
+from rnnlab.analysis.places import Places, places
+from rnnlab.analysis.style import PLAIN, check_columns, colors_of, labelled, line_entries, numbers
+
+AXES = (
+    "cell",
+    "task",
+    "optimizer",
+    "init",
+    "initial_state",
+    "probe",
+    "seq_len",
+    "clip",
+    "clip_mode",
+    "lr",
+    "hidden_size",
+    "batch_size",
+    "steps",
+    "seed",
+    "dtype",
+)
+FACETS = ("hue", "col", "row")
+Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
+
+
+def axes_of(runs: pd.DataFrame) -> list[str]:
+    """Of the frame's columns the axes: those of every run, and overridden keys such as `cell.forget_bias`."""
+    keys = [str(name) for name in runs if "." in str(name) and "/" not in str(name)]
+    return [
+        *(name for name in AXES if name in runs),
+        *(key for key in keys if key.split(".")[0] != "diverged_at"),
+    ]
+
+
+class AgainstAxis:
+    """One number a run against an axis, in columns of fixed names."""
+
+    def __init__(
+        self, runs: pd.DataFrame, x: str, value: str, roles: dict[str, str | None], flag: str | None = None
+    ) -> None:
+        check_columns(runs, x=x, value=value, **roles)
+        runs = runs.reset_index(drop=True)
+        self.x, self.roles, self.all = x, roles, len(runs)
+        self.places: Places = places(runs[x])
+        self.colors: dict[str, Any] = {"": PLAIN}
+        if (hue := roles["hue"]) is not None:
+            self.colors = colors_of(runs[hue])
+        y = numbers(runs[value], "value")
+        tidy: dict[str, Any] = {"x": self.places.of(runs[x]), "y": y.where(np.isfinite(y))}
+        for role, name in roles.items():
+            tidy[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
+        known = runs[flag].astype("float64") if flag in runs else 0.0
+        tidy["flag"] = known == 1 if flag in runs else False
+        self.tidy = pd.DataFrame(tidy, index=runs.index)
+        self.frame = self.tidy.dropna(subset=["x", "y", *FACETS])
+        named = list(dict.fromkeys(name for name in (x, *roles.values()) if name is not None))
+        axes = axes_of(runs)
+        kept = runs.loc[self.frame.index, list(dict.fromkeys([*named, *axes]))]
+        self.over = averaged_over(kept, named, [])
+
+    def points(self, frame: pd.DataFrame, ax: Axes, back: Any = None) -> None:
+        """Every run."""
+        for place, (word, color) in enumerate(self.colors.items()):
+            for flag, marker in ((False, "o"), (True, "^")):
+                part = frame[(frame["hue"] == word) & (frame["flag"] == flag)]
+                if len(part):
+                    x = self.places.shifted(part["x"], place, len(self.colors))
+                    y = part["y"] if back is None else back(part["y"])
+                    ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
+
+    def means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
+        """The mean of each x with its interval; a line joins them, but not "off"."""
+        for place, (word, color) in enumerate(self.colors.items()):
+            part = frame[frame["hue"] == word]
+            if part.empty:
+                continue
+            found = aggregate(part, ["x"], "y")
+            found["flag"] = part.groupby("x")["flag"].any().to_numpy()
+            values = ["mean", "low", "high"]
+            if back is not None:
+                found[values] = back(found[values])
+            off = found["x"] == self.places.off
+            x = self.places.shifted(found["x"], place, len(self.colors))
+            error = np.abs(found[["low", "high"]].to_numpy() - found[["mean"]].to_numpy()).T
+            ax.plot(x[~off], found["mean"][~off], color=color, linewidth=1.2, gid="line")
+            for flag, marker in ((False, "o"), (True, "^")):
+                at = (found["flag"] == flag).to_numpy()
+                if at.any():
+                    settings = {"color": color, "markersize": 6, "capsize": 3, "elinewidth": 1.2}
+                    ax.errorbar(
+                        x[at], found["mean"][at], error[:, at], fmt=marker, gid=f"means {word}", **settings
+                    )
+
+    def diverged(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Those that diverged and have no value."""
+        if "outcome" not in runs:
+            return self.tidy[:0]
+        lost = self.tidy[(runs["outcome"] == "diverged").to_numpy() & self.tidy["y"].isna()]
+        return lost.dropna(subset=["x", *FACETS])
+
+    def entries(self) -> dict[str, Artist]:
+        """Of the legend: the colours that are shown."""
+        if self.roles["hue"] is None:
+            return {}
+        shown = set(self.frame["hue"])
+        colors = {word: color for word, color in self.colors.items() if word in shown}
+        return line_entries(colors, marker="o", markersize=5, linewidth=1.2)
+
+    def told(self, band: str, single: str = "single runs") -> str:
+        """What is shown of how many runs."""
+        counts = self.frame.groupby(["x", *FACETS], observed=True).size()
+        told = mean_told(counts, self.over, band, single)
+        missing = self.all - len(self.frame)
+        return told + (f"; {missing} of {self.all} runs have no value" if missing else "")
+
+    def label_x(self, ax: Axes) -> None:
+        """The x axis: its scale, ticks and name."""
+        if self.places.at:
+            self.places.label(ax, self.x)
+
+    def draw(self, ax: Axes | None, draw: Draw, entries: dict[str, Artist], title: list[str]) -> Any:
+        """On one Axes or on a grid."""
+
+        def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
+            draw(frame, ax)
+            self.label_x(ax)
+
+        return draw_on_axes(self.frame, draw_part, ax, self.roles, title, entries, self.roles["hue"])

@@ -1,0 +1,161 @@
+"""Two axes of a sweep as a table of cells, their colour the regime or the gain."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from rnnlab.analysis.against_axis import axes_of
+from rnnlab.analysis.facets import draw_on_axes
+from rnnlab.analysis.intervals import averaged_over, count_told
+from rnnlab.analysis.style import PALETTE, check_columns, labelled, numbers
+from rnnlab.analysis.sweep_figures import GAINS
+
+REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
+MIXED, NOTHING = "no most frequent one", "no value"
+OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
+MARKS = {"diverged": "×", "unstable": "~"}
+DIVERGING = "vlag"
+
+
+def draw_phase_diagram(
+    runs: pd.DataFrame,
+    ax: Axes | None = None,
+    x: str = "lr",
+    y: str = "clip",
+    color: str = "regime",
+    value: str = "grad/log10_gain_tail",
+    col: str | None = None,
+    row: str | None = None,
+) -> Any:
+    """What becomes of the gradient at every combination of two axes.
+
+    Of the runs of a cell the most frequent regime is shown, or the mean of log10 gain. Marks: × 2/3, two of
+    its three runs diverged; ~ 1/3, one was unstable.
+
+    Args:
+        runs: The frame of `load_runs`.
+        ax: Where to draw; None makes a figure.
+        x: Which axis; numbers in their order, `clip=null` last, "off".
+        y: Likewise, upwards.
+        color: "regime" or "gain".
+        value: Of which log10 gain "gain" is.
+        col: Which axis the columns of a grid stand for.
+        row: Which axis the rows of a grid stand for.
+
+    Returns:
+        The Axes; with `col` or `row` a seaborn FacetGrid.
+
+    Raises:
+        ValueError: The frame has no such column, or no rows; `color` is another; `ax` with `col` or `row`.
+    """
+    if color not in ("regime", "gain"):
+        raise ValueError(f'color={color!r} is neither "regime" nor "gain"')
+    shown = "regime" if color == "regime" else value
+    roles = {"col": col, "row": row}
+    check_columns(runs, x=x, y=y, color=shown, **roles)
+    runs = runs.reset_index(drop=True)
+    frame = pd.DataFrame({"x": labelled(runs[x]), "y": labelled(runs[y])})
+    for role, name in roles.items():
+        frame[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
+    frame["value"] = runs[shown].astype(object) if color == "regime" else numbers(runs[shown], "value")
+    frame["outcome"] = runs["outcome"].astype(object) if "outcome" in runs else None
+    frame = frame.dropna(subset=["x", "y", *roles])
+    named = list(dict.fromkeys(name for name in (x, y, *roles.values()) if name is not None))
+    axes = [name for name in axes_of(runs) if name not in named]
+    over = averaged_over(runs.loc[frame.index, [*named, *axes]], named, [])
+    counts = frame.groupby(["x", "y", *roles], observed=True).size()
+    how = "most frequent regime" if color == "regime" else "geometric mean"
+    told = f"{count_told(counts)} runs a cell" if len(counts) else "no runs"
+    told += f" (over {', '.join(over)}), {how}" if over else ""
+    title = ["Regime of the gradient" if color == "regime" else GAINS.get(value, value).capitalize(), told]
+    norm = _around_1(frame, color)
+    entries = _entries(frame, color)
+
+    def draw(part: pd.DataFrame, ax: Axes) -> None:
+        if len(part):
+            _draw_cells(part, ax, color, norm)
+        ax.set(xlabel=x, ylabel=y)
+
+    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None)
+    if norm is not None:
+        there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
+        there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
+    return drawn
+
+
+def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | None) -> None:
+    columns, lines = list(frame["x"].cat.categories), list(frame["y"].cat.categories)
+    groups = dict(list(frame.groupby(["x", "y"], observed=True)))
+    table = pd.DataFrame(np.nan, index=lines, columns=columns)
+    colors = {**REGIME_COLORS, **OTHER_COLORS}
+    for (column, line), cell in groups.items():
+        known = cell["value"].dropna()
+        if color == "regime":
+            table.loc[line, column] = list(colors).index(most_frequent(known))
+        else:
+            known = known[np.isfinite(known.astype("float64"))]
+            table.loc[line, column] = known.mean() if len(known) else np.nan
+    settings: dict[str, Any] = {"cmap": DIVERGING}
+    if color == "regime":
+        settings = {"cmap": ListedColormap(list(colors.values())), "vmin": -0.5, "vmax": len(colors) - 0.5}
+    elif norm is not None:
+        settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
+    ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NOTHING])
+    sns.heatmap(table, ax=ax, cbar=False, linewidths=1, linecolor="white", **settings)
+    ax.invert_yaxis()
+    ax.tick_params(length=0, rotation=0)
+    for (column, line), cell in groups.items():
+        words = [
+            f"{mark} {number}/{len(cell)}"
+            for outcome, mark in MARKS.items()
+            if (number := int((cell["outcome"] == outcome).sum()))
+        ]
+        if words:
+            at = columns.index(column) + 0.5, lines.index(line) + 0.5
+            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize="small", color="black")
+
+
+def most_frequent(regimes: pd.Series) -> str:
+    """The regime that most have; of several that as many have none."""
+    counts = regimes.value_counts()
+    counts = counts[counts > 0]
+    if counts.empty:
+        return NOTHING
+    return str(counts.index[0]) if len(counts) == 1 or counts.iloc[0] > counts.iloc[1] else MIXED
+
+
+def _around_1(frame: pd.DataFrame, color: str) -> Normalize | None:
+    """A scale of log10 gain whose middle is gain 1, or None."""
+    if color == "regime":
+        return None
+    known = frame[np.isfinite(frame["value"].astype("float64"))]
+    means = known.groupby(["x", "y", "col", "row"], observed=True)["value"].mean()
+    furthest = float(means.abs().max()) if len(means) else 1.0
+    return Normalize(-(furthest or 1.0), furthest or 1.0)
+
+
+def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
+    """Of the legend: the colours and marks that are shown."""
+    entries: dict[str, Artist] = {}
+    groups = frame.groupby(["x", "y", "col", "row"], observed=True)["value"]
+    if color == "regime":
+        there = {most_frequent(cell.dropna()) for _, cell in groups}
+        colors = {**REGIME_COLORS, **OTHER_COLORS}
+        entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
+    elif any(cell.isna().all() for _, cell in groups):
+        entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
+    for outcome, mark in MARKS.items():
+        if (frame["outcome"] == outcome).any():
+            entries[f"runs that are {outcome}" if outcome == "unstable" else "runs that diverged"] = Line2D(
+                [], [], color="black", marker=r"$\sim$" if mark == "~" else "x", linestyle=""
+            )
+    return entries

@@ -1,0 +1,164 @@
+"""A sweep in one HTML page that needs nothing beside it: figures, tables, failures, how to repeat it."""
+
+import base64
+import os
+import shlex
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rnnlab import __version__
+from rnnlab.analysis.frames import IncompleteRuns, load_runs
+from rnnlab.analysis.report_figures import pictures
+from rnnlab.analysis.report_tables import averages, differing, failures, runs_table
+from rnnlab.analysis.runs_frame import KnownRun, flattened
+from rnnlab.analysis.sources import Source, find_runs
+from rnnlab.analysis.swept import roles_of
+from rnnlab.tracking.files import replace_text
+from rnnlab.wording import NONE, count_of_runs
+
+REPORT_FILE = "report.html"
+
+
+def write_report(source: Source, page: Path) -> None:
+    """Write the page of a sweep in one move.
+
+    Raises:
+        ValueError: There are no runs.
+        ConnectionError: MLflow does not answer.
+        OSError: It cannot be written.
+    """
+    replace_text(page, report_html(source))
+
+
+def report_html(source: Source) -> str:
+    """The page of a sweep.
+
+    Raises:
+        ValueError: There are no runs.
+        ConnectionError: MLflow does not answer.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteRuns)  # the page names them
+        runs = load_runs(source)
+        known = {run.row["run"]: run for run in map(KnownRun, find_runs(source))}
+        several = [known[name] for name in runs["run"]]
+        axes = list(dict.fromkeys(key for run in several for key in run.axes))
+        roles = roles_of(runs, axes)
+        seeds = ["seed"] if "seed" in axes and runs["seed"].nunique() > 1 else []
+        figures = pictures(source, runs, roles)
+    configs = [dict(flattened(run.config())) for run in several]
+    environment = Environment(
+        loader=PackageLoader("rnnlab.analysis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = Markup(environment.get_template("sort.js").render())
+    return environment.get_template("report.html").render(
+        script=script,
+        script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
+        title=_title(runs),
+        facts=_facts(runs, several),
+        outcomes=_outcomes(runs),
+        figures=figures,
+        averages=averages(runs, roles.axes),
+        runs=runs_table(several, roles.axes + seeds),
+        failures=failures(several),
+        differing=differing(configs),
+        common=_common(configs),
+        commands=_commands(several),
+        version=__version__,
+    )
+
+
+def _title(runs: pd.DataFrame) -> str:
+    sweeps = list(map(str, runs["sweep"].dropna().unique()))
+    return f"{len(sweeps)} sweeps, {sweeps[0]} …" if len(sweeps) > 2 else " + ".join(sweeps) or "runs"
+
+
+def _facts(runs: pd.DataFrame, several: Sequence[KnownRun]) -> dict[str, str]:
+    began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
+    facts = {
+        "runs": count_of_runs(len(runs)),
+        "began": f"{began:%Y-%m-%d %H:%M} UTC",
+        "training time": _duration(seconds),
+        "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NONE,
+        "code": ", ".join(_code(several)),
+        "machine": ", ".join(_machines(several)),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _code(several: Sequence[KnownRun]) -> list[str]:
+    tags = [run.info.get("tags") or {} for run in several]
+    found = (
+        f"rnnlab {t['rnnlab_version']} {t.get('git_commit', '')[:12]}" for t in tags if "rnnlab_version" in t
+    )
+    return list(dict.fromkeys(word.strip() for word in found))
+
+
+def _machines(several: Sequence[KnownRun]) -> list[str]:
+    machines = [run.info.get("machine") or {} for run in several]
+    found = (
+        f"{m['cpu']}, Python {m['python']}, NumPy {m['packages']['numpy']}"
+        for m in machines
+        if {"cpu", "python", "packages"} <= m.keys()
+    )
+    return list(dict.fromkeys(found))
+
+
+def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
+    return Counter(runs["outcome"].astype(str)).most_common()
+
+
+def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    first = configs[0]
+    return [
+        (key, "null" if value is None else str(value))
+        for key, value in first.items()
+        if all(key in config and config[key] == value for config in configs)
+    ]
+
+
+def _commands(several: Sequence[KnownRun]) -> dict[str, str]:
+    """What to type to make this again, or to go on."""
+    tags = [run.info.get("tags") or {} for run in several]
+    commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
+    whole = list(dict.fromkeys(run.info["command"] for run in several if "command" in run.info))
+    folders = [run.row["folder"] for run in several]
+    together = os.path.commonpath(folders) if len(folders) > 1 else folders[0]
+    commands = {}
+    if commits:
+        commands["the code"] = "\n".join(_checkout(commit) for commit in commits)
+    if whole:
+        commands["the whole sweep"] = "\n".join(whole)
+    commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
+    commands["in a notebook"] = (
+        "from rnnlab.analysis import draw_lag_curves, load_gradients\n"
+        f"gradients = load_gradients({together!r})\n"
+        "draw_lag_curves(gradients)"
+    )
+    return commands
+
+
+def _checkout(commit: str) -> str:
+    changed = (
+        "  # and git apply code.diff, which is in each run's folder" if commit.endswith("-dirty") else ""
+    )
+    return f"git checkout {commit.removesuffix('-dirty')}{changed}"

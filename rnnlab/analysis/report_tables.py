@@ -1,0 +1,156 @@
+"""The tables of a report: averages, runs, what went wrong, what differs in the configurations."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rnnlab.analysis.intervals import mean_interval
+from rnnlab.analysis.runs_frame import KnownRun
+from rnnlab.records import CENSORED, CLIP_RATE, ENDED, HORIZON, LOG10_GAIN, STEPS_TO_SOLVE, VAL_SOLVED
+from rnnlab.wording import NONE, gain_told, horizon_told, metric_told, outcome_told, told
+
+MOST_VALUES = 8
+"""Values of a key that are named."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: What is shown.
+        key: What it is sorted by.
+    """
+
+    text: str
+    key: float | str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose columns can be sorted; `numbers` says which hold numbers."""
+
+    columns: list[str]
+    rows: list[list[Cell]]
+
+    @property
+    def numbers(self) -> list[bool]:
+        """Which columns hold numbers."""
+        return [
+            any(isinstance(row[column].key, float) for row in self.rows)
+            for column in range(len(self.columns))
+        ]
+
+
+def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
+    """A row for each combination of axes that several runs share: means with their 95 % t intervals."""
+    if not axes or len(runs[list(axes)].drop_duplicates()) == len(runs):
+        return None
+    solvable = VAL_SOLVED in runs and runs[VAL_SOLVED].notna().any()
+    metrics = list(map(str, runs["metric"].dropna().unique()))
+    columns = [*axes, "runs", *metrics, "gain", "horizon", "clip rate", *(["solved"] if solvable else [])]
+    rows = []
+    for values, group in runs.groupby(list(axes), dropna=False, observed=True, sort=False):
+        row = [axis_cell(value) for value in values] + [_number(len(group), "d")]
+        row += [_mean(group, name) for name in metrics]
+        row += [
+            _mean(group, LOG10_GAIN, power=True),
+            _mean(group, HORIZON, ".0f"),
+            _mean(group, CLIP_RATE, ".1%"),
+        ]
+        if solvable:
+            solved = int((group[VAL_SOLVED] == 1).sum())
+            row.append(Cell(f"{solved} of {len(group)}", solved / len(group)))
+        rows.append(row)
+    return Table(columns, rows)
+
+
+def _mean(group: pd.DataFrame, name: str, form: str = ".3g", power: bool = False) -> Cell:
+    """A mean and its interval; ≥ where a horizon in it may be longer."""
+    known = group.dropna(subset=[name]) if name in group else group[:0]
+    if known.empty:
+        return Cell(NONE)
+    found = mean_interval(known.assign(all=0), ["all"], name).iloc[0]
+    middle, low, high = (10 ** found[key] if power else found[key] for key in ("mean", "low", "high"))
+    at_least = "≥ " if name == HORIZON and CENSORED in known and (known[CENSORED] == 1).any() else ""
+    between = "" if pd.isna(low) or low == high else f" ({low:{form}} … {high:{form}})"
+    return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
+
+
+def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
+    """A row a run."""
+    solvable = any((run.info.get("goal") or {}).get("criterion") for run in several)
+    columns = [
+        "run",
+        *axes,
+        "metric",
+        "value",
+        "baseline",
+        "gain",
+        "horizon",
+        "regime",
+        "clip rate",
+        "outcome",
+    ]
+    rows = []
+    for run in several:
+        summary, metric, baseline = run.info.get("summary") or {}, run.row["metric"], run.row["baseline"]
+        value = summary.get(metric)
+        row = [_word(run.row["name"]), *(axis_cell(run.value(axis)) for axis in axes), _word(metric)]
+        row += [Cell(metric_told(value), _key(value)), Cell(metric_told(baseline), _key(baseline))]
+        row += [Cell(gain_told(summary), _key(summary.get(LOG10_GAIN)))]
+        row += [Cell(horizon_told(summary), _key(summary.get(HORIZON)))]
+        row += [
+            _word(summary.get("regime")),
+            _number(summary.get(CLIP_RATE), ".1%"),
+            _word(run.row["outcome"]),
+        ]
+        row += [_number(summary.get(STEPS_TO_SOLVE), ".0f")] if solvable else []
+        rows.append([*row, _number(summary.get("seconds"), ".1f")])
+    return Table([*columns, *(["solved at"] if solvable else []), "seconds"], rows)
+
+
+def failures(several: Sequence[KnownRun]) -> Table | None:
+    """Runs that did not simply finish, and why."""
+    rows = []
+    for run in several:
+        outcome, summary = run.row["outcome"], run.info.get("summary") or {}
+        told_why = outcome_told(outcome, summary) if outcome in ENDED else str(run.problem)
+        if told_why != "finished":
+            rows.append([_word(run.row["name"]), _word(told_why), _word(Path(run.row["folder"]).name)])
+    return Table(["run", "what happened", "folder"], rows) if rows else None
+
+
+def differing(configs: Sequence[dict[str, Any]]) -> Table | None:
+    """Every key that not all runs have in common, with its values."""
+    rows = []
+    for key in dict.fromkeys(key for config in configs for key in config):
+        counts = Counter(str(config.get(key, NONE)) for config in configs)
+        if len(counts) > 1:
+            named = [f"{value} ({number})" for value, number in counts.most_common(MOST_VALUES)]
+            more = [f"and {len(counts) - MOST_VALUES} more"] if len(counts) > MOST_VALUES else []
+            rows.append([_word(key), _word(", ".join([*named, *more]))])
+    return Table(["key", "values (of so many runs)"], rows) if rows else None
+
+
+def axis_cell(value: Any) -> Cell:
+    """The value of an axis."""
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return Cell("off")
+    return _word(str(value)) if isinstance(value, str | bool) else Cell(f"{value:g}", float(value))
+
+
+def _word(text: str | None) -> Cell:
+    return Cell(NONE) if text is None else Cell(text, text)
+
+
+def _number(value: float | None, form: str) -> Cell:
+    return Cell(told(value, form), _key(value))
+
+
+def _key(value: float | None) -> float | str:
+    return "" if value is None else float(value)

@@ -1,0 +1,31 @@
+"""The report at the end of a sweep."""
+
+import os
+import shlex
+
+from rnnlab.app.compose import Plan
+from rnnlab.app.display import Display
+from rnnlab.app.schema import Settings
+from rnnlab.tracking.mirror import MirrorReport, told
+from rnnlab.tracking.store import redacted, tracking_uri
+from rnnlab.tracking.summary_run import log_report
+
+
+def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, display: Display) -> None:
+    """Write the page of a sweep into its folder and put it into MLflow; nothing depends on it."""
+    if not (plan.is_sweep and settings.report):
+        return
+    folder = os.path.relpath(plan.folder)
+    try:
+        with display.waiting("Drawing the report; Ctrl-C leaves it out"):
+            from rnnlab.analysis.report import REPORT_FILE, write_report  # seaborn takes two seconds
+
+            write_report(plan.folder, plan.folder / REPORT_FILE)
+        display.report(plan.folder / REPORT_FILE)
+        if mirrored is not None and mirrored.experiment_id is not None and mirrored.error is None:
+            with display.waiting("Sending the report to MLflow; Ctrl-C leaves it"):
+                uri, experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
+                log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
+    except Exception as error:  # whatever drawing or MLflow can raise
+        again = f"python -m rnnlab.report {shlex.quote(folder)}"
+        display.note(f"The report is missing ({redacted(told(error))}); {again} makes it.")

@@ -1,0 +1,82 @@
+"""`python -m rnnlab.report <sweep>`: a sweep in one HTML page, with figures and tables.
+
+The sweep is a folder with runs, or the name of a sweep in MLflow. The page needs neither a network nor other
+files. Where MLflow has the sweep, the page is put into its summary run there, too.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnlab.analysis.report import REPORT_FILE, write_report
+from rnnlab.analysis.runs_frame import KnownRun
+from rnnlab.analysis.sources import MLflowRuns, Source, find_runs
+from rnnlab.tracking.mirror import told
+from rnnlab.tracking.store import HIDDEN, redacted, tracking_uri
+from rnnlab.tracking.summary_run import log_report
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write a report; return the exit code: 1 when MLflow did not take it, 2 for a mistake in the input."""
+    parser = argparse.ArgumentParser(prog="python -m rnnlab.report", description=__doc__)
+    parser.add_argument("sweep", help="folder with runs, or name of a sweep in MLflow")
+    parser.add_argument(
+        "--uri", help="else the sweep's own, MLFLOW_TRACKING_URI, or mlflow.db in this folder"
+    )
+    parser.add_argument("--experiment", default="rnnlab", help="where MLflow has a sweep that is named")
+    parser.add_argument("--out", type=Path, help=f"the page; else {REPORT_FILE} in the folder, or here")
+    args = parser.parse_args(argv)
+    folder = Path(args.sweep) if Path(args.sweep).is_dir() else None
+    source: Source = folder or MLflowRuns(args.experiment, args.sweep, args.uri)
+    page = args.out or (folder or Path()) / REPORT_FILE
+    try:
+        runs = [KnownRun(run) for run in find_runs(source)]
+        write_report(source, page)
+    except (ValueError, ConnectionError) as error:
+        print(
+            f"rnnlab.report: {args.sweep}: no folder, and {error}"
+            if folder is None
+            else f"rnnlab.report: {error}",
+            file=sys.stderr,
+        )
+        return 2
+    except OSError as error:
+        return _refuse(f"{page}: cannot be written ({error.strerror})")
+    print(f"Report: {page}")
+    return _log(runs, args.uri, page)
+
+
+def _refuse(problem: str, code: int = 2) -> int:
+    print(f"rnnlab.report: {problem}", file=sys.stderr)
+    return code
+
+
+def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
+    """Put the page into MLflow, if that is where the runs are."""
+    sweeps = {run.row["sweep"] for run in runs}
+    where = {_tracked_in(run, uri) for run in runs} - {None}
+    if len(sweeps) != 1 or len(where) != 1:
+        return 0
+    ((uri, experiment),) = where
+    try:
+        log_report(uri, experiment, sweeps.pop(), page)
+    except Exception as error:
+        print(
+            f"rnnlab.report: MLflow at {redacted(uri)} does not take it ({redacted(told(error))})",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _tracked_in(run: KnownRun, uri: str | None) -> tuple[str, str] | None:
+    tracking = run.config().get("tracking", {})
+    if tracking.get("backend") != "mlflow" and uri is None:
+        return None
+    uri = tracking_uri(uri or tracking.get("uri"))
+    return None if HIDDEN in uri else (uri, tracking.get("experiment"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""How a run's numbers and its end are told, on the terminal and in reports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rnnlab.records import CENSORED, HORIZON, LOG10_GAIN
+
+NONE = "–"
+
+
+def count_of_runs(count: int) -> str:
+    """`1 run`, `2 runs`."""
+    return "1 run" if count == 1 else f"{count} runs"
+
+
+def told(value: float | None, form: str) -> str:
+    """A number in a format, or that there is none."""
+    return NONE if value is None else format(value, form)
+
+
+def metric_told(value: float | None) -> str:
+    """Three decimals, or two digits where that would hide it."""
+    return told(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
+
+
+def gain_told(summary: Mapping[str, Any]) -> str:
+    """The gain of a lag curve."""
+    log10_gain = summary.get(LOG10_GAIN)
+    return told(None if log10_gain is None else 10**log10_gain, ".3f")
+
+
+def horizon_told(summary: Mapping[str, Any]) -> str:
+    """Lags; ≥ where the curve ends before the gradient has faded."""
+    horizon = summary.get(HORIZON)
+    return NONE if horizon is None else f"{'≥ ' if summary.get(CENSORED) else ''}{horizon:.0f}"
+
+
+def outcome_told(outcome: str, summary: Mapping[str, Any]) -> str:
+    """The outcome and, in a few words, where or why."""
+    if outcome == "diverged" and (at := summary.get("diverged_at")):
+        time = "" if at["timestep"] is None else f", time step {at['timestep']}"
+        return f"diverged at step {at['step']}{time}: {at['quantity']}"
+    if outcome == "unstable":
+        return f"unstable since step {summary['unstable_since']}"
+    if "error" in summary:
+        return f"{outcome}: {summary['error']}"
+    differs = summary.get("differs_since")  # it went on where numbers round otherwise
+    return outcome if differs is None else f"{outcome}, not bit-identical since step {differs}"

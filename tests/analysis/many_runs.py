@@ -1,0 +1,95 @@
+"""Frames of a small made-up sweep, as the loaders return them."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CELLS = ("rnn", "lstm", "gru")
+NAN = float("nan")
+
+
+def runs_frame(
+    cells: tuple[str, ...] = ("rnn", "lstm"),
+    seq_lens: tuple[int, ...] = (10, 100),
+    clips: tuple[float, ...] = (0.1, NAN),
+    seeds: int = 3,
+) -> pd.DataFrame:
+    """Every combination is a run; its numbers are drawn from its number."""
+    rows = []
+    for number, (cell, seq_len, clip, seed) in enumerate(
+        itertools.product(cells, seq_lens, clips, range(seeds))
+    ):
+        rng = np.random.default_rng(number)
+        rows.append(
+            {
+                "run": f"r{number}",
+                "outcome": "finished",
+                "cell": cell,
+                "seq_len": seq_len,
+                "clip": clip,
+                "seed": seed,
+                "val/loss": rng.uniform(1, 3),
+                "val/solved": float(rng.uniform() < 0.5),
+                "grad/log10_gain": rng.normal(-0.1, 0.05),
+                "grad/log10_gain_short": rng.normal(-0.2, 0.05),
+                "grad/log10_gain_tail": rng.normal(-0.05, 0.02),
+                "grad/horizon": float(rng.integers(3, seq_len)),
+                "grad/censored": 0.0,
+                "grad/clip_rate": 0.0 if np.isnan(clip) else rng.uniform(),
+                "regime": "vanishing",
+            }
+        )
+    return typed(pd.DataFrame(rows))
+
+
+def gradients_frame(runs: pd.DataFrame, steps: tuple[int, ...] = (0, 5, 20), lags: int = 8) -> pd.DataFrame:
+    """Lag curves of `state` and `x`, and `h` by time step, of every run."""
+    rows = []
+    for place, run in enumerate(runs.to_dict("records")):
+        rng = np.random.default_rng(1000 + place)
+        for step, quantity in itertools.product(steps, ("state", "x")):
+            level, slope = rng.normal(), rng.normal(-0.3, 0.05)
+            rows += [
+                key_of(run) | {"step": step, "quantity": quantity, "lag": k, "log10_gmean": level + slope * k}
+                for k in range(lags + 1)
+            ]
+        rows += [
+            key_of(run) | {"step": step, "quantity": "h", "timestep": t, "log10_gmean": rng.normal()}
+            for step in steps
+            for t in range(1, 5)
+        ]
+    frame = pd.DataFrame(rows).assign(target=pd.NA)
+    return typed(frame).astype({"timestep": "Int64", "lag": "Int64", "target": "Int64"})
+
+
+def metrics_frame(runs: pd.DataFrame, steps: int = 12) -> pd.DataFrame:
+    """`val/loss` and `train/loss` of every run."""
+    rows = []
+    for place, run in enumerate(runs.to_dict("records")):
+        rng = np.random.default_rng(2000 + place)
+        for metric, step in itertools.product(("val/loss", "train/loss"), range(steps)):
+            value = 3 / (1 + 0.01 * step) + rng.uniform(0, 0.2)
+            rows.append(key_of(run) | {"step": step, "metric": metric, "value": value})
+    return typed(pd.DataFrame(rows))
+
+
+def key_of(run: dict[str, Any]) -> dict[str, Any]:
+    return {name: run[name] for name in ("run", "cell", "seq_len", "clip", "seed")}
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Words as categories, some of them of no row; whole numbers Int64."""
+    known = {
+        "cell": CELLS,
+        "regime": ("vanishing", "stable", "exploding"),
+        "outcome": ("finished", "unstable", "diverged", "failed", "killed"),
+        "quantity": ("c", "h", "state", "x"),
+        "metric": ("val/bpc", "val/loss", "train/loss"),
+    }
+    for name, words in known.items():
+        if name in frame:
+            more = [word for word in frame[name].dropna().unique() if word not in words]
+            frame[name] = pd.Categorical(frame[name], categories=[*words, *more])
+    return frame.astype({name: "Int64" for name in ("seq_len", "seed")})
