@@ -42,6 +42,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.deaf_server
 	$(BIN)/python -m benchmarks.cold_starts
 	$(BIN)/python -m benchmarks.many_runs
+	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.who_tracks
 
 # The pages, from docs/ to docs/_build/index.html.

@@ -16,6 +16,25 @@ Outcome = Literal["finished", "unstable", "diverged", "failed", "killed"]
 ENDED: tuple[Outcome, ...] = ("finished", "unstable", "diverged")
 """Outcomes of runs that came to their own end; the others can be resumed."""
 
+AXES = (
+    "cell",
+    "task",
+    "optimizer",
+    "init",
+    "initial_state",
+    "probe",
+    "seq_len",
+    "clip",
+    "clip_mode",
+    "lr",
+    "hidden_size",
+    "batch_size",
+    "steps",
+    "seed",
+    "dtype",
+)
+"""Keys of the configuration that every run shows as parameters; what was overridden joins them."""
+
 # The files of a run's folder.
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"

@@ -34,13 +34,7 @@ def main(argv: Sequence[str]) -> int:
         runs = [KnownRun(run) for run in find_runs(source)]
         write_report(source, page)
     except (ValueError, ConnectionError) as error:
-        print(
-            f"rnnlab.report: {args.sweep}: no folder, and {error}"
-            if folder is None
-            else f"rnnlab.report: {error}",
-            file=sys.stderr,
-        )
-        return 2
+        return _refuse(str(error) if folder else f"{args.sweep}: no folder, and {error}")
     except OSError as error:
         return _refuse(f"{page}: cannot be written ({error.strerror})")
     print(f"Report: {page}")
@@ -55,27 +49,24 @@ def _refuse(problem: str, code: int = 2) -> int:
 def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
     """Put the page into MLflow, if that is where the runs are."""
     sweeps = {run.row["sweep"] for run in runs}
-    where = {_tracked_in(run, uri) for run in runs} - {None}
-    if len(sweeps) != 1 or len(where) != 1:
+    places = {place for run in runs if (place := _tracked_in(run, uri)) is not None}
+    if len(sweeps) != 1 or len(places) != 1:
         return 0
-    ((uri, experiment),) = where
+    ((store, experiment),) = places
     try:
-        log_report(uri, experiment, sweeps.pop(), page)
-    except Exception as error:
-        print(
-            f"rnnlab.report: MLflow at {redacted(uri)} does not take it ({redacted(told(error))})",
-            file=sys.stderr,
-        )
-        return 1
+        log_report(store, experiment, sweeps.pop(), page)
+    except Exception as error:  # whatever a database or a server can raise
+        return _refuse(f"MLflow at {redacted(store)} does not take it ({redacted(told(error))})", 1)
     return 0
 
 
 def _tracked_in(run: KnownRun, uri: str | None) -> tuple[str, str] | None:
+    """The store and the experiment that a run is mirrored to."""
     tracking = run.config().get("tracking", {})
     if tracking.get("backend") != "mlflow" and uri is None:
         return None
     uri = tracking_uri(uri or tracking.get("uri"))
-    return None if HIDDEN in uri else (uri, tracking.get("experiment"))
+    return None if HIDDEN in uri else (uri, tracking.get("experiment", "rnnlab"))
 
 
 if __name__ == "__main__":

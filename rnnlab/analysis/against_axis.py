@@ -12,24 +12,8 @@ from rnnlab.analysis.facets import Draw, draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_told
 from rnnlab.analysis.places import Places, places
 from rnnlab.analysis.style import PLAIN, check_columns, colors_of, labelled, line_entries, numbers
+from rnnlab.records import AXES
 
-AXES = (
-    "cell",
-    "task",
-    "optimizer",
-    "init",
-    "initial_state",
-    "probe",
-    "seq_len",
-    "clip",
-    "clip_mode",
-    "lr",
-    "hidden_size",
-    "batch_size",
-    "steps",
-    "seed",
-    "dtype",
-)
 FACETS = ("hue", "col", "row")
 Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 
@@ -60,8 +44,7 @@ class AgainstAxis:
         tidy: dict[str, Any] = {"x": self.places.of(runs[x]), "y": y.where(np.isfinite(y))}
         for role, name in roles.items():
             tidy[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
-        known = runs[flag].astype("float64") if flag in runs else 0.0
-        tidy["flag"] = known == 1 if flag in runs else False
+        tidy["flag"] = runs[flag].astype("float64") == 1 if flag in runs else False
         self.tidy = pd.DataFrame(tidy, index=runs.index)
         self.frame = self.tidy.dropna(subset=["x", "y", *FACETS])
         named = list(dict.fromkeys(name for name in (x, *roles.values()) if name is not None))
@@ -101,13 +84,6 @@ class AgainstAxis:
                     ax.errorbar(
                         x[at], found["mean"][at], error[:, at], fmt=marker, gid=f"means {word}", **settings
                     )
-
-    def diverged(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Those that diverged and have no value."""
-        if "outcome" not in runs:
-            return self.tidy[:0]
-        lost = self.tidy[(runs["outcome"] == "diverged").to_numpy() & self.tidy["y"].isna()]
-        return lost.dropna(subset=["x", *FACETS])
 
     def entries(self) -> dict[str, Artist]:
         """Of the legend: the colours that are shown."""

@@ -32,6 +32,7 @@ def draw_on_axes(
     title: Iterable[str],
     entries: Mapping[str, Artist],
     legend_title: str | None,
+    below: bool = False,
 ) -> Any:
     """Draw a frame on one Axes, or its parts on a grid if `columns` names a `col` or `row`.
 
@@ -43,6 +44,7 @@ def draw_on_axes(
         title: Lines above all.
         entries: Of the legend.
         legend_title: What its entries are of.
+        below: Whether the legend is below a wide Axes too, beside which stands something else.
 
     Returns:
         The Axes, or the seaborn FacetGrid.
@@ -51,10 +53,11 @@ def draw_on_axes(
         ValueError: Both an Axes and a grid are asked for, or a grid of nothing.
     """
     if columns["col"] is None and columns["row"] is None:
-        ax = new_axes() if ax is None else ax
-        _draw_or_note(frame, draw, ax)
-        add_title(ax, *title)
-        add_legend(ax, entries, legend_title)
+        ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})
+        with matplotlib.rc_context(style):
+            _draw_or_note(frame, draw, ax)
+            add_title(ax, *title)
+            add_legend(ax, entries, legend_title, below)
         return ax
     if ax is not None:
         raise ValueError("ax cannot be given with col or row, which make a grid of their own")

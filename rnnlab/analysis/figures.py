@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
-from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, new_axes
+from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
@@ -82,6 +82,9 @@ def draw_time_heatmap(
         ValueError: No rows, or none of the quantity by time step; several runs and no choice, or another run.
     """
     check_columns(gradients, **{name: name for name in ("step", "quantity", "timestep", "log10_gmean")})
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_time_heatmap(gradients, new_axes(), quantity, run)
     rows, which = _of_one_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         there = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
@@ -91,7 +94,6 @@ def draw_time_heatmap(
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
         rows = rows.assign(quantity=quantity)
     wide = by_step(rows, "timestep", quantity)
-    ax = new_axes() if ax is None else ax
     mesh = ax.pcolormesh(
         wide.columns.to_numpy(dtype=float),
         np.arange(len(wide)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,20 +11,27 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnlab.analysis.against_axis import axes_of
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
-from rnnlab.analysis.style import PALETTE, check_columns, labelled, numbers
+from rnnlab.analysis.places import with_room
+from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
-MIXED, NOTHING = "no most frequent one", "no value"
+MIXED, NOTHING = "tie", "no value"
 OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
 MARKS = {"diverged": "×", "unstable": "~"}
+LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
 DIVERGING = "vlag"
+BESIDE_BAR = 0.8
+"""Of an Axes's width, what a colour bar leaves."""
+SMALLEST = 5.0
+"""Points of letters that can still be read."""
 
 
 def draw_phase_diagram(
@@ -39,7 +47,8 @@ def draw_phase_diagram(
     """What becomes of the gradient at every combination of two axes.
 
     Of the runs of a cell the most frequent regime is shown, or the mean of log10 gain. Marks: × 2/3, two of
-    its three runs diverged; ~ 1/3, one was unstable.
+    its three runs diverged; ~ 1/3, one was unstable. Regime and gain of a run that diverged are those of its
+    last recording.
 
     Args:
         runs: The frame of `load_runs`.
@@ -85,10 +94,11 @@ def draw_phase_diagram(
             _draw_cells(part, ax, color, norm)
         ax.set(xlabel=x, ylabel=y)
 
-    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None)
+    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None, below=norm is not None)
     if norm is not None:
         there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
-        there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
+        with matplotlib.rc_context(figure_style() if ax is None else {}):
+            there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
     return drawn
 
 
@@ -113,15 +123,38 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     sns.heatmap(table, ax=ax, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
+    _label_columns(ax, columns, 1.0 if norm is None else BESIDE_BAR)
+    points, with_shares = _letters(ax, len(columns), len(lines))
     for (column, line), cell in groups.items():
         words = [
-            f"{mark} {number}/{len(cell)}"
+            f"{mark} {number}/{len(cell)}" if with_shares else mark
             for outcome, mark in MARKS.items()
             if (number := int((cell["outcome"] == outcome).sum()))
         ]
         if words:
             at = columns.index(column) + 0.5, lines.index(line) + 0.5
-            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize="small", color="black")
+            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
+
+
+def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
+    """Each column's label, smaller if need be, or some of them where even that has no room."""
+    assert ax.figure is not None
+    inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
+    usual = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
+    fitting = 72 * inches / (0.6 * max(map(len, columns)) + 0.5)
+    shown = list(range(len(columns)))
+    if fitting < SMALLEST:
+        shown = with_room(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, share)
+    ax.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
+    ax.tick_params(axis="x", labelsize=min(usual, fitting) if fitting >= SMALLEST else usual)
+
+
+def _letters(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
+    """Points in which two marks with their shares fit into a cell, and whether they can be read."""
+    assert ax.figure is not None
+    width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
+    points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
+    return (points, True) if points >= SMALLEST else (max(SMALLEST, min(width, height / 2.6)), False)
 
 
 def most_frequent(regimes: pd.Series) -> str:
@@ -153,9 +186,7 @@ def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
         entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
     elif any(cell.isna().all() for _, cell in groups):
         entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
-    for outcome, mark in MARKS.items():
+    for outcome, (name, marker) in LEGEND_MARKS.items():
         if (frame["outcome"] == outcome).any():
-            entries[f"runs that are {outcome}" if outcome == "unstable" else "runs that diverged"] = Line2D(
-                [], [], color="black", marker=r"$\sim$" if mark == "~" else "x", linestyle=""
-            )
+            entries[name] = Line2D([], [], color="black", marker=marker, linestyle="")
     return entries

@@ -50,7 +50,7 @@ class Places:
         margin = 0.06 * float(gaps.sum()) + 0.15 * float(gaps.min()) if len(gaps) else 0.5
         left, right = along.min() - margin, along.max() + margin
         ax.set_xlim((10**left, 10**right) if self.log else (left, right))
-        shown = _with_room(list(self.at), (along - left) / (right - left), ax)
+        shown = with_room(list(self.at), (along - left) / (right - left), ax)
         ax.set_xticks(spots[shown], [list(self.at)[i] for i in shown])
         ax.xaxis.set_minor_locator(NullLocator())
 
@@ -79,11 +79,18 @@ def places(values: pd.Series) -> Places:
     return Places(at | {name: off}, log, off)
 
 
-def _with_room(words: Sequence[str], along: np.ndarray, ax: Axes) -> list[int]:
-    """The ticks whose labels do not touch, the last always among them; `along` as shares of the Axes."""
+def with_room(words: Sequence[str], along: np.ndarray, ax: Axes, share: float = 1.0) -> list[int]:
+    """The ticks whose labels do not touch, the last always among them.
+
+    Args:
+        words: The labels.
+        along: Where they stand, as shares of the Axes.
+        ax: Whose ticks they are.
+        share: How much of its width the Axes will keep.
+    """
     assert ax.figure is not None
     points = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
-    letter = 0.62 * points / 72 / float(ax.bbox.width / ax.figure.dpi)
+    letter = 0.62 * points / 72 / float(share * ax.bbox.width / ax.figure.dpi)
     shown: list[int] = []
     edge = np.inf
     for i in reversed(range(len(words))):

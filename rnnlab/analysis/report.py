@@ -22,7 +22,7 @@ from rnnlab.analysis.runs_frame import KnownRun, flattened
 from rnnlab.analysis.sources import Source, find_runs
 from rnnlab.analysis.swept import roles_of
 from rnnlab.tracking.files import replace_text
-from rnnlab.wording import NONE, count_of_runs
+from rnnlab.wording import NONE
 
 REPORT_FILE = "report.html"
 
@@ -88,7 +88,6 @@ def _title(runs: pd.DataFrame) -> str:
 def _facts(runs: pd.DataFrame, several: Sequence[KnownRun]) -> dict[str, str]:
     began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
     facts = {
-        "runs": count_of_runs(len(runs)),
         "began": f"{began:%Y-%m-%d %H:%M} UTC",
         "training time": _duration(seconds),
         "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NONE,

@@ -47,7 +47,10 @@ class Table:
 
 
 def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """A row for each combination of axes that several runs share: means with their 95 % t intervals."""
+    """A row for each combination of axes that several runs share: means with their 95 % t intervals.
+
+    The metrics are of the runs that did not diverge: what one has is from before it did.
+    """
     if not axes or len(runs[list(axes)].drop_duplicates()) == len(runs):
         return None
     solvable = VAL_SOLVED in runs and runs[VAL_SOLVED].notna().any()
@@ -55,8 +58,10 @@ def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
     columns = [*axes, "runs", *metrics, "gain", "horizon", "clip rate", *(["solved"] if solvable else [])]
     rows = []
     for values, group in runs.groupby(list(axes), dropna=False, observed=True, sort=False):
-        row = [axis_cell(value) for value in values] + [_number(len(group), "d")]
-        row += [_mean(group, name) for name in metrics]
+        ended = Counter(group["outcome"].astype(str))
+        lost = "".join(f", {ended[word]} {word}" for word in ("unstable", "diverged") if ended[word])
+        row = [*(axis_cell(value) for value in values), Cell(f"{len(group)}{lost}", float(len(group)))]
+        row += [_mean(group[group["outcome"] != "diverged"], name) for name in metrics]
         row += [
             _mean(group, LOG10_GAIN, power=True),
             _mean(group, HORIZON, ".0f"),

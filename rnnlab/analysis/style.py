@@ -31,7 +31,7 @@ STYLE = {
     "svg.hashsalt": "rnnlab",  # the same file for the same figure
     "svg.fonttype": "none",  # text stays text
 }
-SIZE = (5.0, 3.6)
+SIZE = (4.9, 3.6)
 """Inches; shown 3.5 inches wide, the smallest text has 7 points."""
 WIDE = 4.3
 """Inches from which on an Axes has its legend beside it, not below."""
@@ -132,7 +132,7 @@ def new_axes(rows: int = 1) -> Any:
 
     with matplotlib.rc_context(figure_style()):
         _, axes = plt.subplots(
-            rows, sharex=True, figsize=(SIZE[0], SIZE[1] + 1.6 * (rows - 1)), layout="constrained"
+            rows, sharex=True, figsize=(SIZE[0], SIZE[1] + 2.2 * (rows - 1)), layout="constrained"
         )
     return axes
 
@@ -148,20 +148,23 @@ def add_note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize="small", color="0.4")
 
 
-def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None) -> None:
-    """A legend outside of the Axes: beside a wide one, below a narrow one."""
+def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below: bool = False) -> None:
+    """A legend outside of the Axes: beside a wide one, below a narrow one or where `below` says so.
+
+    The figure's layout has to make room for it, as `layout="constrained"` does.
+    """
     if not entries:
         return
     settings: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
-    if (width := _width(ax)) >= WIDE:
+    if (width := _width(ax)) >= WIDE and not below:
         settings |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     else:
         assert ax.figure is not None
         ticks = _points(matplotlib.rcParams["xtick.labelsize"])
         label = float(ax.xaxis.label.get_fontsize())
         taken = 14 + 1.2 * (ticks + label)  # by ticks, their labels and the axis's
-        below = offset_copy(ax.transAxes, ax.figure, y=-taken, units="points")  # type: ignore[arg-type]
-        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+        under = offset_copy(ax.transAxes, ax.figure, y=-taken, units="points")  # type: ignore[arg-type]
+        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": under}
         settings |= {"borderaxespad": 0, "ncol": legend_columns(entries, width), "columnspacing": 1.2}
     ax.legend(list(entries.values()), list(entries), title=title, **settings)
 

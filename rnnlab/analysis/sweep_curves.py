@@ -1,7 +1,7 @@
 """Curves of many runs: lag curves and losses, averaged over the runs of a line.
 
 Functions take a frame in long form and an Axes, or make one, and return it; with `col` or `row` they return a
-seaborn FacetGrid.
+seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def draw_lag_curves(
         at_1 = at_1[~at_1.index.duplicated()]
         y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
         y = y.where(rows["lag"] >= 1)
-    drawn = _Curves(rows, "lag", y, roles, GRADIENT_COLUMNS, per="step" if "step" in roles.values() else "")
+    drawn = _Curves(rows, "lag", y, roles, GRADIENT_COLUMNS)
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
@@ -150,12 +150,10 @@ class _Curves:
         y: pd.Series,
         roles: dict[str, str | None],
         known: Sequence[str],
-        per: str = "",
     ) -> None:
         self.roles = roles
         self.colors: dict[str, Any] = {"": PLAIN}
         tidy = {"run": rows["run"].astype(str), "x": rows[x].astype("float64"), "y": y}
-        tidy["part"] = rows[per].astype(str) if per else ""  # of a run, what is a line of its own
         for role, name in roles.items():
             tidy[role] = labelled(rows[name]) if name else pd.Categorical([""] * len(rows))
         frame = pd.DataFrame(tidy)
@@ -175,8 +173,7 @@ class _Curves:
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             if traces:
-                frame = frame.assign(line=frame["run"] + " " + frame["part"])
-                self._lines(frame, ax, "y", linewidth=0.6, alpha=0.5, units="line")
+                self._lines(frame, ax, "y", linewidth=0.6, alpha=0.5, units="run")
             means = self.means
             for role in ("col", "row"):
                 means = means[means[role].isin(frame[role].unique())]

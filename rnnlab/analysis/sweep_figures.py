@@ -1,12 +1,14 @@
 """Numbers of many runs against an axis: gain, horizon, what is solved, and what clipping does.
 
 Functions take the frame of `load_runs` and an Axes, or make one, and return it; with `col` or `row` they
-return a seaborn FacetGrid.
+return a seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants
+`layout="constrained"`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,7 +18,17 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from rnnlab.analysis.against_axis import AgainstAxis
 from rnnlab.analysis.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.intervals import mean_interval, share_interval
-from rnnlab.analysis.style import PLAIN, add_legend, add_note, add_title, check_columns, is_wide, new_axes
+from rnnlab.analysis.style import (
+    PLAIN,
+    add_legend,
+    add_note,
+    add_title,
+    check_columns,
+    figure_style,
+    is_wide,
+    new_axes,
+    numbers,
+)
 from rnnlab.records import CENSORED, CLIP_RATE, HORIZON, VAL_LOSS, VAL_SOLVED
 
 GAINS = {
@@ -38,7 +50,7 @@ def draw_gain(
     """The factor of a gradient in one step back, against an axis: under 1 it vanishes, over 1 it explodes.
 
     Small points are runs; a large one is their geometric mean, 10 to the mean of log10 gain, with the 95 % t
-    interval of that mean.
+    interval of that mean. Of a run that diverged it is the gain of its last recording.
 
     Args:
         runs: The frame of `load_runs`.
@@ -138,8 +150,7 @@ def draw_clipping(
     """Share of steps clipped, and below it the loss, against the threshold.
 
     Small points are runs; a large one is their mean with its 95 % t interval. `clip=null` is "off", at the
-    right. A cross above the losses: some runs there diverged and have no loss, so that the mean is of those
-    that did not.
+    right. A cross above the losses: some runs there diverged, and the mean is of the others.
 
     Args:
         runs: The frame of `load_runs`.
@@ -155,12 +166,20 @@ def draw_clipping(
         ValueError: The frame has no such column, or no rows; or there are not two Axes.
     """
     roles = {"hue": hue, "col": None, "row": None}
-    rate, below = AgainstAxis(runs, x, CLIP_RATE, roles), AgainstAxis(runs, x, loss, roles)
+    check_columns(runs, loss=loss)
+    diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
+    losses = numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
+    rate, below = (
+        AgainstAxis(runs, x, CLIP_RATE, roles),
+        AgainstAxis(runs.assign(**{loss: losses}), x, loss, roles),
+    )
     if axes is not None and len(axes) != 2:
         raise ValueError(f"axes: {len(axes)} given, but the figure has two, clip rate and loss")
-    pair = np.array(new_axes(2) if axes is None else list(axes), dtype=object)
-    top, bottom = pair
-    lost = below.diverged(runs)
+    if axes is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_clipping(runs, new_axes(2), x, hue, loss)
+    top, bottom = axes
+    lost = below.tidy[diverged].dropna(subset=["x", "hue"])
     for drawn, ax in ((rate, top), (below, bottom)):
         drawn.points(drawn.frame, ax)
         drawn.means(drawn.frame, ax, mean_interval)
@@ -171,20 +190,28 @@ def draw_clipping(
     top.yaxis.set_major_formatter(PercentFormatter(1))
     bottom.set_ylabel(loss)
     _scale_y(bottom, below.frame["y"])
+    if len(lost):
+        _raise_top(bottom)  # room for the crosses
     for place, (word, color) in enumerate(below.colors.items()):
         at = below.places.shifted(
             lost.loc[lost["hue"] == word, "x"].drop_duplicates(), place, len(below.colors)
         )
         if len(at):
             over = bottom.get_xaxis_transform()
-            bottom.plot(at, [1.03] * len(at), "x", color=color, transform=over, clip_on=False, gid="diverged")
+            bottom.plot(at, [0.95] * len(at), "x", color=color, transform=over, gid="diverged")
     entries = below.entries() | rate.entries()
     if len(lost):
         entries["some diverged"] = Line2D([], [], color=PLAIN, marker="x", linestyle="")
     add_title(top, "Clip rate", rate.told("mean and 95 % interval"))
     add_title(bottom, f"{loss} at the end, {below.told('mean and 95 % interval')}")
     add_legend(bottom, entries, hue)
-    return pair
+    return np.array([top, bottom], dtype=object)
+
+
+def _raise_top(ax: Axes) -> None:
+    bottom, top = ax.transData.transform([(1, limit) for limit in ax.get_ylim()])[:, 1]
+    _, raised = ax.transData.inverted().transform((1, top + 0.15 * (top - bottom)))
+    ax.set_ylim(top=raised)
 
 
 def _power_of_10(values: Any) -> Any:

@@ -12,30 +12,12 @@ from rnnlab.app.resume import identity, take_up
 from rnnlab.app.schema import Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
-from rnnlab.records import RUN_FILE
+from rnnlab.records import AXES, RUN_FILE
 from rnnlab.tracking.folder import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
 OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
 """Keys that concern all runs of a sweep together."""
-# What every run shows as a parameter; what was overridden joins them.
-SHOWN_PARAMS = (
-    "cell",
-    "task",
-    "optimizer",
-    "init",
-    "initial_state",
-    "probe",
-    "seq_len",
-    "clip",
-    "clip_mode",
-    "lr",
-    "hidden_size",
-    "batch_size",
-    "steps",
-    "seed",
-    "dtype",
-)
 
 
 @dataclass(frozen=True)
@@ -165,7 +147,7 @@ def _run_info(plan: Plan, job: Job, known: _Known) -> dict[str, Any]:
     tracking = known.settings.tracking
     params = {}
     given = [override.partition("=")[0].lstrip("+~") for override in job.overrides]
-    for key in dict.fromkeys((*SHOWN_PARAMS, *given)):
+    for key in dict.fromkeys((*AXES, *given)):
         if key in job.choices:
             params[key] = job.choices[key]
         elif not key.startswith(("hydra", *WITHOUT_EFFECT)):

@@ -5,6 +5,7 @@ from pathlib import Path
 from rnnlab.tracking.store import connect
 
 SUMMARY_TAG = "rnnlab.summary_of"
+GREY = "#949494"
 NAME = "summary of the sweep"
 DESCRIPTION = "Artifacts → `report.html`: figures and tables of the whole sweep, and how to repeat it."
 
@@ -25,6 +26,7 @@ def log_report(uri: str, experiment: str, sweep: str, report: Path) -> None:
         run = runs[0]
     else:
         tags = {"sweep": sweep, SUMMARY_TAG: sweep, "mlflow.note.content": DESCRIPTION}
+        tags["mlflow.runColor"] = GREY  # else it looks like one of the runs
         run = client.create_run(found.experiment_id, tags=tags, run_name=NAME)
     client.log_artifact(run.info.run_id, str(report))
     client.set_terminated(run.info.run_id)

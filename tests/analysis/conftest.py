@@ -2,12 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
 @pytest.fixture
 def ax() -> Axes:
-    return Figure(layout="constrained").subplots()
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)  # else nothing is drawn when the canvas is
+    return figure.subplots()
 
 
 @pytest.fixture

@@ -1,0 +1,268 @@
+"""The page of a sweep: what stands in it, for any sweep there can be."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnnlab.analysis.report import report_html, write_report
+from rnnlab.analysis.sources import MLflowRuns
+from rnnlab.analysis.swept import Roles, roles_of
+from rnnlab.tracking.folder import RunFolder
+from tests.commands import TINY, Done, run, run_info
+from tests.tracking.small_runs import config_of, info_of, whole_run
+
+
+class Page(HTMLParser):
+    """The tables of a page by their section, each a list of rows, and the rest of the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.pictures: list[str] = []
+        self.text = ""
+        self._section = ""
+        self._cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "section":
+            self._section = dict(attrs)["id"] or ""
+        elif tag == "tr":
+            self.tables.setdefault(self._section, []).append([])
+        elif tag in ("td", "th"):
+            self._cell = True
+            self.tables[self._section][-1].append("")
+        elif tag == "img":
+            self.pictures.append(dict(attrs)["alt"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.tables[self._section][-1][-1] += data
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Cells, thresholds and seeds, of which one run is unstable."""
+    folder = tmp_path_factory.mktemp("swept")
+    axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0,1")
+    done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false", "optimizer=sgd")
+    assert done.code == 0, done.err
+    return done
+
+
+def test_all_runs_with_their_numbers(swept: Done) -> None:
+    page = Page(report_html(swept.folder))
+    head, *rows = page.tables["runs"]
+    assert head == [
+        *("run", "cell", "clip", "seed", "metric", "value", "baseline"),
+        *("gain", "horizon", "regime", "clip rate", "outcome", "seconds"),
+    ]
+    by_name = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert by_name.keys() == swept.runs.keys()
+    for name, folder in swept.runs.items():
+        info, row = run_info(folder), by_name[name]
+        assert row["value"] == f"{info['summary']['val/bpc']:.3f}"
+        assert row["gain"] == f"{10 ** info['summary']['grad/log10_gain']:.3f}"
+        assert row["clip"] == {"null": "off", "0.1": "0.1"}[info["params"]["clip"]]
+        assert row["clip rate"] == f"{info['summary']['grad/clip_rate']:.1%}"
+        assert row["outcome"] == info["outcome"]
+
+
+def test_averages_are_over_seeds(swept: Done) -> None:
+    page = Page(report_html(swept.folder))
+    head, *rows = page.tables["averages"]
+    assert head[:4] == ["cell", "clip", "runs", "val/bpc"] and len(rows) == 4
+    for row in rows:
+        of_group = [
+            run_info(folder)["summary"]["val/bpc"]
+            for folder in swept.runs.values()
+            if run_info(folder)["params"]["cell"] == row[0]
+            and run_info(folder)["params"]["clip"].replace("null", "off") == row[1]
+        ]
+        assert row[2] == "2" and row[3].startswith(f"{np.mean(of_group):.3g}")
+
+
+def test_figures_are_those_that_the_axes_call_for(swept: Done) -> None:
+    told = [alt.partition(". ")[0] for alt in Page(report_html(swept.folder)).pictures]
+    assert told[:2] == ["Lag curves, trained", "Lag curves, untrained"]
+    assert {"Gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(told)
+    assert {"Gradient by time step: rnn clip=null seed=0"} <= set(told)
+    assert "Solved against clip" not in told  # nobody can solve characters
+
+
+def test_it_says_how_to_repeat_the_sweep(swept: Done) -> None:
+    page = Page(report_html(swept.folder))
+    given = "python -m rnnlab -m cell=rnn,lstm clip=null,0.1 seed=0,1 steps=12"
+    assert given in page.text
+    (folder, *_) = swept.runs.values()
+    assert f"python -m rnnlab.repeat {folder}" in page.text
+    assert f"load_gradients('{folder.parent}')" in page.text
+    commit = run_info(folder)["tags"].get("git_commit", "")
+    assert f"git checkout {commit.removesuffix('-dirty')}" in page.text
+
+
+def test_differences_in_the_configuration_and_what_is_common(swept: Done) -> None:
+    page = Page(report_html(swept.folder))
+    told = dict(page.tables["configuration"][1:])
+    assert told["clip"] == "None (4), 0.1 (4)" and told["seed"] == "0 (4), 1 (4)"
+    assert "hidden_size" not in told and "hidden_size8" in page.text.replace("\n", "")
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_the_same_page_from_mlflow(swept: Done) -> None:
+    sweep = run_info(next(iter(swept.runs.values())))["tags"]["sweep"]
+    here, there = report_html(swept.folder), report_html(MLflowRuns(sweep=sweep, uri=swept.uri))
+    assert here == there
+
+
+def test_what_went_wrong_is_named_with_its_reason(tmp_path: Path) -> None:
+    whole_run(tmp_path / "0", "fine")
+    whole_run(tmp_path / "1", "ended early", outcome="killed")
+    with RunFolder(tmp_path / "2", info_of("blown up"), config_of()) as folder:
+        folder.close()
+        at = {"step": 3, "timestep": 2, "quantity": "h", "before": []}
+        folder.finish("diverged", {"diverged_at": at})
+    with RunFolder(tmp_path / "3", info_of("broken"), config_of()) as folder:
+        folder.close()
+        folder.finish("failed", {"error": "ValueError: <b>no</b>"})
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4" / "run.json").write_text("{")
+    text = report_html(tmp_path)
+    told = {row[0]: row[1] for row in Page(text).tables["failures"][1:]}
+    assert told.pop("4").startswith("damaged: run.json: ")
+    assert told == {
+        "ended early": "killed",
+        "blown up": "diverged at step 3, time step 2: h",
+        "broken": "failed: ValueError: <b>no</b>",
+    }
+    assert "<b>no</b>" not in text and text.count(">1 killed<") == 1
+
+
+def test_a_sweep_of_one_run_without_any_probe(tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", "seed=3", "probe=none", *TINY, "figures=false", "tracking=none")
+    assert done.code == 0, done.err
+    page = Page(report_html(tmp_path))
+    assert len(page.tables["runs"]) == 2 and "averages" not in page.tables
+    assert [alt.partition(". ")[0] for alt in page.pictures] == ["Losses"]
+
+
+def test_it_is_made_at_the_end_of_a_sweep_and_put_into_mlflow(tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    asked = [word for word in TINY if word != "report=false"]
+    done = run(tmp_path, "-m", "cell=rnn,gru", *asked, "figures=false")
+    assert (done.code, done.err) == (0, "")
+    (page,) = tmp_path.glob("multirun/*/*/report.html")
+    assert f"Report: {page.relative_to(tmp_path)}" in done.out.splitlines()
+    client = MlflowClient(done.uri)
+    runs = client.search_runs(["1"])
+    summary = next(run for run in runs if "rnnlab.summary_of" in run.data.tags)
+    (sweep,) = {run.data.tags["sweep"] for run in runs}
+    assert len(runs) == 3 and summary.data.tags["rnnlab.summary_of"] == sweep
+    assert summary.info.status == "FINISHED"
+    kept = Path(client.download_artifacts(summary.info.run_id, "report.html"))
+    assert kept.read_text() == page.read_text()
+    page.unlink()
+    again = run(tmp_path, sweep, "--out", "mine.html", module="rnnlab.report")
+    assert (again.code, again.out, again.err) == (0, "Report: mine.html\n", "")
+    assert len(client.search_runs(["1"])) == 3
+    held = {file.path for file in client.list_artifacts(summary.info.run_id)}
+    assert held == {"report.html", "mine.html"}
+
+
+def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
+    asked = [word for word in TINY if word != "report=false"]
+    broken = tmp_path / "broken"
+    shutil.copytree(Path(__file__).parents[2] / "rnnlab", broken / "rnnlab")
+    shutil.copytree(Path(__file__).parents[2] / "conf", broken / "conf")
+    (broken / "rnnlab" / "analysis" / "templates" / "report.html").write_text("{{ nothing }}")
+    done = run(tmp_path, "-m", "cell=rnn", *asked, "figures=false", PYTHONPATH=str(broken))
+    assert (done.code, done.err) == (0, "")
+    assert "The report is missing ('nothing' is undefined); python -m rnnlab.report multirun/" in done.out
+
+
+def test_the_command_says_what_it_cannot_do(
+    swept: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rnnlab.report import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for given, told in (
+        (["gone"], r"gone: no folder, and sqlite:////.*mlflow.db: no such database"),
+        (["."], r"no runs in \."),
+        ([str(swept.folder), "--out", "no/such/folder.html"], "no/such/folder.html: cannot be written"),
+    ):
+        assert main(given) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and re.match(f"rnnlab.report: {told}", err) and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    assert main([str(swept.folder), "--out", "page.html", "--uri", "http://127.0.0.1:9"]) == 1
+    assert "rnnlab.report: MLflow at http://127.0.0.1:9 does not take it (" in capsys.readouterr().err
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_the_same_page_twice_and_in_one_move(swept: Done, tmp_path: Path) -> None:
+    write_report(swept.folder, tmp_path / "page.html")
+    first = (tmp_path / "page.html").read_text()
+    write_report(swept.folder, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == first and len(list(tmp_path.iterdir())) == 1
+
+
+def frame(**axes: list[object]) -> pd.DataFrame:
+    columns = {name: pd.Series(v) for name, v in axes.items()}
+    words = {
+        name: values.astype("category") for name, values in columns.items() if isinstance(axes[name][0], str)
+    }
+    return pd.DataFrame(columns | words)
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ({"cell": ["rnn", "rnn"], "seed": [0, 1]}, Roles([])),
+        ({"cell": ["rnn", "lstm"]}, Roles(["cell"], "cell")),
+        (
+            {"seq_len": [1, 2, 1, 2], "cell": ["rnn", "rnn", "lstm", "lstm"], "steps": [4, 2, 4, 2]},
+            Roles(["cell", "seq_len"], "cell", "seq_len"),  # steps go with seq_len
+        ),
+        ({"lr": [1.0, 2.0, 3.0]}, Roles(["lr"], "lr")),
+        (
+            {"lr": [1.0, 1.0, 2.0, 2.0], "clip": [np.nan, 1.0, np.nan, 1.0]},
+            Roles(["clip", "lr"], "lr", "clip"),
+        ),
+        (
+            {"a": ["x", "y"] * 4, "cell": ["r", "r", "l", "l"] * 2, "lr": [1] * 4 + [2] * 4},
+            Roles(["cell", "lr", "a"], "cell", "lr", None, "a"),
+        ),
+    ],
+)
+def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Roles) -> None:
+    assert roles_of(frame(**axes), list(axes)) == expected
+
+
+def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None:
+    for seed, outcome, value in ((0, "finished", 2.0), (1, "unstable", 4.0), (2, "diverged", 99.0)):
+        info = info_of(f"seed={seed}") | {"goal": {"metric": "val/loss", "baseline": 1.0, "criterion": None}}
+        info |= {"number": seed, "params": {"cell": "rnn", "seed": str(seed)}}
+        with RunFolder(tmp_path / str(seed), info, config_of()) as folder:
+            folder.close()
+            at = {"step": 3, "timestep": 2, "quantity": "h", "before": []}
+            more = {"diverged": {"diverged_at": at}, "unstable": {"unstable_since": 1}}.get(outcome, {})
+            folder.finish(outcome, {"val/loss": value, **more})  # type: ignore[arg-type]
+    shutil.copytree(tmp_path / "0", tmp_path / "other")
+    info = run_info(tmp_path / "other") | {"id": "other", "params": {"cell": "gru", "seed": "0"}}
+    (tmp_path / "other" / "run.json").write_text(json.dumps(info))
+    _, *rows = Page(report_html(tmp_path)).tables["averages"]
+    (row,) = (row for row in rows if row[0] == "rnn")
+    assert row[1] == "3, 1 unstable, 1 diverged" and row[2].startswith("3 (")
