@@ -60,7 +60,7 @@ def covering_choices() -> list[dict[str, str]]:
     missing = {pair for pair in wanted if go_together(dict(pair))}
     made = []
     while missing:
-        chosen = dict(min(missing, key=sorted))
+        chosen = dict(sorted(min(missing, key=sorted)))
         for group in OPTIONS:
             fitting = [option for option in OPTIONS[group] if go_together(chosen | {group: option})]
             if group not in chosen and fitting:
