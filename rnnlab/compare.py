@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
+from rnnlab.records import CONFIG_FILE
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     for given, run in ((args.first, first), (args.second, second)):
         if run.row["outcome"] == DAMAGED:
             return _refuse(f"{given}: {run.problem}")
+        if not run.config:
+            return _refuse(f"{given}: {CONFIG_FILE} cannot be read")
     _print(first, second)
     return 0
 
@@ -47,11 +51,12 @@ def _print(first: KnownRun, second: KnownRun) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("", first.row["name"], second.row["name"], "difference"):
-        table.add_column(heading, overflow="fold", justify="left" if not heading else "right")
+        table.add_column(Text(heading), overflow="fold", justify="left" if not heading else "right")
     for section, rows in found.groupby("section", sort=False):
-        table.add_row(f"[bold]{section}[/bold]")
+        table.add_row(Text(str(section), "bold"))
         for row in rows.itertuples():
-            table.add_row(f"  {row.key}", _told(row.first), _told(row.second), _gap(row.first, row.second))
+            words = (f"  {row.key}", _told(row.first), _told(row.second), _gap(row.first, row.second))
+            table.add_row(*map(Text, words))  # a value is no markup
     console = Console(highlight=False)
     console.print(table)
 

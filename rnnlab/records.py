@@ -72,6 +72,7 @@ CLIP_COEFFICIENT = "grad/clip_coefficient"
 CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
 LOG10_GAIN = "grad/log10_gain"
+LOG10_GAIN_TAIL = "grad/log10_gain_tail"
 ZERO_LAG = "grad/zero_lag"
 HORIZON = "grad/horizon"
 CENSORED = "grad/censored"
@@ -107,7 +108,7 @@ MLFLOW_METRICS = (
     CENSORED,
     ZERO_LAG,
     "grad/log10_gain_short",
-    "grad/log10_gain_tail",
+    LOG10_GAIN_TAIL,
     HORIZON,
     "grad/log10_decay",
     "grad/at_task_lag",

@@ -13,7 +13,7 @@ from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source, find_runs
 from rnnlab.tracking.mirror import told
-from rnnlab.tracking.store import HIDDEN, redacted, tracking_uri
+from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
 
@@ -48,11 +48,13 @@ def _refuse(problem: str, code: int = 2) -> int:
 
 def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
     """Put the page into MLflow, if that is where the runs are."""
-    sweeps = {run.row["sweep"] for run in runs}
+    sweeps = {run.row["sweep"] for run in runs} - {None}  # which a damaged run does not know
     places = {place for run in runs if (place := _tracked_in(run, uri)) is not None}
     if len(sweeps) != 1 or len(places) != 1:
         return 0
     ((store, experiment),) = places
+    if (database := sqlite_file(store)) and not database.is_file():
+        return 0
     try:
         log_report(store, experiment, sweeps.pop(), page)
     except Exception as error:  # whatever a database or a server can raise
@@ -62,7 +64,7 @@ def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
 
 def _tracked_in(run: KnownRun, uri: str | None) -> tuple[str, str] | None:
     """The store and the experiment that a run is mirrored to."""
-    tracking = run.config().get("tracking", {})
+    tracking = run.config.get("tracking", {})
     if tracking.get("backend") != "mlflow" and uri is None:
         return None
     uri = tracking_uri(uri or tracking.get("uri"))

@@ -22,6 +22,7 @@ from rnnlab.tracking.folder import RunInUse, close_run, read_run_info, run_folde
 from rnnlab.tracking.mirror import DIED, told
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
+from rnnlab.wording import count_of_runs
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -58,12 +59,8 @@ def main(argv: Sequence[str]) -> int:
         return 130
     for line in sender.problems:
         print(f"rnnlab.sync: {line}", file=sys.stderr)
-    print(f"{_plural(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    print(f"{count_of_runs(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     return int(counts[LEFT] > 0)
-
-
-def _plural(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 class _Sender:

@@ -50,6 +50,8 @@ def test_each_thing_that_was_changed_is_told_and_no_other(
     assert told["outcome"] == ["finished", "failed"] and told["why"] == ["–", "no", "space", "left"]
     assert told["packages.numpy"][1] == "3.0" and told["optimizer.betas"][-2:] == ["[0.5,", "0.6]"]
     assert "git_commit" in told
+    (other / "code.diff").write_text("another")
+    assert compared(capsys, str(one), str(other))["code.diff"][-2:] == ["sha256", "ae448ac86c4e"]
     sections = {"config", "summary", "code"} & set(told)
     assert sections == {"config", "code"} and len(told) == 1 + 2 + 3 + 5 - 2, told
 
@@ -74,3 +76,15 @@ def test_what_cannot_be_compared_is_one_line(
         assert main([good, given, "--uri", sweep.uri]) == 2
         out, err = capsys.readouterr()
         assert out == "" and err.startswith(f"rnnlab.compare: {told}") and err.count("\n") == 1
+
+
+def test_values_are_no_markup(sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(sweep.runs["rnn"], tmp_path / "other")
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["task"]["path"] = "[/b]x[bold]"
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    told = compared(capsys, str(sweep.runs["rnn"]), str(other))
+    assert told["task.path"] == ["–", "[/b]x[bold]"]
+    (other / "config.yaml").unlink()
+    assert main([str(sweep.runs["rnn"]), str(other)]) == 2
+    assert capsys.readouterr().err == f"rnnlab.compare: {other}: config.yaml cannot be read\n"

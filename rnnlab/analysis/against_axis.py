@@ -19,7 +19,10 @@ Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:
-    """Of the frame's columns the axes: those of every run, and overridden keys such as `cell.forget_bias`."""
+    """Of the frame's columns the axes: in that of `load_runs` those between the outcome and the metric."""
+    names = list(map(str, runs))
+    if "outcome" in names and "metric" in names:
+        return names[names.index("outcome") + 1 : names.index("metric")]
     keys = [str(name) for name in runs if "." in str(name) and "/" not in str(name)]
     return [
         *(name for name in AXES if name in runs),
@@ -48,6 +51,7 @@ class AgainstAxis:
         self.tidy = pd.DataFrame(tidy, index=runs.index)
         self.frame = self.tidy.dropna(subset=["x", "y", *FACETS])
         named = list(dict.fromkeys(name for name in (x, *roles.values()) if name is not None))
+        self.incomplete = [name for name in named if labelled(runs[name]).isna().any()]
         axes = axes_of(runs)
         kept = runs.loc[self.frame.index, list(dict.fromkeys([*named, *axes]))]
         self.over = averaged_over(kept, named, [])
@@ -97,8 +101,10 @@ class AgainstAxis:
         """What is shown of how many runs."""
         counts = self.frame.groupby(["x", *FACETS], observed=True).size()
         told = mean_told(counts, self.over, band, single)
-        missing = self.all - len(self.frame)
-        return told + (f"; {missing} of {self.all} runs have no value" if missing else "")
+        missing = int(self.tidy["y"].isna().sum())
+        lost = self.all - missing - len(self.frame)
+        told += f"; {missing} of {self.all} runs have no value" if missing else ""
+        return told + (f"; {lost} of {self.all} have no {' or no '.join(self.incomplete)}" if lost else "")
 
     def label_x(self, ax: Axes) -> None:
         """The x axis: its scale, ticks and name."""

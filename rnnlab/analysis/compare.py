@@ -1,11 +1,13 @@
 """What differs between two runs: configuration, outcome, summary, code and machine."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pandas as pd
 
 from rnnlab.analysis.runs_frame import KnownRun, flattened
+from rnnlab.records import DIFF_FILE
 
 SECTIONS = ("config", "outcome", "summary", "code and machine")
 
@@ -24,11 +26,18 @@ def compare_runs(first: KnownRun, second: KnownRun) -> pd.DataFrame:
 
 
 def _sections(run: KnownRun) -> Iterator[dict[str, Any]]:
-    yield dict(flattened(run.config()))
+    yield dict(flattened(run.config))
     summary = run.info.get("summary", {})
     yield {"outcome": run.row["outcome"], "why": summary.get("error")}
     yield {key: value for key, value in flattened(summary) if key not in ("error", "seconds")}
     tags = run.info.get("tags", {})
-    yield {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | dict(
-        flattened(run.info.get("machine", {}))
-    )
+    code = {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | {DIFF_FILE: _digest(run)}
+    yield code | dict(flattened(run.info.get("machine", {})))
+
+
+def _digest(run: KnownRun) -> str | None:
+    """Of what the checkout had changed."""
+    try:
+        return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
+    except FileNotFoundError:
+        return None

@@ -4,10 +4,11 @@ The source is a folder with runs below it, a list of such folders, or `MLflowRun
 """
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +23,9 @@ from rnnlab.analysis.run_tables import (
     gradients_table,
     metrics_table,
 )
-from rnnlab.analysis.runs_frame import KnownRun, runs_frame
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame
 from rnnlab.analysis.sources import Source, StoredRun, find_runs
-from rnnlab.records import GRADIENTS_FILE, METRICS_FILE
+from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.tracking.gradient_log import GRADIENT_SCHEMA
 
 AT_ONCE = 16
@@ -33,10 +34,13 @@ NAMED = 10
 """Runs that a warning names."""
 ALWAYS = ("cell", "task", "seq_len", "seed")
 """Axes that long frames have even where all runs agree."""
+ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
     [("step", pa.int64()), ("metric", pa.dictionary(pa.int32(), pa.string())), ("value", pa.float64())]
 )
 _NO_METRICS = pa.table({"step": pa.array([], pa.int64())})
+
+Steps = Literal["first", "last", "ends"] | int | Sequence[int]
 
 
 class IncompleteRuns(UserWarning):
@@ -54,14 +58,14 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
         where: Which runs, as `DataFrame.query` takes it: `"cell == 'lstm' and seq_len > 50"`.
 
     Raises:
-        ValueError: There are no runs, or `where` cannot be asked of them.
+        ValueError: There are no runs, or `where` is no condition on them.
         ConnectionError: MLflow does not answer.
 
     Warns:
         IncompleteRuns: Of runs that were killed, failed, still run or are damaged.
     """
-    found = _find(source, where)
-    _warn(found.runs, [run.problem for run in found.runs], 2)
+    found = FoundRuns.of(source, where)
+    _warn(found)
     return found.frame
 
 
@@ -84,20 +88,17 @@ def load_metrics(
     Warns:
         IncompleteRuns: Of runs that `load_runs` warns of, or whose metrics cannot be read to their end.
     """
-    found = _find(source, where)
-    wanted = _several(metrics)
-    tables = list(found.tables(lambda run: metrics_table(run.file(METRICS_FILE)), _NO_METRICS))
-    _check("metrics", wanted, {name for table in tables for name in table.column_names} - {"step"})
-    long = [_melted(table, wanted) for table in tables]
-    frame: pd.DataFrame = pa.concat_tables(long).unify_dictionaries().to_pandas(split_blocks=True)
-    return found.labelled(frame, [table.num_rows for table in long])
+    found = FoundRuns.of(source, where)
+    frame = found.metrics(metrics)
+    _warn(found)
+    return frame
 
 
 def load_gradients(
     source: Source,
     quantities: str | Sequence[str] | None = None,
     axis: Literal["lag", "timestep"] | None = None,
-    steps: Literal["first", "last", "ends"] | Sequence[int] | None = None,
+    steps: Steps | None = None,
     where: str | None = None,
     targets: bool = False,
 ) -> pd.DataFrame:
@@ -114,54 +115,104 @@ def load_gradients(
         targets: Whether to have the lag curves that start at other targets than the last, too.
 
     Raises:
-        ValueError: As `load_runs`; or no run has such a quantity; or `axis` or `steps` is none of these.
+        ValueError: As `load_runs`; or no run has such a quantity or step; or `axis` or `steps` is another.
         ConnectionError: MLflow does not answer.
 
     Warns:
         IncompleteRuns: Of runs that `load_runs` warns of, or whose table cannot be read.
     """
-    if axis not in ("lag", "timestep", None):
-        raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
-    if isinstance(steps, str) and steps not in ("first", "last", "ends"):
-        raise ValueError(f"steps={steps!r}: must be 'first', 'last', 'ends', training steps or None")
-    found = _find(source, where)
-    wanted = _several(quantities)
-    there: set[str] = set()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        sizes = list(pool.map(lambda run: gradients_rows(run.stored.file(GRADIENTS_FILE)), found.runs))
-
-    def selected(run: StoredRun) -> pa.Table:
-        try:
-            table = gradients_table(run.file(GRADIENTS_FILE))
-        except DamagedTable as damaged:
-            raise DamagedTable(str(damaged), GRADIENT_SCHEMA.empty_table()) from None
-        there.update(pc.unique(table["quantity"]).to_pylist())
-        return _selected(table, wanted, axis, steps, targets)
-
-    columns, lengths = GradientColumns(sum(sizes)), []
-    for table, size in zip(found.tables(selected, GRADIENT_SCHEMA.empty_table()), sizes, strict=True):
-        columns.add(table[:size])  # of a run that goes on there may be more by now
-        lengths.append(min(size, len(table)))
-    _check("quantities", wanted, there)
-    return found.labelled(columns.frame(), lengths)
+    found = FoundRuns.of(source, where)
+    frame = found.gradients(quantities, axis, steps, targets)
+    _warn(found)
+    return frame
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The runs of a source.
+class FoundRuns:
+    """The runs of a source, found once, and their tables.
 
     Attributes:
         runs: In their order.
         frame: With a row for each.
-        axes: Those of its columns that long frames have.
+        axes: The frame's columns that are axes.
+        varying: Those of them in which runs differ; of damaged runs they are not known.
+        problems: Why a run is not whole, by its id; of its tables, once they have been read.
     """
 
     runs: list[KnownRun]
     frame: pd.DataFrame
     axes: list[str]
+    varying: list[str]
+    problems: dict[str, str]
 
-    def tables(self, read: Callable[[StoredRun], pa.Table], absent: pa.Table) -> Iterator[pa.Table]:
-        """A table of each run, read side by side, and in the end a warning of those that are not whole.
+    @classmethod
+    def of(cls, source: Source, where: str | None = None) -> "FoundRuns":
+        """Find them; errors as in `load_runs`."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            known = sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place)
+            runs = list({run.row["run"]: run for run in reversed(known)}.values())[::-1]  # copies count once
+            axes = {key for run in runs for key in run.axes}
+            list(pool.map(lambda run: run.config, [run for run in runs if axes - run.axes.keys()]))
+        frame, named = runs_frame(runs)
+        if where is not None:
+            runs = [runs[row] for row in _rows(frame, where)]
+            frame, named = runs_frame(runs)
+        whole = frame[frame["outcome"] != DAMAGED]
+        varying = [axis for axis in named if whole[axis].nunique(dropna=False) > 1]
+        problems = {run.row["run"]: run.problem for run in runs if run.problem is not None}
+        return cls(runs, frame, named, varying, problems)
+
+    def part(self, places: Iterable[int]) -> "FoundRuns":
+        """Some of them, by their places, told apart by the same axes; of their problems all know."""
+        chosen = [int(place) for place in places]
+        frame = self.frame.iloc[chosen].reset_index(drop=True)
+        return replace(self, runs=[self.runs[place] for place in chosen], frame=frame)
+
+    def metrics(self, metrics: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """As `load_metrics`."""
+        wanted = _several(metrics)
+        tables = list(self._tables(lambda run: metrics_table(run.file(METRICS_FILE)), _NO_METRICS))
+        _check("metrics", wanted, {name for table in tables for name in table.column_names} - {"step"})
+        long = [_melted(table, wanted) for table in tables]
+        frame: pd.DataFrame = pa.concat_tables(long).unify_dictionaries().to_pandas(split_blocks=True)
+        return self._labelled(frame, [table.num_rows for table in long])
+
+    def gradients(
+        self,
+        quantities: str | Sequence[str] | None = None,
+        axis: str | None = None,
+        steps: Steps | None = None,
+        targets: bool = False,
+    ) -> pd.DataFrame:
+        """As `load_gradients`."""
+        if axis not in ("lag", "timestep", None):
+            raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
+        if isinstance(steps, str) and steps not in ENDS:
+            raise ValueError(f"steps={steps!r}: must be 'first', 'last', 'ends', training steps or None")
+        wanted = _several(quantities)
+        chosen = steps if steps is None or isinstance(steps, str) else [int(s) for s in np.atleast_1d(steps)]
+        names: set[str] = set()
+        recorded: set[int] = set()
+
+        def read(run: StoredRun) -> pa.Table:
+            table = gradients_table(run.file(GRADIENTS_FILE))
+            names.update(pc.unique(table["quantity"]).to_pylist())
+            recorded.update(pc.unique(table["step"]).to_pylist())
+            return _selected(table, wanted, axis, chosen, targets)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            sizes = list(pool.map(lambda run: gradients_rows(run.stored.file(GRADIENTS_FILE)), self.runs))
+        columns, lengths = GradientColumns(sum(sizes)), []
+        for table, size in zip(self._tables(read, GRADIENT_SCHEMA.empty_table()), sizes, strict=True):
+            columns.add(table[:size])  # of a run that goes on there may be more by now
+            lengths.append(min(size, len(table)))
+        _check("quantities", wanted, names)
+        if isinstance(chosen, list):
+            _check("steps", chosen, recorded)
+        return self._labelled(columns.frame(), lengths)
+
+    def _tables(self, read: Callable[[StoredRun], pa.Table], absent: pa.Table) -> Iterator[pa.Table]:
+        """A table of each run, read side by side; what is wrong with one is noted.
 
         Raises:
             ConnectionError: A server does not answer.
@@ -169,50 +220,42 @@ class _Found:
 
         def told(run: KnownRun) -> tuple[pa.Table, str | None]:
             try:
-                return read(run.stored), run.problem
+                table = read(run.stored)
             except DamagedTable as damaged:
-                return damaged.rows, f"damaged: {damaged}"
-            except FileNotFoundError as error:
-                return (
-                    absent,
-                    run.problem or f"without {error.filename and error.filename.rpartition('/')[2]}",
-                )
+                return damaged.rows, f"{DAMAGED}: {damaged}"
+            except ConnectionError:
+                raise
+            except OSError as error:
+                return absent, f"{Path(str(error.filename)).name}: {error.strerror}"
+            return table, None
 
-        problems = []
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for start in range(0, len(self.runs), AT_ONCE):  # no more in memory than that
-                for table, problem in pool.map(told, self.runs[start : start + AT_ONCE]):
-                    problems.append(problem)
+                some = self.runs[start : start + AT_ONCE]
+                for run, (table, problem) in zip(some, pool.map(told, some), strict=True):
+                    if problem is not None and run.row["outcome"] in (*ENDED, DAMAGED):
+                        self.problems.setdefault(run.row["run"], problem)  # others may end within a row
                     yield table
-        _warn(self.runs, problems, 3)
 
-    def labelled(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
+    def _labelled(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
         """The runs' tables below one another, each row with its run and axes."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
-        labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in self.axes}
+        shown = [axis for axis in self.axes if axis in ALWAYS or axis in self.varying]
+        labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in shown}
         for place, (name, values) in enumerate(labels.items()):
             long.insert(place, name, values)
         return long
 
 
-def _find(source: Source, where: str | None) -> _Found:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        known = sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place)
-    runs = list({run.row["run"]: run for run in reversed(known)}.values())[::-1]  # copies of a folder once
-    frame, axes = runs_frame(runs)
-    if where is not None:
-        runs = [runs[row] for row in _rows(frame, where)]
-        frame, axes = runs_frame(runs)
-    varying = [axis for axis in axes if axis in ALWAYS or frame[axis].nunique(dropna=False) > 1]
-    return _Found(runs, frame, varying)
-
-
 def _rows(frame: pd.DataFrame, where: str) -> list[int]:
     try:
-        rows = frame.query(where).index.tolist()
+        holds = frame.eval(where)
     except Exception as error:  # whatever the parser, a comparison or a name can raise
         raise ValueError(f"where={where!r}: {error}; columns: {', '.join(frame.columns)}") from error
+    if not (isinstance(holds, pd.Series) and pd.api.types.is_bool_dtype(holds)):
+        raise ValueError(f"where={where!r}: is no condition; columns: {', '.join(frame.columns)}")
+    rows: list[int] = np.flatnonzero(holds.fillna(False)).tolist()
     if not rows:
         raise ValueError(f"where={where!r}: holds for none of the {len(frame)} runs")
     return rows
@@ -222,19 +265,20 @@ def _several(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else names if names is None else list(names)
 
 
-def _check(argument: str, wanted: list[str] | None, there: Collection[str]) -> None:
+def _check(argument: str, wanted: Iterable[Any] | None, there: Collection[Any]) -> None:
     if missing := [name for name in wanted or () if name not in there]:
-        raise ValueError(
-            f"{argument}={missing}: in none of the runs; there: {', '.join(sorted(there)) or 'none'}"
-        )
+        known = ", ".join(map(str, sorted(there))) or "none"
+        raise ValueError(f"{argument}={missing}: in none of the runs; there: {known}")
 
 
-def _warn(runs: Sequence[KnownRun], problems: Sequence[str | None], callers: int) -> None:
-    told = [f"{run.row['name']} ({problem})" for run, problem in zip(runs, problems, strict=True) if problem]
+def _warn(found: FoundRuns) -> None:
+    """Warn the caller of a loader of the runs that are not whole."""
+    names = {run.row["run"]: run.row["name"] for run in found.runs}
+    told = [f"{name} ({found.problems[run]})" for run, name in names.items() if run in found.problems]
     if told:
         more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
-        text = f"{len(told)} of {len(runs)} runs are not whole: {', '.join(told[:NAMED])}{more}"
-        warnings.warn(text, IncompleteRuns, stacklevel=callers + 1)
+        text = f"{len(told)} of {len(found.runs)} runs are not whole: {', '.join(told[:NAMED])}{more}"
+        warnings.warn(text, IncompleteRuns, stacklevel=3)
 
 
 def _melted(table: pa.Table, wanted: list[str] | None) -> pa.Table:
@@ -257,7 +301,7 @@ def _selected(
     table: pa.Table,
     quantities: list[str] | None,
     axis: str | None,
-    steps: str | Sequence[int] | None,
+    steps: str | list[int] | None,
     targets: bool,
 ) -> pa.Table:
     """The rows that are asked for."""
@@ -266,8 +310,8 @@ def _selected(
         tests.append(table[axis].is_valid())
     if not targets and table["target"].null_count < len(table):
         tests.append(table["target"].is_null())
-    if steps is not None and not isinstance(steps, str):
-        tests.append(pc.is_in(table["step"], pa.array([int(step) for step in steps], pa.int64())))
+    if isinstance(steps, list):
+        tests.append(pc.is_in(table["step"], pa.array(steps, pa.int64())))
     table = table.filter(reduce(pc.and_, tests)) if tests else table
     return table.filter(_at_end(table, steps)) if isinstance(steps, str) and len(table) else table
 

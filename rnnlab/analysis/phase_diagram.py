@@ -21,6 +21,7 @@ from rnnlab.analysis.intervals import averaged_over, count_told
 from rnnlab.analysis.places import with_room
 from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
+from rnnlab.records import LOG10_GAIN_TAIL
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
 MIXED, NOTHING = "tie", "no value"
@@ -40,7 +41,7 @@ def draw_phase_diagram(
     x: str = "lr",
     y: str = "clip",
     color: str = "regime",
-    value: str = "grad/log10_gain_tail",
+    value: str = LOG10_GAIN_TAIL,
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
@@ -83,7 +84,7 @@ def draw_phase_diagram(
     over = averaged_over(runs.loc[frame.index, [*named, *axes]], named, [])
     counts = frame.groupby(["x", "y", *roles], observed=True).size()
     how = "most frequent regime" if color == "regime" else "geometric mean"
-    told = f"{count_told(counts)} runs a cell" if len(counts) else "no runs"
+    told = f"runs a square: {count_told(counts)}" if len(counts) else "no runs"
     told += f" (over {', '.join(over)}), {how}" if over else ""
     title = ["Regime of the gradient" if color == "regime" else GAINS.get(value, value).capitalize(), told]
     norm = _around_1(frame, color)

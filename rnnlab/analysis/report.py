@@ -1,9 +1,7 @@
 """A sweep in one HTML page that needs nothing beside it: figures, tables, failures, how to repeat it."""
 
 import base64
-import os
 import shlex
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
@@ -15,13 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rnnlab import __version__
-from rnnlab.analysis.frames import IncompleteRuns, load_runs
+from rnnlab.analysis.frames import FoundRuns
 from rnnlab.analysis.report_figures import pictures
 from rnnlab.analysis.report_tables import averages, differing, failures, runs_table
-from rnnlab.analysis.runs_frame import KnownRun, flattened
-from rnnlab.analysis.sources import Source, find_runs
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, flattened
+from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.analysis.swept import roles_of
+from rnnlab.records import ENDED
 from rnnlab.tracking.files import replace_text
+from rnnlab.tracking.store import redacted, tracking_uri
 from rnnlab.wording import NONE
 
 REPORT_FILE = "report.html"
@@ -45,16 +45,12 @@ def report_html(source: Source) -> str:
         ValueError: There are no runs.
         ConnectionError: MLflow does not answer.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IncompleteRuns)  # the page names them
-        runs = load_runs(source)
-        known = {run.row["run"]: run for run in map(KnownRun, find_runs(source))}
-        several = [known[name] for name in runs["run"]]
-        axes = list(dict.fromkeys(key for run in several for key in run.axes))
-        roles = roles_of(runs, axes)
-        seeds = ["seed"] if "seed" in axes and runs["seed"].nunique() > 1 else []
-        figures = pictures(source, runs, roles)
-    configs = [dict(flattened(run.config())) for run in several]
+    found = FoundRuns.of(source)
+    runs, several = found.frame, found.runs
+    roles = roles_of(runs[runs["outcome"] != DAMAGED], found.varying)
+    seeds = ["seed"] if "seed" in found.varying else []
+    figures = pictures(found, roles)
+    configs = [dict(flattened(run.config)) for run in several]
     environment = Environment(
         loader=PackageLoader("rnnlab.analysis"),
         autoescape=True,
@@ -72,10 +68,10 @@ def report_html(source: Source) -> str:
         figures=figures,
         averages=averages(runs, roles.axes),
         runs=runs_table(several, roles.axes + seeds),
-        failures=failures(several),
+        failures=failures(several, found.problems),
         differing=differing(configs),
         common=_common(configs),
-        commands=_commands(several),
+        commands=_commands(several, source),
         version=__version__,
     )
 
@@ -88,7 +84,7 @@ def _title(runs: pd.DataFrame) -> str:
 def _facts(runs: pd.DataFrame, several: Sequence[KnownRun]) -> dict[str, str]:
     began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
     facts = {
-        "began": f"{began:%Y-%m-%d %H:%M} UTC",
+        "began": "" if pd.isna(began) else f"{began:%Y-%m-%d %H:%M} UTC",
         "training time": _duration(seconds),
         "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NONE,
         "code": ", ".join(_code(several)),
@@ -135,25 +131,35 @@ def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def _commands(several: Sequence[KnownRun]) -> dict[str, str]:
+def _commands(several: Sequence[KnownRun], source: Source) -> dict[str, str]:
     """What to type to make this again, or to go on."""
     tags = [run.info.get("tags") or {} for run in several]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
     whole = list(dict.fromkeys(run.info["command"] for run in several if "command" in run.info))
-    folders = [run.row["folder"] for run in several]
-    together = os.path.commonpath(folders) if len(folders) > 1 else folders[0]
     commands = {}
     if commits:
         commands["the code"] = "\n".join(_checkout(commit) for commit in commits)
     if whole:
         commands["the whole sweep"] = "\n".join(whole)
-    commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
+    if folders := [run.row["folder"] for run in several if run.row["outcome"] in ENDED]:
+        commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
+    tracked = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
     commands["in a notebook"] = (
-        "from rnnlab.analysis import draw_lag_curves, load_gradients\n"
-        f"gradients = load_gradients({together!r})\n"
+        f"from rnnlab.analysis import draw_lag_curves, load_gradients{tracked}\n"
+        f"gradients = load_gradients({_shown(source)})\n"
         "draw_lag_curves(gradients)"
     )
     return commands
+
+
+def _shown(source: Source) -> str:
+    """A source as Python."""
+    if isinstance(source, MLflowRuns):
+        uri = redacted(tracking_uri(source.uri))
+        return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
+    if isinstance(source, str | Path):
+        return repr(str(Path(source).absolute()))
+    return repr([str(Path(folder).absolute()) for folder in source])
 
 
 def _checkout(commit: str) -> str:

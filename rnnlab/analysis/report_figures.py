@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,19 +14,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import draw_time_heatmap
-from rnnlab.analysis.frames import load_gradients, load_metrics
+from rnnlab.analysis.frames import FoundRuns
 from rnnlab.analysis.phase_diagram import draw_phase_diagram
-from rnnlab.analysis.sources import Source
 from rnnlab.analysis.style import figure_style
 from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.sweep_figures import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.swept import Roles
-from rnnlab.records import HORIZON, LOG10_GAIN, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
 
 MOST_HEATMAPS = 4
 MOST_LOSSES = 60
 """Runs whose losses are read: the whole training of each."""
-TAIL = f"{LOG10_GAIN}_tail"
 
 
 @dataclass(frozen=True)
@@ -43,31 +42,35 @@ class Picture:
     address: str
 
 
-def pictures(source: Source, runs: pd.DataFrame, roles: Roles) -> list[Picture]:
+def pictures(found: FoundRuns, roles: Roles) -> list[Picture]:
     """Draw what there is to draw of a sweep.
 
     Raises:
         ConnectionError: MLflow does not answer.
     """
     drawings = [
-        *_lag_curves(source, roles),
-        *_against_axes(runs, roles),
-        *_losses(source, runs, roles),
-        *_heatmaps(source, runs, roles),
+        *_lag_curves(found, roles),
+        *_against_axes(found.frame, roles),
+        *_losses(found, roles),
+        *_heatmaps(found, roles),
     ]
-    return [Picture(title, text, _address(draw)) for title, text, draw in drawings]
+    drawn = []
+    for title, text, draw in drawings:
+        with suppress(ValueError):  # nothing to show in it
+            drawn.append(Picture(title, text, _address(draw)))
+    return drawn
 
 
 Drawing = tuple[str, str, Callable[[], Any]]
 
 
-def _lag_curves(source: Source, roles: Roles) -> Iterator[Drawing]:
+def _lag_curves(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
     text = (
         "The loss at one time step is sent back alone; its gradient k steps earlier, relative to one step. "
         "On this logarithmic axis a straight line is a constant gain."
     )
     try:
-        curves = load_gradients(source, "state", axis="lag", steps="ends")
+        curves = found.gradients("state", "lag", "ends")
     except ValueError:  # the probe recorded none
         return
     for when, step in (("trained", "last"), ("untrained", "first")):
@@ -77,7 +80,7 @@ def _lag_curves(source: Source, roles: Roles) -> Iterator[Drawing]:
 
 def _against_axes(runs: pd.DataFrame, roles: Roles) -> Iterator[Drawing]:
     x, hue = roles.x, roles.hue
-    if x is not None and _has(runs, TAIL):
+    if x is not None and _has(runs, LOG10_GAIN_TAIL):
         text = "The factor of the gradient a time step back, over the longer half of the lags; 1 keeps it."
         yield f"Gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=roles.col)
     if x is not None and _has(runs, HORIZON):
@@ -99,38 +102,38 @@ def _has(runs: pd.DataFrame, column: str) -> bool:
     return column in runs and bool(runs[column].notna().any())
 
 
-def _losses(source: Source, runs: pd.DataFrame, roles: Roles) -> Iterator[Drawing]:
-    shown = np.unique(np.linspace(0, len(runs) - 1, min(len(runs), MOST_LOSSES)).astype(int))
-    chosen = runs["run"].iloc[shown].tolist()
+def _losses(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
+    shown = np.unique(np.linspace(0, len(found.runs) - 1, min(len(found.runs), MOST_LOSSES)).astype(int))
     try:
-        losses = load_metrics(source, VAL_LOSS, where=f"run in {chosen}")
+        losses = found.part(shown).metrics(VAL_LOSS)
     except ValueError:  # none came to a validation
         return
     text = "The validation loss over training."
-    if len(chosen) < len(runs):
-        text += f" Of {len(chosen)} runs, evenly chosen from {len(runs)}."
+    if len(shown) < len(found.runs):
+        text += f" Of {len(shown)} runs, evenly chosen from {len(found.runs)}."
     yield "Losses", text, partial(draw_losses, losses, hue=roles.hue, col=roles.col)
 
 
-def _heatmaps(source: Source, runs: pd.DataFrame, roles: Roles) -> Iterator[Drawing]:
+def _heatmaps(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
     """One run of each colour, the first."""
-    firsts = runs.drop_duplicates([roles.hue]) if roles.hue else runs[:1]
-    for run, name in firsts[["run", "name"]].head(MOST_HEATMAPS).itertuples(index=False):
+    firsts = found.frame.drop_duplicates([roles.hue]) if roles.hue else found.frame[:1]
+    for place in firsts.index[:MOST_HEATMAPS]:
         try:
-            norms = load_gradients(source, "h", axis="timestep", where=f"run == {run!r}")
+            norms = found.part([place]).gradients("h", "timestep")
         except ValueError:  # the probe recorded none
             continue
         if norms.empty:
             continue
         text = "The total gradient at each time step over training, of one run."
-        yield f"Gradient by time step: {name}", text, partial(draw_time_heatmap, norms)
+        title = f"Gradient by time step: {found.runs[place].row['name']}"
+        yield title, text, partial(draw_time_heatmap, norms)
 
 
 def _address(draw: Callable[[], Any]) -> str:
     """A figure as an SVG picture, whose text is drawn: the reader may have other fonts."""
     import matplotlib.pyplot as plt
 
-    with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), matplotlib.rc_context():
+    with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}):
         matplotlib.use("Agg")  # no window
         drawn = draw()
         first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn

@@ -1,7 +1,8 @@
 """The tables of a report: averages, runs, what went wrong, what differs in the configurations."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from rnnlab.analysis.intervals import mean_interval
-from rnnlab.analysis.runs_frame import KnownRun
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
+from rnnlab.analysis.style import OFF
+from rnnlab.analysis.sweep_figures import solved
 from rnnlab.records import CENSORED, CLIP_RATE, ENDED, HORIZON, LOG10_GAIN, STEPS_TO_SOLVE, VAL_SOLVED
 from rnnlab.wording import NONE, gain_told, horizon_told, metric_told, outcome_told, told
 
@@ -47,42 +50,54 @@ class Table:
 
 
 def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """A row for each combination of axes that several runs share: means with their 95 % t intervals.
+    """A row for each combination of axes, where runs share one: means with their 95 % t intervals.
 
     The metrics are of the runs that did not diverge: what one has is from before it did.
     """
-    if not axes or len(runs[list(axes)].drop_duplicates()) == len(runs):
+    runs = runs[runs["outcome"] != DAMAGED].assign(all="")
+    by = [*axes] or ["all"]
+    if len(runs[by].drop_duplicates()) == len(runs):
         return None
-    solvable = VAL_SOLVED in runs and runs[VAL_SOLVED].notna().any()
+    verdicts = solved(runs) if VAL_SOLVED in runs else pd.Series(dtype=float)
+    solvable = verdicts.notna().any()
     metrics = list(map(str, runs["metric"].dropna().unique()))
     columns = [*axes, "runs", *metrics, "gain", "horizon", "clip rate", *(["solved"] if solvable else [])]
     rows = []
-    for values, group in runs.groupby(list(axes), dropna=False, observed=True, sort=False):
+    for values, group in runs.groupby(by, dropna=False, observed=True, sort=False):
         ended = Counter(group["outcome"].astype(str))
         lost = "".join(f", {ended[word]} {word}" for word in ("unstable", "diverged") if ended[word])
-        row = [*(axis_cell(value) for value in values), Cell(f"{len(group)}{lost}", float(len(group)))]
+        row = [axis_cell(value, axis) for value, axis in zip(values, axes, strict=False)]
+        row += [Cell(f"{len(group)}{lost}", float(len(group)))]
         row += [_mean(group[group["outcome"] != "diverged"], name) for name in metrics]
         row += [
             _mean(group, LOG10_GAIN, power=True),
-            _mean(group, HORIZON, ".0f"),
-            _mean(group, CLIP_RATE, ".1%"),
+            _mean(group, HORIZON, ".0f", within=(0, math.inf)),
+            _mean(group, CLIP_RATE, ".1%", within=(0, 1)),
         ]
         if solvable:
-            solved = int((group[VAL_SOLVED] == 1).sum())
-            row.append(Cell(f"{solved} of {len(group)}", solved / len(group)))
+            judged = verdicts[group.index].dropna()
+            share = judged.mean() if len(judged) else math.nan
+            row.append(Cell(f"{int(judged.sum())} of {len(judged)}", share) if len(judged) else Cell(NONE))
         rows.append(row)
     return Table(columns, rows)
 
 
-def _mean(group: pd.DataFrame, name: str, form: str = ".3g", power: bool = False) -> Cell:
+def _mean(
+    group: pd.DataFrame,
+    name: str,
+    form: str = ".3g",
+    power: bool = False,
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> Cell:
     """A mean and its interval; ≥ where a horizon in it may be longer."""
     known = group.dropna(subset=[name]) if name in group else group[:0]
     if known.empty:
         return Cell(NONE)
     found = mean_interval(known.assign(all=0), ["all"], name).iloc[0]
     middle, low, high = (10 ** found[key] if power else found[key] for key in ("mean", "low", "high"))
+    low, high = max(low, within[0]), min(high, within[1])
     at_least = "≥ " if name == HORIZON and CENSORED in known and (known[CENSORED] == 1).any() else ""
-    between = "" if pd.isna(low) or low == high else f" ({low:{form}} … {high:{form}})"
+    between = "" if len(known) == 1 or low == high else f" ({low:{form}} … {high:{form}})"
     return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
 
 
@@ -105,7 +120,7 @@ def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
     for run in several:
         summary, metric, baseline = run.info.get("summary") or {}, run.row["metric"], run.row["baseline"]
         value = summary.get(metric)
-        row = [_word(run.row["name"]), *(axis_cell(run.value(axis)) for axis in axes), _word(metric)]
+        row = [_word(run.row["name"]), *(axis_cell(run.value(axis), axis) for axis in axes), _word(metric)]
         row += [Cell(metric_told(value), _key(value)), Cell(metric_told(baseline), _key(baseline))]
         row += [Cell(gain_told(summary), _key(summary.get(LOG10_GAIN)))]
         row += [Cell(horizon_told(summary), _key(summary.get(HORIZON)))]
@@ -119,12 +134,14 @@ def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
     return Table([*columns, *(["solved at"] if solvable else []), "seconds"], rows)
 
 
-def failures(several: Sequence[KnownRun]) -> Table | None:
-    """Runs that did not simply finish, and why."""
+def failures(several: Sequence[KnownRun], problems: Mapping[str, str]) -> Table | None:
+    """Runs that did not simply finish, or whose files are damaged, and why."""
     rows = []
     for run in several:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}
-        told_why = outcome_told(outcome, summary) if outcome in ENDED else str(run.problem)
+        ended = [outcome_told(outcome, summary)] if outcome in ENDED else []
+        problem = [problems[run.row["run"]]] if run.row["run"] in problems else []
+        told_why = "; ".join([*ended, *problem])
         if told_why != "finished":
             rows.append([_word(run.row["name"]), _word(told_why), _word(Path(run.row["folder"]).name)])
     return Table(["run", "what happened", "folder"], rows) if rows else None
@@ -142,11 +159,13 @@ def differing(configs: Sequence[dict[str, Any]]) -> Table | None:
     return Table(["key", "values (of so many runs)"], rows) if rows else None
 
 
-def axis_cell(value: Any) -> Cell:
-    """The value of an axis."""
+def axis_cell(value: Any, axis: str) -> Cell:
+    """The value of an axis; null is off for a threshold, else the run has no such key."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return Cell("off")
-    return _word(str(value)) if isinstance(value, str | bool) else Cell(f"{value:g}", float(value))
+        return Cell(OFF.get(axis, NONE))
+    if isinstance(value, str | bool):
+        return _word(str(value))
+    return Cell(f"{value:g}" if isinstance(value, float) else str(value), float(value))
 
 
 def _word(text: str | None) -> Cell:

@@ -8,12 +8,12 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
+from rnnlab.analysis.runs_frame import read_config
 from rnnlab.analysis.style import PALETTE, figure_style
 from rnnlab.records import (
     CONFIG_FILE,
@@ -41,10 +41,8 @@ def draw_run(folder: Path) -> list[Path]:
     """Draw what a run has recorded as PNG and SVG; return the PNG files."""
     metrics, gradients = read_metrics(folder), read_gradients(folder)
     (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
-    drawn = [
-        _save(draw, folder / FIGURES_FOLDER / name)
-        for name, draw in _drawings(metrics, gradients, _config(folder), _goal(folder)).items()
-    ]
+    drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), _goal(folder))
+    drawn = [_save(draw, folder / FIGURES_FOLDER / name) for name, draw in drawings.items()]
     _draw_timeline(gradients, folder / FIGURES_FOLDER / TIMELINE_FOLDER)
     return drawn
 
@@ -114,12 +112,6 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return config
 
 
 def _goal(folder: Path) -> dict[str, Any]:

@@ -32,21 +32,23 @@ class DamagedTable(ValueError):
 def metrics_table(file: Path) -> pa.Table:
     """`metrics.jsonl`: a row a training step, a column a metric, null where a step has no finite value.
 
-    The last line of a run whose process was killed may be half written; it is left out.
-
     Raises:
-        DamagedTable: Another line is none; with the rows before it.
+        DamagedTable: It is empty, ends within a line, as that of a process that was killed may, or has a line
+            that is no row; with the rows before it.
         OSError: It cannot be read.
     """
     written = file.read_bytes()
     whole = written[: written.rfind(b"\n") + 1]
     try:
-        return _parsed(whole)
+        rows = _parsed(whole)
     except pa.ArrowInvalid:
         lines = whole.splitlines(keepends=True)
         good = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
         problem = f"{file.name}: line {good + 1} is no row"
         raise DamagedTable(problem, _parsed(b"".join(lines[:good]))) from None
+    if whole != written or not whole:
+        raise DamagedTable(f"{file.name}: {'ends within a line' if written else 'is empty'}", rows)
+    return rows
 
 
 def _parsed(lines: bytes) -> pa.Table:
@@ -55,7 +57,8 @@ def _parsed(lines: bytes) -> pa.Table:
     # In one block: a metric may first come late, and its type with it.
     options = pj.ReadOptions(use_threads=False, block_size=max(len(lines), 1))
     table = pj.read_json(pa.BufferReader(lines), read_options=options)
-    if "step" not in table.column_names or not all(map(_is_number, table.schema.types)):
+    steps = table["step"] if "step" in table.column_names else None
+    if steps is None or steps.null_count or not all(map(_is_number, table.schema.types)):
         raise pa.ArrowInvalid("no row of numbers with a step")
     types = [pa.field(name, pa.int64() if name == "step" else pa.float64()) for name in table.column_names]
     return table.cast(pa.schema(types))
@@ -97,11 +100,16 @@ def gradients_table(file: Path) -> pa.Table:
 def read_metrics(folder: Path) -> pd.DataFrame:
     """One row a training step, one column a metric, NaN where a step has no value.
 
+    Of a damaged file the rows before the damage: a process may have been killed while it wrote.
+
     Raises:
-        DamagedTable: A line is no row of numbers.
         OSError: It cannot be read.
     """
-    frame: pd.DataFrame = metrics_table(folder / METRICS_FILE).to_pandas()
+    try:
+        table = metrics_table(folder / METRICS_FILE)
+    except DamagedTable as damaged:
+        table = damaged.rows
+    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from rnnlab.analysis.sources import StoredRun
 from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE, Outcome
@@ -21,6 +23,8 @@ WHOLE_NUMBERS = {
 TEXTS = ("run", "name", "folder")
 WORDS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
 """Columns that are categories even where no run has one."""
+NUMBERS = ("lr", "clip")
+"""Columns that are float64 even where all runs have whole numbers."""
 
 
 class _RunFile(BaseModel):
@@ -38,6 +42,14 @@ class _RunFile(BaseModel):
     goal: dict[str, Any] = {}
     machine: dict[str, Any] = {}
     summary: dict[str, Any] = {}
+
+    @field_validator("summary")
+    @classmethod
+    def _metrics_are_numbers(cls, summary: dict[str, Any]) -> dict[str, Any]:
+        for key, value in summary.items():
+            if "/" in key and not isinstance(value, int | float | None):
+                raise ValueError(f"{key} is no number")
+        return summary
 
 
 class KnownRun:
@@ -69,7 +81,7 @@ class KnownRun:
             "outcome": outcome,
             "metric": goal.get("metric"),
             "baseline": goal.get("baseline"),
-            **{key: value for key, value in flattened(summary) if not isinstance(value, list)},
+            **{key: value for key, value in flattened(summary) if _is_column(key, value)},
             "started": self.info.get("started"),
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
@@ -81,25 +93,35 @@ class KnownRun:
         """What runs are sorted by."""
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration; empty where it cannot be read."""
-        try:
-            tree = yaml.load(self.stored.file(CONFIG_FILE).read_text(encoding="utf-8"), _Loader)
-        except (OSError, ValueError, yaml.YAMLError):
-            return {}
-        return tree if isinstance(tree, dict) else {}
+        return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
         """Of an axis; one that only others overrode stands in the configuration."""
         if axis in self.axes:
             return self.axes[axis]
-        value: Any = self.config()
+        value: Any = self.config
         for part in axis.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         return value if isinstance(value, int | float | str) else None
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
+
+
+def _is_column(key: str, value: Any) -> bool:
+    return not isinstance(value, list) and key != "diverged_at"  # null, or a table of its own
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A run's resolved configuration; empty where it cannot be read."""
+    try:
+        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,7 +150,13 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
     try:
         info = _RunFile.model_validate_json(stored.file(RUN_FILE).read_bytes()).model_dump()
     except FileNotFoundError:  # MLflow gets it when the run ends
-        return stored.known, RUNNING, RUNNING
+        if stored.known.get("status", RUNNING).lower() == RUNNING:
+            return stored.known, RUNNING, RUNNING
+        return stored.known, DAMAGED, f"{DAMAGED}: its files are not where MLflow says"
+    except ConnectionError:
+        raise
+    except OSError as error:
+        return stored.known, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {error.strerror}"
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
@@ -158,7 +186,7 @@ def _typed(name: str, values: list[Any]) -> pd.Series:
         return pd.Series(values, dtype=str)
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")
-    if kinds == {int}:
+    if kinds == {int} and name not in NUMBERS and all(abs(v) < 2**63 for v in values if v is not None):
         return pd.Series(values, dtype="Int64")
     if kinds <= {int, float, bool} and name not in WORDS:
         return pd.Series(values, dtype="float64")

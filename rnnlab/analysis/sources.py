@@ -190,14 +190,18 @@ def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
         "params": dict(run.data.params),
         "machine": {"host": tags.get(HOST_TAG)},
         "started": run.info.start_time / 1000,
+        "status": run.info.status,
     }
+    folder = tags.get(FOLDER_TAG, "")
+    if run.info.status == "RUNNING":  # what files there are is of an earlier life
+        return StoredRun(folder, known, cache / run_id / "none")
     artifacts = urlsplit(run.info.artifact_uri)
     if artifacts.scheme in ("", "file"):
-        return StoredRun(tags[FOLDER_TAG], known, Path(url2pathname(artifacts.path)))
+        return StoredRun(folder, known, Path(url2pathname(artifacts.path)))
 
-    def fetch(name: str, folder: Path) -> None:
+    def fetch(name: str, into: Path) -> None:
         if any(file.path == name for file in client.list_artifacts(run_id)):
-            client.download_artifacts(run_id, name, str(folder))
+            client.download_artifacts(run_id, name, str(into))
 
     kept = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
-    return StoredRun(tags[FOLDER_TAG], known, kept, fetch)
+    return StoredRun(folder, known, kept, fetch)

@@ -18,6 +18,7 @@ from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_interval, mean_told
 from rnnlab.analysis.style import PLAIN, check_columns, colors_of, is_wide, labelled, line_entries, numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
+from rnnlab.wording import count_of_runs
 
 STEPS_SHOWN = 8
 FEW = 6
@@ -70,6 +71,8 @@ def draw_lag_curves(
     if "step" in roles.values():
         rows, when = rows[rows["step"].isin(_spread(rows))], "over training"
     else:
+        if not isinstance(step, str | int | np.integer):
+            raise ValueError(f'step={step!r} is none of "first", "last", "ends" and the training steps')
         rows, when = _at_step(rows, step)
         if step == "ends":
             if style is not None:
@@ -80,7 +83,8 @@ def draw_lag_curves(
     if relative:
         first = rows["lag"] == 1
         at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
-        at_1 = at_1[~at_1.index.duplicated()]
+        if at_1.index.has_duplicates:
+            raise ValueError("the frame has several lag curves of a run and step: keep its column run apart")
         y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
         y = y.where(rows["lag"] >= 1)
     drawn = _Curves(rows, "lag", y, roles, GRADIENT_COLUMNS)
@@ -149,7 +153,7 @@ class _Curves:
         x: str,
         y: pd.Series,
         roles: dict[str, str | None],
-        known: Sequence[str],
+        recorded: Sequence[str],
     ) -> None:
         self.roles = roles
         self.colors: dict[str, Any] = {"": PLAIN}
@@ -161,8 +165,11 @@ class _Curves:
         if (hue := roles["hue"]) is not None:
             self.colors = colors_of(rows[hue])
         self.frame = frame.dropna(subset=["x", "y", *ROLES])
+        known = [name for name in roles.values() if name is not None]
+        self.incomplete = [name for name in dict.fromkeys(known) if labelled(rows[name]).isna().any()]
+        self.left_out = frame["run"].nunique() - self.frame["run"].nunique()
         self.means = mean_interval(self.frame, [*ROLES, "x"], "y")
-        own = {*known, "end"}
+        own = {*recorded, "end"}
         named = [name for name in roles.values() if name is not None and name not in own]
         self.over = averaged_over(rows.loc[self.frame.index], named, [*own])
 
@@ -170,6 +177,8 @@ class _Curves:
         told = mean_told(self.means["count"], self.over, "mean" if traces else "mean and 95 % interval")
         if traces:
             told += "; every run a thin line"
+        if self.incomplete and self.left_out:
+            told += f"; {count_of_runs(self.left_out)} without {' or '.join(self.incomplete)} left out"
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             if traces:

@@ -29,12 +29,12 @@ from rnnlab.analysis.style import (
     new_axes,
     numbers,
 )
-from rnnlab.records import CENSORED, CLIP_RATE, HORIZON, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import CENSORED, CLIP_RATE, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
 
 GAINS = {
     "grad/log10_gain": "gain of all lags",
     "grad/log10_gain_short": "gain of lags 1 … 10",
-    "grad/log10_gain_tail": "gain of the longer half of the lags",
+    LOG10_GAIN_TAIL: "gain of the longer half of the lags",
 }
 
 
@@ -43,7 +43,7 @@ def draw_gain(
     ax: Axes | None = None,
     x: str = "seq_len",
     hue: str | None = "cell",
-    value: str = "grad/log10_gain_tail",
+    value: str = LOG10_GAIN_TAIL,
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
@@ -124,12 +124,8 @@ def draw_solved(
     result and errors as in `draw_gain`.
     """
     check_columns(runs, solved=VAL_SOLVED)
-    solved = runs[VAL_SOLVED].astype("float64")
-    if "outcome" in runs and solved.notna().any():
-        solved = solved.mask(solved.isna() & (runs["outcome"] == "diverged").to_numpy(), 0.0)
-    drawn = AgainstAxis(
-        runs.assign(**{VAL_SOLVED: solved}), x, VAL_SOLVED, {"hue": hue, "col": col, "row": row}
-    )
+    judged = runs.assign(**{VAL_SOLVED: solved(runs)})
+    drawn = AgainstAxis(judged, x, VAL_SOLVED, {"hue": hue, "col": col, "row": row})
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.means(frame, ax, share_interval)
@@ -138,6 +134,18 @@ def draw_solved(
 
     told = drawn.told("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
     return drawn.draw(ax, draw, drawn.entries(), ["Solved tasks", told])
+
+
+def solved(runs: pd.DataFrame) -> pd.Series:
+    """1 for runs that met their task's criterion, 0 for those that did not or that diverged, else NaN.
+
+    A task that no run has a verdict of has no criterion.
+    """
+    verdict = runs[VAL_SOLVED].astype("float64")
+    task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
+    has_criterion = verdict.notna().groupby(task).transform("any")
+    lost = runs["outcome"] == "diverged" if "outcome" in runs else False
+    return verdict.mask(verdict.isna() & has_criterion & lost, 0.0)
 
 
 def draw_clipping(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rnnlab.analysis.style import OFF
+
 FIRST = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
 """Axes that come before others."""
 MOST_COLORS, MOST_COLUMNS = 10, 6
@@ -16,7 +18,7 @@ class Roles:
     """What figures of a sweep show its axes as.
 
     Attributes:
-        axes: All that differ between the runs and follow from no other, `seed` apart.
+        axes: All that differ between the runs, `seed` apart.
         hue: The one that colours stand for.
         x: The numbers that others are drawn against.
         y: Further numbers, for a table of two axes.
@@ -33,9 +35,11 @@ class Roles:
 def roles_of(runs: pd.DataFrame, axes: Sequence[str]) -> Roles:
     """Choose what a figure of some runs shows as what."""
     ordered = [*(axis for axis in FIRST if axis in axes), *(axis for axis in axes if axis not in FIRST)]
+    varying = [axis for axis in ordered if axis != "seed" and _values(runs, [axis]) > 1]
     kept: list[str] = []
-    for axis in ordered:
-        if axis != "seed" and _values(runs, [axis]) > 1 and not _follows(runs, kept, axis):
+    for axis in varying:
+        everywhere = axis in OFF or runs[axis].notna().all()
+        if everywhere and not _follows(runs, kept, axis):
             kept.append(axis)
     numbers = [axis for axis in kept if _is_number(runs[axis])]
     words = [axis for axis in kept if axis not in numbers and _values(runs, [axis]) <= MOST_COLORS]
@@ -45,7 +49,7 @@ def roles_of(runs: pd.DataFrame, axes: Sequence[str]) -> Roles:
     y = next((axis for axis in numbers if axis not in (hue, x)), None)
     rest = [axis for axis in [*words, *numbers] if axis not in (hue, x)]
     col = next((axis for axis in rest if _values(runs, [axis]) <= MOST_COLUMNS), None)
-    return Roles(kept, hue, x, y, col)
+    return Roles(varying, hue, x, y, col)
 
 
 def _values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
@@ -54,7 +58,7 @@ def _values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 def _follows(runs: pd.DataFrame, kept: Sequence[str], axis: str) -> bool:
     """Whether an axis goes with an earlier one, as what `pair` names does."""
-    return any(_values(runs, [other, axis]) == _values(runs, [other]) for other in kept)
+    return any(_values(runs, [other, axis]) == _values(runs, [other]) < len(runs) for other in kept)
 
 
 def _is_number(values: pd.Series) -> bool:

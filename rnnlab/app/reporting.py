@@ -26,6 +26,7 @@ def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, displa
             with display.waiting("Sending the report to MLflow; Ctrl-C leaves it"):
                 uri, experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
                 log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
-    except Exception as error:  # whatever drawing or MLflow can raise
+    except (Exception, KeyboardInterrupt) as error:  # whatever drawing or MLflow can raise
         again = f"python -m rnnlab.report {shlex.quote(folder)}"
-        display.note(f"The report is missing ({redacted(told(error))}); {again} makes it.")
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else redacted(told(error))
+        display.note(f"The report is missing ({why}); {again} makes it.")

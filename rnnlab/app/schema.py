@@ -11,7 +11,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Lt, MinLen
 
 from rnnlab.app.validation import InvalidConfig, fields, target, validated
 from rnnlab.cells import Cell
@@ -63,7 +63,7 @@ class Settings:
     hidden_size: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
     steps: Annotated[int, Ge(1)]
-    seed: Annotated[int, Ge(0)]
+    seed: Annotated[int, Ge(0), Lt(2**63)]
     dtype: Literal["float32", "float64"]
     loss: Loss | None
     loss_reduction: Literal["mean", "sum"]

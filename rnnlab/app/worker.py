@@ -23,7 +23,17 @@ from threadpoolctl import threadpool_limits
 from rnnlab.app.provenance import machine
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.diagnostics import regime
-from rnnlab.records import DIFF_FILE, ENDED, GRAD_NORM, LOSS, NORM_QUANTILES, ZERO_LAG, Outcome, StepRecord
+from rnnlab.records import (
+    DIFF_FILE,
+    ENDED,
+    GRAD_NORM,
+    LOG10_GAIN_TAIL,
+    LOSS,
+    NORM_QUANTILES,
+    ZERO_LAG,
+    Outcome,
+    StepRecord,
+)
 from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files
 from rnnlab.training import TrainingState
 
@@ -204,7 +214,7 @@ def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
     zero = course.latest.get(ZERO_LAG) is not None
-    summary["regime"] = "vanishing" if zero else regime(course.latest.get("grad/log10_gain_tail"))
+    summary["regime"] = "vanishing" if zero else regime(course.latest.get(LOG10_GAIN_TAIL))
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
     if folder.differs_at is not None:

@@ -134,8 +134,8 @@ class MirroredRun:
         client.set_tag(run_id, "outcome", outcome)
         if regime := (info.get("summary") or {}).get("regime"):
             client.set_tag(run_id, "regime", regime)
+        self._send_artifacts(client, run_id)  # first: who sees the run's end may read its files
         client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
-        self._send_artifacts(client, run_id)
         for other in _runs_of(client, experiment_id, info):
             if other.info.run_id != run_id:
                 client.delete_run(other.info.run_id)  # made by a request whose answer was lost

@@ -5,6 +5,7 @@ from pathlib import Path
 from rnnlab.tracking.store import connect
 
 SUMMARY_TAG = "rnnlab.summary_of"
+ARTIFACT = "report.html"
 GREY = "#949494"
 NAME = "summary of the sweep"
 DESCRIPTION = "Artifacts → `report.html`: figures and tables of the whole sweep, and how to repeat it."
@@ -28,5 +29,5 @@ def log_report(uri: str, experiment: str, sweep: str, report: Path) -> None:
         tags = {"sweep": sweep, SUMMARY_TAG: sweep, "mlflow.note.content": DESCRIPTION}
         tags["mlflow.runColor"] = GREY  # else it looks like one of the runs
         run = client.create_run(found.experiment_id, tags=tags, run_name=NAME)
-    client.log_artifact(run.info.run_id, str(report))
+    client.log_text(run.info.run_id, report.read_text(encoding="utf-8"), ARTIFACT)
     client.set_terminated(run.info.run_id)

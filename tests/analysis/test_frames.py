@@ -195,6 +195,7 @@ def test_filters_choose_what_is_loaded(mixed: Done) -> None:
     assert set(ends["step"]) == {0, 11} and set(ends["quantity"]) == {"h", "x"} and ends["lag"].isna().all()
     assert set(load_gradients(mixed.folder, steps=[1, 2])["step"]) == {1, 2}
     assert set(load_gradients(mixed.folder, steps="first")["step"]) == {0}
+    assert set(load_gradients(mixed.folder, steps=0)["step"]) == {0}
     some = load_metrics(mixed.folder, ["val/loss", "grad/norm"], where="`val/loss` > 0 and seq_len == 9")
     assert set(some["metric"]) == {"val/loss", "grad/norm"}
 
@@ -232,6 +233,14 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         (lambda source: load_runs(source, where="cell == 'gru'"), "holds for none of the 5 runs"),
         (lambda source: load_runs(source, where="cel == 'rnn'"), "'cel' is not defined; columns: run, name"),
         (lambda source: load_runs(source, where="cell =="), "where='cell =='"),
+        (
+            lambda source: load_runs(source, where="seed + 1"),
+            "where='seed . 1': is no condition; columns: run",
+        ),
+        (
+            lambda source: load_gradients(source, steps=[1, 99]),
+            r"steps=\[99\]: in none of the runs; there: 0, 1, ",
+        ),
         (
             lambda source: load_metrics(source, "val/los"),
             r"metrics=\['val/los'\]: in none of the runs; there: ",
@@ -355,10 +364,120 @@ def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
-    """What is kept of a run is kept under the time of its end."""
-    load_runs(MLflowRuns(uri=server, cache=tmp_path))
-    (kept, *_) = tmp_path.rglob("run.json")
-    assert kept.parent.name.isdigit()
+    from rnnlab.tracking.mirrored_run import MirroredRun
+    from rnnlab.tracking.store import open_experiment
+
+    client, experiment_id = open_experiment(server, "resumed")
+    source = MLflowRuns("resumed", uri=server, cache=tmp_path / "cache")
+    path = tmp_path / "run"
+    with RunFolder(path, info_of(), config_of()) as folder:
+        for step in range(2):
+            folder.write(record(step))
+        folder.close()
+        folder.finish("killed", {})
+    MirroredRun(path, server).update(client, experiment_id)
+    with pytest.warns(IncompleteRuns, match=r"run \(killed\)"):
+        assert len(load_metrics(source, "train/loss")) == 2
+    with RunFolder(path, info_of(), config_of(), resume=True) as folder:
+        folder.write(record(2))
+        MirroredRun(path, server).update(client, experiment_id)
+        with pytest.warns(IncompleteRuns, match=r"run \(running\)"):
+            assert load_runs(source)["outcome"].tolist() == ["running"]
+        with pytest.warns(IncompleteRuns):
+            assert load_metrics(source).empty  # what MLflow has is of the earlier life
+        folder.close()
+        folder.finish("finished", {})
+    MirroredRun(path, server).update(client, experiment_id)
+    assert load_runs(source)["outcome"].tolist() == ["finished"]
+    assert len(load_metrics(source, "train/loss")) == 3
+
+
+def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Path) -> None:
+    from rnnlab.tracking.mirrored_run import MirroredRun
+
+    calls: list[str] = []
+
+    class Client:
+        """Notes in which order a run is sent."""
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*_: Any, **__: Any) -> Any:
+                calls.append(name)
+                return [] if name in ("search_runs", "list_artifacts") else _Made
+
+            return call
+
+    class _Made:
+        class info:
+            run_id = "0" * 32
+
+    with pytest.raises(AttributeError):  # at the ledger's check of its own run, after all was sent
+        run = MirroredRun(whole_run(tmp_path / "0"), "http://127.0.0.1:9")
+        run.update(Client(), "1")  # type: ignore[arg-type]
+        raise AttributeError
+    assert calls.index("log_artifact") < calls.index("set_terminated")
+
+
+def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_path: Path) -> None:
+    folder = shutil.copytree(mixed.folder, tmp_path / "copy")
+    hidden = mixed.folder / "mlartifacts"
+    hidden.rename(mixed.folder / "hidden")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            frame = load_runs(MLflowRuns(uri=f"sqlite:///{folder / 'mlflow.db'}"))
+    finally:
+        (mixed.folder / "hidden").rename(hidden)
+    assert set(frame["outcome"]) == {"damaged"}
+    assert any("its files are not where MLflow says" in str(warning.message) for warning in told)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-7]), "ends within a line"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_text('{"loss": 1.5}\n{"step": 1}\n'), "line 1 is no row"),
+        (lambda path: path.write_text('{"step": 0, "a": "x"}\n'), "line 1 is no row"),
+        (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
+        (lambda path: path.unlink(), "No such file"),
+    ],
+)
+def test_a_finished_run_whose_metrics_are_damaged_is_named(tmp_path: Path, damage: Any, why: str) -> None:
+    whole_run(tmp_path / "0", "fine")
+    damage(whole_run(tmp_path / "1", "hurt") / "metrics.jsonl")
+    with pytest.warns(IncompleteRuns, match=rf"1 of 2 runs are not whole: hurt \(.*{why}"):
+        frame = load_metrics(tmp_path)
+    assert (frame.loc[frame["run"] == "id-fine", "metric"] == "train/loss").sum() == 5
+    assert frame["step"].dtype == np.int64
+
+
+def test_a_folder_in_place_of_a_file_hurts_one_run_alone(tmp_path: Path) -> None:
+    whole_run(tmp_path / "0", "fine")
+    (tmp_path / "1" / "run.json").mkdir(parents=True)
+    with pytest.warns(IncompleteRuns, match="1 .damaged: run.json: Is a directory"):
+        assert load_runs(tmp_path)["name"].tolist().count("fine") == 1
+
+
+def test_a_damaged_run_makes_no_axis_differ(tmp_path: Path) -> None:
+    for number in range(2):
+        whole_run(tmp_path / str(number), f"seed={number}")
+    (whole_run(tmp_path / "2", "hurt") / "run.json").write_text("{")
+    with pytest.warns(IncompleteRuns):
+        assert "lr" not in load_metrics(tmp_path)
+
+
+def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None:
+    for number, (seed, loss) in enumerate(((2**64, 0.5), (3, 0.5), (4, "oops"))):
+        info = info_of(str(number)) | {"params": {"seed": str(seed), "lr": "1", "clip": "null"}}
+        with RunFolder(tmp_path / str(number), info, config_of()) as folder:
+            folder.close()
+            folder.finish("finished", {"val/loss": loss})
+    with pytest.warns(IncompleteRuns, match="val/loss is no number"):
+        frame = load_runs(tmp_path)
+    assert frame["val/loss"].dtype == np.float64 and sorted(frame["val/loss"].dropna()) == [0.5, 0.5]
+    assert {float(seed) for seed in frame["seed"].dropna()} == {float(2**64), 3.0}
+    assert frame["lr"].dtype == frame["clip"].dtype == np.float64
 
 
 def test_runs_below_a_folder_are_found_once_and_artifacts_are_none(tmp_path: Path) -> None:

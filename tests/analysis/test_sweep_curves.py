@@ -285,3 +285,16 @@ def test_without_a_value_there_is_a_note(ax: Axes) -> None:
     assert notes(whole) == ""
     with pytest.raises(ValueError, match="col='clip'"):
         draw_losses(METRICS.assign(value=NAN), col="clip")
+
+
+def test_runs_without_the_axis_are_told(ax: Axes) -> None:
+    frame = GRADIENTS.copy()
+    frame["bias"] = np.where(frame["cell"] == "lstm", 1.0, np.nan)
+    draw_lag_curves(frame, ax, hue="bias")
+    lost = frame.loc[frame["cell"] != "lstm", "run"].nunique()
+    assert f"{lost} runs without bias left out" in title(ax)
+
+
+def test_curves_of_several_runs_that_nothing_tells_apart_are_refused(ax: Axes) -> None:
+    with pytest.raises(ValueError, match="several lag curves of a run and step"):
+        draw_lag_curves(GRADIENTS.drop(columns="run"), ax)

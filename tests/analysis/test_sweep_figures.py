@@ -119,7 +119,7 @@ def test_null_of_another_axis_is_left_out(ax: Axes) -> None:
     frame = RUNS.assign(lr=RUNS["clip"])
     draw_gain(frame, ax, x="lr")
     assert list(ticks(ax)) == ["0.1"]
-    assert len(points_of(ax)) == 12 and "12 of 24 runs have no value" in title(ax)
+    assert len(points_of(ax)) == 12 and "12 of 24 have no lr" in title(ax)
 
 
 def test_words_stand_side_by_side(ax: Axes) -> None:
@@ -272,7 +272,7 @@ def test_the_phase_diagram_of_regimes(ax: Axes) -> None:
         "runs that diverged",
         "unstable runs",
     ]
-    assert "3 runs a cell (over seed)" in title(ax)
+    assert "runs a square: 3 (over seed)" in title(ax)
 
 
 def test_the_phase_diagram_of_gain(ax: Axes) -> None:
@@ -535,3 +535,21 @@ def test_missing_values_raise_nothing_but_value_errors(data: st.DataObject) -> N
         figure.canvas.draw()
     except ValueError as error:
         assert "no rows" in str(error) or "no lag curve" in str(error), error
+
+
+def test_a_task_without_a_criterion_is_not_one_that_nobody_solved(ax: Axes) -> None:
+    tasks = [
+        RUNS.assign(task="latch"),
+        RUNS.assign(task="char_lm", **{"val/solved": NAN}, outcome="diverged"),
+    ]
+    draw_solved(pd.concat(tasks), ax, x="task", hue=None)
+    assert list(means_of(ax, "0.25")) == [ticks(ax)["latch"]]
+
+
+def test_the_title_names_any_axis_that_is_averaged(ax: Axes) -> None:
+    frame = pd.concat([RUNS.assign(loss_reduction=how) for how in ("mean", "sum")])
+    axes = ["cell", "seq_len", "clip", "seed", "loss_reduction"]
+    others = [name for name in frame if name not in (*axes, "outcome")]
+    ordered = frame.assign(metric="val/bpc", outcome="finished")[["outcome", *axes, "metric", *others]]
+    draw_gain(ordered, ax, x="seq_len")
+    assert "(over clip, seed, loss_reduction)" in title(ax)
