@@ -23,7 +23,20 @@ MEMORY = (
     *("task=latch,random_permutation", "seq_len=10,12", "steps=30", "seed=0"),
     *("hidden_size=6", "batch_size=4", "task.validation_examples=8"),
 )
+TINY = ("steps=6", "val_every=3", "seed=0,1", "hidden_size=8", "batch_size=4")
+THRESHOLDS = ("cell=rnn,rnn,rnn", "clip_mode=norm,norm,value", "clip=null,0.3,0.05")
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
+    "clipping": {
+        "clipping": (*TINY, *THRESHOLDS, "lr=1,30"),
+        "clipping_value": (*TINY, "clip=0.02,0.05"),
+        "clipping_adam": (*TINY, *THRESHOLDS, "lr=0.01,0.1"),
+    },
+    "edge_of_chaos": {
+        "edge_of_chaos": (
+            *(*TINY, "seq_len=10", "task.validation_examples=8", "lr=0.01,0.1"),
+            *("cell.nonlinearity=tanh,relu", "init.W_hh.gain=0.5,2"),
+        ),
+    },
     "fading": {
         "fading": (*FADING, "hidden_size=4"),
         "fading_forget_bias": (*FADING, "hidden_size=4"),
