@@ -14,6 +14,7 @@ from rnnlab.tracking.store import connect
 
 SWEEP = [
     "-m",
+    "report=false",
     "seed=range(8)",
     "jobs=8",
     "steps=20",

@@ -22,7 +22,7 @@ from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.store import connect
 from tests.cluster.services import MLflowServer
 
-SWEEP = ["-m", "cell=lstm", "seed=0,1", "hidden_size=64", "figures=false"]
+SWEEP = ["-m", "report=false", "cell=lstm", "seed=0,1", "hidden_size=64", "figures=false"]
 STATES = ("is off", "answers", "is gone", "hangs")
 
 

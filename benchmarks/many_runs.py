@@ -19,7 +19,15 @@ from rich.table import Table
 
 from tests.cluster.services import MLflowServer
 
-TINY = ["steps=20", "hidden_size=8", "batch_size=4", "seq_len=9", "probe=light", "figures=false"]
+TINY = [
+    "steps=20",
+    "hidden_size=8",
+    "batch_size=4",
+    "seq_len=9",
+    "probe=light",
+    "figures=false",
+    "report=false",
+]
 
 
 def main() -> None:

@@ -18,7 +18,16 @@ from pathlib import Path
 from rnnlab.tracking.mirrored_run import LEDGER_FILE
 from rnnlab.tracking.store import open_experiment
 
-SWEEP = ["-m", "cell=lstm", "steps=1000", "hidden_size=8", "batch_size=4", "seq_len=20", "tracking=none"]
+SWEEP = [
+    "-m",
+    "report=false",
+    "cell=lstm",
+    "steps=1000",
+    "hidden_size=8",
+    "batch_size=4",
+    "seq_len=20",
+    "tracking=none",
+]
 
 
 def main() -> None:

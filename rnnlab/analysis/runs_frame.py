@@ -81,6 +81,7 @@ class KnownRun:
             "outcome": outcome,
             "metric": goal.get("metric"),
             "baseline": goal.get("baseline"),
+            **({STEPS_TO_SOLVE: None} if goal.get("criterion") else {}),
             **{key: value for key, value in flattened(summary) if _is_column(key, value)},
             "started": self.info.get("started"),
             "git_commit": tags.get("git_commit"),

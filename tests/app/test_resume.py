@@ -301,7 +301,7 @@ def test_what_another_process_makes_is_waited_for(
 
 # What comes out
 
-LONG = ("-m", "cell=rnn,lstm", "seed=0,1", "steps=1500", "hidden_size=16", "batch_size=4", "seq_len=9",
+LONG = ("-m", "report=false", "cell=rnn,lstm", "seed=0,1", "steps=1500", "hidden_size=16", "batch_size=4", "seq_len=9",
         "jobs=2", "val_every=500", "tracking.points=50", "figures=false", "probe=light")  # fmt: skip
 OFTEN = (*LONG, "checkpoint_every=0.05")
 

@@ -23,7 +23,15 @@ from tests.commands import Done, children, run, run_info
 from tests.tracked import Tracked, tracked_runs
 
 KILLS = int(os.environ.get("RNNLAB_KILLS", "8"))
-SWEEP = ("-m", "cell=rnn,lstm", "seed=range(6)", "steps=1200", "hidden_size=24", "val_every=100")
+SWEEP = (
+    "-m",
+    "report=false",
+    "cell=rnn,lstm",
+    "seed=range(6)",
+    "steps=1200",
+    "hidden_size=24",
+    "val_every=100",
+)
 QUICK = ("checkpoint_every=0.3", "figures=false", "jobs=2")
 LONGEST_WAIT = 3.0
 """Seconds until the next kill."""

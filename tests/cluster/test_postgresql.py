@@ -45,7 +45,15 @@ def test_a_database_that_dies_meanwhile_loses_nothing(
     mlflow, database = server
     uri = f"tracking.uri={mlflow.uri}"
     process = start(
-        tmp_path, "-m", "seed=range(4)", "steps=3000", "hidden_size=32", "jobs=2", "figures=false", uri
+        tmp_path,
+        "-m",
+        "seed=range(4)",
+        "steps=3000",
+        "hidden_size=32",
+        "jobs=2",
+        "figures=false",
+        "report=false",
+        uri,
     )
     wait_until(lambda: experiments(mlflow.uri).get("rnnlab"), "the first run is in MLflow")
     database.kill()

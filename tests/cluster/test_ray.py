@@ -25,7 +25,7 @@ def the_same(one: Done, other: Done) -> None:
 
 
 def test_a_killed_task_costs_its_own_run_and_is_resumed(start: Starter, tmp_path: Path) -> None:
-    sweep = ("-m", "seed=0,1,2", "steps=4000", *SIZES)
+    sweep = ("-m", "report=false", "seed=0,1,2", "steps=4000", *SIZES)
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     there = tmp_path / "there"
     process = start(there, *sweep, *ON_RAY)

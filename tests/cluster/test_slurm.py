@@ -68,7 +68,7 @@ def test_a_sweep_comes_out_as_on_this_machine(cluster: dict[str, str], tmp_path:
 def test_a_killed_job_costs_its_own_run_and_is_resumed(
     cluster: dict[str, str], start: Starter, tmp_path: Path
 ) -> None:
-    sweep = ("-m", "seed=0,1,2", "steps=4000", *SIZES)
+    sweep = ("-m", "report=false", "seed=0,1,2", "steps=4000", *SIZES)
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     there = tmp_path / "there"
     process = start(there, *sweep, *ON_SLURM, **cluster)
@@ -92,7 +92,7 @@ def test_a_killed_job_costs_its_own_run_and_is_resumed(
 def test_ctrl_c_takes_the_jobs_back_and_the_same_command_goes_on(
     cluster: dict[str, str], start: Starter, tmp_path: Path
 ) -> None:
-    sweep = ("-m", "seed=0,1,2,3", "steps=4000", *SIZES)
+    sweep = ("-m", "report=false", "seed=0,1,2,3", "steps=4000", *SIZES)
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     there = tmp_path / "there"
     process = start(there, *sweep, *ON_SLURM, **cluster)

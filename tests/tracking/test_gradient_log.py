@@ -164,7 +164,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     write_gradients(tmp_path)
     before = (tmp_path / GRADIENTS_FILE).read_bytes()
 
-    def full(_: pa.Table, path: Path) -> None:
+    def full(_: pa.Table, path: Path, **__: object) -> None:
         path.write_bytes(b"PAR1")
         raise OSError(28, "No space left on device")
 
