@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import draw_time_heatmap
@@ -35,11 +36,13 @@ class Picture:
         title: What it is called.
         text: What one sees.
         address: A `data:` address that holds it.
+        wide: Whether it is a grid, which needs the width of two.
     """
 
     title: str
     text: str
     address: str
+    wide: bool
 
 
 def pictures(found: FoundRuns, roles: Roles) -> list[Picture]:
@@ -57,7 +60,7 @@ def pictures(found: FoundRuns, roles: Roles) -> list[Picture]:
     drawn = []
     for title, text, draw in drawings:
         with suppress(ValueError):  # nothing to show in it
-            drawn.append(Picture(title, text, _address(draw)))
+            drawn.append(Picture(title, text, *_drawn(draw)))
     return drawn
 
 
@@ -129,8 +132,8 @@ def _heatmaps(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
         yield title, text, partial(draw_time_heatmap, norms)
 
 
-def _address(draw: Callable[[], Any]) -> str:
-    """A figure as an SVG picture, whose text is drawn: the reader may have other fonts."""
+def _drawn(draw: Callable[[], Any]) -> tuple[str, bool]:
+    """A figure as an SVG picture, whose text is drawn as the reader may have other fonts; is it wide?"""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}):
@@ -141,4 +144,5 @@ def _address(draw: Callable[[], Any]) -> str:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
         plt.close(figure)
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    address = f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return address, isinstance(drawn, sns.FacetGrid) and len(drawn.axes.flat) > 1

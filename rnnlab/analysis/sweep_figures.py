@@ -101,7 +101,7 @@ def draw_horizon(
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.points(frame, ax)
         drawn.means(frame, ax, mean_interval)
-        ax.set_ylabel("lag at which 1 % is left")
+        ax.set_ylabel("horizon (lag)")
         _scale_y(ax, drawn.frame["y"])
 
     entries = drawn.entries()
@@ -129,7 +129,7 @@ def draw_solved(
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.means(frame, ax, share_interval)
-        ax.set(ylabel="share of runs that solved it", ylim=(-0.04, 1.04))
+        ax.set(ylabel="share solved", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
     told = drawn.told("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
