@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
+
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source, find_runs
@@ -30,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(args.sweep) if Path(args.sweep).is_dir() else None
     source: Source = folder or MLflowRuns(args.experiment, args.sweep, args.uri)
     page = args.out or (folder or Path()) / REPORT_FILE
+    matplotlib.use("Agg")  # no window
     try:
         runs = [KnownRun(run) for run in find_runs(source)]
         write_report(source, page)

@@ -137,7 +137,6 @@ def _drawn(draw: Callable[[], Any]) -> tuple[str, bool]:
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}):
-        matplotlib.use("Agg")  # no window
         drawn = draw()
         first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
         figure: Figure = first.figure

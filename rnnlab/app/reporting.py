@@ -18,8 +18,11 @@ def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, displa
     folder = os.path.relpath(plan.folder)
     try:
         with display.waiting("Drawing the report; Ctrl-C leaves it out"):
+            import matplotlib
+
             from rnnlab.analysis.report import REPORT_FILE, write_report  # seaborn takes two seconds
 
+            matplotlib.use("Agg")  # no window
             write_report(plan.folder, plan.folder / REPORT_FILE)
         display.report(plan.folder / REPORT_FILE)
         if mirrored is not None and mirrored.experiment_id is not None and mirrored.error is None:
