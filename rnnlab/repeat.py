@@ -44,10 +44,11 @@ def _folder(run: str, uri: str | None) -> Path:
     """A folder with the run's files, fetched from MLflow where need be."""
     try:
         stored = find_run(run, uri)
-        for name in COMPARED:
-            stored.file(name)
+        here = [name for name in COMPARED if stored.file(name).is_file()]
     except (ValueError, ConnectionError) as error:
         raise ConfigProblems([str(error)]) from error
+    if RUN_FILE not in here:
+        raise ConfigProblems([f"{run}: still running, or MLflow does not have its files"])
     return stored.place
 
 
@@ -58,6 +59,8 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
     if info["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
+    if missing := [name for name in COMPARED if not (folder / name).is_file()]:
+        raise ConfigProblems([f"{run}: nothing to compare with, without {', '.join(missing)}"])
     checked = check(_plan(folder, info))
     now = checked.orders[0].info
     if now["dataset"]["digest"] != info["dataset"]["digest"]:

@@ -129,6 +129,27 @@ def test_a_run_that_still_goes_on(copy: Path, capsys: pytest.CaptureFixture[str]
     assert "None" not in refused(capsys, str(copy))
 
 
+def test_a_run_that_mlflow_still_sees_running(
+    original: Done, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    (tracked,) = tracked_runs(original.uri).values()
+    client = MlflowClient(original.uri)
+    client.update_run(tracked.run_id, status="RUNNING")
+    try:
+        told = f"rnnlab.repeat: {tracked.run_id}: still running, or MLflow does not have its files"
+        assert refused(capsys, tracked.run_id, "--uri", original.uri) == told
+    finally:
+        client.set_terminated(tracked.run_id)
+
+
+def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / "weights.safetensors").unlink()
+    told = f"rnnlab.repeat: {copy}: nothing to compare with, without weights.safetensors"
+    assert refused(capsys, str(copy)) == told
+
+
 @pytest.mark.parametrize("now", ["to be or not to bee" * 50, None])
 def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.txt").unlink()
