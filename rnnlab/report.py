@@ -13,7 +13,7 @@ import matplotlib
 
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
-from rnnlab.analysis.sources import MLflowRuns, Source, find_runs
+from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.tracking.mirror import told
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, tracking_uri
 from rnnlab.tracking.summary_run import log_report
@@ -34,8 +34,7 @@ def main(argv: Sequence[str]) -> int:
     page = args.out or (folder or Path()) / REPORT_FILE
     matplotlib.use("Agg")  # no window
     try:
-        runs = [KnownRun(run) for run in find_runs(source)]
-        write_report(source, page)
+        runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:
         return _refuse(str(error) if folder else f"{args.sweep}: no folder, and {error}")
     except OSError as error:

@@ -27,15 +27,17 @@ from rnnlab.wording import NONE
 REPORT_FILE = "report.html"
 
 
-def write_report(source: Source, page: Path) -> None:
-    """Write the page of a sweep in one move.
+def write_report(source: Source, page: Path) -> list[KnownRun]:
+    """Write the page of a sweep in one move; return the runs that it is of.
 
     Raises:
         ValueError: There are no runs.
         ConnectionError: MLflow does not answer.
         OSError: It cannot be written.
     """
-    replace_text(page, report_html(source))
+    found = FoundRuns.of(source)
+    replace_text(page, _html(found, source))
+    return found.runs
 
 
 def report_html(source: Source) -> str:
@@ -45,7 +47,10 @@ def report_html(source: Source) -> str:
         ValueError: There are no runs.
         ConnectionError: MLflow does not answer.
     """
-    found = FoundRuns.of(source)
+    return _html(FoundRuns.of(source), source)
+
+
+def _html(found: FoundRuns, source: Source) -> str:
     runs, several = found.frame, found.runs
     roles = roles_of(runs[runs["outcome"] != DAMAGED], found.varying)
     seeds = ["seed"] if "seed" in found.varying else []

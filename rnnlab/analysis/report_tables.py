@@ -76,8 +76,8 @@ def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
         ]
         if solvable:
             judged = verdicts[group.index].dropna()
-            share = judged.mean() if len(judged) else math.nan
-            row.append(Cell(f"{int(judged.sum())} of {len(judged)}", share) if len(judged) else Cell(NONE))
+            told_share = f"{int(judged.sum())} of {len(judged)}"
+            row.append(Cell(told_share, judged.mean()) if len(judged) else Cell(NONE))
         rows.append(row)
     return Table(columns, rows)
 

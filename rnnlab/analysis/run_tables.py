@@ -55,7 +55,7 @@ def _parsed(lines: bytes) -> pa.Table:
     if not lines:
         return pa.table({"step": pa.array([], pa.int64())})
     # In one block: a metric may first come late, and its type with it.
-    options = pj.ReadOptions(use_threads=False, block_size=max(len(lines), 1))
+    options = pj.ReadOptions(use_threads=False, block_size=len(lines))
     table = pj.read_json(pa.BufferReader(lines), read_options=options)
     steps = table["step"] if "step" in table.column_names else None
     if steps is None or steps.null_count or not all(map(_is_number, table.schema.types)):
