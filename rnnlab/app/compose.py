@@ -176,8 +176,9 @@ def compose(
 
 
 def _command(overrides: Sequence[str], multirun: bool) -> str:
-    """What to type for these overrides."""
-    return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *overrides])
+    """What to type to make these runs from their beginning."""
+    given = [override for override in overrides if not override.startswith("resume=")]
+    return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *given])
 
 
 def _plan_of_one(config: DictConfig) -> Plan:

@@ -233,3 +233,8 @@ def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], told
     with pytest.raises(ConfigProblems) as caught:
         plan_of("pair=[cell,lr]", *overrides)
     assert caught.value.problems == [f"pair=[cell,lr]: {told}"]
+
+
+def test_the_command_makes_the_same_runs_from_their_beginning() -> None:
+    plan = compose_plan(conf_dir(), ["cell=rnn,lstm", "task.path='a b.txt'", "resume=true"], multirun=True)
+    assert plan.command == "python -m rnnlab -m cell=rnn,lstm 'task.path='\"'\"'a b.txt'\"'\"''"
