@@ -17,6 +17,7 @@ from rnnlab.app.compose import AdaptiveSweep, Plan, compose
 from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir
+from rnnlab.terminal import complain
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
     except ConfigProblems as error:
         if show_tracebacks:
             raise
-        return _complain(error.problems)
+        complain("rnnlab", error.problems)
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -72,9 +74,3 @@ def _launch(plan: Plan) -> int:
     if not result.interrupted:
         report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
-
-
-def _complain(problems: Sequence[str]) -> int:
-    for problem in problems:
-        print(f"rnnlab: {problem}", file=sys.stderr)
-    return 2

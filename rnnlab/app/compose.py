@@ -26,6 +26,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.trust import Loader, check_sweeper
+from rnnlab.tracking.files import is_inside
 
 CONFIG_NAME = "config"
 ADAPTIVE = "optuna"
@@ -336,7 +337,10 @@ def _job(
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
         config.hydra.job.name = re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
-    folder = sweep_folder / config.hydra.sweep.subdir if sweep_folder else Path(config.hydra.run.dir)
+    folder = Path(config.hydra.sweep.subdir if sweep_folder else config.hydra.run.dir)
+    if sweep_folder and not is_inside(folder):
+        raise ConfigProblems([f"hydra.sweep.subdir={folder}: must be inside of the sweep's folder"])
+    folder = (sweep_folder or Path()) / folder
     plain = OmegaConf.to_container(
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
     )
