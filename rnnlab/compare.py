@@ -17,6 +17,7 @@ from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
 from rnnlab.records import CONFIG_FILE
+from rnnlab.wording import in_a_line
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse(problem: str) -> int:
-    print(f"rnnlab.compare: {problem}", file=sys.stderr)
+    print(f"rnnlab.compare: {in_a_line(problem)}", file=sys.stderr)
     return 2
 
 

@@ -17,6 +17,7 @@ from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.tracking.mirror import told
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, tracking_uri
 from rnnlab.tracking.summary_run import log_report
+from rnnlab.wording import in_a_line
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse(problem: str, code: int = 2) -> int:
-    print(f"rnnlab.report: {problem}", file=sys.stderr)
+    print(f"rnnlab.report: {in_a_line(problem)}", file=sys.stderr)
     return code
 
 

@@ -22,7 +22,7 @@ from rnnlab.tracking.folder import RunInUse, close_run, read_run_info, run_folde
 from rnnlab.tracking.mirror import DIED, told
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
-from rnnlab.wording import count_of_runs
+from rnnlab.wording import count_of_runs, in_a_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     for line in sender.problems:
-        print(f"rnnlab.sync: {line}", file=sys.stderr)
+        print(f"rnnlab.sync: {in_a_line(line)}", file=sys.stderr)
     print(f"{count_of_runs(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     return int(counts[LEFT] > 0)
 
