@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from rnnlab.wording import in_a_line
+
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -19,7 +21,7 @@ class InvalidConfig(ValueError):
     """A configuration that breaks the schema, with a line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
+        self.problems = [in_a_line(problem) for problem in problems]
         super().__init__("\n".join(problems))
 
 
