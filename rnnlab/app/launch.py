@@ -28,6 +28,7 @@ from rnnlab.tracking.folder import (
     read_run_info,
     record_failure,
 )
+from rnnlab.tracking.log_file import RUN_LOG, SWEEP_LOG
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
 from rnnlab.tracking.store import tracking_uri
 
@@ -74,6 +75,7 @@ def launch(checked: Checked, display: Display) -> Result:
     with ExitStack() as stack:
         interrupts = stack.enter_context(_interrupts_counted())
         _make_folder(checked, stack)
+        display.log_into(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
         display.note(checked.note)
         display.resumed(plan, orders, len(orders) - len(todo))
@@ -96,6 +98,7 @@ def launch(checked: Checked, display: Display) -> Result:
             before = interrupts.count
             with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
                 report = mirror.finish(lambda: interrupts.count > min(before, 1))
+        display.log_into(plan.folder / RUN_LOG)  # a single run made its folder itself
     return Result(infos, interrupts.count > 0, report)
 
 

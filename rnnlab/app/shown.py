@@ -1,6 +1,8 @@
 """What is shown without a run, by Hydra: help, `--cfg`, `--info` and the words of shell completion."""
 
 import argparse
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         elif args.info:
             hydra.show_info(args.info, CONFIG_NAME, args.overrides)
         else:
+            line = os.environ.get("COMP_LINE", "")
+            os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know
             hydra.shell_completion(CONFIG_NAME, args.overrides)
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error

@@ -126,7 +126,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
                 _draw(order.folder)
         except Exception as error:
             outcome, summary = _failed(folder, error)
-        LOG.info("%s, after %s s", outcome_told(outcome, summary), round(folder.seconds, 1))
+        LOG.info("%s, after %s s", outcome_told(outcome, summary), summary["seconds"])
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)
@@ -222,7 +222,8 @@ def _train(
 
 def _tell(record: StepRecord) -> None:
     """Say how it goes at a validation, and where numbers stopped being finite."""
-    shown = {key: value for key, value in record.metrics.items() if key.startswith((*TOLD, "val/"))}
+    metrics = record.metrics.items()
+    shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
     values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
     if record.unstable_since is not None:
         values += f" (unstable since step {record.unstable_since})"

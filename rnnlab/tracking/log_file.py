@@ -27,7 +27,9 @@ class LogFile(logging.Handler):
         self._before: list[str] = []
 
     def open(self, path: Path) -> None:
-        """Write into a file, or nowhere where that is not possible: nothing depends on it."""
+        """Write into a file, the first that is opened, or nowhere if it cannot be: nothing depends on it."""
+        if self._file is not None:
+            return
         with suppress(OSError):
             self._file = LineFile(path)
             for line in self._before:
