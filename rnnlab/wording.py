@@ -11,19 +11,15 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
-    """A text with pictures in place of control characters, so that it cannot steer a terminal."""
-    return _CONTROL.sub(lambda found: _picture(ord(found[0])), text)
-
-
-def _picture(code: int) -> str:
-    return "␡" if code == 0x7F else chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
+    """A text with � in place of control characters, so that it cannot steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 MAX_LINE = 600
 
 
 def in_a_line(text: str) -> str:
-    """A text as one line that a terminal shows as it is: no line ends, no control characters, not too long."""
+    """A text as one line that a terminal shows as it is: no line ends or control characters, not too long."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE // 2
     return shown if len(shown) <= MAX_LINE else f"{shown[:half]} … {shown[-half:]}"

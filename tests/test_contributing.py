@@ -18,7 +18,8 @@ from tests.commands import ROOT, Done, environment, run
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCED = re.compile(
-    r"(?:^`(?P<file>(?:rnnlab|conf)/[^`\n]+)`[^\n]*:\n\n)?^```(?P<kind>\w+)\n(?P<content>.*?)^```$", re.M | re.S
+    r"(?:^`(?P<file>(?:rnnlab|conf)/[^`\n]+)`[^\n]*:\n\n)?^```(?P<kind>\w+)\n(?P<content>.*?)^```$",
+    re.M | re.S,
 )
 COPIED = ("rnnlab", "conf", "pyproject.toml")
 

@@ -7,11 +7,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from rnnlab.wording import in_a_line
 
-# ValueError: a group that is given null or a number.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+# ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 INTERRUPTED = 130
