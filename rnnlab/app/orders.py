@@ -14,6 +14,7 @@ from rnnlab.app.schema import Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import AXES, RUN_FILE
+from rnnlab.tracking.files import link_in
 from rnnlab.tracking.folder import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
@@ -84,6 +85,8 @@ def check(plan: Plan) -> Checked:
 
 def _other_life_problem(order: WorkOrder) -> str | None:
     """What keeps a run from being taken up where its folder left it, or None."""
+    if link := link_in(order.folder):
+        return f"{link}: a link, which no run makes; nothing is written there"
     try:
         info = read_run_info(order.folder)
     except ValueError as error:

@@ -14,10 +14,10 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt, MinLen
 
 from rnnlab.app.resources import too_large
-from rnnlab.app.validation import InvalidConfig, fields, target, validated
+from rnnlab.app.validation import InvalidConfig, fields, target, target_function, validated
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Measurement, Probe, Schedule
+from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss
@@ -34,6 +34,8 @@ SUPPLIED = {
     "initial_state": (),
 }
 """What a group's class is given from elsewhere than the group's own keys."""
+KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
+"""What a group's class must be."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _class_and_values(
         problems.append(f"{group}: missing")
         return None
     keys = dict(config[group])
-    cls = target(keys, group, "class", problems)
+    cls = target(keys, group, KINDS[group], problems)
     if cls is None:
         return None
     values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems)
@@ -210,11 +212,12 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
         problems.append(f"{path}={config}: must be null, to leave it out, or have a _target_")
         return None
     keys = dict(config)
-    function = target(keys, path, "function", problems)
+    of_measurement = {"snapshot": Snapshot, "return": Readings}
+    function = target_function(keys, path, of_measurement, problems)
     if function is None:
         return None
     hints = typing.get_type_hints(function, include_extras=True)
-    options = {option: hint for option, hint in hints.items() if option not in ("snapshot", "return")}
+    options = {option: hint for option, hint in hints.items() if option not in of_measurement}
     values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems)
     if values is None:
         return None
