@@ -47,7 +47,8 @@ def too_large(needed: Mapping[str, int], values: Mapping[str, object]) -> str | 
         return None
     most = max(needed, key=lambda part: needed[part])
     given = " ".join(f"{key}={values[key]}" for key in KEYS[most] if values.get(key) is not None)
-    return f"{given}: needs about {gib(total)} of memory, most of it for the {most}, and this machine has {gib(there)}"
+    of_it = f"needs about {gib(total)} of memory, most of it for the {most}"
+    return f"{given}: {of_it}, and this machine has {gib(there)}"
 
 
 def too_many(needed: Sequence[int], at_once: int, jobs: int | None) -> str | None:
