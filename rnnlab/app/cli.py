@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import NoReturn
 
 from hydra import version
 from hydra._internal.utils import get_args_parser
@@ -40,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     parser = get_args_parser()
+    parser.error = _refuse_option  # type: ignore[method-assign]
     args = parser.parse_intermixed_args(argv)  # -m may stand anywhere
     if args.experimental_rerun is not None:
         raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
@@ -74,3 +76,7 @@ def _launch(plan: Plan) -> int:
     if not result.interrupted:
         report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise ConfigProblems([f"{message}; --help shows what there is"])
