@@ -28,8 +28,9 @@ from rnnlab.tracking.folder import (
     read_run_info,
     record_failure,
 )
+from rnnlab.tracking.log_file import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
-from rnnlab.tracking.store import tracking_uri
+from rnnlab.tracking.store import redacted, tracking_uri
 
 REFRESH_SECONDS = 0.25
 
@@ -74,7 +75,10 @@ def launch(checked: Checked, display: Display) -> Result:
     with ExitStack() as stack:
         interrupts = stack.enter_context(_interrupts_counted())
         _make_folder(checked, stack)
+        display.log_into(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
+        if plan.is_sweep:  # of a run its process says so
+            LOG.info("%s runs: %s", len(orders), redacted(plan.command))
         display.note(checked.note)
         display.resumed(plan, orders, len(orders) - len(todo))
         elsewhere = _made_elsewhere(todo, interrupts)
@@ -96,6 +100,7 @@ def launch(checked: Checked, display: Display) -> Result:
             before = interrupts.count
             with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
                 report = mirror.finish(lambda: interrupts.count > min(before, 1))
+        display.log_into(plan.folder / RUN_LOG)  # a single run made its folder itself
     return Result(infos, interrupts.count > 0, report)
 
 

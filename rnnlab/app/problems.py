@@ -14,6 +14,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
     UnsupportedInterpolationType,
 )
+from yaml import YAMLError
 
 from rnnlab.app.spelling import Known, no_such_key, no_such_option, quoted
 from rnnlab.paths import conf_dir
@@ -22,8 +23,8 @@ from rnnlab.wording import in_a_line
 SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
 """Options of groups that Hydra and its plugins fill with others, too."""
 
-# ValueError: a group that is given null or a number.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+# ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 INTERRUPTED = 130

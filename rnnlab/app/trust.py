@@ -30,9 +30,7 @@ class Loader(ConfigLoaderImpl):
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
-            raise ConfigProblems(
-                f"hydra.callbacks.{name}: not supported; nothing is called" for name in names
-            )
+            raise ConfigProblems(f"hydra.callbacks.{name}: not supported" for name in names)
         return config
 
     def names_file(self, override: Override) -> bool:

@@ -113,8 +113,7 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     """Where a browser finds the UI: at the server itself, or where `rnnlab.ui` serves a database."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return re.sub(rf"://\S*{re.escape(HIDDEN)}@", "://", redacted(uri))
 
 
 def connect(uri: str) -> "MlflowClient":
