@@ -28,7 +28,11 @@ class Schedule:
     on_spike: bool
 
     def steps(self, steps: int) -> frozenset[int]:
-        """The steps out of 0 … steps-1 that are known beforehand."""
+        """The steps out of 0 … steps-1 that are known beforehand.
+
+        >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).steps(100))
+        [0, 1, 2, 3, 9, 30, 95, 99]
+        """
         chosen = {0, steps - 1} | set(range(min(self.dense, steps)))
         if self.every:
             chosen |= set(range(0, steps, self.every))
