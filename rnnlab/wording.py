@@ -6,6 +6,14 @@ from typing import Any
 from rnnlab.records import CENSORED, HORIZON, LOG10_GAIN
 
 NONE = "–"
+MAX_LINE = 600
+
+
+def in_a_line(text: str) -> str:
+    """A text as one line that a terminal shows as it is: no line ends or control characters, not too long."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    half = MAX_LINE // 2
+    return shown if len(shown) <= MAX_LINE else f"{shown[:half]} … {shown[-half:]}"
 
 
 def count_of_runs(count: int) -> str:

@@ -8,6 +8,8 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from rnnlab.wording import in_a_line
+
 # ValueError: a group that is given null or a number.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
@@ -20,7 +22,7 @@ class ConfigProblems(Exception):
     """What is wrong with a command line, all of it, found before anything was made."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(dict.fromkeys(problems))
+        self.problems = list(dict.fromkeys(map(in_a_line, problems)))
         super().__init__("\n".join(self.problems))
 
 
