@@ -12,14 +12,15 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from pkgutil import resolve_name
+from typing import Any
 
 import yaml
 
 from docs.said import admits_null, allowed, attributes, comments, first_line, head, listed, section, text_of
 from rnnlab.app import schema
 from rnnlab.app.compose import compose_plan
-from rnnlab.app.validation import fields, target
+from rnnlab.app.validation import fields
 from rnnlab.diagnostics import Probe, Schedule
 from rnnlab.initializers import Initializer
 from rnnlab.paths import conf_dir
@@ -127,7 +128,7 @@ def of_classes(group: str) -> list[Table]:
     """For each class that options of a group name, its keys."""
     by_class: dict[type, dict[str, Any]] = {}
     for option, config in _configs(group).items():
-        by_class.setdefault(_target(config, "class"), {})[option] = config
+        by_class.setdefault(resolve_name(config["_target_"]), {})[option] = config
     return [
         Table(
             ", ".join(_named(group, option) for option in configs),
@@ -149,7 +150,7 @@ def measurements() -> list[Table]:
     found = []
     for name in options("measurement"):
         config = _measurement(name)
-        function = _target(config, "function")
+        function = resolve_name(config["_target_"])
         hints = typing.get_type_hints(function, include_extras=True)
         own = {key: hint for key, hint in hints.items() if key not in ("snapshot", "return")}
         prefix, said = f"probe.measurements.{name}.", section(function, "Args")
@@ -174,7 +175,7 @@ def launchers() -> list[Table]:
     found = []
     for name in options(LAUNCHER):
         config = yaml.safe_load(text_of(LAUNCHER, name))
-        cls = _target(config, "class")
+        cls = resolve_name(config["_target_"])
         keys = _keys("hydra.launcher.", fields(cls), {name: config}, LAUNCHER, attributes(cls))
         found.append(Table(f"`{LAUNCHER}={name}`", head(LAUNCHER, name), keys))
     return found
@@ -199,13 +200,6 @@ def _named(group: str, option: str) -> str:
     """An option, and what its file begins with."""
     said = head(group, option)
     return f"`{group}={option}`" + (f" ({said})" if said else "")
-
-
-def _target(config: dict[str, Any], kind: Literal["class", "function"]) -> Any:
-    problems: list[str] = []
-    found = target(dict(config), "", kind, problems)
-    assert found is not None, problems
-    return found
 
 
 def _keys(
