@@ -49,7 +49,7 @@ def _bounds(base: Any, bounds: Sequence[Any]) -> str:
         else:
             sign, attribute = BOUNDS[type(bound)]
             limit = getattr(bound, attribute)
-            words.append(f" {'and ' * bool(words)}{sign} {WORDED.get(limit, limit)}")
+            words.append(f" {'and ' * bool(words)}{sign} {WORDED.get(limit) or format(limit, ',')}")
     return "".join(words)
 
 
@@ -101,8 +101,11 @@ def section(documented: type | Callable[..., Any], title: str) -> dict[str, str]
         return {}
     lines = text.split(f"\n{title}:\n", 1)[1].split("\n\n", 1)[0]
     entries = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
-    said = (entry.partition(":") for entry in entries)
-    return {name: " ".join(words.split()).rstrip(".") for name, _, words in said}
+    found = {}
+    for name, _, words in (entry.partition(":") for entry in entries):
+        said = " ".join(words.split()).rstrip(".")
+        found[name] = said[0].lower() + said[1:] if said[1:2].islower() else said  # as comments begin
+    return found
 
 
 def first_line(cls: type) -> str:

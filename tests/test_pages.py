@@ -49,6 +49,18 @@ def test_every_link_leads_to_something_here(name: str) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    trees = re.findall(r"```{toctree}\n(?::.*\n)*\n(.+?)```", TEXTS["docs/index.md"], re.DOTALL)
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
+    built = {page for page in pages if not page.startswith(("_build", "figures", "index"))}
+    assert sorted("".join(trees).split()) == sorted(built)
+
+
+def test_figures_are_small() -> None:
+    for figure in (ROOT / "docs" / "figures").glob("*.png"):
+        assert figure.stat().st_size < 150_000 and figure.name in TEXTS["docs/figures/README.md"]
+
+
 def commands() -> list[str]:
     """Each command line of the lab on a page, once; of long ranges the beginning is enough."""
     found = []
