@@ -41,6 +41,9 @@ def _read(app: Sphinx, docname: str, content: list[str]) -> None:
     if stands_for := WHOLE.fullmatch(text):
         origin = (page.parent / stands_for[1]).resolve()
         text = origin.read_text(encoding="utf-8")
+        app.env.note_dependency(str(origin))
+    if KEYS.search(text):
+        app.env.note_reread()  # the schema may have changed, and the page has not
     text = KEYS.sub(lambda found: keys.page(found[1]), text)
 
     def relinked(link: re.Match[str]) -> str:
