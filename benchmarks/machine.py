@@ -4,8 +4,8 @@ from importlib.metadata import version
 
 from threadpoolctl import threadpool_info
 
-from rnnlab.app.launch import cores
 from rnnlab.app.provenance import machine
+from rnnlab.app.resources import cores
 
 
 def about(*packages: str) -> dict[str, str | int]:

@@ -70,8 +70,10 @@ def main() -> None:
     for cell in ("rnn", "lstm", "gru"):
         for probe in ("light", "standard", "full"):
             step, found = milliseconds(cell, probe)
-            measurements = experiment_of(cell, probe).trainer.probe.measurements
-            counts = {name: len(measurements[name].when.steps(STEPS)) for name in found}
+            instrument = experiment_of(cell, probe).trainer.probe
+            plan = instrument.plan(STEPS)
+            due = [name for at in range(STEPS) for name in instrument.due(plan, at, False)]
+            counts = {name: due.count(name) for name in found}
             counts |= {"theory": 1} if "theory" in counts else {}  # what it does at step 0 alone
             for name, ms in found.items() if probe == "full" else ():
                 share = ms * counts[name] / (STEPS * step)

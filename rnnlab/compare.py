@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +16,7 @@ from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
 from rnnlab.records import CONFIG_FILE
-from rnnlab.wording import in_a_line
+from rnnlab.terminal import Terminal, complain
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse(problem: str) -> int:
-    print(f"rnnlab.compare: {in_a_line(problem)}", file=sys.stderr)
+    complain("rnnlab.compare", [problem])
     return 2
 
 
@@ -58,8 +57,7 @@ def _print(first: KnownRun, second: KnownRun) -> None:
         for row in rows.itertuples():
             words = (f"  {row.key}", _told(row.first), _told(row.second), _gap(row.first, row.second))
             table.add_row(*map(Text, words))  # a value is no markup
-    console = Console(highlight=False)
-    console.print(table)
+    Terminal().print(table)
 
 
 def _told(value: Any) -> str:

@@ -5,6 +5,7 @@ without tracking.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,6 +22,7 @@ from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
+from rnnlab.terminal import complain, say
 from rnnlab.tracking.folder import machine_of, read_run_info
 
 COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
@@ -35,8 +37,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _repeat(args.run, _folder(args.run, args.uri))
     except ConfigProblems as error:
-        for problem in error.problems:
-            print(f"rnnlab.repeat: {problem}", file=sys.stderr)
+        complain("rnnlab.repeat", error.problems)
         return 2
 
 
@@ -74,13 +75,13 @@ def _repeat(run: str, folder: Path) -> int:
     if repeated["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])
     found = differences(folder, checked.plan.folder)
-    print(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
+    say(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
     if not found:
-        print(f"Bit-identical to {run}: weights, metrics and gradient table.")
+        say(f"Bit-identical to {run}: weights, metrics and gradient table.")
         return 0
-    print(f"Not identical to {run}:")
+    say(f"Not identical to {run}:")
     for line in found + _origins(info, repeated):
-        print(f"  {line}")
+        say(f"  {line}")
     return 1
 
 
@@ -88,7 +89,9 @@ def _plan(folder: Path, info: dict[str, Any]) -> Plan:
     config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     config["tracking"]["backend"], config["resume"] = "none", False
     place = Path(
-        "outputs", f"{datetime.now():%Y-%m-%d}", f"{datetime.now():%H-%M-%S}-repeat-{info['id'][:6]}"
+        "outputs",
+        f"{datetime.now():%Y-%m-%d}",
+        f"{datetime.now():%H-%M-%S}-repeat-{re.sub('[^0-9a-f]', '', info['id'])[:6]}",
     )
     choices = {key: value for key, value in info["params"].items() if key in config}
     job = Job(info["number"], info["name"], place.absolute(), config, info["overrides"], {}, choices)

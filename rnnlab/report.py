@@ -14,10 +14,10 @@ import matplotlib
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
+from rnnlab.terminal import complain, say
 from rnnlab.tracking.mirror import told
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, tracking_uri
 from rnnlab.tracking.summary_run import log_report
-from rnnlab.wording import in_a_line
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,12 +40,12 @@ def main(argv: Sequence[str]) -> int:
         return _refuse(str(error) if folder else f"{args.sweep}: no folder, and {error}")
     except OSError as error:
         return _refuse(f"{page}: cannot be written ({error.strerror})")
-    print(f"Report: {page}")
+    say(f"Report: {page}")
     return _log(runs, args.uri, page)
 
 
 def _refuse(problem: str, code: int = 2) -> int:
-    print(f"rnnlab.report: {in_a_line(problem)}", file=sys.stderr)
+    complain("rnnlab.report", [problem])
     return code
 
 
@@ -61,7 +61,7 @@ def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
     try:
         log_report(store, experiment, sweeps.pop(), page)
     except Exception as error:  # whatever a database or a server can raise
-        return _refuse(f"MLflow at {redacted(store)} does not take it ({redacted(told(error))})", 1)
+        return _refuse(f"MLflow at {redacted(store)} does not take it ({told(error)})", 1)
     return 0
 
 

@@ -24,6 +24,7 @@ from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
+from rnnlab.terminal import Terminal, complain
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -50,13 +51,12 @@ def main(argv: Sequence[str]) -> int:
             raise ConfigProblems([f"--examples={args.examples}: must be at least 1"])
         job, experiment = _composed([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
     except (ConfigProblems, InvalidConfig) as error:
-        for problem in error.problems:
-            print(f"rnnlab.show: {problem}", file=sys.stderr)
+        complain("rnnlab.show", error.problems)
         return 2
     task = experiment.trainer.task
     _, rng, _ = generators(experiment.settings.seed)
     batch = task.batch(rng, 0)
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     _print_facts(console, job, experiment)

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.console import Console
 from rich.progress import Progress
 
 from rnnlab.records import CONFIG_FILE
+from rnnlab.terminal import Terminal, complain
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.folder import RunInUse, close_run, read_run_info, run_folders
 from rnnlab.tracking.mirror import DIED, told
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
-from rnnlab.wording import count_of_runs, in_a_line
+from rnnlab.wording import count_of_runs
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -41,24 +41,23 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     missing = [str(folder) for folder in args.folders if not folder.is_dir()]
     if missing:
-        print(f"rnnlab.sync: {', '.join(missing)}: no such folder", file=sys.stderr)
+        complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
         return 2
     runs = list(dict.fromkeys(run.resolve() for folder in args.folders for run in run_folders(folder)))
     problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
-        print(f"rnnlab.sync: {problem}", file=sys.stderr)
+        complain("rnnlab.sync", [problem])
         return 2
-    sender, counts, console = _Sender(args.uri), Counter[str](), Console()
+    sender, counts, console = _Sender(args.uri), Counter[str](), Terminal()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
         return 130
-    for line in sender.problems:
-        print(f"rnnlab.sync: {in_a_line(line)}", file=sys.stderr)
+    complain("rnnlab.sync", sender.problems)
     print(f"{count_of_runs(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     return int(counts[LEFT] > 0)
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnlab.terminal import complain
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.store import (
     UI_PORT,
@@ -39,29 +40,32 @@ def main(argv: Sequence[str]) -> int:
     uri = tracking_uri(args.uri)
     problem = uri_problem(uri) or _missing(uri) or (None if is_server(uri) else _port_problem(args.port))
     if problem:
-        print(f"rnnlab.ui: {uri}: {problem}", file=sys.stderr)
+        complain("rnnlab.ui", [f"{uri}: {problem}"])
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would be left behind
     try:
         if is_server(uri):
-            print(_newest_charts(uri, uri, args.experiment))
+            print(_newest_charts(uri, ui_address(uri), args.experiment))
             return 0
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
         return 0
     except Exception as error:  # whatever a database or a server can raise
-        print(f"rnnlab.ui: {uri}: {(str(error).strip() or repr(error)).splitlines()[0]}", file=sys.stderr)
+        complain("rnnlab.ui", [f"{uri}: {(str(error).strip() or repr(error)).splitlines()[0]}"])
         return 2
 
 
 def _serve(uri: str, port: int, experiment: str) -> int:
-    # Neither the server's job workers (seven processes of 240 MB) nor its telemetry are of use here.
+    # Neither the server's job workers (seven processes of 240 MB) nor its telemetry are of use here. A URI
+    # may hold a password, and everybody on this machine can see the arguments of a process.
     environment = os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     address = ui_address(uri, port)
     print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -70,7 +74,7 @@ def _serve(uri: str, port: int, experiment: str) -> int:
         if not _answers(address, server):
             server.terminate()
             _, told = server.communicate()
-            print(f"rnnlab.ui: MLflow's server did not start\n{told.decode()}", file=sys.stderr)
+            complain("rnnlab.ui", [f"MLflow's server did not start\n{told.decode()}"])
             return 1
         print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
         server.communicate()
@@ -106,10 +110,11 @@ def _port_problem(port: int) -> str | None:
 
 def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
     """Wait until the server answers; False when it ended or took too long."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows this machine
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/health", timeout=1):
+            with direct.open(f"{address}/health", timeout=1):
                 return True
         except OSError:
             time.sleep(0.2)

@@ -10,7 +10,7 @@ MAX_LINE = 600
 
 
 def in_a_line(text: str) -> str:
-    """A text as one line that a terminal shows as it is: no line ends, no control characters, not too long."""
+    """A text as one line that a terminal shows as it is: no line ends or control characters, not too long."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE // 2
     return shown if len(shown) <= MAX_LINE else f"{shown[:half]} … {shown[-half:]}"

@@ -155,7 +155,7 @@ def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
         others = [] if experiment else [found.name for found in client.search_experiments()]
         found = _search(client, experiment.experiment_id, source.sweep) if experiment else []
     except Exception as error:  # whatever a database or a server can raise
-        raise ConnectionError(f"MLflow at {redacted(uri)}: {redacted(told(error))}") from error
+        raise ConnectionError(f"MLflow at {redacted(uri)}: {told(error)}") from error
     if experiment is None:
         there = ", ".join(others)
         raise ValueError(f"experiment={source.experiment!r}: not in {redacted(uri)}; there: {there}")

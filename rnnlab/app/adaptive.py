@@ -15,10 +15,11 @@ from omegaconf import open_dict
 
 from rnnlab.app.compose import AdaptiveSweep, Job
 from rnnlab.app.display import Display
-from rnnlab.app.launch import Result, cores, launch
+from rnnlab.app.launch import Result, launch
 from rnnlab.app.orders import Checked, check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.reporting import report
+from rnnlab.app.resources import cores
 
 RESULTS = "optimization_results.yaml"
 _HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}

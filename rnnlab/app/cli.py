@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from hydra import version
-from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra._internal.utils import get_args_parser
 
-from rnnlab.app.compose import AdaptiveSweep, Plan, compose, register_resolvers
-from rnnlab.app.problems import COMPOSITION_ERRORS, INTERRUPTED, ConfigProblems, explain_composition_error
+from rnnlab.app.compose import AdaptiveSweep, Plan, compose
+from rnnlab.app.problems import INTERRUPTED, ConfigProblems
+from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir
+from rnnlab.terminal import complain
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
     except ConfigProblems as error:
         if show_tracebacks:
             raise
-        return _complain(error.problems)
+        complain("rnnlab", error.problems)
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -44,13 +47,8 @@ def _run(argv: list[str]) -> int:
         raise ConfigProblems(
             ["--config-name, --config-path: not supported; --config-dir adds options of your own"]
         )
-    shows_only = args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
-    if shows_only:
-        register_resolvers()
-        try:
-            _run_hydra(args, parser, _never_called, str(conf_dir()), "config")
-        except COMPOSITION_ERRORS as error:
-            raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
+    if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+        show(args, parser, conf_dir())
         return 0
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
     return _launch(plan) if isinstance(plan, Plan) else _search(plan)
@@ -76,13 +74,3 @@ def _launch(plan: Plan) -> int:
     if not result.interrupted:
         report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
-
-
-def _complain(problems: Sequence[str]) -> int:
-    for problem in problems:
-        print(f"rnnlab: {problem}", file=sys.stderr)
-    return 2
-
-
-def _never_called(_: object) -> None:
-    raise AssertionError("Hydra was asked to show something, not to run")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,6 +25,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.trust import Loader, check_sweeper
+from rnnlab.tracking.files import is_inside
 
 CONFIG_NAME = "config"
 ADAPTIVE = "optuna"
@@ -110,7 +112,7 @@ class AdaptiveSweep:
         arguments: The command line, with the space to be searched.
     """
 
-    loader: ConfigLoaderImpl
+    loader: Loader
     config: DictConfig
     arguments: list[str]
 
@@ -124,6 +126,20 @@ class AdaptiveSweep:
         folder = Path(self.config.hydra.sweep.dir).absolute()
         plan = _plan_of_many(self.loader, expanded, _launcher(self.config), folder, first, swept)
         return replace(plan, goes_on=first > 0, command=_command(of_hydra + self.arguments, True))
+
+
+def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
+    """Hydra's loader of the options in both folders.
+
+    Raises:
+        ConfigProblems: There is no such folder.
+    """
+    search_path = create_config_search_path(str(conf_dir))
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
+        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
+    return Loader(search_path)
 
 
 def compose_plan(
@@ -152,12 +168,7 @@ def compose(
     """
     setup_globals()
     register_resolvers()
-    search_path = create_config_search_path(str(conf_dir))
-    if config_dir is not None:
-        if not Path(config_dir).is_dir():
-            raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
-        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
-    loader = ConfigLoaderImpl(search_path)
+    loader = loader_of(conf_dir, config_dir)
     overrides = list(overrides)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
@@ -165,6 +176,7 @@ def compose(
         sweeper = base.hydra.runtime.choices["hydra/sweeper"]
         if sweeper not in ("basic", ADAPTIVE):
             raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: basic, {ADAPTIVE}"])
+        check_sweeper(base)
         if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
             return replace(_plan_of_one(base), command=_command(overrides, multirun))
         if sweeper == ADAPTIVE:
@@ -196,7 +208,7 @@ class _Composer:
     once for each choice of files, and the values are then set in a copy, 5 ms, as Hydra itself sets them.
     """
 
-    def __init__(self, loader: ConfigLoaderImpl) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._parsed: dict[str, Override] = {}
@@ -234,7 +246,7 @@ class _Composer:
 
 
 def _plan_of_many(
-    loader: ConfigLoaderImpl,
+    loader: Loader,
     expanded: list[list[str]],
     launcher: dict[str, Any] | None,
     folder: Path | None = None,
@@ -277,7 +289,7 @@ def _raw(place: DictConfig) -> str:
     return str(OmegaConf.to_container(place, resolve=False)["dir"])  # type: ignore[index, call-overload]
 
 
-def _expand(loader: ConfigLoaderImpl, base: DictConfig, overrides: list[str]) -> list[list[str]]:
+def _expand(loader: Loader, base: DictConfig, overrides: list[str]) -> list[list[str]]:
     """The overrides of every job: the product of all axes, those of `hydra.sweeper.params` included.
 
     The axes that `pair` names are one axis of the product, which runs through their values side by side.
@@ -325,7 +337,10 @@ def _job(
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
         config.hydra.job.name = re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
-    folder = sweep_folder / config.hydra.sweep.subdir if sweep_folder else Path(config.hydra.run.dir)
+    folder = Path(config.hydra.sweep.subdir if sweep_folder else config.hydra.run.dir)
+    if sweep_folder and not is_inside(folder):
+        raise ConfigProblems([f"hydra.sweep.subdir={folder}: must be inside of the sweep's folder"])
+    folder = (sweep_folder or Path()) / folder
     plain = OmegaConf.to_container(
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
     )
@@ -372,7 +387,7 @@ def _launcher(config: DictConfig) -> dict[str, Any] | None:
     return {str(key): value for key, value in keys.items()}
 
 
-def _all_keys(loader: ConfigLoaderImpl) -> list[str]:
+def _all_keys(loader: Loader) -> list[str]:
     """Every key of the default configuration, to find the one that was meant."""
 
     def walk(node: dict[Any, Any], prefix: str) -> list[str]:

@@ -18,10 +18,11 @@ from rnnlab.app.compose import Job, Plan
 from rnnlab.app.schema import Tracking
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
+from rnnlab.terminal import Terminal
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
-from rnnlab.tracking.store import is_server, tracking_uri, ui_address
+from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
 from rnnlab.wording import count_of_runs, gain_told, horizon_told, metric_told, outcome_told, told
 
 MOST_COLUMNS = 1000
@@ -32,7 +33,7 @@ class Display:
     """Draws on a console; without a terminal it draws no bars."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Terminal()
         self._refresh: Callable[[], None] = lambda: None
         self._warned = False
 
@@ -121,7 +122,8 @@ class Display:
             return
         uri = tracking_uri(tracking.uri)
         if not is_server(uri):
-            command = f"{_python()} -m rnnlab.ui" + (f" --uri '{uri}'" if tracking.uri else "")
+            given = f" --uri {shlex.quote(redacted(uri))}" if tracking.uri else ""
+            command = f"{_python()} -m rnnlab.ui{given}"
             self._line(f"MLflow: {command}, then open")
         self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
 

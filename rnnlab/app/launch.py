@@ -1,6 +1,5 @@
 """Runs the jobs of a plan, shows how they go, mirrors them to MLflow."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from rnnlab.app.orders import Checked
 from rnnlab.app.pool import LocalPool
 from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.provenance import machine
+from rnnlab.app.resources import cores
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder, describe
 from rnnlab.records import ENDED, Outcome
@@ -235,8 +235,3 @@ def _last_word(order: WorkOrder, error: str | None, stopping: bool) -> dict[str,
         return order.info | {"outcome": "made by another process", "summary": {}}
     except (OSError, ValueError) as broken:  # a full disk may be what ended it
         return order.info | {"outcome": "failed", "summary": {"error": error or describe(broken)}}
-
-
-def cores() -> int:
-    """How many runs this machine can make at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -52,7 +52,7 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
         InvalidConfig: With a line for each key at fault.
     """
     keys, problems = dict(config), list[str]()
-    cls = target(keys, "hydra.launcher", "class", problems)
+    cls = target(keys, "hydra.launcher", Launcher, problems)
     values = cls and validated(cls.__name__, fields(cls), keys, "hydra.launcher.", problems)
     if not values:
         raise InvalidConfig(problems)

@@ -8,11 +8,13 @@ from rnnlab.app.compose import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
+from rnnlab.app.resources import cores, too_many
 from rnnlab.app.resume import identity, take_up
 from rnnlab.app.schema import Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import AXES, RUN_FILE
+from rnnlab.tracking.files import link_in
 from rnnlab.tracking.folder import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
@@ -48,11 +50,16 @@ def check(plan: Plan) -> Checked:
     known, problems = list[_Known](), list(plan.problems)
     for job in plan.jobs:
         try:
-            known.append(_known(job))
+            known.append(_known(job, plan.launcher is None))
         except InvalidConfig as error:
             problems += error.problems
     if known:
         problems += _common_problems([one.settings for one in known])
+    if known and plan.launcher is None:
+        jobs = known[0].settings.jobs
+        at_once = min(jobs or cores(), len(known))
+        problem = too_many([one.memory for one in known], at_once, jobs)
+        problems += [problem] if problem else []
     launcher = None
     if plan.launcher is not None:
         try:
@@ -78,6 +85,8 @@ def check(plan: Plan) -> Checked:
 
 def _other_life_problem(order: WorkOrder) -> str | None:
     """What keeps a run from being taken up where its folder left it, or None."""
+    if link := link_in(order.folder):
+        return f"{link}: a link, which no run makes; nothing is written there"
     try:
         info = read_run_info(order.folder)
     except ValueError as error:
@@ -100,14 +109,16 @@ class _Known:
     identity: str
     goal: dict[str, Any]
     dataset: dict[str, str]
+    memory: int
 
 
-def _known(job: Job) -> _Known:
-    experiment = build(job.config)
+def _known(job: Job, here: bool) -> _Known:
+    experiment = build(job.config, here)
     task, model = experiment.trainer.task, experiment.trainer.model
     data = f"{task.dataset['digest']} {model.initial_state.digest}"
     goal = dict(vars(task.goal(model.loss)))
-    return _Known(experiment.settings, identity(job.config, data), goal, dict(task.dataset))
+    needed = sum(experiment.memory.values())
+    return _Known(experiment.settings, identity(job.config, data), goal, dict(task.dataset), needed)
 
 
 def _taken(plan: Plan) -> list[str]:

@@ -18,7 +18,7 @@ from rnnlab import __version__
 from rnnlab.paths import PACKAGE
 from rnnlab.tracking.host import host
 
-PLAIN = ("--no-ext-diff", "--no-color", "--binary")
+PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
 """Where a new file is code of a run, seen from the package."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")

@@ -7,7 +7,7 @@ from rnnlab.app.compose import Plan
 from rnnlab.app.display import Display
 from rnnlab.app.schema import Settings
 from rnnlab.tracking.mirror import MirrorReport, told
-from rnnlab.tracking.store import redacted, tracking_uri
+from rnnlab.tracking.store import tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
 
@@ -31,5 +31,5 @@ def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, displa
                 log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
     except (Exception, KeyboardInterrupt) as error:  # whatever drawing or MLflow can raise
         again = f"python -m rnnlab.report {shlex.quote(folder)}"
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else redacted(told(error))
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else told(error)
         display.note(f"The report is missing ({why}); {again} makes it.")

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.tracking.files import replace_text
+from rnnlab.tracking.files import is_inside, replace_text
 from rnnlab.tracking.folder import in_use, read_run_info
 
 SWEEP_FILE = "sweep.json"
@@ -139,6 +139,8 @@ def _named(plan: Plan, name: str) -> Sweep:
 def _read(folder: Path) -> Sweep | None:
     with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
         listed = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        if not all(is_inside(Path(name)) for name in listed["runs"]):
+            return None
         return Sweep(folder, listed["sweep"], dict(listed["runs"]))
     return None
 

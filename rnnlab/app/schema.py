@@ -5,7 +5,7 @@ and bounds from that class, so a new cell or optimiser needs no line here.
 """
 
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt, MinLen
 
-from rnnlab.app.validation import InvalidConfig, fields, target, validated
+from rnnlab.app.resources import too_large
+from rnnlab.app.validation import InvalidConfig, fields, target, target_function, validated
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Measurement, Probe, Schedule
+from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss
@@ -24,7 +25,7 @@ from rnnlab.model import Model
 from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
-from rnnlab.training import Trainer
+from rnnlab.training import Trainer, memory_needed
 
 SUPPLIED = {
     "cell": ("input_size", "hidden_size"),
@@ -33,6 +34,8 @@ SUPPLIED = {
     "initial_state": (),
 }
 """What a group's class is given from elsewhere than the group's own keys."""
+KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
+"""What a group's class must be."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,25 @@ class Settings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A configuration made real."""
+    """A configuration made real.
+
+    Attributes:
+        settings: The keys beside the groups.
+        trainer: Made from the groups.
+        memory: Bytes that training will take, about, by what they are for.
+    """
 
     settings: Settings
     trainer: Trainer
+    memory: Mapping[str, int]
 
 
-def build(config: dict[str, Any]) -> Experiment:
+def build(config: dict[str, Any], here: bool = True) -> Experiment:
     """Check a configuration and make its objects.
+
+    Args:
+        config: Plain data, resolved.
+        here: Whether the run is to fit into this machine's memory.
 
     Raises:
         InvalidConfig: With a line for each key at fault: key, value and what is allowed.
@@ -116,22 +130,34 @@ def build(config: dict[str, Any]) -> Experiment:
         raise InvalidConfig([problem])
     readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
+    clipping = Clipping(s.clip, s.clip_mode)
+    trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
+    memory = memory_needed(trainer, s.dtype)
+    if here and (problem := too_large(memory, _by_key(config))):
+        raise InvalidConfig([problem])
     try:
         for state in cell.states:
             initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
-    clipping = Clipping(s.clip, s.clip_mode)
-    trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
-    if problem := _probe_problem(trainer):
+    memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
+    problem = too_large(memory, _by_key(config)) if here else None
+    if problem := problem or _probe_problem(trainer):
         raise InvalidConfig([problem])
-    return Experiment(s, trainer)
+    return Experiment(s, trainer, memory)
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
     """Independent generators for the weights, the batches and the closing samples of a run."""
     weights, batches, samples = np.random.SeedSequence(seed).spawn(3)
     return np.random.default_rng(weights), np.random.default_rng(batches), np.random.default_rng(samples)
+
+
+def _by_key(config: dict[str, Any]) -> dict[str, Any]:
+    """The values of the keys and of those of the groups."""
+    groups = {group: keys for group, keys in config.items() if isinstance(keys, dict)}
+    inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
+    return config | inside
 
 
 def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
@@ -157,7 +183,7 @@ def _class_and_values(
         problems.append(f"{group}: missing")
         return None
     keys = dict(config[group])
-    cls = target(keys, group, "class", problems)
+    cls = target(keys, group, KINDS[group], problems)
     if cls is None:
         return None
     values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems)
@@ -186,11 +212,12 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
         problems.append(f"{path}={config}: must be null, to leave it out, or have a _target_")
         return None
     keys = dict(config)
-    function = target(keys, path, "function", problems)
+    of_measurement = {"snapshot": Snapshot, "return": Readings}
+    function = target_function(keys, path, of_measurement, problems)
     if function is None:
         return None
     hints = typing.get_type_hints(function, include_extras=True)
-    options = {option: hint for option, hint in hints.items() if option not in ("snapshot", "return")}
+    options = {option: hint for option, hint in hints.items() if option not in of_measurement}
     values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems)
     if values is None:
         return None

@@ -4,10 +4,10 @@ import dataclasses
 import importlib
 import json
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from inspect import isabstract, isfunction
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -25,8 +25,33 @@ class InvalidConfig(ValueError):
         super().__init__("\n".join(problems))
 
 
-def target(keys: dict[str, Any], path: str, kind: Literal["class", "function"], problems: list[str]) -> Any:
-    """Take `_target_` out of `keys` and return what it names in rnnlab, or None and the problem noted."""
+def target(keys: dict[str, Any], path: str, wanted: type, problems: list[str]) -> Any:
+    """Take `_target_` out of `keys` and return the class that it names, or None and the problem noted.
+
+    Args:
+        keys: Of a group.
+        path: Of the group.
+        wanted: The abstract class or protocol that the class must have the members of.
+        problems: Where a problem is noted.
+    """
+    told = f"of the kind {wanted.__name__}"
+    return _named(keys, path, "class", lambda found: _is_a(found, wanted), told, problems)
+
+
+def target_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], problems: list[str]) -> Any:
+    """As `target`, of a function that has these annotations among its own."""
+    told = f"a function of a {next(iter(hints.values())).__name__}"
+    return _named(keys, path, "function", lambda found: _has_hints(found, hints), told, problems)
+
+
+def _named(
+    keys: dict[str, Any],
+    path: str,
+    kind: str,
+    fits: Callable[[Any], bool],
+    wanted: str,
+    problems: list[str],
+) -> Any:
     named = str(keys.pop("_target_", None) or "null")
     module, _, name = named.rpartition(".")
     if not named.startswith("rnnlab."):
@@ -36,11 +61,27 @@ def target(keys: dict[str, Any], path: str, kind: Literal["class", "function"], 
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         found = None
-    is_class = isinstance(found, type) and dataclasses.is_dataclass(found) and not isabstract(found)
-    if not (is_class if kind == "class" else isfunction(found)):
+    is_kind = isfunction(found) if kind == "function" else isinstance(found, type) and not isabstract(found)
+    if not is_kind:
         problems.append(f"{path}._target_={named}: no such {kind}")
-        return None
-    return found
+    elif not fits(found):
+        problems.append(f"{path}._target_={named}: must be {wanted}")
+    else:
+        return found
+    return None
+
+
+def _is_a(cls: type, wanted: type) -> bool:
+    if not dataclasses.is_dataclass(cls):
+        return False
+    if not getattr(wanted, "_is_protocol", False):
+        return issubclass(cls, wanted)
+    asked = {name for name in (*vars(wanted), *wanted.__annotations__) if not name.startswith("_")}
+    return asked <= {*dir(cls), *(field.name for field in dataclasses.fields(cls))}
+
+
+def _has_hints(function: Callable[..., Any], hints: Mapping[str, Any]) -> bool:
+    return hints.items() <= typing.get_type_hints(function).items()
 
 
 def fields(cls: type, left_out: Collection[str] = ()) -> dict[str, Any]:

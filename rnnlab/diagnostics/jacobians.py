@@ -10,7 +10,7 @@ Products are rescaled by powers of two on the way, so that they stay right where
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, StepTape
@@ -19,7 +19,7 @@ from rnnlab.diagnostics.statistics import curves
 
 
 def measure_jacobians(
-    snapshot: Snapshot, *, examples: Annotated[int, Ge(1)], lags: Annotated[int, Ge(1)]
+    snapshot: Snapshot, *, examples: Annotated[int, Ge(1)], lags: Annotated[int, Ge(1), Le(10_000)]
 ) -> Readings:
     """By lag `sv_max` and `sv_min`, the largest and smallest singular value of ∂s[T]/∂s[T-k], from lag 1 on.
 

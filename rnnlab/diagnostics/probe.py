@@ -44,15 +44,15 @@ class Probe:
     spike_factor: Annotated[float, Gt(1)] | None
 
     def plan(self, steps: int) -> dict[str, frozenset[int]]:
-        """The steps of a run at which each measurement is due, spikes apart."""
-        return {name: measurement.when.steps(steps) for name, measurement in self.measurements.items()}
+        """The steps of a run at which each measurement's schedule has a point."""
+        return {name: measurement.when.points(steps) for name, measurement in self.measurements.items()}
 
     def due(self, plan: Mapping[str, frozenset[int]], step: int, spiking: bool) -> list[str]:
         """The measurements to be made at a step."""
         return [
             name
             for name, measurement in self.measurements.items()
-            if step in plan[name] or (spiking and measurement.when.on_spike)
+            if measurement.when.due(step, plan[name]) or (spiking and measurement.when.on_spike)
         ]
 
     def measure(self, snapshot: Snapshot, due: Sequence[str]) -> Readings:

@@ -1,11 +1,12 @@
 """When to measure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import exp, isfinite, log
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 SPIKE_WINDOW = 50
 """Steps of the running mean that a gradient's norm is held against, and of rest after a spike."""
@@ -23,21 +24,23 @@ class Schedule:
     """
 
     dense: Annotated[int, Ge(0)]
-    per_decade: Annotated[int, Ge(0)]
+    per_decade: Annotated[int, Ge(0), Le(10_000)]
     every: Annotated[int, Ge(1)] | None
     on_spike: bool
 
-    def steps(self, steps: int) -> frozenset[int]:
-        """The steps out of 0 … steps-1 that are known beforehand."""
-        chosen = {0, steps - 1} | set(range(min(self.dense, steps)))
-        if self.every:
-            chosen |= set(range(0, steps, self.every))
+    def points(self, steps: int) -> frozenset[int]:
+        """The steps out of 0 … steps-1 that are known beforehand, but for `dense` and `every`."""
+        chosen = {0, steps - 1}
         if self.per_decade:
             start = max(self.dense, 1)
             decades = np.log10(max(steps, start) / start)
             points = start * 10 ** (np.arange(int(decades * self.per_decade) + 1) / self.per_decade)
             chosen |= {int(step) for step in np.round(points) if step < steps}
         return frozenset(chosen)
+
+    def due(self, step: int, points: Collection[int]) -> bool:
+        """Whether a step is one of these, or of `dense` or `every`."""
+        return step < self.dense or step in points or (self.every is not None and step % self.every == 0)
 
 
 @dataclass

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +32,7 @@ from rnnlab.app.validation import InvalidConfig
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
+from rnnlab.terminal import Terminal, complain
 
 PIPE_WIDTH = 120
 
@@ -65,8 +65,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         experiments = _experiments(args.overrides, args.multirun, args.config_dir)
     except ConfigProblems as error:
-        for problem in error.problems:
-            print(f"rnnlab.gradcheck: {problem}", file=sys.stderr)
+        complain("rnnlab.gradcheck", error.problems)
         return 2
     reports = [report for job, experiment in experiments for report in _check(job, experiment)]
     return _show(reports, in_full=len(experiments) == 1)
@@ -105,7 +104,7 @@ def _check(job: Job, experiment: Experiment) -> list[Report]:
 
 def _show(reports: Sequence[Report], in_full: bool) -> int:
     """Print every gradient; of several configurations a line each, and in full what is wrong."""
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     if not in_full:

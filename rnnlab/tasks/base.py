@@ -29,6 +29,21 @@ class Goal:
     below: float | None = None
 
 
+@dataclass(frozen=True)
+class ValidationSize:
+    """How large a validation set is.
+
+    Attributes:
+        kept: Sequences that are kept from its first use on.
+        batch: Sequences of its largest batch.
+        time: The most time steps of one.
+    """
+
+    kept: int
+    batch: int
+    time: int
+
+
 class NamedTask(ABC):
     """What follows, in any task, from the names of its inputs and outputs and the kind of its targets."""
 
@@ -75,6 +90,10 @@ class Task(Protocol):
     @property
     def seq_len(self) -> int:
         """T, the task's length; each task says what that is."""
+
+    @property
+    def batch_size(self) -> int:
+        """B, the sequences of a training batch."""
 
     @property
     def time(self) -> int:
@@ -126,6 +145,10 @@ class Task(Protocol):
 
     def validation(self) -> Iterator[Batch]:
         """The validation set, the same at every call, in an order in which `continues` holds."""
+
+    @property
+    def validation_size(self) -> ValidationSize:
+        """Of the validation set, known without making it."""
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """Validation metrics beside `val/loss`: values by name, whose mean over all batches is the metric."""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import VAL_LOSS
-from rnnlab.tasks.base import Goal, NamedTask
+from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 
 BPC = "val/bpc"
 VALIDATION_CHUNK = 256
@@ -46,7 +46,7 @@ class CharLM(NamedTask):
     carry: bool
     targets: Literal["every", "last"]
     held_out: Annotated[float, Gt(0), Lt(1)]
-    sample_length: Annotated[int, Ge(0)]
+    sample_length: Annotated[int, Ge(0), Le(1_000_000)]
     temperature: Annotated[float, Gt(0)]
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class CharLM(NamedTask):
     def _streams(self) -> Iterator[Batch]:
         _, held_out = self._parts
         targets = len(held_out) - 1
-        streams = min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
+        streams = _streams_of(targets)
         length = -(-targets // streams)
         index = np.arange(streams)[:, None] * length + np.arange(length + 1)
         present = index[:, 1:] < len(held_out)
@@ -162,6 +162,15 @@ class CharLM(NamedTask):
             starts = np.unique(np.linspace(0, last, min(last + 1, VALIDATION_WINDOWS)).round().astype(int))
         for some in np.array_split(starts, -(-len(starts) // VALIDATION_STREAMS)):
             yield self._as_batch(held_out[some[:, None] + np.arange(self.seq_len + 1)])
+
+    @property
+    def validation_size(self) -> ValidationSize:
+        """A piece of all streams, or some windows."""
+        targets = len(self._parts[1]) - 1
+        if self.carry:
+            streams = _streams_of(targets)
+            return ValidationSize(0, streams, min(VALIDATION_CHUNK, -(-targets // streams)))
+        return ValidationSize(0, min(targets, VALIDATION_STREAMS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """`val/bpc`, bits per character: the cross-entropy in nats over ln 2."""
@@ -203,6 +212,11 @@ class CharLM(NamedTask):
         """Windows (B, T+1) with the targets that the task trains on."""
         batch = _next_symbols(windows, None, continues)
         return batch if self.targets == "every" else replace(batch, y=batch.y[-1:])
+
+
+def _streams_of(targets: int) -> int:
+    """Into how many parallel streams so many targets are cut."""
+    return min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
 
 
 def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Batch:

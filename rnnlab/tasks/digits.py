@@ -30,7 +30,7 @@ from annotated_types import Ge
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal, NamedTask
+from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import ACCURACY, ERROR_RATE, wrong_targets
 
 PIXELS, SIDE, LEVELS, CLASSES = 64, 8, 16, 10
@@ -111,6 +111,11 @@ class Digits(NamedTask):
     def validation(self) -> Iterator[Batch]:
         """The test part."""
         yield self._as_batch(self._test)
+
+    @property
+    def validation_size(self) -> ValidationSize:
+        """The test part, in one batch."""
+        return ValidationSize(0, self.validation_examples, self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """`val/accuracy` and `val/error_rate`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from rnnlab.arrays import Array
 from rnnlab.losses import Loss
@@ -24,9 +24,9 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 class Noise(Synthetic):
     """Sequences of `features` normal numbers of standard deviation `std`, and one of `classes`."""
 
-    features: Annotated[int, Ge(1)]
+    features: Annotated[int, Ge(1), Le(100_000)]
     std: Annotated[float, Gt(0)]
-    classes: Annotated[int, Ge(2)]
+    classes: Annotated[int, Ge(2), Le(100_000)]
 
     @property
     def input_names(self) -> list[str]:

@@ -20,7 +20,7 @@ from rnnlab.model import Batch
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.scores import ERROR_RATE
 from rnnlab.tasks.symbolic import MOST_WRONG, Symbolic
-from rnnlab.tasks.synthetic import Extent
+from rnnlab.tasks.synthetic import MOST_COUNTED, Extent
 
 SYMBOLS = 100
 FIRST = 2
@@ -59,7 +59,7 @@ class RandomPermutation(Symbolic):
 
     def extent(self, T: int) -> Extent:
         """T symbols."""
-        return Extent(T, T, FIRST * (SYMBOLS - FIRST) ** (T - 1))
+        return Extent(T, T, FIRST * (SYMBOLS - FIRST) ** min(T - 1, MOST_COUNTED))
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
         """Symbols (T, B), and the first one once more (1, B)."""

@@ -21,12 +21,12 @@ from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal, NamedTask
+from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import ERROR_RATE
 
 SYMBOLS = "BTPSXVE"
@@ -58,8 +58,8 @@ class EmbeddedReber(NamedTask):
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
-    train_examples: Annotated[int, Ge(1)]
-    validation_examples: Annotated[int, Ge(1)]
+    train_examples: Annotated[int, Ge(1), Le(100_000)]
+    validation_examples: Annotated[int, Ge(1), Le(100_000)]
 
     def __post_init__(self) -> None:
         wanted = self.train_examples + self.validation_examples
@@ -120,6 +120,12 @@ class EmbeddedReber(NamedTask):
     def validation(self) -> Iterator[Batch]:
         """All test strings."""
         yield _as_batch(self._test_strings)
+
+    @property
+    def validation_size(self) -> ValidationSize:
+        """All test strings, in one batch."""
+        longest = max(len(string) for string in self._test_strings)
+        return ValidationSize(0, self.validation_examples, longest - 1)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """`val/error_rate`: the share of strings with a wrong prediction."""

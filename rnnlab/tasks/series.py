@@ -25,7 +25,7 @@ from annotated_types import Ge, Gt, Len, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.tasks.base import Goal, NamedTask
+from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import MSE, squared_errors
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ class Series(NamedTask):
         starts = np.arange(0, len(held_out) - self.seq_len, self.seq_len)
         for some in np.array_split(starts, -(-len(starts) // VALIDATION_WINDOWS)):
             yield _as_batch(held_out, some, self.seq_len)
+
+    @property
+    def validation_size(self) -> ValidationSize:
+        """Some windows of the held-out part."""
+        windows = (len(self._parts[1]) - 1) // self.seq_len
+        return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
         """`val/mse`, standardised."""

@@ -17,7 +17,7 @@ from annotated_types import Ge
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch, Model
-from rnnlab.tasks.base import NamedTask
+from rnnlab.tasks.base import NamedTask, ValidationSize
 
 VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
@@ -28,6 +28,10 @@ VALIDATION_LENGTHS = 10
 Length = Annotated[int, Ge(1)]
 
 
+MOST_COUNTED = 100
+"""The longest of a sequence's parts by which different ones are counted: more are more than can be."""
+
+
 @dataclass(frozen=True)
 class Extent:
     """What sequences of length T there are.
@@ -35,7 +39,8 @@ class Extent:
     Attributes:
         time: Time steps of one.
         longest: Of a batch, T is drawn from T … this, unless `length_range` is given; versions differ there.
-        different: How many different ones there are, None where numbers are drawn from an interval.
+        different: How many different ones there are, None where numbers are drawn from an interval; a number
+            that no set could hold may stand for a larger one.
     """
 
     time: int
@@ -124,6 +129,13 @@ class Synthetic(NamedTask):
         """The validation set."""
         yield from self._validation
 
+    @property
+    def validation_size(self) -> ValidationSize:
+        """All sequences, and one batch of them."""
+        longest = self.extent(self.extent(self.lengths[-1]).longest).time
+        batch = self.validation_examples if self._validates_on_all else self._validation_batch
+        return ValidationSize(self.validation_examples, min(batch, self.validation_examples), longest)
+
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Nothing to show."""
         return {}
@@ -154,14 +166,18 @@ class Synthetic(NamedTask):
         rng = np.random.default_rng(VALIDATION_SEED)
         if self._validates_on_all:
             return [self._all(rng)]
-        most = max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
-        pieces = -(-self.validation_examples // most)
+        pieces = -(-self.validation_examples // self._validation_batch)
         if len(self.lengths) > 1:
             pieces = max(pieces, min(VALIDATION_LENGTHS, self.validation_examples))
         sizes = np.diff(self.validation_examples * np.arange(pieces + 1) // pieces).tolist()
         spread = np.linspace(self.lengths[0], self.lengths[-1], pieces).round().astype(int).tolist()
         lengths = spread if len(self.lengths) > 1 else [self._length(rng) for _ in sizes]
         return [_small(self.draw(rng, size, T)) for size, T in zip(sizes, lengths, strict=True)]
+
+    @property
+    def _validation_batch(self) -> int:
+        """Sequences of one validation batch, at most."""
+        return max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
 
     def _all(self, rng: np.random.Generator) -> Batch:
         """Every sequence once: draws are kept until none is missing."""

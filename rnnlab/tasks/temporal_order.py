@@ -23,7 +23,7 @@ from rnnlab.model import Batch
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.scores import ERROR_RATE
 from rnnlab.tasks.symbolic import MOST_WRONG, Symbolic
-from rnnlab.tasks.synthetic import Extent
+from rnnlab.tasks.synthetic import MOST_COUNTED, Extent
 
 SPECIAL = ("X", "Y")
 OTHERS = ("a", "b", "c", "d")
@@ -68,7 +68,8 @@ class TemporalOrder(Symbolic):
     def extent(self, T: int) -> Extent:
         """T symbols."""
         positions = max(int(0.1 * T), 1) ** self.special
-        return Extent(T, T, positions * 2**self.special * len(OTHERS) ** max(T - self.special, 0))
+        others = len(OTHERS) ** min(max(T - self.special, 0), MOST_COUNTED)
+        return Extent(T, T, positions * 2**self.special * others)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
         """Symbols (T, B) and a class at the end (1, B)."""

@@ -30,6 +30,16 @@ def replace_text(path: Path, text: str) -> None:
     replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
 
+def is_inside(path: Path) -> bool:
+    """Whether a path, seen from a folder, stays in that folder."""
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def link_in(folder: Path) -> Path | None:
+    """A link in a folder, or the folder itself if it is one: no run makes any, and none is followed."""
+    return next((path for path in (folder, *sorted(folder.rglob("*"))) if path.is_symlink()), None)
+
+
 class LineFile:
     """A file that lines are appended to, each in one write and at once: a killed process loses none."""
 

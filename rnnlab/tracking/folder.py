@@ -37,7 +37,7 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.files import LineFile, replace_file, replace_text
+from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
@@ -268,10 +268,13 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
     Raises:
         RunInUse: Its process is still there.
         OSError: It could not be written.
+        ValueError: A link would lead out of the folder.
     """
     from rnnlab.tracking.gradient_log import write_gradients
 
     try:
+        if link := link_in(folder):
+            raise ValueError(f"{link}: a link, which no run makes; nothing is written there")
         with FileLock(folder / RUN_LOCK).acquire(timeout=0):
             info = read_run_info(folder)
             assert info is not None

@@ -20,7 +20,7 @@ from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
-from rnnlab.tracking.store import is_server, open_experiment
+from rnnlab.tracking.store import is_server, open_experiment, redacted
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -195,6 +195,6 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
 
 
 def told(error: Exception) -> str:
-    """An exception's first line, in bounds."""
-    line = (str(error).strip() or repr(error)).splitlines()[0]
+    """An exception's first line, without passwords, in bounds."""
+    line = redacted((str(error).strip() or repr(error)).splitlines()[0])
     return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"

@@ -30,7 +30,7 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
-from rnnlab.tracking.files import replace_text
+from rnnlab.tracking.files import link_in, replace_text
 from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, MetricsReader, machine_of, read_run_info
 from rnnlab.tracking.store import sqlite_file
 
@@ -93,6 +93,8 @@ class MirroredRun:
         """See what became of a run that another process sent to this store."""
         from mlflow.exceptions import MlflowException
 
+        if link := link_in(self.folder):
+            raise ValueError(f"{link}: a link, which no run makes; what it leads to is not sent")
         run_id = self.run_id()
         if run_id is not None:
             try:

@@ -15,6 +15,8 @@ DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 HIDDEN = "***"
 """In place of a password."""
+SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
+"""Keys of an address behind which one stands."""
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -45,8 +47,9 @@ def uri_problem(uri: str) -> str | None:
 
 
 def redacted(text: str) -> str:
-    """A text without the passwords of the addresses in it."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", rf"\1:{HIDDEN}@", text)
+    """A text without the passwords of the addresses in it: rather too much is hidden than a part shown."""
+    text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{HIDDEN}@", text)
+    return re.sub(rf"(?i)([?&]({'|'.join(SECRETS)})=)[^&\s]+", rf"\1{HIDDEN}", text)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -62,7 +65,10 @@ def is_server(uri: str) -> bool:
 
 def ui_address(uri: str, port: int = UI_PORT) -> str:
     """Where a browser finds the UI: at the server itself, or where `rnnlab.ui` serves a database."""
-    return uri if is_server(uri) else f"http://127.0.0.1:{port}"
+    if not is_server(uri):
+        return f"http://127.0.0.1:{port}"
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def connect(uri: str) -> "MlflowClient":

@@ -1,6 +1,7 @@
 """The training loop, and the state that it can be stopped in and continued from."""
 
+from rnnlab.training.memory import memory_needed
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.trainer import UNSTABLE_FACTOR, UNSTABLE_WINDOW, Trainer
 
-__all__ = ["UNSTABLE_FACTOR", "UNSTABLE_WINDOW", "Stability", "Trainer", "TrainingState"]
+__all__ = ["UNSTABLE_FACTOR", "UNSTABLE_WINDOW", "Stability", "Trainer", "TrainingState", "memory_needed"]

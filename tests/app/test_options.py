@@ -1,5 +1,6 @@
 """Every file in conf/ works, with every other. A new option is tested from the day its file is there."""
 
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -31,6 +32,7 @@ ADDED = {"measurement"}
 """Groups of which any number of options may be added to those of the probe."""
 
 
+@cache
 def own(experiment: str | None, group: str) -> str | None:
     """The task or optimiser of an experiment, whose keys it may set; it goes with no other."""
     if experiment is None:
@@ -46,8 +48,12 @@ def go_together(chosen: dict[str, str]) -> bool:
     return all(chosen.get(group, choice) == choice for group, choice in owned.items() if choice)
 
 
-def pairs_of(chosen: dict[str, str]) -> set[frozenset[tuple[str, str]]]:
-    return {frozenset(pair) for pair in combinations(sorted(chosen.items()), 2)}
+def pair_of(one: tuple[str, str], other: tuple[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (one, other) if one < other else (other, one)
+
+
+def pairs_of(chosen: dict[str, str]) -> set[tuple[tuple[str, str], tuple[str, str]]]:
+    return set(combinations(sorted(chosen.items()), 2))
 
 
 def covering_choices() -> list[dict[str, str]]:
@@ -56,17 +62,16 @@ def covering_choices() -> list[dict[str, str]]:
     Greedy: each begins with a pair that is missing and takes from every other group what adds most.
     """
     options = [(group, option) for group in OPTIONS for option in OPTIONS[group]]
-    wanted = {frozenset(pair) for pair in combinations(options, 2) if pair[0][0] != pair[1][0]}
+    wanted = {pair_of(*pair) for pair in combinations(options, 2) if pair[0][0] != pair[1][0]}
     missing = {pair for pair in wanted if go_together(dict(pair))}
     made = []
     while missing:
-        chosen = dict(sorted(min(missing, key=sorted)))
+        chosen = dict(min(missing))
         for group in OPTIONS:
             fitting = [option for option in OPTIONS[group] if go_together(chosen | {group: option})]
             if group not in chosen and fitting:
-                gains = [len(pairs_of(chosen | {group: option}) & missing) for option in fitting]
-                if max(gains) or group != "experiment":
-                    chosen[group] = fitting[gains.index(max(gains))]
+                gains = [sum(pair_of((group, o), c) in missing for c in chosen.items()) for o in fitting]
+                chosen[group] = fitting[gains.index(max(gains))]
         made.append(chosen)
         missing -= pairs_of(chosen)
     return made

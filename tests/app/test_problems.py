@@ -53,7 +53,7 @@ PROBLEMS = {
     "probe.measurements.norms.when.every=0": "probe.measurements.norms.when.every=0: must be greater than or equal to 1",
     "probe.spike_factor=1": "probe.spike_factor=1: must be greater than 1",
     "probe.length=0": "probe.length=0: must be greater than or equal to 1",
-    "probe.length=1000000": "probe.length=1000000: the held-out part has only 9573 characters; raise task.held_out",
+    "probe.length=10000": "probe.length=10000: the held-out part has only 9573 characters; raise task.held_out",
     "probe.measurements.lag_curves.targets=[51]": "probe.measurements.lag_curves.targets=51: the probe has targets at time steps 1 to 50",
     "task.targets=last probe.measurements.lag_curves.targets=[10]": "probe.measurements.lag_curves.targets=10: the probe has targets at time step 50",
     "probe.measurements.norms._target_=os.system": "probe.measurements.norms._target_=os.system: must be a function of rnnlab",

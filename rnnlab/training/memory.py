@@ -1,0 +1,83 @@
+"""How much memory a run takes, reckoned before any of it is taken."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnnlab.diagnostics import measure_jacobians
+from rnnlab.model import Batch
+from rnnlab.training.trainer import Trainer
+
+OF_TRAINING = 6
+"""Arrays like the weights: themselves, gradients, two means of Adam, a copy for each loop over time."""
+OF_MEASURING = 3
+"""Further ones at a step that is measured: unclipped gradients, weights before the update, the update."""
+OF_JACOBIANS = 6
+"""float64 arrays of n × n for each example: Jacobian, product and inverse, and copies."""
+SYMBOL = 8
+"""Bytes of an input that is a symbol; an input or a target that is a number is drawn in as many."""
+
+
+@dataclass(frozen=True)
+class _Sequences:
+    """What of one example's arrays grows with time, in bytes.
+
+    Attributes:
+        steps: For each time step.
+        outputs: For each of those with an output.
+    """
+
+    steps: int
+    outputs: int
+
+    def of(self, examples: int, time: int, outputs: int) -> int:
+        return examples * (time * self.steps + outputs * self.outputs)
+
+
+def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
+    """Bytes of the arrays that a run holds at once, by what they are for.
+
+    A forward pass keeps G gates and S states of H units a time step; a backward pass has twice as much of the
+    gates and once of the states beside them, about: 3 G + 2 S in all, which is 16 for an LSTM. An output adds
+    H for the readout's input and 3 Y: the outputs, and their gradient alone and weighted.
+
+    Args:
+        trainer: What is to be trained.
+        dtype: Of its parameters.
+        example: One sequence of the task's length, by which it is known how many outputs there are and
+            whether inputs are vectors; without it the least there can be is reckoned.
+
+    Returns:
+        `weights`, `training step`, `validation` and `probe`.
+    """
+    model, task, probe = trainer.model, trainer.task, trainer.probe
+    cell, size = model.cell, np.dtype(dtype).itemsize
+    G, S, H, X, Y = len(cell.gates), len(cell.states), cell.hidden_size, task.input_size, task.output_size
+    of_input = X * (size + SYMBOL) if example is not None and example.x.ndim == 3 else SYMBOL
+    of_output = size * (H + 3 * Y)
+    both_ways = _Sequences(size * (3 * G + 2 * S) * H + of_input, of_output)
+    forward = _Sequences(size * (G + 2 * S) * H + of_input, of_output)
+
+    def outputs(time: int) -> int:
+        return max(1, time * len(example.y) // example.time) if example is not None else 1
+
+    shapes = (cell.param_shapes() | model.readout.param_shapes()).values()
+    copies = OF_TRAINING + (OF_MEASURING if probe.measurements else 0)
+    validation = task.validation_size
+    kept = validation.kept * validation.time * (of_input if of_input > SYMBOL else 1)
+    measured = 0
+    if probe.measurements:
+        length = probe.length or task.time
+        measured = both_ways.of(probe.examples, length, outputs(length))
+    for measurement in probe.measurements.values():
+        if getattr(measurement.measure, "func", None) is measure_jacobians:
+            examples = min(getattr(measurement.measure, "keywords", {})["examples"], probe.examples)
+            n = S * H
+            measured += examples * SYMBOL * n * (OF_JACOBIANS * n + (2 * G + S) * H)
+    return {
+        "weights": size * copies * sum(rows * columns for rows, columns in shapes),
+        "training step": both_ways.of(task.batch_size, task.time, outputs(task.time)),
+        "validation": kept + forward.of(validation.batch, validation.time, outputs(validation.time)),
+        "probe": measured,
+    }

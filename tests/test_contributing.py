@@ -1,0 +1,121 @@
+"""What CONTRIBUTING.md says is done as it says it, in a copy of the package: its files written, its commands run."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.commands import ROOT, Done, environment, run
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+FENCED = re.compile(
+    r"(?:^`(?P<file>(?:rnnlab|conf)/[^`\n]+)`[^\n]*:\n\n)?^```(?P<kind>\w+)\n(?P<content>.*?)^```$",
+    re.M | re.S,
+)
+COPIED = ("rnnlab", "conf", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Section:
+    files: dict[str, str]
+    commands: list[list[str]]
+
+
+@cache
+def section(heading: str) -> Section:
+    _, _, rest = TEXT.partition(f"\n## {heading}\n")
+    blocks = list(FENCED.finditer(rest.partition("\n## ")[0]))
+    files = {block["file"]: block["content"] for block in blocks if block["file"]}
+    lines = [line for block in blocks if block["kind"] == "sh" for line in block["content"].splitlines()]
+    assert len(files) == 2 and len(blocks) == 3  # every block is a file or commands
+    return Section(files, [shlex.split(line) for line in lines])
+
+
+class Copy:
+    """The package in a folder of its own, with what a section adds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.package, self.here = folder / "copy", folder / "here"
+        self.package.mkdir()
+        self.here.mkdir()
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, self.package / name)
+
+    def follow(self, heading: str) -> list[Done]:
+        told = section(heading)
+        for name, content in told.files.items():
+            assert not (ROOT / name).exists()
+            (self.package / name).write_text(content, encoding="utf-8")
+        return [self.run(*command) for command in told.commands]
+
+    def run(self, python: str, m: str, module: str, *arguments: str) -> Done:
+        assert (python, m) == ("python", "-m")
+        done = run(self.here, *arguments, module=module, PYTHONPATH=str(self.package))
+        assert (done.code, done.err) == (0, "")
+        return done
+
+    def check_style(self, heading: str) -> None:
+        files = [name for name in section(heading).files if name.endswith(".py")]
+        for command in (["check"], ["format", "--check"]):
+            ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", *files]
+            done = subprocess.run(ruff, cwd=self.package, env=environment(), capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def test_a_cell(copy: Copy) -> None:
+    checked, trained = copy.follow("Adding a cell")
+    assert checked.out.count(" right") > 20 and "WRONG" not in checked.out and "undecided" not in checked.out
+    (folder,) = trained.runs.values()
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    assert config["cell"] == {"_target_": "rnnlab.cells.leaky.Leaky", "leak": 0.5, "bias": True}
+    gradients = pd.read_parquet(folder / "gradients.parquet")
+    assert (gradients["quantity"] == "h").any()
+    copy.check_style("Adding a cell")
+
+
+def test_a_task(copy: Copy) -> None:
+    shown, trained = copy.follow("Adding a task")
+    assert "evidence, seq_len=12" in shown.out and "example 2" in shown.out
+    assert "val/error_rate, baseline 0.5" in shown.out
+    numbers = [
+        [float(word) for word in line.split()[1:]]
+        for line in shown.out.splitlines()
+        if line.startswith("evidence  ")
+    ]
+    answers = [line.split()[-1] for line in shown.out.splitlines() if line.startswith("target")]
+    assert answers == ["+" if sum(sequence) > 0 else "-" for sequence in numbers] and len(answers) == 2
+    (folder,) = trained.runs.values()
+    assert json.loads((folder / "run.json").read_text())["goal"]["metric"] == "val/error_rate"
+    copy.check_style("Adding a task")
+
+
+def test_a_measurement(copy: Copy) -> None:
+    (measured,) = copy.follow("Adding a measurement")
+    (folder,) = measured.runs.values()
+    gradients = pd.read_parquet(folder / "gradients.parquet").query("quantity == 'h_small' and step == 0")
+    assert gradients["timestep"].tolist() == list(range(1, 13))
+    first = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["own/small"] == pytest.approx(gradients["mean"].mean()) and 0 < first["own/small"] < 1
+    assert (
+        yaml.safe_load((folder / "config.yaml").read_text())["probe"]["measurements"]["sparsity"]["threshold"]
+        == 0.05
+    )
+    key = "probe.measurements.sparsity.threshold"
+    refused = run(copy.here, "+measurement=sparsity", f"{key}=0", PYTHONPATH=str(copy.package))
+    assert (refused.code, refused.err) == (2, f"rnnlab: {key}=0: must be greater than 0\n")
+    copy.check_style("Adding a measurement")
