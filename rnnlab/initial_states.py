@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
 
@@ -80,7 +79,7 @@ class Given:
 
     learned: ClassVar[bool] = False
 
-    path: str
+    path: Annotated[str, MinLen(1)]
 
     def __post_init__(self) -> None:
         _ = self._arrays  # a file that cannot be read is told of at once
@@ -104,12 +103,18 @@ class Given:
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         try:
-            with np.load(Path(self.path), allow_pickle=False) as file:
-                return {name: np.asarray(file[name], np.float64) for name in file.files}
+            with Path(self.path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {name: _numbers(arrays[name]) for name in arrays.files}
         except OSError as error:
             raise ValueError(f"path={self.path}: cannot be read ({error.strerror or error})") from None
-        except (ValueError, TypeError, AttributeError, EOFError, BadZipFile):
+        except Exception:  # whatever unzipping and parsing of a damaged file can raise
             raise ValueError(f"path={self.path}: must be an .npz file of numbers") from None
+
+
+def _numbers(array: Array) -> Array:
+    if array.dtype.kind not in "iuf":
+        raise TypeError("not of real numbers")
+    return np.asarray(array, np.float64)
 
 
 def _normal(std: float, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:

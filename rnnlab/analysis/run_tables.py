@@ -41,7 +41,7 @@ def metrics_table(file: Path) -> pa.Table:
     whole = written[: written.rfind(b"\n") + 1]
     try:
         rows = _parsed(whole)
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, ValueError):  # a name that is no UTF-8 is found when it is asked for
         lines = whole.splitlines(keepends=True)
         good = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
         problem = f"{file.name}: line {good + 1} is no row"
@@ -72,7 +72,7 @@ def _is_row(line: bytes) -> bool:
     try:
         row = json.loads(line)
         return isinstance(row, dict) and isinstance(row["step"], int) and _parsed(line) is not None
-    except (ValueError, KeyError, pa.ArrowInvalid):
+    except (ValueError, KeyError, RecursionError, pa.ArrowException):
         return False
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hydra import version
 from hydra._internal.utils import get_args_parser
@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     parser = get_args_parser()
+    parser.error = _refuse_option  # type: ignore[method-assign]
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="Say where the files are, and warnings alone"
     )
@@ -88,3 +89,7 @@ def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
     if not result.interrupted:
         report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise ConfigProblems([f"{message}; --help shows what there is"])

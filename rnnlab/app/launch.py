@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -105,17 +105,26 @@ def launch(checked: Checked, display: Display) -> Result:
 
 
 def _make_folder(checked: Checked, stack: ExitStack) -> None:
-    """Make what a sweep's runs share, and hold it until the stack is unwound."""
+    """Make what a sweep's runs share, and hold it until the stack is unwound; try out a run's own.
+
+    Raises:
+        ConfigProblems: It cannot be made; nothing of it is left.
+    """
     plan = checked.plan
+    new = [folder for folder in (plan.folder, *plan.folder.parents) if not folder.exists()]
     try:
-        if not plan.is_sweep:  # the run itself makes its folder
-            plan.folder.parent.mkdir(parents=True, exist_ok=True)
-            return
         plan.folder.mkdir(parents=True, exist_ok=plan.goes_on or checked.orders[0].resume)
+        if not plan.is_sweep:
+            if plan.folder in new:  # the run itself makes its folder
+                plan.folder.rmdir()
+            return
         lock = sweep_lock(plan.folder)
         stack.callback(lock.release)
         note_sweep(plan, [order.info["identity"] for order in checked.orders])
     except OSError as error:
+        for folder in new:
+            with suppress(OSError):  # it was not made, or something else is in there
+                folder.rmdir()
         raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from rnnlab.app.compose import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.spelling import Known
 
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
@@ -36,7 +37,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         else:
             _complete(hydra, args.overrides)
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
+        raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
 
