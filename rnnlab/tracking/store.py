@@ -94,7 +94,7 @@ def _driver_problem(uri: str) -> str | None:
     try:
         make_url(uri).get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
-        if uri.startswith("postgresql:") or error.name == "psycopg":
+        if error.name in ("psycopg", "psycopg2"):
             return "needs a driver; pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
         return f"needs the driver {error.name}, which is not installed"
     except ArgumentError as error:

@@ -23,7 +23,7 @@ from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_addre
         ("ftp://127.0.0.1", "must be sqlite:///"),
         ("127.0.0.1:5000", "must be sqlite:///"),
         ("", "must be sqlite:///"),
-        ("postgresql://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
+        ("postgresql+psycopg2://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
         ("postgresql+nothing://me@127.0.0.1/mlflow", "cannot be read (Can't load plugin"),
         ("mysql+pymysql://me@127.0.0.1/mlflow", "needs the driver pymysql"),
         ("http://", "names no server"),
