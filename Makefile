@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser test-cluster bench docs lock clean
+.PHONY: sweep test check test-torch test-browser test-cluster bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -44,6 +44,11 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.many_runs
 	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.who_tracks
+
+# Known flaws of the pinned versions, by PyPI's database: needs the network.
+audit: .venv/installed-dev
+	$(INSTALL) pip-audit
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 # The pages, from docs/ to docs/_build/index.html.
 docs: .venv/installed-docs

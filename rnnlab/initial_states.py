@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
 
@@ -79,7 +79,7 @@ class Given:
 
     learned: ClassVar[bool] = False
 
-    path: str
+    path: Annotated[str, MinLen(1)]
 
     def __post_init__(self) -> None:
         _ = self._arrays  # a file that cannot be read is told of at once

@@ -21,6 +21,10 @@ class Initializer:
       BackProp*, 1998).
     - `identity`: gain times the identity (Le, Jaitly & Hinton 2015 use it with relu).
     - `zero`.
+
+    Attributes:
+        kind: How it is drawn.
+        gain: What it is multiplied by.
     """
 
     kind: Literal["uniform", "normal", "orthogonal", "fan_in", "identity", "zero"]

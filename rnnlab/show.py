@@ -6,6 +6,7 @@ draws them into a PNG file.
 
 import argparse
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
@@ -25,6 +26,7 @@ from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
 from rnnlab.terminal import Terminal, complain
+from rnnlab.wording import plain
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -122,7 +124,7 @@ def _described(task: Task) -> str:
 
 
 def _visible(name: str) -> str:
-    return {" ": "␣", "\n": "⏎"}.get(name, name)
+    return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(name, plain(name))
 
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
@@ -193,7 +195,9 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_examples(examples, _described(task)).savefig(path, dpi=120)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a text may have letters that no font here has
+        draw_examples(examples, _described(task)).savefig(path, dpi=120)
     return path
 
 

@@ -74,7 +74,8 @@ def _serve(uri: str, port: int, experiment: str) -> int:
         if not _answers(address, server):
             server.terminate()
             _, told = server.communicate()
-            complain("rnnlab.ui", [f"MLflow's server did not start\n{told.decode()}"])
+            lines = told.decode(errors="replace").splitlines()
+            complain("rnnlab.ui", ["MLflow's server did not start", *lines])
             return 1
         print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
         server.communicate()

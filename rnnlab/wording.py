@@ -1,11 +1,20 @@
 """How a run's numbers and its end are told, on the terminal and in reports."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rnnlab.records import CENSORED, HORIZON, LOG10_GAIN
 
 NONE = "–"
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # the last two: direction
+
+
+def plain(text: str) -> str:
+    """A text with � in place of control characters, so that it cannot steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 MAX_LINE = 600
 
 

@@ -1,17 +1,18 @@
-"""What the README shows works."""
+"""What the README shows works, and it is one screen."""
 
-import re
-from pathlib import Path
-from textwrap import dedent
-from typing import Any
+from tests.commands import ROOT
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_cells_own_code() -> None:
-    section = README.split("## In your own code")[1].split("\n## ")[0]
-    code = dedent("\n".join(re.findall(r"^(?: {4}.*|)$", section, re.MULTILINE)))
-    names: dict[str, Any] = {}
-    exec(code, names)
-    assert names["tape"].states["h"].shape == (51, 8, 4)
-    assert names["deltas"].total["c"].any() and names["step"].after["h"].any()
+def test_it_is_one_screen() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 45 and max(map(len, lines)) < 200
+    assert (ROOT / "docs" / "figures" / "front.png").is_file() and "docs/figures/front.png" in README
+
+
+def test_its_first_commands_are_targets_of_make() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("sweep", "test"):
+        assert f"\n    make {target} " in README and f"\n{target}: " in makefile
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

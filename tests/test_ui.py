@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rnnlab import ui
 from tests.commands import Done, children, finish, run, run_info, wait_until
 from tests.conftest import Starter
+from tests.security.promises import keeps
 
 
 def free_port() -> int:
@@ -72,12 +74,15 @@ def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
     assert done.err.startswith("rnnlab.ui: http://127.0.0.1:9: ") and done.err.count("\n") == 1
 
 
+@keeps("loopback")
+@keeps("no-passwords")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     start: Starter, sweep: Done, number: signal.Signals
 ) -> None:
     port = free_port()
-    process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1")
+    outside = {"http_proxy": "http://127.0.0.1:9", "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true"}
+    process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1", **outside)
     assert process.stdout is not None
     line = ""
     while "newest sweep" not in line:
@@ -88,10 +93,17 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     assert f"http://127.0.0.1:{port}/#/experiments/" in line
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
         assert answer.status == 200
+    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # a name that now leads here
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(
+                urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": name})
+            )
     listening = Path("/proc/net/tcp").read_text()
     assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
 
     servers = [pid for child in children(process.pid) for pid in (child, *children(child))]
+    told = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *servers))
+    assert b"mlflow" in told and b"sqlite" not in told  # where a password of another address would stand
     process.send_signal(number)
     assert finish(sweep.folder, process).code == 0
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

@@ -25,8 +25,12 @@ RESULTS = "optimization_results.yaml"
 _HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 
 
-def search(sweep: AdaptiveSweep) -> int:
+def search(sweep: AdaptiveSweep, display: Display) -> int:
     """Run the sweep; return the exit code.
+
+    Args:
+        sweep: With the space to be searched.
+        display: Where progress is drawn.
 
     Raises:
         ConfigProblems: Of the space to be searched, or of a job in it.
@@ -41,7 +45,7 @@ def search(sweep: AdaptiveSweep) -> int:
     of_sweeper = copy.deepcopy(config)
     with open_dict(of_sweeper):
         of_sweeper.hydra.launcher = _HYDRAS_OWN  # which is never asked
-    launcher = _Batches(sweep)
+    launcher = _Batches(sweep, display)
     context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks())
     try:
         import optuna
@@ -66,9 +70,9 @@ class _Interrupted(Exception):
 class _Batches:
     """What the sweeper takes for Hydra's launcher."""
 
-    def __init__(self, sweep: AdaptiveSweep) -> None:
+    def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
         self._sweep = sweep
-        self._display = Display()
+        self._display = display
         self._jobs: list[Job] = []
         self._infos: list[dict[str, Any]] = []
         self._last: tuple[Checked, Result] | None = None

@@ -9,15 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import TYPE_CHECKING, NoReturn
 
 from hydra import version
 from hydra._internal.utils import get_args_parser
 
-from rnnlab.app.compose import AdaptiveSweep, Plan, compose
+from rnnlab.app.compose import Plan, compose
 from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir
 from rnnlab.terminal import complain
+
+if TYPE_CHECKING:
+    from rnnlab.app.display import Display
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,6 +44,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     parser = get_args_parser()
+    parser.error = _refuse_option  # type: ignore[method-assign]
+    parser.add_argument(
+        "--quiet", "-q", action="store_true", help="Say where the files are, and warnings alone"
+    )
     args = parser.parse_intermixed_args(argv)  # -m may stand anywhere
     if args.experimental_rerun is not None:
         raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
@@ -51,26 +59,37 @@ def _run(argv: list[str]) -> int:
         show(args, parser, conf_dir())
         return 0
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
-    return _launch(plan) if isinstance(plan, Plan) else _search(plan)
-
-
-def _search(sweep: AdaptiveSweep) -> int:
-    from rnnlab.app.adaptive import search
-
-    return search(sweep)
-
-
-def _launch(plan: Plan) -> int:
     # Numbers, worker processes and tables are loaded once the command line is known to compose.
     from rnnlab.app.display import Display
+    from rnnlab.tracking.log_file import logged
+
+    with logged() as log:
+        display = Display(log=log, quiet=args.quiet)
+        if isinstance(plan, Plan):
+            return _launch(plan, display, is_default=not args.overrides)
+        from rnnlab.app.adaptive import search
+
+        return search(plan, display)
+
+
+def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
     from rnnlab.app.launch import launch
     from rnnlab.app.orders import check
     from rnnlab.app.reporting import report
 
     checked = check(plan)
-    display = Display()
+    if is_default:
+        choices, settings = plan.jobs[0].choices, checked.settings
+        display.note(
+            f"Nothing asked for, so the default: cell={choices['cell']} task={choices['task']} "
+            f"seq_len={settings.seq_len}, {settings.steps} steps. --help shows what else there is."
+        )
     result = launch(checked, display)
     display.results(checked.plan, result.infos, checked.settings.tracking, result.mirrored)
     if not result.interrupted:
         report(checked.plan, checked.settings, result.mirrored, display)
     return result.exit_code
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise ConfigProblems([f"{message}; --help shows what there is"])

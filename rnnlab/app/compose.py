@@ -24,7 +24,8 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.problems import COMPOSITION_ERRORS, SUPPORTED, ConfigProblems, explain_composition_error
+from rnnlab.app.spelling import Known
 from rnnlab.app.trust import Loader, check_sweeper
 from rnnlab.tracking.files import is_inside
 
@@ -172,19 +173,40 @@ def compose(
     overrides = list(overrides)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
-        base = loader.load_configuration(CONFIG_NAME, overrides, mode)
+        base = loader.load_configuration(CONFIG_NAME, _of_all_jobs(loader, overrides, mode), mode)
         sweeper = base.hydra.runtime.choices["hydra/sweeper"]
-        if sweeper not in ("basic", ADAPTIVE):
-            raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: basic, {ADAPTIVE}"])
+        if sweeper not in SUPPORTED["hydra/sweeper"]:
+            allowed = ", ".join(SUPPORTED["hydra/sweeper"])
+            raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: {allowed}"])
         check_sweeper(base)
         if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
             return replace(_plan_of_one(base), command=_command(overrides, multirun))
         if sweeper == ADAPTIVE:
+            base = loader.load_configuration(CONFIG_NAME, overrides, mode)
             return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
         expanded = _expand(loader, base, overrides)
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems([explain_composition_error(error, overrides, _all_keys(loader))]) from error
+        raise ConfigProblems(
+            [explain_composition_error(error, overrides, _known(loader, overrides))]
+        ) from error
     return replace(_plan_of_many(loader, expanded, _launcher(base)), command=_command(overrides, multirun))
+
+
+def _of_all_jobs(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
+    """Those of a sweep's overrides that its jobs have in common, whatever each of them is.
+
+    Other keys are set in each job alone: one of a group's that is swept over may exist in those alone.
+    """
+    if mode is RunMode.RUN:
+        return overrides
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+    return [
+        str(o.input_line)
+        for o in parsed
+        if o.is_hydra_override()
+        or (loader.names_file(o) and not o.is_sweep_override())
+        or o.get_key_element() in WITHOUT_EFFECT
+    ]
 
 
 def _command(overrides: Sequence[str], multirun: bool) -> str:
@@ -216,7 +238,7 @@ class _Composer:
     def compose(self, overrides: list[str]) -> DictConfig:
         """The configuration of one job."""
         parsed = [self._parse(override) for override in overrides]
-        values = [override for override in parsed if not self._names_file(override)]
+        values = [override for override in parsed if not self._loader.names_file(override)]
         files = tuple(str(o.input_line) for o in parsed if o not in values)
         if files not in self._composed:
             self._composed[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
@@ -235,14 +257,6 @@ class _Composer:
             parser = OverridesParser.create(config_loader=self._loader)
             self._parsed[override] = parser.parse_override(override)
         return self._parsed[override]
-
-    def _names_file(self, override: Override) -> bool:
-        """Whether it chooses an option of a group, or where options are looked for."""
-        key = override.get_key_element().lstrip("+~")
-        if key == "hydra.searchpath":
-            return True
-        is_group = self._loader.repository.group_exists(override.key_or_group)
-        return is_group and not isinstance(override.value(), dict)
 
 
 def _plan_of_many(
@@ -271,7 +285,7 @@ def _plan_of_many(
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))
         except COMPOSITION_ERRORS as error:
-            problems.append(explain_composition_error(error, overrides, _all_keys(loader)))
+            problems.append(explain_composition_error(error, overrides, _known(loader, overrides)))
     folder = folder or Path()
     return Plan(folder, jobs, True, pattern, sweep_name(folder), launcher, problems=problems)
 
@@ -328,11 +342,7 @@ def _job(
     swept: dict[str, str],
     sweep_folder: Path | None = None,
 ) -> Job:
-    choices = {
-        key: choice
-        for key, choice in config.hydra.runtime.choices.items()
-        if choice is not None and not key.startswith("hydra/")
-    }
+    choices = _choices(config)
     name = _name(swept, overrides, choices)
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
@@ -382,13 +392,19 @@ def _launcher(config: DictConfig) -> dict[str, Any] | None:
     if not isinstance(keys, dict):
         raise ConfigProblems([f"hydra.launcher={chosen}: must hold the keys of hydra/launcher={choice}"])
     if not str(keys.get("_target_")).startswith("rnnlab."):
-        allowed = "basic, submitit_slurm, ray"
+        allowed = ", ".join(SUPPORTED["hydra/launcher"])
         raise ConfigProblems([f"hydra/launcher={choice}: not supported; allowed: {allowed}"])
     return {str(key): value for key, value in keys.items()}
 
 
-def _all_keys(loader: Loader) -> list[str]:
-    """Every key of the default configuration, to find the one that was meant."""
+def _known(loader: Loader, overrides: Sequence[str]) -> Known:
+    """Every key with the chosen options, or else with the default ones, to find the one that was meant."""
+    try:
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        files = [str(o.input_line) for o in parsed if loader.names_file(o) and not o.is_sweep_override()]
+        config = loader.load_configuration(CONFIG_NAME, files, RunMode.RUN)
+    except COMPOSITION_ERRORS:
+        config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
 
     def walk(node: dict[Any, Any], prefix: str) -> list[str]:
         keys = []
@@ -396,8 +412,15 @@ def _all_keys(loader: Loader) -> list[str]:
             keys += [prefix + name, *(walk(value, f"{prefix}{name}.") if isinstance(value, dict) else [])]
         return keys
 
-    config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
     plain = OmegaConf.to_container(config)
     assert isinstance(plain, dict)
     plain.pop("hydra")
-    return walk(plain, "")
+    return Known(walk(plain, ""), _choices(config))
+
+
+def _choices(config: DictConfig) -> dict[str, str]:
+    return {
+        key: choice
+        for key, choice in config.hydra.runtime.choices.items()
+        if choice is not None and not key.startswith("hydra/")
+    }

@@ -1,11 +1,13 @@
 """What a person sees on the terminal: progress, then a table of the runs and where to look further."""
 
+import logging
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from rnnlab.app.compose import Job, Plan
 from rnnlab.app.schema import Tracking
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
-from rnnlab.terminal import Terminal
+from rnnlab.terminal import Terminal, say
 from rnnlab.tracking.charts import charts_link
+from rnnlab.tracking.log_file import LOG, LogFile
 from rnnlab.tracking.metrics_file import MetricsReader
 from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
 from rnnlab.tracking.run_file import read_run_info
@@ -27,14 +30,26 @@ from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
 from rnnlab.wording import count_of_runs, gain_told, horizon_told, metric_told, outcome_told, told
 
 MOST_COLUMNS = 1000
+WARNING = "yellow"
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
 class Display:
-    """Draws on a console; without a terminal it draws no bars."""
+    """Draws on a console; without a terminal it draws no bars. What it says goes to a log as well."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Terminal()
+    def __init__(
+        self, console: Console | None = None, log: LogFile | None = None, quiet: bool = False
+    ) -> None:
+        """Take the console and the log.
+
+        Args:
+            console: Else the terminal.
+            log: Written once `log_into` has told where.
+            quiet: Whether to say nothing but warnings, and at the end where the files are.
+        """
+        self.console = console or Terminal(quiet=quiet)
+        self._warnings = Terminal(stderr=True) if quiet else self.console
+        self._log, self._quiet = log, quiet
         self._refresh: Callable[[], None] = lambda: None
         self._warned = False
 
@@ -58,6 +73,11 @@ class Display:
             yield
             refresh()
 
+    def log_into(self, path: Path) -> None:
+        """Write down what was said and will be, if the file's folder is there."""
+        if self._log is not None and path.parent.is_dir():
+            self._log.open(path)
+
     def refresh(self) -> None:
         """Read how far the runs are and draw that."""
         self._refresh()
@@ -75,6 +95,10 @@ class Display:
         if line is not None:
             self._line(line)
 
+    def warn(self, line: str) -> None:
+        """Say what is not as it should be."""
+        self._line(line, WARNING)
+
     def report(self, page: Path) -> None:
         """Say where the page about the whole sweep is."""
         self._line(f"Report: {os.path.relpath(page)}")
@@ -85,7 +109,7 @@ class Display:
             self._warned = True
             self._line(
                 f"MLflow cannot take the runs now ({problem}); training goes on, and it is tried again.",
-                "yellow",
+                WARNING,
             )
 
     @contextmanager
@@ -105,9 +129,11 @@ class Display:
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
+        if self._quiet:
+            say(folder)
         if missing := sum(info["outcome"] not in ENDED for info in infos):
             ends = "did not come to an end; the same command with resume=true goes on."
-            self._line(f"{count_of_runs(missing)} {ends}", "yellow")
+            self.warn(f"{count_of_runs(missing)} {ends}")
         if mirrored is None:
             return
         if mirrored.closed:
@@ -117,7 +143,7 @@ class Display:
             self._line(
                 f"Not all in MLflow yet: {mirrored.left} of {count_of_runs(len(infos))}{why}. "
                 f"This sends the rest: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
-                "yellow",
+                WARNING,
             )
         if mirrored.experiment_id is None:
             return
@@ -162,11 +188,15 @@ class Display:
         width = self.console.width
         self.console.width = max(self.console.measure(table, options=unbounded).maximum, width)
         self.console.print(table)  # a terminal may wrap its lines, but no number is cut
+        for line in _lines(table):
+            LOG.info("%s", line)
         self.console.width = width
 
     def _line(self, text: str, style: str = "") -> None:
         """Print one line, however long: it may be a link."""
-        self.console.print(Text(text, style), soft_wrap=True)
+        console = self._warnings if style == WARNING else self.console
+        console.print(Text(text, style), soft_wrap=True)
+        LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())
 
 
 class _Runs:
@@ -247,6 +277,14 @@ class _Count(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
+
+
+def _lines(table: Table) -> list[str]:
+    """What a table shows, without colours."""
+    page = Console(file=StringIO(), width=MOST_COLUMNS, color_system=None)
+    with page.capture() as shown:
+        page.print(table)
+    return [line.rstrip() for line in shown.get().splitlines()]
 
 
 def _python() -> str:

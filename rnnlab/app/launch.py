@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,9 +27,10 @@ from rnnlab.tracking.folder import (
     in_use,
     record_failure,
 )
+from rnnlab.tracking.log_file import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
 from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import tracking_uri
+from rnnlab.tracking.store import redacted, tracking_uri
 
 REFRESH_SECONDS = 0.25
 
@@ -74,7 +75,10 @@ def launch(checked: Checked, display: Display) -> Result:
     with ExitStack() as stack:
         interrupts = stack.enter_context(_interrupts_counted())
         _make_folder(checked, stack)
+        display.log_into(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
+        if plan.is_sweep:  # of a run its process says so
+            LOG.info("%s runs: %s", len(orders), redacted(plan.command))
         display.note(checked.note)
         display.resumed(plan, orders, len(orders) - len(todo))
         elsewhere = _made_elsewhere(todo, interrupts)
@@ -96,21 +100,31 @@ def launch(checked: Checked, display: Display) -> Result:
             before = interrupts.count
             with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
                 report = mirror.finish(lambda: interrupts.count > min(before, 1))
+        display.log_into(plan.folder / RUN_LOG)  # a single run made its folder itself
     return Result(infos, interrupts.count > 0, report)
 
 
 def _make_folder(checked: Checked, stack: ExitStack) -> None:
-    """Make what a sweep's runs share, and hold it until the stack is unwound."""
+    """Make what a sweep's runs share, and hold it until the stack is unwound; try out a run's own.
+
+    Raises:
+        ConfigProblems: It cannot be made; nothing of it is left.
+    """
     plan = checked.plan
+    new = [folder for folder in (plan.folder, *plan.folder.parents) if not folder.exists()]
     try:
-        if not plan.is_sweep:  # the run itself makes its folder
-            plan.folder.parent.mkdir(parents=True, exist_ok=True)
-            return
         plan.folder.mkdir(parents=True, exist_ok=plan.goes_on or checked.orders[0].resume)
+        if not plan.is_sweep:
+            if plan.folder in new:  # the run itself makes its folder
+                plan.folder.rmdir()
+            return
         lock = sweep_lock(plan.folder)
         stack.callback(lock.release)
         note_sweep(plan, [order.info["identity"] for order in checked.orders])
     except OSError as error:
+        for folder in new:
+            with suppress(OSError):  # it was not made, or something else is in there
+                folder.rmdir()
         raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
 
 

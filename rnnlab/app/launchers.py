@@ -57,7 +57,7 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
     if not values:
         raise InvalidConfig(problems)
     launcher: Launcher = cls(**values)
-    missing = [extra for module, extra in launcher.needs.items() if find_spec(module) is None]
-    if missing:
-        raise InvalidConfig([f"hydra/launcher: needs more; pip install 'rnnlab[{','.join(missing)}]'"])
+    for module, extra in launcher.needs.items():
+        if find_spec(module) is None:
+            raise InvalidConfig([f"hydra/launcher: needs {module}; pip install 'rnnlab[{extra}]'"])
     return launcher

@@ -1,19 +1,35 @@
 """Mistakes of a user, told in a line each."""
 
-import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+)
+from yaml import YAMLError
 
+from rnnlab.app.spelling import Known, no_such_key, no_such_option, quoted
+from rnnlab.paths import conf_dir
 from rnnlab.wording import in_a_line
 
-# ValueError: a group that is given null or a number.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
+"""Options of groups that Hydra and its plugins fill with others, too."""
+
+_TRIPPED = (TypeError, AssertionError, OSError, RecursionError)
+"""What Hydra trips over where it expects no such value: a group given a list of numbers, a name of 300 letters."""
+# ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_TRIPPED)
 
 
+MAX_NAME = 200
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
 
@@ -26,42 +42,99 @@ class ConfigProblems(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def explain_composition_error(error: Exception, overrides: Sequence[str], keys: Sequence[str]) -> str:
+def explain_composition_error(error: Exception, overrides: Sequence[str], known: Known) -> str:
     """Say in one line what Hydra could not compose, naming the override and what is allowed.
 
     Args:
         error: What Hydra or OmegaConf raised.
         overrides: The command line's overrides, to name the one at fault.
-        keys: All keys there are.
+        known: What there is.
     """
     message = str(error)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read; quote special characters, as in 'key=\"a=b (c)\"'"
+        return _unreadable(str(error.override), overrides)
     if "Ambiguous value for argument" in message or "requires --multirun" in message:
-        override = message.split("'")[1]
-        return f"{override}: several values; add -m to sweep over them"
+        return _several_values(message.split("'")[1])
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.removesuffix(".yaml").rpartition("/")
-        if (group, option) == ("hydra/sweeper", "optuna"):
-            return "hydra/sweeper=optuna: needs Hydra's Optuna sweeper; pip install 'rnnlab[optuna]'"
-        return f"{group}={option}: no such option; allowed: {', '.join(error.options or [])}"
+        return _missing_option(error)
     if "To append to your default list use" in message:
         override = next(o for o in overrides if f"'{o.split('=')[0]}'" in message)
         return f"{override}: nothing of the kind to replace; add it with +{override}"
+    if isinstance(error, InterpolationKeyError):
+        missing = message.split("'")[1]
+        return f"{_with_interpolation(overrides, missing)}: there is no key {missing}"
+    if deleting := re.match(r"Could not delete from config\. '(.*)' does not exist", message):
+        return f"~{deleting[1]}: {no_such_key(deleting[1], known)}"
+    if appending := re.match(r"Could not append to config\. An item is already at '(.*?)'", message):
+        override = _override_of(appending[1], overrides)
+        return f"{override}: is there already; write {override.lstrip('+')}"
+    if unchosen := re.match(r"Could not delete '(.*)'\. No match in the defaults list", message):
+        return f"~{unchosen[1]}: is not chosen"
     if "Could not override" in message or isinstance(error, ConfigKeyError | ConfigAttributeError):
         key = _key_at_fault(error)
-        override = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
-        if key in keys:
-            return f"{override}: the chosen {key.partition('.')[0]} has no such key"
-        group, dot, _ = key.partition(".")
-        inside = f"{group}." if dot and group in keys else ""
-        siblings = [other for other in keys if other.startswith(inside) and not other.endswith("._target_")]
-        nearest = difflib.get_close_matches(key, siblings, n=1)
-        return f"{override}: no such key{f'; did you mean {nearest[0]}?' if nearest else ''}"
+        return f"{_override_of(key, overrides)}: {no_such_key(key, known)}"
     if "Config group override must be" in message:
-        at_fault = [override for override in overrides if _names_no_option(override, keys)]
+        at_fault = [override for override in overrides if _names_no_option(override, known.keys)]
         return f"{' '.join(at_fault)}: must name an option"
+    if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
+        told = (message.partition(": ")[2] or message).strip('"')
+        return f"{_with_interpolation(overrides, '')}: {told}"
+    if isinstance(error, _TRIPPED):
+        return f"{' '.join(filter(_is_odd, overrides)) or ' '.join(overrides)}: cannot be composed"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _is_odd(override: str) -> bool:
+    """Whether its key or value is such as no option has."""
+    parsed = OverridesParser.create().parse_override(override)
+    value, key = parsed.value(), parsed.key_or_group
+    has_others = isinstance(value, list) and not all(isinstance(v, str | QuotedString) for v in value)
+    return has_others or not key or len(override) > MAX_NAME
+
+
+def _with_interpolation(overrides: Sequence[str], name: str) -> str:
+    """The override that looks a name up."""
+    return next((o for o in overrides if "${" in o and name in o), "${" + name + "}")
+
+
+def _unreadable(override: str, overrides: Sequence[str]) -> str:
+    """What to type instead, where quotes help."""
+    before = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
+    if "=" not in override and "=" in before:
+        whole = quoted(f"{before} {override}")
+        return f"{override}: has no key; if it belongs to the one before, write {whole}"
+    if "=" not in override and not override.startswith("~"):
+        return f"{override}: has no value; write key=value"
+    helping = quoted(override)
+    return f"{override}: cannot be read" + (f"; with special characters, write {helping}" if helping else "")
+
+
+def _several_values(override: str) -> str:
+    value = override.partition("=")[2]
+    told = f"{override}: several values; add -m to sweep over them"
+    is_one = any(mark in value for mark in "./\\ ") and not any(map(_is_number, value.split(",")))
+    return f"{told}, or if it is one, write {quoted(override)}" if is_one else told
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    if (group, option) == ("hydra/sweeper", "optuna"):
+        return "hydra/sweeper=optuna: needs Hydra's Optuna sweeper; pip install 'rnnlab[optuna]'"
+    ours = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))  # of a list Hydra names none
+    return f"{group}={option}: {no_such_option(option, SUPPORTED.get(group) or error.options or ours)}"
+
+
+def _override_of(key: str, overrides: Sequence[str]) -> str:
+    """The override that sets a key, else the key."""
+    return next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _names_no_option(override: str, keys: Sequence[str]) -> bool:

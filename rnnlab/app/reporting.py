@@ -32,4 +32,4 @@ def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, displa
     except (Exception, KeyboardInterrupt) as error:  # whatever drawing or MLflow can raise
         again = f"python -m rnnlab.report {shlex.quote(folder)}"
         why = "interrupted" if isinstance(error, KeyboardInterrupt) else told(error)
-        display.note(f"The report is missing ({why}); {again} makes it.")
+        display.warn(f"The report is missing ({why}); {again} makes it.")

@@ -50,7 +50,7 @@ class Tracking:
     """
 
     backend: Literal["mlflow", "none"]
-    uri: str | None
+    uri: Annotated[str, MinLen(1)] | None
     experiment: Annotated[str, MinLen(1)]
     points: Annotated[int, Ge(2)]
 

@@ -1,6 +1,9 @@
 """What is shown without a run, by Hydra: help, `--cfg`, `--info` and the words of shell completion."""
 
 import argparse
+import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from omegaconf import DictConfig
 
 from rnnlab.app.compose import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.spelling import Known
 
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
@@ -31,11 +35,19 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         elif args.info:
             hydra.show_info(args.info, CONFIG_NAME, args.overrides)
         else:
-            hydra.shell_completion(CONFIG_NAME, args.overrides)
+            _complete(hydra, args.overrides)
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems([explain_composition_error(error, args.overrides, [])]) from error
+        raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _complete(hydra: Hydra, arguments: list[str]) -> None:
+    """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
+    sys.argv[0] = "rnnlab"  # of `python -m rnnlab` Hydra would complete `python`
+    line = os.environ.get("COMP_LINE", "")
+    os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know
+    hydra.shell_completion(CONFIG_NAME, arguments)
 
 
 class _Hydra(Hydra):

@@ -30,10 +30,15 @@ class Loader(ConfigLoaderImpl):
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
-            raise ConfigProblems(
-                f"hydra.callbacks.{name}: not supported; nothing is called" for name in names
-            )
+            raise ConfigProblems(f"hydra.callbacks.{name}: not supported" for name in names)
         return config
+
+    def names_file(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group, or where options are looked for."""
+        if override.get_key_element().lstrip("+~") == "hydra.searchpath":
+            return True
+        is_group = self.repository.group_exists(override.key_or_group)
+        return is_group and not isinstance(override.value(), dict)
 
     def _process_config_searchpath(
         self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository

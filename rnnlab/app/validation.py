@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from rnnlab.app.spelling import nearest
 from rnnlab.wording import in_a_line
 
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
@@ -99,7 +101,7 @@ def validated(
         # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
         checked = schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        problems += _told_together(prefix, error.errors())
+        problems += _told_together(prefix, error.errors(), hints)
         return None
     return {field: getattr(checked, field) for field in hints}
 
@@ -110,23 +112,55 @@ def _schema(name: str, hints: tuple[tuple[str, Any], ...]) -> type[BaseModel]:
     return create_model(name, __config__=_STRICT, **typed)
 
 
-def _told_together(prefix: str, errors: Sequence[Any]) -> list[str]:
+_ASKED = {
+    "model_type": "must have keys of its own",
+    "dataclass_type": "must have keys of its own",
+    "dict_type": "must have keys of its own",
+    "list_type": "must be a list, as in [a,b]",
+    "tuple_type": "must be a list, as in [a,b]",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "bool_type": "must be true or false",
+}
+"""What is asked for, where pydantic says it in a programmer's words."""
+
+
+def _told_together(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
     """A line for each key; of a key that takes one of several types, what each of them asks for."""
     by_key: dict[tuple[Any, ...], list[Any]] = {}
     for problem in errors:
         key = problem["loc"][:-1] if problem["loc"][-1] in ("bool", "str") else problem["loc"]
         by_key.setdefault(key, []).append(problem)
     told = []
-    for key, (first, *others) in by_key.items():
-        asked = " or ".join(
-            [first["msg"], *(other["msg"].removeprefix("Input should be ") for other in others)]
-        )
-        told.append(_told(prefix, first | {"loc": key, "msg": asked}))
+    for key, problems in by_key.items():
+        first, *others = [_asked(problem) for problem in problems]
+        asked = " or ".join([first, *(other.removeprefix("must be ") for other in others)])
+        if len(key) == 1 and type(None) in typing.get_args(hints.get(key[0])):
+            asked += ", or null"
+        told.append(_told(prefix + ".".join(str(part) for part in key), problems[0], asked))
     return told
 
 
-def _told(prefix: str, problem: Any) -> str:
-    key = prefix + ".".join(str(part) for part in problem["loc"])
+def _asked(problem: Any) -> str:
+    """What is asked for, with the nearest of the allowed words or numbers."""
+    value = problem["input"]
+    asked = _ASKED.get(problem["type"]) or str(problem["msg"]).replace("Input should be", "must be")
+    asked = asked.replace("String should have", "must have")
+    if problem["type"].startswith("int_") and isinstance(value, float) and value.is_integer():
+        return f"{asked}, such as {int(value)}"
+    if problem["type"] == "literal_error" and isinstance(value, str):
+        meant = nearest(value, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
+        return f"{asked}; did you mean {meant}?" if meant else asked
+    return asked
+
+
+def _told(key: str, problem: Any, asked: str) -> str:
     match problem["type"]:
         case "missing":
             return f"{key}: missing"
@@ -134,6 +168,12 @@ def _told(prefix: str, problem: Any) -> str:
             return f"{key}: no such key"
         case "too_short" if problem["ctx"]["field_type"] == "List":
             return f"{key}: must name at least {problem['ctx']['min_length']}, or be null"
-    value = problem["input"]
-    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
-    return f"{key}={shown}: {problem['msg'].replace('Input should be', 'must be')}"
+    return f"{key}={_shown(problem['input'])}: {asked}"
+
+
+def _shown(value: Any) -> str:
+    """A value as one would write it."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    is_like_another = isinstance(value, str) and (not value or value.replace(".", "").isdigit())
+    return repr(value) if is_like_another else str(value)

@@ -9,7 +9,7 @@ import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,16 +26,21 @@ from rnnlab.records import (
     DIFF_FILE,
     ENDED,
     GRAD_NORM,
+    HORIZON,
     LOG10_GAIN_TAIL,
     LOSS,
     NORM_QUANTILES,
+    VAL_LOSS,
     ZERO_LAG,
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files
+from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files, machine_of
+from rnnlab.tracking.log_file import LOG, RUN_LOG, logged
 from rnnlab.training import TrainingState
+from rnnlab.wording import outcome_told, told
 
+TOLD = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
 """Steps before a divergence whose loss and gradient norm stand in the run's summary."""
 
@@ -103,7 +108,9 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
     if stopping():
         return None
     info = order.info | {"machine": machine()}
-    with RunFolder(order.folder, info, order.config, order.resume) as folder:
+    with RunFolder(order.folder, info, order.config, order.resume) as folder, logged() as log:
+        log.open(order.folder / RUN_LOG)
+        _tell_beginning(folder.info)
         _keep_diff(folder, order.diff)
         course = Course()
         try:
@@ -118,10 +125,21 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
                 _draw(order.folder)
         except Exception as error:
             outcome, summary = _failed(folder, error)
+        LOG.info("%s, after %s s", outcome_told(outcome, summary), summary["seconds"])
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)
     return outcome
+
+
+def _tell_beginning(info: Mapping[str, Any]) -> None:
+    lives, where = info.get("resumed", []), machine_of(info)
+    LOG.info("%s: %s", f"taken up again, for the {len(lives)}. time" if lives else "begun", info["command"])
+    blas = " ".join(str(value) for value in where["blas"].values())
+    LOG.info(
+        "on %s: %s, Python %s, NumPy %s, %s",
+        *(where["host"], where["cpu"], where["python"], where["packages"]["numpy"], blas),
+    )
 
 
 def _keep_diff(folder: RunFolder, diff: str) -> None:
@@ -176,10 +194,14 @@ def _train(
         state = trainer.begin(params, batches_rng)
     for record in folder.records(before=state.step):
         course.see(record)
+    if state.step:
+        LOG.info("going on from the checkpoint at step %s", state.step)
     checked = time.monotonic()
     for record in trainer.continue_from(state):
         folder.write(record)
         course.see(record)
+        if VAL_LOSS in record.metrics or record.non_finite is not None:
+            _tell(record)
         if state.ended:
             continue
         if stopping():
@@ -188,12 +210,27 @@ def _train(
             return "killed"
         if settings.checkpoint_every is not None and time.monotonic() - checked > settings.checkpoint_every:
             folder.write_checkpoint(*state.to_parts())
+            LOG.info("step %s: checkpoint", state.step)
             checked = time.monotonic()
     folder.write_weights(state.params)
     if course.non_finite is None:
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
     return course.outcome
+
+
+def _tell(record: StepRecord) -> None:
+    """Say how it goes at a validation, and where numbers stopped being finite."""
+    metrics = record.metrics.items()
+    shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
+    values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
+    if record.unstable_since is not None:
+        values += f" (unstable since step {record.unstable_since})"
+    if record.non_finite is not None:
+        at = record.non_finite
+        when = "" if at.timestep is None else f" at time step {at.timestep}"
+        values += f" (not finite: {at.quantity}{when})"
+    LOG.info("step %s: %s", record.step, values.strip())
 
 
 def _resumed(folder: RunFolder) -> TrainingState | None:

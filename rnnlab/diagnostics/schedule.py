@@ -29,7 +29,11 @@ class Schedule:
     on_spike: bool
 
     def points(self, steps: int) -> frozenset[int]:
-        """The steps out of 0 … steps-1 that are known beforehand, but for `dense` and `every`."""
+        """The steps out of 0 … steps-1 that are known beforehand, but for `dense` and `every`.
+
+        >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).points(100))
+        [0, 3, 9, 30, 95, 99]
+        """
         chosen = {0, steps - 1}
         if self.per_decade:
             start = max(self.dense, 1)

@@ -54,7 +54,12 @@ class LagSummary:
 
 
 def summarize_lag_curve(log10_g: Array, task_lag: int | None = None) -> LagSummary:
-    """Summarise log10 g(k), k = 0 … K, (K+1,), NaN where g has no value."""
+    """Summarise log10 g(k), k = 0 … K, (K+1,), NaN where g has no value.
+
+    >>> halving = summarize_lag_curve(np.log10(0.5) * np.arange(21))
+    >>> round(10**halving.log10_gain, 6), halving.horizon, halving.censored, halving.regime
+    (0.5, 7, False, 'vanishing')
+    """
     longest = len(log10_g) - 1
     lags = np.arange(longest + 1)
     log10_gain, r2 = _slope(lags[1:], log10_g[1:])
@@ -91,7 +96,11 @@ def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Vanishing under -3 decades per 100 lags of a curve's tail, exploding over 3, else stable."""
+    """Vanishing under -3 decades per 100 lags of a curve's tail, exploding over 3, else stable.
+
+    >>> regime(-0.04), regime(0.02), regime(0.04)
+    ('vanishing', 'stable', 'exploding')
+    """
     if log10_gain_tail is None:
         return None
     decades = 100 * log10_gain_tail

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
@@ -42,7 +42,7 @@ class CharLM(NamedTask):
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
-    path: str | None
+    path: Annotated[str, MinLen(1)] | None
     carry: bool
     targets: Literal["every", "last"]
     held_out: Annotated[float, Gt(0), Lt(1)]
@@ -53,14 +53,14 @@ class CharLM(NamedTask):
         train, held_out = self._parts
         if len(train) // self.batch_size <= self.seq_len:
             raise ValueError(
-                f"the text is too short: {len(train)} training characters in batch_size={self.batch_size} "
-                f"streams leave {len(train) // self.batch_size} a stream, and seq_len={self.seq_len} "
-                f"needs {self.seq_len + 1}"
+                f"seq_len={self.seq_len} batch_size={self.batch_size}: the text is too short: {len(train)} "
+                f"training characters in {self.batch_size} streams are {len(train) // self.batch_size} each, "
+                f"and a chunk needs {self.seq_len + 1}"
             )
         if len(held_out) <= self.seq_len:
             raise ValueError(
-                f"the held-out part is too short: {len(held_out)} characters, and "
-                f"seq_len={self.seq_len} needs {self.seq_len + 1}; raise held_out={self.held_out}"
+                f"seq_len={self.seq_len}: the held-out part is too short: it has {len(held_out)} characters, "
+                f"and a chunk needs {self.seq_len + 1}; raise task.held_out={self.held_out}"
             )
 
     @cached_property

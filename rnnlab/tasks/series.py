@@ -44,7 +44,7 @@ class Series(NamedTask):
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
-    path: str | None
+    path: Annotated[str, MinLen(1)] | None
     columns: Annotated[list[str], MinLen(1)] | None
     held_out: Annotated[float, Gt(0), Lt(1)]
     separator: Annotated[str, Len(1, 1)]

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
+SQLITE_HEADER = b"SQLite format 3\0"
 HIDDEN = "***"
 """In place of a password."""
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
+NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -37,12 +39,56 @@ def tracking_uri(configured: str | None) -> str:
 
 def uri_problem(uri: str) -> str | None:
     """Say what is wrong with a tracking URI, without importing MLflow."""
-    scheme = urlsplit(uri).scheme.partition("+")[0]
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError as error:
+        return f"cannot be read ({error})"
+    scheme = parts.scheme.partition("+")[0]
     if scheme not in (*DATABASE_SCHEMES, *SERVER_SCHEMES):
-        return "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
-    database = sqlite_file(uri)
-    if database is not None and not database.parent.is_dir():
+        return NO_FOLDER_STORE
+    if scheme == "sqlite":
+        return _file_problem(sqlite_file(uri))
+    if scheme in SERVER_SCHEMES:
+        return None if parts.hostname else "names no server, as in http://127.0.0.1:5000"
+    return _driver_problem(uri)
+
+
+def _file_problem(database: Path | None) -> str | None:
+    """What keeps a file from being, or becoming, a database of MLflow's."""
+    if database is None or database == Path.cwd():
+        return "must name a file, as in sqlite:///mlflow.db"
+    if database.is_dir():
+        return f"{database} is a folder"
+    if not database.parent.is_dir():
         return f"the folder {database.parent} does not exist"
+    at_fault = next((path for path in (database.parent, database) if not _is_writable(path)), None)
+    if at_fault is not None:
+        return f"{at_fault} cannot be written"
+    if database.is_file():
+        with database.open("rb") as file:
+            if file.read(len(SQLITE_HEADER)) not in (SQLITE_HEADER, b""):
+                return f"{database} is no SQLite database"
+    return None
+
+
+def _is_writable(path: Path) -> bool:
+    return not path.exists() or os.access(path, os.W_OK)
+
+
+def _driver_problem(uri: str) -> str | None:
+    """What keeps SQLAlchemy from talking to a database server, such as a driver that is not installed."""
+    from sqlalchemy.engine import make_url  # late: few need it
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        if uri.startswith("postgresql:") or error.name == "psycopg":
+            return "needs a driver; pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
+        return f"needs the driver {error.name}, which is not installed"
+    except ArgumentError as error:
+        return f"cannot be read ({error})"
     return None
 
 
@@ -67,8 +113,7 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     """Where a browser finds the UI: at the server itself, or where `rnnlab.ui` serves a database."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return re.sub(rf"://\S*{re.escape(HIDDEN)}@", "://", redacted(uri))
 
 
 def connect(uri: str) -> "MlflowClient":

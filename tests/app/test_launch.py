@@ -29,6 +29,7 @@ FILES = {
         for kind in ("png", "svg")
     ),
     "gradients.parquet",
+    "run.log",
     "metrics.jsonl",
     "mlflow.json",
     "run.json",

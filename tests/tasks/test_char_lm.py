@@ -182,12 +182,13 @@ SYMBOLS_WANTED = r"path=.*text\.txt: a text needs at least two different charact
     [
         (
             "ab" * 10,
-            "the text is too short: 18 training characters in batch_size=3 streams leave 6 a stream, and "
-            "seq_len=6 needs 7",
+            "seq_len=6 batch_size=3: the text is too short: 18 training characters in 3 streams are 6 each, and "
+            "a chunk needs 7",
         ),
         (
             "ab" * 30,
-            r"the held-out part is too short: 6 characters, and seq_len=6 needs 7; raise held_out=0\.1",
+            r"seq_len=6: the held-out part is too short: it has 6 characters, and a chunk needs 7; "
+            r"raise task\.held_out=0\.1",
         ),
         (b"ab\xff" * 50, r"path=.*text\.txt: not a UTF-8 text \(invalid start byte at byte 2\)"),
         ("a" * 500, SYMBOLS_WANTED + "1"),

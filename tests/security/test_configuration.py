@@ -1,0 +1,146 @@
+"""A configuration that tries to be code is refused, before anything of it is made."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnlab.app.cli import main
+from rnnlab.app.compose import compose
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.paths import conf_dir
+from tests.app.conftest import here
+from tests.security.promises import keeps
+
+__all__ = ["here"]
+SEARCH = "hydra/sweeper=optuna"
+OPTUNA = {
+    "defaults": [{"sampler": "tpe"}],
+    "_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper",
+    "params": {},
+}
+TPE = {"_target_": "optuna.samplers.TPESampler", "seed": None}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder for --config-dir: a sweeper as Optuna's plugin brings it, and a module that tells of its import."""
+    folder = tmp_path / "own"
+    for name, option in (("optuna", OPTUNA), ("sampler/tpe", TPE)):
+        write(folder / f"hydra/sweeper/{name}.yaml", option)
+    (folder / "telltale.py").write_text("import os; os.environ['TELLTALE'] = 'imported'\n")
+    return folder
+
+
+def write(path: Path, option: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(option, sort_keys=False), encoding="utf-8")
+
+
+REFUSED = {
+    # callbacks
+    "+hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
+    "-m cell=rnn,lstm +hydra.callbacks.x._target_=rnnlab.cells.LSTM": "hydra.callbacks.x: not supported",
+    "--cfg job +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
+    "--help +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
+    # classes of rnnlab that are something else
+    "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must be of the kind Cell",
+    "cell._target_=rnnlab.cells.weights.np": "cell._target_=rnnlab.cells.weights.np: no such class",
+    "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must be of the kind Optimizer",
+    "task._target_=rnnlab.app.worker.WorkOrder": "task._target_=rnnlab.app.worker.WorkOrder: must be of the kind Task",
+    "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must be of the kind InitialState",
+    "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.worker.WorkOrder": "hydra.launcher._target_=rnnlab.app.worker.WorkOrder: must be of the kind Launcher",
+    # functions of rnnlab that do something else
+    **{
+        f"probe.measurements.norms._target_={name}": f"probe.measurements.norms._target_={name}: must be a function of a Snapshot"
+        for name in (
+            "rnnlab.ui.main",
+            "rnnlab.tracking.files.replace_file",
+            "rnnlab.tracking.folder.suppress",
+        )
+        if name != "rnnlab.tracking.folder.suppress"
+    },
+    # sweepers
+    "hydra.sweeper._target_=os.getcwd": "hydra.sweeper._target_=os.getcwd: must be Hydra's own",
+    f"{SEARCH} hydra.sweeper.sampler._target_=os.getcwd": "hydra.sweeper.sampler._target_=os.getcwd: must be Hydra's own",
+    f"{SEARCH} hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd": "hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd: must be Hydra's own",
+    f"{SEARCH} '+hydra.sweeper.x=[{{_target_:os.getcwd}}]'": "hydra.sweeper.x.0._target_=os.getcwd: must be Hydra's own",
+    f"{SEARCH} +hydra.sweeper.custom_search_space=os.getcwd": "hydra.sweeper.custom_search_space: not supported; it would be imported and called",
+    # search paths
+    "hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
+    "--cfg job hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
+    # Hydra's own pickle
+    "--experimental-rerun config.pickle": "--experimental-rerun: refused, it would unpickle and run what the file holds",
+    "--experimental-re config.pickle": "--experimental-rerun: refused, it would unpickle and run what the file holds",
+}
+
+
+@keeps("config-is-not-code")
+@keeps("nothing-unpickled")
+@pytest.mark.parametrize("command_line", REFUSED)
+def test_refused(
+    command_line: str, own: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    monkeypatch.syspath_prepend(own)
+    monkeypatch.delenv("TELLTALE", raising=False)
+    arguments = [argument.strip("'") for argument in command_line.split()]
+    search = ["--config-dir", str(own), "-m"] if SEARCH in arguments else []
+    assert main([*search, *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"rnnlab: {REFUSED[command_line]}\n")
+    assert "TELLTALE" not in os.environ and list(here.iterdir()) == []
+
+
+@keeps("config-is-not-code")
+def test_a_sweepers_sampler_cannot_come_out_of_an_interpolation(own: Path) -> None:
+    tpe = {"defaults": ["_self_"], "sampler": "${oc.create:{_target_:os.getcwd}}"}
+    write(own / "hydra/sweeper/optuna.yaml", OPTUNA | tpe)
+    with pytest.raises(
+        ConfigProblems, match=r"^hydra.sweeper.sampler._target_=os.getcwd: must be Hydra's own$"
+    ):
+        compose(conf_dir(), [SEARCH, "lr=1,2"], True, str(own))
+
+
+@keeps("config-is-not-code")
+def test_optunas_own_sampler_is_let_through(own: Path) -> None:
+    compose(conf_dir(), [SEARCH, "lr=1,2"], True, str(own))
+
+
+LOGGING = {
+    "version": 1,
+    "handlers": {"x": {"()": "os.putenv", "key": "TELLTALE", "value": "called"}, "f": {"class": "logging.FileHandler", "filename": "made"}},
+    "root": {"handlers": ["f"], "level": "INFO"},
+}  # fmt: skip
+
+
+@keeps("config-is-not-code")
+@pytest.mark.parametrize("shown", ["--help", "--hydra-help", "--cfg=job", "--info=config"])
+def test_nothing_is_set_up_to_show_something(
+    shown: str, own: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called = []
+    monkeypatch.setattr("logging.config.dictConfig", called.append)
+    write(own / "hydra/hydra_logging/default.yaml", LOGGING)
+    assert main([shown, "--config-dir", str(own)]) == 0
+    assert capsys.readouterr().out != "" and called == [] and list(here.iterdir()) == []
+
+
+@keeps("config-is-not-code")
+def test_a_searchpath_in_a_file_is_looked_at_too(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(own)
+    text = (conf_dir() / "config.yaml").read_text(encoding="utf-8")
+    (own / "config.yaml").write_text(text.replace("hydra:\n", "hydra:\n  searchpath: [pkg://telltale]\n"))
+    with pytest.raises(ConfigProblems, match=r"^hydra.searchpath=pkg://telltale: must be a folder$"):
+        compose(conf_dir(), [], False, str(own))
+    assert "telltale" not in sys.modules
+
+
+@keeps("config-is-not-code")
+def test_objects_of_yaml_are_not_made(own: Path) -> None:
+    (own / "cell").mkdir()
+    (own / "cell" / "evil.yaml").write_text("_target_: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigProblems, match="could not determine a constructor for the tag"):
+        compose(conf_dir(), ["cell=evil"], False, str(own))

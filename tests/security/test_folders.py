@@ -1,0 +1,145 @@
+"""Folders and servers of other people: nothing is written, read or sent outside of where runs are."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnlab import repeat, sync
+from rnnlab.analysis import sources
+from rnnlab.analysis.runs_frame import read_config
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.orders import check
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.resume import SWEEP_FILE
+from rnnlab.paths import conf_dir
+from rnnlab.tracking.folder import close_run
+from rnnlab.tracking.mirrored_run import ID_TAG, MirroredRun
+from tests.app.conftest import here
+from tests.commands import TINY, Done, run_info
+from tests.security.promises import keeps
+
+__all__ = ["here"]
+SMALL = (*TINY, "tracking=none", "figures=false")
+
+
+@keeps("inside-the-folder")
+@pytest.mark.parametrize("subdir", ["../x", "a/../../x", "/tmp/x"])
+def test_a_sweeps_runs_stay_in_its_folder(subdir: str, here: Path) -> None:
+    with pytest.raises(
+        ConfigProblems, match=r"^hydra.sweep.subdir=.*: must be inside of the sweep's folder$"
+    ):
+        compose_plan(conf_dir(), [*SMALL, "lr=1,2", f"hydra.sweep.subdir={subdir}"], True)
+
+
+@pytest.fixture
+def begun(here: Path, sweep: Done) -> Path:
+    """A run of somebody's that did not come to its end."""
+    folder = here / "theirs" / "0_theirs"
+    shutil.copytree(sweep.runs["rnn"], folder)
+    (folder / "run.json").write_text(json.dumps(run_info(folder) | {"outcome": None}), encoding="utf-8")
+    (folder / "mlflow.json").unlink(missing_ok=True)
+    return folder
+
+
+def resumed(folder: Path) -> list[str]:
+    command = run_info(folder)["overrides"]
+    with pytest.raises(ConfigProblems) as caught:
+        check(compose_plan(conf_dir(), [*command, f"resume={folder.parent}"], True))
+    return caught.value.problems
+
+
+@keeps("inside-the-folder")
+@pytest.mark.parametrize("name", ["figures", "metrics.jsonl.new", "run.json.new"])
+def test_a_folder_with_a_link_is_not_taken_up_nor_closed(name: str, begun: Path, here: Path) -> None:
+    sweep = {"sweep": "theirs", "runs": {begun.name: run_info(begun)["identity"]}}
+    (begun.parent / SWEEP_FILE).write_text(json.dumps(sweep))
+    outside = here / "outside"
+    outside.mkdir()
+    shutil.rmtree(begun / "figures")
+    (begun / name).symlink_to(outside if name == "figures" else outside / "file")
+    assert resumed(begun) == [f"{begun / name}: a link, which no run makes; nothing is written there"]
+    with pytest.raises(ValueError, match="a link"):
+        close_run(begun, "killed", {})
+    assert list(outside.iterdir()) == []
+
+
+@keeps("inside-the-folder")
+@pytest.mark.parametrize("name", ["../elsewhere", "a/../../elsewhere", "/elsewhere"])
+def test_a_sweep_cannot_name_a_folder_outside_as_its_run(name: str, begun: Path, here: Path) -> None:
+    runs = {name: run_info(begun)["identity"]}
+    (begun.parent / SWEEP_FILE).write_text(json.dumps({"sweep": "theirs", "runs": runs}))
+    assert resumed(begun) == [f"resume={begun.parent}: neither the name nor the folder of a sweep"]
+
+
+@keeps("inside-the-folder")
+@pytest.mark.parametrize("name", ["figures", "id_rsa"])
+def test_what_a_link_leads_to_is_not_sent(
+    name: str, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "id_rsa").write_text("private")
+    (begun / "run.json").write_text(json.dumps(run_info(begun) | {"outcome": "finished"}))
+    shutil.rmtree(begun / "figures")
+    (begun / name).symlink_to(secret if name == "figures" else secret / "id_rsa")
+    assert sync.main([str(begun), "--uri", f"sqlite:///{here / 'mlflow.db'}"]) == 1
+    told = "a link, which no run makes; what it leads to is not sent"
+    assert told.split(";")[0] in capsys.readouterr().err
+    assert not [file for file in here.rglob("mlartifacts/**/*") if file.name == "id_rsa"]
+    with pytest.raises(ValueError, match="a link"):
+        MirroredRun(begun, f"sqlite:///{here / 'mlflow.db'}").update(None, "1")  # type: ignore[arg-type]
+
+
+@keeps("nothing-unpickled")
+def test_objects_in_a_runs_configuration_are_not_made(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("lr: !!python/object/apply:os.getcwd []\n")
+    assert read_config(tmp_path / "config.yaml") == {}
+
+
+@keeps("inside-the-folder")
+def test_a_run_is_repeated_where_repetitions_go(begun: Path, here: Path) -> None:
+    config: dict[str, Any] = yaml.safe_load((begun / "config.yaml").read_text(encoding="utf-8"))
+    assert config["tracking"]["backend"] == "mlflow"
+    plan = repeat._plan(begun, run_info(begun) | {"id": "/../../../../x"})
+    assert plan.folder.parent.parent == here / "outputs"
+    assert plan.jobs[0].config["tracking"]["backend"] == "none"
+
+
+@keeps("inside-the-folder")
+def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None:
+    """Whatever the server says that there is."""
+    asked: list[str] = []
+
+    class Server:
+        def list_artifacts(self, _: str) -> list[Any]:
+            return [SimpleNamespace(path=path, is_dir=False) for path in ("../../x", "/etc/x", "config.yaml")]
+
+        def download_artifacts(self, _: str, name: str, into: str) -> None:
+            asked.append(name)
+            (Path(into) / name).write_text("{}")
+
+    def run_of(run_id: str) -> Any:
+        tags = {ID_TAG: "id"}
+        info = SimpleNamespace(
+            run_id=run_id,
+            run_name="x",
+            start_time=0,
+            end_time=1,
+            status="FINISHED",
+            artifact_uri="mlflow-artifacts:/x",
+        )
+        return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags, params={}))
+
+    cache = tmp_path / "cache"
+    stored = sources._stored(run_of("0" * 32), Server(), cache)  # type: ignore[arg-type]
+    assert stored.file("config.yaml").is_file() and not stored.file("run.json").is_file()
+    assert asked == ["config.yaml"]
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"config.yaml"}
+    for run_id in ("../../etc", "0" * 31 + "/", "A" * 32):
+        with pytest.raises(ValueError, match="which is no run id"):
+            sources._stored(run_of(run_id), Server(), cache)  # type: ignore[arg-type]

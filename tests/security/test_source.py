@@ -1,0 +1,127 @@
+"""What stands nowhere in the source, and that every promise has its test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT
+from tests.security.promises import PROMISES, keeps, kept
+
+UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+UNPICKLING_CALLS = {
+    "read_pickle",
+    "load_model",
+    "unsafe_load",
+    "full_load",
+    "unsafe_load_all",
+    "full_load_all",
+}
+CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "system",
+    "popen",
+    "getoutput",
+    "getstatusoutput",
+    "instantiate",
+    "import_module",
+}
+CALLS |= {
+    f"{how}{what}" for how in ("exec", "spawn") for what in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
+}
+ALLOWED = {
+    "rnnlab/app/validation.py": ["importlib.import_module"],  # asked for the name of a class of rnnlab
+    "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # of the figures, by names in that file
+    "rnnlab/analysis/runs_frame.py": ["yaml.load"],  # with the safe loader, in C
+    "rnnlab/analysis/frames.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
+}
+TRUE = ("shell", "allow_pickle")
+LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}
+OBJECTS = {"np.load", "numpy.load"}
+
+
+def _faults(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names if alias.name.split(".")[0] in UNPICKLING)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from [module] if module.split(".")[0] in UNPICKLING else []
+                yield from (alias.name for alias in names if alias.name in CALLS | UNPICKLING_CALLS)
+            case ast.Call(func=func, keywords=keywords):
+                called = ast.unparse(func)
+                name = called.rpartition(".")[2]
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
+                if name in CALLS | UNPICKLING_CALLS and called != "re.compile":
+                    yield called
+                if called in LOADERS or (called in OBJECTS and given.get("allow_pickle") != "False"):
+                    yield called
+                yield from (f"{key}={given[key]}" for key in TRUE if given.get(key, "False") != "False")
+
+
+def faults(source: str) -> list[str]:
+    return list(_faults(ast.parse(source)))
+
+
+@keeps("nothing-unpickled")
+@keeps("no-shell-no-eval")
+def test_nothing_of_the_kind_is_in_the_source() -> None:
+    files = [*sorted((ROOT / "rnnlab").rglob("*.py")), ROOT / "hatch_build.py"]
+    assert len(files) > 100
+    found = {str(file.relative_to(ROOT)): faults(file.read_text(encoding="utf-8")) for file in files}
+    assert {file: problems for file, problems in found.items() if problems} == ALLOWED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from joblib import load",
+        "import marshal as m",
+        "eval('1')",
+        "exec(text)",
+        "os.system('ls')",
+        "from os import system",
+        "os.execvp('ls', [])",
+        "subprocess.run('ls', shell=True)",
+        "subprocess.getoutput('ls')",
+        "yaml.load(text, yaml.Loader)",
+        "yaml.unsafe_load(text)",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "torch.load(path)",
+        "mlflow.pyfunc.load_model(uri)",
+        "hydra.utils.instantiate(config)",
+        "importlib.import_module(name)",
+        "__import__(name)",
+        "compile(source, '', 'exec')",
+    ],
+)
+def test_it_would_be_found(source: str) -> None:
+    assert faults(source)
+
+
+def test_what_is_allowed_is_not_found() -> None:
+    assert (
+        faults("np.load(p, allow_pickle=False); yaml.safe_load(t); re.compile('a'); subprocess.run(['ls'])")
+        == []
+    )
+
+
+def test_every_promise_has_a_test() -> None:
+    assert sorted(set(kept())) == sorted(PROMISES) and len(PROMISES) == 7
+
+
+def test_templates_escape_what_is_put_in() -> None:
+    """Jinja's own ways around it."""
+    for file in (ROOT / "rnnlab").rglob("templates/*"):
+        text = file.read_text(encoding="utf-8")
+        assert "|safe" not in text.replace(" ", "") and "autoescape" not in text
+    assert [
+        file for file in Path(ROOT / "rnnlab").rglob("*.py") if "autoescape=False" in file.read_text()
+    ] == []

@@ -1,0 +1,189 @@
+"""Words of other people, and passwords: a page, a terminal and a log show the first as text, the others not."""
+
+import base64
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnlab import compare, show, ui
+from rnnlab.analysis.report import report_html
+from rnnlab.app.cli import main
+from rnnlab.tracking import charts, mirrored_run
+from rnnlab.tracking.mirror import told
+from rnnlab.tracking.store import redacted, ui_address
+from rnnlab.wording import in_a_line, plain
+from tests.app.conftest import here
+from tests.commands import TINY, Done, run_info
+from tests.security.promises import keeps
+
+__all__ = ["here"]
+ATTACK = "<img src=x onerror=alert(1)><script>alert(1)</script>\"'>&lt;b&gt;"
+SVG = "data:image/svg+xml;base64,"
+ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J\r\u202egpj\x7f"
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def attacked(sweep: Done, here: Path) -> list[Path]:
+    """The runs of a sweep, as a hostile hand left them."""
+    folders = []
+    for name, folder in sweep.runs.items():
+        copy = here / f"{name}<i>"
+        shutil.copytree(folder, copy)
+        info = run_info(copy)
+        info |= {"name": f"{name} {ATTACK}{ESCAPES}", "command": f"python {ATTACK}"}
+        info["params"][ATTACK] = f"{name} {ATTACK}"
+        info["machine"]["cpu"] = ATTACK
+        info["tags"]["sweep"] = f"s{ATTACK}"
+        if name == "rnn":
+            info |= {"outcome": "failed", "summary": {"error": ATTACK}}
+        (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
+        text = (
+            (copy / "config.yaml")
+            .read_text(encoding="utf-8")
+            .replace("path: null", f"path: '{name}{ATTACK.replace(chr(39), '')}'")
+        )
+        (copy / "config.yaml").write_text(text, encoding="utf-8")
+        folders.append(copy)
+    return folders
+
+
+@keeps("text-stays-text")
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # names this long leave no room for axes
+def test_in_a_report(attacked: list[Path], here: Path) -> None:
+    page = report_html(here)
+    elements = Elements(page).found
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 5
+    assert [attributes for tag, attributes in elements if tag == "script"] == [{}]  # our own
+    assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
+    sources = [attributes["src"] or "" for tag, attributes in elements if tag == "img"]
+    pictures = [base64.b64decode(source.removeprefix(SVG)).decode() for source in sources]
+    assert pictures and all(source.startswith(SVG) for source in sources)
+    for tag, attributes in (element for picture in pictures for element in Elements(picture).found):
+        assert tag not in ("script", "img") and not any(name.startswith("on") for name in attributes)
+    (policy,) = (attributes["content"] for tag, attributes in elements if "http-equiv" in attributes)
+    assert (
+        policy and policy.startswith("default-src 'none'; img-src data:;") and "script-src 'sha256-" in policy
+    )
+
+
+@keeps("text-stays-text")
+def test_in_mlflows_description(sweep: Done) -> None:
+    """Which MLflow shows as Markdown: the same for every run."""
+    made: dict[str, Any] = {}
+
+    class Client:
+        def search_runs(self, *_: Any, **__: Any) -> list[Any]:
+            return []
+
+        def create_run(self, _: str, tags: dict[str, str], **__: Any) -> Any:
+            made.update(tags)
+            raise InterruptedError
+
+    info = run_info(sweep.runs["rnn"])
+    info["tags"]["mlflow.note.content"] = ATTACK
+    with pytest.raises(InterruptedError):
+        mirrored_run._find_or_create(Client(), "1", Path("x"), info)  # type: ignore[arg-type]
+    assert made["mlflow.note.content"] == charts.DESCRIPTION
+
+
+@keeps("text-stays-text")
+@pytest.mark.parametrize("tell", [plain, in_a_line])
+def test_control_characters_become_visible(tell: Any) -> None:
+    shown = tell(f"a {ESCAPES} ö")
+    assert shown.isprintable() and shown.startswith("a ") and shown.endswith(" ö") and "red" in shown
+
+
+def is_harmless(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+@keeps("text-stays-text")
+def test_in_the_table_of_a_comparison(attacked: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main([str(folder) for folder in attacked]) == 0
+    out = capsys.readouterr().out
+    assert is_harmless(out) and "owned" in out.replace("\n", "")
+
+
+@keeps("text-stays-text")
+def test_in_examples_of_a_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "theirs.txt").write_text(f"[red]{ESCAPES}" * 400, encoding="utf-8", newline="")
+    assert show.main(["task.path=theirs.txt", "seq_len=30"]) == 0
+    out = capsys.readouterr().out
+    assert is_harmless(out) and "\N{REPLACEMENT CHARACTER}" in out and "[red]" in out
+
+
+@keeps("text-stays-text")
+def test_in_messages(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"task.path='{ESCAPES}'"]) == 2
+    assert compare.main([f"{ESCAPES}/a", "b"]) == 2
+    assert is_harmless(capsys.readouterr().err)
+
+
+SECRET = "s3cr/t@x"
+URIS = [
+    f"postgresql://me:{SECRET}@db.lab:5432/runs",
+    f"http://me:{SECRET}@server.lab/mlflow",
+    f"postgresql+psycopg://db.lab/runs?user=me&password={SECRET}&x=1",
+    f"mssql+pyodbc://db.lab/?odbc_connect=PWD%3D{SECRET}",
+    f"http://server.lab/?token={SECRET}",
+]
+
+
+@keeps("no-passwords")
+@pytest.mark.parametrize("uri", URIS)
+def test_of_an_address(uri: str) -> None:
+    for text in (uri, f"no answer from '{uri}' (again: {uri})", f"tracking.uri={uri}"):
+        assert SECRET not in redacted(text) and "s3cr" not in redacted(text) and "lab" in redacted(text)
+        assert "s3cr" not in told(RuntimeError(text))
+    assert "s3cr" not in ui_address(URIS[1]) and ui_address(URIS[1]) == "http://server.lab/mlflow"
+    assert redacted("http://server.lab:5000/#/x") == "http://server.lab:5000/#/x"
+
+
+@keeps("no-passwords")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tracking.uri={}", "lr=-1"],
+        ["+tracking.urii={}"],
+        ["tracking.uri={}", "cell=x"],
+        ["tracking.uri=ftp://me:{}"],
+        ["tracking.points={}"],
+    ],
+)
+def test_in_messages_about_a_command(
+    arguments: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.format(f"'{URIS[0]}'") for argument in arguments]) == 2
+    assert "s3cr" not in capsys.readouterr().err
+    assert ui.main(["--uri", URIS[0].replace("postgresql", "ftp")]) == 2
+    assert "s3cr" not in capsys.readouterr().err
+
+
+@keeps("no-passwords")
+def test_of_a_run(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In no file, on no terminal, though the server does not answer."""
+    monkeypatch.setattr("rnnlab.tracking.mirror.GIVE_UP_SECONDS", {True: 0.1, False: 0.1})
+    uri = f"http://me:{SECRET}@127.0.0.1:9"
+    assert main([*TINY, "figures=false", f"tracking.uri='{uri}'"]) == 0
+    out, err = capfd.readouterr()
+    assert "MLflow cannot take the runs now" in out or "Not all in MLflow yet" in out
+    assert "s3cr" not in out + err
+    files = [file for file in here.rglob("*") if file.is_file()]
+    assert {"run.json", "config.yaml", "run.log"} <= {file.name for file in files}
+    assert [file.name for file in files if b"s3cr" in file.read_bytes()] == []

@@ -1,0 +1,191 @@
+"""What the pages show: links lead somewhere, commands are understood, Python runs, formulas can be drawn."""
+
+import doctest
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from latex2mathml.converter import convert
+
+from rnnlab.app.compose import AdaptiveSweep, compose
+from rnnlab.app.schema import build
+from rnnlab.paths import conf_dir
+from tests.commands import ROOT, TINY, Done, run, run_info
+
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith((".", "_")) for part in path.relative_to(ROOT).parts)
+)
+TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
+SHOWN = {name: text for name, text in TEXTS.items() if not name.startswith("experiments")}
+LINK = re.compile(r"(?:\]\(|(?:href|src)=\")([^)\s\":]*)(?:\)|\")")
+PYTHON = re.compile(r"```python\n(.+?)```", re.DOTALL)
+ELSEWHERE = ("docs/derivations.md", "CONTRIBUTING.md")
+"""Whose Python other tests hold against the code."""
+NOT_HERE = ("<", "…", "hydra/sweeper=optuna", "--help", "--cfg", "lsmt")
+"""In commands that cannot be tried: places to be filled in, what needs more packages, a mistake that is shown."""
+
+
+def anchors(text: str) -> set[str]:
+    """The places in a page that a link may name, as GitHub and MyST call them."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.+?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_leads_to_something_here(name: str) -> None:
+    prose = re.sub(r"```.+?```", "", TEXTS[name], flags=re.DOTALL)
+    for link in LINK.findall(prose):
+        path, _, anchor = link.partition("#")
+        target = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert target.exists() and target.is_relative_to(ROOT), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    trees = re.findall(r"```{toctree}\n(?::[^\n]*\n)*\n(.+?)```", TEXTS["docs/index.md"], re.DOTALL)
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
+    built = {page for page in pages if not page.startswith(("_build", "figures", "index"))}
+    assert sorted("".join(trees).split()) == sorted(built)
+
+
+def test_figures_are_small() -> None:
+    for figure in (ROOT / "docs" / "figures").glob("*.png"):
+        assert figure.stat().st_size < 150_000 and figure.name in TEXTS["docs/figures/README.md"]
+
+
+def commands() -> list[str]:
+    """Each command line of the lab on a page, once; of long ranges the beginning is enough."""
+    found = []
+    for text in SHOWN.values():
+        whole = re.sub(r"range\(\d+\)", "range(2)", text.replace("\\\n", ""))
+        lines = re.findall(r"^ {4}(?:\$ |\.venv/bin/)?(python -m rnnlab.*)$", whole, re.MULTILINE)
+        found += [shlex.join(shlex.split(line, comments=True)) for line in lines]
+    return [line for line in dict.fromkeys(found) if not any(sign in line for sign in NOT_HERE)]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "my.txt").write_text("to be, or not to be: that is the question. " * 500, encoding="utf-8")
+    rows = "\n".join(f"{np.sin(t / 5):.4f},{np.cos(t / 7):.4f}" for t in range(600))
+    (tmp_path / "my.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    own = re.findall(r"```yaml\n(.+?)```", TEXTS["docs/recipes.md"], re.DOTALL)[0]
+    (tmp_path / "mine" / "experiment" / "slow.yaml").write_text(own, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_is_understood(command: str, here: Path) -> None:
+    _, _, module, *arguments = shlex.split(command)
+    assert importlib.util.find_spec(module) is not None
+    if module not in ("rnnlab", "rnnlab.show", "rnnlab.gradcheck"):
+        return
+    config_dir = None
+    if "--config-dir" in arguments:
+        place = arguments.index("--config-dir")
+        _, config_dir = arguments[place : place + 2]
+        del arguments[place : place + 2]
+    overrides = [argument for argument in arguments if argument != "-m"]
+    plan = compose(conf_dir(), overrides, "-m" in arguments, config_dir)
+    assert not isinstance(plan, AdaptiveSweep) and plan.jobs and plan.problems == []
+    for job in (plan.jobs[0], plan.jobs[-1]):
+        build(job.config)
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 35
+
+
+def test_the_recipes_for_own_data_run(here: Path) -> None:
+    recipes = re.findall(r"\n## (.+)\n", TEXTS["docs/recipes.md"])[:3]
+    assert recipes == ["Your own text", "Your own table", "Your own set-up under a name"]
+    section = TEXTS["docs/recipes.md"].split("## Your own cell")[0]
+    for line in re.findall(r"^ {4}python -m rnnlab (.+)$", section, re.MULTILINE):
+        small = (*TINY, "tracking=none", "figures=false", "task.held_out=0.3")
+        done = run(here, *shlex.split(line), *small)
+        assert (done.code, done.err) == (0, "")
+    made = [run_info(folder)["params"] for folder in done.runs.values()]
+    assert [(params["task"], params["cell"], params["lr"]) for params in made] == [
+        ("series", "rnn", "0.002"),
+        ("char_lm", "lstm", "0.0005"),
+        ("char_lm", "rnn", "0.002"),
+        ("char_lm", "lstm", "0.002"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SHOWN if name not in ELSEWHERE and PYTHON.search(SHOWN[name])]
+)
+def test_python_runs(name: str, sweep: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page one after the other, in a folder with a sweep."""
+    monkeypatch.chdir(sweep.folder)
+    matplotlib.use("agg")
+    names: dict[str, Any] = {"__name__": name}
+    for code in PYTHON.findall(SHOWN[name]):
+        if ">>>" not in code:
+            exec(code, names)
+    if name == "docs/recipes.md":
+        assert names["tape"].states["h"].shape == (51, 8, 4)
+        assert names["deltas"].total["c"].any() and names["step"].after["h"].any()
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if ">>>" in text])
+def test_examples_in_a_page_give_what_they_say(name: str) -> None:
+    failed, tried = doctest.testfile(str(ROOT / name), module_relative=False)
+    assert tried > 0 and failed == 0
+
+
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "rnnlab").rglob("*.py"))
+    if ">>>" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings_give_what_they_say(module: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(module))
+    assert tried > 0 and failed == 0
+
+
+def formulas() -> set[str]:
+    pages = "".join(text for name, text in SHOWN.items() if name.startswith("docs"))
+    found = re.findall(
+        r"\$\$(.+?)\$\$|\$([^$\n`]+?)\$", re.sub(r"```.+?```", "", pages, flags=re.DOTALL), re.DOTALL
+    )
+    return {block or inline for block, inline in found}
+
+
+@pytest.mark.parametrize("formula", sorted(formulas()))
+def test_a_formula_can_be_drawn(formula: str) -> None:
+    drawn = convert(formula)
+    assert drawn.startswith("<math") and "\\" not in drawn  # a command that was not understood
+
+
+def test_commands_for_clusters_are_those_that_are_tested() -> None:
+    recipes, sweeps = TEXTS["docs/recipes.md"], TEXTS["docs/sweeps.md"]
+    for heading in ("## Your own sweep on Slurm", "## A server on PostgreSQL"):
+        block = re.findall(r"\n((?: {4}.+\n)+)", recipes.split(heading)[1])[0]
+        assert block in sweeps
+    services = (ROOT / "tests" / "cluster" / "services.py").read_text(encoding="utf-8")
+    for words in (
+        *('"initdb", "-D"', '"-A", "trust", "-U", "mlflow", "-E", "UTF8"', "create database mlflow"),
+        *(
+            "-c listen_addresses=127.0.0.1 -c unix_socket_directories=",
+            "postgresql+psycopg://mlflow@127.0.0.1:",
+        ),
+        *("--backend-store-uri", "--artifacts-destination"),
+    ):
+        assert words in services
+        assert words.replace('"', "").replace(",", "") in sweeps

@@ -1,0 +1,165 @@
+"""The command at a shell: completion, colours, silence, and what is said of a run that nobody asked for."""
+
+import io
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rnnlab.app import launch
+from rnnlab.app.cli import main
+from rnnlab.gradcheck.__main__ import main as gradcheck
+from tests.app.conftest import here
+from tests.commands import PATIENCE, ROOT, TINY, environment, run_info
+
+__all__ = ["here"]
+COMMANDS = Path(sys.executable).parent
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+SMALL = ("cell=rnn", "seq_len=3", "hidden_size=2", "task=adding")
+SETUP = 'eval "$(rnnlab -sc install=bash)"'
+
+
+class Screen:
+    """A command on a terminal of its own."""
+
+    def __init__(self, terminal: int) -> None:
+        self.terminal, self.shown = terminal, ""
+
+    def type(self, keys: str) -> None:
+        self.shown = ""
+        os.write(self.terminal, keys.encode())
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"in vain waited for {text!r} in {self.shown!r}"
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                try:
+                    self.shown += os.read(self.terminal, 65536).decode(errors="replace")
+                except OSError:  # the other side has ended
+                    assert text in self.shown, self.shown
+                    return
+
+
+@contextmanager
+def on_a_terminal(folder: Path, *command: str, **settings: str) -> Iterator[Screen]:
+    ours, theirs = pty.openpty()
+    path = f"{COMMANDS}{os.pathsep}{os.environ['PATH']}"
+    plain = {
+        key: value
+        for key, value in environment(**settings).items()
+        if key not in ("NO_COLOR", "FORCE_COLOR") or key in settings
+    }
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=plain | {"PATH": path, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Screen(ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.skipif(
+    not shutil.which("bash") or not (COMMANDS / "rnnlab").exists(), reason="no bash, or not installed"
+)
+def test_tab_completes_in_bash(here: Path) -> None:
+    assert SETUP in (ROOT / "README.md").read_text(encoding="utf-8")
+    with on_a_terminal(here, "bash", "--norc", "--noprofile", "-i", PS1="ready> ") as screen:
+        screen.wait_for("ready> ")
+        screen.type(f"{SETUP}\n")
+        screen.wait_for("ready> ")
+        screen.type("rnnlab -q -m cell=l\t")
+        screen.wait_for("cell=lstm")
+        screen.type(" optimizer=\t\t")  # several: they are shown
+        screen.wait_for("optimizer=rmsprop")
+
+
+def test_it_is_the_same_set_up_for_python_m(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/rnnlab/__main__.py"])
+    assert main(["-sc", "install=bash"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion rnnlab")
+
+
+@pytest.mark.parametrize(("arguments", "told"), [([], True), (["seed=1"], False), (["-q"], False)])
+def test_a_run_of_the_default_says_that_it_is_one(
+    arguments: list[str], told: bool, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "launch", interrupted)
+    assert main(arguments) == 130
+    line = "Nothing asked for, so the default: cell=rnn task=char_lm seq_len=50, 2000 steps. --help shows what else there is.\n"
+    assert capsys.readouterr().out == (line if told else "")
+
+
+def test_quiet_tells_the_folder_and_warnings_alone(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["-q", *TINY, "figures=false", "tracking=none"]) == 0
+    out, err = capfd.readouterr()
+    assert err == "" and out.count("\n") == 1
+    assert run_info(here / out.strip())["outcome"] == "finished"
+    assert main(["--quiet", *TINY, "figures=false", "tracking.uri=http://127.0.0.1:9"]) == 0
+    out, err = capfd.readouterr()
+    assert out.count("\n") == 1 and "MLflow" in err
+    assert "WARNING" in (here / out.strip() / "run.log").read_text(encoding="utf-8")
+    os.environ["HYDRA_FULL_ERROR"] = "0"
+    assert main(["-q", "lr=-1"]) == 2
+    assert capfd.readouterr() == ("", "rnnlab: lr=-1: must be greater than 0\n")
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "settings", "coloured"),
+    [
+        (True, {}, True),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (False, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_only_where_they_are_wanted(
+    terminal: bool, settings: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | settings).items():
+        monkeypatch.setenv(name, value)
+    screen = Tty() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert gradcheck(SMALL) == 0
+    assert "right" in screen.getvalue() and bool(COLOUR.search(screen.getvalue())) == coloured
+    assert terminal or coloured or "\x1b" not in screen.getvalue()
+
+
+def test_a_run_on_a_terminal_has_a_bar_and_colours(here: Path) -> None:
+    command = (sys.executable, "-m", "rnnlab", *TINY, "steps=200", "figures=false", "tracking=none")
+    with on_a_terminal(here, *command) as screen:
+        screen.wait_for("Files: ")
+    assert COLOUR.search(screen.shown) and "\x1b[32mfinished" in screen.shown
+    assert re.search("━|steps/s|starting", screen.shown)
