@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlab.tracking.charts import shared_view
-from rnnlab.tracking.folder import RunInUse, close_run, read_run_info
+from rnnlab.tracking.folder import RunInUse, close_run
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import is_server, open_experiment, told
 
 if TYPE_CHECKING:
