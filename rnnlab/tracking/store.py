@@ -16,6 +16,7 @@ SERVER_SCHEMES = ("http", "https")
 SQLITE_HEADER = b"SQLite format 3\0"
 HIDDEN = "***"
 """In place of a password."""
+UNREADABLE = "is no address; in a user's name or password, / is written %2F, @ %40 and : %3A"
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
@@ -52,8 +53,8 @@ def uri_problem(uri: str, writing: bool = False) -> str | None:
     try:
         parts = urlsplit(uri)
         _ = parts.port
-    except ValueError as error:
-        return f"cannot be read ({error})"
+    except ValueError as error:  # which tells a part of it, perhaps of a password
+        return UNREADABLE if "@" in uri else f"cannot be read ({error})"
     scheme = parts.scheme.partition("+")[0]
     if scheme not in (*DATABASE_SCHEMES, *SERVER_SCHEMES):
         return NO_FOLDER_STORE

@@ -107,7 +107,7 @@ def test_help_gives_examples_that_work(
     for arguments in commands:  # composed and checked, and stopped by a mistake of ours alone
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         assert main([*arguments, "jobs=0"]) == 2
-        assert capsys.readouterr().err == "rnnlab: jobs=0: must be greater than or equal to 1\n"
+        assert capsys.readouterr().err == "rnnlab: jobs=0: must be greater than or equal to 1, or null\n"
 
 
 def test_cfg_shows_the_configuration_that_a_run_would_have(

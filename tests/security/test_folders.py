@@ -105,7 +105,7 @@ def test_objects_in_a_runs_configuration_are_not_made(tmp_path: Path) -> None:
 def test_a_run_is_repeated_where_repetitions_go(begun: Path, here: Path) -> None:
     config: dict[str, Any] = yaml.safe_load((begun / "config.yaml").read_text(encoding="utf-8"))
     assert config["tracking"]["backend"] == "mlflow"
-    plan = repeat._plan(begun, run_info(begun) | {"id": "/../../../../x"})
+    plan = repeat._plan("theirs", begun, run_info(begun) | {"id": "/../../../../x"})
     assert plan.folder.parent.parent == here / "outputs"
     assert plan.jobs[0].config["tracking"]["backend"] == "none"
 

@@ -36,7 +36,7 @@ CALLS |= {
 ALLOWED = {
     "rnnlab/app/validation.py": ["importlib.import_module"],  # asked for the name of a class of rnnlab
     "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # of the figures, by names in that file
-    "rnnlab/analysis/runs_frame.py": ["yaml.load"],  # with the safe loader, in C
+    "rnnlab/tracking/run_file.py": ["yaml.load"],  # with the safe loader, in C
     "rnnlab/analysis/frames.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
 }
 TRUE = ("shell", "allow_pickle")
