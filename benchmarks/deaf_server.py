@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import median
 
 from rnnlab.records import LOSS, MLFLOW_METRICS
-from rnnlab.tracking.folder import MetricsReader, read_run_info
+from rnnlab.tracking.metrics_file import MetricsReader
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import connect
 from tests.cluster.services import MLflowServer
 

@@ -12,9 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rnnlab.analysis.identity import differences
+from rnnlab.analysis.identity import differences, unreadable
 from rnnlab.analysis.sources import find_run
 from rnnlab.app.compose import Job, Plan, sweep_name
 from rnnlab.app.display import Display
@@ -23,8 +21,11 @@ from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from rnnlab.terminal import complain, say
-from rnnlab.tracking.folder import machine_of, read_run_info
+from rnnlab.tracking.folder import machine_of
+from rnnlab.tracking.run_file import read_config, read_run_info
 
+NEEDED = ("id", "identity", "name", "number", "overrides", "params", "dataset", "tags")
+"""What its `run.json` must hold for a run to be repeated."""
 COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
 
@@ -54,7 +55,10 @@ def _folder(run: str, uri: str | None) -> Path:
 
 
 def _repeat(run: str, folder: Path) -> int:
-    info = read_run_info(folder)
+    try:
+        info = read_run_info(folder, NEEDED)
+    except ValueError as error:
+        raise ConfigProblems([f"{run}: {error}"]) from None
     assert info is not None
     if info["outcome"] is None:
         raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
@@ -62,7 +66,9 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
     if missing := [name for name in COMPARED if not (folder / name).is_file()]:
         raise ConfigProblems([f"{run}: nothing to compare with, without {', '.join(missing)}"])
-    checked = check(_plan(folder, info))
+    if damaged := unreadable(folder):
+        raise ConfigProblems([f"{run}: nothing to compare with: {problem}" for problem in damaged])
+    checked = check(_plan(run, folder, info))
     now = checked.orders[0].info
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
         raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
@@ -85,9 +91,11 @@ def _repeat(run: str, folder: Path) -> int:
     return 1
 
 
-def _plan(folder: Path, info: dict[str, Any]) -> Plan:
-    config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    config["tracking"]["backend"], config["resume"] = "none", False
+def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
+    config = read_config(folder / CONFIG_FILE)
+    if not isinstance(config.get("tracking"), dict):
+        raise ConfigProblems([f"{run}: {CONFIG_FILE} cannot be read"])
+    config |= {"tracking": config["tracking"] | {"backend": "none"}, "resume": False}
     place = Path(
         "outputs",
         f"{datetime.now():%Y-%m-%d}",

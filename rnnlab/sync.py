@@ -10,18 +10,19 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
 from rich.progress import Progress
 
 from rnnlab.records import CONFIG_FILE
 from rnnlab.terminal import Terminal, complain
 from rnnlab.tracking.charts import shared_view
-from rnnlab.tracking.folder import RunInUse, close_run, read_run_info, run_folders
-from rnnlab.tracking.mirror import DIED, told
+from rnnlab.tracking.files import DamagedFile
+from rnnlab.tracking.folder import RunInUse, close_run, run_folders
+from rnnlab.tracking.mirror import DIED
 from rnnlab.tracking.mirrored_run import MirroredRun
-from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
+from rnnlab.tracking.run_file import read_config, read_run_info
+from rnnlab.tracking.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
 from rnnlab.wording import count_of_runs
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
 RUNNING, LEFT = "still running", "not sent"
+SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
+"""What a `run.json` must hold for its run to be sent."""
 GIVE_UP = 2
 """Failures in a row after which a store is left alone."""
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     runs = list(dict.fromkeys(run.resolve() for folder in args.folders for run in run_folders(folder)))
     problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
-    if args.uri is not None and (wrong := uri_problem(args.uri)):
+    if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
         complain("rnnlab.sync", [problem])
@@ -79,21 +82,24 @@ class _Sender:
     def send(self, folder: Path) -> str:
         """Send what is missing of one run, and say what that was."""
         try:
-            info = read_run_info(folder)
+            info = read_run_info(folder, SENT_KEYS)
             assert info is not None
-            experiment, sweep = info["tracking"]["experiment"], info["tags"]["sweep"]
+            experiment, sweep = info["tracking"]["experiment"], info["tags"].get("sweep", "")
             uri = self._uri_of(folder)
             if info["outcome"] is None:
                 close_run(folder, "killed", {"error": DIED})
         except RunInUse:
             return RUNNING
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             self.problems.append(f"{folder}: {told(error)}")
             return LEFT
         if self._failures[uri] >= GIVE_UP:
             return LEFT
         try:
             sent = self._sent(folder, uri, experiment, sweep)
+        except DamagedFile as error:
+            self.problems.append(f"{folder}: {told(error)}")
+            return LEFT
         except Exception as error:  # whatever a database or a server can raise
             self._failures[uri] += 1 if (uri, experiment) in self._opened else GIVE_UP
             concerned = f"MLflow at {uri}" if self._failures[uri] >= GIVE_UP else str(folder)
@@ -114,9 +120,12 @@ class _Sender:
         return DELETED if run.deleted else SENT if sent else COMPLETE
 
     def _uri_of(self, folder: Path) -> str:
-        config: dict[str, Any] = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        uri = tracking_uri(self._uri or config["tracking"]["uri"])
-        if problem := uri_problem(uri):
+        tracking = read_config(folder / CONFIG_FILE).get("tracking")
+        own = tracking.get("uri") if isinstance(tracking, dict) else None
+        if self._uri is None and not (isinstance(tracking, dict) and isinstance(own, str | None)):
+            raise ValueError(f"{CONFIG_FILE} cannot be read; --uri says where to send the run")
+        uri = tracking_uri(self._uri or own)
+        if problem := uri_problem(uri, writing=True):
             raise ValueError(f"{uri}: {problem}")
         if HIDDEN in uri:
             raise ValueError(f"{uri}: the password was not kept; give --uri")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from rnnlab import sync
-from rnnlab.tracking.folder import RunFolder, read_run_info
+from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import connect
 from tests.commands import TINY, metric_rows, run
 from tests.tracked import tracked_runs

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.runs_frame import KnownRun, flattened
+from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.records import DIFF_FILE
+from rnnlab.tracking.run_file import flattened
 
 SECTIONS = ("config", "outcome", "summary", "code and machine")
 
@@ -32,12 +33,12 @@ def _sections(run: KnownRun) -> Iterator[dict[str, Any]]:
     yield {key: value for key, value in flattened(summary) if key not in ("error", "seconds")}
     tags = run.info.get("tags", {})
     code = {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | {DIFF_FILE: _digest(run)}
-    yield code | dict(flattened(run.info.get("machine", {})))
+    yield code | dict(flattened(run.info.get("machine") or {}))
 
 
 def _digest(run: KnownRun) -> str | None:
     """Of what the checkout had changed."""
     try:
         return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
-    except FileNotFoundError:
+    except OSError:
         return None

@@ -1,19 +1,43 @@
 """Whether two runs came out the same, to the last bit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from rnnlab.analysis.run_tables import read_gradients, read_metrics
-from rnnlab.records import OF_THE_CLOCK, WEIGHTS_FILE
+from rnnlab.analysis.run_tables import (
+    DamagedTable,
+    gradients_table,
+    metrics_table,
+    read_gradients,
+    read_metrics,
+)
+from rnnlab.records import GRADIENTS_FILE, METRICS_FILE, OF_THE_CLOCK, WEIGHTS_FILE
 
 
 def differences(first: Path, second: Path) -> list[str]:
     """A line for each kind of difference between two run folders, the clock's apart; none: bit-identical."""
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
+
+
+def unreadable(folder: Path) -> list[str]:
+    """A line for each file of a run that cannot be compared with another, as it is damaged."""
+    readers: dict[str, Callable[[Path], object]] = {
+        WEIGHTS_FILE: load_file,
+        METRICS_FILE: metrics_table,
+        GRADIENTS_FILE: gradients_table,
+    }
+    problems = []
+    for file, read in readers.items():
+        try:
+            read(folder / file)
+        except (SafetensorError, DamagedTable, OSError) as error:
+            told = str(error).splitlines()[0]
+            problems.append(told if file in told else f"{file}: {told}")
+    return problems
 
 
 def _weights(first: Path, second: Path) -> Iterator[str]:

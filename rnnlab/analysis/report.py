@@ -16,11 +16,12 @@ from rnnlab import __version__
 from rnnlab.analysis.frames import FoundRuns
 from rnnlab.analysis.report_figures import pictures
 from rnnlab.analysis.report_tables import averages, differing, failures, runs_table
-from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, flattened
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.analysis.swept import roles_of
 from rnnlab.records import ENDED
 from rnnlab.tracking.files import replace_text
+from rnnlab.tracking.run_file import flattened
 from rnnlab.tracking.store import redacted, tracking_uri
 from rnnlab.wording import NONE
 

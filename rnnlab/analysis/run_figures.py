@@ -1,6 +1,5 @@
 """All figures of one run, drawn into its folder."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,17 @@ from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
-from rnnlab.analysis.runs_frame import read_config
 from rnnlab.analysis.style import PALETTE, figure_style
 from rnnlab.records import (
     CONFIG_FILE,
     FIGURES_FOLDER,
     GRAD_NORM,
-    RUN_FILE,
     THEORY_BOUND,
     THEORY_CELL_PATH,
     THEORY_LOG10_GAIN,
     TIMELINE_FOLDER,
 )
+from rnnlab.tracking.run_file import read_config, read_run_info
 
 TIMELINE_IMAGES = 5
 RIGHT = {
@@ -115,9 +113,7 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
 
 
 def _goal(folder: Path) -> dict[str, Any]:
-    path = folder / RUN_FILE
-    info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return dict(info.get("goal") or {})
+    return dict((read_run_info(folder) or {}).get("goal") or {})
 
 
 def _first(metrics: pd.DataFrame, name: str) -> float | None:

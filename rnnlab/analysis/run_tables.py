@@ -12,7 +12,9 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, METRICS_FILE
+from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.gradient_log import GRADIENT_SCHEMA, logged_gradients
+from rnnlab.tracking.gradient_log import read_gradients as tracked_gradients
 
 PLACES, STATISTICS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
@@ -83,18 +85,12 @@ def gradients_table(file: Path) -> pa.Table:
         DamagedTable: It is there, and is no such table.
         OSError: Neither can be read.
     """
-    empty = GRADIENT_SCHEMA.empty_table()
     if not file.is_file() and (logged := logged_gradients(file.parent)) is not None:
         return logged
     try:
-        table = pq.read_table(file, use_threads=False)
-        return table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
-    except (pa.ArrowException, KeyError) as error:
-        raise DamagedTable(f"{file.name}: {str(error).splitlines()[0]}", empty) from None
-    except OSError as error:
-        if not file.is_file():
-            raise
-        raise DamagedTable(f"{file.name}: {str(error).splitlines()[0]}", empty) from None
+        return tracked_gradients(file)
+    except DamagedFile as error:
+        raise DamagedTable(str(error), GRADIENT_SCHEMA.empty_table()) from None
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:

@@ -1,17 +1,15 @@
 """What `run.json` says of many runs, as one typed frame."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from rnnlab.analysis.sources import StoredRun
-from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE, Outcome
+from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE
+from rnnlab.tracking.run_file import Name, RunFile, Whole, flattened, parsed, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
 """Outcomes of runs whose end nobody has noted, and of those whose `run.json` cannot be read."""
@@ -27,29 +25,14 @@ NUMBERS = ("lr", "clip")
 """Columns that are float64 even where all runs have whole numbers."""
 
 
-class _RunFile(BaseModel):
-    """What must stand in a `run.json`; there is more."""
+class _WholeRunFile(RunFile):
+    """What must stand in a `run.json` for the run to have its place among others."""
 
-    model_config = ConfigDict(extra="allow")
-
-    id: str
+    id: Name
     name: str
-    number: int
+    number: Whole
     params: dict[str, str]
     tags: dict[str, str]
-    started: float
-    outcome: Outcome | None
-    goal: dict[str, Any] = {}
-    machine: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
-
-    @field_validator("summary")
-    @classmethod
-    def _metrics_are_numbers(cls, summary: dict[str, Any]) -> dict[str, Any]:
-        for key, value in summary.items():
-            if "/" in key and not isinstance(value, int | float | None):
-                raise ValueError(f"{key} is no number")
-        return summary
 
 
 class KnownRun:
@@ -109,29 +92,8 @@ class KnownRun:
         return value if isinstance(value, int | float | str) else None
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
-
-
 def _is_column(key: str, value: Any) -> bool:
     return not isinstance(value, list) and key != "diverged_at"  # null, or a table of its own
-
-
-def read_config(file: Path) -> dict[str, Any]:
-    """A run's resolved configuration; empty where it cannot be read."""
-    try:
-        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
-
-
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A tree's leaves by their dotted keys."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:
@@ -149,7 +111,7 @@ def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:
 
 def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
     try:
-        info = _RunFile.model_validate_json(stored.file(RUN_FILE).read_bytes()).model_dump()
+        info = parsed(_WholeRunFile, stored.file(RUN_FILE).read_bytes()).model_dump(exclude_unset=True)
     except FileNotFoundError:  # MLflow gets it when the run ends
         if stored.known.get("status", RUNNING).lower() == RUNNING:
             return stored.known, RUNNING, RUNNING
@@ -158,12 +120,10 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
         raise
     except OSError as error:
         return stored.known, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {error.strerror}"
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(map(str, first["loc"]))
-        return stored.known, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {at and at + ': '}{first['msg']}"
+    except ValueError as error:
+        return stored.known, DAMAGED, f"{DAMAGED}: {error}"
     outcome = info["outcome"] or RUNNING
-    why = info["summary"].get("error")
+    why = (info.get("summary") or {}).get("error")
     whole = outcome in ENDED
     return info, outcome, None if whole else f"{outcome}: {why}" if why else outcome
 

@@ -22,9 +22,10 @@ from rnnlab.app.worker import WorkOrder
 from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
 from rnnlab.terminal import Terminal, say
 from rnnlab.tracking.charts import charts_link
-from rnnlab.tracking.folder import MetricsReader, read_run_info
 from rnnlab.tracking.log_file import LOG, LogFile
+from rnnlab.tracking.metrics_file import MetricsReader
 from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
 from rnnlab.wording import count_of_runs, gain_told, horizon_told, metric_told, outcome_told, told
 

@@ -25,11 +25,11 @@ from rnnlab.tracking.folder import (
     clear_resume_files,
     close_run,
     in_use,
-    read_run_info,
     record_failure,
 )
 from rnnlab.tracking.log_file import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri
 
 REFRESH_SECONDS = 0.25

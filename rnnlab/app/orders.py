@@ -13,9 +13,9 @@ from rnnlab.app.resume import identity, take_up
 from rnnlab.app.schema import Settings, build
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
-from rnnlab.records import AXES, RUN_FILE
+from rnnlab.records import AXES
 from rnnlab.tracking.files import link_in
-from rnnlab.tracking.folder import read_run_info
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
 OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
@@ -88,9 +88,9 @@ def _other_life_problem(order: WorkOrder) -> str | None:
     if link := link_in(order.folder):
         return f"{link}: a link, which no run makes; nothing is written there"
     try:
-        info = read_run_info(order.folder)
+        info = read_run_info(order.folder, ("identity", "tracking"))
     except ValueError as error:
-        return f"{order.folder / RUN_FILE}: cannot be read ({error}); remove the folder to make the run anew"
+        return f"{order.folder}: cannot be read ({error}); remove the folder to make the run anew"
     if info is None:
         return None
     if info["identity"] != order.info["identity"]:
@@ -149,7 +149,7 @@ def _tracking_problem(settings: Settings) -> str | None:
     if settings.tracking.backend == "none":
         return None
     uri = tracking_uri(settings.tracking.uri)
-    problem = uri_problem(uri)
+    problem = uri_problem(uri, writing=True)
     return f"tracking.uri={redacted(uri)}: {problem}" if problem else None
 
 

@@ -23,10 +23,13 @@ from rnnlab.wording import in_a_line
 SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
 """Options of groups that Hydra and its plugins fill with others, too."""
 
+_TRIPPED = (TypeError, AssertionError, OSError, RecursionError)
+"""Raised by Hydra itself over what it does not expect: a group given a list of numbers, a name of 300 letters."""
 # ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_TRIPPED)
 
 
+MAX_NAME = 200
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
 
@@ -76,7 +79,17 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
     if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
         told = (message.partition(": ")[2] or message).strip('"')
         return f"{_with_interpolation(overrides, '')}: {told}"
+    if isinstance(error, _TRIPPED):
+        return f"{' '.join(filter(_is_odd, overrides)) or ' '.join(overrides)}: cannot be composed"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _is_odd(override: str) -> bool:
+    """Whether its key or value is such as no option has."""
+    parsed = OverridesParser.create().parse_override(override)
+    value, key = parsed.value(), parsed.key_or_group
+    has_others = isinstance(value, list) and not all(isinstance(v, str | QuotedString) for v in value)
+    return has_others or not key or len(override) > MAX_NAME
 
 
 def _with_interpolation(overrides: Sequence[str], name: str) -> str:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
 
 from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.files import is_inside, replace_text
-from rnnlab.tracking.folder import in_use, read_run_info
+from rnnlab.tracking.folder import in_use
+from rnnlab.tracking.run_file import read_run_info
 
 SWEEP_FILE = "sweep.json"
 SWEEP_LOCK = ".running"
@@ -31,6 +33,13 @@ class Sweep:
     folder: Path
     name: str
     runs: Mapping[str, str]
+
+
+class _SweepFile(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    sweep: str
+    runs: dict[str, str]
 
 
 def identity(config: Mapping[str, Any], data: str) -> str:
@@ -137,11 +146,10 @@ def _named(plan: Plan, name: str) -> Sweep:
 
 
 def _read(folder: Path) -> Sweep | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
-        listed = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
-        if not all(is_inside(Path(name)) for name in listed["runs"]):
-            return None
-        return Sweep(folder, listed["sweep"], dict(listed["runs"]))
+    with suppress(OSError, ValueError):  # there is none, or it is damaged
+        listed = _SweepFile.model_validate_json((folder / SWEEP_FILE).read_bytes())
+        if all(name and is_inside(Path(name)) for name in listed.runs):
+            return Sweep(folder, listed.sweep, listed.runs)
     return None
 
 

@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt
 from rnnlab.app.cluster_job import stop_file, work
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.worker import WorkOrder
-from rnnlab.tracking.folder import read_run_info
+from rnnlab.tracking.run_file import read_run_info
 
 LOGS = ".slurm"
 """Submitit's folder, with each job's output, beside the runs."""

@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
 from rnnlab.app.provenance import machine
@@ -135,7 +134,11 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
 def _tell_beginning(info: Mapping[str, Any]) -> None:
     lives, where = info.get("resumed", []), machine_of(info)
-    LOG.info("%s: %s", f"taken up again, for the {len(lives)}. time" if lives else "begun", info["command"])
+    LOG.info(
+        "%s: %s",
+        f"taken up again, for the {len(lives)}. time" if lives else "begun",
+        " ".join(["python -m rnnlab", *info["overrides"]]),
+    )
     blas = " ".join(str(value) for value in where["blas"].values())
     LOG.info(
         "on %s: %s, Python %s, NumPy %s, %s",
@@ -146,7 +149,7 @@ def _tell_beginning(info: Mapping[str, Any]) -> None:
 def _keep_diff(folder: RunFolder, diff: str) -> None:
     """Write down what the code has changed since its commit; of a resumed run, where it is another."""
     first, life = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
-    if life and first.is_file() and first.read_text(encoding="utf-8") == diff:
+    if life and first.is_file() and first.read_bytes() == diff.encode():
         return
     if diff:
         folder.write_text(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
@@ -236,11 +239,11 @@ def _tell(record: StepRecord) -> None:
 
 def _resumed(folder: RunFolder) -> TrainingState | None:
     """The state to go on from; None is the beginning, which leads to the same end."""
-    try:
-        kept = folder.read_checkpoint()
-        return None if kept is None else TrainingState.from_parts(*kept)
-    except (ValueError, KeyError, TypeError, SafetensorError):  # damaged, or of other code
+    if (kept := folder.read_checkpoint()) is None:
         return None
+    with suppress(ValueError, KeyError, TypeError):  # of other code
+        return TrainingState.from_parts(*kept)
+    return None
 
 
 def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:

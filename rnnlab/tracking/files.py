@@ -5,6 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+class DamagedFile(ValueError):
+    """A file of a run cannot be read; the message names the file and says why."""
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a scratch file beside `path`, then put it in place in one move.
 
@@ -43,11 +47,15 @@ def link_in(folder: Path) -> Path | None:
 class LineFile:
     """A file that lines are appended to, each in one write and at once: a killed process loses none."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file; a last line that was not finished, by a process that died, is cut off."""
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        """Open the file; a last line that was not finished, by a process that died, is cut off.
+
+        Args:
+            path: The file.
+            keep: So many bytes of it stand and the others are cut off, too.
+        """
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
-        written = path.read_bytes()
-        os.ftruncate(self._file, written.rfind(b"\n") + 1)
+        os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1 if keep is None else keep)
 
     def append(self, line: str) -> None:
         """Write a line.

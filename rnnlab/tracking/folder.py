@@ -15,9 +15,11 @@ more, and they come out the same to the last bit; those rows stand already and a
 whoever has read a row, such as the mirror, has read it for good.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,8 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
+from rnnlab.tracking.metrics_file import standing_rows
+from rnnlab.tracking.run_file import read_run_info
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
@@ -118,8 +122,11 @@ class RunFolder:
         (self.folder / ERROR_FILE).unlink(missing_ok=True)
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         replace_text(self.folder / CONFIG_FILE, text)
-        self._metrics = LineFile(self.folder / METRICS_FILE)
-        self._standing = {row["step"]: row for row in MetricsReader(self.folder).new_rows()}
+        metrics = self.folder / METRICS_FILE
+        standing = list(standing_rows(metrics.read_bytes())) if metrics.is_file() else []
+        self._metrics = LineFile(metrics, standing[-1][0] if standing else 0)
+        self._standing = {row["step"]: row for _, row in standing}
+        self._rows = len(self._standing)
         self._gradients: GradientLog | None = None
         self._closed = False
         before = max((row["seconds"] for row in self._standing.values()), default=0.0)
@@ -183,6 +190,7 @@ class RunFolder:
             STEPS_PER_SECOND: round(1 / max(now - self._clock, 1e-9), 1),
         }
         self._metrics.append(json.dumps(row, allow_nan=False))
+        self._rows += 1
         self._clock = now
 
     def _gradient_log(self) -> "GradientLog":
@@ -198,7 +206,8 @@ class RunFolder:
         Raises:
             OSError: It could not be written.
         """
-        self.info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+        ended = max(time.time(), self.info["started"] + self.seconds)  # a clock may be set back meanwhile
+        self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
     def write_weights(self, params: Params) -> None:
@@ -209,30 +218,53 @@ class RunFolder:
         replace_file(self.folder / WEIGHTS_FILE, lambda path: save_file(arrays, path))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
-        """Keep what the run can be continued from, in place of an earlier one."""
+        """Keep what the run can be continued from, in place of an earlier one.
+
+        With it go the rows and the last recording that must stand for it, and a digest of all.
+        """
         from safetensors.numpy import save_file
 
         self._metrics.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
             self._gradients.sync()
         whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-        state = {"state": json.dumps(plain)}
-        replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, state))
+        recorded = -1 if self._gradients is None else self._gradients.last_step
+        state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
+        metadata = {"state": state, "digest": _digest(whole, state)}
+        replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
 
     def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """What `write_checkpoint` kept last, or None: then the run starts from its beginning."""
-        from safetensors import safe_open
+        """What `write_checkpoint` kept last, if it and what leads to it is whole.
+
+        None: then the run starts from its beginning, which leads to the same end.
+        """
+        from safetensors import SafetensorError, safe_open
 
         path = self.folder / CHECKPOINT_FILE
         if not path.is_file():
             return None
-        with safe_open(path, "np") as file:
-            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-            return arrays, json.loads(file.metadata()["state"])
+        with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError):  # damaged, or of other code
+            with safe_open(path, "np") as file:
+                arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+                state, digest = file.metadata()["state"], file.metadata()["digest"]
+            if digest == _digest(arrays, state):
+                kept = json.loads(state)
+                if kept["rows"] <= self._rows and kept["recorded"] <= self._gradient_log().last_step:
+                    return arrays, kept["state"]
+        return None
 
     def write_text(self, name: str, text: str) -> None:
         """Keep a text that a task made."""
         (self.folder / name).write_text(text, encoding="utf-8")
+
+
+def _digest(arrays: Mapping[str, Array], state: str) -> str:
+    """SHA-256 of a checkpoint; safetensors has no sum of its own."""
+    whole = hashlib.sha256(state.encode())
+    for name in sorted(arrays):
+        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        whole.update(np.ascontiguousarray(arrays[name]).data)
+    return whole.hexdigest()
 
 
 def clear_resume_files(folder: Path) -> None:
@@ -244,7 +276,7 @@ def clear_resume_files(folder: Path) -> None:
 def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
     """The machine that makes a run, or made it last."""
     lives = [info, *info.get("resumed", [])]
-    return dict(lives[-1]["machine"])
+    return dict(lives[-1].get("machine") or {})
 
 
 def record_failure(
@@ -280,7 +312,8 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
             assert info is not None
             if info["outcome"] is None:
                 write_gradients(folder)
-                info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+                ended = max(time.time(), info["started"])
+                info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
                 write_run_info(folder, info)
             return info
     except Timeout:
@@ -302,48 +335,11 @@ def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
     replace_text(folder / RUN_FILE, text)
 
 
-def read_run_info(folder: Path) -> dict[str, Any] | None:
-    """What is known of a run, or None where its folder does not exist yet.
-
-    Raises:
-        ValueError: `run.json` is damaged.
-    """
-    try:
-        info: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return info
-
-
 def run_folders(folder: Path) -> Iterator[Path]:
     """The runs' folders below a folder, absolute; what MLflow keeps there are copies."""
     for file in sorted(folder.rglob(RUN_FILE)):
         if file.parent.name != ARTIFACTS:
             yield file.parent.absolute()
-
-
-class MetricsReader:
-    """Reads a growing `metrics.jsonl`, each row once.
-
-    Attributes:
-        position: Bytes read so far.
-    """
-
-    def __init__(self, folder: Path, position: int = 0) -> None:
-        self._path = folder / METRICS_FILE
-        self.position = position
-
-    def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
-        """The complete rows written since the last call, out of the next `at_most` bytes."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self.position)
-                written = file.read(at_most)
-        except FileNotFoundError:
-            return []
-        complete = written[: written.rfind(b"\n") + 1]
-        self.position += len(complete)
-        return [json.loads(line) for line in complete.splitlines()]
 
 
 def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
-from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.files import DamagedFile, replace_file
 from rnnlab.tracking.folder import GRADIENT_LOG
 
 _STATISTICS = GRADIENT_COLUMNS[5:]
@@ -28,14 +28,16 @@ _REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary of what nev
 
 
 class GradientLog:
-    """Appends recordings, each step's once."""
+    """Appends recordings, each step's once.
+
+    Attributes:
+        last_step: Of the last recording; -1 before the first.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open the log of a run; a last recording that was not finished is cut off."""
         self._kept = list(_batches(folder))
-        self._last_step = max(
-            (batch["step"][0].as_py() for batch in self._kept if batch.num_rows), default=-1
-        )
+        self.last_step = max((batch["step"][0].as_py() for batch in self._kept if batch.num_rows), default=-1)
         self._path = folder / GRADIENT_LOG
         replace_file(self._path, self._begin)
 
@@ -52,9 +54,9 @@ class GradientLog:
         Raises:
             OSError: They could not be written.
         """
-        if curves and step > self._last_step:
+        if curves and step > self.last_step:
             self._writer.write_batch(_as_batch(step, curves))
-            self._last_step = step
+            self.last_step = step
 
     def sync(self) -> None:
         """Have what is written reach the disk itself."""
@@ -75,7 +77,30 @@ def write_gradients(folder: Path) -> None:
         OSError: It could not be written.
     """
     table = _as_table(_batches(folder))
-    replace_file(folder / GRADIENTS_FILE, lambda path: pq.write_table(table, path, use_dictionary=_REPEATED))
+    replace_file(folder / GRADIENTS_FILE, lambda path: _write(table, path))
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, use_dictionary=_REPEATED, write_page_checksum=True)
+
+
+def read_gradients(file: Path) -> pa.Table:
+    """`gradients.parquet`.
+
+    Raises:
+        DamagedFile: It is there, and is no such table.
+        OSError: It is not there.
+    """
+    try:
+        with file.open("rb") as opened:
+            table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
+        table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
+        table.validate(full=True)
+        return table
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever parsing a damaged file can raise
+        raise DamagedFile(f"{file.name}: {str(error).splitlines()[0]}") from None
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
@@ -94,8 +119,15 @@ def _batches(folder: Path) -> Iterator[pa.RecordBatch]:
     path = folder / GRADIENT_LOG
     if not path.is_file():
         return
-    with suppress(pa.ArrowInvalid, OSError), pa.ipc.open_stream(path.read_bytes()) as reader:
-        yield from reader  # raises where the file was cut off
+    last = -1
+    with suppress(pa.ArrowException, ValueError, OSError), pa.ipc.open_stream(path.read_bytes()) as reader:
+        for batch in reader if reader.schema == _SCHEMA else ():  # raises where the file was cut off
+            batch.validate(full=True)  # a damaged one may refer to memory that is not its own
+            steps = pc.min_max(batch["step"]).as_py()
+            if not (batch.num_rows and steps["min"] == steps["max"] > last):
+                return
+            last = steps["max"]
+            yield batch
 
 
 def _as_batch(step: int, curves: Sequence[Curve]) -> pa.RecordBatch:

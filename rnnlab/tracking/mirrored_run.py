@@ -31,7 +31,9 @@ from rnnlab.records import (
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.tracking.files import link_in, replace_text
-from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, MetricsReader, machine_of, read_run_info
+from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, machine_of
+from rnnlab.tracking.metrics_file import MetricsReader, row_of
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import sqlite_file
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ class MirroredRun:
         run_id = entry["run_id"]
         if outcome is None and entry.get("sent"):  # it is being resumed
             client.update_run(run_id, status="RUNNING")
-            client.set_tag(run_id, HOST_TAG, machine_of(info)["host"])
+            client.set_tag(run_id, HOST_TAG, machine_of(info).get("host") or "")
             client.set_tag(run_id, "outcome", "running")
             entry["sent"] = None
             self._write(entry)
@@ -148,7 +150,7 @@ class MirroredRun:
 
     def _send_rows(self, client: "MlflowClient", entry: dict[str, Any], info: dict[str, Any]) -> bool:
         reader, sent = MetricsReader(self.folder, entry["position"]), False
-        while rows := reader.new_rows(PIECE):
+        while (rows := reader.new_rows(PIECE)) or reader.position != entry["position"]:
             _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
             entry["position"] = reader.position
             self._write(entry)
@@ -177,17 +179,30 @@ class MirroredRun:
         _send_timeline(client, run_id, self.folder / FIGURES_FOLDER / TIMELINE_FOLDER)
 
     def _entry(self) -> dict[str, Any]:
-        entry: dict[str, Any] = self._ledger().get(self._store, {})
-        return entry
+        return self._ledger().get(self._store, {})
 
-    def _ledger(self) -> dict[str, Any]:
-        path = self.folder / LEDGER_FILE
-        ledger: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return ledger
+    def _ledger(self) -> dict[str, dict[str, Any]]:
+        """What was sent, by store; a damaged one counts as none, and all is sent once more."""
+        try:
+            ledger = json.loads((self.folder / LEDGER_FILE).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = ledger.items() if isinstance(ledger, dict) else ()
+        return {store: entry for store, entry in known if _is_entry(entry)}
 
     def _write(self, entry: dict[str, Any]) -> None:
         text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
         replace_text(self.folder / LEDGER_FILE, text)
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("run_id"), str)
+        and type(entry.get("position")) is int
+        and entry["position"] >= 0
+        and isinstance(entry.get("sent"), list | None)
+    )
 
 
 def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
@@ -211,11 +226,11 @@ def _find_or_create(client: "MlflowClient", experiment_id: str, folder: Path, in
             | {
                 ID_TAG: info["id"],
                 FOLDER_TAG: str(folder),
-                HOST_TAG: machine["host"],
-                "cpu": machine["cpu"],
-                "python": machine["python"],
-                "numpy": machine["packages"]["numpy"],
-                "blas": " ".join(str(value) for value in machine["blas"].values()),
+                HOST_TAG: machine.get("host") or "",
+                "cpu": machine.get("cpu", ""),
+                "python": machine.get("python", ""),
+                "numpy": machine.get("packages", {}).get("numpy") or "",
+                "blas": " ".join(str(value) for value in machine.get("blas", {}).values()),
                 "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
                 "mlflow.note.content": DESCRIPTION,
             },
@@ -253,7 +268,7 @@ def _is_shown(key: str) -> bool:
 def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) -> list["Metric"]:
     from mlflow.entities import Metric
 
-    timestamp = _ms(info["started"] + row["seconds"])
+    timestamp = _ms(info["started"] + (row.get("seconds") or 0))
     return [Metric(key, row[key], timestamp, row["step"]) for key in keys if row.get(key) is not None]
 
 
@@ -261,18 +276,19 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
     with (folder / METRICS_FILE).open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - TAIL))
         lines = file.read().splitlines()
-    rows = (json.loads(line) for line in reversed(lines) if line.startswith(b"{") and line.endswith(b"}"))
+    rows = (row for line in reversed(lines) if (row := row_of(line)) is not None)
     return next((row for row in rows if LOSS in row), None)
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     """The first and the last lag curve and profile over time, whose x is the lag or time step."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
     from mlflow.entities import Metric
 
+    from rnnlab.tracking.gradient_log import read_gradients
+
     path = folder / GRADIENTS_FILE
-    if not path.is_file() or (table := pq.read_table(path)).num_rows == 0:
+    if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
     quantities = set(pc.unique(table["quantity"]).to_pylist())
     shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}

@@ -20,7 +20,6 @@ from rnnlab.analysis.run_tables import read_gradients
 from rnnlab.records import GRADIENT_COLUMNS, Curve, Outcome, StepRecord
 from rnnlab.tracking import folder as folder_module
 from rnnlab.tracking.folder import (
-    MetricsReader,
     RunEnded,
     RunFolder,
     RunInUse,
@@ -28,9 +27,10 @@ from rnnlab.tracking.folder import (
     close_run,
     in_use,
     machine_of,
-    read_run_info,
     write_run_info,
 )
+from rnnlab.tracking.metrics_file import MetricsReader
+from rnnlab.tracking.run_file import read_run_info
 from tests.commands import environment, wait_until
 
 INFO = {"name": "größer", "steps": 3}
@@ -136,7 +136,7 @@ def test_run_json_is_replaced_in_one_move(tmp_path: Path) -> None:
     with (tmp_path / "run.json").open() as reader:  # who reads while it is written has the old one, whole
         write_run_info(tmp_path, {"outcome": "finished"})
         assert json.load(reader) == {"outcome": None}
-    assert read_run_info(tmp_path) == {"outcome": "finished"}
+    assert json.loads((tmp_path / "run.json").read_text()) == {"outcome": "finished"}
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -144,7 +144,7 @@ def test_a_run_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) ->
     write_run_info(tmp_path, {"outcome": None})
     with pytest.raises(TypeError):
         write_run_info(tmp_path, {"outcome": object()})
-    assert read_run_info(tmp_path) == {"outcome": None}
+    assert json.loads((tmp_path / "run.json").read_text()) == {"outcome": None}
 
 
 def test_a_run_that_does_not_exist_yet_is_not_known(tmp_path: Path) -> None:
@@ -152,15 +152,19 @@ def test_a_run_that_does_not_exist_yet_is_not_known(tmp_path: Path) -> None:
     assert MetricsReader(tmp_path / "nowhere").new_rows() == []
 
 
+def row(step: int) -> dict[str, int]:
+    return {"step": step, "seconds": step + 1}
+
+
 def test_the_reader_gives_each_complete_row_once(tmp_path: Path) -> None:
     file, reader = tmp_path / "metrics.jsonl", MetricsReader(tmp_path)
     assert reader.new_rows() == []
     with file.open("a") as writer:
         for written, read in (
-            ('{"step": 0}\n{"step": 1}\n{"st', [{"step": 0}, {"step": 1}]),
+            ('{"step": 0, "seconds": 1}\n{"step": 1, "seconds": 2}\n{"st', [row(0), row(1)]),
             ("", []),
             ('ep": 2', []),
-            ('}\n{"step": 3}\n', [{"step": 2}, {"step": 3}]),
+            (', "seconds": 3}\n{"step": 3, "seconds": 4}\n', [row(2), row(3)]),
             ("", []),
         ):
             writer.write(written)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from rnnlab.tracking.folder import RunFolder, read_run_info
+from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirror import Mirror, close_abandoned
 from rnnlab.tracking.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import open_experiment
 from tests.commands import wait_until
 from tests.tracking.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
