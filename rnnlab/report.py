@@ -15,8 +15,7 @@ from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.terminal import complain, say
-from rnnlab.tracking.mirror import told
-from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, tracking_uri
+from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
 

@@ -19,10 +19,10 @@ from rnnlab.terminal import Terminal, complain
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import RunInUse, close_run, run_folders
-from rnnlab.tracking.mirror import DIED, told
+from rnnlab.tracking.mirror import DIED
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.run_file import read_config, read_run_info
-from rnnlab.tracking.store import HIDDEN, open_experiment, tracking_uri, uri_problem
+from rnnlab.tracking.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
 from rnnlab.wording import count_of_runs
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     runs = list(dict.fromkeys(run.resolve() for folder in args.folders for run in run_folders(folder)))
     problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
-    if args.uri is not None and (wrong := uri_problem(args.uri)):
+    if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
         complain("rnnlab.sync", [problem])
@@ -125,7 +125,7 @@ class _Sender:
         if self._uri is None and not (isinstance(tracking, dict) and isinstance(own, str | None)):
             raise ValueError(f"{CONFIG_FILE} cannot be read; --uri says where to send the run")
         uri = tracking_uri(self._uri or own)
-        if problem := uri_problem(uri):
+        if problem := uri_problem(uri, writing=True):
             raise ValueError(f"{uri}: {problem}")
         if HIDDEN in uri:
             raise ValueError(f"{uri}: the password was not kept; give --uri")

@@ -22,6 +22,7 @@ from rnnlab.tracking.store import (
     connect,
     is_server,
     sqlite_file,
+    told,
     tracking_uri,
     ui_address,
     uri_problem,
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 0
     except Exception as error:  # whatever a database or a server can raise
-        complain("rnnlab.ui", [f"{uri}: {(str(error).strip() or repr(error)).splitlines()[0]}"])
+        complain("rnnlab.ui", [f"{uri}: {told(error)}"])
         return 2
 
 

@@ -97,7 +97,7 @@ def test_types_and_bounds_are_said_in_words() -> None:
     assert by_key["task.separator"][1] == "text, one character"
     assert by_key["objective"][1] == "text, not empty"
     assert by_key["task.columns"][1] == "list of: text, at least 1; or null"
-    assert by_key["initial_state.path"] == ("must be given", "text")
+    assert by_key["initial_state.path"] == ("must be given", "text, not empty")
     assert by_key["task.special"][0] == "`2` (temporal_order)<br>`3` (temporal_order_3)"
 
 

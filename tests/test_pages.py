@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from latex2mathml.converter import convert
 
+from rnnlab.app.cli import main
 from rnnlab.app.compose import AdaptiveSweep, compose
 from rnnlab.app.schema import build
 from rnnlab.paths import conf_dir
@@ -76,6 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the pages speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command line sets it to 1, and this takes it back
     (tmp_path / "my.txt").write_text("to be, or not to be: that is the question. " * 500, encoding="utf-8")
     rows = "\n".join(f"{np.sin(t / 5):.4f},{np.cos(t / 7):.4f}" for t in range(600))
     (tmp_path / "my.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
@@ -103,8 +105,23 @@ def test_a_command_is_understood(command: str, here: Path) -> None:
         build(job.config)
 
 
+MISTAKES = [
+    found
+    for text in SHOWN.values()
+    for found in re.findall(r"^ {4}\$ python -m rnnlab (.+)\n {4}(rnnlab: .+)$", text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_told_as_it_is_shown(
+    arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(arguments)) == 2
+    assert capsys.readouterr().err == f"{message}\n"
+
+
 def test_there_are_commands() -> None:
-    assert len(commands()) > 35
+    assert len(commands()) > 35 and MISTAKES
 
 
 def test_the_recipes_for_own_data_run(here: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnlab import ui
+from rnnlab.tracking.store import SQLITE_HEADER
 from tests.commands import Done, children, finish, run, run_info, wait_until
 from tests.conftest import Starter
 from tests.security.promises import keeps
@@ -59,7 +60,7 @@ def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.
 
 
 def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("something else entirely")
+    (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"something else entirely" * 100)
     process = start(tmp_path, "--port", str(free_port()), module="rnnlab.ui")
     servers = wait_until(lambda: children(process.pid), "the server starts")
     done = finish(tmp_path, process)

@@ -15,9 +15,8 @@ from platformdirs import user_cache_path
 
 from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
-from rnnlab.tracking.mirror import told
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
-from rnnlab.tracking.store import connect, redacted, sqlite_file, tracking_uri, uri_problem
+from rnnlab.tracking.store import connect, redacted, sqlite_file, told, tracking_uri, uri_problem
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -149,7 +149,7 @@ def _tracking_problem(settings: Settings) -> str | None:
     if settings.tracking.backend == "none":
         return None
     uri = tracking_uri(settings.tracking.uri)
-    problem = uri_problem(uri)
+    problem = uri_problem(uri, writing=True)
     return f"tracking.uri={redacted(uri)}: {problem}" if problem else None
 
 

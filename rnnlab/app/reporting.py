@@ -6,8 +6,8 @@ import shlex
 from rnnlab.app.compose import Plan
 from rnnlab.app.display import Display
 from rnnlab.app.schema import Settings
-from rnnlab.tracking.mirror import MirrorReport, told
-from rnnlab.tracking.store import tracking_uri
+from rnnlab.tracking.mirror import MirrorReport
+from rnnlab.tracking.store import told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
 

@@ -134,7 +134,11 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
 def _tell_beginning(info: Mapping[str, Any]) -> None:
     lives, where = info.get("resumed", []), machine_of(info)
-    LOG.info("%s: %s", f"taken up again, for the {len(lives)}. time" if lives else "begun", info["command"])
+    LOG.info(
+        "%s: %s",
+        f"taken up again, for the {len(lives)}. time" if lives else "begun",
+        " ".join(["python -m rnnlab", *info["overrides"]]),
+    )
     blas = " ".join(str(value) for value in where["blas"].values())
     LOG.info(
         "on %s: %s, Python %s, NumPy %s, %s",

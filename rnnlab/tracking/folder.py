@@ -206,7 +206,8 @@ class RunFolder:
         Raises:
             OSError: It could not be written.
         """
-        self.info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+        ended = max(time.time(), self.info["started"] + self.seconds)  # a clock may be set back meanwhile
+        self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
     def write_weights(self, params: Params) -> None:
@@ -311,7 +312,8 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
             assert info is not None
             if info["outcome"] is None:
                 write_gradients(folder)
-                info |= {"outcome": outcome, "ended": time.time(), "summary": dict(summary)}
+                ended = max(time.time(), info["started"])
+                info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
                 write_run_info(folder, info)
             return info
     except Timeout:

@@ -21,13 +21,12 @@ from rnnlab.tracking.folder import RunInUse, close_run
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
 from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import is_server, open_experiment, redacted
+from rnnlab.tracking.store import is_server, open_experiment, told
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-MAX_ERROR = 120
 POLL_SECONDS = 2.0
 LONGEST_WAIT = 30.0
 """Seconds between two attempts, at most."""
@@ -193,9 +192,3 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
         return True
     client.delete_run(run.info.run_id)  # made by a request whose answer was lost
     return False
-
-
-def told(error: Exception) -> str:
-    """An exception's first line, without passwords, in bounds."""
-    line = redacted((str(error).strip() or repr(error)).splitlines()[0])
-    return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"

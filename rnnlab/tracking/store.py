@@ -19,6 +19,11 @@ HIDDEN = "***"
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
+OTHER_VERSION = (
+    "the database is of another MLflow version; one of an older is brought up to date, after a backup, by "
+    "`mlflow db upgrade <uri>`"
+)
+MAX_ERROR = 120
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -37,8 +42,13 @@ def tracking_uri(configured: str | None) -> str:
     return configured or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
-def uri_problem(uri: str) -> str | None:
-    """Say what is wrong with a tracking URI, without importing MLflow."""
+def uri_problem(uri: str, writing: bool = False) -> str | None:
+    """Say what is wrong with a tracking URI, without importing MLflow.
+
+    Args:
+        uri: The URI.
+        writing: Whether runs are to go there.
+    """
     try:
         parts = urlsplit(uri)
         _ = parts.port
@@ -48,13 +58,13 @@ def uri_problem(uri: str) -> str | None:
     if scheme not in (*DATABASE_SCHEMES, *SERVER_SCHEMES):
         return NO_FOLDER_STORE
     if scheme == "sqlite":
-        return _file_problem(sqlite_file(uri))
+        return _file_problem(sqlite_file(uri), writing)
     if scheme in SERVER_SCHEMES:
         return None if parts.hostname else "names no server, as in http://127.0.0.1:5000"
     return _driver_problem(uri)
 
 
-def _file_problem(database: Path | None) -> str | None:
+def _file_problem(database: Path | None, writing: bool) -> str | None:
     """What keeps a file from being, or becoming, a database of MLflow's."""
     if database is None or database == Path.cwd():
         return "must name a file, as in sqlite:///mlflow.db"
@@ -62,18 +72,18 @@ def _file_problem(database: Path | None) -> str | None:
         return f"{database} is a folder"
     if not database.parent.is_dir():
         return f"the folder {database.parent} does not exist"
-    at_fault = next((path for path in (database.parent, database) if not _is_writable(path)), None)
-    if at_fault is not None:
-        return f"{at_fault} cannot be written"
+    for path in (database.parent, database) if writing else ():
+        if path.exists() and not os.access(path, os.W_OK):
+            return f"{path} cannot be written"
     if database.is_file():
-        with database.open("rb") as file:
-            if file.read(len(SQLITE_HEADER)) not in (SQLITE_HEADER, b""):
-                return f"{database} is no SQLite database"
+        try:
+            with database.open("rb") as file:
+                start = file.read(len(SQLITE_HEADER))
+        except OSError as error:
+            return f"{database} cannot be read ({error.strerror})"
+        if start not in (SQLITE_HEADER, b""):
+            return f"{database} is no SQLite database"
     return None
-
-
-def _is_writable(path: Path) -> bool:
-    return not path.exists() or os.access(path, os.W_OK)
 
 
 def _driver_problem(uri: str) -> str | None:
@@ -84,12 +94,20 @@ def _driver_problem(uri: str) -> str | None:
     try:
         make_url(uri).get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
-        if uri.startswith("postgresql:") or error.name == "psycopg":
+        if error.name in ("psycopg", "psycopg2"):
             return "needs a driver; pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
         return f"needs the driver {error.name}, which is not installed"
     except ArgumentError as error:
         return f"cannot be read ({error})"
     return None
+
+
+def told(error: Exception) -> str:
+    """What MLflow or its database says, in a line, without passwords, in bounds."""
+    if "out-of-date database schema" in str(error):
+        return OTHER_VERSION
+    line = redacted((str(error).strip() or repr(error)).splitlines()[0])
+    return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"
 
 
 def redacted(text: str) -> str:
@@ -164,5 +182,6 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
             location = (database.parent / "mlartifacts").as_uri() if database else None
             return client, client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
         if experiment.lifecycle_stage != "active":
-            raise RuntimeError(f"the experiment {name!r} is deleted; restore it or name another")
+            restore = f"mlflow experiments restore -x {experiment.experiment_id}"
+            raise RuntimeError(f"the experiment {name!r} is deleted; `{restore}`, or name another")
         return client, str(experiment.experiment_id)

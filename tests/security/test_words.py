@@ -13,8 +13,7 @@ from rnnlab import compare, show, ui
 from rnnlab.analysis.report import report_html
 from rnnlab.app.cli import main
 from rnnlab.tracking import charts, mirrored_run
-from rnnlab.tracking.mirror import told
-from rnnlab.tracking.store import redacted, ui_address
+from rnnlab.tracking.store import redacted, told, ui_address
 from rnnlab.wording import in_a_line, plain
 from tests.app.conftest import here
 from tests.commands import TINY, Done, run_info

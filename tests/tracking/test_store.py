@@ -1,6 +1,8 @@
 """Where MLflow keeps its runs, found out without MLflow."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,6 +23,16 @@ from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_addre
         ("ftp://127.0.0.1", "must be sqlite:///"),
         ("127.0.0.1:5000", "must be sqlite:///"),
         ("", "must be sqlite:///"),
+        ("postgresql+psycopg2://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
+        ("postgresql+nothing://me@127.0.0.1/mlflow", "cannot be read (Can't load plugin"),
+        ("mysql+pymysql://me@127.0.0.1/mlflow", "needs the driver pymysql"),
+        ("http://", "names no server"),
+        ("http://127.0.0.1:65536", "Port out of range"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///.", "must name a file"),
+        ("sqlite:///folder", "folder is a folder"),
+        ("sqlite:///text", "text is no SQLite database"),
+        ("sqlite:///nothing_yet", None),
         ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
     ],
 )
@@ -28,6 +40,12 @@ def test_a_tracking_uri_is_checked_without_mlflow(
     uri: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("a text that is no database")
+    for driver in ("psycopg", "MySQLdb"):
+        monkeypatch.setitem(sys.modules, driver, ModuleType(driver))
+    for driver in ("psycopg2", "pymysql"):
+        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
     problem = uri_problem(uri)
     assert (problem is None) if told is None else (problem is not None and told in problem)
 
@@ -53,3 +71,9 @@ def test_where_a_browser_finds_the_ui() -> None:
     assert ui_address("sqlite:///own.db", 5005) == "http://127.0.0.1:5005" and not is_server(
         "sqlite:///own.db"
     )
+
+
+def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    told = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
+    assert told is not None and "pip install 'rnnlab[postgresql]'" in told

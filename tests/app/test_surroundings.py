@@ -1,0 +1,136 @@
+"""What is wrong around a command, not in it: stores of others, folders that nothing can be written to, the clock."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rnnlab.tracking.folder import RunFolder, close_run, read_run_info
+from tests.commands import TINY, Done, environment, run, run_info
+from tests.tracked import tracked_runs
+
+OBEDIENT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Root, who may otherwise write anywhere, then obeys permissions like everybody."""
+LITTLE = (*TINY, "figures=false", "val_every=null")
+
+
+def run_obeying(folder: Path, *arguments: str) -> Done:
+    """A command that may not do what permissions forbid."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root is held back by no permission")
+    prefix = OBEDIENT if os.geteuid() == 0 else ()
+    command = [*prefix, sys.executable, "-m", "rnnlab", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=90
+    )
+    return Done(folder, done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def closed(tmp_path: Path):
+    """A folder that nothing can be written to."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("command_line", ["", "-m seed=0,1", "hydra.run.dir=own"])
+def test_a_folder_that_cannot_be_written(command_line: str, closed: Path) -> None:
+    done = run_obeying(closed, *command_line.split(), *LITTLE, "tracking=none")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"rnnlab: {closed}/") and done.err.endswith(
+        ": cannot be made (Permission denied)\n"
+    )
+    assert done.err.count("\n") == 1 and list(closed.iterdir()) == []
+
+
+def test_a_store_that_cannot_be_written(closed: Path, tmp_path: Path) -> None:
+    done = run_obeying(closed, *LITTLE)
+    database = closed / "mlflow.db"
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"rnnlab: tracking.uri=sqlite:///{database}: {closed} cannot be written\n"
+    sqlite3.connect(tmp_path / "others.db").execute("create table t (x)").connection.close()
+    (tmp_path / "others.db").chmod(0o444)
+    done = run_obeying(tmp_path, *LITTLE, "tracking.uri='sqlite:///others.db'")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("others.db cannot be written\n") and not (tmp_path / "outputs").exists()
+
+
+def test_an_unreadable_text(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("ab" * 9000)
+    (tmp_path / "text").chmod(0)
+    done = run_obeying(tmp_path, *LITTLE, "task.path=text")
+    assert (done.code, done.err) == (2, "rnnlab: task.path=text: cannot be read (Permission denied)\n")
+
+
+def test_a_folder_of_the_system(tmp_path: Path) -> None:
+    done = run(tmp_path, *LITTLE, "hydra.run.dir=/proc/own/run")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "rnnlab: /proc/own/run: cannot be made (No such file or directory)\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_begun_and_a_deleted_experiment_are_each_told(tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    first = run(tmp_path, *LITTLE)
+    client = MlflowClient(first.uri)
+    client.delete_experiment("1")
+    second = run(tmp_path, *LITTLE, "seed=1")
+    assert second.code == 0 and len(second.runs) == 2
+    assert (
+        "the experiment 'rnnlab' is deleted; `mlflow experiments restore -x 1`, or name another" in second.out
+    )
+    client.restore_experiment("1")
+    sent = run(tmp_path, "outputs", module="rnnlab.sync")
+    assert sent.code == 0 and len(tracked_runs(first.uri)) == 2
+
+
+def test_a_database_of_another_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
+    run(tmp_path, *LITTLE)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("update alembic_version set version_num = 'abc'")
+    database.close()
+    before = (tmp_path / "mlflow.db").read_bytes()
+    done = run(tmp_path, *LITTLE, "seed=1")
+    assert done.code == 0 and "Traceback" not in done.out + done.err
+    assert "(the database is of another MLflow version; " in done.out and "`mlflow db upgrade" in done.out
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path: Path) -> None:
+    arguments = ("-m", "seed=0,1", *LITTLE, "tracking=none", "hydra.sweep.dir=mine")
+    with ThreadPoolExecutor(2) as pool:
+        ended = sorted(pool.map(lambda _: run(tmp_path, *arguments), range(2)), key=lambda done: done.code)
+    assert [done.code for done in ended] == [0, 2]
+    assert ended[1].err in [
+        f"rnnlab: {tmp_path / 'mine'}: {why}\n"
+        for why in ("cannot be made (File exists)", "exists, and a sweep needs a folder of its own")
+    ]
+    assert len(list((tmp_path / "mine").glob("*/run.json"))) == 2
+    assert {run_info(file.parent)["outcome"] for file in (tmp_path / "mine").glob("*/run.json")} == {
+        "finished"
+    }
+
+
+def test_a_clock_that_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run ends before it began, for which MLflow and tables have no sense."""
+    now = iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr("rnnlab.tracking.folder.time.time", lambda: float(next(now)))
+    info = {"id": "a", "identity": "b", "name": "run", "number": 0}
+    with RunFolder(tmp_path / "whole", info, {}) as folder:
+        folder.close()
+        folder.finish("finished", {})
+    with RunFolder(tmp_path / "killed", info, {}) as folder:
+        folder.close()
+    close_run(tmp_path / "killed", "killed", {})
+    for name in ("whole", "killed"):
+        ended = read_run_info(tmp_path / name)
+        assert ended is not None and ended["ended"] >= ended["started"]
