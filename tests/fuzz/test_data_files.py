@@ -25,6 +25,9 @@ FEW = (
     "tracking=none",
 )
 
+KEYS = ("task", "task.path", "task.columns", "task.held_out", "seq_len", "initial_state.path")
+"""Of which one is named in what is told."""
+
 
 @cache
 def plan_of(*overrides: str) -> Plan:
