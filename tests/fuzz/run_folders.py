@@ -1,6 +1,7 @@
 """A small sweep as it is left behind when the power fails, and what can happen to its files."""
 
 import atexit
+import copy
 import json
 import os
 import shutil
@@ -230,5 +231,5 @@ def _edited(draw: st.DrawFn, tree: Any) -> Any:
         if draw(st.integers(0, 3)) == 3:
             del node[key]
         else:
-            node[key] = draw(st.sampled_from(SCALARS))
+            node[key] = copy.deepcopy(draw(st.sampled_from(SCALARS)))
     return tree
