@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser test-cluster bench docs audit lock clean
+.PHONY: sweep test check test-torch test-browser test-cluster fuzz bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -31,6 +31,10 @@ test-browser: .venv/installed-dev
 test-cluster: .venv/installed-cluster
 	tests/cluster/install
 	RNNLAB_CLUSTER=1 unshare --net sh -c 'ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec $(BIN)/python -m pytest tests/cluster'
+
+# Configurations, texts, tables and damaged run folders at random: a hundred times as many as in a run of the tests.
+fuzz: .venv/installed-dev
+	RNNLAB_FUZZ=100 $(BIN)/python -m pytest tests/fuzz
 
 # Forty minutes in all; leave the machine alone meanwhile.
 bench: .venv/installed-bench

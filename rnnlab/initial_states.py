@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
+from rnnlab.paths import of_user
 
 
 class InitialState(Protocol):
@@ -103,7 +103,7 @@ class Given:
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         try:
-            with Path(self.path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with of_user(self.path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: _numbers(arrays[name]) for name in arrays.files}
         except OSError as error:
             raise ValueError(f"path={self.path}: cannot be read ({error.strerror or error})") from None

@@ -24,7 +24,7 @@ SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweepe
 """Options of groups that Hydra and its plugins fill with others, too."""
 
 _TRIPPED = (TypeError, AssertionError, OSError, RecursionError)
-"""Raised by Hydra itself over what it does not expect: a list of numbers for a group, or a long name."""
+"""Raised by Hydra itself over what it does not expect: a group given a list of numbers, a name too long."""
 # ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_TRIPPED)
 

@@ -21,10 +21,13 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
+from rnnlab.paths import of_user
 from rnnlab.records import VAL_LOSS
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 
 BPC = "val/bpc"
+PIECE = 1_000_000
+"""Characters of a text that are looked at together."""
 VALIDATION_CHUNK = 256
 """Time steps of one validation batch: the whole part is read, in pieces that fit any memory."""
 VALIDATION_STREAM = 2048
@@ -71,7 +74,7 @@ class CharLM(NamedTask):
     @cached_property
     def symbols(self) -> str:
         """The text's characters, sorted; a symbol is an index into this string."""
-        return "".join(sorted(set(self.text)))
+        return self._coded[0]
 
     @property
     def time(self) -> int:
@@ -103,7 +106,9 @@ class CharLM(NamedTask):
         if loss != "cross_entropy":
             return Goal(VAL_LOSS, self.chance(loss))
         train, held_out = self._parts
-        counts = np.bincount(train, minlength=len(self.symbols)) + 1  # none is taken to be impossible
+        counts = np.ones(len(self.symbols), int)  # none is taken to be impossible
+        for start in range(0, len(train), PIECE):
+            counts += np.bincount(train[start : start + PIECE], minlength=len(counts))
         return Goal(BPC, float(-np.log2(counts / counts.sum())[held_out].mean()))
 
     @cached_property
@@ -200,11 +205,21 @@ class CharLM(NamedTask):
         return {"sample.txt": "".join(drawn)}
 
     @cached_property
+    def _coded(self) -> tuple[str, Array]:
+        """The alphabet and the text as indices into it, in few bytes each: a text may have 10⁸ characters."""
+        highest = max(int(codes.max()) for codes in _codes(self.text))
+        present = np.zeros(highest + 1, bool)
+        for codes in _codes(self.text):
+            present[codes] = True
+        alphabet = np.flatnonzero(present)
+        index = (np.cumsum(present) - 1).astype(np.min_scalar_type(len(alphabet)))
+        symbols = np.concatenate([index[codes] for codes in _codes(self.text)])
+        return "".join(map(chr, alphabet)), symbols
+
+    @cached_property
     def _parts(self) -> tuple[Array, Array]:
         """The training and held-out parts as symbols."""
-        alphabet = np.array([ord(symbol) for symbol in self.symbols])
-        codes = np.frombuffer(self.text.encode("utf-32-le"), dtype="<u4")
-        symbols = np.searchsorted(alphabet, codes)
+        _, symbols = self._coded
         cut = len(symbols) - round(len(symbols) * self.held_out)
         return symbols[:cut], symbols[cut:]
 
@@ -221,7 +236,7 @@ def _streams_of(targets: int) -> int:
 
 def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Batch:
     """Windows (B, T+1) of symbols as inputs and next-symbol targets, time first."""
-    x, y = np.ascontiguousarray(windows[:, :-1].T), np.ascontiguousarray(windows[:, 1:].T)
+    x, y = (np.ascontiguousarray(part.T, np.int64) for part in (windows[:, :-1], windows[:, 1:]))
     return Batch(x, y, None if present is None else present.T, continues)
 
 
@@ -229,11 +244,18 @@ def _read(path: str | None) -> str:
     try:
         if path is None:
             return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
-        text = Path(path).read_text(encoding="utf-8-sig")  # a byte-order mark is no character
+        text = of_user(path).read_text(encoding="utf-8-sig")  # a byte-order mark is no character
     except UnicodeDecodeError as error:
         raise ValueError(f"path={path}: not a UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:
         raise ValueError(f"path={path}: cannot be read ({error.strerror})") from None
-    if len(set(text)) < 2:
-        raise ValueError(f"path={path}: a text needs at least two different characters, got {len(set(text))}")
+    if text.count(text[:1]) >= len(text):
+        got = min(len(text), 1)
+        raise ValueError(f"path={path}: a text needs at least two different characters, got {got}")
     return text
+
+
+def _codes(text: str) -> Iterator[Array]:
+    """The text's code points, piece by piece."""
+    for start in range(0, len(text), PIECE):
+        yield np.frombuffer(text[start : start + PIECE].encode("utf-32-le"), dtype="<u4")

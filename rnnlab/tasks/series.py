@@ -25,6 +25,7 @@ from annotated_types import Ge, Gt, Len, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
+from rnnlab.paths import of_user
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import MSE, squared_errors
 
@@ -202,7 +203,7 @@ def _read(path: str | None, separator: str, decimal: str) -> "pd.DataFrame":
         with (files("rnnlab.tasks") / "data" / "sunspots.csv").open("rb") as file:
             return pd.read_csv(file)
     try:
-        if Path(path).suffix in (".parquet", ".pq"):
+        if of_user(path).suffix in (".parquet", ".pq"):
             return pd.read_parquet(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header

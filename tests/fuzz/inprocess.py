@@ -1,0 +1,97 @@
+"""The project's commands within this process, each in an empty folder, and what they told."""
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+from rnnlab.app.worker import WorkOrder, describe, execute
+from rnnlab.records import ENDED
+
+NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended.
+
+    Attributes:
+        code: Its exit code.
+        out: What it printed.
+        err: What it complained of, a line each.
+    """
+
+    code: int
+    out: str
+    err: list[str]
+
+
+@contextmanager
+def empty_folder() -> Iterator[Path]:
+    """A current folder with nothing in it, beside nothing."""
+    with tempfile.TemporaryDirectory() as outer:
+        folder = Path(outer, "here")
+        folder.mkdir()
+        with chdir(folder):
+            yield folder
+
+
+def say(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> Said:
+    """Run a command; what it raises is raised, argparse's way of ending apart."""
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", "backslashreplace")]
+    without = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_TRACKING")}
+    with (
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+        mock.patch.dict(os.environ, without | NO_TRACEBACKS, clear=True),
+    ):
+        try:
+            code = main(list(arguments))
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+    out, err = (_written(stream) for stream in streams)
+    return Said(code, out, err.splitlines())
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
+def train(order: WorkOrder, steps: int = 2) -> None:
+    """Make a run here, but no more than a few steps of it; it must come to an end of its own."""
+    short = order.config | {"steps": min(steps, order.config["steps"])}
+    outcome = execute(replace(order, config=short), lambda: False)
+    error = order.folder / "error.txt"
+    assert outcome in ENDED, error.read_text(encoding="utf-8") if error.is_file() else outcome
+
+
+class Here:
+    """An engine that makes the runs in this process, in place of worker processes."""
+
+    def __init__(self, orders: Sequence[WorkOrder], _jobs: int) -> None:
+        self._waiting = list(orders)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def ended(self, _timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        order = self._waiting.pop(0)
+        try:
+            execute(order, lambda: False)
+        except Exception as raised:
+            return [(order, describe(raised))]
+        return [(order, None)]
+
+    def stop(self) -> None:
+        self._waiting.clear()
+
+    def close(self) -> None:
+        pass

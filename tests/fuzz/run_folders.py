@@ -1,0 +1,235 @@
+"""A small sweep as it is left behind when the power fails, and what can happen to its files."""
+
+import atexit
+import copy
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import chdir
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+from hypothesis import strategies as st
+
+from rnnlab.app.cli import main
+from rnnlab.app.worker import WorkOrder, execute
+from tests.fuzz.contents import damaged
+from tests.fuzz.inprocess import Here, say
+
+SWEEP = (
+    *(
+        "-m",
+        "cell=rnn,lstm,gru",
+        "hydra.sweep.dir=sweep",
+        "steps=4",
+        "hidden_size=4",
+        "batch_size=2",
+        "seq_len=4",
+    ),
+    *("probe=light", "figures=false", "report=false", "tracking=none", "task.sample_length=3", "val_every=2"),
+    "checkpoint_every=0",
+)
+FINISHED, KILLED, DEAD = (Path("sweep", name) for name in ("0_rnn", "1_lstm", "2_gru"))
+SECRET = Path("..", "outside", "secret.txt")
+"""A file beside the folder, which nothing may change."""
+
+
+class PowerFailure(BaseException):
+    """What a process does not live to see."""
+
+
+class Ill(Here):
+    """Makes the first run to its end, stops the second after two steps, and dies in the third."""
+
+    def ended(self, _timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        order, asked = self._waiting.pop(0), 0
+
+        def stopping() -> bool:
+            nonlocal asked
+            asked += 1
+            if asked > 2 and order.folder.name == DEAD.name:
+                raise PowerFailure
+            return asked > 2 and order.folder.name == KILLED.name
+
+        execute(order, stopping)
+        return [(order, None)]
+
+
+@cache
+def template() -> Path:
+    """The folder, with a sweep of a finished, a killed and a dead run in it; to be copied."""
+    outer = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, outer)
+    (here := outer / "here").mkdir()
+    (outer / SECRET.parent.name).mkdir()
+    (outer / SECRET.parent.name / SECRET.name).write_text("secret\n")
+    with chdir(here), mock.patch("rnnlab.app.launch.LocalPool", Ill):
+        try:
+            say(main, SWEEP)
+        except PowerFailure:
+            (DEAD / "gradients.parquet").unlink()
+    return outer
+
+
+def files() -> list[Path]:
+    """Every file of the sweep, relative to the folder."""
+    here = template() / "here"
+    return [
+        file.relative_to(here) for file in sorted(here.rglob("*")) if file.is_file() and file.stat().st_size
+    ]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What happened to a file."""
+
+    file: Path
+    kind: str
+    content: bytes = b""
+
+    def happen(self) -> None:
+        """In the current folder."""
+        if self.kind == "content":
+            self.file.write_bytes(self.content)
+            return
+        self.file.unlink()
+        if self.kind == "folder":
+            self.file.mkdir()
+        elif self.kind != "missing":
+            os.symlink(self.kind, self.file)
+
+
+KINDS = ("missing", "folder", "nowhere", os.path.relpath(SECRET, "sweep/0_rnn"), "run.json", ".", "/dev/null")
+SCALARS = (
+    *(
+        None,
+        True,
+        -1,
+        0,
+        0.5,
+        10**400,
+        2**63,
+        1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "0",
+        "finished",
+        "killed",
+    ),
+    *(
+        "\ud800",
+        "a\nb",
+        "a\x00",
+        "../..",
+        "/",
+        "[bold]",
+        "9" * 30,
+        [],
+        {},
+        [[]],
+        {"": {}},
+        {"step": 1},
+        ["x"] * 3,
+    ),
+)
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> Damage:
+    """One file of the sweep, and what happened to it."""
+    file = draw(st.sampled_from(files()))
+    kind = draw(st.sampled_from(("content",) * 20 + KINDS))
+    if kind != "content":
+        return Damage(file, kind)
+    whole = (template() / "here" / file).read_bytes()
+    ways: list[st.SearchStrategy[bytes]] = [damaged(whole), st.sampled_from(ODD)]
+    if file.suffix in EDITED:
+        ways += [EDITED[file.suffix](whole)] * 3
+    return Damage(file, "content", draw(st.one_of(ways)))
+
+
+ODD = (
+    *(
+        b"",
+        b"\n",
+        b"\0",
+        b"\0" * 1000,
+        b"\xff\xfe",
+        b"{",
+        b"{}",
+        b"[]",
+        b"null",
+        b"5",
+        b'"x"',
+        b"{}\n",
+        b"[" * 100_000,
+    ),
+    *(
+        b'{"a":' * 50_000,
+        b"9" * 10_000,
+        b'{"a": NaN}',
+        b"\xef\xbb\xbf{}",
+        b"a: &a [*a]",
+        b"&a [*a, *a]",
+        b"- " * 5_000,
+    ),
+    *(
+        b"!!python/object/apply:os.system ['touch pwned']",
+        b"PAR1PAR1",
+        b"ARROW1",
+        b"\x08\0\0\0\0\0\0\0{}      ",
+    ),
+)
+
+
+def _edited_json(whole: bytes) -> st.SearchStrategy[bytes]:
+    return _edited(json.loads(whole)).map(_as_json)
+
+
+def _as_json(tree: Any) -> bytes:
+    return json.dumps(tree).encode()
+
+
+def _edited_lines(whole: bytes) -> st.SearchStrategy[bytes]:
+    rows = [json.loads(line) for line in whole.splitlines()]
+    return _edited(rows).map(lambda tree: b"".join(_as_json(row) + b"\n" for row in tree))
+
+
+def _edited_yaml(whole: bytes) -> st.SearchStrategy[bytes]:
+    return _edited(yaml.safe_load(whole)).map(lambda tree: _as_json(tree))  # which is YAML, too
+
+
+EDITED: dict[str, Callable[[bytes], st.SearchStrategy[bytes]]] = {
+    ".json": _edited_json,
+    ".jsonl": _edited_lines,
+    ".yaml": _edited_yaml,
+}
+
+
+@st.composite
+def _edited(draw: st.DrawFn, tree: Any) -> Any:
+    """A tree of which a value or two were replaced or taken out."""
+    tree = json.loads(json.dumps(tree))
+    for _ in range(draw(st.sampled_from((1, 1, 2)))):
+        node, key = None, None
+        place = tree
+        for _ in range(draw(st.integers(1, 4))):
+            if not (isinstance(place, dict | list) and place):
+                break
+            chosen = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+            node, key, place = place, chosen, place[chosen]
+        if node is None:
+            break
+        if draw(st.integers(0, 3)) == 3:
+            del node[key]
+        else:
+            node[key] = copy.deepcopy(draw(st.sampled_from(SCALARS)))
+    return tree

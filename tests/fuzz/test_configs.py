@@ -1,0 +1,98 @@
+"""Every command line is either told what is wrong with it, in lines, or can be trained."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from hypothesis import given
+
+from rnnlab.app.cli import main
+from rnnlab.app.orders import Checked
+from tests.fuzz.amount import examples, tried
+from tests.fuzz.configs import FLAGS, any_line, valid
+from tests.fuzz.inprocess import Said, empty_folder, say, train
+
+MOST = 64
+"""Larger numbers are checked, not trained with."""
+
+
+class Launched(BaseException):
+    """The command line was found to be right."""
+
+    def __init__(self, checked: Checked) -> None:
+        self.checked = checked
+
+
+@contextmanager
+def launching() -> Iterator[None]:
+    def launch(checked: Checked, _: object) -> None:
+        raise Launched(checked)
+
+    with mock.patch("rnnlab.app.launch.launch", launch):
+        yield
+
+
+def outcome_of(line: Sequence[str]) -> tuple[Said | None, Checked | None]:
+    """What a command line comes to: what is told, or what would be made."""
+    with launching():
+        try:
+            return say(main, line), None
+        except Launched as launched:
+            return None, launched.checked
+
+
+def judge(line: Sequence[str]) -> str:
+    """What became of a command line, which must be in order."""
+    with empty_folder() as here:
+        said, checked = outcome_of(line)
+        assert list(here.iterdir()) == []
+        if said is not None:
+            return judge_said(said, shows=any(line[-len(flag) :] == flag for flag in FLAGS))
+        assert checked is not None
+        for order in checked.orders:
+            if not order.folder.is_relative_to(here) or not is_small(order.config):
+                return "valid, and too large or elsewhere"
+        for order in checked.orders:
+            train(order)
+        return "trained"
+
+
+def judge_said(said: Said, shows: bool) -> str:
+    if said.code == 0:
+        assert said.out or said.err
+        return "shown"
+    assert said.code == 2, said
+    told = [line for line in said.err if line]
+    assert told and not any("Traceback" in line for line in told), said
+    if not told[0].startswith("usage:"):
+        assert (shows or said.out == "") and all(
+            line.startswith("rnnlab: ") and len(line) > 12 for line in told
+        ), said
+    return "refused"
+
+
+def is_small(config: dict[str, Any]) -> bool:
+    """Whether two steps with it are soon done."""
+    left_out = ("steps", "seed", "val_every", "tracking", "jobs", "lr", "clip", "checkpoint_every")
+    return all(number <= MOST for number in numbers({k: v for k, v in config.items() if k not in left_out}))
+
+
+def numbers(tree: Any) -> Iterator[float]:
+    if isinstance(tree, int | float):
+        yield abs(tree)
+    elif isinstance(tree, dict | list):
+        for inner in tree.values() if isinstance(tree, dict) else tree:
+            yield from numbers(inner)
+
+
+@examples(25)
+@given(valid())
+def test_what_the_types_allow_is_trained_or_refused_in_lines(line: list[str]) -> None:
+    tried[f"configs, of allowed values: {judge(line)}"] += 1
+
+
+@examples(40)
+@given(any_line())
+def test_anything_is_trained_or_refused_in_lines(line: list[str]) -> None:
+    tried[f"configs, of anything: {judge(line)}"] += 1

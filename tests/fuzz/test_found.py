@@ -1,0 +1,195 @@
+"""What fuzzing found, each in its smallest form."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rnnlab import compare, repeat, sync
+from rnnlab.analysis.run_tables import DamagedTable, metrics_table
+from rnnlab.app.cli import main
+from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG
+from rnnlab.tracking.gradient_log import write_gradients
+from rnnlab.tracking.run_file import read_config, read_run_info
+from tests.fuzz.inprocess import empty_folder, say
+from tests.fuzz.mlflow import Store
+from tests.fuzz.run_folders import FINISHED, KILLED, SWEEP, Damage
+from tests.fuzz.test_run_folders import copied, digest, weights
+
+COMPOSED = {
+    "initial_state=[-1]": "initial_state=[-1]: cannot be composed",
+    "tracking=[null]": "tracking=[null]: cannot be composed",
+    "probe=[['a']]": "probe=[['a']]: cannot be composed",
+    "+experiment=[{b:0}]": "+experiment=[{b:0}]: cannot be composed",
+    "+=''": "+='': cannot be composed",
+    "x=\r": r"x=\r: ",
+}
+
+
+@pytest.mark.parametrize("override", COMPOSED)
+def test_what_hydra_trips_over_is_told_in_a_line(override: str) -> None:
+    with empty_folder():
+        said = say(main, [override])
+    assert (
+        said.code == 2 and len(said.err) == 1 and said.err[0].startswith(f"rnnlab: {COMPOSED[override]}")
+    ), said
+
+
+def test_a_message_has_bounds() -> None:
+    with empty_folder():
+        said = say(main, [f"+{'x' * 5000}=1", "lr=" + "9" * 5000])
+    assert said.code == 2 and all(len(line) < 700 for line in said.err)
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+WHOLE = npz(h=np.zeros(128))
+DAMAGED = {
+    "of another zip version": WHOLE.replace(b"PK\x01\x02\x2d\x03\x2d\x00", b"PK\x01\x02\x2d\x03\x87\x00"),
+    "of a sum that is not right": WHOLE[:60] + b"\xff\xff" + WHOLE[62:],
+    "of complex numbers": npz(h=np.zeros(128, complex)),
+    "of words": npz(h=np.array(["1"] * 128)),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_an_initial_state_that_is_none(what: str) -> None:
+    with empty_folder():
+        Path("state").write_bytes(DAMAGED[what])
+        said = say(main, ["initial_state=given", "initial_state.path=state"])
+    assert said.err == ["rnnlab: initial_state.path=state: must be an .npz file of numbers"]
+
+
+@pytest.mark.parametrize("keys", [("",), ("task=series",), ("initial_state=given",)])
+def test_a_pipe_is_not_waited_for(keys: tuple[str]) -> None:
+    name = "initial_state.path" if keys[0].startswith("initial") else "task.path"
+    with empty_folder():
+        os.mkfifo("pipe")
+        said = say(main, [*filter(None, keys), f"{name}=pipe"])
+    assert said.err == [f"rnnlab: {name}=pipe: cannot be read (no regular file)"]
+
+
+def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(b'{"step": 0, "a": 1}\n{"step": 1, "\xaa": 1}\n')
+    with pytest.raises(DamagedTable, match="line 2 is no row") as raised:
+        metrics_table(file)
+    assert raised.value.rows["step"].to_pylist() == [0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a":' * 50_000,
+        "- " * 50_000,
+        "a: &a {b: *a}",
+        "=",
+        "!!int ''",
+        "a: \ud800".encode("utf-8", "surrogatepass"),
+    ],
+)
+def test_a_configuration_that_would_break_the_parser_is_none(tmp_path: Path, content: str | bytes) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert read_config(file) == {}
+
+
+def test_a_configuration_whose_names_double_again_and_again_is_none(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40))]
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    assert read_config(tmp_path / "config.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['"x"', "{}", "ARROW1", "[" * 100_000, '{"outcome": "finished", "summary": {"a/b": "x"}}', "\xff"],
+)
+def test_a_run_json_of_another_form_is_damaged(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"^run\.json: ") as raised:
+        read_run_info(tmp_path)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_damaged_run_json_is_told_by_every_command() -> None:
+    with copied(Damage(FINISHED / "run.json", "content", b'{"outcome": "finished"')):
+        for name, command in (("repeat", repeat.main), ("compare", compare.main)):
+            said = say(command, [str(FINISHED)] + [str(KILLED)] * (name == "compare"))
+            assert said.code == 2 and said.err[0].startswith(f"rnnlab.{name}: {FINISHED}: "), said
+            assert "run.json: " in said.err[0] and len(said.err) == 1
+        said = say(sync.main, ["sweep"])
+        assert said.code == 1 and "0_rnn: run.json: " in said.err[0], said
+        said = say(main, [*SWEEP, "resume=sweep"])
+        assert said.code == 2 and "0_rnn: cannot be read (run.json: " in said.err[0], said
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "gradients.parquet", "metrics.jsonl", "config.yaml"])
+def test_what_a_repetition_is_compared_with_is_read_first(file: str) -> None:
+    with copied(Damage(FINISHED / file, "content", b"{")):
+        said = say(repeat.main, [str(FINISHED)])
+        assert said.code == 2 and len(said.err) == 1 and file in said.err[0], said
+        assert not Path("outputs").exists()
+
+
+def one_bit(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+def half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("file", "how"),
+    [
+        (CHECKPOINT_FILE, one_bit),
+        ("metrics.jsonl", one_bit),
+        ("metrics.jsonl", half),
+        (GRADIENT_LOG, half),
+        ("code.diff", lambda _: b"\xff"),
+    ],
+)
+def test_a_resumed_run_ends_as_if_nothing_was_damaged(file: str, how: Callable[[bytes], bytes]) -> None:
+    with copied():
+        whole = (KILLED / file).read_bytes() if (KILLED / file).is_file() else b""
+        (KILLED / file).write_bytes(how(whole))
+        said = say(main, [*SWEEP, "resume=sweep"])
+        assert said.code == 0, said
+        assert digest(KILLED) == weights()[KILLED]
+        assert [row.as_py() for row in metrics_table(KILLED / "metrics.jsonl")["step"]] == [0, 1, 2, 3, 4]
+
+
+def test_a_log_of_gradients_of_another_form_counts_as_none(tmp_path: Path) -> None:
+    batch = pa.record_batch([pa.array([1])], ["step"])
+    with pa.OSFile(str(tmp_path / GRADIENT_LOG), "wb") as file, pa.ipc.new_stream(file, batch.schema) as log:
+        log.write_batch(batch)
+    write_gradients(tmp_path)
+    assert (tmp_path / "gradients.parquet").is_file()
+
+
+@pytest.mark.parametrize("runs", ['{"../../elsewhere": "x"}', '{"": "x"}', '{"a": [1]}', "[]"])
+def test_a_damaged_list_of_a_sweeps_runs_is_none(runs: str) -> None:
+    with copied(Damage(Path("sweep", "sweep.json"), "content", f'{{"sweep": "s", "runs": {runs}}}'.encode())):
+        said = say(main, [*SWEEP, "resume=sweep"])
+        assert said.code == 2 and "resume=sweep: neither the name nor the folder of a sweep" in said.err[0], (
+            said
+        )
+
+
+def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
+    store = Store()
+    with copied(Damage(FINISHED / "gradients.parquet", "content", b"PAR1")):
+        (KILLED / "mlflow.json").write_text("[" * 100_000)
+        with mock.patch("rnnlab.sync.open_experiment", store.open):
+            said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
+        assert said.code == 1 and len(said.err) == 1, said
+        assert "0_rnn: gradients.parquet: " in said.err[0] and "does not take" not in said.err[0]

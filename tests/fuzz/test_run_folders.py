@@ -1,0 +1,122 @@
+"""Whatever happened to a file of a run, commands name it in a line or do without; the other runs are not harmed."""
+
+import hashlib
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from rnnlab import compare, repeat, report, sync
+from rnnlab.analysis import load_gradients, load_metrics, load_runs
+from rnnlab.analysis.frames import IncompleteRuns
+from rnnlab.app.cli import main
+from rnnlab.records import WEIGHTS_FILE
+from tests.fuzz.amount import examples, tried
+from tests.fuzz.inprocess import Here, Said, say
+from tests.fuzz.mlflow import Store
+from tests.fuzz.run_folders import DEAD, FINISHED, KILLED, SECRET, SWEEP, Damage, damages, template
+
+
+@contextmanager
+def copied(*all_damages: Damage) -> Iterator[None]:
+    """The sweep with its damages, as the current folder; what is beside it stays as it is."""
+    with tempfile.TemporaryDirectory() as outer:
+        shutil.copytree(template(), outer, dirs_exist_ok=True)
+        with chdir(Path(outer, "here")), mock.patch("rnnlab.app.launch.LocalPool", Here):
+            for damage in all_damages:
+                damage.happen()
+            yield
+            assert SECRET.read_text() == "secret\n"
+
+
+def judge(said: Said) -> str:
+    """What a command came to; it must have said so in lines."""
+    assert said.code in (0, 1, 2), said
+    assert not any("Traceback" in line for line in said.err), said
+    if said.code == 2:
+        assert said.err and all(line.startswith("rnnlab") and len(line) < 1000 for line in said.err), said
+    return f"exit code {said.code}"
+
+
+@cache
+def weights() -> dict[Path, str]:
+    """Digests of the weights that the runs end with."""
+    with copied():
+        assert say(main, [*SWEEP, "resume=true"]).code == 0
+        return {run: digest(run) for run in (FINISHED, KILLED, DEAD)}
+
+
+def digest(run: Path) -> str:
+    arrays = load_file(run / WEIGHTS_FILE)
+    return hashlib.sha256(
+        b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
+    ).hexdigest()
+
+
+@examples(12)
+@given(damages())
+def test_a_sweep_is_resumed(damage: Damage) -> None:
+    weights()
+    with copied(damage):
+        said = say(main, [*SWEEP, "resume=sweep"])
+        tried[f"damaged runs, resumed: {judge(said)}"] += 1
+        if said.code == 0:
+            untouched = [run for run in weights() if run / WEIGHTS_FILE != damage.file]
+            assert {run: digest(run) for run in untouched} == {run: weights()[run] for run in untouched}
+
+
+@examples(60)
+@given(damages())
+def test_runs_are_loaded(damage: Damage) -> None:
+    with copied(damage), warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteRuns)
+        names = set(load_runs("sweep")["name"])
+        assert len(names) + ("run.json" in str(damage.file)) >= 3
+        for load in (load_metrics, load_gradients):
+            assert len(load("sweep"))
+    tried["damaged runs, loaded"] += 1
+
+
+@examples(40)
+@given(damages(), st.permutations([FINISHED, KILLED, DEAD]))
+def test_runs_are_compared(damage: Damage, runs: Sequence[Path]) -> None:
+    with copied(damage):
+        tried[f"damaged runs, compared: {judge(say(compare.main, list(map(str, runs[:2]))))}"] += 1
+
+
+@examples(12)
+@given(damages())
+def test_a_run_is_repeated(damage: Damage) -> None:
+    with copied(damage):
+        said = say(repeat.main, [str(FINISHED)])
+        tried[f"damaged runs, repeated: {judge(said)}"] += 1
+
+
+@examples(25)
+@given(damages())
+def test_runs_are_sent(damage: Damage) -> None:
+    store = Store()
+    with copied(damage), mock.patch("rnnlab.sync.open_experiment", store.open):
+        said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
+        tried[f"damaged runs, sent: {judge(said)}"] += 1
+        others = {run.name for run in (FINISHED, KILLED, DEAD)} - {damage.file.parent.name}
+        assert others <= {Path(run.data.tags["rnnlab.folder"]).name for run in store.runs.values()}, said
+
+
+@examples(1)
+@given(damages())
+@pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.IncompleteRuns")
+def test_a_report_is_written(damage: Damage) -> None:
+    with copied(damage):
+        said = say(report.main, ["sweep"])
+        tried[f"damaged runs, reported: {judge(said)}"] += 1
+        assert said.code == 0 and Path("sweep", "report.html").is_file(), said
