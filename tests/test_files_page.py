@@ -23,6 +23,7 @@ def listed(heading: str) -> dict[str, str]:
     """The names in the first table under a heading, each with the rest of its row."""
     table = PAGE.split(f"\n{heading}\n")[1].split("\n| --- ")[1].split("\n\n")[0]
     rows = [row.strip("| ").split(" | ", 1) for row in table.splitlines()[1:]]
+    assert len({row[0] for row in rows}) == len(rows)
     return {name: cells for names, cells in rows for name in re.findall(r"`(.+?)`", names)}
 
 

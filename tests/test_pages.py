@@ -129,7 +129,7 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
     assert recipes == ["Your own text", "Your own table", "Your own set-up under a name"]
     section = TEXTS["docs/recipes.md"].split("## Your own cell")[0]
     for line in re.findall(r"^ {4}python -m rnnlab (.+)$", section, re.MULTILINE):
-        small = (*TINY, "tracking=none", "figures=false", "task.held_out=0.3")
+        small = (*TINY, "tracking=none", "figures=false", "task.held_out=0.3", "jobs=1")
         done = run(here, *shlex.split(line), *small)
         assert (done.code, done.err) == (0, "")
     made = [run_info(folder)["params"] for folder in done.runs.values()]

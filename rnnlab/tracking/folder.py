@@ -8,6 +8,7 @@
 | `gradients.parquet` | gradient norms by step × time step and by step × lag (`records.GRADIENT_COLUMNS`) |
 | `weights.safetensors` | the final weights |
 | `figures/`, `sample.txt` … | what a person looks at |
+| `run.log` | what was said, with the time; appended to |
 | `gradients.arrow`, `checkpoint.safetensors` | what a run that has not ended is continued from |
 
 Rows are only ever appended. A run that is continued from a checkpoint makes the steps since then once

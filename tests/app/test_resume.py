@@ -379,6 +379,8 @@ def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
         assert {path.name for path in folder.iterdir()} - {"code.diff"} == {
             path.name for path in expected.iterdir()
         } - {"code.diff"}
+    log = (first / "run.log").read_text(encoding="utf-8")
+    assert log.index("INFO begun: ") < log.index("INFO taken up again, for the 1. time: ")
     assert {path: files_of(path) for path in in_time} == kept, "who has finished is left alone"
     assert experiments(done.uri) == {"rnnlab": 4, "Default": 0}
     mirrored = tracked_runs(done.uri)
