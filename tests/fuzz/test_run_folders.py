@@ -74,7 +74,7 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
             assert {run: digest(run) for run in untouched} == {run: weights()[run] for run in untouched}
 
 
-@examples(15)
+@examples(8)
 @given(damages())
 def test_runs_are_loaded(damage: Damage) -> None:
     with copied(damage), warnings.catch_warnings():
@@ -86,7 +86,7 @@ def test_runs_are_loaded(damage: Damage) -> None:
     tried["damaged runs, loaded"] += 1
 
 
-@examples(12)
+@examples(8)
 @given(damages(), st.permutations([FINISHED, KILLED, DEAD]))
 def test_runs_are_compared(damage: Damage, runs: Sequence[Path]) -> None:
     with copied(damage):
