@@ -93,6 +93,9 @@ class Damage:
     kind: str
     content: bytes = b""
 
+    def __repr__(self) -> str:  # Hypothesis warns of long ones
+        return f"Damage({str(self.file)!r}, {self.kind!r}, {self.content[:2000]!r})"
+
     def happen(self) -> None:
         """In the current folder."""
         if self.kind == "content":

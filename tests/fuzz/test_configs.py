@@ -86,13 +86,13 @@ def numbers(tree: Any) -> Iterator[float]:
             yield from numbers(inner)
 
 
-@examples(25)
+@examples(5)
 @given(valid())
 def test_what_the_types_allow_is_trained_or_refused_in_lines(line: list[str]) -> None:
     tried[f"configs, of allowed values: {judge(line)}"] += 1
 
 
-@examples(40)
+@examples(9)
 @given(any_line())
 def test_anything_is_trained_or_refused_in_lines(line: list[str]) -> None:
     tried[f"configs, of anything: {judge(line)}"] += 1

@@ -48,13 +48,13 @@ def judge(file: str, content: bytes, *overrides: str) -> str:
         return "trained"
 
 
-@examples(100)
+@examples(20)
 @given(texts())
 def test_a_text(content: bytes) -> None:
     tried[f"texts: {judge('text', content, 'task.path=text', 'task.sample_length=3')}"] += 1
 
 
-@examples(100)
+@examples(15)
 @given(csvs(), st.sampled_from(".,"))
 def test_a_csv_file(table: tuple[bytes, str], decimal: str) -> None:
     content, separator = table
@@ -67,13 +67,13 @@ def test_a_csv_file(table: tuple[bytes, str], decimal: str) -> None:
     tried[f"CSV files: {judge('table', content, *keys)}"] += 1
 
 
-@examples(40)
+@examples(15)
 @given(parquets())
 def test_a_parquet_file(content: bytes) -> None:
     tried[f"Parquet files: {judge('table.pq', content, 'task=series', 'task.path=table.pq')}"] += 1
 
 
-@examples(60)
+@examples(15)
 @given(npzs(), st.sampled_from(["rnn", "lstm"]))
 def test_an_initial_state(content: bytes, cell: str) -> None:
     overrides = "initial_state=given", "initial_state.path=state", f"cell={cell}"

@@ -62,7 +62,7 @@ def digest(run: Path) -> str:
     ).hexdigest()
 
 
-@examples(12)
+@examples(3)
 @given(damages())
 def test_a_sweep_is_resumed(damage: Damage) -> None:
     weights()
@@ -74,7 +74,7 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
             assert {run: digest(run) for run in untouched} == {run: weights()[run] for run in untouched}
 
 
-@examples(60)
+@examples(8)
 @given(damages())
 def test_runs_are_loaded(damage: Damage) -> None:
     with copied(damage), warnings.catch_warnings():
@@ -86,14 +86,14 @@ def test_runs_are_loaded(damage: Damage) -> None:
     tried["damaged runs, loaded"] += 1
 
 
-@examples(40)
+@examples(8)
 @given(damages(), st.permutations([FINISHED, KILLED, DEAD]))
 def test_runs_are_compared(damage: Damage, runs: Sequence[Path]) -> None:
     with copied(damage):
         tried[f"damaged runs, compared: {judge(say(compare.main, list(map(str, runs[:2]))))}"] += 1
 
 
-@examples(12)
+@examples(3)
 @given(damages())
 def test_a_run_is_repeated(damage: Damage) -> None:
     with copied(damage):
@@ -101,7 +101,7 @@ def test_a_run_is_repeated(damage: Damage) -> None:
         tried[f"damaged runs, repeated: {judge(said)}"] += 1
 
 
-@examples(25)
+@examples(8)
 @given(damages())
 def test_runs_are_sent(damage: Damage) -> None:
     store = Store()
