@@ -12,6 +12,7 @@ import secrets
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ WITHOUT_EFFECT = (
 """Keys that no result depends on."""
 MAX_NAME = 80
 MAX_SWEEP = 200
+MAX_JOBS = 100_000
+"""Of a sweep: to compose and check so many takes a quarter of an hour."""
 
 
 @dataclass(frozen=True)
@@ -319,6 +322,10 @@ def _expand(loader: Loader, base: DictConfig, overrides: list[str]) -> list[list
     _check_pair(paired, {key.lstrip("+"): len(axes[key]) for key in together})
     groups = [[key] for key in axes if key not in together[1:]]
     groups = [together if group == together[:1] else group for group in groups]
+    jobs = prod(len(axes[group[0]]) for group in groups)
+    if jobs > MAX_JOBS:
+        sizes = " × ".join(f"{key} {len(axes[key])}" for key, *_ in groups if len(axes[key]) > 1)
+        raise ConfigProblems([f"{sizes}: are {jobs} runs; a sweep has at most {MAX_JOBS}"])
     product = itertools.product(*(zip(*(axes[key] for key in group), strict=True) for group in groups))
     return [[override for group in job for override in group] for job in product]
 
@@ -351,15 +358,16 @@ def _job(
     if sweep_folder and not is_inside(folder):
         raise ConfigProblems([f"hydra.sweep.subdir={folder}: must be inside of the sweep's folder"])
     folder = (sweep_folder or Path()) / folder
-    plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
-    )
-    assert isinstance(plain, dict)
+    plain = {
+        str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in config.items()
+        if key != "hydra"
+    }
     return Job(
         number=number,
         name=name,
         folder=folder.absolute(),
-        config={str(key): value for key, value in plain.items()},
+        config=plain,
         overrides=overrides,
         swept=swept,
         choices=choices,

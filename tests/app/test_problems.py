@@ -66,6 +66,11 @@ def test_one_bad_job_stops_the_whole_sweep(here: Path, capsys: pytest.CaptureFix
     assert line.startswith("rnnlab: seq_len=100000 ") and line.endswith("and a chunk needs 100001")
 
 
+def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = told("-m seed=range(1000000) cell=rnn,lstm steps=2", capsys, here)
+    assert line == "rnnlab: seed 1000000 × cell 2: are 2000000 runs; a sweep has at most 100000"
+
+
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
