@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from rnnlab.app.compose import Plan, _Composer, compose_plan
 from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.trust import Loader
 from rnnlab.paths import conf_dir
 
 SWEEP_OF_FOUR = """
@@ -146,7 +147,7 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
         "+cell.own={a: 1}",
         "hydra.sweep.subdir=${hydra.job.override_dirname}",
     ]
-    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    loader = Loader(create_config_search_path(str(conf_dir())))
     composer = _Composer(loader)
     jobs = plan_of(*axes, *more).jobs
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
@@ -176,7 +177,7 @@ def test_a_choice_of_files_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("group", "allowed"), [("launcher", "basic, submitit_slurm, ray"), ("sweeper", "basic, optuna")]
+    ("group", "allowed"), [("launcher", "basic, ray, submitit_slurm"), ("sweeper", "basic, optuna")]
 )
 def test_other_launchers_and_sweepers_of_hydra_are_refused(tmp_path: Path, group: str, allowed: str) -> None:
     folder = with_option(tmp_path, f"hydra/{group}/theirs", UNUSED_PLUGIN)
