@@ -9,11 +9,12 @@ from pathlib import Path
 GIB = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container says how much of the machine it may have."""
+LYAPUNOV = "probe.measurements.lyapunov.steps"
 KEYS = {
-    "weights": ("hidden_size",),
+    "weights": ("hidden_size", "task.features", "task.classes"),
     "training step": ("hidden_size", "batch_size", "seq_len"),
     "validation": ("hidden_size", "seq_len", "task.validation_examples"),
-    "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length"),
+    "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }
 """The keys on which it depends how much of a run's memory something takes."""
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Len, Lt, MinLen
 
-from rnnlab.app.resources import too_large
+from rnnlab.app.resources import LYAPUNOV, too_large
 from rnnlab.app.validation import InvalidConfig, fields, target, target_function, validated
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
@@ -38,6 +38,10 @@ KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": In
 """What a group's class must be."""
 
 
+MAX_EXPERIMENT = 500
+"""Letters of an experiment's name that MLflow takes."""
+
+
 @dataclass(frozen=True)
 class Tracking:
     """Where runs are mirrored to beside their own folder.
@@ -51,7 +55,7 @@ class Tracking:
 
     backend: Literal["mlflow", "none"]
     uri: Annotated[str, MinLen(1)] | None
-    experiment: Annotated[str, MinLen(1)]
+    experiment: Annotated[str, Len(1, MAX_EXPERIMENT)]
     points: Annotated[int, Ge(2)]
 
 
@@ -65,7 +69,7 @@ class Settings:
     lr: Annotated[float, Gt(0)]
     hidden_size: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
-    steps: Annotated[int, Ge(1)]
+    steps: Annotated[int, Ge(1), Lt(2**53)]
     seed: Annotated[int, Ge(0), Lt(2**63)]
     dtype: Literal["float32", "float64"]
     loss: Loss | None
@@ -157,7 +161,8 @@ def _by_key(config: dict[str, Any]) -> dict[str, Any]:
     """The values of the keys and of those of the groups."""
     groups = {group: keys for group, keys in config.items() if isinstance(keys, dict)}
     inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
-    return config | inside
+    lyapunov = ((config.get("probe") or {}).get("measurements") or {}).get("lyapunov") or {}
+    return config | inside | {LYAPUNOV: lyapunov.get("steps")}
 
 
 def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:

@@ -86,6 +86,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 def quoted(override: str) -> str | None:
     """What to type in a shell for a value with special characters; None where no quotes help."""
     key, equals, value = override.partition("=")
+    if not value.isprintable():
+        return None
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     inner = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from rnnlab.app.spelling import nearest
+from rnnlab.app.spelling import nearest, quoted
 from rnnlab.wording import in_a_line
 
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
@@ -143,7 +143,7 @@ def _told_together(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any])
         asked = " or ".join([first, *(other.removeprefix("must be ") for other in others)])
         if len(key) == 1 and type(None) in typing.get_args(hints.get(key[0])):
             asked += ", or null"
-        told.append(_told(prefix + ".".join(str(part) for part in key), problems[0], asked))
+        told.append(_told(prefix + ".".join(str(part) for part in key), problems[0], asked, hints))
     return told
 
 
@@ -160,15 +160,20 @@ def _asked(problem: Any) -> str:
     return asked
 
 
-def _told(key: str, problem: Any, asked: str) -> str:
+def _told(key: str, problem: Any, asked: str, hints: Collection[str]) -> str:
+    value = problem["input"]
     match problem["type"]:
         case "missing":
             return f"{key}: missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{key}: no such key"
+            shown = "" if isinstance(value, dict | list) else f"={_shown(value)}"
+            meant = nearest(str(problem["loc"][-1]), hints) if len(problem["loc"]) == 1 else None
+            return f"{key}{shown}: no such key{f'; did you mean {meant}?' if meant else ''}"
         case "too_short" if problem["ctx"]["field_type"] == "List":
             return f"{key}: must name at least {problem['ctx']['min_length']}, or be null"
-    return f"{key}={_shown(problem['input'])}: {asked}"
+        case "string_type" if isinstance(value, bool | int | float):
+            return f"{key}={_shown(value)}: {asked}; as text it is {quoted(f'{key}={_shown(value)}')}"
+    return f"{key}={_shown(value)}: {asked}"
 
 
 def _shown(value: Any) -> str:

@@ -264,5 +264,6 @@ def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLi
     for name, (rows, columns) in cell.param_shapes().items():
         initializer = initializers.get(name, init.b_h)
         H = cell.hidden_size
-        params[name] = initializer.draw_gates(rng, rows // H, H, columns, H).astype(dtype)
+        with np.errstate(over="ignore"):  # weights that are infinite show at the first step
+            params[name] = initializer.draw_gates(rng, rows // H, H, columns, H).astype(dtype)
     return params

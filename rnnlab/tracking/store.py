@@ -24,6 +24,7 @@ OTHER_VERSION = (
     "the database is of another MLflow version; one of an older is brought up to date, after a backup, by "
     "`mlflow db upgrade <uri>`"
 )
+BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR = 120
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
@@ -69,6 +70,10 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
     """What keeps a file from being, or becoming, a database of MLflow's."""
     if database is None or database == Path.cwd():
         return "must name a file, as in sqlite:///mlflow.db"
+    name = str(database)
+    unfit = [mark for mark in "?%" if mark in name] or ([BOTH_QUOTES] if {"'", '"'} <= set(name) else [])
+    if unfit:
+        return f"MLflow takes no path with {' and '.join(unfit)}; name another, or tracking=none"
     if database.is_dir():
         return f"{database} is a folder"
     if not database.parent.is_dir():

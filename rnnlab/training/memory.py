@@ -1,16 +1,17 @@
 """How much memory a run takes, reckoned before any of it is taken."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.diagnostics import measure_jacobians
+from rnnlab.diagnostics import measure_jacobians, measure_lyapunov
 from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
-OF_TRAINING = 6
-"""Arrays like the weights: themselves, gradients, two means of Adam, a copy for each loop over time."""
+OF_TRAINING = 4
+"""Arrays like the weights, beside the optimiser's: themselves, gradients, a copy for each loop over time."""
 OF_MEASURING = 3
 """Further ones at a step that is measured: unclipped gradients, weights before the update, the update."""
 OF_JACOBIANS = 6
@@ -63,7 +64,8 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
         return max(1, time * len(example.y) // example.time) if example is not None else 1
 
     shapes = (cell.param_shapes() | model.readout.param_shapes()).values()
-    copies = OF_TRAINING + (OF_MEASURING if probe.measurements else 0)
+    of_optimizer = sum(a.size for a in trainer.optimizer.init({"w": np.zeros(2)}).values()) // 2
+    copies = OF_TRAINING + of_optimizer + (OF_MEASURING if probe.measurements else 0)
     validation = task.validation_size
     kept = validation.kept * validation.time * (of_input if of_input > SYMBOL else 1)
     measured = 0
@@ -71,8 +73,13 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
         length = probe.length or task.time
         measured = both_ways.of(probe.examples, length, outputs(length))
     for measurement in probe.measurements.values():
-        if getattr(measurement.measure, "func", None) is measure_jacobians:
-            examples = min(getattr(measurement.measure, "keywords", {})["examples"], probe.examples)
+        measure: Any = getattr(measurement.measure, "func", None)
+        options: dict[str, Any] = getattr(measurement.measure, "keywords", {})
+        if measure is measure_lyapunov:
+            run = options["steps"] + 2 * options["warm_up"]
+            measured += forward.of(1, run, outputs(run))
+        if measure is measure_jacobians:
+            examples = min(options["examples"], probe.examples)
             n = S * H
             measured += examples * SYMBOL * n * (OF_JACOBIANS * n + (2 * G + S) * H)
     return {

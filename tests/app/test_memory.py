@@ -56,7 +56,9 @@ HUGE = {
     "task=adding task.validation_examples=10000000000": "hidden_size=128 seq_len=50 task.validation_examples=10000000000: … for the validation",
     "probe.examples=1000000000": "hidden_size=128 seq_len=50 probe.examples=1000000000: … for the probe",
     "task=latch probe.length=10000000000": "hidden_size=128 seq_len=50 probe.examples=16 probe.length=10000000000: … for the probe",
-    "probe=full cell=lstm hidden_size=20000 task.sample_length=0": "hidden_size=20000 seq_len=50 probe.examples=16: … for the probe",
+    "probe=full probe.measurements.lyapunov.steps=100000000000000": "hidden_size=128 seq_len=50 probe.examples=16 probe.measurements.lyapunov.steps=100000000000000: … for the probe",
+    "task=noise hidden_size=1000000 task.classes=50000": "hidden_size=1000000 task.features=16 task.classes=50000: … for the weights",
+    "probe=full cell=lstm hidden_size=20000 task.sample_length=0": "hidden_size=20000 seq_len=50 probe.examples=16 probe.measurements.lyapunov.steps=1000: … for the probe",
 }
 
 
@@ -79,6 +81,14 @@ def test_a_small_machine_says_how_many_runs_fit_at_once(here, capsys, monkeypatc
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     lines = told(capsys, "-m", "seed=0,1", "hidden_size=1,128")
     assert len(lines) == 1 and "most of it for" in lines[0]
+
+
+def test_an_optimiser_is_charged_for_what_it_keeps():
+    weights = {
+        name: experiment_of(f"optimizer={name}", "probe=none").memory["weights"]
+        for name in ("sgd", "rmsprop", "adam")
+    }
+    assert [weights[name] / weights["sgd"] for name in weights] == [1, 5 / 4, 6 / 4]
 
 
 def test_the_memory_of_other_machines_is_not_known(here):

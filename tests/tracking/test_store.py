@@ -33,6 +33,10 @@ from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_addre
         ("sqlite:///folder", "folder is a folder"),
         ("sqlite:///text", "text is no SQLite database"),
         ("sqlite:///nothing_yet", None),
+        ("sqlite:///it's a = b, (c) # größe", None),
+        ("sqlite:///x.db?mode=ro", "takes no path with ?"),
+        ("sqlite:///100%.db", "takes no path with %"),
+        ("sqlite:///'a\"b.db", "takes no path with both kinds of quotes"),
         ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
     ],
 )
