@@ -125,7 +125,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
                 _draw(order.folder)
         except Exception as error:
             outcome, summary = _failed(folder, error)
-        LOG.info("%s, after %s s", outcome_told(outcome, summary), summary["seconds"])
+        LOG.info("%s, after %.3f s", outcome_told(outcome, summary), folder.seconds)
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)

@@ -25,7 +25,7 @@ OTHER_VERSION = (
     "`mlflow db upgrade <uri>`"
 )
 BOTH_QUOTES = "both kinds of quotes"
-MAX_ERROR = 120
+MAX_ERROR = 240
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}

@@ -14,6 +14,7 @@ import pytest
 
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.app.provenance import code
+from rnnlab.tracking.store import SQLITE_HEADER
 from tests.commands import (
     ENDLESS,
     PATIENCE,
@@ -137,13 +138,13 @@ def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> Non
 
 
 def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").mkdir()
+    (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"and nothing that would follow")
     done = run(tmp_path, *TINY)
     assert (done.code, done.err) == (0, "")
     assert done.out.count("MLflow cannot take the runs now") <= 1
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
     (folder,) = NOT_SENT.findall(done.out)
-    (tmp_path / "mlflow.db").rmdir()
+    (tmp_path / "mlflow.db").unlink()
     sent = run(tmp_path, folder, module="rnnlab.sync")
     assert (sent.code, sent.out.splitlines()[-1]) == (0, "1 run: 1 sent")
     (tracked,) = tracked_runs(done.uri).values()

@@ -48,7 +48,7 @@ def begun_run(folder: str, started: float, *overrides: str) -> Path:
     """The folder of a single run that has been started."""
     order = checked(*overrides, f"hydra.run.dir=outputs/{folder}", multirun=False).orders[0]
     order.folder.mkdir(parents=True)
-    write_run_info(order.folder, order.info | {"started": started, "outcome": "killed"})
+    write_run_info(order.folder, order.info | {"started": started, "ended": started, "outcome": "killed"})
     return order.folder
 
 
@@ -267,14 +267,14 @@ def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
     run_file = there.jobs[1].folder / "run.json"
     run_file.parent.mkdir()
     run_file.write_text('{"id": ')
-    assert problem(*SWEEP, "resume=true").startswith(f"{run_file}: cannot be read (")
+    assert problem(*SWEEP, "resume=true").startswith(f"{run_file.parent}: cannot be read (run.json: ")
 
 
 def test_runs_stay_in_their_experiment(here: Path) -> None:
     there = begun(*SWEEP)
     order = checked(*SWEEP, "resume=true").orders[0]
     order.folder.mkdir()
-    write_run_info(order.folder, order.info | {"outcome": "killed"})
+    write_run_info(order.folder, order.info | {"started": 0.0, "ended": 0.0, "outcome": "killed"})
     told = "tracking.experiment=other: these runs are in the experiment rnnlab"
     assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == told
 

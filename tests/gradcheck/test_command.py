@@ -72,7 +72,10 @@ def test_a_wrong_gradient_is_named_and_fails(
     ("arguments", "told"),
     [
         (["lr=-1", "cell=lstm"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
-        (["cell=lstn"], "rnnlab.gradcheck: cell=lstn: no such option; allowed: gru, lstm, rnn\n"),
+        (
+            ["cell=lstn"],
+            "rnnlab.gradcheck: cell=lstn: no such option; did you mean lstm? allowed: gru, lstm, rnn\n",
+        ),
         (
             ["-m", "cell=rnn,lstm", "seq_len=0"],
             "rnnlab.gradcheck: seq_len=0: must be greater than or equal to 1\n",
