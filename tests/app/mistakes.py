@@ -259,6 +259,7 @@ MISTAKES = {
     "hydra.callbacks.x._target_=os.system": "hydra.callbacks.x: no such key; --help shows all",
     "lr=${oc.env:NOPE}": "lr=${oc.env:NOPE}: Environment variable 'NOPE' not found",
     "lr=${foo:1}": "lr=${foo:1}: Unsupported interpolation type foo",
+    "--cfg all -p nowhere": "--package=nowhere: no such key",
     "--foo": "unrecognized arguments: --foo; --help shows what there is",
     "--multirun=3": "argument --multirun/-m: ignored explicit argument '3'; --help shows what there is",
 }
