@@ -4,9 +4,7 @@ The run is an MLflow run id or a run's folder. The repetition goes into a new fo
 without tracking.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
-from rnnlab.terminal import complain, say
+from rnnlab.terminal import Arguments, complain, run_command, say
 from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.run_file import read_config, read_run_info
 
@@ -31,7 +29,7 @@ COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
 def main(argv: Sequence[str]) -> int:
     """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.repeat", description=__doc__)
+    parser = Arguments("rnnlab.repeat", description=__doc__)
     parser.add_argument("run", help="MLflow run id, or folder of a run")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
@@ -119,4 +117,4 @@ def _code(info: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rnnlab.app.cli import main
-from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.store import NO_FOLDER_STORE
 from tests.app.mistakes import MISTAKES
 
@@ -111,7 +110,9 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     assert line.endswith("cannot be made (Not a directory)")
 
 
-def test_tracebacks_can_be_had(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracebacks_can_be_had(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ConfigProblems, match="no such key"):
-        main(["xyz=1"])
+    first, *_, last = told("xyz=1", capsys, here)
+    assert first.startswith("Traceback") and last == "rnnlab: xyz=1: no such key; --help shows all"
