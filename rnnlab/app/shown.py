@@ -18,6 +18,8 @@ from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_comp
 from rnnlab.app.spelling import Known
 from rnnlab.tracking.store import redacted
 
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
+
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
     """Print what was asked for, without passwords.
@@ -56,6 +58,8 @@ def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentP
 
 def _complete(hydra: Hydra, arguments: list[str]) -> None:
     """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
+    if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
+        raise ConfigProblems([f"{' '.join(['-sc', *arguments])}: must be -sc install=bash, or fish or zsh"])
     sys.argv[0] = "rnnlab"  # of `python -m rnnlab` Hydra would complete `python`
     line = os.environ.get("COMP_LINE", "")
     os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know

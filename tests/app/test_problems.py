@@ -70,6 +70,32 @@ def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.Captu
     assert line == "rnnlab: seed 1000000 × cell 2: are 2000000 runs; a sweep has at most 100000"
 
 
+def test_a_number_without_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(f"lr={'1' * 5000}", capsys, here) == ["rnnlab: lr: a number of more than 4300 digits"]
+
+
+GLOBAL = b"# @package _global_\n"
+OPTIONS = {
+    b"": "experiment/own.yaml: must begin with the line # @package _global_",
+    b"lr: 1\n": "experiment/own.yaml: must begin with the line # @package _global_",
+    GLOBAL + b"- a\n": "experiment/own.yaml: must have a line key: value for each key",
+    GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not a UTF-8 text (invalid start byte at byte 28)",
+    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (it contains itself)",
+    GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: no such option; there is no group experiment/nope",
+    GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name, without /",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_the_users_own(
+    option: bytes, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "experiment" / "own.yaml"
+    file.parent.mkdir()
+    file.write_bytes(option)
+    assert told(f"--config-dir {tmp_path} experiment=own", capsys, here) == [f"rnnlab: {OPTIONS[option]}"]
+
+
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
