@@ -14,14 +14,14 @@ from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Arguments, Terminal, complain, run_command
+from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the differences; return the exit code: 2 when a run cannot be read."""
     parser = Arguments("rnnlab.compare", description=__doc__)
-    parser.add_argument("first", help="MLflow run id, or folder of a run")
-    parser.add_argument("second", help="likewise")
+    parser.add_argument("first", type=named, help="MLflow run id, or folder of a run")
+    parser.add_argument("second", type=named, help="likewise")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:

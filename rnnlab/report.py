@@ -12,7 +12,7 @@ import matplotlib
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
-from rnnlab.terminal import Arguments, complain, run_command, say
+from rnnlab.terminal import Arguments, complain, named, run_command, say
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
@@ -20,7 +20,7 @@ from rnnlab.tracking.summary_run import log_report
 def main(argv: Sequence[str]) -> int:
     """Write a report; return the exit code: 1 when MLflow did not take it, 2 for a mistake in the input."""
     parser = Arguments("rnnlab.report", description=__doc__)
-    parser.add_argument("sweep", help="folder with runs, or name of a sweep in MLflow")
+    parser.add_argument("sweep", type=named, help="folder with runs, or name of a sweep in MLflow")
     parser.add_argument(
         "--uri", help="else the sweep's own, MLFLOW_TRACKING_URI, or mlflow.db in this folder"
     )

@@ -28,6 +28,13 @@ class Arguments(argparse.ArgumentParser):
         sys.exit(2)
 
 
+def named(text: str) -> str:
+    """An argument that names something; an empty one would name the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 class Terminal(Console):
     """A console on which texts are plain; rich has colours on terminals only, and never with NO_COLOR."""
 

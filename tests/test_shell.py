@@ -186,6 +186,34 @@ def test_a_mistaken_option_is_told_in_a_line(
     assert capsys.readouterr() == ("", f"{problem}; --help shows what there is\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "name"),
+    [
+        (report.main, [""], "sweep"),
+        (repeat.main, [""], "run"),
+        (compare.main, ["", "x"], "first"),
+        (compare.main, ["x", ""], "second"),
+        (sync.main, [""], "folders"),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(
+    command: Callable[[Sequence[str]], int],
+    arguments: list[str],
+    name: str,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(arguments)
+    assert f"argument {name}: must not be empty; --help shows" in capsys.readouterr().err
+
+
+def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run.json").write_text("{}")
+    assert repeat.main([".", "--uri", "mlruns"]) == 2
+    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: of a run in MLflow, and . is a folder\n"
+
+
 @pytest.mark.parametrize("command", ["rnnlab --help", "rnnlab --cfg job", "rnnlab.sync --help"])
 def test_a_reader_that_has_gone_ends_it_in_silence(command: str, here: Path) -> None:
     reader, writer = os.pipe()
