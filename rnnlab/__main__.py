@@ -1,15 +1,16 @@
 """`python -m rnnlab`, and the console script `rnnlab`."""
 
-import sys
+from typing import NoReturn
 
 
-def main() -> int:
-    """Run the command line; return the exit code."""
+def main() -> NoReturn:
+    """Run the command line to the end of the process."""
     # Worker processes import this module too and need none of what the command line needs.
-    from rnnlab.app.cli import main as run
+    from rnnlab.app.cli import main as command_line
+    from rnnlab.terminal import run_command
 
-    return run(sys.argv[1:])
+    run_command(command_line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,8 +4,6 @@ A run is a folder or an MLflow run id. Configuration, outcome, summary, code and
 a run comes out the same once more, to the last bit, is what `rnnlab.repeat` tells.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +14,14 @@ from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Terminal, complain
+from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the differences; return the exit code: 2 when a run cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.compare", description=__doc__)
-    parser.add_argument("first", help="MLflow run id, or folder of a run")
-    parser.add_argument("second", help="likewise")
+    parser = Arguments("rnnlab.compare", description=__doc__)
+    parser.add_argument("first", type=named, help="MLflow run id, or folder of a run")
+    parser.add_argument("second", type=named, help="likewise")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:
@@ -71,4 +69,4 @@ def _gap(first: Any, second: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -4,9 +4,7 @@ The run is an MLflow run id or a run's folder. The repetition goes into a new fo
 without tracking.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
-from rnnlab.terminal import complain, say
+from rnnlab.terminal import Arguments, complain, named, run_command, say
 from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.run_file import read_config, read_run_info
 
@@ -31,8 +29,8 @@ COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
 def main(argv: Sequence[str]) -> int:
     """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.repeat", description=__doc__)
-    parser.add_argument("run", help="MLflow run id, or folder of a run")
+    parser = Arguments("rnnlab.repeat", description=__doc__)
+    parser.add_argument("run", type=named, help="MLflow run id, or folder of a run")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:
@@ -44,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _folder(run: str, uri: str | None) -> Path:
     """A folder with the run's files, fetched from MLflow where need be."""
+    if uri is not None and (Path(run) / RUN_FILE).is_file():
+        raise ConfigProblems([f"--uri={uri}: of a run in MLflow, and {run} is a folder"])
     try:
         stored = find_run(run, uri)
         here = [name for name in COMPARED if stored.file(name).is_file()]
@@ -119,4 +119,4 @@ def _code(info: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -4,8 +4,6 @@ The sweep is a folder with runs, or the name of a sweep in MLflow. The page need
 files. Where MLflow has the sweep, the page is put into its summary run there, too.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +12,15 @@ import matplotlib
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
-from rnnlab.terminal import complain, say
+from rnnlab.terminal import Arguments, complain, named, run_command, say
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
 
 def main(argv: Sequence[str]) -> int:
     """Write a report; return the exit code: 1 when MLflow did not take it, 2 for a mistake in the input."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.report", description=__doc__)
-    parser.add_argument("sweep", help="folder with runs, or name of a sweep in MLflow")
+    parser = Arguments("rnnlab.report", description=__doc__)
+    parser.add_argument("sweep", type=named, help="folder with runs, or name of a sweep in MLflow")
     parser.add_argument(
         "--uri", help="else the sweep's own, MLFLOW_TRACKING_URI, or mlflow.db in this folder"
     )
@@ -74,4 +72,4 @@ def _tracked_in(run: KnownRun, uri: str | None) -> tuple[str, str] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -25,7 +25,7 @@ from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
-from rnnlab.terminal import Terminal, complain
+from rnnlab.terminal import Arguments, Terminal, complain, run_command
 from rnnlab.wording import plain
 
 EXAMPLES = 4
@@ -41,9 +41,7 @@ NO_TARGET = "·"
 
 def main(argv: Sequence[str]) -> int:
     """Show a task; return the exit code, 2 for a mistake in the input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Arguments("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
     parser.add_argument("--config-dir", help="a folder with options of your own")
     parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
@@ -202,4 +200,4 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

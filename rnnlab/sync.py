@@ -5,8 +5,6 @@ any number of times: nothing is sent twice. A run whose process died is closed a
 still going on is left alone.
 """
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Terminal, complain
+from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import RunInUse, close_run, run_folders
@@ -38,16 +36,17 @@ GIVE_UP = 2
 
 def main(argv: Sequence[str]) -> int:
     """Send the runs; return the exit code: 1 when MLflow did not take all, 2 for a mistake in the input."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.sync", description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path, default=[Path()], help="default: the current one")
+    parser = Arguments("rnnlab.sync", description=__doc__)
+    parser.add_argument("folders", nargs="*", type=named, default=["."], help="default: the current one")
     parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
     args = parser.parse_args(argv)
-    missing = [str(folder) for folder in args.folders if not folder.is_dir()]
+    folders = [Path(folder) for folder in args.folders]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing:
         complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
         return 2
-    runs = list(dict.fromkeys(run.resolve() for folder in args.folders for run in run_folders(folder)))
-    problem = None if runs else f"no runs in {', '.join(map(str, args.folders))}"
+    runs = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
@@ -133,4 +132,4 @@ class _Sender:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

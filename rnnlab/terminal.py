@@ -1,14 +1,38 @@
 """What commands say: wherever the words come from, no terminal obeys them and no password is among them."""
 
+import argparse
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from rnnlab.tracking.store import redacted
 from rnnlab.wording import in_a_line, plain
+
+SEE_HELP = "--help shows what there is"
+
+
+class Arguments(argparse.ArgumentParser):
+    """The arguments of `python -m <command>`; a mistake among them is told in a line."""
+
+    def __init__(self, command: str, **keys: Any) -> None:
+        super().__init__(prog=f"python -m {command}", **keys)
+        self._command = command
+
+    def error(self, message: str) -> NoReturn:
+        """End the process over a mistake."""
+        complain(self._command, [f"{message}; {SEE_HELP}"])
+        sys.exit(2)
+
+
+def named(text: str) -> str:
+    """An argument that names something; an empty one would name the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 class Terminal(Console):
@@ -32,3 +56,16 @@ def complain(command: str, problems: Sequence[str]) -> None:
     """Print what is wrong, a line each."""
     for problem in problems:
         print(f"{command}: {in_a_line(redacted(problem))}", file=sys.stderr)
+
+
+def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Make a process of a command's `main`; it ends in silence where nobody reads any more what it prints."""
+    try:
+        try:
+            code = main(sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        code = 1
+    sys.exit(code)

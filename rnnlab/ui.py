@@ -4,7 +4,6 @@ Starts MLflow's server on the loopback address over the database that runs go to
 prints the link to the charts of the newest sweep.
 """
 
-import argparse
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnlab.terminal import complain
+from rnnlab.terminal import Arguments, complain, run_command
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.store import (
     UI_PORT,
@@ -33,7 +32,7 @@ START_SECONDS = 60
 
 def main(argv: Sequence[str]) -> int:
     """Serve the UI until Ctrl-C; return the exit code, 2 for a mistake in the input."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlab.ui", description=__doc__)
+    parser = Arguments("rnnlab.ui", description=__doc__)
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
     parser.add_argument("--experiment", default="rnnlab", help="default: %(default)s")
@@ -124,4 +123,4 @@ def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

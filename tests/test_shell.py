@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from rnnlab import compare, repeat, report, show, sync, ui
 from rnnlab.app import launch
 from rnnlab.app.cli import main
 from rnnlab.gradcheck.__main__ import main as gradcheck
@@ -163,3 +164,68 @@ def test_a_run_on_a_terminal_has_a_bar_and_colours(here: Path) -> None:
         screen.wait_for("Files: ")
     assert COLOUR.search(screen.shown) and "\x1b[32mfinished" in screen.shown
     assert re.search("━|steps/s|starting", screen.shown)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (compare.main, "rnnlab.compare: the following arguments are required: first, second"),
+        (gradcheck, "rnnlab.gradcheck: unrecognized arguments: --foo"),
+        (repeat.main, "rnnlab.repeat: the following arguments are required: run"),
+        (report.main, "rnnlab.report: the following arguments are required: sweep"),
+        (show.main, "rnnlab.show: unrecognized arguments: --foo"),
+        (sync.main, "rnnlab.sync: unrecognized arguments: --foo"),
+        (ui.main, "rnnlab.ui: unrecognized arguments: --foo"),
+    ],
+)
+def test_a_mistaken_option_is_told_in_a_line(
+    command: Callable[[Sequence[str]], int], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(["--foo"])
+    assert capsys.readouterr() == ("", f"{problem}; --help shows what there is\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "name"),
+    [
+        (report.main, [""], "sweep"),
+        (repeat.main, [""], "run"),
+        (compare.main, ["", "x"], "first"),
+        (compare.main, ["x", ""], "second"),
+        (sync.main, [""], "folders"),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(
+    command: Callable[[Sequence[str]], int],
+    arguments: list[str],
+    name: str,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(arguments)
+    assert f"argument {name}: must not be empty; --help shows" in capsys.readouterr().err
+
+
+def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run.json").write_text("{}")
+    assert repeat.main([".", "--uri", "mlruns"]) == 2
+    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: of a run in MLflow, and . is a folder\n"
+
+
+@pytest.mark.parametrize("command", ["rnnlab --help", "rnnlab --cfg job", "rnnlab.sync --help"])
+def test_a_reader_that_has_gone_ends_it_in_silence(command: str, here: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    module, *arguments = command.split()
+    process = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=here,
+        env=environment(PYTHONUNBUFFERED=""),  # what is left in the buffer is written at the end
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (1, b"")

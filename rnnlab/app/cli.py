@@ -7,6 +7,7 @@ run failed; 2 a mistake in the input; 130 interrupted.
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
@@ -18,7 +19,7 @@ from rnnlab.app.compose import Plan, compose
 from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir
-from rnnlab.terminal import complain
+from rnnlab.terminal import SEE_HELP, complain
 
 if TYPE_CHECKING:
     from rnnlab.app.display import Display
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         return _run(list(argv))
     except ConfigProblems as error:
         if show_tracebacks:
-            raise
+            traceback.print_exc()
         complain("rnnlab", error.problems)
         return 2
     except KeyboardInterrupt:
@@ -92,4 +93,4 @@ def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
 
 
 def _refuse_option(message: str) -> NoReturn:
-    raise ConfigProblems([f"{message}; --help shows what there is"])
+    raise ConfigProblems([f"{message}; {SEE_HELP}"])

@@ -27,7 +27,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rnnlab.app.problems import COMPOSITION_ERRORS, SUPPORTED, ConfigProblems, explain_composition_error
 from rnnlab.app.spelling import Known
-from rnnlab.app.trust import Loader, check_sweeper
+from rnnlab.app.trust import Loader, check_plugin
 from rnnlab.tracking.files import is_inside
 
 CONFIG_NAME = "config"
@@ -140,7 +140,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     """
     search_path = create_config_search_path(str(conf_dir))
     if config_dir is not None:
-        if not Path(config_dir).is_dir():
+        if not config_dir or not Path(config_dir).is_dir():
             raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
     return Loader(search_path)
@@ -181,7 +181,7 @@ def compose(
         if sweeper not in SUPPORTED["hydra/sweeper"]:
             allowed = ", ".join(SUPPORTED["hydra/sweeper"])
             raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: {allowed}"])
-        check_sweeper(base)
+        check_plugin(base, "sweeper")
         if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
             return replace(_plan_of_one(base), command=_command(overrides, multirun))
         if sweeper == ADAPTIVE:
@@ -394,6 +394,7 @@ def _launcher(config: DictConfig) -> dict[str, Any] | None:
     """The keys of the chosen launcher; Hydra's own would be left unused without a word."""
     choice = config.hydra.runtime.choices.get("hydra/launcher")
     if choice == "basic":
+        check_plugin(config, "launcher")
         return None
     chosen = config.hydra.launcher
     keys = OmegaConf.to_container(chosen, resolve=True) if isinstance(chosen, DictConfig) else None

@@ -30,6 +30,8 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLEr
 
 
 MAX_NAME = 200
+MANY_DIGITS = re.compile(r"\d{4301}")
+"""More than Python makes a number of."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
 
@@ -59,7 +61,16 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
         return _missing_option(error)
     if "To append to your default list use" in message:
         override = next(o for o in overrides if f"'{o.split('=')[0]}'" in message)
+        if "@" in override or override.startswith("hydra="):
+            return f"{override}: no such key"
         return f"{override}: nothing of the kind to replace; add it with +{override}"
+    if "To override a value use 'override" in message:
+        override = next((o for o in overrides if o.startswith("+")), "")
+        return f"{override}: is there already; write {override.lstrip('+')}"
+    if merging := re.match(r"Error merging override (.*)", message, re.DOTALL):
+        return f"{merging[1]}: {_unfit(error.__cause__)}"
+    if differing := re.match(r"Could not delete from config\. The value of '(.*?)' is (.*) and not", message):
+        return f"{_override_of(differing[1], overrides)}: is {differing[2]}"
     if isinstance(error, InterpolationKeyError):
         missing = message.split("'")[1]
         return f"{_with_interpolation(overrides, missing)}: there is no key {missing}"
@@ -76,12 +87,27 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
     if "Config group override must be" in message:
         at_fault = [override for override in overrides if _names_no_option(override, known.keys)]
         return f"{' '.join(at_fault)}: must name an option"
+    if "possible interpolation keys" in message:
+        return f"{_with_interpolation(overrides, '')}: must name an option"
+    if "integer string conversion" in message:
+        key = next((o.partition("=")[0] for o in overrides if MANY_DIGITS.search(o)), "")
+        return f"{key}: a number of more than 4300 digits"
     if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
         told = (message.partition(": ")[2] or message).strip('"')
         return f"{_with_interpolation(overrides, '')}: {told}"
     if isinstance(error, _TRIPPED):
         return f"{' '.join(filter(_is_odd, overrides)) or ' '.join(overrides)}: cannot be composed"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _unfit(error: BaseException | None) -> str:
+    """What a key of Hydra's must hold, from what OmegaConf says of a value that it does not take."""
+    said = str(error)
+    if allowed := re.search(r"expected one of \[(.*?)\]", said):
+        return f"must be {' or '.join(allowed[1].split(', '))}"
+    if "is not Optional" in said:
+        return "must not be null"
+    return "must have keys of its own" if "Dict[" in said else "not of the kind that this key holds"
 
 
 def _is_odd(override: str) -> bool:
@@ -121,7 +147,10 @@ def _missing_option(error: MissingConfigException) -> str:
     if (group, option) == ("hydra/sweeper", "optuna"):
         return "hydra/sweeper=optuna: needs Hydra's Optuna sweeper; pip install 'rnnlab[optuna]'"
     ours = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))  # of a list Hydra names none
-    return f"{group}={option}: {no_such_option(option, SUPPORTED.get(group) or error.options or ours)}"
+    allowed = SUPPORTED.get(group) or error.options or ours
+    if not allowed:
+        return f"{group}={option}: no such option; there is no group {group}"
+    return f"{group}={option}: {no_such_option(option, allowed)}"
 
 
 def _override_of(key: str, overrides: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ import argparse
 import os
 import re
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from omegaconf import DictConfig
 from rnnlab.app.compose import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.spelling import Known
+from rnnlab.tracking.store import redacted
+
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
-    """Print what was asked for.
+    """Print what was asked for, without passwords.
 
     Raises:
         ConfigProblems: The overrides cannot be composed.
@@ -25,25 +30,36 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     register_resolvers()
     hydra = _Hydra("rnnlab", loader_of(conf_dir, args.config_dir))
     GlobalHydra.instance().initialize(hydra)
+    shown = StringIO()
     try:
-        if args.help:
-            hydra.app_help(CONFIG_NAME, parser, args)
-        elif args.hydra_help:
-            hydra.hydra_help(CONFIG_NAME, parser, args)
-        elif args.cfg:
-            hydra.show_cfg(CONFIG_NAME, args.overrides, args.cfg, args.package, args.resolve)
-        elif args.info:
-            hydra.show_info(args.info, CONFIG_NAME, args.overrides)
-        else:
-            _complete(hydra, args.overrides)
+        with redirect_stdout(shown), redirect_stderr(StringIO()):
+            _let_show(hydra, args, parser)
+    except SystemExit:  # after a line of Hydra's own
+        raise ConfigProblems([f"--package={args.package}: no such key"]) from None
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
+    print(redacted(shown.getvalue()), end="")
+
+
+def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if args.help:
+        hydra.app_help(CONFIG_NAME, parser, args)
+    elif args.hydra_help:
+        hydra.hydra_help(CONFIG_NAME, parser, args)
+    elif args.cfg:
+        hydra.show_cfg(CONFIG_NAME, args.overrides, args.cfg, args.package, args.resolve)
+    elif args.info:
+        hydra.show_info(args.info, CONFIG_NAME, args.overrides)
+    else:
+        _complete(hydra, args.overrides)
 
 
 def _complete(hydra: Hydra, arguments: list[str]) -> None:
     """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
+    if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
+        raise ConfigProblems([f"{' '.join(['-sc', *arguments])}: must be -sc install=bash, or fish or zsh"])
     sys.argv[0] = "rnnlab"  # of `python -m rnnlab` Hydra would complete `python`
     line = os.environ.get("COMP_LINE", "")
     os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know

@@ -17,7 +17,6 @@ Exit codes: 0 all gradients are right; 1 one is wrong or undecided; 2 a mistake 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +31,7 @@ from rnnlab.app.validation import InvalidConfig
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
-from rnnlab.terminal import Terminal, complain
+from rnnlab.terminal import Arguments, Terminal, complain, run_command
 
 PIPE_WIDTH = 120
 
@@ -53,10 +52,8 @@ class Report:
 
 def main(argv: Sequence[str]) -> int:
     """Check, print what was found, return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rnnlab.gradcheck",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Arguments(
+        "rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-m", "--multirun", action="store_true", help="several values of a key, each checked")
     parser.add_argument("--config-dir", help="a folder with options of your own")
@@ -174,4 +171,4 @@ def _shown(check: GradientCheck, method: Method) -> Text:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

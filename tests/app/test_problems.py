@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rnnlab.app.cli import main
-from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.store import NO_FOLDER_STORE
 from tests.app.mistakes import MISTAKES
 
@@ -71,6 +70,32 @@ def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.Captu
     assert line == "rnnlab: seed 1000000 × cell 2: are 2000000 runs; a sweep has at most 100000"
 
 
+def test_a_number_without_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(f"lr={'1' * 5000}", capsys, here) == ["rnnlab: lr: a number of more than 4300 digits"]
+
+
+GLOBAL = b"# @package _global_\n"
+OPTIONS = {
+    b"": "experiment/own.yaml: must begin with the line # @package _global_",
+    b"lr: 1\n": "experiment/own.yaml: must begin with the line # @package _global_",
+    GLOBAL + b"- a\n": "experiment/own.yaml: must have a line key: value for each key",
+    GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not a UTF-8 text (invalid start byte at byte 28)",
+    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (it contains itself)",
+    GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: no such option; there is no group experiment/nope",
+    GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name, without /",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_the_users_own(
+    option: bytes, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "experiment" / "own.yaml"
+    file.parent.mkdir()
+    file.write_bytes(option)
+    assert told(f"--config-dir {tmp_path} experiment=own", capsys, here) == [f"rnnlab: {OPTIONS[option]}"]
+
+
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
@@ -111,7 +136,9 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     assert line.endswith("cannot be made (Not a directory)")
 
 
-def test_tracebacks_can_be_had(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracebacks_can_be_had(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ConfigProblems, match="no such key"):
-        main(["xyz=1"])
+    first, *_, last = told("xyz=1", capsys, here)
+    assert first.startswith("Traceback") and last == "rnnlab: xyz=1: no such key; --help shows all"

@@ -69,6 +69,9 @@ REFUSED = {
     f"{SEARCH} hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd": "hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd: must be Hydra's own",
     f"{SEARCH} '+hydra.sweeper.x=[{{_target_:os.getcwd}}]'": "hydra.sweeper.x.0._target_=os.getcwd: must be Hydra's own",
     f"{SEARCH} +hydra.sweeper.custom_search_space=os.getcwd": "hydra.sweeper.custom_search_space: not supported; it would be imported and called",
+    # launchers
+    "hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be Hydra's own",
+    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be Hydra's own",
     # search paths
     "hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     "--cfg job hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",

@@ -175,6 +175,19 @@ def test_in_messages_about_a_command(
 
 
 @keeps("no-passwords")
+@pytest.mark.parametrize(
+    "shown", ["--cfg=job", "--cfg=all", "--cfg=job --resolve", "--info=config", "--help"]
+)
+@pytest.mark.parametrize("uri", URIS)
+def test_in_what_is_shown_without_a_run(
+    shown: str, uri: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*shown.split(), f"tracking.uri='{uri}'"]) == 0
+    out, err = capsys.readouterr()
+    assert "lab" in out and "s3cr" not in out + err
+
+
+@keeps("no-passwords")
 def test_of_a_run(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In no file, on no terminal, though the server does not answer."""
     monkeypatch.setattr("rnnlab.tracking.mirror.GIVE_UP_SECONDS", {True: 0.1, False: 0.1})
