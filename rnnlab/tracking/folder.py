@@ -31,7 +31,9 @@ from filelock import FileLock, Timeout
 from rnnlab.arrays import Array, Params
 from rnnlab.records import (
     CONFIG_FILE,
+    DIFF_FILE,
     ENDED,
+    GRADIENTS_FILE,
     METRICS_FILE,
     OF_THE_CLOCK,
     RUN_FILE,
@@ -41,6 +43,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
+from rnnlab.tracking.log_file import RUN_LOG
 from rnnlab.tracking.metrics_file import standing_rows
 from rnnlab.tracking.run_file import read_run_info
 
@@ -52,6 +55,12 @@ GRADIENT_LOG = "gradients.arrow"
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
+FILES = (
+    *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
+    *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
+)
+"""What of a run's folder are files; most are written beside their place first, as `<name>.new`."""
+MISPLACED = "a folder, where a run has a file"
 ARTIFACTS = "artifacts"
 """The folder in which MLflow keeps the files of a run."""
 LOCK_SECONDS = 10.0
@@ -328,6 +337,12 @@ def in_use(folder: Path) -> bool:
     except Timeout:
         return True
     return False
+
+
+def misplaced(folder: Path) -> Path | None:
+    """A folder in the place of one of a run's files, which can be neither read nor written."""
+    places = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
+    return next((path for path in places if path.is_dir() and not path.is_symlink()), None)
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
