@@ -20,7 +20,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 from rnnlab.records import RUN_FILE, Outcome
 
-MOST_KEYS = 100_000
+MOST_NODES = 100_000
 """In a configuration; one that refers to itself has no end of them."""
 DEEPEST = 50
 """Levels of a configuration; some ten thousand would break the parser, and this process with it."""
@@ -176,10 +176,29 @@ def read_config(file: Path) -> dict[str, Any]:
         if _depth(text) > DEEPEST:
             return {}
         tree = yaml.load(text, _Loader)
-        known = isinstance(tree, dict) and sum(1 for _ in islice(flattened(tree), MOST_KEYS)) < MOST_KEYS
+        known = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MOST_NODES)) < MOST_NODES
     except Exception:  # whatever parsing a damaged file can raise
         return {}
     return tree if known else {}
+
+
+def _nodes(tree: Any) -> Iterator[object]:
+    """A tree and all that is in it.
+
+    Raises:
+        TypeError: Something is nothing that JSON has: YAML has dates, bytes and sets, and keys that are no text.
+    """
+    yield tree
+    if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
+        inner = [*tree.values()]
+    elif isinstance(tree, list):
+        inner = tree
+    elif isinstance(tree, str | int | float | None):
+        inner = []
+    else:
+        raise TypeError(type(tree))
+    for value in inner:
+        yield from _nodes(value)
 
 
 def _depth(text: str) -> int:

@@ -494,6 +494,16 @@ def test_an_odd_run_json_hurts_one_run_alone(tmp_path: Path, odd: dict[str, Any]
     write_report(tmp_path, tmp_path / "report.html")
 
 
+def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "0", info_of("hurt"), config_of()) as folder:
+        folder.close()
+        folder.finish("failed", {"error": "line\n" * 500})
+    with pytest.warns(IncompleteRuns, match=r"hurt \(failed: line") as warned:
+        load_runs(tmp_path)
+    told = str(warned[0].message)
+    assert len(told.splitlines()) == 1 and len(told) < 1000
+
+
 def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None:
     for number, (seed, loss) in enumerate(((2**64, 0.5), (3, 0.5), (4, "oops"))):
         info = info_of(str(number)) | {"params": {"seed": str(seed), "lr": "1", "clip": "null"}}
