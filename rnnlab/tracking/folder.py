@@ -222,17 +222,17 @@ class RunFolder:
 
     def write_weights(self, params: Params) -> None:
         """Keep the weights under their names."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-        replace_file(self.folder / WEIGHTS_FILE, lambda path: save_file(arrays, path))
+        replace_file(self.folder / WEIGHTS_FILE, lambda path: path.write_bytes(save(arrays)))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
 
         With it go the rows and the last recording that must stand for it, and a digest of all.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         self._metrics.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
@@ -241,7 +241,7 @@ class RunFolder:
         recorded = -1 if self._gradients is None else self._gradients.last_step
         state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
         metadata = {"state": state, "digest": _digest(whole, state)}
-        replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
+        replace_file(self.folder / CHECKPOINT_FILE, lambda path: path.write_bytes(save(whole, metadata)))
 
     def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """What `write_checkpoint` kept last, if it and what leads to it is whole.

@@ -186,7 +186,7 @@ def _nodes(tree: Any) -> Iterator[object]:
     """A tree and all that is in it.
 
     Raises:
-        TypeError: Something is nothing that JSON has: YAML has dates, bytes and sets, and keys that are no text.
+        TypeError: Something is nothing that JSON has, such as a date, bytes, a set, or a key that is no text.
     """
     yield tree
     if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):

@@ -277,7 +277,7 @@ def test_a_folder_in_place_of_a_runs_file_is_refused_at_once(here: Path, name: s
     run_folder = begun_run("a", 1.0)
     (run_folder / name).mkdir()
     told = f"{run_folder / name}: a folder, where a run has a file"
-    assert problem("resume=true", multirun=False) == told
+    assert problem("resume=outputs/a", multirun=False) == told
     there = begun(*SWEEP)
     (there.jobs[1].folder / name).mkdir(parents=True)
     assert (
