@@ -18,8 +18,9 @@ whoever has read a row, such as the mirror, has read it for good.
 
 import hashlib
 import json
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,17 +223,17 @@ class RunFolder:
 
     def write_weights(self, params: Params) -> None:
         """Keep the weights under their names."""
-        from safetensors.numpy import save
+        from safetensors.numpy import save_file
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-        replace_file(self.folder / WEIGHTS_FILE, lambda path: path.write_bytes(save(arrays)))
+        self._keep(WEIGHTS_FILE, lambda path: save_file(arrays, path))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
 
         With it go the rows and the last recording that must stand for it, and a digest of all.
         """
-        from safetensors.numpy import save
+        from safetensors.numpy import save_file
 
         self._metrics.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
@@ -241,7 +242,16 @@ class RunFolder:
         recorded = -1 if self._gradients is None else self._gradients.last_step
         state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
         metadata = {"state": state, "digest": _digest(whole, state)}
-        replace_file(self.folder / CHECKPOINT_FILE, lambda path: path.write_bytes(save(whole, metadata)))
+        self._keep(CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
+
+    def _keep(self, name: str, save: Callable[[Path], object]) -> None:
+        """Put a file in place that safetensors makes for its owner alone, with the mode of the others."""
+
+        def write(path: Path) -> None:
+            save(path)
+            shutil.copymode(self.folder / RUN_FILE, path)
+
+        replace_file(self.folder / name, write)
 
     def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """What `write_checkpoint` kept last, if it and what leads to it is whole.
