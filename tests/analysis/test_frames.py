@@ -494,6 +494,16 @@ def test_an_odd_run_json_hurts_one_run_alone(tmp_path: Path, odd: dict[str, Any]
     write_report(tmp_path, tmp_path / "report.html")
 
 
+@pytest.mark.parametrize("column", ["step", "lag"])
+def test_a_table_of_negative_steps_is_damaged(tmp_path: Path, column: str) -> None:
+    whole_run(tmp_path / "0", "fine")
+    file = whole_run(tmp_path / "1", "hurt") / "gradients.parquet"
+    table = pd.read_parquet(file)
+    table.assign(**{column: -1}).to_parquet(file)
+    with pytest.warns(IncompleteRuns, match=rf"hurt \(damaged: gradients.parquet: {column} is negative"):
+        assert set(load_gradients(tmp_path)["run"]) == {"id-fine"}
+
+
 def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "0", info_of("hurt"), config_of()) as folder:
         folder.close()
