@@ -16,7 +16,7 @@ from rnnlab.records import CONFIG_FILE
 from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
-from rnnlab.tracking.folder import RunInUse, close_run, run_folders
+from rnnlab.tracking.folder import MISPLACED, RunInUse, close_run, misplaced, run_folders
 from rnnlab.tracking.mirror import DIED
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.run_file import read_config, read_run_info
@@ -83,6 +83,8 @@ class _Sender:
         try:
             info = read_run_info(folder, SENT_KEYS)
             assert info is not None
+            if path := misplaced(folder):
+                raise ValueError(f"{path.name}: {MISPLACED}")
             experiment, sweep = info["tracking"]["experiment"], info["tags"].get("sweep", "")
             uri = self._uri_of(folder)
             if info["outcome"] is None:

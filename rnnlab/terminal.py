@@ -59,12 +59,21 @@ def complain(command: str, problems: Sequence[str]) -> None:
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Make a process of a command's `main`; it ends in silence where nobody reads any more what it prints."""
+    """Make a process of a command's `main`.
+
+    It ends in silence where nobody reads any more what it prints, and in a line where memory does not suffice
+    for what it reads; in a run that is the run's failure.
+    """
     try:
         try:
             code = main(sys.argv[1:])
         finally:
             sys.stdout.flush()
+    except MemoryError:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        complain("rnnlab", ["not enough memory for this data and these keys"])
+        code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         code = 1

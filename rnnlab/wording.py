@@ -57,8 +57,8 @@ def outcome_told(outcome: str, summary: Mapping[str, Any]) -> str:
     if outcome == "diverged" and (at := summary.get("diverged_at")):
         time = "" if at["timestep"] is None else f", time step {at['timestep']}"
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
-    if outcome == "unstable":
-        return f"unstable since step {summary['unstable_since']}"
+    if outcome == "unstable" and (since := summary.get("unstable_since")) is not None:
+        return f"unstable since step {since}"
     if "error" in summary:
         return f"{outcome}: {summary['error']}"
     differs = summary.get("differs_since")  # it went on where numbers round otherwise

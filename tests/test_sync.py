@@ -211,6 +211,20 @@ def test_a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_sent(
     assert [found["name"] for found in contents(uri)] == ["b"]
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.yaml", "metrics.jsonl"])
+def test_a_run_with_a_folder_in_place_of_a_file_is_not_sent(
+    here: Path, tables: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    uri = fresh(tables, here / "mlflow.db")
+    file = whole_run(here / "a", "a") / name
+    file.unlink()
+    file.mkdir()
+    assert sync.main(["--uri", uri]) == 1
+    heard = capsys.readouterr()
+    assert heard.err.splitlines() == [f"rnnlab.sync: {here / 'a'}: {name}: a folder, where a run has a file"]
+    assert contents(uri) == []
+
+
 def test_the_environment_says_where_when_nothing_else_does(
     here: Path, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

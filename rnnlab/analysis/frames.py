@@ -27,6 +27,7 @@ from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame
 from rnnlab.analysis.sources import Source, StoredRun, find_runs
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.tracking.gradient_log import GRADIENT_SCHEMA
+from rnnlab.wording import in_a_line
 
 AT_ONCE = 16
 """Runs that are read, or fetched, side by side."""
@@ -274,7 +275,9 @@ def _check(argument: str, wanted: Iterable[Any] | None, there: Collection[Any]) 
 def _warn(found: FoundRuns) -> None:
     """Warn the caller of a loader of the runs that are not whole."""
     names = {run.row["run"]: run.row["name"] for run in found.runs}
-    told = [f"{name} ({found.problems[run]})" for run, name in names.items() if run in found.problems]
+    told = [
+        in_a_line(f"{name} ({found.problems[run]})") for run, name in names.items() if run in found.problems
+    ]
     if told:
         more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
         text = f"{len(told)} of {len(found.runs)} runs are not whole: {', '.join(told[:NAMED])}{more}"

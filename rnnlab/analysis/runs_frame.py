@@ -1,7 +1,7 @@
 """What `run.json` says of many runs, as one typed frame."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from rnnlab.analysis.sources import StoredRun
 from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE
-from rnnlab.tracking.run_file import Name, RunFile, Whole, flattened, parsed, read_config
+from rnnlab.tracking.run_file import Name, RunFile, Summary, Whole, flattened, parsed, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
 """Outcomes of runs whose end nobody has noted, and of those whose `run.json` cannot be read."""
@@ -65,7 +65,7 @@ class KnownRun:
             "metric": goal.get("metric"),
             "baseline": goal.get("baseline"),
             **({STEPS_TO_SOLVE: None} if goal.get("criterion") else {}),
-            **{key: value for key, value in flattened(summary) if _is_column(key, value)},
+            **dict(_columns(summary)),
             "started": self.info.get("started"),
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
@@ -92,8 +92,11 @@ class KnownRun:
         return value if isinstance(value, int | float | str) else None
 
 
-def _is_column(key: str, value: Any) -> bool:
-    return not isinstance(value, list) and key != "diverged_at"  # null, or a table of its own
+def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    known = {key: summary[key] for key in summary if "/" in key or key in Summary.__annotations__}
+    for key, value in flattened(known):
+        if not isinstance(value, list) and key != "diverged_at":  # null, or a table of its own
+            yield key, value
 
 
 def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:

@@ -158,9 +158,10 @@ class Display:
         """One line a run: axes, validation and its baseline, gain, horizon, clip rate, outcome, seconds."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.swept)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
-        metrics = [info["goal"]["metric"] for info in infos]
+        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may have none
+        metrics = [goal.get("metric") for goal in goals]
         one_metric = metrics[0] if len(set(metrics)) == 1 else None
-        can_be_solved = any(info["goal"]["criterion"] for info in infos)
+        can_be_solved = any(goal.get("criterion") for goal in goals)
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for axis in axes:
             table.add_column(axis)
@@ -170,13 +171,13 @@ class Display:
         if can_be_solved:
             table.add_column("solved at", justify="right")
         table.add_column("seconds", justify="right")
-        for job, info, summary, metric in zip(plan.jobs, infos, summaries, metrics, strict=True):
+        for job, info, summary, goal in zip(plan.jobs, infos, summaries, goals, strict=True):
             shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
-            outcome = info["outcome"]
+            outcome, metric = info["outcome"], goal.get("metric", "")
             table.add_row(
                 *shown,
                 ("" if one_metric else f"{metric} ") + metric_told(summary.get(metric)),
-                metric_told(info["goal"]["baseline"]),
+                metric_told(goal.get("baseline")),
                 gain_told(summary),
                 horizon_told(summary),
                 told(summary.get(CLIP_RATE), ".1%"),

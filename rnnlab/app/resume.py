@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.files import is_inside, replace_text
-from rnnlab.tracking.folder import in_use
+from rnnlab.tracking.folder import MISPLACED, in_use, misplaced
 from rnnlab.tracking.run_file import read_run_info
 
 SWEEP_FILE = "sweep.json"
@@ -61,7 +61,8 @@ def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> tuple[
         The plan, and what there is to say if `resume` is true and nothing was found.
 
     Raises:
-        ConfigProblems: There is no such sweep, or it is still running.
+        ConfigProblems: There is no such sweep or run, it is still running, or a folder stands where it has
+            a file.
     """
     if wanted is False:
         return plan, None
@@ -114,6 +115,8 @@ def _take_up_run(plan: Plan, key: str, wanted: bool | str) -> tuple[Plan, str | 
             return plan, "resume=true: no earlier run of this configuration, so a new one starts"
         raise ConfigProblems([f"resume={wanted}: no folder of a run with this configuration"])
     folder = max(found)[1]
+    if path := misplaced(folder):
+        raise ConfigProblems([f"{path}: {MISPLACED}"])
     if in_use(folder):
         raise ConfigProblems([f"{folder}: this run is still going on, in another process"])
     job = replace(plan.jobs[0], folder=folder)
@@ -168,4 +171,6 @@ def _placed(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
             name = next(name for name in names if name not in taken)
             taken.add(name)
         jobs.append(replace(job, folder=sweep.folder / name))
+    if wrong := [path for job in jobs if (path := misplaced(job.folder))]:
+        raise ConfigProblems([f"{path}: {MISPLACED}" for path in wrong])
     return replace(plan, folder=sweep.folder, sweep=sweep.name, jobs=jobs)

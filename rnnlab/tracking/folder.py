@@ -18,8 +18,9 @@ whoever has read a row, such as the mirror, has read it for good.
 
 import hashlib
 import json
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ from filelock import FileLock, Timeout
 from rnnlab.arrays import Array, Params
 from rnnlab.records import (
     CONFIG_FILE,
+    DIFF_FILE,
     ENDED,
+    GRADIENTS_FILE,
     METRICS_FILE,
     OF_THE_CLOCK,
     RUN_FILE,
@@ -41,6 +44,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
+from rnnlab.tracking.log_file import RUN_LOG
 from rnnlab.tracking.metrics_file import standing_rows
 from rnnlab.tracking.run_file import read_run_info
 
@@ -52,6 +56,12 @@ GRADIENT_LOG = "gradients.arrow"
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
+FILES = (
+    *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
+    *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
+)
+"""What of a run's folder are files; most are written beside their place first, as `<name>.new`."""
+MISPLACED = "a folder, where a run has a file"
 ARTIFACTS = "artifacts"
 """The folder in which MLflow keeps the files of a run."""
 LOCK_SECONDS = 10.0
@@ -216,7 +226,7 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-        replace_file(self.folder / WEIGHTS_FILE, lambda path: save_file(arrays, path))
+        self._keep(WEIGHTS_FILE, lambda path: save_file(arrays, path))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
@@ -232,7 +242,16 @@ class RunFolder:
         recorded = -1 if self._gradients is None else self._gradients.last_step
         state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
         metadata = {"state": state, "digest": _digest(whole, state)}
-        replace_file(self.folder / CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
+        self._keep(CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
+
+    def _keep(self, name: str, save: Callable[[Path], object]) -> None:
+        """Put a file in place that safetensors makes for its owner alone, with the mode of the others."""
+
+        def write(path: Path) -> None:
+            save(path)
+            shutil.copymode(self.folder / RUN_FILE, path)
+
+        replace_file(self.folder / name, write)
 
     def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """What `write_checkpoint` kept last, if it and what leads to it is whole.
@@ -328,6 +347,12 @@ def in_use(folder: Path) -> bool:
     except Timeout:
         return True
     return False
+
+
+def misplaced(folder: Path) -> Path | None:
+    """A folder in the place of one of a run's files, which can be neither read nor written."""
+    places = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
+    return next((path for path in places if path.is_dir() and not path.is_symlink()), None)
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:

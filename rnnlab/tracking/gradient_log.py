@@ -96,6 +96,9 @@ def read_gradients(file: Path) -> pa.Table:
             table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
         table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
         table.validate(full=True)
+        for name in ("step", "timestep", "lag", "target"):
+            if (pc.min(table[name]).as_py() or 0) < 0:
+                raise ValueError(f"{name} is negative")
         return table
     except FileNotFoundError:
         raise

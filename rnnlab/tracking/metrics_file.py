@@ -55,7 +55,7 @@ class MetricsReader:
                     self.position = 0
                 file.seek(self.position)
                 written = file.read(at_most)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return []
         complete = written[: written.rfind(b"\n") + 1]
         self.position += len(complete)

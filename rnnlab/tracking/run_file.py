@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic import (
     BaseModel,
     ConfigDict,
     StringConstraints,
     ValidationError,
-    field_validator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    with_config,
 )
+from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 from rnnlab.records import RUN_FILE, Outcome
 
-MOST_KEYS = 100_000
+MOST_NODES = 100_000
 """In a configuration; one that refers to itself has no end of them."""
 DEEPEST = 50
 """Levels of a configuration; some ten thousand would break the parser, and this process with it."""
@@ -25,13 +28,17 @@ DEEPEST = 50
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
 """It becomes a part of searches in MLflow."""
-Seconds = Annotated[float, Ge(0), Lt(1e11)]
+Seconds = Annotated[float, Ge(0), Lt(9.2e9)]
+"""Since 1970; the times of pandas end in 2262."""
+Number = Annotated[float, Ge(-1e308), Le(1e308)]
+
+_STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class _Part(BaseModel):
     """There may be more than is named."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = _STRICT
 
 
 class _Tracking(_Part):
@@ -59,6 +66,41 @@ class _Life(_Part):
     tags: dict[str, str] = {}
 
 
+class _Goal(_Part):
+    metric: str
+    baseline: Number
+    criterion: str | None
+
+
+@with_config(_STRICT)
+class _FirstNonFinite(TypedDict):
+    step: Whole
+    timestep: Whole | None
+    quantity: str
+
+
+@with_config(_STRICT)
+class Summary(TypedDict, total=False):
+    """What a run's summary may hold beside its metrics, whose names have a `/`."""
+
+    steps_to_solve: Annotated[float, Ge(0), Lt(2**53)] | None
+    regime: str | None
+    unstable_since: Whole | None
+    diverged_at: _FirstNonFinite | None
+    differs_since: Whole | None
+    seconds: Number
+    error: str
+
+
+def _as_given(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """A summary in its own order, which is that of columns in frames."""
+    check(summary)
+    for key, value in summary.items():
+        if "/" in key and not (value is None or (isinstance(value, int | float) and abs(value) <= 1e308)):
+            raise ValueError(f"{key} is no number")
+    return summary
+
+
 class RunFile(_Part):
     """`run.json`."""
 
@@ -72,21 +114,13 @@ class RunFile(_Part):
     overrides: list[str] = []
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
-    goal: dict[str, Any] = {}
+    goal: _Goal | None = None
     dataset: _Dataset | None = None
     tracking: _Tracking | None = None
     machine: _Machine | None = None
     resumed: list[_Life] = []
     ended: Seconds | None = None
-    summary: dict[str, Any] = {}
-
-    @field_validator("summary")
-    @classmethod
-    def _metrics_are_numbers(cls, summary: dict[str, Any]) -> dict[str, Any]:
-        for key, value in summary.items():
-            if "/" in key and not (value is None or (isinstance(value, int | float) and abs(value) <= 1e308)):
-                raise ValueError(f"{key} is no number")
-        return summary
+    summary: Annotated[Summary, WrapValidator(_as_given)] = {}
 
 
 _Kind = TypeVar("_Kind", bound=RunFile)
@@ -142,10 +176,29 @@ def read_config(file: Path) -> dict[str, Any]:
         if _depth(text) > DEEPEST:
             return {}
         tree = yaml.load(text, _Loader)
-        known = isinstance(tree, dict) and sum(1 for _ in islice(flattened(tree), MOST_KEYS)) < MOST_KEYS
+        known = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MOST_NODES)) < MOST_NODES
     except Exception:  # whatever parsing a damaged file can raise
         return {}
     return tree if known else {}
+
+
+def _nodes(tree: Any) -> Iterator[object]:
+    """A tree and all that is in it.
+
+    Raises:
+        TypeError: Something is nothing that JSON has, such as a date, bytes, a set, or a key that is no text.
+    """
+    yield tree
+    if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
+        inner = [*tree.values()]
+    elif isinstance(tree, list):
+        inner = tree
+    elif isinstance(tree, str | int | float | None):
+        inner = []
+    else:
+        raise TypeError(type(tree))
+    for value in inner:
+        yield from _nodes(value)
 
 
 def _depth(text: str) -> int:

@@ -21,6 +21,7 @@ from rnnlab.analysis import (
     load_runs,
 )
 from rnnlab.analysis.frames import ALWAYS
+from rnnlab.analysis.report import write_report
 from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.tracking.folder import RunFolder, run_folders
 from tests.cluster.services import MLflowServer
@@ -465,6 +466,52 @@ def test_a_damaged_run_makes_no_axis_differ(tmp_path: Path) -> None:
     (whole_run(tmp_path / "2", "hurt") / "run.json").write_text("{")
     with pytest.warns(IncompleteRuns):
         assert "lr" not in load_metrics(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ({"summary": {"unstable_since": "\x1b[31m"}}, "summary.unstable_since: "),
+        ({"summary": {"steps_to_solve": 1e300}}, "summary.steps_to_solve: "),
+        ({"outcome": "diverged", "summary": {"diverged_at": {"step": 1}}}, "summary.diverged_at.timestep: "),
+        ({"goal": {"metric": "val/loss", "baseline": "x", "criterion": None}}, "goal.baseline: "),
+        ({"started": 1e10}, "started: "),
+        ({"outcome": "unstable", "summary": {}}, None),
+        ({"summary": {"number": "x", "started": "x", "sweep": "x"}}, None),
+    ],
+)
+def test_an_odd_run_json_hurts_one_run_alone(tmp_path: Path, odd: dict[str, Any], why: str | None) -> None:
+    whole_run(tmp_path / "0", "fine")
+    file = whole_run(tmp_path / "1", "odd") / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | odd))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for load in LOADERS:
+            assert "id-fine" in set(load(tmp_path)["run"])
+    assert [f"1 (damaged: run.json: {why}" in str(warning.message) for warning in told] == [True] * 3 * bool(
+        why
+    )
+    write_report(tmp_path, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize("column", ["step", "lag"])
+def test_a_table_of_negative_steps_is_damaged(tmp_path: Path, column: str) -> None:
+    whole_run(tmp_path / "0", "fine")
+    file = whole_run(tmp_path / "1", "hurt") / "gradients.parquet"
+    table = pd.read_parquet(file)
+    table.assign(**{column: -1}).to_parquet(file)
+    with pytest.warns(IncompleteRuns, match=rf"hurt \(damaged: gradients.parquet: {column} is negative"):
+        assert set(load_gradients(tmp_path)["run"]) == {"id-fine"}
+
+
+def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "0", info_of("hurt"), config_of()) as folder:
+        folder.close()
+        folder.finish("failed", {"error": "line\n" * 500})
+    with pytest.warns(IncompleteRuns, match=r"hurt \(failed: line") as warned:
+        load_runs(tmp_path)
+    told = str(warned[0].message)
+    assert len(told.splitlines()) == 1 and len(told) < 1000
 
 
 def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None:

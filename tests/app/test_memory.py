@@ -1,6 +1,8 @@
 """The memory that a run is said to need is what it takes."""
 
 import re
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -12,6 +14,7 @@ from rnnlab.app.compose import compose_plan
 from rnnlab.app.schema import build, generators
 from rnnlab.paths import conf_dir
 from tests.app.test_options import experiment_of
+from tests.commands import environment
 
 SHAPES = {
     "wide": "hidden_size=500 batch_size=2 seq_len=5 task.sample_length=0",
@@ -105,3 +108,18 @@ def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
         assert resources.memory() == 2**20
     finally:
         resources.memory.cache_clear()
+
+
+def test_data_for_which_there_is_no_memory_is_one_line(tmp_path) -> None:
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate(4 << 30)  # with no room on the disk
+    limited = "import resource as r, sys; r.setrlimit(r.RLIMIT_AS, (3 << 30, 3 << 30)); "
+    code = (
+        limited + "from rnnlab.__main__ import main; sys.argv = ['', 'task.path=large.txt']; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "rnnlab: not enough memory for this data and these keys\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["large.txt"]

@@ -270,6 +270,21 @@ def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
     assert problem(*SWEEP, "resume=true").startswith(f"{run_file.parent}: cannot be read (run.json: ")
 
 
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", ".running", "checkpoint.safetensors", "weights.safetensors", "run.json.new"]
+)
+def test_a_folder_in_place_of_a_runs_file_is_refused_at_once(here: Path, name: str) -> None:
+    run_folder = begun_run("a", 1.0)
+    (run_folder / name).mkdir()
+    told = f"{run_folder / name}: a folder, where a run has a file"
+    assert problem("resume=outputs/a", multirun=False) == told
+    there = begun(*SWEEP)
+    (there.jobs[1].folder / name).mkdir(parents=True)
+    assert (
+        problem(*SWEEP, "resume=true") == f"{there.jobs[1].folder / name}: a folder, where a run has a file"
+    )
+
+
 def test_runs_stay_in_their_experiment(here: Path) -> None:
     there = begun(*SWEEP)
     order = checked(*SWEEP, "resume=true").orders[0]

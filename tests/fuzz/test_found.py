@@ -95,6 +95,11 @@ def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
         "=",
         "!!int ''",
         "a: \ud800".encode("utf-8", "surrogatepass"),
+        "lr: 2020-01-01",
+        "a: {b: !!binary aGVq}",
+        "a: !!set {b}",
+        "a: [2020-01-01 10:00:00]",
+        "a: {1: x}",
     ],
 )
 def test_a_configuration_that_would_break_the_parser_is_none(tmp_path: Path, content: str | bytes) -> None:
@@ -103,8 +108,9 @@ def test_a_configuration_that_would_break_the_parser_is_none(tmp_path: Path, con
     assert read_config(file) == {}
 
 
-def test_a_configuration_whose_names_double_again_and_again_is_none(tmp_path: Path) -> None:
-    lines = ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40))]
+@pytest.mark.parametrize("twice", ["{{l: *a{0}, r: *a{0}}}", "[*a{0}, *a{0}]"])
+def test_a_configuration_whose_names_double_again_and_again_is_none(tmp_path: Path, twice: str) -> None:
+    lines = ["a0: &a0 {}", *(f"a{n}: &a{n} {twice.format(n - 1)}" for n in range(1, 40))]
     (tmp_path / "config.yaml").write_text("\n".join(lines))
     assert read_config(tmp_path / "config.yaml") == {}
 

@@ -1,6 +1,7 @@
 """The run folder, which is written first and kept whatever happens."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -123,6 +124,18 @@ def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     assert loaded.keys() == weights.keys()
     for name, value in weights.items():
         np.testing.assert_array_equal(loaded[name], value, strict=True)
+
+
+def test_who_may_read_a_run_may_read_its_weights(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
+            folder.write_weights({"b_h": np.ones(3)})
+            folder.write_checkpoint({"b_h": np.ones(3)}, {})
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "run").glob("[!.]*")}
+    assert len(modes) > 4 and modes == dict.fromkeys(modes, 0o640)
 
 
 def test_texts_are_utf8(tmp_path: Path) -> None:
