@@ -190,7 +190,7 @@ def compose(
         expanded = _expand(loader, base, overrides)
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems(
-            [explain_composition_error(error, overrides, _known(loader, overrides))]
+            [explain_composition_error(error, overrides, _known_keys(loader, overrides))]
         ) from error
     return replace(_plan_of_many(loader, expanded, _launcher(base)), command=_command(overrides, multirun))
 
@@ -288,7 +288,7 @@ def _plan_of_many(
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))
         except COMPOSITION_ERRORS as error:
-            problems.append(explain_composition_error(error, overrides, _known(loader, overrides)))
+            problems.append(explain_composition_error(error, overrides, _known_keys(loader, overrides)))
     folder = folder or Path()
     return Plan(folder, jobs, True, pattern, sweep_name(folder), launcher, problems=problems)
 
@@ -406,7 +406,7 @@ def _launcher(config: DictConfig) -> dict[str, Any] | None:
     return {str(key): value for key, value in keys.items()}
 
 
-def _known(loader: Loader, overrides: Sequence[str]) -> Known:
+def _known_keys(loader: Loader, overrides: Sequence[str]) -> Known:
     """Every key with the chosen options, or else with the default ones, to find the one that was meant."""
     try:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))

@@ -47,10 +47,10 @@ def check(plan: Plan) -> Checked:
     Raises:
         ConfigProblems: With a line for each thing that is wrong, of all jobs together.
     """
-    known, problems = list[_Known](), list(plan.problems)
+    known, problems = list[_Facts](), list(plan.problems)
     for job in plan.jobs:
         try:
-            known.append(_known(job, plan.launcher is None))
+            known.append(_facts(job, plan.launcher is None))
         except InvalidConfig as error:
             problems += error.problems
     if known:
@@ -102,7 +102,7 @@ def _other_life_problem(order: WorkOrder) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Facts:
     """What is kept of a job's objects, whose data would fill the memory in a sweep of thousands."""
 
     settings: Settings
@@ -112,13 +112,13 @@ class _Known:
     memory: int
 
 
-def _known(job: Job, here: bool) -> _Known:
+def _facts(job: Job, here: bool) -> _Facts:
     experiment = build(job.config, here)
     task, model = experiment.trainer.task, experiment.trainer.model
     data = f"{task.dataset['digest']} {model.initial_state.digest}"
     goal = dict(vars(task.goal(model.loss)))
     needed = sum(experiment.memory.values())
-    return _Known(experiment.settings, identity(job.config, data), goal, dict(task.dataset), needed)
+    return _Facts(experiment.settings, identity(job.config, data), goal, dict(task.dataset), needed)
 
 
 def _taken(plan: Plan) -> list[str]:
@@ -153,7 +153,7 @@ def _tracking_problem(settings: Settings) -> str | None:
     return f"tracking.uri={redacted(uri)}: {problem}" if problem else None
 
 
-def _run_info(plan: Plan, job: Job, known: _Known) -> dict[str, Any]:
+def _run_info(plan: Plan, job: Job, known: _Facts) -> dict[str, Any]:
     """What is known of a run before it starts."""
     tracking = known.settings.tracking
     params = {}

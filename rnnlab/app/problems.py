@@ -29,7 +29,7 @@ _TRIPPED = (TypeError, AssertionError, OSError, RecursionError)
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_TRIPPED)
 
 
-MAX_NAME = 200
+LONGEST_SHOWN = 200
 MANY_DIGITS = re.compile(r"\d{4301}")
 """More than Python makes a number of."""
 INTERRUPTED = 130
@@ -75,7 +75,8 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
         missing = message.split("'")[1]
         return f"{_with_interpolation(overrides, missing)}: there is no key {missing}"
     if deleting := re.match(r"Could not delete from config\. '(.*)' does not exist", message):
-        return f"~{deleting[1]}: {no_such_key(deleting[1], known)}"
+        is_one = deleting[1] in known.keys  # Hydra takes a key of value null for none
+        return f"~{deleting[1]}: {'cannot be left out' if is_one else no_such_key(deleting[1], known)}"
     if appending := re.match(r"Could not append to config\. An item is already at '(.*?)'", message):
         override = _override_of(appending[1], overrides)
         return f"{override}: is there already; write {override.lstrip('+')}"
@@ -115,7 +116,7 @@ def _is_odd(override: str) -> bool:
     parsed = OverridesParser.create().parse_override(override)
     value, key = parsed.value(), parsed.key_or_group
     has_others = isinstance(value, list) and not all(isinstance(v, str | QuotedString) for v in value)
-    return has_others or not key or len(override) > MAX_NAME
+    return has_others or not key or len(override) > LONGEST_SHOWN
 
 
 def _with_interpolation(overrides: Sequence[str], name: str) -> str:
@@ -126,6 +127,8 @@ def _with_interpolation(overrides: Sequence[str], name: str) -> str:
 def _unreadable(override: str, overrides: Sequence[str]) -> str:
     """What to type instead, where quotes help."""
     before = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
+    if not override.strip("+~ "):
+        return f"{override!r}: an argument that names nothing; is a variable of the shell empty?"
     if "=" not in override and "=" in before:
         whole = quoted(f"{before} {override}")
         return f"{override}: has no key; if it belongs to the one before, write {whole}"

@@ -13,6 +13,7 @@ MISTAKES = {
     "+cell.xyz=1": "cell.xyz=1: no such key",
     "cell=lstm cell.nonlinearity=relu": "cell.nonlinearity=relu: cell=lstm has no such key; cell=rnn has cell.nonlinearity",
     "~lr": "lr: missing",
+    "~task.path": "~task.path: cannot be left out",
     "~cell": "cell: missing",
     "~xyz": "~xyz: no such key; --help shows all",
     "task=copy task.length_range=[5]": "task.length_range.1: missing",

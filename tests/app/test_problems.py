@@ -96,6 +96,15 @@ def test_an_option_of_the_users_own(
     assert told(f"--config-dir {tmp_path} experiment=own", capsys, here) == [f"rnnlab: {OPTIONS[option]}"]
 
 
+@pytest.mark.parametrize("nothing", ["", "+", " "])
+def test_an_empty_argument_is_told_as_such(
+    nothing: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["task.path=a", nothing]) == 2
+    told = f"rnnlab: {nothing!r}: an argument that names nothing; is a variable of the shell empty?\n"
+    assert capsys.readouterr().err == told
+
+
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
