@@ -12,7 +12,7 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 LYAPUNOV = "probe.measurements.lyapunov.steps"
 KEYS = {
     "weights": ("hidden_size", "task.features", "task.classes"),
-    "training step": ("hidden_size", "batch_size", "seq_len"),
+    "training step": ("hidden_size", "batch_size", "seq_len", "task.length_range"),
     "validation": ("hidden_size", "seq_len", "task.validation_examples"),
     "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }

@@ -63,6 +63,16 @@ class NamedTask(ABC):
         """Σ y² of a target, in the mean, where targets are values; None where they are classes."""
 
     @property
+    @abstractmethod
+    def time(self) -> int:
+        """The time steps of a sequence of length T."""
+
+    @property
+    def longest(self) -> int:
+        """The most time steps of a training sequence."""
+        return self.time
+
+    @property
     def input_size(self) -> int:
         """X, the number of symbols or features."""
         return len(self.input_names)
@@ -98,6 +108,10 @@ class Task(Protocol):
     @property
     def time(self) -> int:
         """The time steps of a sequence of length T."""
+
+    @property
+    def longest(self) -> int:
+        """The most time steps of a training sequence."""
 
     @property
     def input_size(self) -> int:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.weights import is_symbols
@@ -25,7 +25,7 @@ VALIDATION_STEPS = 50_000
 VALIDATION_LENGTHS = 10
 """Validation batches, at least, where each has a length of its own."""
 
-Length = Annotated[int, Ge(1)]
+Length = Annotated[int, Ge(1), Le(1_000_000_000)]
 
 
 MOST_COUNTED = 100
@@ -104,6 +104,11 @@ class Synthetic(NamedTask):
         return self.extent(self.seq_len).time
 
     @property
+    def longest(self) -> int:
+        """Of the longest that `length_range` allows, or the published version draws."""
+        return self.extent(self.extent(self.lengths[-1]).longest).time
+
+    @property
     def dataset(self) -> dict[str, str]:
         """Its sequences are drawn as they are needed."""
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
@@ -132,9 +137,8 @@ class Synthetic(NamedTask):
     @property
     def validation_size(self) -> ValidationSize:
         """All sequences, and one batch of them."""
-        longest = self.extent(self.extent(self.lengths[-1]).longest).time
         batch = self.validation_examples if self._validates_on_all else self._validation_batch
-        return ValidationSize(self.validation_examples, min(batch, self.validation_examples), longest)
+        return ValidationSize(self.validation_examples, min(batch, self.validation_examples), self.longest)
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Nothing to show."""

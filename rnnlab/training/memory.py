@@ -84,7 +84,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
             measured += examples * SYMBOL * n * (OF_JACOBIANS * n + (2 * G + S) * H)
     return {
         "weights": size * copies * sum(rows * columns for rows, columns in shapes),
-        "training step": both_ways.of(task.batch_size, task.time, outputs(task.time)),
+        "training step": both_ways.of(task.batch_size, task.longest, outputs(task.longest)),
         "validation": kept + forward.of(validation.batch, validation.time, outputs(validation.time)),
         "probe": measured,
     }

@@ -16,6 +16,7 @@ MISTAKES = {
     "~task.path": "~task.path: cannot be left out",
     "~cell": "cell: missing",
     "~xyz": "~xyz: no such key; --help shows all",
+    "task=copy task.length_range=[1,9223372036854775808]": "task.length_range.1=9223372036854775808: must be less than or equal to 1000000000",
     "task=copy task.length_range=[5]": "task.length_range.1: missing",
     "task=adding task.versoin=le_2015": "task.versoin=le_2015: task=adding has no such key; did you mean task.version?",
     "cell=lstm cell.forget_bais=1": "cell.forget_bais=1: cell=lstm has no such key; did you mean cell.forget_bias?",

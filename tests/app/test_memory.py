@@ -56,6 +56,7 @@ HUGE = {
     "task=adding batch_size=1000000000": "hidden_size=128 batch_size=1000000000 seq_len=50: … for the training step",
     "task=adding seq_len=1000000000": "hidden_size=128 batch_size=32 seq_len=1000000000: … for the training step",
     "task=random_permutation seq_len=1000000000000": "hidden_size=128 batch_size=32 seq_len=1000000000000: … for the training step",
+    "task=copy task.length_range=[1,1000000000]": "hidden_size=128 batch_size=32 seq_len=50 task.length_range=[1, 1000000000]: … for the training step",
     "task=adding task.validation_examples=10000000000": "hidden_size=128 seq_len=50 task.validation_examples=10000000000: … for the validation",
     "probe.examples=1000000000": "hidden_size=128 seq_len=50 probe.examples=1000000000: … for the probe",
     "task=latch probe.length=10000000000": "hidden_size=128 seq_len=50 probe.examples=16 probe.length=10000000000: … for the probe",
