@@ -64,13 +64,14 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     It ends in silence where nobody reads any more what it prints, and in a line where memory does not suffice
     for what it reads; in a run that is the run's failure.
     """
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
     try:
         try:
             code = main(sys.argv[1:])
         finally:
             sys.stdout.flush()
     except MemoryError:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if show_traceback:
             raise
         complain("rnnlab", ["not enough memory for this data and these keys"])
         code = 2

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command line sets it to 1, and this takes it back
     (tmp_path / "my.txt").write_text("to be, or not to be: that is the question. " * 500, encoding="utf-8")
+    shutil.copy(ROOT / "CONTRIBUTING.md", tmp_path)
     rows = "\n".join(f"{np.sin(t / 5):.4f},{np.cos(t / 7):.4f}" for t in range(600))
     (tmp_path / "my.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
@@ -144,9 +146,11 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in SHOWN if name not in ELSEWHERE and PYTHON.search(SHOWN[name])]
 )
-def test_python_runs(name: str, sweep: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page one after the other, in a folder with a sweep."""
-    monkeypatch.chdir(sweep.folder)
+    for made in sweep.folder.iterdir():
+        (tmp_path / made.name).symlink_to(made)
+    monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": name}
     for code in PYTHON.findall(SHOWN[name]):

@@ -262,7 +262,6 @@ MISTAKES = {
     "--cfg job xyz=1": "xyz=1: no such key",
     "--help cell=elman": "cell=elman: no such option; allowed: gru, lstm, rnn",
     "hydra/launcher=slurm": "hydra/launcher=slurm: no such option; allowed: basic, ray, submitit_slurm",
-    "hydra/launcher=joblib": "hydra/launcher=joblib: not supported; allowed: basic, ray, submitit_slurm",
     "hydra/sweeper=ax": "hydra/sweeper=ax: no such option; allowed: basic, optuna",
     "hydra.sweep.subdir=../../x -m seed=0,1": "hydra.sweep.subdir=../../x: must be inside of the sweep's folder",
     "hydra.callbacks.x._target_=os.system": "hydra.callbacks.x: no such key; --help shows all",
