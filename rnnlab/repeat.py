@@ -12,10 +12,10 @@ from typing import Any
 
 from rnnlab.analysis.identity import differences, unreadable
 from rnnlab.analysis.sources import find_run
-from rnnlab.app.compose import Job, Plan, sweep_name
 from rnnlab.app.display import Display
 from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
+from rnnlab.app.plan import Job, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from rnnlab.terminal import Arguments, complain, named, run_command, say

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.app.compose import Job, compose_plan
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.plan import Job
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.app.validation import InvalidConfig

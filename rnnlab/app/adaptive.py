@@ -13,10 +13,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from rnnlab.app.compose import AdaptiveSweep, Job
+from rnnlab.app.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.display import Display
 from rnnlab.app.launch import Result, launch
 from rnnlab.app.orders import Checked, check
+from rnnlab.app.plan import Job
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.reporting import report
 from rnnlab.app.resources import cores

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hydra import version
 from hydra._internal.utils import get_args_parser
 
-from rnnlab.app.compose import Plan, compose
+from rnnlab.app.compose import compose
+from rnnlab.app.plan import Plan
 from rnnlab.app.problems import INTERRUPTED, ConfigProblems
 from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir

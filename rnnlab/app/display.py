@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.app.compose import Job, Plan
+from rnnlab.app.plan import Job, Plan
 from rnnlab.app.schema import Tracking
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE

@@ -4,8 +4,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.app.compose import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.launchers import Launcher, build_launcher
+from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
 from rnnlab.app.resources import cores, too_many

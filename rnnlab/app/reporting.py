@@ -3,8 +3,8 @@
 import os
 import shlex
 
-from rnnlab.app.compose import Plan
 from rnnlab.app.display import Display
+from rnnlab.app.plan import Plan
 from rnnlab.app.schema import Settings
 from rnnlab.tracking.mirror import MirrorReport
 from rnnlab.tracking.store import told, tracking_uri

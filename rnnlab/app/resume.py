@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
-from rnnlab.app.compose import WITHOUT_EFFECT, Plan, sweep_name
+from rnnlab.app.plan import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.tracking.files import is_inside, replace_text
 from rnnlab.tracking.folder import MISPLACED, in_use, misplaced

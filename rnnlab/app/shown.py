@@ -13,7 +13,7 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from rnnlab.app.compose import CONFIG_NAME, loader_of, register_resolvers
+from rnnlab.app.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.spelling import Known
 from rnnlab.tracking.store import redacted

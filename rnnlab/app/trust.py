@@ -12,7 +12,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.problems import SUPPORTED, ConfigProblems
 
 OF_HYDRA = (
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
@@ -124,6 +124,22 @@ def check_plugin(config: DictConfig, kind: str) -> None:
         problems.append(f"hydra.{kind}.custom_search_space: not supported; it would be imported and called")
     if problems:
         raise ConfigProblems(problems)
+
+
+def launcher_of(config: DictConfig) -> dict[str, Any] | None:
+    """The keys of the chosen launcher; Hydra's own would be left unused without a word."""
+    choice = config.hydra.runtime.choices.get("hydra/launcher")
+    if choice == "basic":
+        check_plugin(config, "launcher")
+        return None
+    chosen = config.hydra.launcher
+    keys = OmegaConf.to_container(chosen, resolve=True) if isinstance(chosen, DictConfig) else None
+    if not isinstance(keys, dict):
+        raise ConfigProblems([f"hydra.launcher={chosen}: must hold the keys of hydra/launcher={choice}"])
+    if not str(keys.get("_target_")).startswith("rnnlab."):
+        allowed = ", ".join(SUPPORTED["hydra/launcher"])
+        raise ConfigProblems([f"hydra/launcher={choice}: not supported; allowed: {allowed}"])
+    return {str(key): value for key, value in keys.items()}
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -24,7 +24,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.app.compose import Job, compose_plan
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.plan import Job
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Experiment, build, generators
 from rnnlab.app.validation import InvalidConfig

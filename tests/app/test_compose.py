@@ -9,7 +9,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from rnnlab.app.compose import Plan, _Composer, compose_plan
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.composer import Composer
+from rnnlab.app.plan import Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.trust import Loader
 from rnnlab.paths import conf_dir
@@ -148,7 +150,7 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
         "hydra.sweep.subdir=${hydra.job.override_dirname}",
     ]
     loader = Loader(create_config_search_path(str(conf_dir())))
-    composer = _Composer(loader)
+    composer = Composer(loader)
     jobs = plan_of(*axes, *more).jobs
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
     for job in jobs:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rnnlab.app.compose import Job
 from rnnlab.app.display import Display
+from rnnlab.app.plan import Job
 from rnnlab.tracking.folder import write_run_info
 
 

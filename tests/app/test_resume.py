@@ -15,8 +15,9 @@ from filelock import FileLock
 from rnnlab.analysis.identity import differences
 from rnnlab.app import launch
 from rnnlab.app.cli import main
-from rnnlab.app.compose import WITHOUT_EFFECT, Plan, compose_plan
+from rnnlab.app.compose import compose_plan
 from rnnlab.app.orders import Checked, check
+from rnnlab.app.plan import WITHOUT_EFFECT, Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.resume import identity, note_sweep
 from rnnlab.paths import conf_dir

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from rnnlab.app.compose import CONFIG_NAME
+from rnnlab.app.loading import CONFIG_NAME
 from rnnlab.app.schema import SUPPLIED, Settings
 from rnnlab.app.validation import fields
 from rnnlab.diagnostics import Probe, Schedule

@@ -6,8 +6,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.app.compose import Plan, compose_plan
+from rnnlab.app.compose import compose_plan
 from rnnlab.app.orders import check
+from rnnlab.app.plan import Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.paths import conf_dir
 from tests.fuzz.amount import examples, tried

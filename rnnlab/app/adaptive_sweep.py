@@ -1,0 +1,38 @@
+"""A sweep that is not known beforehand: its sweeper asks for a few jobs at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from rnnlab.app.composer import plan_of_many
+from rnnlab.app.plan import Plan, command_of
+from rnnlab.app.trust import Loader, launcher_of
+
+
+@dataclass(frozen=True)
+class AdaptiveSweep:
+    """A sweep whose sweeper chooses the next jobs by how the last ones came out.
+
+    Attributes:
+        loader: Hydra's.
+        config: With the sweeper's keys in `hydra.sweeper`.
+        arguments: The command line, with the space to be searched.
+    """
+
+    loader: Loader
+    config: DictConfig
+    arguments: list[str]
+
+    def plan(self, batch: Sequence[Sequence[str]], first: int) -> Plan:
+        """The next jobs as a plan, in the folder that all of the sweep share."""
+        of_hydra = list(self.config.hydra.overrides.hydra)
+        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
+        swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
+        swept += list(self.config.hydra.sweeper.get("params") or {})
+        expanded = [of_hydra + list(job) for job in batch]
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        plan = plan_of_many(self.loader, expanded, launcher_of(self.config), folder, first, swept)
+        return replace(plan, goes_on=first > 0, command=command_of(of_hydra + self.arguments, True))
