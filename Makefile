@@ -45,6 +45,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.whole_run --sweep
 	$(BIN)/python -m benchmarks.deaf_server
 	$(BIN)/python -m benchmarks.cold_starts
+	$(BIN)/python -m benchmarks.composing
 	$(BIN)/python -m benchmarks.many_runs
 	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.who_tracks

@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from rnnlab.app.composer import plan_of_many
+from rnnlab.app.composer import parsed_jobs, plan_of_many
 from rnnlab.app.plan import Plan, command_of
 from rnnlab.app.trust import Loader, launcher_of
 
@@ -32,7 +32,7 @@ class AdaptiveSweep:
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
         swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
         swept += list(self.config.hydra.sweeper.get("params") or {})
-        expanded = [of_hydra + list(job) for job in batch]
+        jobs = parsed_jobs(self.loader, [of_hydra + list(job) for job in batch])
         folder = Path(self.config.hydra.sweep.dir).absolute()
-        plan = plan_of_many(self.loader, expanded, launcher_of(self.config), folder, first, swept)
+        plan = plan_of_many(self.loader, jobs, launcher_of(self.config), folder, first, swept)
         return replace(plan, goes_on=first > 0, command=command_of(of_hydra + self.arguments, True))

@@ -4,13 +4,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlab.app.facts import Facts, Inspector
 from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import code
 from rnnlab.app.resources import cores, too_many
-from rnnlab.app.resume import identity, take_up
-from rnnlab.app.schema import Settings, build
+from rnnlab.app.resume import take_up
+from rnnlab.app.schema import Settings
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import AXES
@@ -47,10 +48,11 @@ def check(plan: Plan) -> Checked:
     Raises:
         ConfigProblems: With a line for each thing that is wrong, of all jobs together.
     """
-    known, problems = list[_Facts](), list(plan.problems)
+    known, problems = list[Facts](), list(plan.problems)
+    inspector = Inspector(here=plan.launcher is None)
     for job in plan.jobs:
         try:
-            known.append(_facts(job, plan.launcher is None))
+            known.append(inspector.facts(job))
         except InvalidConfig as error:
             problems += error.problems
     if known:
@@ -101,33 +103,14 @@ def _other_life_problem(order: WorkOrder) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What is kept of a job's objects, whose data would fill the memory in a sweep of thousands."""
-
-    settings: Settings
-    identity: str
-    goal: dict[str, Any]
-    dataset: dict[str, str]
-    memory: int
-
-
-def _facts(job: Job, here: bool) -> _Facts:
-    experiment = build(job.config, here)
-    task, model = experiment.trainer.task, experiment.trainer.model
-    data = f"{task.dataset['digest']} {model.initial_state.digest}"
-    goal = dict(vars(task.goal(model.loss)))
-    needed = sum(experiment.memory.values())
-    return _Facts(experiment.settings, identity(job.config, data), goal, dict(task.dataset), needed)
-
-
 def _taken(plan: Plan) -> list[str]:
     """A line for each folder that exists already."""
     problems, taken = [], set()
     if plan.is_sweep and plan.folder.exists() and any(plan.folder.glob("[!.]*")):
         return [f"{plan.folder}: exists, and a sweep needs a folder of its own"]
+    may_exist = plan.folder.exists()
     for job in plan.jobs:
-        if job.folder in taken or job.folder.exists():
+        if job.folder in taken or (may_exist and job.folder.exists()):
             problems.append(f"{job.folder}: exists, and a run needs a folder of its own")
         taken.add(job.folder)
     return problems
@@ -153,7 +136,7 @@ def _tracking_problem(settings: Settings) -> str | None:
     return f"tracking.uri={redacted(uri)}: {problem}" if problem else None
 
 
-def _run_info(plan: Plan, job: Job, known: _Facts) -> dict[str, Any]:
+def _run_info(plan: Plan, job: Job, known: Facts) -> dict[str, Any]:
     """What is known of a run before it starts."""
     tracking = known.settings.tracking
     params = {}
@@ -190,7 +173,8 @@ def _run_info(plan: Plan, job: Job, known: _Facts) -> dict[str, Any]:
 def _kept(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration as it is written down, without a password in the tracking URI."""
     tracking = config["tracking"]
-    return config | {"tracking": tracking | {"uri": tracking["uri"] and redacted(tracking["uri"])}}
+    shown = tracking["uri"] and redacted(tracking["uri"])
+    return config if shown == tracking["uri"] else config | {"tracking": tracking | {"uri": shown}}
 
 
 def _shown(config: dict[str, Any], key: str) -> str:

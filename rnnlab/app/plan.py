@@ -3,7 +3,7 @@
 import glob
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def job_name(swept: dict[str, str], overrides: list[str], choices: dict[str, str
     return " ".join(value if key in choices else f"{key}={value}" for key, value in named.items())
 
 
-def keys_and_values(overrides: list[str]) -> list[tuple[str, str]]:
+def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
     """Overrides as (key, value)."""
     return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
 

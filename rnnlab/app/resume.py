@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,19 @@ class _SweepFile(BaseModel):
 
 def identity(config: Mapping[str, Any], data: str) -> str:
     """A digest of all that a run's result depends on, given the configuration and a digest of the data."""
-    kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
-    text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
+    return identity_of({key: as_json(value) for key, value in config.items()}, data)
+
+
+def identity_of(texts: Mapping[str, str], data: str) -> str:
+    """As `identity`, given every key's value as JSON."""
+    kept = (f"{as_json(key)}: {texts[key]}" for key in sorted(texts) if key not in WITHOUT_EFFECT)
+    text = f"[{{{', '.join(kept)}}}, {as_json(data)}]"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def as_json(value: Any) -> str:
+    """A value as text, the same for equal ones."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> tuple[Plan, str | None]:
@@ -167,7 +178,7 @@ def _placed(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
             name = free[key].pop(0)
         else:
             own = str(job.folder.relative_to(plan.folder))
-            names = [own, *(f"{own}_{number}" for number in range(2, len(taken) + 3))]
+            names = chain([own], (f"{own}_{number}" for number in count(2)))
             name = next(name for name in names if name not in taken)
             taken.add(name)
         jobs.append(replace(job, folder=sweep.folder / name))

@@ -4,7 +4,7 @@ Defaults live in `conf/` alone. A group whose option names a class (`_target_`) 
 and bounds from that class, so a new cell or optimiser needs no line here.
 """
 
-import typing
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Len, Lt, MinLen
 
 from rnnlab.app.resources import LYAPUNOV, too_large
-from rnnlab.app.validation import InvalidConfig, fields, target, target_function, validated
+from rnnlab.app.validation import InvalidConfig, annotations, fields, target, target_function, validated
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
@@ -38,6 +38,8 @@ KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": In
 """What a group's class must be."""
 
 
+KEPT_TASKS = 4
+"""Of a sweep's tasks, whose data may be large, so many are kept at a time while it is checked."""
 MAX_EXPERIMENT = 500
 """Letters of an experiment's name that MLflow takes."""
 
@@ -104,26 +106,33 @@ class Experiment:
     memory: Mapping[str, int]
 
 
-def build(config: dict[str, Any], here: bool = True) -> Experiment:
+def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
+    """Check the keys beside the groups, or note their problems and return None."""
+    plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
+    settings = validated(Settings.__name__, fields(Settings), plain, "", problems)
+    return None if settings is None else Settings(**settings)
+
+
+def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = None) -> Experiment:
     """Check a configuration and make its objects.
 
     Args:
         config: Plain data, resolved.
         here: Whether the run is to fit into this machine's memory.
+        tasks: Tasks made before, to be used again.
 
     Raises:
         InvalidConfig: With a line for each key at fault: key, value and what is allowed.
     """
-    plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
     problems: list[str] = []
-    settings = validated(Settings.__name__, fields(Settings), plain, "", problems)
+    s = read_settings(config, problems)
     probe = _probe(config.get("probe"), problems)
-    if settings is None:
+    if s is None:
         for group, supplied in SUPPLIED.items():  # their mistakes are told with the others
             _class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
-    s = Settings(**settings)
-    task: Task | None = _made(config, "task", {"seq_len": s.seq_len, "batch_size": s.batch_size}, problems)
+    lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
+    task: Task | None = (tasks or Tasks()).made(config, lengths, problems)
     optimizer: Optimizer | None = _made(config, "optimizer", {"lr": s.lr}, problems)
     sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
     cell: Cell | None = _made(config, "cell", sizes, problems)
@@ -149,6 +158,29 @@ def build(config: dict[str, Any], here: bool = True) -> Experiment:
     if problem := problem or _probe_problem(trainer):
         raise InvalidConfig([problem])
     return Experiment(s, trainer, memory)
+
+
+class Tasks:
+    """The tasks that were made last: one of a large text or table takes longer than all other checks."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Task | None, list[str]]] = {}
+
+    def made(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
+        """The task of a configuration, or None and its problems noted."""
+        key = json.dumps([config.get("task"), supplied], sort_keys=True)
+        if key not in self._made:
+            if len(self._made) == KEPT_TASKS:
+                del self._made[next(iter(self._made))]
+            own: list[str] = []
+            self._made[key] = self._make(config, supplied, own), own
+        task, own = self._made[key]
+        problems += own
+        return task
+
+    def _make(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
+        made: Task | None = _made(config, "task", supplied, problems)
+        return made
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
@@ -221,8 +253,7 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
     function = target_function(keys, path, of_measurement, problems)
     if function is None:
         return None
-    hints = typing.get_type_hints(function, include_extras=True)
-    options = {option: hint for option, hint in hints.items() if option not in of_measurement}
+    options = {option: hint for option, hint in annotations(function).items() if option not in of_measurement}
     values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems)
     if values is None:
         return None

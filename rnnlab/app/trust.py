@@ -57,6 +57,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = _Files(config_search_path)
+        self._are_groups: dict[str, bool] = {}
 
     def load_configuration(self, *args: Any, **keys: Any) -> DictConfig:
         """Compose.
@@ -76,8 +77,10 @@ class Loader(ConfigLoaderImpl):
         """Whether an override chooses an option of a group, or where options are looked for."""
         if override.get_key_element().lstrip("+~") == "hydra.searchpath":
             return True
-        is_group = self.repository.group_exists(override.key_or_group)
-        return is_group and not isinstance(override.value(), dict)
+        key = override.key_or_group
+        if key not in self._are_groups:
+            self._are_groups[key] = self.repository.group_exists(key)
+        return self._are_groups[key] and not isinstance(override.value(), dict)
 
     def _process_config_searchpath(
         self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository

@@ -88,8 +88,14 @@ def _has_hints(function: Callable[..., Any], hints: Mapping[str, Any]) -> bool:
 
 def fields(cls: type, left_out: Collection[str] = ()) -> dict[str, Any]:
     """The annotations of a dataclass's fields."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = annotations(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name not in left_out}
+
+
+@cache
+def annotations(of: Callable[..., Any]) -> Mapping[str, Any]:
+    """The annotations of a class or function, bounds included."""
+    return typing.get_type_hints(of, include_extras=True)
 
 
 def validated(

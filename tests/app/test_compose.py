@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rnnlab.app.compose import compose_plan
-from rnnlab.app.composer import Composer
+from rnnlab.app.composer import Composer, parsed_jobs
 from rnnlab.app.plan import Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.trust import Loader
@@ -155,7 +155,8 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
     for job in jobs:
         expected = loader.load_configuration("config", job.overrides, RunMode.RUN)
-        assert OmegaConf.to_container(composer.compose(job.overrides)) == OmegaConf.to_container(expected)
+        (parsed,) = parsed_jobs(loader, [job.overrides])
+        assert OmegaConf.to_container(composer.compose(parsed)) == OmegaConf.to_container(expected)
         del expected.hydra
         assert job.config == OmegaConf.to_container(expected, resolve=True)
 

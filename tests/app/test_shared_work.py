@@ -1,0 +1,230 @@
+"""What the jobs of a sweep share is composed and checked once, and comes to what Hydra makes of each job alone."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from rnnlab.app import compose, facts, schema
+from rnnlab.app.composer import Composer, line_of, name_job, plan_of_many
+from rnnlab.app.facts import Inspector
+from rnnlab.app.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
+from rnnlab.app.orders import check
+from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan, job_name
+from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.resume import identity
+from rnnlab.app.schema import build
+from rnnlab.app.template import plain_value
+from rnnlab.app.trust import Loader
+from rnnlab.app.validation import InvalidConfig
+from rnnlab.paths import conf_dir
+from tests.fuzz.amount import examples, tried
+
+VALUES = {
+    "seed": ["0", "1", "7", "range(3)", "-1", "x"],
+    "lr": ["0.1", "1", "1e-3", "nan", "${seq_len}", "${nowhere}"],
+    "clip": ["null", "1", "0.5", "'1'", "range(1,3)"],
+    "steps": ["3", "${seq_len}", "5"],
+    "val_every": ["null", "2", "${steps}", "${hydra:job.num}", "${hydra.job.num}"],
+    "cell": ["rnn", "lstm", "glob(*)", "nowhere", "{bias:false}"],
+    "cell.bias": ["true", "false", "null", "5"],
+    "cell.nonlinearity": ["tanh", "relu", "'${loss}'"],
+    "init.W_hh": ["{kind:normal}", "{kind:identity,gain:2}", "null"],
+    "init.W_hh.gain": ["1", "2", "0.5", "${lr}"],
+    "task": ["char_lm", "copy", "adding"],
+    "task.length_range": ["[5,9]", "null", "[2,3]", "[${seq_len},9]"],
+    "probe": ["none", "light"],
+    "probe.measurements.gates": ["null", "{a:1}"],
+    "tracking.experiment": ["a", "'b c'", "'a,b'", "'ü:1'", "'[1]'", "'null'"],
+    "task.path": ["'a b.txt'", "null", "???", "'\\${lr}'", "[a,b]", "[]"],
+    "+cell.own": ["1", "{a:1}", "[1,2]"],
+    "++seed": ["5", "6"],
+    "+measurement": ["jacobians"],
+    "~task.temperature": [""],
+    "~seed": [""],
+    "hydra.sweep.subdir": [
+        *("${seed}", "'${hydra.job.override_dirname}'", "'${cell._target_}/${hydra.job.name}'", "x", "../x"),
+        *("'${hydra:job.num}-${hydra.job.id}'", "'a\\${seed}'", "'${hydra.overrides.task}'", "'${nowhere}'"),
+    ],
+    "hydra.sweep.dir": ["there", "'${seed}'"],
+    "nowhere": ["1", "2"],
+}
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> list[str]:
+    keys = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4, unique=True))
+    line = []
+    for key in keys:
+        most = 1 if key.startswith(("hydra", "~", "+measurement")) else 3
+        values = draw(st.lists(st.sampled_from(VALUES[key]), min_size=1, max_size=most))
+        line.append(f"{key}={','.join(values)}" if values != [""] else key)
+    return line
+
+
+def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
+    """The jobs as Hydra composes each alone, and a line for each of the others."""
+    loader, composed, problems = loader_of(conf_dir(), None), list[Job](), list[str]()
+    lines = [{key: value for key, _, value in (line.partition("=") for line in job)} for job in jobs]
+    axes = [key for key in lines[0] if len({line[key] for line in lines}) > 1]
+    folder = None
+    for number, (job, line) in enumerate(zip(jobs, lines, strict=True)):
+        try:
+            config = loader.load_configuration(CONFIG_NAME, list(job), RunMode.RUN)
+            folder = folder or Path(config.hydra.sweep.dir).absolute()
+            choices, swept = chosen_options(config), {key: line[key] for key in line if key in axes}
+            name = job_name(swept, list(job), choices)
+            name_job(config, number, name)
+            if ".." in Path(config.hydra.sweep.subdir).parts:
+                outside = f"hydra.sweep.subdir={config.hydra.sweep.subdir}"
+                raise ConfigProblems([f"{outside}: must be inside of the sweep's folder"])
+            place = folder / config.hydra.sweep.subdir
+            plain = {key: plain_value(config, key) for key in config if key != "hydra"}
+            composed.append(Job(number, name, place, plain, list(job), swept, choices))
+        except (*COMPOSITION_ERRORS, ConfigProblems) as error:
+            if isinstance(error, ConfigProblems):
+                raise
+            problems.append(explain_composition_error(error, list(job), known_keys(loader, list(job))))
+    return composed, list(dict.fromkeys(problems))
+
+
+def shared_and_alone(overrides: list[str]) -> tuple[Plan, list[Job], list[str]] | None:
+    """The plan of a sweep, and what each of its jobs comes to alone; None where nothing is expanded."""
+    if not any(override.startswith("hydra.sweep.dir") for override in overrides):
+        overrides = [*overrides, "hydra.sweep.dir=there"]  # the time is another at each call
+    jobs: list[list[str]] = []
+
+    def noted(loader: Loader, expanded: Sequence[Sequence[Override]], launcher: Any) -> Plan:
+        jobs.extend([line_of(override) for override in job] for job in expanded)
+        return plan_of_many(loader, expanded, launcher)
+
+    plan, refused = None, None
+    with mock.patch.object(compose, "plan_of_many", noted):
+        try:
+            plan = compose.compose_plan(conf_dir(), overrides, multirun=True)
+        except ConfigProblems as error:
+            refused = error.problems
+    if not jobs:
+        return None
+    try:
+        composed, problems = one_by_one(jobs)
+    except ConfigProblems as error:
+        assert refused == error.problems
+        return None
+    assert plan is not None, refused
+    return plan, composed, problems
+
+
+def facts_alone(job: Job) -> tuple[Any, ...]:
+    experiment = build(job.config)
+    trainer = experiment.trainer
+    data = f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}"
+    goal = vars(trainer.task.goal(trainer.model.loss))
+    memory = sum(experiment.memory.values())
+    kept = {key: value for key, value in job.config.items() if key not in WITHOUT_EFFECT}
+    text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return experiment.settings, digest, goal, dict(trainer.task.dataset), memory
+
+
+def compare(overrides: list[str]) -> str:
+    found = shared_and_alone(overrides)
+    if found is None:
+        return "refused before"
+    plan, composed, problems = found
+    assert plan.problems == problems
+    assert [repr(job) for job in plan.jobs] == [repr(job) for job in composed]
+    inspector = Inspector(here=True)
+    for job in plan.jobs:
+        try:
+            expected: Any = facts_alone(job)
+        except InvalidConfig as error:
+            expected = error.problems
+        try:
+            shared: Any = tuple(vars(inspector.facts(job)).values())
+        except InvalidConfig as error:
+            shared = error.problems
+        assert repr(shared) == repr(expected)
+    return f"{'some' if problems else 'all'} composed"
+
+
+@examples(8)
+@given(sweeps())
+def test_jobs_of_a_sweep_are_those_that_hydra_makes_one_by_one(overrides: list[str]) -> None:
+    tried[f"sweeps, one by one: {compare(overrides)}"] += 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=range(3)", "val_every=${steps}", "steps=3,5"],
+        ["seed=0,1", "++seed=5"],
+        ["cell=rnn,lstm", "cell.bias=true,false", "hydra.sweep.subdir='${seed}/${cell._target_}/${hydra.job.num}'"],
+        ["probe.measurements.gates=null", "probe.measurements.norms.when.dense=1,2"],
+        ["task=copy", "task.length_range=[5,9],null,[2,3]"],
+        ["init.W_hh={kind:normal}", "init.W_hh.gain=1,2"],
+        ["seed=0,1", "hydra.sweep.subdir='${hydra.job.override_dirname}'"],
+        ["seed=0,1", "hydra.sweep.subdir='${hydra:job.num}'"],
+        ["lr=1,nan,-1", "seed=0,-1"],
+        ["lrr=1,2", "seed=0,1"],
+        ["seed=range(3)", "task.path=${nowhere},a"],
+    ],
+)  # fmt: skip
+def test_sharing_leaves_jobs_as_they_are(overrides: list[str]) -> None:
+    assert compare(overrides) != "refused before"
+
+
+def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counter[str] = Counter()
+
+    def counting(of: Any, name: str) -> None:
+        original = getattr(of, name)
+
+        def wrapper(*args: Any, **keys: Any) -> Any:
+            counted[name] += 1
+            return original(*args, **keys)
+
+        monkeypatch.setattr(of, name, wrapper)
+
+    counting(Composer, "compose")
+    counting(facts, "build")
+    counting(schema.Tasks, "_make")
+    jobs = check(
+        compose.compose_plan(conf_dir(), ["lr=1,2", "seed=range(50)", "tracking=none"], True)
+    ).plan.jobs
+    assert len(jobs) == 100
+    assert counted == {"compose": 1, "build": 2, "_make": 1}
+    assert jobs[0].config["probe"] is jobs[99].config["probe"]
+
+
+def test_a_thousand_jobs_that_differ_in_a_value_take_no_interpolation_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What each job costs is counted in calls, as no test asserts a time."""
+    calls: list[str] = []
+    monkeypatch.setattr(
+        OmegaConf,
+        "to_container",
+        lambda *a, _was=OmegaConf.to_container, **k: calls.append("") or _was(*a, **k),
+    )
+    compose.compose_plan(conf_dir(), ["seed=range(10)"], multirun=True)
+    few = len(calls)
+    compose.compose_plan(conf_dir(), ["seed=range(1000)"], multirun=True)
+    assert len(calls) - few == few
+
+
+def test_an_identity_is_that_of_the_whole_configuration() -> None:
+    config = {"b": {"ü": [1, None], "a": 0.1}, "a": "x", "jobs": 5, "seed": 3}
+    kept = {key: value for key, value in config.items() if key != "jobs"}
+    text = json.dumps([kept, "d"], sort_keys=True, ensure_ascii=False)
+    assert identity(config, "d") == hashlib.sha256(text.encode()).hexdigest()[:16]
