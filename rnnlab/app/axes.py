@@ -86,7 +86,7 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
     """The axes of `hydra.sweeper.params` as overrides.
 
     Raises:
-        ConfigProblems: With a line for each that is no text or number, is empty, or is a key of Hydra's own.
+        ConfigProblems: With a line for each that is neither text nor a number, or is empty.
     """
     problems = []
     for key, value in params.items():
@@ -94,8 +94,6 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
             problems.append(f"{PARAMS}.{key}={_plain(value)}: {_wrong_param(str(key), value)}")
         elif not str(value).strip():
             problems.append(f"{PARAMS}.{key}='': has no values; an axis needs at least one, as in 1,2")
-        elif str(key).lstrip("+~").startswith(("hydra.", "hydra/")):
-            problems.append(f"{PARAMS}.{key}={value}: Hydra's own keys cannot be swept")
     if problems:
         raise ConfigProblems(problems)
     return [f"{key}={value}" for key, value in params.items()]
@@ -125,6 +123,8 @@ def _size(loader: Loader, override: Override) -> int:
     """
     if not override.is_sweep_override():
         return 1
+    if override.is_hydra_override():
+        raise ValueError("Hydra's own keys cannot be swept")
     if override.value_type is ValueType.INTERVAL_SWEEP:
         raise ValueError("only hydra/sweeper=optuna searches an interval; write the values, as in 1,2")
     swept: Any = override._value
@@ -145,11 +145,15 @@ def _size(loader: Loader, override: Override) -> int:
 def _range_size(swept: RangeSweep) -> int:
     """⌈(stop - start) / step⌉, or 0: what Hydra's `range` yields, without yielding it."""
     start, stop, step = swept.start, swept.stop, swept.step
-    if start is None or stop is None or not all(map(isfinite, (start, stop, step))):
+    if start is None or stop is None or not all(map(_is_finite, (start, stop, step))):
         raise ValueError("a range needs finite numbers")
     if step == 0:
         raise ValueError("the step of a range must not be 0")
     return max(0, ceil((Fraction(stop) - Fraction(start)) / Fraction(step)))
+
+
+def _is_finite(number: float) -> bool:
+    return isinstance(number, int) or isfinite(number)
 
 
 def _check_number(sizes: Iterable[tuple[str, int]]) -> None:
@@ -158,8 +162,8 @@ def _check_number(sizes: Iterable[tuple[str, int]]) -> None:
     jobs = prod(size for _, size in sizes)
     if jobs > MAX_JOBS:
         factors = " × ".join(_told(key, size) for key, size in sizes if size > 1)
-        counted = f"sweep of {_number(jobs)} runs" + (f" ({factors})" if " × " in factors else "")
-        raise ConfigProblems([f"{counted} exceeds the limit of {_number(MAX_JOBS)}"])
+        runs = f"sweep of {_number(jobs)} runs ({factors})"
+        raise ConfigProblems([f"{runs} exceeds the limit of {_number(MAX_JOBS)}"])
 
 
 def _told(key: str, size: int) -> str:

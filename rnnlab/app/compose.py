@@ -11,10 +11,12 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from rnnlab.app.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.axes import expand
 from rnnlab.app.composer import plan_of_many, plan_of_one
+from rnnlab.app.interpolations import Unresolved, resolved
 from rnnlab.app.loading import CONFIG_NAME, known_keys, loader_of, register_resolvers
 from rnnlab.app.plan import WITHOUT_EFFECT, Plan, command_of
 from rnnlab.app.problems import COMPOSITION_ERRORS, SUPPORTED, ConfigProblems, explain_composition_error
@@ -55,22 +57,31 @@ def compose(
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
         base = loader.load_configuration(CONFIG_NAME, _of_all_jobs(loader, overrides, mode), mode)
-        sweeper = base.hydra.runtime.choices["hydra/sweeper"]
-        if sweeper not in SUPPORTED["hydra/sweeper"]:
-            allowed = ", ".join(SUPPORTED["hydra/sweeper"])
-            raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: {allowed}"])
-        check_plugin(base, "sweeper")
-        if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
-            return replace(plan_of_one(base), command=command_of(overrides, multirun))
-        if sweeper == ADAPTIVE:
-            base = loader.load_configuration(CONFIG_NAME, overrides, mode)
-            return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
-        expanded = expand(loader, base, overrides)
+        with resolved(loader, base, overrides):
+            return _planned(loader, base, overrides, mode)
+    except Unresolved as error:
+        raise ConfigProblems(error.problems) from error
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems(
             [explain_composition_error(error, overrides, known_keys(loader, overrides))]
         ) from error
-    return replace(plan_of_many(loader, expanded, launcher_of(base)), command=command_of(overrides, multirun))
+
+
+def _planned(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
+    """What a command line asks for, given the configuration that all of its jobs have in common."""
+    sweeper = base.hydra.runtime.choices["hydra/sweeper"]
+    if sweeper not in SUPPORTED["hydra/sweeper"]:
+        allowed = ", ".join(SUPPORTED["hydra/sweeper"])
+        raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: {allowed}"])
+    check_plugin(base, "sweeper")
+    command = command_of(overrides, mode is RunMode.MULTIRUN)
+    if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
+        return replace(plan_of_one(base), command=command)
+    if sweeper == ADAPTIVE:
+        base = loader.load_configuration(CONFIG_NAME, overrides, mode)
+        return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
+    jobs = expand(loader, base, overrides)
+    return replace(plan_of_many(loader, jobs, launcher_of(base)), command=command)
 
 
 def _of_all_jobs(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:

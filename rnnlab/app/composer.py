@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from rnnlab.app.interpolations import Unresolved, resolved
 from rnnlab.app.loading import CONFIG_NAME, chosen_options, known_keys
 from rnnlab.app.plan import Job, Plan, job_name, keys_and_values, sweep_name
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
@@ -65,6 +66,8 @@ def plan_of_many(
     for number, overrides in enumerate(jobs, first):
         try:
             composed.append(composer.job(number, overrides))
+        except Unresolved as error:
+            problems |= dict.fromkeys(error.problems)
         except COMPOSITION_ERRORS as error:
             lines = [line_of(override) for override in overrides]
             problems[explain_composition_error(error, lines, composer.known(overrides))] = None
@@ -114,7 +117,12 @@ class Composer:
         self._shared: dict[str, bool] = {}
 
     def job(self, number: int, overrides: Sequence[Override]) -> Job:
-        """One job of the sweep."""
+        """One job of the sweep.
+
+        Raises:
+            Unresolved: It has interpolations that come to nothing.
+            COMPOSITION_ERRORS: It cannot be composed.
+        """
         lines = [line_of(override) for override in overrides]
         pairs = dict(keys_and_values(lines))
         swept = {key: value for key, value in pairs.items() if key in self._swept}
@@ -123,7 +131,8 @@ class Composer:
         template = self._templates.get(shared)
         if template is None:
             config = self.compose(overrides)
-            job = self._job_of(config, number, lines, swept)
+            with resolved(self._loader, config, lines):
+                job = self._job_of(config, number, lines, swept)
             if shared not in self._templates:
                 base = self._composed[self._files(overrides)]
                 values = [override for override in overrides if not self._loader.names_file(override)]
@@ -138,7 +147,8 @@ class Composer:
             name_job(template.config, number, name)
             return template.config
 
-        subdir, filled = template.filled(number, folder_name(name), of_job, changed)
+        with resolved(self._loader, template.config, lines):
+            subdir, filled = template.filled(number, folder_name(name), of_job, changed)
         return Job(number, name, self._placed(subdir), filled, lines, swept, template.choices)
 
     def compose(self, overrides: Sequence[Override]) -> DictConfig:

@@ -11,6 +11,7 @@ from omegaconf.errors import (
     ConfigKeyError,
     InterpolationKeyError,
     InterpolationResolutionError,
+    MissingMandatoryValue,
     OmegaConfBaseException,
     UnsupportedInterpolationType,
 )
@@ -53,8 +54,16 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
         known: What there is.
     """
     message = str(error)
+    if not message and error.__cause__ is not None:  # Hydra's way to hand on what OmegaConf raised
+        message = str(error.__cause__)
     if isinstance(error, OverrideParseException):
+        if "empty choice" in message:
+            return f"{error.override}: has no values; an axis needs at least one"
         return _unreadable(str(error.override), overrides)
+    if composing := re.match(r"In '(.*?)': \w+ raised while composing config:\n(.*)", message, re.DOTALL):
+        unfit = re.search(r"full_key: (\S+)", composing[2])
+        place = f"{composing[1]}.yaml" + (f": {unfit[1]}" if unfit else "")
+        return f"{place}: {_unfit(composing[2])}"
     if "Ambiguous value for argument" in message or "requires --multirun" in message:
         return _several_values(message.split("'")[1])
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -88,8 +97,14 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
     if "Config group override must be" in message:
         at_fault = [override for override in overrides if _names_no_option(override, known.keys)]
         return f"{' '.join(at_fault)}: must name an option"
-    if "possible interpolation keys" in message:
-        return f"{_with_interpolation(overrides, '')}: must name an option"
+    if named := re.match(
+        r"Error resolving interpolation '(.*?)', possible interpolation keys: (.*)", message
+    ):
+        if any("${" in override for override in overrides):
+            return f"{_with_interpolation(overrides, '')}: must name an option"
+        return f"{named[1]} in a defaults list: must name a group, such as ${{{named[2].split(', ')[0]}}}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{getattr(error, 'full_key', None) or message.rpartition(' ')[2]}: has no value"
     if "integer string conversion" in message:
         key = next((o.partition("=")[0] for o in overrides if MANY_DIGITS.search(o)), "")
         return f"{key}: a number of more than 4300 digits"
@@ -101,14 +116,17 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
     return " ".join(line.strip() for line in message.splitlines() if line.strip())
 
 
-def _unfit(error: BaseException | None) -> str:
+def _unfit(error: BaseException | str | None) -> str:
     """What a key of Hydra's must hold, from what OmegaConf says of a value that it does not take."""
     said = str(error)
     if allowed := re.search(r"expected one of \[(.*?)\]", said):
         return f"must be {' or '.join(allowed[1].split(', '))}"
     if "is not Optional" in said:
         return "must not be null"
-    return "must have keys of its own" if "Dict[" in said else "not of the kind that this key holds"
+    if "is incompatible with (str)" in said:
+        return "a key must be text"
+    has_keys = re.search(r"DictConfig|Dict\[|Merge error", said)
+    return "must have keys of its own" if has_keys else "not of the kind that this key holds"
 
 
 def _is_odd(override: str) -> bool:

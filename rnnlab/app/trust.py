@@ -10,6 +10,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError
 from yaml import YAMLError
 
 from rnnlab.app.problems import SUPPORTED, ConfigProblems
@@ -44,6 +45,9 @@ class _Files(ConfigRepository):
             ) from error
         except RecursionError as error:
             raise ConfigProblems([f"{name}: cannot be read (it contains itself)"]) from error
+        except GrammarParseError as error:
+            key = getattr(error, "full_key", None)
+            raise ConfigProblems([f"{name}: {key}: an interpolation that cannot be read"]) from error
         if found is not None and not isinstance(found.config, DictConfig):
             raise ConfigProblems([f"{name}: must have a line key: value for each key"])
         if name.startswith("experiment/") and found and found.header.get("package") != "_global_":

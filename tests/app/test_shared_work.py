@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from rnnlab.app import compose, facts, schema
 from rnnlab.app.composer import Composer, line_of, name_job, plan_of_many
 from rnnlab.app.facts import Inspector
+from rnnlab.app.interpolations import Unresolved, resolved
 from rnnlab.app.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
 from rnnlab.app.orders import check
 from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan, job_name
@@ -81,16 +82,19 @@ def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
     for number, (job, line) in enumerate(zip(jobs, lines, strict=True)):
         try:
             config = loader.load_configuration(CONFIG_NAME, list(job), RunMode.RUN)
-            folder = folder or Path(config.hydra.sweep.dir).absolute()
-            choices, swept = chosen_options(config), {key: line[key] for key in line if key in axes}
-            name = job_name(swept, list(job), choices)
-            name_job(config, number, name)
-            if ".." in Path(config.hydra.sweep.subdir).parts:
-                outside = f"hydra.sweep.subdir={config.hydra.sweep.subdir}"
-                raise ConfigProblems([f"{outside}: must be inside of the sweep's folder"])
-            place = folder / config.hydra.sweep.subdir
-            plain = {key: plain_value(config, key) for key in config if key != "hydra"}
-            composed.append(Job(number, name, place, plain, list(job), swept, choices))
+            with resolved(loader, config, list(job)):
+                folder = folder or Path(config.hydra.sweep.dir).absolute()
+                choices, swept = chosen_options(config), {key: line[key] for key in line if key in axes}
+                name = job_name(swept, list(job), choices)
+                name_job(config, number, name)
+                if ".." in Path(config.hydra.sweep.subdir).parts:
+                    outside = f"hydra.sweep.subdir={config.hydra.sweep.subdir}"
+                    raise ConfigProblems([f"{outside}: must be inside of the sweep's folder"])
+                place = folder / config.hydra.sweep.subdir
+                plain = {key: plain_value(config, key) for key in config if key != "hydra"}
+                composed.append(Job(number, name, place, plain, list(job), swept, choices))
+        except Unresolved as error:
+            problems += error.problems
         except (*COMPOSITION_ERRORS, ConfigProblems) as error:
             if isinstance(error, ConfigProblems):
                 raise
