@@ -24,7 +24,7 @@ from rnnlab.wording import in_a_line
 SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
 """Options of groups that Hydra and its plugins fill with others, too."""
 
-_TRIPPED = (TypeError, AssertionError, OSError, RecursionError)
+_TRIPPED = (TypeError, AttributeError, AssertionError, OSError, RecursionError)
 """Raised by Hydra itself over what it does not expect: a group given a list of numbers, a name too long."""
 # ValueError: a group that is given null or a number. YAMLError: in a file of --config-dir.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_TRIPPED)
@@ -103,6 +103,9 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
         if any("${" in override for override in overrides):
             return f"{_with_interpolation(overrides, '')}: must name an option"
         return f"{named[1]} in a defaults list: must name a group, such as ${{{named[2].split(', ')[0]}}}"
+    params = [override for override in overrides if override.lstrip("+").startswith("hydra.sweeper.params")]
+    if params and isinstance(error, AttributeError):  # Hydra cannot merge into what holds nothing
+        return f"{params[0]}: on the command line axes stand by themselves; write -m <key>=a,b"
     if isinstance(error, MissingMandatoryValue):
         return f"{getattr(error, 'full_key', None) or message.rpartition(' ')[2]}: has no value"
     if "integer string conversion" in message:

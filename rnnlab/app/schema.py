@@ -109,8 +109,13 @@ class Experiment:
 def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
     """Check the keys beside the groups, or note their problems and return None."""
     plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
-    settings = validated(Settings.__name__, fields(Settings), plain, "", problems)
+    settings = validated(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
     return None if settings is None else Settings(**settings)
+
+
+def dtype_of(config: Mapping[str, Any]) -> str:
+    """The dtype whose range its numbers must keep to; where there is no such dtype, the widest."""
+    return "float32" if config.get("dtype") == "float32" else "float64"
 
 
 def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = None) -> Experiment:
@@ -126,7 +131,7 @@ def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = Non
     """
     problems: list[str] = []
     s = read_settings(config, problems)
-    probe = _probe(config.get("probe"), problems)
+    probe = _probe(config.get("probe"), dtype_of(config), problems)
     if s is None:
         for group, supplied in SUPPLIED.items():  # their mistakes are told with the others
             _class_and_values(config, group, supplied, problems)
@@ -150,7 +155,10 @@ def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = Non
         raise InvalidConfig([problem])
     try:
         for state in cell.states:
-            initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
+            drawn = initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
+            with np.errstate(over="ignore"):
+                if not np.isfinite(drawn.astype(s.dtype)).all():
+                    raise ValueError(f"{_source(config)}: {state} has numbers that are infinite in {s.dtype}")
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
     memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
@@ -168,7 +176,7 @@ class Tasks:
 
     def made(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
         """The task of a configuration, or None and its problems noted."""
-        key = json.dumps([config.get("task"), supplied], sort_keys=True)
+        key = json.dumps([config.get("task"), supplied, dtype_of(config)], sort_keys=True)
         if key not in self._made:
             if len(self._made) == KEPT_TASKS:
                 del self._made[next(iter(self._made))]
@@ -187,6 +195,12 @@ def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.
     """Independent generators for the weights, the batches and the closing samples of a run."""
     weights, batches, samples = np.random.SeedSequence(seed).spawn(3)
     return np.random.default_rng(weights), np.random.default_rng(batches), np.random.default_rng(samples)
+
+
+def _source(config: dict[str, Any]) -> str:
+    """The first key of the initial state beside its class, with its value."""
+    keys = {key: value for key, value in config["initial_state"].items() if key != "_target_"}
+    return next((f"{key}={value}" for key, value in keys.items()), "_target_")
 
 
 def _by_key(config: dict[str, Any]) -> dict[str, Any]:
@@ -223,26 +237,26 @@ def _class_and_values(
     cls = target(keys, group, KINDS[group], problems)
     if cls is None:
         return None
-    values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems)
+    values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems, dtype_of(config))
     return None if values is None else (cls, values)
 
 
-def _probe(config: Any, problems: list[str]) -> Probe | None:
+def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
     """The probe with its measurements, each a function that its `_target_` names; null ones are left out."""
     if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
         problems.append("probe: must have the key measurements, with a key for each")
         return None
     keys = {key: value for key, value in config.items() if key != "measurements"}
-    values = validated(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems)
+    values = validated(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems, dtype)
     named = {name: keys for name, keys in (config.get("measurements") or {}).items() if keys is not None}
-    made = {name: _measurement(name, keys, problems) for name, keys in named.items()}
+    made = {name: _measurement(name, keys, dtype, problems) for name, keys in named.items()}
     measurements = {name: measurement for name, measurement in made.items() if measurement is not None}
     if values is None or len(measurements) < len(made):
         return None
     return Probe(measurements, **values)
 
 
-def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | None:
+def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Measurement | None:
     """A measurement: a function with the options that its own annotations allow, and its schedule."""
     path = f"probe.measurements.{name}"
     if not isinstance(config, dict):
@@ -254,7 +268,7 @@ def _measurement(name: str, config: Any, problems: list[str]) -> Measurement | N
     if function is None:
         return None
     options = {option: hint for option, hint in annotations(function).items() if option not in of_measurement}
-    values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems)
+    values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems, dtype)
     if values is None:
         return None
     when = values.pop("when")

@@ -1,15 +1,18 @@
 """Checks of values against type annotations, and of the names of classes and functions."""
 
+import copy
 import dataclasses
 import importlib
 import json
 import re
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from inspect import isabstract, isfunction
+from math import isinf
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from rnnlab.app.spelling import nearest, quoted
@@ -99,9 +102,14 @@ def annotations(of: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def validated(
-    name: str, hints: Mapping[str, Any], values: dict[str, Any], prefix: str, problems: list[str]
+    name: str,
+    hints: Mapping[str, Any],
+    values: dict[str, Any],
+    prefix: str,
+    problems: list[str],
+    dtype: str = "float64",
 ) -> dict[str, Any] | None:
-    """Check values against annotations."""
+    """Check values against annotations, and that a run of this dtype can hold them."""
     schema = _schema(name, tuple(hints.items()))
     try:
         # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
@@ -109,7 +117,67 @@ def validated(
     except ValidationError as error:
         problems += _told_together(prefix, error.errors(), hints)
         return None
-    return {field: getattr(checked, field) for field in hints}
+    found = {field: getattr(checked, field) for field in hints}
+    beyond = []
+    for path, number in _floats(found):
+        if number == 0 or 1e-37 < abs(number) < 1e38:  # as nearly all are, and looking closer takes time
+            continue
+        if why := _beyond(number, dtype, partial(_allows, schema, values, path)):
+            beyond.append(f"{prefix}{'.'.join(path)}={_shown(number)}: {why}")
+    problems += beyond
+    return None if beyond else found
+
+
+def _floats(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Every number of a key that holds real numbers, however it was written, with its key."""
+    if isinstance(tree, float):
+        yield path, tree
+    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        yield from _floats(vars(tree), path)
+    elif isinstance(tree, Mapping):
+        for key, inner in tree.items():
+            yield from _floats(inner, (*path, str(key)))
+    elif isinstance(tree, list | tuple):
+        for number, inner in enumerate(tree):
+            yield from _floats(inner, (*path, str(number)))
+
+
+def _held(number: float, dtype: str) -> float:
+    """A number as an array of a dtype holds it."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.asarray(number).astype(dtype))
+
+
+def _beyond(number: float, dtype: str, allowed: Callable[[float], bool]) -> str | None:
+    """What is wrong with a number that a dtype cannot hold, or None.
+
+    Args:
+        number: The number.
+        dtype: Of the run.
+        allowed: Whether the key may have another value; a tiny number is 0 where 0 will do.
+    """
+    held, widest = _held(number, dtype), np.finfo("float64")
+    if isinf(held):
+        bounds = f"at most {np.finfo(dtype).max:.8g}, or {widest.max:.8g} with dtype=float64"
+        return f"infinite in {dtype}; {bounds}"
+    if held == 0 != number and not allowed(0.0):
+        bounds = f"at least {np.finfo(dtype).smallest_subnormal:.2g}, or {widest.smallest_subnormal:.2g} with"
+        return f"0 in {dtype}; {bounds} dtype=float64"
+    return None
+
+
+def _allows(schema: type[BaseModel], values: Any, path: Sequence[str], value: float) -> bool:
+    """Whether a key may have another value than it has."""
+    copied = copy.deepcopy(values)
+    node = copied
+    for part in path[:-1]:
+        node = node[int(part) if isinstance(node, list) else part]
+    node[int(path[-1]) if isinstance(node, list) else path[-1]] = value
+    try:
+        schema.model_validate_json(json.dumps(copied))
+    except ValidationError:
+        return False
+    return True
 
 
 @cache  # making one takes longer than a check with it, and every job of a sweep needs the same

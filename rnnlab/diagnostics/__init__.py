@@ -1,7 +1,7 @@
 """Measurements: pure functions of a snapshot of training, one a file, and what they are made of."""
 
 from rnnlab.diagnostics.contributions import measure_contributions
-from rnnlab.diagnostics.forensics import first_non_finite
+from rnnlab.diagnostics.forensics import first_non_finite, non_finite_weights
 from rnnlab.diagnostics.gates import measure_gates
 from rnnlab.diagnostics.jacobians import log_singular_values, measure_jacobians, state_jacobians
 from rnnlab.diagnostics.lag_curves import (
@@ -50,6 +50,7 @@ __all__ = [
     "measure_parameters",
     "measure_spectrum",
     "measure_theory",
+    "non_finite_weights",
     "per_example_lag_curves",
     "regime",
     "state_jacobians",

@@ -15,9 +15,8 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
     the states, then the loss. Then backward, at the latest time step, where the backward pass met it first:
     `d_h`, `d_c`, `d_z`. Then the parameters' gradients, which sum over time and so have no time step.
     """
-    for name, w in params.items():
-        if not np.isfinite(w).all():
-            return FirstNonFinite(name, None)
+    if (broken := non_finite_weights(params)) is not None:
+        return broken
     losses = np.where(tape.weights > 0, tape.losses, 0.0)
     # A state's index 0 is the initial one. Of a step, an LSTM's c comes before its h.
     forward = [(name, _bad_steps(values)) for name, values in reversed(list(tape.cell.states.items()))]
@@ -36,6 +35,12 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
         if not np.isfinite(grad).all():
             return FirstNonFinite(f"d_{name}", None)
     return None
+
+
+def non_finite_weights(params: Params) -> FirstNonFinite | None:
+    """Name the first parameter with values that are not finite, or None."""
+    broken = (name for name, w in params.items() if not np.isfinite(w).all())
+    return next((FirstNonFinite(name, None) for name in broken), None)
 
 
 def _bad_steps(values: Array) -> Array:

@@ -10,7 +10,15 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params, Workspace, copy_params, global_norm
 from rnnlab.clipping import Clipping, ClipReport
-from rnnlab.diagnostics import Probe, ProbeInputs, Readings, Snapshot, Spikes, first_non_finite
+from rnnlab.diagnostics import (
+    Probe,
+    ProbeInputs,
+    Readings,
+    Snapshot,
+    Spikes,
+    first_non_finite,
+    non_finite_weights,
+)
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
@@ -155,13 +163,17 @@ class Trainer:
                 for name, weights in params.items():
                     np.copyto(weights, before[name])
             state.step, state.ended = step + 1, stopping
-            yield StepRecord(step, metrics | dict(readings.metrics), readings.curves, state.stability.since)
+            metrics |= readings.metrics
+            broken = non_finite_weights(params) if stopping else None
+            yield StepRecord(step, metrics, readings.curves, state.stability.since, broken)
             if stopping:
                 return
         closing = self.validate(params)
         if closing.get(VAL_SOLVED) and not state.solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
-        broken = FirstNonFinite(VAL_LOSS, None) if closing[VAL_LOSS] is None else None
+        broken = non_finite_weights(params)  # a saturated unit may hide them from the loss
+        if broken is None and closing[VAL_LOSS] is None:
+            broken = FirstNonFinite(VAL_LOSS, None)
         state.ended = True
         yield StepRecord(self.steps, closing, (), state.stability.since, broken)
 

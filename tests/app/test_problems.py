@@ -21,6 +21,7 @@ def texts(here: Path) -> None:
     np.save(folder / "h.npy", np.zeros(128))
     np.savez(folder / "h.npz", h=np.zeros(5))
     np.savez(folder / "nan.npz", h=np.full(5, np.nan))
+    np.savez(folder / "huge.npz", h=np.full(5, -1e39))
     np.savez(folder / "pickle.npz", h=np.array([{}], dtype=object))
 
 
@@ -67,7 +68,9 @@ def test_one_bad_job_stops_the_whole_sweep(here: Path, capsys: pytest.CaptureFix
 
 def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("-m seed=range(1000000) cell=rnn,lstm steps=2", capsys, here)
-    assert line == "rnnlab: seed 1000000 × cell 2: are 2000000 runs; a sweep has at most 100000"
+    assert line == (
+        "rnnlab: sweep of 2,000,000 runs (1,000,000 seeds × 2 cells) exceeds the limit of 100,000"
+    )
 
 
 def test_a_number_without_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,22 @@ KEYS_OF_HYDRA = (
     *("hydra.launcher._target_", "hydra.callbacks", "hydra.callbacks.x._target_", "hydra.searchpath"),
     *("hydra.sweeper.max_batch_size", "hydra.job.config.override_dirname.kv_sep", "hydra", "hydra.job"),
 )
+EXTREMES = (
+    *(
+        "1e39",
+        "-1e39",
+        "3.5e38",
+        "-1e308",
+        "1e-46",
+        "-1e-46",
+        "1e-60",
+        "1e-320",
+        "1" + "0" * 39,
+        "-" + "9" * 45,
+    ),
+    *("3.4e38", "1e38", "1e-45"),
+)
+"""Around what float32 can hold."""
 NUMBERS = (
     *("0", "-1", "1", "2", "3", "0.5", "-0.0", "1e-320", "1e308", "1e400", "nan", "inf", "-inf", "NaN"),
     *(
@@ -107,6 +123,87 @@ FUNCTIONS = (
     *("float(1)", "str(1)", "bool(1)", "sort(2,1)", "extend_list(1)", "json_str(1)", "cast(1)", "range(0)"),
     *("range(1,0)", "range(0,1,0)", "choice()", "tag(a,1)", "f(", "range(1.5)", "glob([r*],exclude=rnn)"),
 )
+AXES = (
+    *(
+        "range(5,1)",
+        "range(0)",
+        "choice()",
+        "glob(zzz*)",
+        "range(1000000000)",
+        "range(0,1,1e-9)",
+        "range(0,1,0)",
+    ),
+    *("range(0,inf)", "range(0,9,nan)", "range(9,0)", "range(0,1,1e-400)", "shuffle(range(1000000000))"),
+    *(
+        "interval(0,1)",
+        "range(-1e308,1e308,1e300)",
+        "range(0," + "9" * 400 + ")",
+        "tag(t,range(3))",
+        "sort(2,1)",
+    ),
+)
+"""Axes without values, with too many, and others that a sweep cannot have."""
+PARAMS = (
+    *(
+        "[1]",
+        "5",
+        "text",
+        "null",
+        "{}",
+        "{seed:[1,2]}",
+        "{seed:[]}",
+        "{seed:null}",
+        "{seed:''}",
+        "{seed:{a:1}}",
+    ),
+    *(
+        "{seed:'0,1'}",
+        "{seed:'range(2)'}",
+        "{seed:'range(5,1)'}",
+        "{seed:'range(1000000000)'}",
+        "{seed:'choice()'}",
+    ),
+    *(
+        "{seed:3}",
+        "{cell.bias:true}",
+        "{sede:'1,2'}",
+        "{hydra.job.name:'a,b'}",
+        "{seed:'${nowhere}'}",
+        "{lr:1e39}",
+    ),
+    *(
+        "{seed:'range(3'}",
+        "{'':'1,2'}",
+        "{5:'1,2'}",
+        "{seed:'???'}",
+        "{cell:'glob(z*)'}",
+        "{lr:'interval(0,1)'}",
+    ),
+)
+"""Values of `hydra.sweeper.params`."""
+CYCLES = (
+    *({"lr": "${lr}"}, {"lr": "${clip}", "clip": "${lr}"}, {"cell": "${cell}"}, {"lr": "${nowhere}"}),
+    *(
+        {"lr": "${oc.env:NOPE}"},
+        {"lr": "${foo:1}"},
+        {"lr": "${hydra:job.num}"},
+        {"lr": "${"},
+        {"lr": "a${lr}b"},
+    ),
+    *({"lr": "${clip}", "clip": "${seed}", "seed": "${lr}"}, {"task": {"length_range": [1, "${nowhere}"]}}),
+    *(
+        {"cell": {"bias": "${cell.bias}"}},
+        {"hydra": {"run": {"dir": "${nowhere}"}}},
+        {"pair": ["${lr}", "lr"]},
+    ),
+    *({"hydra": {"sweep": {"dir": "${nowhere}", "subdir": "${hydra.sweep.subdir}"}}}, {"lr": "${seq_len}"}),
+    *(
+        {"tracking": {"experiment": "${tracking.experiment}"}},
+        {"lr": "${${clip}}"},
+        {"defaults": ["${nowhere}"]},
+    ),
+)
+"""Experiments with interpolations that lead nowhere, or in circles."""
 REFERENCES = (
     *(
         "${lr}",
@@ -282,7 +379,7 @@ def allowed_values(hint: Any) -> st.SearchStrategy[str]:
 @cache
 def wild() -> st.SearchStrategy[str]:
     """Anything."""
-    tokens = st.sampled_from([*NUMBERS, *WORDS, *TREES, *FUNCTIONS, *REFERENCES, *TARGETS])
+    tokens = st.sampled_from([*NUMBERS, *EXTREMES, *WORDS, *TREES, *FUNCTIONS, *REFERENCES, *TARGETS])
     trees = st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
         lambda inner: (
@@ -361,6 +458,61 @@ def any_line(draw: st.DrawFn) -> list[str]:
             several = draw(st.lists(values(key.hint), min_size=1, max_size=3))
             line += ["-m", f"{key.name}={','.join(several)}"]
     return line
+
+
+@st.composite
+def extreme(draw: st.DrawFn) -> list[str]:
+    """Overrides that give real numbers at the ends of what float32 holds."""
+    chosen = _chosen(draw)
+    for key in draw(st.lists(st.sampled_from(real_keys()), min_size=1, max_size=2)):
+        chosen |= dict(key.needs)
+        number = draw(st.sampled_from(EXTREMES))
+        chosen[key.name] = (
+            f"[{number},{number}]" if "list" in str(key.hint) or "tuple" in str(key.hint) else number
+        )
+    return _line(chosen)
+
+
+@cache
+def real_keys() -> list[Key]:
+    """Keys that hold real numbers."""
+    return [key for key in keys() if float in types_in(key.hint)]
+
+
+def types_in(hint: Any) -> list[Any]:
+    """A type with the types and bounds that it is made of."""
+    inner = [part for argument in typing.get_args(hint) for part in types_in(argument)]
+    return [hint, *inner, *getattr(hint, "__metadata__", ())]
+
+
+@st.composite
+def odd_sweep(draw: st.DrawFn) -> list[str]:
+    """A sweep whose axes, or those of its experiment, may have no values, too many, or none that make sense."""
+    line = _line(dict(SMALL))
+    for key in draw(
+        st.lists(st.sampled_from(("seed", "lr", "cell", "jobs", "clip")), max_size=2, unique=True)
+    ):
+        line.append(f"{key}={draw(st.sampled_from(AXES) | st.sampled_from(('1', '1,2', 'range(1,3)')))}")
+    if draw(st.booleans()):
+        line.append(
+            f"{draw(st.sampled_from(('', '+', '++')))}hydra.sweeper.params={draw(st.sampled_from(PARAMS))}"
+        )
+    if draw(st.booleans()):
+        line.append(f"pair=[{draw(st.sampled_from(('seed,lr', 'lr,clip', 'seed', 'cell,seed')))}]")
+    return ["-m", *line]
+
+
+def experiments() -> st.SearchStrategy[str]:
+    """Files of `--config-dir` that may refer in circles."""
+    params = st.sampled_from(PARAMS).map(
+        lambda text: {"hydra": {"sweeper": {"params": yaml.safe_load(text)}}}
+    )
+    trees = st.lists(st.sampled_from(CYCLES) | params, min_size=1, max_size=2)
+    return trees.map(
+        lambda drawn: (
+            "# @package _global_\n" + yaml.safe_dump({k: v for one in drawn for k, v in one.items()})
+        )
+    )
 
 
 @st.composite

@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+from safetensors.numpy import load_file
+
 from rnnlab.app.worker import WorkOrder, describe, execute
-from rnnlab.records import ENDED
+from rnnlab.records import ENDED, WEIGHTS_FILE
 
 NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}
 
@@ -69,6 +72,9 @@ def train(order: WorkOrder, steps: int = 2) -> None:
     short = order.config | {"steps": min(steps, order.config["steps"])}
     outcome = execute(replace(order, config=short), lambda: False)
     error = order.folder / "error.txt"
+    if outcome == "finished":
+        weights = load_file(order.folder / WEIGHTS_FILE)
+        assert all(np.isfinite(w).all() for w in weights.values()), order.info["overrides"]
     assert outcome in ENDED, error.read_text(encoding="utf-8") if error.is_file() else outcome
 
 

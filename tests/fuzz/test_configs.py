@@ -6,11 +6,12 @@ from typing import Any
 from unittest import mock
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from rnnlab.app.cli import main
 from rnnlab.app.orders import Checked
 from tests.fuzz.amount import examples, tried
-from tests.fuzz.configs import FLAGS, any_line, valid
+from tests.fuzz.configs import FLAGS, any_line, experiments, extreme, odd_sweep, valid
 from tests.fuzz.inprocess import Said, empty_folder, say, train
 
 MOST = 64
@@ -96,3 +97,29 @@ def test_what_the_types_allow_is_trained_or_refused_in_lines(line: list[str]) ->
 @given(any_line())
 def test_anything_is_trained_or_refused_in_lines(line: list[str]) -> None:
     tried[f"configs, of anything: {judge(line)}"] += 1
+
+
+@examples(4)
+@given(extreme())
+def test_numbers_at_the_ends_of_the_range_are_trained_or_refused_in_lines(line: list[str]) -> None:
+    tried[f"configs, of extreme numbers: {judge(line)}"] += 1
+
+
+@examples(6)
+@given(odd_sweep())
+def test_odd_axes_are_swept_or_refused_in_lines(line: list[str]) -> None:
+    tried[f"sweeps, of odd axes: {judge(line)}"] += 1
+
+
+@examples(6)
+@given(experiments(), st.sampled_from(([], ["-m", "seed=0,1"], ["lr=1"], ["-m", "lr=1,2", "clip=1"])))
+def test_experiments_that_refer_in_circles_are_refused_in_lines(text: str, line: list[str]) -> None:
+    with empty_folder() as here:
+        (here / "experiment").mkdir()
+        (here / "experiment" / "own.yaml").write_text(text, encoding="utf-8")
+        said, checked = outcome_of(["--config-dir=.", "experiment=own", "steps=1", *line])
+        assert [path.name for path in here.iterdir()] == ["experiment"]
+        if said is not None:
+            judge_said(said, shows=False)
+            assert not any("full_key" in told or "${}" in told for told in said.err), said
+        tried[f"experiments, odd: {'refused' if checked is None else 'valid'}"] += 1

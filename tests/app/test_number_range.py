@@ -1,0 +1,75 @@
+"""A number that the run's dtype cannot hold is refused, whichever key it is given to."""
+
+import numpy as np
+import pytest
+from annotated_types import Gt
+
+from rnnlab.app.compose import compose_plan
+from rnnlab.app.schema import build, generators
+from rnnlab.app.validation import InvalidConfig
+from rnnlab.paths import conf_dir
+from rnnlab.records import FirstNonFinite
+from tests.fuzz.configs import Key, real_keys, types_in
+
+HUGE, TINY = "infinite in float32; at most 3.4028235e+38", "0 in float32; at least 1.4e-45"
+
+
+REAL = real_keys()
+POSITIVE = [key for key in REAL if Gt(0) in types_in(key.hint)]
+
+
+def problems_of(key: Key, value: str, dtype: str) -> list[str]:
+    in_list = f"[{value},{value}]" if "tuple" in str(key.hint) or "list" in str(key.hint) else value
+    needs = [f"{name}={option}" for name, option in key.needs]
+    plan = compose_plan(conf_dir(), [*needs, f"{key.name}={in_list}", f"dtype={dtype}"], multirun=False)
+    try:
+        build(plan.jobs[0].config)
+    except InvalidConfig as error:
+        return error.problems
+    return []
+
+
+@pytest.mark.parametrize("key", REAL, ids=lambda key: f"{key.name} {dict(key.needs)}")
+@pytest.mark.parametrize("value", ["1e39", "-1e308", f"{10**39}"])
+def test_a_number_beyond_the_range_is_refused(key: Key, value: str) -> None:
+    found = problems_of(key, value, "float32")
+    assert found and all(line.startswith(key.name) for line in found)
+    assert HUGE in found[0] or "must be" in found[0]  # where bounds of the key's own are narrower
+    assert not any("infinite" in line for line in problems_of(key, value, "float64"))
+
+
+@pytest.mark.parametrize("key", POSITIVE, ids=lambda key: f"{key.name} {dict(key.needs)}")
+def test_a_number_that_would_be_0_is_refused_where_0_is(key: Key) -> None:
+    found = problems_of(key, "1e-60", "float32")
+    assert found and (TINY in found[0] or "must be" in found[0])
+    assert not any("0 in" in line for line in problems_of(key, "1e-60", "float64"))
+
+
+def test_keys_of_real_numbers_are_found() -> None:
+    names = {key.name for key in REAL}
+    assert {
+        "lr",
+        "clip",
+        "cell.forget_bias",
+        "init.W_hh.gain",
+        "optimizer.epsilon",
+        "task.noise_std",
+    } <= names
+    assert {"lr", "clip", "optimizer.epsilon", "init.b_h.gain"} <= {key.name for key in POSITIVE}
+
+
+def test_a_tiny_number_will_do_where_0_does() -> None:
+    (beta,) = [key for key in REAL if key.name == "optimizer.beta1"]
+    assert problems_of(beta, "1e-60", "float32") == []
+
+
+def test_a_run_with_an_infinite_weight_is_not_finished() -> None:
+    """A saturated unit hides it from loss and gradients."""
+    small = ["hidden_size=3", "seq_len=5", "batch_size=2", "steps=2", "probe=none", "val_every=null"]
+    experiment = build(compose_plan(conf_dir(), small, multirun=False).jobs[0].config)
+    weights, batches, _ = generators(0)
+    params = experiment.trainer.model.init_params(weights, experiment.settings.init, np.dtype("float32"))
+    params["W_xh"][0] = np.inf
+    records = list(experiment.trainer.train(params, batches))
+    assert [record.step for record in records] == [0, 1, 2]
+    assert records[-1].non_finite == FirstNonFinite("W_xh", None)
