@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
-from rnnlab.paths import of_user
+from rnnlab.user_files import of_user, reading
 
 
 class InitialState(Protocol):
@@ -102,18 +102,17 @@ class Given:
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
-        try:
-            with of_user(self.path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {name: _numbers(arrays[name]) for name in arrays.files}
-        except OSError as error:
-            raise ValueError(f"path={self.path}: cannot be read ({error.strerror or error})") from None
-        except Exception:  # whatever unzipping and parsing of a damaged file can raise
-            raise ValueError(f"path={self.path}: must be an .npz file of numbers") from None
+        with reading(self.path), of_user(self.path).open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise TypeError("one array, not an .npz file of named arrays")
+            with loaded as arrays:
+                return {name: _numbers(name, arrays[name]) for name in arrays.files}
 
 
-def _numbers(array: Array) -> Array:
+def _numbers(name: str, array: Array) -> Array:
     if array.dtype.kind not in "iuf":
-        raise TypeError("not of real numbers")
+        raise TypeError(f"{name} is {array.dtype}, not real numbers")
     return np.asarray(array, np.float64)
 
 

@@ -6,7 +6,6 @@ draws them into a PNG file.
 
 import argparse
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
@@ -26,7 +25,7 @@ from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
 from rnnlab.terminal import Arguments, Terminal, complain, run_command
-from rnnlab.wording import plain
+from rnnlab.wording import in_a_line, plain
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -88,7 +87,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
         "validation": _validation(task),
-    }
+    } | ({"remarks": "\n".join(map(in_a_line, task.remarks))} if task.remarks else {})
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
         table.add_row(Text(name, "dim"), Text(fact))
@@ -181,6 +180,7 @@ def _present(batch: Batch, example: int) -> Array:
 def _draw(task: Task, batch: Batch, path: Path) -> Path:
     """One axes an example, below one another."""
     from rnnlab.analysis.examples import Example, draw_examples
+    from rnnlab.analysis.literal import odd_names_allowed
 
     examples = [
         Example(
@@ -193,8 +193,7 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a text may have letters that no font here has
+    with odd_names_allowed():
         draw_examples(examples, _described(task)).savefig(path, dpi=120)
     return path
 

@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from rnnlab.analysis.against_axis import axes_of
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
+from rnnlab.analysis.literal import literally
 from rnnlab.analysis.places import with_room
 from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
@@ -35,6 +36,7 @@ SMALLEST = 5.0
 """Points of letters that can still be read."""
 
 
+@literally
 def draw_phase_diagram(
     runs: pd.DataFrame,
     ax: Axes | None = None,

@@ -32,6 +32,7 @@ class Checked:
         settings: Of the first job, for what concerns them all.
         launcher: What makes the runs; None for processes on this machine.
         note: What there is to say before they start.
+        remarks: What the user should know of the tasks' data, a line each.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class Checked:
     settings: Settings
     launcher: Launcher | None = None
     note: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def check(plan: Plan) -> Checked:
@@ -80,7 +82,8 @@ def check(plan: Plan) -> Checked:
     problems = [problem for order in orders if order.resume and (problem := _other_life_problem(order))]
     if problems:
         raise ConfigProblems(problems)
-    return Checked(found, orders, settings, launcher, note)
+    remarks = tuple(dict.fromkeys(remark for one in known for remark in one.remarks))
+    return Checked(found, orders, settings, launcher, note, remarks)
 
 
 def _other_life_problem(order: WorkOrder) -> str | None:
@@ -110,6 +113,7 @@ class _Facts:
     goal: dict[str, Any]
     dataset: dict[str, str]
     memory: int
+    remarks: tuple[str, ...]
 
 
 def _facts(job: Job, here: bool) -> _Facts:
@@ -118,7 +122,8 @@ def _facts(job: Job, here: bool) -> _Facts:
     data = f"{task.dataset['digest']} {model.initial_state.digest}"
     goal = dict(vars(task.goal(model.loss)))
     needed = sum(experiment.memory.values())
-    return _Facts(experiment.settings, identity(job.config, data), goal, dict(task.dataset), needed)
+    same = identity(job.config, data)
+    return _Facts(experiment.settings, same, goal, dict(task.dataset), needed, task.remarks)
 
 
 def _taken(plan: Plan) -> list[str]:
