@@ -24,7 +24,7 @@ from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
-from rnnlab.terminal import Arguments, Terminal, complain, run_command
+from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 from rnnlab.wording import in_a_line, plain
 
 EXAMPLES = 4
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     """Show a task; return the exit code, 2 for a mistake in the input."""
     parser = Arguments("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
-    parser.add_argument("--config-dir", help="a folder with options of your own")
+    parser.add_argument("--config-dir", type=named, help="a folder with options of your own")
     parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
     args = parser.parse_intermixed_args(argv)
     try:

@@ -16,9 +16,12 @@ from io import BytesIO
 from pathlib import Path
 
 ADDRESS = re.compile(
-    r"[a-z][a-z0-9+.-]+(?:://|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
+    r"[a-z][a-z0-9+.-]+(?::/|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
 )
-"""How addresses begin, `zip::` and Windows' `\\\\host\\share` among them; `C:\\` is none."""
+"""How addresses begin, `zip::` and Windows' `\\\\host\\share` among them; `C:\\` is none.
+
+One slash suffices, as `Path` leaves no more of them.
+"""
 
 
 class UnreadableFile(ValueError):
