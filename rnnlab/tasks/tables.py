@@ -165,7 +165,8 @@ def _refusal(column: Column, decimal: str, has_header: bool) -> str:
     if is_number(cell, other) and not is_number(cell, decimal):
         remedy = f"\"task.decimal='{other}'\" reads such numbers; else {remedy}"
     many = f", the first of {column.faults} such cells" if column.faults > 1 else ""
-    return f"{at} is {shown}, not a finite number{many}; {remedy}"
+    why = ", not a finite number" if cell.strip() else ""
+    return f"{at} is {shown}{why}{many}; {remedy}"
 
 
 def _doubled(names: Sequence[str], name: str) -> str:

@@ -3,6 +3,8 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +12,10 @@ from rnnlab.app.compose import Plan, compose_plan
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.paths import conf_dir
+from rnnlab.tasks import Series
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.configs import quoted
-from tests.fuzz.contents import csvs, npzs, parquets, texts
+from tests.fuzz.contents import csvs, known_tables, npzs, parquets, texts
 from tests.fuzz.inprocess import empty_folder, train
 
 FEW = (
@@ -65,6 +68,66 @@ def test_a_csv_file(table: tuple[bytes, str], decimal: str) -> None:
         f"task.decimal='{decimal}'",
     )
     tried[f"CSV files: {judge('table', content, *keys)}"] += 1
+
+
+def expected_of(columns: list[tuple[str, str, list[str]]]) -> list[str] | None:
+    """The columns that train, by a reader of its own: every one of plain numbers; None for a table to refuse."""
+    names = [name for name, _, _ in columns]
+    training = []
+    for name, kind, cells in columns:
+        whole = all(is_plain(cell) for cell in cells)
+        spoilt = kind == "spoilt" and not whole and any(is_plain(cell) or "kg" in cell for cell in cells)
+        if name and (spoilt or (whole and (names.count(name) > 1 or len(set(cells[:48])) == 1))):
+            return None
+        training += [name] if name and whole else []
+    if any(is_plain(name) for name in training) and all(
+        is_plain(name) == (name in training) or not name for name in names
+    ):
+        return None if all(map(is_value_like, columns)) else training or None
+    return training or None
+
+
+def is_value_like(column: tuple[str, str, list[str]]) -> bool:
+    """Whether the header's cell could be one of the column's."""
+    name, kind, cells = column
+    if all(map(is_plain, cells)) or kind == "spoilt":
+        return not name or is_plain(name)
+    return (name[:2] == "20" and "-" in name) if kind == "dates" else not is_plain(name)
+
+
+def is_plain(cell: str) -> bool:
+    return (
+        cell.lower() not in ("nan", "") and cell.replace("e", "").replace("-", "").replace(".", "").isdigit()
+    )
+
+
+@examples(30)
+@given(known_tables(), st.integers(0, 9))
+def test_exactly_the_columns_of_numbers_train(
+    table: tuple[str, bytes, list[tuple[str, str, list[str]]]], cut: int
+) -> None:
+    file, content, columns = table
+    with empty_folder():
+        Path(file).write_bytes(content)
+        expected = expected_of(columns)
+        try:
+            task = Series(3, 2, file, None, 0.2, ",", ".")
+        except ValueError as told:
+            assert expected is None and "\n" not in str(told), (told, columns)
+            tried["tables refused"] += 1
+        else:
+            assert task.input_names == expected, columns
+            named = " ".join(task.remarks)
+            assert all(name in expected or name[:40] in named for name, _, _ in columns), named
+            values = np.array([cells for name, _, cells in columns if name in expected], float).T
+            part = values[: len(values) - round(0.2 * len(values))] / abs(values).max(axis=0)
+            found, _ = task._parts
+            np.testing.assert_allclose(found, (part - part.mean(axis=0)) / part.std(axis=0), atol=1e-9)
+            tried["tables trained"] += 1
+        if cut and file != "table.csv":
+            Path(file).write_bytes(content[: len(content) * cut // 10])
+            with pytest.raises(ValueError, match=r"^path=table\.csv\.\w+: cannot be read \(.+\)$"):
+                Series(3, 2, file, None, 0.2, ",", ".")
 
 
 @examples(15)
