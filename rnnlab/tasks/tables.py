@@ -144,6 +144,8 @@ def _is_headless(names: Sequence[str], found: Sequence[Column], decimal: str) ->
             fitting.append(is_value or NAMELESS.fullmatch(name) is not None)
         elif "dates" in column.kind:
             fitting.append(is_date(name))
+        elif column.kind == "no values":
+            fitting.append(True)
         else:  # words over words may be either
             fitting.append(not is_value)
     return numbers > 0 and all(fitting)

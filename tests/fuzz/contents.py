@@ -151,21 +151,21 @@ PACKERS = {"csv": bytes, "csv.gz": gzip.compress, "csv.bz2": bz2.compress, "csv.
 
 
 @st.composite
-def known_tables(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[str, str, list[str]]]]:
-    """A table whose columns are each of one kind: its name, perhaps compressed, its bytes, its columns."""
+def known_tables(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[str, str, list[str]]], bool]:
+    """A table whose columns are each of one kind: its name, perhaps compressed, its bytes, its columns, whether named."""
     names = draw(st.lists(st.sampled_from(COLUMN_NAMES), min_size=1, max_size=4, unique=True))
     rng = np.random.default_rng(draw(st.integers(0, 9)))
     columns = []
     for name in names:
         kind = draw(st.sampled_from(("numbers", "numbers", *KINDS)))
-        columns.append((name, kind, list(rng.choice(KINDS[kind], 60))))
+        columns.append((name, kind, rng.choice(KINDS[kind], 60).tolist()))
     with_header = draw(st.sampled_from((True, True, True, False)))
     rows = [*([names] if with_header else []), *zip(*(cells for _, _, cells in columns), strict=True)]
     suffix = draw(st.sampled_from(sorted(PACKERS)))
     whole = "\n".join(",".join(row) for row in rows).encode()
     if not with_header:
         columns = [(cells[0], kind, cells[1:]) for _, kind, cells in columns]
-    return f"table.{suffix}", PACKERS[suffix](whole), columns
+    return f"table.{suffix}", PACKERS[suffix](whole), columns, with_header
 
 
 @st.composite
