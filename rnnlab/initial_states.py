@@ -9,7 +9,9 @@ import numpy as np
 from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
-from rnnlab.paths import of_user
+from rnnlab.user_files import of_user, reading
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class InitialState(Protocol):
@@ -87,10 +89,11 @@ class Given:
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
         """The file's array in every column."""
         array = self._arrays.get(state)
-        if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
+        if array is None or array.shape != (shape[0],) or not (np.abs(array) <= LARGEST).all():
             held = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "nothing"
             raise ValueError(
-                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers; it holds {held}"
+                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers within float32; "
+                f"it holds {held}"
             )
         return np.repeat(array[:, None], shape[1], axis=1)
 
@@ -102,18 +105,16 @@ class Given:
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
-        try:
-            with of_user(self.path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {name: _numbers(arrays[name]) for name in arrays.files}
-        except OSError as error:
-            raise ValueError(f"path={self.path}: cannot be read ({error.strerror or error})") from None
-        except Exception:  # whatever unzipping and parsing of a damaged file can raise
-            raise ValueError(f"path={self.path}: must be an .npz file of numbers") from None
+        with reading(self.path, "; must be an .npz file of numbers"), of_user(self.path).open("rb") as file:
+            if not file.peek(2).startswith(b"PK"):  # numpy would ask whether a pickle is trusted
+                raise TypeError("no zip archive")
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: _numbers(name, arrays[name]) for name in arrays.files}
 
 
-def _numbers(array: Array) -> Array:
+def _numbers(name: str, array: Array) -> Array:
     if array.dtype.kind not in "iuf":
-        raise TypeError("not of real numbers")
+        raise TypeError(f"{name} is {array.dtype}, not real numbers")
     return np.asarray(array, np.float64)
 
 

@@ -108,7 +108,8 @@ class Model:
         if self.initial_state.learned:
             shape = (self.cell.hidden_size, 1)
             for state in self.cell.states:
-                params[f"{state}_0"] = self.initial_state.draw(state, shape, rng).astype(dtype)
+                with np.errstate(over="ignore"):  # infinite in float32: the run diverges, which is said
+                    params[f"{state}_0"] = self.initial_state.draw(state, shape, rng).astype(dtype)
         return params
 
     def start(self, params: Params, batch: int, rng: np.random.Generator | None = None) -> States:

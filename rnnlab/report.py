@@ -12,7 +12,7 @@ import matplotlib
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
-from rnnlab.terminal import Arguments, complain, named, run_command, say
+from rnnlab.terminal import Arguments, complain, named, named_file, run_command, say
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         "--uri", help="else the sweep's own, MLFLOW_TRACKING_URI, or mlflow.db in this folder"
     )
     parser.add_argument("--experiment", default="rnnlab", help="where MLflow has a sweep that is named")
-    parser.add_argument("--out", type=Path, help=f"the page; else {REPORT_FILE} in the folder, or here")
+    parser.add_argument("--out", type=named_file, help=f"the page; else {REPORT_FILE} in the folder, or here")
     args = parser.parse_args(argv)
     folder = Path(args.sweep) if Path(args.sweep).is_dir() else None
     source: Source = folder or MLflowRuns(args.experiment, args.sweep, args.uri)

@@ -6,7 +6,6 @@ draws them into a PNG file.
 
 import argparse
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
@@ -26,8 +25,8 @@ from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Task
-from rnnlab.terminal import Arguments, Terminal, complain, run_command
-from rnnlab.wording import plain
+from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.wording import in_a_line, plain
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -44,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """Show a task; return the exit code, 2 for a mistake in the input."""
     parser = Arguments("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
-    parser.add_argument("--config-dir", help="a folder with options of your own")
+    parser.add_argument("--config-dir", type=named, help="a folder with options of your own")
     parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
     args = parser.parse_intermixed_args(argv)
     try:
@@ -89,7 +88,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
         "validation": _validation(task),
-    }
+    } | ({"remarks": "\n".join(map(in_a_line, task.remarks))} if task.remarks else {})
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
         table.add_row(Text(name, "dim"), Text(fact))
@@ -182,6 +181,7 @@ def _present(batch: Batch, example: int) -> Array:
 def _draw(task: Task, batch: Batch, path: Path) -> Path:
     """One axes an example, below one another."""
     from rnnlab.analysis.examples import Example, draw_examples
+    from rnnlab.analysis.literal import odd_names_allowed
 
     examples = [
         Example(
@@ -194,8 +194,7 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a text may have letters that no font here has
+    with odd_names_allowed():
         draw_examples(examples, _described(task)).savefig(path, dpi=120)
     return path
 

@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from rnnlab.tracking.store import redacted
+from rnnlab.user_files import is_address
 from rnnlab.wording import in_a_line, plain
 
 SEE_HELP = "--help shows what there is"
@@ -32,7 +34,14 @@ def named(text: str) -> str:
     """An argument that names something; an empty one would name the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
+    if is_address(text):
+        raise argparse.ArgumentTypeError(f"{text}: an address, and only what is on this machine is opened")
     return text
+
+
+def named_file(text: str) -> Path:
+    """An argument that names a file or folder."""
+    return Path(named(text))
 
 
 class Terminal(Console):

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnnlab.analysis.literal import literally
 from rnnlab.analysis.style import PALETTE, SEQUENTIAL, figure_style
 from rnnlab.arrays import Array
 
@@ -35,6 +37,7 @@ class Example:
     output_names: Sequence[str]
 
 
+@literally
 def draw_examples(examples: Sequence[Example], title: str) -> Figure:
     """A figure with the examples below one another, time steps 1 … T to the right."""
     with matplotlib.rc_context(figure_style()):
@@ -47,6 +50,7 @@ def draw_examples(examples: Sequence[Example], title: str) -> Figure:
     return figure
 
 
+@literally
 def draw_example(example: Example, ax: Axes) -> Axes:
     """Few symbols as points on their rows, many as text, few numbers as lines, many as a heat map."""
     time = np.arange(1, len(example.inputs) + 1)
@@ -68,9 +72,10 @@ def draw_example(example: Example, ax: Axes) -> Axes:
     if len(targets) == 1:
         shown = example.output_names[targets[0]] if targets.ndim == 1 else f"{targets[0, 0]:.2f}"
         ax.set_title(f"target after time step {told[0]}: {shown}", color=TARGET, fontsize="medium")
-    handles, _ = ax.get_legend_handles_labels()
-    if handles:
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+    if ax.lines:  # named one by one: by itself a legend leaves out names that begin with an underscore
+        labels = [str(line.get_label()) for line in ax.lines]
+        beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+        ax.legend(list(ax.lines), labels, frameon=False, fontsize="small", **beside)
     return ax
 
 

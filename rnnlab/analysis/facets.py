@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from rnnlab.analysis.literal import keep_literal
 from rnnlab.analysis.style import (
     SIZE,
     add_legend,
@@ -82,16 +83,22 @@ def _draw_facets(
     width = max(SIZE[0] if across == 1 else 7.0, 1.9 * across) / across
     with matplotlib.rc_context(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
         height = max(2.1, 0.72 * width)
-        grid = sns.FacetGrid(frame, **roles, col_wrap=wrap, height=height, aspect=width / height)
+        # Numbered: seaborn writes names into titles of its own at once, which no name with a $ survives.
+        words = {role: list(frame[role].cat.categories) for role in roles}
+        numbered = frame.assign(
+            **{role: frame[role].cat.rename_categories(range(len(words[role]))) for role in roles}
+        )
+        grid = sns.FacetGrid(numbered, **roles, col_wrap=wrap, height=height, aspect=width / height)
         grid.figure.set_layout_engine("constrained")
         grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # for title and legend
         for (i, j, _), part in grid.facet_data():
             ax = grid.facet_axis(i, j, modify_state=False)
-            _draw_or_note(part, draw, ax)
-            names = {"col": grid.col_names[j] if "col" in roles else None}
-            names["row"] = grid.row_names[i] if "row" in roles else None
+            _draw_or_note(frame.loc[part.index], draw, ax)
+            names = {"col": words["col"][grid.col_names[j]] if "col" in roles else None}
+            names["row"] = words["row"][grid.row_names[i]] if "row" in roles else None
             told = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
             ax.set_title(", ".join(told), fontsize="medium", loc="left")
+            keep_literal(ax)  # a heat map in the next one draws the whole figure
         axes = list(grid.axes.flat)
         for place, ax in enumerate(axes):
             _label_outer(ax, place % across == 0, place + across >= len(axes))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
+from rnnlab.analysis.literal import keep_literal, literally
 from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 
@@ -20,6 +21,7 @@ RUNS_NAMED = 10
 LOG10_NORM = "log₁₀ gradient norm"
 
 
+@literally
 def draw_training_lag_curves(
     gradients: pd.DataFrame,
     ax: Axes,
@@ -64,6 +66,7 @@ def draw_training_lag_curves(
     return ax
 
 
+@literally
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
 ) -> Axes:
@@ -106,7 +109,8 @@ def draw_time_heatmap(
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
-    ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
+    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
+    keep_literal(bar.ax)
     ax.set(
         xlabel="time step t",
         ylabel="training step (not to scale)",
@@ -115,6 +119,7 @@ def draw_time_heatmap(
     return ax
 
 
+@literally
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """What each time step contributes to dW_hh, and of each gate, at the last recording; first dashed."""
     rows = gradients[gradients["timestep"].notna()]
@@ -128,6 +133,7 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+@literally
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Mean activation of the gates over time at the last recording, dashed at the first; else saturation."""
     rows = gradients[gradients["timestep"].notna()]
@@ -144,6 +150,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+@literally
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Extreme singular values of the state's Jacobian over k steps, in decades a step; first dashed."""
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
@@ -159,6 +166,7 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+@literally
 def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None = None) -> Axes:
     """The gradient's norm before clipping over all steps, and the threshold on it."""
     norms = metrics[GRAD_NORM].dropna()
@@ -172,6 +180,7 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     return ax
 
 
+@literally
 def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     """Training loss, its mean over 50 steps, and the validation loss."""
     if LOSS in metrics:
@@ -187,6 +196,7 @@ def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+@literally
 def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) -> Axes:
     """The validation metric that the task is known by, its baseline, and since when the task is solved."""
     values = metrics[["step", metric]].dropna()

@@ -5,17 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from rnnlab.analysis.run_tables import (
-    DamagedTable,
     gradients_table,
     metrics_table,
     read_gradients,
     read_metrics,
 )
 from rnnlab.records import GRADIENTS_FILE, METRICS_FILE, OF_THE_CLOCK, WEIGHTS_FILE
+from rnnlab.user_files import reason
 
 
 def differences(first: Path, second: Path) -> list[str]:
@@ -34,8 +33,8 @@ def unreadable(folder: Path) -> list[str]:
     for file, read in readers.items():
         try:
             read(folder / file)
-        except (SafetensorError, DamagedTable, OSError) as error:
-            told = str(error).splitlines()[0]
+        except Exception as error:  # whatever parsing a damaged file can raise
+            told = reason(error)
             problems.append(told if file in told else f"{file}: {told}")
     return problems
 

@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from rnnlab.analysis.against_axis import axes_of
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
+from rnnlab.analysis.literal import literally
 from rnnlab.analysis.places import with_room
 from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
 from rnnlab.analysis.sweep_figures import GAINS
@@ -35,6 +36,7 @@ SMALLEST = 5.0
 """Points of letters that can still be read."""
 
 
+@literally
 def draw_phase_diagram(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -121,7 +123,9 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     elif norm is not None:
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
     ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NOTHING])
-    sns.heatmap(table, ax=ax, cbar=False, linewidths=1, linecolor="white", **settings)
+    numbered = table.set_axis(range(len(lines)))  # seaborn measures names, which none with a $ survives
+    sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
+    ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
     _label_columns(ax, columns, 1.0 if norm is None else BESIDE_BAR)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import draw_time_heatmap
 from rnnlab.analysis.frames import FoundRuns
+from rnnlab.analysis.literal import odd_names_allowed
 from rnnlab.analysis.phase_diagram import draw_phase_diagram
 from rnnlab.analysis.style import figure_style
 from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
@@ -141,7 +142,8 @@ def _drawn(draw: Callable[[], Any]) -> tuple[str, bool]:
         first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
         figure: Figure = first.figure
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        with odd_names_allowed():
+            figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
         plt.close(figure)
     address = f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     return address, isinstance(drawn, sns.FacetGrid) and len(drawn.axes.flat) > 1

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
+from rnnlab.analysis.literal import odd_names_allowed
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.analysis.style import PALETTE, figure_style
 from rnnlab.records import (
@@ -107,8 +108,9 @@ def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
         draw(figure.subplots())
         # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
         figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
+        with odd_names_allowed():
+            figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+            figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
 
 

@@ -17,6 +17,7 @@ from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
 from rnnlab.tracking.store import connect, redacted, sqlite_file, told, tracking_uri, uri_problem
+from rnnlab.user_files import is_address
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -94,6 +95,8 @@ def find_runs(source: Source) -> list[StoredRun]:
     if isinstance(source, MLflowRuns):
         return _in_mlflow(source)
     folders = [source] if isinstance(source, str | Path) else list(source)
+    if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
+        raise ValueError(f"{', '.join(addresses)}: an address, and only folders on this machine are read")
     if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
         raise ValueError(f"{', '.join(missing)}: no such folder")
     found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
@@ -108,6 +111,8 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
     Raises:
         ValueError: There is none.
     """
+    if is_address(run):
+        raise ValueError(f"{run}: an address; it must be a folder on this machine or a run id")
     if (Path(run) / RUN_FILE).is_file():
         return _below(Path(run).absolute())
     if len(Path(run).parts) > 1:
@@ -135,6 +140,8 @@ def _store(uri: str | None, cache: Path | None) -> tuple[str, Path]:
     Raises:
         ValueError: It is none, or of a database that does not exist.
     """
+    if cache is not None and is_address(str(cache)):
+        raise ValueError(f"cache={cache}: an address; it must be a folder on this machine")
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
     problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)

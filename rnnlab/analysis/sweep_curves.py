@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_interval, mean_told
+from rnnlab.analysis.literal import literally
 from rnnlab.analysis.style import PLAIN, check_columns, colors_of, is_wide, labelled, line_entries, numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 from rnnlab.wording import count_of_runs
@@ -28,6 +29,7 @@ DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 ROLES = ("hue", "style", "col", "row")
 
 
+@literally
 def draw_lag_curves(
     gradients: pd.DataFrame,
     ax: Axes | None = None,
@@ -95,6 +97,7 @@ def draw_lag_curves(
     return drawn.draw(ax, finish, f"Lag curve of {quantity}, {when}", traces)
 
 
+@literally
 def draw_losses(
     metrics: pd.DataFrame,
     ax: Axes | None = None,

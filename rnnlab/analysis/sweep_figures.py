@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from rnnlab.analysis.against_axis import AgainstAxis
 from rnnlab.analysis.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.intervals import mean_interval, share_interval
+from rnnlab.analysis.literal import literally
 from rnnlab.analysis.style import (
     PLAIN,
     add_legend,
@@ -38,6 +39,7 @@ GAINS = {
 }
 
 
+@literally
 def draw_gain(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -82,6 +84,7 @@ def draw_gain(
     return drawn.draw(ax, draw, entries, [what[0].upper() + what[1:], told])
 
 
+@literally
 def draw_horizon(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -110,6 +113,7 @@ def draw_horizon(
     return drawn.draw(ax, draw, entries, ["Horizon of the gradient", drawn.told("mean and 95 % interval")])
 
 
+@literally
 def draw_solved(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -148,6 +152,7 @@ def solved(runs: pd.DataFrame) -> pd.Series:
     return verdict.mask(verdict.isna() & has_criterion & lost, 0.0)
 
 
+@literally
 def draw_clipping(
     runs: pd.DataFrame,
     axes: Sequence[Axes] | None = None,

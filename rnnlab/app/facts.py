@@ -27,6 +27,7 @@ class Facts:
         goal: What the task asks for.
         dataset: Name, digest and source of the data.
         memory: Bytes that the run will take, about.
+        remarks: What the task left out of its data, a line each.
     """
 
     settings: Settings
@@ -34,6 +35,7 @@ class Facts:
     goal: dict[str, Any]
     dataset: dict[str, str]
     memory: int
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class _Shared:
     dataset: dict[str, str]
     memory: int
     data: str
+    remarks: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -77,17 +80,18 @@ class Inspector:
         if shared.problems:
             raise InvalidConfig(list(shared.problems))
         name = identity_of(texts, shared.data)
-        return Facts(settings, name, shared.goal, shared.dataset, shared.memory)
+        return Facts(settings, name, shared.goal, shared.dataset, shared.memory, shared.remarks)
 
     def _found(self, config: dict[str, Any]) -> _Shared:
         try:
             experiment = build(config, self._here, self._tasks)
         except InvalidConfig as error:
-            return _Shared({}, {}, 0, "", tuple(error.problems))
+            return _Shared({}, {}, 0, "", problems=tuple(error.problems))
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
-        return _Shared(goal, dict(task.dataset), sum(experiment.memory.values()), data)
+        needed = sum(experiment.memory.values())
+        return _Shared(goal, dict(task.dataset), needed, data, task.remarks)
 
 
 class _Texts:

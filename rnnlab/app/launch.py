@@ -79,7 +79,8 @@ def launch(checked: Checked, display: Display) -> Result:
         todo = [order for order in orders if not _is_done(order)]
         if plan.is_sweep:  # of a run its process says so
             LOG.info("%s runs: %s", len(orders), redacted(plan.command))
-        display.note(checked.note)
+        for line in (checked.note, *checked.remarks):
+            display.note(line)
         display.resumed(plan, orders, len(orders) - len(todo))
         elsewhere = _made_elsewhere(todo, interrupts)
         engine = _engine(checked, [order for order in todo if order not in elsewhere])

@@ -33,6 +33,7 @@ class Checked:
         settings: Of the first job, for what concerns them all.
         launcher: What makes the runs; None for processes on this machine.
         note: What there is to say before they start.
+        remarks: What the user should know of the tasks' data, a line each.
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Checked:
     settings: Settings
     launcher: Launcher | None = None
     note: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def check(plan: Plan) -> Checked:
@@ -82,7 +84,8 @@ def check(plan: Plan) -> Checked:
     problems = [problem for order in orders if order.resume and (problem := _other_life_problem(order))]
     if problems:
         raise ConfigProblems(problems)
-    return Checked(found, orders, settings, launcher, note)
+    remarks = tuple(dict.fromkeys(remark for one in known for remark in one.remarks))
+    return Checked(found, orders, settings, launcher, note, remarks)
 
 
 def _other_life_problem(order: WorkOrder) -> str | None:

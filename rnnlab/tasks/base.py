@@ -83,6 +83,11 @@ class NamedTask(ABC):
         return len(self.output_names)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing to be said."""
+        return ()
+
+    @property
     def losses(self) -> tuple[Loss, ...]:
         """Squared error for values; cross-entropy, or the squared error to the one-hot class, for classes."""
         return ("cross_entropy", "squared_error") if self.mean_square is None else ("squared_error",)
@@ -146,6 +151,10 @@ class Task(Protocol):
     @property
     def dataset(self) -> Mapping[str, str]:
         """`name`, `digest` and `source` of the data."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of the data before training, such as what is left out; a line each."""
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
         """The training batch of a step."""

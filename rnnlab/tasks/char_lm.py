@@ -21,9 +21,10 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.paths import of_user
 from rnnlab.records import VAL_LOSS
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
+from rnnlab.tasks.encodings import UTF8_MARK, encoding_problem
+from rnnlab.user_files import UnreadableFile, of_user, reading
 
 BPC = "val/bpc"
 PIECE = 1_000_000
@@ -241,14 +242,17 @@ def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Bat
 
 
 def _read(path: str | None) -> str:
-    try:
-        if path is None:
-            return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
-        text = of_user(path).read_text(encoding="utf-8-sig")  # a byte-order mark is no character
-    except UnicodeDecodeError as error:
-        raise ValueError(f"path={path}: not a UTF-8 text ({error.reason} at byte {error.start})") from None
-    except OSError as error:
-        raise ValueError(f"path={path}: cannot be read ({error.strerror})") from None
+    if path is None:
+        return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
+    with reading(path):
+        file = of_user(path)
+        data = file.read_bytes()
+        if problem := encoding_problem(data, file):
+            raise UnreadableFile(f"path={path}: {problem}")
+        text = data.removeprefix(UTF8_MARK).decode("utf-8")
+        text = text.replace("\r\n", "\n").replace(
+            "\r", "\n"
+        )  # line ends of every system, as Python reads them
     if text.count(text[:1]) >= len(text):
         got = min(len(text), 1)
         raise ValueError(f"path={path}: a text needs at least two different characters, got {got}")

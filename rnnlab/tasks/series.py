@@ -9,15 +9,11 @@ standardised mean squared error `val/mse`.
 """
 
 import hashlib
-import os
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from errno import ENOENT
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Len, Lt, MinLen
@@ -25,18 +21,16 @@ from annotated_types import Ge, Gt, Len, Lt, MinLen
 from rnnlab.arrays import Array, Params
 from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.paths import of_user
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import MSE, squared_errors
-
-if TYPE_CHECKING:
-    import pandas as pd
+from rnnlab.tasks.tables import MOST_NAMED, Table, read_table
 
 VALIDATION_WINDOWS = 256
 """Most windows of one validation batch."""
-NAMELESS = "Unnamed: "
-"""How pandas calls columns without a name, such as an index that was written along."""
-_HINT = "; task.separator and task.decimal say how it is written"
+LEAST_SPREAD = 1000 * np.finfo(np.float64).eps
+"""Smallest standard deviation, as a share of the largest value, of which float64 still has three digits."""
+FURTHEST = 1e15
+"""Most standard deviations from the mean: the squared errors of a batch must have room in float32."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +52,22 @@ class Series(NamedTask):
                     f"held_out={self.held_out}: leaves {len(part)} values for the {name} part, and "
                     f"seq_len={self.seq_len} needs {self.seq_len + 1}"
                 )
-        training = self._values[: self._cut]
-        for name, column in zip(self.input_names, training.T, strict=True):
+        scale = np.abs(self._scaled[: self._cut]).max(axis=0)
+        furthest = np.abs(np.concatenate(self._parts)).max(axis=0, initial=0)
+        for n, name in enumerate(self.input_names):
+            column = self._values[: self._cut, n]
             if column.min() == column.max():
                 raise ValueError(f"columns={name}: its training part is constant")
-            with np.errstate(over="ignore"):
-                if not np.isfinite(column.std()):
-                    raise ValueError(f"columns={name}: its values are too large to be standardised")
+            if not self._moments[1][n] >= LEAST_SPREAD * scale[n]:
+                raise ValueError(
+                    f"columns={name}: its training part varies by less than 1e-12 of its values, too little "
+                    "for float64; subtract a constant from it"
+                )
+            if not furthest[n] <= FURTHEST:
+                raise ValueError(
+                    f"columns={name}: its held-out part has a value of {furthest[n]:.3g} standard deviations "
+                    f"of the training part; at most {FURTHEST:g}"
+                )
 
     @property
     def time(self) -> int:
@@ -74,12 +77,12 @@ class Series(NamedTask):
     @property
     def input_names(self) -> list[str]:
         """The columns."""
-        return self._table[0]
+        return self._table.names
 
     @property
     def output_names(self) -> list[str]:
         """The columns."""
-        return self._table[0]
+        return self._table.names
 
     @property
     def lag(self) -> None:
@@ -102,6 +105,15 @@ class Series(NamedTask):
         if self.path is None:
             return {"name": "sunspots", "digest": digest, "source": "National Geophysical Data Center"}
         return {"name": Path(self.path).name, "digest": digest, "source": self.path}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which columns were left out, and why."""
+        left_out = self._table.left_out
+        if not left_out:
+            return ()
+        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        return (f"task.path={self.path}: left out {', '.join(left_out[:MOST_NAMED])}{more}",)
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
         """Windows from random places in the training part."""
@@ -137,7 +149,7 @@ class Series(NamedTask):
 
     @property
     def _values(self) -> Array:
-        return self._table[1]
+        return self._table.values
 
     @cached_property
     def _persistence(self) -> float:
@@ -151,35 +163,33 @@ class Series(NamedTask):
         return len(self._values) - round(len(self._values) * self.held_out)
 
     @cached_property
+    def _scaled(self) -> Array:
+        """The values, each column divided by the power of 2 that brings the training part to 1.
+
+        That changes no digit, and squares of 1e-200 or 1e300 have room.
+        """
+        _, exponents = np.frexp(np.abs(self._values[: self._cut]).max(axis=0))
+        with np.errstate(over="ignore", under="ignore"):
+            scaled: Array = np.ldexp(self._values, -exponents)
+        return scaled
+
+    @cached_property
+    def _moments(self) -> tuple[Array, Array]:
+        """Means and standard deviations of the scaled training part."""
+        training = self._scaled[: self._cut]
+        return training.mean(axis=0), training.std(axis=0)
+
+    @cached_property
     def _parts(self) -> tuple[Array, Array]:
         """The training and held-out parts, standardised, (values, columns)."""
-        training = self._values[: self._cut]
-        standardised = (self._values - training.mean(axis=0)) / training.std(axis=0)
+        mean, std = self._moments
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # refused above
+            standardised = (self._scaled - mean) / std
         return standardised[: self._cut], standardised[self._cut :]
 
     @cached_property
-    def _table(self) -> tuple[list[str], Array]:
-        """The columns' names and values, (values, columns)."""
-        frame = _read(self.path, self.separator, self.decimal)
-        if frame.empty:
-            raise ValueError(f"path={self.path}: has no values")
-        frame.columns = frame.columns.map(str)
-        numeric = [str(name) for name in frame if frame[name].dtype.kind in "iuf"]
-        names = self.columns or [name for name in numeric if not name.startswith(NAMELESS)]
-        if not names:
-            raise ValueError(f"path={self.path}: has no numeric column; there are {_quoted(frame)}")
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"columns={name}: stands there more than once")
-            if name not in frame:
-                raise ValueError(f"columns={name}: there is no such column; there are {_quoted(frame)}")
-            if frame[name].dtype.kind not in "iuf":
-                raise ValueError(f"columns={name}: is not numeric, but {frame[name].dtype}")
-        values = frame[names].to_numpy(dtype=np.float64)
-        for name, column in zip(names, values.T, strict=True):
-            if missing := int((~np.isfinite(column)).sum()):
-                raise ValueError(f"columns={name}: {missing} of {len(column)} values are missing or infinite")
-        return names, values
+    def _table(self) -> Table:
+        return read_table(self.path, self.columns, self.separator, self.decimal)
 
 
 def _windows(values: Array, rng: np.random.Generator, examples: int, length: int) -> Batch:
@@ -190,44 +200,3 @@ def _as_batch(values: Array, starts: Array, length: int) -> Batch:
     """Windows (T, X, B) with the next values as targets."""
     windows = values[starts + np.arange(length + 1)[:, None]].transpose(0, 2, 1)
     return Batch(np.ascontiguousarray(windows[:-1]), np.ascontiguousarray(windows[1:]))
-
-
-def _quoted(frame: "pd.DataFrame") -> str:
-    return ", ".join(f"'{name}'" for name in frame)
-
-
-def _read(path: str | None, separator: str, decimal: str) -> "pd.DataFrame":
-    import pandas as pd  # late: it takes as long as all else to import
-
-    if path is None:
-        with (files("rnnlab.tasks") / "data" / "sunspots.csv").open("rb") as file:
-            return pd.read_csv(file)
-    try:
-        if of_user(path).suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            # Without index_col=False such rows lose their first fields to an index.
-            frame = pd.read_csv(path, sep=separator, decimal=decimal, index_col=False)
-    except pd.errors.ParserWarning:
-        raise ValueError(f"path={path}: its rows have more fields than its header{_HINT}") from None
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)  # of pyarrow's own, without its text
-        reason = error.strerror or (os.strerror(ENOENT) if missing else "not a Parquet file")
-        raise ValueError(f"path={path}: cannot be read ({reason})") from None
-    except (ValueError, UnicodeDecodeError) as error:  # also what pandas and pyarrow raise for a broken file
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"path={path}: cannot be read ({told}){_HINT}") from None
-    if all(_is_number(str(name)) for name in frame):
-        raise ValueError(f"path={path}: has no header; its first row must name the columns")
-    if len(frame.columns) == 1 and any(mark in str(frame.columns[0]) for mark in ";\t|"):
-        raise ValueError(f"path={path}: its one column is {str(frame.columns[0])!r}{_HINT}")
-    return frame
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True

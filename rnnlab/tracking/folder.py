@@ -258,12 +258,12 @@ class RunFolder:
 
         None: then the run starts from its beginning, which leads to the same end.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = self.folder / CHECKPOINT_FILE
         if not path.is_file():
             return None
-        with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError):  # damaged, or of other code
+        with suppress(Exception):  # damaged, or of other code: whatever reading that can raise
             with safe_open(path, "np") as file:
                 arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
                 state, digest = file.metadata()["state"], file.metadata()["digest"]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
 from rnnlab.tracking.files import DamagedFile, replace_file
 from rnnlab.tracking.folder import GRADIENT_LOG
+from rnnlab.user_files import reason
 
 _STATISTICS = GRADIENT_COLUMNS[5:]
 _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
@@ -103,7 +104,7 @@ def read_gradients(file: Path) -> pa.Table:
     except FileNotFoundError:
         raise
     except Exception as error:  # whatever parsing a damaged file can raise
-        raise DamagedFile(f"{file.name}: {str(error).splitlines()[0]}") from None
+        raise DamagedFile(f"{file.name}: {reason(error)}") from None
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
@@ -123,7 +124,7 @@ def _batches(folder: Path) -> Iterator[pa.RecordBatch]:
     if not path.is_file():
         return
     last = -1
-    with suppress(pa.ArrowException, ValueError, OSError), pa.ipc.open_stream(path.read_bytes()) as reader:
+    with suppress(Exception), pa.ipc.open_stream(path.read_bytes()) as reader:
         for batch in reader if reader.schema == _SCHEMA else ():  # raises where the file was cut off
             batch.validate(full=True)  # a damaged one may refer to memory that is not its own
             steps = pc.min_max(batch["step"]).as_py()

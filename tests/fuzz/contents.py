@@ -1,13 +1,19 @@
 """Contents of files: texts, tables and arrays, whole, odd and damaged."""
 
+import bz2
+import gzip
 import io
+import lzma
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32-le", "latin-1", "cp1252", "cp437")
+ENCODINGS = (
+    *("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"),
+    *("latin-1", "cp1252", "cp437"),
+)
 LINE_ENDS = ("\n", "\r\n", "\r", "\n\n", "\u2028")
 CELLS = (
     *(
@@ -127,6 +133,39 @@ def csvs(draw: st.DrawFn) -> tuple[bytes, str]:
     )
     told = draw(st.sampled_from((separator, separator, separator, "x", "é", '"', "1", "\n", "\x00")))
     return draw(st.just(whole) | st.just(whole) | damaged(whole)), told
+
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "numbers": ("1", "-2.5", "3e4", "0", ".5", "7."),
+    "tiny": ("1e-200", "-3e-201", "2.5e-200", "0"),
+    "huge": ("1e300", "-2.5e299", "7e299", "123456789012345678901234567890"),
+    "spoilt": ("1", "2", "?", "3.2 kg", "NA"),
+    "dates": ("2020-01-01", "2020-01-02", "2021-12-31"),
+    "words": ("north", "south", "Où"),
+    "truths": ("True", "False"),
+    "nothing": ("", "NA", "nan"),
+}
+"""Cells of columns that an independent reader can tell apart."""
+COLUMN_NAMES = ("a", "b", "$x_$", "cost ($)", "_c", "2019", "x" * 300, "[bold]", "größe", "")
+PACKERS = {"csv": bytes, "csv.gz": gzip.compress, "csv.bz2": bz2.compress, "csv.xz": lzma.compress}
+
+
+@st.composite
+def known_tables(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[str, str, list[str]]], bool]:
+    """A table whose columns are each of one kind: its name, perhaps compressed, its bytes, its columns, whether named."""
+    names = draw(st.lists(st.sampled_from(COLUMN_NAMES), min_size=1, max_size=4, unique=True))
+    rng = np.random.default_rng(draw(st.integers(0, 9)))
+    columns = []
+    for name in names:
+        kind = draw(st.sampled_from(("numbers", "numbers", *KINDS)))
+        columns.append((name, kind, rng.choice(KINDS[kind], 60).tolist()))
+    with_header = draw(st.sampled_from((True, True, True, False)))
+    rows = [*([names] if with_header else []), *zip(*(cells for _, _, cells in columns), strict=True)]
+    suffix = draw(st.sampled_from(sorted(PACKERS)))
+    whole = "\n".join(",".join(row) for row in rows).encode()
+    if not with_header:
+        columns = [(cells[0], kind, cells[1:]) for _, kind, cells in columns]
+    return f"table.{suffix}", PACKERS[suffix](whole), columns, with_header
 
 
 @st.composite

@@ -1,8 +1,11 @@
 """Whatever a user's file holds, it is trained with or refused in lines that name the key."""
 
+import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,9 +14,10 @@ from rnnlab.app.orders import check
 from rnnlab.app.plan import Plan
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.paths import conf_dir
+from rnnlab.tasks import Series
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.configs import quoted
-from tests.fuzz.contents import csvs, npzs, parquets, texts
+from tests.fuzz.contents import csvs, known_tables, npzs, parquets, texts
 from tests.fuzz.inprocess import empty_folder, train
 
 FEW = (
@@ -66,6 +70,51 @@ def test_a_csv_file(table: tuple[bytes, str], decimal: str) -> None:
         f"task.decimal='{decimal}'",
     )
     tried[f"CSV files: {judge('table', content, *keys)}"] += 1
+
+
+def expected_of(columns: list[tuple[str, str, list[str]]], has_header: bool) -> list[str] | None:
+    """The columns that train, by a reader of its own: those of plain numbers; None for a table to refuse."""
+    training = []
+    for name, kind, cells in columns:
+        whole = all(map(is_plain, cells))
+        if name and ((kind == "spoilt" and not whole) or (whole and len(set(cells[:48])) == 1)):
+            return None
+        training += [name] if name and whole else []
+    return training or None if has_header else None
+
+
+def is_plain(cell: str) -> bool:
+    return re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e-?\d+)?", cell) is not None
+
+
+@examples(30)
+@given(known_tables(), st.integers(0, 9))
+def test_exactly_the_columns_of_numbers_train(
+    table: tuple[str, bytes, list[tuple[str, str, list[str]]], bool], cut: int
+) -> None:
+    file, content, columns, has_header = table
+    with empty_folder():
+        Path(file).write_bytes(content)
+        expected = expected_of(columns, has_header)
+        try:
+            task = Series(3, 2, file, None, 0.2, ",", ".")
+        except ValueError as told:
+            may_be_headless = has_header and "2019" in (expected or ()) and "has no header" in str(told)
+            assert (expected is None or may_be_headless) and "\n" not in str(told), (told, columns)
+            tried["tables refused"] += 1
+        else:
+            assert task.input_names == expected, columns
+            named = " ".join(task.remarks)
+            assert all(name in expected or name[:40] in named for name, _, _ in columns), named
+            values = np.array([cells for name, _, cells in columns if name in expected], float).T
+            part = values[: len(values) - round(0.2 * len(values))] / abs(values).max(axis=0)
+            found, _ = task._parts
+            np.testing.assert_allclose(found, (part - part.mean(axis=0)) / part.std(axis=0), atol=1e-9)
+            tried["tables trained"] += 1
+        if cut and file != "table.csv":
+            Path(file).write_bytes(content[: len(content) * cut // 10])
+            with pytest.raises(ValueError, match=r"^path=table\.csv\.\w+: cannot be read \(.+\)$"):
+                Series(3, 2, file, None, 0.2, ",", ".")
 
 
 @examples(15)

@@ -190,7 +190,10 @@ SYMBOLS_WANTED = r"path=.*text\.txt: a text needs at least two different charact
             r"seq_len=6: the held-out part is too short: it has 6 characters, and a chunk needs 7; "
             r"raise task\.held_out=0\.1",
         ),
-        (b"ab\xff" * 50, r"path=.*text\.txt: not a UTF-8 text \(invalid start byte at byte 2\)"),
+        (
+            b"ab\xff" * 50,
+            r"path=.*text\.txt: is not UTF-8 \(invalid start byte at byte 2\) but probably WINDOWS-1252; convert",
+        ),
         ("a" * 500, SYMBOLS_WANTED + "1"),
         ("", SYMBOLS_WANTED + "0"),
     ],
