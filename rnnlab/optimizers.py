@@ -9,7 +9,7 @@ training step at H = 100, B = 1, T = 25).
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -22,7 +22,13 @@ State = dict[str, Array]
 
 
 class Optimizer(Protocol):
-    """What turns gradients into updates."""
+    """What turns gradients into updates.
+
+    Attributes:
+        non_negative: The states that never are below 0, such as sums of squares.
+    """
+
+    non_negative: ClassVar[tuple[str, ...]]
 
     def init(self, params: Params) -> State:
         """The state before the first update."""
@@ -34,6 +40,8 @@ class Optimizer(Protocol):
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent: v ← μ v + g, w ← w - η v, with μ the momentum (0: plain)."""
+
+    non_negative: ClassVar[tuple[str, ...]] = ()
 
     lr: Rate
     momentum: Decay
@@ -61,6 +69,8 @@ class AdaGrad:
     ε stands inside the root, as in M. Kumar, *RNN Derivatives and Code sample*.
     """
 
+    non_negative: ClassVar[tuple[str, ...]] = ("m",)
+
     lr: Rate
     epsilon: Rate
 
@@ -78,6 +88,8 @@ class AdaGrad:
 @dataclass(frozen=True)
 class RMSProp:
     """RMSProp (T. Tieleman & G. Hinton, 2012), as torch's: m ← ρ m + (1-ρ) g², w ← w - η g / (√m + ε)."""
+
+    non_negative: ClassVar[tuple[str, ...]] = ("m",)
 
     lr: Rate
     decay: Decay
@@ -101,6 +113,8 @@ class Adam:
     m ← β₁ m + (1-β₁) g    v ← β₂ v + (1-β₂) g²    w ← w - η m̂ / (√v̂ + ε)
     m̂ = m / (1 - β₁ᵏ)      v̂ = v / (1 - β₂ᵏ)       at update k = 1, 2, …
     """
+
+    non_negative: ClassVar[tuple[str, ...]] = ("v",)
 
     lr: Rate
     beta1: Decay

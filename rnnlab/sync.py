@@ -15,8 +15,9 @@ from rich.progress import Progress
 from rnnlab.records import CONFIG_FILE
 from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
 from rnnlab.tracking.charts import shared_view
+from rnnlab.tracking.closing import close_run
 from rnnlab.tracking.files import DamagedFile
-from rnnlab.tracking.folder import MISPLACED, RunInUse, close_run, misplaced, run_folders
+from rnnlab.tracking.folder import MISPLACED, RunInUse, misplaced, run_folders
 from rnnlab.tracking.mirror import DIED
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.run_file import read_config, read_run_info

@@ -19,14 +19,9 @@ from rnnlab.app.resources import cores
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder, describe
 from rnnlab.records import ENDED, Outcome
-from rnnlab.tracking.folder import (
-    LOCK_SECONDS,
-    RunInUse,
-    clear_resume_files,
-    close_run,
-    in_use,
-    record_failure,
-)
+from rnnlab.tracking.checkpoint import clear_resume_files
+from rnnlab.tracking.closing import close_run, record_failure
+from rnnlab.tracking.folder import LOCK_SECONDS, RunInUse, in_use
 from rnnlab.tracking.log_file import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
 from rnnlab.tracking.run_file import read_run_info

@@ -35,9 +35,11 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files, machine_of
+from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
+from rnnlab.tracking.files import DamagedFile
+from rnnlab.tracking.folder import ERROR_FILE, RunFolder, machine_of
 from rnnlab.tracking.log_file import LOG, RUN_LOG, logged
-from rnnlab.training import TrainingState
+from rnnlab.training import Trainer, TrainingState
 from rnnlab.wording import outcome_told, told
 
 TOLD = (LOSS, GRAD_NORM, HORIZON)
@@ -112,9 +114,8 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         log.open(order.folder / RUN_LOG)
         _tell_beginning(folder.info)
         _keep_diff(folder, order.diff)
-        course = Course()
         try:
-            outcome = _train(build(order.config), folder, course, stopping)
+            outcome, course = _train(build(order.config), folder, stopping)
             summary = _summary(course, folder)
         except Exception as error:
             outcome, summary = _failed(folder, error)
@@ -187,22 +188,17 @@ def _failed(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any
     return "failed", {"error": describe(error)}
 
 
-def _train(
-    experiment: Experiment, folder: RunFolder, course: Course, stopping: Callable[[], bool]
-) -> Outcome:
+def _train(experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]) -> tuple[Outcome, Course]:
     trainer, settings = experiment.trainer, experiment.settings
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
-    state = _resumed(folder)
-    if state is None:
-        params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
-        state = trainer.begin(params, batches_rng)
-    for record in folder.records(before=state.step):
-        course.see(record)
+    params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
+    state, course = _resumed(folder, trainer, trainer.begin(params, batches_rng))
     if state.step:
         LOG.info("going on from the checkpoint at step %s", state.step)
     checked = time.monotonic()
     for record in trainer.continue_from(state):
-        folder.write(record)
+        if folder.write(record):
+            LOG.warning("step %s came out otherwise than it stood; from there on rows are new", record.step)
         course.see(record)
         if VAL_LOSS in record.metrics or record.non_finite is not None:
             _tell(record)
@@ -211,16 +207,18 @@ def _train(
         if stopping():
             folder.write_checkpoint(*state.to_parts())
             folder.write_weights(state.params)
-            return "killed"
+            return "killed", course
         if settings.checkpoint_every is not None and time.monotonic() - checked > settings.checkpoint_every:
             folder.write_checkpoint(*state.to_parts())
             LOG.info("step %s: checkpoint", state.step)
             checked = time.monotonic()
+    if folder.complete():
+        LOG.warning("rows after the last step %s are cut off", record.step)
     folder.write_weights(state.params)
     if course.non_finite is None:
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
-    return course.outcome
+    return course.outcome, course
 
 
 def _tell(record: StepRecord) -> None:
@@ -237,13 +235,24 @@ def _tell(record: StepRecord) -> None:
     LOG.info("step %s: %s", record.step, values.strip())
 
 
-def _resumed(folder: RunFolder) -> TrainingState | None:
-    """The state to go on from; None is the beginning, which leads to the same end."""
-    if (kept := folder.read_checkpoint()) is None:
-        return None
-    with suppress(ValueError, KeyError, TypeError):  # of other code
-        return TrainingState.from_parts(*kept)
-    return None
+def _resumed(folder: RunFolder, trainer: Trainer, begun: TrainingState) -> tuple[TrainingState, Course]:
+    """The state to go on from and what led to it; the beginning where a checkpoint is missing or damaged."""
+    state, course = begun, Course()
+    try:
+        kept = read_checkpoint(folder.folder)
+        if kept is not None:
+            state = trainer.restore(begun, kept.arrays, kept.state)
+            records = folder.records(kept)
+            if len(records) != state.step:
+                raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
+            for record in records:
+                course.see(record)
+    except Exception as error:  # whatever a damaged file can lead to; the beginning leads to the same end
+        LOG.warning("what the run was to go on from is damaged (%s); it starts over", describe(error))
+        folder.start_over()
+        return begun, Course()
+    folder.go_on(kept)
+    return state, course
 
 
 def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:

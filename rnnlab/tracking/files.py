@@ -63,9 +63,17 @@ class LineFile:
         Raises:
             OSError: It could not be written.
         """
-        data = memoryview(f"{line}\n".encode())
-        while data:
-            data = data[os.write(self._file, data) :]
+        self.write(f"{line}\n".encode())
+
+    def write(self, data: bytes) -> None:
+        """Write whole lines, or what another format has in their place.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._file, left) :]
 
     def sync(self) -> None:
         """Have what is written reach the disk itself."""

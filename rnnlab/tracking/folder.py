@@ -11,17 +11,19 @@
 | `run.log` | what was said, with the time; appended to |
 | `gradients.arrow`, `checkpoint.safetensors` | what a run that has not ended is continued from |
 
-Rows are only ever appended. A run that is continued from a checkpoint makes the steps since then once
-more, and they come out the same to the last bit; those rows stand already and are not written again. So
-whoever has read a row, such as the mirror, has read it for good.
+Rows are appended. A checkpoint vouches for the rows and recordings that led to it (`tracking.checkpoint`).
+A run that is continued from it makes the steps since then once more. Their recordings are written again.
+Their rows come out the same to the last bit, and stand; from the first one on that does not, they are
+replaced. Where the checkpoint, or what it vouches for, is damaged, rows and recordings are made again from
+the beginning. So whoever has read a row, such as the mirror, has read it for good, unless the rows are
+replaced, which `MetricsReader` notices.
 """
 
-import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,23 +38,26 @@ from rnnlab.records import (
     ENDED,
     GRADIENTS_FILE,
     METRICS_FILE,
-    OF_THE_CLOCK,
     RUN_FILE,
-    STEPS_PER_SECOND,
     WEIGHTS_FILE,
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
+from rnnlab.tracking.checkpoint import (
+    CHECKPOINT_FILE,
+    GRADIENT_LOG,
+    Checkpoint,
+    Prefix,
+    checkpoint_metadata,
+)
+from rnnlab.tracking.files import replace_file, replace_text
 from rnnlab.tracking.log_file import RUN_LOG
-from rnnlab.tracking.metrics_file import standing_rows
-from rnnlab.tracking.run_file import read_run_info
+from rnnlab.tracking.metrics_file import MetricsWriter
+from rnnlab.tracking.run_file import LATEST, read_run_info
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
-GRADIENT_LOG = "gradients.arrow"
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
 """Locked by the process that makes the run, for as long as it lives."""
@@ -64,6 +69,8 @@ FILES = (
 MISPLACED = "a folder, where a run has a file"
 ARTIFACTS = "artifacts"
 """The folder in which MLflow keeps the files of a run."""
+OF_THE_CONFIGURATION = ("identity", "steps", "seed", "goal", "dataset")
+"""What of `run.json` follows from configuration and data: taken from them again when a run is resumed."""
 LOCK_SECONDS = 10.0
 """How long a run waits for the process that made it before, which may be about to end."""
 
@@ -81,7 +88,6 @@ class RunFolder:
 
     Attributes:
         info: What `run.json` says.
-        differs_at: Of a resumed run, the first step that came out otherwise than it had before, or None.
     """
 
     def __init__(
@@ -123,8 +129,9 @@ class RunFolder:
         now, earlier = time.time(), read_run_info(self.folder)
         if earlier is not None and earlier["outcome"] in ENDED:
             raise RunEnded
-        self.info = {**info, "started": now} if earlier is None else earlier
+        self.info = {**info, "started": now, **(earlier or {})}
         if earlier is not None:
+            self.info |= {key: info[key] for key in OF_THE_CONFIGURATION if key in info}
             life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}
             self.info["resumed"] = [*earlier.get("resumed", []), life]
         self.info["outcome"] = None
@@ -133,17 +140,10 @@ class RunFolder:
         (self.folder / ERROR_FILE).unlink(missing_ok=True)
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         replace_text(self.folder / CONFIG_FILE, text)
-        metrics = self.folder / METRICS_FILE
-        standing = list(standing_rows(metrics.read_bytes())) if metrics.is_file() else []
-        self._metrics = LineFile(metrics, standing[-1][0] if standing else 0)
-        self._standing = {row["step"]: row for _, row in standing}
-        self._rows = len(self._standing)
+        self._rows = MetricsWriter(self.folder)
+        self._recorded = Prefix()
         self._gradients: GradientLog | None = None
-        self._closed = False
-        before = max((row["seconds"] for row in self._standing.values()), default=0.0)
-        self._clock = time.perf_counter()
-        self._began = self._clock - before
-        self.differs_at: int | None = None
+        self._closed = self._goes_on = False
         write_run_info(self.folder, self.info)
 
     def __enter__(self) -> "RunFolder":
@@ -165,7 +165,7 @@ class RunFolder:
 
         if not self._closed:
             self._closed = True
-            self._metrics.close()
+            self._rows.close()
             if self._gradients is not None:
                 self._gradients.close()
             write_gradients(self.folder)
@@ -173,42 +173,96 @@ class RunFolder:
     @property
     def seconds(self) -> float:
         """How long the run has taken, without the time between its processes."""
-        return time.perf_counter() - self._began
+        return self._rows.seconds
 
-    def records(self, before: int) -> Iterator[StepRecord]:
-        """What the folder holds of the steps before a step."""
-        for step, row in self._standing.items():
-            if step < before:
-                yield StepRecord(step, _metrics(row))
+    @property
+    def differs_at(self) -> int | None:
+        """The first step after a checkpoint that came out otherwise than it stood, of all lives."""
+        lives = self.info.get("resumed", [])
+        return min((life["differs_since"] for life in lives if "differs_since" in life), default=None)
 
-    def write(self, record: StepRecord) -> None:
-        """Append a step's curves and metrics, at once; of a step that stands already nothing is written.
+    def records(self, checkpoint: Checkpoint) -> list[StepRecord]:
+        """The steps that led to a checkpoint.
+
+        Raises:
+            ValueError: It does not lie between two rows.
+        """
+        return self._rows.records(checkpoint.rows)
+
+    def go_on(self, checkpoint: Checkpoint | None) -> None:
+        """Go on from a checkpoint, or from the beginning where there is none.
+
+        Rows after it stand until they come out otherwise; recordings after it are cut off.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        if checkpoint is None:
+            self._forget_differences()
+        else:
+            self._rows.go_on(checkpoint.rows)
+            self._recorded, self._goes_on = checkpoint.recordings, True
+        self._cut_recordings()
+
+    def start_over(self) -> None:
+        """Begin again with nothing: what the folder holds is damaged.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        self._recorded, self._goes_on = Prefix(), False
+        self._forget_differences()
+        self._rows.start_over()
+        self._cut_recordings()
+        (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it says that the others are damaged
+
+    def _forget_differences(self) -> None:
+        """All is made in this life, and ends as if it were the only one."""
+        for life in self.info.get("resumed", []):
+            life.pop("differs_since", None)
+
+    def _cut_recordings(self) -> None:
+        if (log := self.folder / GRADIENT_LOG).is_file():
+            os.truncate(log, self._recorded.size)
+
+    def write(self, record: StepRecord) -> bool:
+        """Append a step's curves and metrics, at once; a row that stands already stays if it is the same.
+
+        Returns:
+            Whether another row stood in its place.
 
         Raises:
             OSError: They could not be written.
         """
         if record.gradients:
             self._gradient_log().append(record.step, record.gradients)
-        if (stands := self._standing.get(record.step)) is not None:
-            if self.differs_at is None and _metrics(stands) != dict(record.metrics):
-                self.differs_at = record.step  # another machine, another rounding
-            return
-        now = time.perf_counter()
-        row = {
-            "step": record.step,
-            "seconds": round(now - self._began, 4),
-            **record.metrics,
-            STEPS_PER_SECOND: round(1 / max(now - self._clock, 1e-9), 1),
-        }
-        self._metrics.append(json.dumps(row, allow_nan=False))
-        self._rows += 1
-        self._clock = now
+        differs = self._rows.differ(record) and self._rows.cut()
+        if differs:
+            self._note_difference()
+        self._rows.write(record)
+        return differs
+
+    def complete(self) -> bool:
+        """There are no more steps; return whether rows stood after the last, which are cut off.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        differs = self._rows.cut()
+        if differs:
+            self._note_difference()
+        return differs
+
+    def _note_difference(self) -> None:
+        if self._goes_on:
+            self.info["resumed"][-1].setdefault("differs_since", self._rows.count)
+            write_run_info(self.folder, self.info)
 
     def _gradient_log(self) -> "GradientLog":
         if self._gradients is None:
             from rnnlab.tracking.gradient_log import GradientLog  # with pyarrow, which takes a while
 
-            self._gradients = GradientLog(self.folder)
+            self._gradients = GradientLog(self.folder, self._recorded)
         return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
@@ -218,6 +272,7 @@ class RunFolder:
             OSError: It could not be written.
         """
         ended = max(time.time(), self.info["started"] + self.seconds)  # a clock may be set back meanwhile
+        ended = min(ended, LATEST)
         self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
@@ -231,17 +286,15 @@ class RunFolder:
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
 
-        With it go the rows and the last recording that must stand for it, and a digest of all.
+        It covers the rows and recordings that led to it.
         """
         from safetensors.numpy import save_file
 
-        self._metrics.sync()  # no checkpoint without the records that lead to it
+        self._rows.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
             self._gradients.sync()
         whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-        recorded = -1 if self._gradients is None else self._gradients.last_step
-        state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
-        metadata = {"state": state, "digest": _digest(whole, state)}
+        metadata = checkpoint_metadata(whole, plain, self._rows.written, self._recorded)
         self._keep(CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
 
     def _keep(self, name: str, save: Callable[[Path], object]) -> None:
@@ -253,91 +306,15 @@ class RunFolder:
 
         replace_file(self.folder / name, write)
 
-    def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """What `write_checkpoint` kept last, if it and what leads to it is whole.
-
-        None: then the run starts from its beginning, which leads to the same end.
-        """
-        from safetensors import safe_open
-
-        path = self.folder / CHECKPOINT_FILE
-        if not path.is_file():
-            return None
-        with suppress(Exception):  # damaged, or of other code: whatever reading that can raise
-            with safe_open(path, "np") as file:
-                arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-                state, digest = file.metadata()["state"], file.metadata()["digest"]
-            if digest == _digest(arrays, state):
-                kept = json.loads(state)
-                if kept["rows"] <= self._rows and kept["recorded"] <= self._gradient_log().last_step:
-                    return arrays, kept["state"]
-        return None
-
     def write_text(self, name: str, text: str) -> None:
         """Keep a text that a task made."""
         (self.folder / name).write_text(text, encoding="utf-8")
-
-
-def _digest(arrays: Mapping[str, Array], state: str) -> str:
-    """SHA-256 of a checkpoint; safetensors has no sum of its own."""
-    whole = hashlib.sha256(state.encode())
-    for name in sorted(arrays):
-        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        whole.update(np.ascontiguousarray(arrays[name]).data)
-    return whole.hexdigest()
-
-
-def clear_resume_files(folder: Path) -> None:
-    """Remove what only a run that has not ended needs."""
-    for name in (GRADIENT_LOG, CHECKPOINT_FILE):
-        (folder / name).unlink(missing_ok=True)
 
 
 def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
     """The machine that makes a run, or made it last."""
     lives = [info, *info.get("resumed", [])]
     return dict(lives[-1].get("machine") or {})
-
-
-def record_failure(
-    folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Note that a run failed whose process did not come to note anything; return its info.
-
-    Raises:
-        RunInUse: Its process is still there.
-        RunEnded: It came to its end.
-        OSError: It could not be written.
-    """
-    with RunFolder(folder, info, config, resume=True, patience=0) as run:
-        run.finish("failed", summary)
-        return run.info
-
-
-def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Note the end of a run whose process could not; return its info.
-
-    Raises:
-        RunInUse: Its process is still there.
-        OSError: It could not be written.
-        ValueError: A link would lead out of the folder.
-    """
-    from rnnlab.tracking.gradient_log import write_gradients
-
-    try:
-        if link := link_in(folder):
-            raise ValueError(f"{link}: a link, which no run makes; nothing is written there")
-        with FileLock(folder / RUN_LOCK).acquire(timeout=0):
-            info = read_run_info(folder)
-            assert info is not None
-            if info["outcome"] is None:
-                write_gradients(folder)
-                ended = max(time.time(), info["started"])
-                info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
-                write_run_info(folder, info)
-            return info
-    except Timeout:
-        raise RunInUse(f"another process is making the run in {folder}") from None
 
 
 def in_use(folder: Path) -> bool:
@@ -366,7 +343,3 @@ def run_folders(folder: Path) -> Iterator[Path]:
     for file in sorted(folder.rglob(RUN_FILE)):
         if file.parent.name != ARTIFACTS:
             yield file.parent.absolute()
-
-
-def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: value for name, value in row.items() if name not in ("step", *OF_THE_CLOCK)}

@@ -1,10 +1,10 @@
 """The gradient table of a run while it grows: an Arrow stream, one batch of rows a recording.
 
 A stream can be read up to where a dead process left it, which a Parquet file cannot; so rows are
-appended to a stream, and become `gradients.parquet` when the run ends.
+appended to a stream, and become `gradients.parquet` when the run ends. The stream has no mark of its end,
+which readers do without, so that it can be gone on with.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
-from rnnlab.tracking.files import DamagedFile, replace_file
-from rnnlab.tracking.folder import GRADIENT_LOG
+from rnnlab.tracking.checkpoint import GRADIENT_LOG, Prefix
+from rnnlab.tracking.files import DamagedFile, LineFile, replace_file
 from rnnlab.user_files import reason
 
 _STATISTICS = GRADIENT_COLUMNS[5:]
@@ -29,45 +29,40 @@ _REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary of what nev
 
 
 class GradientLog:
-    """Appends recordings, each step's once.
+    """Appends recordings."""
 
-    Attributes:
-        last_step: Of the last recording; -1 before the first.
-    """
+    def __init__(self, folder: Path, written: Prefix | None = None) -> None:
+        """Open the log of a run.
 
-    def __init__(self, folder: Path) -> None:
-        """Open the log of a run; a last recording that was not finished is cut off."""
-        self._kept = list(_batches(folder))
-        self.last_step = max((batch["step"][0].as_py() for batch in self._kept if batch.num_rows), default=-1)
-        self._path = folder / GRADIENT_LOG
-        replace_file(self._path, self._begin)
-
-    def _begin(self, path: Path) -> None:
-        self._file = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_stream(self._file, _SCHEMA)
-        for batch in self._kept:
-            self._writer.write_batch(batch)
-        self._kept.clear()
+        Args:
+            folder: The run's.
+            written: What of the log stands, and from now on all that is written; the rest is cut off.
+        """
+        self._written = Prefix() if written is None else written
+        self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
+        if self._written.size == 0:
+            self._write(_SCHEMA.serialize())
 
     def append(self, step: int, curves: Sequence[Curve]) -> None:
-        """Write the curves of one recording, unless it stands already.
+        """Write the curves of one recording.
 
         Raises:
             OSError: They could not be written.
         """
-        if curves and step > self.last_step:
-            self._writer.write_batch(_as_batch(step, curves))
-            self.last_step = step
+        if curves:
+            self._write(_as_batch(step, curves).serialize())
+
+    def _write(self, message: pa.Buffer) -> None:
+        data = message.to_pybytes()
+        self._file.write(data)
+        self._written.add(data)
 
     def sync(self) -> None:
         """Have what is written reach the disk itself."""
-        with self._path.open("rb") as file:
-            os.fsync(file.fileno())
+        self._file.sync()
 
     def close(self) -> None:
         """Close the file."""
-        with suppress(OSError):  # the mark of the end, which readers do without, on a full disk
-            self._writer.close()
         self._file.close()
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlab.tracking.charts import shared_view
-from rnnlab.tracking.folder import RunInUse, close_run
+from rnnlab.tracking.closing import close_run
+from rnnlab.tracking.folder import RunInUse
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
 from rnnlab.tracking.run_file import read_run_info

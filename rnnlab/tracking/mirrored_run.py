@@ -30,8 +30,9 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
+from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from rnnlab.tracking.files import link_in, replace_text
-from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, machine_of
+from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.metrics_file import MetricsReader, row_of
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import sqlite_file
@@ -53,6 +54,7 @@ MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
+NOTHING_SENT = {"position": 0, "tail": ""}
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
@@ -120,19 +122,18 @@ class MirroredRun:
             return False
         self.complete = False
         if "run_id" not in entry:
-            entry["run_id"] = _find_or_create(client, experiment_id, self.folder, info)
-            entry["position"] = 0
+            entry |= {"run_id": _find_or_create(client, experiment_id, self.folder, info), **NOTHING_SENT}
             self._write(entry)
-        run_id = entry["run_id"]
         if outcome is None and entry.get("sent"):  # it is being resumed
-            client.update_run(run_id, status="RUNNING")
-            client.set_tag(run_id, HOST_TAG, machine_of(info).get("host") or "")
-            client.set_tag(run_id, "outcome", "running")
+            client.update_run(entry["run_id"], status="RUNNING")
+            client.set_tag(entry["run_id"], HOST_TAG, machine_of(info).get("host") or "")
+            client.set_tag(entry["run_id"], "outcome", "running")
             entry["sent"] = None
             self._write(entry)
-        sent = self._send_rows(client, entry, info)
+        sent = self._send_rows(client, experiment_id, entry, info)
         if outcome is None:
             return sent
+        run_id = entry["run_id"]
         if outcome in ENDED:
             _log(client, run_id, self._closing(info))
         client.set_tag(run_id, "outcome", outcome)
@@ -148,11 +149,18 @@ class MirroredRun:
         self.complete, self.ended = True, outcome in ENDED
         return True
 
-    def _send_rows(self, client: "MlflowClient", entry: dict[str, Any], info: dict[str, Any]) -> bool:
-        reader, sent = MetricsReader(self.folder, entry["position"]), False
+    def _send_rows(
+        self, client: "MlflowClient", experiment_id: str, entry: dict[str, Any], info: dict[str, Any]
+    ) -> bool:
+        reader, sent = MetricsReader(self.folder, entry["position"], entry["tail"]), False
         while (rows := reader.new_rows(PIECE)) or reader.position != entry["position"]:
+            if reader.restarted:  # MLflow keeps whatever it was sent, so another run takes the place of this
+                replaced, reader.restarted = entry["run_id"], False
+                entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
+                self._write(entry)
+                client.delete_run(replaced)
             _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
-            entry["position"] = reader.position
+            entry |= {"position": reader.position, "tail": reader.tail}
             self._write(entry)
             sent = True
         return sent
@@ -201,6 +209,7 @@ def _is_entry(entry: Any) -> bool:
         and isinstance(entry.get("run_id"), str)
         and type(entry.get("position")) is int
         and entry["position"] >= 0
+        and isinstance(entry.get("tail"), str)
         and isinstance(entry.get("sent"), list | None)
     )
 
@@ -212,31 +221,38 @@ def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -
 
 
 def _find_or_create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
+    existing = _runs_of(client, experiment_id, info)
+    if existing:
+        return _described(client, existing[0], info)
+    return _create(client, experiment_id, folder, info)
+
+
+def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
+    machine = machine_of(info)
+    run = client.create_run(
+        experiment_id,
+        start_time=_ms(info["started"]),
+        tags=info["tags"]
+        | {
+            ID_TAG: info["id"],
+            FOLDER_TAG: str(folder),
+            HOST_TAG: machine.get("host") or "",
+            "cpu": machine.get("cpu", ""),
+            "python": machine.get("python", ""),
+            "numpy": machine.get("packages", {}).get("numpy") or "",
+            "blas": " ".join(str(value) for value in machine.get("blas", {}).values()),
+            "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
+            "mlflow.note.content": DESCRIPTION,
+        },
+        run_name=info["name"],
+    )
+    return _described(client, run, info)
+
+
+def _described(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
+    """The id of a run, whose parameters and data are noted."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    machine = machine_of(info)
-    existing = _runs_of(client, experiment_id, info)
-    run = (
-        existing[0]
-        if existing
-        else client.create_run(
-            experiment_id,
-            start_time=_ms(info["started"]),
-            tags=info["tags"]
-            | {
-                ID_TAG: info["id"],
-                FOLDER_TAG: str(folder),
-                HOST_TAG: machine.get("host") or "",
-                "cpu": machine.get("cpu", ""),
-                "python": machine.get("python", ""),
-                "numpy": machine.get("packages", {}).get("numpy") or "",
-                "blas": " ".join(str(value) for value in machine.get("blas", {}).values()),
-                "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
-                "mlflow.note.content": DESCRIPTION,
-            },
-            run_name=info["name"],
-        )
-    )
     run_id: str = run.info.run_id
     client.log_batch(run_id, params=[Param(key, value) for key, value in info["params"].items()])
     data = info["dataset"]

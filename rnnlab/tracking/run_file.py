@@ -28,8 +28,9 @@ DEEPEST = 50
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
 """It becomes a part of searches in MLflow."""
-Seconds = Annotated[float, Ge(0), Lt(9.2e9)]
-"""Since 1970; the times of pandas end in 2262."""
+LATEST = 9.2e9
+"""Seconds since 1970; the times of pandas end in 2262."""
+Seconds = Annotated[float, Ge(0), Le(LATEST)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
 _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
@@ -64,6 +65,7 @@ class _Life(_Part):
     at: Seconds
     machine: _Machine | None = None
     tags: dict[str, str] = {}
+    differs_since: Whole = 0
 
 
 class _Goal(_Part):

@@ -1,7 +1,16 @@
 """The training loop, and the state that it can be stopped in and continued from."""
 
 from rnnlab.training.memory import memory_needed
+from rnnlab.training.restoring import ImpossibleState
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.trainer import UNSTABLE_FACTOR, UNSTABLE_WINDOW, Trainer
 
-__all__ = ["UNSTABLE_FACTOR", "UNSTABLE_WINDOW", "Stability", "Trainer", "TrainingState", "memory_needed"]
+__all__ = [
+    "UNSTABLE_FACTOR",
+    "UNSTABLE_WINDOW",
+    "ImpossibleState",
+    "Stability",
+    "Trainer",
+    "TrainingState",
+    "memory_needed",
+]

@@ -72,7 +72,11 @@ class TrainingState:
     ended: bool = False
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """The state as named arrays and as plain data that JSON keeps exactly."""
+        """The state as named arrays and as plain data that JSON keeps exactly, for `Trainer.restore`.
+
+        One that has ended has nothing to go on with, and is not taken apart.
+        """
+        assert not self.ended
         arrays = {
             f"{part}/{name}": array
             for part in ("params", "optimizer", "carried")
@@ -86,30 +90,5 @@ class TrainingState:
             "step": self.step,
             "clipped": self.clipped,
             "solved": self.solved,
-            "ended": self.ended,
         }
         return arrays, plain
-
-    @classmethod
-    def from_parts(cls, arrays: dict[str, Array], plain: dict[str, Any]) -> "TrainingState":
-        """The state that `to_parts` took apart."""
-        parts: dict[str, dict[str, Array]] = {"params": {}, "optimizer": {}, "carried": {}}
-        for path, array in arrays.items():
-            part, _, name = path.partition("/")
-            parts[part][name] = array
-        return cls(
-            params=parts["params"],
-            optimizer=parts["optimizer"],
-            batches=_generator(plain["batches"]),
-            starts=_generator(plain["starts"]),
-            spikes=Spikes(**plain["spikes"]),
-            stability=Stability(**plain["stability"]),
-            carried=parts["carried"] or None,
-            **{name: plain[name] for name in ("step", "clipped", "solved", "ended")},
-        )
-
-
-def _generator(state: dict[str, Any]) -> np.random.Generator:
-    generator = np.random.default_rng(0)
-    generator.bit_generator.state = state
-    return generator

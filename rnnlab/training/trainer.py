@@ -1,10 +1,11 @@
 """The training loop: a generator of records that writes nothing and knows no tracker."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tasks import Task
+from rnnlab.training.restoring import Limits, restore
 from rnnlab.training.state import Stability, TrainingState
 
 UNSTABLE_WINDOW = 50
@@ -95,6 +97,26 @@ class Trainer:
             spikes=Spikes(self.probe.spike_factor),
             stability=Stability(min(UNSTABLE_WINDOW, self.steps), UNSTABLE_FACTOR),
         )
+
+    def restore(
+        self, begun: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
+    ) -> TrainingState:
+        """The state that `TrainingState.to_parts` took apart, held against the one at the beginning.
+
+        Raises:
+            ImpossibleState: This training cannot come to it.
+        """
+        cell, dtype = self.model.cell, next(iter(begun.params.values())).dtype
+        final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
+        goes_on_solved = bool(self.val_every) and not self.stop_when_solved
+        limits = Limits(
+            steps=self.steps,
+            carried=dict.fromkeys(cell.states, final),
+            non_negative=self.optimizer.non_negative,
+            clips=self.clipping.threshold is not None,
+            solves=goes_on_solved and self.task.goal(self.model.loss).criterion is not None,
+        )
+        return restore(arrays, plain, begun, limits)
 
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
         """Train on from a state, which is changed in place; yield as `train` does.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.tracking.folder import RunFolder, close_run, read_run_info
+from rnnlab.tracking.closing import close_run
+from rnnlab.tracking.folder import RunFolder, read_run_info
 from tests.commands import TINY, Done, environment, run, run_info
 from tests.tracked import tracked_runs
 

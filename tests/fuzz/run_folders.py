@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import yaml
 from hypothesis import strategies as st
 
 from rnnlab.app.cli import main
 from rnnlab.app.worker import WorkOrder, execute
+from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
+from tests import resigned
 from tests.fuzz.contents import damaged
 from tests.fuzz.inprocess import Here, say
 
@@ -159,6 +162,55 @@ def damages(draw: st.DrawFn) -> Damage:
     return Damage(file, "content", draw(st.one_of(ways)))
 
 
+RESUMED_FROM = ("metrics.jsonl", GRADIENT_LOG, CHECKPOINT_FILE)
+"""What a run is resumed from."""
+
+
+@st.composite
+def harms(draw: st.DrawFn) -> Damage:
+    """What a run is resumed from, with bits or digits that are others; no more than that, so all of it is read."""
+    file = draw(st.sampled_from((KILLED, DEAD))) / draw(st.sampled_from(RESUMED_FROM))
+    whole = bytearray((template() / "here" / file).read_bytes())
+    digits = [at for at, byte in enumerate(whole) if file.suffix == ".jsonl" and chr(byte).isdigit()]
+    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 5)))):
+        if digits and draw(st.booleans()):
+            whole[draw(st.sampled_from(digits))] = ord(draw(st.sampled_from("0123456789")))
+        else:
+            whole[draw(st.integers(0, len(whole) - 1))] ^= 1 << draw(st.integers(0, 7))
+    return Damage(file, "content", bytes(whole))
+
+
+@st.composite
+def forgeries(draw: st.DrawFn) -> tuple[Path, dict[str, Any], Any]:
+    """A run, and arrays and the rest for a checkpoint that is signed as if they were right."""
+    run = draw(st.sampled_from((KILLED, DEAD)))
+    arrays, kept = resigned.parts_of(template() / "here" / run)
+    if draw(st.booleans()):
+        return run, arrays, draw(_edited(kept))
+    for _ in range(draw(st.integers(1, 2))):
+        name = draw(st.sampled_from(sorted(arrays)))
+        change = draw(st.sampled_from(sorted(OTHER_ARRAYS)))
+        changed = OTHER_ARRAYS[change](arrays.pop(name))
+        if changed is not None:
+            new = draw(st.sampled_from((name, name, name, "params/x", "optimizer/x", "x")))
+            arrays[new] = np.ascontiguousarray(changed)
+        if not arrays:
+            break
+    return run, arrays, kept
+
+
+OTHER_ARRAYS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+    "none": lambda a: None,
+    "wider": lambda a: a.astype(np.float64 if a.dtype != np.float64 else np.int64),
+    "whole": lambda a: a.astype(np.int32),
+    "longer": lambda a: np.append(a, a),
+    "flat": lambda a: a.reshape(-1)[:-1],
+    "turned": lambda a: a[None],
+    "empty": lambda a: a.reshape(-1)[:0],
+    "NaN": lambda a: a * np.nan,
+    "infinite": lambda a: a + np.inf,
+    "negative": lambda a: -1 - abs(a),
+}
 ODD = (
     *(
         b"",

@@ -1,6 +1,7 @@
 """Whatever happened to a file of a run, commands name it in a line or do without; the other runs are not harmed."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 import warnings
@@ -8,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +22,28 @@ from rnnlab import compare, repeat, report, sync
 from rnnlab.analysis import load_gradients, load_metrics, load_runs
 from rnnlab.analysis.frames import IncompleteRuns
 from rnnlab.app.cli import main
-from rnnlab.records import WEIGHTS_FILE
+from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE, WEIGHTS_FILE
+from rnnlab.tracking.run_file import read_run_info
+from tests import resigned
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.inprocess import Here, Said, say
 from tests.fuzz.mlflow import Store
-from tests.fuzz.run_folders import DEAD, FINISHED, KILLED, SECRET, SWEEP, Damage, damages, template
+from tests.fuzz.run_folders import (
+    DEAD,
+    FINISHED,
+    KILLED,
+    RESUMED_FROM,
+    SECRET,
+    SWEEP,
+    Damage,
+    damages,
+    forgeries,
+    harms,
+    template,
+)
+
+CLOCK = re.compile(rb'"seconds": [^,]+, |, "time/steps_per_second": [^}]+')
+STARTS_OVER = "what the run was to go on from is damaged ("
 
 
 @contextmanager
@@ -55,6 +75,21 @@ def weights() -> dict[Path, str]:
         return {run: digest(run) for run in (FINISHED, KILLED, DEAD)}
 
 
+@cache
+def whole() -> dict[Path, list[object]]:
+    """What the runs come to."""
+    with copied():
+        assert say(main, [*SWEEP, "resume=true"]).code == 0
+        return {run: contents(run) for run in (FINISHED, KILLED, DEAD)}
+
+
+def contents(run: Path) -> list[object]:
+    """Weights, rows to the byte but for the clock, and the table of gradients."""
+    table = pq.read_table(run / GRADIENTS_FILE).to_pydict()
+    rows = CLOCK.sub(b"", (run / METRICS_FILE).read_bytes())
+    return [digest(run), rows, repr(table)]
+
+
 def digest(run: Path) -> str:
     arrays = load_file(run / WEIGHTS_FILE)
     return hashlib.sha256(
@@ -72,6 +107,39 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
         if said.code == 0:
             untouched = [run for run in weights() if run / WEIGHTS_FILE != damage.file]
             assert {run: digest(run) for run in untouched} == {run: weights()[run] for run in untouched}
+            if damage.file.name in RESUMED_FROM and damage.file.parent != FINISHED:
+                assert {run: contents(run) for run in whole()} == whole()
+
+
+@examples(25)
+@given(harms())
+def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
+    expected = whole()
+    with copied(damage):
+        said = say(main, [*SWEEP, "resume=sweep"])
+        assert said.code == 0, said
+        assert {run: contents(run) for run in expected} == expected
+        over = STARTS_OVER in (damage.file.parent / "run.log").read_text(encoding="utf-8")
+        tried[f"harmed runs, resumed: {'started over' if over else 'went on'}"] += 1
+
+
+@examples(15)
+@given(forgeries())
+def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
+    forgery: tuple[Path, dict[str, Any], Any],
+) -> None:
+    run, arrays, kept = forgery
+    expected = whole()
+    with copied():
+        resigned.write(run, arrays, kept)
+        said = say(main, [*SWEEP, "resume=sweep"])
+        assert said.code == 0, said
+        over = STARTS_OVER in (run / "run.log").read_text(encoding="utf-8")
+        tried[f"forged checkpoints, resumed: {'started over' if over else 'went on'}"] += 1
+        others = [other for other in expected if over or other != run]
+        assert {other: contents(other) for other in others} == {other: expected[other] for other in others}
+        info = read_run_info(run)
+        assert info is not None and info["outcome"] in ENDED
 
 
 @examples(8)

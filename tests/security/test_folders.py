@@ -17,7 +17,7 @@ from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.resume import SWEEP_FILE
 from rnnlab.paths import conf_dir
-from rnnlab.tracking.folder import close_run
+from rnnlab.tracking.closing import close_run
 from rnnlab.tracking.mirrored_run import ID_TAG, MirroredRun
 from tests.app.conftest import here
 from tests.commands import TINY, Done, run_info

@@ -20,12 +20,13 @@ from safetensors.numpy import load_file
 from rnnlab.analysis.run_tables import read_gradients
 from rnnlab.records import GRADIENT_COLUMNS, Curve, Outcome, StepRecord
 from rnnlab.tracking import folder as folder_module
+from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
+from rnnlab.tracking.closing import close_run
+from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import (
     RunEnded,
     RunFolder,
     RunInUse,
-    clear_resume_files,
-    close_run,
     in_use,
     machine_of,
     write_run_info,
@@ -183,6 +184,26 @@ def test_the_reader_gives_each_complete_row_once(tmp_path: Path) -> None:
             writer.write(written)
             writer.flush()
             assert reader.new_rows() == read
+    assert not reader.restarted
+
+
+@pytest.mark.parametrize("size", [1, 3, 300])  # rows: fewer and more bytes than the reader looks back on
+def test_the_reader_begins_again_where_what_it_read_was_replaced(tmp_path: Path, size: int) -> None:
+    def lines(seconds: float) -> str:
+        return "".join(json.dumps({"step": step, "seconds": seconds + step}) + "\n" for step in range(size))
+
+    file, reader = tmp_path / "metrics.jsonl", MetricsReader(tmp_path)
+    file.write_text(lines(0.1))
+    assert len(reader.new_rows()) == size
+    file.write_text(lines(0.1) + '{"step": 9}\n')
+    later = MetricsReader(tmp_path, reader.position, reader.tail)
+    assert later.new_rows() == reader.new_rows() == [{"step": 9}]
+    for replaced in (lines(0.2), lines(0.3) * 2, ""):
+        file.write_text(replaced)
+        before = later.position
+        assert len(later.new_rows()) == replaced.count("\n")
+        assert later.restarted and (later.position != before or replaced)
+        later.restarted = False
 
 
 def training(steps: int) -> list[StepRecord]:
@@ -193,11 +214,11 @@ def training(steps: int) -> list[StepRecord]:
     return [*drawn, StepRecord(steps, {"val/loss": 0.5})]
 
 
+CLOCK = ("seconds", "time/steps_per_second")
+
+
 def without_clock(folder: Path) -> list[dict[str, float | None]]:
-    return [
-        {key: value for key, value in row.items() if key not in ("seconds", "time/steps_per_second")}
-        for row in rows(folder)
-    ]
+    return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows(folder)]
 
 
 @given(data=st.data())
@@ -211,30 +232,39 @@ def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
     with RunFolder(top / "whole", INFO, CONFIG) as folder:
         for step in made:
             folder.write(step)
-    reached = 0
     for _ in range(data.draw(st.integers(0, 3), "lives")):
-        begin = data.draw(st.integers(0, reached), "begin")
-        reached = max(reached, data.draw(st.integers(begin, len(made)), "end"))
         with RunFolder(top / "lives", INFO, CONFIG, resume=True) as folder:
-            assert [r.step for r in folder.records(before=begin)] == list(range(begin))
-            for step in made[begin:reached]:
-                folder.write(step)
+            begin = goes_on(folder)
+            end = data.draw(st.integers(begin, len(made)), "end")
+            keep = data.draw(st.integers(begin, end), "checkpoint")
+            for step in made[begin:end]:
+                assert not folder.write(step)
+                if step.step == keep:
+                    folder.write_checkpoint({}, {"step": step.step + 1})
         if data.draw(st.booleans(), "cut") and (file := top / "lives" / "metrics.jsonl").stat().st_size:
             file.write_bytes(file.read_bytes()[: -data.draw(st.integers(1, 9), "bytes")])
-            reached = len(rows_that_are_whole(file))
     with RunFolder(top / "lives", INFO, CONFIG, resume=True) as folder:
-        for step in made:
-            folder.write(step)
-        assert folder.differs_at is None
+        for step in made[goes_on(folder) :]:
+            assert not folder.write(step)
+        assert not folder.complete() and folder.differs_at is None
     assert without_clock(top / "lives") == without_clock(top / "whole")
     seconds = [row["seconds"] for row in rows(top / "lives")]
     assert seconds == sorted(seconds), "the clock goes on"  # type: ignore[type-var]
     pd.testing.assert_frame_equal(read_gradients(top / "lives"), read_gradients(top / "whole"))
 
 
-def rows_that_are_whole(file: Path) -> list[bytes]:
-    written = file.read_bytes()
-    return written[: written.rfind(b"\n") + 1].splitlines()
+def goes_on(folder: RunFolder) -> int:
+    """The step that a run goes on with."""
+    try:
+        kept = read_checkpoint(folder.folder)
+    except DamagedFile:
+        folder.start_over()
+        return 0
+    folder.go_on(kept)
+    if kept is None:
+        return 0
+    assert [record.step for record in folder.records(kept)] == list(range(kept.state["step"]))
+    return int(kept.state["step"])
 
 
 def test_the_clock_goes_on_without_the_time_between(tmp_path: Path) -> None:
@@ -243,23 +273,92 @@ def test_the_clock_goes_on_without_the_time_between(tmp_path: Path) -> None:
     row = rows(tmp_path / "run")[0] | {"seconds": 1000.0}
     (tmp_path / "run" / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     with RunFolder(tmp_path / "run", INFO, CONFIG, resume=True) as folder:
+        folder.write(record(0, loss=1.0))
         folder.write(record(1, loss=1.0))
         assert folder.seconds > 1000
+    assert rows(tmp_path / "run")[0]["seconds"] == 1000
     assert 1000 <= rows(tmp_path / "run")[1]["seconds"] < 2000  # type: ignore[operator]
 
 
-def test_a_step_that_comes_out_otherwise_is_noted_and_what_was_first_stands(tmp_path: Path) -> None:
-    with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
-        for step in training(4):
-            folder.write(step)
-    before = rows(tmp_path / "run")
-    with RunFolder(tmp_path / "run", INFO, CONFIG, resume=True) as folder:
-        folder.write(training(4)[1])
-        assert folder.differs_at is None
-        folder.write(record(2, loss=float(np.nextafter(1 / 3, 1)), norm=None))
-        folder.write(record(3, loss=7.0))
-        assert folder.differs_at == 2
-    assert rows(tmp_path / "run") == before
+def half_made(folder: Path) -> list[dict[str, float | None]]:
+    """A run that was cut off after four steps, with a checkpoint after two; its rows."""
+    with RunFolder(folder, INFO, CONFIG) as run:
+        for step in training(4)[:4]:
+            run.write(step)
+            if step.step == 1:
+                run.write_checkpoint({}, {"step": 2})
+    return rows(folder)
+
+
+def test_from_a_step_on_that_comes_out_otherwise_rows_are_replaced_and_that_is_noted(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    before = half_made(run)
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:
+        assert goes_on(folder) == 2
+        assert not folder.write(training(4)[2]) and folder.differs_at is None
+        assert folder.write(record(3, loss=float(np.nextafter(1 / 4, 1)), norm=None))
+        assert rows(run)[:3] == before[:3] and rows(run)[3]["train/loss"] != before[3]["train/loss"]
+        assert not folder.write(record(4, loss=7.0))
+        assert folder.differs_at == 3
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:  # a life that sees no difference
+        goes_on(folder)
+        assert folder.differs_at == 3
+        folder.start_over()
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:
+        assert rows(run) == [] and goes_on(folder) == 0
+        assert folder.differs_at is None, "now all is of one life"
+
+
+def test_without_a_checkpoint_all_is_made_again_and_nothing_differs(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    before = half_made(run)
+    (run / CHECKPOINT_FILE).unlink()
+    text = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text(text.replace('"train/loss": 0.5', '"train/loss": 0.7'))
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:
+        assert goes_on(folder) == 0
+        assert [folder.write(step) for step in training(4)] == [False, True, False, False, False]
+        assert not folder.complete() and folder.differs_at is None
+    assert rows(run)[0] == before[0], "with its time"
+    assert without_clock(run)[:4] == [{k: v for k, v in row.items() if k not in CLOCK} for row in before]
+    assert len(read_gradients(run)) == 8
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "gradients.arrow", CHECKPOINT_FILE])
+def test_a_checkpoint_vouches_for_every_bit_that_led_to_it(name: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    half_made(run)
+    kept = read_checkpoint(run)
+    assert kept is not None
+    whole = (run / name).read_bytes()
+    size = {"metrics.jsonl": kept.rows.size, "gradients.arrow": kept.recordings.size}.get(name, len(whole))
+    assert 0 < size <= len(whole)
+    for at in range(0, size, 7):
+        content = bytearray(whole)
+        content[at] ^= 1 << at % 8
+        (run / name).write_bytes(content)
+        with pytest.raises(Exception, match=r".+"):
+            read_checkpoint(run)
+
+
+def test_what_stands_after_the_last_step_is_cut_off(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    half_made(run)
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:
+        goes_on(folder)
+        folder.write(training(4)[2])
+        assert folder.complete() and folder.differs_at == 3
+    assert [row["step"] for row in rows(run)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1e300, True])
+def test_a_row_of_an_impossible_time_is_damaged(tmp_path: Path, seconds: float) -> None:
+    run = tmp_path / "run"
+    before = half_made(run)
+    damaged = [*before[:2], before[2] | {"seconds": seconds}, before[3]]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in damaged))
+    RunFolder(run, INFO, CONFIG, resume=True).__exit__()
+    assert rows(run) == before[:2]
 
 
 def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +412,7 @@ def test_a_run_that_came_to_its_end_is_left_as_it_is(tmp_path: Path, outcome: Ou
 
 def test_a_run_without_a_folder_is_resumed_from_its_beginning(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "a" / "run", INFO, CONFIG, resume=True) as folder:
-        assert folder.read_checkpoint() is None and not list(folder.records(before=9))
+        assert read_checkpoint(folder.folder) is None
         assert "resumed" not in folder.info
 
 
@@ -356,12 +455,12 @@ def test_a_checkpoint_comes_back_as_it_was(
     shelf: RunFolder, arrays: dict[str, np.ndarray], plain: dict[str, object]
 ) -> None:
     shelf.write_checkpoint({name: value.T for name, value in arrays.items()}, plain)
-    found = shelf.read_checkpoint()
-    assert found is not None and found[1] == plain
-    assert {name: (w.dtype, w.shape, w.tobytes()) for name, w in found[0].items()} == {
+    found = read_checkpoint(shelf.folder)
+    assert found is not None and found.state == plain
+    assert {name: (w.dtype, w.shape, w.tobytes()) for name, w in found.arrays.items()} == {
         name: (w.dtype, w.T.shape, w.T.tobytes()) for name, w in arrays.items()
     }
-    assert all(w.flags.writeable for w in found[0].values()), "training changes them in place"
+    assert all(w.flags.writeable for w in found.arrays.values()), "training changes them in place"
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
@@ -375,10 +474,11 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         monkeypatch.setattr("safetensors.numpy.save_file", full)
         with pytest.raises(OSError, match="No space"):
             folder.write_checkpoint({"params/w": np.zeros(2)}, {"step": 2})
-        found = folder.read_checkpoint()
-        assert found is not None and found[1] == {"step": 1} and found[0]["params/w"].tolist() == [1, 1]
+        found = read_checkpoint(folder.folder)
+        assert found is not None and found.state == {"step": 1}
+        assert found.arrays["params/w"].tolist() == [1, 1]
     clear_resume_files(tmp_path / "run")
-    assert not list((tmp_path / "run").glob("*.new")) and folder.read_checkpoint() is None
+    assert not list((tmp_path / "run").glob("*.new")) and read_checkpoint(folder.folder) is None
 
 
 WRITER = """
@@ -412,10 +512,11 @@ def test_a_process_killed_while_it_writes_loses_no_row_that_was_written(tmp_path
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         standing = [row["step"] for row in rows(run)]
         assert standing == list(range(len(standing))) and len(standing) > told[-1]
-        kept = folder.read_checkpoint()
-        assert kept is not None and kept[1]["step"] <= len(standing) and kept[1]["step"] > 250
-        assert (kept[0]["params/w"] == kept[1]["step"] - 1).all()
-        for step in range(kept[1]["step"], len(standing) + 2):
+        kept = read_checkpoint(run)
+        assert kept is not None and 250 < kept.state["step"] <= len(standing)
+        assert (kept.arrays["params/w"] == kept.state["step"] - 1).all()
+        folder.go_on(kept)
+        for step in range(kept.state["step"], len(standing) + 2):
             folder.write(record(step, curve("lag", [0.0, -1.0]), loss=1 / (step + 1)))
         assert folder.differs_at is None
     assert [row["step"] for row in rows(run)] == list(range(len(standing) + 2))

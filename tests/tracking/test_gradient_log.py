@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
-from rnnlab.tracking.gradient_log import GRADIENT_LOG, GradientLog, write_gradients
+from rnnlab.tracking.checkpoint import GRADIENT_LOG, Prefix
+from rnnlab.tracking.gradient_log import GradientLog, write_gradients
 
 Recording = tuple[int, list[Curve]]
 VALUES = st.floats() | st.sampled_from([np.nan, np.inf, -np.inf, 5e-324])
@@ -36,8 +37,8 @@ def recordings(draw: st.DrawFn) -> list[Recording]:
     return [(step, draw(st.lists(curves(), min_size=1, max_size=3))) for step in steps]
 
 
-def write(folder: Path, made: Sequence[Recording]) -> None:
-    log = GradientLog(folder)
+def write(folder: Path, made: Sequence[Recording], stands: Prefix | None = None) -> None:
+    log = GradientLog(folder, stands)
     for step, drawn in made:
         log.append(step, drawn)
     log.close()
@@ -92,11 +93,13 @@ def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
         whole, cut = Path(name) / "whole", Path(name) / "cut"
         whole.mkdir()
         cut.mkdir()
-        ends = []
-        log = GradientLog(whole)
+        written = Prefix()
+        log, ends = GradientLog(whole, written), []
+        prefixes = [written.to_plain()]
         for step, drawn in made:
             log.append(step, drawn)
             ends.append((whole / GRADIENT_LOG).stat().st_size)
+            prefixes.append(written.to_plain())
         log.close()
         size = (whole / GRADIENT_LOG).stat().st_size
         shutil.copy(whole / GRADIENT_LOG, cut)
@@ -104,9 +107,9 @@ def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
         os.truncate(cut / GRADIENT_LOG, at)
         kept = sum(end <= at for end in ends)
         assert rows(table(cut)) == expected(made[:kept]), "who reads it as it was left"
-        GradientLog(cut).close()
-        assert rows(table(cut)) == expected(made[:kept])
-        write(cut, made[data.draw(st.integers(0, kept)) :])  # some of them stand already
+        known = data.draw(st.integers(0, kept)) if at else 0  # what a checkpoint vouches for
+        stands = Prefix.read(cut / GRADIENT_LOG, prefixes[known]) if at >= prefixes[known]["bytes"] else None
+        write(cut, made[known:] if stands else made, stands)
         assert (cut / GRADIENT_LOG).read_bytes() == (whole / GRADIENT_LOG).read_bytes()
         pd.testing.assert_frame_equal(table(cut), table(whole), check_exact=True)
         assert {file.name for file in cut.iterdir()} == {GRADIENT_LOG, GRADIENTS_FILE}

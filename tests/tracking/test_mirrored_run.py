@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rnnlab.records import StepRecord
 from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirror import Mirror, close_abandoned
@@ -181,6 +182,31 @@ def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Stor
         write(folder, range(4, STEPS + 1))
         finish(folder)
     assert send()
+    copy = shutil.copytree(path, tmp_path / "copy")
+    (copy / LEDGER_FILE).unlink()
+    other = store.experiment()
+    MirroredRun(copy, store.uri).update(store.client, other)
+    assert store.held(experiment) == store.held(other)
+
+
+@pytest.mark.parametrize("break_at", [None, *range(9)])
+def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
+    store: Store, tmp_path: Path, break_at: int | None
+) -> None:
+    """Sent by one process all along, by another each time, and by requests that break and are made again."""
+    path, experiment = tmp_path / "run", store.experiment()
+    with RunFolder(path, info_of(), config_of()) as folder:
+        write(folder, [0, 1])
+        folder.write(StepRecord(2, {"train/loss": 100.0, "grad/norm": 1.0}))
+        followed = MirroredRun(path, store.uri)
+        assert followed.update(store.client, experiment)
+    (first,) = store.held(experiment)
+    assert (2, 100.0) in [(step, value) for step, value, _ in first["history"]["train/loss"]]
+    with RunFolder(path, info_of(), config_of(), resume=True) as folder:
+        write(folder, range(STEPS + 1))
+        finish(folder)
+    client = store.client if break_at is None else Unreliable(store.client, break_at, carried_out=True)
+    until_complete(followed if break_at is None else MirroredRun(path, store.uri), client, experiment)
     copy = shutil.copytree(path, tmp_path / "copy")
     (copy / LEDGER_FILE).unlink()
     other = store.experiment()
