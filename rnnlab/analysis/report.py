@@ -19,11 +19,11 @@ from rnnlab.analysis.report_tables import averages, differing, failures, runs_ta
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.analysis.swept import roles_of
-from rnnlab.records import ENDED
+from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.run_file import flattened
 from rnnlab.tracking.store import redacted, tracking_uri
-from rnnlab.wording import NONE
+from rnnlab.wording import NONE, ZERO_NOTE
 
 REPORT_FILE = "report.html"
 
@@ -78,8 +78,13 @@ def _html(found: FoundRuns, source: Source) -> str:
         differing=differing(configs),
         common=_common(configs),
         commands=_commands(several, source),
+        zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )
+
+
+def _any_zeros(runs: pd.DataFrame) -> bool:
+    return ZERO_FRACTION in runs and bool((runs[ZERO_FRACTION] > 0).any())
 
 
 def _title(runs: pd.DataFrame) -> str:

@@ -21,17 +21,16 @@ from threadpoolctl import threadpool_limits
 
 from rnnlab.app.provenance import machine
 from rnnlab.app.schema import Experiment, build, generators
-from rnnlab.diagnostics import regime
+from rnnlab.diagnostics import recorded_regime
 from rnnlab.records import (
     DIFF_FILE,
     ENDED,
     GRAD_NORM,
     HORIZON,
-    LOG10_GAIN_TAIL,
     LOSS,
     NORM_QUANTILES,
     VAL_LOSS,
-    ZERO_LAG,
+    ZERO_AT_HORIZON,
     Outcome,
     StepRecord,
 )
@@ -227,6 +226,8 @@ def _tell(record: StepRecord) -> None:
     """Say how it goes at a validation, and where numbers stopped being finite."""
     metrics = record.metrics.items()
     shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
+    if zeros := record.metrics.get(ZERO_AT_HORIZON):
+        shown[ZERO_AT_HORIZON] = zeros
     values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
     if record.unstable_since is not None:
         values += f" (unstable since step {record.unstable_since})"
@@ -253,8 +254,7 @@ def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
     if course.norms:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
-    zero = course.latest.get(ZERO_LAG) is not None
-    summary["regime"] = "vanishing" if zero else regime(course.latest.get(LOG10_GAIN_TAIL))
+    summary["regime"] = recorded_regime(course.latest)
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
     if folder.differs_at is not None:
