@@ -126,8 +126,9 @@ class AgainstAxis:
             part = frame[(frame["hue"] == word) & frame["zero"]]
             if len(part):
                 x = self.places.shifted(part["x"], place, len(self.colors))
-                settings: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "gid": "zero"}
-                ax.plot(x, [0.0] * len(part), "v", color=color, markersize=6, alpha=0.7, **settings)
+                settings: dict[str, Any] = {"color": color, "markersize": 6, "alpha": 0.7, "gid": "zero"}
+                at_end = ax.get_xaxis_transform()
+                ax.plot(x, [0.0] * len(part), "v", transform=at_end, clip_on=False, **settings)
 
     def entries(self) -> dict[str, Artist]:
         """Of the legend: the colours that are shown."""

@@ -24,7 +24,7 @@ from rnnlab.analysis.run_tables import (
     gradients_table,
     metrics_table,
 )
-from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame, without_copies
 from rnnlab.analysis.sources import Source, StoredRun, find_runs
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.tracking.gradient_log import GRADIENT_SCHEMA
@@ -157,8 +157,7 @@ class FoundRuns:
     def of(cls, source: Source, where: str | None = None) -> "FoundRuns":
         """Find them; errors as in `load_runs`."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            known = sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place)
-            runs = list({run.row["run"]: run for run in reversed(known)}.values())[::-1]  # copies count once
+            runs = without_copies(sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place))
             axes = {key for run in runs for key in run.axes}
             list(pool.map(lambda run: run.config, [run for run in runs if axes - run.axes.keys()]))
         frame, named = runs_frame(runs)
