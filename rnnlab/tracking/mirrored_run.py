@@ -213,7 +213,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Whether a folder is a copy that is behind what MLflow has of its run, or behind the folder sent there."""
+    """Whether a folder is a copy that is behind what MLflow has, or behind the folder that was sent there."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
