@@ -19,7 +19,7 @@ from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import MISPLACED, RunInUse, close_run, misplaced, run_folders
 from rnnlab.tracking.mirror import DIED
-from rnnlab.tracking.mirrored_run import MirroredRun
+from rnnlab.tracking.mirrored_run import SENT_KEYS, MirroredRun
 from rnnlab.tracking.run_file import read_config, read_run_info
 from rnnlab.tracking.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
 from rnnlab.wording import count_of_runs
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
 RUNNING, LEFT = "still running", "not sent"
 COPY = "left out (another copy of the run is further on)"
-SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
-"""What a `run.json` must hold for its run to be sent."""
 GIVE_UP = 2
 """Failures in a row after which a store is left alone."""
 

@@ -107,6 +107,13 @@ def noted(text: str, *notes: str) -> str:
     return f"{text} ({', '.join(kept)})" if kept and text != NONE else text
 
 
+def machine_told(machine: Mapping[str, Any]) -> str:
+    """Processor and versions, as far as `run.json` has them."""
+    python, numpy = machine.get("python"), (machine.get("packages") or {}).get("numpy")
+    parts = [machine.get("cpu"), python and f"Python {python}", numpy and f"NumPy {numpy}"]
+    return ", ".join(part for part in parts if part)
+
+
 def outcome_told(outcome: str, summary: Mapping[str, Any]) -> str:
     """The outcome and, in a few words, where or why."""
     if outcome == "diverged" and (at := summary.get("diverged_at")):

@@ -23,7 +23,7 @@ from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.run_file import flattened
 from rnnlab.tracking.store import redacted, tracking_uri
-from rnnlab.wording import NONE, ZERO_NOTE
+from rnnlab.wording import NONE, ZERO_NOTE, machine_told
 
 REPORT_FILE = "report.html"
 
@@ -120,13 +120,8 @@ def _code(several: Sequence[KnownRun]) -> list[str]:
 
 
 def _machines(several: Sequence[KnownRun]) -> list[str]:
-    machines = [run.info.get("machine") or {} for run in several]
-    found = (
-        f"{m['cpu']}, Python {m['python']}, NumPy {m['packages']['numpy']}"
-        for m in machines
-        if {"cpu", "python", "packages"} <= m.keys()
-    )
-    return list(dict.fromkeys(found))
+    found = (machine_told(run.info.get("machine") or {}) for run in several)
+    return list(dict.fromkeys(told for told in found if told))
 
 
 def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -146,7 +141,7 @@ def _commands(several: Sequence[KnownRun], source: Source) -> dict[str, str]:
     """What to type to make this again, or to go on."""
     tags = [run.info.get("tags") or {} for run in several]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
-    whole = list(dict.fromkeys(run.info["command"] for run in several if "command" in run.info))
+    whole = list(dict.fromkeys(command for run in several if (command := run.info.get("command"))))
     commands = {}
     if commits:
         commands["the code"] = "\n".join(_checkout(commit) for commit in commits)

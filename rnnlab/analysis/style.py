@@ -14,6 +14,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
+from rnnlab.analysis.intervals import hashable
+
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
@@ -57,17 +59,11 @@ def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: st
             continue
         if name not in frame:
             raise ValueError(f"{argument}={name!r} is no column of the frame; there are: {there}")
-        if frame[name].dtype == object:
-            _check_hashable(argument, frame[name])
-
-
-def _check_hashable(argument: str, values: pd.Series) -> None:
-    try:
-        values.unique()
-    except TypeError:
-        kinds = ", ".join(sorted({type(value).__name__ for value in values.dropna()}))
-        told = f"{argument}={values.name!r} holds values of type {kinds}"
-        raise ValueError(f"{told}; an axis has numbers or words") from None
+        if frame[name].dtype == object and not hashable(frame[name]):
+            kinds = ", ".join(sorted({type(value).__name__ for value in frame[name].dropna()}))
+            raise ValueError(
+                f"{argument}={name!r} holds values of type {kinds}; an axis has numbers or words"
+            )
 
 
 def numbers(values: pd.Series, argument: str | None = None) -> pd.Series:

@@ -37,7 +37,7 @@ from rnnlab.records import (
 from rnnlab.tracking.folder import ERROR_FILE, RunFolder, clear_resume_files, machine_of
 from rnnlab.tracking.log_file import LOG, RUN_LOG, logged
 from rnnlab.training import TrainingState
-from rnnlab.wording import outcome_told, told
+from rnnlab.wording import machine_told, outcome_told, told
 
 TOLD = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
@@ -136,13 +136,10 @@ def _tell_beginning(info: Mapping[str, Any]) -> None:
     LOG.info(
         "%s: %s",
         f"taken up again, for the {len(lives)}. time" if lives else "begun",
-        " ".join(["python -m rnnlab", *info["overrides"]]),
+        " ".join(["python -m rnnlab", *info.get("overrides", [])]),
     )
-    blas = " ".join(str(value) for value in where["blas"].values())
-    LOG.info(
-        "on %s: %s, Python %s, NumPy %s, %s",
-        *(where["host"], where["cpu"], where["python"], where["packages"]["numpy"], blas),
-    )
+    blas = " ".join(str(value) for value in where.get("blas", {}).values())
+    LOG.info("on %s: %s, %s", where.get("host"), machine_told(where), blas)
 
 
 def _keep_diff(folder: RunFolder, diff: str) -> None:

@@ -217,7 +217,9 @@ class RunFolder:
         Raises:
             OSError: It could not be written.
         """
-        ended = max(time.time(), self.info["started"] + self.seconds)  # a clock may be set back meanwhile
+        ended = max(
+            time.time(), self.info.get("started", 0.0) + self.seconds
+        )  # a clock may be set back meanwhile
         self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
@@ -332,7 +334,7 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
             assert info is not None
             if info["outcome"] is None:
                 write_gradients(folder)
-                ended = max(time.time(), info["started"])
+                ended = max(time.time(), info.get("started", 0.0))
                 info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
                 write_run_info(folder, info)
             return info

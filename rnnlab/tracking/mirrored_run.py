@@ -53,6 +53,8 @@ MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
+SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
+"""What a `run.json` must hold for its run to be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
@@ -82,7 +84,7 @@ class MirroredRun:
         if self.ended or not self.folder.is_dir():
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
-            if (info := read_run_info(self.folder)) is None:
+            if (info := read_run_info(self.folder, SENT_KEYS)) is None:
                 return False
             if not self._checked:
                 self._check(client, info)
