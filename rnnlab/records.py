@@ -71,16 +71,22 @@ CLIP_RATE = "grad/clip_rate"
 CLIP_COEFFICIENT = "grad/clip_coefficient"
 CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
+GAIN = "grad/gain"
+GAIN_TAIL = "grad/gain_tail"
 LOG10_GAIN = "grad/log10_gain"
 LOG10_GAIN_TAIL = "grad/log10_gain_tail"
 ZERO_LAG = "grad/zero_lag"
+ZERO_FRACTION = "grad/zero_fraction"
+ZERO_AT_HORIZON = "grad/zero_at_horizon"
 HORIZON = "grad/horizon"
+HORIZON_FIRST = "grad/horizon_first"
 CENSORED = "grad/censored"
 THEORY_LOG10_GAIN = "theory/log10_gain"
 THEORY_CELL_PATH = "theory/log10_cell_path"
 THEORY_DIFFERENCE = "theory/gap"
 THEORY_BOUND = "theory/log10_bound"
 TOP_LYAPUNOV = "lyapunov/top"
+TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 OF_THE_CLOCK = ("seconds", STEPS_PER_SECOND)
 """Of a row of `metrics.jsonl`: what is another at every repetition."""
@@ -103,13 +109,17 @@ MLFLOW_METRICS = (
     CLIP_RATE,
     CLIP_COSINE,
     CLIP_COEFFICIENT,
+    GAIN,
     LOG10_GAIN,
     "grad/r2",
     CENSORED,
     ZERO_LAG,
+    ZERO_FRACTION,
+    ZERO_AT_HORIZON,
     "grad/log10_gain_short",
     LOG10_GAIN_TAIL,
     HORIZON,
+    HORIZON_FIRST,
     "grad/log10_decay",
     "grad/at_task_lag",
     THEORY_LOG10_GAIN,
@@ -117,6 +127,7 @@ MLFLOW_METRICS = (
     THEORY_DIFFERENCE,
     THEORY_BOUND,
     TOP_LYAPUNOV,
+    TOP_LYAPUNOV_SE,
     "update_ratio/W_hh",
     "update_ratio/W_xh",
     "update_ratio/W_hy",

@@ -114,7 +114,7 @@ def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
 
 
 def _code(info: dict[str, Any]) -> dict[str, Any]:
-    tags = [info, *info.get("resumed", [])][-1]["tags"]
+    tags = [info, *info.get("resumed", [])][-1].get("tags") or {}
     return {key: tags.get(key) for key in ("rnnlab_version", "git_commit")}
 
 

@@ -64,11 +64,15 @@ def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
 
 def _tracked_in(run: KnownRun, uri: str | None) -> tuple[str, str] | None:
     """The store and the experiment that a run is mirrored to."""
-    tracking = run.config.get("tracking", {})
+    tracking = run.config.get("tracking")
+    tracking = tracking if isinstance(tracking, dict) else {}
     if tracking.get("backend") != "mlflow" and uri is None:
         return None
-    uri = tracking_uri(uri or tracking.get("uri"))
-    return None if HIDDEN in uri else (uri, tracking.get("experiment", "rnnlab"))
+    own, experiment = tracking.get("uri"), tracking.get("experiment", "rnnlab")
+    if not (isinstance(own, str | None) and isinstance(experiment, str)):
+        return None
+    uri = tracking_uri(uri or own)
+    return None if HIDDEN in uri else (uri, experiment)
 
 
 if __name__ == "__main__":

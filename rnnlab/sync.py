@@ -2,7 +2,7 @@
 
 For runs that were made while MLflow did not answer, without it, or on another machine. It may be used
 any number of times: nothing is sent twice. A run whose process died is closed as killed, one that is
-still going on is left alone.
+still going on is left alone. Of several copies of a run only the one that is further on is sent.
 """
 
 from collections import Counter
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from rnnlab.records import CONFIG_FILE
+from rnnlab.records import CONFIG_FILE, METRICS_FILE
 from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.tracking.advance import Advance, advance_of
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.closing import close_run
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import MISPLACED, RunInUse, misplaced, run_folders
 from rnnlab.tracking.mirror import DIED
-from rnnlab.tracking.mirrored_run import MirroredRun
+from rnnlab.tracking.mirrored_run import SENT_KEYS, MirroredRun
 from rnnlab.tracking.run_file import read_config, read_run_info
 from rnnlab.tracking.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
 from rnnlab.wording import count_of_runs
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
 RUNNING, LEFT = "still running", "not sent"
-SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
-"""What a `run.json` must hold for its run to be sent."""
+COPY = "left out (another copy of the run is further on)"
 GIVE_UP = 2
 """Failures in a row after which a store is left alone."""
 
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     if missing:
         complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
         return 2
-    runs = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    found = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    runs = _without_copies(found)
     problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
         complain("rnnlab.sync", [problem])
         return 2
     sender, counts, console = _Sender(args.uri), Counter[str](), Terminal()
+    counts[COPY] = len(found) - len(runs)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
@@ -61,8 +63,24 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     complain("rnnlab.sync", sender.problems)
-    print(f"{count_of_runs(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    told_counts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    print(f"{count_of_runs(len(found))}: {told_counts}")
     return int(counts[LEFT] > 0)
+
+
+def _without_copies(folders: Sequence[Path]) -> list[Path]:
+    """Of the folders that hold the same run the one that is further on; one that is damaged stands alone."""
+    kept: dict[object, tuple[Advance, Path]] = {}
+    for folder in folders:
+        try:
+            info = read_run_info(folder) or {}
+        except ValueError:
+            info = {}
+        advance = advance_of(info, folder / METRICS_FILE)
+        key = info.get("id") or folder
+        if key not in kept or advance > kept[key][0]:
+            kept[key] = advance, folder
+    return [folder for _, folder in kept.values()]
 
 
 class _Sender:
@@ -119,6 +137,8 @@ class _Sender:
             self._viewed.add((experiment_id, sweep))
         run = MirroredRun(folder, uri)
         sent = run.update(client, experiment_id)
+        if run.outdated:
+            return COPY
         return DELETED if run.deleted else SENT if sent else COMPLETE
 
     def _uri_of(self, folder: Path) -> str:

@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rnnlab.records import CENSORED, HORIZON, LOG10_GAIN
+from rnnlab.records import (
+    CENSORED,
+    GAIN,
+    HORIZON,
+    HORIZON_FIRST,
+    LOG10_GAIN,
+    ZERO_AT_HORIZON,
+    ZERO_FRACTION,
+)
 
 NONE = "–"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # the last two: direction
@@ -16,6 +24,8 @@ def plain(text: str) -> str:
 
 
 MAX_LINE = 600
+MOST_DECADES = 308
+"""Powers of ten that float64 holds."""
 
 
 def in_a_line(text: str) -> str:
@@ -40,16 +50,68 @@ def metric_told(value: float | None) -> str:
     return told(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
+ZERO_NOTE = (
+    "zero: share of the probe's examples whose gradient is exactly 0, beside a horizon at that lag, else at "
+    "the longest; gain, horizon and regime are of the other examples."
+)
+
+
 def gain_told(summary: Mapping[str, Any]) -> str:
-    """The gain of a lag curve."""
-    log10_gain = summary.get(LOG10_GAIN)
-    return told(None if log10_gain is None else 10**log10_gain, ".3f")
+    """The gain of a lag curve, and the share of examples whose gradient is 0; a gain of 0 is that of all."""
+    gain = gain_of(summary)
+    if gain == 0:
+        return "0"
+    return noted(metric_told(gain), zeros_told(summary.get(ZERO_FRACTION)))
+
+
+def gain_of(summary: Mapping[str, Any]) -> float | None:
+    """The gain, from its logarithm where that alone was recorded."""
+    gain, log10_gain = summary.get(GAIN), summary.get(LOG10_GAIN)
+    if gain is not None or log10_gain is None or log10_gain > MOST_DECADES:
+        return gain
+    return float(10.0**log10_gain)
 
 
 def horizon_told(summary: Mapping[str, Any]) -> str:
-    """Lags; ≥ where the curve ends before the gradient has faded."""
+    """Lags; ≥ where the curve ends before the gradient has faded, and what the number alone would hide."""
     horizon = summary.get(HORIZON)
-    return NONE if horizon is None else f"{'≥ ' if summary.get(CENSORED) else ''}{horizon:.0f}"
+    if horizon is None:
+        return NONE
+    at_least = "≥ " if summary.get(CENSORED) else ""
+    first = dip_told(horizon, summary.get(HORIZON_FIRST))
+    return noted(f"{at_least}{horizon:.0f}", first, zeros_told(summary.get(ZERO_AT_HORIZON)))
+
+
+def regime_told(summary: Mapping[str, Any]) -> str:
+    """The regime, and the share of examples whose gradient is 0."""
+    regime = summary.get("regime")
+    return NONE if regime is None else noted(regime, zeros_told(summary.get(ZERO_FRACTION)))
+
+
+def dip_told(horizon: float, first: float | None) -> str:
+    """Where the curve was under 1 % before its horizon, the lag after which it first was; else nothing."""
+    return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
+
+
+def zeros_told(share: float | None) -> str:
+    """The share of examples whose gradient is 0, where there are any; else nothing."""
+    if not share:
+        return ""
+    rounded = "<1%" if share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+    return f"{rounded} zero"
+
+
+def noted(text: str, *notes: str) -> str:
+    """A number with what belongs to it in brackets."""
+    kept = [note for note in notes if note]
+    return f"{text} ({', '.join(kept)})" if kept and text != NONE else text
+
+
+def machine_told(machine: Mapping[str, Any]) -> str:
+    """Processor and versions, as far as `run.json` has them."""
+    python, numpy = machine.get("python"), (machine.get("packages") or {}).get("numpy")
+    parts = [machine.get("cpu"), python and f"Python {python}", numpy and f"NumPy {numpy}"]
+    return ", ".join(part for part in parts if part)
 
 
 def outcome_told(outcome: str, summary: Mapping[str, Any]) -> str:

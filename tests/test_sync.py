@@ -10,7 +10,7 @@ from rnnlab import sync
 from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.mirrored_run import LEDGER_FILE, MirroredRun
 from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import connect
+from rnnlab.tracking.store import connect, open_experiment
 from tests.commands import TINY, metric_rows, run
 from tests.tracked import tracked_runs
 from tests.tracking.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
@@ -29,8 +29,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's empty tables, which take seconds to make."""
-    from rnnlab.tracking.store import open_experiment
-
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"
     open_experiment(f"sqlite:///{path}", "nothing")
     return path
@@ -261,3 +259,63 @@ def test_nothing_to_send_is_one_line(
     assert sync.main(arguments) == 2
     assert capsys.readouterr() == ("", line)
     assert [file.name for file in here.iterdir()] == ["empty"]
+
+
+def with_a_copy(path: Path, copy: Path, uri: str | None = None) -> None:
+    """A finished run, and a copy of its folder made while it went on."""
+    with RunFolder(path, info_of(), config_of(uri)) as folder:
+        write(folder, range(2))
+        if uri is not None:
+            MirroredRun(path, uri).update(*open_experiment(uri, "rnnlab"))
+        shutil.copytree(path, copy)
+        write(folder, range(2, STEPS + 1))
+        finish(folder)
+
+
+COPY = "left out (another copy of the run is further on)"
+
+
+@pytest.mark.parametrize("copy", ["a", "z"])
+def test_of_copies_the_one_further_on_is_sent(
+    here: Path, tables: Path, copy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = fresh(tables, here / "mlflow.db")
+    with_a_copy(here / "m" / "run", here / copy / "run")
+    assert sync.main([]) == 0
+    assert told(capsys) == f"2 runs: 1 {COPY}, 1 sent"
+    (sent,) = contents(uri)
+    assert sent["status"] == "FINISHED" and sent["tags"]["outcome"] == "finished"
+    info = read_run_info(here / copy / "run")
+    assert info is not None and info["outcome"] is None, "what is left out is left alone"
+
+
+@pytest.mark.parametrize("with_ledger", [True, False])
+def test_an_outdated_copy_is_not_sent_over_a_finished_run(
+    here: Path, tables: Path, with_ledger: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = fresh(tables, here / "mlflow.db")
+    with_a_copy(here / "m" / "run", here / "a" / "run", uri if with_ledger else None)
+    assert sync.main(["m"]) == 0
+    before = contents(uri)
+    capsys.readouterr()
+    for _ in range(2):
+        assert sync.main(["a"]) == 0
+        assert told(capsys) == f"1 run: 1 {COPY}"
+    assert contents(uri) == before and before[0]["status"] == "FINISHED"
+
+
+def test_an_outdated_copy_does_not_end_a_run_that_goes_on(
+    here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = fresh(tables, here / "mlflow.db")
+    path = here / "m" / "run"
+    with RunFolder(path, info_of(), config_of(uri)) as folder:
+        write(folder, range(2))
+        shutil.copytree(path, here / "a" / "run")
+        write(folder, range(2, 4))
+        assert sync.main(["m"]) == 0
+        assert told(capsys) == "1 run: 1 still running"
+        MirroredRun(path, uri).update(*open_experiment(uri, "rnnlab"))
+        assert sync.main(["a"]) == 0
+        assert told(capsys) == f"1 run: 1 {COPY}"
+        assert [found["status"] for found in contents(uri)] == ["RUNNING"]

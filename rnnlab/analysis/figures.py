@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
+from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.literal import keep_literal, literally
 from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
@@ -66,6 +67,7 @@ def draw_training_lag_curves(
     return ax
 
 
+@checked
 @literally
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
@@ -84,7 +86,7 @@ def draw_time_heatmap(
     Raises:
         ValueError: No rows, or none of the quantity by time step; several runs and no choice, or another run.
     """
-    check_columns(gradients, **{name: name for name in ("step", "quantity", "timestep", "log10_gmean")})
+    check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
         with matplotlib.rc_context(figure_style()):
             return draw_time_heatmap(gradients, new_axes(), quantity, run)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.run_tables import (
     DamagedTable,
     GradientColumns,
@@ -23,7 +24,7 @@ from rnnlab.analysis.run_tables import (
     gradients_table,
     metrics_table,
 )
-from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame
+from rnnlab.analysis.runs_frame import DAMAGED, KnownRun, runs_frame, without_copies
 from rnnlab.analysis.sources import Source, StoredRun, find_runs
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.tracking.gradient_log import GRADIENT_SCHEMA
@@ -48,6 +49,7 @@ class IncompleteRuns(UserWarning):
     """Some runs have not come to their end, or cannot be read to theirs."""
 
 
+@checked
 def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """One row a run: axes, outcome, summary with the last value of every metric, and where it was made.
 
@@ -60,6 +62,7 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
 
     Raises:
         ValueError: There are no runs, or `where` is no condition on them.
+        TypeError: An argument has another type.
         ConnectionError: MLflow does not answer.
 
     Warns:
@@ -70,6 +73,7 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     return found.frame
 
 
+@checked
 def load_metrics(
     source: Source, metrics: str | Sequence[str] | None = None, where: str | None = None
 ) -> pd.DataFrame:
@@ -84,6 +88,7 @@ def load_metrics(
 
     Raises:
         ValueError: As `load_runs`; or no run has such a metric.
+        TypeError: An argument has another type.
         ConnectionError: MLflow does not answer.
 
     Warns:
@@ -95,6 +100,7 @@ def load_metrics(
     return frame
 
 
+@checked
 def load_gradients(
     source: Source,
     quantities: str | Sequence[str] | None = None,
@@ -117,6 +123,7 @@ def load_gradients(
 
     Raises:
         ValueError: As `load_runs`; or no run has such a quantity or step; or `axis` or `steps` is another.
+        TypeError: An argument has another type.
         ConnectionError: MLflow does not answer.
 
     Warns:
@@ -150,8 +157,7 @@ class FoundRuns:
     def of(cls, source: Source, where: str | None = None) -> "FoundRuns":
         """Find them; errors as in `load_runs`."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            known = sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place)
-            runs = list({run.row["run"]: run for run in reversed(known)}.values())[::-1]  # copies count once
+            runs = without_copies(sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place))
             axes = {key for run in runs for key in run.axes}
             list(pool.map(lambda run: run.config, [run for run in runs if axes - run.axes.keys()]))
         frame, named = runs_frame(runs)
@@ -191,7 +197,7 @@ class FoundRuns:
         if isinstance(steps, str) and steps not in ENDS:
             raise ValueError(f"steps={steps!r}: must be 'first', 'last', 'ends', training steps or None")
         wanted = _several(quantities)
-        chosen = steps if steps is None or isinstance(steps, str) else [int(s) for s in np.atleast_1d(steps)]
+        chosen = steps if steps is None or isinstance(steps, str) else _whole(steps)
         names: set[str] = set()
         recorded: set[int] = set()
 
@@ -266,6 +272,10 @@ def _several(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else names if names is None else list(names)
 
 
+def _whole(steps: int | Sequence[int]) -> list[int]:
+    return [int(steps)] if isinstance(steps, int | np.integer) else [int(step) for step in steps]
+
+
 def _check(argument: str, wanted: Iterable[Any] | None, there: Collection[Any]) -> None:
     if missing := [name for name in wanted or () if name not in there]:
         known = ", ".join(map(str, sorted(there))) or "none"
@@ -281,7 +291,7 @@ def _warn(found: FoundRuns) -> None:
     if told:
         more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
         text = f"{len(told)} of {len(found.runs)} runs are not whole: {', '.join(told[:NAMED])}{more}"
-        warnings.warn(text, IncompleteRuns, stacklevel=3)
+        warnings.warn(text, IncompleteRuns, stacklevel=4)
 
 
 def _melted(table: pa.Table, wanted: list[str] | None) -> pa.Table:

@@ -53,10 +53,20 @@ def mean_told(counts: pd.Series, over: Sequence[str], what: str, single: str = "
     return f"{what} of {count_told(counts)} runs{across}"
 
 
+def hashable(values: pd.Series) -> bool:
+    """Whether values can be told apart, as lists, such as a column of one's own may hold, cannot."""
+    try:
+        values.unique()
+    except TypeError:
+        return False
+    return True
+
+
 def averaged_over(frame: pd.DataFrame, by: Sequence[str], known: Sequence[str]) -> list[str]:
     """The axes in which the runs that are averaged differ."""
     runs = frame.drop_duplicates("run") if "run" in frame else frame
     axes = [str(name) for name in runs if name not in known and name != "run" and name not in by]
+    axes = [name for name in axes if runs[name].dtype != object or hashable(runs[name])]
     if not axes:
         return []
     kinds = runs[axes].nunique(dropna=False) > 1

@@ -15,20 +15,23 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rnnlab.analysis.against_axis import axes_of
+from rnnlab.analysis.against_axis import axes_of, zeros_among
+from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, count_told
 from rnnlab.analysis.literal import literally
 from rnnlab.analysis.places import with_room
 from rnnlab.analysis.style import PALETTE, check_columns, figure_style, labelled, numbers
-from rnnlab.analysis.sweep_figures import GAINS
-from rnnlab.records import LOG10_GAIN_TAIL
+from rnnlab.analysis.sweep_figures import FACTORS, GAINS, LOGARITHMS
+from rnnlab.records import LOG10_GAIN_TAIL, ZERO_FRACTION
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
 MIXED, NOTHING = "tie", "no value"
 OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
 MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
+ZERO_MARK = "0"
+"""Of runs whose gain is 0, beside the means of the others."""
 DIVERGING = "vlag"
 BESIDE_BAR = 0.8
 """Of an Axes's width, what a colour bar leaves."""
@@ -36,6 +39,7 @@ SMALLEST = 5.0
 """Points of letters that can still be read."""
 
 
+@checked
 @literally
 def draw_phase_diagram(
     runs: pd.DataFrame,
@@ -59,7 +63,7 @@ def draw_phase_diagram(
         x: Which axis; numbers in their order, `clip=null` last, "off".
         y: Likewise, upwards.
         color: "regime" or "gain".
-        value: Of which log10 gain "gain" is.
+        value: Of which log10 gain "gain" is. A run whose gain is 0 is in no mean, but marked 0 1/3.
         col: Which axis the columns of a grid stand for.
         row: Which axis the rows of a grid stand for.
 
@@ -71,15 +75,19 @@ def draw_phase_diagram(
     """
     if color not in ("regime", "gain"):
         raise ValueError(f'color={color!r} is neither "regime" nor "gain"')
+    value = LOGARITHMS.get(value, value)
     shown = "regime" if color == "regime" else value
     roles = {"col": col, "row": row}
-    check_columns(runs, x=x, y=y, color=shown, **roles)
+    by_color = {"value": value} if color == "gain" else {}
+    check_columns(runs, ("regime",) if color == "regime" else (), x=x, y=y, **by_color, **roles)
     runs = runs.reset_index(drop=True)
     frame = pd.DataFrame({"x": labelled(runs[x]), "y": labelled(runs[y])})
     for role, name in roles.items():
         frame[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
     frame["value"] = runs[shown].astype(object) if color == "regime" else numbers(runs[shown], "value")
     frame["outcome"] = runs["outcome"].astype(object) if "outcome" in runs else None
+    factor = FACTORS.get(value) if color == "gain" else None
+    frame["zero"] = numbers(runs[factor]) == 0 if factor in runs else False
     frame = frame.dropna(subset=["x", "y", *roles])
     named = list(dict.fromkeys(name for name in (x, y, *roles.values()) if name is not None))
     axes = [name for name in axes_of(runs) if name not in named]
@@ -88,6 +96,7 @@ def draw_phase_diagram(
     how = "most frequent regime" if color == "regime" else "geometric mean"
     told = f"runs a square: {count_told(counts)}" if len(counts) else "no runs"
     told += f" (over {', '.join(over)}), {how}" if over else ""
+    told += zeros_among(runs.loc[frame.index], ZERO_FRACTION)
     title = ["Regime of the gradient" if color == "regime" else GAINS.get(value, value).capitalize(), told]
     norm = _around_1(frame, color)
     entries = _entries(frame, color)
@@ -116,7 +125,8 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
             table.loc[line, column] = list(colors).index(most_frequent(known))
         else:
             known = known[np.isfinite(known.astype("float64"))]
-            table.loc[line, column] = known.mean() if len(known) else np.nan
+            lost = -np.inf if cell["zero"].any() else np.nan  # under the scale, and so its lowest colour
+            table.loc[line, column] = known.mean() if len(known) else lost
     settings: dict[str, Any] = {"cmap": DIVERGING}
     if color == "regime":
         settings = {"cmap": ListedColormap(list(colors.values())), "vmin": -0.5, "vmax": len(colors) - 0.5}
@@ -136,6 +146,8 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
             for outcome, mark in MARKS.items()
             if (number := int((cell["outcome"] == outcome).sum()))
         ]
+        if zero := int(cell["zero"].sum()):
+            words.append(f"{ZERO_MARK} {zero}/{len(cell)}" if with_shares else ZERO_MARK)
         if words:
             at = columns.index(column) + 0.5, lines.index(line) + 0.5
             ax.text(*at, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
@@ -184,13 +196,15 @@ def _around_1(frame: pd.DataFrame, color: str) -> Normalize | None:
 def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
     """Of the legend: the colours and marks that are shown."""
     entries: dict[str, Artist] = {}
-    groups = frame.groupby(["x", "y", "col", "row"], observed=True)["value"]
+    parts = list(frame.groupby(["x", "y", "col", "row"], observed=True))
     if color == "regime":
-        there = {most_frequent(cell.dropna()) for _, cell in groups}
+        there = {most_frequent(part["value"].dropna()) for _, part in parts}
         colors = {**REGIME_COLORS, **OTHER_COLORS}
         entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
-    elif any(cell.isna().all() for _, cell in groups):
+    elif any(part["value"].isna().all() and not part["zero"].any() for _, part in parts):
         entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
+    if frame["zero"].any():
+        entries["gain 0, in no mean"] = Line2D([], [], color="black", marker=f"${ZERO_MARK}$", linestyle="")
     for outcome, (name, marker) in LEGEND_MARKS.items():
         if (frame["outcome"] == outcome).any():
             entries[name] = Line2D([], [], color="black", marker=marker, linestyle="")

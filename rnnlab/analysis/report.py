@@ -19,11 +19,11 @@ from rnnlab.analysis.report_tables import averages, differing, failures, runs_ta
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
 from rnnlab.analysis.swept import roles_of
-from rnnlab.records import ENDED
+from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.run_file import flattened
 from rnnlab.tracking.store import redacted, tracking_uri
-from rnnlab.wording import NONE
+from rnnlab.wording import NONE, ZERO_NOTE, machine_told
 
 REPORT_FILE = "report.html"
 
@@ -78,8 +78,13 @@ def _html(found: FoundRuns, source: Source) -> str:
         differing=differing(configs),
         common=_common(configs),
         commands=_commands(several, source),
+        zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )
+
+
+def _any_zeros(runs: pd.DataFrame) -> bool:
+    return ZERO_FRACTION in runs and bool((runs[ZERO_FRACTION] > 0).any())
 
 
 def _title(runs: pd.DataFrame) -> str:
@@ -115,13 +120,8 @@ def _code(several: Sequence[KnownRun]) -> list[str]:
 
 
 def _machines(several: Sequence[KnownRun]) -> list[str]:
-    machines = [run.info.get("machine") or {} for run in several]
-    found = (
-        f"{m['cpu']}, Python {m['python']}, NumPy {m['packages']['numpy']}"
-        for m in machines
-        if {"cpu", "python", "packages"} <= m.keys()
-    )
-    return list(dict.fromkeys(found))
+    found = (machine_told(run.info.get("machine") or {}) for run in several)
+    return list(dict.fromkeys(told for told in found if told))
 
 
 def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -141,7 +141,7 @@ def _commands(several: Sequence[KnownRun], source: Source) -> dict[str, str]:
     """What to type to make this again, or to go on."""
     tags = [run.info.get("tags") or {} for run in several]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
-    whole = list(dict.fromkeys(run.info["command"] for run in several if "command" in run.info))
+    whole = list(dict.fromkeys(command for run in several if (command := run.info.get("command"))))
     commands = {}
     if commits:
         commands["the code"] = "\n".join(_checkout(commit) for commit in commits)

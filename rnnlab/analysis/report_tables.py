@@ -13,8 +13,32 @@ from rnnlab.analysis.intervals import mean_interval
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.style import OFF
 from rnnlab.analysis.sweep_figures import solved
-from rnnlab.records import CENSORED, CLIP_RATE, ENDED, HORIZON, LOG10_GAIN, STEPS_TO_SOLVE, VAL_SOLVED
-from rnnlab.wording import NONE, gain_told, horizon_told, metric_told, outcome_told, told
+from rnnlab.records import (
+    CENSORED,
+    CLIP_RATE,
+    ENDED,
+    GAIN,
+    HORIZON,
+    HORIZON_FIRST,
+    LOG10_GAIN,
+    STEPS_TO_SOLVE,
+    VAL_SOLVED,
+    ZERO_AT_HORIZON,
+    ZERO_FRACTION,
+)
+from rnnlab.wording import (
+    NONE,
+    dip_told,
+    gain_of,
+    gain_told,
+    horizon_told,
+    metric_told,
+    noted,
+    outcome_told,
+    regime_told,
+    told,
+    zeros_told,
+)
 
 MOST_VALUES = 8
 """Values of a key that are named."""
@@ -69,11 +93,7 @@ def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
         row = [axis_cell(value, axis) for value, axis in zip(values, axes, strict=False)]
         row += [Cell(f"{len(group)}{lost}", float(len(group)))]
         row += [_mean(group[group["outcome"] != "diverged"], name) for name in metrics]
-        row += [
-            _mean(group, LOG10_GAIN, power=True),
-            _mean(group, HORIZON, ".0f", within=(0, math.inf)),
-            _mean(group, CLIP_RATE, ".1%", within=(0, 1)),
-        ]
+        row += [_mean_gain(group), _mean_horizon(group), _mean(group, CLIP_RATE, ".1%", within=(0, 1))]
         if solvable:
             judged = verdicts[group.index].dropna()
             told_share = f"{int(judged.sum())} of {len(judged)}"
@@ -101,6 +121,31 @@ def _mean(
     return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
 
 
+def _mean_gain(group: pd.DataFrame) -> Cell:
+    """The geometric mean of the gains over 0, how many are 0, and the mean share of examples that are."""
+    gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
+    lost = int((gains == 0).sum())
+    if lost and lost == len(gains):
+        return Cell("0", 0.0)
+    mean = _mean(group, LOG10_GAIN, power=True)
+    runs_told = f"0 in {lost} of {len(gains)} runs" if lost else ""
+    return Cell(noted(mean.text, runs_told, zeros_told(_plain_mean(group, ZERO_FRACTION))), mean.key)
+
+
+def _mean_horizon(group: pd.DataFrame) -> Cell:
+    """The mean horizon, what a dip makes of it, and the mean share of examples that are 0 there."""
+    mean = _mean(group, HORIZON, ".0f", within=(0, math.inf))
+    if mean.text == NONE:
+        return mean
+    dip = dip_told(float(mean.key), _plain_mean(group, HORIZON_FIRST))
+    return Cell(noted(mean.text, dip, zeros_told(_plain_mean(group, ZERO_AT_HORIZON))), mean.key)
+
+
+def _plain_mean(group: pd.DataFrame, name: str) -> float | None:
+    known = group[name].dropna() if name in group else pd.Series(dtype=float)
+    return float(known.mean()) if len(known) else None
+
+
 def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
     """A row a run."""
     solvable = any((run.info.get("goal") or {}).get("criterion") for run in several)
@@ -122,10 +167,10 @@ def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
         value = summary.get(metric)
         row = [_word(run.row["name"]), *(axis_cell(run.value(axis), axis) for axis in axes), _word(metric)]
         row += [Cell(metric_told(value), _key(value)), Cell(metric_told(baseline), _key(baseline))]
-        row += [Cell(gain_told(summary), _key(summary.get(LOG10_GAIN)))]
+        row += [Cell(gain_told(summary), _key(gain_of(summary)))]
         row += [Cell(horizon_told(summary), _key(summary.get(HORIZON)))]
         row += [
-            _word(summary.get("regime")),
+            _word(regime_told(summary)),
             _number(summary.get(CLIP_RATE), ".1%"),
             _word(run.row["outcome"]),
         ]

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from rnnlab.analysis.sources import StoredRun
-from rnnlab.records import CONFIG_FILE, ENDED, RUN_FILE, STEPS_TO_SOLVE
+from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE
+from rnnlab.tracking.advance import Advance, advance_of
 from rnnlab.tracking.run_file import Name, RunFile, Summary, Whole, flattened, parsed, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
@@ -78,6 +79,15 @@ class KnownRun:
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
     @cached_property
+    def advance(self) -> Advance:
+        """How far it is, to be compared with that of a copy.
+
+        Raises:
+            ConnectionError: A server does not answer.
+        """
+        return advance_of(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
+
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration; empty where it cannot be read."""
         return read_config(self.stored.file(CONFIG_FILE))
@@ -97,6 +107,20 @@ def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in flattened(known):
         if not isinstance(value, list) and key != "diverged_at":  # null, or a table of its own
             yield key, value
+
+
+def without_copies(runs: Sequence[KnownRun]) -> list[KnownRun]:
+    """Of the runs with the same id the one further on, or of several as far the first.
+
+    Raises:
+        ConnectionError: A server does not answer.
+    """
+    found: dict[str, KnownRun] = {}
+    for run in runs:
+        other = found.setdefault(run.row["run"], run)
+        if other is not run and run.advance > other.advance:
+            found[run.row["run"]] = run
+    return list(found.values())
 
 
 def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:

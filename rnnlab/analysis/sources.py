@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from platformdirs import user_cache_path
 
+from rnnlab.analysis.arguments import check_type
 from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
@@ -78,7 +79,16 @@ class MLflowRuns:
     experiment: str = "rnnlab"
     sweep: str | None = None
     uri: str | None = None
-    cache: Path | None = None
+    cache: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the types.
+
+        Raises:
+            TypeError: A field has another.
+        """
+        for name, hint in get_type_hints(MLflowRuns).items():
+            check_type(name, getattr(self, name), hint)
 
 
 Source = str | Path | Sequence[str | Path] | MLflowRuns
@@ -134,7 +144,7 @@ def _below(folder: Path) -> StoredRun:
     return StoredRun(str(folder), {"name": folder.name}, folder)
 
 
-def _store(uri: str | None, cache: Path | None) -> tuple[str, Path]:
+def _store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
     """The tracking URI, and where what is fetched from there is kept.
 
     Raises:
@@ -148,7 +158,7 @@ def _store(uri: str | None, cache: Path | None) -> tuple[str, Path]:
     if problem:
         raise ValueError(f"{redacted(uri)}: {problem}")
     digest = sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]
-    return uri, (cache or user_cache_path("rnnlab")) / digest
+    return uri, Path(cache or user_cache_path("rnnlab")) / digest
 
 
 def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:

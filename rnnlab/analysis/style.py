@@ -14,6 +14,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
+from rnnlab.analysis.intervals import hashable
+
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
@@ -42,30 +44,45 @@ def figure_style() -> Any:
     return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 
-def check_columns(frame: pd.DataFrame, **columns: str | None) -> None:
-    """Whether there are rows and columns, these by the argument that names them.
+def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:
+    """Whether there are the columns that a figure needs, and those that its arguments name.
 
     Raises:
-        ValueError: The frame is empty, or has no such column.
+        ValueError: The frame has no such column, or what one holds cannot be the values of an axis.
     """
-    if frame.empty:
-        raise ValueError("the frame has no rows: there is nothing to draw")
-    for argument, column in columns.items():
-        if column is not None and column not in frame:
-            there = ", ".join(map(str, frame.columns))
-            raise ValueError(f"{argument}={column!r} is no column of the frame; there are: {there}")
+    there = ", ".join(map(str, frame.columns))
+    for column in needed:
+        if column not in frame:
+            raise ValueError(f"the frame has no column {column!r}, which is needed; there are: {there}")
+    for argument, name in columns.items():
+        if name is None:
+            continue
+        if name not in frame:
+            raise ValueError(f"{argument}={name!r} is no column of the frame; there are: {there}")
+        if frame[name].dtype == object and not hashable(frame[name]):
+            kinds = ", ".join(sorted({type(value).__name__ for value in frame[name].dropna()}))
+            raise ValueError(
+                f"{argument}={name!r} holds values of type {kinds}; an axis has numbers or words"
+            )
 
 
-def numbers(values: pd.Series, argument: str) -> pd.Series:
+def numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
     """A column as float64, null as NaN.
+
+    Args:
+        values: The column.
+        argument: Which argument names it; None if the figure itself chose it.
 
     Raises:
         ValueError: It holds something else.
     """
     try:
+        if pd.api.types.is_datetime64_any_dtype(values):
+            raise TypeError
         return values.astype("float64")
     except (TypeError, ValueError):
-        raise ValueError(f"{argument}={values.name!r} holds no numbers but {values.dtype}") from None
+        named = f"column {values.name!r}" if argument is None else f"{argument}={values.name!r}"
+        raise ValueError(f"{named} holds no numbers but {values.dtype}") from None
 
 
 def labelled(values: pd.Series, name: str | None = None) -> pd.Series:

@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_interval, mean_told
 from rnnlab.analysis.literal import literally
@@ -29,6 +30,7 @@ DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 ROLES = ("hue", "style", "col", "row")
 
 
+@checked
 @literally
 def draw_lag_curves(
     gradients: pd.DataFrame,
@@ -68,20 +70,18 @@ def draw_lag_curves(
         ValueError: The frame has no such column, quantity or step, or no rows; or `ax` with `col` or `row`.
     """
     roles = {"hue": hue, "style": style, "col": col, "row": row}
-    check_columns(gradients, **roles, **{name: name for name in ("step", "quantity", "lag", "log10_gmean")})
+    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **roles)
     rows = _curves(gradients, quantity)
     if "step" in roles.values():
         rows, when = rows[rows["step"].isin(_spread(rows))], "over training"
     else:
-        if not isinstance(step, str | int | np.integer):
-            raise ValueError(f'step={step!r} is none of "first", "last", "ends" and the training steps')
         rows, when = _at_step(rows, step)
         if step == "ends":
             if style is not None:
                 raise ValueError(f'step="ends" takes the dashes for itself: style={style!r} cannot be shown')
             roles["style"] = "end"
     rows = rows.reset_index(drop=True)
-    y = numbers(rows["log10_gmean"], "log10_gmean")
+    y = numbers(rows["log10_gmean"])
     if relative:
         first = rows["lag"] == 1
         at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
@@ -97,6 +97,7 @@ def draw_lag_curves(
     return drawn.draw(ax, finish, f"Lag curve of {quantity}, {when}", traces)
 
 
+@checked
 @literally
 def draw_losses(
     metrics: pd.DataFrame,
@@ -130,14 +131,14 @@ def draw_losses(
         ValueError: The frame has no such column or metric, or no rows; or `ax` with `col` or `row`.
     """
     roles = {"hue": hue, "style": style, "col": col, "row": row}
-    check_columns(metrics, **roles, **{name: name for name in ("step", "metric", "value")})
+    check_columns(metrics, ("step", "metric", "value"), **roles)
     rows = metrics[metrics["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         there = ", ".join(map(str, metrics["metric"].dropna().unique()))
         raise ValueError(f"metric={metric!r} is not in the frame; there are: {there}")
     if "run" not in rows:
         rows = rows.assign(run="")
-    drawn = _Curves(rows, "step", numbers(rows["value"], "value"), roles, ("step", "metric", "value"))
+    drawn = _Curves(rows, "step", numbers(rows["value"]), roles, ("step", "metric", "value"))
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)

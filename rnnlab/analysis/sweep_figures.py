@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from rnnlab.analysis.against_axis import AgainstAxis
+from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.intervals import mean_interval, share_interval
 from rnnlab.analysis.literal import literally
@@ -30,15 +31,29 @@ from rnnlab.analysis.style import (
     new_axes,
     numbers,
 )
-from rnnlab.records import CENSORED, CLIP_RATE, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import (
+    CENSORED,
+    CLIP_RATE,
+    HORIZON,
+    LOG10_GAIN,
+    LOG10_GAIN_TAIL,
+    VAL_LOSS,
+    VAL_SOLVED,
+    ZERO_AT_HORIZON,
+    ZERO_FRACTION,
+)
 
 GAINS = {
-    "grad/log10_gain": "gain of all lags",
+    LOG10_GAIN: "gain of all lags",
     "grad/log10_gain_short": "gain of lags 1 … 10",
     LOG10_GAIN_TAIL: "gain of the longer half of the lags",
 }
+FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
+"""By the logarithm of a gain the gain itself, which may be 0."""
+LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
 
 
+@checked
 @literally
 def draw_gain(
     runs: pd.DataFrame,
@@ -52,14 +67,15 @@ def draw_gain(
     """The factor of a gradient in one step back, against an axis: under 1 it vanishes, over 1 it explodes.
 
     Small points are runs; a large one is their geometric mean, 10 to the mean of log10 gain, with the 95 % t
-    interval of that mean. Of a run that diverged it is the gain of its last recording.
+    interval of that mean. Runs whose gain is 0, as no gradient is left, are downward triangles at the lower
+    end, and in no mean. Of a run that diverged it is the gain of its last recording.
 
     Args:
         runs: The frame of `load_runs`.
         ax: Where to draw; None makes a figure.
         x: Which axis; logarithmic where its values span a factor of 10. `clip=null` is "off", at the right.
         hue: Which axis the colours stand for.
-        value: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`.
+        value: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`; or without `log10_`.
         col: Which axis the columns of a grid stand for.
         row: Which axis the rows of a grid stand for.
 
@@ -67,23 +83,32 @@ def draw_gain(
         The Axes; with `col` or `row` a seaborn FacetGrid.
 
     Raises:
-        ValueError: The frame has no such column, or no rows; or `ax` with `col` or `row`.
+        ValueError: The frame has no such column, or no rows, or is none of `load_runs`; or `ax` with `col` or
+            `row`.
+        TypeError: An argument has another type.
     """
-    drawn = AgainstAxis(runs, x, value, {"hue": hue, "col": col, "row": row})
+    roles: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
+    value = LOGARITHMS.get(value, value)
+    check_columns(runs, (), x=x, value=value, **roles)
+    drawn = AgainstAxis(runs, x, value, roles, zero=FACTORS.get(value), zeros=ZERO_FRACTION)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.points(frame, ax, back=_power_of_10)
+        drawn.lost(frame, ax)
         drawn.means(frame, ax, mean_interval, back=_power_of_10)
         ax.axhline(1, color=PLAIN, linestyle="--", linewidth=1, zorder=0)
         ax.set_ylabel("gain a step")
         _scale_y(ax, 10 ** drawn.frame["y"])
 
     entries = drawn.entries() | {"gain 1": Line2D([], [], color=PLAIN, linestyle="--", linewidth=1)}
+    if drawn.frame["zero"].any():
+        entries["gain 0"] = Line2D([], [], color=PLAIN, marker="v", linestyle="", markersize=6)
     what = GAINS.get(value, f"10 to the {value}")
     told = drawn.told("geometric mean and 95 % interval")
     return drawn.draw(ax, draw, entries, [what[0].upper() + what[1:], told])
 
 
+@checked
 @literally
 def draw_horizon(
     runs: pd.DataFrame,
@@ -93,13 +118,15 @@ def draw_horizon(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """How far back a hundredth of the gradient is left, against an axis.
+    """How far back a hundredth of the gradient is left, against an axis: the last such lag, even after a dip.
 
     Small points are runs; a large one is their mean with its 95 % t interval. Upward triangles are censored:
     the curve ends before 1 % is reached and the horizon may be longer; a mean with such a run in it is at
     least what is shown. Arguments, result and errors as in `draw_gain`.
     """
-    drawn = AgainstAxis(runs, x, HORIZON, {"hue": hue, "col": col, "row": row}, flag=CENSORED)
+    roles = {"hue": hue, "col": col, "row": row}
+    check_columns(runs, (HORIZON,), x=x, **roles)
+    drawn = AgainstAxis(runs, x, HORIZON, roles, flag=CENSORED, zeros=ZERO_AT_HORIZON)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.points(frame, ax)
@@ -113,6 +140,7 @@ def draw_horizon(
     return drawn.draw(ax, draw, entries, ["Horizon of the gradient", drawn.told("mean and 95 % interval")])
 
 
+@checked
 @literally
 def draw_solved(
     runs: pd.DataFrame,
@@ -127,9 +155,10 @@ def draw_solved(
     A run that diverged and has no value has not solved its task; others without one are left out. Arguments,
     result and errors as in `draw_gain`.
     """
-    check_columns(runs, solved=VAL_SOLVED)
+    roles = {"hue": hue, "col": col, "row": row}
+    check_columns(runs, (VAL_SOLVED,), x=x, **roles)
     judged = runs.assign(**{VAL_SOLVED: solved(runs)})
-    drawn = AgainstAxis(judged, x, VAL_SOLVED, {"hue": hue, "col": col, "row": row})
+    drawn = AgainstAxis(judged, x, VAL_SOLVED, roles)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.means(frame, ax, share_interval)
@@ -145,13 +174,14 @@ def solved(runs: pd.DataFrame) -> pd.Series:
 
     A task that no run has a verdict of has no criterion.
     """
-    verdict = runs[VAL_SOLVED].astype("float64")
+    verdict = numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
     has_criterion = verdict.notna().groupby(task).transform("any")
     lost = runs["outcome"] == "diverged" if "outcome" in runs else False
     return verdict.mask(verdict.isna() & has_criterion & lost, 0.0)
 
 
+@checked
 @literally
 def draw_clipping(
     runs: pd.DataFrame,
@@ -178,9 +208,10 @@ def draw_clipping(
     Raises:
         ValueError: The frame has no such column, or no rows; or there are not two Axes.
     """
-    roles = {"hue": hue, "col": None, "row": None}
-    check_columns(runs, loss=loss)
+    roles: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
+    check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
+    numbers(runs[CLIP_RATE])
     losses = numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
     rate, below = (
         AgainstAxis(runs, x, CLIP_RATE, roles),

@@ -19,7 +19,16 @@ from rich.text import Text
 from rnnlab.app.plan import Job, Plan
 from rnnlab.app.schema import Tracking
 from rnnlab.app.worker import WorkOrder
-from rnnlab.records import CLIP_RATE, ENDED, GRAD_NORM, LOSS, METRICS_FILE, STEPS_PER_SECOND, STEPS_TO_SOLVE
+from rnnlab.records import (
+    CLIP_RATE,
+    ENDED,
+    GRAD_NORM,
+    LOSS,
+    METRICS_FILE,
+    STEPS_PER_SECOND,
+    STEPS_TO_SOLVE,
+    ZERO_FRACTION,
+)
 from rnnlab.terminal import Terminal, say
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.log_file import LOG, LogFile
@@ -27,7 +36,15 @@ from rnnlab.tracking.metrics_file import MetricsReader
 from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
-from rnnlab.wording import count_of_runs, gain_told, horizon_told, metric_told, outcome_told, told
+from rnnlab.wording import (
+    ZERO_NOTE,
+    count_of_runs,
+    gain_told,
+    horizon_told,
+    metric_told,
+    outcome_told,
+    told,
+)
 
 MOST_COLUMNS = 1000
 WARNING = "yellow"
@@ -192,6 +209,8 @@ class Display:
         for line in _lines(table):
             LOG.info("%s", line)
         self.console.width = width
+        if any(summary.get(ZERO_FRACTION) for summary in summaries):
+            self._line(ZERO_NOTE)
 
     def _line(self, text: str, style: str = "") -> None:
         """Print one line, however long: it may be a link."""

@@ -21,17 +21,16 @@ from threadpoolctl import threadpool_limits
 
 from rnnlab.app.provenance import machine
 from rnnlab.app.schema import Experiment, build, generators
-from rnnlab.diagnostics import regime
+from rnnlab.diagnostics import recorded_regime
 from rnnlab.records import (
     DIFF_FILE,
     ENDED,
     GRAD_NORM,
     HORIZON,
-    LOG10_GAIN_TAIL,
     LOSS,
     NORM_QUANTILES,
     VAL_LOSS,
-    ZERO_LAG,
+    ZERO_AT_HORIZON,
     Outcome,
     StepRecord,
 )
@@ -40,7 +39,7 @@ from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import ERROR_FILE, RunFolder, machine_of
 from rnnlab.tracking.log_file import LOG, RUN_LOG, logged
 from rnnlab.training import Trainer, TrainingState
-from rnnlab.wording import outcome_told, told
+from rnnlab.wording import machine_told, outcome_told, told
 
 TOLD = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
@@ -138,13 +137,10 @@ def _tell_beginning(info: Mapping[str, Any]) -> None:
     LOG.info(
         "%s: %s",
         f"taken up again, for the {len(lives)}. time" if lives else "begun",
-        " ".join(["python -m rnnlab", *info["overrides"]]),
+        " ".join(["python -m rnnlab", *info.get("overrides", [])]),
     )
-    blas = " ".join(str(value) for value in where["blas"].values())
-    LOG.info(
-        "on %s: %s, Python %s, NumPy %s, %s",
-        *(where["host"], where["cpu"], where["python"], where["packages"]["numpy"], blas),
-    )
+    blas = " ".join(str(value) for value in where.get("blas", {}).values())
+    LOG.info("on %s: %s, %s", where.get("host"), machine_told(where), blas)
 
 
 def _keep_diff(folder: RunFolder, diff: str) -> None:
@@ -225,6 +221,8 @@ def _tell(record: StepRecord) -> None:
     """Say how it goes at a validation, and where numbers stopped being finite."""
     metrics = record.metrics.items()
     shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
+    if zeros := record.metrics.get(ZERO_AT_HORIZON):
+        shown[ZERO_AT_HORIZON] = zeros
     values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
     if record.unstable_since is not None:
         values += f" (unstable since step {record.unstable_since})"
@@ -262,8 +260,7 @@ def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
     if course.norms:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
-    zero = course.latest.get(ZERO_LAG) is not None
-    summary["regime"] = "vanishing" if zero else regime(course.latest.get(LOG10_GAIN_TAIL))
+    summary["regime"] = recorded_regime(course.latest)
     summary["unstable_since"] = course.unstable_since
     summary["diverged_at"] = course.non_finite
     if folder.differs_at is not None:

@@ -19,7 +19,7 @@ from rnnlab.diagnostics.schedule import Schedule, Spikes
 from rnnlab.diagnostics.snapshot import Measure, ProbeInputs, Readings, Snapshot
 from rnnlab.diagnostics.spectrum import measure_spectrum
 from rnnlab.diagnostics.statistics import curves
-from rnnlab.diagnostics.summary import LagSummary, regime, summarize_lag_curve
+from rnnlab.diagnostics.summary import LagSummary, recorded_regime, regime, summarize_lag_curve
 from rnnlab.diagnostics.theory import measure_theory
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "measure_theory",
     "non_finite_weights",
     "per_example_lag_curves",
+    "recorded_regime",
     "regime",
     "state_jacobians",
     "summarize_lag_curve",

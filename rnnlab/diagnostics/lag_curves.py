@@ -18,7 +18,7 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.diagnostics.summary import summarize_lag_curve
 from rnnlab.model import Batch, Model
-from rnnlab.records import ZERO_LAG, Curve, by_lag_key
+from rnnlab.records import Curve, by_lag_key
 
 Target = Literal["last"] | Annotated[int, Ge(1)]
 
@@ -114,10 +114,8 @@ def lag_metrics(found: list[Curve], states: tuple[str, ...], task_lag: int | Non
     `…_by_lag/0001` is the level itself, the others are relative to it, all in log10.
     """
     by_quantity = {curve.quantity: curve.log10_gmean for curve in found}
-    metrics = summarize_lag_curve(by_quantity["state"], task_lag).metrics()
     state = next(curve for curve in found if curve.quantity == "state")
-    zero = np.flatnonzero(state.zero_fraction == 1)
-    metrics[ZERO_LAG] = float(zero[0]) if zero.size else None
+    metrics = summarize_lag_curve(state.log10_gmean, task_lag, state.zero_fraction).metrics()
     for quantity in (*states, "state", "x"):
         if quantity == "state" and len(states) == 1:
             continue  # the same curve as h

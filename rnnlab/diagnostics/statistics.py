@@ -1,4 +1,4 @@
-"""From values of single examples to the statistics of a `Curve`."""
+"""Statistics of a `Curve` over examples, and the standard error of a mean over time."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -7,6 +7,9 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.records import Curve
+
+BLOCKS = 10
+"""Of a standard error: enough for its own error to be a quarter, few enough for each to be long."""
 
 
 def curves(
@@ -39,6 +42,23 @@ def curves(
     zero_fraction = _ratio(count - count_positive, count)
     statistics = zip(mean, median, largest, log10_gmean, zero_fraction, strict=True)
     return [Curve(name, axis, index, *of_one, target) for name, of_one in zip(logs, statistics, strict=True)]
+
+
+def standard_error(series: Array, blocks: int = BLOCKS) -> Array:
+    """Standard error of the mean over time of a correlated series, by non-overlapping batch means.
+
+        s² = Σ_j (m_j - m̄)² / (b (b - 1))      m_j: mean of the j-th of b blocks of successive values
+
+    Args:
+        series: (N, …), N ≥ `blocks`; the blocks' lengths differ by one value at most.
+        blocks: b.
+
+    Returns:
+        (…), NaN where a value is not finite.
+    """
+    means = np.stack([block.mean(axis=0) for block in np.array_split(series, blocks)])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(means.std(axis=0, ddof=1) / np.sqrt(blocks))
 
 
 def _ratio(total: Array, count: Array) -> Array:

@@ -1,8 +1,9 @@
-"""`python -m rnnlab.gradcheck`: check the gradients of the network that a command line describes.
+"""`python -m rnnlab.gradcheck`: check the gradients of the networks that a command line describes.
 
-It takes the overrides of `python -m rnnlab`; with -m several values of a key make a line each. The
-network is checked in float64 on the first training batch and, where the task carries the state on, on
-the next one with that state.
+It takes the overrides of `python -m rnnlab`; with -m several values of a key make a line each. Without
+a cell, a key of one (`cell.bias=false`) or an experiment it checks every cell in conf/cell and in
+--config-dir, as `cell=all` does; the last line says what was checked. Each network is checked in float64
+on the first training batch and, where the task carries the state on, on the next one with that state.
 
   x[1]          the first input alone: its gradient is the one that vanishes
   h[0], c[0]    the initial state; h_0, c_0 where it is a parameter
@@ -18,13 +19,14 @@ Exit codes: 0 all gradients are right; 1 one is wrong or undecided; 2 a mistake 
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from rnnlab.app.compose import compose_plan
+from rnnlab.app.loading import loader_of
 from rnnlab.app.plan import Job
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.schema import Experiment, build, generators
@@ -35,6 +37,12 @@ from rnnlab.paths import conf_dir
 from rnnlab.terminal import Arguments, Terminal, complain, run_command
 
 PIPE_WIDTH = 120
+ALL_CELLS = "cell=all"
+SCOPE = (
+    *("cell", "task", "init", "initial_state", "loss", "loss_reduction"),
+    *("seq_len", "hidden_size", "batch_size", "seed"),
+)
+"""Keys that are always told of what was checked."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +66,64 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("-m", "--multirun", action="store_true", help="several values of a key, each checked")
     parser.add_argument("--config-dir", help="a folder with options of your own")
-    parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …")
+    parser.add_argument(
+        "overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …; every cell without one"
+    )
     args = parser.parse_intermixed_args(argv)
     try:
         experiments = _experiments(args.overrides, args.multirun, args.config_dir)
     except ConfigProblems as error:
         complain("rnnlab.gradcheck", error.problems)
         return 2
-    reports = [report for job, experiment in experiments for report in _check(job, experiment)]
+    reports: list[Report] = []
+    with Terminal().status("checking") as status:
+        for job, experiment in experiments:
+            status.update(f"checking {job.choices['cell']}")
+            reports += _check(job, experiment)
     return _show(reports, in_full=len(experiments) == 1)
 
 
 def _experiments(
     overrides: Sequence[str], multirun: bool, config_dir: str | None
 ) -> list[tuple[Job, Experiment]]:
-    plan = compose_plan(conf_dir(), overrides, multirun, config_dir)
-    experiments, problems = [], list(plan.problems)
-    for job in plan.jobs:
+    experiments, problems = [], []
+    for job in _jobs(overrides, multirun, config_dir):
         try:
             experiments.append((job, build(job.config)))
         except InvalidConfig as error:
             problems += error.problems
     if problems:
-        raise ConfigProblems(problems)
+        raise ConfigProblems(list(dict.fromkeys(problems)))
     return experiments
+
+
+def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
+    """What to check, for each cell if none is asked for."""
+    cells = loader_of(conf_dir(), config_dir).get_group_options("cell")
+    keys = [override.partition("=")[0].lstrip("+~").partition("@")[0] for override in overrides]
+    asked_for = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
+    all_named = ALL_CELLS in overrides and "all" not in cells
+    if asked_for and not all_named:
+        return _composed(overrides, multirun, config_dir)
+    others = [override for override in overrides if override != ALL_CELLS]
+    jobs, problems = [], []
+    for cell in cells:
+        try:
+            of_cell = _composed([*others, f"cell={cell}"], multirun, config_dir)
+        except ConfigProblems as error:
+            problems += error.problems
+        else:
+            jobs += [replace(job, swept={"cell": cell} | job.swept) for job in of_cell]
+    if problems:
+        raise ConfigProblems(list(dict.fromkeys(problems)))
+    return jobs
+
+
+def _composed(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
+    plan = compose_plan(conf_dir(), overrides, multirun, config_dir)
+    if plan.problems:
+        raise ConfigProblems(plan.problems)
+    return plan.jobs
 
 
 def _check(job: Job, experiment: Experiment) -> list[Report]:
@@ -109,13 +151,29 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
         console.print(_summary(reports))
     for report in reports:
         if in_full or not report.worst.passed:
-            console.print(Text(f"\n{report.job.name}, {report.occasion}", "bold"))
+            named = " ".join(dict.fromkeys([report.job.choices["cell"], *report.job.name.split(" ")]))
+            console.print(Text(f"\n{named}, {report.occasion}", "bold"))
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
     verdict = f"not right in {len(wrong)} of {len(reports)} tables" if wrong else "all gradients are right"
-    console.print(f"\n{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
+    console.print(Text(f"\nChecked {_scope(reports)}"), soft_wrap=True)
+    console.print(f"{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
     return int(bool(wrong))
+
+
+def _scope(reports: Sequence[Report]) -> str:
+    """What was checked, as it is typed: nothing is said of other cells, tasks or losses."""
+    jobs = [report.job for report in reports]
+    keys = dict.fromkeys([*SCOPE, *(key for job in jobs for key in job.swept)])
+    values = {key: dict.fromkeys(_value(job, key) for job in jobs) for key in keys}
+    told = " ".join(f"{key}={','.join(some)}" for key, some in values.items())
+    return f"{told}: {sum(len(report.checks) for report in reports)} gradients"
+
+
+def _value(job: Job, key: str) -> str:
+    value = job.choices.get(key) or job.swept.get(key, job.config.get(key))
+    return "null" if value is None else str(value)
 
 
 def _summary(reports: Sequence[Report]) -> Table:

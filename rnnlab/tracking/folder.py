@@ -271,7 +271,8 @@ class RunFolder:
         Raises:
             OSError: It could not be written.
         """
-        ended = max(time.time(), self.info["started"] + self.seconds)  # a clock may be set back meanwhile
+        began = self.info.get("started", 0.0)
+        ended = max(time.time(), began + self.seconds)  # a clock may be set back meanwhile
         ended = min(ended, LATEST)
         self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)

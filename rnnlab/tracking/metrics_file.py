@@ -18,6 +18,9 @@ LONGEST = 1e9
 TAIL = 4096
 """Bytes; more than a row, whose `seconds` are others when it is written again."""
 
+TAIL = 200_000
+"""Bytes in which the last rows are looked for."""
+
 
 def row_of(line: bytes) -> dict[str, Any] | None:
     """A line's row; None where it is damaged."""
@@ -28,6 +31,26 @@ def row_of(line: bytes) -> dict[str, Any] | None:
     if not isinstance(row, dict) or type(row.get("step")) is not int:
         return None
     return row if all(_is_value(value) for value in row.values()) else None
+
+
+def last_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The whole rows at the end of the file, the last first.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as opened:
+        opened.seek(max(0, opened.seek(0, 2) - TAIL))
+        lines = opened.read().splitlines()
+    return (row for line in reversed(lines) if (row := row_of(line)) is not None)
+
+
+def last_step(file: Path) -> int:
+    """The step of the last row; -1 where there is none."""
+    try:
+        return next((int(row["step"]) for row in last_rows(file)), -1)
+    except OSError:
+        return -1
 
 
 def _is_value(value: Any) -> bool:

@@ -188,7 +188,10 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
     except (RunInUse, OSError, ValueError, KeyError):
         return False
     mirrored = MirroredRun(folder, uri)
-    mirrored.update(client, experiment_id)
+    try:
+        mirrored.update(client, experiment_id)
+    except ValueError:  # a run.json of another version lacks what is sent
+        return False
     if mirrored.run_id() == run.info.run_id:
         return True
     client.delete_run(run.info.run_id)  # made by a request whose answer was lost

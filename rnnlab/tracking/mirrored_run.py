@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,12 @@ from rnnlab.records import (
     NORM_QUANTILES,
     TIMELINE_FOLDER,
 )
+from rnnlab.tracking.advance import advance_of
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from rnnlab.tracking.files import link_in, replace_text
 from rnnlab.tracking.folder import machine_of
-from rnnlab.tracking.metrics_file import MetricsReader, row_of
+from rnnlab.tracking.metrics_file import MetricsReader, last_rows
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import sqlite_file
 
@@ -46,8 +48,6 @@ TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 PIECE = 4_000_000
 """Bytes of metrics.jsonl that are read at once."""
-TAIL = 200_000
-"""Bytes in which the last training step is looked for."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 LEDGER_FILE = "mlflow.json"
 MIRROR_LOCK = ".mirroring"
@@ -55,6 +55,8 @@ ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
 NOTHING_SENT = {"position": 0, "tail": ""}
+SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
+"""What a `run.json` must hold for its run to be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
@@ -64,6 +66,7 @@ class MirroredRun:
     Attributes:
         complete: Whether MLflow has all of it.
         deleted: Whether it was deleted there, and is left alone.
+        outdated: Whether the folder is a copy made while the run went on, and MLflow has more of the run.
         ended: Whether nothing new can come.
     """
 
@@ -71,7 +74,7 @@ class MirroredRun:
         self.folder = folder
         place = str(sqlite_file(uri) or uri)
         self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
-        self.complete = self.deleted = False
+        self.complete = self.deleted = self.outdated = False
         self.ended = self._checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
@@ -83,17 +86,17 @@ class MirroredRun:
         if self.ended or not self.folder.is_dir():
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
-            if (info := read_run_info(self.folder)) is None:
+            if (info := read_run_info(self.folder, SENT_KEYS)) is None:
                 return False
             if not self._checked:
-                self._check(client)
+                self._check(client, info)
             try:
-                return not self.deleted and self._update(client, experiment_id, info)
+                return not self.ended and self._update(client, experiment_id, info)
             except Exception:
                 self._checked = False  # it may have been deleted meanwhile
                 raise
 
-    def _check(self, client: "MlflowClient") -> None:
+    def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
         """See what became of a run that another process sent to this store."""
         from mlflow.exceptions import MlflowException
 
@@ -102,12 +105,14 @@ class MirroredRun:
         run_id = self.run_id()
         if run_id is not None:
             try:
-                self.deleted = client.get_run(run_id).info.lifecycle_stage == "deleted"
+                run = client.get_run(run_id)
+                self.deleted = run.info.lifecycle_stage == "deleted"
+                self.outdated = _is_outdated(self.folder, info, run)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 self._write({})  # another database at the same place
-        self.complete = self.ended = self.deleted
+        self.complete = self.ended = self.deleted or self.outdated
         self._checked = True
 
     def run_id(self) -> str | None:
@@ -122,6 +127,10 @@ class MirroredRun:
             return False
         self.complete = False
         if "run_id" not in entry:
+            there = _runs_of(client, experiment_id, info)
+            if there and _is_outdated(self.folder, info, there[0]):
+                self.outdated = self.complete = self.ended = True
+                return False
             entry |= {"run_id": _find_or_create(client, experiment_id, self.folder, info), **NOTHING_SENT}
             self._write(entry)
         if outcome is None and entry.get("sent"):  # it is being resumed
@@ -214,6 +223,22 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
+def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
+    """Whether a folder is a copy that is behind what MLflow has, or behind the folder that was sent there."""
+    if info["outcome"] in ENDED:
+        return False
+    if run.data.tags.get("outcome") in ENDED:
+        return True
+    first = Path(run.data.tags.get(FOLDER_TAG) or folder)
+    if first == folder:
+        return False
+    with suppress(ValueError, OSError):
+        other = read_run_info(first)
+        if other is not None and other.get("id") == info["id"]:
+            return advance_of(other, first / METRICS_FILE) > advance_of(info, folder / METRICS_FILE)
+    return False
+
+
 def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
     """The MLflow runs of a run folder, the oldest first."""
     found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
@@ -289,11 +314,7 @@ def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) 
 
 
 def _last_training_row(folder: Path) -> dict[str, Any] | None:
-    with (folder / METRICS_FILE).open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL))
-        lines = file.read().splitlines()
-    rows = (row for line in reversed(lines) if (row := row_of(line)) is not None)
-    return next((row for row in rows if LOSS in row), None)
+    return next((row for row in last_rows(folder / METRICS_FILE) if LOSS in row), None)
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:

@@ -114,6 +114,7 @@ class RunFile(_Part):
     number: Whole = 0
     steps: Whole = 1
     overrides: list[str] = []
+    command: str | None = None
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     goal: _Goal | None = None
@@ -133,7 +134,7 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
 
     Args:
         folder: The run's.
-        needed: Keys that must be there.
+        needed: Keys that must be there, and not null.
 
     Raises:
         ValueError: `run.json` is damaged.
@@ -146,7 +147,7 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
         raise ValueError(f"{RUN_FILE}: {error.strerror}") from None
     read = parsed(RunFile, data)
     needed = (*needed, "ended") if needed and read.outcome is not None else needed
-    if missing := [key for key in needed if key not in read.model_fields_set]:
+    if missing := [key for key in needed if key not in read.model_fields_set or getattr(read, key) is None]:
         raise ValueError(f"{RUN_FILE}: {', '.join(missing)}: missing")
     return read.model_dump(exclude_unset=True)
 

@@ -78,6 +78,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
         if measure is measure_lyapunov:
             run = options["steps"] + 2 * options["warm_up"]
             measured += forward.of(1, run, outputs(run))
+            measured += 2 * 8 * options["steps"] * min(options["exponents"], S * H)
         if measure is measure_jacobians:
             examples = min(options["examples"], probe.examples)
             n = S * H

@@ -26,7 +26,7 @@ from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.tracking.folder import RunFolder, run_folders
 from tests.cluster.services import MLflowServer
 from tests.commands import TINY, Done, metric_rows, run, run_info
-from tests.tracking.small_runs import config_of, info_of, record, whole_run
+from tests.tracking.small_runs import config_of, finish, info_of, record, whole_run, write
 
 LOADERS = (load_runs, load_metrics, load_gradients)
 
@@ -362,6 +362,46 @@ def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tm
 def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
     copy = shutil.copytree(mixed.folder / "multirun", tmp_path / "copy")
     assert len(load_runs([copy, mixed.folder])) == 5
+
+
+@pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before the original, and after it
+@pytest.mark.parametrize("outcome", ["finished", "killed", None])
+def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
+    from rnnlab.tracking.folder import close_run
+
+    path = tmp_path / "sweep" / "0"
+    with RunFolder(path, info_of(), config_of()) as folder:
+        write(folder, range(2))
+        shutil.copytree(path.parent, tmp_path / place)
+        write(folder, range(2, 6))
+        if outcome is not None:
+            finish(folder, outcome)
+    if outcome == "killed":  # the copy, which ended later, but not of itself
+        close_run(tmp_path / place / "0", "killed", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteRuns)
+        runs, losses = load_runs(tmp_path), load_metrics(tmp_path, "train/loss")
+        gradients = load_gradients(tmp_path)
+    assert runs["folder"].tolist() == [str(path)]
+    assert runs["outcome"].tolist() == [outcome or "running"]
+    assert losses["step"].tolist() == [0, 1, 2, 3, 4] and set(gradients["step"]) == {0, 3}
+    write_report([tmp_path], tmp_path / "page.html")
+    assert "1 " + (outcome or "running") in (tmp_path / "page.html").read_text()
+
+
+def test_a_run_that_ended_counts_before_one_with_more_steps(tmp_path: Path) -> None:
+    whole_run(tmp_path / "b", outcome="diverged")
+    shutil.copytree(tmp_path / "b", tmp_path / "a")
+    rows = (tmp_path / "a" / "metrics.jsonl").read_text()
+    (tmp_path / "a" / "metrics.jsonl").write_text(rows + '{"step": 6, "train/loss": 1.0, "seconds": 1.0}\n')
+    info = run_info(tmp_path / "a")
+    (tmp_path / "a" / "run.json").write_text(json.dumps(info | {"outcome": "killed"}))
+    assert load_runs(tmp_path)["outcome"].tolist() == ["diverged"]
+    (tmp_path / "a" / "run.json").write_text(json.dumps(info))
+    assert load_runs(tmp_path)["folder"].tolist() == [str(tmp_path / "a")], "more steps"
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    (tmp_path / "c" / "run.json").write_text(json.dumps(info | {"ended": info["ended"] + 1}))
+    assert load_runs(tmp_path)["folder"].tolist() == [str(tmp_path / "c")], "newer"
 
 
 def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:

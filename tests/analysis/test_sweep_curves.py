@@ -253,13 +253,17 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
     (lambda: draw_lag_curves(GRADIENTS, step=7), r"step=7 was not recorded; there are: 0, 5, 20"),
     (lambda: draw_lag_curves(GRADIENTS, step="middle"), r"step='middle'"),
     (lambda: draw_lag_curves(GRADIENTS[:0]), r"no rows"),
-    (lambda: draw_lag_curves(METRICS), r"quantity='quantity' is no column"),
+    (
+        lambda: draw_lag_curves(METRICS),
+        r"gradients: the frame is that of load_metrics; it must be that of load_g",
+    ),
+    (lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")), r"no column 'quantity', which is needed"),
     (
         lambda: draw_losses(METRICS, metric="val/bpc"),
         r"metric='val/bpc' is not in the frame.*: val/loss, train/loss",
     ),
     (lambda: draw_losses(METRICS, hue="depth"), r"hue='depth' is no column"),
-    (lambda: draw_losses(METRICS.assign(value="low")), r"value='value' holds no numbers"),
+    (lambda: draw_losses(METRICS.assign(value="low")), r"column 'value' holds no numbers"),
 ]
 
 

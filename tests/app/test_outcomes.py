@@ -62,7 +62,7 @@ def test_a_summary_holds_no_value_that_is_gone(tmp_path: Path) -> None:
     course.see(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
     course.see(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
     assert _summary(course, folder)["regime"] == "exploding"
-    course.see(StepRecord(2, {"grad/log10_gain_tail": None, "grad/zero_lag": 3.0}))
+    course.see(StepRecord(2, {"grad/log10_gain_tail": None, "grad/gain_tail": 0.0, "grad/zero_lag": 3.0}))
     with folder:
         summary = _summary(course, folder)
     assert summary["grad/log10_gain_tail"] is None and summary["regime"] == "vanishing"

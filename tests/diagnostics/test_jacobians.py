@@ -1,9 +1,11 @@
 """Jacobians of the state against finite differences, extended range, and linear maps."""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from rnnlab.cells import GRU, LSTM, Vanilla
 from rnnlab.diagnostics import (
@@ -13,6 +15,8 @@ from rnnlab.diagnostics import (
     measure_lyapunov,
     state_jacobians,
 )
+from rnnlab.diagnostics.lyapunov import local_exponents
+from rnnlab.diagnostics.statistics import standard_error
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch
 from tests.oracles.cases import GATED, NORMAL, RESET, TANH, build, cell_id, every_cell
@@ -148,11 +152,62 @@ def test_top_exponent_is_the_rate_at_which_neighbours_part():
 def test_measured_along_one_long_run():
     snapshot = snapshot_of(build(GATED), long=Batch(np.arange(60)[:, None] % 6, np.zeros((60, 1), int)))
     metrics = measure_lyapunov(snapshot, steps=40, warm_up=10, exponents=3).metrics
-    assert list(metrics) == ["lyapunov/top", "lyapunov/02", "lyapunov/03"]
-    values = list(metrics.values())
+    names = ["lyapunov/top", "lyapunov/02", "lyapunov/03"]
+    assert list(metrics) == [name + end for name in names for end in ("", "_se")]
+    values = [metrics[name] for name in names]
     assert values == sorted(values, reverse=True)
     tape = GATED.forward(snapshot.params, np.arange(60)[:, None] % 6)
     np.testing.assert_allclose(values, lyapunov_exponents(GATED, snapshot.params, tape, 10, 3))
+    assert all(metrics[f"{name}_se"] > 0 for name in names)
+
+
+def test_the_error_is_that_of_block_means_of_the_pushed_vector():
+    """By full Jacobians and one vector, without QR: ten blocks of 37 or 36 steps."""
+    case = build(Vanilla(6, 5, "tanh", bias=True))
+    case.params["W_hh"][...] = 0.1 * case.params["W_hh"] + 0.3  # one direction far above the others
+    x = np.random.default_rng(1).integers(6, size=(565, 1))
+    snapshot = snapshot_of(case, long=Batch(x, np.zeros((565, 1), int)))
+    metrics = measure_lyapunov(snapshot, steps=365, warm_up=100, exponents=1).metrics
+    cell, params = case.model.cell, case.params
+    tape = cell.forward(params, x)
+    v, logs = np.ones(5), []
+    for t in range(565, 100, -1):
+        v = state_jacobians(cell, params, tape.step(t), 1)[0].T @ v
+        logs.append(np.log(np.linalg.norm(v)))
+        v /= np.linalg.norm(v)
+    forward = logs[100:][::-1]  # in the order of time
+    edges = np.cumsum([0] + [37] * 5 + [36] * 5)
+    means = [np.mean(forward[start:end]) for start, end in pairwise(edges)]
+    assert metrics["lyapunov/top"] == pytest.approx(np.mean(forward), rel=1e-9)
+    assert metrics["lyapunov/top_se"] == pytest.approx(np.std(means, ddof=1) / 10**0.5, rel=1e-9)
+
+
+def test_the_error_is_calibrated_where_the_exponent_is_known():
+    """One unit that its inputs alone drive, w so small that J[t] = w (1 - tanh² x[t]) is independent noise."""
+    w, rng = 1e-9, np.random.default_rng(0)
+    cell = Vanilla(1, 1, "tanh", bias=False)
+    params = {"W_hh": np.array([[w]]), "W_xh": np.ones((1, 1))}
+    nodes = np.linspace(-12, 12, 4001)
+    density = np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi)
+    true = np.log(w) + np.trapezoid(-2 * np.log(np.cosh(nodes)) * density, nodes)
+    tape = cell.forward(params, rng.standard_normal((20_000, 1, 1)))
+    windows = local_exponents(cell, params, tape, 0, 1)[:, 0].reshape(100, 200)
+    errors = np.array([standard_error(window) for window in windows])
+    apart = np.abs(windows.mean(axis=1) - true) / errors
+    assert 0.9 <= np.mean(apart < scipy.stats.t.ppf(0.975, 9)) <= 1.0
+    assert np.mean(errors**2) == pytest.approx(windows.mean(axis=1).var(ddof=1), rel=0.35)
+
+
+def test_a_direction_that_is_lost_has_neither_exponent_nor_error():
+    W_hh = np.diag([0.5, 0.0])
+    batch = Batch(np.zeros((40, 1), int), np.zeros((40, 1), int))
+    cell = Vanilla(6, 2, "identity", bias=False)
+    case = build(cell)
+    case.params["W_hh"][...] = W_hh
+    metrics = measure_lyapunov(snapshot_of(case, long=batch), steps=20, warm_up=10, exponents=2).metrics
+    assert metrics["lyapunov/top"] == pytest.approx(np.log(0.5))
+    assert metrics["lyapunov/top_se"] == pytest.approx(0, abs=1e-9)
+    assert metrics["lyapunov/02"] is None and metrics["lyapunov/02_se"] is None
 
 
 def test_a_run_that_is_not_finite_has_no_exponents():

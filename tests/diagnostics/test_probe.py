@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.arrays import Workspace, copy_params
+from rnnlab.cells import Vanilla
 from rnnlab.diagnostics import (
     Measurement,
     Probe,
@@ -23,7 +24,7 @@ from rnnlab.diagnostics import (
 from rnnlab.initial_states import Normal
 from rnnlab.records import Curve
 from tests.oracles.cases import GATED, RESET, TANH, build
-from tests.oracles.snapshots import assert_same_curves, snapshot_of
+from tests.oracles.snapshots import assert_same_curves, by_name, snapshot_of
 
 NEVER = Schedule(dense=0, per_decade=0, every=None, on_spike=False)
 EVERY_OTHER = replace(NEVER, every=2)
@@ -90,7 +91,22 @@ def test_a_gradient_that_is_exactly_0_says_from_which_lag():
     case = build(TANH)
     assert measure_lag_curves(snapshot_of(case), targets=("last",)).metrics["grad/zero_lag"] is None
     case.params["W_hh"][...] = 0
-    assert measure_lag_curves(snapshot_of(case), targets=("last",)).metrics["grad/zero_lag"] == 1.0
+    metrics = measure_lag_curves(snapshot_of(case), targets=("last",)).metrics
+    assert metrics["grad/zero_lag"] == metrics["grad/zero_fraction"] == 1.0
+    assert metrics["grad/gain"] == metrics["grad/gain_tail"] == metrics["grad/horizon"] == 0.0
+
+
+def test_the_share_of_examples_whose_gradient_is_0_stands_beside_the_others():
+    """By hand: a relu network whose units are all off at time step 3, for two of three examples."""
+    case = build(Vanilla(6, 4, "relu", bias=False), inputs="vectors")
+    case.params["W_xh"][...], case.params["W_hh"][...] = 0.1, 0.1
+    case.batch.x[...] = 1.0
+    case.batch.x[2, :, :2] = -50.0  # time step 3, through which the gradient of τ = 5 comes to lag 3
+    found = measure_lag_curves(snapshot_of(case), targets=("last",))
+    state = by_name(found.curves)["state"]
+    np.testing.assert_allclose(state.zero_fraction, [0, 0, 0, 2 / 3, 2 / 3], atol=1e-12)
+    assert found.metrics["grad/zero_fraction"] == found.metrics["grad/zero_at_horizon"] == 2 / 3
+    assert found.metrics["grad/zero_lag"] is None and found.metrics["grad/horizon"] == 4.0
 
 
 def test_every_target_has_the_same_random_initial_state():

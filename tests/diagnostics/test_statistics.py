@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rnnlab.diagnostics import curves
+from rnnlab.diagnostics.statistics import standard_error
 
 LOGS = st.floats(-600, 600)
 MISSING = st.sampled_from([-np.inf, np.nan, np.inf])
@@ -55,3 +57,24 @@ def test_the_geometric_mean_reaches_beyond_float64(log_norm, plain):
     assert mean == median == largest == plain
     assert gmean == pytest.approx(log_norm / np.log(10))
     assert zero_fraction == 0.0
+
+
+def test_the_standard_error_of_a_correlated_series_is_calibrated():
+    """An AR(1) whose correlation time is nine steps: intervals of it cover the mean, naive ones do not."""
+    φ, series, steps = 0.8, 1000, 1000
+    noise = np.random.default_rng(0).standard_normal((steps + 100, series))
+    x = np.zeros_like(noise)
+    for t in range(1, len(x)):
+        x[t] = φ * x[t - 1] + noise[t]
+    x = x[100:]
+    apart = np.abs(x.mean(axis=0))
+    covered = np.mean(apart < scipy.stats.t.ppf(0.975, 9) * standard_error(x))
+    naive = np.mean(apart < 1.96 * x.std(axis=0, ddof=1) / np.sqrt(steps))
+    assert 0.92 < covered < 0.97 and naive < 0.6
+
+
+def test_the_standard_error_of_single_values_is_the_usual_one():
+    values = np.random.default_rng(0).standard_normal((10, 3))
+    np.testing.assert_allclose(standard_error(values), values.std(axis=0, ddof=1) / np.sqrt(10))
+    values[3, 1] = -np.inf
+    assert np.isnan(standard_error(values)[1]) and np.isfinite(standard_error(values)[[0, 2]]).all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.diagnostics import regime, summarize_lag_curve
+from rnnlab.diagnostics import LagSummary, recorded_regime, regime, summarize_lag_curve
 
 approx = pytest.approx
 
@@ -90,7 +90,8 @@ def test_horizon_ends_under_a_hundredth():
 
 def test_horizon_is_the_largest_lag_even_after_a_dip():
     curve = np.array([0.0, 0.0, -5.0, -1.0, -5.0])
-    assert summarize_lag_curve(curve).horizon == 3
+    summary = summarize_lag_curve(curve)
+    assert (summary.horizon, summary.horizon_first, summary.censored) == (3, 1, False)
 
 
 def test_task_lag_within_and_beyond_the_curve():
@@ -152,3 +153,116 @@ def test_metrics_are_the_numbers_of_the_section_grad():
     assert metrics["grad/at_task_lag"] is None
     assert "grad/regime" not in metrics
     assert all(value is None or type(value) is float for value in metrics.values())
+
+
+ZERO = -np.inf
+
+
+def dies_at(lag, longest, slope=-0.1):
+    """A line that is exactly 0 from a lag on."""
+    curve = line(slope, longest)
+    curve[lag:] = ZERO
+    return curve
+
+
+@pytest.mark.parametrize("longest", [1, 2, 3, 40])
+def test_a_curve_that_is_0_from_lag_1_on_is_the_strongest_vanishing(longest):
+    summary = summarize_lag_curve(dies_at(1, longest), task_lag=1)
+    assert (summary.gain, summary.gain_short, summary.gain_tail) == (0.0, 0.0, 0.0)
+    assert (summary.horizon, summary.horizon_first, summary.censored) == (0, 0, False)
+    assert (summary.regime, summary.half_life, summary.zero_lag) == ("vanishing", 0.0, 1)
+    logarithms = (summary.log10_gain, summary.log10_gain_short, summary.log10_gain_tail)
+    assert (*logarithms, summary.r2, summary.log10_decay, summary.at_task_lag) == (None,) * 6
+
+
+def test_a_curve_that_dies_at_lag_5_has_not_the_gain_of_its_first_4_lags():
+    summary = summarize_lag_curve(dies_at(5, 40), task_lag=3)
+    assert (summary.gain, summary.gain_short, summary.gain_tail) == (0.0, 0.0, 0.0)
+    assert (summary.log10_gain, summary.log10_gain_tail, summary.r2) == (None,) * 3
+    assert (summary.horizon, summary.horizon_first, summary.censored) == (4, 4, False)
+    assert (summary.regime, summary.zero_lag, summary.log10_decay) == ("vanishing", 5, None)
+    assert summary.at_task_lag == approx(-0.2)
+
+
+def test_a_curve_that_dies_in_its_tail_keeps_its_short_gain():
+    summary = summarize_lag_curve(dies_at(30, 40, slope=0.0))
+    assert (summary.gain, summary.gain_tail, summary.regime) == (0.0, 0.0, "vanishing")
+    assert summary.gain_short == approx(1.0) and summary.log10_gain_short == approx(0.0)
+    assert (summary.horizon, summary.half_life) == (29, 0.0)
+
+
+def test_0_at_the_last_lag_alone_is_vanishing():
+    for longest in (2, 3, 11):
+        summary = summarize_lag_curve(dies_at(longest, longest))
+        assert (summary.gain, summary.regime, summary.censored) == (0.0, "vanishing", False)
+
+
+def test_the_gain_of_a_line_tends_to_0_as_its_end_does():
+    """What is said of 0 is the limit of what is said of small numbers."""
+    curve = dies_at(5, 40)
+    gains = [summarize_lag_curve(np.maximum(curve, low)).gain for low in (-10.0, -100.0, -1e4)]
+    assert gains == sorted(gains, reverse=True) and gains[-1] < 1e-50
+
+
+def test_a_value_that_is_missing_is_not_0():
+    curve = line(-0.1, 40)
+    curve[5:] = np.nan
+    summary = summarize_lag_curve(curve)
+    assert summary.gain == approx(10**-0.1) and summary.log10_gain == approx(-0.1)
+    assert (summary.gain_tail, summary.regime, summary.zero_lag) == (None,) * 3
+    curve[3] = ZERO  # and one in between does not end the curve
+    between = summarize_lag_curve(curve)
+    assert between.gain == approx(10**-0.1) and between.zero_lag == 3
+    assert (between.horizon, between.horizon_first) == (4, 2)
+
+
+def test_missing_values_after_0_do_not_hide_it():
+    curve = dies_at(25, 40)
+    curve[35:] = np.nan
+    summary = summarize_lag_curve(curve)
+    assert (summary.gain, summary.gain_tail, summary.regime, summary.horizon) == (0.0, 0.0, "vanishing", 21)
+
+
+def test_where_no_gradient_is_sent_back_there_is_none_to_fade():
+    summary = summarize_lag_curve(np.full(9, ZERO), task_lag=3, zero_fraction=np.ones(9))
+    assert summary == LagSummary(zero_lag=0, zero_fraction=1.0)
+
+
+def test_a_share_of_1_is_what_makes_a_lag_0():
+    shares = np.array([0.0, 0.25, 0.5, 1.0, 1.0])
+    curve = np.array([0.0, -1.0, -1.5, np.nan, np.nan])
+    summary = summarize_lag_curve(curve, zero_fraction=shares)
+    assert (summary.gain, summary.horizon, summary.zero_lag) == (0.0, 2, 3)
+    assert (summary.zero_fraction, summary.zero_at_horizon) == (1.0, 0.5)
+    alive = summarize_lag_curve(curve[:3], zero_fraction=shares[:3])
+    assert (alive.zero_fraction, alive.zero_at_horizon, alive.zero_lag) == (0.5, 0.5, None)
+
+
+def test_the_gain_is_10_to_its_logarithm():
+    summary = summarize_lag_curve(line(-0.2, 30))
+    assert summary.gain == approx(10**-0.2) and summary.gain_tail == approx(10**-0.2)
+    assert summarize_lag_curve(line(400.0, 5)).gain is None, "beyond float64"
+
+
+@given(
+    values=st.lists(st.floats(-4, 1) | st.just(ZERO) | st.just(np.nan), min_size=2, max_size=12).filter(
+        lambda values: np.isfinite(values[1])
+    )
+)
+def test_horizons_are_those_of_a_plain_loop(values):
+    known = [k for k in range(1, len(values)) if not np.isnan(values[k])]
+    above = [k for k in known if values[k] >= values[1] - 2]
+    first = 0
+    for k in known:
+        if k not in above:
+            break
+        first = k
+    summary = summarize_lag_curve(np.array(values))
+    assert (summary.horizon, summary.horizon_first) == (above[-1], first)
+    assert 1 <= summary.horizon_first <= summary.horizon
+
+
+def test_the_recorded_regime_is_the_summary_s():
+    for curve in (dies_at(1, 9), dies_at(7, 9), line(-0.5, 9), line(0.0, 9), line(0.5, 9), line(-1, 1)):
+        summary = summarize_lag_curve(curve)
+        assert recorded_regime(summary.metrics()) == summary.regime

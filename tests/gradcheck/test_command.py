@@ -1,5 +1,6 @@
 """`python -m rnnlab.gradcheck`, as it is typed."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,60 @@ def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def scope(told: str) -> str:
+    (line,) = (line for line in told.splitlines() if line.startswith("Checked "))
+    return line
+
+
+@pytest.mark.parametrize("asked", [[], ["cell=all"], ["-m"]])
+def test_without_a_cell_every_one_is_checked(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*asked, "task.carry=false", *SMALL]) == 0
+    told = capsys.readouterr().out
+    assert [line.split()[0] for line in told.splitlines() if line.endswith("right")] == ["gru", "lstm", "rnn"]
+    assert scope(told).startswith(
+        "Checked cell=gru,lstm,rnn task=char_lm init=torch initial_state=zero loss=null"
+    )
+    assert re.search(r"seq_len=4 hidden_size=5 batch_size=2 seed=0: \d+ gradients$", scope(told))
+
+
+@pytest.mark.parametrize("asked", [["cell=rnn"], ["cell.nonlinearity=relu"], ["experiment=source_shah"]])
+def test_what_is_asked_for_alone_is_checked_and_named(
+    asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*asked, *SMALL]) == 0
+    assert scope(capsys.readouterr().out).startswith("Checked cell=rnn task=")
+
+
+def test_all_cells_by_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-m", "loss_reduction=sum,mean", "cell=all", "task.carry=false", *SMALL]) == 0
+    told = capsys.readouterr().out
+    assert told.count("  right") == 6 and "loss_reduction=sum,mean" in scope(told)
+
+
+def test_all_cells_include_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "mine.yaml").write_text("_target_: rnnlab.cells.GRU\nbias: false\n")
+    assert main(["--config-dir", str(tmp_path), "task.carry=false", *SMALL]) == 0
+    assert scope(capsys.readouterr().out).startswith("Checked cell=gru,lstm,mine,rnn ")
+
+
+def test_one_wrong_cell_of_all_is_not_right(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = LSTM._backward
+
+    def wrong(self: LSTM, *arguments: object) -> CellDeltas:
+        deltas = right(self, *arguments)  # type: ignore[arg-type]
+        deltas.grads["W_hh"] = 2 * deltas.grads["W_hh"]
+        return deltas
+
+    monkeypatch.setattr(LSTM, "_backward", wrong)
+    assert main(["task.carry=false", *SMALL]) == 1
+    assert "not right in 1 of 3 tables" in capsys.readouterr().out
+
+
 def test_checks_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = ["-m", "cell=rnn,lstm,gru", "initial_state=zero,normal,learned", "loss=null,squared_error"]
     assert main([*sweep, "task.carry=false", "task.targets=last", *SMALL]) == 0
@@ -71,6 +126,12 @@ def test_a_wrong_gradient_is_named_and_fails(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["lr=-1"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
+        (
+            ["cell=all", "cell.forget_bias=2"],
+            "rnnlab.gradcheck: cell.forget_bias=2: cell=gru has no such key; cell=lstm has cell.forget_bias\n"
+            "rnnlab.gradcheck: cell.forget_bias=2: cell=rnn has no such key; cell=lstm has cell.forget_bias\n",
+        ),
         (["lr=-1", "cell=lstm"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
         (
             ["cell=lstn"],

@@ -1,0 +1,141 @@
+"""A `run.json` of a stranger, or of another version, may lack any key: no command ends in a traceback.
+
+Each key is taken away, and then is null, on its own. What a command needs it asks for in a line.
+"""
+
+import copy
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnlab import compare, repeat, report, sync
+from rnnlab.analysis import IncompleteRuns, load_runs
+from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.worker import _tell_beginning
+from rnnlab.tracking.folder import RunFolder
+from rnnlab.tracking.run_file import read_run_info
+from tests.commands import TINY, run
+
+Place = tuple[str | int, ...]
+WHOLE = ("machine", "tags", "goal", "dataset", "tracking", "resumed")
+"""Parts whose own keys are taken away one by one."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two lives, with every key that there is."""
+    folder = tmp_path_factory.mktemp("made")
+    done = run(folder, *TINY, "tracking=none", "figures=false", "probe=light")
+    assert done.code == 0, done.err
+    (path,) = done.runs.values()
+    info = json.loads((path / "run.json").read_text())
+    info["resumed"] = [{"at": info["started"], "machine": info["machine"], "tags": info["tags"]}]
+    (path / "run.json").write_text(json.dumps(info))
+    return path
+
+
+def places(tree: Any, depth: int = 0) -> Iterator[Place]:
+    """Every key, and those within the parts that are named above."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(key, str):
+            yield (key,)
+        if isinstance(value, dict | list) and (depth or key in WHOLE):
+            yield from ((key, *rest) for rest in places(value, depth + 1))
+
+
+def without(info: dict[str, Any], place: Place, null: bool) -> dict[str, Any]:
+    changed = copy.deepcopy(info)
+    inner: Any = changed
+    for key in place[:-1]:
+        inner = inner[key]
+    if null:
+        inner[place[-1]] = None
+    else:
+        del inner[place[-1]]
+    return changed
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in the current folder; repetitions end before they train, pages have no figures."""
+
+    def stop(*_: Any) -> None:
+        raise ConfigProblems(["stopped before training"])
+
+    monkeypatch.setattr("rnnlab.repeat.launch", stop)
+    monkeypatch.setattr("rnnlab.analysis.report.pictures", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(made, tmp_path / "runs" / "run"))
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_no_command_needs_a_key_of_a_run_without_a_word(
+    made: Path, folder: Path, null: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = json.loads((made / "run.json").read_text())
+    for place in places(whole):
+        info = without(whole, place, null)
+        (folder / "run.json").write_text(json.dumps(info))
+        for main, arguments in (
+            (report.main, ["runs"]),
+            (compare.main, ["runs/run", str(made)]),
+            (compare.main, [str(made), "runs/run"]),
+            (repeat.main, ["runs/run"]),
+        ):
+            code = main(arguments)
+            err = capsys.readouterr().err
+            assert code in (0, 2) and (code == 0) == (err == ""), (place, err)
+            assert err.count("\n") <= 1, (place, err)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IncompleteRuns)
+            assert len(load_runs("runs")) == 1
+        try:
+            readable = read_run_info(folder)
+        except ValueError:
+            continue
+        assert readable is not None
+        _tell_beginning(readable)
+        for one, other in ((readable, whole), (whole, readable)):
+            repeat._origins(one, other)
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_a_run_that_lacks_a_key_is_resumed_or_refused(made: Path, folder: Path, null: bool) -> None:
+    whole = json.loads((made / "run.json").read_text())
+    for place in places(whole | {"outcome": "killed"}):
+        info = without(whole | {"outcome": "killed"}, place, null)
+        (folder / "run.json").write_text(json.dumps(info))
+        try:
+            with RunFolder(folder, whole, {}, resume=True) as resumed:
+                _tell_beginning(resumed.info)
+                resumed.finish("killed", {})
+        except ValueError as error:
+            assert str(error).startswith("run.json: "), place
+
+
+def test_sync_names_what_it_lacks(
+    made: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnnlab.sync._Sender._sent", lambda *_: "sent")
+    whole = json.loads((made / "run.json").read_text())
+    for place in places(whole):
+        for null in (False, True):
+            (folder / "run.json").write_text(json.dumps(without(whole, place, null)))
+            code = sync.main(["runs"])
+            err = capsys.readouterr().err
+            assert code in (0, 1) and (code == 1) == ("run.json: " in err), (place, err)
+
+
+def test_the_report_says_of_the_machine_what_is_known(made: Path, folder: Path) -> None:
+    info = json.loads((made / "run.json").read_text())
+    del info["machine"]["packages"]["numpy"]
+    (folder / "run.json").write_text(json.dumps(info))
+    assert report.main(["runs"]) == 0
+    machine = info["machine"]
+    page = Path("runs", "report.html").read_text()
+    assert f"Python {machine['python']}</dd>" in page and "NumPy" not in page
