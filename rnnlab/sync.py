@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.terminal import Arguments, Terminal, complain, named
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import MISPLACED, RunInUse, close_run, misplaced, run_folders

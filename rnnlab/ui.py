@@ -14,7 +14,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnlab.terminal import Arguments, complain, run_command
+from rnnlab.process import run_command
+from rnnlab.terminal import Arguments, complain
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.store import (
     UI_PORT,
