@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE
+from rnnlab.signals import INTERRUPTED
 from rnnlab.terminal import Arguments, Terminal, complain, named
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.files import DamagedFile
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
-RUNNING, LEFT = "still running", "not sent"
+RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
 SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
 """What a `run.json` must hold for its run to be sent."""
 GIVE_UP = 2
@@ -36,7 +37,7 @@ GIVE_UP = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Send the runs; return the exit code: 1 when MLflow did not take all, 2 for a mistake in the input."""
+    """Send the runs; return the exit code: 1 MLflow did not take all, 2 a mistake, 130 interrupted."""
     parser = Arguments("rnnlab.sync", description=__doc__)
     parser.add_argument("folders", nargs="*", type=named, default=["."], help="default: the current one")
     parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
@@ -53,16 +54,22 @@ def main(argv: Sequence[str]) -> int:
     if problem:
         complain("rnnlab.sync", [problem])
         return 2
-    sender, counts, console = _Sender(args.uri), Counter[str](), Terminal()
+    return _send(runs, args.uri)
+
+
+def _send(runs: Sequence[Path], uri: str | None) -> int:
+    sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
-        return 130
+        interrupted = True
+        counts[INTERRUPTED_BEFORE] = len(runs) - counts.total()
+        sender.problems.append("interrupted; the same command sends the rest")
     complain("rnnlab.sync", sender.problems)
     print(f"{count_of_runs(len(runs))}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-    return int(counts[LEFT] > 0)
+    return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
 
 
 class _Sender:

@@ -154,6 +154,7 @@ class Mirror:
             own = {run.folder for run in self._runs}
             self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
+            self._worked = time.thread_time()  # a start is made once, and runs do not wait for it
         failed_in_a_row, problem = 0, None
         started = self._started()
         for run in started[self._first :] + started[: self._first]:
