@@ -13,8 +13,9 @@ from rich.text import Text
 from rnnlab.analysis.compare import compare_runs
 from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
 from rnnlab.analysis.sources import find_run
+from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.terminal import Arguments, Terminal, complain, named, printed
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         if not run.config:
             return _refuse(f"{given}: {CONFIG_FILE} cannot be read")
     _print(first, second)
-    return 0
+    return printed()
 
 
 def _refuse(problem: str) -> int:

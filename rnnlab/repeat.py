@@ -17,8 +17,9 @@ from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
 from rnnlab.app.plan import Job, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
+from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
-from rnnlab.terminal import Arguments, complain, named, run_command, say
+from rnnlab.terminal import Arguments, complain, named, say
 from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.run_file import read_config, read_run_info
 

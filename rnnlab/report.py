@@ -12,7 +12,8 @@ import matplotlib
 from rnnlab.analysis.report import REPORT_FILE, write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
-from rnnlab.terminal import Arguments, complain, named, named_file, run_command, say
+from rnnlab.process import run_command
+from rnnlab.terminal import Arguments, complain, named, named_file, say
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
 

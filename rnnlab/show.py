@@ -24,8 +24,9 @@ from rnnlab.arrays import Array
 from rnnlab.cells.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
+from rnnlab.process import run_command
 from rnnlab.tasks import Task
-from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.terminal import Arguments, Terminal, complain, named, printed
 from rnnlab.wording import in_a_line, plain
 
 EXAMPLES = 4
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
         _print_example(console, task, batch, example)
     name = job.choices["task"]
     console.print(f"\nDrawn: {_draw(task, batch, FOLDER / f'{name}.png')}")
-    return 0
+    return printed()
 
 
 def _composed(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:

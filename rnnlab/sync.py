@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE, METRICS_FILE
-from rnnlab.terminal import Arguments, Terminal, complain, named, run_command
+from rnnlab.signals import INTERRUPTED
+from rnnlab.terminal import Arguments, Terminal, complain, named
 from rnnlab.tracking.advance import Advance, advance_of
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.closing import close_run
@@ -29,14 +31,14 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
-RUNNING, LEFT = "still running", "not sent"
+RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
 COPY = "left out (another copy of the run is further on)"
 GIVE_UP = 2
 """Failures in a row after which a store is left alone."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Send the runs; return the exit code: 1 when MLflow did not take all, 2 for a mistake in the input."""
+    """Send the runs; return the exit code: 1 MLflow did not take all, 2 a mistake, 130 interrupted."""
     parser = Arguments("rnnlab.sync", description=__doc__)
     parser.add_argument("folders", nargs="*", type=named, default=["."], help="default: the current one")
     parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
@@ -54,18 +56,25 @@ def main(argv: Sequence[str]) -> int:
     if problem:
         complain("rnnlab.sync", [problem])
         return 2
-    sender, counts, console = _Sender(args.uri), Counter[str](), Terminal()
-    counts[COPY] = len(found) - len(runs)
+    return _send(runs, len(found), args.uri)
+
+
+def _send(runs: Sequence[Path], found: int, uri: str | None) -> int:
+    """Send runs, of `found` folders of which the others are copies, and say what became of each."""
+    sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
+    counts[COPY] = found - len(runs)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
-        return 130
+        interrupted = True
+        counts[INTERRUPTED_BEFORE] = found - counts.total()
+        sender.problems.append("interrupted; the same command sends the rest")
     complain("rnnlab.sync", sender.problems)
     told_counts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    print(f"{count_of_runs(len(found))}: {told_counts}")
-    return int(counts[LEFT] > 0)
+    print(f"{count_of_runs(found)}: {told_counts}")
+    return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
 
 
 def _without_copies(folders: Sequence[Path]) -> list[Path]:

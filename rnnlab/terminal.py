@@ -1,15 +1,15 @@
 """What commands say: wherever the words come from, no terminal obeys them and no password is among them."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from rnnlab.streams import output_problem
 from rnnlab.tracking.store import redacted
 from rnnlab.user_files import is_address
 from rnnlab.wording import in_a_line, plain
@@ -28,6 +28,10 @@ class Arguments(argparse.ArgumentParser):
         """End the process over a mistake."""
         complain(self._command, [f"{message}; {SEE_HELP}"])
         sys.exit(2)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the process, as after `--help`."""
+        super().exit(status or printed(), message)
 
 
 def named(text: str) -> str:
@@ -67,24 +71,6 @@ def complain(command: str, problems: Sequence[str]) -> None:
         print(f"{command}: {in_a_line(redacted(problem))}", file=sys.stderr)
 
 
-def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Make a process of a command's `main`.
-
-    It ends in silence where nobody reads any more what it prints, and in a line where memory does not suffice
-    for what it reads; in a run that is the run's failure.
-    """
-    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
-    try:
-        try:
-            code = main(sys.argv[1:])
-        finally:
-            sys.stdout.flush()
-    except MemoryError:
-        if show_traceback:
-            raise
-        complain("rnnlab", ["not enough memory for this data and these keys"])
-        code = 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
-        code = 1
-    sys.exit(code)
+def printed() -> int:
+    """The exit code of a command that only prints: 1 if what it printed could not be written."""
+    return int(output_problem() is not None)

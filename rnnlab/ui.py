@@ -5,7 +5,6 @@ prints the link to the charts of the newest sweep.
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnlab.terminal import Arguments, complain, run_command
+from rnnlab.process import run_command
+from rnnlab.terminal import Arguments, complain
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.store import (
     UI_PORT,
@@ -28,10 +28,11 @@ from rnnlab.tracking.store import (
 )
 
 START_SECONDS = 60
+END_SECONDS = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the UI until Ctrl-C; return the exit code, 2 for a mistake in the input."""
+    """Serve the UI until a signal ends it; return the exit code, 2 for a mistake in the input."""
     parser = Arguments("rnnlab.ui", description=__doc__)
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
@@ -42,7 +43,6 @@ def main(argv: Sequence[str]) -> int:
     if problem:
         complain("rnnlab.ui", [f"{uri}: {problem}"])
         return 2
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would be left behind
     try:
         if is_server(uri):
             print(_newest_charts(uri, ui_address(uri), args.experiment))
@@ -72,17 +72,27 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     try:
         link = _newest_charts(uri, address, experiment)
         if not _answers(address, server):
-            server.terminate()
-            _, told = server.communicate()
+            _end(server)
+            assert server.stderr is not None
+            os.set_blocking(server.stderr.fileno(), False)  # its own children may still hold the other end
+            told = server.stderr.read() or b""
             lines = told.decode(errors="replace").splitlines()
             complain("rnnlab.ui", ["MLflow's server did not start", *lines])
             return 1
         print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
         server.communicate()
     finally:
-        server.terminate()
-        server.wait()
+        _end(server)
     return 0
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _newest_charts(uri: str, address: str, experiment: str) -> str:

@@ -53,9 +53,10 @@ def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) 
     return finish(folder, start(folder, *arguments, module=module, **settings))
 
 
-def _hear_ctrl_c() -> None:
-    """What is started in the background of a script, as tests may be, is deaf to it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def hear_signals() -> None:
+    """Ignore none that ends a command; what a script starts in the background, as tests may be, ignores some."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> "subprocess.Popen[str]":
@@ -68,7 +69,7 @@ def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # so that `end` finds all that it starts
-        preexec_fn=_hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
 
 

@@ -212,20 +212,3 @@ def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture
     (here / "run.json").write_text("{}")
     assert repeat.main([".", "--uri", "mlruns"]) == 2
     assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: of a run in MLflow, and . is a folder\n"
-
-
-@pytest.mark.parametrize("command", ["rnnlab --help", "rnnlab --cfg job", "rnnlab.sync --help"])
-def test_a_reader_that_has_gone_ends_it_in_silence(command: str, here: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    module, *arguments = command.split()
-    process = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=here,
-        env=environment(PYTHONUNBUFFERED=""),  # what is left in the buffer is written at the end
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    os.close(writer)
-    assert (process.returncode, process.stderr) == (1, b"")

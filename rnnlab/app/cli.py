@@ -2,14 +2,12 @@
 
 Runs and sweeps are composed, checked and launched here; help, `--cfg`, `--info` and shell
 completion are Hydra's own. Exit codes: 0 all runs ended by themselves, diverged ones included; 1 a
-run failed; 2 a mistake in the input; 130 interrupted.
+run failed, or help or a configuration could not be printed; 2 a mistake in the input; 130 ended by a signal.
 """
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 from hydra import version
@@ -17,10 +15,11 @@ from hydra._internal.utils import get_args_parser
 
 from rnnlab.app.compose import compose
 from rnnlab.app.plan import Plan
-from rnnlab.app.problems import INTERRUPTED, ConfigProblems
+from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.shown import show
 from rnnlab.paths import conf_dir
-from rnnlab.terminal import SEE_HELP, complain
+from rnnlab.signals import INTERRUPTED
+from rnnlab.terminal import SEE_HELP, complain, printed
 
 if TYPE_CHECKING:
     from rnnlab.app.display import Display
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ≥ still gets its table
     version.setbase("1.3")
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
@@ -59,7 +56,7 @@ def _run(argv: list[str]) -> int:
         )
     if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
         show(args, parser, conf_dir())
-        return 0
+        return printed()
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
     # Numbers, worker processes and tables are loaded once the command line is known to compose.
     from rnnlab.app.display import Display

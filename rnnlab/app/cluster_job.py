@@ -1,12 +1,11 @@
 """One run as a job of a cluster, whose processes end by themselves only."""
 
-import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rnnlab.app.worker import WorkOrder, execute, one_thread, stopping_at
+from rnnlab.app.worker import WorkOrder, execute, one_thread, stopping_at_signals
 from rnnlab.tracking.folder import RunEnded, RunInUse
 
 LOOK_SECONDS = 0.5
@@ -15,12 +14,12 @@ LOOK_SECONDS = 0.5
 def work(order: WorkOrder, stop_file: Path) -> None:
     """Make one run with one BLAS thread.
 
-    It ends as `killed`, with a checkpoint, once `stop_file` exists, or at the signal by which a cluster
-    tells a job that its time is up.
+    It ends as `killed`, with a checkpoint, once `stop_file` exists, or at one of the signals by which
+    clusters tell a job that its time is up.
     """
     one_thread()
     with suppress(RunEnded, RunInUse):  # a job that was submitted twice
-        execute(order, stopping_at({signal.SIGTERM, signal.SIGUSR2}, _looks_for(stop_file)))
+        execute(order, stopping_at_signals(_looks_for(stop_file)))
 
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:

@@ -12,29 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from rnnlab.app.plan import Job, Plan
+from rnnlab.app.progress import Count, Latest, RunProgress, SweepProgress
 from rnnlab.app.schema import Tracking
 from rnnlab.app.worker import WorkOrder
 from rnnlab.records import (
     CLIP_RATE,
     ENDED,
-    GRAD_NORM,
-    LOSS,
     METRICS_FILE,
-    STEPS_PER_SECOND,
     STEPS_TO_SOLVE,
     ZERO_FRACTION,
 )
 from rnnlab.terminal import Terminal, say
 from rnnlab.tracking.charts import charts_link
 from rnnlab.tracking.log_file import LOG, LogFile
-from rnnlab.tracking.metrics_file import MetricsReader
-from rnnlab.tracking.mirror import LOOK_AHEAD, MirrorReport
-from rnnlab.tracking.run_file import read_run_info
+from rnnlab.tracking.mirror import MirrorReport
 from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
 from rnnlab.wording import (
     ZERO_NOTE,
@@ -48,6 +44,8 @@ from rnnlab.wording import (
 
 MOST_COLUMNS = 1000
 WARNING = "yellow"
+TOLD_AFTER = 30.0
+"""Seconds after which a line says how sending goes, and again after twice as many."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
@@ -73,9 +71,9 @@ class Display:
     @contextmanager
     def progress(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Show a bar while the runs go on: of one run its steps, of a sweep its runs."""
-        runs = _Runs([_RunProgress(job) for job in jobs])
+        runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
-        columns.append(_Latest(runs.all[0]) if len(jobs) == 1 else _Count(runs))
+        columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
         total = sum(int(job.config["steps"]) for job in jobs)
         with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
             label = jobs[0].name if len(jobs) == 1 else "sweep"
@@ -134,6 +132,27 @@ class Display:
         """Show that something takes a moment."""
         with self.console.status(what):
             yield
+
+    @contextmanager
+    def sending(self) -> Iterator[Callable[[int, float], None]]:
+        """Show how many runs are still to be sent to MLflow, and for how long that has gone on.
+
+        Yields:
+            To be called with the two. Without a terminal, and in the log, a line says so now and then.
+        """
+        due = TOLD_AFTER
+
+        with self.console.status("Sending to MLflow") as status:
+
+            def show(left: int, seconds: float) -> None:
+                nonlocal due
+                line = f"Sending to MLflow: {count_of_runs(left)} left after {seconds:.0f} s"
+                status.update(f"{line}; Ctrl-C leaves the rest to rnnlab.sync")
+                if seconds > due:
+                    due *= 2
+                    self._line(line)
+
+            yield show
 
     def results(
         self,
@@ -219,86 +238,6 @@ class Display:
         LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())
 
 
-class _Runs:
-    """How far several runs are.
-
-    A sweep of thousands is looked at four times a second: only at runs that go on, and at the next few
-    of those that have not started.
-    """
-
-    def __init__(self, runs: list["_RunProgress"]) -> None:
-        self.all = runs
-        self._open = list(runs)
-        self._steps_of_ended = self.ended = 0
-
-    def refresh(self) -> None:
-        not_started = 0
-        for run in list(self._open):
-            run.refresh()
-            not_started += not run.started
-            if run.ended:
-                self._open.remove(run)
-                self._steps_of_ended += run.steps_done
-                self.ended += 1
-            elif not_started > LOOK_AHEAD:
-                break
-
-    @property
-    def steps_done(self) -> int:
-        return self._steps_of_ended + sum(run.steps_done for run in self._open if run.started)
-
-
-class _RunProgress:
-    """How far one run is, read from its folder."""
-
-    def __init__(self, job: Job) -> None:
-        self._folder, self._steps = job.folder, int(job.config["steps"])
-        self._reader = MetricsReader(job.folder)
-        self.latest: dict[str, Any] = {}
-        self.steps_done = 0
-        self.started = self.ended = False
-
-    def refresh(self) -> None:
-        try:
-            info = read_run_info(self._folder)
-        except ValueError:  # damaged; told at the end
-            info = None
-        self.started = info is not None
-        for row in self._reader.new_rows():
-            self.steps_done = min(row["step"] + 1, self._steps)
-            self.latest.update({key: value for key, value in row.items() if value is not None})
-        if info is not None and info["outcome"] in (*ENDED, "failed"):
-            self.steps_done, self.ended = self._steps, True
-
-
-class _Latest(ProgressColumn):
-    """Step, loss, gradient norm and speed of one run."""
-
-    def __init__(self, run: _RunProgress) -> None:
-        super().__init__()
-        self._run = run
-
-    def render(self, task: Task) -> Text:
-        latest = self._run.latest
-        if LOSS not in latest:
-            return Text("starting")
-        return Text(
-            f"step {int(task.completed)}/{int(task.total or 0)}  loss {latest[LOSS]:.3f}  "
-            f"grad norm {latest.get(GRAD_NORM, float('nan')):.2g}  {latest[STEPS_PER_SECOND]:.0f} steps/s"
-        )
-
-
-class _Count(ProgressColumn):
-    """How many runs of a sweep have ended."""
-
-    def __init__(self, runs: _Runs) -> None:
-        super().__init__()
-        self._runs = runs
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
-
-
 def _lines(table: Table) -> list[str]:
     """What a table shows, without colours."""
     page = Console(file=StringIO(), width=MOST_COLUMNS, color_system=None)
@@ -312,4 +251,4 @@ def _python() -> str:
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())
-    return os.path.relpath(sys.executable) if inside else sys.executable
+    return shlex.quote(os.path.relpath(sys.executable) if inside else sys.executable)

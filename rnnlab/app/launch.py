@@ -1,24 +1,22 @@
 """Runs the jobs of a plan, shows how they go, mirrors them to MLflow."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rnnlab.app.display import Display
 from rnnlab.app.launchers import Engine
 from rnnlab.app.orders import Checked
 from rnnlab.app.pool import LocalPool
-from rnnlab.app.problems import INTERRUPTED, ConfigProblems
+from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.provenance import machine
 from rnnlab.app.resources import cores
 from rnnlab.app.resume import note_sweep, sweep_lock
 from rnnlab.app.worker import WorkOrder, describe
 from rnnlab.records import ENDED, Outcome
+from rnnlab.signals import INTERRUPTED, Interrupts, handled
 from rnnlab.tracking.checkpoint import clear_resume_files
 from rnnlab.tracking.closing import close_run, record_failure
 from rnnlab.tracking.folder import LOCK_SECONDS, RunInUse, in_use
@@ -36,7 +34,7 @@ class Result:
 
     Attributes:
         infos: What each run's `run.json` says at the end, its outcome and summary at least.
-        interrupted: Whether Ctrl-C or SIGTERM ended it early.
+        interrupted: Whether a signal, such as Ctrl-C, ended it early.
         mirrored: How the mirroring to MLflow went; None when it is off.
     """
 
@@ -68,7 +66,8 @@ def launch(checked: Checked, display: Display) -> Result:
     plan, orders, settings = checked.plan, checked.orders, checked.settings
     ended: dict[Path, dict[str, Any]] = {}
     with ExitStack() as stack:
-        interrupts = stack.enter_context(_interrupts_counted())
+        interrupts = Interrupts()
+        stack.enter_context(handled(interrupts))
         _make_folder(checked, stack)
         display.log_into(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
@@ -93,9 +92,9 @@ def launch(checked: Checked, display: Display) -> Result:
         infos = [ended.get(order.folder) or _last_word(order, None, course.stopping) for order in orders]
         report = None
         if mirror is not None:
-            before = interrupts.count
-            with display.waiting("Sending the rest to MLflow; Ctrl-C leaves it to rnnlab.sync"):
-                report = mirror.finish(lambda: interrupts.count > min(before, 1))
+            before = min(interrupts.count, 1)
+            with display.sending() as show:
+                report = mirror.finish(lambda: interrupts.count > before, show, in_haste=before > 0)
         display.log_into(plan.folder / RUN_LOG)  # a single run made its folder itself
     return Result(infos, interrupts.count > 0, report)
 
@@ -132,7 +131,7 @@ def _is_done(order: WorkOrder) -> bool:
     return True
 
 
-def _made_elsewhere(orders: list[WorkOrder], interrupts: "_Interrupts") -> list[WorkOrder]:
+def _made_elsewhere(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
     """The runs that other processes are making, and not about to end, as those whose launcher died are."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
@@ -150,35 +149,14 @@ def _engine(checked: Checked, orders: list[WorkOrder]) -> Engine:
     return LocalPool(orders, min(jobs or cores(), max(len(orders), 1)))
 
 
-class _Interrupts:
-    """Counts Ctrl-C and SIGTERM; an exception out of nowhere could get lost inside a library."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-
-
-@contextmanager
-def _interrupts_counted() -> Iterator[_Interrupts]:
-    interrupts = _Interrupts()
-    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupts
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @dataclass
 class _Course:
     """Follows the runs until they have ended, and notes how by folder.
 
-    The first interrupt asks the runs to end and keep what they have; the second ends them at once.
+    The first signal asks the runs to end and keep what they have; Ctrl-C after it ends them at once.
     """
 
-    interrupts: _Interrupts
+    interrupts: Interrupts
     fail_fast: bool
     mirror: Mirror | None
     display: Display

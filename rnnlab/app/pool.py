@@ -10,16 +10,21 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from rnnlab.app.worker import WorkOrder, describe, execute, one_thread, stopping_at
+from rnnlab.app.worker import WorkOrder, describe, execute, one_thread, stopping_at_signals
+from rnnlab.signals import held_back, ignore_keyboard, let_through
+from rnnlab.streams import keep_streams
 
 STOP_SECONDS = 2.0
 """How long a run that is asked to stop may go on, such as in the middle of a validation."""
+END_SECONDS = 5.0
+"""How long a worker without a run may take to end."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
 
 
@@ -79,7 +84,7 @@ class LocalPool:
                 worker.process.kill()
             worker.pipe.close()
         for worker in self._workers:
-            worker.process.join()
+            _join(worker.process)
         self._workers.clear()
 
     def _hand_out(self) -> None:
@@ -101,7 +106,7 @@ class LocalPool:
 
     def _bury(self, worker: _Worker) -> str:
         """Forget a dead worker and say how it died."""
-        worker.process.join()
+        _join(worker.process)
         worker.pipe.close()
         self._workers.remove(worker)
         code = worker.process.exitcode or 0
@@ -114,31 +119,30 @@ class LocalPool:
 def _start_worker() -> _Worker:
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_work, args=(there, os.getpid()), daemon=True)
-    with _ctrl_c_blocked():
+    with held_back():
+        resource_tracker.ensure_running()  # which lets some signals through at its end
+    with held_back():  # until the worker can answer them: some come to all processes of a command
         process.start()
     there.close()
     return _Worker(process, here)
 
 
-@contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C, which a terminal sends to all of a command's processes."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _join(process: BaseProcess) -> None:
+    """Wait for the end of a process that has nothing left to do."""
+    process.join(END_SECONDS)
+    if process.is_alive():  # stopped, or hanging at its end
+        process.kill()
+        process.join()
 
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
-    """Make runs one after the other until the pipe is closed; SIGTERM ends a run, and the process."""
+    """Make runs one after the other until the pipe is closed; a signal ends a run, and the process."""
+    keep_streams()
     one_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_keyboard()
     # nobody would ever stop an orphan
-    stopping = stopping_at({signal.SIGTERM}, lambda: os.getppid() != launcher)
+    stopping = stopping_at_signals(lambda: os.getppid() != launcher)
+    let_through()
     with suppress(EOFError, ConnectionError):
         while not stopping():
             if not pipe.poll(0.2):

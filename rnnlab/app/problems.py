@@ -33,8 +33,6 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLEr
 LONGEST_SHOWN = 200
 MANY_DIGITS = re.compile(r"\d{4301}")
 """More than Python makes a number of."""
-INTERRUPTED = 130
-"""The exit code after Ctrl-C or SIGTERM."""
 
 
 class ConfigProblems(Exception):

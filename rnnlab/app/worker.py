@@ -5,11 +5,10 @@ started it draws the progress and mirrors the folder.
 """
 
 import os
-import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,7 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
+from rnnlab.signals import handle
 from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
 from rnnlab.tracking.files import DamagedFile
 from rnnlab.tracking.folder import ERROR_FILE, RunFolder, machine_of
@@ -158,16 +158,15 @@ def one_thread() -> None:
     threadpool_limits(1)
 
 
-def stopping_at(signals: Collection[signal.Signals], also: Callable[[], bool]) -> Callable[[], bool]:
-    """Say from now on whether this process got one of the signals, or `also` holds."""
+def stopping_at_signals(also: Callable[[], bool]) -> Callable[[], bool]:
+    """Say from now on whether a signal asked this process to end, or `also` holds."""
     asked = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
 
-    for number in signals:
-        signal.signal(number, ask)
+    handle(ask)
     return lambda: asked or also()
 
 

@@ -34,7 +34,8 @@ from rnnlab.app.validation import InvalidConfig
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
-from rnnlab.terminal import Arguments, Terminal, complain, run_command
+from rnnlab.process import run_command
+from rnnlab.terminal import Arguments, Terminal, complain
 
 PIPE_WIDTH = 120
 ALL_CELLS = "cell=all"

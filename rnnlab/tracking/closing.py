@@ -46,7 +46,7 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
             assert info is not None
             if info["outcome"] is None:
                 write_gradients(folder)
-                ended = max(time.time(), info["started"])
+                ended = max(time.time(), info.get("started", 0.0))
                 info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
                 write_run_info(folder, info)
             return info

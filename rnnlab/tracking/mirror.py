@@ -3,18 +3,16 @@
 One thread of the launching process reads the folders while workers fill them and sends what is new,
 many steps a call. Training never waits for it: a worker knows no MLflow. When a store does not answer,
 the mirror warns once and tries again, ever less often, for as long as runs go on; what is left at the
-end is told, and `python -m rnnlab.sync` sends it. As only this process speaks to MLflow, no two of a
-sweep's runs can race to create the database.
+end is sent within bounds, and `python -m rnnlab.sync` sends what then remains. As only this process speaks
+to MLflow, no two of a sweep's runs can race to create the database.
 """
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rnnlab.tracking.charts import shared_view
 from rnnlab.tracking.closing import close_run
@@ -22,7 +20,7 @@ from rnnlab.tracking.folder import RunInUse
 from rnnlab.tracking.host import host
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
 from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import is_server, open_experiment, told
+from rnnlab.tracking.store import import_mlflow, is_server, open_experiment, told
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -34,7 +32,13 @@ LONGEST_WAIT = 30.0
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
 """When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
 seconds; a database on this machine may first have to be made, by several commands one after the other."""
-NICENESS = 10
+SEND_SECONDS, SECONDS_A_RUN = 60.0, 3.0
+"""When all runs have ended: how long a store that goes forward may take, and how much longer a run left."""
+LEAVE_SECONDS = 1.0
+"""How long the thread may take to leave a store alone."""
+SHARE = 1 / 3
+"""Of a core, taken on average while runs go on. A thread of lower priority would starve on a busy machine,
+with the interpreter's lock in its hands, and nobody but root could raise its priority again."""
 LOOK_AHEAD = 32
 """Runs that have not started are looked for among the next so many: runs start nearly in order."""
 DIED = "its process died"
@@ -70,34 +74,53 @@ class Mirror:
         self._runs = [MirroredRun(folder, uri) for folder in folders]
         self._client: MlflowClient | None = None
         self._advanced = time.monotonic()
+        self._imported = False
         self._first = 0
-        self._ended = threading.Event()
+        self._worked = 0.0
+        self._ended, self._left_alone = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
         self._thread.start()
 
-    def finish(self, give_up: Callable[[], bool]) -> MirrorReport:
-        """All runs have ended: send the rest while the store takes it, and say how it went.
+    def finish(
+        self,
+        give_up: Callable[[], bool],
+        show: Callable[[int, float], None] = lambda left, seconds: None,
+        in_haste: bool = False,
+    ) -> MirrorReport:
+        """All runs have ended: send the rest while the store takes it, within bounds, and say how it went.
 
         A store that hangs is left alone; its thread must not be waited for.
 
         Args:
             give_up: Whether to leave the rest to `rnnlab.sync`; asked again and again.
+            show: Given how many runs are left, and for how many seconds they have been sent.
+            in_haste: Whether a signal asked to end: then more runs get no more time.
         """
         self._ended.set()
-        self._advanced = time.monotonic()
+        began = self._advanced = now = time.monotonic()
+        longest = SEND_SECONDS + (0 if in_haste else SECONDS_A_RUN * self._left())
         while self._thread.is_alive() and not give_up():
+            now = time.monotonic()
+            show(self._left(), now - began)
             trouble = self.report.error is not None  # then it has been tried for long
-            patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri)]
-            if time.monotonic() - self._advanced > patience:
+            patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
+            if now - self._advanced > patience:
                 self.report.error = self.report.error or "no answer"
                 break
-            self._thread.join(0.05)
-        self.report.left = sum(not run.complete and run.folder.is_dir() for run in self._runs)
+            if now - began > longest:
+                self.report.error = self.report.error or f"not done after {longest:.0f} s"
+                break
+            self._thread.join(0.1)
+        self._left_alone.set()
+        self._thread.join(LEAVE_SECONDS)
+        self.report.left = self._left()
         return self.report
 
+    def _left(self) -> int:
+        """How many runs MLflow does not have yet, or not all of."""
+        return sum(not run.complete and run.folder.is_dir() for run in self._runs)
+
     def _follow(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own: training goes first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         wait = POLL_SECONDS
         while True:
             last = self._ended.is_set()
@@ -106,6 +129,8 @@ class Mirror:
                 self._send()
                 self.report.error, wait = None, POLL_SECONDS
             except Exception as error:  # whatever a tracker, its database or its server can raise
+                if self._left_alone.is_set():
+                    return
                 self.report.error = told(error)
                 wait = min(2 * wait, LONGEST_WAIT)
                 last = last and sum(run.complete for run in self._runs) == complete  # else others may follow
@@ -120,12 +145,17 @@ class Mirror:
             Exception: The last of what MLflow raised.
         """
         if self._client is None or self.report.experiment_id is None:
-            client, experiment_id = open_experiment(self._uri, self._experiment)
-            self._advanced = time.monotonic()
+            import_mlflow()
+            self._imported = True
+            self._go_forward()
+            opened, experiment_id = open_experiment(self._uri, self._experiment)
+            self._go_forward()
+            client = cast("MlflowClient", _Watched(opened, self._go_forward, self._left_alone))
             client.set_experiment_tag(experiment_id, *shared_view(self._sweep))
             own = {run.folder for run in self._runs}
             self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
+            self._worked = time.thread_time()  # a start is made once, and runs do not wait for it
         failed_in_a_row, problem = 0, None
         started = self._started()
         for run in started[self._first :] + started[: self._first]:
@@ -137,11 +167,21 @@ class Mirror:
                     self._first = (started.index(run) + 1) % len(started)
                     break
             else:
-                self._advanced, failed_in_a_row = time.monotonic(), 0
+                failed_in_a_row = 0
+            self._step_back()
         else:
             self._first = 0
         if problem is not None:
             raise problem
+
+    def _go_forward(self) -> None:
+        """Note that the store answers."""
+        self._advanced, self.report.error = time.monotonic(), None
+
+    def _step_back(self) -> None:
+        """Leave the cores to training, while there is any, so that no more than a share of one is taken."""
+        self._ended.wait((time.thread_time() - self._worked) * (1 / SHARE - 1))
+        self._worked = time.thread_time()
 
     def _started(self) -> list[MirroredRun]:
         """The runs of which something may be new."""
@@ -154,6 +194,31 @@ class Mirror:
                 if not_started > LOOK_AHEAD:
                     break
         return [run for run in started if not run.ended]
+
+
+class _StoreLeft(Exception):
+    """The store is left alone."""
+
+
+class _Watched:
+    """A client whose every answer is a step forward, and which asks nothing once the store is left alone."""
+
+    def __init__(
+        self, client: "MlflowClient", answered: Callable[[], None], left_alone: threading.Event
+    ) -> None:
+        self._client, self._answered, self._left_alone = client, answered, left_alone
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def ask(*args: Any, **keys: Any) -> Any:
+            if self._left_alone.is_set():
+                raise _StoreLeft
+            answer = method(*args, **keys)
+            self._answered()
+            return answer
+
+        return ask
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:

@@ -37,7 +37,7 @@ from rnnlab.tracking.files import link_in, replace_text
 from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.metrics_file import MetricsReader, last_rows
 from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import sqlite_file
+from rnnlab.tracking.store import LOCK_SECONDS, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -85,7 +85,7 @@ class MirroredRun:
         """
         if self.ended or not self.folder.is_dir():
             return False
-        with FileLock(self.folder / MIRROR_LOCK).acquire():
+        with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
             if (info := read_run_info(self.folder, SENT_KEYS)) is None:
                 return False
             if not self._checked:

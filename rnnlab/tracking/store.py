@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
@@ -29,6 +31,8 @@ MAX_ERROR = 240
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+LOCK_SECONDS = 60.0
+"""How long another command may take to make a database."""
 DATABASE_ATTEMPTS = 4  # a second in all; MLflow has no setting for its own ten, which take 100 seconds
 # One attempt, bounded: the mirror repeats by itself, and a request that MLflow repeats to a server that
 # hangs is carried out as often when the server goes on, which would make a run twice.
@@ -112,6 +116,8 @@ def told(error: Exception) -> str:
     """What MLflow or its database says, in a line, without passwords, in bounds."""
     if "out-of-date database schema" in str(error):
         return OTHER_VERSION
+    if isinstance(error, Timeout):
+        return f"another process holds {error.lock_file}"
     line = redacted((str(error).strip() or repr(error)).splitlines()[0])
     return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"
 
@@ -140,14 +146,21 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     return re.sub(rf"://\S*{re.escape(HIDDEN)}@", "://", redacted(uri))
 
 
-def connect(uri: str) -> "MlflowClient":
-    """Import MLflow, late because that takes a second, and return a client that gives up in time."""
+def import_mlflow() -> None:
+    """Import MLflow, late because that takes a second, so that it gives up in time."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
+    import mlflow.tracking
+
+    for name in ("alembic", mlflow.__name__):  # after the import, which sets its own levels
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def connect(uri: str) -> "MlflowClient":
+    """Return a client of MLflow that gives up in time."""
+    import_mlflow()
     from mlflow.tracking import MlflowClient
 
-    for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
-        logging.getLogger(name).setLevel(logging.WARNING)
     if not is_server(uri):
         from mlflow.store.db import utils
 
@@ -175,11 +188,14 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
 
     A SQLite file is made under a lock: two commands that start at once on a fresh file would
     otherwise create the same tables, and one of them would lose its runs.
-    """
-    from filelock import FileLock
 
+    Raises:
+        Timeout: Another process holds the lock.
+        RuntimeError: The experiment is deleted.
+        Exception: Whatever else MLflow, its database or its server raises.
+    """
     database = sqlite_file(uri)
-    with FileLock(f"{database}.lock") if database else nullcontext():
+    with FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext():
         client = connect(uri)
         if database is not None and not database.exists():
             _make_database(database)

@@ -68,3 +68,16 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
         write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
         display.refresh()
     assert "step 2/10  loss 2.500  grad norm nan" in screen.getvalue()
+
+
+def test_sending_shows_how_many_runs_are_left_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal, too: a line after half a minute, and again after twice as long."""
+    display = Display()
+    with display.sending() as show:
+        for seconds in range(130):
+            show(200 - seconds, float(seconds))
+    assert capsys.readouterr().out.splitlines() == [
+        "Sending to MLflow: 169 runs left after 31 s",
+        "Sending to MLflow: 139 runs left after 61 s",
+        "Sending to MLflow: 79 runs left after 121 s",
+    ]

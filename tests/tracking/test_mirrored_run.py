@@ -1,9 +1,6 @@
 """A folder and its MLflow run are alike in the end, whatever broke on the way and however often it is sent."""
 
-import os
 import shutil
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -19,7 +16,6 @@ from rnnlab.tracking.mirror import Mirror, close_abandoned
 from rnnlab.tracking.mirrored_run import LEDGER_FILE, MirroredRun
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import open_experiment
-from tests.commands import wait_until
 from tests.tracking.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
 
 
@@ -284,17 +280,6 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
     sent = store.held(experiment)
     assert {run["name"]: run["status"] for run in sent} == dict.fromkeys("cde", "FINISHED")
     assert (report.left, report.error) == (0, None)  # what somebody deleted is left alone
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only there has a thread a priority of its own")
-def test_training_goes_before_mirroring(store: Store, tmp_path: Path) -> None:
-    mirror = Mirror(store.uri, store.name(store.experiment()), "sweep-1", [whole_run(tmp_path / "a", "a")])
-    nice = wait_until(
-        lambda: os.getpriority(os.PRIO_PROCESS, mirror._thread.native_id), "it has stepped back"
-    )
-    assert nice > os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id)
-    mirror.finish(lambda: False)
-    mirror._thread.join()
 
 
 def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""A command as a process: its standard streams, the signals that end it, and its exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from rnnlab.signals import INTERRUPTED, interruptible
+from rnnlab.streams import keep_streams, output_problem
+
+
+def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Make a process of a command's `main`; what it returns is the exit code, whether anybody reads or not.
+
+    Where memory does not suffice for what it reads, that is told in a line; in a run it is the run's failure.
+    """
+    keep_streams()
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
+    with interruptible():
+        try:
+            code = main(sys.argv[1:])
+        except SystemExit as end:  # argparse's
+            code = int(end.code or 0)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except MemoryError:
+            if show_traceback:
+                raise
+            _complain("not enough memory for this data and these keys")
+            code = 2
+    if (lost := output_problem()) is not None:
+        _complain(f"standard output cannot be written ({lost.strerror}), and what was printed is lost")
+    sys.exit(code)
+
+
+def _complain(problem: str) -> None:
+    from rnnlab.terminal import complain  # late: Ctrl-C shall be answered while that is loaded, too
+
+    complain("rnnlab", [problem])

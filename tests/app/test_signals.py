@@ -1,0 +1,241 @@
+"""Signals that ask a command to end, sent to real commands: runs are resumed to the same bits."""
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.commands import (
+    ENDLESS,
+    PATIENCE,
+    TINY,
+    Done,
+    children,
+    environment,
+    finish,
+    hear_signals,
+    run,
+    run_info,
+    wait_until,
+    worker_of,
+)
+from tests.commands import (
+    start as started,
+)
+from tests.conftest import Starter
+from tests.tracked import tracked_runs
+
+SWEEP = (
+    "-m",
+    "seed=0,1",
+    "jobs=2",
+    "steps=2500",
+    *TINY[1:],
+    "figures=false",
+    "val_every=null",
+    "probe=light",
+)
+UNTRACKED = (*SWEEP, "tracking=none")
+ANNOUNCING = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGTERM]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The weights of the sweep's runs."""
+    done = run(tmp_path_factory.mktemp("undisturbed"), *UNTRACKED)
+    assert done.code == 0
+    return weights(done)
+
+
+def weights(done: Done) -> dict[str, bytes]:
+    return {name: (folder / "weights.safetensors").read_bytes() for name, folder in done.runs.items()}
+
+
+def recording(top: Path, runs: int = 2) -> bool:
+    """Whether so many runs have put more than their first steps on disk."""
+    files = list(top.rglob("metrics.jsonl"))
+    return sum(file.read_bytes().count(b"\n") > 20 for file in files) == runs
+
+
+def outcomes(top: Path) -> list[str]:
+    return [run_info(file.parent)["outcome"] for file in sorted(top.rglob("run.json"))]
+
+
+def checkpoints(top: Path) -> int:
+    return len(list(top.rglob("checkpoint.safetensors")))
+
+
+@pytest.mark.parametrize("number", ANNOUNCING)
+def test_a_signal_to_all_processes_keeps_what_was_made(
+    start: Starter, number: signal.Signals, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    """As terminals and clusters send it, first SIGCONT, and more than once."""
+    process = start(tmp_path, *UNTRACKED)
+    wait_until(lambda: recording(tmp_path), "both runs record")
+    for each in (signal.SIGCONT, number, number):
+        os.killpg(process.pid, each)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (130, "")
+    assert outcomes(tmp_path) == ["killed"] * 2 and checkpoints(tmp_path) == 2
+    resumed = run(tmp_path, *UNTRACKED, "resume=true")
+    assert (resumed.code, weights(resumed)) == (0, undisturbed)
+
+
+def test_mlflow_is_told_of_a_hang_up(start: Starter, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    process = start(tmp_path, *SWEEP)
+    wait_until(lambda: recording(tmp_path), "both runs record")
+    os.killpg(process.pid, signal.SIGHUP)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (130, "")
+    assert {run.status for run in tracked_runs(done.uri).values()} == {"KILLED"}
+    resumed = run(tmp_path, *SWEEP, "resume=true")
+    assert (resumed.code, weights(resumed)) == (0, undisturbed)
+    assert {run.status for run in tracked_runs(done.uri).values()} == {"FINISHED"}
+
+
+def test_a_terminal_that_hangs_up(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    """The command leads the session of a terminal of its own, whose other side goes, as that of `ssh` does."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        hear_signals()
+        os.execve(sys.executable, [sys.executable, "-m", "rnnlab", *UNTRACKED], environment(TERM="xterm"))
+    wait_until(lambda: recording(tmp_path), "both runs record")
+    everybody = children(pid)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    wait_until(lambda: not any(Path(f"/proc/{child}/exe").exists() for child in everybody), "nothing is left")
+    assert outcomes(tmp_path) == ["killed"] * 2 and checkpoints(tmp_path) == 2
+    resumed = run(tmp_path, *UNTRACKED, "resume=true")
+    assert (resumed.code, weights(resumed)) == (0, undisturbed)
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "rnnlab", *UNTRACKED],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_signals,
+    )
+    wait_until(lambda: recording(tmp_path), "both runs record")
+    os.killpg(process.pid, signal.SIGHUP)
+    done = finish(tmp_path, process)
+    assert (done.code, weights(done)) == (0, undisturbed)
+
+
+def test_quit_ends_the_command_at_once_and_its_workers_keep_what_they_have(
+    start: Starter, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    process = start(tmp_path, *UNTRACKED)
+    wait_until(lambda: recording(tmp_path), "both runs record")
+    folders = [file.parent for file in tmp_path.rglob("metrics.jsonl")]
+    workers = [worker_of(process.pid, folder) for folder in folders]
+    os.killpg(process.pid, signal.SIGQUIT)
+    assert finish(tmp_path, process).code == -signal.SIGQUIT
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), "the workers have ended"
+    )
+    assert outcomes(tmp_path) == ["killed"] * 2 and checkpoints(tmp_path) == 2
+    resumed = run(tmp_path, *UNTRACKED, "resume=true")
+    assert (resumed.code, weights(resumed)) == (0, undisturbed)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.6])
+def test_a_signal_while_workers_start_leaves_no_failed_run(
+    start: Starter, after: float, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    process = start(tmp_path, *UNTRACKED)
+    wait_until(lambda: len(children(process.pid)) >= 2, "a worker starts")  # beside Python's own tracker
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGHUP)
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (130, "")
+    assert set(outcomes(tmp_path)) <= {"killed"}
+    resumed = run(tmp_path, *UNTRACKED, "resume=true")
+    assert (resumed.code, weights(resumed)) == (0, undisturbed)
+
+
+def test_the_time_limit_of_timeout_is_one_request(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    """It signals the command and then its group; a second request would end runs without a checkpoint."""
+    arguments = [ENDLESS if key.startswith("steps=") else key for key in UNTRACKED]
+    process = subprocess.Popen(
+        ["timeout", "8", sys.executable, "-m", "rnnlab", *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_signals,
+    )
+    done = finish(tmp_path, process)
+    assert (done.code, done.err) == (124, "")
+    assert set(outcomes(tmp_path)) <= {"killed"} and checkpoints(tmp_path) == len(outcomes(tmp_path))
+
+
+@pytest.fixture
+def hung() -> object:
+    """The address of a server that takes connections and never answers."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:  # it was closed
+                    return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        yield taken, f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for connection in taken:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_sync_ends_and_says_what_is_left(
+    hung: tuple[list[socket.socket], str], number: signal.Signals, sweep: Done, tmp_path: Path
+) -> None:
+    taken, address = hung
+    process = started(tmp_path, str(sweep.folder), "--uri", address, module="rnnlab.sync")
+    wait_until(lambda: taken, "the server is asked")
+    process.send_signal(number)
+    done = finish(tmp_path, process)
+    assert (done.code, done.out) == (130, "2 runs: 2 not reached\n")
+    assert done.err == "rnnlab.sync: interrupted; the same command sends the rest\n"
+
+
+@pytest.mark.parametrize("command", ["rnnlab.report {}", "rnnlab.repeat {}/0_rnn"])
+def test_other_long_commands_end_in_silence(command: str, sweep: Done, tmp_path: Path) -> None:
+    module, place = command.format(sweep.runs["rnn"].parent).split(" ", 1)
+    process = started(tmp_path, place, *(["--out", "page.html"] if "report" in module else []), module=module)
+    mapped = Path(f"/proc/{process.pid}/maps")
+    wait_until(lambda: b"_multiarray_umath" in mapped.read_bytes(), "it has begun to load")
+    wait_until(lambda: handles(process.pid, signal.SIGHUP) or process.poll() is not None, "it listens")
+    process.send_signal(signal.SIGHUP)
+    done = finish(tmp_path, process)
+    assert (done.code, done.out, done.err) == (130, "", "")
+    assert not (tmp_path / "page.html").exists()
+    assert process.wait(PATIENCE) == 130
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught & 1 << (number - 1))

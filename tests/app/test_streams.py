@@ -1,0 +1,179 @@
+"""Output that nobody takes: closed, full, cut off, or of a terminal that is gone. The result decides."""
+
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
+
+LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
+STREAMS = {
+    "all closed": "<&- >&- 2>&-",
+    "output full": ">/dev/full",
+    "both full": ">/dev/full 2>&1",
+    "output cut off": "| head -n 0",
+}
+ONE_ALONE = {
+    "output closed": ">&-",
+    "errors closed": "2>&-",
+    "errors full": "2>/dev/full",
+    "input closed": "<&-",
+}
+RUN = f"{' '.join(TINY)} figures=false tracking=none"
+PRINTING = (
+    "rnnlab --help", "rnnlab --hydra-help", "rnnlab --cfg job", "rnnlab --info defaults", "rnnlab -sc install=bash",
+    "rnnlab.sync --help", "rnnlab.show task=adding seq_len=5 --examples 1", "rnnlab.compare {rnn} {lstm}",
+)  # fmt: skip
+"""Commands whose output is all that they are for: not to have got it is a failure."""
+WORKING = {
+    f"rnnlab {RUN}": 0,
+    f"rnnlab -m seed=0,1 {RUN}": 0,
+    f"rnnlab -q {RUN}": 0,
+    "rnnlab lr=-1": 2,
+    "rnnlab.gradcheck cell=rnn seq_len=3 hidden_size=2 task=adding": 0,
+    "rnnlab.report {sweep} --out report.html": 0,
+    "rnnlab.sync {sweep}": 0,
+    "rnnlab.repeat {rnn}": 0,
+    "rnnlab.ui --uri http://127.0.0.1:9": 2,
+}
+
+
+def end_of(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
+    """The exit code of a command, and what it wrote into stderr where that is left to it."""
+    script = (
+        f"{shlex.quote(sys.executable)} -m {command} {(STREAMS | ONE_ALONE)[stream]}; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=PATIENCE,
+    )
+    return done.returncode, done.stderr
+
+
+def filled_in(command: str, sweep: Done) -> str:
+    places = {name: shlex.quote(str(sweep.runs[name])) for name in ("rnn", "lstm")}
+    return command.format(sweep=shlex.quote(str(sweep.runs["rnn"].parent)), **places)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("command", PRINTING)
+def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
+    command: str, stream: str, sweep: Done, tmp_path: Path
+) -> None:
+    code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
+    assert code == (1 if stream in ("output full", "both full") else 0)
+    assert errors == (LOST if stream == "output full" else b"")
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("command", WORKING)
+def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
+    command: str, stream: str, sweep: Done, tmp_path: Path
+) -> None:
+    code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
+    assert code == WORKING[command]
+    assert b"Traceback" not in errors
+    if code == 0:
+        assert errors == (LOST if stream == "output full" else b"")
+    if command.startswith(("rnnlab -", "rnnlab steps")) and code == 0:
+        made = [run_info(file.parent)["outcome"] for file in tmp_path.rglob("run.json")]
+        assert set(made) == {"finished"} and len(made) == (2 if "-m " in command else 1)
+
+
+@pytest.mark.parametrize("stream", ONE_ALONE)
+@pytest.mark.parametrize(("command", "code"), [(f"rnnlab {RUN}", 0), ("rnnlab.repeat nothing", 2)])
+def test_one_stream_alone_that_is_lost(command: str, code: int, stream: str, tmp_path: Path) -> None:
+    assert end_of(command, stream, tmp_path)[0] == code
+
+
+def test_the_console_script_is_the_same(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("rnnlab")
+    if not script.exists():
+        pytest.skip("not installed")
+    for end, code in ((">/dev/full", 1), ("| head -n 0", 0), (">&- 2>&-", 0)):
+        command = f"{shlex.quote(str(script))} --help {end}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (code, LOST if code else b"")
+
+
+def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done, tmp_path: Path) -> None:
+    """With bars and colours, as in `FORCE_COLOR=1 … | less`, and with a report and MLflow at the end."""
+    command = [sys.executable, "-m", "rnnlab", "-m", "seed=0,1", *TINY, "steps=300", "report=true", "jobs=1"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(FORCE_COLOR="1", TTY_COMPATIBLE="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    wait_until(lambda: list(tmp_path.rglob("metrics.jsonl")), "the first run records")
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(PATIENCE), errors) == (0, b"")
+    assert [run_info(file.parent)["outcome"] for file in tmp_path.rglob("run.json")][:2] == ["finished"] * 2
+    assert list(tmp_path.rglob("report.html"))
+
+
+def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
+    """Without a hang-up, as of a command that the shell has disowned: writing is an error from then on."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "rnnlab", *TINY, "steps=3000", "figures=false", "tracking=none"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=hear_signals,
+    )
+    os.close(theirs)
+    try:
+        wait_until(lambda: list(tmp_path.rglob("metrics.jsonl")), "the run records")
+        os.close(ours)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    (file,) = tmp_path.rglob("run.json")
+    assert run_info(file.parent)["outcome"] == "finished"
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """Else a warning of a library would go into the metrics."""
+    script = f"exec {shlex.quote(sys.executable)} -m rnnlab {ENDLESS} {' '.join(TINY[1:])} tracking=none <&- >&- 2>&-"
+    process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=environment(), start_new_session=True)
+    try:
+        (metrics,) = wait_until(lambda: list(tmp_path.rglob("metrics.jsonl")), "the run records")
+        everyone = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        mine = [pid for pid in everyone if _session(pid) == process.pid]
+        opened = {os.readlink(f"/proc/{pid}/fd/{number}") for pid in mine for number in (0, 1, 2)}
+        assert len(mine) >= 2 and opened == {"/dev/null"} and metrics.stat().st_size >= 0
+        process.terminate()
+        assert process.wait(PATIENCE) == 130
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None

@@ -1,0 +1,137 @@
+"""Commands whose output nobody takes and that a signal ends at any time: resumed, they end with the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.commands import PATIENCE, TINY, end, environment, hear_signals
+from tests.fuzz.amount import examples, tried
+
+SMALL = ("steps=1500", *TINY[1:], "figures=false", "val_every=null", "probe=light")
+COMMANDS = {
+    "run": (*SMALL, "tracking=none", "hydra.run.dir=made"),
+    "sweep": ("-m", "seed=0,1,2", "jobs=2", *SMALL, "tracking=none", "hydra.sweep.dir=made"),
+    "tracked sweep": ("-m", "seed=0,1", "jobs=2", *SMALL, "hydra.sweep.dir=made"),
+}
+STREAMS = ("read", "closed", "full", "both full", "cut off")
+SIGNALS = ("none", "SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGQUIT")
+LONGEST = 6.0
+
+
+def ended(
+    folder: Path,
+    arguments: tuple[str, ...],
+    stream: str = "read",
+    kept: int = 0,
+    number: str = "none",
+    after: float = 0,
+    to_all: bool = False,
+) -> tuple[int, bytes]:
+    """The exit code of a command, and its errors.
+
+    Args:
+        folder: Where it is given.
+        arguments: Its arguments.
+        stream: What becomes of its output.
+        kept: Bytes that are read before it is cut off.
+        number: The signal that it gets.
+        after: Seconds from when it listens to signals.
+        to_all: Whether its workers get the signal as well.
+    """
+
+    def prepare() -> None:
+        hear_signals()
+        if stream == "closed":
+            os.closerange(0, 3)
+
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rnnlab", *arguments],
+            cwd=folder,
+            env=environment(),
+            stdout=full if "full" in stream else subprocess.PIPE,
+            stderr=full if stream == "both full" else subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+    try:
+        if stream == "cut off":
+            assert process.stdout is not None
+            process.stdout.read(kept)
+            process.stdout.close()
+            process.stdout = None
+        if number != "none":
+            while process.poll() is None and not _listens(process.pid):
+                time.sleep(0.02)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(after)
+            if process.poll() is None:
+                (os.killpg if to_all else os.kill)(process.pid, signal.Signals[number])
+        _, errors = process.communicate(timeout=PATIENCE)
+    finally:
+        end(process)
+    return process.returncode, errors or b""
+
+
+def _listens(pid: int) -> bool:
+    """Whether a process has a handler for the hang-up, which it has before it makes anything."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
+    return bool(caught & 1 << (signal.SIGHUP - 1))
+
+
+def weights(folder: Path) -> dict[str, str]:
+    """Digests of the weights of all runs."""
+    files = sorted(folder.rglob("weights.safetensors"))
+    return {
+        str(file.relative_to(folder)): sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if "mlartifacts" not in file.parts
+    }
+
+
+@cache
+def undisturbed(command: str) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        assert ended(Path(folder), COMMANDS[command]) == (0, b"")
+        return weights(Path(folder))
+
+
+@examples(4)
+@given(
+    command=st.sampled_from(list(COMMANDS)),
+    stream=st.sampled_from(STREAMS),
+    kept=st.integers(0, 300),
+    number=st.sampled_from(SIGNALS),
+    after=st.floats(0, LONGEST),
+    to_all=st.booleans(),
+)
+def test_a_command_ends_as_documented_and_can_be_resumed(
+    command: str, stream: str, kept: int, number: str, after: float, to_all: bool
+) -> None:
+    expected = undisturbed(command)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        code, errors = ended(folder, COMMANDS[command], stream, kept, number, after, to_all)
+        tried[f"streams and signals: {number}, exit code {code}"] += 1
+        stopped = -signal.SIGQUIT if number == "SIGQUIT" else 130
+        assert code in (0, stopped), (code, errors)
+        assert b"Traceback" not in errors and (code == 0 or b"rnnlab" not in errors), errors
+        if code == 0:
+            assert weights(folder) == expected
+        code, errors = ended(folder, (*COMMANDS[command], "resume=true"))
+        assert (code, errors) == (0, b"")
+        assert weights(folder) == expected
