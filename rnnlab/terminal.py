@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -62,8 +63,10 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Make a process of a command's `main`.
 
     It ends in silence where nobody reads any more what it prints, and in a line where memory does not suffice
-    for what it reads; in a run that is the run's failure.
+    for what it reads, or the system refuses a file; in a run that is the run's failure. Warnings are plain.
     """
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **keys: plain(format_warning(*args, **keys))
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
     try:
         try:
@@ -78,4 +81,9 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         code = 1
+    except OSError as error:
+        if show_traceback or error.filename is None:
+            raise
+        complain("rnnlab", [f"{error.filename}: {error.strerror}"])
+        code = 2
     sys.exit(code)

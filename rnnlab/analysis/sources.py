@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from platformdirs import user_cache_path
 
+from rnnlab.paths import is_file, is_folder
 from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
@@ -94,7 +95,7 @@ def find_runs(source: Source) -> list[StoredRun]:
     if isinstance(source, MLflowRuns):
         return _in_mlflow(source)
     folders = [source] if isinstance(source, str | Path) else list(source)
-    if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
+    if missing := [str(folder) for folder in folders if not is_folder(folder)]:
         raise ValueError(f"{', '.join(missing)}: no such folder")
     found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
     if not found:
@@ -108,7 +109,7 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
     Raises:
         ValueError: There is none.
     """
-    if (Path(run) / RUN_FILE).is_file():
+    if is_file(Path(run, RUN_FILE)):
         return _below(Path(run).absolute())
     if len(Path(run).parts) > 1:
         raise ValueError(f"{run}: no folder of a run")
@@ -137,7 +138,7 @@ def _store(uri: str | None, cache: Path | None) -> tuple[str, Path]:
     """
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
-    problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
+    problem = uri_problem(uri) or ("no such database" if database and not is_file(database) else None)
     if problem:
         raise ValueError(f"{redacted(uri)}: {problem}")
     digest = sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]

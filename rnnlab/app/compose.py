@@ -25,10 +25,11 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from rnnlab.app.folders import folder_in_sweep, folder_named
 from rnnlab.app.problems import COMPOSITION_ERRORS, SUPPORTED, ConfigProblems, explain_composition_error
 from rnnlab.app.spelling import Known
 from rnnlab.app.trust import Loader, check_plugin
-from rnnlab.tracking.files import is_inside
+from rnnlab.paths import is_folder
 
 CONFIG_NAME = "config"
 ADAPTIVE = "optuna"
@@ -127,7 +128,7 @@ class AdaptiveSweep:
         swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
         swept += list(self.config.hydra.sweeper.get("params") or {})
         expanded = [of_hydra + list(job) for job in batch]
-        folder = Path(self.config.hydra.sweep.dir).absolute()
+        folder = folder_named("hydra.sweep.dir", self.config.hydra.sweep.dir)
         plan = _plan_of_many(self.loader, expanded, _launcher(self.config), folder, first, swept)
         return replace(plan, goes_on=first > 0, command=_command(of_hydra + self.arguments, True))
 
@@ -140,7 +141,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     """
     search_path = create_config_search_path(str(conf_dir))
     if config_dir is not None:
-        if not config_dir or not Path(config_dir).is_dir():
+        if not config_dir or not is_folder(config_dir):
             raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
     return Loader(search_path)
@@ -283,7 +284,7 @@ def _plan_of_many(
     for number, overrides in enumerate(expanded, first):
         try:
             config = composer.compose(overrides)
-            folder = folder or Path(config.hydra.sweep.dir).absolute()
+            folder = folder or folder_named("hydra.sweep.dir", config.hydra.sweep.dir)
             pattern = pattern or _raw(config.hydra.sweep)
             swept = {key: value for key, value in _pairs(overrides) if key in swept_keys}
             jobs.append(_job(config, number, overrides, swept, folder))
@@ -354,10 +355,10 @@ def _job(
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
         config.hydra.job.name = re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
-    folder = Path(config.hydra.sweep.subdir if sweep_folder else config.hydra.run.dir)
-    if sweep_folder and not is_inside(folder):
-        raise ConfigProblems([f"hydra.sweep.subdir={folder}: must be inside of the sweep's folder"])
-    folder = (sweep_folder or Path()) / folder
+    if sweep_folder:
+        folder = folder_in_sweep(sweep_folder, config.hydra.sweep.subdir)
+    else:
+        folder = folder_named("hydra.run.dir", config.hydra.run.dir)
     plain = {
         str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         for key, value in config.items()
@@ -366,7 +367,7 @@ def _job(
     return Job(
         number=number,
         name=name,
-        folder=folder.absolute(),
+        folder=folder,
         config=plain,
         overrides=overrides,
         swept=swept,

@@ -16,11 +16,9 @@ more, and they come out the same to the last bit; those rows stand already and a
 whoever has read a row, such as the mirror, has read it for good.
 """
 
-import hashlib
 import json
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,10 +41,12 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.files import LineFile, link_in, replace_file, replace_text
+from rnnlab.tracking.checkpoint_file import read_checkpoint, write_checkpoint
+from rnnlab.tracking.files import LineFile, refuse_links_in, replace_file, replace_text
 from rnnlab.tracking.log_file import RUN_LOG
 from rnnlab.tracking.metrics_file import standing_rows
 from rnnlab.tracking.run_file import read_run_info
+from rnnlab.wording import plain
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
@@ -105,8 +105,10 @@ class RunFolder:
             FileExistsError: The folder exists.
             RunInUse: Another process is making the run.
             RunEnded: There is nothing left to do.
+            ValueError: There is a link in the folder.
         """
         folder.mkdir(parents=True, exist_ok=resume)
+        refuse_links_in(folder)
         self.folder = folder
         self._lock = FileLock(folder / RUN_LOCK)
         try:
@@ -223,68 +225,43 @@ class RunFolder:
 
     def write_weights(self, params: Params) -> None:
         """Keep the weights under their names."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-        self._keep(WEIGHTS_FILE, lambda path: save_file(arrays, path))
+        replace_file(self.folder / WEIGHTS_FILE, lambda file: file.write(save(arrays)))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
 
         With it go the rows and the last recording that must stand for it, and a digest of all.
         """
-        from safetensors.numpy import save_file
-
         self._metrics.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
             self._gradients.sync()
-        whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
         recorded = -1 if self._gradients is None else self._gradients.last_step
-        state = json.dumps({"state": plain, "rows": self._rows, "recorded": recorded})
-        metadata = {"state": state, "digest": _digest(whole, state)}
-        self._keep(CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
-
-    def _keep(self, name: str, save: Callable[[Path], object]) -> None:
-        """Put a file in place that safetensors makes for its owner alone, with the mode of the others."""
-
-        def write(path: Path) -> None:
-            save(path)
-            shutil.copymode(self.folder / RUN_FILE, path)
-
-        replace_file(self.folder / name, write)
+        state = {"state": plain, "rows": self._rows, "recorded": recorded}
+        write_checkpoint(self.folder / CHECKPOINT_FILE, arrays, state)
 
     def read_checkpoint(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """What `write_checkpoint` kept last, if it and what leads to it is whole.
 
         None: then the run starts from its beginning, which leads to the same end.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = self.folder / CHECKPOINT_FILE
-        if not path.is_file():
+        if (found := read_checkpoint(self.folder / CHECKPOINT_FILE)) is None:
             return None
-        with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError):  # damaged, or of other code
-            with safe_open(path, "np") as file:
-                arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-                state, digest = file.metadata()["state"], file.metadata()["digest"]
-            if digest == _digest(arrays, state):
-                kept = json.loads(state)
-                if kept["rows"] <= self._rows and kept["recorded"] <= self._gradient_log().last_step:
-                    return arrays, kept["state"]
+        arrays, kept = found
+        with suppress(KeyError, TypeError):  # of other code
+            if kept["rows"] <= self._rows and kept["recorded"] <= self._gradient_log().last_step:
+                return arrays, kept["state"]
         return None
 
     def write_text(self, name: str, text: str) -> None:
-        """Keep a text that a task made."""
-        (self.folder / name).write_text(text, encoding="utf-8")
+        """Keep a text for people to look at, which may be printed: it holds no control characters."""
+        replace_text(self.folder / name, plain(text))
 
-
-def _digest(arrays: Mapping[str, Array], state: str) -> str:
-    """SHA-256 of a checkpoint; safetensors has no sum of its own."""
-    whole = hashlib.sha256(state.encode())
-    for name in sorted(arrays):
-        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        whole.update(np.ascontiguousarray(arrays[name]).data)
-    return whole.hexdigest()
+    def write_diff(self, name: str, diff: str) -> None:
+        """Keep what the code has changed, to the letter."""
+        replace_text(self.folder / name, diff)
 
 
 def clear_resume_files(folder: Path) -> None:
@@ -325,8 +302,7 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
     from rnnlab.tracking.gradient_log import write_gradients
 
     try:
-        if link := link_in(folder):
-            raise ValueError(f"{link}: a link, which no run makes; nothing is written there")
+        refuse_links_in(folder)
         with FileLock(folder / RUN_LOCK).acquire(timeout=0):
             info = read_run_info(folder)
             assert info is not None

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -38,14 +39,14 @@ class GradientLog:
         """Open the log of a run; a last recording that was not finished is cut off."""
         self._kept = list(_batches(folder))
         self.last_step = max((batch["step"][0].as_py() for batch in self._kept if batch.num_rows), default=-1)
-        self._path = folder / GRADIENT_LOG
-        replace_file(self._path, self._begin)
+        replace_file(folder / GRADIENT_LOG, self._begin)
 
-    def _begin(self, path: Path) -> None:
-        self._file = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_stream(self._file, _SCHEMA)
+    def _begin(self, file: BinaryIO) -> None:
+        self._file = os.fdopen(os.dup(file.fileno()), "wb")  # which is written to after the move, too
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), _SCHEMA)
         for batch in self._kept:
             self._writer.write_batch(batch)
+        self._file.flush()
         self._kept.clear()
 
     def append(self, step: int, curves: Sequence[Curve]) -> None:
@@ -56,18 +57,20 @@ class GradientLog:
         """
         if curves and step > self.last_step:
             self._writer.write_batch(_as_batch(step, curves))
+            self._file.flush()
             self.last_step = step
 
     def sync(self) -> None:
         """Have what is written reach the disk itself."""
-        with self._path.open("rb") as file:
-            os.fsync(file.fileno())
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         with suppress(OSError):  # the mark of the end, which readers do without, on a full disk
             self._writer.close()
-        self._file.close()
+            self._file.flush()
+        with suppress(OSError):
+            self._file.close()
 
 
 def write_gradients(folder: Path) -> None:
@@ -77,11 +80,11 @@ def write_gradients(folder: Path) -> None:
         OSError: It could not be written.
     """
     table = _as_table(_batches(folder))
-    replace_file(folder / GRADIENTS_FILE, lambda path: _write(table, path))
+    replace_file(folder / GRADIENTS_FILE, lambda file: _write(table, file))
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, use_dictionary=_REPEATED, write_page_checksum=True)
+def _write(table: pa.Table, file: BinaryIO) -> None:
+    pq.write_table(table, file, use_dictionary=_REPEATED, write_page_checksum=True)
 
 
 def read_gradients(file: Path) -> pa.Table:

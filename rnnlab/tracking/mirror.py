@@ -172,7 +172,9 @@ def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave:
     return sum(
         _close(client, experiment_id, uri, run)
         for run in found
-        if Path(run.data.tags[FOLDER_TAG]) not in leave
+        if {FOLDER_TAG, ID_TAG} <= run.data.tags.keys()  # anybody may have made the others
+        and (folder := Path(run.data.tags[FOLDER_TAG])).is_absolute()
+        and folder not in leave
     )
 
 

@@ -35,6 +35,7 @@ from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, machine_of
 from rnnlab.tracking.metrics_file import MetricsReader, row_of
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import sqlite_file
+from rnnlab.wording import plain_values
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -81,7 +82,7 @@ class MirroredRun:
         if self.ended or not self.folder.is_dir():
             return False
         with FileLock(self.folder / MIRROR_LOCK).acquire():
-            if (info := read_run_info(self.folder)) is None:
+            if (info := plain_values(read_run_info(self.folder))) is None:
                 return False
             if not self._checked:
                 self._check(client)

@@ -5,8 +5,11 @@ import os
 import re
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
+
+from rnnlab.paths import path_problem
+from rnnlab.tracking.files import replace_file
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -74,6 +77,8 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
     unfit = [mark for mark in "?%" if mark in name] or ([BOTH_QUOTES] if {"'", '"'} <= set(name) else [])
     if unfit:
         return f"MLflow takes no path with {' and '.join(unfit)}; name another, or tracking=none"
+    if problem := path_problem(database.with_name(f"{database.name}.new-journal")):
+        return problem
     if database.is_dir():
         return f"{database} is a folder"
     if not database.parent.is_dir():
@@ -160,14 +165,14 @@ def _make_database(path: Path) -> None:
     """Make MLflow's tables beside `path` and move them there: whoever is killed meanwhile leaves no half."""
     from mlflow.store.db import utils
 
-    scratch = path.with_name(f"{path.name}.new")
-    scratch.unlink(missing_ok=True)
-    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{scratch}")  # type: ignore[no-untyped-call]
-    try:
-        utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
-    os.replace(scratch, path)
+    def fill(file: BinaryIO) -> None:  # which is empty yet; SQLite makes a database of it
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{file.name}")  # type: ignore[no-untyped-call]
+        try:
+            utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
+        finally:
+            engine.dispose()
+
+    replace_file(path, fill)
 
 
 def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:

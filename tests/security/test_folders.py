@@ -13,9 +13,9 @@ from rnnlab import repeat, sync
 from rnnlab.analysis import sources
 from rnnlab.analysis.runs_frame import read_config
 from rnnlab.app.compose import compose_plan
+from rnnlab.app.folders import SWEEP_FILE
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.resume import SWEEP_FILE
 from rnnlab.paths import conf_dir
 from rnnlab.tracking.folder import close_run
 from rnnlab.tracking.mirrored_run import ID_TAG, MirroredRun

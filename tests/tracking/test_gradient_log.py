@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -164,8 +165,8 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     write_gradients(tmp_path)
     before = (tmp_path / GRADIENTS_FILE).read_bytes()
 
-    def full(_: pa.Table, path: Path, **__: object) -> None:
-        path.write_bytes(b"PAR1")
+    def full(_: pa.Table, file: BinaryIO, **__: object) -> None:
+        file.write(b"PAR1")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rnnlab.tracking.gradient_log.pq.write_table", full)
