@@ -146,10 +146,18 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """Import MLflow, late because that takes a second, and return a client that gives up in time."""
+    """A client that gives up in time; it makes a SQLite database that is not there, not in one move."""
+    _import_mlflow(uri)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def _import_mlflow(uri: str) -> None:
+    """Import MLflow, late because that takes a second, with settings of ours."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
+    import mlflow.tracking  # noqa: F401
 
     for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -158,7 +166,6 @@ def connect(uri: str) -> "MlflowClient":
 
         utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
         logging.getLogger(utils.__name__).setLevel(logging.ERROR)  # each attempt is three lines
-    return MlflowClient(tracking_uri=uri)
 
 
 def _make_database(path: Path) -> None:
@@ -185,9 +192,10 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
 
     database = sqlite_file(uri)
     with FileLock(f"{database}.lock") if database else nullcontext():
-        client = connect(uri)
+        _import_mlflow(uri)
         if database is not None and not database.exists():
             _make_database(database)
+        client = connect(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             location = (database.parent / "mlartifacts").as_uri() if database else None

@@ -23,7 +23,7 @@ from rnnlab.records import WEIGHTS_FILE
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.inprocess import Here, Said, say
 from tests.fuzz.mlflow import Store
-from tests.fuzz.run_folders import DEAD, FINISHED, KILLED, SECRET, SWEEP, Damage, damages, template
+from tests.fuzz.run_folders import DEAD, FINISHED, KILLED, LINKED, SECRET, SWEEP, Damage, damages, template
 
 
 @contextmanager
@@ -34,8 +34,14 @@ def copied(*all_damages: Damage) -> Iterator[None]:
         with chdir(Path(outer, "here")), mock.patch("rnnlab.app.launch.LocalPool", Here):
             for damage in all_damages:
                 damage.happen()
+            before = outside()
             yield
-            assert SECRET.read_text() == "secret\n"
+            assert SECRET.read_text() == "secret\n" and outside() == before
+
+
+def outside() -> dict[Path, bytes]:
+    """All files beside the folder, to which links may lead."""
+    return {file: file.read_bytes() for file in SECRET.parent.rglob("*") if file.is_file()}
 
 
 def judge(said: Said) -> str:
@@ -62,6 +68,25 @@ def digest(run: Path) -> str:
     ).hexdigest()
 
 
+@pytest.mark.parametrize("kind", LINKED)
+@pytest.mark.parametrize(
+    "file", [Path("sweep/sweep.json"), *(run / "run.json" for run in (FINISHED, KILLED, DEAD))], ids=str
+)
+def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
+    """Of each kind once; `copied` looks at what is outside."""
+    with copied(Damage(file, kind)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteRuns)
+        for main_, arguments in (
+            (main, [*SWEEP, "resume=sweep"]),
+            (report.main, ["sweep"]),
+            (repeat.main, [str(FINISHED)]),
+        ):
+            judge(say(main_, arguments))
+        store = Store()
+        with mock.patch("rnnlab.sync.open_experiment", store.open):
+            judge(say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"]))
+
+
 @examples(3)
 @given(damages())
 def test_a_sweep_is_resumed(damage: Damage) -> None:
@@ -80,7 +105,7 @@ def test_runs_are_loaded(damage: Damage) -> None:
     with copied(damage), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
         names = set(load_runs("sweep")["name"])
-        assert len(names) + ("run.json" in str(damage.file)) >= 3
+        assert len(names) + damage.hides_run >= 3
         for load in (load_metrics, load_gradients):
             assert len(load("sweep"))
     tried["damaged runs, loaded"] += 1

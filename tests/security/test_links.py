@@ -128,7 +128,9 @@ def test_a_sweep_with_a_link_for_a_file_of_its_own_is_not_taken_up(
 ) -> None:
     (theirs / name).unlink(missing_ok=True)
     (outside / "file").unlink()
-    runs = {f"{n}_{cell}": run_info(theirs / f"{n}_{cell}")["identity"] for n, cell in enumerate(("rnn", "lstm"))}
+    runs = {
+        f"{n}_{cell}": run_info(theirs / f"{n}_{cell}")["identity"] for n, cell in enumerate(("rnn", "lstm"))
+    }
     (outside / "file").write_text(content := json.dumps({"sweep": "theirs", "runs": runs}))
     (theirs / name).symlink_to(outside / "file")
     assert resumed(theirs, capsys) == f"{theirs / name}: {LEAVES_IT}"
@@ -159,7 +161,9 @@ def test_no_run_is_made_behind_a_link(
 
 
 @keeps("inside-the-folder")
-@pytest.mark.parametrize("name", ["sweep.json", ".running/x", "sweep.log", "0_rnn/figures", "x" * 256, "a\0b", "."])
+@pytest.mark.parametrize(
+    "name", ["sweep.json", ".running/x", "sweep.log", "0_rnn/figures", "x" * 256, "a\0b", "."]
+)
 def test_a_sweep_names_no_run_in_the_place_of_something_else(
     name: str, theirs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,7 +259,9 @@ def test_a_run_that_a_server_names_is_not_closed_through_a_link(
 
 
 @keeps("inside-the-folder")
-@pytest.mark.parametrize("tags", [{}, {ID_TAG: "x"}, {FOLDER_TAG: "a\0b", ID_TAG: "x"}, {FOLDER_TAG: "y" * 5000}])
+@pytest.mark.parametrize(
+    "tags", [{}, {ID_TAG: "x"}, {FOLDER_TAG: "a\0b", ID_TAG: "x"}, {FOLDER_TAG: "y" * 5000}]
+)
 def test_a_server_that_names_no_folder_closes_nothing(tags: dict[str, str], here: Path) -> None:
     data: Any = SimpleNamespace(data=SimpleNamespace(tags=tags), info=SimpleNamespace(run_id="0" * 32))
     client: Any = SimpleNamespace(search_runs=lambda *_: [data])

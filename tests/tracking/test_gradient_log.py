@@ -4,8 +4,8 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
