@@ -30,7 +30,7 @@ from rnnlab.records import (
     TIMELINE_FOLDER,
 )
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
-from rnnlab.tracking.files import link_in, replace_text
+from rnnlab.tracking.files import DamagedFile, link_in, replace_text
 from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG, machine_of
 from rnnlab.tracking.metrics_file import MetricsReader, row_of
 from rnnlab.tracking.run_file import read_run_info
@@ -77,10 +77,13 @@ class MirroredRun:
         """Send what is new; return whether there was anything.
 
         Raises:
+            DamagedFile: There is a link in the folder.
             Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
         """
         if self.ended or not self.folder.is_dir():
             return False
+        if not self._checked and (link := link_in(self.folder)):
+            raise DamagedFile(f"{link}: a link, which no run makes; what it leads to is not sent")
         with FileLock(self.folder / MIRROR_LOCK).acquire():
             if (info := plain_values(read_run_info(self.folder))) is None:
                 return False
@@ -96,8 +99,6 @@ class MirroredRun:
         """See what became of a run that another process sent to this store."""
         from mlflow.exceptions import MlflowException
 
-        if link := link_in(self.folder):
-            raise ValueError(f"{link}: a link, which no run makes; what it leads to is not sent")
         run_id = self.run_id()
         if run_id is not None:
             try:
