@@ -2,19 +2,24 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from rnnlab.signals import INTERRUPTED, interruptible
 from rnnlab.streams import keep_streams, output_problem
+from rnnlab.wording import plain
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Make a process of a command's `main`; what it returns is the exit code, whether anybody reads or not.
 
-    Where memory does not suffice for what it reads, that is told in a line; in a run it is the run's failure.
+    A file that the system refuses, or memory that does not suffice for what it reads, is told in a line; in a
+    run it is the run's failure. Warnings are plain text.
     """
     keep_streams()
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **keys: plain(format_warning(*args, **keys))
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
     with interruptible():
         try:
@@ -27,6 +32,11 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
             if show_traceback:
                 raise
             _complain("not enough memory for this data and these keys")
+            code = 2
+        except OSError as error:
+            if show_traceback or error.filename is None:
+                raise
+            _complain(f"{error.filename}: {error.strerror}")
             code = 2
     if (lost := output_problem()) is not None:
         _complain(f"standard output cannot be written ({lost.strerror}), and what was printed is lost")

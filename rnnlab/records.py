@@ -44,6 +44,8 @@ WEIGHTS_FILE = "weights.safetensors"
 DIFF_FILE = "code.diff"
 FIGURES_FOLDER = "figures"
 TIMELINE_FOLDER = "timeline"
+REPORT_FILE = "report.html"
+"""Of a sweep."""
 
 # One row of `gradients.parquet`. Exactly one of timestep and lag is set, target only for a lag curve that
 # does not start at the last target; the others are the statistics of a `Curve`, null where not finite.

@@ -17,6 +17,7 @@ from rnnlab.app.launch import launch
 from rnnlab.app.orders import check
 from rnnlab.app.plan import Job, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
+from rnnlab.paths import is_file
 from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from rnnlab.terminal import Arguments, complain, named, say
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _folder(run: str, uri: str | None) -> Path:
     """A folder with the run's files, fetched from MLflow where need be."""
-    if uri is not None and (Path(run) / RUN_FILE).is_file():
+    if uri is not None and is_file(Path(run, RUN_FILE)):
         raise ConfigProblems([f"--uri={uri}: of a run in MLflow, and {run} is a folder"])
     try:
         stored = find_run(run, uri)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import matplotlib
 
-from rnnlab.analysis.report import REPORT_FILE, write_report
+from rnnlab.analysis.report import write_report
 from rnnlab.analysis.runs_frame import KnownRun
 from rnnlab.analysis.sources import MLflowRuns, Source
+from rnnlab.paths import is_file, is_folder, path_problem
 from rnnlab.process import run_command
+from rnnlab.records import REPORT_FILE
 from rnnlab.terminal import Arguments, complain, named, named_file, say
 from rnnlab.tracking.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
 from rnnlab.tracking.summary_run import log_report
@@ -28,9 +30,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--experiment", default="rnnlab", help="where MLflow has a sweep that is named")
     parser.add_argument("--out", type=named_file, help=f"the page; else {REPORT_FILE} in the folder, or here")
     args = parser.parse_args(argv)
-    folder = Path(args.sweep) if Path(args.sweep).is_dir() else None
+    folder = Path(args.sweep) if is_folder(args.sweep) else None
     source: Source = folder or MLflowRuns(args.experiment, args.sweep, args.uri)
-    page = args.out or (folder or Path()) / REPORT_FILE
+    page = Path(args.out or (folder or Path()) / REPORT_FILE)
+    if not page.name or is_folder(page):
+        return _refuse(f"{page}: cannot be written (it is a folder)")
+    if not is_folder(page.parent):
+        return _refuse(f"{page}: cannot be written (there is no folder {page.parent})")
+    if problem := path_problem(page.absolute().with_name(f"{page.name}.new")):
+        return _refuse(f"{page}: {problem}")
     matplotlib.use("Agg")  # no window
     try:
         runs = write_report(source, page)
@@ -54,7 +62,7 @@ def _log(runs: Sequence[KnownRun], uri: str | None, page: Path) -> int:
     if len(sweeps) != 1 or len(places) != 1:
         return 0
     ((store, experiment),) = places
-    if (database := sqlite_file(store)) and not database.is_file():
+    if (database := sqlite_file(store)) and not is_file(database):
         return 0
     try:
         log_report(store, experiment, sweeps.pop(), page)

@@ -27,6 +27,7 @@ from rnnlab.paths import conf_dir
 from rnnlab.process import run_command
 from rnnlab.tasks import Task
 from rnnlab.terminal import Arguments, Terminal, complain, named, printed
+from rnnlab.tracking.files import refuse_links
 from rnnlab.wording import in_a_line, plain
 
 EXAMPLES = 4
@@ -65,7 +66,13 @@ def main(argv: Sequence[str]) -> int:
         console.print(Text(f"\nexample {example + 1}", "bold"))
         _print_example(console, task, batch, example)
     name = job.choices["task"]
-    console.print(f"\nDrawn: {_draw(task, batch, FOLDER / f'{name}.png')}")
+    path = FOLDER / f"{name}.png"
+    try:
+        _draw(task, batch, path)
+    except OSError as error:
+        complain("rnnlab.show", [f"{path}: cannot be written ({error.strerror})"])
+        return 2
+    console.print(f"\nDrawn: {path}")
     return printed()
 
 
@@ -179,10 +186,11 @@ def _present(batch: Batch, example: int) -> Array:
     return np.ones(len(batch.y), bool) if batch.mask is None else batch.mask[:, example]
 
 
-def _draw(task: Task, batch: Batch, path: Path) -> Path:
+def _draw(task: Task, batch: Batch, path: Path) -> None:
     """One axes an example, below one another."""
     from rnnlab.analysis.examples import Example, draw_examples
     from rnnlab.analysis.literal import odd_names_allowed
+    from rnnlab.analysis.picture_files import save_picture
 
     examples = [
         Example(
@@ -195,9 +203,9 @@ def _draw(task: Task, batch: Batch, path: Path) -> Path:
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_links(path.parent, FOLDER.parent)
     with odd_names_allowed():
-        draw_examples(examples, _described(task)).savefig(path, dpi=120)
-    return path
+        save_picture(draw_examples(examples, _described(task)), path, path.parent, dpi=120)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from rnnlab.paths import is_folder
 from rnnlab.process import run_command
 from rnnlab.records import CONFIG_FILE, METRICS_FILE
 from rnnlab.signals import INTERRUPTED
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
     args = parser.parse_args(argv)
     folders = [Path(folder) for folder in args.folders]
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    missing = [str(folder) for folder in folders if not is_folder(folder)]
     if missing:
         complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
         return 2

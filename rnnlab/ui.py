@@ -11,8 +11,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
-from pathlib import Path
 
+from rnnlab.paths import is_file
 from rnnlab.process import run_command
 from rnnlab.terminal import Arguments, complain
 from rnnlab.tracking.charts import charts_link
@@ -107,7 +107,7 @@ def _newest_charts(uri: str, address: str, experiment: str) -> str:
 
 def _missing(uri: str) -> str | None:
     database = sqlite_file(uri)
-    missing = database is not None and not Path(database).is_file()
+    missing = database is not None and not is_file(database)
     return "no such database; run `python -m rnnlab` here first, or name one with --uri" if missing else None
 
 

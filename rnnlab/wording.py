@@ -15,12 +15,24 @@ from rnnlab.records import (
 )
 
 NONE = "–"
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # the last two: direction
+_STEERING = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+_DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_NO_TEXT = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line ends to some, to others no characters at all
+_CONTROL = re.compile(f"[{_STEERING}{_DIRECTION}{_NO_TEXT}]")
 
 
 def plain(text: str) -> str:
-    """A text with � in place of control characters, so that it cannot steer a terminal."""
+    """A text with � in place of control characters, so that it steers no terminal and reads in order."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def plain_values(tree: Any) -> Any:
+    """Plain data, with all of its texts `plain`."""
+    if isinstance(tree, dict):
+        return {plain_values(key): plain_values(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [plain_values(value) for value in tree]
+    return plain(tree) if isinstance(tree, str) else tree
 
 
 MAX_LINE = 600

@@ -23,9 +23,7 @@ from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.tracking.files import replace_text
 from rnnlab.tracking.run_file import flattened
 from rnnlab.tracking.store import redacted, tracking_uri
-from rnnlab.wording import NONE, ZERO_NOTE, machine_told
-
-REPORT_FILE = "report.html"
+from rnnlab.wording import NONE, ZERO_NOTE, machine_told, plain
 
 
 def write_report(source: Source, page: Path) -> list[KnownRun]:
@@ -60,6 +58,7 @@ def _html(found: FoundRuns, source: Source) -> str:
     environment = Environment(
         loader=PackageLoader("rnnlab.analysis"),
         autoescape=True,
+        finalize=_as_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -85,6 +84,11 @@ def _html(found: FoundRuns, source: Source) -> str:
 
 def _any_zeros(runs: pd.DataFrame) -> bool:
     return ZERO_FRACTION in runs and bool((runs[ZERO_FRACTION] > 0).any())
+
+
+def _as_text(value: object) -> str:
+    """What a template shows of a value: whoever wrote it, there are no control characters in it."""
+    return Markup(plain(value)) if isinstance(value, Markup) else plain(str(value))
 
 
 def _title(runs: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """The figures of a report: those that a sweep's axes call for."""
 
 import base64
-import io
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from rnnlab.analysis.figures import draw_time_heatmap
 from rnnlab.analysis.frames import FoundRuns
 from rnnlab.analysis.literal import odd_names_allowed
 from rnnlab.analysis.phase_diagram import draw_phase_diagram
+from rnnlab.analysis.picture_files import picture_bytes
 from rnnlab.analysis.style import figure_style
 from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.sweep_figures import draw_clipping, draw_gain, draw_horizon, draw_solved
@@ -137,13 +138,16 @@ def _drawn(draw: Callable[[], Any]) -> tuple[str, bool]:
     """A figure as an SVG picture, whose text is drawn as the reader may have other fonts; is it wide?"""
     import matplotlib.pyplot as plt
 
-    with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}):
+    with (
+        matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph")  # a name may have letters that no font here has
         drawn = draw()
         first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
         figure: Figure = first.figure
-        buffer = io.BytesIO()
         with odd_names_allowed():
-            figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+            picture = picture_bytes(figure, "svg", bbox_inches="tight")
         plt.close(figure)
-    address = f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    address = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
     return address, isinstance(drawn, sns.FacetGrid) and len(drawn.axes.flat) > 1

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from rnnlab.analysis import figures
 from rnnlab.analysis.literal import odd_names_allowed
+from rnnlab.analysis.picture_files import save_picture
 from rnnlab.analysis.run_tables import read_gradients, read_metrics
 from rnnlab.analysis.style import PALETTE, figure_style
 from rnnlab.records import (
@@ -23,6 +24,7 @@ from rnnlab.records import (
     THEORY_LOG10_GAIN,
     TIMELINE_FOLDER,
 )
+from rnnlab.tracking.files import make_folder
 from rnnlab.tracking.run_file import read_config, read_run_info
 
 TIMELINE_IMAGES = 5
@@ -39,10 +41,10 @@ RIGHT = {
 def draw_run(folder: Path) -> list[Path]:
     """Draw what a run has recorded as PNG and SVG; return the PNG files."""
     metrics, gradients = read_metrics(folder), read_gradients(folder)
-    (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
+    make_folder(folder / FIGURES_FOLDER, folder)
     drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), _goal(folder))
-    drawn = [_save(draw, folder / FIGURES_FOLDER / name) for name, draw in drawings.items()]
-    _draw_timeline(gradients, folder / FIGURES_FOLDER / TIMELINE_FOLDER)
+    drawn = [_save(draw, folder / FIGURES_FOLDER / name, folder) for name, draw in drawings.items()]
+    _draw_timeline(gradients, folder)
     return drawn
 
 
@@ -74,7 +76,7 @@ def _drawings(
     return drawings
 
 
-def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
+def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
     """The lag curve, an image for each of a few training steps, all to one scale; the first one dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
@@ -83,7 +85,8 @@ def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
     values = wide.to_numpy(dtype=float)
     if not np.isfinite(values).any():
         return
-    folder.mkdir(exist_ok=True)
+    folder = run / FIGURES_FOLDER / TIMELINE_FOLDER
+    make_folder(folder, run)
     shown = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(5, 3.4))
@@ -99,18 +102,18 @@ def _draw_timeline(gradients: pd.DataFrame, folder: Path) -> None:
         for row in shown:
             line.set_ydata(values[row])
             ax.set_title(f"Lag curve, training step {wide.index[row]}")
-            figure.savefig(folder / f"{wide.index[row]:08d}.png", dpi=90)
+            save_picture(figure, folder / f"{wide.index[row]:08d}.png", run, dpi=90)
 
 
-def _save(draw: Callable[[Axes], Axes], path: Path) -> Path:
+def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
         draw(figure.subplots())
         # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
         figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
         with odd_names_allowed():
-            figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-            figure.savefig(path.with_suffix(".png"), dpi=120, pil_kwargs={"compress_level": 1})
+            save_picture(figure, path.with_suffix(".svg"), run)
+            save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
 
 

@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 from platformdirs import user_cache_path
 
 from rnnlab.analysis.arguments import check_type
+from rnnlab.paths import is_file, is_folder
 from rnnlab.records import RUN_FILE
 from rnnlab.tracking.folder import run_folders
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
@@ -107,7 +108,7 @@ def find_runs(source: Source) -> list[StoredRun]:
     folders = [source] if isinstance(source, str | Path) else list(source)
     if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
         raise ValueError(f"{', '.join(addresses)}: an address, and only folders on this machine are read")
-    if missing := [str(folder) for folder in folders if not Path(folder).is_dir()]:
+    if missing := [str(folder) for folder in folders if not is_folder(folder)]:
         raise ValueError(f"{', '.join(missing)}: no such folder")
     found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
     if not found:
@@ -123,7 +124,7 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
     """
     if is_address(run):
         raise ValueError(f"{run}: an address; it must be a folder on this machine or a run id")
-    if (Path(run) / RUN_FILE).is_file():
+    if is_file(Path(run, RUN_FILE)):
         return _below(Path(run).absolute())
     if len(Path(run).parts) > 1:
         raise ValueError(f"{run}: no folder of a run")
@@ -154,7 +155,7 @@ def _store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
         raise ValueError(f"cache={cache}: an address; it must be a folder on this machine")
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
-    problem = uri_problem(uri) or ("no such database" if database and not database.is_file() else None)
+    problem = uri_problem(uri) or ("no such database" if database and not is_file(database) else None)
     if problem:
         raise ValueError(f"{redacted(uri)}: {problem}")
     digest = sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]

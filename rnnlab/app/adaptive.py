@@ -15,14 +15,15 @@ from omegaconf import open_dict
 
 from rnnlab.app.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.display import Display
+from rnnlab.app.folders import RESULTS
 from rnnlab.app.launch import Result, launch
 from rnnlab.app.orders import Checked, check
 from rnnlab.app.plan import Job
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.reporting import report
 from rnnlab.app.resources import cores
+from rnnlab.terminal import say
 
-RESULTS = "optimization_results.yaml"
 _HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 
 
@@ -108,7 +109,7 @@ class _Batches:
         if results.is_file():
             found = yaml.safe_load(results.read_text(encoding="utf-8"))
             if best := " ".join(f"{key}={value}" for key, value in found.get("best_params", {}).items()):
-                print(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
+                say(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
         if not result.interrupted:
             report(plan, checked.settings, result.mirrored, self._display)
         return replace(result, infos=self._infos).exit_code

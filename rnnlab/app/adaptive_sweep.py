@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from rnnlab.app.composer import parsed_jobs, plan_of_many
+from rnnlab.app.folders import folder_named
 from rnnlab.app.plan import Plan, command_of
 from rnnlab.app.trust import Loader, launcher_of
 
@@ -33,6 +33,6 @@ class AdaptiveSweep:
         swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
         swept += list(self.config.hydra.sweeper.get("params") or {})
         jobs = parsed_jobs(self.loader, [of_hydra + list(job) for job in batch])
-        folder = Path(self.config.hydra.sweep.dir).absolute()
+        folder = folder_named("hydra.sweep.dir", self.config.hydra.sweep.dir)
         plan = plan_of_many(self.loader, jobs, launcher_of(self.config), folder, first, swept)
         return replace(plan, goes_on=first > 0, command=command_of(of_hydra + self.arguments, True))

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rnnlab.app.folders import STOP
 from rnnlab.app.worker import WorkOrder, execute, one_thread, stopping_at_signals
 from rnnlab.tracking.folder import RunEnded, RunInUse
 
 LOOK_SECONDS = 0.5
+MOST_LETTERS = 60  # of four bytes at most: with them the name is no longer than the system takes
 
 
 def work(order: WorkOrder, stop_file: Path) -> None:
@@ -24,7 +26,7 @@ def work(order: WorkOrder, stop_file: Path) -> None:
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
     """The file, beside the runs, that asks their jobs to end, wherever they are; it is not there yet."""
-    path = folder / f".stop-{orders[0].folder.name}"
+    path = folder / f"{STOP}{orders[0].folder.name[-MOST_LETTERS:]}"
     path.unlink(missing_ok=True)
     return path
 

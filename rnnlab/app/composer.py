@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from rnnlab.app.folders import folder_in_sweep, folder_named
 from rnnlab.app.interpolations import Unresolved, resolved
 from rnnlab.app.loading import CONFIG_NAME, chosen_options, known_keys
 from rnnlab.app.plan import Job, Plan, job_name, keys_and_values, sweep_name
@@ -19,7 +20,6 @@ from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_comp
 from rnnlab.app.spelling import Known
 from rnnlab.app.template import Template, is_plain, plain_value
 from rnnlab.app.trust import Loader, launcher_of
-from rnnlab.tracking.files import is_inside
 
 MAX_NAME = 80
 
@@ -32,7 +32,7 @@ def plan_of_one(config: DictConfig) -> Plan:
     choices = chosen_options(config)
     name = job_name({}, overrides, choices)
     name_job(config, 0, name)
-    folder = Path(config.hydra.run.dir).absolute()
+    folder = folder_named("hydra.run.dir", config.hydra.run.dir)
     job = Job(0, name, folder, _plain(config), overrides, {}, choices)
     return Plan(folder, [job], False, _raw(config.hydra.run, "dir"), sweep_name(folder), launcher_of(config))
 
@@ -190,7 +190,7 @@ class Composer:
             config.hydra.job.override_dirname = get_overrides_dirname(of_task, **dirname)
 
     def _job_of(self, config: DictConfig, number: int, lines: list[str], swept: dict[str, str]) -> Job:
-        self.folder = self.folder or Path(config.hydra.sweep.dir).absolute()
+        self.folder = self.folder or folder_named("hydra.sweep.dir", config.hydra.sweep.dir)
         self.pattern = self.pattern or _raw(config.hydra.sweep, "dir")
         choices = chosen_options(config)
         name = job_name(swept, lines, choices)
@@ -200,11 +200,8 @@ class Composer:
 
     def _placed(self, subdir: str) -> Path:
         """A run's folder in the sweep's."""
-        folder = Path(subdir)
-        if not is_inside(folder):
-            raise ConfigProblems([f"hydra.sweep.subdir={folder}: must be inside of the sweep's folder"])
         assert self.folder is not None
-        return self.folder / folder
+        return folder_in_sweep(self.folder, subdir)
 
 
 def parsed_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Override, ...]]:

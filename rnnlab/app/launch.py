@@ -1,5 +1,6 @@
 """Runs the jobs of a plan, shows how they go, mirrors them to MLflow."""
 
+import os
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _make_folder(checked: Checked, stack: ExitStack) -> None:
         ConfigProblems: It cannot be made; nothing of it is left.
     """
     plan = checked.plan
-    new = [folder for folder in (plan.folder, *plan.folder.parents) if not folder.exists()]
+    new = [folder for folder in (plan.folder, *plan.folder.parents) if not os.path.exists(folder)]
     try:
         plan.folder.mkdir(parents=True, exist_ok=plan.goes_on or checked.orders[0].resume)
         if not plan.is_sweep:

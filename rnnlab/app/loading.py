@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems
 from rnnlab.app.spelling import Known
 from rnnlab.app.trust import Loader
+from rnnlab.paths import is_folder
 
 CONFIG_NAME = "config"
 
@@ -31,7 +32,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     """
     search_path = create_config_search_path(str(conf_dir))
     if config_dir is not None:
-        if not config_dir or not Path(config_dir).is_dir():
+        if not config_dir or not is_folder(config_dir):
             raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
     return Loader(search_path)

@@ -1,10 +1,12 @@
 """From composed jobs to checked work orders: nothing exists on disk before all of them are good."""
 
+import os
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.facts import Facts, Inspector
+from rnnlab.app.folders import sweep_problems
 from rnnlab.app.launchers import Launcher, build_launcher
 from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan
 from rnnlab.app.problems import ConfigProblems
@@ -14,8 +16,8 @@ from rnnlab.app.resume import take_up
 from rnnlab.app.schema import Settings
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.app.worker import WorkOrder
+from rnnlab.paths import is_folder
 from rnnlab.records import AXES
-from rnnlab.tracking.files import link_in
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import redacted, tracking_uri, uri_problem
 
@@ -90,8 +92,6 @@ def check(plan: Plan) -> Checked:
 
 def _other_life_problem(order: WorkOrder) -> str | None:
     """What keeps a run from being taken up where its folder left it, or None."""
-    if link := link_in(order.folder):
-        return f"{link}: a link, which no run makes; nothing is written there"
     try:
         info = read_run_info(order.folder, ("identity", "tracking"))
     except ValueError as error:
@@ -107,13 +107,15 @@ def _other_life_problem(order: WorkOrder) -> str | None:
 
 
 def _taken(plan: Plan) -> list[str]:
-    """A line for each folder that exists already."""
+    """A line for each folder that exists already, or cannot be one of a run."""
     problems, taken = [], set()
-    if plan.is_sweep and plan.folder.exists() and any(plan.folder.glob("[!.]*")):
+    if plan.is_sweep and (unfit := sweep_problems(plan.folder, {job.folder for job in plan.jobs})):
+        return unfit
+    if plan.is_sweep and is_folder(plan.folder) and any(plan.folder.glob("[!.]*")):
         return [f"{plan.folder}: exists, and a sweep needs a folder of its own"]
     may_exist = plan.folder.exists()
     for job in plan.jobs:
-        if job.folder in taken or (may_exist and job.folder.exists()):
+        if job.folder in taken or (may_exist and os.path.exists(job.folder)):
             problems.append(f"{job.folder}: exists, and a run needs a folder of its own")
         taken.add(job.folder)
     return problems

@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt
 from rnnlab.app.cluster_job import stop_file, work
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.worker import WorkOrder
+from rnnlab.tracking.files import touch
 
 KILL_SECONDS = 5.0
 """How long tasks that are asked to end may take."""
@@ -82,7 +83,7 @@ class RayEngine:
         self._waiting.clear()
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
-            self._stop_file.touch()
+            touch(self._stop_file)
         elif time.monotonic() - self._stopped_at > KILL_SECONDS:
             for task in self._tasks:
                 self._ray.cancel(task, force=True)

@@ -17,14 +17,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
+from rnnlab.app.folders import SWEEP_FILE, SWEEP_LOCK, can_hold_runs, sweep_problems
 from rnnlab.app.plan import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.tracking.files import is_inside, replace_text
+from rnnlab.tracking.files import LINK, link_in, replace_text
 from rnnlab.tracking.folder import MISPLACED, in_use, misplaced
 from rnnlab.tracking.run_file import read_run_info
-
-SWEEP_FILE = "sweep.json"
-SWEEP_LOCK = ".running"
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def take_up(plan: Plan, identities: Sequence[str], wanted: bool | str) -> tuple[
         The plan, and what there is to say if `resume` is true and nothing was found.
 
     Raises:
-        ConfigProblems: There is no such sweep or run, it is still running, or a folder stands where it has
-            a file.
+        ConfigProblems: There is no such sweep or run, it is still running, a folder stands where it has
+            a file, or a link would lead out of its folder.
     """
     if wanted is False:
         return plan, None
@@ -126,6 +124,8 @@ def _take_up_run(plan: Plan, key: str, wanted: bool | str) -> tuple[Plan, str | 
             return plan, "resume=true: no earlier run of this configuration, so a new one starts"
         raise ConfigProblems([f"resume={wanted}: no folder of a run with this configuration"])
     folder = max(found)[1]
+    if link := link_in(folder):
+        raise ConfigProblems([LINK.format(link)])
     if path := misplaced(folder):
         raise ConfigProblems([f"{path}: {MISPLACED}"])
     if in_use(folder):
@@ -162,7 +162,7 @@ def _named(plan: Plan, name: str) -> Sweep:
 def _read(folder: Path) -> Sweep | None:
     with suppress(OSError, ValueError):  # there is none, or it is damaged
         listed = _SweepFile.model_validate_json((folder / SWEEP_FILE).read_bytes())
-        if all(name and is_inside(Path(name)) for name in listed.runs):
+        if can_hold_runs(folder, listed.runs):
             return Sweep(folder, listed.sweep, listed.runs)
     return None
 
@@ -182,6 +182,9 @@ def _placed(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
             name = next(name for name in names if name not in taken)
             taken.add(name)
         jobs.append(replace(job, folder=sweep.folder / name))
+    problems = sweep_problems(sweep.folder, [job.folder for job in jobs])
+    if problems := problems or [LINK.format(link) for job in jobs if (link := link_in(job.folder))]:
+        raise ConfigProblems(problems)
     if wrong := [path for job in jobs if (path := misplaced(job.folder))]:
         raise ConfigProblems([f"{path}: {MISPLACED}" for path in wrong])
     return replace(plan, folder=sweep.folder, sweep=sweep.name, jobs=jobs)

@@ -17,6 +17,7 @@ from rnnlab.app.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.spelling import Known
 from rnnlab.tracking.store import redacted
+from rnnlab.wording import plain
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
@@ -40,7 +41,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
-    print(redacted(shown.getvalue()), end="")
+    print(plain(redacted(shown.getvalue())), end="")
 
 
 def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

@@ -17,12 +17,12 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Gt
 
 from rnnlab.app.cluster_job import stop_file, work
+from rnnlab.app.folders import SLURM_FOLDER
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.worker import WorkOrder
+from rnnlab.tracking.files import LINK, link_in, touch
 from rnnlab.tracking.run_file import read_run_info
 
-LOGS = ".slurm"
-"""Submitit's folder, with each job's output, beside the runs."""
 KILL_SECONDS = 10.0
 """How long jobs that are asked to end may take, which includes the way to their nodes."""
 GRACE_SECONDS = 10.0
@@ -52,6 +52,8 @@ class Slurm:
         """
         import submitit
 
+        if link := link_in(folder / SLURM_FOLDER):
+            raise ConfigProblems([LINK.format(link)])
         stop = stop_file(orders, folder)
         parameters = {
             "name": "rnnlab",
@@ -67,7 +69,7 @@ class Slurm:
         # Slurm starts a job again whose node failed: it then goes on with what is there.
         orders = [replace(order, resume=True) for order in orders]
         try:
-            executor = submitit.AutoExecutor(folder=folder / LOGS, cluster="slurm")
+            executor = submitit.AutoExecutor(folder=folder / SLURM_FOLDER, cluster="slurm")
             executor.update_parameters(
                 **{key: value for key, value in parameters.items() if value is not None}
             )
@@ -135,7 +137,7 @@ class SlurmEngine:
         """Take back what has not started; ask the others to end, and cancel them after KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
-            self.stop_file.touch()
+            touch(self.stop_file)
             _cancel(self.jobs, "--state=PENDING")
         elif time.monotonic() - self.stopped_at > KILL_SECONDS and self.jobs:
             self.close()

@@ -1,7 +1,6 @@
 """A configuration holds values: what would make Hydra import or call something is refused before it does."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -14,6 +13,7 @@ from omegaconf.errors import GrammarParseError
 from yaml import YAMLError
 
 from rnnlab.app.problems import SUPPORTED, ConfigProblems
+from rnnlab.paths import is_folder
 
 OF_HYDRA = (
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
@@ -100,7 +100,7 @@ class Loader(ConfigLoaderImpl):
         for path in (str(path) for listed in paths for path in listed or ()):
             if "://" in path and not path.startswith("file://"):
                 raise ConfigProblems([f"hydra.searchpath={path}: must be a folder"])
-            if not Path(path.removeprefix("file://")).is_dir():
+            if not is_folder(path.removeprefix("file://")):
                 raise ConfigProblems([f"hydra.searchpath={path}: no such folder"])
         super()._process_config_searchpath(config_name, parsed_overrides, repo)
 

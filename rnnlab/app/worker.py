@@ -149,7 +149,7 @@ def _keep_diff(folder: RunFolder, diff: str) -> None:
     if life and first.is_file() and first.read_bytes() == diff.encode():
         return
     if diff:
-        folder.write_text(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
+        folder.write_diff(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
 
 
 def one_thread() -> None:

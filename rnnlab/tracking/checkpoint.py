@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.records import METRICS_FILE
-from rnnlab.tracking.files import DamagedFile
+from rnnlab.tracking.files import DamagedFile, replace_file
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 GRADIENT_LOG = "gradients.arrow"
@@ -80,13 +80,28 @@ class Checkpoint:
     recordings: Prefix
 
 
-def checkpoint_metadata(
-    arrays: Mapping[str, Array], plain: Mapping[str, Any], rows: Prefix, recordings: Prefix
-) -> dict[str, str]:
-    """What a checkpoint's file says beside its arrays."""
+def write_checkpoint(
+    folder: Path, arrays: Mapping[str, Array], plain: Mapping[str, Any], rows: Prefix, recordings: Prefix
+) -> None:
+    """Put a run's checkpoint in place in one move.
+
+    Args:
+        folder: The run's.
+        arrays: The arrays of the training state.
+        plain: The rest of it.
+        rows: What `metrics.jsonl` holds.
+        recordings: What `gradients.arrow` does.
+
+    Raises:
+        OSError: It could not be written; an earlier one is as it was.
+    """
+    from safetensors.numpy import save
+
+    whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     files = {"rows": rows.to_plain(), "recordings": recordings.to_plain()}
     state = json.dumps({"state": plain} | files)
-    return {"state": state, "digest": digest(arrays, state)}
+    metadata = {"state": state, "digest": digest(whole, state)}
+    replace_file(folder / CHECKPOINT_FILE, lambda file: file.write(save(whole, metadata)))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:

@@ -21,9 +21,8 @@ replaced, which `MetricsReader` notices.
 
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +42,12 @@ from rnnlab.records import (
     Outcome,
     StepRecord,
 )
-from rnnlab.tracking.checkpoint import (
-    CHECKPOINT_FILE,
-    GRADIENT_LOG,
-    Checkpoint,
-    Prefix,
-    checkpoint_metadata,
-)
-from rnnlab.tracking.files import replace_file, replace_text
+from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG, Checkpoint, Prefix, write_checkpoint
+from rnnlab.tracking.files import refuse_links_in, replace_file, replace_text
 from rnnlab.tracking.log_file import RUN_LOG
 from rnnlab.tracking.metrics_file import MetricsWriter
 from rnnlab.tracking.run_file import LATEST, read_run_info
+from rnnlab.wording import plain
 
 if TYPE_CHECKING:
     from rnnlab.tracking.gradient_log import GradientLog
@@ -111,8 +105,10 @@ class RunFolder:
             FileExistsError: The folder exists.
             RunInUse: Another process is making the run.
             RunEnded: There is nothing left to do.
+            ValueError: There is a link in the folder.
         """
         folder.mkdir(parents=True, exist_ok=resume)
+        refuse_links_in(folder)
         self.folder = folder
         self._lock = FileLock(folder / RUN_LOCK)
         try:
@@ -279,37 +275,28 @@ class RunFolder:
 
     def write_weights(self, params: Params) -> None:
         """Keep the weights under their names."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-        self._keep(WEIGHTS_FILE, lambda path: save_file(arrays, path))
+        replace_file(self.folder / WEIGHTS_FILE, lambda file: file.write(save(arrays)))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
         """Keep what the run can be continued from, in place of an earlier one.
 
         It covers the rows and recordings that led to it.
         """
-        from safetensors.numpy import save_file
-
         self._rows.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
             self._gradients.sync()
-        whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-        metadata = checkpoint_metadata(whole, plain, self._rows.written, self._recorded)
-        self._keep(CHECKPOINT_FILE, lambda path: save_file(whole, path, metadata))
-
-    def _keep(self, name: str, save: Callable[[Path], object]) -> None:
-        """Put a file in place that safetensors makes for its owner alone, with the mode of the others."""
-
-        def write(path: Path) -> None:
-            save(path)
-            shutil.copymode(self.folder / RUN_FILE, path)
-
-        replace_file(self.folder / name, write)
+        write_checkpoint(self.folder, arrays, plain, self._rows.written, self._recorded)
 
     def write_text(self, name: str, text: str) -> None:
-        """Keep a text that a task made."""
-        (self.folder / name).write_text(text, encoding="utf-8")
+        """Keep a text for people to look at, which may be printed: it holds no control characters."""
+        replace_text(self.folder / name, plain(text))
+
+    def write_diff(self, name: str, diff: str) -> None:
+        """Keep what the code has changed, to the letter."""
+        replace_text(self.folder / name, diff)
 
 
 def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ which readers do without, so that it can be gone on with.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -73,11 +74,11 @@ def write_gradients(folder: Path) -> None:
         OSError: It could not be written.
     """
     table = _as_table(_batches(folder))
-    replace_file(folder / GRADIENTS_FILE, lambda path: _write(table, path))
+    replace_file(folder / GRADIENTS_FILE, lambda file: _write(table, file))
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, use_dictionary=_REPEATED, write_page_checksum=True)
+def _write(table: pa.Table, file: BinaryIO) -> None:
+    pq.write_table(table, file, use_dictionary=_REPEATED, write_page_checksum=True)
 
 
 def read_gradients(file: Path) -> pa.Table:

@@ -145,7 +145,7 @@ class Mirror:
             Exception: The last of what MLflow raised.
         """
         if self._client is None or self.report.experiment_id is None:
-            import_mlflow()
+            import_mlflow(self._uri)
             self._imported = True
             self._go_forward()
             opened, experiment_id = open_experiment(self._uri, self._experiment)
@@ -238,7 +238,9 @@ def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave:
     return sum(
         _close(client, experiment_id, uri, run)
         for run in found
-        if Path(run.data.tags[FOLDER_TAG]) not in leave
+        if {FOLDER_TAG, ID_TAG} <= run.data.tags.keys()  # anybody may have made the others
+        and (folder := Path(run.data.tags[FOLDER_TAG])).is_absolute()
+        and folder not in leave
     )
 
 

@@ -33,11 +33,12 @@ from rnnlab.records import (
 from rnnlab.tracking.advance import advance_of
 from rnnlab.tracking.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
-from rnnlab.tracking.files import link_in, replace_text
+from rnnlab.tracking.files import DamagedFile, link_in, replace_text
 from rnnlab.tracking.folder import machine_of
 from rnnlab.tracking.metrics_file import MetricsReader, last_rows
 from rnnlab.tracking.run_file import read_run_info
 from rnnlab.tracking.store import LOCK_SECONDS, sqlite_file
+from rnnlab.wording import plain_values
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -81,12 +82,15 @@ class MirroredRun:
         """Send what is new; return whether there was anything.
 
         Raises:
+            DamagedFile: There is a link in the folder.
             Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
         """
         if self.ended or not self.folder.is_dir():
             return False
+        if not self._checked and (link := link_in(self.folder)):
+            raise DamagedFile(f"{link}: a link, which no run makes; what it leads to is not sent")
         with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
-            if (info := read_run_info(self.folder, SENT_KEYS)) is None:
+            if (info := plain_values(read_run_info(self.folder, SENT_KEYS))) is None:
                 return False
             if not self._checked:
                 self._check(client, info)
@@ -100,8 +104,6 @@ class MirroredRun:
         """See what became of a run that another process sent to this store."""
         from mlflow.exceptions import MlflowException
 
-        if link := link_in(self.folder):
-            raise ValueError(f"{link}: a link, which no run makes; what it leads to is not sent")
         run_id = self.run_id()
         if run_id is not None:
             try:

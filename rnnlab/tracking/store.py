@@ -5,10 +5,13 @@ import os
 import re
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+
+from rnnlab.paths import path_problem
+from rnnlab.tracking.files import replace_file
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -78,6 +81,8 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
     unfit = [mark for mark in "?%" if mark in name] or ([BOTH_QUOTES] if {"'", '"'} <= set(name) else [])
     if unfit:
         return f"MLflow takes no path with {' and '.join(unfit)}; name another, or tracking=none"
+    if problem := path_problem(database.with_name(f"{database.name}.new-journal")):
+        return problem
     if database.is_dir():
         return f"{database} is a folder"
     if not database.parent.is_dir():
@@ -146,26 +151,26 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     return re.sub(rf"://\S*{re.escape(HIDDEN)}@", "://", redacted(uri))
 
 
-def import_mlflow() -> None:
-    """Import MLflow, late because that takes a second, so that it gives up in time."""
+def import_mlflow(uri: str) -> None:
+    """Import MLflow, late because that takes a second, so that it gives up in time on a store."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
 
     for name in ("alembic", mlflow.__name__):  # after the import, which sets its own levels
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def connect(uri: str) -> "MlflowClient":
-    """Return a client of MLflow that gives up in time."""
-    import_mlflow()
-    from mlflow.tracking import MlflowClient
-
     if not is_server(uri):
         from mlflow.store.db import utils
 
         utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
         logging.getLogger(utils.__name__).setLevel(logging.ERROR)  # each attempt is three lines
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client that gives up in time; it makes a SQLite database that is not there, not in one move."""
+    import_mlflow(uri)
+    from mlflow.tracking import MlflowClient
+
     return MlflowClient(tracking_uri=uri)
 
 
@@ -173,14 +178,14 @@ def _make_database(path: Path) -> None:
     """Make MLflow's tables beside `path` and move them there: whoever is killed meanwhile leaves no half."""
     from mlflow.store.db import utils
 
-    scratch = path.with_name(f"{path.name}.new")
-    scratch.unlink(missing_ok=True)
-    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{scratch}")  # type: ignore[no-untyped-call]
-    try:
-        utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
-    os.replace(scratch, path)
+    def fill(file: BinaryIO) -> None:  # which is empty yet; SQLite makes a database of it
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{file.name}")  # type: ignore[no-untyped-call]
+        try:
+            utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
+        finally:
+            engine.dispose()
+
+    replace_file(path, fill)
 
 
 def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
@@ -196,9 +201,10 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
     """
     database = sqlite_file(uri)
     with FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext():
-        client = connect(uri)
+        import_mlflow(uri)
         if database is not None and not database.exists():
             _make_database(database)
+        client = connect(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             location = (database.parent / "mlartifacts").as_uri() if database else None

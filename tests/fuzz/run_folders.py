@@ -104,13 +104,60 @@ class Damage:
         if self.kind == "content":
             self.file.write_bytes(self.content)
             return
+        if self.kind in LINKED:
+            LINKED[self.kind](self.file)
+            return
         self.file.unlink()
         if self.kind == "folder":
             self.file.mkdir()
         elif self.kind != "missing":
             os.symlink(self.kind, self.file)
 
+    @property
+    def hides_run(self) -> bool:
+        """Whether a run may not be found any more."""
+        return self.file.name == "run.json" or self.kind == "run folder"
 
+
+def _link(path: Path, target: Path) -> None:
+    path.symlink_to(os.path.relpath(target, path.parent))
+
+
+def _scratch(file: Path) -> None:
+    """Where it would be written before it is put in place."""
+    _link(file.with_name(f"{file.name}.new"), SECRET)
+
+
+def _figure(folder: Path) -> None:
+    folder.mkdir()
+    _link(folder / "loss.svg", SECRET)
+
+
+def _run_folder(file: Path) -> None:
+    run = FINISHED if file.parent == FINISHED.parent else file.parent
+    shutil.move(run, SECRET.parent / "run")
+    _link(run, SECRET.parent / "run")
+
+
+def _named_in_sweep(file: Path) -> None:
+    run = KILLED if file.parent == KILLED.parent else file.parent
+    _link(run.parent / "ln", SECRET.parent)
+    sweep = json.loads((run.parent / "sweep.json").read_bytes())
+    sweep["runs"][f"ln/{run.name}"] = sweep["runs"].pop(run.name)
+    (run.parent / "sweep.json").write_text(json.dumps(sweep))
+
+
+LINKED: dict[str, Callable[[Path], None]] = {
+    "scratch": _scratch,
+    "figures": lambda file: _link(file.parent / "figures", SECRET.parent),
+    "figure": lambda file: _figure(file.parent / "figures"),
+    "report": lambda file: _link(FINISHED.parent / "report.html", SECRET),
+    "page's scratch": lambda file: _link(FINISHED.parent / "report.html.new", SECRET),
+    "lock": lambda file: _link(file.parent / ".mirroring", SECRET),
+    "run folder": _run_folder,
+    "named in the sweep": _named_in_sweep,
+}
+"""Links beside a file, or of the folders that it is in, which lead to what is outside."""
 KINDS = ("missing", "folder", "nowhere", os.path.relpath(SECRET, "sweep/0_rnn"), "run.json", ".", "/dev/null")
 SCALARS = (
     *(
@@ -152,7 +199,7 @@ SCALARS = (
 def damages(draw: st.DrawFn) -> Damage:
     """One file of the sweep, and what happened to it."""
     file = draw(st.sampled_from(files()))
-    kind = draw(st.sampled_from(("content",) * 20 + KINDS))
+    kind = draw(st.sampled_from(("content",) * 20 + KINDS + tuple(LINKED)))
     if kind != "content":
         return Damage(file, kind)
     whole = (template() / "here" / file).read_bytes()

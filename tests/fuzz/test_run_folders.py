@@ -32,6 +32,7 @@ from tests.fuzz.run_folders import (
     DEAD,
     FINISHED,
     KILLED,
+    LINKED,
     RESUMED_FROM,
     SECRET,
     SWEEP,
@@ -54,8 +55,14 @@ def copied(*all_damages: Damage) -> Iterator[None]:
         with chdir(Path(outer, "here")), mock.patch("rnnlab.app.launch.LocalPool", Here):
             for damage in all_damages:
                 damage.happen()
+            before = outside()
             yield
-            assert SECRET.read_text() == "secret\n"
+            assert SECRET.read_text() == "secret\n" and outside() == before
+
+
+def outside() -> dict[Path, bytes]:
+    """All files beside the folder, to which links may lead."""
+    return {file: file.read_bytes() for file in SECRET.parent.rglob("*") if file.is_file()}
 
 
 def judge(said: Said) -> str:
@@ -95,6 +102,25 @@ def digest(run: Path) -> str:
     return hashlib.sha256(
         b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
     ).hexdigest()
+
+
+@pytest.mark.parametrize("kind", LINKED)
+@pytest.mark.parametrize(
+    "file", [Path("sweep/sweep.json"), *(run / "run.json" for run in (FINISHED, KILLED, DEAD))], ids=str
+)
+def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
+    """Of each kind once; `copied` looks at what is outside."""
+    with copied(Damage(file, kind)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteRuns)
+        for main_, arguments in (
+            (main, [*SWEEP, "resume=sweep"]),
+            (report.main, ["sweep"]),
+            (repeat.main, [str(FINISHED)]),
+        ):
+            judge(say(main_, arguments))
+        store = Store()
+        with mock.patch("rnnlab.sync.open_experiment", store.open):
+            judge(say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"]))
 
 
 @examples(3)
@@ -148,7 +174,7 @@ def test_runs_are_loaded(damage: Damage) -> None:
     with copied(damage), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
         names = set(load_runs("sweep")["name"])
-        assert len(names) + ("run.json" in str(damage.file)) >= 3
+        assert len(names) + damage.hides_run >= 3
         for load in (load_metrics, load_gradients):
             assert len(load("sweep"))
     tried["damaged runs, loaded"] += 1

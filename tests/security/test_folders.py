@@ -13,9 +13,9 @@ from rnnlab import repeat, sync
 from rnnlab.analysis import sources
 from rnnlab.analysis.runs_frame import read_config
 from rnnlab.app.compose import compose_plan
+from rnnlab.app.folders import SWEEP_FILE
 from rnnlab.app.orders import check
 from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.resume import SWEEP_FILE
 from rnnlab.paths import conf_dir
 from rnnlab.tracking.closing import close_run
 from rnnlab.tracking.mirrored_run import ID_TAG, MirroredRun
@@ -93,6 +93,23 @@ def test_what_a_link_leads_to_is_not_sent(
     assert not [file for file in here.rglob("mlartifacts/**/*") if file.name == "id_rsa"]
     with pytest.raises(ValueError, match="a link"):
         MirroredRun(begun, f"sqlite:///{here / 'mlflow.db'}").update(None, "1")  # type: ignore[arg-type]
+
+
+@keeps("inside-the-folder")
+def test_links_in_some_folders_do_not_keep_other_runs_from_being_sent(
+    begun: Path, here: Path, sweep: Done, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a store that takes nothing would."""
+    for number in range(3):
+        run = here / "theirs" / f"{number}_linked"
+        shutil.copytree(sweep.runs["lstm"], run, ignore=shutil.ignore_patterns("mlflow.json"))
+        (run / (".mirroring" if number else "x")).unlink(missing_ok=True)
+        (run / (".mirroring" if number else "x")).symlink_to(here / "gone")
+    begun.rename(here / "theirs" / "9_theirs")
+    assert sync.main(["theirs", "--uri", f"sqlite:///{here / 'mlflow.db'}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "4 runs: 3 not sent, 1 sent\n" and not (here / "gone").exists()
+    assert err.count("a link, which no run makes; what it leads to is not sent") == err.count("\n") == 3
 
 
 @keeps("nothing-unpickled")

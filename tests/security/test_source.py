@@ -39,6 +39,24 @@ ALLOWED = {
     "rnnlab/tracking/run_file.py": ["yaml.load"],  # with the safe loader, in C
     "rnnlab/analysis/frames.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
 }
+WRITERS = "rnnlab/tracking/files.py"
+"""Where files are made, for all of the project: without following links."""
+WRITING_CALLS = {
+    *("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "link_to", "fdopen", "mkfifo"),
+    *("savefig", "imsave", "to_csv", "to_parquet", "to_json", "to_pickle", "to_excel", "to_feather"),
+    *("save_file", "serialize_file", "savez", "savez_compressed", "savetxt", "tofile", "memmap"),
+    *("OSFile", "memory_map", "FileHandler", "NamedTemporaryFile", "mkstemp", "mktemp", "truncate"),
+    *("copy2", "copyfile", "copytree", "copymode", "copystat", "move", "extractall", "urlretrieve"),
+    *("makedirs", "chmod", "utime"),
+}
+WRITES_ALLOWED = {
+    "rnnlab/terminal.py": ["os.open"],  # /dev/null
+    "rnnlab/app/ray_cluster.py": ["touch"],  # of tracking/files.py, as in the next
+    "rnnlab/app/slurm.py": ["touch"],
+    "rnnlab/app/worker.py": ["folder.write_text"] * 2,  # which is RunFolder's
+    "rnnlab/tracking/gradient_log.py": ["os.fdopen"],  # of a file that tracking/files.py opened
+    "rnnlab/analysis/picture_files.py": ["figure.savefig"],  # into memory
+}
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}
 OBJECTS = {"np.load", "numpy.load"}
@@ -65,6 +83,70 @@ def _faults(tree: ast.AST) -> Iterator[str]:
 
 def faults(source: str) -> list[str]:
     return list(_faults(ast.parse(source)))
+
+
+def writes(source: str) -> list[str]:
+    """Calls by which a file is made or changed, or may be."""
+    return [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and _may_write(node)
+    ]
+
+
+def _may_write(call: ast.Call) -> bool:
+    called = ast.unparse(call.func)
+    name = called.rpartition(".")[2]
+    if name in WRITING_CALLS or called == "os.open":
+        return True
+    if name != "open":
+        return False
+    of_path = isinstance(call.func, ast.Attribute) and called not in ("io.open", "gzip.open", "codecs.open")
+    modes = [*call.args[0 if of_path else 1 :][:1], *(k.value for k in call.keywords if k.arg == "mode")]
+    if not modes:
+        return False  # to be read
+    (mode, *_) = modes
+    if not (isinstance(mode, ast.Constant) and isinstance(mode.value, str)):
+        return of_path is False  # `log.open(path)` opens what is no file itself
+    return bool(set("wax+") & set(mode.value))
+
+
+@keeps("inside-the-folder")
+def test_files_are_made_in_one_place() -> None:
+    files = [file for file in sorted((ROOT / "rnnlab").rglob("*.py")) if file != ROOT / WRITERS]
+    found = {str(file.relative_to(ROOT)): writes(file.read_text(encoding="utf-8")) for file in files}
+    assert {file: calls for file, calls in found.items() if calls} == WRITES_ALLOWED
+    assert len(writes((ROOT / WRITERS).read_text(encoding="utf-8"))) > 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "open(path, 'w')",
+        "open(path, mode='xb')",
+        "open(path, how)",
+        "path.open('a')",
+        "path.open(mode='r+b')",
+        "path.write_text('')",
+        "path.write_bytes(b'')",
+        "path.touch()",
+        "os.open(path, os.O_CREAT)",
+        "figure.savefig(path)",
+        "table.to_parquet(path)",
+        "save_file(arrays, path)",
+        "np.savez(path, x)",
+        "pa.OSFile(path, 'wb')",
+        "logging.FileHandler(path)",
+        "shutil.copyfile(a, b)",
+        "gzip.open(path, 'wt')",
+    ],
+)
+def test_a_file_made_elsewhere_would_be_found(source: str) -> None:
+    assert writes(source)
+
+
+def test_reading_is_not_writing() -> None:
+    assert writes("open(p); open(p, 'rb'); p.open(); p.open('rb'); Image.open(p); log.open(p / 'x')") == []
 
 
 @keeps("nothing-unpickled")

@@ -3,16 +3,23 @@
 import base64
 import json
 import shutil
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
 from rnnlab import compare, show, ui
+from rnnlab.analysis.picture_files import picture_bytes
 from rnnlab.analysis.report import report_html
 from rnnlab.app.cli import main
+from rnnlab.terminal import run_command
 from rnnlab.tracking import charts, mirrored_run
+from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.store import redacted, told, ui_address
 from rnnlab.wording import in_a_line, plain
 from tests.app.conftest import here
@@ -22,7 +29,7 @@ from tests.security.promises import keeps
 __all__ = ["here"]
 ATTACK = "<img src=x onerror=alert(1)><script>alert(1)</script>\"'>&lt;b&gt;"
 SVG = "data:image/svg+xml;base64,"
-ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J\r\u202egpj\x7f"
+ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J\r\u202egpj\x7f\u2067\u200f\u2028\ufffe"
 
 
 class Elements(HTMLParser):
@@ -45,18 +52,21 @@ def attacked(sweep: Done, here: Path) -> list[Path]:
         copy = here / f"{name}<i>"
         shutil.copytree(folder, copy)
         info = run_info(copy)
-        info |= {"name": f"{name} {ATTACK}{ESCAPES}", "command": f"python {ATTACK}"}
-        info["params"][ATTACK] = f"{name} {ATTACK}"
-        info["machine"]["cpu"] = ATTACK
-        info["tags"]["sweep"] = f"s{ATTACK}"
+        info |= {"name": f"{name} {ATTACK}{ESCAPES}", "command": f"python {ATTACK}{ESCAPES}"}
+        info["params"][ATTACK + ESCAPES] = f"{name} {ATTACK}{ESCAPES}"
+        info["overrides"].append(ESCAPES)
+        info["machine"]["cpu"] = ATTACK + ESCAPES
+        info["tags"]["sweep"] = f"s{ATTACK}{ESCAPES}"
+        info["dataset"]["name"] = ATTACK + ESCAPES
         if name == "rnn":
-            info |= {"outcome": "failed", "summary": {"error": ATTACK}}
+            info |= {"outcome": "failed", "summary": {"error": ATTACK + ESCAPES}}
         (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
         text = (
             (copy / "config.yaml")
             .read_text(encoding="utf-8")
             .replace("path: null", f"path: '{name}{ATTACK.replace(chr(39), '')}'")
         )
+        text += f"own: {json.dumps(name + ESCAPES)}\n{json.dumps(ESCAPES)}: '{ATTACK.replace(chr(39), '')}'\n"
         (copy / "config.yaml").write_text(text, encoding="utf-8")
         folders.append(copy)
     return folders
@@ -72,6 +82,11 @@ def test_in_a_report(attacked: list[Path], here: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
     sources = [attributes["src"] or "" for tag, attributes in elements if tag == "img"]
     pictures = [base64.b64decode(source.removeprefix(SVG)).decode() for source in sources]
+    assert is_harmless(page) and page.count("\N{REPLACEMENT CHARACTER}]0;owned") > 10
+    for picture in pictures:
+        assert is_harmless(picture)
+        ElementTree.fromstring(picture)  # else a browser shows none
+    assert any("owned" in picture for picture in pictures)
     assert pictures and all(source.startswith(SVG) for source in sources)
     for tag, attributes in (element for picture in pictures for element in Elements(picture).found):
         assert tag not in ("script", "img") and not any(name.startswith("on") for name in attributes)
@@ -99,6 +114,79 @@ def test_in_mlflows_description(sweep: Done) -> None:
     with pytest.raises(InterruptedError):
         mirrored_run._find_or_create(Client(), "1", Path("x"), info)  # type: ignore[arg-type]
     assert made["mlflow.note.content"] == charts.DESCRIPTION
+
+
+@keeps("text-stays-text")
+def test_of_a_run_in_mlflow(sweep: Done, here: Path) -> None:
+    made: list[Any] = []
+
+    class Client:
+        def search_runs(self, *_: Any, **__: Any) -> list[Any]:
+            return []
+
+        def create_run(self, *_: Any, **keys: Any) -> Any:
+            made.append(keys)
+            return SimpleNamespace(info=SimpleNamespace(run_id="0" * 32))
+
+        def log_batch(self, _: str, params: Any) -> None:
+            made.append([vars(param) for param in params])
+
+        def log_inputs(self, _: str, inputs: Any) -> None:
+            made.append([one.to_dictionary() for one in inputs])
+            raise InterruptedError
+
+    copy = here / "run"
+    shutil.copytree(sweep.runs["rnn"], copy, ignore=shutil.ignore_patterns("mlflow.json"))
+    info = run_info(copy) | {"name": ESCAPES}
+    info["tags"]["x"] = info["params"]["x"] = info["dataset"]["name"] = info["machine"]["cpu"] = ESCAPES
+    (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(InterruptedError):
+        mirrored_run.MirroredRun(copy, "sqlite:///x.db").update(Client(), "1")  # type: ignore[arg-type]
+    assert len(made) == 3 and str(made).count("owned") == 5
+    assert is_harmless(json.dumps(made, ensure_ascii=False))
+
+
+@keeps("text-stays-text")
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_in_a_figure(form: str) -> None:
+    figure = Figure()
+    figure.subplots().set(title=ESCAPES, xlabel=ESCAPES)
+    with pytest.warns(UserWarning, match="missing from"):
+        picture = picture_bytes(figure, form)
+    if form == "svg":
+        assert is_harmless(picture.decode()) and b"owned" in picture
+        ElementTree.fromstring(picture)
+    assert b"owned" not in picture or form == "svg"
+
+
+@keeps("text-stays-text")
+def test_in_texts_that_a_run_writes_for_people(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", {"name": "x"}, {}) as folder:
+        folder.write_text("sample.txt", ESCAPES)
+        folder.write_diff("code.diff", ESCAPES)
+    assert is_harmless((tmp_path / "run" / "sample.txt").read_text(encoding="utf-8"))
+    assert (tmp_path / "run" / "code.diff").read_bytes() == ESCAPES.encode()  # which git is to apply
+
+
+@keeps("text-stays-text")
+def test_in_warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("warnings.formatwarning", warnings.formatwarning)  # to be taken back
+
+    def warn(_: Any) -> int:
+        print(warnings.formatwarning(ESCAPES, UserWarning, "file.py", 1))
+        return 0
+
+    with pytest.raises(SystemExit):
+        run_command(warn)
+    out = capsys.readouterr().out
+    assert is_harmless(out) and "owned" in out
+
+
+@keeps("text-stays-text")
+def test_in_a_configuration_that_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--cfg=job", f"+note='{ESCAPES}'", f"task.path='{ESCAPES}'"]) == 0
+    out = capsys.readouterr().out
+    assert is_harmless(out) and "owned" in out
 
 
 @keeps("text-stays-text")

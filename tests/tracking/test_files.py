@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,17 +23,17 @@ def test_a_file_is_replaced_and_no_scratch_stays(tmp_path: Path, before: str | N
     path = tmp_path / "größe.json"
     if before is not None:
         path.write_text(before)
-    replace_file(path, lambda scratch: scratch.write_text("new"))
+    replace_file(path, lambda scratch: scratch.write(b"new"))
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def _breaks_half_way(scratch: Path) -> None:
-    scratch.write_text("ne")
+def _breaks_half_way(scratch: BinaryIO) -> None:
+    scratch.write(b"ne")
     raise OSError(28, "No space left on device")
 
 
-def _breaks_at_once(_: Path) -> None:
+def _breaks_at_once(_: BinaryIO) -> None:
     raise ValueError("nothing to write")
 
 
@@ -50,13 +51,13 @@ def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path: Path, before: st
 def test_a_place_that_is_taken_by_a_folder_leaves_no_scratch(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
     with pytest.raises(OSError):
-        replace_file(tmp_path / "run.json", lambda scratch: scratch.write_text("new"))
+        replace_file(tmp_path / "run.json", lambda scratch: scratch.write(b"new"))
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_a_scratch_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "run.json.new").write_text("half of something lon")
-    replace_file(tmp_path / "run.json", lambda scratch: scratch.write_text("new"))
+    replace_file(tmp_path / "run.json", lambda scratch: scratch.write(b"new"))
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"run.json": "new"}
 
 

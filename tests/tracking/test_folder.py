@@ -419,6 +419,7 @@ def test_a_run_without_a_folder_is_resumed_from_its_beginning(tmp_path: Path) ->
 def test_the_run_of_a_dead_process_is_closed_once(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", INFO, CONFIG)
     folder.write(record(0, curve("lag", [0.0, -1.0]), loss=1.0))
+    folder._gradient_log()._file.close()
     folder._lock.release()  # as the system does for a process that dies
     info = close_run(tmp_path / "run", "killed", {"error": "died"})
     assert info == read_run_info(tmp_path / "run")
@@ -471,7 +472,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write_checkpoint({"params/w": np.ones(2)}, {"step": 1})
-        monkeypatch.setattr("safetensors.numpy.save_file", full)
+        monkeypatch.setattr("safetensors.numpy.save", full)
         with pytest.raises(OSError, match="No space"):
             folder.write_checkpoint({"params/w": np.zeros(2)}, {"step": 2})
         found = read_checkpoint(folder.folder)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -167,8 +168,8 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     write_gradients(tmp_path)
     before = (tmp_path / GRADIENTS_FILE).read_bytes()
 
-    def full(_: pa.Table, path: Path, **__: object) -> None:
-        path.write_bytes(b"PAR1")
+    def full(_: pa.Table, file: BinaryIO, **__: object) -> None:
+        file.write(b"PAR1")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rnnlab.tracking.gradient_log.pq.write_table", full)

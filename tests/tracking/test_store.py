@@ -6,7 +6,14 @@ from types import ModuleType
 
 import pytest
 
-from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_address, uri_problem
+from rnnlab.tracking.store import (
+    is_server,
+    open_experiment,
+    sqlite_file,
+    tracking_uri,
+    ui_address,
+    uri_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,7 @@ from rnnlab.tracking.store import is_server, sqlite_file, tracking_uri, ui_addre
         ("sqlite://", "must name a file"),
         ("sqlite:///.", "must name a file"),
         ("sqlite:///folder", "folder is a folder"),
+        ("sqlite:///" + "x" * 244, "a name in it is too long (256 bytes; at most 255)"),
         ("sqlite:///text", "text is no SQLite database"),
         ("sqlite:///nothing_yet", None),
         ("sqlite:///it's a = b, (c) # größe", None),
@@ -81,3 +89,18 @@ def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "psycopg", None)
     told = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
     assert told is not None and "pip install 'rnnlab[postgresql]'" in told
+
+
+def test_a_database_that_could_not_be_finished_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.db import utils
+
+    def dies(_: object) -> None:
+        assert [file.name for file in tmp_path.glob("*.db*") if file.suffix != ".lock"] == ["mlflow.db.new"]
+        raise InterruptedError
+
+    monkeypatch.setattr(utils, "_initialize_tables", dies)
+    with pytest.raises(InterruptedError):
+        open_experiment(f"sqlite:///{tmp_path / 'mlflow.db'}", "rnnlab")
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]
