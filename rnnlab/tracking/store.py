@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from rnnlab.tracking.schema_version import OtherSchema, check_schema
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
@@ -20,10 +22,6 @@ UNREADABLE = "is no address; in a user's name or password, / is written %2F, @ %
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
-OTHER_VERSION = (
-    "the database is of another MLflow version; one of an older is brought up to date, after a backup, by "
-    "`mlflow db upgrade <uri>`"
-)
 BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR = 240
 UI_PORT = 5000
@@ -110,8 +108,8 @@ def _driver_problem(uri: str) -> str | None:
 
 def told(error: Exception) -> str:
     """What MLflow or its database says, in a line, without passwords, in bounds."""
-    if "out-of-date database schema" in str(error):
-        return OTHER_VERSION
+    if isinstance(error, OtherSchema):  # whole, since it holds a command to type
+        return redacted(str(error))
     line = redacted((str(error).strip() or repr(error)).splitlines()[0])
     return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"
 
@@ -141,7 +139,11 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """Import MLflow, late because that takes a second, and return a client that gives up in time."""
+    """Import MLflow, late because that takes a second, and return a client that gives up in time.
+
+    Raises:
+        OtherSchema: The database belongs to another MLflow version.
+    """
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
@@ -153,6 +155,7 @@ def connect(uri: str) -> "MlflowClient":
 
         utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
         logging.getLogger(utils.__name__).setLevel(logging.ERROR)  # each attempt is three lines
+        check_schema(uri)
     return MlflowClient(tracking_uri=uri)
 
 
