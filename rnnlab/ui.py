@@ -67,10 +67,10 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     address = ui_address(uri, port)
+    link = _newest_charts(uri, address, experiment)  # first: the server would migrate an older database
     print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        link = _newest_charts(uri, address, experiment)
         if not _answers(address, server):
             _end(server)
             assert server.stderr is not None

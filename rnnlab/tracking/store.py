@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from rnnlab.paths import path_problem
 from rnnlab.tracking.files import replace_file
+from rnnlab.tracking.schema_version import OtherSchema, check_schema
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -25,10 +26,6 @@ UNREADABLE = "is no address; in a user's name or password, / is written %2F, @ %
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
-OTHER_VERSION = (
-    "the database is of another MLflow version; one of an older is brought up to date, after a backup, by "
-    "`mlflow db upgrade <uri>`"
-)
 BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR = 240
 UI_PORT = 5000
@@ -119,8 +116,8 @@ def _driver_problem(uri: str) -> str | None:
 
 def told(error: Exception) -> str:
     """What MLflow or its database says, in a line, without passwords, in bounds."""
-    if "out-of-date database schema" in str(error):
-        return OTHER_VERSION
+    if isinstance(error, OtherSchema):  # whole, since it holds a command to type
+        return redacted(str(error))
     if isinstance(error, Timeout):
         return f"another process holds {error.lock_file}"
     line = redacted((str(error).strip() or repr(error)).splitlines()[0])
@@ -167,10 +164,16 @@ def import_mlflow(uri: str) -> None:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client that gives up in time; it makes a SQLite database that is not there, not in one move."""
+    """A client that gives up in time; it makes a SQLite database that is not there, not in one move.
+
+    Raises:
+        OtherSchema: The database belongs to another MLflow version.
+    """
     import_mlflow(uri)
     from mlflow.tracking import MlflowClient
 
+    if not is_server(uri):
+        check_schema(uri)
     return MlflowClient(tracking_uri=uri)
 
 

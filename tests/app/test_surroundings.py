@@ -1,6 +1,8 @@
 """What is wrong around a command, not in it: stores of others, folders that nothing can be written to, the clock."""
 
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -94,7 +96,7 @@ def test_a_run_that_was_begun_and_a_deleted_experiment_are_each_told(tmp_path: P
     assert sent.code == 0 and len(tracked_runs(first.uri)) == 2
 
 
-def test_a_database_of_another_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     run(tmp_path, *LITTLE)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("update alembic_version set version_num = 'abc'")
@@ -102,8 +104,40 @@ def test_a_database_of_another_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     done = run(tmp_path, *LITTLE, "seed=1")
     assert done.code == 0 and "Traceback" not in done.out + done.err
-    assert "(the database is of another MLflow version; " in done.out and "`mlflow db upgrade" in done.out
+    assert "the database is of a newer MLflow version than the installed 3." in done.out
     assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(tmp_path: Path) -> None:
+    make_older_database(database := tmp_path / "mlflow.db")
+    before = database.read_bytes()
+    done = run(tmp_path, *LITTLE)
+    assert done.code == 0 and "Traceback" not in done.out + done.err
+    assert database.read_bytes() == before
+    for reader in ("rnnlab.ui", "rnnlab.compare"):
+        told = run(tmp_path, *(["0" * 32] * 2 if reader == "rnnlab.compare" else []), module=reader)
+        assert told.code == 2 and "the database is of an older MLflow version" in told.err
+        assert database.read_bytes() == before
+    (printed,) = re.findall("make a backup, then run `(mlflow db upgrade .*?)`", " ".join(done.out.split()))
+    program, *arguments = shlex.split(printed)
+    subprocess.run([Path(sys.executable).with_name(program), *arguments], check=True, capture_output=True)
+    assert run(tmp_path, "outputs", module="rnnlab.sync").code == 0
+    assert len(tracked_runs(f"sqlite:///{database}")) == 1
+
+
+def make_older_database(file: Path) -> None:
+    """Make the tables of MLflow 2.16."""
+    from alembic import command
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{file}")
+    Base.metadata.create_all(engine)
+    config = utils._get_alembic_config(str(engine.url))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "4465047574b1")
+    engine.dispose()
 
 
 def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path: Path) -> None:
