@@ -14,6 +14,7 @@ from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.literal import keep_literal, literally
 from rnnlab.analysis.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
+from rnnlab.wording import zeros_told
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Of a gate the same in every figure."""
@@ -63,7 +64,7 @@ def draw_training_lag_curves(
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
-    ax.set_title(f"How far the gradient reaches ({quantity})")
+    ax.set_title(f"How far the gradient reaches ({quantity}{_zeros_at_end(gradients, quantity)})")
     return ax
 
 
@@ -219,6 +220,15 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     return rows.pivot(index="step", columns=axis, values=value).sort_index()
+
+
+def _zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
+    """At the longest lag of the last recording, the share of examples that are 0 and not in the curve."""
+    if "zero_fraction" not in gradients:
+        return ""
+    shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
+    told = zeros_told(float(shares.iloc[-1])) if len(shares) else ""
+    return f"; {told} at lag {shares.index[-1]}, left out" if told else ""
 
 
 def _of_one_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:

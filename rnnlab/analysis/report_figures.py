@@ -23,7 +23,7 @@ from rnnlab.analysis.style import figure_style
 from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.sweep_figures import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.swept import Roles
-from rnnlab.records import HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
 
 MOST_HEATMAPS = 4
 MOST_LOSSES = 60
@@ -85,11 +85,11 @@ def _lag_curves(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
 
 def _against_axes(runs: pd.DataFrame, roles: Roles) -> Iterator[Drawing]:
     x, hue = roles.x, roles.hue
-    if x is not None and _has(runs, LOG10_GAIN_TAIL):
+    if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = "The factor of the gradient a time step back, over the longer half of the lags; 1 keeps it."
         yield f"Gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=roles.col)
     if x is not None and _has(runs, HORIZON):
-        text = "How many time steps back a hundredth of the gradient is left."
+        text = "The last time step back at which a hundredth of the gradient is left, even after a dip."
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=roles.col)
     if x is not None and _has(runs, VAL_SOLVED):
         text = "The share of runs that met their task's criterion."

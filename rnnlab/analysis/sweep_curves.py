@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from rnnlab.analysis.against_axis import zeros_among
 from rnnlab.analysis.arguments import checked
 from rnnlab.analysis.facets import draw_on_axes
 from rnnlab.analysis.intervals import averaged_over, mean_interval, mean_told
@@ -48,7 +49,7 @@ def draw_lag_curves(
 
     A line is the mean over runs of log10 g(k), of the geometric mean over examples, with the 95 % t interval
     of that mean. At a lag where a run's gradient is exactly 0 or does not exist the others are averaged; the
-    title says how few.
+    title says how few, and of how many examples the gradient is 0.
 
     Args:
         gradients: The frame of `load_gradients`.
@@ -94,7 +95,12 @@ def draw_lag_curves(
     def finish(ax: Axes) -> None:
         ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
 
-    return drawn.draw(ax, finish, f"Lag curve of {quantity}, {when}", traces)
+    zeros = pd.DataFrame()
+    if "zero_fraction" in rows:
+        shares = numbers(rows["zero_fraction"])[rows["lag"] >= 1]
+        zeros = shares.groupby(rows["run"].astype(str)).max().to_frame("zero_fraction")
+    what = f"Lag curve of {quantity}, {when}{zeros_among(zeros, 'zero_fraction')}"
+    return drawn.draw(ax, finish, what, traces)
 
 
 @checked

@@ -4,6 +4,9 @@
 
 Only the loss at one step τ is sent back, with weight 1: where every step has a target, short paths
 would hide the fading. τ is each example's last step with a target unless another is asked for.
+
+Rows by time step are of the training loss instead, which weighs each of an example's N targets 1/N if it is a
+mean over time: so g(0) is N times the `h_immediate` of step τ on the same batch.
 """
 
 from typing import Annotated, Literal

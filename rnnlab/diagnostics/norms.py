@@ -25,7 +25,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     """Total and immediate gradients by h, c, the pre-activations z and the inputs x; the states themselves.
 
     `h`, `c`, `state` (the state adjoint), `z`, `x`; `…_immediate`, what the loss at a time step sends there
-    itself; `h_norm` and `c_norm`, ‖h[t]‖ and ‖c[t]‖.
+    itself; `h_norm` and `c_norm`, ‖h[t]‖ and ‖c[t]‖. Gradients are of the training loss, which as a mean over
+    time weighs each of an example's N targets 1/N, while a lag curve has weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)

@@ -365,6 +365,80 @@ def test_what_is_not_there_is_named(ax: Axes, name: str) -> None:
         FIGURES[name](RUNS, ax, col="cell")
 
 
+def lost(ax: Axes) -> list[tuple[float, float]]:
+    """Where runs stand whose gain is 0."""
+    return [
+        (float(x), float(y))
+        for line in ax.lines
+        if line.get_gid() == "zero"
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
+
+
+def with_zeros(share: float = 1.0) -> pd.DataFrame:
+    """In two of 24 runs, both rnn at 10, the gain is 0."""
+    zero = RUNS["run"].isin(["r0", "r1"])
+    logs = {
+        f"grad/log10_gain{end}": RUNS[f"grad/log10_gain{end}"].mask(zero) for end in ("", "_short", "_tail")
+    }
+    gains = {name.replace("log10_", ""): (10**values).mask(zero, 0.0) for name, values in logs.items()}
+    shares = pd.Series(np.where(zero, share, 0.0), index=RUNS.index)
+    return RUNS.assign(**logs, **gains, **{"grad/zero_fraction": shares, "grad/zero_at_horizon": shares})
+
+
+@pytest.mark.parametrize("value", [TAIL, "grad/gain"])
+def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: str) -> None:
+    draw_gain(with_zeros(), ax, value=value)
+    assert [y for _, y in lost(ax)] == [0.0, 0.0] and all(8 < x < 12 for x, _ in lost(ax))
+    assert len(points_of(ax)) == 22 and "gain 0" in legend(ax)
+    told = " ".join(title(ax).split())
+    assert "gain 0 in 2 of 24 runs" in told and "no value" not in told
+    assert "without examples whose gradient is 0, up to 100% of them in 2 of 24 runs" in told
+    kept = RUNS[(RUNS["cell"] == "rnn") & (RUNS["seq_len"] == 10) & ~RUNS["run"].isin(["r0", "r1"])]
+    mean = 10 ** kept[TAIL if value == TAIL else "grad/log10_gain"].mean()
+    assert next(iter(means_of(ax, CELL_COLORS["rnn"]).values()))[0] == pytest.approx(mean)
+    ax.figure.canvas.draw()
+
+
+def test_gains_of_0_alone_are_a_figure_too(ax: Axes) -> None:
+    none = {"grad/log10_gain_tail": NAN, "grad/gain_tail": 0.0}
+    draw_gain(RUNS.assign(**none), ax)
+    assert len(lost(ax)) == 24 and "nothing to show" not in notes(ax)
+    grid = draw_gain(RUNS.assign(**none), col="cell")
+    assert [len(lost(ax)) for ax in grid.axes.flat] == [12, 12]
+    ax.figure.canvas.draw()
+
+
+def test_the_share_of_zeros_stands_in_every_title(ax: Axes) -> None:
+    told = "up to 69% of them in 2 of 24 runs"
+    draw_horizon(with_zeros(0.69), ax)
+    assert told in " ".join(title(ax).split())
+    for color in ("regime", "gain"):
+        other = new_figure().subplots()
+        draw_phase_diagram(with_zeros(0.69), other, x="seq_len", y="clip", color=color)
+        assert told in " ".join(title(other).split())
+    draw_horizon(with_zeros(0.0), plain := new_figure().subplots())
+    assert "gradient is 0" not in title(plain)
+    curves = gradients_frame(RUNS).assign(zero_fraction=0.0)
+    curves.loc[curves["run"].isin(["r0", "r1"]), "zero_fraction"] = 0.69
+    draw_lag_curves(curves, lag_ax := new_figure().subplots())
+    assert told in " ".join(title(lag_ax).split())
+
+
+def test_cells_of_a_gain_of_0_are_marked_and_of_the_lowest_colour(ax: Axes) -> None:
+    frame = with_zeros()[lambda runs: runs["seq_len"] == 10]
+    draw_phase_diagram(frame, ax, x="cell", y="clip", color="gain")
+    assert [text.get_text() for text in ax.texts] == ["0 2/3"]
+    gone = frame.assign(**{TAIL: frame[TAIL].mask((frame["cell"] == "rnn") & (frame["clip"] == 0.1))})
+    gone["grad/gain_tail"] = gone["grad/gain_tail"].mask((gone["cell"] == "rnn") & (gone["clip"] == 0.1), 0.0)
+    draw_phase_diagram(gone, other := new_figure().subplots(), x="cell", y="clip", color="gain")
+    (mesh,) = (found for found in other.collections if isinstance(found, QuadMesh))
+    other.figure.canvas.draw()
+    lowest = matplotlib.colormaps["vlag"](0.0)
+    assert sum(np.allclose(color, lowest) for color in mesh.get_facecolors()) >= 1
+    assert "gain 0, in no mean" in legend(other)
+
+
 def test_other_bad_arguments_are_named(ax: Axes) -> None:
     with pytest.raises(ValueError, match="value='cell' holds no numbers"):
         draw_gain(RUNS, ax, value="cell")

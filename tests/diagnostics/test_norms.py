@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnlab.diagnostics import log_norms_by_timestep, measure_norms
-from tests.oracles.cases import BATCH, GATED, TANH, build, cell_id, every_cell
+from rnnlab.diagnostics import log_norms_by_timestep, measure_lag_curves, measure_norms
+from tests.oracles.cases import BATCH, GATED, TANH, build, cell_id, every_cell, with_mask
 from tests.oracles.snapshots import by_name, snapshot_of
 
 TIME = 5
@@ -78,6 +78,23 @@ def test_norms_are_right_at_any_magnitude(cell, dtype, scales, rtol):
     expected["state"] = reference(*adjoints.values())
     for name, log_norms in expected.items():
         np.testing.assert_allclose(found[name] - np.log(3), log_norms, rtol=0, atol=rtol, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "mask", "factor"),
+    [("mean", "every step", 5), ("sum", "every step", 1), ("mean", "last step", 1), ("mean", "last two", 2)],
+)
+@pytest.mark.parametrize("cell", [TANH, GATED], ids=cell_id)
+def test_rows_by_time_step_have_the_weight_1_over_n_of_a_mean_and_lag_0_has_1(cell, reduction, mask, factor):
+    """N counts the targets of an example, not its time steps."""
+    case = build(cell, reduction, "every step" if mask == "last two" else mask, start="zero")
+    if mask == "last two":
+        case = with_mask(case, np.repeat([[False], [False], [False], [True], [True]], BATCH, axis=1))
+    snapshot = snapshot_of(case)
+    immediate = by_name(measure_norms(snapshot).curves)["h_immediate"]
+    by_lag = by_name(measure_lag_curves(snapshot, targets=("last",)).curves)["h"]
+    assert by_lag.mean[0] == pytest.approx(factor * immediate.mean[-1], rel=1e-12)
+    assert 10 ** by_lag.log10_gmean[0] == pytest.approx(factor * 10 ** immediate.log10_gmean[-1], rel=1e-12)
 
 
 def reference(*parts):
