@@ -105,7 +105,7 @@ def _one(arguments: Sequence[str]) -> None:
         seconds = time.process_time() - began
         sweep = next(Path().glob("multirun/*/*/sweep.json"))
         jobs = sweep.read_text(encoding="utf-8").count("\n") - 4
-    print(jobs, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stdout)
+    print(jobs, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":
