@@ -1,5 +1,6 @@
 """A command as a process: its standard streams, the signals that end it, and its exit code."""
 
+import atexit
 import os
 import sys
 import warnings
@@ -40,7 +41,19 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
             code = 2
     if (lost := output_problem()) is not None:
         _complain(f"standard output cannot be written ({lost.strerror}), and what was printed is lost")
-    sys.exit(code)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    A thread that is inside a library then, as for a store that was left alone, would abort the process
+    ("terminate called without an active exception"), and with it the exit code.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _complain(problem: str) -> None:

@@ -99,19 +99,21 @@ class Mirror:
         self._ended.set()
         began = self._advanced = now = time.monotonic()
         longest = SEND_SECONDS + (0 if in_haste else SECONDS_A_RUN * self._left())
+        problem = None
         while self._thread.is_alive() and not give_up():
             now = time.monotonic()
             show(self._left(), now - began)
             trouble = self.report.error is not None  # then it has been tried for long
             patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
             if now - self._advanced > patience:
-                self.report.error = self.report.error or "no answer"
+                problem = "no answer"
                 break
             if now - began > longest:
-                self.report.error = self.report.error or f"not done after {longest:.0f} s"
+                problem = f"not done after {longest:.0f} s"
                 break
             self._thread.join(0.1)
         self._left_alone.set()
+        self.report.error = self.report.error or problem
         self._thread.join(LEAVE_SECONDS)
         self.report.left = self._left()
         return self.report
@@ -176,7 +178,8 @@ class Mirror:
 
     def _go_forward(self) -> None:
         """Note that the store answers."""
-        self._advanced, self.report.error = time.monotonic(), None
+        if not self._left_alone.is_set():
+            self._advanced, self.report.error = time.monotonic(), None
 
     def _step_back(self) -> None:
         """Leave the cores to training, while there is any, so that no more than a share of one is taken."""

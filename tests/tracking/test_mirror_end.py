@@ -18,7 +18,7 @@ from rnnlab.tracking import mirror as mirrors
 from rnnlab.tracking.mirror import SHARE, Mirror
 from rnnlab.tracking.mirrored_run import MirroredRun
 from rnnlab.tracking.store import open_experiment
-from tests.commands import TINY, environment, finish, run_info, wait_until
+from tests.commands import TINY, children, environment, finish, run_info, wait_until
 from tests.conftest import Starter
 from tests.tracked import tracked_runs
 from tests.tracking.small_runs import whole_run
@@ -142,7 +142,7 @@ def test_a_store_that_is_too_slow_is_left_within_bounds(
 
 
 def test_ctrl_c_while_the_rest_is_sent_leaves_a_line_that_sends_it(start: Starter, tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(SLOW.format(seconds=2))
+    (tmp_path / "slow.py").write_text(SLOW.format(seconds=4))
     process = start(tmp_path, "-m", "seed=0,1,2", *TINY, "figures=false", module="slow")
 
     def all_ended() -> bool:
@@ -150,7 +150,8 @@ def test_ctrl_c_while_the_rest_is_sent_leaves_a_line_that_sends_it(start: Starte
         return len(files) == 3 and all(run_info(file.parent)["outcome"] for file in files)
 
     wait_until(all_ended, "all runs have ended")
-    time.sleep(1)  # the table is not there yet: the rest is being sent
+    wait_until(lambda: len(children(process.pid)) <= 1, "no worker is left")  # but Python's own tracker
+    time.sleep(0.5)  # the table is not there yet: the rest is being sent
     process.send_signal(signal.SIGINT)
     done = finish(tmp_path, process)
     assert (done.code, done.err) == (130, "")
