@@ -35,6 +35,8 @@ def measure_theory(snapshot: Snapshot) -> Readings:
         return Readings()
     σ_w2 = cell.hidden_size * float(np.mean(W_hh * W_hh))
     σ_x2 = input_variance(snapshot.params, snapshot.inputs.batch.x)
+    if not (np.isfinite(σ_w2) and np.isfinite(σ_x2)):  # weights that overflowed when they were drawn
+        return Readings()
     found = mean_field(cell.nonlinearity, σ_w2, σ_x2)
     return Readings(
         metrics={

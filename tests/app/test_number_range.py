@@ -1,5 +1,7 @@
 """A number that the run's dtype cannot hold is refused, whichever key it is given to."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from annotated_types import Gt
@@ -9,6 +11,8 @@ from rnnlab.app.schema import build, generators
 from rnnlab.app.validation import InvalidConfig
 from rnnlab.paths import conf_dir
 from rnnlab.records import FirstNonFinite
+from tests.commands import TINY as SMALL
+from tests.commands import run
 from tests.fuzz.configs import Key, real_keys, types_in
 
 HUGE, TINY = "infinite in float32; at most 3.4028235e+38", "0 in float32; at least 1.4e-45"
@@ -73,3 +77,9 @@ def test_a_run_with_an_infinite_weight_is_not_finished() -> None:
     records = list(experiment.trainer.train(params, batches))
     assert [record.step for record in records] == [0, 1, 2]
     assert records[-1].non_finite == FirstNonFinite("W_xh", None)
+
+
+def test_weights_that_overflow_when_they_are_drawn_end_the_run_as_diverged(tmp_path: Path) -> None:
+    large = ("init=normal", "init.W_xh.gain=3.4e38", "val_every=null", "tracking=none", "figures=false")
+    done = run(tmp_path, *SMALL, *large)
+    assert done.code == 0 and "diverged" in done.out and done.err == ""
