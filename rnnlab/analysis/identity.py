@@ -23,6 +23,10 @@ def differences(first: Path, second: Path) -> list[str]:
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
+_DAMAGED = (SafetensorError, TypeError, AttributeError)
+"""Of weights; the last two of a type of numbers that NumPy does not have, such as BF16."""
+
+
 def unreadable(folder: Path) -> list[str]:
     """A line for each file of a run that cannot be compared with another, as it is damaged."""
     readers: dict[str, Callable[[Path], object]] = {
@@ -34,7 +38,7 @@ def unreadable(folder: Path) -> list[str]:
     for file, read in readers.items():
         try:
             read(folder / file)
-        except (SafetensorError, DamagedTable, OSError) as error:
+        except (*_DAMAGED, DamagedTable, OSError) as error:
             told = str(error).splitlines()[0]
             problems.append(told if file in told else f"{file}: {told}")
     return problems
