@@ -133,7 +133,7 @@ def test_a_run_that_goes_on_is_left_alone_and_one_of_a_dead_process_is_closed(
         write(folder, range(2, STEPS + 1))
         finish(folder)
     with RunFolder(here / "runs" / "dead", info_of("dead"), config_of(), resume=True) as folder:
-        write(folder, range(1, STEPS + 1))
+        write(folder, range(STEPS + 1))
         finish(folder)
     assert sync.main(["runs"]) == 0
     assert told(capsys) == "2 runs: 2 sent"

@@ -1,7 +1,9 @@
 """What fuzzing found, each in its smallest form."""
 
 import io
+import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -146,6 +148,16 @@ def test_what_a_repetition_is_compared_with_is_read_first(file: str) -> None:
         said = say(repeat.main, [str(FINISHED)])
         assert said.code == 2 and len(said.err) == 1 and file in said.err[0], said
         assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_weights_of_a_type_that_numpy_does_not_have_are_named(dtype: str) -> None:
+    size = 2 if dtype == "BF16" else 1
+    header = json.dumps({"W_hh": {"dtype": dtype, "shape": [4], "data_offsets": [0, 4 * size]}}).encode()
+    content = struct.pack("<Q", len(header)) + header + bytes(4 * size)
+    with copied(Damage(FINISHED / "weights.safetensors", "content", content)):
+        said = say(repeat.main, [str(FINISHED)])
+        assert said.code == 2 and len(said.err) == 1 and "weights.safetensors: " in said.err[0], said
 
 
 def one_bit(content: bytes) -> bytes:

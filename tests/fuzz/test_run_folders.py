@@ -137,7 +137,7 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
                 assert {run: contents(run) for run in whole()} == whole()
 
 
-@examples(25)
+@examples(6)
 @given(harms())
 def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
     expected = whole()
@@ -149,7 +149,7 @@ def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
         tried[f"harmed runs, resumed: {'started over' if over else 'went on'}"] += 1
 
 
-@examples(15)
+@examples(5)
 @given(forgeries())
 def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
     forgery: tuple[Path, dict[str, Any], Any],

@@ -171,7 +171,7 @@ def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Stor
     assert send()
     assert [run["status"] for run in store.held(experiment)] == ["KILLED"]
     with RunFolder(path, info_of("other", host="there"), config_of(), resume=True) as folder:
-        write(folder, range(1, 4))
+        write(folder, range(4))
         assert send()
         (running,) = store.held(experiment)
         assert (running["status"], running["tags"]["rnnlab.host"]) == ("RUNNING", "there")
