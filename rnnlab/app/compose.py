@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
@@ -52,6 +53,7 @@ def compose(
     """
     setup_globals()
     register_resolvers()
+    HydraConfig.instance().cfg = None  # ${hydra:…} must not see what an earlier command left
     loader = loader_of(conf_dir, config_dir)
     overrides = list(overrides)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN

@@ -64,13 +64,16 @@ def plan_of_many(
     composed: list[Job] = []
     problems: dict[str, None] = {}
     for number, overrides in enumerate(jobs, first):
+        if composer.is_refused(overrides):
+            continue
         try:
             composed.append(composer.job(number, overrides))
         except Unresolved as error:
-            problems |= dict.fromkeys(error.problems)
+            problems |= dict.fromkeys(composer.refused(overrides, error.problems))
         except COMPOSITION_ERRORS as error:
             lines = [line_of(override) for override in overrides]
-            problems[explain_composition_error(error, lines, composer.known(overrides))] = None
+            told = explain_composition_error(error, lines, composer.known(overrides))
+            problems |= dict.fromkeys(composer.refused(overrides, [told]))
     folder = composer.folder or Path()
     name = sweep_name(folder)
     return Plan(folder, composed, True, composer.pattern, name, launcher, problems=list(problems))
@@ -115,6 +118,7 @@ class Composer:
         self._known: dict[tuple[str, ...], Known] = {}
         self._templates: dict[tuple[str, ...], Template | None] = {}
         self._shared: dict[str, bool] = {}
+        self._refused: set[tuple[str, ...]] = set()
 
     def job(self, number: int, overrides: Sequence[Override]) -> Job:
         """One job of the sweep.
@@ -127,7 +131,7 @@ class Composer:
         pairs = dict(keys_and_values(lines))
         swept = {key: value for key, value in pairs.items() if key in self._swept}
         plain = [o for o in overrides if self._is_plain(o)]
-        shared = tuple(o.key_or_group if self._is_plain(o) else line_of(o) for o in overrides)
+        shared = self._in_common(overrides)
         template = self._templates.get(shared)
         if template is None:
             config = self.compose(overrides)
@@ -151,6 +155,17 @@ class Composer:
             subdir, filled = template.filled(number, folder_name(name), of_job, changed)
         return Job(number, name, self._placed(subdir), filled, lines, swept, template.choices)
 
+    def refused(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
+        """Note what is wrong with a job, and so with all that differ from it in other values alone."""
+        own = [override.key_or_group for override in overrides if self._is_plain(override)]
+        if not any(key in problem for key in own for problem in problems):
+            self._refused.add(self._in_common(overrides))
+        return problems
+
+    def is_refused(self, overrides: Sequence[Override]) -> bool:
+        """Whether a job has the mistakes of one that was refused before, and of what both have in common."""
+        return bool(self._refused) and self._in_common(overrides) in self._refused
+
     def compose(self, overrides: Sequence[Override]) -> DictConfig:
         """The configuration of one job, as Hydra composes it."""
         files = self._files(overrides)
@@ -171,6 +186,10 @@ class Composer:
 
     def _files(self, overrides: Sequence[Override]) -> tuple[str, ...]:
         return tuple(line_of(override) for override in overrides if self._loader.names_file(override))
+
+    def _in_common(self, overrides: Sequence[Override]) -> tuple[str, ...]:
+        """What jobs share that differ in plain values alone."""
+        return tuple(o.key_or_group if self._is_plain(o) else line_of(o) for o in overrides)
 
     def _is_plain(self, override: Override) -> bool:
         """Whether it sets a plain value that differs between jobs, so that these have all else in common."""

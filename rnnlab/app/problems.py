@@ -102,7 +102,9 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
             return f"{_with_interpolation(overrides, '')}: must name an option"
         return f"{named[1]} in a defaults list: must name a group, such as ${{{named[2].split(', ')[0]}}}"
     params = [override for override in overrides if override.lstrip("+").startswith("hydra.sweeper.params")]
-    if params and isinstance(error, AttributeError):  # Hydra cannot merge into what holds nothing
+    if params and isinstance(
+        error, AttributeError | AssertionError
+    ):  # Hydra cannot merge into what holds nothing
         return f"{params[0]}: on the command line axes stand by themselves; write -m <key>=a,b"
     if isinstance(error, MissingMandatoryValue):
         return f"{getattr(error, 'full_key', None) or message.rpartition(' ')[2]}: has no value"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rnnlab.app import compose, facts, schema
+from rnnlab.app import compose, composer, facts, schema
 from rnnlab.app.composer import Composer, line_of, name_job, plan_of_many
 from rnnlab.app.facts import Inspector
 from rnnlab.app.interpolations import Unresolved, resolved
@@ -232,3 +232,16 @@ def test_an_identity_is_that_of_the_whole_configuration() -> None:
     kept = {key: value for key, value in config.items() if key != "jobs"}
     text = json.dumps([kept, "d"], sort_keys=True, ensure_ascii=False)
     assert identity(config, "d") == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_mistake_that_jobs_share_is_explained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    explain = composer.explain_composition_error
+
+    def noted(*args: Any) -> str:
+        told.append(explain(*args))
+        return told[-1]
+
+    monkeypatch.setattr(composer, "explain_composition_error", noted)
+    assert compose.compose_plan(conf_dir(), ["seed=range(50)", "lrr=1"], multirun=True).problems == told
+    assert told == ["lrr=1: no such key; did you mean lr?"]
