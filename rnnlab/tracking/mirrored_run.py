@@ -129,7 +129,7 @@ class MirroredRun:
             if there and _is_outdated(self.folder, info, there[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
-            entry["run_id"] = _find_or_create(client, experiment_id, self.folder, info)
+            entry["run_id"] = _taken_or_created(client, experiment_id, there, self.folder, info)
             entry["position"] = 0
             self._write(entry)
         run_id = entry["run_id"]
@@ -236,11 +236,12 @@ def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -
     return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
-def _find_or_create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
+def _taken_or_created(
+    client: "MlflowClient", experiment_id: str, existing: list["Run"], folder: Path, info: dict[str, Any]
+) -> str:
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     machine = machine_of(info)
-    existing = _runs_of(client, experiment_id, info)
     run = (
         existing[0]
         if existing
