@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rnnlab.app.compose import Job
+from rnnlab.app.compose import Job, Plan
 from rnnlab.app.display import Display
+from rnnlab.app.schema import Tracking
 from rnnlab.tracking.folder import write_run_info
 
 
@@ -68,3 +69,18 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
         write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
         display.refresh()
     assert "step 2/10  loss 2.500  grad norm nan" in screen.getvalue()
+
+
+def test_the_table_has_gains_of_0_and_shares_of_zeros(
+    tmp_path: Path, display: Display, screen: io.StringIO
+) -> None:
+    job = job_in(tmp_path / "rnn")
+    plan = Plan(tmp_path, [job, job], True, str(tmp_path), "sweep")
+    lost = {"grad/gain": 0.0, "grad/horizon": 0.0, "grad/zero_fraction": 1.0}
+    half = {"grad/gain": 0.5, "grad/horizon": 31.0, "grad/zero_fraction": 0.69, "grad/zero_at_horizon": 0.5}
+    infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
+    display.results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
+    told = screen.getvalue()
+    assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of the probe" in told
+    first = next(line.split() for line in told.splitlines() if "finished" in line)
+    assert first[3:5] == ["0", "0"]
