@@ -133,7 +133,9 @@ class MirroredRun:
             if there and _is_outdated(self.folder, info, there[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
-            entry |= {"run_id": _find_or_create(client, experiment_id, self.folder, info), **NOTHING_SENT}
+            ours = _described(client, there[0], info) if there else None
+            run_id = ours or _create(client, experiment_id, self.folder, info)
+            entry |= {"run_id": run_id, **NOTHING_SENT}
             self._write(entry)
         if outcome is None and entry.get("sent"):  # it is being resumed
             client.update_run(entry["run_id"], status="RUNNING")
@@ -245,13 +247,6 @@ def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -
     """The MLflow runs of a run folder, the oldest first."""
     found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
     return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
-
-
-def _find_or_create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
-    existing = _runs_of(client, experiment_id, info)
-    if existing:
-        return _described(client, existing[0], info)
-    return _create(client, experiment_id, folder, info)
 
 
 def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:

@@ -312,3 +312,26 @@ def test_nothing_but_damaged_runs_is_a_page_too(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "run.json").write_text("{")
     assert "1 damaged" in report_html(tmp_path)
+
+
+def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> None:
+    lost = {"grad/gain": 0.0, "grad/log10_gain": None, "grad/zero_fraction": 1.0, "grad/horizon": 0.0}
+    half = {"grad/gain": 0.1, "grad/log10_gain": -1.0, "grad/zero_fraction": 0.5, "grad/horizon": 30.0}
+    more = ({"grad/horizon_first": 0.0}, {"grad/horizon_first": 4.0, "grad/zero_at_horizon": 0.25})
+    for number, (summary, own) in enumerate(zip((lost, half), more, strict=True)):
+        info = info_of(f"seed={number}") | {"number": number, "params": {"cell": "rnn", "seed": str(number)}}
+        with RunFolder(tmp_path / str(number), info, config_of()) as folder:
+            folder.close()
+            folder.finish("finished", summary | own | {"regime": ("vanishing", "stable")[number]})
+    page = Page(report_html(tmp_path))
+    head, *rows = page.tables["runs"]
+    shown = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [(row["gain"], row["horizon"], row["regime"]) for row in shown] == [
+        ("0", "0", "vanishing (100% zero)"),
+        ("0.100 (50% zero)", "30 (first under 1% after 4, 25% zero)", "stable (50% zero)"),
+    ]
+    head, row = page.tables["averages"]
+    told = dict(zip(head, row, strict=True))
+    assert told["gain"] == "0.1 (0 in 1 of 2 runs, 75% zero)"
+    assert told["horizon"].endswith("(first under 1% after 2, 25% zero)")
+    assert "Zero: share of the probe's examples" in page.text

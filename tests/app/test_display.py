@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from rnnlab.app.display import Display
-from rnnlab.app.plan import Job
+from rnnlab.app.plan import Job, Plan
+from rnnlab.app.schema import Tracking
 from rnnlab.tracking.folder import write_run_info
 
 
@@ -81,3 +82,18 @@ def test_sending_shows_how_many_runs_are_left_and_for_how_long(capsys: pytest.Ca
         "Sending to MLflow: 139 runs left after 61 s",
         "Sending to MLflow: 79 runs left after 121 s",
     ]
+
+
+def test_the_table_has_gains_of_0_and_shares_of_zeros(
+    tmp_path: Path, display: Display, screen: io.StringIO
+) -> None:
+    job = job_in(tmp_path / "rnn")
+    plan = Plan(tmp_path, [job, job], True, str(tmp_path), "sweep")
+    lost = {"grad/gain": 0.0, "grad/horizon": 0.0, "grad/zero_fraction": 1.0}
+    half = {"grad/gain": 0.5, "grad/horizon": 31.0, "grad/zero_fraction": 0.69, "grad/zero_at_horizon": 0.5}
+    infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
+    display.results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
+    told = screen.getvalue()
+    assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of the probe" in told
+    first = next(line.split() for line in told.splitlines() if "finished" in line)
+    assert first[3:5] == ["0", "0"]

@@ -26,10 +26,14 @@ PER_STEP = [
     "grad/clip_coefficient",
 ]
 SUMMARY = [
+    "grad/gain",
     "grad/log10_gain",
     "grad/log10_gain_short",
     "grad/log10_gain_tail",
     "grad/horizon",
+    "grad/horizon_first",
+    "grad/zero_fraction",
+    "grad/zero_at_horizon",
     "grad/log10_decay",
     "grad/r2",
     "grad/censored",
