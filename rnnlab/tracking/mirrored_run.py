@@ -133,8 +133,10 @@ class MirroredRun:
             if there and _is_outdated(self.folder, info, there[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
-            ours = _described(client, there[0], info) if there else None
-            run_id = ours or _create(client, experiment_id, self.folder, info)
+            if there:
+                run_id = _described(client, there[0], info)
+            else:
+                run_id = _create(client, experiment_id, self.folder, info)
             entry |= {"run_id": run_id, **NOTHING_SENT}
             self._write(entry)
         if outcome is None and entry.get("sent"):  # it is being resumed

@@ -26,6 +26,7 @@ COMMANDS = {
 STREAMS = ("read", "closed", "full", "both full", "cut off")
 SIGNALS = ("none", "SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGQUIT")
 LONGEST = 6.0
+LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
 
 
 def ended(
@@ -129,7 +130,7 @@ def test_a_command_ends_as_documented_and_can_be_resumed(
         tried[f"streams and signals: {number}, exit code {code}"] += 1
         stopped = -signal.SIGQUIT if number == "SIGQUIT" else 130
         assert code in (0, stopped), (code, errors)
-        assert b"Traceback" not in errors and (code == 0 or b"rnnlab" not in errors), errors
+        assert errors in ((b"", LOST) if stream == "full" else (b"",)), errors
         if code == 0:
             assert weights(folder) == expected
         code, errors = ended(folder, (*COMMANDS[command], "resume=true"))
