@@ -22,10 +22,6 @@ def differences(first: Path, second: Path) -> list[str]:
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
-_DAMAGED = (SafetensorError, TypeError, AttributeError)
-"""Of weights; the last two of a type of numbers that NumPy does not have, such as BF16."""
-
-
 def unreadable(folder: Path) -> list[str]:
     """A line for each file of a run that cannot be compared with another, as it is damaged."""
     readers: dict[str, Callable[[Path], object]] = {
