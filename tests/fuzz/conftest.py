@@ -1,6 +1,19 @@
+from typing import Any
+
 import pytest
 
 from tests.fuzz.amount import TIMES, tried
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist has ended: take over what it tried."""
+    tried.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(tried)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
