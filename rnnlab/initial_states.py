@@ -11,8 +11,6 @@ from annotated_types import Ge, MinLen
 from rnnlab.arrays import Array
 from rnnlab.user_files import of_user, reading
 
-LARGEST = float(np.finfo(np.float32).max)
-
 
 class InitialState(Protocol):
     """A choice of the initial state."""
@@ -89,11 +87,10 @@ class Given:
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
         """The file's array in every column."""
         array = self._arrays.get(state)
-        if array is None or array.shape != (shape[0],) or not (np.abs(array) <= LARGEST).all():
+        if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
             held = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "nothing"
             raise ValueError(
-                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers within float32; "
-                f"it holds {held}"
+                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers; it holds {held}"
             )
         return np.repeat(array[:, None], shape[1], axis=1)
 

@@ -113,7 +113,7 @@ def _taken(plan: Plan) -> list[str]:
         return unfit
     if plan.is_sweep and is_folder(plan.folder) and any(plan.folder.glob("[!.]*")):
         return [f"{plan.folder}: exists, and a sweep needs a folder of its own"]
-    may_exist = plan.folder.exists()
+    may_exist = os.path.exists(plan.folder)
     for job in plan.jobs:
         if job.folder in taken or (may_exist and os.path.exists(job.folder)):
             problems.append(f"{job.folder}: exists, and a run needs a folder of its own")

@@ -110,7 +110,7 @@ class Series(NamedTask):
     def remarks(self) -> tuple[str, ...]:
         """Which columns were left out, and why."""
         left_out = self._table.left_out
-        if not left_out:
+        if self.path is None or not left_out:
             return ()
         more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
         return (f"task.path={self.path}: left out {', '.join(left_out[:MOST_NAMED])}{more}",)

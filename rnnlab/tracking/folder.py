@@ -20,7 +20,6 @@ replaced, which `MetricsReader` notices.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +42,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG, Checkpoint, Prefix, write_checkpoint
-from rnnlab.tracking.files import refuse_links_in, replace_file, replace_text
+from rnnlab.tracking.files import LineFile, refuse_links_in, replace_file, replace_text
 from rnnlab.tracking.log_file import RUN_LOG
 from rnnlab.tracking.metrics_file import MetricsWriter
 from rnnlab.tracking.run_file import LATEST, read_run_info
@@ -219,7 +218,7 @@ class RunFolder:
 
     def _cut_recordings(self) -> None:
         if (log := self.folder / GRADIENT_LOG).is_file():
-            os.truncate(log, self._recorded.size)
+            LineFile(log, self._recorded.size).close()
 
     def write(self, record: StepRecord) -> bool:
         """Append a step's curves and metrics, at once; a row that stands already stays if it is the same.

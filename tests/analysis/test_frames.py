@@ -367,7 +367,7 @@ def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before the original, and after it
 @pytest.mark.parametrize("outcome", ["finished", "killed", None])
 def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
-    from rnnlab.tracking.folder import close_run
+    from rnnlab.tracking.closing import close_run
 
     path = tmp_path / "sweep" / "0"
     with RunFolder(path, info_of(), config_of()) as folder:
@@ -420,7 +420,8 @@ def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
     with pytest.warns(IncompleteRuns, match=r"run \(killed\)"):
         assert len(load_metrics(source, "train/loss")) == 2
     with RunFolder(path, info_of(), config_of(), resume=True) as folder:
-        folder.write(record(2))
+        for step in range(3):
+            folder.write(record(step))
         MirroredRun(path, server).update(client, experiment_id)
         with pytest.warns(IncompleteRuns, match=r"run \(running\)"):
             assert load_runs(source)["outcome"].tolist() == ["running"]

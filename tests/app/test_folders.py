@@ -1,6 +1,8 @@
 """Paths that no system takes, and folders in one another's way: a line each, and nothing is made."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import chdir
@@ -9,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from rnnlab import compare, repeat, report, show, sync, terminal, ui
+from rnnlab import compare, repeat, report, show, sync, ui
 from rnnlab.app.cli import main
 from rnnlab.app.folders import folder_named
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.paths import path_problem
 from rnnlab.wording import in_a_line
 from tests.app.conftest import here
-from tests.commands import TINY
+from tests.commands import TINY, environment
 
 __all__ = ["here"]
 SINGLE = [*TINY, "tracking=none", "figures=false"]
@@ -157,24 +159,24 @@ def test_a_page_that_cannot_be_is_told_before_runs_are_read(
     assert told(run, ["runs", "--out", out], capsys, here) == problem
 
 
-def test_a_file_that_the_system_refuses_is_told_in_a_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        ('PermissionError(13, "Permission denied", "/root/x")', 2, "rnnlab: /root/x: Permission denied"),
+        ('OSError("of ours")', 1, "OSError: of ours"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_one_line(error: str, code: int, line: str) -> None:
     """Wherever it comes up; what has no name is a fault of ours, and keeps its traceback."""
-    monkeypatch.setattr("warnings.formatwarning", lambda *_, **__: "")
-
-    def refused(_: Sequence[str]) -> int:
-        raise PermissionError(13, "Permission denied", "/root/x")
-
-    def broken(_: Sequence[str]) -> int:
-        raise OSError("of ours")
-
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    with pytest.raises(SystemExit) as end:
-        terminal.run_command(refused)
-    assert (end.value.code, capsys.readouterr().err) == (2, "rnnlab: /root/x: Permission denied\n")
-    with pytest.raises(OSError, match="of ours"):
-        terminal.run_command(broken)
+    program = f"""
+from rnnlab.process import run_command
+def fail(arguments):
+    raise {error}
+run_command(fail)
+"""
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.returncode == code and done.stderr.splitlines()[-1] == line
+    assert ("Traceback" in done.stderr) == (code == 1)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not")

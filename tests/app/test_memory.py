@@ -122,5 +122,5 @@ def test_data_for_which_there_is_no_memory_is_one_line(tmp_path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "rnnlab: not enough memory for this data and these keys\n"
+    assert done.stderr == "rnnlab: task.path=large.txt: cannot be read (not enough memory)\n"
     assert [file.name for file in tmp_path.iterdir()] == ["large.txt"]

@@ -83,3 +83,11 @@ def test_weights_that_overflow_when_they_are_drawn_end_the_run_as_diverged(tmp_p
     large = ("init=normal", "init.W_xh.gain=3.4e38", "val_every=null", "tracking=none", "figures=false")
     done = run(tmp_path, *SMALL, *large)
     assert done.code == 0 and "diverged" in done.out and done.err == ""
+
+
+def test_given_states_may_be_as_large_as_the_dtype(tmp_path: Path) -> None:
+    np.savez(tmp_path / "large.npz", h=np.full(3, -1e39))
+    given = ["initial_state=given", f"initial_state.path={tmp_path / 'large.npz'}", "hidden_size=3"]
+    build(compose_plan(conf_dir(), [*given, "dtype=float64"], multirun=False).jobs[0].config)
+    with pytest.raises(InvalidConfig, match="infinite in float32"):
+        build(compose_plan(conf_dir(), given, multirun=False).jobs[0].config)

@@ -46,7 +46,8 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
         "probe=none,standard",
         "optimizer=sgd",
         "clip=null",
-        "lr=1e+40",
+        "lr=3e38",
+        "init.W_xh.gain=1e5",
         "val_every=null",
         "tracking=none",
     )

@@ -138,7 +138,7 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     kept = {key: value for key, value in job.config.items() if key not in WITHOUT_EFFECT}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return experiment.settings, digest, goal, dict(trainer.task.dataset), memory
+    return experiment.settings, digest, goal, dict(trainer.task.dataset), memory, trainer.task.remarks
 
 
 def compare(overrides: list[str]) -> str:

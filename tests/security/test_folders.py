@@ -103,6 +103,8 @@ def test_links_in_some_folders_do_not_keep_other_runs_from_being_sent(
     for number in range(3):
         run = here / "theirs" / f"{number}_linked"
         shutil.copytree(sweep.runs["lstm"], run, ignore=shutil.ignore_patterns("mlflow.json"))
+        info = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        (run / "run.json").write_text(json.dumps(info | {"id": f"{number}" * 32}), encoding="utf-8")
         (run / (".mirroring" if number else "x")).unlink(missing_ok=True)
         (run / (".mirroring" if number else "x")).symlink_to(here / "gone")
     begun.rename(here / "theirs" / "9_theirs")

@@ -17,8 +17,9 @@ from rnnlab.app.cluster_job import stop_file
 from rnnlab.app.folders import OWN, SWEEP_FILE
 from rnnlab.app.worker import WorkOrder
 from rnnlab.tracking import mirror
+from rnnlab.tracking.closing import close_run
 from rnnlab.tracking.files import LineFile, make_folder, replace_file, replace_text, touch
-from rnnlab.tracking.folder import RunFolder, close_run
+from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.mirrored_run import FOLDER_TAG, ID_TAG
 from rnnlab.tracking.store import open_experiment
 from tests.app.conftest import here

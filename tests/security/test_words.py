@@ -3,7 +3,8 @@
 import base64
 import json
 import shutil
-import warnings
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,6 @@ from rnnlab import compare, show, ui
 from rnnlab.analysis.picture_files import picture_bytes
 from rnnlab.analysis.report import report_html
 from rnnlab.app.cli import main
-from rnnlab.terminal import run_command
 from rnnlab.tracking import charts, mirrored_run
 from rnnlab.tracking.folder import RunFolder
 from rnnlab.tracking.store import redacted, told, ui_address
@@ -112,7 +112,7 @@ def test_in_mlflows_description(sweep: Done) -> None:
     info = run_info(sweep.runs["rnn"])
     info["tags"]["mlflow.note.content"] = ATTACK
     with pytest.raises(InterruptedError):
-        mirrored_run._find_or_create(Client(), "1", Path("x"), info)  # type: ignore[arg-type]
+        mirrored_run._create(Client(), "1", Path("x"), info)  # type: ignore[arg-type]
     assert made["mlflow.note.content"] == charts.DESCRIPTION
 
 
@@ -169,17 +169,14 @@ def test_in_texts_that_a_run_writes_for_people(tmp_path: Path) -> None:
 
 
 @keeps("text-stays-text")
-def test_in_warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("warnings.formatwarning", warnings.formatwarning)  # to be taken back
-
-    def warn(_: Any) -> int:
-        print(warnings.formatwarning(ESCAPES, UserWarning, "file.py", 1))
-        return 0
-
-    with pytest.raises(SystemExit):
-        run_command(warn)
-    out = capsys.readouterr().out
-    assert is_harmless(out) and "owned" in out
+def test_in_warnings() -> None:
+    code = (
+        "import sys, warnings; from rnnlab.process import run_command; "
+        "run_command(lambda arguments: warnings.warn(arguments[0]) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, ESCAPES], capture_output=True, check=True)
+    err = done.stderr.decode()
+    assert is_harmless(err) and "owned" in err
 
 
 @keeps("text-stays-text")
