@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from rnnlab.tracking.store import connect
+from rnnlab.mlflow_mirror.store import connect
 
 SWEEP = [
     "-m",

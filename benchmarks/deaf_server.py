@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from statistics import median
 
+from rnnlab.mlflow_mirror.store import connect
 from rnnlab.records import LOSS, MLFLOW_METRICS
-from rnnlab.tracking.metrics_file import MetricsReader
-from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import connect
+from rnnlab.runs.metrics_jsonl import MetricsReader
+from rnnlab.runs.run_json import read_run_info
 from tests.cluster.services import MLflowServer
 
 SWEEP = ["-m", "report=false", "cell=lstm", "seed=0,1", "hidden_size=64", "figures=false"]

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import about
+from rnnlab.mlflow_mirror.store import open_experiment
 from rnnlab.records import Curve, StepRecord
-from rnnlab.tracking.folder import RunFolder
-from rnnlab.tracking.store import open_experiment
+from rnnlab.runs.folder import RunFolder
 
 SNAPSHOTS, TIME_STEPS, QUANTITIES = 50, 100, ("h", "state", "x")
 LOADERS = {

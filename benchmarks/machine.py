@@ -4,8 +4,8 @@ from importlib.metadata import version
 
 from threadpoolctl import threadpool_info
 
-from rnnlab.app.provenance import machine
-from rnnlab.app.resources import cores
+from rnnlab.app.config.memory_limit import cores
+from rnnlab.app.jobs.provenance import machine
 
 
 def about(*packages: str) -> dict[str, str | int]:

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import about
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.app.config.build import Experiment, build, generators
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.arrays import Workspace, copy_params
 from rnnlab.diagnostics import Snapshot
 

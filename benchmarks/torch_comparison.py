@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import build, generators
+from rnnlab.app.config.build import build, generators
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.model import Batch
 from rnnlab.records import LOSS, StepRecord
 from rnnlab.tasks import CharLM

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from rnnlab.tracking.mirrored_run import LEDGER_FILE
-from rnnlab.tracking.store import open_experiment
+from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE
+from rnnlab.mlflow_mirror.store import open_experiment
 
 SWEEP = [
     "-m",

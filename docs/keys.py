@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from docs.said import admits_null, allowed, attributes, comments, first_line, head, listed, section, text_of
-from rnnlab.app import schema
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.validation import fields
+from rnnlab.app.config import build as schema
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.validation import fields
 from rnnlab.diagnostics import Probe, Schedule
 from rnnlab.initializers import Initializer
 from rnnlab.paths import conf_dir

@@ -1,73 +1,7 @@
-"""`python -m rnnlab.compare <run> <run>`: what differs between two runs.
+"""`python -m rnnlab.compare`, which is in `rnnlab.commands.compare`."""
 
-A run is a folder or an MLflow run id. Configuration, outcome, summary, code and machine are compared; whether
-a run comes out the same once more, to the last bit, is what `rnnlab.repeat` tells.
-"""
-
-from collections.abc import Sequence
-from typing import Any
-
-from rich.table import Table
-from rich.text import Text
-
-from rnnlab.analysis.compare import compare_runs
-from rnnlab.analysis.runs_frame import DAMAGED, KnownRun
-from rnnlab.analysis.sources import find_run
-from rnnlab.process import run_command
-from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal import Arguments, Terminal, complain, named, printed
-
-
-def main(argv: Sequence[str]) -> int:
-    """Print the differences; return the exit code: 2 when a run cannot be read."""
-    parser = Arguments("rnnlab.compare", description=__doc__)
-    parser.add_argument("first", type=named, help="MLflow run id, or folder of a run")
-    parser.add_argument("second", type=named, help="likewise")
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
-    args = parser.parse_args(argv)
-    try:
-        first, second = (KnownRun(find_run(run, args.uri)) for run in (args.first, args.second))
-    except (ValueError, ConnectionError) as error:
-        return _refuse(str(error))
-    for given, run in ((args.first, first), (args.second, second)):
-        if run.row["outcome"] == DAMAGED:
-            return _refuse(f"{given}: {run.problem}")
-        if not run.config:
-            return _refuse(f"{given}: {CONFIG_FILE} cannot be read")
-    _print(first, second)
-    return printed()
-
-
-def _refuse(problem: str) -> int:
-    complain("rnnlab.compare", [problem])
-    return 2
-
-
-def _print(first: KnownRun, second: KnownRun) -> None:
-    found = compare_runs(first, second)
-    if found.empty:
-        print("No difference in configuration, outcome, summary, code or machine.")
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", first.row["name"], second.row["name"], "difference"):
-        table.add_column(Text(heading), overflow="fold", justify="left" if not heading else "right")
-    for section, rows in found.groupby("section", sort=False):
-        table.add_row(Text(str(section), "bold"))
-        for row in rows.itertuples():
-            words = (f"  {row.key}", _told(row.first), _told(row.second), _gap(row.first, row.second))
-            table.add_row(*map(Text, words))  # a value is no markup
-    Terminal().print(table)
-
-
-def _told(value: Any) -> str:
-    return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def _gap(first: Any, second: Any) -> str:
-    """The second minus the first, of numbers."""
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
-    return f"{second - first:+.3g}" if numbers else ""
-
+from rnnlab.commands.compare import main
+from rnnlab.terminal.command import run_command
 
 if __name__ == "__main__":
     run_command(main)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import commands
-from tests.commands import TINY, Done, run
+from tests import processes as commands
+from tests.processes import TINY, Done, run
 
 Starter = Callable[..., subprocess.Popen[str]]
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from rnnlab.arrays import Array
-from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, digest
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, digest
 
 Edit = Callable[[dict[str, Array], dict[str, Any]], object]
 """Changes a checkpoint's arrays, and what of the training state is no array."""

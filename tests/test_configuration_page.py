@@ -10,8 +10,8 @@ import yaml
 from annotated_types import Ge
 
 from docs import keys
-from rnnlab.app import schema
-from tests.commands import ROOT
+from rnnlab.app.config import build as schema
+from tests.processes import ROOT
 
 ASKED = re.findall(r"<!-- keys: (\w+) -->", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"))
 ROW = re.compile(r"^\| `([\w.<>]+)` \| (.+) \| (.+) \| (.*) \|$", re.MULTILINE)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.commands import ROOT, Done, environment, run
+from tests.processes import ROOT, Done, environment, run
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCED = re.compile(

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from rnnlab.app.compose import compose_plan
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
-from tests.commands import ROOT, run
+from tests.processes import ROOT, run
 
 STUDIES = ROOT / "experiments"
 FADING = (

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.orders import check
-from rnnlab.app.worker import execute
+from rnnlab.app.check import check
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.jobs.run_job import execute
 from rnnlab.paths import conf_dir
-from tests.commands import ROOT, TINY, Done, metric_rows, run_info
+from tests.processes import ROOT, TINY, Done, metric_rows, run_info
 from tests.tracked import tracked_runs
 
 PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rnnlab.app.schema import generators
+from rnnlab.app.config.build import generators
 from rnnlab.records import MLFLOW_METRICS, NORM_QUANTILES, STEPS_PER_SECOND
 from tests.app.test_options import experiment_of
-from tests.commands import ROOT, Done, metric_rows, run_info
+from tests.processes import ROOT, Done, metric_rows, run_info
 from tests.tracked import tracked_runs
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

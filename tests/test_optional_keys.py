@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from rnnlab import compare, repeat, report, sync
 from rnnlab.analysis import IncompleteRuns, load_runs
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.worker import _tell_beginning
-from rnnlab.tracking.folder import RunFolder
-from rnnlab.tracking.run_file import read_run_info
-from tests.commands import TINY, run
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.jobs.run_job import _tell_beginning
+from rnnlab.commands import compare, repeat, report, sync
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.run_json import read_run_info
+from tests.processes import TINY, run
 
 Place = tuple[str | int, ...]
 WHOLE = ("machine", "tags", "goal", "dataset", "tracking", "resumed")
@@ -67,8 +67,8 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def stop(*_: Any) -> None:
         raise ConfigProblems(["stopped before training"])
 
-    monkeypatch.setattr("rnnlab.repeat.launch", stop)
-    monkeypatch.setattr("rnnlab.analysis.report.pictures", lambda *_: [])
+    monkeypatch.setattr("rnnlab.commands.repeat.launch", stop)
+    monkeypatch.setattr("rnnlab.analysis.report.page.pictures", lambda *_: [])
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(made, tmp_path / "runs" / "run"))
 
@@ -121,7 +121,7 @@ def test_a_run_that_lacks_a_key_is_resumed_or_refused(made: Path, folder: Path, 
 def test_sync_names_what_it_lacks(
     made: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnnlab.sync._Sender._sent", lambda *_: "sent")
+    monkeypatch.setattr("rnnlab.commands.sync._Sender._sent", lambda *_: "sent")
     whole = json.loads((made / "run.json").read_text())
     for place in places(whole):
         for null in (False, True):

@@ -14,10 +14,10 @@ import pytest
 from latex2mathml.converter import convert
 
 from rnnlab.app.cli import main
-from rnnlab.app.compose import AdaptiveSweep, compose
-from rnnlab.app.schema import build
+from rnnlab.app.config.build import build
+from rnnlab.app.config.compose import AdaptiveSweep, compose
 from rnnlab.paths import conf_dir
-from tests.commands import ROOT, TINY, Done, run, run_info
+from tests.processes import ROOT, TINY, Done, run, run_info
 
 PAGES = sorted(
     path

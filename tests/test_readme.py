@@ -1,6 +1,6 @@
 """What the README shows works, and it is one screen."""
 
-from tests.commands import ROOT
+from tests.processes import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab import compare, repeat, report, show, sync, ui
 from rnnlab.app import launch
 from rnnlab.app.cli import main
+from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.gradcheck.__main__ import main as gradcheck
 from tests.app.conftest import here
-from tests.commands import PATIENCE, ROOT, TINY, environment, run_info
+from tests.processes import PATIENCE, ROOT, TINY, environment, run_info
 
 __all__ = ["here"]
 COMMANDS = Path(sys.executable).parent

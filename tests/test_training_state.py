@@ -12,14 +12,14 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.app.config.build import Experiment, build, generators
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.arrays import Params
 from rnnlab.paths import conf_dir
 from rnnlab.records import STEPS_TO_SOLVE, StepRecord
+from rnnlab.runs.checkpoint import read_checkpoint
+from rnnlab.runs.folder import RunFolder
 from rnnlab.tasks import Goal
-from rnnlab.tracking.checkpoint import read_checkpoint
-from rnnlab.tracking.folder import RunFolder
 from rnnlab.training import Trainer, TrainingState
 
 STEPS = 6

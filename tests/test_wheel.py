@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT, TINY
+from tests.processes import ROOT, TINY
 
 DATA = ("rnnlab/py.typed", "rnnlab/tasks/data/sonnets.txt", "rnnlab/tasks/data/README.md")
 

@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 import yaml
 
-from rnnlab.analysis.run_tables import read_gradients, read_metrics
+from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
 
 LAGS = (1, 40)  # behind these stand 20 time steps in which the network settles
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import seaborn as sns
 
-from rnnlab.analysis.run_tables import read_gradients
+from rnnlab.analysis.frames.run_tables import read_gradients
 
 NAMES = [
     (task, cell) for task in ("digits, pixel by pixel", "adding, T = 100") for cell in ("tanh RNN", "LSTM")

@@ -3,15 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.analysis.frames import IncompleteRuns, load_gradients, load_metrics, load_runs
-from rnnlab.analysis.sources import MLflowRuns
+from rnnlab.analysis.frames.load import IncompleteRuns, load_gradients, load_metrics, load_runs
+from rnnlab.analysis.frames.sources import MLflowRuns
 
 if TYPE_CHECKING:
-    from rnnlab.analysis.figures import draw_time_heatmap
-    from rnnlab.analysis.phase_diagram import draw_phase_diagram
-    from rnnlab.analysis.style import CELL_COLORS
-    from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
-    from rnnlab.analysis.sweep_figures import draw_clipping, draw_gain, draw_horizon, draw_solved
+    from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
+    from rnnlab.analysis.figures.single_run import draw_time_heatmap
+    from rnnlab.analysis.figures.style import CELL_COLORS
+    from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
+    from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 
 __all__ = [
     "CELL_COLORS",
@@ -30,11 +30,11 @@ __all__ = [
     "load_runs",
 ]
 _FIGURES = {
-    "figures": ("draw_time_heatmap",),
+    "single_run": ("draw_time_heatmap",),
     "phase_diagram": ("draw_phase_diagram",),
     "style": ("CELL_COLORS",),
     "sweep_curves": ("draw_lag_curves", "draw_losses"),
-    "sweep_figures": ("draw_clipping", "draw_gain", "draw_horizon", "draw_solved"),
+    "sweep_scalars": ("draw_clipping", "draw_gain", "draw_horizon", "draw_solved"),
 }
 
 
@@ -42,5 +42,5 @@ def __getattr__(name: str) -> Any:
     """Figures are imported when they are used: commands that draw none need not wait for seaborn."""
     for module, names in _FIGURES.items():
         if name in names:
-            return getattr(import_module(f"rnnlab.analysis.{module}"), name)
+            return getattr(import_module(f"rnnlab.analysis.figures.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

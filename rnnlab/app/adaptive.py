@@ -13,16 +13,16 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import open_dict
 
-from rnnlab.app.adaptive_sweep import AdaptiveSweep
+from rnnlab.app.check import Checked, check
+from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
+from rnnlab.app.config.memory_limit import cores
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Job
+from rnnlab.app.config.run_paths import RESULTS
 from rnnlab.app.display import Display
-from rnnlab.app.folders import RESULTS
 from rnnlab.app.launch import Result, launch
-from rnnlab.app.orders import Checked, check
-from rnnlab.app.plan import Job
-from rnnlab.app.problems import ConfigProblems
 from rnnlab.app.reporting import report
-from rnnlab.app.resources import cores
-from rnnlab.terminal import say
+from rnnlab.terminal.console import say
 
 _HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 

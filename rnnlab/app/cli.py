@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 from hydra import version
 from hydra._internal.utils import get_args_parser
 
-from rnnlab.app.compose import compose
-from rnnlab.app.plan import Plan
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.shown import show
+from rnnlab.app.config.compose import compose
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Plan
+from rnnlab.app.hydra_help import show
 from rnnlab.paths import conf_dir
 from rnnlab.signals import INTERRUPTED
-from rnnlab.terminal import SEE_HELP, complain, printed
+from rnnlab.terminal.console import SEE_HELP, complain, printed
 
 if TYPE_CHECKING:
     from rnnlab.app.display import Display
@@ -60,7 +60,7 @@ def _run(argv: list[str]) -> int:
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
     # Numbers, worker processes and tables are loaded once the command line is known to compose.
     from rnnlab.app.display import Display
-    from rnnlab.tracking.log_file import logged
+    from rnnlab.runs.log import logged
 
     with logged() as log:
         display = Display(log=log, quiet=args.quiet)
@@ -72,8 +72,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
+    from rnnlab.app.check import check
     from rnnlab.app.launch import launch
-    from rnnlab.app.orders import check
     from rnnlab.app.reporting import report
 
     checked = check(plan)

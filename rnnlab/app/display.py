@@ -16,10 +16,13 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.app.plan import Job, Plan
+from rnnlab.app.config.build import Tracking
+from rnnlab.app.config.plan import Job, Plan
+from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.progress import Count, Latest, RunProgress, SweepProgress
-from rnnlab.app.schema import Tracking
-from rnnlab.app.worker import WorkOrder
+from rnnlab.mlflow_mirror.charts import charts_link
+from rnnlab.mlflow_mirror.mirror import MirrorReport
+from rnnlab.mlflow_mirror.store import is_server, redacted, tracking_uri, ui_address
 from rnnlab.records import (
     CLIP_RATE,
     ENDED,
@@ -27,12 +30,9 @@ from rnnlab.records import (
     STEPS_TO_SOLVE,
     ZERO_FRACTION,
 )
-from rnnlab.terminal import Terminal, say
-from rnnlab.tracking.charts import charts_link
-from rnnlab.tracking.log_file import LOG, LogFile
-from rnnlab.tracking.mirror import MirrorReport
-from rnnlab.tracking.store import is_server, redacted, tracking_uri, ui_address
-from rnnlab.wording import (
+from rnnlab.runs.log import LOG, LogFile
+from rnnlab.terminal.console import Terminal, say
+from rnnlab.text import (
     ZERO_NOTE,
     count_of_runs,
     gain_told,

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnlab.app.check import Checked
+from rnnlab.app.config.memory_limit import cores
+from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.display import Display
-from rnnlab.app.launchers import Engine
-from rnnlab.app.orders import Checked
-from rnnlab.app.pool import LocalPool
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.provenance import machine
-from rnnlab.app.resources import cores
-from rnnlab.app.resume import note_sweep, sweep_lock
-from rnnlab.app.worker import WorkOrder, describe
+from rnnlab.app.jobs.provenance import machine
+from rnnlab.app.jobs.resume import note_sweep, sweep_lock
+from rnnlab.app.jobs.run_job import WorkOrder, describe
+from rnnlab.app.launchers.base import Engine
+from rnnlab.app.launchers.pool import LocalPool
+from rnnlab.mlflow_mirror.mirror import DIED, Mirror, MirrorReport
+from rnnlab.mlflow_mirror.store import redacted, tracking_uri
 from rnnlab.records import ENDED, Outcome
+from rnnlab.runs.checkpoint import clear_resume_files
+from rnnlab.runs.closing import close_run, record_failure
+from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, in_use
+from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG
+from rnnlab.runs.run_json import read_run_info
 from rnnlab.signals import INTERRUPTED, Interrupts, handled
-from rnnlab.tracking.checkpoint import clear_resume_files
-from rnnlab.tracking.closing import close_run, record_failure
-from rnnlab.tracking.folder import LOCK_SECONDS, RunInUse, in_use
-from rnnlab.tracking.log_file import LOG, RUN_LOG, SWEEP_LOG
-from rnnlab.tracking.mirror import DIED, Mirror, MirrorReport
-from rnnlab.tracking.run_file import read_run_info
-from rnnlab.tracking.store import redacted, tracking_uri
 
 REFRESH_SECONDS = 0.25
 

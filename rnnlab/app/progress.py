@@ -5,11 +5,11 @@ from typing import Any
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from rnnlab.app.plan import Job
+from rnnlab.app.config.plan import Job
+from rnnlab.mlflow_mirror.mirror import LOOK_AHEAD
 from rnnlab.records import ENDED, GRAD_NORM, LOSS, STEPS_PER_SECOND
-from rnnlab.tracking.metrics_file import MetricsReader
-from rnnlab.tracking.mirror import LOOK_AHEAD
-from rnnlab.tracking.run_file import read_run_info
+from rnnlab.runs.metrics_jsonl import MetricsReader
+from rnnlab.runs.run_json import read_run_info
 
 
 class SweepProgress:

@@ -3,13 +3,13 @@
 import os
 import shlex
 
+from rnnlab.app.config.build import Settings
+from rnnlab.app.config.plan import Plan
 from rnnlab.app.display import Display
-from rnnlab.app.plan import Plan
-from rnnlab.app.schema import Settings
+from rnnlab.mlflow_mirror.mirror import MirrorReport
+from rnnlab.mlflow_mirror.store import told, tracking_uri
+from rnnlab.mlflow_mirror.summary_run import log_report
 from rnnlab.records import REPORT_FILE
-from rnnlab.tracking.mirror import MirrorReport
-from rnnlab.tracking.store import told, tracking_uri
-from rnnlab.tracking.summary_run import log_report
 
 
 def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, display: Display) -> None:
@@ -21,7 +21,7 @@ def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, displa
         with display.waiting("Drawing the report; Ctrl-C leaves it out"):
             import matplotlib
 
-            from rnnlab.analysis.report import write_report  # seaborn takes two seconds
+            from rnnlab.analysis.report.page import write_report  # seaborn takes two seconds
 
             matplotlib.use("Agg")  # no window
             write_report(plan.folder, plan.folder / REPORT_FILE)

@@ -1,7 +1,8 @@
 """Measurements: pure functions of a snapshot of training, one a file, and what they are made of."""
 
 from rnnlab.diagnostics.contributions import measure_contributions
-from rnnlab.diagnostics.forensics import first_non_finite, non_finite_weights
+from rnnlab.diagnostics.first_non_finite import first_non_finite, non_finite_weights
+from rnnlab.diagnostics.gain_and_horizon import LagSummary, recorded_regime, regime, summarize_lag_curve
 from rnnlab.diagnostics.gates import measure_gates
 from rnnlab.diagnostics.jacobians import log_singular_values, measure_jacobians, state_jacobians
 from rnnlab.diagnostics.lag_curves import (
@@ -19,7 +20,6 @@ from rnnlab.diagnostics.schedule import Schedule, Spikes
 from rnnlab.diagnostics.snapshot import Measure, ProbeInputs, Readings, Snapshot
 from rnnlab.diagnostics.spectrum import measure_spectrum
 from rnnlab.diagnostics.statistics import curves
-from rnnlab.diagnostics.summary import LagSummary, recorded_regime, regime, summarize_lag_curve
 from rnnlab.diagnostics.theory import measure_theory
 
 __all__ = [

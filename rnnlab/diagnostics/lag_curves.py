@@ -16,10 +16,10 @@ from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params, Workspace
 from rnnlab.cells import States
+from rnnlab.diagnostics.gain_and_horizon import summarize_lag_curve
 from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
-from rnnlab.diagnostics.summary import summarize_lag_curve
 from rnnlab.model import Batch, Model
 from rnnlab.records import Curve, by_lag_key
 

@@ -25,17 +25,17 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.loading import loader_of
-from rnnlab.app.plan import Job
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.schema import Experiment, build, generators
-from rnnlab.app.validation import InvalidConfig
+from rnnlab.app.config.build import Experiment, build, generators
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.loading import loader_of
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Job
+from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
-from rnnlab.process import run_command
-from rnnlab.terminal import Arguments, Terminal, complain
+from rnnlab.terminal.command import run_command
+from rnnlab.terminal.console import Arguments, Terminal, complain
 
 PIPE_WIDTH = 120
 ALL_CELLS = "cell=all"

@@ -15,7 +15,7 @@ from rnnlab import analysis
 from rnnlab.analysis import MLflowRuns
 from rnnlab.analysis.arguments import FRAMES
 from tests.analysis.many_runs import gradients_frame, metrics_frame, runs_frame
-from tests.tracking.small_runs import whole_run
+from tests.runs.small_runs import whole_run
 
 RUNS = runs_frame()
 OF = {"runs": RUNS, "gradients": gradients_frame(RUNS), "metrics": metrics_frame(RUNS)}

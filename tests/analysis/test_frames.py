@@ -20,13 +20,13 @@ from rnnlab.analysis import (
     load_metrics,
     load_runs,
 )
-from rnnlab.analysis.frames import ALWAYS
-from rnnlab.analysis.report import write_report
+from rnnlab.analysis.frames.load import ALWAYS
+from rnnlab.analysis.report.page import write_report
 from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
-from rnnlab.tracking.folder import RunFolder, run_folders
+from rnnlab.runs.folder import RunFolder, run_folders
 from tests.cluster.services import MLflowServer
-from tests.commands import TINY, Done, metric_rows, run, run_info
-from tests.tracking.small_runs import config_of, finish, info_of, record, whole_run, write
+from tests.processes import TINY, Done, metric_rows, run, run_info
+from tests.runs.small_runs import config_of, finish, info_of, record, whole_run, write
 
 LOADERS = (load_runs, load_metrics, load_gradients)
 
@@ -340,8 +340,8 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
 
 
 def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tmp_path: Path) -> None:
-    from rnnlab.tracking.mirrored_run import MirroredRun
-    from rnnlab.tracking.store import open_experiment
+    from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
+    from rnnlab.mlflow_mirror.store import open_experiment
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with warnings.catch_warnings():
@@ -367,7 +367,7 @@ def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before the original, and after it
 @pytest.mark.parametrize("outcome", ["finished", "killed", None])
 def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
-    from rnnlab.tracking.closing import close_run
+    from rnnlab.runs.closing import close_run
 
     path = tmp_path / "sweep" / "0"
     with RunFolder(path, info_of(), config_of()) as folder:
@@ -405,8 +405,8 @@ def test_a_run_that_ended_counts_before_one_with_more_steps(tmp_path: Path) -> N
 
 
 def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
-    from rnnlab.tracking.mirrored_run import MirroredRun
-    from rnnlab.tracking.store import open_experiment
+    from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
+    from rnnlab.mlflow_mirror.store import open_experiment
 
     client, experiment_id = open_experiment(server, "resumed")
     source = MLflowRuns("resumed", uri=server, cache=tmp_path / "cache")
@@ -435,7 +435,7 @@ def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
 
 
 def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Path) -> None:
-    from rnnlab.tracking.mirrored_run import MirroredRun
+    from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 
     calls: list[str] = []
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from rnnlab.analysis.identity import differences
-from rnnlab.analysis.run_tables import read_gradients
+from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.run_tables import read_gradients
 from rnnlab.records import Curve, StepRecord
-from rnnlab.tracking.folder import RunFolder
+from rnnlab.runs.folder import RunFolder
 
 Weights = dict[str, np.ndarray]
 

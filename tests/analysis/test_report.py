@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnnlab.analysis.report import report_html, write_report
-from rnnlab.analysis.sources import MLflowRuns
-from rnnlab.analysis.swept import Roles, roles_of
-from rnnlab.tracking.folder import RunFolder
-from tests.commands import TINY, Done, run, run_info
-from tests.tracking.small_runs import config_of, info_of, record, whole_run
+from rnnlab.analysis.frames.sources import MLflowRuns
+from rnnlab.analysis.report.layout import Roles, roles_of
+from rnnlab.analysis.report.page import report_html, write_report
+from rnnlab.runs.folder import RunFolder
+from tests.processes import TINY, Done, run, run_info
+from tests.runs.small_runs import config_of, info_of, record, whole_run
 
 
 class Page(HTMLParser):
@@ -198,7 +198,7 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
 def test_the_command_says_what_it_cannot_do(
     swept: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rnnlab.report import main
+    from rnnlab.commands.report import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 
-from rnnlab.analysis.style import CELL_COLORS
-from rnnlab.analysis.sweep_curves import draw_lag_curves, draw_losses
+from rnnlab.analysis.figures.style import CELL_COLORS
+from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from tests.analysis.many_runs import NAN, gradients_frame, metrics_frame, runs_frame
 
 RUNS = runs_frame()

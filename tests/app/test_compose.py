@@ -9,11 +9,11 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.composer import Composer, parsed_jobs
-from rnnlab.app.plan import Plan
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.trust import Loader
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.composer import Composer, parsed_jobs
+from rnnlab.app.config.loader import Loader
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Plan
 from rnnlab.paths import conf_dir
 
 SWEEP_OF_FOUR = """

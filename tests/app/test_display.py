@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rnnlab.app.config.build import Tracking
+from rnnlab.app.config.plan import Job, Plan
 from rnnlab.app.display import Display
-from rnnlab.app.plan import Job, Plan
-from rnnlab.app.schema import Tracking
-from rnnlab.tracking.folder import write_run_info
+from rnnlab.runs.folder import write_run_info
 
 
 def job_in(folder: Path) -> Job:

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from rnnlab.analysis.run_tables import read_gradients, read_metrics
-from rnnlab.app.provenance import code
-from rnnlab.tracking.store import SQLITE_HEADER
-from tests.commands import (
+from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
+from rnnlab.app.jobs.provenance import code
+from rnnlab.mlflow_mirror.store import SQLITE_HEADER
+from tests.conftest import Starter
+from tests.processes import (
     ENDLESS,
     PATIENCE,
     TINY,
@@ -29,7 +30,6 @@ from tests.commands import (
     wait_until,
     worker_of,
 )
-from tests.conftest import Starter
 from tests.tracked import experiments, tracked_runs
 
 SIZES = TINY[1:]
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_a_run_in_the_middle_of_something_long(
 PATIENT = """
 import sys
 from rnnlab.__main__ import main
-from rnnlab.app import pool
+from rnnlab.app.launchers import pool
 
 if __name__ == "__main__":
     pool.STOP_SECONDS = 1e9

@@ -9,7 +9,7 @@ import yaml
 
 from rnnlab.app.cli import main
 from rnnlab.paths import conf_dir
-from tests.commands import environment
+from tests.processes import environment
 
 HEAVY = ("matplotlib", "mlflow", "pandas", "pyarrow", "seaborn", "torch")
 THEN_TELL_WHAT_IS_LOADED = f"""
@@ -44,10 +44,11 @@ def test_nothing_heavy_is_loaded_before_a_run(command_line: str, code: int, here
 FIRST_STEP = f"""
 import sys
 from pathlib import Path
-from rnnlab.app import orders, worker
-from rnnlab.app.compose import compose_plan
+from rnnlab.app import check as orders
+from rnnlab.app.jobs import run_job as worker
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
-from rnnlab.tracking import folder
+from rnnlab.runs import folder
 
 def write(self, record):
     print("step", record.step, *(name for name in {HEAVY} if name in sys.modules), flush=True)
@@ -60,7 +61,7 @@ worker.execute(checked.orders[0], lambda: False)
 MIRROR = f"""
 import os, sys, threading
 from pathlib import Path
-from rnnlab.tracking import mirror
+from rnnlab.mlflow_mirror import mirror
 
 mirror.open_experiment = lambda *_: threading.Event().wait()
 mirror.Mirror("sqlite:///mlflow.db", "rnnlab", "a-sweep", [Path("a-run")])

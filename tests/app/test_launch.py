@@ -17,7 +17,7 @@ from rnnlab import __version__
 from rnnlab.diagnostics import Schedule
 from rnnlab.records import GRADIENT_COLUMNS
 from rnnlab.tasks import CharLM
-from tests.commands import ROOT, TINY, Done, environment, metric_rows, run, run_info
+from tests.processes import ROOT, TINY, Done, environment, metric_rows, run, run_info
 
 FILES = {
     ".mirroring",
@@ -218,8 +218,9 @@ def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
 
 ONE_ORDER = f"""
 import multiprocessing, os, threadpoolctl
-from rnnlab.app import orders, pool
-from rnnlab.app.compose import compose_plan
+from rnnlab.app import check as orders
+from rnnlab.app.launchers import pool
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
 
 def threads():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from annotated_types import Gt
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import build, generators
-from rnnlab.app.validation import InvalidConfig
+from rnnlab.app.config.build import build, generators
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.paths import conf_dir
 from rnnlab.records import FirstNonFinite
-from tests.commands import TINY as SMALL
-from tests.commands import run
 from tests.fuzz.configs import Key, real_keys, types_in
+from tests.processes import TINY as SMALL
+from tests.processes import run
 
 HUGE, TINY = "infinite in float32; at most 3.4028235e+38", "0 in float32; at least 1.4e-45"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import Experiment, build, generators
+from rnnlab.app.config.build import Experiment, build, generators
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.arrays import Params, copy_params
 from rnnlab.paths import conf_dir
 

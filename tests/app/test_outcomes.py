@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rnnlab.app.worker import Course, _summary
+from rnnlab.app.jobs.run_job import Course, _summary
 from rnnlab.records import StepRecord
-from rnnlab.tracking.folder import RunFolder
-from tests.commands import TINY, Done, metric_rows, run, run_info
+from rnnlab.runs.folder import RunFolder
+from tests.processes import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
 WILD = ("optimizer=sgd", "clip=null", "lr=0.001,100,1e+38", "val_every=null")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.orders import check
-from rnnlab.app.pool import LocalPool
-from rnnlab.app.worker import WorkOrder
+from rnnlab.app.check import check
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
-from tests.commands import ENDLESS, TINY, children, run_info, wait_until, worker_of
+from tests.processes import ENDLESS, TINY, children, run_info, wait_until, worker_of
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab import show
 from rnnlab.app.cli import main
+from rnnlab.commands import show
 from tests.app.conftest import here
-from tests.commands import TINY
+from tests.processes import TINY
 
 __all__ = ["here"]
 KEYS = ["task=series", "task.path=t.csv", "figures=false", "tracking=none"]

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.commands import TINY, Done, metric_rows, run
+from tests.processes import TINY, Done, metric_rows, run
 
 TIMING = {"seconds", "time/steps_per_second"}
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.orders import check
-from rnnlab.app.worker import WorkOrder, execute
+from rnnlab.app.check import check
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.jobs.run_job import WorkOrder, execute
 from rnnlab.paths import conf_dir
-from rnnlab.tracking.checkpoint import CHECKPOINT_FILE
-from tests.commands import run_info
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE
+from tests.processes import run_info
 from tests.resigned import Edit, parts_of, resign, write
 
 STEPS, STOPPED = 7, 4
@@ -329,7 +329,7 @@ def test_a_full_disk_is_no_damage(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr("rnnlab.tracking.folder.os.truncate", full)
+        context.setattr("rnnlab.runs.folder.os.truncate", full)
         assert execute(order, never) == "failed"
     assert run_info(order.folder)["summary"]["error"] == "no space left on the disk"
     assert {name: (order.folder / name).read_bytes() for name in before} == before

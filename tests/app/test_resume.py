@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from rnnlab.analysis.identity import differences
+from rnnlab.analysis.frames.identity import differences
 from rnnlab.app import launch
+from rnnlab.app.check import Checked, check
 from rnnlab.app.cli import main
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.orders import Checked, check
-from rnnlab.app.plan import WITHOUT_EFFECT, Plan
-from rnnlab.app.problems import ConfigProblems
-from rnnlab.app.resume import identity, note_sweep
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import WITHOUT_EFFECT, Plan
+from rnnlab.app.jobs.resume import identity, note_sweep
 from rnnlab.paths import conf_dir
-from rnnlab.tracking.folder import write_run_info
-from tests.commands import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
+from rnnlab.runs.folder import write_run_info
 from tests.conftest import Starter
+from tests.processes import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
 from tests.tracked import Tracked, experiments, tracked_runs
 
 SWEEP = ("cell=rnn,lstm", "seed=0,1")

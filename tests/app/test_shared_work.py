@@ -15,19 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rnnlab.app import compose, composer, facts, schema
-from rnnlab.app.composer import Composer, line_of, name_job, plan_of_many
-from rnnlab.app.facts import Inspector
-from rnnlab.app.interpolations import Unresolved, resolved
-from rnnlab.app.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
-from rnnlab.app.orders import check
-from rnnlab.app.plan import WITHOUT_EFFECT, Job, Plan, job_name
-from rnnlab.app.problems import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
-from rnnlab.app.resume import identity
-from rnnlab.app.schema import build
-from rnnlab.app.template import plain_value
-from rnnlab.app.trust import Loader
-from rnnlab.app.validation import InvalidConfig
+from rnnlab.app.check import check
+from rnnlab.app.config import build as schema
+from rnnlab.app.config import compose, composer
+from rnnlab.app.config.build import build
+from rnnlab.app.config.composer import Composer, line_of, name_job, plan_of_many
+from rnnlab.app.config.interpolations import Unresolved, resolved
+from rnnlab.app.config.loader import Loader
+from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
+from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.config.plan import WITHOUT_EFFECT, Job, Plan, job_name
+from rnnlab.app.config.template import plain_value
+from rnnlab.app.config.validation import InvalidConfig
+from rnnlab.app.jobs import job_facts as facts
+from rnnlab.app.jobs.job_facts import Inspector
+from rnnlab.app.jobs.resume import identity
 from rnnlab.paths import conf_dir
 from tests.fuzz.amount import examples, tried
 

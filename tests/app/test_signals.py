@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import (
+from tests.conftest import Starter
+from tests.processes import (
     ENDLESS,
     PATIENCE,
     TINY,
@@ -26,10 +27,9 @@ from tests.commands import (
     wait_until,
     worker_of,
 )
-from tests.commands import (
+from tests.processes import (
     start as started,
 )
-from tests.conftest import Starter
 from tests.tracked import tracked_runs
 
 SWEEP = (

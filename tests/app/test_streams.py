@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
+from tests.processes import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
 
 LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
 STREAMS = {

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.tracking.closing import close_run
-from rnnlab.tracking.folder import RunFolder, read_run_info
-from tests.commands import TINY, Done, environment, run, run_info
+from rnnlab.runs.closing import close_run
+from rnnlab.runs.folder import RunFolder, read_run_info
+from tests.processes import TINY, Done, environment, run, run_info
 from tests.tracked import tracked_runs
 
 OBEDIENT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -158,7 +158,7 @@ def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path:
 def test_a_clock_that_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No run ends before it began, for which MLflow and tables have no sense."""
     now = iter(range(2_000_000_000, 0, -3600))
-    monkeypatch.setattr("rnnlab.tracking.folder.time.time", lambda: float(next(now)))
+    monkeypatch.setattr("rnnlab.runs.folder.time.time", lambda: float(next(now)))
     info = {"id": "a", "identity": "b", "name": "run", "number": 0}
     with RunFolder(tmp_path / "whole", info, {}) as folder:
         folder.close()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rnnlab.analysis.report import write_report
+from rnnlab.analysis.report.page import write_report
 from tests.browser.test_charts import CHROMIUM, FLAGS, playwright
-from tests.commands import TINY, run, run_info
+from tests.processes import TINY, run, run_info
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
 WIDE, NARROW = 1400, 380

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.commands import wait_until
+from tests.processes import wait_until
 
 SLURM_CONF = """\
 ClusterName=lab

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from rnnlab.analysis.identity import differences
-from tests import commands
+from rnnlab.analysis.frames.identity import differences
+from tests import processes as commands
 from tests.cluster.services import MLflowServer, PostgreSQL
-from tests.commands import Done, children, run, run_info
+from tests.processes import Done, children, run, run_info
 from tests.tracked import Tracked, tracked_runs
 
 KILLS = int(os.environ.get("RNNLAB_KILLS", "8"))

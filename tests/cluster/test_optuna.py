@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.commands import TINY, run, run_info
+from tests.processes import TINY, run, run_info
 from tests.tracked import tracked_runs
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "lr=interval(1e-4,1e-1)", "cell=rnn,lstm", "figures=false", *TINY)

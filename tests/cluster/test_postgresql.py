@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.services import MLflowServer, PostgreSQL
-from tests.commands import TINY, finish, metric_rows, run, run_info, wait_until
 from tests.conftest import Starter
+from tests.processes import TINY, finish, metric_rows, run, run_info, wait_until
 from tests.tracked import experiments, tracked_runs
 
 

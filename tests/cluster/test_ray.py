@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.identity import differences
-from tests.commands import TINY, Done, environment, finish, run, run_info, wait_until, worker_of
+from rnnlab.analysis.frames.identity import differences
 from tests.conftest import Starter
+from tests.processes import TINY, Done, environment, finish, run, run_info, wait_until, worker_of
 from tests.tracked import tracked_runs
 
 ON_RAY = ("hydra/launcher=ray",)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.identity import differences
+from rnnlab.analysis.frames.identity import differences
 from tests.cluster.services import slurm
-from tests.commands import ENDLESS, TINY, Done, finish, run, run_info, wait_until, worker_of
 from tests.conftest import Starter
+from tests.processes import ENDLESS, TINY, Done, finish, run, run_info, wait_until, worker_of
 from tests.tracked import tracked_runs
 
 ON_SLURM = (

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from rnnlab.app.loading import CONFIG_NAME
-from rnnlab.app.schema import SUPPLIED, Settings
-from rnnlab.app.validation import fields
+from rnnlab.app.config.build import SUPPLIED, Settings
+from rnnlab.app.config.loading import CONFIG_NAME
+from rnnlab.app.config.validation import fields
 from rnnlab.diagnostics import Probe, Schedule
 from rnnlab.paths import conf_dir
 from tests.app.test_options import OPTIONS
@@ -249,7 +249,7 @@ TARGETS = (
     *(
         "rnnlab..cells",
         "rnnlab.__main__.main",
-        "rnnlab.app.pool.LocalPool",
+        "rnnlab.app.launchers.pool.LocalPool",
         "rnnlab.tasks.CharLM",
         "rnnlab.nowhere",
     ),
@@ -260,7 +260,13 @@ TARGETS = (
         "rnnlab.a b",
         "5",
     ),
-    *("rnnlab.app.worker.os.system", "rnnlab.app.slurm.Slurm", "builtins.eval", "rnnlab.é", "rnnlab.\x00"),
+    *(
+        "rnnlab.app.jobs.run_job.os.system",
+        "rnnlab.app.launchers.slurm.Slurm",
+        "builtins.eval",
+        "rnnlab.é",
+        "rnnlab.\x00",
+    ),
 )
 FLAGS = (
     ["--cfg", "job"],

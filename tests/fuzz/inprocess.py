@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 from safetensors.numpy import load_file
 
-from rnnlab.app.worker import WorkOrder, describe, execute
+from rnnlab.app.jobs.run_job import WorkOrder, describe, execute
 from rnnlab.records import ENDED, WEIGHTS_FILE
 
 NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}

@@ -19,8 +19,8 @@ import yaml
 from hypothesis import strategies as st
 
 from rnnlab.app.cli import main
-from rnnlab.app.worker import WorkOrder, execute
-from rnnlab.tracking.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
+from rnnlab.app.jobs.run_job import WorkOrder, execute
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from tests import resigned
 from tests.fuzz.contents import damaged
 from tests.fuzz.inprocess import Here, say

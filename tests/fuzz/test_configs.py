@@ -8,8 +8,8 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnlab.app.check import Checked
 from rnnlab.app.cli import main
-from rnnlab.app.orders import Checked
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.configs import FLAGS, any_line, experiments, extreme, odd_sweep, valid
 from tests.fuzz.inprocess import Said, empty_folder, say, train

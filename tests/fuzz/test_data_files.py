@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.orders import check
-from rnnlab.app.plan import Plan
-from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.check import check
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Plan
 from rnnlab.paths import conf_dir
 from rnnlab.tasks import Series
 from tests.fuzz.amount import examples, tried

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rnnlab import compare, repeat, sync
-from rnnlab.analysis.run_tables import DamagedTable, metrics_table
+from rnnlab.analysis.frames.run_tables import DamagedTable, metrics_table
 from rnnlab.app.cli import main
-from rnnlab.tracking.folder import CHECKPOINT_FILE, GRADIENT_LOG
-from rnnlab.tracking.gradient_log import write_gradients
-from rnnlab.tracking.run_file import read_config, read_run_info
+from rnnlab.commands import compare, repeat, sync
+from rnnlab.runs.folder import CHECKPOINT_FILE, GRADIENT_LOG
+from rnnlab.runs.gradient_table import write_gradients
+from rnnlab.runs.run_json import read_config, read_run_info
 from tests.fuzz.inprocess import empty_folder, say
 from tests.fuzz.mlflow import Store
 from tests.fuzz.run_folders import FINISHED, KILLED, SWEEP, Damage
@@ -209,7 +209,7 @@ def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
     store = Store()
     with copied(Damage(FINISHED / "gradients.parquet", "content", b"PAR1")):
         (KILLED / "mlflow.json").write_text("[" * 100_000)
-        with mock.patch("rnnlab.sync.open_experiment", store.open):
+        with mock.patch("rnnlab.commands.sync.open_experiment", store.open):
             said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
         assert said.code == 1 and len(said.err) == 1, said
         assert "0_rnn: gradients.parquet: " in said.err[0] and "does not take" not in said.err[0]

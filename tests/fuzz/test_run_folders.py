@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from rnnlab import compare, repeat, report, sync
 from rnnlab.analysis import load_gradients, load_metrics, load_runs
-from rnnlab.analysis.frames import IncompleteRuns
+from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.app.cli import main
+from rnnlab.commands import compare, repeat, report, sync
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE, WEIGHTS_FILE
-from rnnlab.tracking.run_file import read_run_info
+from rnnlab.runs.run_json import read_run_info
 from tests import resigned
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.inprocess import Here, Said, say
@@ -119,7 +119,7 @@ def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
         ):
             judge(say(main_, arguments))
         store = Store()
-        with mock.patch("rnnlab.sync.open_experiment", store.open):
+        with mock.patch("rnnlab.commands.sync.open_experiment", store.open):
             judge(say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"]))
 
 
@@ -199,7 +199,7 @@ def test_a_run_is_repeated(damage: Damage) -> None:
 @given(damages())
 def test_runs_are_sent(damage: Damage) -> None:
     store = Store()
-    with copied(damage), mock.patch("rnnlab.sync.open_experiment", store.open):
+    with copied(damage), mock.patch("rnnlab.commands.sync.open_experiment", store.open):
         said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
         tried[f"damaged runs, sent: {judge(said)}"] += 1
         others = {run.name for run in (FINISHED, KILLED, DEAD)} - {damage.file.parent.name}
@@ -208,7 +208,7 @@ def test_runs_are_sent(damage: Damage) -> None:
 
 @examples(1)
 @given(damages())
-@pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.IncompleteRuns")
+@pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.load.IncompleteRuns")
 def test_a_report_is_written(damage: Damage) -> None:
     with copied(damage):
         said = say(report.main, ["sweep"])

@@ -14,8 +14,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands import PATIENCE, TINY, end, environment, hear_signals
 from tests.fuzz.amount import examples, tried
+from tests.processes import PATIENCE, TINY, end, environment, hear_signals
 
 SMALL = ("steps=1500", *TINY[1:], "figures=false", "val_every=null", "probe=light")
 COMMANDS = {

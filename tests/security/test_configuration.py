@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from rnnlab.app.cli import main
-from rnnlab.app.compose import compose
-from rnnlab.app.problems import ConfigProblems
+from rnnlab.app.config.compose import compose
+from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.paths import conf_dir
 from tests.app.conftest import here
 from tests.security.promises import keeps
@@ -50,18 +50,18 @@ REFUSED = {
     "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must be of the kind Cell",
     "cell._target_=rnnlab.cells.weights.np": "cell._target_=rnnlab.cells.weights.np: no such class",
     "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must be of the kind Optimizer",
-    "task._target_=rnnlab.app.worker.WorkOrder": "task._target_=rnnlab.app.worker.WorkOrder: must be of the kind Task",
+    "task._target_=rnnlab.app.jobs.run_job.WorkOrder": "task._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Task",
     "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must be of the kind InitialState",
-    "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.worker.WorkOrder": "hydra.launcher._target_=rnnlab.app.worker.WorkOrder: must be of the kind Launcher",
+    "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder": "hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Launcher",
     # functions of rnnlab that do something else
     **{
         f"probe.measurements.norms._target_={name}": f"probe.measurements.norms._target_={name}: must be a function of a Snapshot"
         for name in (
             "rnnlab.ui.main",
-            "rnnlab.tracking.files.replace_file",
-            "rnnlab.tracking.folder.suppress",
+            "rnnlab.runs.files.replace_file",
+            "rnnlab.runs.folder.suppress",
         )
-        if name != "rnnlab.tracking.folder.suppress"
+        if name != "rnnlab.runs.folder.suppress"
     },
     # sweepers
     "hydra.sweeper._target_=os.getcwd": "hydra.sweeper._target_=os.getcwd: must be Hydra's own",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab import compare, repeat, report, show, sync
-from rnnlab.analysis.sources import MLflowRuns, find_run, find_runs
+from rnnlab.analysis.frames.sources import MLflowRuns, find_run, find_runs
 from rnnlab.app.cli import main
+from rnnlab.commands import compare, repeat, report, show, sync
 from rnnlab.user_files import is_address
 from tests.app.conftest import here
-from tests.commands import ROOT
+from tests.processes import ROOT
 from tests.security.promises import keeps
 
 __all__ = ["here"]

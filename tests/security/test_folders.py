@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from rnnlab import repeat, sync
-from rnnlab.analysis import sources
-from rnnlab.analysis.runs_frame import read_config
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.folders import SWEEP_FILE
-from rnnlab.app.orders import check
-from rnnlab.app.problems import ConfigProblems
+from rnnlab.analysis.frames import sources
+from rnnlab.analysis.frames.runs_frame import read_config
+from rnnlab.app.check import check
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.run_paths import SWEEP_FILE
+from rnnlab.commands import repeat, sync
+from rnnlab.mlflow_mirror.mirrored_run import ID_TAG, MirroredRun
 from rnnlab.paths import conf_dir
-from rnnlab.tracking.closing import close_run
-from rnnlab.tracking.mirrored_run import ID_TAG, MirroredRun
+from rnnlab.runs.closing import close_run
 from tests.app.conftest import here
-from tests.commands import TINY, Done, run_info
+from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
 
 __all__ = ["here"]

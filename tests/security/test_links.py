@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from rnnlab import report, show
-from rnnlab.analysis.run_figures import draw_run
+from rnnlab.analysis.figures.run_folder import draw_run
 from rnnlab.app.cli import main
-from rnnlab.app.cluster_job import stop_file
-from rnnlab.app.folders import OWN, SWEEP_FILE
-from rnnlab.app.worker import WorkOrder
-from rnnlab.tracking import mirror
-from rnnlab.tracking.closing import close_run
-from rnnlab.tracking.files import LineFile, make_folder, replace_file, replace_text, touch
-from rnnlab.tracking.folder import RunFolder
-from rnnlab.tracking.mirrored_run import FOLDER_TAG, ID_TAG
-from rnnlab.tracking.store import open_experiment
+from rnnlab.app.config.run_paths import OWN, SWEEP_FILE
+from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.app.launchers.cluster_job import stop_file
+from rnnlab.commands import report, show
+from rnnlab.mlflow_mirror import mirror
+from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, ID_TAG
+from rnnlab.mlflow_mirror.store import open_experiment
+from rnnlab.runs.closing import close_run
+from rnnlab.runs.files import LineFile, make_folder, replace_file, replace_text, touch
+from rnnlab.runs.folder import RunFolder
 from tests.app.conftest import here
-from tests.commands import TINY, Done, run_info
+from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
 
 __all__ = ["here"]
@@ -114,7 +114,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @keeps("inside-the-folder")
-@pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.IncompleteRuns")
+@pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.load.IncompleteRuns")
 def test_a_report_is_written_in_its_own_place(theirs: Path, outside: Path) -> None:
     for name in ("report.html", "report.html.new"):
         (theirs / name).symlink_to(outside / "file")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT
+from tests.processes import ROOT
 from tests.security.promises import PROMISES, keeps, kept
 
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
@@ -34,12 +34,12 @@ CALLS |= {
     f"{how}{what}" for how in ("exec", "spawn") for what in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
 }
 ALLOWED = {
-    "rnnlab/app/validation.py": ["importlib.import_module"],  # asked for the name of a class of rnnlab
+    "rnnlab/app/config/validation.py": ["importlib.import_module"],  # asked for the name of a class of rnnlab
     "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # of the figures, by names in that file
-    "rnnlab/tracking/run_file.py": ["yaml.load"],  # with the safe loader, in C
-    "rnnlab/analysis/frames.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
+    "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader, in C
+    "rnnlab/analysis/frames/load.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
 }
-WRITERS = "rnnlab/tracking/files.py"
+WRITERS = "rnnlab/runs/files.py"
 """Where files are made, for all of the project: without following links."""
 WRITING_CALLS = {
     *("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "link_to", "fdopen", "mkfifo"),
@@ -50,11 +50,11 @@ WRITING_CALLS = {
     *("makedirs", "chmod", "utime"),
 }
 WRITES_ALLOWED = {
-    "rnnlab/streams.py": ["os.open"] * 2,  # /dev/null
-    "rnnlab/app/ray_cluster.py": ["touch"],  # of tracking/files.py, as in the next
-    "rnnlab/app/slurm.py": ["touch"],
-    "rnnlab/app/worker.py": ["folder.write_text"] * 2,  # which is RunFolder's
-    "rnnlab/analysis/picture_files.py": ["figure.savefig"],  # into memory
+    "rnnlab/terminal/streams.py": ["os.open"] * 2,  # /dev/null
+    "rnnlab/app/launchers/ray_cluster.py": ["touch"],  # of tracking/files.py, as in the next
+    "rnnlab/app/launchers/slurm.py": ["touch"],
+    "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # which is RunFolder's
+    "rnnlab/analysis/figures/picture_files.py": ["figure.savefig"],  # into memory
 }
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}

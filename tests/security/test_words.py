@@ -14,16 +14,16 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from rnnlab import compare, show, ui
-from rnnlab.analysis.picture_files import picture_bytes
-from rnnlab.analysis.report import report_html
+from rnnlab.analysis.figures.picture_files import picture_bytes
+from rnnlab.analysis.report.page import report_html
 from rnnlab.app.cli import main
-from rnnlab.tracking import charts, mirrored_run
-from rnnlab.tracking.folder import RunFolder
-from rnnlab.tracking.store import redacted, told, ui_address
-from rnnlab.wording import in_a_line, plain
+from rnnlab.commands import compare, show, ui
+from rnnlab.mlflow_mirror import charts, mirrored_run
+from rnnlab.mlflow_mirror.store import redacted, told, ui_address
+from rnnlab.runs.folder import RunFolder
+from rnnlab.text import in_a_line, plain
 from tests.app.conftest import here
-from tests.commands import TINY, Done, run_info
+from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
 
 __all__ = ["here"]
@@ -171,7 +171,7 @@ def test_in_texts_that_a_run_writes_for_people(tmp_path: Path) -> None:
 @keeps("text-stays-text")
 def test_in_warnings() -> None:
     code = (
-        "import sys, warnings; from rnnlab.process import run_command; "
+        "import sys, warnings; from rnnlab.terminal.command import run_command; "
         "run_command(lambda arguments: warnings.warn(arguments[0]) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, ESCAPES], capture_output=True, check=True)
@@ -275,7 +275,7 @@ def test_in_what_is_shown_without_a_run(
 @keeps("no-passwords")
 def test_of_a_run(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In no file, on no terminal, though the server does not answer."""
-    monkeypatch.setattr("rnnlab.tracking.mirror.GIVE_UP_SECONDS", {True: 0.1, False: 0.1})
+    monkeypatch.setattr("rnnlab.mlflow_mirror.mirror.GIVE_UP_SECONDS", {True: 0.1, False: 0.1})
     uri = "http://me:s3cr%2Ft%40x@127.0.0.1:9"
     assert main([*TINY, "figures=false", f"tracking.uri='{uri}'"]) == 0
     out, err = capfd.readouterr()

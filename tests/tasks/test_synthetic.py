@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rnnlab.app.compose import compose_plan
-from rnnlab.app.schema import build
-from rnnlab.app.validation import InvalidConfig
+from rnnlab.app.config.build import build
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.arrays import Array, Workspace
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
 from rnnlab.model import Batch, Tape

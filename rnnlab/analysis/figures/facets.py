@@ -1,0 +1,133 @@
+"""One Axes, or a grid of them with the same figure of each part of a frame."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from rnnlab.analysis.figures.literal_text import keep_literal
+from rnnlab.analysis.figures.style import (
+    SIZE,
+    add_legend,
+    add_note,
+    add_title,
+    broken,
+    figure_style,
+    legend_columns,
+    new_axes,
+)
+
+Draw = Callable[[pd.DataFrame, Axes], None]
+NOTHING_TO_SHOW = "nothing to show: no run has a value"
+
+
+def draw_on_axes(
+    frame: pd.DataFrame,
+    draw: Draw,
+    ax: Axes | None,
+    columns: Mapping[str, str | None],
+    title: Iterable[str],
+    entries: Mapping[str, Artist],
+    legend_title: str | None,
+    below: bool = False,
+) -> Any:
+    """Draw a frame on one Axes, or its parts on a grid if `columns` names a `col` or `row`.
+
+    Args:
+        frame: What is drawn; its columns `col` and `row` hold words.
+        draw: Draws the frame or a part of it on an Axes.
+        ax: Where to draw; None makes a figure.
+        columns: The names for `col` and `row`, None where there is none.
+        title: Lines above all.
+        entries: Of the legend.
+        legend_title: What its entries are of.
+        below: Whether the legend is below a wide Axes too, beside which stands something else.
+
+    Returns:
+        The Axes, or the seaborn FacetGrid.
+
+    Raises:
+        ValueError: Both an Axes and a grid are asked for, or a grid of nothing.
+    """
+    if columns["col"] is None and columns["row"] is None:
+        ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})
+        with matplotlib.rc_context(style):
+            _draw_or_note(frame, draw, ax)
+            add_title(ax, *title)
+            add_legend(ax, entries, legend_title, below)
+        return ax
+    if ax is not None:
+        raise ValueError("ax cannot be given with col or row, which make a grid of their own")
+    if frame.empty:
+        named = ", ".join(f"{role}={columns[role]!r}" for role in ("col", "row") if columns[role] is not None)
+        raise ValueError(f"{named}: no run has a value, so that there is no grid to draw")
+    return _draw_facets(frame, draw, columns, title, entries, legend_title)
+
+
+def _draw_facets(
+    frame: pd.DataFrame,
+    draw: Draw,
+    columns: Mapping[str, str | None],
+    title: Iterable[str],
+    entries: Mapping[str, Artist],
+    legend_title: str | None,
+) -> Any:
+    roles = {role: role for role in ("col", "row") if columns[role] is not None}
+    across = len(frame["col"].cat.categories) if "col" in roles else 1
+    wrap = 3 if "row" not in roles and across > 3 else None
+    across = min(across, wrap or across)
+    width = max(SIZE[0] if across == 1 else 7.0, 1.9 * across) / across
+    with matplotlib.rc_context(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
+        height = max(2.1, 0.72 * width)
+        # Numbered: seaborn writes names into titles of its own at once, which no name with a $ survives.
+        words = {role: list(frame[role].cat.categories) for role in roles}
+        numbered = frame.assign(
+            **{role: frame[role].cat.rename_categories(range(len(words[role]))) for role in roles}
+        )
+        grid = sns.FacetGrid(numbered, **roles, col_wrap=wrap, height=height, aspect=width / height)
+        grid.figure.set_layout_engine("constrained")
+        grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # for title and legend
+        for (i, j, _), part in grid.facet_data():
+            ax = grid.facet_axis(i, j, modify_state=False)
+            _draw_or_note(frame.loc[part.index], draw, ax)
+            names = {"col": words["col"][grid.col_names[j]] if "col" in roles else None}
+            names["row"] = words["row"][grid.row_names[i]] if "row" in roles else None
+            told = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
+            ax.set_title(", ".join(told), fontsize="medium", loc="left")
+            keep_literal(ax)  # a heat map in the next one draws the whole figure
+        axes = list(grid.axes.flat)
+        for place, ax in enumerate(axes):
+            _label_outer(ax, place % across == 0, place + across >= len(axes))
+        lines = broken(title, grid.figure.get_figwidth())
+        grid.figure.suptitle("\n".join(lines), fontsize="small", x=0.01, ha="left")
+        if entries:
+            columns_there = legend_columns(entries, grid.figure.get_figwidth())
+            grid._legend = grid.figure.legend(  # what FacetGrid.legend returns
+                list(entries.values()),
+                list(entries),
+                title=legend_title,
+                loc="outside lower center",
+                ncol=columns_there,
+                frameon=False,
+                fontsize="small",
+                title_fontsize="small",
+            )
+    return grid
+
+
+def _label_outer(ax: Axes, left: bool, bottom: bool) -> None:
+    ax.tick_params(labelleft=left, labelbottom=bottom)
+    if not left:
+        ax.set_ylabel("")
+    if not bottom:
+        ax.set_xlabel("")
+
+
+def _draw_or_note(frame: pd.DataFrame, draw: Draw, ax: Axes) -> None:
+    draw(frame, ax)
+    if frame.empty:
+        add_note(ax, NOTHING_TO_SHOW)

@@ -1,0 +1,127 @@
+"""All figures of one run, drawn into its folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnlab.analysis.figures import single_run as figures
+from rnnlab.analysis.figures.literal_text import odd_names_allowed
+from rnnlab.analysis.figures.picture_files import save_picture
+from rnnlab.analysis.figures.style import PALETTE, figure_style
+from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
+from rnnlab.records import (
+    CONFIG_FILE,
+    FIGURES_FOLDER,
+    GRAD_NORM,
+    THEORY_BOUND,
+    THEORY_CELL_PATH,
+    THEORY_LOG10_GAIN,
+    TIMELINE_FOLDER,
+)
+from rnnlab.runs.files import make_folder
+from rnnlab.runs.run_json import read_config, read_run_info
+
+TIMELINE_IMAGES = 5
+RIGHT = {
+    "lag_curves": 0.93,
+    "time_heatmap": 0.92,
+    "contributions": 0.8,
+    "gates": 0.8,
+    "singular_values": 0.78,
+}
+"""Where the axes end, with room for a colour bar or a legend."""
+
+
+def draw_run(folder: Path) -> list[Path]:
+    """Draw what a run has recorded as PNG and SVG; return the PNG files."""
+    metrics, gradients = read_metrics(folder), read_gradients(folder)
+    make_folder(folder / FIGURES_FOLDER, folder)
+    drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), _goal(folder))
+    drawn = [_save(draw, folder / FIGURES_FOLDER / name, folder) for name, draw in drawings.items()]
+    _draw_timeline(gradients, folder)
+    return drawn
+
+
+def _drawings(
+    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
+) -> dict[str, Callable[[Axes], Axes]]:
+    """A function for each figure for which there is something to draw."""
+    has = set(gradients["quantity"].dropna().unique())
+    drawings: dict[str, Callable[[Axes], Axes]] = {}
+    if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
+        theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
+        slopes = [_first(metrics, name) for name in theory]
+        drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
+    if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
+        drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)
+    if "dW_hh" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
+        drawings["contributions"] = lambda ax: figures.draw_contributions(gradients, ax)
+    if "h_saturated" in has or any(name.startswith("gate_") for name in has):
+        drawings["gates"] = lambda ax: figures.draw_gates(gradients, ax)
+    if "sv_max" in has:
+        drawings["singular_values"] = lambda ax: figures.draw_singular_values(gradients, ax)
+    if GRAD_NORM in metrics and (metrics[GRAD_NORM] > 0).any():
+        by_norm = config.get("clip") if config.get("clip_mode") == "norm" else None
+        drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
+    if len(metrics):
+        drawings["loss"] = lambda ax: figures.draw_loss(metrics, ax)
+    if goal.get("metric") in metrics:
+        drawings["verdict"] = lambda ax: figures.draw_verdict(metrics, ax, goal["metric"], goal["baseline"])
+    return drawings
+
+
+def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
+    """The lag curve, an image for each of a few training steps, all to one scale; the first one dashed."""
+    rows = gradients[
+        gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
+    ]
+    wide = rows.pivot(index="step", columns="lag", values="log10_gmean").sort_index()
+    values = wide.to_numpy(dtype=float)
+    if not np.isfinite(values).any():
+        return
+    folder = run / FIGURES_FOLDER / TIMELINE_FOLDER
+    make_folder(folder, run)
+    shown = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
+    with matplotlib.rc_context(figure_style()):
+        figure = Figure(figsize=(5, 3.4))
+        figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
+        ax = figure.subplots()
+        ax.plot(wide.columns, values[0], "--", color="0.6", linewidth=1)
+        (line,) = ax.plot(wide.columns, values[0], color=PALETTE[0])
+        low, high = np.nanmin(values), np.nanmax(values)
+        margin = 0.05 * (high - low) + 0.1
+        ax.set(
+            xlabel="lag k (time steps back)", ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin)
+        )
+        for row in shown:
+            line.set_ydata(values[row])
+            ax.set_title(f"Lag curve, training step {wide.index[row]}")
+            save_picture(figure, folder / f"{wide.index[row]:08d}.png", run, dpi=90)
+
+
+def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
+    with matplotlib.rc_context(figure_style()):
+        figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
+        draw(figure.subplots())
+        # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
+        figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
+        with odd_names_allowed():
+            save_picture(figure, path.with_suffix(".svg"), run)
+            save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs={"compress_level": 1})
+    return path.with_suffix(".png")
+
+
+def _goal(folder: Path) -> dict[str, Any]:
+    return dict((read_run_info(folder) or {}).get("goal") or {})
+
+
+def _first(metrics: pd.DataFrame, name: str) -> float | None:
+    """A metric's first value, where it has one."""
+    values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
+    return float(values.iloc[0]) if len(values) else None

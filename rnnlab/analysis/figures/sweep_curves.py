@@ -1,0 +1,297 @@
+"""Curves of many runs: lag curves and losses, averaged over the runs of a line.
+
+Functions take a frame in long form and an Axes, or make one, and return it; with `col` or `row` they return a
+seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants `layout="constrained"`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from rnnlab.analysis.arguments import checked
+from rnnlab.analysis.figures.facets import draw_on_axes
+from rnnlab.analysis.figures.intervals import averaged_over, mean_interval, mean_told
+from rnnlab.analysis.figures.literal_text import literally
+from rnnlab.analysis.figures.scalar_plot import zeros_among
+from rnnlab.analysis.figures.style import (
+    PLAIN,
+    check_columns,
+    colors_of,
+    is_wide,
+    labelled,
+    line_entries,
+    numbers,
+)
+from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
+from rnnlab.text import count_of_runs
+
+STEPS_SHOWN = 8
+FEW = 6
+"""Points of a curve up to which each is marked."""
+ENDS = {"first": "first step", "last": "last step"}
+DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
+ROLES = ("hue", "style", "col", "row")
+
+
+@checked
+@literally
+def draw_lag_curves(
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "state",
+    hue: str | None = "cell",
+    style: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    step: str | int = "last",
+    relative: bool = True,
+    traces: bool = False,
+) -> Any:
+    """Lag curves of many runs: log10 of the gradient k steps back, a line the mean over its runs.
+
+    A line is the mean over runs of log10 g(k), of the geometric mean over examples, with the 95 % t interval
+    of that mean. At a lag where a run's gradient is exactly 0 or does not exist the others are averaged; the
+    title says how few, and of how many examples the gradient is 0.
+
+    Args:
+        gradients: The frame of `load_gradients`.
+        ax: Where to draw; None makes a figure.
+        quantity: Which curve: `state`, `h`, `c`, `x` …
+        hue: Which axis the colours stand for, or "step" for several training steps.
+        style: Which axis the dashes stand for.
+        col: Which axis the columns of a grid stand for.
+        row: Which axis the rows of a grid stand for.
+        step: "first" or "last" of each run, "ends" for both (the first one dashed), or a training step. Where
+            an axis is "step" it plays no part.
+        relative: Whether g(k)/g(1) from lag 1 on is shown, or g(k) from lag 0 on.
+        traces: Whether every run is drawn too, thin, instead of the interval.
+
+    Returns:
+        The Axes; with `col` or `row` a seaborn FacetGrid.
+
+    Raises:
+        ValueError: The frame has no such column, quantity or step, or no rows; or `ax` with `col` or `row`.
+    """
+    roles = {"hue": hue, "style": style, "col": col, "row": row}
+    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **roles)
+    rows = _curves(gradients, quantity)
+    if "step" in roles.values():
+        rows, when = rows[rows["step"].isin(_spread(rows))], "over training"
+    else:
+        rows, when = _at_step(rows, step)
+        if step == "ends":
+            if style is not None:
+                raise ValueError(f'step="ends" takes the dashes for itself: style={style!r} cannot be shown')
+            roles["style"] = "end"
+    rows = rows.reset_index(drop=True)
+    y = numbers(rows["log10_gmean"])
+    if relative:
+        first = rows["lag"] == 1
+        at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
+        if at_1.index.has_duplicates:
+            raise ValueError("the frame has several lag curves of a run and step: keep its column run apart")
+        y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
+        y = y.where(rows["lag"] >= 1)
+    drawn = _Curves(rows, "lag", y, roles, GRADIENT_COLUMNS)
+
+    def finish(ax: Axes) -> None:
+        ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
+
+    zeros = pd.DataFrame()
+    if "zero_fraction" in rows:
+        shares = numbers(rows["zero_fraction"])[rows["lag"] >= 1]
+        zeros = shares.groupby(rows["run"].astype(str)).max().to_frame("zero_fraction")
+    what = f"Lag curve of {quantity}, {when}{zeros_among(zeros, 'zero_fraction')}"
+    return drawn.draw(ax, finish, what, traces)
+
+
+@checked
+@literally
+def draw_losses(
+    metrics: pd.DataFrame,
+    ax: Axes | None = None,
+    metric: str = VAL_LOSS,
+    hue: str | None = "cell",
+    style: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+    traces: bool = False,
+) -> Any:
+    """A metric over training, a line the mean over its runs with the 95 % t interval of that mean.
+
+    The y axis is logarithmic where the means span a factor of 10. Where a run has no value, such as after it
+    diverged, the others are averaged; the title says how few.
+
+    Args:
+        metrics: The frame of `load_metrics`.
+        ax: Where to draw; None makes a figure.
+        metric: Which one.
+        hue: Which axis the colours stand for.
+        style: Which axis the dashes stand for.
+        col: Which axis the columns of a grid stand for.
+        row: Which axis the rows of a grid stand for.
+        traces: Whether every run is drawn too, thin, instead of the interval.
+
+    Returns:
+        The Axes; with `col` or `row` a seaborn FacetGrid.
+
+    Raises:
+        ValueError: The frame has no such column or metric, or no rows; or `ax` with `col` or `row`.
+    """
+    roles = {"hue": hue, "style": style, "col": col, "row": row}
+    check_columns(metrics, ("step", "metric", "value"), **roles)
+    rows = metrics[metrics["metric"] == metric].reset_index(drop=True)
+    if rows.empty:
+        there = ", ".join(map(str, metrics["metric"].dropna().unique()))
+        raise ValueError(f"metric={metric!r} is not in the frame; there are: {there}")
+    if "run" not in rows:
+        rows = rows.assign(run="")
+    drawn = _Curves(rows, "step", numbers(rows["value"]), roles, ("step", "metric", "value"))
+
+    def finish(ax: Axes) -> None:
+        ax.set(xlabel="training step", ylabel=metric)
+        if is_wide(drawn.means["mean"]):
+            ax.set_yscale("log")
+
+    return drawn.draw(ax, finish, f"{metric} over training", traces)
+
+
+class _Curves:
+    """The rows to draw in columns of fixed names, and their means."""
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        x: str,
+        y: pd.Series,
+        roles: dict[str, str | None],
+        recorded: Sequence[str],
+    ) -> None:
+        self.roles = roles
+        self.colors: dict[str, Any] = {"": PLAIN}
+        tidy = {"run": rows["run"].astype(str), "x": rows[x].astype("float64"), "y": y}
+        for role, name in roles.items():
+            tidy[role] = labelled(rows[name]) if name else pd.Categorical([""] * len(rows))
+        frame = pd.DataFrame(tidy)
+        frame["y"] = frame["y"].where(np.isfinite(frame["y"]))
+        if (hue := roles["hue"]) is not None:
+            self.colors = colors_of(rows[hue])
+        self.frame = frame.dropna(subset=["x", "y", *ROLES])
+        known = [name for name in roles.values() if name is not None]
+        self.incomplete = [name for name in dict.fromkeys(known) if labelled(rows[name]).isna().any()]
+        self.left_out = frame["run"].nunique() - self.frame["run"].nunique()
+        self.means = mean_interval(self.frame, [*ROLES, "x"], "y")
+        own = {*recorded, "end"}
+        named = [name for name in roles.values() if name is not None and name not in own]
+        self.over = averaged_over(rows.loc[self.frame.index], named, [*own])
+
+    def draw(self, ax: Axes | None, finish: Any, what: str, traces: bool) -> Any:
+        told = mean_told(self.means["count"], self.over, "mean" if traces else "mean and 95 % interval")
+        if traces:
+            told += "; every run a thin line"
+        if self.incomplete and self.left_out:
+            told += f"; {count_of_runs(self.left_out)} without {' or '.join(self.incomplete)} left out"
+
+        def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
+            if traces:
+                self._lines(frame, ax, "y", linewidth=0.6, alpha=0.5, units="run")
+            means = self.means
+            for role in ("col", "row"):
+                means = means[means[role].isin(frame[role].unique())]
+            few = {"marker": "o", "markersize": 4} if means["x"].nunique() <= FEW else {}
+            self._lines(means, ax, "mean", linewidth=1.8, **few)
+            if not traces:
+                for (hue, _), part in means.groupby(["hue", "style"], observed=True):
+                    if part["low"].notna().any():
+                        band = {"color": self.colors[str(hue)], "alpha": 0.2, "linewidth": 0}
+                        ax.fill_between(part["x"], part["low"], part["high"], **band)
+            finish(ax)
+
+        entries, title = self._legend()
+        return draw_on_axes(self.frame, draw_part, ax, self.roles, [what, told], entries, title)
+
+    def _lines(self, frame: pd.DataFrame, ax: Axes, y: str, **settings: Any) -> None:
+        if frame.empty:
+            return
+        styles = list(self.frame["style"].cat.categories)
+        sns.lineplot(
+            frame,
+            x="x",
+            y=y,
+            hue="hue",
+            hue_order=list(self.colors),
+            palette=self.colors,
+            style="style",
+            style_order=styles,
+            dashes=[DASHES[i % len(DASHES)] for i in range(len(styles))],
+            estimator=None,
+            errorbar=None,
+            legend=False,
+            ax=ax,
+            **settings,
+        )
+
+    def _legend(self) -> tuple[dict[str, Artist], str | None]:
+        entries: dict[str, Artist] = {}
+        hue, style = self.roles["hue"], self.roles["style"]
+        shown = set(self.frame["hue"])
+        if hue is not None:
+            entries |= line_entries(
+                {word: c for word, c in self.colors.items() if word in shown}, linewidth=1.8
+            )
+        if style is not None and style != hue:
+            for i, word in enumerate(self.frame["style"].cat.categories):
+                dash = DASHES[i % len(DASHES)]
+                pattern: Any = (0, dash) if dash else "-"
+                name = word if style == "end" else f"{style} {word}"
+                entries[name] = Line2D([], [], color=PLAIN, linestyle=pattern, linewidth=1.4)
+        return entries, {"step": "training step"}.get(str(hue), hue)
+
+
+def _curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """The rows of one quantity's lag curves, of the last target."""
+    rows = gradients[gradients["lag"].notna()]
+    there = list(map(str, rows["quantity"].dropna().unique()))
+    if quantity not in there:
+        raise ValueError(
+            f"quantity={quantity!r} has no lag curve in the frame; there are: {', '.join(there) or 'none'}"
+        )
+    rows = rows[rows["quantity"] == quantity]
+    if "target" in rows:
+        rows = rows[rows["target"].isna()]
+    return rows if "run" in rows else rows.assign(run="")
+
+
+def _spread(rows: pd.DataFrame) -> list[int]:
+    """A few training steps, the first and the last among them, that at least half of the runs have."""
+    runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
+    steps = np.sort(runs.index[runs >= runs.max() / 2])
+    return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(STEPS_SHOWN, len(steps))).astype(int))])
+
+
+def _at_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
+    """The rows of a training step or the ends, with the column `end`; and which step that is, in words."""
+    steps = rows.groupby("run", observed=True)["step"]
+    ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
+    if step == "ends":
+        parts = [rows[ends[end]].assign(end=name) for end, name in ENDS.items()]
+        order = pd.CategoricalDtype([ENDS["last"], ENDS["first"]])  # the last one is not dashed
+        found = pd.concat(parts, ignore_index=True)
+        return found.astype({"end": order}), "first and last step"
+    if isinstance(step, str):
+        if step not in ends:
+            raise ValueError(f'step={step!r} is none of "first", "last", "ends" and the training steps')
+        found = rows[ends[step]]
+        only = found["step"].unique()
+        return found, f"step {only[0]}" if len(only) == 1 else ENDS[step] + " of each run"
+    found = rows[rows["step"] == step]
+    if found.empty:
+        known = ", ".join(map(str, np.sort(rows["step"].unique())))
+        raise ValueError(f"step={step!r} was not recorded; there are: {known}")
+    return found, f"step {step}"

@@ -1,0 +1,1 @@
+"""Run folders and MLflow runs as pandas frames."""

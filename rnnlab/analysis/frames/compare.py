@@ -1,0 +1,44 @@
+"""What differs between two runs: configuration, outcome, summary, code and machine."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import pandas as pd
+
+from rnnlab.analysis.frames.runs_frame import KnownRun
+from rnnlab.records import DIFF_FILE
+from rnnlab.runs.run_json import flattened
+
+SECTIONS = ("config", "outcome", "summary", "code and machine")
+
+
+def compare_runs(first: KnownRun, second: KnownRun) -> pd.DataFrame:
+    """One row a thing that differs: `section` (of SECTIONS), `key`, and the `first` and `second` value.
+
+    What a run does not have is None. Times, names and folders, which always differ, are left out.
+    """
+    rows = []
+    for section, one, other in zip(SECTIONS, _sections(first), _sections(second), strict=True):
+        for key in dict.fromkeys([*one, *other]):
+            if one.get(key) != other.get(key):
+                rows.append((section, key, one.get(key), other.get(key)))
+    return pd.DataFrame(rows, columns=["section", "key", "first", "second"], dtype=object)
+
+
+def _sections(run: KnownRun) -> Iterator[dict[str, Any]]:
+    yield dict(flattened(run.config))
+    summary = run.info.get("summary", {})
+    yield {"outcome": run.row["outcome"], "why": summary.get("error")}
+    yield {key: value for key, value in flattened(summary) if key not in ("error", "seconds")}
+    tags = run.info.get("tags", {})
+    code = {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | {DIFF_FILE: _digest(run)}
+    yield code | dict(flattened(run.info.get("machine") or {}))
+
+
+def _digest(run: KnownRun) -> str | None:
+    """Of what the checkout had changed."""
+    try:
+        return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
+    except OSError:
+        return None

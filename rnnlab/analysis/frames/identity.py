@@ -1,0 +1,81 @@
+"""Whether two runs came out the same, to the last bit."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from rnnlab.analysis.frames.run_tables import (
+    gradients_table,
+    metrics_table,
+    read_gradients,
+    read_metrics,
+)
+from rnnlab.records import GRADIENTS_FILE, METRICS_FILE, OF_THE_CLOCK, WEIGHTS_FILE
+from rnnlab.user_files import reason
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """A line for each kind of difference between two run folders, the clock's apart; none: bit-identical."""
+    return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
+
+
+def unreadable(folder: Path) -> list[str]:
+    """A line for each file of a run that cannot be compared with another, as it is damaged."""
+    readers: dict[str, Callable[[Path], object]] = {
+        WEIGHTS_FILE: load_file,
+        METRICS_FILE: metrics_table,
+        GRADIENTS_FILE: gradients_table,
+    }
+    problems = []
+    for file, read in readers.items():
+        try:
+            read(folder / file)
+        except Exception as error:  # whatever parsing a damaged file can raise
+            told = reason(error)
+            problems.append(told if file in told else f"{file}: {told}")
+    return problems
+
+
+def _weights(first: Path, second: Path) -> Iterator[str]:
+    one, other = load_file(first / WEIGHTS_FILE), load_file(second / WEIGHTS_FILE)
+    if {name: (w.shape, w.dtype) for name, w in one.items()} != {
+        name: (w.shape, w.dtype) for name, w in other.items()
+    }:
+        yield "weights: other names, shapes or types"
+        return
+    apart = [name for name, w in one.items() if w.tobytes() != other[name].tobytes()]
+    if apart:
+        with np.errstate(all="ignore"):
+            furthest = max(float(np.abs(one[name] - other[name]).max()) for name in apart)
+        yield f"weights: {', '.join(apart)} differ, by at most {furthest:.2g}"
+
+
+def _metrics(first: Path, second: Path) -> Iterator[str]:
+    one, other = _by_step(first), _by_step(second)
+    if list(one.index) != list(other.index):
+        yield f"metrics: of other steps ({len(one)} and {len(other)} of them)"
+    common = one.index.intersection(other.index)
+    if set(one) != set(other):
+        yield f"metrics: only in one: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
+    for name in (name for name in one if name in other):
+        a, b = one[name].loc[common].to_numpy(), other[name].loc[common].to_numpy()
+        apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        if apart.any():
+            at = int(apart.argmax())
+            yield f"metrics: {name} differs since step {common[at]}: {a[at]!r} and {b[at]!r}"
+
+
+def _by_step(folder: Path) -> pd.DataFrame:
+    metrics = read_metrics(folder)
+    if metrics.empty:
+        return metrics
+    return metrics.drop(columns=list(OF_THE_CLOCK), errors="ignore").set_index("step")
+
+
+def _gradients(first: Path, second: Path) -> Iterator[str]:
+    one, other = read_gradients(first), read_gradients(second)
+    if not one.astype({"quantity": str}).equals(other.astype({"quantity": str})):
+        yield f"gradients: the tables differ ({len(one)} and {len(other)} rows)"

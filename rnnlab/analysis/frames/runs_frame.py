@@ -1,0 +1,182 @@
+"""What `run.json` says of many runs, as one typed frame."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from rnnlab.analysis.frames.sources import StoredRun
+from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE
+from rnnlab.runs.advance import Advance, advance_of
+from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flattened, parsed, read_config
+
+RUNNING, DAMAGED = "running", "damaged"
+"""Outcomes of runs whose end nobody has noted, and of those whose `run.json` cannot be read."""
+WHOLE_NUMBERS = {
+    *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
+    *("diverged_at.step", "diverged_at.timestep"),
+}
+"""Columns that are whole numbers even where no run has one."""
+TEXTS = ("run", "name", "folder")
+WORDS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
+"""Columns that are categories even where no run has one."""
+NUMBERS = ("lr", "clip")
+"""Columns that are float64 even where all runs have whole numbers."""
+
+
+class _WholeRunFile(RunFile):
+    """What must stand in a `run.json` for the run to have its place among others."""
+
+    id: Name
+    name: str
+    number: Whole
+    params: dict[str, str]
+    tags: dict[str, str]
+
+
+class KnownRun:
+    """A run and what is known of it.
+
+    Attributes:
+        stored: Where its files are.
+        problem: Why it is not whole: `killed`, `failed: …`, `running`, `damaged: …`; None if it is.
+        row: Its values by column, the axes apart.
+        axes: Its values by axis.
+    """
+
+    def __init__(self, stored: StoredRun) -> None:
+        """Read what there is.
+
+        Raises:
+            ConnectionError: A server does not answer.
+        """
+        self.stored = stored
+        self.info, outcome, self.problem = _read(stored)
+        goal, tags = self.info.get("goal") or {}, self.info.get("tags") or {}
+        summary = self.info.get("summary") or {}
+        self.axes = {key: _value(text) for key, text in (self.info.get("params") or {}).items()}
+        self.row = {
+            "run": self.info.get("id", stored.folder),
+            "name": self.info["name"],
+            "sweep": tags.get("sweep"),
+            "number": self.info.get("number"),
+            "outcome": outcome,
+            "metric": goal.get("metric"),
+            "baseline": goal.get("baseline"),
+            **({STEPS_TO_SOLVE: None} if goal.get("criterion") else {}),
+            **dict(_columns(summary)),
+            "started": self.info.get("started"),
+            "git_commit": tags.get("git_commit"),
+            "host": (self.info.get("machine") or {}).get("host"),
+            "folder": stored.folder,
+        }
+
+    @property
+    def place(self) -> tuple[str, int, float]:
+        """What runs are sorted by."""
+        return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
+
+    @cached_property
+    def advance(self) -> Advance:
+        """How far it is, to be compared with that of a copy.
+
+        Raises:
+            ConnectionError: A server does not answer.
+        """
+        return advance_of(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; empty where it cannot be read."""
+        return read_config(self.stored.file(CONFIG_FILE))
+
+    def value(self, axis: str) -> Any:
+        """Of an axis; one that only others overrode stands in the configuration."""
+        if axis in self.axes:
+            return self.axes[axis]
+        value: Any = self.config
+        for part in axis.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value if isinstance(value, int | float | str) else None
+
+
+def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    known = {key: summary[key] for key in summary if "/" in key or key in Summary.__annotations__}
+    for key, value in flattened(known):
+        if not isinstance(value, list) and key != "diverged_at":  # null, or a table of its own
+            yield key, value
+
+
+def without_copies(runs: Sequence[KnownRun]) -> list[KnownRun]:
+    """Of the runs with the same id the one further on, or of several as far the first.
+
+    Raises:
+        ConnectionError: A server does not answer.
+    """
+    found: dict[str, KnownRun] = {}
+    for run in runs:
+        other = found.setdefault(run.row["run"], run)
+        if other is not run and run.advance > other.advance:
+            found[run.row["run"]] = run
+    return list(found.values())
+
+
+def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:
+    """One row a run, and the names of those of its columns that are axes."""
+    axes = list(dict.fromkeys(key for run in runs for key in run.axes))
+    columns = {key: [run.value(key) for run in runs] for key in axes}
+    told = list(dict.fromkeys(key for run in runs for key in run.row))
+    head, tail = told[: told.index("metric")], told[told.index("metric") :]
+    columns |= {key: [run.row.get(key) for run in runs] for key in told if key not in axes}
+    ordered = [*head, *(key for key in axes if key not in told), *(key for key in tail if key not in axes)]
+    frame = pd.DataFrame({key: _typed(key, columns[key]) for key in ordered})
+    frame["started"] = pd.to_datetime(frame["started"], unit="s", utc=True)
+    return frame, [key for key in axes if key not in told]
+
+
+def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
+    try:
+        info = parsed(_WholeRunFile, stored.file(RUN_FILE).read_bytes()).model_dump(exclude_unset=True)
+    except FileNotFoundError:  # MLflow gets it when the run ends
+        if stored.known.get("status", RUNNING).lower() == RUNNING:
+            return stored.known, RUNNING, RUNNING
+        return stored.known, DAMAGED, f"{DAMAGED}: its files are not where MLflow says"
+    except ConnectionError:
+        raise
+    except OSError as error:
+        return stored.known, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {error.strerror}"
+    except ValueError as error:
+        return stored.known, DAMAGED, f"{DAMAGED}: {error}"
+    outcome = info["outcome"] or RUNNING
+    why = (info.get("summary") or {}).get("error")
+    whole = outcome in ENDED
+    return info, outcome, None if whole else f"{outcome}: {why}" if why else outcome
+
+
+def _value(text: str) -> Any:
+    """A parameter as it was before it became text: a number, a truth value, None, or the text."""
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | None) else text
+
+
+def _typed(name: str, values: list[Any]) -> pd.Series:
+    kinds = {type(value) for value in values if value is not None}
+    if name in WHOLE_NUMBERS:
+        return pd.Series([None if value is None else int(value) for value in values], dtype="Int64")
+    if name in TEXTS:
+        return pd.Series(values, dtype=str)
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int} and name not in NUMBERS and all(abs(v) < 2**63 for v in values if v is not None):
+        return pd.Series(values, dtype="Int64")
+    if kinds <= {int, float, bool} and name not in WORDS:
+        return pd.Series(values, dtype="float64")
+    words = [None if value is None else str(value) for value in values]
+    return pd.Series(pd.Categorical(words, categories=list(dict.fromkeys(w for w in words if w is not None))))

@@ -1,0 +1,179 @@
+"""A sweep in one HTML page that needs nothing beside it: figures, tables, failures, how to repeat it."""
+
+import base64
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rnnlab import __version__
+from rnnlab.analysis.frames.load import FoundRuns
+from rnnlab.analysis.frames.runs_frame import DAMAGED, KnownRun
+from rnnlab.analysis.frames.sources import MLflowRuns, Source
+from rnnlab.analysis.report.figures import pictures
+from rnnlab.analysis.report.layout import roles_of
+from rnnlab.analysis.report.tables import averages, differing, failures, runs_table
+from rnnlab.mlflow_mirror.store import redacted, tracking_uri
+from rnnlab.records import ENDED, ZERO_FRACTION
+from rnnlab.runs.files import replace_text
+from rnnlab.runs.run_json import flattened
+from rnnlab.text import NONE, ZERO_NOTE, machine_told, plain
+
+
+def write_report(source: Source, page: Path) -> list[KnownRun]:
+    """Write the page of a sweep in one move; return the runs that it is of.
+
+    Raises:
+        ValueError: There are no runs.
+        ConnectionError: MLflow does not answer.
+        OSError: It cannot be written.
+    """
+    found = FoundRuns.of(source)
+    replace_text(page, _html(found, source))
+    return found.runs
+
+
+def report_html(source: Source) -> str:
+    """The page of a sweep.
+
+    Raises:
+        ValueError: There are no runs.
+        ConnectionError: MLflow does not answer.
+    """
+    return _html(FoundRuns.of(source), source)
+
+
+def _html(found: FoundRuns, source: Source) -> str:
+    runs, several = found.frame, found.runs
+    roles = roles_of(runs[runs["outcome"] != DAMAGED], found.varying)
+    seeds = ["seed"] if "seed" in found.varying else []
+    figures = pictures(found, roles)
+    configs = [dict(flattened(run.config)) for run in several]
+    environment = Environment(
+        loader=PackageLoader("rnnlab.analysis.report"),
+        autoescape=True,
+        finalize=_as_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = Markup(environment.get_template("sort.js").render())
+    return environment.get_template("report.html").render(
+        script=script,
+        script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
+        title=_title(runs),
+        facts=_facts(runs, several),
+        outcomes=_outcomes(runs),
+        figures=figures,
+        averages=averages(runs, roles.axes),
+        runs=runs_table(several, roles.axes + seeds),
+        failures=failures(several, found.problems),
+        differing=differing(configs),
+        common=_common(configs),
+        commands=_commands(several, source),
+        zero_note=ZERO_NOTE if _any_zeros(runs) else "",
+        version=__version__,
+    )
+
+
+def _any_zeros(runs: pd.DataFrame) -> bool:
+    return ZERO_FRACTION in runs and bool((runs[ZERO_FRACTION] > 0).any())
+
+
+def _as_text(value: object) -> str:
+    """What a template shows of a value: whoever wrote it, there are no control characters in it."""
+    return Markup(plain(value)) if isinstance(value, Markup) else plain(str(value))
+
+
+def _title(runs: pd.DataFrame) -> str:
+    sweeps = list(map(str, runs["sweep"].dropna().unique()))
+    return f"{len(sweeps)} sweeps, {sweeps[0]} …" if len(sweeps) > 2 else " + ".join(sweeps) or "runs"
+
+
+def _facts(runs: pd.DataFrame, several: Sequence[KnownRun]) -> dict[str, str]:
+    began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
+    facts = {
+        "began": "" if pd.isna(began) else f"{began:%Y-%m-%d %H:%M} UTC",
+        "training time": _duration(seconds),
+        "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NONE,
+        "code": ", ".join(_code(several)),
+        "machine": ", ".join(_machines(several)),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _code(several: Sequence[KnownRun]) -> list[str]:
+    tags = [run.info.get("tags") or {} for run in several]
+    found = (
+        f"rnnlab {t['rnnlab_version']} {t.get('git_commit', '')[:12]}" for t in tags if "rnnlab_version" in t
+    )
+    return list(dict.fromkeys(word.strip() for word in found))
+
+
+def _machines(several: Sequence[KnownRun]) -> list[str]:
+    found = (machine_told(run.info.get("machine") or {}) for run in several)
+    return list(dict.fromkeys(told for told in found if told))
+
+
+def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
+    return Counter(runs["outcome"].astype(str)).most_common()
+
+
+def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    first = configs[0]
+    return [
+        (key, "null" if value is None else str(value))
+        for key, value in first.items()
+        if all(key in config and config[key] == value for config in configs)
+    ]
+
+
+def _commands(several: Sequence[KnownRun], source: Source) -> dict[str, str]:
+    """What to type to make this again, or to go on."""
+    tags = [run.info.get("tags") or {} for run in several]
+    commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
+    whole = list(dict.fromkeys(command for run in several if (command := run.info.get("command"))))
+    commands = {}
+    if commits:
+        commands["the code"] = "\n".join(_checkout(commit) for commit in commits)
+    if whole:
+        commands["the whole sweep"] = "\n".join(whole)
+    if folders := [run.row["folder"] for run in several if run.row["outcome"] in ENDED]:
+        commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
+    tracked = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
+    commands["in a notebook"] = (
+        f"from rnnlab.analysis import draw_lag_curves, load_gradients{tracked}\n"
+        f"gradients = load_gradients({_shown(source)})\n"
+        "draw_lag_curves(gradients)"
+    )
+    return commands
+
+
+def _shown(source: Source) -> str:
+    """A source as Python."""
+    if isinstance(source, MLflowRuns):
+        uri = redacted(tracking_uri(source.uri))
+        return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
+    if isinstance(source, str | Path):
+        return repr(str(Path(source).absolute()))
+    return repr([str(Path(folder).absolute()) for folder in source])
+
+
+def _checkout(commit: str) -> str:
+    changed = (
+        "  # and git apply code.diff, which is in each run's folder" if commit.endswith("-dirty") else ""
+    )
+    return f"git checkout {commit.removesuffix('-dirty')}{changed}"

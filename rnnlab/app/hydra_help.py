@@ -1,0 +1,74 @@
+"""What is shown without a run, by Hydra: help, `--cfg`, `--info` and the words of shell completion."""
+
+import argparse
+import os
+import re
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
+from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
+from rnnlab.app.config.suggestions import Known
+from rnnlab.mlflow_mirror.store import redacted
+from rnnlab.text import plain
+
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
+
+
+def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
+    """Print what was asked for, without passwords.
+
+    Raises:
+        ConfigProblems: The overrides cannot be composed.
+    """
+    register_resolvers()
+    hydra = _Hydra("rnnlab", loader_of(conf_dir, args.config_dir))
+    GlobalHydra.instance().initialize(hydra)
+    shown = StringIO()
+    try:
+        with redirect_stdout(shown), redirect_stderr(StringIO()):
+            _let_show(hydra, args, parser)
+    except SystemExit:  # after a line of Hydra's own
+        raise ConfigProblems([f"--package={args.package}: no such key"]) from None
+    except COMPOSITION_ERRORS as error:
+        raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
+    finally:
+        GlobalHydra.instance().clear()
+    print(plain(redacted(shown.getvalue())), end="")
+
+
+def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if args.help:
+        hydra.app_help(CONFIG_NAME, parser, args)
+    elif args.hydra_help:
+        hydra.hydra_help(CONFIG_NAME, parser, args)
+    elif args.cfg:
+        hydra.show_cfg(CONFIG_NAME, args.overrides, args.cfg, args.package, args.resolve)
+    elif args.info:
+        hydra.show_info(args.info, CONFIG_NAME, args.overrides)
+    else:
+        _complete(hydra, args.overrides)
+
+
+def _complete(hydra: Hydra, arguments: list[str]) -> None:
+    """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
+    if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
+        raise ConfigProblems([f"{' '.join(['-sc', *arguments])}: must be -sc install=bash, or fish or zsh"])
+    sys.argv[0] = "rnnlab"  # of `python -m rnnlab` Hydra would complete `python`
+    line = os.environ.get("COMP_LINE", "")
+    os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know
+    hydra.shell_completion(CONFIG_NAME, arguments)
+
+
+class _Hydra(Hydra):
+    """Without Hydra's logging, whose configuration could name functions to be called and files to be made."""
+
+    def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
+        return super().compose_config(*args, **keys)

@@ -1,0 +1,1 @@
+"""Jobs: planned, checked, resumed, run."""

@@ -1,0 +1,85 @@
+"""Which code, on which machine, made a run."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from rnnlab import __version__
+from rnnlab.paths import PACKAGE
+from rnnlab.runs.host import host
+
+PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
+PARTS = (".", "../conf")
+"""Where a new file is code of a run, seen from the package."""
+PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of this process.
+
+    Attributes:
+        tags: `rnnlab_version`, and `git_commit` (with `-dirty`) when the package runs from a checkout.
+        diff: What the checkout has changed since its commit, new files included, empty if nothing.
+    """
+
+    tags: dict[str, str]
+    diff: str
+
+
+@cache
+def code() -> Code:
+    """Asks git, where there is one."""
+    tags, diff = {"rnnlab_version": __version__}, ""
+    with suppress(OSError, subprocess.CalledProcessError):
+        commit = _git("rev-parse", "HEAD").strip()
+        _git("ls-files", "--error-unmatch", "__init__.py")  # else it is another project's checkout
+        diff = _git("diff", *PLAIN, "HEAD", "--", "..")
+        for path in _git("ls-files", "--others", "--exclude-standard", "--", *PARTS).splitlines():
+            diff += _git("diff", *PLAIN, "--no-index", "--", os.devnull, path, codes=(0, 1))
+        tags["git_commit"] = commit + ("-dirty" if diff else "")
+    return Code(tags, diff)
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Host, CPU, Python, package versions and BLAS of this process."""
+    np.dot(np.ones(2), np.ones(2))  # a library that was not used yet may not be loaded
+    blas: dict[str, Any] = next(
+        (library for library in threadpool_info() if library["user_api"] == "blas"), {}
+    )
+    return {
+        "host": host(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "blas": {key: blas.get(key) for key in ("internal_api", "version", "architecture")},
+    }
+
+
+def _cpu() -> str:
+    """The processor's own name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _git(*arguments: str, codes: Sequence[int] = (0,)) -> str:
+    done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
+    if done.returncode not in codes:
+        raise subprocess.CalledProcessError(done.returncode, "git")
+    return done.stdout.decode(errors="replace")

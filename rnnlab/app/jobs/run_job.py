@@ -1,0 +1,273 @@
+"""One run, from its configuration to its finished folder.
+
+Who makes a run prints nothing and knows no MLflow: it fills the run's folder, and the process that
+started it draws the progress and mirrors the folder.
+"""
+
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from rnnlab.app.config.build import Experiment, build, generators
+from rnnlab.app.jobs.provenance import machine
+from rnnlab.diagnostics import recorded_regime
+from rnnlab.records import (
+    DIFF_FILE,
+    ENDED,
+    GRAD_NORM,
+    HORIZON,
+    LOSS,
+    NORM_QUANTILES,
+    VAL_LOSS,
+    ZERO_AT_HORIZON,
+    Outcome,
+    StepRecord,
+)
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
+from rnnlab.runs.files import DamagedFile
+from rnnlab.runs.folder import ERROR_FILE, RunFolder, machine_of
+from rnnlab.runs.log import LOG, RUN_LOG, logged
+from rnnlab.signals import handle
+from rnnlab.text import machine_told, outcome_told, told
+from rnnlab.training import Trainer, TrainingState
+
+TOLD = (LOSS, GRAD_NORM, HORIZON)
+STEPS_BEFORE = 20
+"""Steps before a divergence whose loss and gradient norm stand in the run's summary."""
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """What a worker needs to make one run.
+
+    Attributes:
+        folder: Where the run's files go, absolute.
+        config: The resolved configuration.
+        info: What is known of the run before it starts.
+        resume: Whether the folder may hold the beginning of the run.
+        diff: What the code has changed since its commit.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    info: dict[str, Any]
+    resume: bool = False
+    diff: str = ""
+
+
+@dataclass
+class Course:
+    """What a run has shown so far."""
+
+    unstable_since: int | None = None
+    non_finite: dict[str, Any] | None = None
+    latest: dict[str, float | None] = field(default_factory=dict)
+    norms: list[float] = field(default_factory=list)
+    before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
+
+    def see(self, record: StepRecord) -> None:
+        """Take in one record."""
+        self.unstable_since = record.unstable_since
+        if record.non_finite is not None:
+            self.non_finite = {"step": record.step, **vars(record.non_finite), "before": list(self.before)}
+        elif (norm := record.metrics.get(GRAD_NORM)) is not None:
+            self.norms.append(norm)
+            self.before.append({"step": record.step, LOSS: record.metrics[LOSS], GRAD_NORM: norm})
+        self.latest |= record.metrics  # what has no value any more keeps none from before
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict, were the run to end here of itself."""
+        if self.non_finite is not None:
+            return "diverged"
+        return "finished" if self.unstable_since is None else "unstable"
+
+
+def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
+    """Make one run, or what is missing of it, and return how it ended; an exception becomes `failed`.
+
+    Returns None, and makes nothing, when all runs have been asked to stop.
+
+    Args:
+        order: The run.
+        stopping: Whether to end it as `killed`; asked after every step.
+
+    Raises:
+        RunInUse: Another process is making the run.
+        OSError: The folder cannot be written, such as on a full disk.
+    """
+    if stopping():
+        return None
+    info = order.info | {"machine": machine()}
+    with RunFolder(order.folder, info, order.config, order.resume) as folder, logged() as log:
+        log.open(order.folder / RUN_LOG)
+        _tell_beginning(folder.info)
+        _keep_diff(folder, order.diff)
+        try:
+            outcome, course = _train(build(order.config), folder, stopping)
+            summary = _summary(course, folder)
+        except Exception as error:
+            outcome, summary = _failed(folder, error)
+        summary["seconds"] = round(folder.seconds, 3)
+        try:
+            folder.close()
+            if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
+                _draw(order.folder)
+        except Exception as error:
+            outcome, summary = _failed(folder, error)
+        LOG.info("%s, after %.3f s", outcome_told(outcome, summary), folder.seconds)
+        folder.finish(outcome, summary)
+        if outcome in ENDED:
+            clear_resume_files(order.folder)
+    return outcome
+
+
+def _tell_beginning(info: Mapping[str, Any]) -> None:
+    lives, where = info.get("resumed", []), machine_of(info)
+    LOG.info(
+        "%s: %s",
+        f"taken up again, for the {len(lives)}. time" if lives else "begun",
+        " ".join(["python -m rnnlab", *info.get("overrides", [])]),
+    )
+    blas = " ".join(str(value) for value in where.get("blas", {}).values())
+    LOG.info("on %s: %s, %s", where.get("host"), machine_told(where), blas)
+
+
+def _keep_diff(folder: RunFolder, diff: str) -> None:
+    """Write down what the code has changed since its commit; of a resumed run, where it is another."""
+    first, life = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
+    if life and first.is_file() and first.read_bytes() == diff.encode():
+        return
+    if diff:
+        folder.write_diff(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
+
+
+def one_thread() -> None:
+    """Let this process, and the libraries that it has yet to load, make products with one thread."""
+    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    threadpool_limits(1)
+
+
+def stopping_at_signals(also: Callable[[], bool]) -> Callable[[], bool]:
+    """Say from now on whether a signal asked this process to end, or `also` holds."""
+    asked = False
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    handle(ask)
+    return lambda: asked or also()
+
+
+def describe(error: Exception) -> str:
+    """What a person is told of an exception; a full disk has many names."""
+    if "No space left" in str(error):
+        return "no space left on the disk"
+    return f"{type(error).__name__}: {error}"
+
+
+def _failed(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any]]:
+    with suppress(OSError):
+        folder.write_text(ERROR_FILE, "".join(traceback.format_exception(error)))
+    return "failed", {"error": describe(error)}
+
+
+def _train(experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]) -> tuple[Outcome, Course]:
+    trainer, settings = experiment.trainer, experiment.settings
+    weights_rng, batches_rng, samples_rng = generators(settings.seed)
+    params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
+    state, course = _resumed(folder, trainer, trainer.begin(params, batches_rng))
+    if state.step:
+        LOG.info("going on from the checkpoint at step %s", state.step)
+    checked = time.monotonic()
+    for record in trainer.continue_from(state):
+        if folder.write(record):
+            LOG.warning("step %s came out otherwise than it stood; from there on rows are new", record.step)
+        course.see(record)
+        if VAL_LOSS in record.metrics or record.non_finite is not None:
+            _tell(record)
+        if state.ended:
+            continue
+        if stopping():
+            folder.write_checkpoint(*state.to_parts())
+            folder.write_weights(state.params)
+            return "killed", course
+        if settings.checkpoint_every is not None and time.monotonic() - checked > settings.checkpoint_every:
+            folder.write_checkpoint(*state.to_parts())
+            LOG.info("step %s: checkpoint", state.step)
+            checked = time.monotonic()
+    if folder.complete():
+        LOG.warning("rows after the last step %s are cut off", record.step)
+    folder.write_weights(state.params)
+    if course.non_finite is None:
+        for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
+            folder.write_text(name, text)
+    return course.outcome, course
+
+
+def _tell(record: StepRecord) -> None:
+    """Say how it goes at a validation, and where numbers stopped being finite."""
+    metrics = record.metrics.items()
+    shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
+    if zeros := record.metrics.get(ZERO_AT_HORIZON):
+        shown[ZERO_AT_HORIZON] = zeros
+    values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
+    if record.unstable_since is not None:
+        values += f" (unstable since step {record.unstable_since})"
+    if record.non_finite is not None:
+        at = record.non_finite
+        when = "" if at.timestep is None else f" at time step {at.timestep}"
+        values += f" (not finite: {at.quantity}{when})"
+    LOG.info("step %s: %s", record.step, values.strip())
+
+
+def _resumed(folder: RunFolder, trainer: Trainer, begun: TrainingState) -> tuple[TrainingState, Course]:
+    """The state to go on from and what led to it; the beginning where a checkpoint is missing or damaged."""
+    state, course = begun, Course()
+    try:
+        kept = read_checkpoint(folder.folder)
+        if kept is not None:
+            state = trainer.restore(begun, kept.arrays, kept.state)
+            records = folder.records(kept)
+            if len(records) != state.step:
+                raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
+            for record in records:
+                course.see(record)
+    except Exception as error:  # whatever a damaged file can lead to; the beginning leads to the same end
+        LOG.warning("what the run was to go on from is damaged (%s); it starts over", describe(error))
+        folder.start_over()
+        return begun, Course()
+    folder.go_on(kept)
+    return state, course
+
+
+def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
+    """A run in a few numbers: its last values, and where it became unstable or diverged."""
+    keep = ("val/", "steps_to_solve", "grad/", "train/loss", "theory/", "lyapunov/")
+    summary: dict[str, Any] = {key: value for key, value in course.latest.items() if key.startswith(keep)}
+    if course.norms:
+        quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
+        summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
+    summary["regime"] = recorded_regime(course.latest)
+    summary["unstable_since"] = course.unstable_since
+    summary["diverged_at"] = course.non_finite
+    if folder.differs_at is not None:
+        summary["differs_since"] = folder.differs_at
+    return summary
+
+
+def _draw(folder: Path) -> None:
+    from rnnlab.analysis.figures.run_folder import draw_run
+
+    draw_run(folder)

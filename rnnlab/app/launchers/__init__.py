@@ -1,0 +1,1 @@
+"""What makes runs: processes on this machine, Slurm, Ray."""

@@ -1,0 +1,173 @@
+"""Runs as jobs of a Slurm cluster, submitted with submitit as one array.
+
+Who is still there is asked of `squeue`, for all jobs at once: submitit's own way, `sacct`, needs Slurm's
+accounting, and without it waits for ever for a job that was killed. What came out stands in the run's
+folder.
+"""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt
+
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.run_paths import SLURM_FOLDER
+from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.app.launchers.cluster_job import stop_file, work
+from rnnlab.runs.files import LINK, link_in, touch
+from rnnlab.runs.run_json import read_run_info
+
+KILL_SECONDS = 10.0
+"""How long jobs that are asked to end may take, which includes the way to their nodes."""
+GRACE_SECONDS = 10.0
+"""How long a shared file system may take to show what a job that has ended wrote."""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What a run asks of the cluster; conf/hydra/launcher/submitit_slurm.yaml explains the keys."""
+
+    partition: str | None
+    timeout_min: Annotated[int, Ge(1)]
+    cpus_per_task: Annotated[int, Ge(1)]
+    mem_gb: Annotated[float, Gt(0)] | None
+    array_parallelism: Annotated[int, Ge(1)]
+    setup: list[str]
+    additional_parameters: dict[str, str | int | float | bool]
+    poll_seconds: Annotated[float, Gt(0)]
+
+    needs: ClassVar[dict[str, str]] = {"submitit": "slurm"}
+
+    def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> "SlurmEngine":
+        """Submit the orders.
+
+        Raises:
+            ConfigProblems: Slurm is missing, or refused the jobs.
+        """
+        import submitit
+
+        if link := link_in(folder / SLURM_FOLDER):
+            raise ConfigProblems([LINK.format(link)])
+        stop = stop_file(orders, folder)
+        parameters = {
+            "name": "rnnlab",
+            "timeout_min": self.timeout_min,
+            "cpus_per_task": self.cpus_per_task,
+            "mem_gb": self.mem_gb,
+            "slurm_partition": self.partition,
+            "slurm_array_parallelism": jobs or self.array_parallelism,
+            "slurm_setup": self.setup or None,
+            "slurm_additional_parameters": self.additional_parameters or None,
+            "slurm_stderr_to_stdout": True,
+        }
+        # Slurm starts a job again whose node failed: it then goes on with what is there.
+        orders = [replace(order, resume=True) for order in orders]
+        try:
+            executor = submitit.AutoExecutor(folder=folder / SLURM_FOLDER, cluster="slurm")
+            executor.update_parameters(
+                **{key: value for key, value in parameters.items() if value is not None}
+            )
+            with redirect_stderr(StringIO()), executor.batch():  # sbatch's words come with the error
+                submitted = [executor.submit(work, order, stop) for order in orders]
+        except (RuntimeError, submitit.core.utils.FailedJobError) as error:
+            problem = " ".join(str(error).split())
+            raise ConfigProblems([f"hydra/launcher=submitit_slurm: {problem}"]) from None
+        made = zip(submitted, orders, strict=True)
+        by_id = {job.job_id: _Job(order, job.paths.stdout, _ended(order)) for job, order in made}
+        return SlurmEngine(by_id, stop, self.poll_seconds)
+
+
+@dataclass
+class _Job:
+    order: WorkOrder
+    log: Path
+    ended_before: float | None
+    missing_since: float | None = None
+
+
+@dataclass
+class SlurmEngine:
+    """An `Engine` of Slurm jobs."""
+
+    jobs: dict[str, _Job]
+    stop_file: Path
+    poll_seconds: float
+    stopped_at: float | None = field(default=None, init=False)
+    looked_at: float = field(default=0.0, init=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs still to end."""
+        return bool(self.jobs)
+
+    def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
+        """Wait, and look at the folders and, every `poll_seconds`, at the queue."""
+        time.sleep(timeout)
+        ended: list[tuple[WorkOrder, str | None]] = []
+        for name in [
+            name for name, job in self.jobs.items() if _ended(job.order) not in (None, job.ended_before)
+        ]:
+            ended.append((self.jobs.pop(name).order, None))
+        if time.monotonic() - self.looked_at < self.poll_seconds:
+            return ended
+        self.looked_at = now = time.monotonic()
+        queued = _queued()
+        if queued is None:
+            return ended  # the queue does not answer: nothing is known
+        for name in list(self.jobs):
+            job = self.jobs[name]
+            if name in queued:
+                job.missing_since = None
+            elif job.missing_since is None:
+                job.missing_since = now
+            elif now - job.missing_since > GRACE_SECONDS:
+                del self.jobs[name]
+                ended.append(
+                    (job.order, f"its Slurm job {name} was lost, killed or could not start ({job.log})")
+                )
+        return ended
+
+    def stop(self) -> None:
+        """Take back what has not started; ask the others to end, and cancel them after KILL_SECONDS."""
+        if self.stopped_at is None:
+            self.stopped_at = time.monotonic()
+            touch(self.stop_file)
+            _cancel(self.jobs, "--state=PENDING")
+        elif time.monotonic() - self.stopped_at > KILL_SECONDS and self.jobs:
+            self.close()
+
+    def close(self) -> None:
+        """Cancel what is left."""
+        _cancel(self.jobs)
+        self.jobs.clear()
+
+
+def _ended(order: WorkOrder) -> float | None:
+    """When a run ended, perhaps in an earlier life that it is resumed from."""
+    ended: float | None = (read_run_info(order.folder) or {}).get("ended")
+    return ended
+
+
+def _queued() -> set[str] | None:
+    """The ids of this user's jobs that wait or run, or None if Slurm does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+    done = _slurm(command)
+    return None if done is None else set(done.split())
+
+
+def _cancel(ids: Any, *options: str) -> None:
+    if ids:
+        _slurm(["scancel", *options, *ids])
+
+
+def _slurm(command: list[str]) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,119 @@
+"""`python -m rnnlab.repeat <run>`: make a run again, and say whether it comes out the same to the last bit.
+
+The run is an MLflow run id or a run's folder. The repetition goes into a new folder under `outputs/`,
+without tracking.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rnnlab.analysis.frames.identity import differences, unreadable
+from rnnlab.analysis.frames.sources import find_run
+from rnnlab.app.check import check
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.plan import Job, Plan, sweep_name
+from rnnlab.app.display import Display
+from rnnlab.app.launch import launch
+from rnnlab.paths import is_file
+from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
+from rnnlab.runs.folder import machine_of
+from rnnlab.runs.run_json import read_config, read_run_info
+from rnnlab.terminal.console import Arguments, complain, named, say
+
+NEEDED = ("id", "identity", "name", "number", "overrides", "params", "dataset", "tags")
+"""What its `run.json` must hold for a run to be repeated."""
+COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
+    parser = Arguments("rnnlab.repeat", description=__doc__)
+    parser.add_argument("run", type=named, help="MLflow run id, or folder of a run")
+    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    args = parser.parse_args(argv)
+    try:
+        return _repeat(args.run, _folder(args.run, args.uri))
+    except ConfigProblems as error:
+        complain("rnnlab.repeat", error.problems)
+        return 2
+
+
+def _folder(run: str, uri: str | None) -> Path:
+    """A folder with the run's files, fetched from MLflow where need be."""
+    if uri is not None and is_file(Path(run, RUN_FILE)):
+        raise ConfigProblems([f"--uri={uri}: of a run in MLflow, and {run} is a folder"])
+    try:
+        stored = find_run(run, uri)
+        here = [name for name in COMPARED if stored.file(name).is_file()]
+    except (ValueError, ConnectionError) as error:
+        raise ConfigProblems([str(error)]) from error
+    if RUN_FILE not in here:
+        raise ConfigProblems([f"{run}: still running, or MLflow does not have its files"])
+    return stored.place
+
+
+def _repeat(run: str, folder: Path) -> int:
+    try:
+        info = read_run_info(folder, NEEDED)
+    except ValueError as error:
+        raise ConfigProblems([f"{run}: {error}"]) from None
+    assert info is not None
+    if info["outcome"] is None:
+        raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
+    if info["outcome"] not in ENDED:
+        raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
+    if missing := [name for name in COMPARED if not (folder / name).is_file()]:
+        raise ConfigProblems([f"{run}: nothing to compare with, without {', '.join(missing)}"])
+    if damaged := unreadable(folder):
+        raise ConfigProblems([f"{run}: nothing to compare with: {problem}" for problem in damaged])
+    checked = check(_plan(run, folder, info))
+    now = checked.orders[0].info
+    if now["dataset"]["digest"] != info["dataset"]["digest"]:
+        raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
+    if now["identity"] != info["identity"]:
+        raise ConfigProblems([f"{run}: its data has changed, or what its keys mean"])
+    result = launch(checked, Display())
+    if result.interrupted:
+        return result.exit_code
+    (repeated,) = result.infos
+    if repeated["outcome"] not in ENDED:
+        raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])
+    found = differences(folder, checked.plan.folder)
+    say(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
+    if not found:
+        say(f"Bit-identical to {run}: weights, metrics and gradient table.")
+        return 0
+    say(f"Not identical to {run}:")
+    for line in found + _origins(info, repeated):
+        say(f"  {line}")
+    return 1
+
+
+def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
+    config = read_config(folder / CONFIG_FILE)
+    if not isinstance(config.get("tracking"), dict):
+        raise ConfigProblems([f"{run}: {CONFIG_FILE} cannot be read"])
+    config |= {"tracking": config["tracking"] | {"backend": "none"}, "resume": False}
+    place = Path(
+        "outputs",
+        f"{datetime.now():%Y-%m-%d}",
+        f"{datetime.now():%H-%M-%S}-repeat-{re.sub('[^0-9a-f]', '', info['id'])[:6]}",
+    )
+    choices = {key: value for key, value in info["params"].items() if key in config}
+    job = Job(info["number"], info["name"], place.absolute(), config, info["overrides"], {}, choices)
+    return Plan(job.folder, [job], False, str(place), sweep_name(job.folder))
+
+
+def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
+    """What differs between the two runs' code and machines."""
+    before = {**_code(info), **machine_of(info)}
+    now = {**_code(repeated), **machine_of(repeated)}
+    return [f"{key}: {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key]]
+
+
+def _code(info: dict[str, Any]) -> dict[str, Any]:
+    tags = [info, *info.get("resumed", [])][-1].get("tags") or {}
+    return {key: tags.get(key) for key in ("rnnlab_version", "git_commit")}

@@ -1,0 +1,163 @@
+"""`python -m rnnlab.sync [folder …]`: send to MLflow what it does not have of the runs in folders.
+
+For runs that were made while MLflow did not answer, without it, or on another machine. It may be used
+any number of times: nothing is sent twice. A run whose process died is closed as killed, one that is
+still going on is left alone. Of several copies of a run only the one that is further on is sent.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress
+
+from rnnlab.mlflow_mirror.charts import shared_view
+from rnnlab.mlflow_mirror.mirror import DIED
+from rnnlab.mlflow_mirror.mirrored_run import SENT_KEYS, MirroredRun
+from rnnlab.mlflow_mirror.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
+from rnnlab.paths import is_folder
+from rnnlab.records import CONFIG_FILE, METRICS_FILE
+from rnnlab.runs.advance import Advance, advance_of
+from rnnlab.runs.closing import close_run
+from rnnlab.runs.files import DamagedFile
+from rnnlab.runs.folder import MISPLACED, RunInUse, misplaced, run_folders
+from rnnlab.runs.run_json import read_config, read_run_info
+from rnnlab.signals import INTERRUPTED
+from rnnlab.terminal.console import Arguments, Terminal, complain, named
+from rnnlab.text import count_of_runs
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
+RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
+COPY = "left out (another copy of the run is further on)"
+GIVE_UP = 2
+"""Failures in a row after which a store is left alone."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Send the runs; return the exit code: 1 MLflow did not take all, 2 a mistake, 130 interrupted."""
+    parser = Arguments("rnnlab.sync", description=__doc__)
+    parser.add_argument("folders", nargs="*", type=named, default=["."], help="default: the current one")
+    parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
+    args = parser.parse_args(argv)
+    folders = [Path(folder) for folder in args.folders]
+    missing = [str(folder) for folder in folders if not is_folder(folder)]
+    if missing:
+        complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
+        return 2
+    found = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    runs = _without_copies(found)
+    problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
+    if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
+        problem = f"--uri {args.uri}: {wrong}"
+    if problem:
+        complain("rnnlab.sync", [problem])
+        return 2
+    return _send(runs, len(found), args.uri)
+
+
+def _send(runs: Sequence[Path], found: int, uri: str | None) -> int:
+    """Send runs, of `found` folders of which the others are copies, and say what became of each."""
+    sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
+    counts[COPY] = found - len(runs)
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            for folder in progress.track(runs, description="sending"):
+                counts[sender.send(folder)] += 1
+    except KeyboardInterrupt:
+        interrupted = True
+        counts[INTERRUPTED_BEFORE] = found - counts.total()
+        sender.problems.append("interrupted; the same command sends the rest")
+    complain("rnnlab.sync", sender.problems)
+    told_counts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    print(f"{count_of_runs(found)}: {told_counts}")
+    return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
+
+
+def _without_copies(folders: Sequence[Path]) -> list[Path]:
+    """Of the folders that hold the same run the one that is further on; one that is damaged stands alone."""
+    kept: dict[object, tuple[Advance, Path]] = {}
+    for folder in folders:
+        try:
+            info = read_run_info(folder) or {}
+        except ValueError:
+            info = {}
+        advance = advance_of(info, folder / METRICS_FILE)
+        key = info.get("id") or folder
+        if key not in kept or advance > kept[key][0]:
+            kept[key] = advance, folder
+    return [folder for _, folder in kept.values()]
+
+
+class _Sender:
+    """Sends runs to the stores and experiments that they belong to.
+
+    Attributes:
+        problems: A line for each run that cannot be sent, and one for all of a store that takes none.
+    """
+
+    def __init__(self, uri: str | None) -> None:
+        self.problems: list[str] = []
+        self._uri = uri
+        self._opened: dict[tuple[str, str], tuple[MlflowClient, str]] = {}
+        self._viewed: set[tuple[str, str]] = set()
+        self._failures: Counter[str] = Counter()
+
+    def send(self, folder: Path) -> str:
+        """Send what is missing of one run, and say what that was."""
+        try:
+            info = read_run_info(folder, SENT_KEYS)
+            assert info is not None
+            if path := misplaced(folder):
+                raise ValueError(f"{path.name}: {MISPLACED}")
+            experiment, sweep = info["tracking"]["experiment"], info["tags"].get("sweep", "")
+            uri = self._uri_of(folder)
+            if info["outcome"] is None:
+                close_run(folder, "killed", {"error": DIED})
+        except RunInUse:
+            return RUNNING
+        except (OSError, ValueError) as error:
+            self.problems.append(f"{folder}: {told(error)}")
+            return LEFT
+        if self._failures[uri] >= GIVE_UP:
+            return LEFT
+        try:
+            sent = self._sent(folder, uri, experiment, sweep)
+        except DamagedFile as error:
+            self.problems.append(f"{folder}: {told(error)}")
+            return LEFT
+        except Exception as error:  # whatever a database or a server can raise
+            self._failures[uri] += 1 if (uri, experiment) in self._opened else GIVE_UP
+            concerned = f"MLflow at {uri}" if self._failures[uri] >= GIVE_UP else str(folder)
+            self.problems.append(f"{concerned} does not take the runs ({told(error)})")
+            return LEFT
+        self._failures[uri] = 0
+        return sent
+
+    def _sent(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
+        if (uri, experiment) not in self._opened:
+            self._opened[uri, experiment] = open_experiment(uri, experiment)
+        client, experiment_id = self._opened[uri, experiment]
+        if (experiment_id, sweep) not in self._viewed:
+            client.set_experiment_tag(experiment_id, *shared_view(sweep))
+            self._viewed.add((experiment_id, sweep))
+        run = MirroredRun(folder, uri)
+        sent = run.update(client, experiment_id)
+        if run.outdated:
+            return COPY
+        return DELETED if run.deleted else SENT if sent else COMPLETE
+
+    def _uri_of(self, folder: Path) -> str:
+        tracking = read_config(folder / CONFIG_FILE).get("tracking")
+        own = tracking.get("uri") if isinstance(tracking, dict) else None
+        if self._uri is None and not (isinstance(tracking, dict) and isinstance(own, str | None)):
+            raise ValueError(f"{CONFIG_FILE} cannot be read; --uri says where to send the run")
+        uri = tracking_uri(self._uri or own)
+        if problem := uri_problem(uri, writing=True):
+            raise ValueError(f"{uri}: {problem}")
+        if HIDDEN in uri:
+            raise ValueError(f"{uri}: the password was not kept; give --uri")
+        return uri

@@ -1,0 +1,131 @@
+"""`python -m rnnlab.ui`: the MLflow UI over tracked runs, on this machine only.
+
+Starts MLflow's server on the loopback address over the database that runs go to by default, and
+prints the link to the charts of the newest sweep.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+
+from rnnlab.mlflow_mirror.charts import charts_link
+from rnnlab.mlflow_mirror.store import (
+    UI_PORT,
+    connect,
+    is_server,
+    sqlite_file,
+    told,
+    tracking_uri,
+    ui_address,
+    uri_problem,
+)
+from rnnlab.paths import is_file
+from rnnlab.terminal.console import Arguments, complain
+
+START_SECONDS = 60
+END_SECONDS = 10
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve the UI until a signal ends it; return the exit code, 2 for a mistake in the input."""
+    parser = Arguments("rnnlab.ui", description=__doc__)
+    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
+    parser.add_argument("--experiment", default="rnnlab", help="default: %(default)s")
+    args = parser.parse_args(argv)
+    uri = tracking_uri(args.uri)
+    problem = uri_problem(uri) or _missing(uri) or (None if is_server(uri) else _port_problem(args.port))
+    if problem:
+        complain("rnnlab.ui", [f"{uri}: {problem}"])
+        return 2
+    try:
+        if is_server(uri):
+            print(_newest_charts(uri, ui_address(uri), args.experiment))
+            return 0
+        return _serve(uri, args.port, args.experiment)
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:  # whatever a database or a server can raise
+        complain("rnnlab.ui", [f"{uri}: {told(error)}"])
+        return 2
+
+
+def _serve(uri: str, port: int, experiment: str) -> int:
+    # Neither the server's job workers (seven processes of 240 MB) nor its telemetry are of use here. A URI
+    # may hold a password, and everybody on this machine can see the arguments of a process.
+    environment = os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
+    address = ui_address(uri, port)
+    link = _newest_charts(uri, address, experiment)  # first: the server would migrate an older database
+    print(f"Starting the MLflow UI at {address} ...", flush=True)
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        if not _answers(address, server):
+            _end(server)
+            assert server.stderr is not None
+            os.set_blocking(server.stderr.fileno(), False)  # its own children may still hold the other end
+            told = server.stderr.read() or b""
+            lines = told.decode(errors="replace").splitlines()
+            complain("rnnlab.ui", ["MLflow's server did not start", *lines])
+            return 1
+        print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
+        server.communicate()
+    finally:
+        _end(server)
+    return 0
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _newest_charts(uri: str, address: str, experiment: str) -> str:
+    """The link to the charts of the newest sweep, or to all experiments when there is none."""
+    client = connect(uri)
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([found.experiment_id], max_results=1) if found else []
+    if not runs or "sweep" not in runs[0].data.tags:
+        return address
+    return charts_link(address, runs[0].info.experiment_id, runs[0].data.tags["sweep"])
+
+
+def _missing(uri: str) -> str | None:
+    database = sqlite_file(uri)
+    missing = database is not None and not is_file(database)
+    return "no such database; run `python -m rnnlab` here first, or name one with --uri" if missing else None
+
+
+def _port_problem(port: int) -> str | None:
+    if not 0 < port < 65536:
+        return f"port {port}: must be 1 … 65535"
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    return f"port {port} is in use; choose another with --port" if taken else None
+
+
+def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the server answers; False when it ended or took too long."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows this machine
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with direct.open(f"{address}/health", timeout=1):
+                return True
+        except OSError:
+            time.sleep(0.2)
+    return False

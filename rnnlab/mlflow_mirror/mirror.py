@@ -1,0 +1,268 @@
+"""MLflow as a mirror of run folders.
+
+One thread of the launching process reads the folders while workers fill them and sends what is new,
+many steps a call. Training never waits for it: a worker knows no MLflow. When a store does not answer,
+the mirror warns once and tries again, ever less often, for as long as runs go on; what is left at the
+end is sent within bounds, and `python -m rnnlab.sync` sends what then remains. As only this process speaks
+to MLflow, no two of a sweep's runs can race to create the database.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rnnlab.mlflow_mirror.charts import shared_view
+from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
+from rnnlab.mlflow_mirror.store import import_mlflow, is_server, open_experiment, told
+from rnnlab.runs.closing import close_run
+from rnnlab.runs.folder import RunInUse
+from rnnlab.runs.host import host
+from rnnlab.runs.run_json import read_run_info
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+POLL_SECONDS = 2.0
+LONGEST_WAIT = 30.0
+"""Seconds between two attempts, at most."""
+GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
+"""When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
+seconds; a database on this machine may first have to be made, by several commands one after the other."""
+SEND_SECONDS, SECONDS_A_RUN = 60.0, 3.0
+"""When all runs have ended: how long a store that goes forward may take, and how much longer a run left."""
+LEAVE_SECONDS = 1.0
+"""How long the thread may take to leave a store alone."""
+SHARE = 1 / 3
+"""Of a core, taken on average while runs go on. A thread of lower priority would starve on a busy machine,
+with the interpreter's lock in its hands, and nobody but root could raise its priority again."""
+LOOK_AHEAD = 32
+"""Runs that have not started are looked for among the next so many: runs start nearly in order."""
+DIED = "its process died"
+
+
+@dataclass
+class MirrorReport:
+    """What became of the mirroring.
+
+    Attributes:
+        experiment_id: None when MLflow was not reached.
+        error: Why something is left to be sent, or None.
+        left: How many runs that concerns.
+        closed: Runs that a dead process had left as running, and that are closed now.
+    """
+
+    experiment_id: str | None = None
+    error: str | None = None
+    left: int = 0
+    closed: int = 0
+
+
+class Mirror:
+    """Follows run folders until told that all runs have ended.
+
+    Attributes:
+        report: How it goes.
+    """
+
+    def __init__(self, uri: str, experiment: str, sweep: str, folders: Sequence[Path]) -> None:
+        self.report = MirrorReport()
+        self._uri, self._experiment, self._sweep = uri, experiment, sweep
+        self._runs = [MirroredRun(folder, uri) for folder in folders]
+        self._client: MlflowClient | None = None
+        self._advanced = time.monotonic()
+        self._imported = False
+        self._first = 0
+        self._worked = 0.0
+        self._ended, self._left_alone = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
+        self._thread.start()
+
+    def finish(
+        self,
+        give_up: Callable[[], bool],
+        show: Callable[[int, float], None] = lambda left, seconds: None,
+        in_haste: bool = False,
+    ) -> MirrorReport:
+        """All runs have ended: send the rest while the store takes it, within bounds, and say how it went.
+
+        A store that hangs is left alone; its thread must not be waited for.
+
+        Args:
+            give_up: Whether to leave the rest to `rnnlab.sync`; asked again and again.
+            show: Given how many runs are left, and for how many seconds they have been sent.
+            in_haste: Whether a signal asked to end: then more runs get no more time.
+        """
+        self._ended.set()
+        began = self._advanced = now = time.monotonic()
+        longest = SEND_SECONDS + (0 if in_haste else SECONDS_A_RUN * self._left())
+        problem = None
+        while self._thread.is_alive() and not give_up():
+            now = time.monotonic()
+            show(self._left(), now - began)
+            trouble = self.report.error is not None  # then it has been tried for long
+            patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
+            if now - self._advanced > patience:
+                problem = "no answer"
+                break
+            if now - began > longest:
+                problem = f"not done after {longest:.0f} s"
+                break
+            self._thread.join(0.1)
+        self._left_alone.set()
+        self.report.error = self.report.error or problem
+        self._thread.join(LEAVE_SECONDS)
+        self.report.left = self._left()
+        return self.report
+
+    def _left(self) -> int:
+        """How many runs MLflow does not have yet, or not all of."""
+        return sum(not run.complete and run.folder.is_dir() for run in self._runs)
+
+    def _follow(self) -> None:
+        wait = POLL_SECONDS
+        while True:
+            last = self._ended.is_set()
+            complete = sum(run.complete for run in self._runs)
+            try:
+                self._send()
+                self.report.error, wait = None, POLL_SECONDS
+            except Exception as error:  # whatever a tracker, its database or its server can raise
+                if self._left_alone.is_set():
+                    return
+                self.report.error = told(error)
+                wait = min(2 * wait, LONGEST_WAIT)
+                last = last and sum(run.complete for run in self._runs) == complete  # else others may follow
+            if last:
+                return
+            self._ended.wait(0 if self._ended.is_set() else wait)
+
+    def _send(self) -> None:
+        """Send what is new of all runs; after two failures in a row, the next call starts behind them.
+
+        Raises:
+            Exception: The last of what MLflow raised.
+        """
+        if self._client is None or self.report.experiment_id is None:
+            import_mlflow(self._uri)
+            self._imported = True
+            self._go_forward()
+            opened, experiment_id = open_experiment(self._uri, self._experiment)
+            self._go_forward()
+            client = cast("MlflowClient", _Watched(opened, self._go_forward, self._left_alone))
+            client.set_experiment_tag(experiment_id, *shared_view(self._sweep))
+            own = {run.folder for run in self._runs}
+            self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
+            self._client, self.report.experiment_id = client, experiment_id
+            self._worked = time.thread_time()  # a start is made once, and runs do not wait for it
+        failed_in_a_row, problem = 0, None
+        started = self._started()
+        for run in started[self._first :] + started[: self._first]:
+            try:
+                run.update(self._client, self.report.experiment_id)
+            except Exception as error:
+                failed_in_a_row, problem = failed_in_a_row + 1, error
+                if failed_in_a_row == 2:
+                    self._first = (started.index(run) + 1) % len(started)
+                    break
+            else:
+                failed_in_a_row = 0
+            self._step_back()
+        else:
+            self._first = 0
+        if problem is not None:
+            raise problem
+
+    def _go_forward(self) -> None:
+        """Note that the store answers."""
+        if not self._left_alone.is_set():
+            self._advanced, self.report.error = time.monotonic(), None
+
+    def _step_back(self) -> None:
+        """Leave the cores to training, while there is any, so that no more than a share of one is taken."""
+        self._ended.wait((time.thread_time() - self._worked) * (1 / SHARE - 1))
+        self._worked = time.thread_time()
+
+    def _started(self) -> list[MirroredRun]:
+        """The runs of which something may be new."""
+        started, not_started = [], 0
+        for run in self._runs:
+            if run.folder.is_dir():
+                started.append(run)
+            else:
+                not_started += 1
+                if not_started > LOOK_AHEAD:
+                    break
+        return [run for run in started if not run.ended]
+
+
+class _StoreLeft(Exception):
+    """The store is left alone."""
+
+
+class _Watched:
+    """A client whose every answer is a step forward, and which asks nothing once the store is left alone."""
+
+    def __init__(
+        self, client: "MlflowClient", answered: Callable[[], None], left_alone: threading.Event
+    ) -> None:
+        self._client, self._answered, self._left_alone = client, answered, left_alone
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def ask(*args: Any, **keys: Any) -> Any:
+            if self._left_alone.is_set():
+                raise _StoreLeft
+            answer = method(*args, **keys)
+            self._answered()
+            return answer
+
+        return ask
+
+
+def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
+    """Close the runs of this machine that MLflow shows as running and whose process is gone.
+
+    Args:
+        client: Of the store.
+        experiment_id: Where to look.
+        uri: Of the store.
+        leave: Folders of runs that are about to be made, or looked after anyway.
+
+    Returns:
+        How many were closed.
+    """
+    running = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host()}'"
+    found = client.search_runs([experiment_id], running)
+    return sum(
+        _close(client, experiment_id, uri, run)
+        for run in found
+        if {FOLDER_TAG, ID_TAG} <= run.data.tags.keys()  # anybody may have made the others
+        and (folder := Path(run.data.tags[FOLDER_TAG])).is_absolute()
+        and folder not in leave
+    )
+
+
+def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> bool:
+    folder = Path(run.data.tags[FOLDER_TAG])
+    try:
+        info = read_run_info(folder)
+        if info is None or info["id"] != run.data.tags[ID_TAG]:
+            client.set_terminated(run.info.run_id, "KILLED")  # its folder was removed
+            return True
+        close_run(folder, "killed", {"error": DIED})
+    except (RunInUse, OSError, ValueError, KeyError):
+        return False
+    mirrored = MirroredRun(folder, uri)
+    try:
+        mirrored.update(client, experiment_id)
+    except ValueError:  # a run.json of another version lacks what is sent
+        return False
+    if mirrored.run_id() == run.info.run_id:
+        return True
+    client.delete_run(run.info.run_id)  # made by a request whose answer was lost
+    return False

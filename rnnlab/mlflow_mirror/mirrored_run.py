@@ -1,0 +1,358 @@
+"""One run folder and its MLflow run, kept alike.
+
+Whatever is sent follows from the folder alone, timestamps included, and MLflow stores a value that it has
+already only once. So anything may be sent again, after a crash or a lost answer, and nothing doubles. What
+has been sent is noted in the folder's `mlflow.json`, one entry a store, to save that work.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from rnnlab.mlflow_mirror.charts import DESCRIPTION, RUN_COLORS
+from rnnlab.mlflow_mirror.store import LOCK_SECONDS, sqlite_file
+from rnnlab.records import (
+    CLIP_COEFFICIENT,
+    CLIP_COSINE,
+    CLIP_RATE,
+    ENDED,
+    FIGURES_FOLDER,
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    GRADIENTS_FILE,
+    LOSS,
+    METRICS_FILE,
+    MLFLOW_METRICS,
+    NORM_QUANTILES,
+    TIMELINE_FOLDER,
+)
+from rnnlab.runs.advance import advance_of
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
+from rnnlab.runs.files import DamagedFile, link_in, replace_text
+from rnnlab.runs.folder import machine_of
+from rnnlab.runs.metrics_jsonl import MetricsReader, last_rows
+from rnnlab.runs.run_json import read_run_info
+from rnnlab.text import plain_values
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+    from mlflow.tracking import MlflowClient
+
+PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE, CLIP_COEFFICIENT)
+TIMELINE_IMAGE = "lag curve over training"
+BATCH = 1000  # MLflow's limit for one call
+PIECE = 4_000_000
+"""Bytes of metrics.jsonl that are read at once."""
+STATUS = {"failed": "FAILED", "killed": "KILLED"}
+LEDGER_FILE = "mlflow.json"
+MIRROR_LOCK = ".mirroring"
+ID_TAG = "rnnlab.id"
+FOLDER_TAG = "rnnlab.folder"
+HOST_TAG = "rnnlab.host"
+NOTHING_SENT = {"position": 0, "tail": ""}
+SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
+"""What a `run.json` must hold for its run to be sent."""
+NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
+
+
+class MirroredRun:
+    """Sends what a folder has and MLflow has not.
+
+    Attributes:
+        complete: Whether MLflow has all of it.
+        deleted: Whether it was deleted there, and is left alone.
+        outdated: Whether the folder is a copy made while the run went on, and MLflow has more of the run.
+        ended: Whether nothing new can come.
+    """
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder = folder
+        place = str(sqlite_file(uri) or uri)
+        self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+        self.complete = self.deleted = self.outdated = False
+        self.ended = self._checked = False
+
+    def update(self, client: "MlflowClient", experiment_id: str) -> bool:
+        """Send what is new; return whether there was anything.
+
+        Raises:
+            DamagedFile: There is a link in the folder.
+            Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
+        """
+        if self.ended or not self.folder.is_dir():
+            return False
+        if not self._checked and (link := link_in(self.folder)):
+            raise DamagedFile(f"{link}: a link, which no run makes; what it leads to is not sent")
+        with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
+            if (info := plain_values(read_run_info(self.folder, SENT_KEYS))) is None:
+                return False
+            if not self._checked:
+                self._check(client, info)
+            try:
+                return not self.ended and self._update(client, experiment_id, info)
+            except Exception:
+                self._checked = False  # it may have been deleted meanwhile
+                raise
+
+    def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
+        """See what became of a run that another process sent to this store."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = self.run_id()
+        if run_id is not None:
+            try:
+                run = client.get_run(run_id)
+                self.deleted = run.info.lifecycle_stage == "deleted"
+                self.outdated = _is_outdated(self.folder, info, run)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self._write({})  # another database at the same place
+        self.complete = self.ended = self.deleted or self.outdated
+        self._checked = True
+
+    def run_id(self) -> str | None:
+        """The id of the MLflow run, if one was made."""
+        return self._entry().get("run_id")
+
+    def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
+        entry = self._entry()
+        outcome = info["outcome"]
+        if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
+            self.complete, self.ended = True, outcome in ENDED  # another may be about to be resumed
+            return False
+        self.complete = False
+        if "run_id" not in entry:
+            there = _runs_of(client, experiment_id, info)
+            if there and _is_outdated(self.folder, info, there[0]):
+                self.outdated = self.complete = self.ended = True
+                return False
+            if there:
+                run_id = _described(client, there[0], info)
+            else:
+                run_id = _create(client, experiment_id, self.folder, info)
+            entry |= {"run_id": run_id, **NOTHING_SENT}
+            self._write(entry)
+        if outcome is None and entry.get("sent"):  # it is being resumed
+            client.update_run(entry["run_id"], status="RUNNING")
+            client.set_tag(entry["run_id"], HOST_TAG, machine_of(info).get("host") or "")
+            client.set_tag(entry["run_id"], "outcome", "running")
+            entry["sent"] = None
+            self._write(entry)
+        sent = self._send_rows(client, experiment_id, entry, info)
+        if outcome is None:
+            return sent
+        run_id = entry["run_id"]
+        if outcome in ENDED:
+            _log(client, run_id, self._closing(info))
+        client.set_tag(run_id, "outcome", outcome)
+        if regime := (info.get("summary") or {}).get("regime"):
+            client.set_tag(run_id, "regime", regime)
+        self._send_artifacts(client, run_id)  # first: who sees the run's end may read its files
+        client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
+        for other in _runs_of(client, experiment_id, info):
+            if other.info.run_id != run_id:
+                client.delete_run(other.info.run_id)  # made by a request whose answer was lost
+        entry["sent"] = [outcome, info["ended"]]
+        self._write(entry)
+        self.complete, self.ended = True, outcome in ENDED
+        return True
+
+    def _send_rows(
+        self, client: "MlflowClient", experiment_id: str, entry: dict[str, Any], info: dict[str, Any]
+    ) -> bool:
+        reader, sent = MetricsReader(self.folder, entry["position"], entry["tail"]), False
+        while (rows := reader.new_rows(PIECE)) or reader.position != entry["position"]:
+            if reader.restarted:  # MLflow keeps whatever it was sent, so another run takes the place of this
+                replaced, reader.restarted = entry["run_id"], False
+                entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
+                self._write(entry)
+                client.delete_run(replaced)
+            _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
+            entry |= {"position": reader.position, "tail": reader.tail}
+            self._write(entry)
+            sent = True
+        return sent
+
+    def _closing(self, info: dict[str, Any]) -> list["Metric"]:
+        """What is known of a run as a whole alone; sent when nothing can come after."""
+        from mlflow.entities import Metric
+
+        now, summary = _ms(info["ended"]), info.get("summary") or {}
+        metrics = [
+            Metric(key, summary[key], now, int(info["steps"])) for key in NORM_QUANTILES if key in summary
+        ]
+        last = _last_training_row(self.folder)
+        if last is not None and last["step"] % _stride(info):  # else it is among the others
+            metrics += _as_metrics(last, info, PER_STEP)
+        return metrics + _curves(self.folder, now)
+
+    def _send_artifacts(self, client: "MlflowClient", run_id: str) -> None:
+        for path in sorted(self.folder.iterdir()):
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), path.name)
+            elif not path.name.startswith(".") and path.name not in NOT_ARTIFACTS:
+                client.log_artifact(run_id, str(path))
+        _send_timeline(client, run_id, self.folder / FIGURES_FOLDER / TIMELINE_FOLDER)
+
+    def _entry(self) -> dict[str, Any]:
+        return self._ledger().get(self._store, {})
+
+    def _ledger(self) -> dict[str, dict[str, Any]]:
+        """What was sent, by store; a damaged one counts as none, and all is sent once more."""
+        try:
+            ledger = json.loads((self.folder / LEDGER_FILE).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = ledger.items() if isinstance(ledger, dict) else ()
+        return {store: entry for store, entry in known if _is_entry(entry)}
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
+        replace_text(self.folder / LEDGER_FILE, text)
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("run_id"), str)
+        and type(entry.get("position")) is int
+        and entry["position"] >= 0
+        and isinstance(entry.get("tail"), str)
+        and isinstance(entry.get("sent"), list | None)
+    )
+
+
+def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
+    """Whether a folder is a copy that is behind what MLflow has, or behind the folder that was sent there."""
+    if info["outcome"] in ENDED:
+        return False
+    if run.data.tags.get("outcome") in ENDED:
+        return True
+    first = Path(run.data.tags.get(FOLDER_TAG) or folder)
+    if first == folder:
+        return False
+    with suppress(ValueError, OSError):
+        other = read_run_info(first)
+        if other is not None and other.get("id") == info["id"]:
+            return advance_of(other, first / METRICS_FILE) > advance_of(info, folder / METRICS_FILE)
+    return False
+
+
+def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
+    """The MLflow runs of a run folder, the oldest first."""
+    found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
+    machine = machine_of(info)
+    run = client.create_run(
+        experiment_id,
+        start_time=_ms(info["started"]),
+        tags=info["tags"]
+        | {
+            ID_TAG: info["id"],
+            FOLDER_TAG: str(folder),
+            HOST_TAG: machine.get("host") or "",
+            "cpu": machine.get("cpu", ""),
+            "python": machine.get("python", ""),
+            "numpy": machine.get("packages", {}).get("numpy") or "",
+            "blas": " ".join(str(value) for value in machine.get("blas", {}).values()),
+            "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
+            "mlflow.note.content": DESCRIPTION,
+        },
+        run_name=info["name"],
+    )
+    return _described(client, run, info)
+
+
+def _described(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
+    """The id of a run, whose parameters and data are noted."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    run_id: str = run.info.run_id
+    client.log_batch(run_id, params=[Param(key, value) for key, value in info["params"].items()])
+    data = info["dataset"]
+    dataset = Dataset(data["name"], data["digest"], "local", json.dumps({"uri": data["source"]}))
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    return run_id
+
+
+def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+
+
+def _stride(info: dict[str, Any]) -> int:
+    """Of the metrics of every step, one in so many steps is sent."""
+    return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
+
+
+def _thinned(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
+    left_out = PER_STEP if row["step"] % _stride(info) else ()
+    return _as_metrics(row, info, [key for key in row if _is_shown(key) and key not in left_out])
+
+
+def _is_shown(key: str) -> bool:
+    # the curve itself says as much as x by lag
+    return key in MLFLOW_METRICS or ("_by_lag/" in key and not key.startswith("log10_x_"))
+
+
+def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) -> list["Metric"]:
+    from mlflow.entities import Metric
+
+    timestamp = _ms(info["started"] + (row.get("seconds") or 0))
+    return [Metric(key, row[key], timestamp, row["step"]) for key in keys if row.get(key) is not None]
+
+
+def _last_training_row(folder: Path) -> dict[str, Any] | None:
+    return next((row for row in last_rows(folder / METRICS_FILE) if LOSS in row), None)
+
+
+def _curves(folder: Path, timestamp: int) -> list["Metric"]:
+    """The first and the last lag curve and profile over time, whose x is the lag or time step."""
+    import pyarrow.compute as pc
+    from mlflow.entities import Metric
+
+    from rnnlab.runs.gradient_table import read_gradients
+
+    path = folder / GRADIENTS_FILE
+    if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
+        return []
+    quantities = set(pc.unique(table["quantity"]).to_pylist())
+    shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
+    shown["lag"] = shown["lag"] if "c" in quantities else ("h", "x")  # else state is h
+    limits = pc.min_max(table["step"]).as_py()
+    metrics = []
+    for name, step in (("first", limits["min"]), ("last", limits["max"])):
+        for row in table.filter(pc.equal(table["step"], step)).to_pylist():
+            axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
+            of_last = row["target"] is None
+            if row["quantity"] in shown[axis] and of_last and row["log10_gmean"] is not None:
+                key = f"log10_{row['quantity']}_{axis}/{name}"
+                metrics.append(Metric(key, row["log10_gmean"], timestamp, x))
+    return metrics
+
+
+def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
+    """The images that MLflow shows with a slider over training steps; their names are new at every call."""
+    from PIL import Image
+
+    images = {int(path.stem): path for path in sorted(folder.glob("*.png"))}
+    names = [file.path for file in client.list_artifacts(run_id, "images")] if images else []
+    sent = {int(found[1]) for name in names if (found := re.search(r"[%+]step[%+](\d+)", name))}
+    for step in sorted(images.keys() - sent):
+        with Image.open(images[step]) as image:
+            client.log_image(run_id, image, key=TIMELINE_IMAGE, step=step)
+
+
+def _ms(seconds: float) -> int:
+    """Seconds as MLflow keeps them."""
+    return round(1000 * seconds)

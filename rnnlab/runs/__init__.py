@@ -1,0 +1,1 @@
+"""The format of a run's folder; nothing here imports MLflow."""

@@ -1,0 +1,54 @@
+"""The end of a run whose process did not come to note it."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rnnlab.records import Outcome
+from rnnlab.runs.files import link_in
+from rnnlab.runs.folder import RUN_LOCK, RunFolder, RunInUse, write_run_info
+from rnnlab.runs.run_json import read_run_info
+
+
+def record_failure(
+    folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Note that a run failed whose process did not come to note anything; return its info.
+
+    Raises:
+        RunInUse: Its process is still there.
+        RunEnded: It came to its end.
+        OSError: It could not be written.
+    """
+    with RunFolder(folder, info, config, resume=True, patience=0) as run:
+        run.finish("failed", summary)
+        return run.info
+
+
+def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Note the end of a run whose process could not; return its info.
+
+    Raises:
+        RunInUse: Its process is still there.
+        OSError: It could not be written.
+        ValueError: A link would lead out of the folder.
+    """
+    from rnnlab.runs.gradient_table import write_gradients
+
+    try:
+        if link := link_in(folder):
+            raise ValueError(f"{link}: a link, which no run makes; nothing is written there")
+        with FileLock(folder / RUN_LOCK).acquire(timeout=0):
+            info = read_run_info(folder)
+            assert info is not None
+            if info["outcome"] is None:
+                write_gradients(folder)
+                ended = max(time.time(), info.get("started", 0.0))
+                info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
+                write_run_info(folder, info)
+            return info
+    except Timeout:
+        raise RunInUse(f"another process is making the run in {folder}") from None

@@ -1,0 +1,161 @@
+"""The gradient table of a run while it grows: an Arrow stream, one batch of rows a recording.
+
+A stream can be read up to where a dead process left it, which a Parquet file cannot; so rows are
+appended to a stream, and become `gradients.parquet` when the run ends. The stream has no mark of its end,
+which readers do without, so that it can be gone on with.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
+from rnnlab.runs.checkpoint import GRADIENT_LOG, Prefix
+from rnnlab.runs.files import DamagedFile, LineFile, replace_file
+from rnnlab.user_files import reason
+
+_STATISTICS = GRADIENT_COLUMNS[5:]
+_TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
+_SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
+_QUANTITY = GRADIENT_COLUMNS.index("quantity")
+GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
+"""Of `gradients.parquet`, whose quantities are few and often repeated."""
+_REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary of what never repeats is larger than it
+
+
+class GradientLog:
+    """Appends recordings."""
+
+    def __init__(self, folder: Path, written: Prefix | None = None) -> None:
+        """Open the log of a run.
+
+        Args:
+            folder: The run's.
+            written: What of the log stands, and from now on all that is written; the rest is cut off.
+        """
+        self._written = Prefix() if written is None else written
+        self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
+        if self._written.size == 0:
+            self._write(_SCHEMA.serialize())
+
+    def append(self, step: int, curves: Sequence[Curve]) -> None:
+        """Write the curves of one recording.
+
+        Raises:
+            OSError: They could not be written.
+        """
+        if curves:
+            self._write(_as_batch(step, curves).serialize())
+
+    def _write(self, message: pa.Buffer) -> None:
+        data = message.to_pybytes()
+        self._file.write(data)
+        self._written.add(data)
+
+    def sync(self) -> None:
+        """Have what is written reach the disk itself."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_gradients(folder: Path) -> None:
+    """Make `gradients.parquet` of what the log holds.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    table = _as_table(_batches(folder))
+    replace_file(folder / GRADIENTS_FILE, lambda file: _write(table, file))
+
+
+def _write(table: pa.Table, file: BinaryIO) -> None:
+    pq.write_table(table, file, use_dictionary=_REPEATED, write_page_checksum=True)
+
+
+def read_gradients(file: Path) -> pa.Table:
+    """`gradients.parquet`.
+
+    Raises:
+        DamagedFile: It is there, and is no such table.
+        OSError: It is not there.
+    """
+    try:
+        with file.open("rb") as opened:
+            table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
+        table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
+        table.validate(full=True)
+        for name in ("step", "timestep", "lag", "target"):
+            if (pc.min(table[name]).as_py() or 0) < 0:
+                raise ValueError(f"{name} is negative")
+        return table
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever parsing a damaged file can raise
+        raise DamagedFile(f"{file.name}: {reason(error)}") from None
+
+
+def logged_gradients(folder: Path) -> pa.Table | None:
+    """What the log holds so far, as `gradients.parquet` will have it; None where there is no log."""
+    return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
+
+
+def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(batches, _SCHEMA)
+    quantities = pc.dictionary_encode(table["quantity"]).combine_chunks()
+    return table.set_column(_QUANTITY, GRADIENT_SCHEMA.field(_QUANTITY), quantities)
+
+
+def _batches(folder: Path) -> Iterator[pa.RecordBatch]:
+    """The whole recordings in the log."""
+    path = folder / GRADIENT_LOG
+    if not path.is_file():
+        return
+    last = -1
+    with suppress(Exception), pa.ipc.open_stream(path.read_bytes()) as reader:
+        for batch in reader if reader.schema == _SCHEMA else ():  # raises where the file was cut off
+            batch.validate(full=True)  # a damaged one may refer to memory that is not its own
+            steps = pc.min_max(batch["step"]).as_py()
+            if not (batch.num_rows and steps["min"] == steps["max"] > last):
+                return
+            last = steps["max"]
+            yield batch
+
+
+def _as_batch(step: int, curves: Sequence[Curve]) -> pa.RecordBatch:
+    sizes = [len(curve.index) for curve in curves]
+    absent = [pa.nulls(size, pa.int64()) for size in sizes]
+
+    def along(axis: str) -> pa.Array:
+        parts = [
+            pa.array(c.index, pa.int64()) if c.axis == axis else a
+            for c, a in zip(curves, absent, strict=True)
+        ]
+        return pa.concat_arrays(parts)
+
+    def repeated(values: Sequence[object], kind: pa.DataType) -> pa.Array:
+        return pa.concat_arrays(
+            [pa.repeat(pa.scalar(v, kind), size) for v, size in zip(values, sizes, strict=True)]
+        )
+
+    def statistic(name: str) -> pa.Array:
+        values = np.concatenate([np.asarray(getattr(curve, name), np.float64) for curve in curves])
+        return pa.array(values, mask=~np.isfinite(values))
+
+    columns = [
+        pa.repeat(pa.scalar(step, pa.int64()), sum(sizes)),
+        repeated([curve.quantity for curve in curves], pa.string()),
+        along("timestep"),
+        along("lag"),
+        repeated([curve.target for curve in curves], pa.int64()),
+        *map(statistic, _STATISTICS),
+    ]
+    return pa.record_batch(columns, _SCHEMA)

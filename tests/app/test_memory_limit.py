@@ -1,0 +1,126 @@
+"""The memory that a run is said to need is what it takes."""
+
+import re
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from rnnlab.app.cli import main
+from rnnlab.app.config import memory_limit as resources
+from rnnlab.app.config.build import build, generators
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.paths import conf_dir
+from tests.app.test_options import experiment_of
+from tests.processes import environment
+
+SHAPES = {
+    "wide": "hidden_size=500 batch_size=2 seq_len=5 task.sample_length=0",
+    "long": "task=adding task.validation_examples=10 hidden_size=16 batch_size=40 seq_len=500",
+    "many symbols": "task=temporal_order task.validation_examples=10 hidden_size=8 batch_size=6000 seq_len=20",
+    "an output each step": "task=series hidden_size=16 batch_size=1000 seq_len=100 task.held_out=0.1",
+    "validated": "task=adding task.validation_examples=20000 hidden_size=16 batch_size=1 seq_len=100",
+    "probed": "task=latch hidden_size=32 batch_size=1 seq_len=100 probe.examples=200 task.validation_examples=4",
+    "Jacobians": "task=latch hidden_size=80 batch_size=1 seq_len=10 task.validation_examples=4 probe=full "
+    "probe.measurements.lyapunov=null",
+}
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_steps_take_what_was_reckoned(shape, cell):
+    overrides = SHAPES[shape].split()
+    probe = [] if any(o.startswith("probe") for o in overrides) else ["probe=none"]
+    experiment = experiment_of(f"cell={cell}", *overrides, *probe, "steps=2", "val_every=null")
+    weights, batches, _ = generators(0)
+    params = experiment.trainer.model.init_params(weights, experiment.settings.init, np.float32)
+    tracemalloc.start()
+    list(experiment.trainer.train(params, batches))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.55 < peak / sum(experiment.memory.values()) < 1.5
+
+
+def told(capsys, *overrides):
+    assert main([*overrides, "steps=1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+HUGE = {
+    "hidden_size=1000000": "hidden_size=1000000: … of memory, most of it for the weights",
+    "hidden_size=99999999999999999999": "hidden_size=99999999999999999999: … for the weights",
+    "task=adding batch_size=1000000000": "hidden_size=128 batch_size=1000000000 seq_len=50: … for the training step",
+    "task=adding seq_len=1000000000": "hidden_size=128 batch_size=32 seq_len=1000000000: … for the training step",
+    "task=random_permutation seq_len=1000000000000": "hidden_size=128 batch_size=32 seq_len=1000000000000: … for the training step",
+    "task=copy task.length_range=[1,1000000000]": "hidden_size=128 batch_size=32 seq_len=50 task.length_range=[1, 1000000000]: … for the training step",
+    "task=adding task.validation_examples=10000000000": "hidden_size=128 seq_len=50 task.validation_examples=10000000000: … for the validation",
+    "probe.examples=1000000000": "hidden_size=128 seq_len=50 probe.examples=1000000000: … for the probe",
+    "task=latch probe.length=10000000000": "hidden_size=128 seq_len=50 probe.examples=16 probe.length=10000000000: … for the probe",
+    "probe=full probe.measurements.lyapunov.steps=100000000000000": "hidden_size=128 seq_len=50 probe.examples=16 probe.measurements.lyapunov.steps=100000000000000: … for the probe",
+    "task=noise hidden_size=1000000 task.classes=50000": "hidden_size=1000000 task.features=16 task.classes=50000: … for the weights",
+    "probe=full cell=lstm hidden_size=20000 task.sample_length=0": "hidden_size=20000 seq_len=50 probe.examples=16 probe.measurements.lyapunov.steps=1000: … for the probe",
+}
+
+
+@pytest.mark.parametrize("command_line", HUGE)
+def test_what_fits_in_no_machine_is_refused(command_line, here, capsys):
+    (line,) = told(capsys, *command_line.split())
+    expected = re.escape(f"rnnlab: {HUGE[command_line]}, and this machine has ")
+    assert re.fullmatch(expected.replace("…", r"needs about [\d,]+ GiB.*") + r"[\d.]+ GiB", line), line
+    assert list(here.iterdir()) == []
+
+
+def test_a_small_machine_says_how_many_runs_fit_at_once(here, capsys, monkeypatch):
+    needed = sum(experiment_of().memory.values())
+    monkeypatch.setattr(resources, "memory", lambda: 3 * needed - 1)
+    (line,) = told(capsys, "-m", "seed=range(5)", "jobs=4")
+    assert line.startswith("rnnlab: jobs=4: 4 of these runs at once need about 0.") and line.endswith(
+        "jobs=2 fits"
+    )
+    monkeypatch.setattr(resources, "memory", lambda: needed - 1)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    lines = told(capsys, "-m", "seed=0,1", "hidden_size=1,128")
+    assert len(lines) == 1 and "most of it for" in lines[0]
+
+
+def test_an_optimiser_is_charged_for_what_it_keeps():
+    weights = {
+        name: experiment_of(f"optimizer={name}", "probe=none").memory["weights"]
+        for name in ("sgd", "rmsprop", "adam")
+    }
+    assert [weights[name] / weights["sgd"] for name in weights] == [1, 5 / 4, 6 / 4]
+
+
+def test_the_memory_of_other_machines_is_not_known(here):
+    config = compose_plan(conf_dir(), ["hidden_size=1000000"], False).jobs[0].config
+    assert build(config, here=False).memory["weights"] > 2**44
+
+
+def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
+    (tmp_path / "max").write_text("max")
+    (tmp_path / "limit").write_text(str(2**20))
+    monkeypatch.setattr(resources, "LIMITS", [str(tmp_path / name) for name in ("max", "limit", "absent")])
+    resources.memory.cache_clear()
+    try:
+        assert resources.memory() == 2**20
+    finally:
+        resources.memory.cache_clear()
+
+
+def test_data_for_which_there_is_no_memory_is_one_line(tmp_path) -> None:
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate(4 << 30)  # with no room on the disk
+    limited = "import resource as r, sys; r.setrlimit(r.RLIMIT_AS, (3 << 30, 3 << 30)); "
+    code = (
+        limited + "from rnnlab.__main__ import main; sys.argv = ['', 'task.path=large.txt']; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "rnnlab: task.path=large.txt: cannot be read (not enough memory)\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["large.txt"]

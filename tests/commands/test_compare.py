@@ -1,0 +1,90 @@
+"""`python -m rnnlab.compare`: what differs between two runs, and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rnnlab.commands.compare import main
+from tests.processes import Done, run_info
+from tests.tracked import tracked_runs
+
+
+def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, list[str]]:
+    """What is printed, the words of each line by its first."""
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+
+
+def test_two_cells_differ_in_what_they_differ_in(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = sweep.runs["rnn"], sweep.runs["lstm"]
+    told = compared(capsys, str(one), str(other))
+    assert told["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
+    assert told["cell.nonlinearity"] == ["tanh", "–"] and told["cell.forget_bias"] == ["–", "0"]
+    first, second = (run_info(folder)["summary"]["val/loss"] for folder in (one, other))
+    assert told["val/loss"] == [f"{first:.5g}", f"{second:.5g}", f"{second - first:+.3g}"]
+    assert {"seq_len", "lr", "outcome", "git_commit", "seconds"}.isdisjoint(told)
+
+
+def test_each_thing_that_was_changed_is_told_and_no_other(
+    sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = sweep.runs["rnn"]
+    other = shutil.copytree(one, tmp_path / "other")
+    assert main([str(one), str(other)]) == 0
+    assert capsys.readouterr().out == "No difference in configuration, outcome, summary, code or machine.\n"
+    info = run_info(other)
+    info |= {"outcome": "failed", "name": "another", "started": 0.0}
+    info["summary"] |= {"error": "no space left", "seconds": 1.0}
+    info["tags"]["git_commit"] = "f" * 40
+    info["machine"]["packages"]["numpy"] = "3.0"
+    (other / "run.json").write_text(json.dumps(info))
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["optimizer"]["betas"] = [0.5, 0.6]
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    told = compared(capsys, str(one), str(other))
+    assert told["outcome"] == ["finished", "failed"] and told["why"] == ["–", "no", "space", "left"]
+    assert told["packages.numpy"][1] == "3.0" and told["optimizer.betas"][-2:] == ["[0.5,", "0.6]"]
+    assert "git_commit" in told
+    (other / "code.diff").write_text("another")
+    assert compared(capsys, str(one), str(other))["code.diff"][-2:] == ["sha256", "ae448ac86c4e"]
+    sections = {"config", "summary", "code"} & set(told)
+    assert sections == {"config", "code"} and len(told) == 1 + 2 + 3 + 5 - 2, told
+
+
+def test_a_run_is_named_by_its_id_in_mlflow_too(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    tracked = tracked_runs(sweep.uri)
+    told = compared(capsys, tracked["rnn"].run_id, str(sweep.runs["lstm"]), "--uri", sweep.uri)
+    assert told["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
+    assert {"folder", "host"}.isdisjoint(told)
+
+
+def test_what_cannot_be_compared_is_one_line(
+    sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = str(sweep.runs["rnn"])
+    (tmp_path / "run.json").write_text("{")
+    for given, told in (
+        ("nowhere", f"nowhere: neither a run's folder nor a run in {sweep.uri} ("),
+        (f"{tmp_path}/gone", f"{tmp_path}/gone: no folder of a run"),
+        (str(tmp_path), f"{tmp_path}: damaged: run.json: "),
+    ):
+        assert main([good, given, "--uri", sweep.uri]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith(f"rnnlab.compare: {told}") and err.count("\n") == 1
+
+
+def test_values_are_no_markup(sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(sweep.runs["rnn"], tmp_path / "other")
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["task"]["path"] = "[/b]x[bold]"
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    told = compared(capsys, str(sweep.runs["rnn"]), str(other))
+    assert told["task.path"] == ["–", "[/b]x[bold]"]
+    (other / "config.yaml").unlink()
+    assert main([str(sweep.runs["rnn"]), str(other)]) == 2
+    assert capsys.readouterr().err == f"rnnlab.compare: {other}: config.yaml cannot be read\n"

@@ -1,0 +1,172 @@
+"""`python -m rnnlab.repeat`: a run made again, and compared to the last bit."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from rnnlab.commands.repeat import main
+from tests.processes import TINY, Done, metric_rows, run, run_info
+from tests.tracked import tracked_runs
+
+SAME = "weights, metrics and gradient table."
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A run of one's own text, in MLflow too."""
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "text.txt").write_text("to be or not to be " * 50)
+    done = run(folder, "cell=lstm", "task.path=text.txt", "figures=false", *TINY)
+    assert (done.code, done.err) == (0, "")
+    return done
+
+
+@pytest.fixture
+def copy(original: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run's folder in a place of its own, where commands are given now."""
+    shutil.copytree(next(iter(original.runs.values())), tmp_path / "copy")
+    shutil.copy(original.folder / "text.txt", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path / "copy"
+
+
+def made(top: Path) -> list[Path]:
+    return list(top.glob("outputs/*/*-repeat-*"))
+
+
+def test_a_run_is_repeated_by_its_folder(original: Done) -> None:
+    (folder,) = original.runs.values()
+    given = str(folder.relative_to(original.folder))
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    done = run(original.folder, given, module="rnnlab.repeat")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == f"Bit-identical to {given}: {SAME}"
+    (again,) = made(original.folder)
+    assert f"Files: {again.relative_to(original.folder)}" in done.out
+    assert (again / "weights.safetensors").read_bytes() == before[folder / "weights.safetensors"]
+    assert run_info(again)["identity"] == run_info(folder)["identity"]
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert len(tracked_runs(original.uri)) == 1
+
+
+def test_a_run_is_repeated_by_its_id_in_mlflow(
+    original: Done, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(copy)  # its files come from MLflow
+    (tracked,) = tracked_runs(original.uri).values()
+    assert main([tracked.run_id, "--uri", original.uri]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Bit-identical to {tracked.run_id}: {SAME}"
+
+
+def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = load_file(copy / "weights.safetensors")
+    weights["W_hh"][2, 3] = np.nextafter(weights["W_hh"][2, 3], np.float32(9))
+    save_file(weights, copy / "weights.safetensors")
+    assert main([str(copy)]) == 1
+    told = capsys.readouterr().out
+    assert f"Not identical to {copy}:\n  weights: W_hh differ, by at most " in told
+    assert "W_xh" not in told and "metrics:" not in told and "gradients:" not in told
+
+
+def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = metric_rows(copy)
+    rows[7]["train/loss"] += 1e-12
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main([str(copy)]) == 1
+    told = capsys.readouterr().out
+    assert "  metrics: train/loss differs since step 7: " in told
+    assert "weights:" not in told and "gradients:" not in told
+
+
+def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = run_info(copy)
+    info["tags"]["rnnlab_version"] = "0.0.1"
+    (copy / "run.json").write_text(json.dumps(info))
+    rows = metric_rows(copy)
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    assert main([str(copy)]) == 1
+    told = capsys.readouterr().out
+    assert (
+        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 then, " in told
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a command says that is refused."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert out == "" and not made(Path())
+    return str(line)
+
+
+def test_a_run_that_is_unknown(original: Done, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = f"rnnlab.repeat: nowhere: neither a run's folder nor a run in {original.uri} ("
+    assert refused(capsys, "nowhere", "--uri", original.uri).startswith(told)
+    assert refused(capsys, "nowhere", "--uri", "mlruns").startswith(
+        "rnnlab.repeat: nowhere: no folder of a run, and mlruns: must be sqlite:///"
+    )
+
+
+def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "nowhere").endswith("mlflow.db: no such database")
+    assert not list(Path().glob("mlflow.db*"))
+
+
+def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
+    told = f"rnnlab.repeat: {copy}: killed; only a run that came to its end can be compared"
+    assert refused(capsys, str(copy)) == told
+
+
+def test_a_run_that_still_goes_on(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": None}))
+    assert "None" not in refused(capsys, str(copy))
+
+
+def test_a_run_that_mlflow_still_sees_running(
+    original: Done, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    (tracked,) = tracked_runs(original.uri).values()
+    client = MlflowClient(original.uri)
+    client.update_run(tracked.run_id, status="RUNNING")
+    try:
+        told = f"rnnlab.repeat: {tracked.run_id}: still running, or MLflow does not have its files"
+        assert refused(capsys, tracked.run_id, "--uri", original.uri) == told
+    finally:
+        client.set_terminated(tracked.run_id)
+
+
+def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / "weights.safetensors").unlink()
+    told = f"rnnlab.repeat: {copy}: nothing to compare with, without weights.safetensors"
+    assert refused(capsys, str(copy)) == told
+
+
+@pytest.mark.parametrize("now", ["to be or not to bee" * 50, None])
+def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("text.txt").unlink()
+    if now is None:
+        told = "rnnlab.repeat: task.path=text.txt: cannot be read (No such file or directory)"
+    else:
+        Path("text.txt").write_text(now)
+        told = f"rnnlab.repeat: {copy}: its data has changed (text.txt)"
+    assert refused(capsys, str(copy)) == told
+
+
+def test_an_initial_state_that_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("h.npz", h=np.zeros(8))
+    given = ("initial_state=given", "initial_state.path=h.npz", "hydra.run.dir=mine", "tracking=none")
+    assert run(tmp_path, *given, "figures=false", *TINY).code == 0
+    np.savez("h.npz", h=np.ones(8))
+    assert "its data has changed" in refused(capsys, "mine")

@@ -1,0 +1,306 @@
+"""A folder and its MLflow run are alike in the end, whatever broke on the way and however often it is sent."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnlab.mlflow_mirror.mirror import Mirror, close_abandoned
+from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.mlflow_mirror.store import open_experiment
+from rnnlab.records import StepRecord
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.host import host
+from rnnlab.runs.run_json import read_run_info
+from tests.runs.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
+
+
+@dataclass
+class Store:
+    """A database of MLflow, in which each case has an experiment of its own."""
+
+    uri: str
+    client: Any
+    numbers: Iterator[int]
+
+    def experiment(self) -> str:
+        name = f"experiment {next(self.numbers)}"
+        return open_experiment(self.uri, name)[1]
+
+    def name(self, experiment_id: str) -> str:
+        return str(self.client.get_experiment(experiment_id).name)
+
+    def held(self, experiment_id: str) -> list[dict[str, Any]]:
+        return held(self.client, experiment_id)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    client, _ = open_experiment(uri, "rnnlab")
+    return Store(uri, client, count())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has ended and that MLflow has not seen."""
+    return whole_run(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store: Store, whole: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What MLflow holds of it when nothing goes wrong."""
+    folder = shutil.copytree(whole, tmp_path_factory.mktemp("undisturbed") / "run")
+    experiment = store.experiment()
+    assert MirroredRun(folder, store.uri).update(store.client, experiment)
+    return store.held(experiment)
+
+
+class Unreliable:
+    """A client whose n-th request breaks, before the store has it or after."""
+
+    def __init__(self, client: Any, breaks_at: int, carried_out: bool) -> None:
+        self._client, self._left, self._carried_out = client, breaks_at, carried_out
+
+    @property
+    def broke(self) -> bool:
+        return self._left < 0
+
+    def __getattr__(self, name: str) -> Any:
+        request = getattr(self._client, name)
+
+        def ask(*arguments: Any, **named: Any) -> Any:
+            self._left -= 1
+            if self._left != -1:
+                return request(*arguments, **named)
+            if self._carried_out:
+                request(*arguments, **named)
+            raise ConnectionError(f"{name}: no answer")
+
+        return ask
+
+
+def until_complete(run: MirroredRun, client: Any, experiment: str) -> None:
+    for _ in range(5):
+        try:
+            run.update(client, experiment)
+        except ConnectionError:
+            continue
+        if run.complete:
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]], whole: Path) -> None:
+    (run,) = undisturbed
+    info = read_run_info(whole)
+    assert info is not None
+    assert (run["name"], run["status"]) == ("run", "FINISHED")
+    assert run["times"] == (round(1000 * info["started"]), round(1000 * info["ended"]))
+    assert [(step, value) for step, value, _ in run["history"]["train/loss"]] == [
+        (0, 1),
+        (2, 1 / 3),
+        (4, 0.2),
+    ]
+    assert [step for step, *_ in run["history"]["log10_h_by_lag/0001"]] == [0, 1, 2, 3, 4]
+    assert [(x, value) for x, value, _ in run["history"]["log10_h_lag/last"]] == [(0, 0), (1, -4)]
+    assert run["datasets"] == ["abc"]
+    assert sum(path.startswith("images/") for path in run["artifacts"]) == 4  # two, each in two sizes
+    assert not {LEDGER_FILE, ".running", ".mirroring"} & set(run["artifacts"])
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+def test_a_request_that_breaks_changes_nothing_in_the_end(
+    store: Store,
+    whole: Path,
+    undisturbed: list[dict[str, Any]],
+    tmp_path: Path,
+    carried_out: bool,
+) -> None:
+    """Each request in turn; the same process tries again, or another."""
+    wrong = []
+    for breaks_at in count():
+        folder = shutil.copytree(whole, tmp_path / str(breaks_at))
+        experiment, client = store.experiment(), Unreliable(store.client, breaks_at, carried_out)
+        run = MirroredRun(folder, store.uri)
+        try:
+            run.update(client, experiment)
+        except ConnectionError as error:
+            what = str(error)
+        else:
+            break
+        until_complete(MirroredRun(folder, store.uri) if breaks_at % 2 else run, client, experiment)
+        assert client.broke
+        if store.held(experiment) != undisturbed:
+            wrong.append(f"request {breaks_at}, {what}")
+    assert breaks_at > 15, "there were so many requests"
+    assert wrong == []
+
+
+def test_all_may_be_sent_again(
+    store: Store, whole: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, experiment = shutil.copytree(whole, tmp_path / "run"), store.experiment()
+    for _ in range(2):
+        assert MirroredRun(folder, store.uri).update(store.client, experiment)
+        assert not MirroredRun(folder, store.uri).update(store.client, experiment), "there is nothing new"
+        assert store.held(experiment) == undisturbed
+        (folder / LEDGER_FILE).unlink()
+
+
+def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Store, tmp_path: Path) -> None:
+    path, experiment = tmp_path / "followed", store.experiment()
+
+    def send() -> bool:  # by another process each time
+        return MirroredRun(path, store.uri).update(store.client, experiment)
+
+    assert not send(), "there is no folder yet"
+    with RunFolder(path, info_of(), config_of()) as folder:
+        assert not send()
+        assert [run["status"] for run in store.held(experiment)] == ["RUNNING"]
+        write(folder, [0, 1])
+        assert send() and not send()
+        with (path / "metrics.jsonl").open("ab") as file:
+            file.write(b'{"step": 2, "tra')
+        assert not send(), "half a row is none"
+        finish(folder, "killed")
+    assert send()
+    assert [run["status"] for run in store.held(experiment)] == ["KILLED"]
+    with RunFolder(path, info_of("other", host="there"), config_of(), resume=True) as folder:
+        write(folder, range(4))
+        assert send()
+        (running,) = store.held(experiment)
+        assert (running["status"], running["tags"]["rnnlab.host"]) == ("RUNNING", "there")
+        write(folder, range(4, STEPS + 1))
+        finish(folder)
+    assert send()
+    copy = shutil.copytree(path, tmp_path / "copy")
+    (copy / LEDGER_FILE).unlink()
+    other = store.experiment()
+    MirroredRun(copy, store.uri).update(store.client, other)
+    assert store.held(experiment) == store.held(other)
+
+
+@pytest.mark.parametrize("break_at", [None, *range(9)])
+def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
+    store: Store, tmp_path: Path, break_at: int | None
+) -> None:
+    """Sent by one process all along, by another each time, and by requests that break and are made again."""
+    path, experiment = tmp_path / "run", store.experiment()
+    with RunFolder(path, info_of(), config_of()) as folder:
+        write(folder, [0, 1])
+        folder.write(StepRecord(2, {"train/loss": 100.0, "grad/norm": 1.0}))
+        followed = MirroredRun(path, store.uri)
+        assert followed.update(store.client, experiment)
+    (first,) = store.held(experiment)
+    assert (2, 100.0) in [(step, value) for step, value, _ in first["history"]["train/loss"]]
+    with RunFolder(path, info_of(), config_of(), resume=True) as folder:
+        write(folder, range(STEPS + 1))
+        finish(folder)
+    client = store.client if break_at is None else Unreliable(store.client, break_at, carried_out=True)
+    until_complete(followed if break_at is None else MirroredRun(path, store.uri), client, experiment)
+    copy = shutil.copytree(path, tmp_path / "copy")
+    (copy / LEDGER_FILE).unlink()
+    other = store.experiment()
+    MirroredRun(copy, store.uri).update(store.client, other)
+    assert store.held(experiment) == store.held(other)
+
+
+def test_a_run_that_was_made_twice_remains_once(
+    store: Store, whole: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """By a request whose answer was lost, and that was carried out late."""
+    folder, experiment = shutil.copytree(whole, tmp_path / "run"), store.experiment()
+    client = Unreliable(store.client, 1, carried_out=True)  # that which makes the run
+    run = MirroredRun(folder, store.uri)
+    with pytest.raises(ConnectionError, match="create_run"):
+        run.update(client, experiment)
+    (first,) = store.client.search_runs([experiment])
+    again = {**first.data.tags}
+    store.client.create_run(experiment, first.info.start_time, again, "run")
+    until_complete(run, client, experiment)
+    assert store.held(experiment) == undisturbed
+    assert run.run_id() in {found.info.run_id for found in store.client.search_runs([experiment])}
+
+
+def test_of_runs_that_were_made_late_too_that_remains_which_holds_the_data(
+    store: Store, tmp_path: Path
+) -> None:
+    """Requests to make the run that are carried out when another has been made and filled meanwhile."""
+    experiment, path = store.experiment(), tmp_path / "run"
+    with RunFolder(path, info_of(), config_of()) as folder:
+        write(folder, [0])
+        run = MirroredRun(path, store.uri)
+        assert run.update(store.client, experiment)
+        (first,) = store.client.search_runs([experiment])
+        for _ in range(12):  # MLflow draws their ids, whose order is a coin
+            store.client.create_run(experiment, first.info.start_time, {**first.data.tags}, "run")
+        write(folder, range(1, STEPS + 1))
+        finish(folder)
+    assert run.update(store.client, experiment)
+    (remains,) = store.held(experiment)
+    assert (remains["status"], set(remains["params"])) == ("FINISHED", {"cell", "lr"})
+    assert len(remains["history"]["train/loss"]) == 3
+
+
+def test_an_abandoned_run_that_was_made_twice_is_closed_for_good(store: Store, tmp_path: Path) -> None:
+    experiment, path = store.experiment(), tmp_path / "run"
+    whole_run(path, host=host())
+    assert MirroredRun(path, store.uri).update(store.client, experiment)
+    (first,) = store.client.search_runs([experiment])
+    store.client.create_run(experiment, first.info.start_time, {**first.data.tags}, "run")
+    close_abandoned(store.client, experiment, store.uri, set())
+    assert [run["status"] for run in store.held(experiment)] != ["FINISHED", "RUNNING"]
+    assert close_abandoned(store.client, experiment, store.uri, set()) == 0
+
+
+def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_path: Path) -> None:
+    experiment = store.experiment()
+    folders = [tmp_path / name for name in ("a", "b", "c", "d", "e")]
+    for folder in folders[:3]:  # two of them begun before, and deleted by somebody since
+        with RunFolder(folder, info_of(folder.name), config_of()) as writer:
+            write(writer, [0])
+        if folder.name in "ab":
+            run = MirroredRun(folder, store.uri)
+            run.update(store.client, experiment)
+            store.client.delete_run(run.run_id())
+    for folder in folders[:3]:
+        with RunFolder(folder, info_of(), config_of(), resume=True) as writer:
+            write(writer, range(STEPS + 1))
+            finish(writer)
+    for folder in folders[3:]:
+        whole_run(folder, folder.name)
+    mirror = Mirror(store.uri, store.name(experiment), "sweep-1", folders)
+    report = mirror.finish(lambda: False)
+    mirror._thread.join()
+    sent = store.held(experiment)
+    assert {run["name"]: run["status"] for run in sent} == dict.fromkeys("cde", "FINISHED")
+    assert (report.left, report.error) == (0, None)  # what somebody deleted is left alone
+
+
+def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:
+    experiment, here = store.experiment(), host()
+    folders = {name: tmp_path / name for name in ("dead", "alive", "elsewhere", "own", "removed")}
+    alive = None
+    for name, path in folders.items():
+        folder = RunFolder(path, info_of(name, host="far" if name == "elsewhere" else here), config_of())
+        write(folder, [0, 1])
+        assert MirroredRun(path, store.uri).update(store.client, experiment)
+        if name == "alive":
+            alive = folder
+        else:
+            folder.__exit__()
+    shutil.rmtree(folders["removed"])
+    own = {folders["own"]}
+    assert close_abandoned(store.client, experiment, store.uri, own) == 2
+    statuses = {run["name"]: run["status"] for run in store.held(experiment)}
+    assert statuses == dict.fromkeys(folders, "RUNNING") | {"dead": "KILLED", "removed": "KILLED"}
+    outcomes = {name: info["outcome"] for name, path in folders.items() if (info := read_run_info(path))}
+    assert outcomes == dict.fromkeys(("alive", "elsewhere", "own"), None) | {"dead": "killed"}
+    assert close_abandoned(store.client, experiment, store.uri, own) == 0
+    assert alive is not None
+    alive.__exit__()

@@ -1,0 +1,106 @@
+"""Where MLflow keeps its runs, found out without MLflow."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rnnlab.mlflow_mirror.store import (
+    is_server,
+    open_experiment,
+    sqlite_file,
+    tracking_uri,
+    ui_address,
+    uri_problem,
+)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("sqlite:///mlflow.db", None),
+        ("http://127.0.0.1:5000", None),
+        ("https://mlflow.example.org/lab", None),
+        ("postgresql+psycopg://me@127.0.0.1/mlflow", None),
+        ("mysql://me@127.0.0.1/mlflow", None),
+        ("./mlruns", "must be sqlite:///"),
+        ("file:///tmp/mlruns", "must be sqlite:///"),
+        ("databricks", "must be sqlite:///"),
+        ("ftp://127.0.0.1", "must be sqlite:///"),
+        ("127.0.0.1:5000", "must be sqlite:///"),
+        ("", "must be sqlite:///"),
+        ("postgresql+psycopg2://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
+        ("postgresql+nothing://me@127.0.0.1/mlflow", "cannot be read (Can't load plugin"),
+        ("mysql+pymysql://me@127.0.0.1/mlflow", "needs the driver pymysql"),
+        ("http://", "names no server"),
+        ("http://127.0.0.1:65536", "Port out of range"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///.", "must name a file"),
+        ("sqlite:///folder", "folder is a folder"),
+        ("sqlite:///" + "x" * 244, "a name in it is too long (256 bytes; at most 255)"),
+        ("sqlite:///text", "text is no SQLite database"),
+        ("sqlite:///nothing_yet", None),
+        ("sqlite:///it's a = b, (c) # größe", None),
+        ("sqlite:///x.db?mode=ro", "takes no path with ?"),
+        ("sqlite:///100%.db", "takes no path with %"),
+        ("sqlite:///'a\"b.db", "takes no path with both kinds of quotes"),
+        ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
+    ],
+)
+def test_a_tracking_uri_is_checked_without_mlflow(
+    uri: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("a text that is no database")
+    for driver in ("psycopg", "MySQLdb"):
+        monkeypatch.setitem(sys.modules, driver, ModuleType(driver))
+    for driver in ("psycopg2", "pymysql"):
+        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    problem = uri_problem(uri)
+    assert (problem is None) if told is None else (problem is not None and told in problem)
+
+
+def test_the_file_of_a_sqlite_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sqlite_file("sqlite:///runs.db") == tmp_path / "runs.db"
+    assert sqlite_file("sqlite:////data/runs.db") == Path("/data/runs.db")
+    assert sqlite_file("http://127.0.0.1:5000") is None
+
+
+def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:1")
+    assert tracking_uri(None) == "http://server:1"
+    assert tracking_uri("sqlite:///own.db") == "sqlite:///own.db"
+
+
+def test_where_a_browser_finds_the_ui() -> None:
+    assert ui_address("https://server:1") == "https://server:1" and is_server("https://server:1")
+    assert ui_address("sqlite:///own.db", 5005) == "http://127.0.0.1:5005" and not is_server(
+        "sqlite:///own.db"
+    )
+
+
+def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    told = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
+    assert told is not None and "pip install 'rnnlab[postgresql]'" in told
+
+
+def test_a_database_that_could_not_be_finished_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.db import utils
+
+    def dies(_: object) -> None:
+        assert [file.name for file in tmp_path.glob("*.db*") if file.suffix != ".lock"] == ["mlflow.db.new"]
+        raise InterruptedError
+
+    monkeypatch.setattr(utils, "_initialize_tables", dies)
+    with pytest.raises(InterruptedError):
+        open_experiment(f"sqlite:///{tmp_path / 'mlflow.db'}", "rnnlab")
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]

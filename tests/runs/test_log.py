@@ -1,0 +1,90 @@
+"""run.log and sweep.log: what was said, with the time."""
+
+import errno
+import logging
+import os
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG, logged
+from tests.processes import Done
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (?P<level>INFO|WARNING|ERROR) (?P<text>.*)")
+
+
+def lines(path: Path) -> list[tuple[str, str]]:
+    found = [LINE.fullmatch(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(line["level"], line["text"]) for line in found if line] if all(found) else []
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_a_run_tells_its_course(sweep: Done, cell: str) -> None:
+    told = lines(sweep.runs[cell] / RUN_LOG)
+    assert {level for level, _ in told} == {"INFO"}
+    begun, where, *steps, outcome = (text for _, text in told)
+    assert begun.startswith("begun: python -m rnnlab ") and f"cell={cell}" in begun
+    assert re.match(r"on \S+: .*, Python 3\.\d+\.\d+, NumPy \d", where)
+    assert [text.split(":")[0] for text in steps] == ["step 0", "step 6", "step 12"]
+    assert all(re.search(r"val/loss=\d\.\d+ val/bpc=\d\.\d+", text) for text in steps)
+    assert re.fullmatch(r"finished, after \d+\.\d+ s", outcome)
+
+
+def test_mlflow_has_it_too(sweep: Done) -> None:
+    kept = sorted(path.read_bytes() for path in sweep.folder.rglob(f"mlartifacts/**/{RUN_LOG}"))
+    assert kept == sorted((folder / RUN_LOG).read_bytes() for folder in sweep.runs.values())
+
+
+def test_a_sweep_keeps_what_stood_on_the_terminal(sweep: Done) -> None:
+    (folder,) = {path.parent for path in sweep.runs.values()}
+    told = [text for _, text in lines(folder / SWEEP_LOG)]
+    assert told[0].startswith("2 runs: python -m rnnlab -m cell=rnn,lstm ")
+    shown = [line.strip() for line in sweep.out.splitlines() if line.strip()]
+    assert told[1:] == shown and any("http://127.0.0.1" in line for line in shown)
+
+
+def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning) as shown:
+        with logged() as log:
+            LOG.info("before there is a file")
+            log.open(tmp_path / RUN_LOG)
+            warnings.warn("overflow\nin exp", RuntimeWarning, stacklevel=1)
+            logging.getLogger("matplotlib").warning("no such \x1b[31m font")
+            LOG.info("after")
+        warnings.warn("later", RuntimeWarning, stacklevel=1)
+        LOG.info("later")
+    assert [str(warning.message) for warning in shown] == ["overflow\nin exp", "later"]
+    assert lines(tmp_path / RUN_LOG) == [
+        ("INFO", "before there is a file"),
+        ("WARNING", "RuntimeWarning: overflow in exp"),
+        ("WARNING", "no such \N{REPLACEMENT CHARACTER}[31m font"),
+        ("INFO", "after"),
+    ]
+
+
+def test_it_goes_on_where_an_earlier_life_ended(tmp_path: Path) -> None:
+    (tmp_path / RUN_LOG).write_text("2026-01-01T00:00:00Z INFO first\n2026-01-01T00:0")
+    with logged() as log:
+        log.open(tmp_path / RUN_LOG)
+        LOG.info("second")
+    assert [text for _, text in lines(tmp_path / RUN_LOG)] == ["first", "second"]
+
+
+def test_nothing_depends_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with logged() as log:
+        log.open(tmp_path / "nowhere" / RUN_LOG)
+        LOG.info("before")
+        log.open(tmp_path / RUN_LOG)
+        monkeypatch.setattr(os, "write", full)
+        LOG.info("lost")
+        monkeypatch.undo()
+        LOG.info("kept")
+    assert [text for _, text in lines(tmp_path / RUN_LOG)] == ["before", "kept"]
+    assert capsys.readouterr() == ("", "")
