@@ -20,8 +20,9 @@ from rich.table import Table
 from benchmarks.machine import about
 from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.arrays import Workspace, copy_params
+from rnnlab.arrays import copy_params
 from rnnlab.diagnostics import Snapshot
+from rnnlab.workspace import Workspace
 
 CONF = Path(__file__).parents[1] / "conf"
 STEPS, ROUNDS = 2000, 15

@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import Params, copy_params, global_norm
+from rnnlab.arrays import Params, copy_params
+from rnnlab.norms import global_norm
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import Array, Workspace
+from rnnlab.arrays import Array
+from rnnlab.workspace import Workspace
 
 Loss = Literal["cross_entropy", "squared_error"]
 

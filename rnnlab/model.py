@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature
+from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, States
 from rnnlab.cells.boundary import check_fields, check_params
 from rnnlab.cells.weights import is_symbols
@@ -14,6 +14,7 @@ from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
 from rnnlab.readout import Readout
+from rnnlab.workspace import Workspace, by_feature
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature, by_time
+from rnnlab.arrays import Array, Params
+from rnnlab.workspace import Workspace, by_feature, by_time
 
 
 @dataclass(frozen=True)

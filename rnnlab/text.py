@@ -21,6 +21,18 @@ _NO_TEXT = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line ends to some, to othe
 _CONTROL = re.compile(f"[{_STEERING}{_DIRECTION}{_NO_TEXT}]")
 
 
+HIDDEN = "***"
+"""In place of a password."""
+SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
+"""Keys of an address behind which one stands."""
+
+
+def redacted(text: str) -> str:
+    """A text without the passwords of the addresses in it: rather too much is hidden than a part shown."""
+    text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{HIDDEN}@", text)
+    return re.sub(rf"(?i)([?&]({'|'.join(SECRETS)})=)[^&\s]+", rf"\1{HIDDEN}", text)
+
+
 def plain(text: str) -> str:
     """A text with � in place of control characters, so that it steers no terminal and reads in order."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

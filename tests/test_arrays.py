@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rnnlab.arrays import Workspace, by_feature, by_time, copy_params, global_norm, norm
+from rnnlab.arrays import copy_params
+from rnnlab.norms import global_norm, norm
+from rnnlab.workspace import Workspace, by_feature, by_time
 
 # math.hypot is exact to an ulp or so at every magnitude: the oracle.
 FINITE = st.floats(-1e300, 1e300)

@@ -4,8 +4,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rnnlab.arrays import global_norm
 from rnnlab.clipping import Clipping, ClipReport
+from rnnlab.norms import global_norm
 
 GRADIENT = arrays(np.float64, st.integers(1, 5), elements=st.floats(-1e3, 1e3))
 GRADIENTS = st.fixed_dictionaries({"a": GRADIENT, "b": GRADIENT})

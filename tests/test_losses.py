@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rnnlab.arrays import Workspace
 from rnnlab.losses import losses_and_gradients, step_weights, uniform_guess_loss
+from rnnlab.workspace import Workspace
 
 
 def loss_and_gradient(logits, targets):

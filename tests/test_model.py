@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnlab.arrays import Workspace, copy_params
+from rnnlab.arrays import copy_params
 from rnnlab.model import Batch
+from rnnlab.workspace import Workspace
 from tests.oracles.cases import (
     BATCH,
     GATED,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.contestants.shapes import CLIP, LR, Shape
-from rnnlab.arrays import Workspace
 from rnnlab.cells import GRU, LSTM, Cell, Vanilla
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import log_norms_by_timestep
@@ -14,6 +13,7 @@ from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.optimizers import Adam
 from rnnlab.readout import Readout
+from rnnlab.workspace import Workspace
 
 
 def model_of(shape: Shape) -> Model:

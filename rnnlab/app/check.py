@@ -16,10 +16,11 @@ from rnnlab.app.jobs.provenance import code
 from rnnlab.app.jobs.resume import take_up
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.base import Launcher, build_launcher
-from rnnlab.mlflow_mirror.store import redacted, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.store import tracking_uri, uri_problem
 from rnnlab.paths import is_folder
 from rnnlab.records import AXES
 from rnnlab.runs.run_json import read_run_info
+from rnnlab.text import redacted
 
 OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
 """Keys that concern all runs of a sweep together."""

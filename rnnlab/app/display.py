@@ -22,7 +22,7 @@ from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.progress import Count, Latest, RunProgress, SweepProgress
 from rnnlab.mlflow_mirror.charts import charts_link
 from rnnlab.mlflow_mirror.mirror import MirrorReport
-from rnnlab.mlflow_mirror.store import is_server, redacted, tracking_uri, ui_address
+from rnnlab.mlflow_mirror.store import is_server, tracking_uri, ui_address
 from rnnlab.records import (
     CLIP_RATE,
     ENDED,
@@ -39,6 +39,7 @@ from rnnlab.text import (
     horizon_told,
     metric_told,
     outcome_told,
+    redacted,
     told,
 )
 

@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import Known
-from rnnlab.mlflow_mirror.store import redacted
-from rnnlab.text import plain
+from rnnlab.text import plain, redacted
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 

@@ -17,7 +17,7 @@ from rnnlab.app.jobs.run_job import WorkOrder, describe
 from rnnlab.app.launchers.base import Engine
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.mlflow_mirror.mirror import DIED, Mirror, MirrorReport
-from rnnlab.mlflow_mirror.store import redacted, tracking_uri
+from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, Outcome
 from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.closing import close_run, record_failure
@@ -25,6 +25,7 @@ from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, in_use
 from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.runs.run_json import read_run_info
 from rnnlab.signals import INTERRUPTED, Interrupts, handled
+from rnnlab.text import redacted
 
 REFRESH_SECONDS = 0.25
 

@@ -18,7 +18,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.arrays import Array, Params
 from rnnlab.cells.boundary import (
     check_array,
     check_fields,
@@ -30,6 +30,7 @@ from rnnlab.cells.boundary import (
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.cells.weights import is_symbols, join, step_input_gradients
 from rnnlab.initializers import Init
+from rnnlab.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, step_product, unbuffered
+from rnnlab.arrays import Array, Params
+from rnnlab.blas import step_product
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
@@ -41,6 +42,7 @@ from rnnlab.cells.weights import (
     symbol_gradients,
 )
 from rnnlab.initializers import Init
+from rnnlab.workspace import Workspace, unbuffered
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, step_product, unbuffered
+from rnnlab.arrays import Array, Params
+from rnnlab.blas import step_product
 from rnnlab.cells.base import Cell, draw_params
 from rnnlab.cells.gating import halved, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.cells.weights import cell_gradients, gather_inputs, is_symbols, joined_weights
 from rnnlab.initializers import Init
+from rnnlab.workspace import Workspace, unbuffered
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array, Params, Workspace, by_feature
+from rnnlab.arrays import Array, Params
 from rnnlab.cells.tapes import CellTape
+from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
 """The most columns, time × batch, of one product for a weight's gradient: the copies for it stay small.

@@ -12,11 +12,12 @@ import matplotlib
 from rnnlab.analysis.frames.runs_frame import KnownRun
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
 from rnnlab.analysis.report.page import write_report
-from rnnlab.mlflow_mirror.store import HIDDEN, redacted, sqlite_file, told, tracking_uri
+from rnnlab.mlflow_mirror.store import sqlite_file, told, tracking_uri
 from rnnlab.mlflow_mirror.summary_run import log_report
 from rnnlab.paths import is_file, is_folder, path_problem
 from rnnlab.records import REPORT_FILE
 from rnnlab.terminal.console import Arguments, complain, named, named_file, say
+from rnnlab.text import HIDDEN, redacted
 
 
 def main(argv: Sequence[str]) -> int:

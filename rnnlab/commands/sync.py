@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rnnlab.mlflow_mirror.charts import shared_view
 from rnnlab.mlflow_mirror.mirror import DIED
 from rnnlab.mlflow_mirror.mirrored_run import SENT_KEYS, MirroredRun
-from rnnlab.mlflow_mirror.store import HIDDEN, open_experiment, told, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.store import open_experiment, told, tracking_uri, uri_problem
 from rnnlab.paths import is_folder
 from rnnlab.records import CONFIG_FILE, METRICS_FILE
 from rnnlab.runs.advance import Advance, advance_of
@@ -25,7 +25,7 @@ from rnnlab.runs.folder import MISPLACED, RunInUse, misplaced, run_folders
 from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.signals import INTERRUPTED
 from rnnlab.terminal.console import Arguments, Terminal, complain, named
-from rnnlab.text import count_of_runs
+from rnnlab.text import HIDDEN, count_of_runs
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -11,9 +11,10 @@ It belongs to the batch and its loss, a mean over examples, and holds the loss o
 
 import numpy as np
 
-from rnnlab.arrays import Array, Workspace
+from rnnlab.arrays import Array
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
+from rnnlab.workspace import Workspace
 
 
 def measure_contributions(snapshot: Snapshot) -> Readings:

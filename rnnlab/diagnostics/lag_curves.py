@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from rnnlab.arrays import Array, Params, Workspace
+from rnnlab.arrays import Array, Params
 from rnnlab.cells import States
 from rnnlab.diagnostics.gain_and_horizon import summarize_lag_curve
 from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
@@ -22,6 +22,7 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.model import Batch, Model
 from rnnlab.records import Curve, by_lag_key
+from rnnlab.workspace import Workspace
 
 Target = Literal["last"] | Annotated[int, Ge(1)]
 

@@ -12,10 +12,11 @@ from functools import reduce
 
 import numpy as np
 
-from rnnlab.arrays import SAFE_SQUARES, Array, Params, norm
+from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
+from rnnlab.norms import SAFE_SQUARES, norm
 
 _COPIED = 2**17  # numbers
 _COLUMNS = 256

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from rnnlab.arrays import global_norm
 from rnnlab.cells import Cell
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.norms import global_norm
 
 
 def measure_parameters(snapshot: Snapshot) -> Readings:

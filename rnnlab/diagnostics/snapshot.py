@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rnnlab.arrays import Params, Workspace
+from rnnlab.arrays import Params
 from rnnlab.cells import CellDeltas
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import Curve
+from rnnlab.workspace import Workspace
 
 
 @dataclass(frozen=True)

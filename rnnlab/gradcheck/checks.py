@@ -12,8 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import Array, norm
+from rnnlab.arrays import Array
 from rnnlab.gradcheck.derivatives import central_difference, complex_step
+from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
 SMALLEST = 1e-285

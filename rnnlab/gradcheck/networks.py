@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params, Workspace, copy_params
+from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, States
 from rnnlab.cells.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
 from rnnlab.model import Batch, Model, Tape
+from rnnlab.workspace import Workspace
 
 DIRECTIONS_SEED = 7
 

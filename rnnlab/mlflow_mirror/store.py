@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from rnnlab.mlflow_mirror.schema_version import OtherSchema, check_schema
 from rnnlab.paths import path_problem
 from rnnlab.runs.files import replace_file
+from rnnlab.text import HIDDEN, redacted
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 SQLITE_HEADER = b"SQLite format 3\0"
-HIDDEN = "***"
-"""In place of a password."""
 UNREADABLE = "is no address; in a user's name or password, / is written %2F, @ %40 and : %3A"
-SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
-"""Keys of an address behind which one stands."""
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
 BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR = 240
@@ -122,12 +119,6 @@ def told(error: Exception) -> str:
         return f"another process holds {error.lock_file}"
     line = redacted((str(error).strip() or repr(error)).splitlines()[0])
     return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"
-
-
-def redacted(text: str) -> str:
-    """A text without the passwords of the addresses in it: rather too much is hidden than a part shown."""
-    text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{HIDDEN}@", text)
-    return re.sub(rf"(?i)([?&]({'|'.join(SECRETS)})=)[^&\s]+", rf"\1{HIDDEN}", text)
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -9,9 +9,8 @@ from typing import Any, NoReturn
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from rnnlab.mlflow_mirror.store import redacted
 from rnnlab.terminal.streams import output_problem
-from rnnlab.text import in_a_line, plain
+from rnnlab.text import in_a_line, plain, redacted
 from rnnlab.user_files import is_address
 
 SEE_HELP = "--help shows what there is"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params, Workspace, copy_params, global_norm
+from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.clipping import Clipping, ClipReport
 from rnnlab.diagnostics import (
     Probe,
@@ -21,6 +21,7 @@ from rnnlab.diagnostics import (
     non_finite_weights,
 )
 from rnnlab.model import Batch, Model, Tape
+from rnnlab.norms import global_norm
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
     CLIP_COEFFICIENT,
@@ -40,6 +41,7 @@ from rnnlab.records import (
 from rnnlab.tasks import Task
 from rnnlab.training.restoring import Limits, restore
 from rnnlab.training.state import Stability, TrainingState
+from rnnlab.workspace import Workspace
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0

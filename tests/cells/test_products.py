@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab import arrays
-from rnnlab.arrays import Workspace, step_product, unbuffered
+from rnnlab import blas, workspace
+from rnnlab.blas import step_product
 from rnnlab.cells import weights
+from rnnlab.workspace import Workspace, unbuffered
 from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build, cell_id, every_cell
 from tests.test_model import everything
 
@@ -32,9 +33,9 @@ cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
     ],
 )
 def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, blocks, monkeypatch):
-    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: False)
+    monkeypatch.setattr(blas, "_has_small_kernels", lambda: False)
     assert step_product(np.zeros((rows, inner)), columns)[0] is np.dot
-    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: True)
+    monkeypatch.setattr(blas, "_has_small_kernels", lambda: True)
     matrix = np.arange(rows * inner, dtype=np.float32).reshape(rows, inner)
     product, stack = step_product(matrix, columns)
     assert stack.shape == ((rows, inner) if blocks == 1 else (blocks, rows // blocks, inner))
@@ -48,9 +49,9 @@ def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, block
 def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     case = build(cell, inputs=inputs)
     whole = everything(case)
-    monkeypatch.setattr(arrays, "_has_small_kernels", lambda: True)
-    monkeypatch.setattr(arrays, "_SMALL_PRODUCT", 40)
-    monkeypatch.setattr(arrays, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(blas, "_has_small_kernels", lambda: True)
+    monkeypatch.setattr(blas, "_SMALL_PRODUCT", 40)
+    monkeypatch.setattr(blas, "_FEWEST_ROWS", 1)
     monkeypatch.setattr(weights, "CHUNK", 6)  # columns of two time steps, at a batch of three
     assert step_product(case.params["W_hh"], 3)[0] is np.matmul
     assert len(list(weights.chunks_of_time(5, 3))) == 3
@@ -131,6 +132,6 @@ def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
 def test_long_sequences_whose_steps_are_not_kept(cell, monkeypatch):
     case = build(cell)
     kept = everything(case)
-    monkeypatch.setattr(arrays, "_KEPT_STEPS", 2)
+    monkeypatch.setattr(workspace, "_KEPT_STEPS", 2)
     for name, value in everything(case).items():
         np.testing.assert_array_equal(value, kept[name], err_msg=name)

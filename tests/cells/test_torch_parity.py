@@ -7,8 +7,8 @@ torch has two biases that are added, but for b_hn of the GRU.
 import numpy as np
 import pytest
 
-from rnnlab.arrays import norm
 from rnnlab.cells import GRU, LSTM, Vanilla
+from rnnlab.norms import norm
 from tests.oracles.cases import HIDDEN, INPUTS, OUTPUTS, REDUCTIONS, build, cell_id, with_mask
 
 torch = pytest.importorskip("torch")

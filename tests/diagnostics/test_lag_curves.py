@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnlab.arrays import norm
 from rnnlab.cells import Vanilla
 from rnnlab.diagnostics import Readings, lag_curves_of, measure_lag_curves, per_example_lag_curves
 from rnnlab.initial_states import Learned, Normal, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
+from rnnlab.norms import norm
 from rnnlab.readout import Readout
 from tests.oracles.cases import BATCH, GATED, TANH, TIME, build, cell_id, every_cell, example, with_mask
 from tests.oracles.snapshots import snapshot_of

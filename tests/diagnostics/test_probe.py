@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnlab.arrays import Workspace, copy_params
+from rnnlab.arrays import copy_params
 from rnnlab.cells import Vanilla
 from rnnlab.diagnostics import (
     Measurement,
@@ -23,6 +23,7 @@ from rnnlab.diagnostics import (
 )
 from rnnlab.initial_states import Normal
 from rnnlab.records import Curve
+from rnnlab.workspace import Workspace
 from tests.oracles.cases import GATED, RESET, TANH, build
 from tests.oracles.snapshots import assert_same_curves, by_name, snapshot_of
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from rnnlab.arrays import Workspace, copy_params
+from rnnlab.arrays import copy_params
 from rnnlab.diagnostics import ProbeInputs, Snapshot
 from rnnlab.model import Batch
+from rnnlab.workspace import Workspace
 from tests.oracles.cases import Case
 
 

@@ -19,9 +19,9 @@ from rnnlab.analysis.report.page import report_html
 from rnnlab.app.cli import main
 from rnnlab.commands import compare, show, ui
 from rnnlab.mlflow_mirror import charts, mirrored_run
-from rnnlab.mlflow_mirror.store import redacted, told, ui_address
+from rnnlab.mlflow_mirror.store import told, ui_address
 from rnnlab.runs.folder import RunFolder
-from rnnlab.text import in_a_line, plain
+from rnnlab.text import in_a_line, plain, redacted
 from tests.app.conftest import here
 from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps

@@ -10,7 +10,7 @@ import pytest
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.validation import InvalidConfig
-from rnnlab.arrays import Array, Workspace
+from rnnlab.arrays import Array
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
 from rnnlab.model import Batch, Tape
 from rnnlab.paths import conf_dir
@@ -25,6 +25,7 @@ from rnnlab.tasks import (
     TemporalOrder,
 )
 from rnnlab.training import Trainer
+from rnnlab.workspace import Workspace
 
 
 @dataclass(frozen=True)

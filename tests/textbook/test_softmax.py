@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from rnnlab.arrays import Workspace
 from rnnlab.gradcheck.derivatives import complex_step
 from rnnlab.losses import losses_and_gradients
 from rnnlab.textbook import softmax
+from rnnlab.workspace import Workspace
 from tests.textbook.core import CLASSES, normal
 
 A = normal(np.random.default_rng(0), CLASSES)

@@ -15,10 +15,11 @@ from platformdirs import user_cache_path
 
 from rnnlab.analysis.arguments import check_type
 from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
-from rnnlab.mlflow_mirror.store import connect, redacted, sqlite_file, told, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.store import connect, sqlite_file, told, tracking_uri, uri_problem
 from rnnlab.paths import is_file, is_folder
 from rnnlab.records import RUN_FILE
 from rnnlab.runs.folder import run_folders
+from rnnlab.text import redacted
 from rnnlab.user_files import is_address
 
 if TYPE_CHECKING:

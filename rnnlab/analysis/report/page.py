@@ -19,11 +19,11 @@ from rnnlab.analysis.frames.sources import MLflowRuns, Source
 from rnnlab.analysis.report.figures import pictures
 from rnnlab.analysis.report.layout import roles_of
 from rnnlab.analysis.report.tables import averages, differing, failures, runs_table
-from rnnlab.mlflow_mirror.store import redacted, tracking_uri
+from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.runs.files import replace_text
 from rnnlab.runs.run_json import flattened
-from rnnlab.text import NONE, ZERO_NOTE, machine_told, plain
+from rnnlab.text import NONE, ZERO_NOTE, machine_told, plain, redacted
 
 
 def write_report(source: Source, page: Path) -> list[KnownRun]:
