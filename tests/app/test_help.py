@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from rnnlab.app.cli import main
+from rnnlab.commands import MODULES
 from rnnlab.paths import conf_dir
 from tests.processes import environment
 
@@ -88,6 +89,23 @@ def test_help_lists_every_group_and_option(help_text: str) -> None:
     for group in (path for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"):
         options = sorted(file.stem for file in group.glob("*.yaml"))
         assert f"{group.name}: {', '.join(options)}" in help_text.splitlines()
+
+
+def test_help_lists_every_command_before_the_keys(help_text: str) -> None:
+    lines = help_text.splitlines()
+    first = lines.index("Commands (COMMAND --help says more):") + 1
+    listed = [line.split()[0] for line in lines[first : lines.index("", first)]]
+    assert sorted(listed) == sorted(MODULES) and first + len(listed) < 24, "in the first screen"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_command_is_one_of_the_console_script(name: str, here: Path) -> None:
+    script = Path(sys.executable).with_name("rnnlab")
+    done = subprocess.run(
+        [script, name, "--nonsense"], cwd=here, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"rnnlab.{name}: ") and list(here.iterdir()) == []
 
 
 def test_help_names_the_axes_and_every_key(help_text: str) -> None:
