@@ -6,9 +6,8 @@ from pathlib import Path, PurePath
 
 from rnnlab.app.problems import ConfigProblems
 from rnnlab.paths import path_problem
-from rnnlab.records import FIGURES_FOLDER, REPORT_FILE, TIMELINE_FOLDER
+from rnnlab.records import ARTIFACTS, FIGURES_FOLDER, REPORT_FILE, TIMELINE_FOLDER
 from rnnlab.tracking.files import LINK, is_inside, link_between
-from rnnlab.tracking.folder import ARTIFACTS
 from rnnlab.tracking.log_file import SWEEP_LOG
 
 SWEEP_FILE = "sweep.json"

@@ -44,7 +44,7 @@ from tests.fuzz.run_folders import (
 )
 
 CLOCK = re.compile(rb'"seconds": [^,]+, |, "time/steps_per_second": [^}]+')
-STARTS_OVER = "what the run was to go on from is damaged ("
+STARTS_OVER = "checkpoint or its records are damaged ("
 
 
 @contextmanager
