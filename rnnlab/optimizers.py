@@ -26,9 +26,11 @@ class Optimizer(Protocol):
 
     Attributes:
         non_negative: The states that never are below 0, such as sums of squares.
+        counters: The states that count the updates.
     """
 
     non_negative: ClassVar[tuple[str, ...]]
+    counters: ClassVar[tuple[str, ...]]
 
     def init(self, params: Params) -> State:
         """The state before the first update."""
@@ -42,6 +44,7 @@ class SGD:
     """Stochastic gradient descent: v ← μ v + g, w ← w - η v, with μ the momentum (0: plain)."""
 
     non_negative: ClassVar[tuple[str, ...]] = ()
+    counters: ClassVar[tuple[str, ...]] = ()
 
     lr: Rate
     momentum: Decay
@@ -70,6 +73,7 @@ class AdaGrad:
     """
 
     non_negative: ClassVar[tuple[str, ...]] = ("m",)
+    counters: ClassVar[tuple[str, ...]] = ()
 
     lr: Rate
     epsilon: Rate
@@ -90,6 +94,7 @@ class RMSProp:
     """RMSProp (T. Tieleman & G. Hinton, 2012), as torch's: m ← ρ m + (1-ρ) g², w ← w - η g / (√m + ε)."""
 
     non_negative: ClassVar[tuple[str, ...]] = ("m",)
+    counters: ClassVar[tuple[str, ...]] = ()
 
     lr: Rate
     decay: Decay
@@ -115,6 +120,7 @@ class Adam:
     """
 
     non_negative: ClassVar[tuple[str, ...]] = ("v",)
+    counters: ClassVar[tuple[str, ...]] = ("k",)
 
     lr: Rate
     beta1: Decay

@@ -43,6 +43,7 @@ GRADIENTS_FILE = "gradients.parquet"
 WEIGHTS_FILE = "weights.safetensors"
 DIFF_FILE = "code.diff"
 FIGURES_FOLDER = "figures"
+ARTIFACTS = "artifacts"  # the folder in which MLflow keeps the files of a run
 TIMELINE_FOLDER = "timeline"
 REPORT_FILE = "report.html"
 """Of a sweep."""

@@ -75,8 +75,8 @@ def metric_told(value: float | None) -> str:
 
 
 ZERO_NOTE = (
-    "zero: share of the probe's examples whose gradient is exactly 0, beside a horizon at that lag, else at "
-    "the longest; gain, horizon and regime are of the other examples."
+    "n% zero: share of probe examples whose gradient is exactly 0, at the horizon (beside a horizon) or at "
+    "the longest lag (elsewhere). Gain, horizon and regime are computed from the other examples."
 )
 
 

@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _composed(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
-    plan = compose_plan(conf_dir(), overrides, False, config_dir)
+    plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # of sweeps alone
     (job,) = plan.jobs
     return job, build(job.config)
 

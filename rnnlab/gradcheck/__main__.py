@@ -121,7 +121,8 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
 
 
 def _composed(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
-    plan = compose_plan(conf_dir(), overrides, multirun, config_dir)
+    of_one_run = [] if multirun else ["pair=[]"]  # an experiment may pair the axes of its sweep
+    plan = compose_plan(conf_dir(), [*overrides, *of_one_run], multirun, config_dir)
     if plan.problems:
         raise ConfigProblems(plan.problems)
     return plan.jobs

@@ -99,10 +99,12 @@ class Mirror:
         self._ended.set()
         began = self._advanced = now = time.monotonic()
         longest = SEND_SECONDS + (0 if in_haste else SECONDS_A_RUN * self._left())
-        problem = None
+        problem, left, counted = None, self._left(), began
         while self._thread.is_alive() and not give_up():
             now = time.monotonic()
-            show(self._left(), now - began)
+            if now - counted > 1:  # each count looks at a folder a run
+                left, counted = self._left(), now
+            show(left, now - began)
             trouble = self.report.error is not None  # then it has been tried for long
             patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
             if now - self._advanced > patience:

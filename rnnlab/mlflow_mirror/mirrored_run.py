@@ -88,7 +88,7 @@ class MirroredRun:
         if self.ended or not self.folder.is_dir():
             return False
         if not self._checked and (link := link_in(self.folder)):
-            raise DamagedFile(f"{link}: a link, which no run makes; what it leads to is not sent")
+            raise DamagedFile(f"{link}: symbolic link; what it leads to is not sent")
         with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
             if (info := plain_values(read_run_info(self.folder, SENT_KEYS))) is None:
                 return False

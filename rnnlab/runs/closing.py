@@ -8,7 +8,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rnnlab.records import Outcome
-from rnnlab.runs.files import link_in
+from rnnlab.runs.files import refuse_links_in
 from rnnlab.runs.folder import RUN_LOCK, RunFolder, RunInUse, write_run_info
 from rnnlab.runs.run_json import read_run_info
 
@@ -39,8 +39,7 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
     from rnnlab.runs.gradient_table import write_gradients
 
     try:
-        if link := link_in(folder):
-            raise ValueError(f"{link}: a link, which no run makes; nothing is written there")
+        refuse_links_in(folder)
         with FileLock(folder / RUN_LOCK).acquire(timeout=0):
             info = read_run_info(folder)
             assert info is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-LINK = "{}: a link, which no run makes; nothing is written there"
+LINK = "{}: symbolic link; refusing to write through it"
 _MODE = 0o666  # less the umask
 
 

@@ -31,6 +31,7 @@ from filelock import FileLock, Timeout
 
 from rnnlab.arrays import Array, Params
 from rnnlab.records import (
+    ARTIFACTS,
     CONFIG_FILE,
     DIFF_FILE,
     ENDED,
@@ -60,8 +61,6 @@ FILES = (
 )
 """What of a run's folder are files; most are written beside their place first, as `<name>.new`."""
 MISPLACED = "a folder, where a run has a file"
-ARTIFACTS = "artifacts"
-"""The folder in which MLflow keeps the files of a run."""
 OF_THE_CONFIGURATION = ("identity", "steps", "seed", "goal", "dataset")
 """What of `run.json` follows from configuration and data: taken from them again when a run is resumed."""
 LOCK_SECONDS = 10.0
@@ -183,6 +182,15 @@ class RunFolder:
             ValueError: It does not lie between two rows.
         """
         return self._rows.records(checkpoint.rows)
+
+    def covers_recordings(self, checkpoint: Checkpoint, step: int) -> bool:
+        """Whether a checkpoint of a step covers all recordings of earlier steps."""
+        if not (self.folder / GRADIENT_LOG).is_file():
+            return True
+        from rnnlab.runs.gradient_table import recorded_steps
+
+        earlier = [recorded for recorded in recorded_steps(self.folder) if recorded < step]
+        return recorded_steps(self.folder, checkpoint.recordings.size) == earlier
 
     def go_on(self, checkpoint: Checkpoint | None) -> None:
         """Go on from a checkpoint, or from the beginning where there is none.

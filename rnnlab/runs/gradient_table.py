@@ -114,13 +114,18 @@ def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return table.set_column(_QUANTITY, GRADIENT_SCHEMA.field(_QUANTITY), quantities)
 
 
-def _batches(folder: Path) -> Iterator[pa.RecordBatch]:
-    """The whole recordings in the log."""
+def recorded_steps(folder: Path, size: int | None = None) -> list[int]:
+    """The steps whose recordings the first `size` bytes of the log hold, or all of it."""
+    return [batch["step"][0].as_py() for batch in _batches(folder, size)]
+
+
+def _batches(folder: Path, size: int | None = None) -> Iterator[pa.RecordBatch]:
+    """The whole recordings in the log, or in its first `size` bytes."""
     path = folder / GRADIENT_LOG
     if not path.is_file():
         return
     last = -1
-    with suppress(Exception), pa.ipc.open_stream(path.read_bytes()) as reader:
+    with suppress(Exception), pa.ipc.open_stream(path.read_bytes()[:size]) as reader:
         for batch in reader if reader.schema == _SCHEMA else ():  # raises where the file was cut off
             batch.validate(full=True)  # a damaged one may refer to memory that is not its own
             steps = pc.min_max(batch["step"]).as_py()

@@ -15,10 +15,9 @@ from rnnlab.runs.files import LineFile
 
 LONGEST = 1e9
 """Seconds of a run: what is longer, some thirty years, is damage."""
-TAIL = 4096
+SEAL = 4096
 """Bytes; more than a row, whose `seconds` are others when it is written again."""
-
-TAIL = 200_000
+LAST_ROWS = 200_000
 """Bytes in which the last rows are looked for."""
 
 
@@ -40,7 +39,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
         OSError: It cannot be read.
     """
     with file.open("rb") as opened:
-        opened.seek(max(0, opened.seek(0, 2) - TAIL))
+        opened.seek(max(0, opened.seek(0, 2) - LAST_ROWS))
         lines = opened.read().splitlines()
     return (row for line in reversed(lines) if (row := row_of(line)) is not None)
 
@@ -202,7 +201,7 @@ class MetricsReader:
 
     def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
         """The complete rows written since the last call, of the next `at_most` bytes; not damaged ones."""
-        start = max(0, self.position - TAIL)
+        start = max(0, self.position - SEAL)
         try:
             with self._path.open("rb") as file:
                 file.seek(start)
@@ -215,5 +214,5 @@ class MetricsReader:
             return []
         complete = written[: written.rfind(b"\n") + 1]
         self.position += len(complete)
-        self.tail = hashlib.sha256((last + complete[-TAIL:])[-TAIL:]).hexdigest()
+        self.tail = hashlib.sha256((last + complete[-SEAL:])[-SEAL:]).hexdigest()
         return [row for line in complete.splitlines() if (row := row_of(line)) is not None]

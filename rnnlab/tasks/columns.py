@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["numbers", "spoilt numbers", "dates", "spoilt dates", "texts", "truth values", "no values"]
 
+LONGEST_NUMBER = 64
+"""Characters; longer cells are texts."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _MISSING = re.compile(r"\s*(|#?n/?a|nan|null|none|-+|\.+|\?+)\s*", re.IGNORECASE)
@@ -29,9 +31,13 @@ _LIKE_A_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"\s*(\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?|\d{1,2}:\d\d)([T ]?\d{0,2}(:\d\d){0,2}([.,]\d+)?)\s*"
-    r"(Z|UTC|AM|PM|[+-]\d\d:?\d\d)?\s*",
-    re.IGNORECASE,
+    r"""\s*
+    (?: (?: \d{4}[-/.]\d{1,2}([-/.]\d{1,2})? | \d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}) | \d{1,2}[-/]\d{4} )
+        (?: [T ]\s*\d{1,2}:\d\d(:\d\d([.,]\d+)?)? )?
+      | \d{1,2}:\d\d(:\d\d([.,]\d+)?)?
+    )
+    \s*(Z|UTC|AM|PM|[+-]\d\d:?\d\d)?\s*""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 
 
@@ -73,7 +79,7 @@ def read_column(values: "pd.Series", decimal: str) -> Column:
     plain = [number is not None and np.isfinite(number) for number in numbers]
     if any(dated) and sum(dated) >= sum(plain):
         return Column("spoilt dates", first=_cell(cells, dated.index(False)), faults=dated.count(False))
-    if any(plain) or any(isinstance(cell, str) and _LIKE_A_NUMBER.fullmatch(cell) for cell in cells):
+    if any(plain) or any(map(_is_like_a_number, cells)):
         return Column("spoilt numbers", first=_cell(cells, plain.index(False)), faults=plain.count(False))
     return Column(
         "texts", first=_cell(cells, next(n for n, cell in enumerate(cells) if not _is_missing(cell)))
@@ -118,6 +124,10 @@ def _is_missing(cell: Any) -> bool:
     if isinstance(cell, str):
         return _MISSING.fullmatch(cell) is not None
     return cell is None or ((number := _number(cell, ".")) is not None and number != number)
+
+
+def _is_like_a_number(cell: Any) -> bool:
+    return isinstance(cell, str) and len(cell) <= LONGEST_NUMBER and bool(_LIKE_A_NUMBER.fullmatch(cell))
 
 
 def _is_date(cell: Any) -> bool:

@@ -8,7 +8,7 @@ them is refused, as leaving it out or filling it in is for its owner to decide.
 import re
 import shlex
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
@@ -69,9 +69,16 @@ def read_table(path: str | None, columns: list[str] | None, separator: str, deci
         frame = _csv(path, separator, decimal) if has_header else _parquet(path)
     if frame.empty:
         raise ValueError(f"path={path}: has no values")
+    there = list(frame.columns)
+
+    def column(place: int) -> Column:
+        with reading(path or SUNSPOTS):  # pandas may decode texts only now
+            return read_column(frame.iloc[:, place], decimal)
+
     if columns is not None:
-        return _chosen(frame, columns, decimal, has_header)
-    return _every(frame, path or SUNSPOTS, decimal, has_header)
+        return _chosen(there, column, columns, decimal, has_header)
+    found = [column(place) for place in range(len(there))]
+    return _every(there, found, path or SUNSPOTS, decimal, has_header)
 
 
 def columns_override(names: Iterable[str]) -> str | None:
@@ -84,9 +91,10 @@ def columns_override(names: Iterable[str]) -> str | None:
     return shlex.quote(f"task.columns=[{','.join(written)}]") if written else None
 
 
-def _chosen(frame: "pd.DataFrame", columns: list[str], decimal: str, has_header: bool) -> Table:
+def _chosen(
+    there: list[str], read: Callable[[int], Column], columns: list[str], decimal: str, has_header: bool
+) -> Table:
     """The columns that were asked for, in that order."""
-    there = list(frame.columns)
     found = []
     for name in columns:
         if columns.count(name) > 1:
@@ -95,17 +103,15 @@ def _chosen(frame: "pd.DataFrame", columns: list[str], decimal: str, has_header:
             raise ValueError(f"columns={name}: there is no such column; there are {_listed(there)}")
         if there.count(name) > 1:
             raise ValueError(f"columns={name}: {_doubled(there, name)}")
-        column = read_column(frame.iloc[:, there.index(name)], decimal)
+        column = read(there.index(name))
         if column.numbers is None:
             raise ValueError(f"columns={name}: {_refusal(column, decimal, has_header)}")
         found.append(column.numbers)
     return Table(list(columns), np.column_stack(found), [])
 
 
-def _every(frame: "pd.DataFrame", path: str, decimal: str, has_header: bool) -> Table:
+def _every(there: list[str], found: list[Column], path: str, decimal: str, has_header: bool) -> Table:
     """The columns that hold nothing but numbers."""
-    there = list(frame.columns)
-    found = [read_column(frame.iloc[:, place], decimal) for place in range(len(there))]
     if has_header and _is_headless(there, found, decimal):
         chosen = columns_override(n for n, c in zip(there, found, strict=True) if c.numbers is not None)
         told = f"; if they are names, {chosen} says so" if chosen else ""

@@ -5,11 +5,10 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rnnlab.signals import INTERRUPTED, interruptible
 from rnnlab.terminal.streams import keep_streams, output_problem
-from rnnlab.text import plain
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -19,14 +18,15 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     run it is the run's failure. Warnings are plain text.
     """
     keep_streams()
-    format_warning = warnings.formatwarning
-    warnings.formatwarning = lambda *args, **keys: plain(format_warning(*args, **keys))
+    _plain_warnings()
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
     with interruptible():
         try:
             code = main(sys.argv[1:])
-        except SystemExit as end:  # argparse's
-            code = int(end.code or 0)
+        except SystemExit as end:  # argparse's, or a library's with a text
+            if isinstance(end.code, str):
+                _complain(end.code)
+            code = 1 if isinstance(end.code, str) else end.code or int(output_problem() is not None)
         except KeyboardInterrupt:
             code = INTERRUPTED
         except MemoryError:
@@ -54,6 +54,18 @@ def _end(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
+
+
+def _plain_warnings() -> None:
+    """Let no warning hold control characters."""
+    format_warning = warnings.formatwarning
+
+    def formatted(*args: Any, **keys: Any) -> str:
+        from rnnlab.text import plain  # late, too
+
+        return plain(format_warning(*args, **keys))
+
+    warnings.formatwarning = formatted
 
 
 def _complain(problem: str) -> None:

@@ -32,6 +32,7 @@ class Limits:
         steps: Updates of the whole run.
         carried: Final states of a batch, any, whose names, shapes and types are right.
         non_negative: The optimiser's states that are.
+        counters: The optimiser's states that count updates.
         clips: Whether a gradient may be clipped.
         solves: Whether training may go on with the task solved.
     """
@@ -39,6 +40,7 @@ class Limits:
     steps: int
     carried: Mapping[str, Array]
     non_negative: tuple[str, ...]
+    counters: tuple[str, ...]
     clips: bool
     solves: bool
 
@@ -65,9 +67,10 @@ def restore(
     for name, template in templates.items():
         _require(arrays[name].dtype == template.dtype and arrays[name].shape == template.shape, name)
     parts = {part: {name: arrays[f"{part}/{name}"] for name in like[part]} for part in like}
+    for name, array in parts["carried"].items():  # else the run would have diverged
+        _require(bool(np.isfinite(array).all()), f"carried/{name}")
     for name, array in parts["optimizer"].items():
-        counts = np.issubdtype(array.dtype, np.integer)  # updates, one a step
-        _require(not counts or bool((array == step).all()), f"optimizer/{name}")
+        _require(name not in limits.counters or bool((array == step).all()), f"optimizer/{name}")
         _require(name not in limits.non_negative or not (array < 0).any(), f"optimizer/{name}")
     return TrainingState(
         params=parts["params"],

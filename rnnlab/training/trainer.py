@@ -115,6 +115,7 @@ class Trainer:
             steps=self.steps,
             carried=dict.fromkeys(cell.states, final),
             non_negative=self.optimizer.non_negative,
+            counters=self.optimizer.counters,
             clips=self.clipping.threshold is not None,
             solves=goes_on_solved and self.task.goal(self.model.loss).criterion is not None,
         )

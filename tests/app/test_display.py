@@ -94,6 +94,6 @@ def test_the_table_has_gains_of_0_and_shares_of_zeros(
     infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
     display.results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
     told = screen.getvalue()
-    assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of the probe" in told
+    assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of probe" in told
     first = next(line.split() for line in told.splitlines() if "finished" in line)
     assert first[3:5] == ["0", "0"]

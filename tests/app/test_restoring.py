@@ -1,5 +1,6 @@
 """What a run is resumed from: it ends as if it had never been interrupted, whatever happened to that meanwhile."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from rnnlab.app.check import check
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs.run_job import WorkOrder, execute
 from rnnlab.paths import conf_dir
-from rnnlab.runs.checkpoint import CHECKPOINT_FILE
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from tests.processes import run_info
 from tests.resigned import Edit, parts_of, resign, write
 
@@ -29,7 +30,7 @@ SMALL = (
     *("checkpoint_every=0", "probe.examples=2", "task.held_out=0.01"),
 )
 CLOCK = re.compile(rb'"seconds": [^,]+, |, "time/steps_per_second": [^}]+')
-STARTS_OVER = "WARNING what the run was to go on from is damaged ("
+STARTS_OVER = "WARNING checkpoint or its records are damaged ("
 
 
 class PowerFailure(BaseException):
@@ -216,6 +217,7 @@ IMPOSSIBLE: dict[str, Edit] = {
     "nothing clipped": lambda _, state: state.pop("clipped"),
     "clipped more than it made steps": of_state("clipped", value=STOPPED + 1),
     "clipped text": of_state("clipped", value="x"),
+    "clipped one more or less than the rows": lambda _, state: state.update(clipped=state["clipped"] ^ 1),
     "solved without a criterion": of_state("solved", value=True),
     "solved a number": of_state("solved", value=0),
     "generator of another kind": of_state("batches", value=np.random.MT19937(0).state["bit_generator"]),
@@ -257,6 +259,7 @@ IMPOSSIBLE: dict[str, Edit] = {
     "optimiser of negative squares": of_array("optimizer/v", lambda v: v - 1),
     "carried of another batch": of_array("carried/h", lambda h: np.hstack([h, h])),
     "carried of another name": renamed,
+    "carried NaN": of_array("carried/h", lambda h: h * np.float32("nan")),
 }
 
 
@@ -286,6 +289,18 @@ def test_from_a_checkpoint_of_another_form_a_run_starts_over(
     order = copy(orders["stopped"], tmp_path / "run")
     arrays, before = parts_of(order.folder)
     write(order.folder, arrays, before | kept if kept and isinstance(kept, dict) else kept)
+    starts_over(order, whole)
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_from_a_checkpoint_that_covers_too_few_recordings_a_run_starts_over(
+    orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], share: float, tmp_path: Path
+) -> None:
+    order = copy(orders["stopped"], tmp_path / "run")
+    arrays, kept = parts_of(order.folder)
+    covered = (order.folder / GRADIENT_LOG).read_bytes()[: int(share * kept["recordings"]["bytes"])]
+    kept["recordings"] = {"bytes": len(covered), "sha256": hashlib.sha256(covered).hexdigest()}
+    write(order.folder, arrays, kept)
     starts_over(order, whole)
 
 
@@ -329,7 +344,7 @@ def test_a_full_disk_is_no_damage(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr("rnnlab.runs.folder.os.truncate", full)
+        context.setattr("rnnlab.runs.folder.RunFolder._cut_recordings", full)
         assert execute(order, never) == "failed"
     assert run_info(order.folder)["summary"]["error"] == "no space left on the disk"
     assert {name: (order.folder / name).read_bytes() for name in before} == before
@@ -347,3 +362,19 @@ def test_what_run_json_says_of_the_configuration_is_taken_from_the_configuration
     assert {key: after[key] for key in ("steps", "seed", "goal", "id")} == {
         key: before[key] for key in ("steps", "seed", "goal", "id")
     }
+
+
+def test_a_file_that_cannot_be_read_now_is_no_damage(
+    orders: dict[str, WorkOrder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as over a network: what the folder holds may be whole."""
+    order = copy(orders["stopped"], tmp_path / "run")
+    before = {name: (order.folder / name).read_bytes() for name in ("metrics.jsonl", CHECKPOINT_FILE)}
+
+    def unreadable(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as context:
+        context.setattr("rnnlab.app.jobs.run_job.read_checkpoint", unreadable)
+        assert execute(order, never) == "failed"
+    assert {name: (order.folder / name).read_bytes() for name in before} == before

@@ -95,11 +95,9 @@ def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
                 place = folder / config.hydra.sweep.subdir
                 plain = {key: plain_value(config, key) for key in config if key != "hydra"}
                 composed.append(Job(number, name, place, plain, list(job), swept, choices))
-        except Unresolved as error:
+        except (Unresolved, ConfigProblems) as error:
             problems += error.problems
-        except (*COMPOSITION_ERRORS, ConfigProblems) as error:
-            if isinstance(error, ConfigProblems):
-                raise
+        except COMPOSITION_ERRORS as error:
             problems.append(explain_composition_error(error, list(job), known_keys(loader, list(job))))
     return composed, list(dict.fromkeys(problems))
 
@@ -175,6 +173,8 @@ def test_jobs_of_a_sweep_are_those_that_hydra_makes_one_by_one(overrides: list[s
     [
         ["seed=range(3)", "val_every=${steps}", "steps=3,5"],
         ["seed=0,1", "++seed=5"],
+        ["++lr=range(1,4)", "seed=0,1"],
+        ["lrr=1", "hydra.sweep.subdir=../x", "seed=0,1"],
         ["cell=rnn,lstm", "cell.bias=true,false", "hydra.sweep.subdir='${seed}/${cell._target_}/${hydra.job.num}'"],
         ["probe.measurements.gates=null", "probe.measurements.norms.when.dense=1,2"],
         ["task=copy", "task.length_range=[5,9],null,[2,3]"],

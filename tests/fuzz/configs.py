@@ -511,7 +511,7 @@ def odd_sweep(draw: st.DrawFn) -> list[str]:
 def experiments() -> st.SearchStrategy[str]:
     """Files of `--config-dir` that may refer in circles."""
     params = st.sampled_from(PARAMS).map(
-        lambda text: {"hydra": {"sweeper": {"params": yaml.safe_load(text)}}}
+        lambda text: {"hydra": {"sweeper": {"params": yaml.safe_load(text.replace(":", ": ", 1))}}}
     )
     trees = st.lists(st.sampled_from(CYCLES) | params, min_size=1, max_size=2)
     return trees.map(

@@ -118,6 +118,12 @@ class Damage:
         """Whether a run may not be found any more."""
         return self.file.name == "run.json" or self.kind == "run folder"
 
+    @property
+    def run(self) -> Path:
+        """The folder of the run that is harmed."""
+        of_sweep = self.file.parent == FINISHED.parent
+        return FINISHED if of_sweep and self.kind == "run folder" else self.file.parent
+
 
 def _link(path: Path, target: Path) -> None:
     path.symlink_to(os.path.relpath(target, path.parent))
@@ -134,7 +140,7 @@ def _figure(folder: Path) -> None:
 
 
 def _run_folder(file: Path) -> None:
-    run = FINISHED if file.parent == FINISHED.parent else file.parent
+    run = Damage(file, "run folder").run
     shutil.move(run, SECRET.parent / "run")
     _link(run, SECRET.parent / "run")
 

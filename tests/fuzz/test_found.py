@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rnnlab.analysis.frames.run_tables import DamagedTable, metrics_table
@@ -213,3 +214,14 @@ def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
             said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
         assert said.code == 1 and len(said.err) == 1, said
         assert "0_rnn: gradients.parquet: " in said.err[0] and "does not take" not in said.err[0]
+
+
+def test_a_parquet_column_of_texts_that_are_no_utf8_is_refused() -> None:
+    numbers = pa.array([b"1.5", b"\xff.5"] * 20)
+    texts = pa.Array.from_buffers(pa.string(), len(numbers), numbers.buffers())
+    with empty_folder():
+        pq.write_table(pa.table({"a": texts, "b": pa.array(range(40))}), "table.pq")
+        few = ["steps=2", "seq_len=3", "batch_size=2", "tracking=none", "figures=false", "val_every=null"]
+        refused = say(main, ["task=series", "task.path=table.pq", *few])
+        assert refused.code == 2 and len(refused.err) == 1
+        assert refused.err[0].startswith("rnnlab: task.path=table.pq: cannot be read ("), refused

@@ -44,7 +44,7 @@ from tests.fuzz.run_folders import (
 )
 
 CLOCK = re.compile(rb'"seconds": [^,]+, |, "time/steps_per_second": [^}]+')
-STARTS_OVER = "what the run was to go on from is damaged ("
+STARTS_OVER = "checkpoint or its records are damaged ("
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def test_runs_are_sent(damage: Damage) -> None:
     with copied(damage), mock.patch("rnnlab.commands.sync.open_experiment", store.open):
         said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
         tried[f"damaged runs, sent: {judge(said)}"] += 1
-        others = {run.name for run in (FINISHED, KILLED, DEAD)} - {damage.file.parent.name}
+        others = {run.name for run in (FINISHED, KILLED, DEAD)} - {damage.run.name}
         assert others <= {Path(run.data.tags["rnnlab.folder"]).name for run in store.runs.values()}, said
 
 

@@ -27,7 +27,7 @@ from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
 
 __all__ = ["here"]
-LEAVES_IT = "a link, which no run makes; nothing is written there"
+LEAVES_IT = "symbolic link; refusing to write through it"
 SWEEP = ["-m", *TINY, "cell=rnn,lstm", "tracking=none", "figures=false", "hydra.sweep.dir=sweep"]
 
 
@@ -255,7 +255,7 @@ def test_a_run_that_a_server_names_is_not_closed_through_a_link(
     client: Any = SimpleNamespace(search_runs=lambda *_: [data])
     assert mirror.close_abandoned(client, "1", "sqlite:///x.db", set()) == 0
     assert (run / "run.json").read_bytes() == before and is_untouched(outside)
-    with pytest.raises(ValueError, match="a link"):
+    with pytest.raises(ValueError, match="symbolic link"):
         close_run(named, "killed", {})
 
 

@@ -333,3 +333,27 @@ def test_what_float64_or_float32_cannot_hold_is_refused(
 def test_a_constant_held_out_part_has_a_baseline_of_0(here: Path) -> None:
     write({"a": [*WAVE[:28], *["0.5"] * 12]})
     assert series().goal("squared_error").baseline == 0
+
+
+@pytest.mark.parametrize("cell", ["1.234.567", "12.345.678", "1.23,5", "1234.56,78", "1.5 2"])
+def test_grouped_numbers_are_no_dates(cell: str) -> None:
+    found = read_column(pd.Series([*WAVE[:5], cell]), ".")
+    assert (found.kind, found.first) == ("spoilt numbers", (5, cell))
+    assert read_column(pd.Series([cell] * 5), ".").kind != "dates"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2020-01-31",
+        "1749-01",
+        "31.1.2020",
+        "1/31/20",
+        "01/2020",
+        "2020-01-31T10:30:00.5Z",
+        "10:30",
+        "10:30:59",
+    ],
+)
+def test_dates_are_dates(cell: str) -> None:
+    assert read_column(pd.Series([cell] * 5), ".").kind == "dates"

@@ -1,7 +1,6 @@
 """The figures of a report: those that a sweep's axes call for."""
 
 import base64
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -138,16 +137,11 @@ def _drawn(draw: Callable[[], Any]) -> tuple[str, bool]:
     """A figure as an SVG picture, whose text is drawn as the reader may have other fonts; is it wide?"""
     import matplotlib.pyplot as plt
 
-    with (
-        matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Glyph")  # a name may have letters that no font here has
+    with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), odd_names_allowed():
         drawn = draw()
         first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
         figure: Figure = first.figure
-        with odd_names_allowed():
-            picture = picture_bytes(figure, "svg", bbox_inches="tight")
+        picture = picture_bytes(figure, "svg", bbox_inches="tight")
         plt.close(figure)
     address = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
     return address, isinstance(drawn, sns.FacetGrid) and len(drawn.axes.flat) > 1

@@ -35,7 +35,7 @@ ADAPTIVE = "optuna"
 def compose_plan(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan:
-    """As `compose`, of what is no adaptive sweep."""
+    """Compose; refuse adaptive sweeps."""
     plan = compose(conf_dir, overrides, multirun, config_dir)
     if isinstance(plan, AdaptiveSweep):
         raise ConfigProblems([f"hydra/sweeper={ADAPTIVE}: its jobs are not known beforehand"])

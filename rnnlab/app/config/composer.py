@@ -68,7 +68,7 @@ def plan_of_many(
             continue
         try:
             composed.append(composer.job(number, overrides))
-        except Unresolved as error:
+        except (Unresolved, ConfigProblems) as error:
             problems |= dict.fromkeys(composer.refused(overrides, error.problems))
         except COMPOSITION_ERRORS as error:
             lines = [line_of(override) for override in overrides]
@@ -137,7 +137,7 @@ class Composer:
             config = self.compose(overrides)
             with resolved(self._loader, config, lines):
                 job = self._job_of(config, number, lines, swept)
-            if shared not in self._templates:
+            if shared not in self._templates and plain:  # else no other job could be made from it
                 base = self._composed[self._files(overrides)]
                 values = [override for override in overrides if not self._loader.names_file(override)]
                 self._templates[shared] = Template.of(base, config, job, values, plain)

@@ -20,5 +20,5 @@ def check_pair(paired: list[str], sizes: dict[str, int]) -> None:
         if sizes.get(key, 1) < 2:
             raise ConfigProblems([f"{told}: {key} must have several values, as in {key}=a,b"])
     if len(set(sizes.values())) > 1:
-        counts = ", ".join(f"{key} has {size} values" for key, size in sizes.items())
+        counts = ", ".join(f"{key} has {size:,} values" for key, size in sizes.items())
         raise ConfigProblems([f"{told}: {counts}; each needs as many as the others"])

@@ -6,9 +6,8 @@ from pathlib import Path, PurePath
 
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.paths import path_problem
-from rnnlab.records import FIGURES_FOLDER, REPORT_FILE, TIMELINE_FOLDER
+from rnnlab.records import ARTIFACTS, FIGURES_FOLDER, REPORT_FILE, TIMELINE_FOLDER
 from rnnlab.runs.files import LINK, is_inside, link_between
-from rnnlab.runs.folder import ARTIFACTS
 from rnnlab.runs.log import SWEEP_LOG
 
 SWEEP_FILE = "sweep.json"

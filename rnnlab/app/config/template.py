@@ -92,7 +92,7 @@ class Template:
 
 def is_plain(override: Override) -> bool:
     """Whether an override does no more than to set a value that is neither a group nor an interpolation."""
-    is_change = not (override.is_delete() or override.is_add() or override.is_force_add())
+    is_change = not (override.is_delete() or override.is_add())
     is_simple = is_change and override.package is None and not override.is_hydra_override()
     has_plain_key = re.fullmatch(r"\w+(\.\w+)*", override.key_or_group) is not None
     return is_simple and has_plain_key and _is_data(override.value())

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.config.build import Settings, Tasks, build, read_settings
-from rnnlab.app.config.plan import Job
+from rnnlab.app.config.plan import WITHOUT_EFFECT, Job
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import as_json, identity_of
 
-OF_ONE_JOB = (
-    *("seed", "steps", "clip", "clip_mode", "init", "tracking", "checkpoint_every", "figures", "report"),
-    *("jobs", "pair", "objective", "fail_fast", "resume"),
-)
+OF_ONE_JOB = ("seed", "steps", "clip", "clip_mode", "init", *WITHOUT_EFFECT)
 """Keys that are checked by themselves: no size, no data and no other key's check depends on them."""
 MOST_TEXTS = 10_000
 

@@ -22,6 +22,7 @@ from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.diagnostics import recorded_regime
 from rnnlab.records import (
+    CLIPPED,
     DIFF_FILE,
     ENDED,
     GRAD_NORM,
@@ -242,14 +243,28 @@ def _resumed(folder: RunFolder, trainer: Trainer, begun: TrainingState) -> tuple
             records = folder.records(kept)
             if len(records) != state.step:
                 raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
+            if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
+                raise DamagedFile(f"{CHECKPOINT_FILE}: counts other clipped steps than the rows")
+            if not folder.covers_recordings(kept, state.step):
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
+                )
             for record in records:
                 course.see(record)
     except Exception as error:  # whatever a damaged file can lead to; the beginning leads to the same end
-        LOG.warning("what the run was to go on from is damaged (%s); it starts over", describe(error))
+        if _is_of_the_system(error):
+            raise
+        LOG.warning("checkpoint or its records are damaged (%s); the run starts over", describe(error))
         folder.start_over()
         return begun, Course()
     folder.go_on(kept)
     return state, course
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Whether a file could not be read now, which says nothing of what it holds."""
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
 
 
 def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
