@@ -64,7 +64,7 @@ import os, sys, threading
 from pathlib import Path
 from rnnlab.mlflow_mirror import mirror
 
-mirror.open_experiment = lambda *_: threading.Event().wait()
+mirror.import_mlflow = lambda *_: threading.Event().wait()
 mirror.Mirror("sqlite:///mlflow.db", "rnnlab", "a-sweep", [Path("a-run")])
 print("mirror", *(name for name in {HEAVY} if name in sys.modules), flush=True)
 os._exit(0)

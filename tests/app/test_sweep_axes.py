@@ -32,7 +32,7 @@ def problems_of(*overrides: str, config_dir: Path | None = None) -> list[str]:
         (f"seed=range({'9' * 4000})", f"sweep of more than 1e+300 runs (more than 1e+300 seeds) {LIMIT}"),
         ("lr=range(0,1,0.001) seed=range(1001) cell=glob(*)", f"sweep of 3,003,000 runs (1,000 values of lr × 1,001 seeds × 3 cells) {LIMIT}"),
         ("pair=[lr,clip] lr=range(1,50001) clip=range(1,50001) seed=0,1,2", f"sweep of 150,000 runs (50,000 values of lr × 3 seeds) {LIMIT}"),
-        ("pair=[lr,seed] lr=1,2 seed=range(1000000000)", "pair=[lr,seed]: lr has 2 values, seed has 1000000000 values; each needs as many as the others"),
+        ("pair=[lr,seed] lr=1,2 seed=range(1000000000)", "pair=[lr,seed]: lr has 2 values, seed has 1,000,000,000 values; each needs as many as the others"),
         ("jobs=range(1000000000)", f"sweep of 1,000,000,000 runs (1,000,000,000 values of jobs) {LIMIT}"),
         ("lr=range(0,1,0)", "lr=range(0,1,0): the step of a range must not be 0"),
         ("lr=range(0,1,1e-400)", "lr=range(0,1,1e-400): the step of a range must not be 0"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.test_ui import free_port
 from tests.processes import Done, end, finish, start
-from tests.processes.test_ui import free_port
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
