@@ -59,9 +59,9 @@ class Interrupts:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first signal that asks to end into KeyboardInterrupt; others but Ctrl-C then have no effect.
+    """Turn the first signal that asks to end into KeyboardInterrupt; later ones except Ctrl-C are ignored.
 
-    Behind the block no signal but Ctrl-C has any effect: the process is about to end.
+    After the block only Ctrl-C has an effect: the process is about to end.
     """
     asked = False
 

@@ -31,13 +31,13 @@ class LagSummary:
 
     Attributes:
         gain: The factor in one step back, 10**log10_gain: under 1 where the gradient vanishes, over 1 where
-            it explodes. 0 where g(K) is 0.
+            it explodes. 0 where g is 0 at the last lag with a value.
         log10_gain: Slope of the least-squares line through log10 g(k), k = 1 … K: decades a step. None where
             the gain is 0.
         r2: The line's share of explained variance.
         gain_short: The gain over k = 1 … 10; 0 where g is 0 at the last of them.
         log10_gain_short: Its logarithm.
-        gain_tail: The gain over k ≥ K/2; 0 where g(K) is 0.
+        gain_tail: The gain over k ≥ K/2; 0 where g is 0 at the last of them with a value.
         log10_gain_tail: Its logarithm.
         half_life: Lags in which the gradient halves, -ln 2 / ln gain, 0 for a gain of 0; None when gain ≥ 1.
         log10_decay: log10 g(K) - log10 g(1); None where g(K) is 0.

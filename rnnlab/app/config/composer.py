@@ -124,7 +124,7 @@ class Composer:
         """One job of the sweep.
 
         Raises:
-            Unresolved: It has interpolations that come to nothing.
+            Unresolved: It has interpolations that cannot be resolved.
             COMPOSITION_ERRORS: It cannot be composed.
         """
         lines = [line_of(override) for override in overrides]

@@ -1,4 +1,4 @@
-"""Interpolations (`${…}`) that come to nothing: which key has one, in which file, and why."""
+"""Interpolations (`${…}`) that cannot be resolved: the key, the file and the reason."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
