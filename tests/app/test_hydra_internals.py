@@ -143,7 +143,7 @@ def try_loader(folder: Path) -> None:
 
 def try_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Each kind of help, with logging whose configuration cannot be used."""
-    arguments = ["hydra.job_logging={version: 1, root: {handlers: [nowhere]}}"]
+    arguments = ["hydra.hydra_logging={version: 1, root: {handlers: [nowhere]}}"]
     parser = private().command_line_parser()
     args = parser.parse_args(arguments)
     shown = private().HydraWithoutLogging("rnnlab", loader_of())
