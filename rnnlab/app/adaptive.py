@@ -7,14 +7,13 @@ from math import inf
 from typing import Any
 
 import yaml
-from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import HydraContext
 from omegaconf import open_dict
 
 from rnnlab.app.check import Checked, check
 from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
+from rnnlab.app.config.hydra_internals.private_api import BASIC_LAUNCHER, context_of
 from rnnlab.app.config.memory_limit import cores
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Job
@@ -23,8 +22,6 @@ from rnnlab.app.display import Display
 from rnnlab.app.launch import Result, launch
 from rnnlab.app.reporting import report
 from rnnlab.terminal.console import say
-
-_HYDRAS_OWN = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 
 
 def search(sweep: AdaptiveSweep, display: Display) -> int:
@@ -46,15 +43,14 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
             config.hydra.sweeper.n_jobs = config.jobs or cores()
     of_sweeper = copy.deepcopy(config)
     with open_dict(of_sweeper):
-        of_sweeper.hydra.launcher = _HYDRAS_OWN  # which is never asked
+        of_sweeper.hydra.launcher = {"_target_": BASIC_LAUNCHER}  # which is never asked
     launcher = _Batches(sweep, display)
-    context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks())
     try:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sweeper: Any = Plugins.instance().instantiate_sweeper(
-            hydra_context=context, task_function=lambda _: None, config=of_sweeper
+            hydra_context=context_of(sweep.loader), task_function=lambda _: None, config=of_sweeper
         )
         sweeper.sweeper.launcher = launcher
         sweeper.sweep(sweep.arguments)
@@ -96,7 +92,9 @@ class _Batches:
             raise ConfigProblems([f"objective={objective}: no metric of these runs, which have {there}"])
         worst = -inf if str(self._sweep.config.hydra.sweeper.direction).endswith("maximize") else inf
         value = info["summary"].get(objective)
-        return JobReturn(_return_value=worst if value is None else value, status=JobStatus.COMPLETED)
+        returned = JobReturn(status=JobStatus.COMPLETED)
+        returned.return_value = worst if value is None else value
+        return returned
 
     def tell(self) -> int:
         """Show all runs and the best; return the exit code."""

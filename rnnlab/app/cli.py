@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from hydra import version
-from hydra._internal.utils import get_args_parser
 
 from rnnlab.app.config.compose import compose
+from rnnlab.app.config.hydra_internals.private_api import command_line_parser
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Plan
 from rnnlab.app.hydra_help import show
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser = get_args_parser()
+    parser = command_line_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="Say where the files are, and warnings alone"

@@ -7,12 +7,10 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
-from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
 
+from rnnlab.app.config.hydra_internals.private_api import HydraWithoutLogging
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import Known
@@ -28,7 +26,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         ConfigProblems: The overrides cannot be composed.
     """
     register_resolvers()
-    hydra = _Hydra("rnnlab", loader_of(conf_dir, args.config_dir))
+    hydra = HydraWithoutLogging("rnnlab", loader_of(conf_dir, args.config_dir))
     GlobalHydra.instance().initialize(hydra)
     shown = StringIO()
     try:
@@ -43,7 +41,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     print(plain(redacted(shown.getvalue())), end="")
 
 
-def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def _let_show(hydra: HydraWithoutLogging, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if args.help:
         hydra.app_help(CONFIG_NAME, parser, args)
     elif args.hydra_help:
@@ -56,7 +54,7 @@ def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentP
         _complete(hydra, args.overrides)
 
 
-def _complete(hydra: Hydra, arguments: list[str]) -> None:
+def _complete(hydra: HydraWithoutLogging, arguments: list[str]) -> None:
     """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
     if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
         raise ConfigProblems([f"{' '.join(['-sc', *arguments])}: must be -sc install=bash, or fish or zsh"])
@@ -64,10 +62,3 @@ def _complete(hydra: Hydra, arguments: list[str]) -> None:
     line = os.environ.get("COMP_LINE", "")
     os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know
     hydra.shell_completion(CONFIG_NAME, arguments)
-
-
-class _Hydra(Hydra):
-    """Without Hydra's logging, whose configuration could name functions to be called and files to be made."""
-
-    def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
-        return super().compose_config(*args, **keys)

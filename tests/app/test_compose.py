@@ -4,14 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.composer import Composer, parsed_jobs
-from rnnlab.app.config.loader import Loader
+from rnnlab.app.config.hydra_internals.private_api import HydraLoader
+from rnnlab.app.config.loading import loader_of
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Plan
 from rnnlab.paths import conf_dir
@@ -149,7 +148,7 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
         "+cell.own={a: 1}",
         "hydra.sweep.subdir=${hydra.job.override_dirname}",
     ]
-    loader = Loader(create_config_search_path(str(conf_dir())))
+    loader = loader_of(conf_dir(), None)
     composer = Composer(loader)
     jobs = plan_of(*axes, *more).jobs
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
@@ -163,13 +162,13 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
 
 def test_a_choice_of_files_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[RunMode, tuple[str, ...]]] = []
-    original = ConfigLoaderImpl.load_configuration
+    original = HydraLoader.load_configuration
 
     def counted(self, config_name, overrides, run_mode, **rest):  # type: ignore[no-untyped-def]
         calls.append((run_mode, tuple(overrides)))
         return original(self, config_name, overrides, run_mode, **rest)
 
-    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    monkeypatch.setattr(HydraLoader, "load_configuration", counted)
     plan_of("cell=rnn,lstm", "seed=range(3)")
     times = Counter(overrides for mode, overrides in calls if mode is RunMode.RUN)
     assert times == Counter({("cell=rnn",): 1, ("cell=lstm",): 1})

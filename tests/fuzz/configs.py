@@ -398,12 +398,11 @@ def wild() -> st.SearchStrategy[str]:
 @cache
 def _names() -> list[str]:
     """Keys as the composed configuration has them, its groups and `_target_`s too, and those of Hydra."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
 
-    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
-    config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
+    from rnnlab.app.config.loading import loader_of
+
+    config = loader_of(conf_dir(), None).load_configuration(CONFIG_NAME, [], RunMode.RUN)
     assert isinstance(config, DictConfig)
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)

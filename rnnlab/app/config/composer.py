@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from rnnlab.app.config.hydra_internals.private_api import override_dirname
 from rnnlab.app.config.interpolations import Unresolved, resolved
 from rnnlab.app.config.loader import Loader, launcher_of
 from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, known_keys
@@ -146,7 +146,7 @@ class Composer:
         of_job = {override.key_or_group: override.value() for override in plain}
 
         def changed() -> DictConfig:
-            self._loader._apply_overrides_to_config(plain, template.config)
+            self._loader.set_values(template.config, plain)
             self._note_overrides(template.config, overrides)
             name_job(template.config, number, name)
             return template.config
@@ -173,7 +173,7 @@ class Composer:
             self._composed[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
         config = copy.deepcopy(self._composed[files])
         values = [override for override in overrides if not self._loader.names_file(override)]
-        self._loader._apply_overrides_to_config(values, config)
+        self._loader.set_values(config, values)
         self._note_overrides(config, overrides)
         return config
 
@@ -205,8 +205,8 @@ class Composer:
         config.hydra.overrides.task = [override.input_line for override in of_task]
         config.hydra.overrides.hydra = [o.input_line for o in overrides if o.is_hydra_override()]
         with open_dict(config.hydra):
-            dirname = config.hydra.job.config.override_dirname
-            config.hydra.job.override_dirname = get_overrides_dirname(of_task, **dirname)
+            settings = config.hydra.job.config.override_dirname
+            config.hydra.job.override_dirname = override_dirname(of_task, settings)
 
     def _job_of(self, config: DictConfig, number: int, lines: list[str], swept: dict[str, str]) -> Job:
         self.folder = self.folder or folder_named("hydra.sweep.dir", config.hydra.sweep.dir)

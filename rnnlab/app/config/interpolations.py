@@ -5,21 +5,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.base import Node
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rnnlab.app.config.hydra_internals.phrases import Phrase
+from rnnlab.app.config.hydra_internals.private_api import (
+    children,
+    dereferenced,
+    is_interpolation,
+    is_missing,
+    is_null,
+    node_at,
+    raw_value,
+)
 from rnnlab.app.config.loader import Loader
 
 OF_HYDRA = ("run", "sweep", "sweeper", "launcher", "mode")
 """What is read of Hydra's own node; the rest is left as it is."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
-    r"Interpolation key '(.*?)' not found": r"there is no key \1",
-    r"(?:.*: )?Missing mandatory value: (\S+)": r"\1 has no value",
-    r"(?:.*: )?HydraConfig was not set": "Hydra's own keys are written ${hydra.…}, with a point",
-    r".*(Environment variable '.*' not found).*": r"\1",
-    r"(Unsupported interpolation type \S+)": r"\1",
+    Phrase.NO_KEY_REFERENCED: r"there is no key \1",
+    Phrase.MISSING_VALUE: r"\1 has no value",
+    Phrase.HYDRA_NOT_SET: "Hydra's own keys are written ${hydra.…}, with a point",
+    Phrase.NO_ENVIRONMENT_VARIABLE: r"\1",
+    Phrase.NO_SUCH_RESOLVER: r"\1",
 }
 """What OmegaConf says of an interpolation, and what is said here."""
 
@@ -60,9 +69,9 @@ def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequenc
     problems = []
     for key, node in broken.items():
         cycle = _cycle(key, broken)
-        refers = any(name in broken for name in REFERENCE.findall(str(node._value())))
+        refers = any(name in broken for name in REFERENCE.findall(str(raw_value(node))))
         if (cycle and key == min(cycle, key=list(broken).index)) or not (cycle or refers):
-            value = node._value()
+            value = raw_value(node)
             file = "" if key in lines else _file_of(loader, config, key, value)
             shown = lines.get(key, f"{key}={value}") + (f" in {file}" if file else "")
             told = f"refers to itself ({' → '.join([*cycle, key])})" if cycle else _reason(node)
@@ -74,39 +83,38 @@ def _interpolated(config: DictConfig) -> Iterator[tuple[str, Node]]:
     """Every node that is an interpolation, with its key."""
     for name in config:
         if name != "hydra":
-            yield from _below(str(name), config._get_node(name))
+            yield from _below(str(name), node_at(config, name))
     for name in OF_HYDRA:
-        for key, node in _below(f"hydra.{name}", config.hydra._get_node(name)):
+        for key, node in _below(f"hydra.{name}", node_at(config.hydra, name)):
             is_of_job = key == "hydra.sweep.subdir"  # which only a job's own configuration can fill in
             if not (is_of_job and OmegaConf.is_missing(config.hydra.job, "num")):
                 yield key, node
 
 
 def _below(key: str, node: Any) -> Iterator[tuple[str, Node]]:
-    if not isinstance(node, Node) or node._is_none() or node._is_missing():
+    if not isinstance(node, Node) or is_null(node) or is_missing(node):
         return
-    if node._is_interpolation():
+    if is_interpolation(node):
         yield key, node
     elif isinstance(node, DictConfig | ListConfig):
-        content: Any = node._content
-        for name, inner in content.items() if isinstance(node, DictConfig) else enumerate(content):
+        for name, inner in children(node):
             yield from _below(f"{key}.{name}", inner)
 
 
 def _reason(node: Node) -> str | None:
     """Why an interpolation cannot be resolved, or None if it can."""
     try:
-        value = node._dereference_node()
+        value = dereferenced(node)
         if isinstance(value, DictConfig | ListConfig):
             OmegaConf.to_container(value, resolve=True)
     except RecursionError:
         return "refers to itself"
     except OmegaConfBaseException as error:
-        message = str(error).partition("\n    full_key")[0].strip().strip('"')
-        for said, told in REASONS.items():
-            if found := re.fullmatch(said, message.strip(), re.DOTALL):
+        message = Phrase.PLACE.without(str(error)).strip().strip('"')
+        for phrase, told in REASONS.items():
+            if found := phrase.find(message.strip()):
                 return found.expand(told)
-        why = " ".join(message.rpartition("while resolving interpolation: ")[2].split())
+        why = " ".join(Phrase.WHILE_RESOLVING.without(message).split())
         return f"cannot be resolved ({why})"
     return None
 
@@ -115,7 +123,7 @@ def _cycle(key: str, broken: Mapping[str, Node]) -> list[str]:
     """The keys through which one refers to itself, from itself on; empty if it does not."""
     path, at = [key], key
     while True:
-        following = [name for name in REFERENCE.findall(str(broken[at]._value())) if name in broken]
+        following = [name for name in REFERENCE.findall(str(raw_value(broken[at]))) if name in broken]
         if not following:
             return []
         at = next((name for name in following if name == key), following[0])

@@ -1,10 +1,8 @@
 """A configuration holds values: what would make Hydra import or call something is refused before it does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
@@ -12,19 +10,25 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError
 from yaml import YAMLError
 
+from rnnlab.app.config.hydra_internals.private_api import (
+    BASIC_LAUNCHER,
+    BASIC_SWEEPER,
+    FileReader,
+    HydraLoader,
+)
 from rnnlab.app.config.messages import SUPPORTED, ConfigProblems
 from rnnlab.paths import is_folder
 
 OF_HYDRA = (
-    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    BASIC_LAUNCHER,
+    BASIC_SWEEPER,
     "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper",
     *(f"optuna.samplers.{name}Sampler" for name in ("TPE", "Random", "CmaEs", "NSGAII", "MOTPE", "Grid")),
 )
 """What Hydra and its Optuna sweeper themselves put under `hydra`."""
 
 
-class _Files(ConfigRepository):
+class _Files(FileReader):
     """Hydra's reader of options, which names the file that cannot be read."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
@@ -55,12 +59,11 @@ class _Files(ConfigRepository):
         return found
 
 
-class Loader(ConfigLoaderImpl):
+class Loader(HydraLoader):
     """Hydra's loader, for configurations that nobody has looked at."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        super().__init__(config_search_path)
-        self.repository = _Files(config_search_path)
+        super().__init__(config_search_path, _Files(config_search_path))
         self._are_groups: dict[str, bool] = {}
 
     def load_configuration(self, *args: Any, **keys: Any) -> DictConfig:
@@ -86,14 +89,11 @@ class Loader(ConfigLoaderImpl):
             self._are_groups[key] = self.repository.group_exists(key)
         return self._are_groups[key] and not isinstance(override.value(), dict)
 
-    def _process_config_searchpath(
-        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
-    ) -> None:
+    def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
         """To look for options in a package, `pkg://…`, is to import it."""
-        paths: list[Any] = [o.value() for o in parsed_overrides if o.get_key_element() == "hydra.searchpath"]
-        primary = repo.load_config(config_path=config_name) if config_name else None
+        paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
-            paths.append(OmegaConf.select(primary.config, "hydra.searchpath"))
+            paths.append(OmegaConf.select(primary, "hydra.searchpath"))
         for listed in paths:
             if isinstance(listed, str | int | float):
                 raise ConfigProblems([f"hydra.searchpath={listed}: must be a list, as in [a,b]"])
@@ -102,7 +102,6 @@ class Loader(ConfigLoaderImpl):
                 raise ConfigProblems([f"hydra.searchpath={path}: must be a folder"])
             if not is_folder(path.removeprefix("file://")):
                 raise ConfigProblems([f"hydra.searchpath={path}: no such folder"])
-        super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
 
 def check_plugin(config: DictConfig, kind: str) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from rnnlab.app.config.hydra_internals.private_api import search_path_of
 from rnnlab.app.config.loader import Loader
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems
 from rnnlab.app.config.suggestions import Known
@@ -30,7 +30,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     Raises:
         ConfigProblems: There is no such folder.
     """
-    search_path = create_config_search_path(str(conf_dir))
+    search_path = search_path_of(conf_dir)
     if config_dir is not None:
         if not config_dir or not is_folder(config_dir):
             raise ConfigProblems([f"--config-dir={config_dir}: no such folder"])

@@ -17,6 +17,7 @@ from omegaconf.errors import (
 )
 from yaml import YAMLError
 
+from rnnlab.app.config.hydra_internals.phrases import Phrase
 from rnnlab.app.config.suggestions import Known, no_such_key, no_such_option, quoted
 from rnnlab.paths import conf_dir
 from rnnlab.text import in_a_line
@@ -55,49 +56,47 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
     if not message and error.__cause__ is not None:  # Hydra's way to hand on what OmegaConf raised
         message = str(error.__cause__)
     if isinstance(error, OverrideParseException):
-        if "empty choice" in message:
+        if Phrase.EMPTY_CHOICE.find(message):
             return f"{error.override}: has no values; an axis needs at least one"
         return _unreadable(str(error.override), overrides)
-    if composing := re.match(r"In '(.*?)': \w+ raised while composing config:\n(.*)", message, re.DOTALL):
-        unfit = re.search(r"full_key: (\S+)", composing[2])
+    if composing := Phrase.FILE_NOT_MERGED.find(message):
+        unfit = Phrase.FULL_KEY.find(composing[2])
         place = f"{composing[1]}.yaml" + (f": {unfit[1]}" if unfit else "")
         return f"{place}: {_unfit(composing[2])}"
-    if "Ambiguous value for argument" in message or "requires --multirun" in message:
-        return _several_values(message.split("'")[1])
+    if Phrase.AMBIGUOUS.find(message) or Phrase.NEEDS_MULTIRUN.find(message):
+        return _several_values(_first_quoted(message))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error)
-    if "To append to your default list use" in message:
+    if Phrase.NOT_IN_DEFAULTS.find(message):
         override = next(o for o in overrides if f"'{o.split('=')[0]}'" in message)
         if "@" in override or override.startswith("hydra="):
             return f"{override}: no such key"
         return f"{override}: nothing of the kind to replace; add it with +{override}"
-    if "To override a value use 'override" in message:
+    if Phrase.CHOSEN_TWICE.find(message):
         override = next((o for o in overrides if o.startswith("+")), "")
         return f"{override}: is there already; write {override.lstrip('+')}"
-    if merging := re.match(r"Error merging override (.*)", message, re.DOTALL):
+    if merging := Phrase.NOT_MERGED.find(message):
         return f"{merging[1]}: {_unfit(error.__cause__)}"
-    if differing := re.match(r"Could not delete from config\. The value of '(.*?)' is (.*) and not", message):
+    if differing := Phrase.DELETED_OTHER_VALUE.find(message):
         return f"{_override_of(differing[1], overrides)}: is {differing[2]}"
     if isinstance(error, InterpolationKeyError):
-        missing = message.split("'")[1]
+        missing = _first_quoted(message)
         return f"{_with_interpolation(overrides, missing)}: there is no key {missing}"
-    if deleting := re.match(r"Could not delete from config\. '(.*)' does not exist", message):
+    if deleting := Phrase.NOTHING_TO_DELETE.find(message):
         is_one = deleting[1] in known.keys  # Hydra takes a key of value null for none
         return f"~{deleting[1]}: {'cannot be left out' if is_one else no_such_key(deleting[1], known)}"
-    if appending := re.match(r"Could not append to config\. An item is already at '(.*?)'", message):
+    if appending := Phrase.ADDED_TWICE.find(message):
         override = _override_of(appending[1], overrides)
         return f"{override}: is there already; write {override.lstrip('+')}"
-    if unchosen := re.match(r"Could not delete '(.*)'\. No match in the defaults list", message):
+    if unchosen := Phrase.NOT_CHOSEN.find(message):
         return f"~{unchosen[1]}: is not chosen"
-    if "Could not override" in message or isinstance(error, ConfigKeyError | ConfigAttributeError):
+    if Phrase.NO_SUCH_KEY.find(message) or isinstance(error, ConfigKeyError | ConfigAttributeError):
         key = _key_at_fault(error)
         return f"{_override_of(key, overrides)}: {no_such_key(key, known)}"
-    if "Config group override must be" in message:
+    if Phrase.NOT_AN_OPTION.find(message):
         at_fault = [override for override in overrides if _names_no_option(override, known.keys)]
         return f"{' '.join(at_fault)}: must name an option"
-    if named := re.match(
-        r"Error resolving interpolation '(.*?)', possible interpolation keys: (.*)", message
-    ):
+    if named := Phrase.UNRESOLVED_GROUP.find(message):
         if any("${" in override for override in overrides):
             return f"{_with_interpolation(overrides, '')}: must name an option"
         return f"{named[1]} in a defaults list: must name a group, such as ${{{named[2].split(', ')[0]}}}"
@@ -108,7 +107,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
         return f"{params[0]}: on the command line axes stand by themselves; write -m <key>=a,b"
     if isinstance(error, MissingMandatoryValue):
         return f"{getattr(error, 'full_key', None) or message.rpartition(' ')[2]}: has no value"
-    if "integer string conversion" in message:
+    if Phrase.TOO_MANY_DIGITS.find(message):
         key = next((o.partition("=")[0] for o in overrides if MANY_DIGITS.search(o)), "")
         return f"{key}: a number of more than 4300 digits"
     if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
@@ -122,14 +121,21 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], known:
 def _unfit(error: BaseException | str | None) -> str:
     """What a key of Hydra's must hold, from what OmegaConf says of a value that it does not take."""
     said = str(error)
-    if allowed := re.search(r"expected one of \[(.*?)\]", said):
+    if allowed := Phrase.EXPECTED_ONE_OF.find(said):
         return f"must be {' or '.join(allowed[1].split(', '))}"
-    if "is not Optional" in said:
+    if Phrase.NOT_OPTIONAL.find(said):
         return "must not be null"
-    if "is incompatible with (str)" in said:
+    if Phrase.KEY_NOT_TEXT.find(said):
         return "a key must be text"
-    has_keys = re.search(r"DictConfig|Dict\[|Merge error", said)
-    return "must have keys of its own" if has_keys else "not of the kind that this key holds"
+    if Phrase.WANTS_KEYS.find(said):
+        return "must have keys of its own"
+    return "not of the kind that this key holds"
+
+
+def _first_quoted(message: str) -> str:
+    """The key or override that a message names first; the message if it names none."""
+    found = Phrase.QUOTED.find(message)
+    return found[1] if found else message
 
 
 def _is_odd(override: str) -> bool:
@@ -198,7 +204,4 @@ def _names_no_option(override: str, keys: Sequence[str]) -> bool:
 
 def _key_at_fault(error: Exception) -> str:
     full_key = getattr(error.__cause__, "full_key", None) or getattr(error, "full_key", None)
-    if full_key:
-        return str(full_key)
-    quoted = str(error).split("'")
-    return quoted[1] if len(quoted) > 1 else str(error)
+    return str(full_key) if full_key else _first_quoted(str(error))

@@ -8,9 +8,10 @@ from math import ceil, isfinite, prod
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, RangeSweep, ValueType
+from hydra.core.override_parser.types import Glob, Override, RangeSweep, Transformer, ValueType
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from rnnlab.app.config.hydra_internals.private_api import override_with_number
 from rnnlab.app.config.loader import Loader
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.pairing import check_pair
@@ -127,7 +128,7 @@ def _size(loader: Loader, override: Override) -> int:
         raise ValueError("Hydra's own keys cannot be swept")
     if override.value_type is ValueType.INTERVAL_SWEEP:
         raise ValueError("only hydra/sweeper=optuna searches an interval; write the values, as in 1,2")
-    swept: Any = override._value
+    swept: Any = override.value()
     if isinstance(swept, RangeSweep):
         size = _range_size(swept)
     elif isinstance(swept, Glob):
@@ -192,16 +193,8 @@ def _values(loader: Loader, axis: Axis) -> list[Override]:
 
 
 def _valued(override: Override, key: str, value: Any, parser: OverridesParser) -> Override:
-    line = f"{key}={Override._get_value_element_as_str(value)}"
+    line = f"{key}={Transformer.str(value)}"
     if type(value) not in (int, float):
         return parser.parse_override(line)
     # Parsing a number takes a millisecond and yields the number.
-    return Override(
-        type=override.type,
-        key_or_group=override.key_or_group,
-        value_type=ValueType.ELEMENT,
-        _value=value,
-        package=override.package,
-        input_line=line,
-        config_loader=override.config_loader,
-    )
+    return override_with_number(override, value, line)

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
-from omegaconf.base import Node
+from omegaconf import AnyNode, DictConfig, ListConfig, Node, OmegaConf
 
+from rnnlab.app.config.hydra_internals.private_api import (
+    children,
+    is_interpolation,
+    is_missing,
+    is_null,
+    node_at,
+)
 from rnnlab.app.config.plan import Job
 
 OF_JOB = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
@@ -66,7 +72,7 @@ class Template:
         subdir = str(raw["subdir"])
         is_simple = not re.search(r"[$\\]|\?\?\?", OF_JOB.sub("", subdir))
         own = [str(key) for key in config if key != "hydra"]
-        interpolated = tuple(key for key in own if _has_interpolation(config._get_node(key)))
+        interpolated = tuple(key for key in own if _has_interpolation(node_at(config, key)))
         return cls(config, job.choices, job.config, subdir if is_simple else None, interpolated)
 
     def filled(
@@ -118,12 +124,12 @@ def _is_leaf(config: DictConfig, key: str) -> bool:
     for part in key.split("."):
         if not isinstance(node, DictConfig) or _is_special(node):
             return False
-        node = node._get_node(part)
+        node = node_at(node, part)
     return type(node) is AnyNode or (isinstance(node, ListConfig) and not _is_special(node))
 
 
 def _is_special(node: Node) -> bool:
-    return node._is_none() or node._is_missing() or node._is_interpolation()
+    return is_null(node) or is_missing(node) or is_interpolation(node)
 
 
 def _is_part(key: str, of: str) -> bool:
@@ -134,12 +140,11 @@ def _is_part(key: str, of: str) -> bool:
 def _has_interpolation(node: Any) -> bool:
     """Whether a node or one below it is an interpolation."""
     assert isinstance(node, Node)
-    if node._is_interpolation():
+    if is_interpolation(node):
         return True
     if not isinstance(node, DictConfig | ListConfig) or _is_special(node):
         return False
-    content: Any = node._content
-    return any(map(_has_interpolation, content.values() if isinstance(node, DictConfig) else content))
+    return any(_has_interpolation(inner) for _, inner in children(node))
 
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

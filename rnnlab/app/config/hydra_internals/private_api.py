@@ -1,0 +1,153 @@
+"""Private names of Hydra and OmegaConf, each behind a public one.
+
+No other module imports `hydra._internal`, or uses an attribute of Hydra or OmegaConf that begins with an
+underscore.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.types import HydraContext
+from omegaconf import DictConfig, ListConfig, Node
+
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+"""The `_target_` of Hydra's own launcher and sweeper."""
+
+
+def command_line_parser() -> ArgumentParser:
+    """Return a parser of Hydra's flags; all other arguments go to `overrides`."""
+    return get_args_parser()
+
+
+def search_path_of(folder: Path) -> ConfigSearchPath:
+    """Return where options are looked for: in Hydra, this folder, and the plugins."""
+    return create_config_search_path(str(folder))
+
+
+def context_of(loader: ConfigLoader) -> HydraContext:
+    """Return what a sweeper of Hydra is given, without callbacks."""
+    return HydraContext(config_loader=loader, callbacks=Callbacks())
+
+
+def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str:
+    """Return `hydra.job.override_dirname`.
+
+    Args:
+        overrides: Those that are not Hydra's own.
+        settings: `hydra.job.config.override_dirname`.
+    """
+    return get_overrides_dirname(
+        list(overrides), settings.exclude_keys, item_sep=settings.item_sep, kv_sep=settings.kv_sep
+    )
+
+
+def override_with_number(sweep: Override, number: int | float, line: str) -> Override:
+    """Return the override that sets one number of a sweep, without parsing its line.
+
+    Args:
+        sweep: The override with all values.
+        number: The value.
+        line: The override as text.
+    """
+    return Override(
+        type=sweep.type,
+        key_or_group=sweep.key_or_group,
+        value_type=ValueType.ELEMENT,
+        _value=number,
+        package=sweep.package,
+        input_line=line,
+        config_loader=sweep.config_loader,
+    )
+
+
+class FileReader(ConfigRepository):
+    """Hydra's reader of option files; subclasses override `load_config`."""
+
+
+class HydraLoader(ConfigLoaderImpl):
+    """Hydra's loader with a reader of one's own and a check of `hydra.searchpath`."""
+
+    def __init__(self, search_path: ConfigSearchPath, reader: FileReader) -> None:
+        super().__init__(search_path)
+        self.repository = reader
+
+    def set_values(self, config: DictConfig, overrides: Sequence[Override]) -> None:
+        """Apply overrides that set, add or delete values, but choose no files."""
+        self._apply_overrides_to_config(list(overrides), config)
+
+    def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
+        """Check `hydra.searchpath` before Hydra uses it.
+
+        Args:
+            primary: The content of the primary configuration file, or None.
+            overrides: Of the command line.
+        """
+
+    def _process_config_searchpath(
+        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
+    ) -> None:
+        primary = repo.load_config(config_path=config_name) if config_name else None
+        self.check_search_path(None if primary is None else primary.config, parsed_overrides)
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+
+class HydraWithoutLogging(Hydra):
+    """Hydra's help; its logging stays off, for its configuration could name functions and files."""
+
+    def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
+        """Compose, whether or not Hydra wants its logging configured."""
+        return super().compose_config(*args, **keys)
+
+
+def node_at(config: DictConfig, key: Any) -> Any:
+    """Return the node of a key, unresolved; None if there is none."""
+    return config._get_node(key)
+
+
+def children(node: DictConfig | ListConfig) -> Iterator[tuple[Any, Node]]:
+    """Yield the key or index of each node directly below one, and the node, unresolved."""
+    keys: Iterable[Any] = node.keys() if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
+        child = node._get_node(key)
+        assert isinstance(child, Node)
+        yield key, child
+
+
+def is_null(node: Node) -> bool:
+    """Return whether a node holds null."""
+    return node._is_none()
+
+
+def is_missing(node: Node) -> bool:
+    """Return whether a node holds `???`."""
+    return node._is_missing()
+
+
+def is_interpolation(node: Node) -> bool:
+    """Return whether a node holds an interpolation, `${…}`."""
+    return node._is_interpolation()
+
+
+def raw_value(node: Node) -> Any:
+    """Return the value of a node, interpolations unresolved."""
+    return node._value()
+
+
+def dereferenced(node: Node) -> Node | None:
+    """Follow an interpolation to its node.
+
+    Raises:
+        OmegaConfBaseException: It cannot be resolved.
+    """
+    return node._dereference_node()
