@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rnnlab.commands import sync
-from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
+from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import connect, open_experiment
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import read_run_info
