@@ -16,16 +16,20 @@ RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 class Ledger:
-    """The entry of one store."""
+    """The entry of one store.
+
+    Attributes:
+        store: A digest of its address.
+    """
 
     def __init__(self, folder: Path, uri: str) -> None:
         self._folder = folder
         place = str(sqlite_file(uri) or uri)
-        self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+        self.store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
 
     def entry(self) -> dict[str, Any]:
         """What the store has; empty where no run was made there."""
-        return _entries(self._folder).get(self._store, {})
+        return _entries(self._folder).get(self.store, {})
 
     def write(self, entry: dict[str, Any]) -> None:
         """Replace the entry.
@@ -33,7 +37,7 @@ class Ledger:
         Raises:
             OSError: The file cannot be written.
         """
-        text = json.dumps(_entries(self._folder) | {self._store: entry}, indent=1)
+        text = json.dumps(_entries(self._folder) | {self.store: entry}, indent=1)
         replace_text(self._folder / LEDGER_FILE, text)
 
 
