@@ -40,12 +40,17 @@ LATEST = 9.2e9
 Seconds = Annotated[float, Ge(0), Le(LATEST)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
+NEWER_FORMAT: LiteralString = "newer_format"
 NEWER: LiteralString = (
     "format {written}, written by rnnlab {by}; this is rnnlab {version}, which reads formats up to {own}; "
     "read it with that version or a newer one"
 )
 
 _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class NewerFormat(ValueError):
+    """A run folder was written by a later version, in a format that this one does not read."""
 
 
 class _Part(BaseModel):
@@ -147,7 +152,7 @@ class RunFile(_Part):
             by = tags.get("rnnlab_version") if isinstance(tags, dict) else None
             context = {"written": written, "by": plain(by) if isinstance(by, str) else "unknown"}
             context |= {"own": FORMAT, "version": __version__}
-            raise PydanticCustomError("newer_format", NEWER, context)
+            raise PydanticCustomError(NEWER_FORMAT, NEWER, context)
         return given
 
 
@@ -181,6 +186,7 @@ def parsed(kind: type[_Kind], data: bytes) -> _Kind:
     """A `run.json`.
 
     Raises:
+        NewerFormat: A later version wrote it.
         ValueError: It is none, in a line that says why.
     """
     try:
@@ -188,7 +194,8 @@ def parsed(kind: type[_Kind], data: bytes) -> _Kind:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
+        kind_of_error = NewerFormat if first["type"] == NEWER_FORMAT else ValueError
+        raise kind_of_error(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
