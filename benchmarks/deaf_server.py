@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from statistics import median
 
+from rnnlab.metrics import is_shown
 from rnnlab.mlflow_mirror.store import connect
-from rnnlab.records import LOSS, MLFLOW_METRICS
+from rnnlab.records import LOSS
 from rnnlab.runs.metrics_jsonl import MetricsReader
 from rnnlab.runs.run_json import read_run_info
 from tests.cluster.services import MLflowServer
@@ -83,7 +84,7 @@ def _compared(folder: Path, uri: str) -> int:
     run_id = next(iter(ledger.values()))["run_id"]
     rows = MetricsReader(folder).new_rows()
     count, last = 0, max(row["step"] for row in rows if LOSS in row)
-    for key in MLFLOW_METRICS:
+    for key in sorted({key for row in rows for key in row if is_shown(key)}):
         local = {row["step"]: row[key] for row in rows if row.get(key) is not None}
         tracked = [(point.step, point.value) for point in client.get_metric_history(run_id, key)]
         assert len(tracked) == len(dict(tracked)), f"{key} is doubled"

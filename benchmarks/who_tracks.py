@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
 from rnnlab.mlflow_mirror.store import open_experiment
 
 SWEEP = [

@@ -14,7 +14,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
-from docs import keys  # noqa: E402
+from docs import keys, metric_tables  # noqa: E402
 
 project = "rnnlab"
 extensions = ["myst_parser"]
@@ -32,19 +32,21 @@ WHOLE = re.compile(r"\[[^]]*\]\(([^)#]+\.md)\)\s*")
 """A page that is nothing but a link stands for the file that it leads to."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(\))")
 KEYS = re.compile(r"<!-- keys: (\w+) -->")
+METRICS = re.compile(r"<!-- metrics: (\w+) -->")
 
 
 def _read(app: Sphinx, docname: str, content: list[str]) -> None:
-    """Put in the tables of keys, and files of the repository that are pages here."""
+    """Put in the tables of keys and metrics, and files of the repository that are pages here."""
     page = DOCS / f"{docname}.md"
     origin, text = page, content[0]
     if stands_for := WHOLE.fullmatch(text):
         origin = (page.parent / stands_for[1]).resolve()
         text = origin.read_text(encoding="utf-8")
         app.env.note_dependency(str(origin))
-    if KEYS.search(text):
-        app.env.note_reread()  # the schema may have changed, and the page has not
+    if KEYS.search(text) or METRICS.search(text):
+        app.env.note_reread()  # the schema or the table may have changed, and the page has not
     text = KEYS.sub(lambda found: keys.page(found[1]), text)
+    text = METRICS.sub(lambda found: metric_tables.table(found[1]), text)
 
     def relinked(link: re.Match[str]) -> str:
         linked = (origin.parent / link[2]).resolve()

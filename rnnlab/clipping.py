@@ -22,14 +22,16 @@ class ClipReport:
         norm: Global norm before.
         norm_clipped: Global norm after.
         clipped: Whether anything changed.
-        coefficient: By norm the factor applied; by value the share of elements that were clipped.
+        coefficient: Factor applied by norm clipping, 1 if unclipped; None for clipping by value.
+        fraction: Fraction of the elements clipped by value; None for clipping by norm.
         cosine: Of the angle between the gradient before and after; 1 by norm, which keeps its direction.
     """
 
     norm: float
     norm_clipped: float
     clipped: bool
-    coefficient: float
+    coefficient: float | None = None
+    fraction: float | None = None
     cosine: float = 1.0
 
 
@@ -44,23 +46,28 @@ class Clipping:
         """Clip `grads` in place and say what was done; `norm` is their global norm where it is known."""
         before = global_norm(grads.values()) if norm is None else norm
         if self.threshold is None or not np.isfinite(before):  # what is broken stays, to be found
-            return ClipReport(before, before, False, 1.0 if self.mode == "norm" else 0.0)
+            return self._untouched(before)
         if self.mode == "norm":
             return self._by_norm(grads, self.threshold, before)
         return self._by_value(grads, self.threshold, before)
 
+    def _untouched(self, norm: float) -> ClipReport:
+        if self.mode == "norm":
+            return ClipReport(norm, norm, False, coefficient=1.0)
+        return ClipReport(norm, norm, False, fraction=0.0)
+
     def _by_norm(self, grads: Params, threshold: float, before: float) -> ClipReport:
         if before <= threshold:
-            return ClipReport(before, before, False, 1.0)
+            return self._untouched(before)
         coefficient = threshold / before
         for grad in grads.values():
             grad *= coefficient
-        return ClipReport(before, global_norm(grads.values()), True, coefficient)
+        return ClipReport(before, global_norm(grads.values()), True, coefficient=coefficient)
 
     def _by_value(self, grads: Params, threshold: float, before: float) -> ClipReport:
         outside = sum(int(np.count_nonzero(np.abs(grad) > threshold)) for grad in grads.values())
         if outside == 0:
-            return ClipReport(before, before, False, 0.0)
+            return self._untouched(before)
         raw = copy_params(grads)
         for grad in grads.values():
             np.clip(grad, -threshold, threshold, out=grad)
@@ -68,4 +75,4 @@ class Clipping:
         share = outside / sum(grad.size for grad in grads.values())
         # Of unit vectors, so that no product of large gradients overflows.
         cosine = sum(float(np.vdot(raw[name] / before, grad / after)) for name, grad in grads.items())
-        return ClipReport(before, after, True, share, cosine)
+        return ClipReport(before, after, True, fraction=share, cosine=cosine)

@@ -72,6 +72,7 @@ GRAD_NORM = "grad/norm"
 GRAD_NORM_CLIPPED = "grad/norm_clipped"
 CLIP_RATE = "grad/clip_rate"
 CLIP_COEFFICIENT = "grad/clip_coefficient"
+CLIPPED_FRACTION = "grad/clipped_fraction"
 CLIPPED = "grad/clipped"
 CLIP_COSINE = "grad/clip_cosine"
 GAIN = "grad/gain"
@@ -95,48 +96,6 @@ OF_THE_CLOCK = ("seconds", STEPS_PER_SECOND)
 """Of a row of `metrics.jsonl`: what is another at every repetition."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
 """Of the gradient's norm before clipping over all steps of a run, in its summary."""
-
-# What MLflow shows of a run's metrics.jsonl; the file itself holds more.
-MLFLOW_METRICS = (
-    LOSS,
-    VAL_LOSS,
-    VAL_BASELINE,
-    VAL_SOLVED,
-    STEPS_TO_SOLVE,
-    "val/bpc",
-    "val/mse",
-    "val/accuracy",
-    "val/error_rate",
-    GRAD_NORM,
-    GRAD_NORM_CLIPPED,
-    CLIP_RATE,
-    CLIP_COSINE,
-    CLIP_COEFFICIENT,
-    GAIN,
-    LOG10_GAIN,
-    "grad/r2",
-    CENSORED,
-    ZERO_LAG,
-    ZERO_FRACTION,
-    ZERO_AT_HORIZON,
-    "grad/log10_gain_short",
-    LOG10_GAIN_TAIL,
-    HORIZON,
-    HORIZON_FIRST,
-    "grad/log10_decay",
-    "grad/at_task_lag",
-    THEORY_LOG10_GAIN,
-    THEORY_CELL_PATH,
-    THEORY_DIFFERENCE,
-    THEORY_BOUND,
-    TOP_LYAPUNOV,
-    TOP_LYAPUNOV_SE,
-    "update_ratio/W_hh",
-    "update_ratio/W_xh",
-    "update_ratio/W_hy",
-    "weights/spectral_radius",
-    "weights/spectral_norm",
-)
 
 
 def by_lag_key(quantity: str, lag: int) -> str:

@@ -10,6 +10,7 @@ from rnnlab.norms import global_norm
 GRADIENT = arrays(np.float64, st.integers(1, 5), elements=st.floats(-1e3, 1e3))
 GRADIENTS = st.fixed_dictionaries({"a": GRADIENT, "b": GRADIENT})
 THRESHOLD = st.floats(1e-3, 1e4)
+UNTOUCHED = {"norm": {"coefficient": 1.0}, "value": {"fraction": 0.0}}
 
 
 def clip(grads, threshold, mode):
@@ -27,7 +28,7 @@ def test_by_norm_bounds_the_norm_and_keeps_the_direction(grads, threshold):
     assert report.norm == before
     assert report.norm_clipped == pytest.approx(threshold, rel=1e-12)
     assert global_norm(clipped.values()) == pytest.approx(threshold, rel=1e-12)
-    assert report.coefficient == pytest.approx(threshold / before)
+    assert report.coefficient == pytest.approx(threshold / before) and report.fraction is None
     for name in grads:
         np.testing.assert_allclose(clipped[name], grads[name] * report.coefficient, rtol=1e-12)
 
@@ -38,7 +39,7 @@ def test_under_the_threshold_nothing_changes(mode, grads):
     before = global_norm(grads.values())
     largest = max(np.abs(grad).max() for grad in grads.values())
     report, clipped = clip(grads, before if mode == "norm" else largest, mode)
-    assert report == ClipReport(before, before, False, 1.0 if mode == "norm" else 0.0)
+    assert report == ClipReport(before, before, False, **UNTOUCHED[mode])
     for name in grads:
         np.testing.assert_array_equal(clipped[name], grads[name])
 
@@ -51,15 +52,15 @@ def test_by_value_bounds_every_element_and_tells_the_share(grads, threshold):
     for name in grads:
         np.testing.assert_array_equal(clipped[name], np.clip(grads[name], -threshold, threshold))
     assert report.clipped == outside.any()
-    assert report.coefficient == pytest.approx(outside.mean())
+    assert report.fraction == pytest.approx(outside.mean()) and report.coefficient is None
     assert report.norm == pytest.approx(global_norm(grads.values()))
     assert report.norm_clipped == pytest.approx(global_norm(clipped.values()))
 
 
-@pytest.mark.parametrize(("mode", "coefficient"), [("norm", 1.0), ("value", 0.0)])
-def test_without_a_threshold_only_reports(mode, coefficient):
+@pytest.mark.parametrize("mode", UNTOUCHED)
+def test_without_a_threshold_only_reports(mode):
     report, clipped = clip({"a": np.array([3e4, -4e4])}, None, mode)
-    assert report == ClipReport(5e4, 5e4, False, coefficient)
+    assert report == ClipReport(5e4, 5e4, False, **UNTOUCHED[mode])
     np.testing.assert_array_equal(clipped["a"], [3e4, -4e4])
 
 
@@ -73,7 +74,7 @@ def test_by_hand():
 
     report, clipped = clip(grads, 3.5, "value")
     np.testing.assert_array_equal(clipped["b"], [[-3.5]])
-    assert report.coefficient == pytest.approx(1 / 3)
+    assert report.fraction == pytest.approx(1 / 3)
 
 
 def test_by_norm_of_gradients_whose_squares_leave_float32():

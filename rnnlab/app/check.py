@@ -19,7 +19,7 @@ from rnnlab.app.launchers.base import Launcher, build_launcher
 from rnnlab.mlflow_mirror.store import tracking_uri, uri_problem
 from rnnlab.paths import is_folder
 from rnnlab.records import AXES
-from rnnlab.runs.run_json import read_run_info
+from rnnlab.runs.run_json import NewerFormat, read_run_info
 from rnnlab.text import redacted
 
 OF_SWEEP = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
@@ -95,6 +95,8 @@ def _other_life_problem(order: WorkOrder) -> str | None:
     """What keeps a run from being taken up where its folder left it, or None."""
     try:
         info = read_run_info(order.folder, ("identity", "tracking"))
+    except NewerFormat as error:
+        return f"{order.folder}: {error}"
     except ValueError as error:
         return f"{order.folder}: cannot be read ({error}); remove the folder to make the run anew"
     if info is None:

@@ -5,7 +5,6 @@ already only once. So anything may be sent again, after a crash or a lost answer
 has been sent is noted in the folder's `mlflow.json`, one entry a store, to save that work.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -15,26 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from rnnlab.metrics import METRICS, is_per_step, is_shown
 from rnnlab.mlflow_mirror.charts import DESCRIPTION, RUN_COLORS
-from rnnlab.mlflow_mirror.store import LOCK_SECONDS, sqlite_file
-from rnnlab.records import (
-    CLIP_COEFFICIENT,
-    CLIP_COSINE,
-    CLIP_RATE,
-    ENDED,
-    FIGURES_FOLDER,
-    GRAD_NORM,
-    GRAD_NORM_CLIPPED,
-    GRADIENTS_FILE,
-    LOSS,
-    METRICS_FILE,
-    MLFLOW_METRICS,
-    NORM_QUANTILES,
-    TIMELINE_FOLDER,
-)
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE, NOTHING_SENT, Ledger
+from rnnlab.mlflow_mirror.store import LOCK_SECONDS
+from rnnlab.records import ENDED, FIGURES_FOLDER, GRADIENTS_FILE, LOSS, METRICS_FILE, TIMELINE_FOLDER
 from rnnlab.runs.advance import advance_of
 from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
-from rnnlab.runs.files import DamagedFile, link_in, replace_text
+from rnnlab.runs.files import DamagedFile, link_in
 from rnnlab.runs.folder import machine_of
 from rnnlab.runs.metrics_jsonl import MetricsReader, last_rows
 from rnnlab.runs.run_json import read_run_info
@@ -44,18 +31,15 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
-PER_STEP = (LOSS, GRAD_NORM, GRAD_NORM_CLIPPED, CLIP_RATE, CLIP_COSINE, CLIP_COEFFICIENT)
 TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 PIECE = 4_000_000
 """Bytes of metrics.jsonl that are read at once."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
-LEDGER_FILE = "mlflow.json"
 MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
-NOTHING_SENT = {"position": 0, "tail": ""}
 SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
 """What a `run.json` must hold for its run to be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
@@ -73,8 +57,7 @@ class MirroredRun:
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder = folder
-        place = str(sqlite_file(uri) or uri)
-        self._store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+        self._ledger = Ledger(folder, uri)
         self.complete = self.deleted = self.outdated = False
         self.ended = self._checked = False
 
@@ -113,16 +96,16 @@ class MirroredRun:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                self._write({})  # another database at the same place
+                self._ledger.write({})  # another database at the same place
         self.complete = self.ended = self.deleted or self.outdated
         self._checked = True
 
     def run_id(self) -> str | None:
         """The id of the MLflow run, if one was made."""
-        return self._entry().get("run_id")
+        return self._ledger.entry().get("run_id")
 
     def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
-        entry = self._entry()
+        entry = self._ledger.entry()
         outcome = info["outcome"]
         if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
             self.complete, self.ended = True, outcome in ENDED  # another may be about to be resumed
@@ -138,13 +121,13 @@ class MirroredRun:
             else:
                 run_id = _create(client, experiment_id, self.folder, info)
             entry |= {"run_id": run_id, **NOTHING_SENT}
-            self._write(entry)
+            self._ledger.write(entry)
         if outcome is None and entry.get("sent"):  # it is being resumed
             client.update_run(entry["run_id"], status="RUNNING")
             client.set_tag(entry["run_id"], HOST_TAG, machine_of(info).get("host") or "")
             client.set_tag(entry["run_id"], "outcome", "running")
             entry["sent"] = None
-            self._write(entry)
+            self._ledger.write(entry)
         sent = self._send_rows(client, experiment_id, entry, info)
         if outcome is None:
             return sent
@@ -160,7 +143,7 @@ class MirroredRun:
             if other.info.run_id != run_id:
                 client.delete_run(other.info.run_id)  # made by a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
-        self._write(entry)
+        self._ledger.write(entry)
         self.complete, self.ended = True, outcome in ENDED
         return True
 
@@ -172,11 +155,11 @@ class MirroredRun:
             if reader.restarted:  # MLflow keeps whatever it was sent, so another run takes the place of this
                 replaced, reader.restarted = entry["run_id"], False
                 entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
-                self._write(entry)
+                self._ledger.write(entry)
                 client.delete_run(replaced)
             _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
             entry |= {"position": reader.position, "tail": reader.tail}
-            self._write(entry)
+            self._ledger.write(entry)
             sent = True
         return sent
 
@@ -185,12 +168,11 @@ class MirroredRun:
         from mlflow.entities import Metric
 
         now, summary = _ms(info["ended"]), info.get("summary") or {}
-        metrics = [
-            Metric(key, summary[key], now, int(info["steps"])) for key in NORM_QUANTILES if key in summary
-        ]
+        keys = [row.name for row in METRICS if row.when == "end" and row.mlflow and row.name in summary]
+        metrics = [Metric(key, summary[key], now, int(info["steps"])) for key in keys]
         last = _last_training_row(self.folder)
         if last is not None and last["step"] % _stride(info):  # else it is among the others
-            metrics += _as_metrics(last, info, PER_STEP)
+            metrics += _as_metrics(last, info, [key for key in last if is_shown(key) and is_per_step(key)])
         return metrics + _curves(self.folder, now)
 
     def _send_artifacts(self, client: "MlflowClient", run_id: str) -> None:
@@ -200,33 +182,6 @@ class MirroredRun:
             elif not path.name.startswith(".") and path.name not in NOT_ARTIFACTS:
                 client.log_artifact(run_id, str(path))
         _send_timeline(client, run_id, self.folder / FIGURES_FOLDER / TIMELINE_FOLDER)
-
-    def _entry(self) -> dict[str, Any]:
-        return self._ledger().get(self._store, {})
-
-    def _ledger(self) -> dict[str, dict[str, Any]]:
-        """What was sent, by store; a damaged one counts as none, and all is sent once more."""
-        try:
-            ledger = json.loads((self.folder / LEDGER_FILE).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        known = ledger.items() if isinstance(ledger, dict) else ()
-        return {store: entry for store, entry in known if _is_entry(entry)}
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
-        replace_text(self.folder / LEDGER_FILE, text)
-
-
-def _is_entry(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(entry.get("run_id"), str)
-        and type(entry.get("position")) is int
-        and entry["position"] >= 0
-        and isinstance(entry.get("tail"), str)
-        and isinstance(entry.get("sent"), list | None)
-    )
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
@@ -296,13 +251,10 @@ def _stride(info: dict[str, Any]) -> int:
 
 
 def _thinned(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
-    left_out = PER_STEP if row["step"] % _stride(info) else ()
-    return _as_metrics(row, info, [key for key in row if _is_shown(key) and key not in left_out])
-
-
-def _is_shown(key: str) -> bool:
-    # the curve itself says as much as x by lag
-    return key in MLFLOW_METRICS or ("_by_lag/" in key and not key.startswith("log10_x_"))
+    between = row["step"] % _stride(info) != 0
+    return _as_metrics(
+        row, info, [key for key in row if is_shown(key) and not (between and is_per_step(key))]
+    )
 
 
 def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) -> list["Metric"]:
@@ -327,16 +279,16 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
     quantities = set(pc.unique(table["quantity"]).to_pylist())
-    shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
-    shown["lag"] = shown["lag"] if "c" in quantities else ("h", "x")  # else state is h
+    same_as_h = () if "c" in quantities else ("state",)
     limits = pc.min_max(table["step"]).as_py()
     metrics = []
     for name, step in (("first", limits["min"]), ("last", limits["max"])):
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
-            of_last = row["target"] is None
-            if row["quantity"] in shown[axis] and of_last and row["log10_gmean"] is not None:
-                key = f"log10_{row['quantity']}_{axis}/{name}"
+            key = f"log10_{row['quantity']}_{axis}/{name}"
+            if row["target"] is not None or row["log10_gmean"] is None or row["quantity"] in same_as_h:
+                continue
+            if is_shown(key):
                 metrics.append(Metric(key, row["log10_gmean"], timestamp, x))
     return metrics
 

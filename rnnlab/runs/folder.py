@@ -46,7 +46,7 @@ from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG, Checkpoint, Pr
 from rnnlab.runs.files import LineFile, refuse_links_in, replace_file, replace_text
 from rnnlab.runs.log import RUN_LOG
 from rnnlab.runs.metrics_jsonl import MetricsWriter
-from rnnlab.runs.run_json import LATEST, read_run_info
+from rnnlab.runs.run_json import FORMAT, LATEST, read_run_info
 from rnnlab.text import plain
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class RunFolder:
         now, earlier = time.time(), read_run_info(self.folder)
         if earlier is not None and earlier["outcome"] in ENDED:
             raise RunEnded
-        self.info = {**info, "started": now, **(earlier or {})}
+        self.info = {"format": FORMAT, **info, "started": now, **(earlier or {})}
         if earlier is not None:
             self.info |= {key: info[key] for key in OF_THE_CONFIGURATION if key in info}
             life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, LiteralString, TypeVar
 
 import yaml
 from annotated_types import Ge, Le, Lt
@@ -14,11 +14,18 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
     with_config,
 )
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
+from rnnlab import __version__
 from rnnlab.records import RUN_FILE, Outcome
+from rnnlab.text import plain
+
+FORMAT = 1
+"""Of run folders. A `run.json` without it was written before it was noted, and is read like format 1."""
 
 MOST_NODES = 100_000
 """In a configuration; one that refers to itself has no end of them."""
@@ -33,7 +40,17 @@ LATEST = 9.2e9
 Seconds = Annotated[float, Ge(0), Le(LATEST)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
+NEWER_FORMAT: LiteralString = "newer_format"
+NEWER: LiteralString = (
+    "format {written}, written by rnnlab {by}; this is rnnlab {version}, which reads formats up to {own}; "
+    "read it with that version or a newer one"
+)
+
 _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class NewerFormat(ValueError):
+    """A run folder was written by a later version, in a format that this one does not read."""
 
 
 class _Part(BaseModel):
@@ -106,6 +123,7 @@ def _as_given(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
 class RunFile(_Part):
     """`run.json`."""
 
+    format: Annotated[int, Ge(1)] = FORMAT
     outcome: Outcome | None
     started: Seconds = 0.0
     id: Name = ""
@@ -124,6 +142,18 @@ class RunFile(_Part):
     resumed: list[_Life] = []
     ended: Seconds | None = None
     summary: Annotated[Summary, WrapValidator(_as_given)] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_newer(cls, given: Any) -> Any:
+        written = given.get("format") if isinstance(given, dict) else None
+        if type(written) is int and written > FORMAT:
+            tags = given.get("tags")
+            by = tags.get("rnnlab_version") if isinstance(tags, dict) else None
+            context = {"written": written, "by": plain(by) if isinstance(by, str) else "unknown"}
+            context |= {"own": FORMAT, "version": __version__}
+            raise PydanticCustomError(NEWER_FORMAT, NEWER, context)
+        return given
 
 
 _Kind = TypeVar("_Kind", bound=RunFile)
@@ -156,6 +186,7 @@ def parsed(kind: type[_Kind], data: bytes) -> _Kind:
     """A `run.json`.
 
     Raises:
+        NewerFormat: A later version wrote it.
         ValueError: It is none, in a line that says why.
     """
     try:
@@ -163,7 +194,8 @@ def parsed(kind: type[_Kind], data: bytes) -> _Kind:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
+        kind_of_error = NewerFormat if first["type"] == NEWER_FORMAT else ValueError
+        raise kind_of_error(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one

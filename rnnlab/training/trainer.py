@@ -28,6 +28,7 @@ from rnnlab.records import (
     CLIP_COSINE,
     CLIP_RATE,
     CLIPPED,
+    CLIPPED_FRACTION,
     GRAD_NORM,
     GRAD_NORM_CLIPPED,
     LOSS,
@@ -269,16 +270,17 @@ class _Mean:
 
 
 def _step_metrics(tape: Tape, report: ClipReport, clip_rate: float) -> dict[str, float | None]:
-    metrics = {
+    metrics: dict[str, float | None] = {
         LOSS: tape.loss,
         GRAD_NORM: report.norm,
         GRAD_NORM_CLIPPED: report.norm_clipped,
         CLIP_COEFFICIENT: report.coefficient,
+        CLIPPED_FRACTION: report.fraction,
         CLIP_COSINE: report.cosine,
         CLIPPED: float(report.clipped),
         CLIP_RATE: clip_rate,
     }
-    return {name: _finite(value) for name, value in metrics.items()}
+    return {name: _finite(value) for name, value in metrics.items() if value is not None}
 
 
 def _finite(value: float) -> float | None:

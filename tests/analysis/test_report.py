@@ -95,7 +95,7 @@ def test_averages_are_over_seeds(swept: Done) -> None:
 def test_figures_are_those_that_the_axes_call_for(swept: Done) -> None:
     told = [alt.partition(". ")[0] for alt in Page(report_html(swept.folder)).pictures]
     assert told[:2] == ["Lag curves, trained", "Lag curves, untrained"]
-    assert {"Gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(told)
+    assert {"Tail gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(told)
     assert {"Gradient by time step: rnn clip=null seed=0"} <= set(told)
     assert "Solved against clip" not in told  # nobody can solve characters
 

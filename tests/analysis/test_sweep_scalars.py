@@ -77,8 +77,11 @@ def mean_markers(ax: Axes) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("value", [TAIL, "grad/log10_gain", "grad/log10_gain_short"])
-def test_gain_is_the_geometric_mean_with_its_interval(ax: Axes, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(TAIL, "tail gain"), ("grad/log10_gain", "gain"), ("grad/log10_gain_short", "short gain")],
+)
+def test_gain_is_the_geometric_mean_with_its_interval(ax: Axes, value: str, name: str) -> None:
     assert draw_gain(RUNS, ax, value=value) is ax
     for cell in ("rnn", "lstm"):
         found = means_of(ax, CELL_COLORS[cell])
@@ -92,7 +95,8 @@ def test_gain_is_the_geometric_mean_with_its_interval(ax: Axes, value: str) -> N
     np.testing.assert_allclose(drawn, sorted(10 ** RUNS[value]))
     assert ax.get_xscale() == "log" and ticks(ax) == {"10": 10, "100": 100}
     assert any(list(line.get_ydata()) == [1, 1] for line in ax.lines)
-    assert legend(ax) == ["rnn", "lstm", "gain 1"]
+    assert legend(ax) == ["rnn", "lstm", f"{name} 1"]
+    assert title(ax).startswith(name.capitalize()) and ax.get_ylabel() == f"{name} a step"
     assert title(ax).endswith("geometric mean and 95 % interval of 6 runs (over clip, seed)")
 
 
@@ -281,7 +285,7 @@ def test_the_phase_diagram_of_gain(ax: Axes) -> None:
     (mesh,) = (found for found in ax.collections if isinstance(found, QuadMesh))
     assert mesh.get_clim() == pytest.approx((-0.2, 0.2)), "gain 1 is the middle of the scale"
     (bar,) = (other for other in ax.figure.axes if other is not ax)
-    assert bar.get_ylabel() == "log₁₀ gain a step"
+    assert bar.get_ylabel() == "log₁₀ tail gain a step"
     assert "geometric mean" in title(ax) and "no value" in legend(ax)
 
 
@@ -386,13 +390,13 @@ def with_zeros(share: float = 1.0) -> pd.DataFrame:
     return RUNS.assign(**logs, **gains, **{"grad/zero_fraction": shares, "grad/zero_at_horizon": shares})
 
 
-@pytest.mark.parametrize("value", [TAIL, "grad/gain"])
-def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: str) -> None:
+@pytest.mark.parametrize(("value", "name"), [(TAIL, "tail gain"), ("grad/gain", "gain")])
+def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: str, name: str) -> None:
     draw_gain(with_zeros(), ax, value=value)
     assert [y for _, y in lost(ax)] == [0.0, 0.0] and all(8 < x < 12 for x, _ in lost(ax))
-    assert len(points_of(ax)) == 22 and "gain 0" in legend(ax)
+    assert len(points_of(ax)) == 22 and f"{name} 0" in legend(ax)
     told = " ".join(title(ax).split())
-    assert "gain 0 in 2 of 24 runs" in told and "no value" not in told
+    assert f"; {name} 0 in 2 of 24 runs" in told and "no value" not in told
     assert "without examples whose gradient is 0, up to 100% of them in 2 of 24 runs" in told
     kept = RUNS[(RUNS["cell"] == "rnn") & (RUNS["seq_len"] == 10) & ~RUNS["run"].isin(["r0", "r1"])]
     mean = 10 ** kept[TAIL if value == TAIL else "grad/log10_gain"].mean()
@@ -436,7 +440,7 @@ def test_cells_of_a_gain_of_0_are_marked_and_of_the_lowest_colour(ax: Axes) -> N
     other.figure.canvas.draw()
     lowest = matplotlib.colormaps["vlag"](0.0)
     assert sum(np.allclose(color, lowest) for color in mesh.get_facecolors()) >= 1
-    assert "gain 0, in no mean" in legend(other)
+    assert "tail gain 0, in no mean" in legend(other)
 
 
 def test_other_bad_arguments_are_named(ax: Axes) -> None:

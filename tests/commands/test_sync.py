@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rnnlab.commands import sync
-from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE, Ledger
+from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import connect, open_experiment
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import read_run_info
@@ -155,7 +156,7 @@ def test_a_lost_database_is_filled_again(
     other = fresh(tables, here / "other.db")
     for name in "ab":
         ledger = here / "runs" / name / LEDGER_FILE
-        entry = ledger.read_text().replace(MirroredRun(here, uri)._store, MirroredRun(here, other)._store)
+        entry = ledger.read_text().replace(Ledger(here, uri).store, Ledger(here, other).store)
         ledger.write_text(entry)
     capsys.readouterr()
     assert sync.main(["runs", "--uri", other]) == 0

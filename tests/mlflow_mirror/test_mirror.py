@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from rnnlab import __version__
-from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE
+from rnnlab.metrics import EVERY_STEP
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
+from rnnlab.records import CLIPPED_FRACTION
 from tests.processes import Done, metric_rows, run_info
 from tests.tracked import Tracked, experiments, tracked_runs
 
@@ -17,14 +19,7 @@ CURVES = {
     "rnn": [("h", "lag"), ("x", "lag"), ("h", "time")],
     "lstm": [(name, "lag") for name in ("h", "c", "state", "x")] + [("h", "time"), ("c", "time")],
 }
-PER_STEP = [
-    "train/loss",
-    "grad/norm",
-    "grad/norm_clipped",
-    "grad/clip_rate",
-    "grad/clip_cosine",
-    "grad/clip_coefficient",
-]
+PER_STEP = [row.name for row in EVERY_STEP if row.mlflow and row.name != CLIPPED_FRACTION]
 SUMMARY = [
     "grad/gain",
     "grad/log10_gain",

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
 from rnnlab.mlflow_mirror.mirror import Mirror, close_abandoned
-from rnnlab.mlflow_mirror.mirrored_run import LEDGER_FILE, MirroredRun
+from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import open_experiment
 from rnnlab.records import StepRecord
 from rnnlab.runs.folder import RunFolder

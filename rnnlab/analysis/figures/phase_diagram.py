@@ -76,6 +76,7 @@ def draw_phase_diagram(
     if color not in ("regime", "gain"):
         raise ValueError(f'color={color!r} is neither "regime" nor "gain"')
     value = LOGARITHMS.get(value, value)
+    gain = GAINS.get(value, value)
     shown = "regime" if color == "regime" else value
     roles = {"col": col, "row": row}
     by_color = {"value": value} if color == "gain" else {}
@@ -97,9 +98,9 @@ def draw_phase_diagram(
     told = f"runs a square: {count_told(counts)}" if len(counts) else "no runs"
     told += f" (over {', '.join(over)}), {how}" if over else ""
     told += zeros_among(runs.loc[frame.index], ZERO_FRACTION)
-    title = ["Regime of the gradient" if color == "regime" else GAINS.get(value, value).capitalize(), told]
+    title = ["Regime of the gradient" if color == "regime" else gain.capitalize(), told]
     norm = _around_1(frame, color)
-    entries = _entries(frame, color)
+    entries = _entries(frame, color, gain)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         if len(part):
@@ -110,7 +111,7 @@ def draw_phase_diagram(
     if norm is not None:
         there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
         with matplotlib.rc_context(figure_style() if ax is None else {}):
-            there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label="log₁₀ gain a step")
+            there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label=f"log₁₀ {gain} a step")
     return drawn
 
 
@@ -193,7 +194,7 @@ def _around_1(frame: pd.DataFrame, color: str) -> Normalize | None:
     return Normalize(-(furthest or 1.0), furthest or 1.0)
 
 
-def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
+def _entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, Artist]:
     """Of the legend: the colours and marks that are shown."""
     entries: dict[str, Artist] = {}
     parts = list(frame.groupby(["x", "y", "col", "row"], observed=True))
@@ -204,7 +205,9 @@ def _entries(frame: pd.DataFrame, color: str) -> Mapping[str, Artist]:
     elif any(part["value"].isna().all() and not part["zero"].any() for _, part in parts):
         entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
     if frame["zero"].any():
-        entries["gain 0, in no mean"] = Line2D([], [], color="black", marker=f"${ZERO_MARK}$", linestyle="")
+        entries[f"{gain} 0, in no mean"] = Line2D(
+            [], [], color="black", marker=f"${ZERO_MARK}$", linestyle=""
+        )
     for outcome, (name, marker) in LEGEND_MARKS.items():
         if (frame["outcome"] == outcome).any():
             entries[name] = Line2D([], [], color="black", marker=marker, linestyle="")

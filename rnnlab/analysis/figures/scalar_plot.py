@@ -53,6 +53,7 @@ class AgainstAxis:
         flag: str | None = None,
         zero: str | None = None,
         zeros: str | None = None,
+        called: str = "",
     ) -> None:
         """Take the columns of a frame of runs.
 
@@ -64,9 +65,10 @@ class AgainstAxis:
             flag: Runs in which this column is 1 have another marker.
             zero: Runs in which this column is 0 have no value because their gain is 0.
             zeros: The share of examples that are 0 and play no part in the value, to be told.
+            called: What the title calls the number where it is 0.
         """
         runs = runs.reset_index(drop=True)
-        self.x, self.roles, self.all = x, roles, len(runs)
+        self.x, self.roles, self.all, self.called = x, roles, len(runs), called
         self.places: Places = places(runs[x])
         self.colors: dict[str, Any] = {"": PLAIN}
         if (hue := roles["hue"]) is not None:
@@ -146,7 +148,7 @@ class AgainstAxis:
         missing = int((self.tidy["y"].isna() & ~self.tidy["zero"]).sum())
         lost = self.all - missing - len(self.frame)
         zero = int(self.frame["zero"].sum())
-        told += f"; gain 0 in {zero} of {self.all} runs" if zero else ""
+        told += f"; {self.called} 0 in {zero} of {self.all} runs" if zero else ""
         told += f"; {missing} of {self.all} runs have no value" if missing else ""
         told += f"; {lost} of {self.all} have no {' or no '.join(self.incomplete)}" if lost else ""
         return told + self.zeros

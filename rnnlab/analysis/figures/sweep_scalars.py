@@ -44,10 +44,11 @@ from rnnlab.records import (
 )
 
 GAINS = {
-    LOG10_GAIN: "gain of all lags",
-    "grad/log10_gain_short": "gain of lags 1 … 10",
-    LOG10_GAIN_TAIL: "gain of the longer half of the lags",
+    LOG10_GAIN: "gain",
+    "grad/log10_gain_short": "short gain",
+    LOG10_GAIN_TAIL: "tail gain",
 }
+"""What the gain over all lags, over lags 1 … 10 and over the longer half of the lags are called."""
 FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
 """By the logarithm of a gain the gain itself, which may be 0."""
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
@@ -90,22 +91,22 @@ def draw_gain(
     roles: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
     value = LOGARITHMS.get(value, value)
     check_columns(runs, (), x=x, value=value, **roles)
-    drawn = AgainstAxis(runs, x, value, roles, zero=FACTORS.get(value), zeros=ZERO_FRACTION)
+    name = GAINS.get(value, f"10 to the {value}")
+    drawn = AgainstAxis(runs, x, value, roles, zero=FACTORS.get(value), zeros=ZERO_FRACTION, called=name)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         drawn.points(frame, ax, back=_power_of_10)
         drawn.lost(frame, ax)
         drawn.means(frame, ax, mean_interval, back=_power_of_10)
         ax.axhline(1, color=PLAIN, linestyle="--", linewidth=1, zorder=0)
-        ax.set_ylabel("gain a step")
+        ax.set_ylabel(f"{name} a step")
         _scale_y(ax, 10 ** drawn.frame["y"])
 
-    entries = drawn.entries() | {"gain 1": Line2D([], [], color=PLAIN, linestyle="--", linewidth=1)}
+    entries = drawn.entries() | {f"{name} 1": Line2D([], [], color=PLAIN, linestyle="--", linewidth=1)}
     if drawn.frame["zero"].any():
-        entries["gain 0"] = Line2D([], [], color=PLAIN, marker="v", linestyle="", markersize=6)
-    what = GAINS.get(value, f"10 to the {value}")
+        entries[f"{name} 0"] = Line2D([], [], color=PLAIN, marker="v", linestyle="", markersize=6)
     told = drawn.told("geometric mean and 95 % interval")
-    return drawn.draw(ax, draw, entries, [what[0].upper() + what[1:], told])
+    return drawn.draw(ax, draw, entries, [name[0].upper() + name[1:], told])
 
 
 @checked

@@ -54,7 +54,9 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """One row a run: axes, outcome, summary with the last value of every metric, and where it was made.
 
     Words are categories, in the order in which they first come; whole numbers that may be missing are Int64;
-    what is off, such as `clip=null`, is NaN. A run whose `run.json` is damaged has a row with its name.
+    what is off, such as `clip=null`, is NaN. A run whose `run.json` is damaged has a row with its name. `run`
+    is the lab's id of a run, the same in all of its copies; `mlflow_run_id` is MLflow's, NaN for a run that
+    was never sent there. Of a folder whose run is in several stores it is that in the first.
 
     Args:
         source: A folder with runs below it, several, or `MLflowRuns`.

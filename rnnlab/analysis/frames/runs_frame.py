@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rnnlab.analysis.frames.sources import StoredRun
+from rnnlab.mlflow_mirror.ledger import first_run_id
 from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE
 from rnnlab.runs.advance import Advance, advance_of
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flattened, parsed, read_config
@@ -19,7 +20,7 @@ WHOLE_NUMBERS = {
     *("diverged_at.step", "diverged_at.timestep"),
 }
 """Columns that are whole numbers even where no run has one."""
-TEXTS = ("run", "name", "folder")
+TEXTS = ("run", "name", "folder", "mlflow_run_id")
 WORDS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
 """Columns that are categories even where no run has one."""
 NUMBERS = ("lr", "clip")
@@ -71,6 +72,7 @@ class KnownRun:
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
             "folder": stored.folder,
+            "mlflow_run_id": stored.mlflow_run_id or first_run_id(stored.place),
         }
 
     @property

@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 from platformdirs import user_cache_path
 
 from rnnlab.analysis.arguments import check_type
+from rnnlab.mlflow_mirror.ledger import RUN_ID
 from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
 from rnnlab.mlflow_mirror.store import connect, sqlite_file, told, tracking_uri, uri_problem
 from rnnlab.paths import is_file, is_folder
@@ -38,12 +39,14 @@ class StoredRun:
         known: What is known of it without its files, in the form of `run.json`; its `name` at least.
         place: The folder on this machine in which its files can be read.
         fetch: Brings one of its files into a folder, if there is such a file; None where all are in place.
+        mlflow_run_id: Of a run that was found in MLflow, its id there.
     """
 
     folder: str
     known: dict[str, Any]
     place: Path
     fetch: Callable[[str, Path], object] | None = None
+    mlflow_run_id: str | None = None
 
     def file(self, name: str) -> Path:
         """Where one of its files can be read; it need not be there.
@@ -199,7 +202,7 @@ def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
     tags, run_id = run.data.tags, run.info.run_id
     if ID_TAG not in tags:
         raise ValueError(f"{run_id} was not made by rnnlab")
-    if not re.fullmatch("[0-9a-f]{32}", run_id):  # it becomes part of a path
+    if not RUN_ID.fullmatch(run_id):  # it becomes part of a path
         raise ValueError(f"MLflow names a run {run_id!r}, which is no run id")
     known = {
         "id": tags[ID_TAG],
@@ -212,14 +215,14 @@ def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
     }
     folder = tags.get(FOLDER_TAG, "")
     if run.info.status == "RUNNING":  # what files there are is of an earlier life
-        return StoredRun(folder, known, cache / run_id / "none")
+        return StoredRun(folder, known, cache / run_id / "none", mlflow_run_id=run_id)
     artifacts = urlsplit(run.info.artifact_uri)
     if artifacts.scheme in ("", "file"):
-        return StoredRun(folder, known, Path(url2pathname(artifacts.path)))
+        return StoredRun(folder, known, Path(url2pathname(artifacts.path)), mlflow_run_id=run_id)
 
     def fetch(name: str, into: Path) -> None:
         if any(file.path == name for file in client.list_artifacts(run_id)):
             client.download_artifacts(run_id, name, str(into))
 
     kept = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
-    return StoredRun(folder, known, kept, fetch)
+    return StoredRun(folder, known, kept, fetch, run_id)

@@ -85,8 +85,11 @@ def _lag_curves(found: FoundRuns, roles: Roles) -> Iterator[Drawing]:
 def _against_axes(runs: pd.DataFrame, roles: Roles) -> Iterator[Drawing]:
     x, hue = roles.x, roles.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
-        text = "The factor of the gradient a time step back, over the longer half of the lags; 1 keeps it."
-        yield f"Gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=roles.col)
+        text = (
+            "The factor of the gradient a time step back, over the longer half of the lags; 1 keeps it. "
+            "The gain in the tables is over all lags."
+        )
+        yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=roles.col)
     if x is not None and _has(runs, HORIZON):
         text = "The last time step back at which a hundredth of the gradient is left, even after a dip."
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=roles.col)

@@ -22,7 +22,7 @@ from rnnlab.app.config.plan import WITHOUT_EFFECT, Plan, sweep_name
 from rnnlab.app.config.run_paths import SWEEP_FILE, SWEEP_LOCK, can_hold_runs, sweep_problems
 from rnnlab.runs.files import LINK, link_in, replace_text
 from rnnlab.runs.folder import MISPLACED, in_use, misplaced
-from rnnlab.runs.run_json import read_run_info
+from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _take_up_run(plan: Plan, key: str, wanted: bool | str) -> tuple[Plan, str | 
     if not found:
         if wanted is True:
             return plan, "resume=true: no earlier run of this configuration, so a new one starts"
-        raise ConfigProblems([f"resume={wanted}: no folder of a run with this configuration"])
+        raise ConfigProblems([f"resume={wanted}: {_why_not(folders[0])}"])
     folder = max(found)[1]
     if link := link_in(folder):
         raise ConfigProblems([LINK.format(link)])
@@ -140,6 +140,17 @@ def _info(folder: Path) -> dict[str, Any]:
     with suppress(ValueError):
         return nothing | (read_run_info(folder) or {})
     return nothing
+
+
+def _why_not(folder: Path) -> str:
+    """Why a folder is not resumed."""
+    try:
+        read_run_info(folder)
+    except NewerFormat as error:
+        return str(error)
+    except ValueError:
+        pass
+    return "no folder of a run with this configuration"
 
 
 def _sweeps(plan: Plan) -> list[Sweep]:

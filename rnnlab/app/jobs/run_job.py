@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.diagnostics import recorded_regime
+from rnnlab.metrics import is_in_summary
 from rnnlab.records import (
     CLIPPED,
     DIFF_FILE,
@@ -269,8 +270,7 @@ def _is_of_the_system(error: Exception) -> bool:
 
 def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
     """A run in a few numbers: its last values, and where it became unstable or diverged."""
-    keep = ("val/", "steps_to_solve", "grad/", "train/loss", "theory/", "lyapunov/")
-    summary: dict[str, Any] = {key: value for key, value in course.latest.items() if key.startswith(keep)}
+    summary: dict[str, Any] = {key: value for key, value in course.latest.items() if is_in_summary(key)}
     if course.norms:
         quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))

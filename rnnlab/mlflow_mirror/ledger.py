@@ -1,0 +1,68 @@
+"""`mlflow.json` in a run's folder: what MLflow has of the run and under which id, one entry per store."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from rnnlab.mlflow_mirror.store import sqlite_file
+from rnnlab.runs.files import replace_text
+
+LEDGER_FILE = "mlflow.json"
+NOTHING_SENT = {"position": 0, "tail": ""}
+RUN_ID = re.compile("[0-9a-f]{32}")
+"""What MLflow names its runs."""
+
+
+class Ledger:
+    """The entry of one store.
+
+    Attributes:
+        store: A digest of its address.
+    """
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self._folder = folder
+        place = str(sqlite_file(uri) or uri)
+        self.store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+
+    def entry(self) -> dict[str, Any]:
+        """What the store has; empty where no run was made there."""
+        return _entries(self._folder).get(self.store, {})
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Replace the entry.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        text = json.dumps(_entries(self._folder) | {self.store: entry}, indent=1)
+        replace_text(self._folder / LEDGER_FILE, text)
+
+
+def first_run_id(folder: Path) -> str | None:
+    """The id of the run in the store that it was first sent to; None where it was sent to none."""
+    ids = (entry["run_id"] for entry in _entries(folder).values())
+    return next((run_id for run_id in ids if RUN_ID.fullmatch(run_id)), None)
+
+
+def _entries(folder: Path) -> dict[str, dict[str, Any]]:
+    """What was sent, by store; a damaged file counts as none, and all is sent once more."""
+    try:
+        ledger = json.loads((folder / LEDGER_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    entries = ledger.items() if isinstance(ledger, dict) else ()
+    return {store: entry for store, entry in entries if _is_entry(entry)}
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("run_id"), str)
+        and type(entry.get("position")) is int
+        and entry["position"] >= 0
+        and isinstance(entry.get("tail"), str)
+        and isinstance(entry.get("sent"), list | None)
+    )
