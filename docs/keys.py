@@ -17,7 +17,17 @@ from typing import Any
 
 import yaml
 
-from docs.said import admits_null, allowed, attributes, comments, first_line, head, listed, section, text_of
+from docs.descriptions import (
+    admits_null,
+    allowed,
+    attributes,
+    comments,
+    first_line,
+    head,
+    listed,
+    section,
+    text_of,
+)
 from rnnlab.app.config import build as schema
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.validation import fields

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import Known
-from rnnlab.text import plain, redacted
+from rnnlab.text import redact, sanitize
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
@@ -40,7 +40,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
-    print(plain(redacted(shown.getvalue())), end="")
+    print(sanitize(redact(shown.getvalue())), end="")
 
 
 def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
