@@ -103,8 +103,10 @@ def section(documented: type | Callable[..., Any], title: str) -> dict[str, str]
     entries = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
     found = {}
     for name, _, words in (entry.partition(":") for entry in entries):
-        said = " ".join(words.split()).rstrip(".")
-        found[name] = said[0].lower() + said[1:] if said[1:2].islower() else said  # as comments begin
+        description = " ".join(words.split()).rstrip(".")
+        found[name] = (
+            description[0].lower() + description[1:] if description[1:2].islower() else description
+        )  # as comments begin
     return found
 
 

@@ -30,9 +30,9 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     register_resolvers()
     hydra = _Hydra("rnnlab", loader_of(conf_dir, args.config_dir))
     GlobalHydra.instance().initialize(hydra)
-    shown = StringIO()
+    output = StringIO()
     try:
-        with redirect_stdout(shown), redirect_stderr(StringIO()):
+        with redirect_stdout(output), redirect_stderr(StringIO()):
             _let_show(hydra, args, parser)
     except SystemExit:  # after a line of Hydra's own
         raise ConfigProblems([f"--package={args.package}: no such key"]) from None
@@ -40,7 +40,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
-    print(sanitize(redact(shown.getvalue())), end="")
+    print(sanitize(redact(output.getvalue())), end="")
 
 
 def _let_show(hydra: Hydra, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ class Result:
     Attributes:
         infos: What each run's `run.json` says at the end, its outcome and summary at least.
         interrupted: Whether a signal, such as Ctrl-C, ended it early.
-        mirrored: How the mirroring to MLflow went; None when it is off.
+        mirror_report: How the mirroring to MLflow went; None when it is off.
     """
 
     infos: list[dict[str, Any]]

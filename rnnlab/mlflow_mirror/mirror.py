@@ -51,8 +51,8 @@ class MirrorReport:
     Attributes:
         experiment_id: None when MLflow was not reached.
         error: Why something is left to be sent, or None.
-        left: How many runs that concerns.
-        closed: Runs that a dead process had left as running, and that are closed now.
+        unsent_runs: How many runs that concerns.
+        closed_runs: Runs that a dead process had left as running, and that are closed now.
     """
 
     experiment_id: str | None = None

@@ -221,8 +221,8 @@ class MirroredRun:
             ledger = json.loads((self.folder / LEDGER_FILE).read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
-        known = ledger.items() if isinstance(ledger, dict) else ()
-        return {store: entry for store, entry in known if _is_entry(entry)}
+        entries = ledger.items() if isinstance(ledger, dict) else ()
+        return {store: entry for store, entry in entries if _is_entry(entry)}
 
     def _write(self, entry: dict[str, Any]) -> None:
         text = json.dumps(self._ledger() | {self._store: entry}, indent=1)
@@ -338,15 +338,17 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
     quantities = set(pc.unique(table["quantity"]).to_pylist())
-    shown = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
-    shown["lag"] = shown["lag"] if "c" in quantities else ("h", "x")  # else state is h
+    quantities_by_axis = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
+    quantities_by_axis["lag"] = (
+        quantities_by_axis["lag"] if "c" in quantities else ("h", "x")
+    )  # else state is h
     limits = pc.min_max(table["step"]).as_py()
     metrics = []
     for name, step in (("first", limits["min"]), ("last", limits["max"])):
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
             of_last = row["target"] is None
-            if row["quantity"] in shown[axis] and of_last and row["log10_gmean"] is not None:
+            if row["quantity"] in quantities_by_axis[axis] and of_last and row["log10_gmean"] is not None:
                 key = f"log10_{row['quantity']}_{axis}/{name}"
                 metrics.append(Metric(key, row["log10_gmean"], timestamp, x))
     return metrics

@@ -15,10 +15,8 @@ from rnnlab.runs.files import LineFile
 
 MAX_RUN_SECONDS = 1e9
 """Seconds of a run: what is longer, some thirty years, is damage."""
-TAIL_BYTES = 4096
-"""Bytes; more than a row, whose `seconds` are others when it is written again."""
-LAST_ROWS_BYTES = 200_000
-"""Bytes in which the last rows are looked for."""
+TAIL_BYTES = 200_000
+"""The end of the file: where the last rows are looked for, and by whose digest replaced rows are noticed."""
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
@@ -39,7 +37,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
         OSError: It cannot be read.
     """
     with file.open("rb") as opened:
-        opened.seek(max(0, opened.seek(0, 2) - LAST_ROWS_BYTES))
+        opened.seek(max(0, opened.seek(0, 2) - TAIL_BYTES))
         lines = opened.read().splitlines()
     return (row for line in reversed(lines) if (row := parse_row(line)) is not None)
 
@@ -77,7 +75,7 @@ class MetricsWriter:
     same stays, with its time. From the first on that does not, they are cut off and written again.
 
     Attributes:
-        written: What is known to be right: what led to the checkpoint, came out the same, or was appended.
+        verified: What is known to be right: what led to the checkpoint, came out the same, or was appended.
         count: The rows of that.
     """
 

@@ -18,9 +18,9 @@ class AxisScale:
     """The values of one column along x.
 
     Attributes:
-        at: Of each word, its x.
-        log: Whether x is logarithmic.
-        off: The x of the null that means "off", or None.
+        positions: Of each word, its x.
+        is_log: Whether x is logarithmic.
+        off_position: The x of the null that means "off", or None.
     """
 
     positions: dict[str, float]

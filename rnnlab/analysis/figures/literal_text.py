@@ -1,8 +1,8 @@
 r"""Names in figures are drawn as they are: a column `$x_$` is no formula, a control character no command.
 
 Matplotlib takes text between two dollars for a formula, and refuses one that it cannot parse. A drawing
-function marked `with_literal_text` ends with all its texts as plain ones; labels of ticks, which are made anew
-whenever a figure is drawn, have their dollars escaped. Numbers on logarithmic axes stay formulas.
+function marked `with_literal_text` ends with all its texts as plain ones; labels of ticks, which are made
+anew whenever a figure is drawn, have their dollars escaped. Numbers on logarithmic axes stay formulas.
 """
 
 import warnings

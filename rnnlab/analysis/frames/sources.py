@@ -35,8 +35,8 @@ class StoredRun:
 
     Attributes:
         folder: Where it was made.
-        known: What is known of it without its files, in the form of `run.json`; its `name` at least.
-        place: The folder on this machine in which its files can be read.
+        info: What is known of it without its files, in the form of `run.json`; its `name` at least.
+        local_folder: The folder on this machine in which its files can be read.
         fetch: Brings one of its files into a folder, if there is such a file; None where all are in place.
     """
 

@@ -305,6 +305,6 @@ def _probe_problem(trainer: Trainer) -> str | None:
         options = getattr(measurement.measure, "keywords", {})
         for τ in options.get("targets", ()):
             if τ != "last" and not first <= τ <= last:
-                told = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
-                return f"probe.measurements.{name}.targets={τ}: the probe has targets {told}"
+                steps = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
+                return f"probe.measurements.{name}.targets={τ}: the probe has targets {steps}"
     return None

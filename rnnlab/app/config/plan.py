@@ -26,7 +26,7 @@ class Job:
         folder: Where its files go, absolute.
         config: The resolved configuration, plain data.
         overrides: The command line's part of it.
-        swept: The overrides whose values differ within the sweep, by key.
+        sweep_values: The overrides whose values differ within the sweep, by key.
         choices: The chosen option of every group.
     """
 
@@ -50,7 +50,7 @@ class Plan:
         pattern: What `folder` was made from, with what is new at every command as `${…}`.
         sweep: The name that all runs of this command share.
         launcher: The chosen Hydra launcher's keys; None for processes on this machine.
-        goes_on: Whether earlier jobs of this command are in the folder already.
+        is_continuation: Whether earlier jobs of this command are in the folder already.
         command: The command line.
         problems: A line for each job that could not be composed.
     """

@@ -81,9 +81,9 @@ def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
 
 def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
     """Folders that are inside of another, with that one."""
-    known = set(folders)
-    for folder in sorted(known):
-        yield from ((folder, parent) for parent in folder.parents if parent in known)
+    paths = set(folders)
+    for folder in sorted(paths):
+        yield from ((folder, parent) for parent in folder.parents if parent in paths)
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
