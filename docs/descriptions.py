@@ -102,11 +102,9 @@ def section(documented: type | Callable[..., Any], title: str) -> dict[str, str]
     lines = text.split(f"\n{title}:\n", 1)[1].split("\n\n", 1)[0]
     entries = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
     found = {}
-    for name, _, words in (entry.partition(":") for entry in entries):
-        description = " ".join(words.split()).rstrip(".")
-        found[name] = (
-            description[0].lower() + description[1:] if description[1:2].islower() else description
-        )  # as comments begin
+    for name, _, words in (part.partition(":") for part in entries):
+        entry = " ".join(words.split()).rstrip(".")
+        found[name] = entry[0].lower() + entry[1:] if entry[1:2].islower() else entry  # as comments begin
     return found
 
 

@@ -230,9 +230,7 @@ def _keys(
         own = (
             f"{prefix}{name}".removeprefix(f"{group.replace('/', '.')}.") if group != "measurement" else name
         )
-        comment = next(
-            (description for option in configs if (description := comments(group, option).get(own))), ""
-        )
+        comment = next((text for option in configs if (text := comments(group, option).get(own))), "")
         meaning = comment or documented.get(name, "")
         found.append(Key(f"{prefix}{name}", allowed(hint), values, meaning, admits_null(hint)))
     return found

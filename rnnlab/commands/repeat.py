@@ -97,16 +97,14 @@ def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
     if not isinstance(config.get("tracking"), dict):
         raise ConfigProblems([f"{run}: {CONFIG_FILE} cannot be read"])
     config |= {"tracking": config["tracking"] | {"backend": "none"}, "resume": False}
-    folder_in_outputs = Path(
+    path = Path(
         "outputs",
         f"{datetime.now():%Y-%m-%d}",
         f"{datetime.now():%H-%M-%S}-repeat-{re.sub('[^0-9a-f]', '', info['id'])[:6]}",
     )
     choices = {key: value for key, value in info["params"].items() if key in config}
-    job = Job(
-        info["number"], info["name"], folder_in_outputs.absolute(), config, info["overrides"], {}, choices
-    )
-    return Plan(job.folder, [job], False, str(folder_in_outputs), sweep_name(job.folder))
+    job = Job(info["number"], info["name"], path.absolute(), config, info["overrides"], {}, choices)
+    return Plan(job.folder, [job], False, str(path), sweep_name(job.folder))
 
 
 def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:

@@ -57,16 +57,8 @@ FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
 NOTHING_SENT = {"position": 0, "tail": ""}
 REQUIRED_KEYS = (
-    "id",
-    "name",
-    "number",
-    "steps",
-    "params",
-    "dataset",
-    "tracking",
-    "tags",
-    "machine",
-    "started",
+    *("id", "name", "number", "steps", "params"),
+    *("dataset", "tracking", "tags", "machine", "started"),
 )
 """What a `run.json` must hold for its run to be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
@@ -338,17 +330,15 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
     quantities = set(pc.unique(table["quantity"]).to_pylist())
-    quantities_by_axis = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
-    quantities_by_axis["lag"] = (
-        quantities_by_axis["lag"] if "c" in quantities else ("h", "x")
-    )  # else state is h
+    selected = {"lag": ("h", "c", "state", "x"), "time": ("h", "c")}
+    selected["lag"] = selected["lag"] if "c" in quantities else ("h", "x")  # else state is h
     limits = pc.min_max(table["step"]).as_py()
     metrics = []
     for name, step in (("first", limits["min"]), ("last", limits["max"])):
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
             of_last = row["target"] is None
-            if row["quantity"] in quantities_by_axis[axis] and of_last and row["log10_gmean"] is not None:
+            if row["quantity"] in selected[axis] and of_last and row["log10_gmean"] is not None:
                 key = f"log10_{row['quantity']}_{axis}/{name}"
                 metrics.append(Metric(key, row["log10_gmean"], timestamp, x))
     return metrics

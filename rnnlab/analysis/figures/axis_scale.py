@@ -32,7 +32,7 @@ class AxisScale:
         return to_labels(values).map(self.positions).astype("float64")
 
     def dodge(self, x: pd.Series, index: int, count: int) -> pd.Series:
-        """x moved a little aside, so that what `among` several stands at the same x is seen."""
+        """x moved a little aside, so that what `count` several stands at the same x is seen."""
         spots = np.sort(np.array(list(self.positions.values())))
         spots = np.log10(spots) if self.is_log else spots
         gap = float(np.diff(spots).min()) if len(spots) > 1 else 0.3

@@ -127,10 +127,8 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
             table.loc[line, column] = list(colors).index(most_frequent(values))
         else:
             values = values[np.isfinite(values.astype("float64"))]
-            without_value = (
-                -np.inf if cell["zero"].any() else np.nan
-            )  # under the scale, and so its lowest colour
-            table.loc[line, column] = values.mean() if len(values) else without_value
+            empty = -np.inf if cell["zero"].any() else np.nan  # under the scale, and so its lowest colour
+            table.loc[line, column] = values.mean() if len(values) else empty
     settings: dict[str, Any] = {"cmap": DIVERGING}
     if color == "regime":
         settings = {"cmap": ListedColormap(list(colors.values())), "vmin": -0.5, "vmax": len(colors) - 0.5}

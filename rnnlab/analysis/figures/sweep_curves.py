@@ -294,6 +294,6 @@ def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str
         return found, f"step {only[0]}" if len(only) == 1 else ENDS[step] + " of each run"
     found = rows[rows["step"] == step]
     if found.empty:
-        steps_text = ", ".join(map(str, np.sort(rows["step"].unique())))
-        raise ValueError(f"step={step!r} was not recorded; there are: {steps_text}")
+        recorded = ", ".join(map(str, np.sort(rows["step"].unique())))
+        raise ValueError(f"step={step!r} was not recorded; there are: {recorded}")
     return found, f"step {step}"
