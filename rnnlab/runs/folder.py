@@ -231,7 +231,7 @@ class RunFolder:
         """
         if record.gradients:
             self._gradient_log().append(record.step, record.gradients)
-        differs = self._rows.differs_from_existing(record) and self._rows.truncate()
+        differs = self._rows.differs_from_existing(record) and self._rows.drop_unverified()
         if differs:
             self._note_difference()
         self._rows.write(record)
@@ -243,7 +243,7 @@ class RunFolder:
         Raises:
             OSError: The folder cannot be written.
         """
-        differs = self._rows.truncate()
+        differs = self._rows.drop_unverified()
         if differs:
             self._note_difference()
         return differs

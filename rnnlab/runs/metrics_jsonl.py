@@ -120,7 +120,7 @@ class MetricsWriter:
             OSError: It cannot be written.
         """
         self.count, self.verified = 0, Prefix()
-        self.truncate()
+        self.drop_unverified()
         self._set_clock(0.0)
 
     def differs_from_existing(self, record: StepRecord) -> bool:
@@ -146,7 +146,7 @@ class MetricsWriter:
     def _next_existing(self) -> bytes | None:
         return self._existing_lines[self.count] if self.count < len(self._existing_lines) else None
 
-    def truncate(self) -> bool:
+    def drop_unverified(self) -> bool:
         """Cut off the rows that stand and are not known to be right; return whether there were any.
 
         Raises:

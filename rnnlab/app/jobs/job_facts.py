@@ -7,7 +7,7 @@ from typing import Any
 from rnnlab.app.config.build import Settings, Tasks, build, read_settings
 from rnnlab.app.config.plan import Job
 from rnnlab.app.config.validation import InvalidConfig
-from rnnlab.app.jobs.resume import identity_from_json, to_json
+from rnnlab.app.jobs.resume import format_json, identity_from_json
 
 INDEPENDENT_KEYS = (
     *("seed", "steps", "clip", "clip_mode", "init", "tracking", "checkpoint_every", "figures", "report"),
@@ -68,7 +68,7 @@ class Inspector:
         Raises:
             InvalidConfig: With a line for each key at fault.
         """
-        texts = {key: self._texts.to_json(value) for key, value in job.config.items()}
+        texts = {key: self._texts.format_json(value) for key, value in job.config.items()}
         key = json.dumps([(key, text) for key, text in texts.items() if key not in INDEPENDENT_KEYS])
         settings = read_settings(job.config, [])
         if settings is None:
@@ -100,12 +100,12 @@ class _JsonCache:
     def __init__(self) -> None:
         self._cached: dict[int, tuple[Any, str]] = {}
 
-    def to_json(self, value: Any) -> str:
+    def format_json(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return to_json(value)
+            return format_json(value)
         cached = self._cached.get(id(value))
         if cached is None or cached[0] is not value:
             if len(self._cached) == MAX_CACHED_TEXTS:
                 self._cached.clear()
-            cached = self._cached[id(value)] = value, to_json(value)
+            cached = self._cached[id(value)] = value, format_json(value)
         return cached[1]

@@ -43,17 +43,17 @@ class _SweepFile(BaseModel):
 
 def identity(config: Mapping[str, Any], data: str) -> str:
     """A digest of all that a run's result depends on, given the configuration and a digest of the data."""
-    return identity_from_json({key: to_json(value) for key, value in config.items()}, data)
+    return identity_from_json({key: format_json(value) for key, value in config.items()}, data)
 
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
     """As `identity`, given every key's value as JSON."""
-    kept = (f"{to_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY)
-    text = f"[{{{', '.join(kept)}}}, {to_json(data)}]"
+    kept = (f"{format_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY)
+    text = f"[{{{', '.join(kept)}}}, {format_json(data)}]"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def to_json(value: Any) -> str:
+def format_json(value: Any) -> str:
     """A value as text, the same for equal ones."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
