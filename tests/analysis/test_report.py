@@ -189,7 +189,7 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(Path(__file__).parents[2] / "rnnlab", broken / "rnnlab")
     shutil.copytree(Path(__file__).parents[2] / "conf", broken / "conf")
-    (broken / "rnnlab" / "analysis" / "templates" / "report.html").write_text("{{ nothing }}")
+    (broken / "rnnlab" / "analysis" / "report" / "templates" / "report.html").write_text("{{ nothing }}")
     done = run(tmp_path, "-m", "cell=rnn", *asked, "figures=false", PYTHONPATH=str(broken))
     assert (done.code, done.err) == (0, "")
     assert "The report is missing ('nothing' is undefined); python -m rnnlab.report multirun/" in done.out
