@@ -75,9 +75,9 @@ def main() -> None:
                 continue
             measured = [_measured(Path(folder), overrides(jobs)) for jobs in args.jobs]
             jobs, seconds, megabytes = zip(*measured, strict=True)
-            shown = [f"{1000 * s / n:.2f} ms" for s, n in zip(seconds, jobs, strict=True)]
+            times = [f"{1000 * s / n:.2f} ms" for s, n in zip(seconds, jobs, strict=True)]
             growth = log(seconds[-1] / seconds[0]) / log(jobs[-1] / jobs[0]) if len(jobs) > 1 else 1
-            table.add_row(name, *shown, f"{growth:.2f}", f"{megabytes[-1]:.0f}")
+            table.add_row(name, *times, f"{growth:.2f}", f"{megabytes[-1]:.0f}")
     Console(width=120).print(table)
 
 

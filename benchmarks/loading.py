@@ -68,8 +68,10 @@ def main() -> None:
 
 def _measured(folder: Path, call: str, rounds: int) -> list[str]:
     command = [sys.executable, "-c", SCRIPT.format(call=call), str(folder)]
-    told = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)]
-    seconds, rows, memory = zip(*([float(word) for word in line.split()] for line in told), strict=True)
+    outputs = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)
+    ]
+    seconds, rows, memory = zip(*([float(word) for word in line.split()] for line in outputs), strict=True)
     every = " ".join(f"{second:.2f}" for second in seconds)
     return [f"{rows[0]:,.0f}", f"{np.median(seconds):.2f}", every, f"{max(memory):,.0f}"]
 

@@ -144,9 +144,9 @@ def main() -> None:
     console = Console(width=160)
     with console.status("") as status:
         for shape in SHAPES:
-            told = f"{shape.cell} {shape.inputs} H={shape.H} B={shape.B} T={shape.T}"
-            if set(options.only or ()) <= set(told.split()):
-                status.update(told)
+            label = f"{shape.cell} {shape.inputs} H={shape.H} B={shape.B} T={shape.T}"
+            if set(options.only or ()) <= set(label.split()):
+                status.update(label)
                 rows.append(measure(shape, options.contestants, options.rounds))
     console.print(table_of(rows, options.contestants))
     if options.json:

@@ -17,7 +17,17 @@ from typing import Any
 
 import yaml
 
-from docs.said import admits_null, allowed, attributes, comments, first_line, head, listed, section, text_of
+from docs.descriptions import (
+    admits_null,
+    allowed,
+    attributes,
+    comments,
+    first_line,
+    head,
+    listed,
+    section,
+    text_of,
+)
 from rnnlab.app.config import build as schema
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.validation import fields
@@ -153,8 +163,8 @@ def measurements() -> list[Table]:
         function = resolve_name(config["_target_"])
         hints = typing.get_type_hints(function, include_extras=True)
         own = {key: hint for key, hint in hints.items() if key not in ("snapshot", "return")}
-        prefix, said = f"probe.measurements.{name}.", section(function, "Args")
-        keys = _keys(prefix, own, {name: config}, "measurement", said)
+        prefix, description = f"probe.measurements.{name}.", section(function, "Args")
+        keys = _keys(prefix, own, {name: config}, "measurement", description)
         found.append(Table(f"`+measurement={name}`", head("measurement", name), keys))
     return found
 
@@ -198,8 +208,8 @@ def _measurement(name: str) -> dict[str, Any]:
 
 def _named(group: str, option: str) -> str:
     """An option, and what its file begins with."""
-    said = head(group, option)
-    return f"`{group}={option}`" + (f" ({said})" if said else "")
+    description = head(group, option)
+    return f"`{group}={option}`" + (f" ({description})" if description else "")
 
 
 def _keys(
@@ -220,17 +230,17 @@ def _keys(
         own = (
             f"{prefix}{name}".removeprefix(f"{group.replace('/', '.')}.") if group != "measurement" else name
         )
-        comment = next((said for option in configs if (said := comments(group, option).get(own))), "")
+        comment = next((text for option in configs if (text := comments(group, option).get(own))), "")
         meaning = comment or documented.get(name, "")
         found.append(Key(f"{prefix}{name}", allowed(hint), values, meaning, admits_null(hint)))
     return found
 
 
 def _schedules() -> str:
-    said, names = attributes(Schedule), list(fields(Schedule))
+    description, names = attributes(Schedule), list(fields(Schedule))
     lines = ["| key | allowed | meaning |", "| --- | --- | --- |"]
     for name, hint in fields(Schedule).items():
-        lines.append(f"| `probe.measurements.<name>.when.{name}` | {allowed(hint)} | {said[name]} |")
+        lines.append(f"| `probe.measurements.<name>.when.{name}` | {allowed(hint)} | {description[name]} |")
     lines += ["", f"| default of | {' | '.join(f'`{name}`' for name in names)} |", "| --- " * 5 + "|"]
     for of, when in schedules().items():
         lines.append(f"| {of} | {' | '.join(shown(when[name]) for name in names)} |")

@@ -10,7 +10,7 @@ from rnnlab.arrays import Array
 
 # Multiply-adds of a product that OpenBLAS makes without copying, and the fewest rows worth a product.
 _SMALL_PRODUCT = 1_000_000
-_FEWEST_ROWS = 8
+_MIN_ROWS = 8
 # Kernels of OpenBLAS that have a way of their own for small products; the others lose up to half by blocks.
 _SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
@@ -30,9 +30,9 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
     """
     rows, inner = matrix.shape
     most = _SMALL_PRODUCT // (inner * columns)
-    if rows <= most or most < _FEWEST_ROWS or not _has_small_kernels():
+    if rows <= most or most < _MIN_ROWS or not _has_small_kernels():
         return np.dot, matrix
-    blocks = next((n for n in range(-(-rows // most), rows // _FEWEST_ROWS + 1) if rows % n == 0), 1)
+    blocks = next((n for n in range(-(-rows // most), rows // _MIN_ROWS + 1) if rows % n == 0), 1)
     if blocks == 1:
         return np.dot, matrix
     return np.matmul, matrix.reshape(blocks, rows // blocks, inner)

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, MinLen
 
 from rnnlab.arrays import Array
-from rnnlab.user_files import of_user, reading
+from rnnlab.user_files import convert_read_errors, user_file
 
 
 class InitialState(Protocol):
@@ -102,7 +102,10 @@ class Given:
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
-        with reading(self.path, "; must be an .npz file of numbers"), of_user(self.path).open("rb") as file:
+        with (
+            convert_read_errors(self.path, "; must be an .npz file of numbers"),
+            user_file(self.path).open("rb") as file,
+        ):
             if not file.peek(2).startswith(b"PK"):  # numpy would ask whether a pickle is trusted
                 raise TypeError("no zip archive")
             with np.load(file, allow_pickle=False) as arrays:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-NAME_BYTES = 255
-PATH_BYTES = 4095
-MOST_LEVELS = 200
+MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 4095
+MAX_LEVELS = 200
 """Of folders inside of one another; some hundreds more, and Python itself gets lost in them."""
 
 
@@ -34,10 +34,10 @@ def path_problem(path: Path) -> str | None:
         return "holds a character that no name of a file can have"
     if "\0" in str(path):
         return "holds a NUL character, which no name of a file can have"
-    if name > NAME_BYTES:
-        return f"a name in it is too long ({name} bytes; at most {NAME_BYTES})"
-    if whole > PATH_BYTES:
-        return f"too long ({whole} bytes with what is written there; at most {PATH_BYTES})"
-    if len(path.parts) > MOST_LEVELS:
-        return f"{len(path.parts)} folders inside of one another; at most {MOST_LEVELS}"
+    if name > MAX_NAME_BYTES:
+        return f"a name in it is too long ({name} bytes; at most {MAX_NAME_BYTES})"
+    if whole > MAX_PATH_BYTES:
+        return f"too long ({whole} bytes with what is written there; at most {MAX_PATH_BYTES})"
+    if len(path.parts) > MAX_LEVELS:
+        return f"{len(path.parts)} folders inside of one another; at most {MAX_LEVELS}"
     return None

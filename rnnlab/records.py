@@ -92,7 +92,7 @@ THEORY_BOUND = "theory/log10_bound"
 TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
-OF_THE_CLOCK = ("seconds", STEPS_PER_SECOND)
+TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
 """Of a row of `metrics.jsonl`: what is another at every repetition."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
 """Of the gradient's norm before clipping over all steps of a run, in its summary."""

@@ -14,20 +14,20 @@ INTERRUPTED = 130
 Handler = Callable[[int, FrameType | None], None]
 
 
-def _those_of(*names: str) -> frozenset[signal.Signals]:
+def _available_signals(*names: str) -> frozenset[signal.Signals]:
     """The signals that this system has."""
     return frozenset(signal.Signals[name] for name in names if name in signal.Signals.__members__)
 
 
-STOP_SIGNALS = _those_of("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-KEYBOARD_SIGNALS = _those_of("SIGINT", "SIGQUIT")
+STOP_SIGNALS = _available_signals("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+KEYBOARD_SIGNALS = _available_signals("SIGINT", "SIGQUIT")
 """A terminal sends them to all processes of a command."""
 
 
 @contextmanager
-def handled(handler: Handler) -> Iterator[None]:
+def temporary_handler(handler: Handler) -> Iterator[None]:
     """Handle the signals that ask to end until the block is left."""
-    before = {number: signal.signal(number, handler) for number in _heard()}
+    before = {number: signal.signal(number, handler) for number in _active_signals()}
     try:
         yield
     finally:
@@ -35,9 +35,9 @@ def handled(handler: Handler) -> Iterator[None]:
             signal.signal(number, earlier or signal.SIG_DFL)
 
 
-def handle(handler: Handler) -> None:
+def install_handler(handler: Handler) -> None:
     """Handle the signals that ask to end from now on."""
-    for number in _heard():
+    for number in _active_signals():
         signal.signal(number, handler)
 
 
@@ -58,7 +58,7 @@ class Interrupts:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def raise_at_first_signal() -> Iterator[None]:
     """Turn the first signal that asks to end into KeyboardInterrupt; later ones except Ctrl-C are ignored.
 
     After the block only Ctrl-C has an effect: the process is about to end.
@@ -71,18 +71,18 @@ def interruptible() -> Iterator[None]:
             asked = True
             raise KeyboardInterrupt
 
-    for number in _heard() - {signal.SIGINT}:  # for which Python has its own handler
+    for number in _active_signals() - {signal.SIGINT}:  # for which Python has its own handler
         signal.signal(number, interrupt)
     try:
         yield
     finally:
         asked = True
-        if signal.SIGINT in _heard():
+        if signal.SIGINT in _active_signals():
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a traceback
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def block_signals() -> Iterator[None]:
     """Hold signals back from this thread, and from processes started inside until they let them through."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -94,8 +94,8 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def let_through() -> None:
-    """Receive the signals that `held_back` kept from this process."""
+def unblock_signals() -> None:
+    """Receive the signals that `block_signals` kept from this process."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS | KEYBOARD_SIGNALS)
 
@@ -106,6 +106,6 @@ def ignore_keyboard() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _heard() -> frozenset[signal.Signals]:
+def _active_signals() -> frozenset[signal.Signals]:
     """The signals that ask to end and are not ignored."""
     return frozenset(number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)

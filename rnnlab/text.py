@@ -14,64 +14,64 @@ from rnnlab.records import (
     ZERO_FRACTION,
 )
 
-NONE = "–"
-_STEERING = "\x00-\x08\x0b-\x1f\x7f-\x9f"
-_DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_NO_TEXT = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line ends to some, to others no characters at all
-_CONTROL = re.compile(f"[{_STEERING}{_DIRECTION}{_NO_TEXT}]")
+NO_VALUE = "–"
+_CONTROL_CODES = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+_BIDI_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_NON_CHARACTERS = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line ends to some, to others no characters at all
+_UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]")
 
 
-HIDDEN = "***"
+PASSWORD_MASK = "***"
 """In place of a password."""
-SECRETS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
+SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Keys of an address behind which one stands."""
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """A text without the passwords of the addresses in it: rather too much is hidden than a part shown."""
-    text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{HIDDEN}@", text)
-    return re.sub(rf"(?i)([?&]({'|'.join(SECRETS)})=)[^&\s]+", rf"\1{HIDDEN}", text)
+    text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
+    return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """A text with � in place of control characters, so that it steers no terminal and reads in order."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def plain_values(tree: Any) -> Any:
+def sanitize_values(tree: Any) -> Any:
     """Plain data, with all of its texts `plain`."""
     if isinstance(tree, dict):
-        return {plain_values(key): plain_values(value) for key, value in tree.items()}
+        return {sanitize_values(key): sanitize_values(value) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [plain_values(value) for value in tree]
-    return plain(tree) if isinstance(tree, str) else tree
+        return [sanitize_values(value) for value in tree]
+    return sanitize(tree) if isinstance(tree, str) else tree
 
 
-MAX_LINE = 600
-MOST_DECADES = 308
+MAX_LINE_LENGTH = 600
+MAX_DECADES = 308
 """Powers of ten that float64 holds."""
 
 
-def in_a_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A text as one line that a terminal shows as it is: no line ends or control characters, not too long."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    half = MAX_LINE // 2
-    return shown if len(shown) <= MAX_LINE else f"{shown[:half]} … {shown[-half:]}"
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    half = MAX_LINE_LENGTH // 2
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:half]} … {line[-half:]}"
 
 
-def count_of_runs(count: int) -> str:
+def format_run_count(count: int) -> str:
     """`1 run`, `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def told(value: float | None, form: str) -> str:
+def format_number(value: float | None, form: str) -> str:
     """A number in a format, or that there is none."""
-    return NONE if value is None else format(value, form)
+    return NO_VALUE if value is None else format(value, form)
 
 
-def metric_told(value: float | None) -> str:
+def format_metric(value: float | None) -> str:
     """Three decimals, or two digits where that would hide it."""
-    return told(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
+    return format_number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
 ZERO_NOTE = (
@@ -80,44 +80,44 @@ ZERO_NOTE = (
 )
 
 
-def gain_told(summary: Mapping[str, Any]) -> str:
+def format_gain(summary: Mapping[str, Any]) -> str:
     """The gain of a lag curve, and the share of examples whose gradient is 0; a gain of 0 is that of all."""
-    gain = gain_of(summary)
+    gain = gain_from_summary(summary)
     if gain == 0:
         return "0"
-    return noted(metric_told(gain), zeros_told(summary.get(ZERO_FRACTION)))
+    return append_notes(format_metric(gain), format_zero_share(summary.get(ZERO_FRACTION)))
 
 
-def gain_of(summary: Mapping[str, Any]) -> float | None:
+def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
     """The gain, from its logarithm where that alone was recorded."""
     gain, log10_gain = summary.get(GAIN), summary.get(LOG10_GAIN)
-    if gain is not None or log10_gain is None or log10_gain > MOST_DECADES:
+    if gain is not None or log10_gain is None or log10_gain > MAX_DECADES:
         return gain
     return float(10.0**log10_gain)
 
 
-def horizon_told(summary: Mapping[str, Any]) -> str:
+def format_horizon(summary: Mapping[str, Any]) -> str:
     """Lags; ≥ where the curve ends before the gradient has faded, and what the number alone would hide."""
     horizon = summary.get(HORIZON)
     if horizon is None:
-        return NONE
+        return NO_VALUE
     at_least = "≥ " if summary.get(CENSORED) else ""
-    first = dip_told(horizon, summary.get(HORIZON_FIRST))
-    return noted(f"{at_least}{horizon:.0f}", first, zeros_told(summary.get(ZERO_AT_HORIZON)))
+    first = format_dip(horizon, summary.get(HORIZON_FIRST))
+    return append_notes(f"{at_least}{horizon:.0f}", first, format_zero_share(summary.get(ZERO_AT_HORIZON)))
 
 
-def regime_told(summary: Mapping[str, Any]) -> str:
+def format_regime(summary: Mapping[str, Any]) -> str:
     """The regime, and the share of examples whose gradient is 0."""
     regime = summary.get("regime")
-    return NONE if regime is None else noted(regime, zeros_told(summary.get(ZERO_FRACTION)))
+    return NO_VALUE if regime is None else append_notes(regime, format_zero_share(summary.get(ZERO_FRACTION)))
 
 
-def dip_told(horizon: float, first: float | None) -> str:
+def format_dip(horizon: float, first: float | None) -> str:
     """Where the curve was under 1 % before its horizon, the lag after which it first was; else nothing."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
-def zeros_told(share: float | None) -> str:
+def format_zero_share(share: float | None) -> str:
     """The share of examples whose gradient is 0, where there are any; else nothing."""
     if not share:
         return ""
@@ -125,20 +125,20 @@ def zeros_told(share: float | None) -> str:
     return f"{rounded} zero"
 
 
-def noted(text: str, *notes: str) -> str:
+def append_notes(text: str, *notes: str) -> str:
     """A number with what belongs to it in brackets."""
     kept = [note for note in notes if note]
-    return f"{text} ({', '.join(kept)})" if kept and text != NONE else text
+    return f"{text} ({', '.join(kept)})" if kept and text != NO_VALUE else text
 
 
-def machine_told(machine: Mapping[str, Any]) -> str:
+def describe_machine(machine: Mapping[str, Any]) -> str:
     """Processor and versions, as far as `run.json` has them."""
     python, numpy = machine.get("python"), (machine.get("packages") or {}).get("numpy")
     parts = [machine.get("cpu"), python and f"Python {python}", numpy and f"NumPy {numpy}"]
     return ", ".join(part for part in parts if part)
 
 
-def outcome_told(outcome: str, summary: Mapping[str, Any]) -> str:
+def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
     """The outcome and, in a few words, where or why."""
     if outcome == "diverged" and (at := summary.get("diverged_at")):
         time = "" if at["timestep"] is None else f", time step {at['timestep']}"

@@ -33,7 +33,7 @@ def is_address(path: str) -> bool:
     return ADDRESS.match(path) is not None
 
 
-def of_user(path: str) -> Path:
+def user_file(path: str) -> Path:
     """A file that a user names; an address is not opened, a pipe would be waited for, a device has no end.
 
     Raises:
@@ -48,7 +48,7 @@ def of_user(path: str) -> Path:
 
 
 @contextmanager
-def reading(path: str, hint: str = "") -> Iterator[None]:
+def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
     """Read a user's file with a foreign library; whatever that raises becomes one line.
 
     Args:
@@ -64,10 +64,10 @@ def reading(path: str, hint: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # EOFError, BadZipFile, zlib.error, ArrowException, MemoryError … of any kind
         added = "" if isinstance(error, OSError) else hint
-        raise UnreadableFile(f"path={path}: cannot be read ({reason(error)}){added}") from None
+        raise UnreadableFile(f"path={path}: cannot be read ({error_reason(error)}){added}") from None
 
 
-def reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """Why something failed, as its library says it, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -77,7 +77,7 @@ def reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def decompressed(path: Path) -> bytes:
+def read_decompressed(path: Path) -> bytes:
     """A file's bytes, decompressed where its suffix names gzip, bzip2, xz or a zip archive of one file."""
     data = path.read_bytes()
     decompress = _DECOMPRESS.get(path.suffix.lower())

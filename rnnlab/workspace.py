@@ -49,10 +49,10 @@ class Workspace:
         """
         if len(owners[0]) > _KEPT_STEPS:
             return _NewSteps(sequences())
-        known = self._steps.get(name)
-        if known is None or any(a is not b for a, b in zip(known[0], owners, strict=True)):
-            known = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
-        return known[1]
+        cached = self._steps.get(name)
+        if cached is None or any(a is not b for a, b in zip(cached[0], owners, strict=True)):
+            cached = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
+        return cached[1]
 
 
 class Steps(Protocol):

@@ -15,7 +15,7 @@ import pytest
 
 from rnnlab.analysis import IncompleteRuns, load_runs
 from rnnlab.app.config.messages import ConfigProblems
-from rnnlab.app.jobs.run_job import _tell_beginning
+from rnnlab.app.jobs.run_job import _log_start
 from rnnlab.commands import compare, repeat, report, sync
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import read_run_info
@@ -68,7 +68,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise ConfigProblems(["stopped before training"])
 
     monkeypatch.setattr("rnnlab.commands.repeat.launch", stop)
-    monkeypatch.setattr("rnnlab.analysis.report.page.pictures", lambda *_: [])
+    monkeypatch.setattr("rnnlab.analysis.report.page.draw_pictures", lambda *_: [])
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(made, tmp_path / "runs" / "run"))
 
@@ -99,7 +99,7 @@ def test_no_command_needs_a_key_of_a_run_without_a_word(
         except ValueError:
             continue
         assert readable is not None
-        _tell_beginning(readable)
+        _log_start(readable)
         for one, other in ((readable, whole), (whole, readable)):
             repeat._origins(one, other)
 
@@ -112,7 +112,7 @@ def test_a_run_that_lacks_a_key_is_resumed_or_refused(made: Path, folder: Path, 
         (folder / "run.json").write_text(json.dumps(info))
         try:
             with RunFolder(folder, whole, {}, resume=True) as resumed:
-                _tell_beginning(resumed.info)
+                _log_start(resumed.info)
                 resumed.finish("killed", {})
         except ValueError as error:
             assert str(error).startswith("run.json: "), place
@@ -121,7 +121,7 @@ def test_a_run_that_lacks_a_key_is_resumed_or_refused(made: Path, folder: Path, 
 def test_sync_names_what_it_lacks(
     made: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnnlab.commands.sync._Sender._sent", lambda *_: "sent")
+    monkeypatch.setattr("rnnlab.commands.sync._Sender._send_run", lambda *_: "sent")
     whole = json.loads((made / "run.json").read_text())
     for place in places(whole):
         for null in (False, True):

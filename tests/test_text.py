@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rnnlab.text import gain_told, horizon_told, machine_told, regime_told
+from rnnlab.text import describe_machine, format_gain, format_horizon, format_regime
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ from rnnlab.text import gain_told, horizon_told, machine_told, regime_told
 def test_a_number_is_told_with_its_zeros_and_dips(
     summary: dict[str, Any], gain: str, horizon: str, regime: str
 ) -> None:
-    assert (gain_told(summary), horizon_told(summary), regime_told(summary)) == (gain, horizon, regime)
+    assert (format_gain(summary), format_horizon(summary), format_regime(summary)) == (gain, horizon, regime)
 
 
 def test_of_a_machine_is_told_what_is_known() -> None:
-    assert machine_told({}) == ""
-    assert machine_told({"cpu": "", "packages": {"numpy": None}}) == ""
+    assert describe_machine({}) == ""
+    assert describe_machine({"cpu": "", "packages": {"numpy": None}}) == ""
     whole = {"cpu": "a processor", "python": "3.11", "packages": {"numpy": "2.1"}}
-    assert machine_told(whole) == "a processor, Python 3.11, NumPy 2.1"
+    assert describe_machine(whole) == "a processor, Python 3.11, NumPy 2.1"

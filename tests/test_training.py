@@ -208,7 +208,7 @@ def test_a_spike_of_the_gradient_is_measured(task):
     records, _ = run(make(task, probe=probe, optimizer=SGD(2.0, 0.0), clipping=Clipping(None, "norm")))
     norms = values(records, "grad/norm")
     spikes = Spikes(1.5)
-    expected = {step for step, norm in enumerate(norms) if spikes.see(norm)} | {0, STEPS - 1}
+    expected = {step for step, norm in enumerate(norms) if spikes.update(norm)} | {0, STEPS - 1}
     assert {record.step for record in records if record.gradients} == expected
     assert len(expected) > 2
     assert {r.step for r in records if "grad_norm/W_hh" in r.metrics} == {0, STEPS - 1}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from rnnlab.initial_states import Given
-from rnnlab.user_files import UnreadableFile, reading
+from rnnlab.user_files import UnreadableFile, convert_read_errors
 
 ERRORS = [
     EOFError("cut off"), zipfile.BadZipFile("cut off"), lzma.LZMAError("cut off"), tarfile.ReadError("cut off"),
@@ -23,7 +23,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_any_error_of_a_reader_is_a_line(error: Exception) -> None:
-    with pytest.raises(UnreadableFile) as told, reading("f"):
+    with pytest.raises(UnreadableFile) as told, convert_read_errors("f"):
         raise error
     assert str(told.value) == "path=f: cannot be read (cut off)"
 
@@ -33,7 +33,10 @@ def test_any_error_of_a_reader_is_a_line(error: Exception) -> None:
     [(EOFError(), "EOFError"), (MemoryError(), "not enough memory"), (OSError(2, "gone"), "gone"), (KeyError("k"), "'k'")],
 )  # fmt: skip
 def test_a_reason_is_never_empty(error: Exception, message: str) -> None:
-    with pytest.raises(UnreadableFile, match=rf"^path=f: cannot be read \({message}\)$"), reading("f"):
+    with (
+        pytest.raises(UnreadableFile, match=rf"^path=f: cannot be read \({message}\)$"),
+        convert_read_errors("f"),
+    ):
         raise error
 
 

@@ -16,10 +16,10 @@ import pandas as pd
 
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
 """By the argument that takes a frame the loader whose frame it is."""
-_MARKS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
+_FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
 """Columns that no frame of another loader has together."""
-_LONGEST = 80
-_WORDS: dict[str, tuple[str, str]] = {
+_MAX_VALUE_LENGTH = 80
+_TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
     "bool": ("True or False", "truth values"),
     "int": ("a whole number", "whole numbers"),
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def checked(function: Callable[P, R]) -> Callable[P, R]:
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Check what a function is given against the types of its signature, and frames by their columns.
 
     Raises:
@@ -61,19 +61,21 @@ def check_type(argument: str, value: Any, hint: Any) -> None:
     Raises:
         TypeError: It has another.
     """
-    if _fits(value, hint):
+    if _has_type(value, hint):
         return
-    allowed = _words(hint)
+    allowed = _describe_type(hint)
     if isinstance(value, str) and argument == "ax":
         allowed += f"; an axis of the sweep is chosen by name, as in x={value!r}"
     if argument in FRAMES:
         allowed += f", that of {FRAMES[argument]}"
-    raise TypeError(f"{argument}={_shown(value)}: must be {allowed}")
+    raise TypeError(f"{argument}={_format_value(value)}: must be {allowed}")
 
 
 def _check_frame(argument: str, frame: pd.DataFrame) -> None:
     names = set(frame.columns)
-    other = next((kind for kind, marks in _MARKS.items() if marks <= names and kind != argument), None)
+    other = next(
+        (kind for kind, marks in _FRAME_COLUMNS.items() if marks <= names and kind != argument), None
+    )
     if other is not None:
         given, wanted = FRAMES[other], FRAMES[argument]
         raise ValueError(f"{argument}: the frame is that of {given}; it must be that of {wanted}")
@@ -84,17 +86,19 @@ def _check_frame(argument: str, frame: pd.DataFrame) -> None:
         raise ValueError(f"{argument}: the frame has no rows: there is nothing to draw")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _has_type(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, one) for one in inner)
+        return any(_has_type(value, one) for one in inner)
     if origin is Literal:
-        return any(_fits(value, type(one)) for one in inner)  # which of them is checked where it is known
+        return any(_has_type(value, type(one)) for one in inner)  # which of them is checked where it is known
     if origin is SequenceOf:  # whatever can be gone through twice: lists, arrays, columns, sets
         is_several = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-        return is_several and getattr(value, "ndim", 1) == 1 and all(_fits(one, inner[0]) for one in value)
+        return (
+            is_several and getattr(value, "ndim", 1) == 1 and all(_has_type(one, inner[0]) for one in value)
+        )
     if hint is bool:
         return isinstance(value, bool | np.bool_)
     if hint is int:
@@ -102,12 +106,12 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _words(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     """A type in words: `a text, a list of texts or None`."""
-    return _joined(_alternatives(hint, 0))
+    return _join_words(_alternatives(hint, 0))
 
 
-def _joined(words: list[str]) -> str:
+def _join_words(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -119,13 +123,13 @@ def _alternatives(hint: Any, form: int) -> list[str]:
     if origin is Literal:
         return [repr(one) for one in inner]
     if origin is SequenceOf:
-        return [f"a list of {_joined(_alternatives(inner[0], 1))}"]
-    return [_WORDS.get(hint.__name__, (hint.__name__, hint.__name__))[form]]
+        return [f"a list of {_join_words(_alternatives(inner[0], 1))}"]
+    return [_TYPE_NAMES.get(hint.__name__, (hint.__name__, hint.__name__))[form]]
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value in a line."""
     if isinstance(value, pd.DataFrame | pd.Series | np.ndarray):
         return f"<{type(value).__name__}>"
-    told = " ".join(repr(value).split())
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]} …"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]} …"

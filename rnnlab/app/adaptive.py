@@ -11,17 +11,17 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
-from rnnlab.app.check import Checked, check
+from rnnlab.app.check import CheckedPlan, check
 from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.config.hydra_internals.private_api import BASIC_LAUNCHER, context_of
 from rnnlab.app.config.memory_limit import cores
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Job
-from rnnlab.app.config.run_paths import RESULTS
+from rnnlab.app.config.run_paths import RESULTS_FILE
 from rnnlab.app.display import Display
 from rnnlab.app.launch import Result, launch
-from rnnlab.app.reporting import report
-from rnnlab.terminal.console import say
+from rnnlab.app.reporting import write_sweep_report
+from rnnlab.terminal.console import print_line
 
 
 def search(sweep: AdaptiveSweep, display: Display) -> int:
@@ -44,7 +44,7 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
     of_sweeper = copy.deepcopy(config)
     with open_dict(of_sweeper):
         of_sweeper.hydra.launcher = {"_target_": BASIC_LAUNCHER}  # which is never asked
-    launcher = _Batches(sweep, display)
+    launcher = _BatchLauncher(sweep, display)
     try:
         import optuna
 
@@ -58,14 +58,14 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
         pass
     except (ValueError, TypeError, AssertionError) as error:  # the sweeper's, about its keys
         raise ConfigProblems([f"hydra/sweeper=optuna: {' '.join(str(error).split())}"]) from error
-    return launcher.tell()
+    return launcher.show_results()
 
 
 class _Interrupted(Exception):
     """Ctrl-C, or a run failed and `fail_fast` is set."""
 
 
-class _Batches:
+class _BatchLauncher:
     """What the sweeper takes for Hydra's launcher."""
 
     def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
@@ -73,7 +73,7 @@ class _Batches:
         self._display = display
         self._jobs: list[Job] = []
         self._infos: list[dict[str, Any]] = []
-        self._last: tuple[Checked, Result] | None = None
+        self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Make the runs of one batch; return the objective of each, the worst there is for a failed one."""
@@ -84,9 +84,9 @@ class _Batches:
         self._infos += result.infos
         if result.interrupted or (checked.settings.fail_fast and result.failed):
             raise _Interrupted
-        return [self._returned(info, checked.settings.objective) for info in result.infos]
+        return [self._job_return(info, checked.settings.objective) for info in result.infos]
 
-    def _returned(self, info: dict[str, Any], objective: str) -> JobReturn:
+    def _job_return(self, info: dict[str, Any], objective: str) -> JobReturn:
         if info["outcome"] in ("finished", "unstable") and objective not in info["summary"]:
             there = ", ".join(sorted(key for key in info["summary"] if key.startswith("val/")))
             raise ConfigProblems([f"objective={objective}: no metric of these runs, which have {there}"])
@@ -96,18 +96,18 @@ class _Batches:
         returned.return_value = worst if value is None else value
         return returned
 
-    def tell(self) -> int:
+    def show_results(self) -> int:
         """Show all runs and the best; return the exit code."""
         if self._last is None:
             raise ConfigProblems(["hydra/sweeper=optuna: no trial was made"])
         checked, result = self._last
         plan = replace(checked.plan, jobs=self._jobs)
-        self._display.results(plan, self._infos, checked.settings.tracking, result.mirrored)
-        results = plan.folder / RESULTS
+        self._display.show_results(plan, self._infos, checked.settings.tracking, result.mirror_report)
+        results = plan.folder / RESULTS_FILE
         if results.is_file():
             found = yaml.safe_load(results.read_text(encoding="utf-8"))
             if best := " ".join(f"{key}={value}" for key, value in found.get("best_params", {}).items()):
-                say(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
+                print_line(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
         if not result.interrupted:
-            report(plan, checked.settings, result.mirrored, self._display)
+            write_sweep_report(plan, checked.settings, result.mirror_report, self._display)
         return replace(result, infos=self._infos).exit_code

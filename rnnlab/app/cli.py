@@ -19,7 +19,7 @@ from rnnlab.app.config.plan import Plan
 from rnnlab.app.hydra_help import show
 from rnnlab.paths import conf_dir
 from rnnlab.signals import INTERRUPTED
-from rnnlab.terminal.console import SEE_HELP, complain, printed
+from rnnlab.terminal.console import SEE_HELP, output_exit_code, print_problems
 
 if TYPE_CHECKING:
     from rnnlab.app.display import Display
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigProblems as error:
         if show_tracebacks:
             traceback.print_exc()
-        complain("rnnlab", error.problems)
+        print_problems("rnnlab", error.problems)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -56,13 +56,13 @@ def _run(argv: list[str]) -> int:
         )
     if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
         show(args, parser, conf_dir())
-        return printed()
+        return output_exit_code()
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
     # Numbers, worker processes and tables are loaded once the command line is known to compose.
     from rnnlab.app.display import Display
-    from rnnlab.runs.log import logged
+    from rnnlab.runs.log import capture_log
 
-    with logged() as log:
+    with capture_log() as log:
         display = Display(log=log, quiet=args.quiet)
         if isinstance(plan, Plan):
             return _launch(plan, display, is_default=not args.overrides)
@@ -74,7 +74,7 @@ def _run(argv: list[str]) -> int:
 def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
     from rnnlab.app.check import check
     from rnnlab.app.launch import launch
-    from rnnlab.app.reporting import report
+    from rnnlab.app.reporting import write_sweep_report
 
     checked = check(plan)
     if is_default:
@@ -84,9 +84,9 @@ def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
             f"seq_len={settings.seq_len}, {settings.steps} steps. --help shows what else there is."
         )
     result = launch(checked, display)
-    display.results(checked.plan, result.infos, checked.settings.tracking, result.mirrored)
+    display.show_results(checked.plan, result.infos, checked.settings.tracking, result.mirror_report)
     if not result.interrupted:
-        report(checked.plan, checked.settings, result.mirrored, display)
+        write_sweep_report(checked.plan, checked.settings, result.mirror_report, display)
     return result.exit_code
 
 

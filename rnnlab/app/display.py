@@ -31,21 +31,21 @@ from rnnlab.records import (
     ZERO_FRACTION,
 )
 from rnnlab.runs.log import LOG, LogFile
-from rnnlab.terminal.console import Terminal, say
+from rnnlab.terminal.console import Terminal, print_line
 from rnnlab.text import (
     ZERO_NOTE,
-    count_of_runs,
-    gain_told,
-    horizon_told,
-    metric_told,
-    outcome_told,
-    redacted,
-    told,
+    describe_outcome,
+    format_gain,
+    format_horizon,
+    format_metric,
+    format_number,
+    format_run_count,
+    redact,
 )
 
-MOST_COLUMNS = 1000
+MAX_COLUMNS = 1000
 WARNING = "yellow"
-TOLD_AFTER = 30.0
+SENDING_NOTE_SECONDS = 30.0
 """Seconds after which a line says how sending goes, and again after twice as many."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
@@ -60,7 +60,7 @@ class Display:
 
         Args:
             console: Else the terminal.
-            log: Written once `log_into` has told where.
+            log: Written once `open_log` has told where.
             quiet: Whether to say nothing but warnings, and at the end where the files are.
         """
         self.console = console or Terminal(quiet=quiet)
@@ -70,7 +70,7 @@ class Display:
         self._warned = False
 
     @contextmanager
-    def progress(self, jobs: Sequence[Job]) -> Iterator[None]:
+    def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Show a bar while the runs go on: of one run its steps, of a sweep its runs."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
@@ -89,7 +89,7 @@ class Display:
             yield
             refresh()
 
-    def log_into(self, path: Path) -> None:
+    def open_log(self, path: Path) -> None:
         """Write down what was said and will be, if the file's folder is there."""
         if self._log is not None and path.parent.is_dir():
             self._log.open(path)
@@ -98,7 +98,7 @@ class Display:
         """Read how far the runs are and draw that."""
         self._refresh()
 
-    def resumed(self, plan: Plan, orders: Sequence[WorkOrder], done: int) -> None:
+    def show_resumption(self, plan: Plan, orders: Sequence[WorkOrder], done: int) -> None:
         """Say what is left to do of a sweep or run that is taken up again."""
         if not orders[0].resume:
             return
@@ -115,7 +115,7 @@ class Display:
         """Say what is not as it should be."""
         self._line(line, WARNING)
 
-    def report(self, page: Path) -> None:
+    def show_report(self, page: Path) -> None:
         """Say where the page about the whole sweep is."""
         self._line(f"Report: {os.path.relpath(page)}")
 
@@ -129,25 +129,25 @@ class Display:
             )
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
+    def show_status(self, what: str) -> Iterator[None]:
         """Show that something takes a moment."""
         with self.console.status(what):
             yield
 
     @contextmanager
-    def sending(self) -> Iterator[Callable[[int, float], None]]:
+    def show_sending(self) -> Iterator[Callable[[int, float], None]]:
         """Show how many runs are still to be sent to MLflow, and for how long that has gone on.
 
         Yields:
             To be called with the two. Without a terminal, and in the log, a line says so now and then.
         """
-        due = TOLD_AFTER
+        due = SENDING_NOTE_SECONDS
 
         with self.console.status("Sending to MLflow") as status:
 
             def show(left: int, seconds: float) -> None:
                 nonlocal due
-                line = f"Sending to MLflow: {count_of_runs(left)} left after {seconds:.0f} s"
+                line = f"Sending to MLflow: {format_run_count(left)} left after {seconds:.0f} s"
                 status.update(f"{line}; Ctrl-C leaves the rest to rnnlab.sync")
                 if seconds > due:
                     due *= 2
@@ -155,45 +155,46 @@ class Display:
 
             yield show
 
-    def results(
+    def show_results(
         self,
         plan: Plan,
         infos: Sequence[dict[str, Any]],
         tracking: Tracking,
-        mirrored: MirrorReport | None,
+        mirror_report: MirrorReport | None,
     ) -> None:
         """Show how the runs went, where their files are, and how to see more."""
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
         if self._quiet:
-            say(folder)
+            print_line(folder)
         if missing := sum(info["outcome"] not in ENDED for info in infos):
             ends = "did not come to an end; the same command with resume=true goes on."
-            self.warn(f"{count_of_runs(missing)} {ends}")
-        if mirrored is None:
+            self.warn(f"{format_run_count(missing)} {ends}")
+        if mirror_report is None:
             return
-        if mirrored.closed:
-            self._line(f"Closed {count_of_runs(mirrored.closed)} of earlier commands whose process was gone.")
-        if mirrored.left or mirrored.experiment_id is None:
-            why = "" if self._warned or mirrored.error is None else f" ({mirrored.error})"
+        if mirror_report.closed_runs:
+            closed = format_run_count(mirror_report.closed_runs)
+            self._line(f"Closed {closed} of earlier commands whose process was gone.")
+        if mirror_report.unsent_runs or mirror_report.experiment_id is None:
+            why = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"
             self._line(
-                f"Not all in MLflow yet: {mirrored.left} of {count_of_runs(len(infos))}{why}. "
+                f"Not all in MLflow yet: {mirror_report.unsent_runs} of {format_run_count(len(infos))}{why}. "
                 f"This sends the rest: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 WARNING,
             )
-        if mirrored.experiment_id is None:
+        if mirror_report.experiment_id is None:
             return
         uri = tracking_uri(tracking.uri)
         if not is_server(uri):
-            given = f" --uri {shlex.quote(redacted(uri))}" if tracking.uri else ""
+            given = f" --uri {shlex.quote(redact(uri))}" if tracking.uri else ""
             command = f"{_python()} -m rnnlab.ui{given}"
             self._line(f"MLflow: {command}, then open")
-        self._line(charts_link(ui_address(uri), mirrored.experiment_id, plan.sweep), "cyan")
+        self._line(charts_link(ui_address(uri), mirror_report.experiment_id, plan.sweep), "cyan")
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
         """One line a run: axes, validation and its baseline, gain, horizon, clip rate, outcome, seconds."""
-        axes = list(dict.fromkeys(key for job in plan.jobs for key in job.swept)) or ["cell"]
+        axes = list(dict.fromkeys(key for job in plan.jobs for key in job.sweep_values)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
         goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may have none
         metrics = [goal.get("metric") for goal in goals]
@@ -209,20 +210,20 @@ class Display:
             table.add_column("solved at", justify="right")
         table.add_column("seconds", justify="right")
         for job, info, summary, goal in zip(plan.jobs, infos, summaries, goals, strict=True):
-            shown = [job.swept.get(axis) or job.choices.get(axis, "") for axis in axes]
+            axis_values = [job.sweep_values.get(axis) or job.choices.get(axis, "") for axis in axes]
             outcome, metric = info["outcome"], goal.get("metric", "")
             table.add_row(
-                *shown,
-                ("" if one_metric else f"{metric} ") + metric_told(summary.get(metric)),
-                metric_told(goal.get("baseline")),
-                gain_told(summary),
-                horizon_told(summary),
-                told(summary.get(CLIP_RATE), ".1%"),
-                Text(outcome_told(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
-                *([told(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
-                told(summary.get("seconds"), ".1f"),
+                *axis_values,
+                ("" if one_metric else f"{metric} ") + format_metric(summary.get(metric)),
+                format_metric(goal.get("baseline")),
+                format_gain(summary),
+                format_horizon(summary),
+                format_number(summary.get(CLIP_RATE), ".1%"),
+                Text(describe_outcome(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
+                *([format_number(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
+                format_number(summary.get("seconds"), ".1f"),
             )
-        unbounded = self.console.options.update(width=MOST_COLUMNS)
+        unbounded = self.console.options.update(width=MAX_COLUMNS)
         width = self.console.width
         self.console.width = max(self.console.measure(table, options=unbounded).maximum, width)
         self.console.print(table)  # a terminal may wrap its lines, but no number is cut
@@ -241,10 +242,10 @@ class Display:
 
 def _lines(table: Table) -> list[str]:
     """What a table shows, without colours."""
-    page = Console(file=StringIO(), width=MOST_COLUMNS, color_system=None)
-    with page.capture() as shown:
+    page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None)
+    with page.capture() as capture:
         page.print(table)
-    return [line.rstrip() for line in shown.get().splitlines()]
+    return [line.rstrip() for line in capture.get().splitlines()]
 
 
 def _python() -> str:

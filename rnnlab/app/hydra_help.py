@@ -14,7 +14,7 @@ from rnnlab.app.config.hydra_internals.private_api import HydraWithoutLogging
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import Known
-from rnnlab.text import plain, redacted
+from rnnlab.text import redact, sanitize
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
@@ -28,9 +28,9 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     register_resolvers()
     hydra = HydraWithoutLogging("rnnlab", loader_of(conf_dir, args.config_dir))
     GlobalHydra.instance().initialize(hydra)
-    shown = StringIO()
+    output = StringIO()
     try:
-        with redirect_stdout(shown), redirect_stderr(StringIO()):
+        with redirect_stdout(output), redirect_stderr(StringIO()):
             _let_show(hydra, args, parser)
     except SystemExit:  # after a line of Hydra's own
         raise ConfigProblems([f"--package={args.package}: no such key"]) from None
@@ -38,7 +38,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
         GlobalHydra.instance().clear()
-    print(plain(redacted(shown.getvalue())), end="")
+    print(sanitize(redact(output.getvalue())), end="")
 
 
 def _let_show(hydra: HydraWithoutLogging, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

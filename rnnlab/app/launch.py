@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnlab.app.check import Checked
+from rnnlab.app.check import CheckedPlan
 from rnnlab.app.config.memory_limit import cores
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.display import Display
 from rnnlab.app.jobs.provenance import machine
-from rnnlab.app.jobs.resume import note_sweep, sweep_lock
-from rnnlab.app.jobs.run_job import WorkOrder, describe
+from rnnlab.app.jobs.resume import sweep_lock, write_sweep_file
+from rnnlab.app.jobs.run_job import WorkOrder, describe_error
 from rnnlab.app.launchers.base import Engine
 from rnnlab.app.launchers.pool import LocalPool
-from rnnlab.mlflow_mirror.mirror import DIED, Mirror, MirrorReport
+from rnnlab.mlflow_mirror.mirror import PROCESS_DIED, Mirror, MirrorReport
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, Outcome
 from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.closing import close_run, record_failure
-from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, in_use
+from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, is_in_use
 from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.runs.run_json import read_run_info
-from rnnlab.signals import INTERRUPTED, Interrupts, handled
-from rnnlab.text import redacted
+from rnnlab.signals import INTERRUPTED, Interrupts, temporary_handler
+from rnnlab.text import redact
 
 REFRESH_SECONDS = 0.25
 
@@ -37,12 +37,12 @@ class Result:
     Attributes:
         infos: What each run's `run.json` says at the end, its outcome and summary at least.
         interrupted: Whether a signal, such as Ctrl-C, ended it early.
-        mirrored: How the mirroring to MLflow went; None when it is off.
+        mirror_report: How the mirroring to MLflow went; None when it is off.
     """
 
     infos: list[dict[str, Any]]
     interrupted: bool
-    mirrored: MirrorReport | None
+    mirror_report: MirrorReport | None
 
     @property
     def failed(self) -> bool:
@@ -55,7 +55,7 @@ class Result:
         return INTERRUPTED if self.interrupted else int(self.failed)
 
 
-def launch(checked: Checked, display: Display) -> Result:
+def launch(checked: CheckedPlan, display: Display) -> Result:
     """Run the jobs of a plan that have not come to their end yet.
 
     Args:
@@ -69,39 +69,39 @@ def launch(checked: Checked, display: Display) -> Result:
     ended: dict[Path, dict[str, Any]] = {}
     with ExitStack() as stack:
         interrupts = Interrupts()
-        stack.enter_context(handled(interrupts))
+        stack.enter_context(temporary_handler(interrupts))
         _make_folder(checked, stack)
-        display.log_into(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
+        display.open_log(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
         if plan.is_sweep:  # of a run its process says so
-            LOG.info("%s runs: %s", len(orders), redacted(plan.command))
+            LOG.info("%s runs: %s", len(orders), redact(plan.command))
         for line in (checked.note, *checked.remarks):
             display.note(line)
-        display.resumed(plan, orders, len(orders) - len(todo))
-        elsewhere = _made_elsewhere(todo, interrupts)
+        display.show_resumption(plan, orders, len(orders) - len(todo))
+        elsewhere = _runs_elsewhere(todo, interrupts)
         engine = _engine(checked, [order for order in todo if order not in elsewhere])
         mirror = None
         if settings.tracking.backend == "mlflow":
             uri = tracking_uri(settings.tracking.uri)
             folders = [order.folder for order in orders]
             mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders)
-        course = _Course(interrupts, settings.fail_fast, mirror, display, ended)
-        with display.progress(plan.jobs):
-            course.follow(engine)
-            while elsewhere and not course.stopping:
-                elsewhere, left = course.wait_for(elsewhere)
-                course.follow(_engine(checked, left))
-        infos = [ended.get(order.folder) or _last_word(order, None, course.stopping) for order in orders]
+        monitor = _SweepMonitor(interrupts, settings.fail_fast, mirror, display, ended)
+        with display.show_progress(plan.jobs):
+            monitor.follow(engine)
+            while elsewhere and not monitor.stopping:
+                elsewhere, left = monitor.wait_for(elsewhere)
+                monitor.follow(_engine(checked, left))
+        infos = [ended.get(order.folder) or _final_info(order, None, monitor.stopping) for order in orders]
         report = None
         if mirror is not None:
             before = min(interrupts.count, 1)
-            with display.sending() as show:
-                report = mirror.finish(lambda: interrupts.count > before, show, in_haste=before > 0)
-        display.log_into(plan.folder / RUN_LOG)  # a single run made its folder itself
+            with display.show_sending() as show:
+                report = mirror.finish(lambda: interrupts.count > before, show, is_interrupted=before > 0)
+        display.open_log(plan.folder / RUN_LOG)  # a single run made its folder itself
     return Result(infos, interrupts.count > 0, report)
 
 
-def _make_folder(checked: Checked, stack: ExitStack) -> None:
+def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
     """Make what a sweep's runs share, and hold it until the stack is unwound; try out a run's own.
 
     Raises:
@@ -110,14 +110,14 @@ def _make_folder(checked: Checked, stack: ExitStack) -> None:
     plan = checked.plan
     new = [folder for folder in (plan.folder, *plan.folder.parents) if not os.path.exists(folder)]
     try:
-        plan.folder.mkdir(parents=True, exist_ok=plan.goes_on or checked.orders[0].resume)
+        plan.folder.mkdir(parents=True, exist_ok=plan.is_continuation or checked.orders[0].resume)
         if not plan.is_sweep:
             if plan.folder in new:  # the run itself makes its folder
                 plan.folder.rmdir()
             return
         lock = sweep_lock(plan.folder)
         stack.callback(lock.release)
-        note_sweep(plan, [order.info["identity"] for order in checked.orders])
+        write_sweep_file(plan, [order.info["identity"] for order in checked.orders])
     except OSError as error:
         for folder in new:
             with suppress(OSError):  # it was not made, or something else is in there
@@ -133,18 +133,18 @@ def _is_done(order: WorkOrder) -> bool:
     return True
 
 
-def _made_elsewhere(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
+def _runs_elsewhere(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
     """The runs that other processes are making, and not about to end, as those whose launcher died are."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
-    while (busy := [order for order in busy if in_use(order.folder)]) and not interrupts.count:
+    while (busy := [order for order in busy if is_in_use(order.folder)]) and not interrupts.count:
         if time.monotonic() > deadline:
             return busy
         time.sleep(REFRESH_SECONDS)
     return busy
 
 
-def _engine(checked: Checked, orders: list[WorkOrder]) -> Engine:
+def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
     plan, jobs = checked.plan, checked.settings.jobs
     if checked.launcher is not None and orders:
         return checked.launcher.engine(orders, jobs, plan.folder if plan.is_sweep else plan.folder.parent)
@@ -152,7 +152,7 @@ def _engine(checked: Checked, orders: list[WorkOrder]) -> Engine:
 
 
 @dataclass
-class _Course:
+class _SweepMonitor:
     """Follows the runs until they have ended, and notes how by folder.
 
     The first signal asks the runs to end and keep what they have; Ctrl-C after it ends them at once.
@@ -175,31 +175,31 @@ class _Course:
         try:
             while engine.busy and self.interrupts.count < 2:
                 for order, error in engine.ended(REFRESH_SECONDS):
-                    self._note(order, error)
+                    self._record_end(order, error)
                 if self.stopping:
                     engine.stop()
-                self._look()
+                self._refresh()
         finally:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
         """Look at runs that other processes make: which go on, and which they have left unfinished."""
         time.sleep(REFRESH_SECONDS)
-        self._look()
-        free = [order for order in elsewhere if not in_use(order.folder)]
+        self._refresh()
+        free = [order for order in elsewhere if not is_in_use(order.folder)]
         return [order for order in elsewhere if order not in free], [o for o in free if not _is_done(o)]
 
-    def _note(self, order: WorkOrder, error: str | None) -> None:
-        info = self.ended[order.folder] = _last_word(order, error, self.stopping)
+    def _record_end(self, order: WorkOrder, error: str | None) -> None:
+        info = self.ended[order.folder] = _final_info(order, error, self.stopping)
         self.failed |= info["outcome"] == "failed"
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         self.display.refresh()
         if self.mirror is not None:
             self.display.warn_once(self.mirror.report.error)
 
 
-def _last_word(order: WorkOrder, error: str | None, stopping: bool) -> dict[str, Any]:
+def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str, Any]:
     """What a run's folder says at the end; a run without a last word is marked as failed or killed.
 
     Args:
@@ -214,14 +214,14 @@ def _last_word(order: WorkOrder, error: str | None, stopping: bool) -> dict[str,
         if info is None and error is None:
             return order.info | {"outcome": "not started", "summary": {}}
         if info is None or (info["outcome"] not in (*ENDED, None) and error is not None):
-            config, known = order.config, order.info | {"machine": machine()}
-            return record_failure(order.folder, known, config, {"error": error})
+            config, info_with_machine = order.config, order.info | {"machine": machine()}
+            return record_failure(order.folder, info_with_machine, config, {"error": error})
         if info["outcome"] is not None:
             return info
         outcome: Outcome = "killed" if error is None else "failed"
-        why = "did not stop in time" if stopping else DIED
+        why = "did not stop in time" if stopping else PROCESS_DIED
         return close_run(order.folder, outcome, {"error": error or why})
     except RunInUse:
         return order.info | {"outcome": "made by another process", "summary": {}}
     except (OSError, ValueError) as broken:  # a full disk may be what ended it
-        return order.info | {"outcome": "failed", "summary": {"error": error or describe(broken)}}
+        return order.info | {"outcome": "failed", "summary": {"error": error or describe_error(broken)}}

@@ -7,30 +7,36 @@ from rnnlab.app.config.build import Settings
 from rnnlab.app.config.plan import Plan
 from rnnlab.app.display import Display
 from rnnlab.mlflow_mirror.mirror import MirrorReport
-from rnnlab.mlflow_mirror.store import told, tracking_uri
+from rnnlab.mlflow_mirror.store import error_line, tracking_uri
 from rnnlab.mlflow_mirror.summary_run import log_report
 from rnnlab.records import REPORT_FILE
 
 
-def report(plan: Plan, settings: Settings, mirrored: MirrorReport | None, display: Display) -> None:
+def write_sweep_report(
+    plan: Plan, settings: Settings, mirror_report: MirrorReport | None, display: Display
+) -> None:
     """Write the page of a sweep into its folder and put it into MLflow; nothing depends on it."""
     if not (plan.is_sweep and settings.report):
         return
     folder = os.path.relpath(plan.folder)
     try:
-        with display.waiting("Drawing the report; Ctrl-C leaves it out"):
+        with display.show_status("Drawing the report; Ctrl-C leaves it out"):
             import matplotlib
 
             from rnnlab.analysis.report.page import write_report  # seaborn takes two seconds
 
             matplotlib.use("Agg")  # no window
             write_report(plan.folder, plan.folder / REPORT_FILE)
-        display.report(plan.folder / REPORT_FILE)
-        if mirrored is not None and mirrored.experiment_id is not None and mirrored.error is None:
-            with display.waiting("Sending the report to MLflow; Ctrl-C leaves it"):
+        display.show_report(plan.folder / REPORT_FILE)
+        if (
+            mirror_report is not None
+            and mirror_report.experiment_id is not None
+            and mirror_report.error is None
+        ):
+            with display.show_status("Sending the report to MLflow; Ctrl-C leaves it"):
                 uri, experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
                 log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
     except (Exception, KeyboardInterrupt) as error:  # whatever drawing or MLflow can raise
         again = f"python -m rnnlab.report {shlex.quote(folder)}"
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else told(error)
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else error_line(error)
         display.warn(f"The report is missing ({why}); {again} makes it.")

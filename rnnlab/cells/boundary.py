@@ -40,8 +40,8 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
 def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise a ValueError unless an array has this shape and dtype."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
-        shown = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
-        raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {shown}")
+        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
+        raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {got}")
 
 
 def _kind(value: object) -> str:
@@ -57,8 +57,8 @@ def check_states(
 ) -> None:
     """Raise a ValueError unless these are a cell's states, each of this shape and dtype."""
     if not isinstance(states, Mapping) or set(states) != set(names):
-        shown = sorted(states) if isinstance(states, Mapping) else _kind(states)
-        raise ValueError(f"{name}: expected the states {list(names)}, got {shown}")
+        got = sorted(states) if isinstance(states, Mapping) else _kind(states)
+        raise ValueError(f"{name}: expected the states {list(names)}, got {got}")
     for state in names:
         check_array(f"{name}[{state!r}]", states[state], shape, dtype)
 

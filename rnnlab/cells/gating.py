@@ -10,7 +10,7 @@ def sigmoid(z: Array) -> Array:
     return np.asarray(0.5 * np.tanh(0.5 * z) + 0.5)
 
 
-def halved(params: Params, rows: slice) -> Params:
+def halve_rows(params: Params, rows: slice) -> Params:
     """The parameters with the sigmoid rows halved.
 
     So that one tanh over all gates, and ½ · + ½ on the sigmoid rows, is the activation.

@@ -29,7 +29,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
 from rnnlab.cells.base import Cell, draw_params
-from rnnlab.cells.gating import halved, sigmoid
+from rnnlab.cells.gating import halve_rows, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.cells.weights import (
     add_by_symbol,
@@ -94,7 +94,7 @@ class GRU(Cell):
         """The tape's `inner` holds the activated `gates` (T, 3H, B) and `a` (T, H, B)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
-        weights = halved(params, self.rows("r", "u"))
+        weights = halve_rows(params, self.rows("r", "u"))
         product, W = step_product(self._joined_weights(params, weights, x), batch)
         symbols = is_symbols(x)
 

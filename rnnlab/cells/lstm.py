@@ -33,7 +33,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
 from rnnlab.cells.base import Cell, draw_params
-from rnnlab.cells.gating import halved, sigmoid
+from rnnlab.cells.gating import halve_rows, sigmoid
 from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.cells.weights import cell_gradients, gather_inputs, is_symbols, joined_weights
 from rnnlab.initializers import Init
@@ -100,7 +100,7 @@ class LSTM(Cell):
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         sigmoids = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
-        weights = halved(params, sigmoids)
+        weights = halve_rows(params, sigmoids)
         product, W = step_product(joined_weights(weights, x), batch)
         symbols = is_symbols(x)
 

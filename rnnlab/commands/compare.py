@@ -11,21 +11,21 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnlab.analysis.frames.compare import compare_runs
-from rnnlab.analysis.frames.runs_frame import DAMAGED, KnownRun
+from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import find_run
 from rnnlab.records import CONFIG_FILE
-from rnnlab.terminal.console import Arguments, Terminal, complain, named, printed
+from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, output_exit_code, print_problems
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the differences; return the exit code: 2 when a run cannot be read."""
-    parser = Arguments("rnnlab.compare", description=__doc__)
-    parser.add_argument("first", type=named, help="MLflow run id, or folder of a run")
-    parser.add_argument("second", type=named, help="likewise")
+    parser = CommandParser("rnnlab.compare", description=__doc__)
+    parser.add_argument("first", type=nonempty_name, help="MLflow run id, or folder of a run")
+    parser.add_argument("second", type=nonempty_name, help="likewise")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:
-        first, second = (KnownRun(find_run(run, args.uri)) for run in (args.first, args.second))
+        first, second = (RunEntry(find_run(run, args.uri)) for run in (args.first, args.second))
     except (ValueError, ConnectionError) as error:
         return _refuse(str(error))
     for given, run in ((args.first, first), (args.second, second)):
@@ -33,16 +33,16 @@ def main(argv: Sequence[str]) -> int:
             return _refuse(f"{given}: {run.problem}")
         if not run.config:
             return _refuse(f"{given}: {CONFIG_FILE} cannot be read")
-    _print(first, second)
-    return printed()
+    _print_table(first, second)
+    return output_exit_code()
 
 
 def _refuse(problem: str) -> int:
-    complain("rnnlab.compare", [problem])
+    print_problems("rnnlab.compare", [problem])
     return 2
 
 
-def _print(first: KnownRun, second: KnownRun) -> None:
+def _print_table(first: RunEntry, second: RunEntry) -> None:
     found = compare_runs(first, second)
     if found.empty:
         print("No difference in configuration, outcome, summary, code or machine.")
@@ -53,16 +53,21 @@ def _print(first: KnownRun, second: KnownRun) -> None:
     for section, rows in found.groupby("section", sort=False):
         table.add_row(Text(str(section), "bold"))
         for row in rows.itertuples():
-            words = (f"  {row.key}", _told(row.first), _told(row.second), _gap(row.first, row.second))
+            words = (
+                f"  {row.key}",
+                _format_value(row.first),
+                _format_value(row.second),
+                _difference(row.first, row.second),
+            )
             table.add_row(*map(Text, words))  # a value is no markup
     Terminal().print(table)
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _gap(first: Any, second: Any) -> str:
+def _difference(first: Any, second: Any) -> str:
     """The second minus the first, of numbers."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     return f"{second - first:+.3g}" if numbers else ""

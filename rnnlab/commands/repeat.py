@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rnnlab.analysis.frames.identity import differences, unreadable
+from rnnlab.analysis.frames.identity import find_differences, find_unreadable_files
 from rnnlab.analysis.frames.sources import find_run
 from rnnlab.app.check import check
 from rnnlab.app.config.messages import ConfigProblems
@@ -19,45 +19,45 @@ from rnnlab.app.display import Display
 from rnnlab.app.launch import launch
 from rnnlab.paths import is_file
 from rnnlab.records import CONFIG_FILE, ENDED, GRADIENTS_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE
-from rnnlab.runs.folder import machine_of
+from rnnlab.runs.folder import latest_machine
 from rnnlab.runs.run_json import read_config, read_run_info
-from rnnlab.terminal.console import Arguments, complain, named, say
+from rnnlab.terminal.console import CommandParser, nonempty_name, print_line, print_problems
 
-NEEDED = ("id", "identity", "name", "number", "overrides", "params", "dataset", "tags")
+REQUIRED_KEYS = ("id", "identity", "name", "number", "overrides", "params", "dataset", "tags")
 """What its `run.json` must hold for a run to be repeated."""
-COMPARED = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
+COMPARED_FILES = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
 
 def main(argv: Sequence[str]) -> int:
     """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
-    parser = Arguments("rnnlab.repeat", description=__doc__)
-    parser.add_argument("run", type=named, help="MLflow run id, or folder of a run")
+    parser = CommandParser("rnnlab.repeat", description=__doc__)
+    parser.add_argument("run", type=nonempty_name, help="MLflow run id, or folder of a run")
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     args = parser.parse_args(argv)
     try:
-        return _repeat(args.run, _folder(args.run, args.uri))
+        return _repeat(args.run, _find_folder(args.run, args.uri))
     except ConfigProblems as error:
-        complain("rnnlab.repeat", error.problems)
+        print_problems("rnnlab.repeat", error.problems)
         return 2
 
 
-def _folder(run: str, uri: str | None) -> Path:
+def _find_folder(run: str, uri: str | None) -> Path:
     """A folder with the run's files, fetched from MLflow where need be."""
     if uri is not None and is_file(Path(run, RUN_FILE)):
         raise ConfigProblems([f"--uri={uri}: of a run in MLflow, and {run} is a folder"])
     try:
         stored = find_run(run, uri)
-        here = [name for name in COMPARED if stored.file(name).is_file()]
+        names = [name for name in COMPARED_FILES if stored.file(name).is_file()]
     except (ValueError, ConnectionError) as error:
         raise ConfigProblems([str(error)]) from error
-    if RUN_FILE not in here:
+    if RUN_FILE not in names:
         raise ConfigProblems([f"{run}: still running, or MLflow does not have its files"])
-    return stored.place
+    return stored.local_folder
 
 
 def _repeat(run: str, folder: Path) -> int:
     try:
-        info = read_run_info(folder, NEEDED)
+        info = read_run_info(folder, REQUIRED_KEYS)
     except ValueError as error:
         raise ConfigProblems([f"{run}: {error}"]) from None
     assert info is not None
@@ -65,9 +65,9 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
     if info["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
-    if missing := [name for name in COMPARED if not (folder / name).is_file()]:
+    if missing := [name for name in COMPARED_FILES if not (folder / name).is_file()]:
         raise ConfigProblems([f"{run}: nothing to compare with, without {', '.join(missing)}"])
-    if damaged := unreadable(folder):
+    if damaged := find_unreadable_files(folder):
         raise ConfigProblems([f"{run}: nothing to compare with: {problem}" for problem in damaged])
     checked = check(_plan(run, folder, info))
     now = checked.orders[0].info
@@ -81,14 +81,14 @@ def _repeat(run: str, folder: Path) -> int:
     (repeated,) = result.infos
     if repeated["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])
-    found = differences(folder, checked.plan.folder)
-    say(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
+    found = find_differences(folder, checked.plan.folder)
+    print_line(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
     if not found:
-        say(f"Bit-identical to {run}: weights, metrics and gradient table.")
+        print_line(f"Bit-identical to {run}: weights, metrics and gradient table.")
         return 0
-    say(f"Not identical to {run}:")
+    print_line(f"Not identical to {run}:")
     for line in found + _origins(info, repeated):
-        say(f"  {line}")
+        print_line(f"  {line}")
     return 1
 
 
@@ -97,20 +97,20 @@ def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
     if not isinstance(config.get("tracking"), dict):
         raise ConfigProblems([f"{run}: {CONFIG_FILE} cannot be read"])
     config |= {"tracking": config["tracking"] | {"backend": "none"}, "resume": False}
-    place = Path(
+    path = Path(
         "outputs",
         f"{datetime.now():%Y-%m-%d}",
         f"{datetime.now():%H-%M-%S}-repeat-{re.sub('[^0-9a-f]', '', info['id'])[:6]}",
     )
     choices = {key: value for key, value in info["params"].items() if key in config}
-    job = Job(info["number"], info["name"], place.absolute(), config, info["overrides"], {}, choices)
-    return Plan(job.folder, [job], False, str(place), sweep_name(job.folder))
+    job = Job(info["number"], info["name"], path.absolute(), config, info["overrides"], {}, choices)
+    return Plan(job.folder, [job], False, str(path), sweep_name(job.folder))
 
 
 def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
     """What differs between the two runs' code and machines."""
-    before = {**_code(info), **machine_of(info)}
-    now = {**_code(repeated), **machine_of(repeated)}
+    before = {**_code(info), **latest_machine(info)}
+    now = {**_code(repeated), **latest_machine(repeated)}
     return [f"{key}: {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key]]
 
 

@@ -26,15 +26,15 @@ from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.runs.files import refuse_links
 from rnnlab.tasks import Task
-from rnnlab.terminal.console import Arguments, Terminal, complain, named, printed
-from rnnlab.text import in_a_line, plain
+from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, output_exit_code, print_problems
+from rnnlab.text import one_line, sanitize
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
 PIPE_WIDTH = 100
-MOST_BLOCKS = 5
+MAX_BLOCKS = 5
 """Of a long sequence, so many pieces as wide as the terminal are printed."""
-MOST_ROWS = 8
+MAX_ROWS = 8
 """Of many inputs, so many are printed."""
 LENGTHS_TRIED = 200
 NO_TARGET = "·"
@@ -42,17 +42,17 @@ NO_TARGET = "·"
 
 def main(argv: Sequence[str]) -> int:
     """Show a task; return the exit code, 2 for a mistake in the input."""
-    parser = Arguments("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = CommandParser("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
-    parser.add_argument("--config-dir", type=named, help="a folder with options of your own")
+    parser.add_argument("--config-dir", type=nonempty_name, help="a folder with options of your own")
     parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
     args = parser.parse_intermixed_args(argv)
     try:
         if args.examples < 1:
             raise ConfigProblems([f"--examples={args.examples}: must be at least 1"])
-        job, experiment = _composed([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
+        job, experiment = _compose([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
     except (ConfigProblems, InvalidConfig) as error:
-        complain("rnnlab.show", error.problems)
+        print_problems("rnnlab.show", error.problems)
         return 2
     task = experiment.trainer.task
     _, rng, _ = generators(experiment.settings.seed)
@@ -69,13 +69,13 @@ def main(argv: Sequence[str]) -> int:
     try:
         _draw(task, batch, path)
     except OSError as error:
-        complain("rnnlab.show", [f"{path}: cannot be written ({error.strerror})"])
+        print_problems("rnnlab.show", [f"{path}: cannot be written ({error.strerror})"])
         return 2
     console.print(f"\nDrawn: {path}")
-    return printed()
+    return output_exit_code()
 
 
-def _composed(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
+def _compose(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
     plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # of sweeps alone
     (job,) = plan.jobs
     return job, build(job.config)
@@ -85,32 +85,32 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
     task, loss = experiment.trainer.task, experiment.trainer.model.loss
     goal = task.goal(loss)
     console.print(Text(f"{job.choices['task']}, seq_len={task.seq_len}", "bold"))
-    console.print(_described(task))
+    console.print(_describe_task(task))
     facts = {
-        "sequence": _length(task),
-        "input": _named(task.input_names, task.input_size),
-        "output": _named(task.output_names, task.output_size),
+        "sequence": _describe_length(task),
+        "input": _list_names(task.input_names, task.input_size),
+        "output": _list_names(task.output_names, task.output_size),
         "lag": "none in particular" if task.lag is None else f"{task.lag} time steps to be reached back",
         "loss": loss,
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
-        "validation": _validation(task),
-    } | ({"remarks": "\n".join(map(in_a_line, task.remarks))} if task.remarks else {})
+        "validation": _describe_validation(task),
+    } | ({"remarks": "\n".join(map(one_line, task.remarks))} if task.remarks else {})
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
         table.add_row(Text(name, "dim"), Text(fact))
     console.print(table)
 
 
-def _length(task: Task) -> str:
+def _describe_length(task: Task) -> str:
     """Time steps of a sequence, and of others that may come."""
     rng = np.random.default_rng(0)
-    drawn = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
-    varies = f", of a batch {min(drawn)} to {max(drawn)}" if len(drawn) > 1 else ""
+    lengths = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
+    varies = f", of a batch {min(lengths)} to {max(lengths)}" if len(lengths) > 1 else ""
     return f"{task.time} time steps{varies}"
 
 
-def _validation(task: Task) -> str:
+def _describe_validation(task: Task) -> str:
     batches = list(task.validation())
     if any(batch.continues for batch in batches):
         targets = sum(batch.y.size if batch.mask is None else int(batch.mask.sum()) for batch in batches)
@@ -118,31 +118,31 @@ def _validation(task: Task) -> str:
     return f"{sum(batch.size for batch in batches)} sequences"
 
 
-def _named(names: Sequence[str], size: int) -> str:
-    shown = [_visible(name) for name in names]
-    return f"{size}: {' '.join(shown if size <= 12 else [*shown[:8], '…', shown[-1]])}"
+def _list_names(names: Sequence[str], size: int) -> str:
+    visible = [_printable_name(name) for name in names]
+    return f"{size}: {' '.join(visible if size <= 12 else [*visible[:8], '…', visible[-1]])}"
 
 
-def _described(task: Task) -> str:
+def _describe_task(task: Task) -> str:
     """What the task asks for, in its module's words."""
     return (getdoc(sys.modules[type(task).__module__]) or "").partition("\n")[0]
 
 
-def _visible(name: str) -> str:
-    return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(name, plain(name))
+def _printable_name(name: str) -> str:
+    return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(name, sanitize(name))
 
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
     """Rows for the inputs and the target over the time steps, in as many blocks as the width asks for."""
     inputs = dict(_input_rows(task, batch, example))
-    rows = dict(list(inputs.items())[:MOST_ROWS]) | dict(_target_rows(task, batch, example))
+    rows = dict(list(inputs.items())[:MAX_ROWS]) | dict(_target_rows(task, batch, example))
     margin = max(map(len, rows)) + 2
     width = max(max(map(len, cells)) for cells in rows.values())
     gap = 0 if width == 1 else 1
     fitting = max((console.width - margin) // (width + gap), 1)
-    starts = list(range(0, end := _end(batch, example), fitting))
-    if len(starts) > MOST_BLOCKS:  # its beginning, and its end with the answer
-        starts = [*starts[: MOST_BLOCKS - 1], end - fitting]
+    starts = list(range(0, end := _count_steps(batch, example), fitting))
+    if len(starts) > MAX_BLOCKS:  # its beginning, and its end with the answer
+        starts = [*starts[: MAX_BLOCKS - 1], end - fitting]
     for block, start in enumerate(starts):
         if block and (left_out := start - starts[block - 1] - fitting) > 0:
             console.print(Text(f"{' ' * margin}… {left_out} time steps more …", "dim"))
@@ -151,14 +151,14 @@ def _print_example(console: Console, task: Task, batch: Batch, example: int) -> 
         for name, cells in rows.items():
             line = (" " * gap).join(cell.rjust(width) for cell in cells[start : min(start + fitting, end)])
             console.print(Text.assemble((name.ljust(margin), "dim"), line), soft_wrap=True)
-        if len(inputs) > MOST_ROWS:
-            console.print(Text(f"… {len(inputs) - MOST_ROWS} inputs more", "dim"))
+        if len(inputs) > MAX_ROWS:
+            console.print(Text(f"… {len(inputs) - MAX_ROWS} inputs more", "dim"))
 
 
 def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
     x = batch.x[..., example]
     if is_symbols(batch.x):
-        yield "input", [_visible(task.input_names[symbol]) for symbol in x]
+        yield "input", [_printable_name(task.input_names[symbol]) for symbol in x]
         return
     for name, values in zip(task.input_names, x.T, strict=True):
         yield name, [f"{value:.2f}" for value in values]
@@ -166,42 +166,42 @@ def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, l
 
 def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
     before = [NO_TARGET] * batch.first_output
-    y, present = batch.y[..., example], _present(batch, example)
+    y, present = batch.y[..., example], _target_mask(batch, example)
     if batch.y.ndim == 2:
-        told = [_visible(task.output_names[label]) for label in y]
-        yield "target", before + [cell if p else NO_TARGET for cell, p in zip(told, present, strict=True)]
+        cells = [_printable_name(task.output_names[label]) for label in y]
+        yield "target", before + [cell if p else NO_TARGET for cell, p in zip(cells, present, strict=True)]
         return
     for name, values in zip(task.output_names, y.T, strict=True):
         row = [f"{value:.2f}" if p else NO_TARGET for value, p in zip(values, present, strict=True)]
         yield name if name == "target" else f"target {name}", before + row
 
 
-def _end(batch: Batch, example: int) -> int:
+def _count_steps(batch: Batch, example: int) -> int:
     """Time steps up to the last target that counts; what follows is padding."""
-    return batch.first_output + int(np.flatnonzero(_present(batch, example))[-1]) + 1
+    return batch.first_output + int(np.flatnonzero(_target_mask(batch, example))[-1]) + 1
 
 
-def _present(batch: Batch, example: int) -> Array:
+def _target_mask(batch: Batch, example: int) -> Array:
     return np.ones(len(batch.y), bool) if batch.mask is None else batch.mask[:, example]
 
 
 def _draw(task: Task, batch: Batch, path: Path) -> None:
     """One axes an example, below one another."""
     from rnnlab.analysis.figures.examples import Example, draw_examples
-    from rnnlab.analysis.figures.literal_text import odd_names_allowed
+    from rnnlab.analysis.figures.literal_text import allow_odd_names
     from rnnlab.analysis.figures.picture_files import save_picture
 
     examples = [
         Example(
-            inputs=batch.x[: (end := _end(batch, example)), ..., example],
+            inputs=batch.x[: (end := _count_steps(batch, example)), ..., example],
             targets=batch.y[: end - batch.first_output, ..., example],
-            present=_present(batch, example)[: end - batch.first_output],
-            input_names=[_visible(name) for name in task.input_names],
-            output_names=[_visible(name) for name in task.output_names],
+            present=_target_mask(batch, example)[: end - batch.first_output],
+            input_names=[_printable_name(name) for name in task.input_names],
+            output_names=[_printable_name(name) for name in task.output_names],
         )
         for example in range(batch.size)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_links(path.parent, FOLDER.parent)
-    with odd_names_allowed():
-        save_picture(draw_examples(examples, _described(task)), path, path.parent, dpi=120)
+    with allow_odd_names():
+        save_picture(draw_examples(examples, _describe_task(task)), path, path.parent, dpi=120)

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from rnnlab.mlflow_mirror.charts import shared_view
-from rnnlab.mlflow_mirror.mirror import DIED
-from rnnlab.mlflow_mirror.mirrored_run import SENT_KEYS, MirroredRun
-from rnnlab.mlflow_mirror.store import open_experiment, told, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.mirror import PROCESS_DIED
+from rnnlab.mlflow_mirror.mirrored_run import REQUIRED_KEYS, MirroredRun
+from rnnlab.mlflow_mirror.store import error_line, open_experiment, tracking_uri, uri_problem
 from rnnlab.paths import is_folder
 from rnnlab.records import CONFIG_FILE, METRICS_FILE
-from rnnlab.runs.advance import Advance, advance_of
+from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.files import DamagedFile
-from rnnlab.runs.folder import MISPLACED, RunInUse, misplaced, run_folders
+from rnnlab.runs.folder import MISPLACED_FOLDER, RunInUse, find_misplaced_folder, run_folders
 from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.signals import INTERRUPTED
-from rnnlab.terminal.console import Arguments, Terminal, complain, named
-from rnnlab.text import HIDDEN, count_of_runs
+from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, print_problems
+from rnnlab.text import PASSWORD_MASK, format_run_count
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -33,28 +33,30 @@ if TYPE_CHECKING:
 SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
 RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
 COPY = "left out (another copy of the run is further on)"
-GIVE_UP = 2
+MAX_FAILURES = 2
 """Failures in a row after which a store is left alone."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Send the runs; return the exit code: 1 MLflow did not take all, 2 a mistake, 130 interrupted."""
-    parser = Arguments("rnnlab.sync", description=__doc__)
-    parser.add_argument("folders", nargs="*", type=named, default=["."], help="default: the current one")
+    parser = CommandParser("rnnlab.sync", description=__doc__)
+    parser.add_argument(
+        "folders", nargs="*", type=nonempty_name, default=["."], help="default: the current one"
+    )
     parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
     args = parser.parse_args(argv)
     folders = [Path(folder) for folder in args.folders]
     missing = [str(folder) for folder in folders if not is_folder(folder)]
     if missing:
-        complain("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
+        print_problems("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
         return 2
     found = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
-    runs = _without_copies(found)
+    runs = _drop_copies(found)
     problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
-        complain("rnnlab.sync", [problem])
+        print_problems("rnnlab.sync", [problem])
         return 2
     return _send(runs, len(found), args.uri)
 
@@ -71,25 +73,25 @@ def _send(runs: Sequence[Path], found: int, uri: str | None) -> int:
         interrupted = True
         counts[INTERRUPTED_BEFORE] = found - counts.total()
         sender.problems.append("interrupted; the same command sends the rest")
-    complain("rnnlab.sync", sender.problems)
-    told_counts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    print(f"{count_of_runs(found)}: {told_counts}")
+    print_problems("rnnlab.sync", sender.problems)
+    count_texts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    print(f"{format_run_count(found)}: {count_texts}")
     return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
 
 
-def _without_copies(folders: Sequence[Path]) -> list[Path]:
+def _drop_copies(folders: Sequence[Path]) -> list[Path]:
     """Of the folders that hold the same run the one that is further on; one that is damaged stands alone."""
-    kept: dict[object, tuple[Advance, Path]] = {}
+    furthest: dict[object, tuple[Advance, Path]] = {}
     for folder in folders:
         try:
             info = read_run_info(folder) or {}
         except ValueError:
             info = {}
-        advance = advance_of(info, folder / METRICS_FILE)
+        advance = read_advance(info, folder / METRICS_FILE)
         key = info.get("id") or folder
-        if key not in kept or advance > kept[key][0]:
-            kept[key] = advance, folder
-    return [folder for _, folder in kept.values()]
+        if key not in furthest or advance > furthest[key][0]:
+            furthest[key] = advance, folder
+    return [folder for _, folder in furthest.values()]
 
 
 class _Sender:
@@ -103,47 +105,47 @@ class _Sender:
         self.problems: list[str] = []
         self._uri = uri
         self._opened: dict[tuple[str, str], tuple[MlflowClient, str]] = {}
-        self._viewed: set[tuple[str, str]] = set()
+        self._views: set[tuple[str, str]] = set()
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
         """Send what is missing of one run, and say what that was."""
         try:
-            info = read_run_info(folder, SENT_KEYS)
+            info = read_run_info(folder, REQUIRED_KEYS)
             assert info is not None
-            if path := misplaced(folder):
-                raise ValueError(f"{path.name}: {MISPLACED}")
+            if path := find_misplaced_folder(folder):
+                raise ValueError(f"{path.name}: {MISPLACED_FOLDER}")
             experiment, sweep = info["tracking"]["experiment"], info["tags"].get("sweep", "")
             uri = self._uri_of(folder)
             if info["outcome"] is None:
-                close_run(folder, "killed", {"error": DIED})
+                close_run(folder, "killed", {"error": PROCESS_DIED})
         except RunInUse:
             return RUNNING
         except (OSError, ValueError) as error:
-            self.problems.append(f"{folder}: {told(error)}")
+            self.problems.append(f"{folder}: {error_line(error)}")
             return LEFT
-        if self._failures[uri] >= GIVE_UP:
+        if self._failures[uri] >= MAX_FAILURES:
             return LEFT
         try:
-            sent = self._sent(folder, uri, experiment, sweep)
+            sent = self._send_run(folder, uri, experiment, sweep)
         except DamagedFile as error:
-            self.problems.append(f"{folder}: {told(error)}")
+            self.problems.append(f"{folder}: {error_line(error)}")
             return LEFT
         except Exception as error:  # whatever a database or a server can raise
-            self._failures[uri] += 1 if (uri, experiment) in self._opened else GIVE_UP
-            concerned = f"MLflow at {uri}" if self._failures[uri] >= GIVE_UP else str(folder)
-            self.problems.append(f"{concerned} does not take the runs ({told(error)})")
+            self._failures[uri] += 1 if (uri, experiment) in self._opened else MAX_FAILURES
+            concerned = f"MLflow at {uri}" if self._failures[uri] >= MAX_FAILURES else str(folder)
+            self.problems.append(f"{concerned} does not take the runs ({error_line(error)})")
             return LEFT
         self._failures[uri] = 0
         return sent
 
-    def _sent(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
+    def _send_run(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
         if (uri, experiment) not in self._opened:
             self._opened[uri, experiment] = open_experiment(uri, experiment)
         client, experiment_id = self._opened[uri, experiment]
-        if (experiment_id, sweep) not in self._viewed:
+        if (experiment_id, sweep) not in self._views:
             client.set_experiment_tag(experiment_id, *shared_view(sweep))
-            self._viewed.add((experiment_id, sweep))
+            self._views.add((experiment_id, sweep))
         run = MirroredRun(folder, uri)
         sent = run.update(client, experiment_id)
         if run.outdated:
@@ -158,6 +160,6 @@ class _Sender:
         uri = tracking_uri(self._uri or own)
         if problem := uri_problem(uri, writing=True):
             raise ValueError(f"{uri}: {problem}")
-        if HIDDEN in uri:
+        if PASSWORD_MASK in uri:
             raise ValueError(f"{uri}: the password was not kept; give --uri")
         return uri

@@ -16,15 +16,15 @@ from rnnlab.mlflow_mirror.charts import charts_link
 from rnnlab.mlflow_mirror.store import (
     UI_PORT,
     connect,
+    error_line,
     is_server,
     sqlite_file,
-    told,
     tracking_uri,
     ui_address,
     uri_problem,
 )
 from rnnlab.paths import is_file
-from rnnlab.terminal.console import Arguments, complain
+from rnnlab.terminal.console import CommandParser, print_problems
 
 START_SECONDS = 60
 END_SECONDS = 10
@@ -32,25 +32,27 @@ END_SECONDS = 10
 
 def main(argv: Sequence[str]) -> int:
     """Serve the UI until a signal ends it; return the exit code, 2 for a mistake in the input."""
-    parser = Arguments("rnnlab.ui", description=__doc__)
+    parser = CommandParser("rnnlab.ui", description=__doc__)
     parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
     parser.add_argument("--experiment", default="rnnlab", help="default: %(default)s")
     args = parser.parse_args(argv)
     uri = tracking_uri(args.uri)
-    problem = uri_problem(uri) or _missing(uri) or (None if is_server(uri) else _port_problem(args.port))
+    problem = (
+        uri_problem(uri) or _database_problem(uri) or (None if is_server(uri) else _port_problem(args.port))
+    )
     if problem:
-        complain("rnnlab.ui", [f"{uri}: {problem}"])
+        print_problems("rnnlab.ui", [f"{uri}: {problem}"])
         return 2
     try:
         if is_server(uri):
-            print(_newest_charts(uri, ui_address(uri), args.experiment))
+            print(_newest_charts_link(uri, ui_address(uri), args.experiment))
             return 0
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
         return 0
     except Exception as error:  # whatever a database or a server can raise
-        complain("rnnlab.ui", [f"{uri}: {told(error)}"])
+        print_problems("rnnlab.ui", [f"{uri}: {error_line(error)}"])
         return 2
 
 
@@ -66,26 +68,26 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     address = ui_address(uri, port)
-    link = _newest_charts(uri, address, experiment)  # first: the server would migrate an older database
+    link = _newest_charts_link(uri, address, experiment)  # first: the server would migrate an older database
     print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        if not _answers(address, server):
-            _end(server)
+        if not _wait_for_server(address, server):
+            _stop_server(server)
             assert server.stderr is not None
             os.set_blocking(server.stderr.fileno(), False)  # its own children may still hold the other end
-            told = server.stderr.read() or b""
-            lines = told.decode(errors="replace").splitlines()
-            complain("rnnlab.ui", ["MLflow's server did not start", *lines])
+            output = server.stderr.read() or b""
+            lines = output.decode(errors="replace").splitlines()
+            print_problems("rnnlab.ui", ["MLflow's server did not start", *lines])
             return 1
         print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
         server.communicate()
     finally:
-        _end(server)
+        _stop_server(server)
     return 0
 
 
-def _end(server: "subprocess.Popen[bytes]") -> None:
+def _stop_server(server: "subprocess.Popen[bytes]") -> None:
     server.terminate()
     try:
         server.wait(END_SECONDS)
@@ -94,7 +96,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
         server.wait()
 
 
-def _newest_charts(uri: str, address: str, experiment: str) -> str:
+def _newest_charts_link(uri: str, address: str, experiment: str) -> str:
     """The link to the charts of the newest sweep, or to all experiments when there is none."""
     client = connect(uri)
     found = client.get_experiment_by_name(experiment)
@@ -104,7 +106,7 @@ def _newest_charts(uri: str, address: str, experiment: str) -> str:
     return charts_link(address, runs[0].info.experiment_id, runs[0].data.tags["sweep"])
 
 
-def _missing(uri: str) -> str | None:
+def _database_problem(uri: str) -> str | None:
     database = sqlite_file(uri)
     missing = database is not None and not is_file(database)
     return "no such database; run `python -m rnnlab` here first, or name one with --uri" if missing else None
@@ -118,7 +120,7 @@ def _port_problem(port: int) -> str | None:
     return f"port {port} is in use; choose another with --port" if taken else None
 
 
-def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
+def _wait_for_server(address: str, server: "subprocess.Popen[bytes]") -> bool:
     """Wait until the server answers; False when it ended or took too long."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows this machine
     deadline = time.monotonic() + START_SECONDS

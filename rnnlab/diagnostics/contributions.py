@@ -20,10 +20,10 @@ from rnnlab.workspace import Workspace
 def measure_contributions(snapshot: Snapshot) -> Readings:
     """‖C[t]‖_F as `dW_hh`, and for a cell with gates each gate's block of rows, as `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
-    dz, dz_exponents = scaled(
+    dz, dz_exponents = scale_to_one(
         cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace
     )
-    h, h_exponents = scaled(tape.states["h"][:-1], "scaled_h", snapshot.workspace)
+    h, h_exponents = scale_to_one(tape.states["h"][:-1], "scaled_h", snapshot.workspace)
     of_h = gram(h)
     squares = {gate: (gram(dz[:, cell.rows(gate)]) * of_h).sum(axis=(1, 2)) for gate in cell.gates}
     named = {f"dW_hh.{gate}": square for gate, square in squares.items()} if len(squares) > 1 else {}
@@ -34,7 +34,7 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
 
 
-def scaled(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
+def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
     """(T, F, B) in float64 with each step's largest entry near 1, and the powers of two taken out, (T,).
 
     Squares of what is smaller than 1e-154 beside nothing larger would be lost.

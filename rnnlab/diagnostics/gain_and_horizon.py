@@ -102,9 +102,9 @@ def summarize_lag_curve(
     shares = np.full(len(log10_g), np.nan) if zero_fraction is None else zero_fraction
     curve = np.where(shares == 1, -np.inf, log10_g)
     longest = len(curve) - 1
-    zero, known = np.isneginf(curve), ~np.isnan(curve)
+    zero, has_value = np.isneginf(curve), ~np.isnan(curve)
     zero_lag = int(zero.argmax()) if zero.any() else None
-    if longest < 0 or (zero_lag == 0 and zero[known].all()):
+    if longest < 0 or (zero_lag == 0 and zero[has_value].all()):
         return LagSummary(zero_lag=zero_lag, zero_fraction=_at(shares, longest))
     whole = _gain(curve, 1, longest)
     short = _gain(curve, 1, min(SHORT_LAGS, longest))
@@ -166,8 +166,8 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
     That is the limit of the line's gain where g falls to a small number within the range and stays there.
     """
     lags, values = np.arange(first, last + 1), curve[first : last + 1]
-    known = values[~np.isnan(values)]
-    if known.size and np.isneginf(known[-1]):
+    finite_or_zero = values[~np.isnan(values)]
+    if finite_or_zero.size and np.isneginf(finite_or_zero[-1]):
         return _Gain(factor=0.0)
     log10, r2 = _slope(lags, values)
     return _Gain(None if log10 is None else _power_of_10(log10), log10, r2)
@@ -175,10 +175,10 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
 
 def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
     """Slope and R² of the least-squares line through the finite points; None with fewer than two."""
-    known = np.isfinite(values)
-    if known.sum() < 2:
+    finite = np.isfinite(values)
+    if finite.sum() < 2:
         return None, None
-    k, values = k[known] - k[known].mean(), values[known] - values[known].mean()
+    k, values = k[finite] - k[finite].mean(), values[finite] - values[finite].mean()
     slope = float(k @ values / (k @ k))
     spread = float(values @ values)
     residual = values - slope * k

@@ -30,7 +30,9 @@ def measure_gates(snapshot: Snapshot) -> Readings:
         values[f"gate_{gate}"] = activations.mean(axis=1)
         values[f"gate_{gate}_closed"] = (activations < CLOSED).mean(axis=1)
         values[f"gate_{gate}_open"] = (activations > OPEN).mean(axis=1)
-    values |= {f"{name}_saturated": share.mean(axis=1) for name, share in _saturated(cell, tape).items()}
+    values |= {
+        f"{name}_saturated": share.mean(axis=1) for name, share in _saturated_units(cell, tape).items()
+    }
     found = curves("timestep", np.arange(1, tape.time + 1), {name: _log(a) for name, a in values.items()})
     if "f" in gates:
         logs = {"forget_product": log_forget_product(tape, gates["f"])}
@@ -38,7 +40,7 @@ def measure_gates(snapshot: Snapshot) -> Readings:
     return Readings(found)
 
 
-def _saturated(cell: Cell, tape: CellTape) -> dict[str, Array]:
+def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
     """Whether a unit is where its activation function is flat, (T, H, B)."""
     match cell:
         case Vanilla(nonlinearity="relu"):

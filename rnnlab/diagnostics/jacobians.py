@@ -58,9 +58,9 @@ def log_singular_values(
     largest, smallest = (np.full((len(lags), examples), np.nan) for _ in range(2))
     for k in range(1, int(lags.max()) + 1):
         Jᵀ = state_jacobians(cell, wide, tape.step(tape.time - k + 1), examples).transpose(0, 2, 1)
-        product, log_scale[0] = _rescaled(Jᵀ @ product, log_scale[0])
-        inverse, invertible = _divided(Jᵀ, inverse, invertible)
-        inverse, log_scale[1] = _rescaled(inverse, log_scale[1])
+        product, log_scale[0] = _rescale(Jᵀ @ product, log_scale[0])
+        inverse, invertible = _divide(Jᵀ, inverse, invertible)
+        inverse, log_scale[1] = _rescale(inverse, log_scale[1])
         for row in np.flatnonzero(lags == k):
             largest[row] = _log_largest(product) + log_scale[0]
             smallest[row] = np.where(invertible, -_log_largest(inverse) - log_scale[1], np.nan)
@@ -90,7 +90,7 @@ def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -
     return rows.reshape(n, examples, n).transpose(1, 2, 0)
 
 
-def _divided(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
+def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
     """The inverse of a product one step longer, (P J)⁻¹ = J⁻¹ P⁻¹, and where there is one."""
     J = Jᵀ.transpose(0, 2, 1)
     out = np.zeros_like(inverse)
@@ -104,7 +104,7 @@ def _divided(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Arr
     return out, still
 
 
-def _rescaled(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
+def _rescale(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
     """Each matrix by a power of two that brings its largest entry to [½, 1), and the logarithm kept apart."""
     largest = np.abs(matrices).max(axis=(1, 2))
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]

@@ -64,8 +64,8 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
         return logs | {"state": logs[cell.states[0]]}
     squares = []
     for name, adjoint in cell.state_adjoints(tape, deltas).items():
-        known = adjoint is deltas.total[name]
-        squares.append(2 * (logs[name] if known else log_norm_of_steps(adjoint) + examples))
+        is_total = adjoint is deltas.total[name]
+        squares.append(2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + examples))
     with np.errstate(invalid="ignore"):  # of NaN
         return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 

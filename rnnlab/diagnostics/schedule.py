@@ -67,7 +67,7 @@ class Spikes:
     seen: int = 0
     rest: int = 0
 
-    def see(self, norm: float) -> bool:
+    def update(self, norm: float) -> bool:
         """Take in a step's norm and say whether it is a spike."""
         if self.factor is None or not (isfinite(norm) and norm > 0):
             return False

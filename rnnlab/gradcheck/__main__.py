@@ -35,11 +35,11 @@ from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
 from rnnlab.terminal.command import run_command
-from rnnlab.terminal.console import Arguments, Terminal, complain
+from rnnlab.terminal.console import CommandParser, Terminal, print_problems
 
 PIPE_WIDTH = 120
 ALL_CELLS = "cell=all"
-SCOPE = (
+SCOPE_KEYS = (
     *("cell", "task", "init", "initial_state", "loss", "loss_reduction"),
     *("seq_len", "hidden_size", "batch_size", "seed"),
 )
@@ -62,7 +62,7 @@ class Report:
 
 def main(argv: Sequence[str]) -> int:
     """Check, print what was found, return the exit code."""
-    parser = Arguments(
+    parser = CommandParser(
         "rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-m", "--multirun", action="store_true", help="several values of a key, each checked")
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         experiments = _experiments(args.overrides, args.multirun, args.config_dir)
     except ConfigProblems as error:
-        complain("rnnlab.gradcheck", error.problems)
+        print_problems("rnnlab.gradcheck", error.problems)
         return 2
     reports: list[Report] = []
     with Terminal().status("checking") as status:
@@ -102,25 +102,25 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
     """What to check, for each cell if none is asked for."""
     cells = loader_of(conf_dir(), config_dir).get_group_options("cell")
     keys = [override.partition("=")[0].lstrip("+~").partition("@")[0] for override in overrides]
-    asked_for = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
+    names_cell = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
     all_named = ALL_CELLS in overrides and "all" not in cells
-    if asked_for and not all_named:
-        return _composed(overrides, multirun, config_dir)
+    if names_cell and not all_named:
+        return _compose(overrides, multirun, config_dir)
     others = [override for override in overrides if override != ALL_CELLS]
     jobs, problems = [], []
     for cell in cells:
         try:
-            of_cell = _composed([*others, f"cell={cell}"], multirun, config_dir)
+            of_cell = _compose([*others, f"cell={cell}"], multirun, config_dir)
         except ConfigProblems as error:
             problems += error.problems
         else:
-            jobs += [replace(job, swept={"cell": cell} | job.swept) for job in of_cell]
+            jobs += [replace(job, sweep_values={"cell": cell} | job.sweep_values) for job in of_cell]
     if problems:
         raise ConfigProblems(list(dict.fromkeys(problems)))
     return jobs
 
 
-def _composed(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
+def _compose(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
     of_one_run = [] if multirun else ["pair=[]"]  # an experiment may pair the axes of its sweep
     plan = compose_plan(conf_dir(), [*overrides, *of_one_run], multirun, config_dir)
     if plan.problems:
@@ -153,8 +153,8 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
         console.print(_summary(reports))
     for report in reports:
         if in_full or not report.worst.passed:
-            named = " ".join(dict.fromkeys([report.job.choices["cell"], *report.job.name.split(" ")]))
-            console.print(Text(f"\n{named}, {report.occasion}", "bold"))
+            name = " ".join(dict.fromkeys([report.job.choices["cell"], *report.job.name.split(" ")]))
+            console.print(Text(f"\n{name}, {report.occasion}", "bold"))
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
@@ -167,19 +167,19 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
 def _scope(reports: Sequence[Report]) -> str:
     """What was checked, as it is typed: nothing is said of other cells, tasks or losses."""
     jobs = [report.job for report in reports]
-    keys = dict.fromkeys([*SCOPE, *(key for job in jobs for key in job.swept)])
+    keys = dict.fromkeys([*SCOPE_KEYS, *(key for job in jobs for key in job.sweep_values)])
     values = {key: dict.fromkeys(_value(job, key) for job in jobs) for key in keys}
-    told = " ".join(f"{key}={','.join(some)}" for key, some in values.items())
-    return f"{told}: {sum(len(report.checks) for report in reports)} gradients"
+    text = " ".join(f"{key}={','.join(some)}" for key, some in values.items())
+    return f"{text}: {sum(len(report.checks) for report in reports)} gradients"
 
 
 def _value(job: Job, key: str) -> str:
-    value = job.choices.get(key) or job.swept.get(key, job.config.get(key))
+    value = job.choices.get(key) or job.sweep_values.get(key, job.config.get(key))
     return "null" if value is None else str(value)
 
 
 def _summary(reports: Sequence[Report]) -> Table:
-    axes = list(dict.fromkeys(key for report in reports for key in report.job.swept))
+    axes = list(dict.fromkeys(key for report in reports for key in report.job.sweep_values))
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for axis in (*axes, "batch"):
         table.add_column(axis)
@@ -190,7 +190,7 @@ def _summary(reports: Sequence[Report]) -> Table:
     for report in reports:
         smallest = min((check.norm for check in report.checks if check.norm > 0), default=0.0)
         table.add_row(
-            *(Text(report.job.swept.get(axis, "")) for axis in axes),
+            *(Text(report.job.sweep_values.get(axis, "")) for axis in axes),
             report.occasion.split()[0],
             str(len(report.checks)),
             f"{smallest:.0e}",
@@ -212,7 +212,7 @@ def _table(checks: Sequence[GradientCheck]) -> Table:
             Text(check.name),
             " × ".join(map(str, check.shape)),
             f"{check.norm:.2e}",
-            *(_shown(check, method) for method in METHODS),
+            *(_format_error(check, method) for method in METHODS),
             _verdict(check),
         )
     return table
@@ -220,15 +220,15 @@ def _table(checks: Sequence[GradientCheck]) -> Table:
 
 def _verdict(check: GradientCheck) -> Text:
     styles = {"right": "green", "wrong": "red", "undecided": "yellow"}
-    shown = "WRONG" if check.verdict == "wrong" else check.verdict
-    return Text(shown, styles[check.verdict])
+    text = "WRONG" if check.verdict == "wrong" else check.verdict
+    return Text(text, styles[check.verdict])
 
 
-def _shown(check: GradientCheck, method: Method) -> Text:
+def _format_error(check: GradientCheck, method: Method) -> Text:
     """The error by a method, in brackets if it does not decide."""
     error = check.error_by(method)
-    shown = "–" if error is None else f"{error:.1e}"
-    return Text(shown) if method == check.method else Text(f"({shown})", "dim")
+    text = "–" if error is None else f"{error:.1e}"
+    return Text(text) if method == check.method else Text(f"({text})", "dim")
 
 
 if __name__ == "__main__":

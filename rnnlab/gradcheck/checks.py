@@ -17,7 +17,7 @@ from rnnlab.gradcheck.derivatives import central_difference, complex_step
 from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
-SMALLEST = 1e-285
+MIN_NORM = 1e-285
 """Derivatives below this run out of float64 on the way."""
 
 Function = Callable[[dict[str, Array]], float | complex]
@@ -70,9 +70,9 @@ class GradientCheck:
         """
         if self._agrees("differences"):
             return "differences"
-        if self._sees("complex step"):
+        if self._resolves("complex step"):
             return "complex step"
-        return "differences" if self._sees("differences") else None
+        return "differences" if self._resolves("differences") else None
 
     @property
     def error(self) -> float:
@@ -87,16 +87,16 @@ class GradientCheck:
             return None if numerical is None else 0.0
         return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
 
-    def _sees(self, method: Method) -> bool:
+    def _resolves(self, method: Method) -> bool:
         """Whether a method can tell this derivative from none."""
         if method == "differences":
             return self.difference_error <= TOLERANCE * abs(self.difference)
         if self.complex_step is None:
             return False
-        return self.complex_step == self.projection or abs(self.complex_step) > SMALLEST
+        return self.complex_step == self.projection or abs(self.complex_step) > MIN_NORM
 
     def _agrees(self, method: Method) -> bool:
-        error = self.error_by(method) if self._sees(method) else None
+        error = self.error_by(method) if self._resolves(method) else None
         return error is not None and error <= TOLERANCE
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rnnlab.mlflow_mirror.charts import shared_view
 from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
-from rnnlab.mlflow_mirror.store import import_mlflow, is_server, open_experiment, told
+from rnnlab.mlflow_mirror.store import error_line, import_mlflow, is_server, open_experiment
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.folder import RunInUse
 from rnnlab.runs.host import host
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 POLL_SECONDS = 2.0
-LONGEST_WAIT = 30.0
+MAX_WAIT_SECONDS = 30.0
 """Seconds between two attempts, at most."""
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
 """When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
 seconds; a database on this machine may first have to be made, by several commands one after the other."""
-SEND_SECONDS, SECONDS_A_RUN = 60.0, 3.0
+SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
 """When all runs have ended: how long a store that goes forward may take, and how much longer a run left."""
 LEAVE_SECONDS = 1.0
 """How long the thread may take to leave a store alone."""
-SHARE = 1 / 3
+CORE_SHARE = 1 / 3
 """Of a core, taken on average while runs go on. A thread of lower priority would starve on a busy machine,
 with the interpreter's lock in its hands, and nobody but root could raise its priority again."""
 LOOK_AHEAD = 32
 """Runs that have not started are looked for among the next so many: runs start nearly in order."""
-DIED = "its process died"
+PROCESS_DIED = "its process died"
 
 
 @dataclass
@@ -51,14 +51,14 @@ class MirrorReport:
     Attributes:
         experiment_id: None when MLflow was not reached.
         error: Why something is left to be sent, or None.
-        left: How many runs that concerns.
-        closed: Runs that a dead process had left as running, and that are closed now.
+        unsent_runs: How many runs that concerns.
+        closed_runs: Runs that a dead process had left as running, and that are closed now.
     """
 
     experiment_id: str | None = None
     error: str | None = None
-    left: int = 0
-    closed: int = 0
+    unsent_runs: int = 0
+    closed_runs: int = 0
 
 
 class Mirror:
@@ -73,11 +73,11 @@ class Mirror:
         self._uri, self._experiment, self._sweep = uri, experiment, sweep
         self._runs = [MirroredRun(folder, uri) for folder in folders]
         self._client: MlflowClient | None = None
-        self._advanced = time.monotonic()
+        self._last_answer = time.monotonic()
         self._imported = False
         self._first = 0
-        self._worked = 0.0
-        self._ended, self._left_alone = threading.Event(), threading.Event()
+        self._work_started = 0.0
+        self._ended, self._abandoned = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="mlflow-mirror", daemon=True)
         self._thread.start()
 
@@ -85,7 +85,7 @@ class Mirror:
         self,
         give_up: Callable[[], bool],
         show: Callable[[int, float], None] = lambda left, seconds: None,
-        in_haste: bool = False,
+        is_interrupted: bool = False,
     ) -> MirrorReport:
         """All runs have ended: send the rest while the store takes it, within bounds, and say how it went.
 
@@ -94,33 +94,33 @@ class Mirror:
         Args:
             give_up: Whether to leave the rest to `rnnlab.sync`; asked again and again.
             show: Given how many runs are left, and for how many seconds they have been sent.
-            in_haste: Whether a signal asked to end: then more runs get no more time.
+            is_interrupted: Whether a signal asked to end: then more runs get no more time.
         """
         self._ended.set()
-        began = self._advanced = now = time.monotonic()
-        longest = SEND_SECONDS + (0 if in_haste else SECONDS_A_RUN * self._left())
-        problem, left, counted = None, self._left(), began
+        began = self._last_answer = now = time.monotonic()
+        longest = SEND_SECONDS + (0 if is_interrupted else SECONDS_PER_RUN * self._count_unsent())
+        problem, left, counted = None, self._count_unsent(), began
         while self._thread.is_alive() and not give_up():
             now = time.monotonic()
             if now - counted > 1:  # each count looks at a folder a run
-                left, counted = self._left(), now
+                left, counted = self._count_unsent(), now
             show(left, now - began)
             trouble = self.report.error is not None  # then it has been tried for long
             patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
-            if now - self._advanced > patience:
+            if now - self._last_answer > patience:
                 problem = "no answer"
                 break
             if now - began > longest:
                 problem = f"not done after {longest:.0f} s"
                 break
             self._thread.join(0.1)
-        self._left_alone.set()
+        self._abandoned.set()
         self.report.error = self.report.error or problem
         self._thread.join(LEAVE_SECONDS)
-        self.report.left = self._left()
+        self.report.unsent_runs = self._count_unsent()
         return self.report
 
-    def _left(self) -> int:
+    def _count_unsent(self) -> int:
         """How many runs MLflow does not have yet, or not all of."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
@@ -133,10 +133,10 @@ class Mirror:
                 self._send()
                 self.report.error, wait = None, POLL_SECONDS
             except Exception as error:  # whatever a tracker, its database or its server can raise
-                if self._left_alone.is_set():
+                if self._abandoned.is_set():
                     return
-                self.report.error = told(error)
-                wait = min(2 * wait, LONGEST_WAIT)
+                self.report.error = error_line(error)
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
                 last = last and sum(run.complete for run in self._runs) == complete  # else others may follow
             if last:
                 return
@@ -151,17 +151,17 @@ class Mirror:
         if self._client is None or self.report.experiment_id is None:
             import_mlflow(self._uri)
             self._imported = True
-            self._go_forward()
+            self._note_answer()
             opened, experiment_id = open_experiment(self._uri, self._experiment)
-            self._go_forward()
-            client = cast("MlflowClient", _Watched(opened, self._go_forward, self._left_alone))
+            self._note_answer()
+            client = cast("MlflowClient", _MonitoredClient(opened, self._note_answer, self._abandoned))
             client.set_experiment_tag(experiment_id, *shared_view(self._sweep))
             own = {run.folder for run in self._runs}
-            self.report.closed = close_abandoned(client, experiment_id, self._uri, own)
+            self.report.closed_runs = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
-            self._worked = time.thread_time()  # a start is made once, and runs do not wait for it
+            self._work_started = time.thread_time()  # a start is made once, and runs do not wait for it
         failed_in_a_row, problem = 0, None
-        started = self._started()
+        started = self._started_runs()
         for run in started[self._first :] + started[: self._first]:
             try:
                 run.update(self._client, self.report.experiment_id)
@@ -172,23 +172,23 @@ class Mirror:
                     break
             else:
                 failed_in_a_row = 0
-            self._step_back()
+            self._yield_cores()
         else:
             self._first = 0
         if problem is not None:
             raise problem
 
-    def _go_forward(self) -> None:
+    def _note_answer(self) -> None:
         """Note that the store answers."""
-        if not self._left_alone.is_set():
-            self._advanced, self.report.error = time.monotonic(), None
+        if not self._abandoned.is_set():
+            self._last_answer, self.report.error = time.monotonic(), None
 
-    def _step_back(self) -> None:
+    def _yield_cores(self) -> None:
         """Leave the cores to training, while there is any, so that no more than a share of one is taken."""
-        self._ended.wait((time.thread_time() - self._worked) * (1 / SHARE - 1))
-        self._worked = time.thread_time()
+        self._ended.wait((time.thread_time() - self._work_started) * (1 / CORE_SHARE - 1))
+        self._work_started = time.thread_time()
 
-    def _started(self) -> list[MirroredRun]:
+    def _started_runs(self) -> list[MirroredRun]:
         """The runs of which something may be new."""
         started, not_started = [], 0
         for run in self._runs:
@@ -201,26 +201,26 @@ class Mirror:
         return [run for run in started if not run.ended]
 
 
-class _StoreLeft(Exception):
+class _StoreAbandoned(Exception):
     """The store is left alone."""
 
 
-class _Watched:
+class _MonitoredClient:
     """A client whose every answer is a step forward, and which asks nothing once the store is left alone."""
 
     def __init__(
-        self, client: "MlflowClient", answered: Callable[[], None], left_alone: threading.Event
+        self, client: "MlflowClient", on_answer: Callable[[], None], abandoned: threading.Event
     ) -> None:
-        self._client, self._answered, self._left_alone = client, answered, left_alone
+        self._client, self._on_answer, self._abandoned = client, on_answer, abandoned
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
 
         def ask(*args: Any, **keys: Any) -> Any:
-            if self._left_alone.is_set():
-                raise _StoreLeft
+            if self._abandoned.is_set():
+                raise _StoreAbandoned
             answer = method(*args, **keys)
-            self._answered()
+            self._on_answer()
             return answer
 
         return ask
@@ -256,7 +256,7 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
         if info is None or info["id"] != run.data.tags[ID_TAG]:
             client.set_terminated(run.info.run_id, "KILLED")  # its folder was removed
             return True
-        close_run(folder, "killed", {"error": DIED})
+        close_run(folder, "killed", {"error": PROCESS_DIED})
     except (RunInUse, OSError, ValueError, KeyError):
         return False
     mirrored = MirroredRun(folder, uri)

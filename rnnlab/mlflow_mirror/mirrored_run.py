@@ -19,13 +19,13 @@ from rnnlab.mlflow_mirror.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.mlflow_mirror.ledger import LEDGER_FILE, NOTHING_SENT, Ledger
 from rnnlab.mlflow_mirror.store import LOCK_SECONDS
 from rnnlab.records import ENDED, FIGURES_FOLDER, GRADIENTS_FILE, LOSS, METRICS_FILE, TIMELINE_FOLDER
-from rnnlab.runs.advance import advance_of
+from rnnlab.runs.advance import read_advance
 from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from rnnlab.runs.files import DamagedFile, link_in
-from rnnlab.runs.folder import machine_of
+from rnnlab.runs.folder import latest_machine
 from rnnlab.runs.metrics_jsonl import MetricsReader, last_rows
 from rnnlab.runs.run_json import read_run_info
-from rnnlab.text import plain_values
+from rnnlab.text import sanitize_values
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -33,14 +33,25 @@ if TYPE_CHECKING:
 
 TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
-PIECE = 4_000_000
+CHUNK_BYTES = 4_000_000
 """Bytes of metrics.jsonl that are read at once."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
 FOLDER_TAG = "rnnlab.folder"
 HOST_TAG = "rnnlab.host"
-SENT_KEYS = ("id", "name", "number", "steps", "params", "dataset", "tracking", "tags", "machine", "started")
+REQUIRED_KEYS = (
+    "id",
+    "name",
+    "number",
+    "steps",
+    "params",
+    "dataset",
+    "tracking",
+    "tags",
+    "machine",
+    "started",
+)
 """What a `run.json` must hold for its run to be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
@@ -59,7 +70,7 @@ class MirroredRun:
         self.folder = folder
         self._ledger = Ledger(folder, uri)
         self.complete = self.deleted = self.outdated = False
-        self.ended = self._checked = False
+        self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Send what is new; return whether there was anything.
@@ -70,17 +81,17 @@ class MirroredRun:
         """
         if self.ended or not self.folder.is_dir():
             return False
-        if not self._checked and (link := link_in(self.folder)):
+        if not self._is_checked and (link := link_in(self.folder)):
             raise DamagedFile(f"{link}: symbolic link; what it leads to is not sent")
         with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
-            if (info := plain_values(read_run_info(self.folder, SENT_KEYS))) is None:
+            if (info := sanitize_values(read_run_info(self.folder, REQUIRED_KEYS))) is None:
                 return False
-            if not self._checked:
+            if not self._is_checked:
                 self._check(client, info)
             try:
                 return not self.ended and self._update(client, experiment_id, info)
             except Exception:
-                self._checked = False  # it may have been deleted meanwhile
+                self._is_checked = False  # it may have been deleted meanwhile
                 raise
 
     def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
@@ -98,7 +109,7 @@ class MirroredRun:
                     raise
                 self._ledger.write({})  # another database at the same place
         self.complete = self.ended = self.deleted or self.outdated
-        self._checked = True
+        self._is_checked = True
 
     def run_id(self) -> str | None:
         """The id of the MLflow run, if one was made."""
@@ -112,19 +123,19 @@ class MirroredRun:
             return False
         self.complete = False
         if "run_id" not in entry:
-            there = _runs_of(client, experiment_id, info)
+            there = _find_runs(client, experiment_id, info)
             if there and _is_outdated(self.folder, info, there[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
             if there:
-                run_id = _described(client, there[0], info)
+                run_id = _log_params_and_data(client, there[0], info)
             else:
                 run_id = _create(client, experiment_id, self.folder, info)
             entry |= {"run_id": run_id, **NOTHING_SENT}
             self._ledger.write(entry)
         if outcome is None and entry.get("sent"):  # it is being resumed
             client.update_run(entry["run_id"], status="RUNNING")
-            client.set_tag(entry["run_id"], HOST_TAG, machine_of(info).get("host") or "")
+            client.set_tag(entry["run_id"], HOST_TAG, latest_machine(info).get("host") or "")
             client.set_tag(entry["run_id"], "outcome", "running")
             entry["sent"] = None
             self._ledger.write(entry)
@@ -133,13 +144,13 @@ class MirroredRun:
             return sent
         run_id = entry["run_id"]
         if outcome in ENDED:
-            _log(client, run_id, self._closing(info))
+            _log(client, run_id, self._final_metrics(info))
         client.set_tag(run_id, "outcome", outcome)
         if regime := (info.get("summary") or {}).get("regime"):
             client.set_tag(run_id, "regime", regime)
         self._send_artifacts(client, run_id)  # first: who sees the run's end may read its files
         client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
-        for other in _runs_of(client, experiment_id, info):
+        for other in _find_runs(client, experiment_id, info):
             if other.info.run_id != run_id:
                 client.delete_run(other.info.run_id)  # made by a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
@@ -151,19 +162,19 @@ class MirroredRun:
         self, client: "MlflowClient", experiment_id: str, entry: dict[str, Any], info: dict[str, Any]
     ) -> bool:
         reader, sent = MetricsReader(self.folder, entry["position"], entry["tail"]), False
-        while (rows := reader.new_rows(PIECE)) or reader.position != entry["position"]:
+        while (rows := reader.new_rows(CHUNK_BYTES)) or reader.position != entry["position"]:
             if reader.restarted:  # MLflow keeps whatever it was sent, so another run takes the place of this
                 replaced, reader.restarted = entry["run_id"], False
                 entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
                 self._ledger.write(entry)
                 client.delete_run(replaced)
-            _log(client, entry["run_id"], [metric for row in rows for metric in _thinned(row, info)])
+            _log(client, entry["run_id"], [metric for row in rows for metric in _thin_row(row, info)])
             entry |= {"position": reader.position, "tail": reader.tail}
             self._ledger.write(entry)
             sent = True
         return sent
 
-    def _closing(self, info: dict[str, Any]) -> list["Metric"]:
+    def _final_metrics(self, info: dict[str, Any]) -> list["Metric"]:
         """What is known of a run as a whole alone; sent when nothing can come after."""
         from mlflow.entities import Metric
 
@@ -196,18 +207,18 @@ def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
     with suppress(ValueError, OSError):
         other = read_run_info(first)
         if other is not None and other.get("id") == info["id"]:
-            return advance_of(other, first / METRICS_FILE) > advance_of(info, folder / METRICS_FILE)
+            return read_advance(other, first / METRICS_FILE) > read_advance(info, folder / METRICS_FILE)
     return False
 
 
-def _runs_of(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
+def _find_runs(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
     """The MLflow runs of a run folder, the oldest first."""
     found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
     return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
-    machine = machine_of(info)
+    machine = latest_machine(info)
     run = client.create_run(
         experiment_id,
         start_time=_ms(info["started"]),
@@ -225,10 +236,10 @@ def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict
         },
         run_name=info["name"],
     )
-    return _described(client, run, info)
+    return _log_params_and_data(client, run, info)
 
 
-def _described(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
+def _log_params_and_data(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
     """The id of a run, whose parameters and data are noted."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
@@ -250,7 +261,7 @@ def _stride(info: dict[str, Any]) -> int:
     return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
 
 
-def _thinned(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
+def _thin_row(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
     between = row["step"] % _stride(info) != 0
     return _as_metrics(
         row, info, [key for key in row if is_shown(key) and not (between and is_per_step(key))]

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from rnnlab.mlflow_mirror.schema_version import OtherSchema, check_schema
 from rnnlab.paths import path_problem
 from rnnlab.runs.files import replace_file
-from rnnlab.text import HIDDEN, redacted
+from rnnlab.text import PASSWORD_MASK, redact
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 SQLITE_HEADER = b"SQLite format 3\0"
-UNREADABLE = "is no address; in a user's name or password, / is written %2F, @ %40 and : %3A"
+INVALID_ADDRESS = "is no address; in a user's name or password, / is written %2F, @ %40 and : %3A"
 NO_FOLDER_STORE = "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 takes no plain folder"
 BOTH_QUOTES = "both kinds of quotes"
-MAX_ERROR = 240
+MAX_ERROR_LENGTH = 240
 UI_PORT = 5000
 # Else the UI takes the experiment for one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -33,7 +33,7 @@ LOCK_SECONDS = 60.0
 DATABASE_ATTEMPTS = 4  # a second in all; MLflow has no setting for its own ten, which take 100 seconds
 # One attempt, bounded: the mirror repeats by itself, and a request that MLflow repeats to a server that
 # hangs is carried out as often when the server goes on, which would make a run twice.
-PATIENCE = {
+CLIENT_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,7 +56,7 @@ def uri_problem(uri: str, writing: bool = False) -> str | None:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError as error:  # which tells a part of it, perhaps of a password
-        return UNREADABLE if "@" in uri else f"cannot be read ({error})"
+        return INVALID_ADDRESS if "@" in uri else f"cannot be read ({error})"
     scheme = parts.scheme.partition("+")[0]
     if scheme not in (*DATABASE_SCHEMES, *SERVER_SCHEMES):
         return NO_FOLDER_STORE
@@ -111,14 +111,14 @@ def _driver_problem(uri: str) -> str | None:
     return None
 
 
-def told(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """What MLflow or its database says, in a line, without passwords, in bounds."""
     if isinstance(error, OtherSchema):  # whole, since it holds a command to type
-        return redacted(str(error))
+        return redact(str(error))
     if isinstance(error, Timeout):
         return f"another process holds {error.lock_file}"
-    line = redacted((str(error).strip() or repr(error)).splitlines()[0])
-    return line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]} …"
+    line = redact((str(error).strip() or repr(error)).splitlines()[0])
+    return line if len(line) <= MAX_ERROR_LENGTH else f"{line[:MAX_ERROR_LENGTH]} …"
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -136,12 +136,12 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
     """Where a browser finds the UI: at the server itself, or where `rnnlab.ui` serves a database."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
-    return re.sub(rf"://\S*{re.escape(HIDDEN)}@", "://", redacted(uri))
+    return re.sub(rf"://\S*{re.escape(PASSWORD_MASK)}@", "://", redact(uri))
 
 
 def import_mlflow(uri: str) -> None:
     """Import MLflow, late because that takes a second, so that it gives up in time on a store."""
-    for name, value in PATIENCE.items():
+    for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
 

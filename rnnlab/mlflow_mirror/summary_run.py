@@ -6,8 +6,8 @@ from rnnlab.mlflow_mirror.store import connect
 
 SUMMARY_TAG = "rnnlab.summary_of"
 ARTIFACT = "report.html"
-GREY = "#949494"
-NAME = "summary of the sweep"
+RUN_COLOR = "#949494"
+RUN_NAME = "summary of the sweep"
 DESCRIPTION = "Artifacts → `report.html`: figures and tables of the whole sweep, and how to repeat it."
 
 
@@ -27,7 +27,7 @@ def log_report(uri: str, experiment: str, sweep: str, report: Path) -> None:
         run = runs[0]
     else:
         tags = {"sweep": sweep, SUMMARY_TAG: sweep, "mlflow.note.content": DESCRIPTION}
-        tags["mlflow.runColor"] = GREY  # else it looks like one of the runs
-        run = client.create_run(found.experiment_id, tags=tags, run_name=NAME)
+        tags["mlflow.runColor"] = RUN_COLOR  # else it looks like one of the runs
+        run = client.create_run(found.experiment_id, tags=tags, run_name=RUN_NAME)
     client.log_text(run.info.run_id, report.read_text(encoding="utf-8"), ARTIFACT)
     client.set_terminated(run.info.run_id)

@@ -28,7 +28,7 @@ class Advance:
     at: float
 
 
-def advance_of(info: Mapping[str, Any], metrics_file: Path) -> Advance:
+def read_advance(info: Mapping[str, Any], metrics_file: Path) -> Advance:
     """How far the run with this `run.json` and `metrics.jsonl` is; the latter need not be there."""
     lives = [life["at"] for life in info.get("resumed") or []]
     began = [*lives, info.get("started") or 0.0]

@@ -46,8 +46,8 @@ from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG, Checkpoint, Pr
 from rnnlab.runs.files import LineFile, refuse_links_in, replace_file, replace_text
 from rnnlab.runs.log import RUN_LOG
 from rnnlab.runs.metrics_jsonl import MetricsWriter
-from rnnlab.runs.run_json import FORMAT, LATEST, read_run_info
-from rnnlab.text import plain
+from rnnlab.runs.run_json import FORMAT, MAX_TIME, read_run_info
+from rnnlab.text import sanitize
 
 if TYPE_CHECKING:
     from rnnlab.runs.gradient_table import GradientLog
@@ -60,8 +60,8 @@ FILES = (
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
 )
 """What of a run's folder are files; most are written beside their place first, as `<name>.new`."""
-MISPLACED = "a folder, where a run has a file"
-OF_THE_CONFIGURATION = ("identity", "steps", "seed", "goal", "dataset")
+MISPLACED_FOLDER = "a folder, where a run has a file"
+CONFIGURATION_KEYS = ("identity", "steps", "seed", "goal", "dataset")
 """What of `run.json` follows from configuration and data: taken from them again when a run is resumed."""
 LOCK_SECONDS = 10.0
 """How long a run waits for the process that made it before, which may be about to end."""
@@ -125,7 +125,7 @@ class RunFolder:
             raise RunEnded
         self.info = {"format": FORMAT, **info, "started": now, **(earlier or {})}
         if earlier is not None:
-            self.info |= {key: info[key] for key in OF_THE_CONFIGURATION if key in info}
+            self.info |= {key: info[key] for key in CONFIGURATION_KEYS if key in info}
             life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}
             self.info["resumed"] = [*earlier.get("resumed", []), life]
         self.info["outcome"] = None
@@ -135,9 +135,9 @@ class RunFolder:
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         replace_text(self.folder / CONFIG_FILE, text)
         self._rows = MetricsWriter(self.folder)
-        self._recorded = Prefix()
+        self._recordings = Prefix()
         self._gradients: GradientLog | None = None
-        self._closed = self._goes_on = False
+        self._closed = self._is_continuation = False
         write_run_info(self.folder, self.info)
 
     def __enter__(self) -> "RunFolder":
@@ -170,7 +170,7 @@ class RunFolder:
         return self._rows.seconds
 
     @property
-    def differs_at(self) -> int | None:
+    def differs_since(self) -> int | None:
         """The first step after a checkpoint that came out otherwise than it stood, of all lives."""
         lives = self.info.get("resumed", [])
         return min((life["differs_since"] for life in lives if "differs_since" in life), default=None)
@@ -192,7 +192,7 @@ class RunFolder:
         earlier = [recorded for recorded in recorded_steps(self.folder) if recorded < step]
         return recorded_steps(self.folder, checkpoint.recordings.size) == earlier
 
-    def go_on(self, checkpoint: Checkpoint | None) -> None:
+    def resume_from(self, checkpoint: Checkpoint | None) -> None:
         """Go on from a checkpoint, or from the beginning where there is none.
 
         Rows after it stand until they come out otherwise; recordings after it are cut off.
@@ -201,32 +201,32 @@ class RunFolder:
             OSError: The folder cannot be written.
         """
         if checkpoint is None:
-            self._forget_differences()
+            self._clear_differences()
         else:
-            self._rows.go_on(checkpoint.rows)
-            self._recorded, self._goes_on = checkpoint.recordings, True
+            self._rows.resume_from(checkpoint.rows)
+            self._recordings, self._is_continuation = checkpoint.recordings, True
         self._cut_recordings()
 
-    def start_over(self) -> None:
+    def restart(self) -> None:
         """Begin again with nothing: what the folder holds is damaged.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        self._recorded, self._goes_on = Prefix(), False
-        self._forget_differences()
-        self._rows.start_over()
+        self._recordings, self._is_continuation = Prefix(), False
+        self._clear_differences()
+        self._rows.restart()
         self._cut_recordings()
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it says that the others are damaged
 
-    def _forget_differences(self) -> None:
+    def _clear_differences(self) -> None:
         """All is made in this life, and ends as if it were the only one."""
         for life in self.info.get("resumed", []):
             life.pop("differs_since", None)
 
     def _cut_recordings(self) -> None:
         if (log := self.folder / GRADIENT_LOG).is_file():
-            LineFile(log, self._recorded.size).close()
+            LineFile(log, self._recordings.size).close()
 
     def write(self, record: StepRecord) -> bool:
         """Append a step's curves and metrics, at once; a row that stands already stays if it is the same.
@@ -239,7 +239,7 @@ class RunFolder:
         """
         if record.gradients:
             self._gradient_log().append(record.step, record.gradients)
-        differs = self._rows.differ(record) and self._rows.cut()
+        differs = self._rows.differs_from_existing(record) and self._rows.drop_unverified()
         if differs:
             self._note_difference()
         self._rows.write(record)
@@ -251,13 +251,13 @@ class RunFolder:
         Raises:
             OSError: The folder cannot be written.
         """
-        differs = self._rows.cut()
+        differs = self._rows.drop_unverified()
         if differs:
             self._note_difference()
         return differs
 
     def _note_difference(self) -> None:
-        if self._goes_on:
+        if self._is_continuation:
             self.info["resumed"][-1].setdefault("differs_since", self._rows.count)
             write_run_info(self.folder, self.info)
 
@@ -265,7 +265,7 @@ class RunFolder:
         if self._gradients is None:
             from rnnlab.runs.gradient_table import GradientLog  # with pyarrow, which takes a while
 
-            self._gradients = GradientLog(self.folder, self._recorded)
+            self._gradients = GradientLog(self.folder, self._recordings)
         return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
@@ -276,7 +276,7 @@ class RunFolder:
         """
         began = self.info.get("started", 0.0)
         ended = max(time.time(), began + self.seconds)  # a clock may be set back meanwhile
-        ended = min(ended, LATEST)
+        ended = min(ended, MAX_TIME)
         self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
@@ -295,24 +295,24 @@ class RunFolder:
         self._rows.sync()  # no checkpoint without the records that lead to it
         if self._gradients is not None:
             self._gradients.sync()
-        write_checkpoint(self.folder, arrays, plain, self._rows.written, self._recorded)
+        write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
         """Keep a text for people to look at, which may be printed: it holds no control characters."""
-        replace_text(self.folder / name, plain(text))
+        replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:
         """Keep what the code has changed, to the letter."""
         replace_text(self.folder / name, diff)
 
 
-def machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
+def latest_machine(info: Mapping[str, Any]) -> dict[str, Any]:
     """The machine that makes a run, or made it last."""
     lives = [info, *info.get("resumed", [])]
     return dict(lives[-1].get("machine") or {})
 
 
-def in_use(folder: Path) -> bool:
+def is_in_use(folder: Path) -> bool:
     """Whether a process is making this run."""
     try:
         FileLock(folder / RUN_LOCK).acquire(timeout=0).lock.release()
@@ -321,7 +321,7 @@ def in_use(folder: Path) -> bool:
     return False
 
 
-def misplaced(folder: Path) -> Path | None:
+def find_misplaced_folder(folder: Path) -> Path | None:
     """A folder in the place of one of a run's files, which can be neither read nor written."""
     places = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
     return next((path for path in places if path.is_dir() and not path.is_symlink()), None)

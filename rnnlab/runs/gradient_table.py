@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, Curve
 from rnnlab.runs.checkpoint import GRADIENT_LOG, Prefix
 from rnnlab.runs.files import DamagedFile, LineFile, replace_file
-from rnnlab.user_files import reason
+from rnnlab.user_files import error_reason
 
 _STATISTICS = GRADIENT_COLUMNS[5:]
 _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
@@ -100,7 +100,7 @@ def read_gradients(file: Path) -> pa.Table:
     except FileNotFoundError:
         raise
     except Exception as error:  # whatever parsing a damaged file can raise
-        raise DamagedFile(f"{file.name}: {reason(error)}") from None
+        raise DamagedFile(f"{file.name}: {error_reason(error)}") from None
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:

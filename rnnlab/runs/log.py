@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rnnlab.runs.files import LineFile
-from rnnlab.text import plain
+from rnnlab.text import sanitize
 
 RUN_LOG = "run.log"
 SWEEP_LOG = "sweep.log"
@@ -38,7 +38,7 @@ class LogFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        line = plain(" ".join(self.format(record).splitlines()))
+        line = sanitize(" ".join(self.format(record).splitlines()))
         if self._file is None:
             self._before.append(line)
             return
@@ -54,7 +54,7 @@ class LogFile(logging.Handler):
 
 
 @contextmanager
-def logged() -> Iterator[LogFile]:
+def capture_log() -> Iterator[LogFile]:
     """Have what this process says and warns of, its libraries' warnings included, go to a log as well."""
     log, root = LogFile(), logging.getLogger()
     level, show = LOG.level, warnings.showwarning

@@ -9,11 +9,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from rnnlab.records import METRICS_FILE, OF_THE_CLOCK, STEPS_PER_SECOND, StepRecord
+from rnnlab.records import METRICS_FILE, STEPS_PER_SECOND, TIMING_COLUMNS, StepRecord
 from rnnlab.runs.checkpoint import Prefix
 from rnnlab.runs.files import LineFile
 
-LONGEST = 1e9
+MAX_RUN_SECONDS = 1e9
 """Seconds of a run: what is longer, some thirty years, is damage."""
 SEAL = 4096
 """Bytes; more than a row, whose `seconds` are others when it is written again."""
@@ -21,7 +21,7 @@ LAST_ROWS = 200_000
 """Bytes in which the last rows are looked for."""
 
 
-def row_of(line: bytes) -> dict[str, Any] | None:
+def parse_row(line: bytes) -> dict[str, Any] | None:
     """A line's row; None where it is damaged."""
     try:
         row = json.loads(line)
@@ -41,7 +41,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
     with file.open("rb") as opened:
         opened.seek(max(0, opened.seek(0, 2) - LAST_ROWS))
         lines = opened.read().splitlines()
-    return (row for line in reversed(lines) if (row := row_of(line)) is not None)
+    return (row for line in reversed(lines) if (row := parse_row(line)) is not None)
 
 
 def last_step(file: Path) -> int:
@@ -58,13 +58,13 @@ def _is_value(value: Any) -> bool:
     return value is None or (isinstance(value, float) and isfinite(value))
 
 
-def _standing_lines(written: bytes) -> Iterator[bytes]:
+def _valid_lines(written: bytes) -> Iterator[bytes]:
     """The lines of the rows up to the first that is damaged or missing."""
     before = 0.0
     for step, line in enumerate(written[: written.rfind(b"\n") + 1].splitlines(keepends=True)):
-        row = row_of(line)
+        row = parse_row(line)
         seconds = None if row is None else row.get("seconds")
-        if row is None or row["step"] != step or seconds is None or not before <= seconds < LONGEST:
+        if row is None or row["step"] != step or seconds is None or not before <= seconds < MAX_RUN_SECONDS:
             return
         before = seconds
         yield line
@@ -77,7 +77,7 @@ class MetricsWriter:
     same stays, with its time. From the first on that does not, they are cut off and written again.
 
     Attributes:
-        written: What is known to be right: what led to the checkpoint, came out the same, or was appended.
+        verified: What is known to be right: what led to the checkpoint, came out the same, or was appended.
         count: The rows of that.
     """
 
@@ -85,10 +85,10 @@ class MetricsWriter:
         """Open the file; what follows the first damaged row is cut off."""
         self._path = folder / METRICS_FILE
         whole = self._path.read_bytes() if self._path.is_file() else b""
-        self._standing = list(_standing_lines(whole))
-        self._file = LineFile(self._path, sum(map(len, self._standing)))
-        self.count, self.written = 0, Prefix()
-        self._set_clock(json.loads(self._standing[-1])["seconds"] if self._standing else 0.0)
+        self._existing_lines = list(_valid_lines(whole))
+        self._file = LineFile(self._path, sum(map(len, self._existing_lines)))
+        self.count, self.verified = 0, Prefix()
+        self._set_clock(json.loads(self._existing_lines[-1])["seconds"] if self._existing_lines else 0.0)
 
     def _set_clock(self, before: float) -> None:
         self._clock = time.perf_counter()
@@ -105,30 +105,30 @@ class MetricsWriter:
         Raises:
             ValueError: It does not end with a row.
         """
-        standing = map(json.loads, self._standing[: self._count(rows)])
-        return [StepRecord(row["step"], _metrics(row)) for row in standing]
+        lines = map(json.loads, self._existing_lines[: self._count(rows)])
+        return [StepRecord(row["step"], _metrics(row)) for row in lines]
 
     def _count(self, rows: Prefix) -> int:
-        return [0, *accumulate(map(len, self._standing))].index(rows.size)
+        return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
-    def go_on(self, rows: Prefix) -> None:
+    def resume_from(self, rows: Prefix) -> None:
         """Go on behind these rows, which are right."""
-        self.count, self.written = self._count(rows), rows
+        self.count, self.verified = self._count(rows), rows
 
-    def start_over(self) -> None:
+    def restart(self) -> None:
         """Begin again with an empty file.
 
         Raises:
             OSError: It cannot be written.
         """
-        self.count, self.written = 0, Prefix()
-        self.cut()
+        self.count, self.verified = 0, Prefix()
+        self.drop_unverified()
         self._set_clock(0.0)
 
-    def differ(self, record: StepRecord) -> bool:
+    def differs_from_existing(self, record: StepRecord) -> bool:
         """Whether another row stands in the place of the next, of another machine or damaged."""
-        stands = self._next
-        return stands is not None and stands != _again(record, stands)
+        existing = self._next_existing
+        return existing is not None and existing != _line_at_same_time(record, existing)
 
     def write(self, record: StepRecord) -> None:
         """Append a step's row, at once, unless it stands.
@@ -136,28 +136,28 @@ class MetricsWriter:
         Raises:
             OSError: It could not be written.
         """
-        now, stands = time.perf_counter(), self._next
-        if stands is None:
-            stands = _line(record, round(now - self._began, 4), round(1 / max(now - self._clock, 1e-9), 1))
-            self._file.write(stands)
-        self.written.add(stands)
+        now, line = time.perf_counter(), self._next_existing
+        if line is None:
+            line = _line(record, round(now - self._began, 4), round(1 / max(now - self._clock, 1e-9), 1))
+            self._file.write(line)
+        self.verified.add(line)
         self.count += 1
         self._clock = now
 
     @property
-    def _next(self) -> bytes | None:
-        return self._standing[self.count] if self.count < len(self._standing) else None
+    def _next_existing(self) -> bytes | None:
+        return self._existing_lines[self.count] if self.count < len(self._existing_lines) else None
 
-    def cut(self) -> bool:
+    def drop_unverified(self) -> bool:
         """Cut off the rows that stand and are not known to be right; return whether there were any.
 
         Raises:
             OSError: The file cannot be written.
         """
-        if self._next is None:
+        if self._next_existing is None:
             return False
-        del self._standing[self.count :]
-        before, self._file = self._file, LineFile(self._path, self.written.size)
+        del self._existing_lines[self.count :]
+        before, self._file = self._file, LineFile(self._path, self.verified.size)
         before.close()
         return True
 
@@ -175,14 +175,14 @@ def _line(record: StepRecord, seconds: float, speed: float | None) -> bytes:
     return f"{json.dumps(row, allow_nan=False)}\n".encode()
 
 
-def _again(record: StepRecord, stands: bytes) -> bytes:
+def _line_at_same_time(record: StepRecord, existing: bytes) -> bytes:
     """The line of a step at the time of the one that stands."""
-    row = json.loads(stands)
+    row = json.loads(existing)
     return _line(record, row["seconds"], row.get(STEPS_PER_SECOND))
 
 
 def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: value for name, value in row.items() if name not in ("step", *OF_THE_CLOCK)}
+    return {name: value for name, value in row.items() if name not in ("step", *TIMING_COLUMNS)}
 
 
 class MetricsReader:
@@ -215,4 +215,4 @@ class MetricsReader:
         complete = written[: written.rfind(b"\n") + 1]
         self.position += len(complete)
         self.tail = hashlib.sha256((last + complete[-SEAL:])[-SEAL:]).hexdigest()
-        return [row for line in complete.splitlines() if (row := row_of(line)) is not None]
+        return [row for line in complete.splitlines() if (row := parse_row(line)) is not None]

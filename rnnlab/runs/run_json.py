@@ -22,22 +22,22 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 from rnnlab import __version__
 from rnnlab.records import RUN_FILE, Outcome
-from rnnlab.text import plain
+from rnnlab.text import sanitize
 
 FORMAT = 1
 """Of run folders. A `run.json` without it was written before it was noted, and is read like format 1."""
 
-MOST_NODES = 100_000
+MAX_NODES = 100_000
 """In a configuration; one that refers to itself has no end of them."""
-DEEPEST = 50
+MAX_DEPTH = 50
 """Levels of a configuration; some ten thousand would break the parser, and this process with it."""
 
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
 """It becomes a part of searches in MLflow."""
-LATEST = 9.2e9
+MAX_TIME = 9.2e9
 """Seconds since 1970; the times of pandas end in 2262."""
-Seconds = Annotated[float, Ge(0), Le(LATEST)]
+Seconds = Annotated[float, Ge(0), Le(MAX_TIME)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
 NEWER_FORMAT: LiteralString = "newer_format"
@@ -78,7 +78,7 @@ class _Machine(_Part):
     blas: dict[str, Any] = {}
 
 
-class _Life(_Part):
+class _Resumption(_Part):
     at: Seconds
     machine: _Machine | None = None
     tags: dict[str, str] = {}
@@ -111,7 +111,7 @@ class Summary(TypedDict, total=False):
     error: str
 
 
-def _as_given(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _keep_order(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """A summary in its own order, which is that of columns in frames."""
     check(summary)
     for key, value in summary.items():
@@ -139,9 +139,9 @@ class RunFile(_Part):
     dataset: _Dataset | None = None
     tracking: _Tracking | None = None
     machine: _Machine | None = None
-    resumed: list[_Life] = []
+    resumed: list[_Resumption] = []
     ended: Seconds | None = None
-    summary: Annotated[Summary, WrapValidator(_as_given)] = {}
+    summary: Annotated[Summary, WrapValidator(_keep_order)] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +150,7 @@ class RunFile(_Part):
         if type(written) is int and written > FORMAT:
             tags = given.get("tags")
             by = tags.get("rnnlab_version") if isinstance(tags, dict) else None
-            context = {"written": written, "by": plain(by) if isinstance(by, str) else "unknown"}
+            context = {"written": written, "by": sanitize(by) if isinstance(by, str) else "unknown"}
             context |= {"own": FORMAT, "version": __version__}
             raise PydanticCustomError(NEWER_FORMAT, NEWER, context)
         return given
@@ -175,14 +175,14 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
         return None
     except OSError as error:
         raise ValueError(f"{RUN_FILE}: {error.strerror}") from None
-    read = parsed(RunFile, data)
+    read = parse_run_file(RunFile, data)
     needed = (*needed, "ended") if needed and read.outcome is not None else needed
     if missing := [key for key in needed if key not in read.model_fields_set or getattr(read, key) is None]:
         raise ValueError(f"{RUN_FILE}: {', '.join(missing)}: missing")
     return read.model_dump(exclude_unset=True)
 
 
-def parsed(kind: type[_Kind], data: bytes) -> _Kind:
+def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
     """A `run.json`.
 
     Raises:
@@ -208,13 +208,13 @@ def read_config(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     try:
-        if _depth(text) > DEEPEST:
+        if _depth(text) > MAX_DEPTH:
             return {}
         tree = yaml.load(text, _Loader)
-        known = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MOST_NODES)) < MOST_NODES
+        is_valid = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MAX_NODES)) < MAX_NODES
     except Exception:  # whatever parsing a damaged file can raise
         return {}
-    return tree if known else {}
+    return tree if is_valid else {}
 
 
 def _nodes(tree: Any) -> Iterator[object]:
@@ -240,15 +240,15 @@ def _depth(text: str) -> int:
     depth = deepest = 0
     for event in yaml.parse(text, _Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if (deepest := max(deepest, depth)) > DEEPEST:
+        if (deepest := max(deepest, depth)) > MAX_DEPTH:
             break
     return deepest
 
 
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """A tree's leaves by their dotted keys."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

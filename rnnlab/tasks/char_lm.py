@@ -24,7 +24,7 @@ from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import VAL_LOSS
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.encodings import UTF8_MARK, encoding_problem
-from rnnlab.user_files import UnreadableFile, of_user, reading
+from rnnlab.user_files import UnreadableFile, convert_read_errors, user_file
 
 BPC = "val/bpc"
 PIECE = 1_000_000
@@ -244,8 +244,8 @@ def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Bat
 def _read(path: str | None) -> str:
     if path is None:
         return (files("rnnlab.tasks") / "data" / "sonnets.txt").read_text(encoding="utf-8")
-    with reading(path):
-        file = of_user(path)
+    with convert_read_errors(path):
+        file = user_file(path)
         data = file.read_bytes()
         if problem := encoding_problem(data, file):
             raise UnreadableFile(f"path={path}: {problem}")

@@ -18,7 +18,7 @@ from rnnlab.records import VAL_LOSS
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.recall import Recall
 from rnnlab.tasks.scores import ERROR_RATE
-from rnnlab.tasks.symbolic import MOST_WRONG
+from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ class CopyMemory(Recall):
 
     def goal(self, loss: Loss) -> Goal:
         """The mean loss against that of guessing the ten."""
-        return Goal(VAL_LOSS, self.guess(loss), ERROR_RATE, MOST_WRONG)
+        return Goal(VAL_LOSS, self.guess(loss), ERROR_RATE, MAX_ERROR_RATE)

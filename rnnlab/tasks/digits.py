@@ -35,7 +35,7 @@ from rnnlab.tasks.scores import ACCURACY, ERROR_RATE, wrong_targets
 
 PIXELS, SIDE, LEVELS, CLASSES = 64, 8, 16, 10
 SPLIT_SEED = 1998
-MOST_WRONG = 0.05
+MAX_ERROR_RATE = 0.05
 TIME = {"pixels": PIXELS, "rows": SIDE}
 
 
@@ -90,7 +90,7 @@ class Digits(NamedTask):
         """Share of right digits; under 5 % wrong."""
         digits = self._images[1]
         commonest = np.bincount(digits[self._train]).argmax()
-        return Goal(ACCURACY, float((digits[self._test] == commonest).mean()), ERROR_RATE, MOST_WRONG)
+        return Goal(ACCURACY, float((digits[self._test] == commonest).mean()), ERROR_RATE, MAX_ERROR_RATE)
 
     @cached_property
     def dataset(self) -> dict[str, str]:

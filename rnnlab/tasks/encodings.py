@@ -5,15 +5,15 @@ from pathlib import Path
 from unicodedata import category
 
 UTF8_MARK = b"\xef\xbb\xbf"
-MARKS = {
+BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
 """Byte-order marks; those of UTF-32 first, as one begins like that of UTF-16."""
-WIDE = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
-MAGIC = {
+WIDE_ENCODINGS = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
+FILE_SIGNATURES = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
     b"%PDF": "a PDF file",
@@ -27,12 +27,12 @@ MAGIC = {
     b"\x93NUMPY": "a NumPy file",
     b"SQLite format 3\x00": "an SQLite database",
 }
-ODD = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
+CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
 """Control characters, which a text has none of."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
-MOSTLY = 0.65
+MIN_ASCII_SHARE = 0.65
 """The share of ASCII above which bytes are letters of one byte each."""
-LOOKED_AT = 100_000
+SAMPLE_BYTES = 100_000
 """Bytes from which an encoding is guessed."""
 
 
@@ -43,7 +43,7 @@ def encoding_problem(data: bytes, path: Path) -> str | None:
         data: What is to be read.
         path: Where it stands, for the command that converts it.
     """
-    magic = next((kind for start, kind in MAGIC.items() if data.startswith(start)), None)
+    magic = next((kind for start, kind in FILE_SIGNATURES.items() if data.startswith(start)), None)
     try:
         if not magic and b"\x00" not in data:
             data.decode("utf-8")
@@ -53,29 +53,31 @@ def encoding_problem(data: bytes, path: Path) -> str | None:
         why = f" ({error.reason} at byte {error.start})"
     if magic:
         return f"is {magic}, not a UTF-8 text"
-    encoding = guessed_encoding(data)
+    encoding = guess_encoding(data)
     if encoding is None:
         return f"is not a UTF-8 text{why}"
-    return f"is not UTF-8{why} but probably {encoding}; convert it with {conversion(path, encoding)}"
+    return f"is not UTF-8{why} but probably {encoding}; convert it with {conversion_command(path, encoding)}"
 
 
-def guessed_encoding(data: bytes) -> str | None:
+def guess_encoding(data: bytes) -> str | None:
     """The likeliest encoding of a text that is not UTF-8, as iconv names it, or None for what is no text."""
-    for mark, encoding in MARKS.items():
+    for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark) and _is_text(data, encoding):
             return encoding
-    start = data[:LOOKED_AT]
+    start = data[:SAMPLE_BYTES]
     ascii_share = sum(start.count(byte) for byte in ASCII) / max(len(start), 1)
-    wide = {encoding: _blocks(start, encoding) for encoding in WIDE if _is_text(data, encoding)}
+    wide = {encoding: _blocks(start, encoding) for encoding in WIDE_ENCODINGS if _is_text(data, encoding)}
     # Latin letters in two or four bytes, or letters of other scripts, which single bytes are not.
-    likely = [e for e, blocks in wide.items() if 2 * blocks.count(0) > len(blocks) or ascii_share < MOSTLY]
+    likely = [
+        e for e, blocks in wide.items() if 2 * blocks.count(0) > len(blocks) or ascii_share < MIN_ASCII_SHARE
+    ]
     if likely:
         return min(likely, key=lambda encoding: len(set(wide[encoding])))
-    single = () if b"\x00" in data or ascii_share < MOSTLY else ("WINDOWS-1252", "ISO-8859-1")
+    single = () if b"\x00" in data or ascii_share < MIN_ASCII_SHARE else ("WINDOWS-1252", "ISO-8859-1")
     return next((encoding for encoding in single if _is_text(data, encoding)), None)
 
 
-def conversion(path: Path, encoding: str) -> str:
+def conversion_command(path: Path, encoding: str) -> str:
     """The shell command that makes a UTF-8 copy of a text beside it."""
     copy = path.with_name(f"{path.stem}.utf8{path.suffix}")
     source, target = (name if name[0] != "-" else f"./{name}" for name in (str(path), str(copy)))
@@ -88,7 +90,9 @@ def _is_text(data: bytes, encoding: str) -> bool:
         characters = set(data.decode(encoding))
     except UnicodeDecodeError:
         return False
-    return ODD.isdisjoint(map(ord, characters)) and not any(category(c) in ("Cn", "Co") for c in characters)
+    return CONTROL_BYTES.isdisjoint(map(ord, characters)) and not any(
+        category(c) in ("Cn", "Co") for c in characters
+    )
 
 
 def _blocks(data: bytes, encoding: str) -> list[int]:

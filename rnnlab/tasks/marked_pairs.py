@@ -36,10 +36,10 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 
 Version = Literal["le_2015", "pascanu_2013", "hochreiter_1997"]
 
-SHORTEST = {"le_2015": 2, "pascanu_2013": 10, "hochreiter_1997": 24}
+MIN_LENGTH = {"le_2015": 2, "pascanu_2013": 10, "hochreiter_1997": 24}
 FIRST_TEN = 10
 TOLERANCE = 0.04
-MOST_WRONG = 0.01
+MAX_ERROR_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class MarkedPairs(Synthetic):
 
     def goal(self, loss: Loss) -> Goal:
         """Squared error against the target's variance; under 1 % with an error over the tolerance."""
-        return Goal(MSE, self.moments[1], ERROR_RATE, MOST_WRONG)
+        return Goal(MSE, self.moments[1], ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
         """Is there room for the marks?"""
-        if SHORTEST[self.version] > T:
+        if MIN_LENGTH[self.version] > T:
             raise ValueError(
-                f"seq_len={T}: must be at least {SHORTEST[self.version]} with version={self.version}"
+                f"seq_len={T}: must be at least {MIN_LENGTH[self.version]} with version={self.version}"
             )
 
     def extent(self, T: int) -> Extent:

@@ -21,7 +21,7 @@ from rnnlab.losses import Loss
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.recall import Recall
 from rnnlab.tasks.scores import ERROR_RATE
-from rnnlab.tasks.symbolic import MOST_WRONG
+from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ class Memorization(Recall):
         """Share of sequences with a wrong symbol: under 1 %, or none where all there are were trained on."""
         different = self.values**self.positions
         on_all = self.validation_examples == different
-        return Goal(ERROR_RATE, 1 - 1 / different, ERROR_RATE, 1 / different if on_all else MOST_WRONG)
+        return Goal(ERROR_RATE, 1 - 1 / different, ERROR_RATE, 1 / different if on_all else MAX_ERROR_RATE)

@@ -19,8 +19,8 @@ from rnnlab.losses import Loss
 from rnnlab.model import Batch
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.scores import ERROR_RATE
-from rnnlab.tasks.symbolic import MOST_WRONG, Symbolic
-from rnnlab.tasks.synthetic import MOST_COUNTED, Extent
+from rnnlab.tasks.symbolic import MAX_ERROR_RATE, Symbolic
+from rnnlab.tasks.synthetic import MAX_COUNTED, Extent
 
 SYMBOLS = 100
 FIRST = 2
@@ -52,14 +52,14 @@ class RandomPermutation(Symbolic):
 
     def goal(self, loss: Loss) -> Goal:
         """Share of wrong sequences, under 1 %."""
-        return Goal(ERROR_RATE, 1 - 1 / FIRST, ERROR_RATE, MOST_WRONG)
+        return Goal(ERROR_RATE, 1 - 1 / FIRST, ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
         """Any length will do."""
 
     def extent(self, T: int) -> Extent:
         """T symbols."""
-        return Extent(T, T, FIRST * (SYMBOLS - FIRST) ** min(T - 1, MOST_COUNTED))
+        return Extent(T, T, FIRST * (SYMBOLS - FIRST) ** min(T - 1, MAX_COUNTED))
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
         """Symbols (T, B), and the first one once more (1, B)."""

@@ -41,7 +41,7 @@ GRAMMAR: tuple[dict[str, int | None], ...] = (
     {"E": None},
 )
 STRINGS_SEED = 1989
-PATIENCE = 5000
+MAX_FAILED_DRAWS = 5000
 """Draws without a new string after which a length is taken to have no more."""
 
 
@@ -154,7 +154,7 @@ class EmbeddedReber(NamedTask):
         wanted = self.train_examples + self.validation_examples
         found: dict[str, None] = {}
         in_vain = 0
-        while len(found) < wanted and in_vain < PATIENCE:
+        while len(found) < wanted and in_vain < MAX_FAILED_DRAWS:
             string = draw_string(rng)
             is_new = len(string) <= self.seq_len + 1 and string not in found
             in_vain = 0 if is_new else in_vain + 1

@@ -27,9 +27,9 @@ def squared_errors(batch: Batch, tape: Tape) -> Array:
 
 
 def _wrong(batch: Batch, tape: Tape) -> Array:
-    told = tape.outputs.argmax(axis=0)
-    told[~np.isfinite(tape.outputs).all(axis=0)] = -1  # no class: what is not a number is wrong
-    return np.asarray(told.reshape(tape.losses.shape) != batch.y)
+    predictions = tape.outputs.argmax(axis=0)
+    predictions[~np.isfinite(tape.outputs).all(axis=0)] = -1  # no class: what is not a number is wrong
+    return np.asarray(predictions.reshape(tape.losses.shape) != batch.y)
 
 
 def _present(batch: Batch, tape: Tape) -> Array:

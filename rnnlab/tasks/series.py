@@ -23,13 +23,13 @@ from rnnlab.losses import Loss
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import MSE, squared_errors
-from rnnlab.tasks.tables import MOST_NAMED, Table, read_table
+from rnnlab.tasks.tables import MAX_NAMED, Table, read_table
 
 VALIDATION_WINDOWS = 256
 """Most windows of one validation batch."""
-LEAST_SPREAD = 1000 * np.finfo(np.float64).eps
+MIN_SPREAD = 1000 * np.finfo(np.float64).eps
 """Smallest standard deviation, as a share of the largest value, of which float64 still has three digits."""
-FURTHEST = 1e15
+MAX_DISTANCE = 1e15
 """Most standard deviations from the mean: the squared errors of a batch must have room in float32."""
 
 
@@ -58,15 +58,15 @@ class Series(NamedTask):
             column = self._values[: self._cut, n]
             if column.min() == column.max():
                 raise ValueError(f"columns={name}: its training part is constant")
-            if not self._moments[1][n] >= LEAST_SPREAD * scale[n]:
+            if not self._moments[1][n] >= MIN_SPREAD * scale[n]:
                 raise ValueError(
                     f"columns={name}: its training part varies by less than 1e-12 of its values, too little "
                     "for float64; subtract a constant from it"
                 )
-            if not furthest[n] <= FURTHEST:
+            if not furthest[n] <= MAX_DISTANCE:
                 raise ValueError(
                     f"columns={name}: its held-out part has a value of {furthest[n]:.3g} standard deviations "
-                    f"of the training part; at most {FURTHEST:g}"
+                    f"of the training part; at most {MAX_DISTANCE:g}"
                 )
 
     @property
@@ -112,8 +112,8 @@ class Series(NamedTask):
         left_out = self._table.left_out
         if self.path is None or not left_out:
             return ()
-        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
-        return (f"task.path={self.path}: left out {', '.join(left_out[:MOST_NAMED])}{more}",)
+        more = f" and {len(left_out) - MAX_NAMED} more" if len(left_out) > MAX_NAMED else ""
+        return (f"task.path={self.path}: left out {', '.join(left_out[:MAX_NAMED])}{more}",)
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
         """Windows from random places in the training part."""

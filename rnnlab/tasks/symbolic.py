@@ -10,7 +10,7 @@ from rnnlab.model import Batch, Tape
 from rnnlab.tasks.scores import ERROR_RATE, wrong_sequences
 from rnnlab.tasks.synthetic import Synthetic
 
-MOST_WRONG = 0.01
+MAX_ERROR_RATE = 0.01
 """The success criterion of R. Pascanu, T. Mikolov & Y. Bengio (2013), for all but the 5 bit memorization."""
 
 

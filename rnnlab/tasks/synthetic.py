@@ -28,7 +28,7 @@ VALIDATION_LENGTHS = 10
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
 
 
-MOST_COUNTED = 100
+MAX_COUNTED = 100
 """The longest of a sequence's parts by which different ones are counted: more are more than can be."""
 
 

@@ -22,8 +22,8 @@ from rnnlab.losses import Loss
 from rnnlab.model import Batch
 from rnnlab.tasks.base import Goal
 from rnnlab.tasks.scores import ERROR_RATE
-from rnnlab.tasks.symbolic import MOST_WRONG, Symbolic
-from rnnlab.tasks.synthetic import MOST_COUNTED, Extent
+from rnnlab.tasks.symbolic import MAX_ERROR_RATE, Symbolic
+from rnnlab.tasks.synthetic import MAX_COUNTED, Extent
 
 SPECIAL = ("X", "Y")
 OTHERS = ("a", "b", "c", "d")
@@ -58,7 +58,7 @@ class TemporalOrder(Symbolic):
 
     def goal(self, loss: Loss) -> Goal:
         """Share of wrong sequences, under 1 %."""
-        return Goal(ERROR_RATE, 1 - 1 / self.output_size, ERROR_RATE, MOST_WRONG)
+        return Goal(ERROR_RATE, 1 - 1 / self.output_size, ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
         """Each special symbol needs a tenth of the sequence."""
@@ -68,7 +68,7 @@ class TemporalOrder(Symbolic):
     def extent(self, T: int) -> Extent:
         """T symbols."""
         positions = max(int(0.1 * T), 1) ** self.special
-        others = len(OTHERS) ** min(max(T - self.special, 0), MOST_COUNTED)
+        others = len(OTHERS) ** min(max(T - self.special, 0), MAX_COUNTED)
         return Extent(T, T, positions * 2**self.special * others)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

@@ -10,13 +10,13 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from rnnlab.terminal.streams import output_problem
-from rnnlab.text import in_a_line, plain, redacted
+from rnnlab.text import one_line, redact, sanitize
 from rnnlab.user_files import is_address
 
 SEE_HELP = "--help shows what there is"
 
 
-class Arguments(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """The arguments of `python -m <command>`; a mistake among them is told in a line."""
 
     def __init__(self, command: str, **keys: Any) -> None:
@@ -25,15 +25,15 @@ class Arguments(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process over a mistake."""
-        complain(self._command, [f"{message}; {SEE_HELP}"])
+        print_problems(self._command, [f"{message}; {SEE_HELP}"])
         sys.exit(2)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the process, as after `--help`."""
-        super().exit(status or printed(), message)
+        super().exit(status or output_exit_code(), message)
 
 
-def named(text: str) -> str:
+def nonempty_name(text: str) -> str:
     """An argument that names something; an empty one would name the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
@@ -42,9 +42,9 @@ def named(text: str) -> str:
     return text
 
 
-def named_file(text: str) -> Path:
+def nonempty_path(text: str) -> Path:
     """An argument that names a file or folder."""
-    return Path(named(text))
+    return Path(nonempty_name(text))
 
 
 class Terminal(Console):
@@ -56,20 +56,20 @@ class Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What rich shows."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+            yield segment if segment.control else Segment(sanitize(segment.text), segment.style)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line."""
-    print(plain(line))
+    print(sanitize(line))
 
 
-def complain(command: str, problems: Sequence[str]) -> None:
+def print_problems(command: str, problems: Sequence[str]) -> None:
     """Print what is wrong, a line each."""
     for problem in problems:
-        print(f"{command}: {in_a_line(redacted(problem))}", file=sys.stderr)
+        print(f"{command}: {one_line(redact(problem))}", file=sys.stderr)
 
 
-def printed() -> int:
+def output_exit_code() -> int:
     """The exit code of a command that only prints: 1 if what it printed could not be written."""
     return int(output_problem() is not None)

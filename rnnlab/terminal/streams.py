@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STANDARD = ("stdin", "stdout", "stderr")
 
 
-class _Lossy(FileIO):
+class _LossyFile(FileIO):
     """A file that takes everything.
 
     Attributes:
@@ -37,7 +37,7 @@ class _Lossy(FileIO):
                 return memoryview(data).nbytes
 
 
-def keep_streams() -> None:
+def make_streams_lossy() -> None:
     """Make this process's standard streams lossy; one that is closed becomes /dev/null.
 
     Else the next file that is opened would take its number, and get what a library writes there.
@@ -49,7 +49,7 @@ def keep_streams() -> None:
         elif getattr(sys, name) is None:  # closed at the start, and its number is another file's by now
             taken = os.open(os.devnull, os.O_RDWR)
         if name != "stdin":
-            setattr(sys, name, _lossy(taken, getattr(sys, name), "replace" if number == 1 else None))
+            setattr(sys, name, _lossy_stream(taken, getattr(sys, name), "replace" if number == 1 else None))
 
 
 def output_problem() -> OSError | None:
@@ -58,14 +58,14 @@ def output_problem() -> OSError | None:
         return None
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    lost = raw.lost if isinstance(raw, _Lossy) else None
+    lost = raw.lost if isinstance(raw, _LossyFile) else None
     return None if isinstance(lost, BrokenPipeError) else lost
 
 
-def _lossy(number: int, before: TextIOWrapper | None, errors: str | None) -> TextIOWrapper:
+def _lossy_stream(number: int, before: TextIOWrapper | None, errors: str | None) -> TextIOWrapper:
     encoding = before.encoding if before is not None else "utf-8"
     errors = errors or (before.errors if before is not None else "backslashreplace")
-    raw = _Lossy(number, "w", closefd=False)
+    raw = _LossyFile(number, "w", closefd=False)
     return TextIOWrapper(BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 

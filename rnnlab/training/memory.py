@@ -10,13 +10,13 @@ from rnnlab.diagnostics import measure_jacobians, measure_lyapunov
 from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
-OF_TRAINING = 4
+TRAINING_COPIES = 4
 """Arrays like the weights, beside the optimiser's: themselves, gradients, a copy for each loop over time."""
-OF_MEASURING = 3
+MEASUREMENT_COPIES = 3
 """Further ones at a step that is measured: unclipped gradients, weights before the update, the update."""
-OF_JACOBIANS = 6
+JACOBIAN_COPIES = 6
 """float64 arrays of n × n for each example: Jacobian, product and inverse, and copies."""
-SYMBOL = 8
+SYMBOL_BYTES = 8
 """Bytes of an input that is a symbol; an input or a target that is a number is drawn in as many."""
 
 
@@ -55,7 +55,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     model, task, probe = trainer.model, trainer.task, trainer.probe
     cell, size = model.cell, np.dtype(dtype).itemsize
     G, S, H, X, Y = len(cell.gates), len(cell.states), cell.hidden_size, task.input_size, task.output_size
-    of_input = X * (size + SYMBOL) if example is not None and example.x.ndim == 3 else SYMBOL
+    of_input = X * (size + SYMBOL_BYTES) if example is not None and example.x.ndim == 3 else SYMBOL_BYTES
     of_output = size * (H + 3 * Y)
     both_ways = _Sequences(size * (3 * G + 2 * S) * H + of_input, of_output)
     forward = _Sequences(size * (G + 2 * S) * H + of_input, of_output)
@@ -65,9 +65,9 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
 
     shapes = (cell.param_shapes() | model.readout.param_shapes()).values()
     of_optimizer = sum(a.size for a in trainer.optimizer.init({"w": np.zeros(2)}).values()) // 2
-    copies = OF_TRAINING + of_optimizer + (OF_MEASURING if probe.measurements else 0)
+    copies = TRAINING_COPIES + of_optimizer + (MEASUREMENT_COPIES if probe.measurements else 0)
     validation = task.validation_size
-    kept = validation.kept * validation.time * (of_input if of_input > SYMBOL else 1)
+    kept = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)
     measured = 0
     if probe.measurements:
         length = probe.length or task.time
@@ -82,7 +82,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
         if measure is measure_jacobians:
             examples = min(options["examples"], probe.examples)
             n = S * H
-            measured += examples * SYMBOL * n * (OF_JACOBIANS * n + (2 * G + S) * H)
+            measured += examples * SYMBOL_BYTES * n * (JACOBIAN_COPIES * n + (2 * G + S) * H)
     return {
         "weights": size * copies * sum(rows * columns for rows, columns in shapes),
         "training step": both_ways.of(task.batch_size, task.longest, outputs(task.longest)),

@@ -17,7 +17,7 @@ from rnnlab.diagnostics import Spikes
 from rnnlab.diagnostics.schedule import SPIKE_WINDOW
 from rnnlab.training.state import Stability, TrainingState
 
-LARGEST_LOG = log(sys.float_info.max)
+MAX_LOG = log(sys.float_info.max)
 
 
 class ImpossibleState(ValueError):
@@ -46,22 +46,22 @@ class Limits:
 
 
 def restore(
-    arrays: Mapping[str, Array], plain: Mapping[str, Any], begun: TrainingState, limits: Limits
+    arrays: Mapping[str, Array], plain: Mapping[str, Any], initial: TrainingState, limits: Limits
 ) -> TrainingState:
     """The state that `to_parts` took apart, with everything in the order of the beginning.
 
     Args:
         arrays: The arrays by `part/name`.
         plain: The rest.
-        begun: The state before the first step.
+        initial: The state before the first step.
         limits: What else a state may be.
 
     Raises:
         ImpossibleState: There is no such state after some step of this training.
     """
-    _same_names("state", plain, begun.to_parts()[1])
+    _same_names("state", plain, initial.to_parts()[1])
     step = _whole("step", plain["step"], 1, limits.steps)
-    like = {"params": begun.params, "optimizer": begun.optimizer, "carried": limits.carried}
+    like = {"params": initial.params, "optimizer": initial.optimizer, "carried": limits.carried}
     templates = {f"{part}/{name}": array for part in like for name, array in like[part].items()}
     _same_names("arrays", arrays, templates)
     for name, template in templates.items():
@@ -75,10 +75,10 @@ def restore(
     return TrainingState(
         params=parts["params"],
         optimizer=parts["optimizer"],
-        batches=_generator("batches", plain["batches"], begun.batches),
-        starts=_generator("starts", plain["starts"], begun.starts),
-        spikes=_spikes(plain["spikes"], begun.spikes, step),
-        stability=_stability(plain["stability"], begun.stability, step),
+        batches=_generator("batches", plain["batches"], initial.batches),
+        starts=_generator("starts", plain["starts"], initial.starts),
+        spikes=_spikes(plain["spikes"], initial.spikes, step),
+        stability=_stability(plain["stability"], initial.stability, step),
         carried=parts["carried"],
         step=step,
         clipped=_whole("clipped", plain["clipped"], 0, step if limits.clips else 0),
@@ -86,37 +86,37 @@ def restore(
     )
 
 
-def _spikes(kept: Any, begun: Spikes, step: int) -> Spikes:
-    _same_names("spikes", kept, asdict(begun))
-    seen = _whole("spikes.seen", kept["seen"], 0, 0 if begun.factor is None else step)
-    rest = _whole("spikes.rest", kept["rest"], -seen, SPIKE_WINDOW if seen else 0)
-    mean_log = kept["mean_log"]
-    _require(_is_finite(mean_log) and abs(mean_log) <= (2 * LARGEST_LOG if seen else 0), "spikes.mean_log")
-    _require(mean_log <= LARGEST_LOG, "spikes.mean_log")
-    _require(kept["factor"] == begun.factor, "spikes.factor")
-    return Spikes(begun.factor, mean_log, seen, rest)
+def _spikes(state: Any, initial: Spikes, step: int) -> Spikes:
+    _same_names("spikes", state, asdict(initial))
+    seen = _whole("spikes.seen", state["seen"], 0, 0 if initial.factor is None else step)
+    rest = _whole("spikes.rest", state["rest"], -seen, SPIKE_WINDOW if seen else 0)
+    mean_log = state["mean_log"]
+    _require(_is_finite(mean_log) and abs(mean_log) <= (2 * MAX_LOG if seen else 0), "spikes.mean_log")
+    _require(mean_log <= MAX_LOG, "spikes.mean_log")
+    _require(state["factor"] == initial.factor, "spikes.factor")
+    return Spikes(initial.factor, mean_log, seen, rest)
 
 
-def _stability(kept: Any, begun: Stability, step: int) -> Stability:
-    _same_names("stability", kept, asdict(begun))
-    _require((kept["window"], kept["factor"]) == (begun.window, begun.factor), "stability.window")
-    since, recent = kept["since"], kept["recent"]
+def _stability(state: Any, initial: Stability, step: int) -> Stability:
+    _same_names("stability", state, asdict(initial))
+    _require((state["window"], state["factor"]) == (initial.window, initial.factor), "stability.window")
+    since, recent = state["since"], state["recent"]
     if since is not None:
-        _whole("stability.since", since, begun.window - 1, step - 1)
-    _require(isinstance(recent, list) and len(recent) == min(begun.window, step), "stability.recent")
+        _whole("stability.since", since, initial.window - 1, step - 1)
+    _require(isinstance(recent, list) and len(recent) == min(initial.window, step), "stability.recent")
     _require(all(map(_is_finite, recent)), "stability.recent")
-    return Stability(begun.window, begun.factor, since, recent)
+    return Stability(initial.window, initial.factor, since, recent)
 
 
-def _generator(name: str, kept: Any, begun: np.random.Generator) -> np.random.Generator:
+def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
     """A generator of the kind of that at the beginning and, where its state says so, of the same stream."""
-    first = begun.bit_generator.state
-    bits = type(begun.bit_generator)()
+    first = initial.bit_generator.state
+    bits = type(initial.bit_generator)()
     try:
-        bits.state = kept
+        bits.state = state
     except Exception:  # whatever NumPy raises over what is no state
         raise ImpossibleState(f"{name} is no state of a {first['bit_generator']} generator") from None
-    _require(bits.state == kept and kept.get("has_uint32", 0) in (0, 1), name)  # else NumPy made more of it
+    _require(bits.state == state and state.get("has_uint32", 0) in (0, 1), name)  # else NumPy made more of it
     _require(bits.state["state"].get("inc") == first["state"].get("inc"), f"{name}: the stream")
     return np.random.Generator(bits)
 

@@ -32,7 +32,7 @@ class Stability:
     since: int | None = None
     recent: list[float] = field(default_factory=list)
 
-    def see(self, step: int, loss: float, chance: float) -> None:
+    def update(self, step: int, loss: float, chance: float) -> None:
         """Take in the loss of a step, and what chance would have had there."""
         self.recent.append(loss)
         del self.recent[: -self.window]

@@ -102,14 +102,14 @@ class Trainer:
         )
 
     def restore(
-        self, begun: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
+        self, initial: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
     ) -> TrainingState:
         """The state that `TrainingState.to_parts` took apart, held against the one at the beginning.
 
         Raises:
             ImpossibleState: This training cannot come to it.
         """
-        cell, dtype = self.model.cell, next(iter(begun.params.values())).dtype
+        cell, dtype = self.model.cell, next(iter(initial.params.values())).dtype
         final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
         goes_on_solved = bool(self.val_every) and not self.stop_when_solved
         limits = Limits(
@@ -120,7 +120,7 @@ class Trainer:
             clips=self.clipping.threshold is not None,
             solves=goes_on_solved and self.task.goal(self.model.loss).criterion is not None,
         )
-        return restore(arrays, plain, begun, limits)
+        return restore(arrays, plain, initial, limits)
 
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
         """Train on from a state, which is changed in place; yield as `train` does.
@@ -156,7 +156,7 @@ class Trainer:
             tape = model.forward(params, batch, initial, workspace, state.starts)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False)
             norm = global_norm(grads.values())
-            due = self.probe.due(plan, self.steps - 1 if stopping else step, state.spikes.see(norm))
+            due = self.probe.due(plan, self.steps - 1 if stopping else step, state.spikes.update(norm))
             raw_grads = copy_params(grads) if due else {}
             report = self.clipping.apply(grads, norm)
             state.clipped += report.clipped
@@ -166,7 +166,7 @@ class Trainer:
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
                 yield StepRecord(step, metrics, (), state.stability.since, where)
                 return
-            state.stability.see(step, tape.loss, float(tape.weights.sum()) * chance)
+            state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
             before = copy_params(params) if due or stopping else {}
             self.optimizer.update(params, grads, state.optimizer)
@@ -234,9 +234,9 @@ class Trainer:
         for batch in task.validation():
             initial = states if batch.continues else None
             tape = self.model.forward(params, batch, initial, workspace, start_rng)
-            means[VAL_LOSS].see(tape.losses[tape.weights > 0])
+            means[VAL_LOSS].update(tape.losses[tape.weights > 0])
             for name, values in task.scores(loss, batch, tape).items():
-                means[name].see(values)
+                means[name].update(values)
             states = tape.cell.final_states()
         metrics = {name: _finite(mean.value) for name, mean in means.items()}
         goal = task.goal(loss)
@@ -260,7 +260,7 @@ class _Mean:
     total: float = 0.0
     count: int = 0
 
-    def see(self, values: Array) -> None:
+    def update(self, values: Array) -> None:
         self.total += float(values.sum(dtype=np.float64))
         self.count += values.size
 

@@ -20,7 +20,7 @@ from rnnlab.analysis import (
     load_metrics,
     load_runs,
 )
-from rnnlab.analysis.frames.load import ALWAYS
+from rnnlab.analysis.frames.load import DEFAULT_AXES
 from rnnlab.analysis.report.page import write_report
 from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.runs.folder import RunFolder, run_folders
@@ -216,7 +216,7 @@ def test_gradients_are_those_of_the_files(mixed: Done) -> None:
 def test_long_frames_have_the_axes_that_differ_and_a_few_always(mixed: Done) -> None:
     for frame in (load_metrics(mixed.folder), load_gradients(mixed.folder)):
         axes = set(frame.columns[1 : frame.columns.get_loc("step")])
-        assert axes == {*ALWAYS, "clip", "lr", "optimizer", "val_every", "cell.forget_bias"}
+        assert axes == {*DEFAULT_AXES, "clip", "lr", "optimizer", "val_every", "cell.forget_bias"}
     runs = load_runs(mixed.folder).set_index("run")
     frame = load_gradients(mixed.folder)
     assert (frame["cell"].astype(str) == runs.loc[frame["run"], "cell"].astype(str).to_numpy()).all()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.identity import find_differences
 from rnnlab.analysis.frames.run_tables import read_gradients
 from rnnlab.records import Curve, StepRecord
 from rnnlab.runs.folder import RunFolder
@@ -52,7 +52,7 @@ def change_weights(folder: Path, change: Callable[[Weights], object]) -> None:
 
 
 def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other: Path) -> None:
-    assert differences(run, run) == []
+    assert find_differences(run, run) == []
 
     def slower(rows: list[dict[str, float]]) -> None:
         for row in rows:
@@ -60,7 +60,7 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
 
     change_rows(other, slower)
     (other / "run.json").write_text("{}")  # says who made it and when
-    assert differences(run, other) == differences(other, run) == []
+    assert find_differences(run, other) == find_differences(other, run) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_other_weights_are_found(
     run: Path, other: Path, change: Callable[[Weights], object], told: str
 ) -> None:
     change_weights(other, change)
-    for found in (differences(run, other), differences(other, run)):
+    for found in (find_differences(run, other), find_differences(other, run)):
         assert len(found) == 1 and found[0].startswith(told)
 
 
@@ -94,19 +94,19 @@ def test_other_weights_are_found(
 )
 def test_other_metrics_are_found(run: Path, other: Path, change: Callable[..., object], told: str) -> None:
     change_rows(other, change)
-    for found in (differences(run, other), differences(other, run)):
+    for found in (find_differences(run, other), find_differences(other, run)):
         assert len(found) == 1 and found[0].startswith(told)
 
 
 def test_all_metrics_that_differ_are_told(run: Path, other: Path) -> None:
     change_rows(other, lambda rows: [row.update({"train/loss": 9.0, "val/loss": 9.0}) for row in rows])
     change_weights(other, lambda weights: weights.update(b_h=np.zeros(2)))
-    assert len(differences(run, other)) == 3
+    assert len(find_differences(run, other)) == 3
 
 
 def test_as_many_steps_that_are_others_are_a_difference(run: Path, other: Path) -> None:
     change_rows(other, lambda rows: rows[-1].update(step=4))
-    assert differences(run, other) and differences(other, run)
+    assert find_differences(run, other) and find_differences(other, run)
 
 
 @given(step=st.integers(0, 2), ulps=st.sampled_from([-1, 1]))
@@ -117,7 +117,7 @@ def test_the_last_bit_counts(
     other = shutil.copytree(run, tmp_path_factory.mktemp("bit") / "other")
     loss = float(np.nextafter(1 / (step + 3), ulps * np.inf))
     change_rows(other, lambda rows: rows[step].update({"train/loss": loss}))
-    (found,) = differences(run, other)
+    (found,) = find_differences(run, other)
     assert f"since step {step}: " in found and repr(loss) in found
 
 
@@ -126,9 +126,9 @@ def test_another_table_of_gradients_is_found(run: Path, other: Path, column: str
     table = read_gradients(run).astype({"quantity": str})
     table.loc[0, column] = "c" if column == "quantity" else 5
     table.to_parquet(other / "gradients.parquet")
-    assert differences(run, other) == ["gradients: the tables differ (6 and 6 rows)"]
+    assert find_differences(run, other) == ["gradients: the tables differ (6 and 6 rows)"]
     table.iloc[:4].to_parquet(other / "gradients.parquet")
-    assert differences(run, other) == ["gradients: the tables differ (6 and 4 rows)"]
+    assert find_differences(run, other) == ["gradients: the tables differ (6 and 4 rows)"]
 
 
 def test_runs_that_failed_at_once_can_be_compared(run: Path, tmp_path: Path) -> None:
@@ -136,5 +136,5 @@ def test_runs_that_failed_at_once_can_be_compared(run: Path, tmp_path: Path) -> 
     for name in "ab":
         with RunFolder(tmp_path / name, {"steps": 3}, {}) as folder:
             folder.write_weights({"b_h": np.ones(2)})
-    assert differences(tmp_path / "a", tmp_path / "b") == []
-    assert differences(run, tmp_path / "a")
+    assert find_differences(tmp_path / "a", tmp_path / "b") == []
+    assert find_differences(run, tmp_path / "a")

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from rnnlab.analysis.figures import single_run as figures
 from rnnlab.analysis.figures.examples import Example, draw_examples
-from rnnlab.analysis.figures.literal_text import odd_names_allowed
+from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
@@ -34,7 +34,7 @@ def texts_of(drawn: Any) -> list[str]:
     """The texts of a figure, which is drawn and must not fail."""
     first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
     figure: Figure = first if isinstance(first, Figure) else first.figure
-    with odd_names_allowed():
+    with allow_odd_names():
         for form in ("svg", "png"):
             figure.savefig(io.BytesIO(), format=form, dpi=40)
     found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rnnlab.analysis.frames.sources import MLflowRuns
-from rnnlab.analysis.report.layout import Roles, roles_of
+from rnnlab.analysis.report.layout import Encodings, choose_encodings
 from rnnlab.analysis.report.page import report_html, write_report
 from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, run, run_info
@@ -234,33 +234,33 @@ def frame(**axes: list[object]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("axes", "expected"),
     [
-        ({"cell": ["rnn", "rnn"], "seed": [0, 1]}, Roles([])),
-        ({"cell": ["rnn", "lstm"]}, Roles(["cell"], "cell")),
+        ({"cell": ["rnn", "rnn"], "seed": [0, 1]}, Encodings([])),
+        ({"cell": ["rnn", "lstm"]}, Encodings(["cell"], "cell")),
         (
             {"seq_len": [1, 2, 1, 2], "cell": ["rnn", "rnn", "lstm", "lstm"], "steps": [4, 2, 4, 2]},
-            Roles(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps go with seq_len
+            Encodings(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps go with seq_len
         ),
-        ({"lr": [1.0, 2.0, 3.0]}, Roles(["lr"], "lr")),
+        ({"lr": [1.0, 2.0, 3.0]}, Encodings(["lr"], "lr")),
         (  # a random search: nothing follows from what is never the same twice
             {"lr": [0.1, 0.2, 0.3], "g": [1.5, 1.6, 1.7], "cell": ["r", "l", "r"]},
-            Roles(["cell", "lr", "g"], "cell", "lr", "g", "g"),
+            Encodings(["cell", "lr", "g"], "cell", "lr", "g", "g"),
         ),
         (  # what only some runs have tells nothing apart in a figure
             {"cell": ["r", "r", "l", "l"], "cell.bias": [1.0, 2.0, None, None], "lr": [1.0, 1.0, 1.0, 2.0]},
-            Roles(["cell", "lr", "cell.bias"], "cell", "lr"),
+            Encodings(["cell", "lr", "cell.bias"], "cell", "lr"),
         ),
         (
             {"lr": [1.0, 1.0, 2.0, 2.0], "clip": [np.nan, 1.0, np.nan, 1.0]},
-            Roles(["clip", "lr"], "lr", "clip"),
+            Encodings(["clip", "lr"], "lr", "clip"),
         ),
         (
             {"a": ["x", "y"] * 4, "cell": ["r", "r", "l", "l"] * 2, "lr": [1] * 4 + [2] * 4},
-            Roles(["cell", "lr", "a"], "cell", "lr", None, "a"),
+            Encodings(["cell", "lr", "a"], "cell", "lr", None, "a"),
         ),
     ],
 )
-def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Roles) -> None:
-    assert roles_of(frame(**axes), list(axes)) == expected
+def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Encodings) -> None:
+    assert choose_encodings(frame(**axes), list(axes)) == expected
 
 
 def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_each_job_has_its_own_configuration() -> None:
         ("lstm", "rnnlab.cells.LSTM", 50),
     ]
     assert all(job.config["clip"] is None and "hydra" not in job.config for job in jobs)
-    assert [job.swept for job in jobs][1] == {"cell": "rnn", "seq_len": "50"}
+    assert [job.sweep_values for job in jobs][1] == {"cell": "rnn", "seq_len": "50"}
 
 
 def test_folders_are_numbered_and_named_and_nothing_is_made_yet(here: Path) -> None:

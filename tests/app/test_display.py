@@ -39,7 +39,7 @@ def test_one_run_shows_step_loss_gradient_norm_and_speed(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     job = job_in(tmp_path / "rnn")
-    with display.progress([job]):
+    with display.show_progress([job]):
         display.refresh()
         write_run_info(job.folder, {"outcome": None})
         write(job.folder, 3, **{"train/loss": 2.5, "grad/norm": 0.125})
@@ -52,7 +52,7 @@ def test_a_sweep_shows_how_many_runs_have_ended(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     jobs = [job_in(tmp_path / name) for name in ("rnn", "lstm")]
-    with display.progress(jobs):
+    with display.show_progress(jobs):
         write_run_info(jobs[0].folder, {"outcome": "diverged"})
         write_run_info(jobs[1].folder, {"outcome": None})
         display.refresh()
@@ -63,7 +63,7 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     job = job_in(tmp_path / "rnn")
-    with display.progress([job]):
+    with display.show_progress([job]):
         write_run_info(job.folder, {"outcome": None})
         write(job.folder, 0, **{"train/loss": 2.5, "grad/norm": None})
         write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
@@ -74,7 +74,7 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
 def test_sending_shows_how_many_runs_are_left_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal, too: a line after half a minute, and again after twice as long."""
     display = Display()
-    with display.sending() as show:
+    with display.show_sending() as show:
         for seconds in range(130):
             show(200 - seconds, float(seconds))
     assert capsys.readouterr().out.splitlines() == [
@@ -92,7 +92,7 @@ def test_the_table_has_gains_of_0_and_shares_of_zeros(
     lost = {"grad/gain": 0.0, "grad/horizon": 0.0, "grad/zero_fraction": 1.0}
     half = {"grad/gain": 0.5, "grad/horizon": 31.0, "grad/zero_fraction": 0.69, "grad/zero_at_horizon": 0.5}
     infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
-    display.results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
+    display.show_results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
     told = screen.getvalue()
     assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of probe" in told
     first = next(line.split() for line in told.splitlines() if "finished" in line)

@@ -97,7 +97,7 @@ def test_an_optimiser_is_charged_for_what_it_keeps():
 
 def test_the_memory_of_other_machines_is_not_known(here):
     config = compose_plan(conf_dir(), ["hidden_size=1000000"], False).jobs[0].config
-    assert build(config, here=False).memory["weights"] > 2**44
+    assert build(config, is_local=False).memory["weights"] > 2**44
 
 
 def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):

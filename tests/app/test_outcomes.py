@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rnnlab.app.jobs.run_job import Course, _summary
+from rnnlab.app.jobs.run_job import RunMonitor, _summary
 from rnnlab.records import StepRecord
 from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, metric_rows, run, run_info
@@ -59,11 +59,11 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
 
 
 def test_a_summary_holds_no_value_that_is_gone(tmp_path: Path) -> None:
-    course, folder = Course(), RunFolder(tmp_path / "run", {}, {})
-    course.see(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
-    course.see(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
+    course, folder = RunMonitor(), RunFolder(tmp_path / "run", {}, {})
+    course.update(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
+    course.update(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
     assert _summary(course, folder)["regime"] == "exploding"
-    course.see(StepRecord(2, {"grad/log10_gain_tail": None, "grad/gain_tail": 0.0, "grad/zero_lag": 3.0}))
+    course.update(StepRecord(2, {"grad/log10_gain_tail": None, "grad/gain_tail": 0.0, "grad/zero_lag": 3.0}))
     with folder:
         summary = _summary(course, folder)
     assert summary["grad/log10_gain_tail"] is None and summary["regime"] == "vanishing"

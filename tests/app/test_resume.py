@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.identity import find_differences
 from rnnlab.app import launch
-from rnnlab.app.check import Checked, check
+from rnnlab.app.check import CheckedPlan, check
 from rnnlab.app.cli import main
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
-from rnnlab.app.config.plan import WITHOUT_EFFECT, Plan
-from rnnlab.app.jobs.resume import identity, note_sweep
+from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan
+from rnnlab.app.jobs.resume import identity, write_sweep_file
 from rnnlab.paths import conf_dir
 from rnnlab.runs.folder import write_run_info
 from tests.conftest import Starter
@@ -29,7 +29,7 @@ from tests.tracked import Tracked, experiments, tracked_runs
 SWEEP = ("cell=rnn,lstm", "seed=0,1")
 
 
-def checked(*overrides: str, multirun: bool = True) -> Checked:
+def checked(*overrides: str, multirun: bool = True) -> CheckedPlan:
     return check(compose_plan(conf_dir(), [*TINY, "tracking=none", *overrides], multirun))
 
 
@@ -41,7 +41,7 @@ def begun(*overrides: str) -> Plan:
     """A sweep that has been started, as far as `resume` can tell."""
     made = checked(*overrides)
     made.plan.folder.mkdir(parents=True)
-    note_sweep(made.plan, [order.info["identity"] for order in made.orders])
+    write_sweep_file(made.plan, [order.info["identity"] for order in made.orders])
     return made.plan
 
 
@@ -85,15 +85,23 @@ def changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path) -> None:
     config = checked("cell=lstm", "seed=0,1").plan.jobs[0].config
     own, paths = identity(config, "data"), list(leaves(config))
-    assert {path[0] for path in paths} >= {*WITHOUT_EFFECT, "seed", "cell", "task", "init", "probe", "steps"}
+    assert {path[0] for path in paths} >= {
+        *KEYS_OUTSIDE_IDENTITY,
+        "seed",
+        "cell",
+        "task",
+        "init",
+        "probe",
+        "steps",
+    }
     same = {path for path in paths if identity(changed(config, path), "data") == own}
-    assert same == {path for path in paths if path[0] in WITHOUT_EFFECT}
+    assert same == {path for path in paths if path[0] in KEYS_OUTSIDE_IDENTITY}
     assert identity(config, "other data") != own
 
 
 def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
     config = checked("seed=0,1").plan.jobs[0].config
-    for key in set(config) - set(WITHOUT_EFFECT):
+    for key in set(config) - set(KEYS_OUTSIDE_IDENTITY):
         less = {name: value for name, value in config.items() if name != key}
         assert identity(less, "data") != identity(config, "data"), key
 
@@ -200,7 +208,7 @@ def test_a_run_that_a_named_sweep_lacks_gets_a_folder_of_its_own(here: Path) -> 
     clash = checked("cell=rnn,lstm", "lr=1", f"resume={before.sweep}").plan
     names = {path.name for path in folders(clash)}
     assert len(names) == 2 and not names & {"0_rnn", "1_lstm"}
-    note_sweep(clash, [order.info["identity"] for order in found.orders[:2]])
+    write_sweep_file(clash, [order.info["identity"] for order in found.orders[:2]])
     assert set(folders(checked("cell=rnn,lstm", "resume=true").plan)) == set(folders(before))
 
 
@@ -387,7 +395,7 @@ def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
     for name, folder in done.runs.items():
         expected = undisturbed.runs[name]
         assert run_info(folder)["outcome"] == "finished"
-        assert differences(expected, folder) == []
+        assert find_differences(expected, folder) == []
         assert (folder / "weights.safetensors").read_bytes() == (
             expected / "weights.safetensors"
         ).read_bytes()

@@ -37,14 +37,14 @@ def test_a_text_that_is_gone_by_now_fails_the_run(here: Path) -> None:
 
 
 def test_a_run_that_breaks_on_its_way_keeps_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order, seen = order_of(), worker.Course.see
+    order, update = order_of(), worker.RunMonitor.update
 
-    def break_at_step_3(course: worker.Course, record: Any) -> None:
-        seen(course, record)
+    def break_at_step_3(monitor: worker.RunMonitor, record: Any) -> None:
+        update(monitor, record)
         if record.step == 3:
             raise MemoryError("no room")
 
-    monkeypatch.setattr(worker.Course, "see", break_at_step_3)
+    monkeypatch.setattr(worker.RunMonitor, "update", break_at_step_3)
     assert execute(order, never) == "failed"
     assert run_info(order.folder)["summary"]["error"] == "MemoryError: no room"
     assert [row["step"] for row in metric_rows(order.folder)] == [0, 1, 2, 3]

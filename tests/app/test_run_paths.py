@@ -16,7 +16,7 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.run_paths import folder_named
 from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.paths import path_problem
-from rnnlab.text import in_a_line
+from rnnlab.text import one_line
 from tests.app.conftest import here
 from tests.processes import TINY, environment
 
@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be(
 ) -> None:
     command = SINGLE if key == "hydra.run.dir" else SWEEP
     line = told(main, [*command, f'{key}="{given}"'], capsys, here)
-    assert line.startswith(in_a_line(f"{key}={given}")[:200]) and line.endswith(problem)
+    assert line.startswith(one_line(f"{key}={given}")[:200]) and line.endswith(problem)
 
 
 def test_a_folder_of_characters_that_no_name_has() -> None:
@@ -108,7 +108,7 @@ def test_a_run_is_not_inside_of_another(
 @pytest.mark.parametrize("given", [LONG, LONGER])
 def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "texts").mkdir()
-    long = in_a_line(given)[:200]
+    long = one_line(given)[:200]
     for arguments in (
         ["--config-dir", given],
         [f"resume={given}"],

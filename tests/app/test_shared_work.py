@@ -24,7 +24,7 @@ from rnnlab.app.config.interpolations import Unresolved, resolved
 from rnnlab.app.config.loader import Loader
 from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
-from rnnlab.app.config.plan import WITHOUT_EFFECT, Job, Plan, job_name
+from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan, job_name
 from rnnlab.app.config.template import plain_value
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs import job_facts as facts
@@ -135,7 +135,7 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     data = f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}"
     goal = vars(trainer.task.goal(trainer.model.loss))
     memory = sum(experiment.memory.values())
-    kept = {key: value for key, value in job.config.items() if key not in WITHOUT_EFFECT}
+    kept = {key: value for key, value in job.config.items() if key not in KEYS_OUTSIDE_IDENTITY}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return experiment.settings, digest, goal, dict(trainer.task.dataset), memory, trainer.task.remarks
@@ -148,7 +148,7 @@ def compare(overrides: list[str]) -> str:
     plan, composed, problems = found
     assert plan.problems == problems
     assert [repr(job) for job in plan.jobs] == [repr(job) for job in composed]
-    inspector = Inspector(here=True)
+    inspector = Inspector(is_local=True)
     for job in plan.jobs:
         try:
             expected: Any = facts_alone(job)

@@ -51,7 +51,7 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     whole = everything(case)
     monkeypatch.setattr(blas, "_has_small_kernels", lambda: True)
     monkeypatch.setattr(blas, "_SMALL_PRODUCT", 40)
-    monkeypatch.setattr(blas, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(blas, "_MIN_ROWS", 1)
     monkeypatch.setattr(weights, "CHUNK", 6)  # columns of two time steps, at a batch of three
     assert step_product(case.params["W_hh"], 3)[0] is np.matmul
     assert len(list(weights.chunks_of_time(5, 3))) == 3
@@ -61,7 +61,7 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
         np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
-@pytest.mark.parametrize("symbols_there_are", [7, 7 + weights.MOST_ONE_HOT])
+@pytest.mark.parametrize("symbols_there_are", [7, 7 + weights.MAX_ONE_HOT])
 def test_sums_by_symbol_with_few_and_many(symbols_there_are):
     rng = np.random.default_rng(0)
     symbols, columns = rng.integers(0, 5, 60) * (symbols_there_are // 5), rng.normal(size=(3, 60))

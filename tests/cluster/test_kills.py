@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.identity import find_differences
 from tests import processes as commands
 from tests.cluster.services import MLflowServer, PostgreSQL
 from tests.processes import Done, children, run, run_info
@@ -140,6 +140,6 @@ def test_nothing_is_lost_and_nothing_doubled(lab: Lab, tmp_path: Path) -> None:
         assert len(list(folder.glob("multirun/*/*/*/run.json"))) == 12, "a run is lost, or there twice"
         assert {run_info(path)["outcome"] for path in done.runs.values()} == {"finished"}
         for name in whole.runs:
-            assert differences(whole.runs[name], done.runs[name]) == []
+            assert find_differences(whole.runs[name], done.runs[name]) == []
         assert shown(tracked_runs(lab.server.uri, experiment)) == expected
     print(f"\n{dict(lab.killed)} in {sweeps} sweeps of 12")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.identity import find_differences
 from tests.conftest import Starter
 from tests.processes import TINY, Done, environment, finish, run, run_info, wait_until, worker_of
 from tests.tracked import tracked_runs
@@ -21,7 +21,7 @@ SIZES = ("hidden_size=16", "figures=false", "checkpoint_every=0.3")
 def the_same(one: Done, other: Done) -> None:
     assert one.runs.keys() == other.runs.keys()
     for name in one.runs:
-        assert differences(one.runs[name], other.runs[name]) == []
+        assert find_differences(one.runs[name], other.runs[name]) == []
 
 
 def test_a_killed_task_costs_its_own_run_and_is_resumed(start: Starter, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.analysis.frames.identity import differences
+from rnnlab.analysis.frames.identity import find_differences
 from tests.cluster.services import slurm
 from tests.conftest import Starter
 from tests.processes import ENDLESS, TINY, Done, finish, run, run_info, wait_until, worker_of
@@ -50,7 +50,7 @@ def jobs(cluster: dict[str, str], folder: Path) -> dict[str, str]:
 def the_same(one: Done, other: Done) -> None:
     assert one.runs.keys() == other.runs.keys()
     for name in one.runs:
-        assert differences(one.runs[name], other.runs[name]) == []
+        assert find_differences(one.runs[name], other.runs[name]) == []
 
 
 def test_a_sweep_comes_out_as_on_this_machine(cluster: dict[str, str], tmp_path: Path) -> None:

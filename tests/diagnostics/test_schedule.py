@@ -49,7 +49,7 @@ def test_every_so_many_steps():
 
 def spikes(norms, factor=5.0):
     found = Spikes(factor)
-    return [step for step, norm in enumerate(norms) if found.see(norm)]
+    return [step for step, norm in enumerate(norms) if found.update(norm)]
 
 
 def test_a_spike_is_far_over_the_running_mean():

@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 from safetensors.numpy import load_file
 
-from rnnlab.app.jobs.run_job import WorkOrder, describe, execute
+from rnnlab.app.jobs.run_job import WorkOrder, describe_error, execute
 from rnnlab.records import ENDED, WEIGHTS_FILE
 
 NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}
@@ -93,7 +93,7 @@ class Here:
         try:
             execute(order, lambda: False)
         except Exception as raised:
-            return [(order, describe(raised))]
+            return [(order, describe_error(raised))]
         return [(order, None)]
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.app.check import Checked
+from rnnlab.app.check import CheckedPlan
 from rnnlab.app.cli import main
 from tests.fuzz.amount import examples, tried
 from tests.fuzz.configs import FLAGS, any_line, experiments, extreme, odd_sweep, valid
@@ -21,20 +21,20 @@ MOST = 64
 class Launched(BaseException):
     """The command line was found to be right."""
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: CheckedPlan) -> None:
         self.checked = checked
 
 
 @contextmanager
 def launching() -> Iterator[None]:
-    def launch(checked: Checked, _: object) -> None:
+    def launch(checked: CheckedPlan, _: object) -> None:
         raise Launched(checked)
 
     with mock.patch("rnnlab.app.launch.launch", launch):
         yield
 
 
-def outcome_of(line: Sequence[str]) -> tuple[Said | None, Checked | None]:
+def outcome_of(line: Sequence[str]) -> tuple[Said | None, CheckedPlan | None]:
     """What a command line comes to: what is told, or what would be made."""
     with launching():
         try:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rnnlab.mlflow_mirror import mirror as mirrors
-from rnnlab.mlflow_mirror.mirror import SHARE, Mirror
+from rnnlab.mlflow_mirror.mirror import CORE_SHARE, Mirror
 from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import open_experiment
 from tests.conftest import Starter
@@ -95,8 +95,8 @@ def test_mirroring_takes_a_share_of_a_core_while_runs_go_on(folders: list[Path],
     wait_until(lambda: mirror._runs[1].complete, "the first runs are sent")
     began, used = time.monotonic(), cpu_of(mirror._thread)
     wait_until(lambda: mirror._runs[-1].complete, "the last run is sent")
-    assert cpu_of(mirror._thread) - used < 1.3 * SHARE * (time.monotonic() - began)
-    assert mirror.finish(lambda: False).left == 0
+    assert cpu_of(mirror._thread) - used < 1.3 * CORE_SHARE * (time.monotonic() - began)
+    assert mirror.finish(lambda: False).unsent_runs == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there has a thread a priority of its own")
@@ -108,7 +108,7 @@ def test_no_thread_is_left_behind_other_work(folders: list[Path], uri: str, busy
     threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
     assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {own}
     report = mirror.finish(lambda: False)
-    assert (report.left, report.error) == (0, None)
+    assert (report.unsent_runs, report.error) == (0, None)
 
 
 def test_a_store_that_is_slow_but_answers_gets_its_time(
@@ -118,7 +118,7 @@ def test_a_store_that_is_slow_but_answers_gets_its_time(
     monkeypatch.setattr(mirrors, "GIVE_UP_SECONDS", {True: 3.0, False: 3.0})  # less than a run takes
     mirror, shown = Mirror(uri, "rnnlab", "sweep-1", folders[:2]), []
     report = mirror.finish(lambda: False, lambda left, seconds: shown.append((left, seconds)))
-    assert (report.left, report.error) == (0, None)
+    assert (report.unsent_runs, report.error) == (0, None)
     lefts, seconds = zip(*shown, strict=True)
     assert list(lefts) == sorted(lefts, reverse=True) and set(lefts) >= {2, 1}
     assert seconds[-1] > 3 and list(seconds) == sorted(seconds)
@@ -130,11 +130,11 @@ def test_a_store_that_is_too_slow_is_left_within_bounds(
 ) -> None:
     slowly(monkeypatch, 0.3)
     monkeypatch.setattr(mirrors, "SEND_SECONDS", 1.0)
-    monkeypatch.setattr(mirrors, "SECONDS_A_RUN", 0.1)
+    monkeypatch.setattr(mirrors, "SECONDS_PER_RUN", 0.1)
     mirror, began = Mirror(uri, "rnnlab", "sweep-1", folders), time.monotonic()
-    report = mirror.finish(lambda: False, in_haste=in_haste)
+    report = mirror.finish(lambda: False, is_interrupted=in_haste)
     assert report.error == f"not done after {1 if in_haste else 2} s"
-    assert report.left > 0 and time.monotonic() - began < 6
+    assert report.unsent_runs > 0 and time.monotonic() - began < 6
     assert not mirror._thread.is_alive()  # it asks for nothing more
     wait_until(
         lambda: all(MirroredRun(folder, uri).run_id() is None for folder in folders[-1:]), "none is begun"
@@ -173,4 +173,4 @@ def test_the_mirror_does_not_wait_for_ever_for_another_that_sends_the_same_run(
     monkeypatch.setattr("rnnlab.mlflow_mirror.mirrored_run.LOCK_SECONDS", 0.1)
     with FileLock(folders[0] / ".mirroring"):
         report = Mirror(uri, "rnnlab", "sweep-1", folders[:2]).finish(lambda: False)
-    assert report.left == 1 and report.error == f"another process holds {folders[0] / '.mirroring'}"
+    assert report.unsent_runs == 1 and report.error == f"another process holds {folders[0] / '.mirroring'}"

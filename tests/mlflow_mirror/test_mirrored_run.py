@@ -280,7 +280,7 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
     mirror._thread.join()
     sent = store.held(experiment)
     assert {run["name"]: run["status"] for run in sent} == dict.fromkeys("cde", "FINISHED")
-    assert (report.left, report.error) == (0, None)  # what somebody deleted is left alone
+    assert (report.unsent_runs, report.error) == (0, None)  # what somebody deleted is left alone
 
 
 def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:

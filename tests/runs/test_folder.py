@@ -27,8 +27,8 @@ from rnnlab.runs.folder import (
     RunEnded,
     RunFolder,
     RunInUse,
-    in_use,
-    machine_of,
+    is_in_use,
+    latest_machine,
     write_run_info,
 )
 from rnnlab.runs.metrics_jsonl import MetricsReader
@@ -246,7 +246,7 @@ def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
     with RunFolder(top / "lives", INFO, CONFIG, resume=True) as folder:
         for step in made[goes_on(folder) :]:
             assert not folder.write(step)
-        assert not folder.complete() and folder.differs_at is None
+        assert not folder.complete() and folder.differs_since is None
     assert without_clock(top / "lives") == without_clock(top / "whole")
     seconds = [row["seconds"] for row in rows(top / "lives")]
     assert seconds == sorted(seconds), "the clock goes on"  # type: ignore[type-var]
@@ -258,9 +258,9 @@ def goes_on(folder: RunFolder) -> int:
     try:
         kept = read_checkpoint(folder.folder)
     except DamagedFile:
-        folder.start_over()
+        folder.restart()
         return 0
-    folder.go_on(kept)
+    folder.resume_from(kept)
     if kept is None:
         return 0
     assert [record.step for record in folder.records(kept)] == list(range(kept.state["step"]))
@@ -295,18 +295,18 @@ def test_from_a_step_on_that_comes_out_otherwise_rows_are_replaced_and_that_is_n
     before = half_made(run)
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         assert goes_on(folder) == 2
-        assert not folder.write(training(4)[2]) and folder.differs_at is None
+        assert not folder.write(training(4)[2]) and folder.differs_since is None
         assert folder.write(record(3, loss=float(np.nextafter(1 / 4, 1)), norm=None))
         assert rows(run)[:3] == before[:3] and rows(run)[3]["train/loss"] != before[3]["train/loss"]
         assert not folder.write(record(4, loss=7.0))
-        assert folder.differs_at == 3
+        assert folder.differs_since == 3
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:  # a life that sees no difference
         goes_on(folder)
-        assert folder.differs_at == 3
-        folder.start_over()
+        assert folder.differs_since == 3
+        folder.restart()
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         assert rows(run) == [] and goes_on(folder) == 0
-        assert folder.differs_at is None, "now all is of one life"
+        assert folder.differs_since is None, "now all is of one life"
 
 
 def test_without_a_checkpoint_all_is_made_again_and_nothing_differs(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_without_a_checkpoint_all_is_made_again_and_nothing_differs(tmp_path: Pa
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         assert goes_on(folder) == 0
         assert [folder.write(step) for step in training(4)] == [False, True, False, False, False]
-        assert not folder.complete() and folder.differs_at is None
+        assert not folder.complete() and folder.differs_since is None
     assert rows(run)[0] == before[0], "with its time"
     assert without_clock(run)[:4] == [{k: v for k, v in row.items() if k not in CLOCK} for row in before]
     assert len(read_gradients(run)) == 8
@@ -347,7 +347,7 @@ def test_what_stands_after_the_last_step_is_cut_off(tmp_path: Path) -> None:
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         goes_on(folder)
         folder.write(training(4)[2])
-        assert folder.complete() and folder.differs_at == 3
+        assert folder.complete() and folder.differs_since == 3
     assert [row["step"] for row in rows(run)] == [0, 1, 2]
 
 
@@ -370,10 +370,10 @@ def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch
             RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
         with pytest.raises(RunInUse):
             close_run(tmp_path / "run", "killed", {})
-        assert in_use(tmp_path / "run")
+        assert is_in_use(tmp_path / "run")
         assert (rows(tmp_path / "run"), read_run_info(tmp_path / "run")) == before
         folder.write(record(1, loss=1.0))
-    assert not in_use(tmp_path / "run")
+    assert not is_in_use(tmp_path / "run")
     RunFolder(tmp_path / "run", INFO, CONFIG, resume=True).__exit__()
 
 
@@ -391,7 +391,7 @@ def test_run_json_tells_of_every_life(tmp_path: Path) -> None:
             assert info is not None and info["outcome"] is None
             assert not {"ended", "summary"} & set(info), "of the life before"
             assert not (tmp_path / "run" / "error.txt").exists()
-            assert machine_of(info) == {"host": host}
+            assert latest_machine(info) == {"host": host}
             folder.finish("killed", {})
     assert info["id"] == "first" and info["machine"] == {"host": "a"}
     assert [life["tags"]["git_commit"] for life in info["resumed"]] == ["b", "c"]
@@ -407,7 +407,7 @@ def test_a_run_that_came_to_its_end_is_left_as_it_is(tmp_path: Path, outcome: Ou
     with pytest.raises(RunEnded):
         RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
-    assert not in_use(tmp_path / "run")
+    assert not is_in_use(tmp_path / "run")
 
 
 def test_a_run_without_a_folder_is_resumed_from_its_beginning(tmp_path: Path) -> None:
@@ -504,22 +504,22 @@ def test_a_process_killed_while_it_writes_loses_no_row_that_was_written(tmp_path
     process = subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     told = [int(process.stdout.readline()) for _ in range(300)]
-    assert in_use(run)
+    assert is_in_use(run)
     process.send_signal(signal.SIGKILL)
     told += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     process.wait()
     process.stdout.close()
-    wait_until(lambda: not in_use(run), "the lock is free")
+    wait_until(lambda: not is_in_use(run), "the lock is free")
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         standing = [row["step"] for row in rows(run)]
         assert standing == list(range(len(standing))) and len(standing) > told[-1]
         kept = read_checkpoint(run)
         assert kept is not None and 250 < kept.state["step"] <= len(standing)
         assert (kept.arrays["params/w"] == kept.state["step"] - 1).all()
-        folder.go_on(kept)
+        folder.resume_from(kept)
         for step in range(kept.state["step"], len(standing) + 2):
             folder.write(record(step, curve("lag", [0.0, -1.0]), loss=1 / (step + 1)))
-        assert folder.differs_at is None
+        assert folder.differs_since is None
     assert [row["step"] for row in rows(run)] == list(range(len(standing) + 2))
     assert read_gradients(run)["step"].tolist() == [n for n in range(len(standing) + 2) for _ in range(2)]
     assert not list(run.glob("*.new"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG, logged
+from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG, capture_log
 from tests.processes import Done
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (?P<level>INFO|WARNING|ERROR) (?P<text>.*)")
@@ -47,7 +47,7 @@ def test_a_sweep_keeps_what_stood_on_the_terminal(sweep: Done) -> None:
 
 def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning) as shown:
-        with logged() as log:
+        with capture_log() as log:
             LOG.info("before there is a file")
             log.open(tmp_path / RUN_LOG)
             warnings.warn("overflow\nin exp", RuntimeWarning, stacklevel=1)
@@ -66,7 +66,7 @@ def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:
 
 def test_it_goes_on_where_an_earlier_life_ended(tmp_path: Path) -> None:
     (tmp_path / RUN_LOG).write_text("2026-01-01T00:00:00Z INFO first\n2026-01-01T00:0")
-    with logged() as log:
+    with capture_log() as log:
         log.open(tmp_path / RUN_LOG)
         LOG.info("second")
     assert [text for _, text in lines(tmp_path / RUN_LOG)] == ["first", "second"]
@@ -78,7 +78,7 @@ def test_nothing_depends_on_it(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with logged() as log:
+    with capture_log() as log:
         log.open(tmp_path / "nowhere" / RUN_LOG)
         LOG.info("before")
         log.open(tmp_path / RUN_LOG)

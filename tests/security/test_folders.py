@@ -153,10 +153,10 @@ def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None
         return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags, params={}))
 
     cache = tmp_path / "cache"
-    stored = sources._stored(run_of("0" * 32), Server(), cache)  # type: ignore[arg-type]
+    stored = sources._run_in_mlflow(run_of("0" * 32), Server(), cache)  # type: ignore[arg-type]
     assert stored.file("config.yaml").is_file() and not stored.file("run.json").is_file()
     assert asked == ["config.yaml"]
     assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"config.yaml"}
     for run_id in ("../../etc", "0" * 31 + "/", "A" * 32):
         with pytest.raises(ValueError, match="which is no run id"):
-            sources._stored(run_of(run_id), Server(), cache)  # type: ignore[arg-type]
+            sources._run_in_mlflow(run_of(run_id), Server(), cache)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import pytest
 
 from rnnlab.analysis.figures.run_folder import draw_run
 from rnnlab.app.cli import main
-from rnnlab.app.config.run_paths import OWN, SWEEP_FILE
+from rnnlab.app.config.run_paths import SWEEP_FILE, SWEEP_FILES
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.cluster_job import stop_file
 from rnnlab.commands import report, show
@@ -123,7 +123,7 @@ def test_a_report_is_written_in_its_own_place(theirs: Path, outside: Path) -> No
 
 
 @keeps("inside-the-folder")
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", SWEEP_FILES)
 def test_a_sweep_with_a_link_for_a_file_of_its_own_is_not_taken_up(
     name: str, theirs: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

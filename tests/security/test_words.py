@@ -19,9 +19,9 @@ from rnnlab.analysis.report.page import report_html
 from rnnlab.app.cli import main
 from rnnlab.commands import compare, show, ui
 from rnnlab.mlflow_mirror import charts, mirrored_run
-from rnnlab.mlflow_mirror.store import told, ui_address
+from rnnlab.mlflow_mirror.store import error_line, ui_address
 from rnnlab.runs.folder import RunFolder
-from rnnlab.text import in_a_line, plain, redacted
+from rnnlab.text import one_line, redact, sanitize
 from tests.app.conftest import here
 from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
@@ -187,7 +187,7 @@ def test_in_a_configuration_that_is_shown(here: Path, capsys: pytest.CaptureFixt
 
 
 @keeps("text-stays-text")
-@pytest.mark.parametrize("tell", [plain, in_a_line])
+@pytest.mark.parametrize("tell", [sanitize, one_line])
 def test_control_characters_become_visible(tell: Any) -> None:
     shown = tell(f"a {ESCAPES} ö")
     assert shown.isprintable() and shown.startswith("a ") and shown.endswith(" ö") and "red" in shown
@@ -233,10 +233,10 @@ URIS = [
 @pytest.mark.parametrize("uri", URIS)
 def test_of_an_address(uri: str) -> None:
     for text in (uri, f"no answer from '{uri}' (again: {uri})", f"tracking.uri={uri}"):
-        assert SECRET not in redacted(text) and "s3cr" not in redacted(text) and "lab" in redacted(text)
-        assert "s3cr" not in told(RuntimeError(text))
+        assert SECRET not in redact(text) and "s3cr" not in redact(text) and "lab" in redact(text)
+        assert "s3cr" not in error_line(RuntimeError(text))
     assert "s3cr" not in ui_address(URIS[1]) and ui_address(URIS[1]) == "http://server.lab/mlflow"
-    assert redacted("http://server.lab:5000/#/x") == "http://server.lab:5000/#/x"
+    assert redact("http://server.lab:5000/#/x") == "http://server.lab:5000/#/x"
 
 
 @keeps("no-passwords")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnlab.tasks import CharLM, Series
-from rnnlab.tasks.encodings import encoding_problem, guessed_encoding
+from rnnlab.tasks.encodings import encoding_problem, guess_encoding
 from tests.tasks.texts import VERSES
 
 FRENCH = "Où est l’élève ?\nà côté, naïf – déjà\n" * 20
@@ -36,7 +36,7 @@ def char_lm(path: str) -> CharLM:
 def test_another_encoding_is_guessed(kind: str) -> None:
     text, encoding, expected = OTHERS[kind]
     data = text.encode(encoding)
-    assert guessed_encoding(data) == expected
+    assert guess_encoding(data) == expected
     problem = encoding_problem(data, Path("t.txt"))
     assert problem is not None and problem.endswith(f"iconv -f {expected} -t UTF-8 t.txt > t.utf8.txt")
 

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.figures.literal_text import literally
+from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, figure_style
 from rnnlab.arrays import Array
 
-MOST_LINES = 3
-MOST_SYMBOLS = 12
-TARGET = PALETTE[3]
+MAX_LINES = 3
+MAX_SYMBOLS = 12
+TARGET_COLOR = PALETTE[3]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Example:
     output_names: Sequence[str]
 
 
-@literally
+@with_literal_text
 def draw_examples(examples: Sequence[Example], title: str) -> Figure:
     """A figure with the examples below one another, time steps 1 … T to the right."""
     with matplotlib.rc_context(figure_style()):
@@ -50,28 +50,30 @@ def draw_examples(examples: Sequence[Example], title: str) -> Figure:
     return figure
 
 
-@literally
+@with_literal_text
 def draw_example(example: Example, ax: Axes) -> Axes:
     """Few symbols as points on their rows, many as text, few numbers as lines, many as a heat map."""
     time = np.arange(1, len(example.inputs) + 1)
-    first_told = len(time) - len(example.targets)
-    told = time[first_told:][example.present]
+    first_target = len(time) - len(example.targets)
+    target_steps = time[first_target:][example.present]
     targets = example.targets[example.present]
-    if example.inputs.ndim == 1 and len(example.input_names) > MOST_SYMBOLS:
-        _write_symbols(example, ax, time, told, targets)
+    if example.inputs.ndim == 1 and len(example.input_names) > MAX_SYMBOLS:
+        _write_symbols(example, ax, time, target_steps, targets)
     elif example.inputs.ndim == 1:
-        _draw_symbols(example, ax, time, told, targets)
-    elif example.inputs.shape[1] <= MOST_LINES:
-        _draw_lines(example, ax, time, told, targets)
+        _draw_symbols(example, ax, time, target_steps, targets)
+    elif example.inputs.shape[1] <= MAX_LINES:
+        _draw_lines(example, ax, time, target_steps, targets)
     else:
         features = np.arange(example.inputs.shape[1])
         ax.pcolormesh(time, features, example.inputs.T, cmap=SEQUENTIAL, shading="nearest")
         ax.invert_yaxis()
-        if len(features) <= MOST_SYMBOLS:
+        if len(features) <= MAX_SYMBOLS:
             ax.set_yticks(features, example.input_names)
     if len(targets) == 1:
-        shown = example.output_names[targets[0]] if targets.ndim == 1 else f"{targets[0, 0]:.2f}"
-        ax.set_title(f"target after time step {told[0]}: {shown}", color=TARGET, fontsize="medium")
+        target = example.output_names[targets[0]] if targets.ndim == 1 else f"{targets[0, 0]:.2f}"
+        ax.set_title(
+            f"target after time step {target_steps[0]}: {target}", color=TARGET_COLOR, fontsize="medium"
+        )
     if ax.lines:  # named one by one: by itself a legend leaves out names that begin with an underscore
         labels = [str(line.get_label()) for line in ax.lines]
         beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
@@ -79,32 +81,36 @@ def draw_example(example: Example, ax: Axes) -> Axes:
     return ax
 
 
-def _draw_symbols(example: Example, ax: Axes, time: Array, told: Array, targets: Array) -> None:
+def _draw_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, targets: Array) -> None:
     ax.plot(time, example.inputs, "o", color=PALETTE[0], markersize=4, label="input")
     ax.set_yticks(range(len(example.input_names)), list(example.input_names))
     if len(targets) > 1:
         rows = [example.input_names.index(example.output_names[label]) for label in targets]
-        ax.plot(told, rows, "o", color=TARGET, markersize=8, fillstyle="none", label="target")
+        ax.plot(target_steps, rows, "o", color=TARGET_COLOR, markersize=8, fillstyle="none", label="target")
 
 
-def _write_symbols(example: Example, ax: Axes, time: Array, told: Array, targets: Array) -> None:
+def _write_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, targets: Array) -> None:
     """The names themselves, in a row for the inputs and one for the targets."""
     size = min(11.0, 450 / len(time))
     for t, symbol in zip(time, example.inputs, strict=True):
         ax.text(t, 1, example.input_names[symbol], ha="center", va="center", fontsize=size, color=PALETTE[0])
     if len(targets) > 1:
-        for t, label in zip(told, targets, strict=True):
-            ax.text(t, 0, example.output_names[label], ha="center", va="center", fontsize=size, color=TARGET)
+        for t, label in zip(target_steps, targets, strict=True):
+            ax.text(
+                t, 0, example.output_names[label], ha="center", va="center", fontsize=size, color=TARGET_COLOR
+            )
     ax.set(xlim=(0, len(time) + 1), ylim=(-0.7, 1.7))
     ax.set_yticks([0, 1] if len(targets) > 1 else [1], ["target", "input"] if len(targets) > 1 else ["input"])
 
 
-def _draw_lines(example: Example, ax: Axes, time: Array, told: Array, targets: Array) -> None:
+def _draw_lines(example: Example, ax: Axes, time: Array, target_steps: Array, targets: Array) -> None:
     for feature, name in enumerate(example.input_names):
         values, color = example.inputs[:, feature], PALETTE[feature]
         ax.plot(time, values, ".-", color=color, label=name, linewidth=1, drawstyle="steps-mid")
     if len(targets) > 1 and targets.ndim == 2:
         for value, name in zip(targets.T, example.output_names, strict=True):
             same = example.input_names.index(name) if name in example.input_names else None
-            color = TARGET if same is None or len(example.input_names) == 1 else PALETTE[same]
-            ax.plot(told, value, "o", color=color, markersize=5, fillstyle="none", label=f"target {name}")
+            color = TARGET_COLOR if same is None or len(example.input_names) == 1 else PALETTE[same]
+            ax.plot(
+                target_steps, value, "o", color=color, markersize=5, fillstyle="none", label=f"target {name}"
+            )

@@ -9,16 +9,16 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from rnnlab.analysis.figures.literal_text import keep_literal
+from rnnlab.analysis.figures.literal_text import make_text_literal
 from rnnlab.analysis.figures.style import (
     SIZE,
     add_legend,
     add_note,
     add_title,
-    broken,
     figure_style,
     legend_columns,
     new_axes,
+    wrap_lines,
 )
 
 Draw = Callable[[pd.DataFrame, Axes], None]
@@ -63,8 +63,10 @@ def draw_on_axes(
     if ax is not None:
         raise ValueError("ax cannot be given with col or row, which make a grid of their own")
     if frame.empty:
-        named = ", ".join(f"{role}={columns[role]!r}" for role in ("col", "row") if columns[role] is not None)
-        raise ValueError(f"{named}: no run has a value, so that there is no grid to draw")
+        facets = ", ".join(
+            f"{role}={columns[role]!r}" for role in ("col", "row") if columns[role] is not None
+        )
+        raise ValueError(f"{facets}: no run has a value, so that there is no grid to draw")
     return _draw_facets(frame, draw, columns, title, entries, legend_title)
 
 
@@ -96,22 +98,22 @@ def _draw_facets(
             _draw_or_note(frame.loc[part.index], draw, ax)
             names = {"col": words["col"][grid.col_names[j]] if "col" in roles else None}
             names["row"] = words["row"][grid.row_names[i]] if "row" in roles else None
-            told = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
-            ax.set_title(", ".join(told), fontsize="medium", loc="left")
-            keep_literal(ax)  # a heat map in the next one draws the whole figure
+            titles = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
+            ax.set_title(", ".join(titles), fontsize="medium", loc="left")
+            make_text_literal(ax)  # a heat map in the next one draws the whole figure
         axes = list(grid.axes.flat)
         for place, ax in enumerate(axes):
             _label_outer(ax, place % across == 0, place + across >= len(axes))
-        lines = broken(title, grid.figure.get_figwidth())
+        lines = wrap_lines(title, grid.figure.get_figwidth())
         grid.figure.suptitle("\n".join(lines), fontsize="small", x=0.01, ha="left")
         if entries:
-            columns_there = legend_columns(entries, grid.figure.get_figwidth())
+            legend_column_count = legend_columns(entries, grid.figure.get_figwidth())
             grid._legend = grid.figure.legend(  # what FacetGrid.legend returns
                 list(entries.values()),
                 list(entries),
                 title=legend_title,
                 loc="outside lower center",
-                ncol=columns_there,
+                ncol=legend_column_count,
                 frameon=False,
                 fontsize="small",
                 title_fontsize="small",

@@ -39,21 +39,21 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     return found.drop(columns="sum")
 
 
-def count_told(counts: pd.Series) -> str:
+def format_count(counts: pd.Series) -> str:
     """How many: one number, or from … to."""
     few, many = int(counts.min()), int(counts.max())
     return str(many) if few == many else f"{few}–{many}"
 
 
-def mean_told(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
+def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
     """What is shown of how many runs, and over which axes it is averaged."""
     if counts.empty or counts.max() == 1:
         return single
     across = f" (over {', '.join(over)})" if over else ""
-    return f"{what} of {count_told(counts)} runs{across}"
+    return f"{what} of {format_count(counts)} runs{across}"
 
 
-def hashable(values: pd.Series) -> bool:
+def is_hashable(values: pd.Series) -> bool:
     """Whether values can be told apart, as lists, such as a column of one's own may hold, cannot."""
     try:
         values.unique()
@@ -62,11 +62,11 @@ def hashable(values: pd.Series) -> bool:
     return True
 
 
-def averaged_over(frame: pd.DataFrame, by: Sequence[str], known: Sequence[str]) -> list[str]:
+def find_averaged_axes(frame: pd.DataFrame, by: Sequence[str], excluded: Sequence[str]) -> list[str]:
     """The axes in which the runs that are averaged differ."""
     runs = frame.drop_duplicates("run") if "run" in frame else frame
-    axes = [str(name) for name in runs if name not in known and name != "run" and name not in by]
-    axes = [name for name in axes if runs[name].dtype != object or hashable(runs[name])]
+    axes = [str(name) for name in runs if name not in excluded and name != "run" and name not in by]
+    axes = [name for name in axes if runs[name].dtype != object or is_hashable(runs[name])]
     if not axes:
         return []
     kinds = runs[axes].nunique(dropna=False) > 1

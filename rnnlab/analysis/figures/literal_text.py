@@ -1,8 +1,8 @@
 r"""Names in figures are drawn as they are: a column `$x_$` is no formula, a control character no command.
 
 Matplotlib takes text between two dollars for a formula, and refuses one that it cannot parse. A drawing
-function marked as `literally` ends with all its texts as plain ones; labels of ticks, which are made anew
-whenever a figure is drawn, have their dollars escaped. Numbers on logarithmic axes stay formulas.
+function marked `with_literal_text` ends with all its texts as plain ones; labels of ticks, which are made
+anew whenever a figure is drawn, have their dollars escaped. Numbers on logarithmic axes stay formulas.
 """
 
 import warnings
@@ -19,29 +19,29 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 
-from rnnlab.text import plain
+from rnnlab.text import sanitize
 
-LONGEST_LINE = 80
+MAX_LINE_LENGTH = 80
 """Characters of a line of a title or a label."""
-LONGEST_NAME = 40
+MAX_NAME_LENGTH = 40
 """Characters of a name beside a tick or in a legend."""
-Given = ParamSpec("Given")
-Drawn = TypeVar("Drawn")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def literally(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
+def with_literal_text(draw: Callable[P, R]) -> Callable[P, R]:
     """Mark a drawing function whose result, Axes, a Figure or a FacetGrid, shows names of other people."""
 
     @wraps(draw)
-    def drawn_literally(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
+    def draw_with_literal_text(*args: P.args, **kwargs: P.kwargs) -> R:
         drawn = draw(*args, **kwargs)
-        keep_literal(drawn)
+        make_text_literal(drawn)
         return drawn
 
-    return drawn_literally
+    return draw_with_literal_text
 
 
-def keep_literal(drawn: Any) -> None:
+def make_text_literal(drawn: Any) -> None:
     """Make plain texts of all texts of Axes, a Figure or a FacetGrid."""
     for artist in drawn.flat if isinstance(drawn, np.ndarray) else [drawn]:
         whole = artist if isinstance(artist, Axes) else getattr(artist, "figure", None) or artist
@@ -51,15 +51,17 @@ def keep_literal(drawn: Any) -> None:
         for text in whole.findobj(Text):
             if id(text) not in ticks:
                 text.set_parse_math(False)
-                text.set_text(_visible(text.get_text(), LONGEST_NAME if id(text) in names else LONGEST_LINE))
+                text.set_text(
+                    _shorten_lines(text.get_text(), MAX_NAME_LENGTH if id(text) in names else MAX_LINE_LENGTH)
+                )
         for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
-                axis.set_major_formatter(_Names(formatter))
+                axis.set_major_formatter(_NameFormatter(formatter))
 
 
 @contextmanager
-def odd_names_allowed() -> Iterator[None]:
+def allow_odd_names() -> Iterator[None]:
     """Let names have letters that no font here has, a box standing for each, or leave axes little room."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")
@@ -67,14 +69,14 @@ def odd_names_allowed() -> Iterator[None]:
         yield
 
 
-class _Names(Formatter):
+class _NameFormatter(Formatter):
     """Labels of ticks that are names."""
 
     def __init__(self, names: Formatter) -> None:
         self._names = names
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        return _visible(self._names(x, pos), LONGEST_NAME).replace("$", r"\$")
+        return _shorten_lines(self._names(x, pos), MAX_NAME_LENGTH).replace("$", r"\$")
 
     def set_locs(self, locs: Any) -> None:
         self._names.set_locs(locs)
@@ -87,8 +89,8 @@ def _tick_texts(axes: Iterable[Axis]) -> Iterator[Text]:
             yield from (tick.label1, tick.label2)
 
 
-def _visible(text: str, longest: int) -> str:
+def _shorten_lines(text: str, max_length: int) -> str:
     """A text without control characters or half characters, its lines shortened in their middle."""
-    lines = plain(text.replace("\t", " ")).encode("utf-8", "replace").decode("utf-8").split("\n")
-    half = longest // 2
-    return "\n".join(line if len(line) <= longest else f"{line[:half]}…{line[-half:]}" for line in lines)
+    lines = sanitize(text.replace("\t", " ")).encode("utf-8", "replace").decode("utf-8").split("\n")
+    half = max_length // 2
+    return "\n".join(line if len(line) <= max_length else f"{line[:half]}…{line[-half:]}" for line in lines)

@@ -15,32 +15,32 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rnnlab.analysis.arguments import checked
-from rnnlab.analysis.figures.axis_scale import with_room
+from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.axis_scale import select_labels
 from rnnlab.analysis.figures.facets import draw_on_axes
-from rnnlab.analysis.figures.intervals import averaged_over, count_told
-from rnnlab.analysis.figures.literal_text import literally
-from rnnlab.analysis.figures.scalar_plot import axes_of, zeros_among
-from rnnlab.analysis.figures.style import PALETTE, check_columns, figure_style, labelled, numbers
+from rnnlab.analysis.figures.intervals import find_averaged_axes, format_count
+from rnnlab.analysis.figures.literal_text import with_literal_text
+from rnnlab.analysis.figures.scalar_plot import axes_of, describe_zeros
+from rnnlab.analysis.figures.style import PALETTE, check_columns, figure_style, to_labels, to_numbers
 from rnnlab.analysis.figures.sweep_scalars import FACTORS, GAINS, LOGARITHMS
 from rnnlab.records import LOG10_GAIN_TAIL, ZERO_FRACTION
 
 REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
-MIXED, NOTHING = "tie", "no value"
-OTHER_COLORS = {MIXED: "0.6", NOTHING: "0.92"}
-MARKS = {"diverged": "×", "unstable": "~"}
+MIXED, NO_REGIME = "tie", "no value"
+OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
+OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
 ZERO_MARK = "0"
 """Of runs whose gain is 0, beside the means of the others."""
 DIVERGING = "vlag"
 BESIDE_BAR = 0.8
 """Of an Axes's width, what a colour bar leaves."""
-SMALLEST = 5.0
+MIN_FONT_SIZE = 5.0
 """Points of letters that can still be read."""
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_phase_diagram(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -77,41 +77,43 @@ def draw_phase_diagram(
         raise ValueError(f'color={color!r} is neither "regime" nor "gain"')
     value = LOGARITHMS.get(value, value)
     gain = GAINS.get(value, value)
-    shown = "regime" if color == "regime" else value
-    roles = {"col": col, "row": row}
+    column = "regime" if color == "regime" else value
+    facets = {"col": col, "row": row}
     by_color = {"value": value} if color == "gain" else {}
-    check_columns(runs, ("regime",) if color == "regime" else (), x=x, y=y, **by_color, **roles)
+    check_columns(runs, ("regime",) if color == "regime" else (), x=x, y=y, **by_color, **facets)
     runs = runs.reset_index(drop=True)
-    frame = pd.DataFrame({"x": labelled(runs[x]), "y": labelled(runs[y])})
-    for role, name in roles.items():
-        frame[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
-    frame["value"] = runs[shown].astype(object) if color == "regime" else numbers(runs[shown], "value")
+    frame = pd.DataFrame({"x": to_labels(runs[x]), "y": to_labels(runs[y])})
+    for facet, name in facets.items():
+        frame[facet] = to_labels(runs[name]) if name else pd.Categorical([""] * len(runs))
+    frame["value"] = runs[column].astype(object) if color == "regime" else to_numbers(runs[column], "value")
     frame["outcome"] = runs["outcome"].astype(object) if "outcome" in runs else None
     factor = FACTORS.get(value) if color == "gain" else None
-    frame["zero"] = numbers(runs[factor]) == 0 if factor in runs else False
-    frame = frame.dropna(subset=["x", "y", *roles])
-    named = list(dict.fromkeys(name for name in (x, y, *roles.values()) if name is not None))
+    frame["zero"] = to_numbers(runs[factor]) == 0 if factor in runs else False
+    frame = frame.dropna(subset=["x", "y", *facets])
+    named = list(dict.fromkeys(name for name in (x, y, *facets.values()) if name is not None))
     axes = [name for name in axes_of(runs) if name not in named]
-    over = averaged_over(runs.loc[frame.index, [*named, *axes]], named, [])
-    counts = frame.groupby(["x", "y", *roles], observed=True).size()
+    averaged_axes = find_averaged_axes(runs.loc[frame.index, [*named, *axes]], named, [])
+    counts = frame.groupby(["x", "y", *facets], observed=True).size()
     how = "most frequent regime" if color == "regime" else "geometric mean"
-    told = f"runs a square: {count_told(counts)}" if len(counts) else "no runs"
-    told += f" (over {', '.join(over)}), {how}" if over else ""
-    told += zeros_among(runs.loc[frame.index], ZERO_FRACTION)
-    title = ["Regime of the gradient" if color == "regime" else gain.capitalize(), told]
-    norm = _around_1(frame, color)
-    entries = _entries(frame, color, gain)
+    caption = f"runs a square: {format_count(counts)}" if len(counts) else "no runs"
+    caption += f" (over {', '.join(averaged_axes)}), {how}" if averaged_axes else ""
+    caption += describe_zeros(runs.loc[frame.index], ZERO_FRACTION)
+    title = ["Regime of the gradient" if color == "regime" else gain.capitalize(), caption]
+    norm = _centered_norm(frame, color)
+    entries = _legend_entries(frame, color, gain)
 
     def draw(part: pd.DataFrame, ax: Axes) -> None:
         if len(part):
             _draw_cells(part, ax, color, norm)
         ax.set(xlabel=x, ylabel=y)
 
-    drawn = draw_on_axes(frame, draw, ax, roles, title, entries, None, below=norm is not None)
+    drawn = draw_on_axes(frame, draw, ax, facets, title, entries, None, below=norm is not None)
     if norm is not None:
-        there = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
+        all_axes = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
         with matplotlib.rc_context(figure_style() if ax is None else {}):
-            there[0].figure.colorbar(ScalarMappable(norm, DIVERGING), ax=there, label=f"log₁₀ {gain} a step")
+            all_axes[0].figure.colorbar(
+                ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} a step"
+            )
     return drawn
 
 
@@ -121,30 +123,30 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     table = pd.DataFrame(np.nan, index=lines, columns=columns)
     colors = {**REGIME_COLORS, **OTHER_COLORS}
     for (column, line), cell in groups.items():
-        known = cell["value"].dropna()
+        values = cell["value"].dropna()
         if color == "regime":
-            table.loc[line, column] = list(colors).index(most_frequent(known))
+            table.loc[line, column] = list(colors).index(most_frequent(values))
         else:
-            known = known[np.isfinite(known.astype("float64"))]
-            lost = -np.inf if cell["zero"].any() else np.nan  # under the scale, and so its lowest colour
-            table.loc[line, column] = known.mean() if len(known) else lost
+            values = values[np.isfinite(values.astype("float64"))]
+            empty = -np.inf if cell["zero"].any() else np.nan  # under the scale, and so its lowest colour
+            table.loc[line, column] = values.mean() if len(values) else empty
     settings: dict[str, Any] = {"cmap": DIVERGING}
     if color == "regime":
         settings = {"cmap": ListedColormap(list(colors.values())), "vmin": -0.5, "vmax": len(colors) - 0.5}
     elif norm is not None:
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
-    ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NOTHING])
+    ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NO_REGIME])
     numbered = table.set_axis(range(len(lines)))  # seaborn measures names, which none with a $ survives
     sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
     _label_columns(ax, columns, 1.0 if norm is None else BESIDE_BAR)
-    points, with_shares = _letters(ax, len(columns), len(lines))
+    points, with_shares = _mark_size(ax, len(columns), len(lines))
     for (column, line), cell in groups.items():
         words = [
             f"{mark} {number}/{len(cell)}" if with_shares else mark
-            for outcome, mark in MARKS.items()
+            for outcome, mark in OUTCOME_MARKS.items()
             if (number := int((cell["outcome"] == outcome).sum()))
         ]
         if zero := int(cell["zero"].sum()):
@@ -160,19 +162,21 @@ def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
     inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
     usual = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
     fitting = 72 * inches / (0.6 * max(map(len, columns)) + 0.5)
-    shown = list(range(len(columns)))
-    if fitting < SMALLEST:
-        shown = with_room(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, share)
-    ax.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
-    ax.tick_params(axis="x", labelsize=min(usual, fitting) if fitting >= SMALLEST else usual)
+    selected = list(range(len(columns)))
+    if fitting < MIN_FONT_SIZE:
+        selected = select_labels(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, share)
+    ax.set_xticks([i + 0.5 for i in selected], [columns[i] for i in selected])
+    ax.tick_params(axis="x", labelsize=min(usual, fitting) if fitting >= MIN_FONT_SIZE else usual)
 
 
-def _letters(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
+def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
     """Points in which two marks with their shares fit into a cell, and whether they can be read."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
-    return (points, True) if points >= SMALLEST else (max(SMALLEST, min(width, height / 2.6)), False)
+    return (
+        (points, True) if points >= MIN_FONT_SIZE else (max(MIN_FONT_SIZE, min(width, height / 2.6)), False)
+    )
 
 
 def most_frequent(regimes: pd.Series) -> str:
@@ -180,21 +184,21 @@ def most_frequent(regimes: pd.Series) -> str:
     counts = regimes.value_counts()
     counts = counts[counts > 0]
     if counts.empty:
-        return NOTHING
+        return NO_REGIME
     return str(counts.index[0]) if len(counts) == 1 or counts.iloc[0] > counts.iloc[1] else MIXED
 
 
-def _around_1(frame: pd.DataFrame, color: str) -> Normalize | None:
+def _centered_norm(frame: pd.DataFrame, color: str) -> Normalize | None:
     """A scale of log10 gain whose middle is gain 1, or None."""
     if color == "regime":
         return None
-    known = frame[np.isfinite(frame["value"].astype("float64"))]
-    means = known.groupby(["x", "y", "col", "row"], observed=True)["value"].mean()
-    furthest = float(means.abs().max()) if len(means) else 1.0
-    return Normalize(-(furthest or 1.0), furthest or 1.0)
+    finite = frame[np.isfinite(frame["value"].astype("float64"))]
+    means = finite.groupby(["x", "y", "col", "row"], observed=True)["value"].mean()
+    largest = float(means.abs().max()) if len(means) else 1.0
+    return Normalize(-(largest or 1.0), largest or 1.0)
 
 
-def _entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, Artist]:
+def _legend_entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, Artist]:
     """Of the legend: the colours and marks that are shown."""
     entries: dict[str, Artist] = {}
     parts = list(frame.groupby(["x", "y", "col", "row"], observed=True))
@@ -203,7 +207,7 @@ def _entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, Artist]
         colors = {**REGIME_COLORS, **OTHER_COLORS}
         entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
     elif any(part["value"].isna().all() and not part["zero"].any() for _, part in parts):
-        entries[NOTHING] = Patch(color=OTHER_COLORS[NOTHING])
+        entries[NO_REGIME] = Patch(color=OTHER_COLORS[NO_REGIME])
     if frame["zero"].any():
         entries[f"{gain} 0, in no mean"] = Line2D(
             [], [], color="black", marker=f"${ZERO_MARK}$", linestyle=""

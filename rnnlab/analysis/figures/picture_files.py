@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnlab.runs.files import replace_file
-from rnnlab.text import plain
+from rnnlab.text import sanitize
 
 
 def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
@@ -22,7 +22,7 @@ def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
     if form == "svg":
         keys |= {"metadata": {"Date": None}}  # the same file for the same figure
     figure.savefig(buffer, format=form, **keys)
-    return plain(buffer.getvalue().decode()).encode() if form == "svg" else buffer.getvalue()
+    return sanitize(buffer.getvalue().decode()).encode() if form == "svg" else buffer.getvalue()
 
 
 def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:

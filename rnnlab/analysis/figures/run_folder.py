@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import single_run as figures
-from rnnlab.analysis.figures.literal_text import odd_names_allowed
+from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.picture_files import save_picture
 from rnnlab.analysis.figures.style import PALETTE, figure_style
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
@@ -28,7 +28,7 @@ from rnnlab.runs.files import make_folder
 from rnnlab.runs.run_json import read_config, read_run_info
 
 TIMELINE_IMAGES = 5
-RIGHT = {
+RIGHT_MARGINS = {
     "lag_curves": 0.93,
     "time_heatmap": 0.92,
     "contributions": 0.8,
@@ -56,7 +56,7 @@ def _drawings(
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
-        slopes = [_first(metrics, name) for name in theory]
+        slopes = [_first_value(metrics, name) for name in theory]
         drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
     if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)
@@ -87,7 +87,7 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
         return
     folder = run / FIGURES_FOLDER / TIMELINE_FOLDER
     make_folder(folder, run)
-    shown = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
+    selected = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(5, 3.4))
         figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
@@ -99,7 +99,7 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
         ax.set(
             xlabel="lag k (time steps back)", ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin)
         )
-        for row in shown:
+        for row in selected:
             line.set_ydata(values[row])
             ax.set_title(f"Lag curve, training step {wide.index[row]}")
             save_picture(figure, folder / f"{wide.index[row]:08d}.png", run, dpi=90)
@@ -110,8 +110,8 @@ def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
         figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
         draw(figure.subplots())
         # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
-        figure.subplots_adjust(left=0.13, right=RIGHT.get(path.name, 0.97), bottom=0.15, top=0.91)
-        with odd_names_allowed():
+        figure.subplots_adjust(left=0.13, right=RIGHT_MARGINS.get(path.name, 0.97), bottom=0.15, top=0.91)
+        with allow_odd_names():
             save_picture(figure, path.with_suffix(".svg"), run)
             save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
@@ -121,7 +121,7 @@ def _goal(folder: Path) -> dict[str, Any]:
     return dict((read_run_info(folder) or {}).get("goal") or {})
 
 
-def _first(metrics: pd.DataFrame, name: str) -> float | None:
+def _first_value(metrics: pd.DataFrame, name: str) -> float | None:
     """A metric's first value, where it has one."""
     values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
     return float(values.iloc[0]) if len(values) else None

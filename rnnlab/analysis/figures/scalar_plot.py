@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from rnnlab.analysis.figures.axis_scale import Places, places
+from rnnlab.analysis.figures.axis_scale import AxisScale, choose_scale
 from rnnlab.analysis.figures.facets import Draw, draw_on_axes
-from rnnlab.analysis.figures.intervals import averaged_over, mean_told
-from rnnlab.analysis.figures.style import PLAIN, colors_of, labelled, line_entries, numbers
+from rnnlab.analysis.figures.intervals import describe_mean, find_averaged_axes
+from rnnlab.analysis.figures.style import NEUTRAL_COLOR, choose_colors, line_entries, to_labels, to_numbers
 from rnnlab.records import AXES
-from rnnlab.text import zeros_told
+from rnnlab.text import format_zero_share
 
 FACETS = ("hue", "col", "row")
 Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
@@ -31,17 +31,17 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def zeros_among(runs: pd.DataFrame, column: str | None) -> str:
+def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
     """In words the share of examples whose gradient is 0, where there are any; else nothing."""
-    shares = numbers(runs[column]) if column in runs else pd.Series(dtype=float)
+    shares = to_numbers(runs[column]) if column in runs else pd.Series(dtype=float)
     some = shares[shares > 0]
     if some.empty:
         return ""
-    share = zeros_told(float(some.max())).removesuffix(" zero")
+    share = format_zero_share(float(some.max())).removesuffix(" zero")
     return f"; without examples whose gradient is 0, up to {share} of them in {len(some)} of {len(runs)} runs"
 
 
-class AgainstAxis:
+class ScalarPlot:
     """One number a run against an axis, in columns of fixed names."""
 
     def __init__(
@@ -49,11 +49,11 @@ class AgainstAxis:
         runs: pd.DataFrame,
         x: str,
         value: str,
-        roles: dict[str, str | None],
+        encodings: dict[str, str | None],
         flag: str | None = None,
         zero: str | None = None,
-        zeros: str | None = None,
-        called: str = "",
+        zero_share: str | None = None,
+        value_name: str = "",
     ) -> None:
         """Take the columns of a frame of runs.
 
@@ -61,47 +61,47 @@ class AgainstAxis:
             runs: The frame.
             x: The axis.
             value: The number.
-            roles: The axes for `hue`, `col` and `row`.
+            encodings: The axes for `hue`, `col` and `row`.
             flag: Runs in which this column is 1 have another marker.
             zero: Runs in which this column is 0 have no value because their gain is 0.
-            zeros: The share of examples that are 0 and play no part in the value, to be told.
-            called: What the title calls the number where it is 0.
+            zero_share: The share of examples that are 0 and play no part in the value, to be told.
+            value_name: What the title calls the number where it is 0.
         """
         runs = runs.reset_index(drop=True)
-        self.x, self.roles, self.all, self.called = x, roles, len(runs), called
-        self.places: Places = places(runs[x])
-        self.colors: dict[str, Any] = {"": PLAIN}
-        if (hue := roles["hue"]) is not None:
-            self.colors = colors_of(runs[hue])
-        y = numbers(runs[value], "value")
-        tidy: dict[str, Any] = {"x": self.places.of(runs[x]), "y": y.where(np.isfinite(y))}
-        for role, name in roles.items():
-            tidy[role] = labelled(runs[name]) if name else pd.Categorical([""] * len(runs))
-        tidy["flag"] = numbers(runs[flag]) == 1 if flag in runs else False
-        tidy["zero"] = numbers(runs[zero]) == 0 if zero in runs else False
+        self.x, self.encodings, self.run_count, self.value_name = x, encodings, len(runs), value_name
+        self.scale: AxisScale = choose_scale(runs[x])
+        self.colors: dict[str, Any] = {"": NEUTRAL_COLOR}
+        if (hue := encodings["hue"]) is not None:
+            self.colors = choose_colors(runs[hue])
+        y = to_numbers(runs[value], "value")
+        tidy: dict[str, Any] = {"x": self.scale.map_values(runs[x]), "y": y.where(np.isfinite(y))}
+        for channel, name in encodings.items():
+            tidy[channel] = to_labels(runs[name]) if name else pd.Categorical([""] * len(runs))
+        tidy["flag"] = to_numbers(runs[flag]) == 1 if flag in runs else False
+        tidy["zero"] = to_numbers(runs[zero]) == 0 if zero in runs else False
         self.tidy = pd.DataFrame(tidy, index=runs.index)
-        shown = self.tidy[self.tidy["y"].notna() | self.tidy["zero"]]
-        self.frame = shown.dropna(subset=["x", *FACETS])
-        self.zeros = zeros_among(runs.loc[self.frame.index], zeros)
-        named = list(dict.fromkeys(name for name in (x, *roles.values()) if name is not None))
-        self.incomplete = [name for name in named if labelled(runs[name]).isna().any()]
+        with_value = self.tidy[self.tidy["y"].notna() | self.tidy["zero"]]
+        self.frame = with_value.dropna(subset=["x", *FACETS])
+        self.zero_note = describe_zeros(runs.loc[self.frame.index], zero_share)
+        named = list(dict.fromkeys(name for name in (x, *encodings.values()) if name is not None))
+        self.incomplete = [name for name in named if to_labels(runs[name]).isna().any()]
         axes = axes_of(runs)
         kept = runs.loc[self.frame.index, list(dict.fromkeys([*named, *axes]))]
-        self.over = averaged_over(kept, named, [])
+        self.averaged_axes = find_averaged_axes(kept, named, [])
 
-    def points(self, frame: pd.DataFrame, ax: Axes, back: Any = None) -> None:
+    def draw_points(self, frame: pd.DataFrame, ax: Axes, back: Any = None) -> None:
         """Every run."""
-        for place, (word, color) in enumerate(self.colors.items()):
+        for index, (word, color) in enumerate(self.colors.items()):
             for flag, marker in ((False, "o"), (True, "^")):
                 part = frame[(frame["hue"] == word) & (frame["flag"] == flag) & frame["y"].notna()]
                 if len(part):
-                    x = self.places.shifted(part["x"], place, len(self.colors))
+                    x = self.scale.dodge(part["x"], index, len(self.colors))
                     y = part["y"] if back is None else back(part["y"])
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
-    def means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
+    def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
         """The mean of each x with its interval; a line joins them, but not "off"."""
-        for place, (word, color) in enumerate(self.colors.items()):
+        for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:
                 continue
@@ -110,8 +110,8 @@ class AgainstAxis:
             values = ["mean", "low", "high"]
             if back is not None:
                 found[values] = back(found[values])
-            off = found["x"] == self.places.off
-            x = self.places.shifted(found["x"], place, len(self.colors))
+            off = found["x"] == self.scale.off_position
+            x = self.scale.dodge(found["x"], index, len(self.colors))
             error = np.abs(found[["low", "high"]].to_numpy() - found[["mean"]].to_numpy()).T
             ax.plot(x[~off], found["mean"][~off], color=color, linewidth=1.2, gid="line")
             for flag, marker in ((False, "o"), (True, "^")):
@@ -122,41 +122,43 @@ class AgainstAxis:
                         x[at], found["mean"][at], error[:, at], fmt=marker, gid=f"means {word}", **settings
                     )
 
-    def lost(self, frame: pd.DataFrame, ax: Axes) -> None:
+    def draw_zero_gains(self, frame: pd.DataFrame, ax: Axes) -> None:
         """Runs whose gain is 0, which may have no place on the axis: at its lower end."""
-        for place, (word, color) in enumerate(self.colors.items()):
+        for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["zero"]]
             if len(part):
-                x = self.places.shifted(part["x"], place, len(self.colors))
+                x = self.scale.dodge(part["x"], index, len(self.colors))
                 settings: dict[str, Any] = {"color": color, "markersize": 6, "alpha": 0.7, "gid": "zero"}
                 at_end = ax.get_xaxis_transform()
                 ax.plot(x, [0.0] * len(part), "v", transform=at_end, clip_on=False, **settings)
 
-    def entries(self) -> dict[str, Artist]:
+    def legend_entries(self) -> dict[str, Artist]:
         """Of the legend: the colours that are shown."""
-        if self.roles["hue"] is None:
+        if self.encodings["hue"] is None:
             return {}
-        shown = set(self.frame["hue"])
-        colors = {word: color for word, color in self.colors.items() if word in shown}
+        words = set(self.frame["hue"])
+        colors = {word: color for word, color in self.colors.items() if word in words}
         return line_entries(colors, marker="o", markersize=5, linewidth=1.2)
 
-    def told(self, band: str, single: str = "single runs") -> str:
+    def caption(self, band: str, single: str = "single runs") -> str:
         """What is shown of how many runs."""
         with_value = self.frame[self.frame["y"].notna()]
         counts = with_value.groupby(["x", *FACETS], observed=True).size()
-        told = mean_told(counts, self.over, band, single)
+        text = describe_mean(counts, self.averaged_axes, band, single)
         missing = int((self.tidy["y"].isna() & ~self.tidy["zero"]).sum())
-        lost = self.all - missing - len(self.frame)
+        excluded = self.run_count - missing - len(self.frame)
         zero = int(self.frame["zero"].sum())
-        told += f"; {self.called} 0 in {zero} of {self.all} runs" if zero else ""
-        told += f"; {missing} of {self.all} runs have no value" if missing else ""
-        told += f"; {lost} of {self.all} have no {' or no '.join(self.incomplete)}" if lost else ""
-        return told + self.zeros
+        text += f"; {self.value_name} 0 in {zero} of {self.run_count} runs" if zero else ""
+        text += f"; {missing} of {self.run_count} runs have no value" if missing else ""
+        text += (
+            f"; {excluded} of {self.run_count} have no {' or no '.join(self.incomplete)}" if excluded else ""
+        )
+        return text + self.zero_note
 
     def label_x(self, ax: Axes) -> None:
         """The x axis: its scale, ticks and name."""
-        if self.places.at:
-            self.places.label(ax, self.x)
+        if self.scale.positions:
+            self.scale.draw_axis(ax, self.x)
 
     def draw(self, ax: Axes | None, draw: Draw, entries: dict[str, Artist], title: list[str]) -> Any:
         """On one Axes or on a grid."""
@@ -165,4 +167,4 @@ class AgainstAxis:
             draw(frame, ax)
             self.label_x(ax)
 
-        return draw_on_axes(self.frame, draw_part, ax, self.roles, title, entries, self.roles["hue"])
+        return draw_on_axes(self.frame, draw_part, ax, self.encodings, title, entries, self.encodings["hue"])

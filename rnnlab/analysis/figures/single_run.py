@@ -10,20 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
-from rnnlab.analysis.arguments import checked
-from rnnlab.analysis.figures.literal_text import keep_literal, literally
+from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
-from rnnlab.text import zeros_told
+from rnnlab.text import format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Of a gate the same in every figure."""
-CURVES_SHOWN = 12
-RUNS_NAMED = 10
+MAX_CURVES = 12
+MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
 
 
-@literally
+@with_literal_text
 def draw_training_lag_curves(
     gradients: pd.DataFrame,
     ax: Axes,
@@ -44,10 +44,10 @@ def draw_training_lag_curves(
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(CURVES_SHOWN, len(steps))).astype(int))
+    selected = np.unique(np.linspace(0, len(steps) - 1, min(MAX_CURVES, len(steps))).astype(int))
     norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(int(steps[-1]), 1))
     colors = matplotlib.colormaps[SEQUENTIAL]
-    for row in shown:
+    for row in selected:
         ax.plot(wide.columns, wide.iloc[row], color=colors(norm(steps[row])), linewidth=1.2)
     lines = {
         "theory, untrained": (theory, "--"),
@@ -64,12 +64,12 @@ def draw_training_lag_curves(
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
-    ax.set_title(f"How far the gradient reaches ({quantity}{_zeros_at_end(gradients, quantity)})")
+    ax.set_title(f"How far the gradient reaches ({quantity}{_describe_zeros_at_end(gradients, quantity)})")
     return ax
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
 ) -> Axes:
@@ -91,7 +91,7 @@ def draw_time_heatmap(
     if ax is None:
         with matplotlib.rc_context(figure_style()):
             return draw_time_heatmap(gradients, new_axes(), quantity, run)
-    rows, which = _of_one_run(gradients[gradients["timestep"].notna()], run)
+    rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         there = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
         raise ValueError(f"quantity={quantity!r} is not there by time step; there are: {there}")
@@ -105,7 +105,7 @@ def draw_time_heatmap(
         np.arange(len(wide)),
         wide.to_numpy(dtype=float),
         cmap=SEQUENTIAL,
-        norm=_finite_range(wide.to_numpy(dtype=float)),
+        norm=_finite_norm(wide.to_numpy(dtype=float)),
         shading="nearest",
         rasterized=True,
     )
@@ -113,7 +113,7 @@ def draw_time_heatmap(
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
     bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
-    keep_literal(bar.ax)
+    make_text_literal(bar.ax)
     ax.set(
         xlabel="time step t",
         ylabel="training step (not to scale)",
@@ -122,7 +122,7 @@ def draw_time_heatmap(
     return ax
 
 
-@literally
+@with_literal_text
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """What each time step contributes to dW_hh, and of each gate, at the last recording; first dashed."""
     rows = gradients[gradients["timestep"].notna()]
@@ -131,12 +131,12 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
         gate = name.removeprefix("dW_hh").removeprefix(".")
         color = GATE_COLORS.get(gate, "black")
         _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
-    _end_of_first_and_last(ax, rows, names)
+    _add_step_legend(ax, rows, names)
     ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title="What each time step adds to dW_hh")
     return ax
 
 
-@literally
+@with_literal_text
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Mean activation of the gates over time at the last recording, dashed at the first; else saturation."""
     rows = gradients[gradients["timestep"].notna()]
@@ -148,12 +148,12 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
         label = name.removeprefix("gate_").removesuffix("_saturated")
         color = GATE_COLORS.get(label, PALETTE[0])
         _draw_first_and_last(by_step(rows, "timestep", name, "mean"), ax, color, label)
-    _end_of_first_and_last(ax, rows, names)
+    _add_step_legend(ax, rows, names)
     ax.set(xlabel="time step t", ylabel=what, title=title, ylim=(0, 1))
     return ax
 
 
-@literally
+@with_literal_text
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Extreme singular values of the state's Jacobian over k steps, in decades a step; first dashed."""
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
@@ -162,14 +162,14 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
             _draw_first_and_last(
                 wide.div(wide.columns.to_numpy(dtype=float), axis="columns"), ax, color, label
             )
-    _end_of_first_and_last(ax, gradients, ["sv_max"])
+    _add_step_legend(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value, per step", xscale="log")
     ax.set_title("Jacobian of the state over k steps")
     return ax
 
 
-@literally
+@with_literal_text
 def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None = None) -> Axes:
     """The gradient's norm before clipping over all steps, and the threshold on it."""
     norms = metrics[GRAD_NORM].dropna()
@@ -183,7 +183,7 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     return ax
 
 
-@literally
+@with_literal_text
 def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     """Training loss, its mean over 50 steps, and the validation loss."""
     if LOSS in metrics:
@@ -199,7 +199,7 @@ def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-@literally
+@with_literal_text
 def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) -> Axes:
     """The validation metric that the task is known by, its baseline, and since when the task is solved."""
     values = metrics[["step", metric]].dropna()
@@ -222,26 +222,26 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
     return rows.pivot(index="step", columns=axis, values=value).sort_index()
 
 
-def _zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
+def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
     """At the longest lag of the last recording, the share of examples that are 0 and not in the curve."""
     if "zero_fraction" not in gradients:
         return ""
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
-    told = zeros_told(float(shares.iloc[-1])) if len(shares) else ""
-    return f"; {told} at lag {shares.index[-1]}, left out" if told else ""
+    text = format_zero_share(float(shares.iloc[-1])) if len(shares) else ""
+    return f"; {text} at lag {shares.index[-1]}, left out" if text else ""
 
 
-def _of_one_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
+def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
     """The rows of the run that is chosen, or of all for their mean, and words that say so."""
-    there = list(map(str, rows["run"].unique())) if "run" in rows else []
+    runs = list(map(str, rows["run"].unique())) if "run" in rows else []
     if run == "mean":
-        return rows, f", mean of {max(len(there), 1)} runs"
-    if run is None and len(there) <= 1:
+        return rows, f", mean of {max(len(runs), 1)} runs"
+    if run is None and len(runs) <= 1:
         return rows, ""
-    if run not in there:
-        named = ", ".join(there[:RUNS_NAMED]) + (" …" if len(there) > RUNS_NAMED else "")
-        given = "the frame has" if run is None else f"run={run!r} is not in the frame, which has"
-        raise ValueError(f'{given} {len(there)} runs; choose one or run="mean": {named or "none"}')
+    if run not in runs:
+        names = ", ".join(runs[:MAX_NAMED_RUNS]) + (" …" if len(runs) > MAX_NAMED_RUNS else "")
+        problem = "the frame has" if run is None else f"run={run!r} is not in the frame, which has"
+        raise ValueError(f'{problem} {len(runs)} runs; choose one or run="mean": {names or "none"}')
     return rows[(rows["run"] == run).to_numpy()], f", run {run}"
 
 
@@ -251,13 +251,13 @@ def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str
         ax.plot(wide.columns, wide.iloc[0], color=color, linewidth=1, linestyle="--")
 
 
-def _end_of_first_and_last(ax: Axes, gradients: pd.DataFrame, names: list[str]) -> None:
+def _add_step_legend(ax: Axes, gradients: pd.DataFrame, names: list[str]) -> None:
     """A legend beside the axes."""
     steps = gradients.loc[gradients["quantity"].isin(names), "step"]
-    told = f"step {steps.max()}" + (f"\n(dashed {steps.min()})" if steps.min() < steps.max() else "")
-    ax.legend(frameon=False, title=told, loc="upper left", bbox_to_anchor=(1, 1))
+    title = f"step {steps.max()}" + (f"\n(dashed {steps.min()})" if steps.min() < steps.max() else "")
+    ax.legend(frameon=False, title=title, loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def _finite_range(values: np.ndarray) -> Normalize:
+def _finite_norm(values: np.ndarray) -> Normalize:
     finite = values[np.isfinite(values)]
     return Normalize(finite.min(), finite.max()) if finite.size else Normalize(0, 1)

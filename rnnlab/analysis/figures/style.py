@@ -14,15 +14,15 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from rnnlab.analysis.figures.intervals import hashable
+from rnnlab.analysis.figures.intervals import is_hashable
 
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Of a cell the same in every figure; another cell gets one of the remaining colours."""
-PLAIN = "0.25"
+NEUTRAL_COLOR = "0.25"
 """The colour of what stands for no cell."""
-OFF = {"clip": "off"}
+NULL_LABELS = {"clip": "off"}
 """Axes on which null is a value of its own."""
 
 STYLE = {
@@ -35,7 +35,7 @@ STYLE = {
 }
 SIZE = (4.9, 3.6)
 """Inches; shown 3.5 inches wide, the smallest text has 7 points."""
-WIDE = 4.3
+WIDE_INCHES = 4.3
 """Inches from which on an Axes has its legend beside it, not below."""
 
 
@@ -50,23 +50,23 @@ def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: st
     Raises:
         ValueError: The frame has no such column, or what one holds cannot be the values of an axis.
     """
-    there = ", ".join(map(str, frame.columns))
+    names = ", ".join(map(str, frame.columns))
     for column in needed:
         if column not in frame:
-            raise ValueError(f"the frame has no column {column!r}, which is needed; there are: {there}")
+            raise ValueError(f"the frame has no column {column!r}, which is needed; there are: {names}")
     for argument, name in columns.items():
         if name is None:
             continue
         if name not in frame:
-            raise ValueError(f"{argument}={name!r} is no column of the frame; there are: {there}")
-        if frame[name].dtype == object and not hashable(frame[name]):
+            raise ValueError(f"{argument}={name!r} is no column of the frame; there are: {names}")
+        if frame[name].dtype == object and not is_hashable(frame[name]):
             kinds = ", ".join(sorted({type(value).__name__ for value in frame[name].dropna()}))
             raise ValueError(
                 f"{argument}={name!r} holds values of type {kinds}; an axis has numbers or words"
             )
 
 
-def numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
+def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
     """A column as float64, null as NaN.
 
     Args:
@@ -85,7 +85,7 @@ def numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
         raise ValueError(f"{named} holds no numbers but {values.dtype}") from None
 
 
-def labelled(values: pd.Series, name: str | None = None) -> pd.Series:
+def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
     """An axis's values as words, categories in their order; null where there is none.
 
     Numbers are ordered by size, words as their categories are, else as they come; the null of `clip` is
@@ -94,29 +94,29 @@ def labelled(values: pd.Series, name: str | None = None) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = values.astype("float64")
         sizes = sizes.where(np.isfinite(sizes))
-        known = sorted(sizes.dropna().unique())
-        words = [f"{number:g}" for number in known]
+        sorted_sizes = sorted(sizes.dropna().unique())
+        words = [f"{number:g}" for number in sorted_sizes]
         if len(set(words)) < len(words):
-            words = [repr(float(number)) for number in known]
-        found = sizes.map(dict(zip(known, words, strict=True))).astype(object)
+            words = [repr(float(number)) for number in sorted_sizes]
+        labels = sizes.map(dict(zip(sorted_sizes, words, strict=True))).astype(object)
     else:
         present = set(values.dropna().unique())
         order = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values.unique()
         words = [str(value) for value in order if value in present]
-        found = values.astype(object).map(str, na_action="ignore")
-    off = OFF.get(str(name or values.name))
-    if off is not None and found.isna().any():
-        found, words = found.where(found.notna(), off), [*words, off]
-    return pd.Series(pd.Categorical(found, categories=list(dict.fromkeys(words))), index=values.index)
+        labels = values.astype(object).map(str, na_action="ignore")
+    off = NULL_LABELS.get(str(name or values.name))
+    if off is not None and labels.isna().any():
+        labels, words = labels.where(labels.notna(), off), [*words, off]
+    return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(words))), index=values.index)
 
 
-def colors_of(values: pd.Series) -> dict[str, Any]:
+def choose_colors(values: pd.Series) -> dict[str, Any]:
     """The colour of each of an axis's values, by its word.
 
     Cells have theirs; numbers are evenly spaced on viridis, "off" grey; other words have the colours of the
     palette, by their place among all categories, so that a part of a frame has those of the whole.
     """
-    words = list(labelled(values).cat.categories)
+    words = list(to_labels(values).cat.categories)
     if values.name == "cell":
         named = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words
         others = sorted(str(cell) for cell in named if cell not in CELL_COLORS)
@@ -124,7 +124,7 @@ def colors_of(values: pd.Series) -> dict[str, Any]:
         colors = CELL_COLORS | {cell: free[place % len(free)] for place, cell in enumerate(others)}
         return {word: colors[word] for word in words}
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        sizes = [word for word in words if word != OFF.get(str(values.name))]
+        sizes = [word for word in words if word != NULL_LABELS.get(str(values.name))]
         viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.9, len(sizes)))
         return dict(zip(sizes, map(tuple, viridis), strict=True)) | dict.fromkeys(words[len(sizes) :], "0.5")
     named = list(map(str, values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words))
@@ -156,12 +156,12 @@ def new_axes(rows: int = 1) -> Any:
 
 def add_title(ax: Axes, *lines: str) -> None:
     """A title of several lines, each broken where the Axes ends."""
-    ax.set_title("\n".join(broken(lines, _width(ax))), fontsize="small", loc="left")
+    ax.set_title("\n".join(wrap_lines(lines, _width(ax))), fontsize="small", loc="left")
 
 
 def add_note(ax: Axes, text: str) -> None:
     """Words in the middle of an Axes that has nothing to show."""
-    note = "\n".join(broken([text], 0.8 * _width(ax)))
+    note = "\n".join(wrap_lines([text], 0.8 * _width(ax)))
     ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize="small", color="0.4")
 
 
@@ -173,15 +173,15 @@ def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below
     if not entries:
         return
     settings: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
-    if (width := _width(ax)) >= WIDE and not below:
+    if (width := _width(ax)) >= WIDE_INCHES and not below:
         settings |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     else:
         assert ax.figure is not None
         ticks = _points(matplotlib.rcParams["xtick.labelsize"])
         label = float(ax.xaxis.label.get_fontsize())
-        taken = 14 + 1.2 * (ticks + label)  # by ticks, their labels and the axis's
-        under = offset_copy(ax.transAxes, ax.figure, y=-taken, units="points")  # type: ignore[arg-type]
-        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": under}
+        points_below = 14 + 1.2 * (ticks + label)  # by ticks, their labels and the axis's
+        below_axis = offset_copy(ax.transAxes, ax.figure, y=-points_below, units="points")  # type: ignore[arg-type]
+        settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below_axis}
         settings |= {"borderaxespad": 0, "ncol": legend_columns(entries, width), "columnspacing": 1.2}
     ax.legend(list(entries.values()), list(entries), title=title, **settings)
 
@@ -197,7 +197,7 @@ def _points(size: Any) -> float:
     return float(FontProperties(size=size).get_size_in_points())
 
 
-def broken(lines: Iterable[str], inches: float) -> list[str]:
+def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
     """Lines of small letters, about half as wide as high, broken where the room ends."""
     room = max(16, int(inches * 72 / (0.52 * _points("small"))))
     return [part for line in lines for part in textwrap.wrap(line, room) or [""]]

@@ -14,33 +14,33 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.arguments import checked
+from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.facets import draw_on_axes
-from rnnlab.analysis.figures.intervals import averaged_over, mean_interval, mean_told
-from rnnlab.analysis.figures.literal_text import literally
-from rnnlab.analysis.figures.scalar_plot import zeros_among
+from rnnlab.analysis.figures.intervals import describe_mean, find_averaged_axes, mean_interval
+from rnnlab.analysis.figures.literal_text import with_literal_text
+from rnnlab.analysis.figures.scalar_plot import describe_zeros
 from rnnlab.analysis.figures.style import (
-    PLAIN,
+    NEUTRAL_COLOR,
     check_columns,
-    colors_of,
+    choose_colors,
     is_wide,
-    labelled,
     line_entries,
-    numbers,
+    to_labels,
+    to_numbers,
 )
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
-from rnnlab.text import count_of_runs
+from rnnlab.text import format_run_count
 
-STEPS_SHOWN = 8
-FEW = 6
+MAX_STEPS = 8
+MAX_MARKED_POINTS = 6
 """Points of a curve up to which each is marked."""
 ENDS = {"first": "first step", "last": "last step"}
 DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
-ROLES = ("hue", "style", "col", "row")
+CHANNELS = ("hue", "style", "col", "row")
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_lag_curves(
     gradients: pd.DataFrame,
     ax: Axes | None = None,
@@ -78,19 +78,19 @@ def draw_lag_curves(
     Raises:
         ValueError: The frame has no such column, quantity or step, or no rows; or `ax` with `col` or `row`.
     """
-    roles = {"hue": hue, "style": style, "col": col, "row": row}
-    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **roles)
-    rows = _curves(gradients, quantity)
-    if "step" in roles.values():
-        rows, when = rows[rows["step"].isin(_spread(rows))], "over training"
+    encodings = {"hue": hue, "style": style, "col": col, "row": row}
+    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **encodings)
+    rows = _select_curves(gradients, quantity)
+    if "step" in encodings.values():
+        rows, when = rows[rows["step"].isin(_select_spread_steps(rows))], "over training"
     else:
-        rows, when = _at_step(rows, step)
+        rows, when = _select_step(rows, step)
         if step == "ends":
             if style is not None:
                 raise ValueError(f'step="ends" takes the dashes for itself: style={style!r} cannot be shown')
-            roles["style"] = "end"
+            encodings["style"] = "end"
     rows = rows.reset_index(drop=True)
-    y = numbers(rows["log10_gmean"])
+    y = to_numbers(rows["log10_gmean"])
     if relative:
         first = rows["lag"] == 1
         at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
@@ -98,21 +98,21 @@ def draw_lag_curves(
             raise ValueError("the frame has several lag curves of a run and step: keep its column run apart")
         y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
         y = y.where(rows["lag"] >= 1)
-    drawn = _Curves(rows, "lag", y, roles, GRADIENT_COLUMNS)
+    curves = _Curves(rows, "lag", y, encodings, GRADIENT_COLUMNS)
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
 
     zeros = pd.DataFrame()
     if "zero_fraction" in rows:
-        shares = numbers(rows["zero_fraction"])[rows["lag"] >= 1]
+        shares = to_numbers(rows["zero_fraction"])[rows["lag"] >= 1]
         zeros = shares.groupby(rows["run"].astype(str)).max().to_frame("zero_fraction")
-    what = f"Lag curve of {quantity}, {when}{zeros_among(zeros, 'zero_fraction')}"
-    return drawn.draw(ax, finish, what, traces)
+    what = f"Lag curve of {quantity}, {when}{describe_zeros(zeros, 'zero_fraction')}"
+    return curves.draw(ax, finish, what, traces)
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_losses(
     metrics: pd.DataFrame,
     ax: Axes | None = None,
@@ -144,22 +144,22 @@ def draw_losses(
     Raises:
         ValueError: The frame has no such column or metric, or no rows; or `ax` with `col` or `row`.
     """
-    roles = {"hue": hue, "style": style, "col": col, "row": row}
-    check_columns(metrics, ("step", "metric", "value"), **roles)
+    encodings = {"hue": hue, "style": style, "col": col, "row": row}
+    check_columns(metrics, ("step", "metric", "value"), **encodings)
     rows = metrics[metrics["metric"] == metric].reset_index(drop=True)
     if rows.empty:
-        there = ", ".join(map(str, metrics["metric"].dropna().unique()))
-        raise ValueError(f"metric={metric!r} is not in the frame; there are: {there}")
+        names = ", ".join(map(str, metrics["metric"].dropna().unique()))
+        raise ValueError(f"metric={metric!r} is not in the frame; there are: {names}")
     if "run" not in rows:
         rows = rows.assign(run="")
-    drawn = _Curves(rows, "step", numbers(rows["value"]), roles, ("step", "metric", "value"))
+    curves = _Curves(rows, "step", to_numbers(rows["value"]), encodings, ("step", "metric", "value"))
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)
-        if is_wide(drawn.means["mean"]):
+        if is_wide(curves.means["mean"]):
             ax.set_yscale("log")
 
-    return drawn.draw(ax, finish, f"{metric} over training", traces)
+    return curves.draw(ax, finish, f"{metric} over training", traces)
 
 
 class _Curves:
@@ -170,41 +170,43 @@ class _Curves:
         rows: pd.DataFrame,
         x: str,
         y: pd.Series,
-        roles: dict[str, str | None],
-        recorded: Sequence[str],
+        encodings: dict[str, str | None],
+        frame_columns: Sequence[str],
     ) -> None:
-        self.roles = roles
-        self.colors: dict[str, Any] = {"": PLAIN}
+        self.encodings = encodings
+        self.colors: dict[str, Any] = {"": NEUTRAL_COLOR}
         tidy = {"run": rows["run"].astype(str), "x": rows[x].astype("float64"), "y": y}
-        for role, name in roles.items():
-            tidy[role] = labelled(rows[name]) if name else pd.Categorical([""] * len(rows))
+        for channel, name in encodings.items():
+            tidy[channel] = to_labels(rows[name]) if name else pd.Categorical([""] * len(rows))
         frame = pd.DataFrame(tidy)
         frame["y"] = frame["y"].where(np.isfinite(frame["y"]))
-        if (hue := roles["hue"]) is not None:
-            self.colors = colors_of(rows[hue])
-        self.frame = frame.dropna(subset=["x", "y", *ROLES])
-        known = [name for name in roles.values() if name is not None]
-        self.incomplete = [name for name in dict.fromkeys(known) if labelled(rows[name]).isna().any()]
+        if (hue := encodings["hue"]) is not None:
+            self.colors = choose_colors(rows[hue])
+        self.frame = frame.dropna(subset=["x", "y", *CHANNELS])
+        axes = [name for name in encodings.values() if name is not None]
+        self.incomplete = [name for name in dict.fromkeys(axes) if to_labels(rows[name]).isna().any()]
         self.left_out = frame["run"].nunique() - self.frame["run"].nunique()
-        self.means = mean_interval(self.frame, [*ROLES, "x"], "y")
-        own = {*recorded, "end"}
-        named = [name for name in roles.values() if name is not None and name not in own]
-        self.over = averaged_over(rows.loc[self.frame.index], named, [*own])
+        self.means = mean_interval(self.frame, [*CHANNELS, "x"], "y")
+        other_columns = {*frame_columns, "end"}
+        named = [name for name in encodings.values() if name is not None and name not in other_columns]
+        self.averaged_axes = find_averaged_axes(rows.loc[self.frame.index], named, [*other_columns])
 
     def draw(self, ax: Axes | None, finish: Any, what: str, traces: bool) -> Any:
-        told = mean_told(self.means["count"], self.over, "mean" if traces else "mean and 95 % interval")
+        caption = describe_mean(
+            self.means["count"], self.averaged_axes, "mean" if traces else "mean and 95 % interval"
+        )
         if traces:
-            told += "; every run a thin line"
+            caption += "; every run a thin line"
         if self.incomplete and self.left_out:
-            told += f"; {count_of_runs(self.left_out)} without {' or '.join(self.incomplete)} left out"
+            caption += f"; {format_run_count(self.left_out)} without {' or '.join(self.incomplete)} left out"
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             if traces:
                 self._lines(frame, ax, "y", linewidth=0.6, alpha=0.5, units="run")
             means = self.means
-            for role in ("col", "row"):
-                means = means[means[role].isin(frame[role].unique())]
-            few = {"marker": "o", "markersize": 4} if means["x"].nunique() <= FEW else {}
+            for channel in ("col", "row"):
+                means = means[means[channel].isin(frame[channel].unique())]
+            few = {"marker": "o", "markersize": 4} if means["x"].nunique() <= MAX_MARKED_POINTS else {}
             self._lines(means, ax, "mean", linewidth=1.8, **few)
             if not traces:
                 for (hue, _), part in means.groupby(["hue", "style"], observed=True):
@@ -214,7 +216,7 @@ class _Curves:
             finish(ax)
 
         entries, title = self._legend()
-        return draw_on_axes(self.frame, draw_part, ax, self.roles, [what, told], entries, title)
+        return draw_on_axes(self.frame, draw_part, ax, self.encodings, [what, caption], entries, title)
 
     def _lines(self, frame: pd.DataFrame, ax: Axes, y: str, **settings: Any) -> None:
         if frame.empty:
@@ -239,22 +241,22 @@ class _Curves:
 
     def _legend(self) -> tuple[dict[str, Artist], str | None]:
         entries: dict[str, Artist] = {}
-        hue, style = self.roles["hue"], self.roles["style"]
-        shown = set(self.frame["hue"])
+        hue, style = self.encodings["hue"], self.encodings["style"]
+        words = set(self.frame["hue"])
         if hue is not None:
             entries |= line_entries(
-                {word: c for word, c in self.colors.items() if word in shown}, linewidth=1.8
+                {word: c for word, c in self.colors.items() if word in words}, linewidth=1.8
             )
         if style is not None and style != hue:
             for i, word in enumerate(self.frame["style"].cat.categories):
                 dash = DASHES[i % len(DASHES)]
                 pattern: Any = (0, dash) if dash else "-"
                 name = word if style == "end" else f"{style} {word}"
-                entries[name] = Line2D([], [], color=PLAIN, linestyle=pattern, linewidth=1.4)
+                entries[name] = Line2D([], [], color=NEUTRAL_COLOR, linestyle=pattern, linewidth=1.4)
         return entries, {"step": "training step"}.get(str(hue), hue)
 
 
-def _curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
+def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """The rows of one quantity's lag curves, of the last target."""
     rows = gradients[gradients["lag"].notna()]
     there = list(map(str, rows["quantity"].dropna().unique()))
@@ -268,14 +270,14 @@ def _curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return rows if "run" in rows else rows.assign(run="")
 
 
-def _spread(rows: pd.DataFrame) -> list[int]:
+def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
     """A few training steps, the first and the last among them, that at least half of the runs have."""
     runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
     steps = np.sort(runs.index[runs >= runs.max() / 2])
-    return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(STEPS_SHOWN, len(steps))).astype(int))])
+    return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(MAX_STEPS, len(steps))).astype(int))])
 
 
-def _at_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
+def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
     """The rows of a training step or the ends, with the column `end`; and which step that is, in words."""
     steps = rows.groupby("run", observed=True)["step"]
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
@@ -292,6 +294,6 @@ def _at_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
         return found, f"step {only[0]}" if len(only) == 1 else ENDS[step] + " of each run"
     found = rows[rows["step"] == step]
     if found.empty:
-        known = ", ".join(map(str, np.sort(rows["step"].unique())))
-        raise ValueError(f"step={step!r} was not recorded; there are: {known}")
+        recorded = ", ".join(map(str, np.sort(rows["step"].unique())))
+        raise ValueError(f"step={step!r} was not recorded; there are: {recorded}")
     return found, f"step {step}"

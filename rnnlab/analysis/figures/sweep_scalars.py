@@ -15,13 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-from rnnlab.analysis.arguments import checked
+from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.facets import NOTHING_TO_SHOW
 from rnnlab.analysis.figures.intervals import mean_interval, share_interval
-from rnnlab.analysis.figures.literal_text import literally
-from rnnlab.analysis.figures.scalar_plot import AgainstAxis
+from rnnlab.analysis.figures.literal_text import with_literal_text
+from rnnlab.analysis.figures.scalar_plot import ScalarPlot
 from rnnlab.analysis.figures.style import (
-    PLAIN,
+    NEUTRAL_COLOR,
     add_legend,
     add_note,
     add_title,
@@ -29,7 +29,7 @@ from rnnlab.analysis.figures.style import (
     figure_style,
     is_wide,
     new_axes,
-    numbers,
+    to_numbers,
 )
 from rnnlab.records import (
     CENSORED,
@@ -54,8 +54,8 @@ FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_gain(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -88,29 +88,33 @@ def draw_gain(
             `row`.
         TypeError: An argument has another type.
     """
-    roles: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
+    encodings: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
     value = LOGARITHMS.get(value, value)
-    check_columns(runs, (), x=x, value=value, **roles)
+    check_columns(runs, (), x=x, value=value, **encodings)
     name = GAINS.get(value, f"10 to the {value}")
-    drawn = AgainstAxis(runs, x, value, roles, zero=FACTORS.get(value), zeros=ZERO_FRACTION, called=name)
+    plot = ScalarPlot(
+        runs, x, value, encodings, zero=FACTORS.get(value), zero_share=ZERO_FRACTION, value_name=name
+    )
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
-        drawn.points(frame, ax, back=_power_of_10)
-        drawn.lost(frame, ax)
-        drawn.means(frame, ax, mean_interval, back=_power_of_10)
-        ax.axhline(1, color=PLAIN, linestyle="--", linewidth=1, zorder=0)
+        plot.draw_points(frame, ax, back=_power_of_10)
+        plot.draw_zero_gains(frame, ax)
+        plot.draw_means(frame, ax, mean_interval, back=_power_of_10)
+        ax.axhline(1, color=NEUTRAL_COLOR, linestyle="--", linewidth=1, zorder=0)
         ax.set_ylabel(f"{name} a step")
-        _scale_y(ax, 10 ** drawn.frame["y"])
+        _scale_y(ax, 10 ** plot.frame["y"])
 
-    entries = drawn.entries() | {f"{name} 1": Line2D([], [], color=PLAIN, linestyle="--", linewidth=1)}
-    if drawn.frame["zero"].any():
-        entries[f"{name} 0"] = Line2D([], [], color=PLAIN, marker="v", linestyle="", markersize=6)
-    told = drawn.told("geometric mean and 95 % interval")
-    return drawn.draw(ax, draw, entries, [name[0].upper() + name[1:], told])
+    entries = plot.legend_entries() | {
+        f"{name} 1": Line2D([], [], color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
+    }
+    if plot.frame["zero"].any():
+        entries[f"{name} 0"] = Line2D([], [], color=NEUTRAL_COLOR, marker="v", linestyle="", markersize=6)
+    caption = plot.caption("geometric mean and 95 % interval")
+    return plot.draw(ax, draw, entries, [name[0].upper() + name[1:], caption])
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_horizon(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -125,24 +129,26 @@ def draw_horizon(
     the curve ends before 1 % is reached and the horizon may be longer; a mean with such a run in it is at
     least what is shown. Arguments, result and errors as in `draw_gain`.
     """
-    roles = {"hue": hue, "col": col, "row": row}
-    check_columns(runs, (HORIZON,), x=x, **roles)
-    drawn = AgainstAxis(runs, x, HORIZON, roles, flag=CENSORED, zeros=ZERO_AT_HORIZON)
+    encodings = {"hue": hue, "col": col, "row": row}
+    check_columns(runs, (HORIZON,), x=x, **encodings)
+    plot = ScalarPlot(runs, x, HORIZON, encodings, flag=CENSORED, zero_share=ZERO_AT_HORIZON)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
-        drawn.points(frame, ax)
-        drawn.means(frame, ax, mean_interval)
+        plot.draw_points(frame, ax)
+        plot.draw_means(frame, ax, mean_interval)
         ax.set_ylabel("horizon (lag)")
-        _scale_y(ax, drawn.frame["y"])
+        _scale_y(ax, plot.frame["y"])
 
-    entries = drawn.entries()
-    if drawn.frame["flag"].any():
-        entries["censored: at least"] = Line2D([], [], color=PLAIN, marker="^", linestyle="", markersize=6)
-    return drawn.draw(ax, draw, entries, ["Horizon of the gradient", drawn.told("mean and 95 % interval")])
+    entries = plot.legend_entries()
+    if plot.frame["flag"].any():
+        entries["censored: at least"] = Line2D(
+            [], [], color=NEUTRAL_COLOR, marker="^", linestyle="", markersize=6
+        )
+    return plot.draw(ax, draw, entries, ["Horizon of the gradient", plot.caption("mean and 95 % interval")])
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_solved(
     runs: pd.DataFrame,
     ax: Axes | None = None,
@@ -156,34 +162,34 @@ def draw_solved(
     A run that diverged and has no value has not solved its task; others without one are left out. Arguments,
     result and errors as in `draw_gain`.
     """
-    roles = {"hue": hue, "col": col, "row": row}
-    check_columns(runs, (VAL_SOLVED,), x=x, **roles)
-    judged = runs.assign(**{VAL_SOLVED: solved(runs)})
-    drawn = AgainstAxis(judged, x, VAL_SOLVED, roles)
+    encodings = {"hue": hue, "col": col, "row": row}
+    check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
+    judged = runs.assign(**{VAL_SOLVED: judge_runs(runs)})
+    plot = ScalarPlot(judged, x, VAL_SOLVED, encodings)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
-        drawn.means(frame, ax, share_interval)
+        plot.draw_means(frame, ax, share_interval)
         ax.set(ylabel="share solved", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
-    told = drawn.told("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
-    return drawn.draw(ax, draw, drawn.entries(), ["Solved tasks", told])
+    caption = plot.caption("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
+    return plot.draw(ax, draw, plot.legend_entries(), ["Solved tasks", caption])
 
 
-def solved(runs: pd.DataFrame) -> pd.Series:
+def judge_runs(runs: pd.DataFrame) -> pd.Series:
     """1 for runs that met their task's criterion, 0 for those that did not or that diverged, else NaN.
 
     A task that no run has a verdict of has no criterion.
     """
-    verdict = numbers(runs[VAL_SOLVED])
+    verdict = to_numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
     has_criterion = verdict.notna().groupby(task).transform("any")
     lost = runs["outcome"] == "diverged" if "outcome" in runs else False
     return verdict.mask(verdict.isna() & has_criterion & lost, 0.0)
 
 
-@checked
-@literally
+@check_arguments
+@with_literal_text
 def draw_clipping(
     runs: pd.DataFrame,
     axes: Sequence[Axes] | None = None,
@@ -209,14 +215,14 @@ def draw_clipping(
     Raises:
         ValueError: The frame has no such column, or no rows; or there are not two Axes.
     """
-    roles: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
+    encodings: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
-    numbers(runs[CLIP_RATE])
-    losses = numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
+    to_numbers(runs[CLIP_RATE])
+    losses = to_numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
     rate, below = (
-        AgainstAxis(runs, x, CLIP_RATE, roles),
-        AgainstAxis(runs.assign(**{loss: losses}), x, loss, roles),
+        ScalarPlot(runs, x, CLIP_RATE, encodings),
+        ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings),
     )
     if axes is not None and len(axes) != 2:
         raise ValueError(f"axes: {len(axes)} given, but the figure has two, clip rate and loss")
@@ -225,11 +231,11 @@ def draw_clipping(
             return draw_clipping(runs, new_axes(2), x, hue, loss)
     top, bottom = axes
     lost = below.tidy[diverged].dropna(subset=["x", "hue"])
-    for drawn, ax in ((rate, top), (below, bottom)):
-        drawn.points(drawn.frame, ax)
-        drawn.means(drawn.frame, ax, mean_interval)
-        drawn.label_x(ax)
-        if drawn.frame.empty:
+    for plot, ax in ((rate, top), (below, bottom)):
+        plot.draw_points(plot.frame, ax)
+        plot.draw_means(plot.frame, ax, mean_interval)
+        plot.label_x(ax)
+        if plot.frame.empty:
             add_note(ax, NOTHING_TO_SHOW)
     top.set(ylabel="share of steps clipped", xlabel="", ylim=(-0.04, 1.04))
     top.yaxis.set_major_formatter(PercentFormatter(1))
@@ -237,18 +243,16 @@ def draw_clipping(
     _scale_y(bottom, below.frame["y"])
     if len(lost):
         _raise_top(bottom)  # room for the crosses
-    for place, (word, color) in enumerate(below.colors.items()):
-        at = below.places.shifted(
-            lost.loc[lost["hue"] == word, "x"].drop_duplicates(), place, len(below.colors)
-        )
+    for index, (word, color) in enumerate(below.colors.items()):
+        at = below.scale.dodge(lost.loc[lost["hue"] == word, "x"].drop_duplicates(), index, len(below.colors))
         if len(at):
             over = bottom.get_xaxis_transform()
             bottom.plot(at, [0.95] * len(at), "x", color=color, transform=over, gid="diverged")
-    entries = below.entries() | rate.entries()
+    entries = below.legend_entries() | rate.legend_entries()
     if len(lost):
-        entries["some diverged"] = Line2D([], [], color=PLAIN, marker="x", linestyle="")
-    add_title(top, "Clip rate", rate.told("mean and 95 % interval"))
-    add_title(bottom, f"{loss} at the end, {below.told('mean and 95 % interval')}")
+        entries["some diverged"] = Line2D([], [], color=NEUTRAL_COLOR, marker="x", linestyle="")
+    add_title(top, "Clip rate", rate.caption("mean and 95 % interval"))
+    add_title(bottom, f"{loss} at the end, {below.caption('mean and 95 % interval')}")
     add_legend(bottom, entries, hue)
     return np.array([top, bottom], dtype=object)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.frames.runs_frame import KnownRun
+from rnnlab.analysis.frames.runs_frame import RunEntry
 from rnnlab.records import DIFF_FILE
-from rnnlab.runs.run_json import flattened
+from rnnlab.runs.run_json import flatten
 
 SECTIONS = ("config", "outcome", "summary", "code and machine")
 
 
-def compare_runs(first: KnownRun, second: KnownRun) -> pd.DataFrame:
+def compare_runs(first: RunEntry, second: RunEntry) -> pd.DataFrame:
     """One row a thing that differs: `section` (of SECTIONS), `key`, and the `first` and `second` value.
 
     What a run does not have is None. Times, names and folders, which always differ, are left out.
@@ -26,17 +26,17 @@ def compare_runs(first: KnownRun, second: KnownRun) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["section", "key", "first", "second"], dtype=object)
 
 
-def _sections(run: KnownRun) -> Iterator[dict[str, Any]]:
-    yield dict(flattened(run.config))
+def _sections(run: RunEntry) -> Iterator[dict[str, Any]]:
+    yield dict(flatten(run.config))
     summary = run.info.get("summary", {})
     yield {"outcome": run.row["outcome"], "why": summary.get("error")}
-    yield {key: value for key, value in flattened(summary) if key not in ("error", "seconds")}
+    yield {key: value for key, value in flatten(summary) if key not in ("error", "seconds")}
     tags = run.info.get("tags", {})
     code = {key: tags.get(key) for key in ("rnnlab_version", "git_commit")} | {DIFF_FILE: _digest(run)}
-    yield code | dict(flattened(run.info.get("machine") or {}))
+    yield code | dict(flatten(run.info.get("machine") or {}))
 
 
-def _digest(run: KnownRun) -> str | None:
+def _digest(run: RunEntry) -> str | None:
     """Of what the checkout had changed."""
     try:
         return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"

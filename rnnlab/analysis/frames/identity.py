@@ -13,16 +13,16 @@ from rnnlab.analysis.frames.run_tables import (
     read_gradients,
     read_metrics,
 )
-from rnnlab.records import GRADIENTS_FILE, METRICS_FILE, OF_THE_CLOCK, WEIGHTS_FILE
-from rnnlab.user_files import reason
+from rnnlab.records import GRADIENTS_FILE, METRICS_FILE, TIMING_COLUMNS, WEIGHTS_FILE
+from rnnlab.user_files import error_reason
 
 
-def differences(first: Path, second: Path) -> list[str]:
+def find_differences(first: Path, second: Path) -> list[str]:
     """A line for each kind of difference between two run folders, the clock's apart; none: bit-identical."""
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
-def unreadable(folder: Path) -> list[str]:
+def find_unreadable_files(folder: Path) -> list[str]:
     """A line for each file of a run that cannot be compared with another, as it is damaged."""
     readers: dict[str, Callable[[Path], object]] = {
         WEIGHTS_FILE: load_file,
@@ -34,8 +34,8 @@ def unreadable(folder: Path) -> list[str]:
         try:
             read(folder / file)
         except Exception as error:  # whatever parsing a damaged file can raise
-            told = reason(error)
-            problems.append(told if file in told else f"{file}: {told}")
+            message = error_reason(error)
+            problems.append(message if file in message else f"{file}: {message}")
     return problems
 
 
@@ -46,11 +46,11 @@ def _weights(first: Path, second: Path) -> Iterator[str]:
     }:
         yield "weights: other names, shapes or types"
         return
-    apart = [name for name, w in one.items() if w.tobytes() != other[name].tobytes()]
-    if apart:
+    differing = [name for name, w in one.items() if w.tobytes() != other[name].tobytes()]
+    if differing:
         with np.errstate(all="ignore"):
-            furthest = max(float(np.abs(one[name] - other[name]).max()) for name in apart)
-        yield f"weights: {', '.join(apart)} differ, by at most {furthest:.2g}"
+            largest = max(float(np.abs(one[name] - other[name]).max()) for name in differing)
+        yield f"weights: {', '.join(differing)} differ, by at most {largest:.2g}"
 
 
 def _metrics(first: Path, second: Path) -> Iterator[str]:
@@ -62,9 +62,9 @@ def _metrics(first: Path, second: Path) -> Iterator[str]:
         yield f"metrics: only in one: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
     for name in (name for name in one if name in other):
         a, b = one[name].loc[common].to_numpy(), other[name].loc[common].to_numpy()
-        apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        if apart.any():
-            at = int(apart.argmax())
+        differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        if differs.any():
+            at = int(differs.argmax())
             yield f"metrics: {name} differs since step {common[at]}: {a[at]!r} and {b[at]!r}"
 
 
@@ -72,7 +72,7 @@ def _by_step(folder: Path) -> pd.DataFrame:
     metrics = read_metrics(folder)
     if metrics.empty:
         return metrics
-    return metrics.drop(columns=list(OF_THE_CLOCK), errors="ignore").set_index("step")
+    return metrics.drop(columns=list(TIMING_COLUMNS), errors="ignore").set_index("step")
 
 
 def _gradients(first: Path, second: Path) -> Iterator[str]:

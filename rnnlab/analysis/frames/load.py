@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rnnlab.analysis.arguments import checked
+from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.frames.run_tables import (
     DamagedTable,
     GradientColumns,
@@ -24,17 +24,17 @@ from rnnlab.analysis.frames.run_tables import (
     gradients_table,
     metrics_table,
 )
-from rnnlab.analysis.frames.runs_frame import DAMAGED, KnownRun, runs_frame, without_copies
+from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry, drop_copies, runs_frame
 from rnnlab.analysis.frames.sources import Source, StoredRun, find_runs
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
-from rnnlab.text import in_a_line
+from rnnlab.text import one_line
 
-AT_ONCE = 16
+MAX_PARALLEL_READS = 16
 """Runs that are read, or fetched, side by side."""
-NAMED = 10
+MAX_NAMED_RUNS = 10
 """Runs that a warning names."""
-ALWAYS = ("cell", "task", "seq_len", "seed")
+DEFAULT_AXES = ("cell", "task", "seq_len", "seed")
 """Axes that long frames have even where all runs agree."""
 ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
@@ -49,7 +49,7 @@ class IncompleteRuns(UserWarning):
     """Some runs have not come to their end, or cannot be read to theirs."""
 
 
-@checked
+@check_arguments
 def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """One row a run: axes, outcome, summary with the last value of every metric, and where it was made.
 
@@ -70,12 +70,12 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     Warns:
         IncompleteRuns: Of runs that were killed, failed, still run or are damaged.
     """
-    found = FoundRuns.of(source, where)
+    found = RunCollection.find(source, where)
     _warn(found)
     return found.frame
 
 
-@checked
+@check_arguments
 def load_metrics(
     source: Source, metrics: str | Sequence[str] | None = None, where: str | None = None
 ) -> pd.DataFrame:
@@ -96,13 +96,13 @@ def load_metrics(
     Warns:
         IncompleteRuns: Of runs that `load_runs` warns of, or whose metrics cannot be read to their end.
     """
-    found = FoundRuns.of(source, where)
+    found = RunCollection.find(source, where)
     frame = found.metrics(metrics)
     _warn(found)
     return frame
 
 
-@checked
+@check_arguments
 def load_gradients(
     source: Source,
     quantities: str | Sequence[str] | None = None,
@@ -131,14 +131,14 @@ def load_gradients(
     Warns:
         IncompleteRuns: Of runs that `load_runs` warns of, or whose table cannot be read.
     """
-    found = FoundRuns.of(source, where)
+    found = RunCollection.find(source, where)
     frame = found.gradients(quantities, axis, steps, targets)
     _warn(found)
     return frame
 
 
 @dataclass(frozen=True)
-class FoundRuns:
+class RunCollection:
     """The runs of a source, found once, and their tables.
 
     Attributes:
@@ -149,42 +149,44 @@ class FoundRuns:
         problems: Why a run is not whole, by its id; of its tables, once they have been read.
     """
 
-    runs: list[KnownRun]
+    runs: list[RunEntry]
     frame: pd.DataFrame
     axes: list[str]
     varying: list[str]
     problems: dict[str, str]
 
     @classmethod
-    def of(cls, source: Source, where: str | None = None) -> "FoundRuns":
+    def find(cls, source: Source, where: str | None = None) -> "RunCollection":
         """Find them; errors as in `load_runs`."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            runs = without_copies(sorted(pool.map(KnownRun, find_runs(source)), key=lambda run: run.place))
+        with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
+            runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}
             list(pool.map(lambda run: run.config, [run for run in runs if axes - run.axes.keys()]))
-        frame, named = runs_frame(runs)
+        frame, axis_names = runs_frame(runs)
         if where is not None:
             runs = [runs[row] for row in _rows(frame, where)]
-            frame, named = runs_frame(runs)
+            frame, axis_names = runs_frame(runs)
         whole = frame[frame["outcome"] != DAMAGED]
-        varying = [axis for axis in named if whole[axis].nunique(dropna=False) > 1]
+        varying = [axis for axis in axis_names if whole[axis].nunique(dropna=False) > 1]
         problems = {run.row["run"]: run.problem for run in runs if run.problem is not None}
-        return cls(runs, frame, named, varying, problems)
+        return cls(runs, frame, axis_names, varying, problems)
 
-    def part(self, places: Iterable[int]) -> "FoundRuns":
+    def select(self, indices: Iterable[int]) -> "RunCollection":
         """Some of them, by their places, told apart by the same axes; of their problems all know."""
-        chosen = [int(place) for place in places]
+        chosen = [int(place) for place in indices]
         frame = self.frame.iloc[chosen].reset_index(drop=True)
         return replace(self, runs=[self.runs[place] for place in chosen], frame=frame)
 
     def metrics(self, metrics: str | Sequence[str] | None = None) -> pd.DataFrame:
         """As `load_metrics`."""
-        wanted = _several(metrics)
+        requested = _as_list(metrics)
         tables = list(self._tables(lambda run: metrics_table(run.file(METRICS_FILE)), _NO_METRICS))
-        _check("metrics", wanted, {name for table in tables for name in table.column_names} - {"step"})
-        long = [_melted(table, wanted) for table in tables]
+        _check_present(
+            "metrics", requested, {name for table in tables for name in table.column_names} - {"step"}
+        )
+        long = [_melt(table, requested) for table in tables]
         frame: pd.DataFrame = pa.concat_tables(long).unify_dictionaries().to_pandas(split_blocks=True)
-        return self._labelled(frame, [table.num_rows for table in long])
+        return self._add_labels(frame, [table.num_rows for table in long])
 
     def gradients(
         self,
@@ -198,8 +200,8 @@ class FoundRuns:
             raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
         if isinstance(steps, str) and steps not in ENDS:
             raise ValueError(f"steps={steps!r}: must be 'first', 'last', 'ends', training steps or None")
-        wanted = _several(quantities)
-        chosen = steps if steps is None or isinstance(steps, str) else _whole(steps)
+        requested = _as_list(quantities)
+        chosen = steps if steps is None or isinstance(steps, str) else _as_step_list(steps)
         names: set[str] = set()
         recorded: set[int] = set()
 
@@ -207,18 +209,18 @@ class FoundRuns:
             table = gradients_table(run.file(GRADIENTS_FILE))
             names.update(pc.unique(table["quantity"]).to_pylist())
             recorded.update(pc.unique(table["step"]).to_pylist())
-            return _selected(table, wanted, axis, chosen, targets)
+            return _select(table, requested, axis, chosen, targets)
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             sizes = list(pool.map(lambda run: gradients_rows(run.stored.file(GRADIENTS_FILE)), self.runs))
         columns, lengths = GradientColumns(sum(sizes)), []
         for table, size in zip(self._tables(read, GRADIENT_SCHEMA.empty_table()), sizes, strict=True):
             columns.add(table[:size])  # of a run that goes on there may be more by now
             lengths.append(min(size, len(table)))
-        _check("quantities", wanted, names)
+        _check_present("quantities", requested, names)
         if isinstance(chosen, list):
-            _check("steps", chosen, recorded)
-        return self._labelled(columns.frame(), lengths)
+            _check_present("steps", chosen, recorded)
+        return self._add_labels(columns.frame(), lengths)
 
     def _tables(self, read: Callable[[StoredRun], pa.Table], absent: pa.Table) -> Iterator[pa.Table]:
         """A table of each run, read side by side; what is wrong with one is noted.
@@ -227,7 +229,7 @@ class FoundRuns:
             ConnectionError: A server does not answer.
         """
 
-        def told(run: KnownRun) -> tuple[pa.Table, str | None]:
+        def read_table(run: RunEntry) -> tuple[pa.Table, str | None]:
             try:
                 table = read(run.stored)
             except DamagedTable as damaged:
@@ -238,20 +240,20 @@ class FoundRuns:
                 return absent, f"{Path(str(error.filename)).name}: {error.strerror}"
             return table, None
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for start in range(0, len(self.runs), AT_ONCE):  # no more in memory than that
-                some = self.runs[start : start + AT_ONCE]
-                for run, (table, problem) in zip(some, pool.map(told, some), strict=True):
+        with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
+            for start in range(0, len(self.runs), MAX_PARALLEL_READS):  # no more in memory than that
+                some = self.runs[start : start + MAX_PARALLEL_READS]
+                for run, (table, problem) in zip(some, pool.map(read_table, some), strict=True):
                     if problem is not None and run.row["outcome"] in (*ENDED, DAMAGED):
                         self.problems.setdefault(run.row["run"], problem)  # others may end within a row
                     yield table
 
-    def _labelled(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
+    def _add_labels(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
         """The runs' tables below one another, each row with its run and axes."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
-        shown = [axis for axis in self.axes if axis in ALWAYS or axis in self.varying]
-        labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in shown}
+        axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]
+        labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in axes}
         for place, (name, values) in enumerate(labels.items()):
             long.insert(place, name, values)
         return long
@@ -270,41 +272,44 @@ def _rows(frame: pd.DataFrame, where: str) -> list[int]:
     return rows
 
 
-def _several(names: str | Sequence[str] | None) -> list[str] | None:
+def _as_list(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else names if names is None else list(names)
 
 
-def _whole(steps: int | Sequence[int]) -> list[int]:
+def _as_step_list(steps: int | Sequence[int]) -> list[int]:
     return [int(steps)] if isinstance(steps, int | np.integer) else [int(step) for step in steps]
 
 
-def _check(argument: str, wanted: Iterable[Any] | None, there: Collection[Any]) -> None:
-    if missing := [name for name in wanted or () if name not in there]:
-        known = ", ".join(map(str, sorted(there))) or "none"
-        raise ValueError(f"{argument}={missing}: in none of the runs; there: {known}")
+def _check_present(argument: str, requested: Iterable[Any] | None, present: Collection[Any]) -> None:
+    if missing := [name for name in requested or () if name not in present]:
+        names = ", ".join(map(str, sorted(present))) or "none"
+        raise ValueError(f"{argument}={missing}: in none of the runs; there: {names}")
 
 
-def _warn(found: FoundRuns) -> None:
+def _warn(found: RunCollection) -> None:
     """Warn the caller of a loader of the runs that are not whole."""
     names = {run.row["run"]: run.row["name"] for run in found.runs}
-    told = [
-        in_a_line(f"{name} ({found.problems[run]})") for run, name in names.items() if run in found.problems
+    descriptions = [
+        one_line(f"{name} ({found.problems[run]})") for run, name in names.items() if run in found.problems
     ]
-    if told:
-        more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
-        text = f"{len(told)} of {len(found.runs)} runs are not whole: {', '.join(told[:NAMED])}{more}"
+    if descriptions:
+        more = f" and {len(descriptions) - MAX_NAMED_RUNS} more" if len(descriptions) > MAX_NAMED_RUNS else ""
+        listed = ", ".join(descriptions[:MAX_NAMED_RUNS])
+        text = f"{len(descriptions)} of {len(found.runs)} runs are not whole: {listed}{more}"
         warnings.warn(text, IncompleteRuns, stacklevel=4)
 
 
-def _melted(table: pa.Table, wanted: list[str] | None) -> pa.Table:
+def _melt(table: pa.Table, requested: list[str] | None) -> pa.Table:
     """One row a value of a table with a column a metric."""
-    names = [name for name in table.column_names if name != "step" and (wanted is None or name in wanted)]
+    names = [
+        name for name in table.column_names if name != "step" and (requested is None or name in requested)
+    ]
     steps, values, lengths = [], [], []
     for name in names:
-        there = table[name].is_valid()
-        steps += table["step"].filter(there).chunks
-        values += table[name].filter(there).chunks
-        lengths.append(pc.sum(there).as_py() or 0)
+        is_valid = table[name].is_valid()
+        steps += table["step"].filter(is_valid).chunks
+        values += table[name].filter(is_valid).chunks
+        lengths.append(pc.sum(is_valid).as_py() or 0)
     kind = pa.DictionaryArray.from_arrays(
         pa.array(np.repeat(np.arange(len(names), dtype=np.int32), lengths)), pa.array(names, pa.string())
     )
@@ -312,7 +317,7 @@ def _melted(table: pa.Table, wanted: list[str] | None) -> pa.Table:
     return pa.table(columns, schema=_METRICS)
 
 
-def _selected(
+def _select(
     table: pa.Table,
     quantities: list[str] | None,
     axis: str | None,

@@ -16,7 +16,7 @@ from rnnlab.runs.files import DamagedFile
 from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
-PLACES, STATISTICS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
+INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
 
 class DamagedTable(ValueError):
@@ -42,18 +42,18 @@ def metrics_table(file: Path) -> pa.Table:
     written = file.read_bytes()
     whole = written[: written.rfind(b"\n") + 1]
     try:
-        rows = _parsed(whole)
+        rows = _parse(whole)
     except (pa.ArrowException, ValueError):  # a name that is no UTF-8 is found when it is asked for
         lines = whole.splitlines(keepends=True)
         good = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
         problem = f"{file.name}: line {good + 1} is no row"
-        raise DamagedTable(problem, _parsed(b"".join(lines[:good]))) from None
+        raise DamagedTable(problem, _parse(b"".join(lines[:good]))) from None
     if whole != written or not whole:
         raise DamagedTable(f"{file.name}: {'ends within a line' if written else 'is empty'}", rows)
     return rows
 
 
-def _parsed(lines: bytes) -> pa.Table:
+def _parse(lines: bytes) -> pa.Table:
     if not lines:
         return pa.table({"step": pa.array([], pa.int64())})
     # In one block: a metric may first come late, and its type with it.
@@ -73,7 +73,7 @@ def _is_number(kind: pa.DataType) -> bool:
 def _is_row(line: bytes) -> bool:
     try:
         row = json.loads(line)
-        return isinstance(row, dict) and isinstance(row["step"], int) and _parsed(line) is not None
+        return isinstance(row, dict) and isinstance(row["step"], int) and _parse(line) is not None
     except (ValueError, KeyError, RecursionError, pa.ArrowException):
         return False
 
@@ -144,8 +144,8 @@ class GradientColumns:
         self._step = np.empty(rows, np.int64)
         self._quantity = np.empty(rows, np.int16)
         self._codes: dict[str, int] = {}
-        self._places = {name: (np.empty(rows, np.int64), np.empty(rows, bool)) for name in PLACES}
-        self._statistics = {name: np.empty(rows) for name in STATISTICS}
+        self._indices = {name: (np.empty(rows, np.int64), np.empty(rows, bool)) for name in INDEX_COLUMNS}
+        self._statistics = {name: np.empty(rows) for name in STATISTIC_COLUMNS}
 
     def add(self, table: pa.Table) -> None:
         """Append a table's rows, which there must be room for."""
@@ -156,7 +156,7 @@ class GradientColumns:
         names = quantity.dictionary.to_pylist()
         codes = [self._codes.setdefault(name, len(self._codes)) for name in names]
         self._quantity[rows] = np.array(codes, np.int16)[quantity.indices] if names else 0
-        for name, (values, missing) in self._places.items():
+        for name, (values, missing) in self._indices.items():
             values[rows] = pc.fill_null(table[name], 0)
             missing[rows] = table[name].is_null()
         for name, statistic in self._statistics.items():
@@ -167,7 +167,7 @@ class GradientColumns:
         n = self._rows
         columns: dict[str, Any] = {"step": self._step[:n]}
         columns["quantity"] = pd.Categorical.from_codes(self._quantity[:n], pd.Index(list(self._codes)))
-        for name, (values, missing) in self._places.items():
+        for name, (values, missing) in self._indices.items():
             columns[name] = pd.arrays.IntegerArray(values[:n], missing[:n])
         columns |= {name: statistic[:n] for name, statistic in self._statistics.items()}
         return pd.DataFrame(columns, copy=False)

@@ -10,24 +10,24 @@ import pandas as pd
 from rnnlab.analysis.frames.sources import StoredRun
 from rnnlab.mlflow_mirror.ledger import first_run_id
 from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE
-from rnnlab.runs.advance import Advance, advance_of
-from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flattened, parsed, read_config
+from rnnlab.runs.advance import Advance, read_advance
+from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
 """Outcomes of runs whose end nobody has noted, and of those whose `run.json` cannot be read."""
-WHOLE_NUMBERS = {
+INTEGER_COLUMNS = {
     *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
     *("diverged_at.step", "diverged_at.timestep"),
 }
 """Columns that are whole numbers even where no run has one."""
-TEXTS = ("run", "name", "folder", "mlflow_run_id")
-WORDS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
+TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id")
+CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
 """Columns that are categories even where no run has one."""
-NUMBERS = ("lr", "clip")
+FLOAT_COLUMNS = ("lr", "clip")
 """Columns that are float64 even where all runs have whole numbers."""
 
 
-class _WholeRunFile(RunFile):
+class _CompleteRunFile(RunFile):
     """What must stand in a `run.json` for the run to have its place among others."""
 
     id: Name
@@ -37,7 +37,7 @@ class _WholeRunFile(RunFile):
     tags: dict[str, str]
 
 
-class KnownRun:
+class RunEntry:
     """A run and what is known of it.
 
     Attributes:
@@ -72,11 +72,11 @@ class KnownRun:
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
             "folder": stored.folder,
-            "mlflow_run_id": stored.mlflow_run_id or first_run_id(stored.place),
+            "mlflow_run_id": stored.mlflow_run_id or first_run_id(stored.local_folder),
         }
 
     @property
-    def place(self) -> tuple[str, int, float]:
+    def sort_key(self) -> tuple[str, int, float]:
         """What runs are sorted by."""
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
@@ -87,7 +87,7 @@ class KnownRun:
         Raises:
             ConnectionError: A server does not answer.
         """
-        return advance_of(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
+        return read_advance(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -105,19 +105,19 @@ class KnownRun:
 
 
 def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    known = {key: summary[key] for key in summary if "/" in key or key in Summary.__annotations__}
-    for key, value in flattened(known):
+    values = {key: summary[key] for key in summary if "/" in key or key in Summary.__annotations__}
+    for key, value in flatten(values):
         if not isinstance(value, list) and key != "diverged_at":  # null, or a table of its own
             yield key, value
 
 
-def without_copies(runs: Sequence[KnownRun]) -> list[KnownRun]:
+def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
     """Of the runs with the same id the one further on, or of several as far the first.
 
     Raises:
         ConnectionError: A server does not answer.
     """
-    found: dict[str, KnownRun] = {}
+    found: dict[str, RunEntry] = {}
     for run in runs:
         other = found.setdefault(run.row["run"], run)
         if other is not run and run.advance > other.advance:
@@ -125,36 +125,38 @@ def without_copies(runs: Sequence[KnownRun]) -> list[KnownRun]:
     return list(found.values())
 
 
-def runs_frame(runs: Sequence[KnownRun]) -> tuple[pd.DataFrame, list[str]]:
+def runs_frame(runs: Sequence[RunEntry]) -> tuple[pd.DataFrame, list[str]]:
     """One row a run, and the names of those of its columns that are axes."""
     axes = list(dict.fromkeys(key for run in runs for key in run.axes))
     columns = {key: [run.value(key) for run in runs] for key in axes}
-    told = list(dict.fromkeys(key for run in runs for key in run.row))
-    head, tail = told[: told.index("metric")], told[told.index("metric") :]
-    columns |= {key: [run.row.get(key) for run in runs] for key in told if key not in axes}
-    ordered = [*head, *(key for key in axes if key not in told), *(key for key in tail if key not in axes)]
-    frame = pd.DataFrame({key: _typed(key, columns[key]) for key in ordered})
+    names = list(dict.fromkeys(key for run in runs for key in run.row))
+    head, tail = names[: names.index("metric")], names[names.index("metric") :]
+    columns |= {key: [run.row.get(key) for run in runs] for key in names if key not in axes}
+    ordered = [*head, *(key for key in axes if key not in names), *(key for key in tail if key not in axes)]
+    frame = pd.DataFrame({key: _to_series(key, columns[key]) for key in ordered})
     frame["started"] = pd.to_datetime(frame["started"], unit="s", utc=True)
-    return frame, [key for key in axes if key not in told]
+    return frame, [key for key in axes if key not in names]
 
 
 def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
     try:
-        info = parsed(_WholeRunFile, stored.file(RUN_FILE).read_bytes()).model_dump(exclude_unset=True)
+        info = parse_run_file(_CompleteRunFile, stored.file(RUN_FILE).read_bytes()).model_dump(
+            exclude_unset=True
+        )
     except FileNotFoundError:  # MLflow gets it when the run ends
-        if stored.known.get("status", RUNNING).lower() == RUNNING:
-            return stored.known, RUNNING, RUNNING
-        return stored.known, DAMAGED, f"{DAMAGED}: its files are not where MLflow says"
+        if stored.info.get("status", RUNNING).lower() == RUNNING:
+            return stored.info, RUNNING, RUNNING
+        return stored.info, DAMAGED, f"{DAMAGED}: its files are not where MLflow says"
     except ConnectionError:
         raise
     except OSError as error:
-        return stored.known, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {error.strerror}"
+        return stored.info, DAMAGED, f"{DAMAGED}: {RUN_FILE}: {error.strerror}"
     except ValueError as error:
-        return stored.known, DAMAGED, f"{DAMAGED}: {error}"
+        return stored.info, DAMAGED, f"{DAMAGED}: {error}"
     outcome = info["outcome"] or RUNNING
     why = (info.get("summary") or {}).get("error")
-    whole = outcome in ENDED
-    return info, outcome, None if whole else f"{outcome}: {why}" if why else outcome
+    is_complete = outcome in ENDED
+    return info, outcome, None if is_complete else f"{outcome}: {why}" if why else outcome
 
 
 def _value(text: str) -> Any:
@@ -168,17 +170,17 @@ def _value(text: str) -> Any:
     return value if isinstance(value, int | float | None) else text
 
 
-def _typed(name: str, values: list[Any]) -> pd.Series:
+def _to_series(name: str, values: list[Any]) -> pd.Series:
     kinds = {type(value) for value in values if value is not None}
-    if name in WHOLE_NUMBERS:
+    if name in INTEGER_COLUMNS:
         return pd.Series([None if value is None else int(value) for value in values], dtype="Int64")
-    if name in TEXTS:
+    if name in TEXT_COLUMNS:
         return pd.Series(values, dtype=str)
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")
-    if kinds == {int} and name not in NUMBERS and all(abs(v) < 2**63 for v in values if v is not None):
+    if kinds == {int} and name not in FLOAT_COLUMNS and all(abs(v) < 2**63 for v in values if v is not None):
         return pd.Series(values, dtype="Int64")
-    if kinds <= {int, float, bool} and name not in WORDS:
+    if kinds <= {int, float, bool} and name not in CATEGORY_COLUMNS:
         return pd.Series(values, dtype="float64")
     words = [None if value is None else str(value) for value in values]
     return pd.Series(pd.Categorical(words, categories=list(dict.fromkeys(w for w in words if w is not None))))

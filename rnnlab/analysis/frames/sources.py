@@ -16,11 +16,11 @@ from platformdirs import user_cache_path
 from rnnlab.analysis.arguments import check_type
 from rnnlab.mlflow_mirror.ledger import RUN_ID
 from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
-from rnnlab.mlflow_mirror.store import connect, sqlite_file, told, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.store import connect, error_line, sqlite_file, tracking_uri, uri_problem
 from rnnlab.paths import is_file, is_folder
 from rnnlab.records import RUN_FILE
 from rnnlab.runs.folder import run_folders
-from rnnlab.text import redacted
+from rnnlab.text import redact
 from rnnlab.user_files import is_address
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ class StoredRun:
 
     Attributes:
         folder: Where it was made.
-        known: What is known of it without its files, in the form of `run.json`; its `name` at least.
-        place: The folder on this machine in which its files can be read.
+        info: What is known of it without its files, in the form of `run.json`; its `name` at least.
+        local_folder: The folder on this machine in which its files can be read.
         fetch: Brings one of its files into a folder, if there is such a file; None where all are in place.
         mlflow_run_id: Of a run that was found in MLflow, its id there.
     """
 
     folder: str
-    known: dict[str, Any]
-    place: Path
+    info: dict[str, Any]
+    local_folder: Path
     fetch: Callable[[str, Path], object] | None = None
     mlflow_run_id: str | None = None
 
@@ -54,17 +54,17 @@ class StoredRun:
         Raises:
             ConnectionError: It could not be fetched.
         """
-        path = self.place / name
+        path = self.local_folder / name
         if self.fetch is None or path.is_file():
             return path
-        self.place.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self.place))  # who is interrupted leaves no half of a file
+        self.local_folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self.local_folder))  # who is interrupted leaves no half of a file
         try:
             self.fetch(name, scratch)
             if (scratch / name).is_file():
                 (scratch / name).replace(path)
         except Exception as error:  # whatever a server can raise
-            raise ConnectionError(f"{name} cannot be fetched: {redacted(str(error))}") from error
+            raise ConnectionError(f"{name} cannot be fetched: {redact(str(error))}") from error
         finally:
             shutil.rmtree(scratch)
         return path
@@ -108,7 +108,7 @@ def find_runs(source: Source) -> list[StoredRun]:
         ConnectionError: MLflow does not answer.
     """
     if isinstance(source, MLflowRuns):
-        return _in_mlflow(source)
+        return _find_in_mlflow(source)
     folders = [source] if isinstance(source, str | Path) else list(source)
     if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
         raise ValueError(f"{', '.join(addresses)}: an address, and only folders on this machine are read")
@@ -117,7 +117,7 @@ def find_runs(source: Source) -> list[StoredRun]:
     found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
     if not found:
         raise ValueError(f"no runs in {', '.join(map(str, folders)) or 'an empty list of folders'}")
-    return [_below(path) for path in found]
+    return [_run_in_folder(path) for path in found]
 
 
 def find_run(run: str, uri: str | None = None) -> StoredRun:
@@ -129,27 +129,27 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
     if is_address(run):
         raise ValueError(f"{run}: an address; it must be a folder on this machine or a run id")
     if is_file(Path(run, RUN_FILE)):
-        return _below(Path(run).absolute())
+        return _run_in_folder(Path(run).absolute())
     if len(Path(run).parts) > 1:
         raise ValueError(f"{run}: no folder of a run")
     try:
-        uri, kept = _store(uri, None)
+        uri, cache = _resolve_store(uri, None)
     except ValueError as error:
         raise ValueError(f"{run}: no folder of a run, and {error}") from None
     try:
         client = connect(uri)
-        return _stored(client.get_run(run), client, kept)
+        return _run_in_mlflow(client.get_run(run), client, cache)
     except Exception as error:  # whatever a database or a server can raise
         raise ValueError(
-            f"{run}: neither a run's folder nor a run in {redacted(uri)} ({told(error)})"
+            f"{run}: neither a run's folder nor a run in {redact(uri)} ({error_line(error)})"
         ) from error
 
 
-def _below(folder: Path) -> StoredRun:
+def _run_in_folder(folder: Path) -> StoredRun:
     return StoredRun(str(folder), {"name": folder.name}, folder)
 
 
-def _store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
+def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
     """The tracking URI, and where what is fetched from there is kept.
 
     Raises:
@@ -161,13 +161,13 @@ def _store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
     database = sqlite_file(uri)
     problem = uri_problem(uri) or ("no such database" if database and not is_file(database) else None)
     if problem:
-        raise ValueError(f"{redacted(uri)}: {problem}")
-    digest = sha256(str(database or redacted(uri)).encode()).hexdigest()[:12]
+        raise ValueError(f"{redact(uri)}: {problem}")
+    digest = sha256(str(database or redact(uri)).encode()).hexdigest()[:12]
     return uri, Path(cache or user_cache_path("rnnlab")) / digest
 
 
-def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
-    uri, kept = _store(source.uri, source.cache)
+def _find_in_mlflow(source: MLflowRuns) -> list[StoredRun]:
+    uri, cache = _resolve_store(source.uri, source.cache)
     if source.sweep is not None and re.search(r"['\"\\]", source.sweep):
         raise ValueError(f"sweep={source.sweep!r}: no sweep has such a name")
     client = connect(uri)
@@ -176,35 +176,35 @@ def _in_mlflow(source: MLflowRuns) -> list[StoredRun]:
         others = [] if experiment else [found.name for found in client.search_experiments()]
         found = _search(client, experiment.experiment_id, source.sweep) if experiment else []
     except Exception as error:  # whatever a database or a server can raise
-        raise ConnectionError(f"MLflow at {redacted(uri)}: {told(error)}") from error
+        raise ConnectionError(f"MLflow at {redact(uri)}: {error_line(error)}") from error
     if experiment is None:
-        there = ", ".join(others)
-        raise ValueError(f"experiment={source.experiment!r}: not in {redacted(uri)}; there: {there}")
+        names = ", ".join(others)
+        raise ValueError(f"experiment={source.experiment!r}: not in {redact(uri)}; there: {names}")
     if not found:
         sweep = "" if source.sweep is None else f" with sweep={source.sweep!r}"
         raise ValueError(f"experiment={source.experiment!r}: holds no runs{sweep}")
-    return [_stored(run, client, kept) for run in found]
+    return [_run_in_mlflow(run, client, cache) for run in found]
 
 
 def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> list["Run"]:
-    wanted = "" if sweep is None else f"tags.sweep = '{sweep}'"
+    condition = "" if sweep is None else f"tags.sweep = '{sweep}'"
     found: list[Run] = []
     token = None
     while True:
-        page = client.search_runs([experiment_id], wanted, max_results=PAGE, page_token=token)
+        page = client.search_runs([experiment_id], condition, max_results=PAGE, page_token=token)
         found += [run for run in page if ID_TAG in run.data.tags]  # others are not ours
         if not (token := page.token):
             return found
 
 
-def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
+def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
     """A run as MLflow describes it."""
     tags, run_id = run.data.tags, run.info.run_id
     if ID_TAG not in tags:
         raise ValueError(f"{run_id} was not made by rnnlab")
     if not RUN_ID.fullmatch(run_id):  # it becomes part of a path
         raise ValueError(f"MLflow names a run {run_id!r}, which is no run id")
-    known = {
+    info = {
         "id": tags[ID_TAG],
         "name": run.info.run_name,
         "tags": tags,
@@ -215,14 +215,14 @@ def _stored(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
     }
     folder = tags.get(FOLDER_TAG, "")
     if run.info.status == "RUNNING":  # what files there are is of an earlier life
-        return StoredRun(folder, known, cache / run_id / "none", mlflow_run_id=run_id)
+        return StoredRun(folder, info, cache / run_id / "none", mlflow_run_id=run_id)
     artifacts = urlsplit(run.info.artifact_uri)
     if artifacts.scheme in ("", "file"):
-        return StoredRun(folder, known, Path(url2pathname(artifacts.path)), mlflow_run_id=run_id)
+        return StoredRun(folder, info, Path(url2pathname(artifacts.path)), mlflow_run_id=run_id)
 
     def fetch(name: str, into: Path) -> None:
         if any(file.path == name for file in client.list_artifacts(run_id)):
             client.download_artifacts(run_id, name, str(into))
 
-    kept = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
-    return StoredRun(folder, known, kept, fetch, run_id)
+    local_folder = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
+    return StoredRun(folder, info, local_folder, fetch, run_id)

@@ -13,20 +13,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rnnlab import __version__
-from rnnlab.analysis.frames.load import FoundRuns
-from rnnlab.analysis.frames.runs_frame import DAMAGED, KnownRun
+from rnnlab.analysis.frames.load import RunCollection
+from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
-from rnnlab.analysis.report.figures import pictures
-from rnnlab.analysis.report.layout import roles_of
-from rnnlab.analysis.report.tables import averages, differing, failures, runs_table
+from rnnlab.analysis.report.figures import draw_pictures
+from rnnlab.analysis.report.layout import choose_encodings
+from rnnlab.analysis.report.tables import averages_table, differences_table, failures_table, runs_table
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.runs.files import replace_text
-from rnnlab.runs.run_json import flattened
-from rnnlab.text import NONE, ZERO_NOTE, machine_told, plain, redacted
+from rnnlab.runs.run_json import flatten
+from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, redact, sanitize
 
 
-def write_report(source: Source, page: Path) -> list[KnownRun]:
+def write_report(source: Source, page: Path) -> list[RunEntry]:
     """Write the page of a sweep in one move; return the runs that it is of.
 
     Raises:
@@ -34,7 +34,7 @@ def write_report(source: Source, page: Path) -> list[KnownRun]:
         ConnectionError: MLflow does not answer.
         OSError: It cannot be written.
     """
-    found = FoundRuns.of(source)
+    found = RunCollection.find(source)
     replace_text(page, _html(found, source))
     return found.runs
 
@@ -46,15 +46,15 @@ def report_html(source: Source) -> str:
         ValueError: There are no runs.
         ConnectionError: MLflow does not answer.
     """
-    return _html(FoundRuns.of(source), source)
+    return _html(RunCollection.find(source), source)
 
 
-def _html(found: FoundRuns, source: Source) -> str:
-    runs, several = found.frame, found.runs
-    roles = roles_of(runs[runs["outcome"] != DAMAGED], found.varying)
+def _html(found: RunCollection, source: Source) -> str:
+    runs, entries = found.frame, found.runs
+    encodings = choose_encodings(runs[runs["outcome"] != DAMAGED], found.varying)
     seeds = ["seed"] if "seed" in found.varying else []
-    figures = pictures(found, roles)
-    configs = [dict(flattened(run.config)) for run in several]
+    figures = draw_pictures(found, encodings)
+    configs = [dict(flatten(run.config)) for run in entries]
     environment = Environment(
         loader=PackageLoader("rnnlab.analysis.report"),
         autoescape=True,
@@ -68,15 +68,15 @@ def _html(found: FoundRuns, source: Source) -> str:
         script=script,
         script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
         title=_title(runs),
-        facts=_facts(runs, several),
+        facts=_facts(runs, entries),
         outcomes=_outcomes(runs),
         figures=figures,
-        averages=averages(runs, roles.axes),
-        runs=runs_table(several, roles.axes + seeds),
-        failures=failures(several, found.problems),
-        differing=differing(configs),
+        averages=averages_table(runs, encodings.axes),
+        runs=runs_table(entries, encodings.axes + seeds),
+        failures=failures_table(entries, found.problems),
+        differing=differences_table(configs),
         common=_common(configs),
-        commands=_commands(several, source),
+        commands=_commands(entries, source),
         zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )
@@ -88,7 +88,7 @@ def _any_zeros(runs: pd.DataFrame) -> bool:
 
 def _as_text(value: object) -> str:
     """What a template shows of a value: whoever wrote it, there are no control characters in it."""
-    return Markup(plain(value)) if isinstance(value, Markup) else plain(str(value))
+    return Markup(sanitize(value)) if isinstance(value, Markup) else sanitize(str(value))
 
 
 def _title(runs: pd.DataFrame) -> str:
@@ -96,14 +96,14 @@ def _title(runs: pd.DataFrame) -> str:
     return f"{len(sweeps)} sweeps, {sweeps[0]} …" if len(sweeps) > 2 else " + ".join(sweeps) or "runs"
 
 
-def _facts(runs: pd.DataFrame, several: Sequence[KnownRun]) -> dict[str, str]:
+def _facts(runs: pd.DataFrame, entries: Sequence[RunEntry]) -> dict[str, str]:
     began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
     facts = {
         "began": "" if pd.isna(began) else f"{began:%Y-%m-%d %H:%M} UTC",
         "training time": _duration(seconds),
-        "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NONE,
-        "code": ", ".join(_code(several)),
-        "machine": ", ".join(_machines(several)),
+        "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NO_VALUE,
+        "code": ", ".join(_code(entries)),
+        "machine": ", ".join(_machines(entries)),
     }
     return {key: value for key, value in facts.items() if value}
 
@@ -115,17 +115,17 @@ def _duration(seconds: float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
-def _code(several: Sequence[KnownRun]) -> list[str]:
-    tags = [run.info.get("tags") or {} for run in several]
+def _code(entries: Sequence[RunEntry]) -> list[str]:
+    tags = [run.info.get("tags") or {} for run in entries]
     found = (
         f"rnnlab {t['rnnlab_version']} {t.get('git_commit', '')[:12]}" for t in tags if "rnnlab_version" in t
     )
     return list(dict.fromkeys(word.strip() for word in found))
 
 
-def _machines(several: Sequence[KnownRun]) -> list[str]:
-    found = (machine_told(run.info.get("machine") or {}) for run in several)
-    return list(dict.fromkeys(told for told in found if told))
+def _machines(entries: Sequence[RunEntry]) -> list[str]:
+    found = (describe_machine(run.info.get("machine") or {}) for run in entries)
+    return list(dict.fromkeys(text for text in found if text))
 
 
 def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -141,38 +141,38 @@ def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def _commands(several: Sequence[KnownRun], source: Source) -> dict[str, str]:
+def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
     """What to type to make this again, or to go on."""
-    tags = [run.info.get("tags") or {} for run in several]
+    tags = [run.info.get("tags") or {} for run in entries]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
-    whole = list(dict.fromkeys(command for run in several if (command := run.info.get("command"))))
+    whole = list(dict.fromkeys(command for run in entries if (command := run.info.get("command"))))
     commands = {}
     if commits:
-        commands["the code"] = "\n".join(_checkout(commit) for commit in commits)
+        commands["the code"] = "\n".join(_checkout_command(commit) for commit in commits)
     if whole:
         commands["the whole sweep"] = "\n".join(whole)
-    if folders := [run.row["folder"] for run in several if run.row["outcome"] in ENDED]:
+    if folders := [run.row["folder"] for run in entries if run.row["outcome"] in ENDED]:
         commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
     tracked = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
     commands["in a notebook"] = (
         f"from rnnlab.analysis import draw_lag_curves, load_gradients{tracked}\n"
-        f"gradients = load_gradients({_shown(source)})\n"
+        f"gradients = load_gradients({_source_as_python(source)})\n"
         "draw_lag_curves(gradients)"
     )
     return commands
 
 
-def _shown(source: Source) -> str:
+def _source_as_python(source: Source) -> str:
     """A source as Python."""
     if isinstance(source, MLflowRuns):
-        uri = redacted(tracking_uri(source.uri))
+        uri = redact(tracking_uri(source.uri))
         return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
     if isinstance(source, str | Path):
         return repr(str(Path(source).absolute()))
     return repr([str(Path(folder).absolute()) for folder in source])
 
 
-def _checkout(commit: str) -> str:
+def _checkout_command(commit: str) -> str:
     changed = (
         "  # and git apply code.diff, which is in each run's folder" if commit.endswith("-dirty") else ""
     )

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from rnnlab.analysis.figures.intervals import mean_interval
-from rnnlab.analysis.figures.style import OFF
-from rnnlab.analysis.figures.sweep_scalars import solved
-from rnnlab.analysis.frames.runs_frame import DAMAGED, KnownRun
+from rnnlab.analysis.figures.style import NULL_LABELS
+from rnnlab.analysis.figures.sweep_scalars import judge_runs
+from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.records import (
     CENSORED,
     CLIP_RATE,
@@ -27,20 +27,20 @@ from rnnlab.records import (
     ZERO_FRACTION,
 )
 from rnnlab.text import (
-    NONE,
-    dip_told,
-    gain_of,
-    gain_told,
-    horizon_told,
-    metric_told,
-    noted,
-    outcome_told,
-    regime_told,
-    told,
-    zeros_told,
+    NO_VALUE,
+    append_notes,
+    describe_outcome,
+    format_dip,
+    format_gain,
+    format_horizon,
+    format_metric,
+    format_number,
+    format_regime,
+    format_zero_share,
+    gain_from_summary,
 )
 
-MOST_VALUES = 8
+MAX_VALUES = 8
 """Values of a key that are named."""
 
 
@@ -73,7 +73,7 @@ class Table:
         ]
 
 
-def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
+def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
     """A row for each combination of axes, where runs share one: means with their 95 % t intervals.
 
     The metrics are of the runs that did not diverge: what one has is from before it did.
@@ -82,7 +82,7 @@ def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
     by = [*axes] or ["all"]
     if len(runs[by].drop_duplicates()) == len(runs):
         return None
-    verdicts = solved(runs) if VAL_SOLVED in runs else pd.Series(dtype=float)
+    verdicts = judge_runs(runs) if VAL_SOLVED in runs else pd.Series(dtype=float)
     solvable = verdicts.notna().any()
     metrics = list(map(str, runs["metric"].dropna().unique()))
     columns = [*axes, "runs", *metrics, "gain", "horizon", "clip rate", *(["solved"] if solvable else [])]
@@ -90,19 +90,23 @@ def averages(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
     for values, group in runs.groupby(by, dropna=False, observed=True, sort=False):
         ended = Counter(group["outcome"].astype(str))
         lost = "".join(f", {ended[word]} {word}" for word in ("unstable", "diverged") if ended[word])
-        row = [axis_cell(value, axis) for value, axis in zip(values, axes, strict=False)]
+        row = [format_cell(value, axis) for value, axis in zip(values, axes, strict=False)]
         row += [Cell(f"{len(group)}{lost}", float(len(group)))]
-        row += [_mean(group[group["outcome"] != "diverged"], name) for name in metrics]
-        row += [_mean_gain(group), _mean_horizon(group), _mean(group, CLIP_RATE, ".1%", within=(0, 1))]
+        row += [_mean_cell(group[group["outcome"] != "diverged"], name) for name in metrics]
+        row += [
+            _mean_gain_cell(group),
+            _mean_horizon_cell(group),
+            _mean_cell(group, CLIP_RATE, ".1%", within=(0, 1)),
+        ]
         if solvable:
             judged = verdicts[group.index].dropna()
-            told_share = f"{int(judged.sum())} of {len(judged)}"
-            row.append(Cell(told_share, judged.mean()) if len(judged) else Cell(NONE))
+            share = f"{int(judged.sum())} of {len(judged)}"
+            row.append(Cell(share, judged.mean()) if len(judged) else Cell(NO_VALUE))
         rows.append(row)
     return Table(columns, rows)
 
 
-def _mean(
+def _mean_cell(
     group: pd.DataFrame,
     name: str,
     form: str = ".3g",
@@ -110,45 +114,53 @@ def _mean(
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Cell:
     """A mean and its interval; ≥ where a horizon in it may be longer."""
-    known = group.dropna(subset=[name]) if name in group else group[:0]
-    if known.empty:
-        return Cell(NONE)
-    found = mean_interval(known.assign(all=0), ["all"], name).iloc[0]
+    rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
+    if rows_with_value.empty:
+        return Cell(NO_VALUE)
+    found = mean_interval(rows_with_value.assign(all=0), ["all"], name).iloc[0]
     middle, low, high = (10 ** found[key] if power else found[key] for key in ("mean", "low", "high"))
     low, high = max(low, within[0]), min(high, within[1])
-    at_least = "≥ " if name == HORIZON and CENSORED in known and (known[CENSORED] == 1).any() else ""
-    between = "" if len(known) == 1 or low == high else f" ({low:{form}} … {high:{form}})"
+    at_least = (
+        "≥ "
+        if name == HORIZON and CENSORED in rows_with_value and (rows_with_value[CENSORED] == 1).any()
+        else ""
+    )
+    between = "" if len(rows_with_value) == 1 or low == high else f" ({low:{form}} … {high:{form}})"
     return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
 
 
-def _mean_gain(group: pd.DataFrame) -> Cell:
+def _mean_gain_cell(group: pd.DataFrame) -> Cell:
     """The geometric mean of the gains over 0, how many are 0, and the mean share of examples that are."""
     gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
     lost = int((gains == 0).sum())
     if lost and lost == len(gains):
         return Cell("0", 0.0)
-    mean = _mean(group, LOG10_GAIN, power=True)
-    runs_told = f"0 in {lost} of {len(gains)} runs" if lost else ""
-    return Cell(noted(mean.text, runs_told, zeros_told(_plain_mean(group, ZERO_FRACTION))), mean.key)
+    mean = _mean_cell(group, LOG10_GAIN, power=True)
+    zero_runs = f"0 in {lost} of {len(gains)} runs" if lost else ""
+    return Cell(
+        append_notes(mean.text, zero_runs, format_zero_share(_plain_mean(group, ZERO_FRACTION))), mean.key
+    )
 
 
-def _mean_horizon(group: pd.DataFrame) -> Cell:
+def _mean_horizon_cell(group: pd.DataFrame) -> Cell:
     """The mean horizon, what a dip makes of it, and the mean share of examples that are 0 there."""
-    mean = _mean(group, HORIZON, ".0f", within=(0, math.inf))
-    if mean.text == NONE:
+    mean = _mean_cell(group, HORIZON, ".0f", within=(0, math.inf))
+    if mean.text == NO_VALUE:
         return mean
-    dip = dip_told(float(mean.key), _plain_mean(group, HORIZON_FIRST))
-    return Cell(noted(mean.text, dip, zeros_told(_plain_mean(group, ZERO_AT_HORIZON))), mean.key)
+    dip = format_dip(float(mean.key), _plain_mean(group, HORIZON_FIRST))
+    return Cell(
+        append_notes(mean.text, dip, format_zero_share(_plain_mean(group, ZERO_AT_HORIZON))), mean.key
+    )
 
 
 def _plain_mean(group: pd.DataFrame, name: str) -> float | None:
-    known = group[name].dropna() if name in group else pd.Series(dtype=float)
-    return float(known.mean()) if len(known) else None
+    rows_with_value = group[name].dropna() if name in group else pd.Series(dtype=float)
+    return float(rows_with_value.mean()) if len(rows_with_value) else None
 
 
-def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
+def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
     """A row a run."""
-    solvable = any((run.info.get("goal") or {}).get("criterion") for run in several)
+    solvable = any((run.info.get("goal") or {}).get("criterion") for run in entries)
     columns = [
         "run",
         *axes,
@@ -162,64 +174,73 @@ def runs_table(several: Sequence[KnownRun], axes: Sequence[str]) -> Table:
         "outcome",
     ]
     rows = []
-    for run in several:
+    for run in entries:
         summary, metric, baseline = run.info.get("summary") or {}, run.row["metric"], run.row["baseline"]
         value = summary.get(metric)
-        row = [_word(run.row["name"]), *(axis_cell(run.value(axis), axis) for axis in axes), _word(metric)]
-        row += [Cell(metric_told(value), _key(value)), Cell(metric_told(baseline), _key(baseline))]
-        row += [Cell(gain_told(summary), _key(gain_of(summary)))]
-        row += [Cell(horizon_told(summary), _key(summary.get(HORIZON)))]
-        row += [
-            _word(regime_told(summary)),
-            _number(summary.get(CLIP_RATE), ".1%"),
-            _word(run.row["outcome"]),
+        row = [
+            _text_cell(run.row["name"]),
+            *(format_cell(run.value(axis), axis) for axis in axes),
+            _text_cell(metric),
         ]
-        row += [_number(summary.get(STEPS_TO_SOLVE), ".0f")] if solvable else []
-        rows.append([*row, _number(summary.get("seconds"), ".1f")])
+        row += [
+            Cell(format_metric(value), _sort_key(value)),
+            Cell(format_metric(baseline), _sort_key(baseline)),
+        ]
+        row += [Cell(format_gain(summary), _sort_key(gain_from_summary(summary)))]
+        row += [Cell(format_horizon(summary), _sort_key(summary.get(HORIZON)))]
+        row += [
+            _text_cell(format_regime(summary)),
+            _number_cell(summary.get(CLIP_RATE), ".1%"),
+            _text_cell(run.row["outcome"]),
+        ]
+        row += [_number_cell(summary.get(STEPS_TO_SOLVE), ".0f")] if solvable else []
+        rows.append([*row, _number_cell(summary.get("seconds"), ".1f")])
     return Table([*columns, *(["solved at"] if solvable else []), "seconds"], rows)
 
 
-def failures(several: Sequence[KnownRun], problems: Mapping[str, str]) -> Table | None:
+def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> Table | None:
     """Runs that did not simply finish, or whose files are damaged, and why."""
     rows = []
-    for run in several:
+    for run in entries:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}
-        ended = [outcome_told(outcome, summary)] if outcome in ENDED else []
+        ended = [describe_outcome(outcome, summary)] if outcome in ENDED else []
         problem = [problems[run.row["run"]]] if run.row["run"] in problems else []
-        told_why = "; ".join([*ended, *problem])
-        if told_why != "finished":
-            rows.append([_word(run.row["name"]), _word(told_why), _word(Path(run.row["folder"]).name)])
+        why = "; ".join([*ended, *problem])
+        if why != "finished":
+            rows.append(
+                [_text_cell(run.row["name"]), _text_cell(why), _text_cell(Path(run.row["folder"]).name)]
+            )
     return Table(["run", "what happened", "folder"], rows) if rows else None
 
 
-def differing(configs: Sequence[dict[str, Any]]) -> Table | None:
+def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
     """Every key that not all runs have in common, with its values."""
     rows = []
     for key in dict.fromkeys(key for config in configs for key in config):
-        counts = Counter(str(config.get(key, NONE)) for config in configs)
+        counts = Counter(str(config.get(key, NO_VALUE)) for config in configs)
         if len(counts) > 1:
-            named = [f"{value} ({number})" for value, number in counts.most_common(MOST_VALUES)]
-            more = [f"and {len(counts) - MOST_VALUES} more"] if len(counts) > MOST_VALUES else []
-            rows.append([_word(key), _word(", ".join([*named, *more]))])
+            named = [f"{value} ({number})" for value, number in counts.most_common(MAX_VALUES)]
+            more = [f"and {len(counts) - MAX_VALUES} more"] if len(counts) > MAX_VALUES else []
+            rows.append([_text_cell(key), _text_cell(", ".join([*named, *more]))])
     return Table(["key", "values (of so many runs)"], rows) if rows else None
 
 
-def axis_cell(value: Any, axis: str) -> Cell:
+def format_cell(value: Any, axis: str) -> Cell:
     """The value of an axis; null is off for a threshold, else the run has no such key."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return Cell(OFF.get(axis, NONE))
+        return Cell(NULL_LABELS.get(axis, NO_VALUE))
     if isinstance(value, str | bool):
-        return _word(str(value))
+        return _text_cell(str(value))
     return Cell(f"{value:g}" if isinstance(value, float) else str(value), float(value))
 
 
-def _word(text: str | None) -> Cell:
-    return Cell(NONE) if text is None else Cell(text, text)
+def _text_cell(text: str | None) -> Cell:
+    return Cell(NO_VALUE) if text is None else Cell(text, text)
 
 
-def _number(value: float | None, form: str) -> Cell:
-    return Cell(told(value, form), _key(value))
+def _number_cell(value: float | None, form: str) -> Cell:
+    return Cell(format_number(value, form), _sort_key(value))
 
 
-def _key(value: float | None) -> float | str:
+def _sort_key(value: float | None) -> float | str:
     return "" if value is None else float(value)

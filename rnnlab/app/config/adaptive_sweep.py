@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from rnnlab.app.config.composer import parsed_jobs, plan_of_many
 from rnnlab.app.config.loader import Loader, launcher_of
-from rnnlab.app.config.plan import Plan, command_of
+from rnnlab.app.config.plan import Plan, format_command
 from rnnlab.app.config.run_paths import folder_named
 
 
@@ -35,4 +35,6 @@ class AdaptiveSweep:
         jobs = parsed_jobs(self.loader, [of_hydra + list(job) for job in batch])
         folder = folder_named("hydra.sweep.dir", self.config.hydra.sweep.dir)
         plan = plan_of_many(self.loader, jobs, launcher_of(self.config), folder, first, swept)
-        return replace(plan, goes_on=first > 0, command=command_of(of_hydra + self.arguments, True))
+        return replace(
+            plan, is_continuation=first > 0, command=format_command(of_hydra + self.arguments, True)
+        )

@@ -125,12 +125,12 @@ def dtype_of(config: Mapping[str, Any]) -> str:
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
-def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = None) -> Experiment:
+def build(config: dict[str, Any], is_local: bool = True, tasks: "Tasks | None" = None) -> Experiment:
     """Check a configuration and make its objects.
 
     Args:
         config: Plain data, resolved.
-        here: Whether the run is to fit into this machine's memory.
+        is_local: Whether the run is to fit into this machine's memory.
         tasks: Tasks made before, to be used again.
 
     Raises:
@@ -158,7 +158,7 @@ def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = Non
     clipping = Clipping(s.clip, s.clip_mode)
     trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
     memory = memory_needed(trainer, s.dtype)
-    if here and (problem := too_large(memory, _by_key(config))):
+    if is_local and (problem := too_large(memory, _by_key(config))):
         raise InvalidConfig([problem])
     try:
         for state in cell.states:
@@ -169,7 +169,7 @@ def build(config: dict[str, Any], here: bool = True, tasks: "Tasks | None" = Non
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
     memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
-    problem = too_large(memory, _by_key(config)) if here else None
+    problem = too_large(memory, _by_key(config)) if is_local else None
     if problem := problem or _probe_problem(trainer):
         raise InvalidConfig([problem])
     return Experiment(s, trainer, memory)
@@ -305,6 +305,6 @@ def _probe_problem(trainer: Trainer) -> str | None:
         options = getattr(measurement.measure, "keywords", {})
         for τ in options.get("targets", ()):
             if τ != "last" and not first <= τ <= last:
-                told = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
-                return f"probe.measurements.{name}.targets={τ}: the probe has targets {told}"
+                steps = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
+                return f"probe.measurements.{name}.targets={τ}: the probe has targets {steps}"
     return None

@@ -25,7 +25,7 @@ from rnnlab.app.config.messages import (
     ConfigProblems,
     explain_composition_error,
 )
-from rnnlab.app.config.plan import WITHOUT_EFFECT, Plan, command_of
+from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, format_command
 from rnnlab.app.config.sweep_axes import expand
 
 ADAPTIVE = "optuna"
@@ -81,7 +81,7 @@ def _planned(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMo
         allowed = ", ".join(SUPPORTED["hydra/sweeper"])
         raise ConfigProblems([f"hydra/sweeper={sweeper}: not supported; allowed: {allowed}"])
     check_plugin(base, "sweeper")
-    command = command_of(overrides, mode is RunMode.MULTIRUN)
+    command = format_command(overrides, mode is RunMode.MULTIRUN)
     if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
         return replace(plan_of_one(base), command=command)
     if sweeper == ADAPTIVE:
@@ -104,5 +104,5 @@ def _of_all_jobs(loader: Loader, overrides: list[str], mode: RunMode) -> list[st
         for o in parsed
         if o.is_hydra_override()
         or (loader.names_file(o) and not o.is_sweep_override())
-        or o.get_key_element() in WITHOUT_EFFECT
+        or o.get_key_element() in KEYS_OUTSIDE_IDENTITY
     ]

@@ -20,7 +20,7 @@ from yaml import YAMLError
 from rnnlab.app.config.hydra_internals.phrases import Phrase
 from rnnlab.app.config.suggestions import Known, no_such_key, no_such_option, quoted
 from rnnlab.paths import conf_dir
-from rnnlab.text import in_a_line
+from rnnlab.text import one_line
 
 SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
 """Options of groups that Hydra and its plugins fill with others, too."""
@@ -40,7 +40,7 @@ class ConfigProblems(Exception):
     """What is wrong with a command line, all of it, found before anything was made."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(dict.fromkeys(map(in_a_line, problems)))
+        self.problems = list(dict.fromkeys(map(one_line, problems)))
         super().__init__("\n".join(self.problems))
 
 

@@ -13,12 +13,12 @@ def check_pair(paired: list[str], sizes: dict[str, int]) -> None:
     Raises:
         ConfigProblems: They do not fit together.
     """
-    told = f"pair=[{','.join(paired)}]"
+    override = f"pair=[{','.join(paired)}]"
     if len(paired) == 1:
-        raise ConfigProblems([f"{told}: must name two axes or more"])
+        raise ConfigProblems([f"{override}: must name two axes or more"])
     for key in paired:
         if sizes.get(key, 1) < 2:
-            raise ConfigProblems([f"{told}: {key} must have several values, as in {key}=a,b"])
+            raise ConfigProblems([f"{override}: {key} must have several values, as in {key}=a,b"])
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{key} has {size:,} values" for key, size in sizes.items())
-        raise ConfigProblems([f"{told}: {counts}; each needs as many as the others"])
+        raise ConfigProblems([f"{override}: {counts}; each needs as many as the others"])

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-WITHOUT_EFFECT = (
+KEYS_OUTSIDE_IDENTITY = (
     *("jobs", "pair", "objective", "fail_fast", "resume"),
     *("checkpoint_every", "figures", "report", "tracking"),
 )
 """Keys that no result depends on."""
-MAX_SWEEP = 200
+MAX_SWEEP_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Job:
         folder: Where its files go, absolute.
         config: The resolved configuration, plain data.
         overrides: The command line's part of it.
-        swept: The overrides whose values differ within the sweep, by key.
+        sweep_values: The overrides whose values differ within the sweep, by key.
         choices: The chosen option of every group.
     """
 
@@ -35,7 +35,7 @@ class Job:
     folder: Path
     config: dict[str, Any]
     overrides: list[str]
-    swept: dict[str, str]
+    sweep_values: dict[str, str]
     choices: dict[str, str]
 
 
@@ -50,7 +50,7 @@ class Plan:
         pattern: What `folder` was made from, with what is new at every command as `${…}`.
         sweep: The name that all runs of this command share.
         launcher: The chosen Hydra launcher's keys; None for processes on this machine.
-        goes_on: Whether earlier jobs of this command are in the folder already.
+        is_continuation: Whether earlier jobs of this command are in the folder already.
         command: The command line.
         problems: A line for each job that could not be composed.
     """
@@ -61,12 +61,12 @@ class Plan:
     pattern: str
     sweep: str
     launcher: dict[str, Any] | None = None
-    goes_on: bool = False
+    is_continuation: bool = False
     command: str = ""
     problems: list[str] = field(default_factory=list)
 
     @property
-    def earlier(self) -> list[Path]:
+    def earlier_folders(self) -> list[Path]:
         """Folders of earlier commands: where this one's folder could have been at another time, absolute."""
         parts = re.split(r"\$\{[^{}]*\}", self.pattern)
         return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
@@ -77,20 +77,20 @@ def sweep_name(folder: Path) -> str:
 
     In letters that MLflow takes in the key of a tag, and no longer than it takes.
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP:]
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP_NAME:]
 
 
-def job_name(swept: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
+def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
     """`lstm seq_len=50`: what was swept; without a sweep the cell and what was overridden."""
-    named = swept
-    if not swept:
-        given = {
+    parts = sweep_values
+    if not sweep_values:
+        values = {
             key: value
             for key, value in keys_and_values(overrides)
-            if not key.startswith(("hydra", *WITHOUT_EFFECT))
+            if not key.startswith(("hydra", *KEYS_OUTSIDE_IDENTITY))
         }
-        named = {"cell": choices.get("cell", "")} | given
-    return " ".join(value if key in choices else f"{key}={value}" for key, value in named.items())
+        parts = {"cell": choices.get("cell", "")} | values
+    return " ".join(value if key in choices else f"{key}={value}" for key, value in parts.items())
 
 
 def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
 
 
-def command_of(overrides: Sequence[str], multirun: bool) -> str:
+def format_command(overrides: Sequence[str], multirun: bool) -> str:
     """What to type to make these runs from their beginning."""
     given = [override for override in overrides if not override.startswith("resume=")]
     return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *given])

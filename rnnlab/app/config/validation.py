@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from rnnlab.app.config.suggestions import nearest, quoted
-from rnnlab.text import in_a_line
+from rnnlab.text import one_line
 
 # inf and nan pass Hydra's typing; extra keys come in with a + in front.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -26,7 +26,7 @@ class InvalidConfig(ValueError):
     """A configuration that breaks the schema, with a line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = [in_a_line(problem) for problem in problems]
+        self.problems = [one_line(problem) for problem in problems]
         super().__init__("\n".join(problems))
 
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.config.build import Settings, Tasks, build, read_settings
-from rnnlab.app.config.plan import WITHOUT_EFFECT, Job
+from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job
 from rnnlab.app.config.validation import InvalidConfig
-from rnnlab.app.jobs.resume import as_json, identity_of
+from rnnlab.app.jobs.resume import format_json, identity_from_json
 
-OF_ONE_JOB = ("seed", "steps", "clip", "clip_mode", "init", *WITHOUT_EFFECT)
+INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
 """Keys that are checked by themselves: no size, no data and no other key's check depends on them."""
-MOST_TEXTS = 10_000
+MAX_CACHED_TEXTS = 10_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class JobFacts:
     """What is kept of a job's objects, whose data would fill the memory in a sweep of thousands.
 
     Attributes:
@@ -36,7 +36,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class _Shared:
+class _SharedFacts:
     """What jobs share whose configurations differ only in keys that are checked by themselves."""
 
     goal: dict[str, Any]
@@ -48,61 +48,61 @@ class _Shared:
 
 
 class Inspector:
-    """Checks the jobs of a plan, each as `schema.build` does."""
+    """Checks the jobs of a plan, each as `build` does."""
 
-    def __init__(self, here: bool) -> None:
+    def __init__(self, is_local: bool) -> None:
         """Start anew.
 
         Args:
-            here: Whether the runs are to fit into this machine's memory.
+            is_local: Whether the runs are to fit into this machine's memory.
         """
-        self._here, self._tasks, self._texts = here, Tasks(), _Texts()
-        self._shared: dict[str, _Shared] = {}
+        self._is_local, self._tasks, self._texts = is_local, Tasks(), _JsonCache()
+        self._shared: dict[str, _SharedFacts] = {}
 
-    def facts(self, job: Job) -> Facts:
+    def facts(self, job: Job) -> JobFacts:
         """The facts of one job.
 
         Raises:
             InvalidConfig: With a line for each key at fault.
         """
-        texts = {key: self._texts.of(value) for key, value in job.config.items()}
-        key = json.dumps([(key, text) for key, text in texts.items() if key not in OF_ONE_JOB])
+        texts = {key: self._texts.format_json(value) for key, value in job.config.items()}
+        key = json.dumps([(key, text) for key, text in texts.items() if key not in INDEPENDENT_KEYS])
         settings = read_settings(job.config, [])
         if settings is None:
-            build(job.config, self._here, self._tasks)
+            build(job.config, self._is_local, self._tasks)
             raise AssertionError("what has no settings cannot be built")
         if key not in self._shared:
-            self._shared[key] = self._found(job.config)
+            self._shared[key] = self._inspect(job.config)
         shared = self._shared[key]
         if shared.problems:
             raise InvalidConfig(list(shared.problems))
-        name = identity_of(texts, shared.data)
-        return Facts(settings, name, shared.goal, shared.dataset, shared.memory, shared.remarks)
+        name = identity_from_json(texts, shared.data)
+        return JobFacts(settings, name, shared.goal, shared.dataset, shared.memory, shared.remarks)
 
-    def _found(self, config: dict[str, Any]) -> _Shared:
+    def _inspect(self, config: dict[str, Any]) -> _SharedFacts:
         try:
-            experiment = build(config, self._here, self._tasks)
+            experiment = build(config, self._is_local, self._tasks)
         except InvalidConfig as error:
-            return _Shared({}, {}, 0, "", problems=tuple(error.problems))
+            return _SharedFacts({}, {}, 0, "", problems=tuple(error.problems))
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
         needed = sum(experiment.memory.values())
-        return _Shared(goal, dict(task.dataset), needed, data, task.remarks)
+        return _SharedFacts(goal, dict(task.dataset), needed, data, task.remarks)
 
 
-class _Texts:
+class _JsonCache:
     """Values as JSON; of a group that jobs share, made once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Any, str]] = {}
+        self._cached: dict[int, tuple[Any, str]] = {}
 
-    def of(self, value: Any) -> str:
+    def format_json(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return as_json(value)
-        known = self._known.get(id(value))
-        if known is None or known[0] is not value:
-            if len(self._known) == MOST_TEXTS:
-                self._known.clear()
-            known = self._known[id(value)] = value, as_json(value)
-        return known[1]
+            return format_json(value)
+        cached = self._cached.get(id(value))
+        if cached is None or cached[0] is not value:
+            if len(self._cached) == MAX_CACHED_TEXTS:
+                self._cached.clear()
+            cached = self._cached[id(value)] = value, format_json(value)
+        return cached[1]

@@ -37,13 +37,13 @@ from rnnlab.records import (
 )
 from rnnlab.runs.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
 from rnnlab.runs.files import DamagedFile
-from rnnlab.runs.folder import ERROR_FILE, RunFolder, machine_of
-from rnnlab.runs.log import LOG, RUN_LOG, logged
-from rnnlab.signals import handle
-from rnnlab.text import machine_told, outcome_told, told
+from rnnlab.runs.folder import ERROR_FILE, RunFolder, latest_machine
+from rnnlab.runs.log import LOG, RUN_LOG, capture_log
+from rnnlab.signals import install_handler
+from rnnlab.text import describe_machine, describe_outcome, format_number
 from rnnlab.training import Trainer, TrainingState
 
-TOLD = (LOSS, GRAD_NORM, HORIZON)
+LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
 """Steps before a divergence whose loss and gradient norm stand in the run's summary."""
 
@@ -68,7 +68,7 @@ class WorkOrder:
 
 
 @dataclass
-class Course:
+class RunMonitor:
     """What a run has shown so far."""
 
     unstable_since: int | None = None
@@ -77,7 +77,7 @@ class Course:
     norms: list[float] = field(default_factory=list)
     before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
 
-    def see(self, record: StepRecord) -> None:
+    def update(self, record: StepRecord) -> None:
         """Take in one record."""
         self.unstable_since = record.unstable_since
         if record.non_finite is not None:
@@ -111,41 +111,41 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
     if stopping():
         return None
     info = order.info | {"machine": machine()}
-    with RunFolder(order.folder, info, order.config, order.resume) as folder, logged() as log:
+    with RunFolder(order.folder, info, order.config, order.resume) as folder, capture_log() as log:
         log.open(order.folder / RUN_LOG)
-        _tell_beginning(folder.info)
-        _keep_diff(folder, order.diff)
+        _log_start(folder.info)
+        _write_diff(folder, order.diff)
         try:
-            outcome, course = _train(build(order.config), folder, stopping)
-            summary = _summary(course, folder)
+            outcome, monitor = _train(build(order.config), folder, stopping)
+            summary = _summary(monitor, folder)
         except Exception as error:
-            outcome, summary = _failed(folder, error)
+            outcome, summary = _record_failure(folder, error)
         summary["seconds"] = round(folder.seconds, 3)
         try:
             folder.close()
             if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
-                _draw(order.folder)
+                _draw_figures(order.folder)
         except Exception as error:
-            outcome, summary = _failed(folder, error)
-        LOG.info("%s, after %.3f s", outcome_told(outcome, summary), folder.seconds)
+            outcome, summary = _record_failure(folder, error)
+        LOG.info("%s, after %.3f s", describe_outcome(outcome, summary), folder.seconds)
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)
     return outcome
 
 
-def _tell_beginning(info: Mapping[str, Any]) -> None:
-    lives, where = info.get("resumed", []), machine_of(info)
+def _log_start(info: Mapping[str, Any]) -> None:
+    lives, where = info.get("resumed", []), latest_machine(info)
     LOG.info(
         "%s: %s",
         f"taken up again, for the {len(lives)}. time" if lives else "begun",
         " ".join(["python -m rnnlab", *info.get("overrides", [])]),
     )
     blas = " ".join(str(value) for value in where.get("blas", {}).values())
-    LOG.info("on %s: %s, %s", where.get("host"), machine_told(where), blas)
+    LOG.info("on %s: %s, %s", where.get("host"), describe_machine(where), blas)
 
 
-def _keep_diff(folder: RunFolder, diff: str) -> None:
+def _write_diff(folder: RunFolder, diff: str) -> None:
     """Write down what the code has changed since its commit; of a resumed run, where it is another."""
     first, life = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
     if life and first.is_file() and first.read_bytes() == diff.encode():
@@ -154,13 +154,13 @@ def _keep_diff(folder: RunFolder, diff: str) -> None:
         folder.write_diff(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
 
 
-def one_thread() -> None:
+def use_one_thread() -> None:
     """Let this process, and the libraries that it has yet to load, make products with one thread."""
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threadpool_limits(1)
 
 
-def stopping_at_signals(also: Callable[[], bool]) -> Callable[[], bool]:
+def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
     """Say from now on whether a signal asked this process to end, or `also` holds."""
     asked = False
 
@@ -168,63 +168,68 @@ def stopping_at_signals(also: Callable[[], bool]) -> Callable[[], bool]:
         nonlocal asked
         asked = True
 
-    handle(ask)
+    install_handler(ask)
     return lambda: asked or also()
 
 
-def describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What a person is told of an exception; a full disk has many names."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"
 
 
-def _failed(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any]]:
+def _record_failure(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any]]:
     with suppress(OSError):
         folder.write_text(ERROR_FILE, "".join(traceback.format_exception(error)))
-    return "failed", {"error": describe(error)}
+    return "failed", {"error": describe_error(error)}
 
 
-def _train(experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]) -> tuple[Outcome, Course]:
+def _train(
+    experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]
+) -> tuple[Outcome, RunMonitor]:
     trainer, settings = experiment.trainer, experiment.settings
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
     params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
-    state, course = _resumed(folder, trainer, trainer.begin(params, batches_rng))
+    state, monitor = _restore(folder, trainer, trainer.begin(params, batches_rng))
     if state.step:
         LOG.info("going on from the checkpoint at step %s", state.step)
-    checked = time.monotonic()
+    last_checkpoint = time.monotonic()
     for record in trainer.continue_from(state):
         if folder.write(record):
             LOG.warning("step %s came out otherwise than it stood; from there on rows are new", record.step)
-        course.see(record)
+        monitor.update(record)
         if VAL_LOSS in record.metrics or record.non_finite is not None:
-            _tell(record)
+            _log_step(record)
         if state.ended:
             continue
         if stopping():
             folder.write_checkpoint(*state.to_parts())
             folder.write_weights(state.params)
-            return "killed", course
-        if settings.checkpoint_every is not None and time.monotonic() - checked > settings.checkpoint_every:
+            return "killed", monitor
+        if (
+            settings.checkpoint_every is not None
+            and time.monotonic() - last_checkpoint > settings.checkpoint_every
+        ):
             folder.write_checkpoint(*state.to_parts())
             LOG.info("step %s: checkpoint", state.step)
-            checked = time.monotonic()
+            last_checkpoint = time.monotonic()
     if folder.complete():
         LOG.warning("rows after the last step %s are cut off", record.step)
     folder.write_weights(state.params)
-    if course.non_finite is None:
+    if monitor.non_finite is None:
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
-    return course.outcome, course
+    return monitor.outcome, monitor
 
 
-def _tell(record: StepRecord) -> None:
+def _log_step(record: StepRecord) -> None:
     """Say how it goes at a validation, and where numbers stopped being finite."""
     metrics = record.metrics.items()
-    shown = {key: value for key, value in metrics if key in TOLD or key.startswith("val/")}
+    metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):
-        shown[ZERO_AT_HORIZON] = zeros
-    values = " ".join(f"{key}={told(value, '.5g')}" for key, value in shown.items())
+        metrics_to_log[ZERO_AT_HORIZON] = zeros
+    values = " ".join(f"{key}={format_number(value, '.5g')}" for key, value in metrics_to_log.items())
     if record.unstable_since is not None:
         values += f" (unstable since step {record.unstable_since})"
     if record.non_finite is not None:
@@ -234,55 +239,55 @@ def _tell(record: StepRecord) -> None:
     LOG.info("step %s: %s", record.step, values.strip())
 
 
-def _resumed(folder: RunFolder, trainer: Trainer, begun: TrainingState) -> tuple[TrainingState, Course]:
+def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tuple[TrainingState, RunMonitor]:
     """The state to go on from and what led to it; the beginning where a checkpoint is missing or damaged."""
-    state, course = begun, Course()
+    state, monitor = initial, RunMonitor()
     try:
-        kept = read_checkpoint(folder.folder)
-        if kept is not None:
-            state = trainer.restore(begun, kept.arrays, kept.state)
-            records = folder.records(kept)
+        checkpoint = read_checkpoint(folder.folder)
+        if checkpoint is not None:
+            state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
+            records = folder.records(checkpoint)
             if len(records) != state.step:
                 raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
                 raise DamagedFile(f"{CHECKPOINT_FILE}: counts other clipped steps than the rows")
-            if not folder.covers_recordings(kept, state.step):
+            if not folder.covers_recordings(checkpoint, state.step):
                 raise DamagedFile(
                     f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
                 )
             for record in records:
-                course.see(record)
+                monitor.update(record)
     except Exception as error:  # whatever a damaged file can lead to; the beginning leads to the same end
-        if _is_of_the_system(error):
+        if _is_system_error(error):
             raise
-        LOG.warning("checkpoint or its records are damaged (%s); the run starts over", describe(error))
-        folder.start_over()
-        return begun, Course()
-    folder.go_on(kept)
-    return state, course
+        LOG.warning("checkpoint or its records are damaged (%s); the run starts over", describe_error(error))
+        folder.restart()
+        return initial, RunMonitor()
+    folder.resume_from(checkpoint)
+    return state, monitor
 
 
-def _is_of_the_system(error: Exception) -> bool:
+def _is_system_error(error: Exception) -> bool:
     """Whether a file could not be read now, which says nothing of what it holds."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
 
 
-def _summary(course: Course, folder: RunFolder) -> dict[str, Any]:
+def _summary(monitor: RunMonitor, folder: RunFolder) -> dict[str, Any]:
     """A run in a few numbers: its last values, and where it became unstable or diverged."""
-    summary: dict[str, Any] = {key: value for key, value in course.latest.items() if is_in_summary(key)}
-    if course.norms:
-        quantiles = np.quantile(course.norms, list(NORM_QUANTILES.values())).tolist()
+    summary: dict[str, Any] = {key: value for key, value in monitor.latest.items() if is_in_summary(key)}
+    if monitor.norms:
+        quantiles = np.quantile(monitor.norms, list(NORM_QUANTILES.values())).tolist()
         summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
-    summary["regime"] = recorded_regime(course.latest)
-    summary["unstable_since"] = course.unstable_since
-    summary["diverged_at"] = course.non_finite
-    if folder.differs_at is not None:
-        summary["differs_since"] = folder.differs_at
+    summary["regime"] = recorded_regime(monitor.latest)
+    summary["unstable_since"] = monitor.unstable_since
+    summary["diverged_at"] = monitor.non_finite
+    if folder.differs_since is not None:
+        summary["differs_since"] = folder.differs_since
     return summary
 
 
-def _draw(folder: Path) -> None:
+def _draw_figures(folder: Path) -> None:
     from rnnlab.analysis.figures.run_folder import draw_run
 
     draw_run(folder)

@@ -17,9 +17,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from rnnlab.app.jobs.run_job import WorkOrder, describe, execute, one_thread, stopping_at_signals
-from rnnlab.signals import held_back, ignore_keyboard, let_through
-from rnnlab.terminal.streams import keep_streams
+from rnnlab.app.jobs.run_job import WorkOrder, describe_error, execute, use_one_thread, watch_stop_signals
+from rnnlab.signals import block_signals, ignore_keyboard, unblock_signals
+from rnnlab.terminal.streams import make_streams_lossy
 
 STOP_SECONDS = 2.0
 """How long a run that is asked to stop may go on, such as in the middle of a validation."""
@@ -40,7 +40,7 @@ class LocalPool:
 
     def __init__(self, orders: Sequence[WorkOrder], workers: int) -> None:
         self._waiting = deque(orders)
-        self._most = workers
+        self._max_workers = workers
         self._workers: list[_Worker] = []
         self._stopped_at: float | None = None
 
@@ -51,7 +51,7 @@ class LocalPool:
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
         """Hand out orders, then wait for a run to end."""
-        self._hand_out()
+        self._assign_orders()
         ended: list[tuple[WorkOrder, str | None]] = []
         by_pipe = {worker.pipe: worker for worker in self._workers}
         for ready in wait(list(by_pipe), timeout):
@@ -60,7 +60,7 @@ class LocalPool:
             try:
                 error = worker.pipe.recv()
             except (EOFError, ConnectionError):
-                error = self._bury(worker)
+                error = self._remove_dead(worker)
             if worker.order is not None:
                 ended.append((worker.order, error))
                 worker.order = None
@@ -87,11 +87,11 @@ class LocalPool:
             _join(worker.process)
         self._workers.clear()
 
-    def _hand_out(self) -> None:
+    def _assign_orders(self) -> None:
         while self._waiting:
             idle = next((worker for worker in self._workers if worker.order is None), None)
             if idle is None:
-                if len(self._workers) == self._most:
+                if len(self._workers) == self._max_workers:
                     return
                 idle = _start_worker()
                 self._workers.append(idle)
@@ -100,11 +100,11 @@ class LocalPool:
                 idle.pipe.send(order)
             except ConnectionError:  # it died while it had nothing to do
                 self._waiting.appendleft(order)
-                self._bury(idle)
+                self._remove_dead(idle)
             else:
                 idle.order = order
 
-    def _bury(self, worker: _Worker) -> str:
+    def _remove_dead(self, worker: _Worker) -> str:
         """Forget a dead worker and say how it died."""
         _join(worker.process)
         worker.pipe.close()
@@ -112,16 +112,16 @@ class LocalPool:
         code = worker.process.exitcode or 0
         if code >= 0:
             return f"its worker process ended (exit code {code})"
-        told = "; the system does that when memory runs out" if -code == signal.SIGKILL else ""
-        return f"its worker process died ({signal.Signals(-code).name}{told})"
+        hint = "; the system does that when memory runs out" if -code == signal.SIGKILL else ""
+        return f"its worker process died ({signal.Signals(-code).name}{hint})"
 
 
 def _start_worker() -> _Worker:
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_work, args=(there, os.getpid()), daemon=True)
-    with held_back():
+    with block_signals():
         resource_tracker.ensure_running()  # which lets some signals through at its end
-    with held_back():  # until the worker can answer them: some come to all processes of a command
+    with block_signals():  # until the worker can answer them: some come to all processes of a command
         process.start()
     there.close()
     return _Worker(process, here)
@@ -137,12 +137,12 @@ def _join(process: BaseProcess) -> None:
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
     """Make runs one after the other until the pipe is closed; a signal ends a run, and the process."""
-    keep_streams()
-    one_thread()
+    make_streams_lossy()
+    use_one_thread()
     ignore_keyboard()
     # nobody would ever stop an orphan
-    stopping = stopping_at_signals(lambda: os.getppid() != launcher)
-    let_through()
+    stopping = watch_stop_signals(lambda: os.getppid() != launcher)
+    unblock_signals()
     with suppress(EOFError, ConnectionError):
         while not stopping():
             if not pipe.poll(0.2):
@@ -151,5 +151,5 @@ def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
             try:
                 execute(order, stopping)
             except Exception as raised:
-                error = describe(raised)
+                error = describe_error(raised)
             pipe.send(error)

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt
 
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.jobs.run_job import WorkOrder
-from rnnlab.app.launchers.cluster_job import stop_file, work
+from rnnlab.app.launchers.cluster_job import make_run, stop_file
 from rnnlab.runs.files import touch
 
 KILL_SECONDS = 5.0
@@ -58,9 +58,9 @@ class RayEngine:
         import ray
 
         self._ray = ray
-        self._work = ray.remote(**options)(work)
+        self._work = ray.remote(**options)(make_run)
         self._waiting = deque(replace(order, resume=True) for order in orders)
-        self._most = jobs or len(orders)
+        self._max_tasks = jobs or len(orders)
         self._tasks: dict[Any, WorkOrder] = {}
         self._stop_file = stop_file
         self._stopped_at: float | None = None
@@ -72,7 +72,7 @@ class RayEngine:
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
         """Submit what may run, then wait for a task to end."""
-        while self._waiting and len(self._tasks) < self._most:
+        while self._waiting and len(self._tasks) < self._max_tasks:
             order = self._waiting.popleft()
             self._tasks[self._work.remote(order, self._stop_file)] = order
         done, _ = self._ray.wait(list(self._tasks), timeout=timeout) if self._tasks else ([], [])

@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.run_paths import SLURM_FOLDER
 from rnnlab.app.jobs.run_job import WorkOrder
-from rnnlab.app.launchers.cluster_job import stop_file, work
+from rnnlab.app.launchers.cluster_job import make_run, stop_file
 from rnnlab.runs.files import LINK, link_in, touch
 from rnnlab.runs.run_json import read_run_info
 
@@ -74,7 +74,7 @@ class Slurm:
                 **{key: value for key, value in parameters.items() if value is not None}
             )
             with redirect_stderr(StringIO()), executor.batch():  # sbatch's words come with the error
-                submitted = [executor.submit(work, order, stop) for order in orders]
+                submitted = [executor.submit(make_run, order, stop) for order in orders]
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
             problem = " ".join(str(error).split())
             raise ConfigProblems([f"hydra/launcher=submitit_slurm: {problem}"]) from None
@@ -99,7 +99,7 @@ class SlurmEngine:
     stop_file: Path
     poll_seconds: float
     stopped_at: float | None = field(default=None, init=False)
-    looked_at: float = field(default=0.0, init=False)
+    last_poll: float = field(default=0.0, init=False)
 
     @property
     def busy(self) -> bool:
@@ -114,9 +114,9 @@ class SlurmEngine:
             name for name, job in self.jobs.items() if _ended(job.order) not in (None, job.ended_before)
         ]:
             ended.append((self.jobs.pop(name).order, None))
-        if time.monotonic() - self.looked_at < self.poll_seconds:
+        if time.monotonic() - self.last_poll < self.poll_seconds:
             return ended
-        self.looked_at = now = time.monotonic()
+        self.last_poll = now = time.monotonic()
         queued = _queued()
         if queued is None:
             return ended  # the queue does not answer: nothing is known

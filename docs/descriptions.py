@@ -102,9 +102,9 @@ def section(documented: type | Callable[..., Any], title: str) -> dict[str, str]
     lines = text.split(f"\n{title}:\n", 1)[1].split("\n\n", 1)[0]
     entries = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
     found = {}
-    for name, _, words in (entry.partition(":") for entry in entries):
-        said = " ".join(words.split()).rstrip(".")
-        found[name] = said[0].lower() + said[1:] if said[1:2].islower() else said  # as comments begin
+    for name, _, words in (part.partition(":") for part in entries):
+        entry = " ".join(words.split()).rstrip(".")
+        found[name] = entry[0].lower() + entry[1:] if entry[1:2].islower() else entry  # as comments begin
     return found
 
 
