@@ -1,0 +1,84 @@
+"""What people see and type: analysis, the command line, commands, texts, signals, files."""
+
+from tests.mutants.mutant import Mutant
+
+TOLD = [
+    Mutant(
+        "analysis/frames/identity.py",
+        "np.isnan(a) & np.isnan(b)",
+        "np.isnan(a) | np.isnan(b)",
+        ("analysis/test_identity.py",),
+    ),
+    Mutant(
+        "analysis/figures/intervals.py", "LEVEL = 0.95", "LEVEL = 0.9", ("analysis/test_sweep_scalars.py",)
+    ),
+    Mutant("analysis/figures/intervals.py", '"wilson"', '"exact"', ("analysis/test_sweep_scalars.py",)),
+    Mutant(
+        "analysis/figures/axis_scale.py",
+        "between = len(numbers) - 1",
+        "between = len(numbers)",
+        ("analysis/test_sweep_scalars.py",),
+    ),
+    Mutant(
+        "analysis/figures/phase_diagram.py",
+        "counts.iloc[0] > counts.iloc[1] else",
+        "True else",
+        ("analysis/test_sweep_scalars.py",),
+    ),
+    Mutant(
+        "analysis/report/tables.py",
+        'group[group["outcome"] != "diverged"]',
+        "group",
+        ("analysis/test_report.py",),
+    ),
+    Mutant(
+        "analysis/report/layout.py", "and not _follows(runs, kept, axis)", "", ("analysis/test_report.py",)
+    ),
+    Mutant(
+        "app/config/sweep_axes.py",
+        "if jobs > MAX_JOBS:",
+        "if jobs > 10 * MAX_JOBS:",
+        ("app/test_sweep_axes.py", "app/test_messages.py"),
+    ),
+    Mutant(
+        "app/config/pairing.py",
+        "sizes.get(key, 1) < 2",
+        "sizes.get(key, 1) < 1",
+        ("app/test_sweep_axes.py", "app/test_messages.py"),
+    ),
+    Mutant("app/config/suggestions.py", "CUTOFF = 0.65", "CUTOFF = 0.95", ("app/test_messages.py",)),
+    Mutant(
+        "app/config/memory_limit.py", "total <= there:", "total <= 2 * there:", ("app/test_memory_limit.py",)
+    ),
+    Mutant("app/config/memory_limit.py", "sum(largest) <= there:", "True:", ("app/test_memory_limit.py",)),
+    Mutant("app/config/validation.py", "if isinf(held):", "if False:", ("app/test_number_range.py",)),
+    Mutant("app/jobs/resume.py", "if key not in WITHOUT_EFFECT", "if True", ("app/test_resume.py",)),
+    Mutant(
+        "app/jobs/run_job.py",
+        '"finished" if self.unstable_since is None else "unstable"',
+        '"finished"',
+        ("app/test_run_job.py", "app/test_outcomes.py", "app/test_launch.py"),
+    ),
+    Mutant("app/launchers/pool.py", "worker.process.exitcode or 0", "0", ("app/test_pool.py",)),
+    Mutant("app/launch.py", "int(self.failed)", "0", ("app/test_outcomes.py", "app/test_launch.py")),
+    Mutant("commands/sync.py", "GIVE_UP = 2", "GIVE_UP = 20", ("commands/test_sync.py",)),
+    Mutant("commands/compare.py", "second - first:", "first - second:", ("commands/test_compare.py",)),
+    Mutant("commands/repeat.py", "        return 0\n", "        return 1\n", ("commands/test_repeat.py",)),
+    Mutant("commands/show.py", "goal.below:.5g", "goal.baseline:.5g", ("commands/test_show.py",)),
+    Mutant("text.py", '"token", "secret"', '"secret"', ("security", "test_text.py")),
+    Mutant("text.py", "share < 0.005", "share < 0.05", ("test_text.py",)),
+    Mutant(
+        "signals.py",
+        "if not self.count or number == signal.SIGINT:",
+        "if True:",
+        ("app/test_signals.py", "app/test_faults.py"),
+    ),
+    Mutant("terminal/streams.py", "self.lost = self.lost or error", "pass", ("app/test_streams.py",)),
+    Mutant("user_files.py", "if len(members) != 1:", "if not members:", ("test_user_files.py", "tasks")),
+    Mutant(
+        "records.py",
+        '"grad/norm_p90": 0.9',
+        '"grad/norm_p90": 0.95',
+        ("app/test_outcomes.py", "app/test_run_job.py", "app/test_launch.py"),
+    ),
+]

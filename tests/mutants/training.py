@@ -1,0 +1,103 @@
+"""Training, the memory that it needs, the run folder, and its mirror in MLflow."""
+
+from tests.mutants.mutant import Mutant
+
+MEMORY = ("test_memory.py", "app/test_memory_limit.py")
+TRAINING = ("test_training.py", "test_training_state.py")
+MIRRORED = ("mlflow_mirror/test_mirrored_run.py", "mlflow_mirror/test_mirror.py")
+
+TRAINED = [
+    Mutant("training/memory.py", "+ of_optimizer", "", MEMORY),
+    Mutant("training/memory.py", "OF_TRAINING = 4", "OF_TRAINING = 3", MEMORY),
+    Mutant("training/memory.py", "(OF_MEASURING if probe.measurements else 0)", "0", MEMORY),
+    Mutant("training/memory.py", "size * (H + 3 * Y)", "size * H", MEMORY),
+    Mutant("training/memory.py", "size * (H + 3 * Y)", "size * 3 * Y", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(3 * G + 2 * S) * H", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(3 * G) * H + of_input", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(2 * S) * H + of_input", MEMORY),
+    Mutant("training/memory.py", "size * (G + 2 * S) * H + of_input", "of_input", MEMORY),
+    Mutant(
+        "training/memory.py",
+        "examples * (time * self.steps + outputs * self.outputs)",
+        "examples * time * self.steps",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "kept = validation.kept * validation.time * (of_input if of_input > SYMBOL else 1)",
+        "kept = 0",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py", "kept + forward.of(validation.batch,", "forward.of(validation.batch,", MEMORY
+    ),
+    Mutant(
+        "training/memory.py",
+        "kept + forward.of(validation.batch, validation.time, outputs(validation.time))",
+        "kept",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "measured = both_ways.of(probe.examples, length, outputs(length))",
+        "measured = 0",
+        MEMORY,
+    ),
+    Mutant("training/memory.py", "measured += forward.of(1, run, outputs(run))", "pass", MEMORY),
+    Mutant(
+        "training/memory.py",
+        'measured += 2 * 8 * options["steps"] * min(options["exponents"], S * H)',
+        "pass",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "measured += examples * SYMBOL * n * (OF_JACOBIANS * n + (2 * G + S) * H)",
+        "pass",
+        MEMORY,
+    ),
+    Mutant("training/memory.py", "(OF_JACOBIANS * n + (2 * G + S) * H)", "(OF_JACOBIANS * n)", MEMORY),
+    Mutant("training/trainer.py", "CLIP_COSINE: report.cosine", "CLIP_COSINE: 1.0", TRAINING),
+    Mutant("training/trainer.py", "state.clipped / (step + 1)", "state.clipped / self.steps", TRAINING),
+    Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
+    Mutant(
+        "training/restoring.py",
+        "not (array < 0).any()",
+        "True",
+        ("test_training_state.py", "app/test_restoring.py"),
+    ),
+    Mutant(
+        "runs/files.py",
+        "        os.replace(scratch, path)",
+        "        scratch.rename(path.with_suffix('.x'))",
+        ("runs/test_files.py",),
+    ),
+    Mutant("runs/files.py", '.rfind(b"\\n") + 1', '.rfind(b"\\n")', ("runs",)),
+    Mutant(
+        "runs/checkpoint.py", "self._sum.update(data)", "pass", ("runs/test_folder.py", "app/test_resume.py")
+    ),
+    Mutant("runs/metrics_jsonl.py", "isfinite(value))", "True)", ("runs", "analysis/test_frames.py")),
+    Mutant(
+        "runs/gradient_table.py",
+        "mask=~np.isfinite(values)",
+        "mask=np.isnan(values)",
+        ("runs/test_gradient_table.py",),
+    ),
+    Mutant(
+        "runs/advance.py",
+        'info.get("outcome") in ENDED',
+        "True",
+        ("runs", "analysis/test_frames.py", "commands/test_sync.py"),
+    ),
+    Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),
+    Mutant(
+        "mlflow_mirror/mirrored_run.py", "return round(1000 * seconds)", "return round(seconds)", MIRRORED
+    ),
+    Mutant(
+        "mlflow_mirror/charts.py",
+        '"orderByAsc": True',
+        '"orderByAsc": False',
+        ("mlflow_mirror/test_charts.py",),
+    ),
+]
