@@ -9,7 +9,7 @@ sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Style, types and which room may import which.
 check: .venv/installed-dev

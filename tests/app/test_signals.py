@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -212,7 +213,8 @@ def test_sync_ends_and_says_what_is_left(
     hung: tuple[list[socket.socket], str], number: signal.Signals, sweep: Done, tmp_path: Path
 ) -> None:
     taken, address = hung
-    process = started(tmp_path, str(sweep.folder), "--uri", address, module="rnnlab.sync")
+    shutil.copytree(next(iter(sweep.runs.values())).parent, tmp_path / "sweep")  # which others use meanwhile
+    process = started(tmp_path, "sweep", "--uri", address, module="rnnlab.sync")
     wait_until(lambda: taken, "the server is asked")
     process.send_signal(number)
     done = finish(tmp_path, process)

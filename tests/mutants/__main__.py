@@ -101,7 +101,7 @@ def _fails(code: int | None) -> bool:
 
 def _pytest(checkout: Path, tests: Sequence[str]) -> int | None:
     """The exit code of pytest over files of `tests/`, or over all of it on all cores; None if it did not end."""
-    parallel = () if tests else ("--numprocesses", "auto", "--dist", "loadfile")
+    parallel = () if tests else ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *parallel]
     environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     try:

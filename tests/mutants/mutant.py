@@ -16,7 +16,7 @@ class Mutant:
         file: The file, below `rnnlab/`.
         old: The text to replace, which occurs in the file exactly once.
         new: What replaces it.
-        tests: Files or folders below `tests/` that should notice. They run first; if they pass, the whole
+        tests: Files, folders or single tests (`file.py::test`) below `tests/` that should notice. They run first; if they pass, the whole
             suite decides.
     """
 
@@ -47,7 +47,9 @@ class Mutant:
             raise Stale(
                 f"{self}: rnnlab/{self.file} does not exist; write the file's new name into tests/mutants"
             )
-        if missing := [name for name in self.tests if not (root / "tests" / name).exists()]:
+        if missing := [
+            name for name in self.tests if not (root / "tests" / name.partition("::")[0]).exists()
+        ]:
             raise Stale(f"{self}: tests/{missing[0]} does not exist; name the tests that should notice")
         text = path.read_text(encoding="utf-8")
         if (found := text.count(self.old)) != 1:

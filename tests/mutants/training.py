@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-MEMORY = ("test_memory.py", "app/test_memory_limit.py")
+MEMORY = ("test_memory.py",)
 TRAINING = ("test_training.py", "test_training_state.py")
 MIRRORED = ("mlflow_mirror/test_mirrored_run.py", "mlflow_mirror/test_mirror.py")
 
@@ -65,7 +65,7 @@ TRAINED = [
         "training/restoring.py",
         "not (array < 0).any()",
         "True",
-        ("test_training_state.py", "app/test_restoring.py"),
+        ("test_training_state.py",),
     ),
     Mutant(
         "runs/files.py",
