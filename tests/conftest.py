@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from hypothesis import settings
 
 from tests import processes as commands
 from tests.processes import ROOT, TINY, Done, run
-from tests.shared import made_once, shared_folder
+from tests.shared import empty_database, made_once, shared_folder
 
 SLOWEST = (
     "app/test_streams.py",
@@ -61,6 +62,18 @@ def start() -> Iterator[Starter]:
 def process_name(request: pytest.FixtureRequest) -> str:
     """`gw0`, `gw1` … of a process of pytest-xdist, else `master`."""
     return getattr(request.config, "workerinput", {}).get("workerid", "master")
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Path:
+    """An MLflow database without runs, to be copied."""
+    return empty_database(tmp_path_factory, process_name)
+
+
+@pytest.fixture
+def database(tables: Path, tmp_path: Path) -> None:
+    """MLflow's empty tables in `tmp_path`, where a command finds them, for tests of something else."""
+    shutil.copy(tables, tmp_path / "mlflow.db")
 
 
 @pytest.fixture(scope="session")

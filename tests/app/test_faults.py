@@ -53,6 +53,7 @@ def folder_of(top: Path, name: str) -> Path:
     return Path(found[0])
 
 
+@pytest.mark.usefixtures("database")
 def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", "steps=1000000,8000,12,13", *SIZES, "jobs=2")
     killed, beside = folder_of(tmp_path, "0_steps=1000000"), folder_of(tmp_path, "1_steps=8000")
@@ -74,6 +75,7 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     assert read_metrics(killed)["train/loss"].notna().sum() > 20
 
 
+@pytest.mark.usefixtures("database")
 def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Starter, tmp_path: Path) -> None:
     process = start(tmp_path, *LITTLE)
 
@@ -97,6 +99,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("database")
 def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Signals, tmp_path: Path) -> None:
     places = ("-m", "cell=rnn,lstm", "seed=0,1", "jobs=2", f"tracking.points={POINTS}")
     process = start(tmp_path, *places, ENDLESS, *SIZES)
@@ -188,6 +191,7 @@ def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path
     assert [run_info(folder)["outcome"] for folder in folders] == ["killed", "killed"]
 
 
+@pytest.mark.usefixtures("database")
 def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp_path: Path) -> None:
     """In one store, whatever the next command does."""
     process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
@@ -242,6 +246,7 @@ IN_THE_MIDDLE = {
 
 
 @pytest.mark.parametrize("where", IN_THE_MIDDLE)
+@pytest.mark.usefixtures("database")
 def test_ctrl_c_ends_a_run_in_the_middle_of_something_long(
     start: Starter, where: str, tmp_path: Path
 ) -> None:

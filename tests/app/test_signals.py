@@ -89,6 +89,7 @@ def test_a_signal_to_all_processes_keeps_what_was_made(
     assert (resumed.code, weights(resumed)) == (0, undisturbed)
 
 
+@pytest.mark.usefixtures("database")
 def test_mlflow_is_told_of_a_hang_up(start: Starter, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     process = start(tmp_path, *SWEEP)
     wait_until(lambda: recording(tmp_path), "both runs record")

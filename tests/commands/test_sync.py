@@ -26,14 +26,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's empty tables, which take seconds to make."""
-    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    open_experiment(f"sqlite:///{path}", "nothing")
-    return path
-
-
 def fresh(tables: Path, path: Path) -> str:
     """The URI of a new database."""
     shutil.copy(tables, path)
