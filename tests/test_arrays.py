@@ -53,6 +53,13 @@ def test_norms_where_a_sum_of_squares_fails(dtype, entry):
     assert global_norm([a[:1], a[1:]]) == pytest.approx(exact, rel=1e-14)
 
 
+def test_global_norm_of_entries_whose_squares_are_subnormal():
+    """In float32 their sum is not 0, and has hardly a digit."""
+    entries = np.full(3, 3e-23, np.float32)
+    assert 0 < float(np.vdot(entries, entries)) < 1e-38
+    assert global_norm([entries]) == pytest.approx(3e-23 * np.sqrt(3), rel=1e-6)
+
+
 def test_global_norm_of_parts_of_very_different_size():
     parts = [np.full(2, 1e-30, np.float32), np.array([3.0], np.float32), np.array([4.0], np.float32)]
     assert global_norm(parts) == pytest.approx(5.0, rel=1e-7)
