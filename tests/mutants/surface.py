@@ -2,6 +2,8 @@
 
 from tests.mutants.mutant import Mutant
 
+MEMORY = "app/test_memory_limit.py::test_a_small_machine_says_how_many_runs_fit_at_once"
+
 TOLD = [
     Mutant(
         "analysis/frames/identity.py",
@@ -44,41 +46,77 @@ TOLD = [
         "app/config/pairing.py",
         "sizes.get(key, 1) < 2",
         "sizes.get(key, 1) < 1",
-        ("app/test_sweep_axes.py", "app/test_messages.py"),
+        ("app/test_compose.py::test_a_pair_that_does_not_fit_is_told_in_one_line",),
     ),
-    Mutant("app/config/suggestions.py", "CUTOFF = 0.65", "CUTOFF = 0.95", ("app/test_messages.py",)),
     Mutant(
-        "app/config/memory_limit.py", "total <= there:", "total <= 2 * there:", ("app/test_memory_limit.py",)
+        "app/config/suggestions.py",
+        "CUTOFF = 0.65",
+        "CUTOFF = 0.95",
+        ("app/test_messages.py::test_an_experiment_that_does_not_exist",),
     ),
-    Mutant("app/config/memory_limit.py", "sum(largest) <= there:", "True:", ("app/test_memory_limit.py",)),
-    Mutant("app/config/validation.py", "if isinf(held):", "if False:", ("app/test_number_range.py",)),
-    Mutant("app/jobs/resume.py", "if key not in WITHOUT_EFFECT", "if True", ("app/test_resume.py",)),
+    Mutant("app/config/memory_limit.py", "total <= there:", "total <= 2 * there:", (MEMORY,)),
+    Mutant("app/config/memory_limit.py", "sum(largest) <= there:", "True:", (MEMORY,)),
+    Mutant(
+        "app/config/validation.py",
+        "if isinf(held):",
+        "if False:",
+        ("app/test_number_range.py::test_a_number_beyond_the_range_is_refused",),
+    ),
+    Mutant(
+        "app/jobs/resume.py",
+        "if key not in WITHOUT_EFFECT",
+        "if True",
+        ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
+    ),
     Mutant(
         "app/jobs/run_job.py",
         '"finished" if self.unstable_since is None else "unstable"',
         '"finished"',
-        ("app/test_run_job.py", "app/test_outcomes.py", "app/test_launch.py"),
+        ("app/test_outcomes.py::test_the_sweep_goes_on",),
     ),
     Mutant("app/launchers/pool.py", "worker.process.exitcode or 0", "0", ("app/test_pool.py",)),
-    Mutant("app/launch.py", "int(self.failed)", "0", ("app/test_outcomes.py", "app/test_launch.py")),
-    Mutant("commands/sync.py", "GIVE_UP = 2", "GIVE_UP = 20", ("commands/test_sync.py",)),
+    Mutant(
+        "app/launch.py",
+        "int(self.failed)",
+        "0",
+        ("app/test_faults.py::test_fail_fast_ends_all_when_one_fails",),
+    ),
+    Mutant(
+        "commands/sync.py",
+        "GIVE_UP = 2",
+        "GIVE_UP = 20",
+        ("commands/test_sync.py::test_a_store_that_does_not_take_them_is_one_line",),
+    ),
     Mutant("commands/compare.py", "second - first:", "first - second:", ("commands/test_compare.py",)),
-    Mutant("commands/repeat.py", "        return 0\n", "        return 1\n", ("commands/test_repeat.py",)),
+    Mutant(
+        "commands/repeat.py",
+        "        return 0\n",
+        "        return 1\n",
+        ("commands/test_repeat.py::test_a_run_is_repeated_by_its_folder",),
+    ),
     Mutant("commands/show.py", "goal.below:.5g", "goal.baseline:.5g", ("commands/test_show.py",)),
-    Mutant("text.py", '"token", "secret"', '"secret"', ("security", "test_text.py")),
+    Mutant("text.py", '"token", "secret"', '"secret"', ("security/test_words.py",)),
     Mutant("text.py", "share < 0.005", "share < 0.05", ("test_text.py",)),
     Mutant(
         "signals.py",
         "if not self.count or number == signal.SIGINT:",
         "if True:",
-        ("app/test_signals.py", "app/test_faults.py"),
+        (
+            "app/test_signals.py::test_the_time_limit_of_timeout_is_one_request",
+            "app/test_signals.py::test_a_signal_to_all_processes_keeps_what_was_made",
+        ),
     ),
-    Mutant("terminal/streams.py", "self.lost = self.lost or error", "pass", ("app/test_streams.py",)),
+    Mutant(
+        "terminal/streams.py",
+        "self.lost = self.lost or error",
+        "pass",
+        ("app/test_streams.py::test_a_command_that_only_prints_fails_where_that_cannot_be_written",),
+    ),
     Mutant("user_files.py", "if len(members) != 1:", "if not members:", ("test_user_files.py", "tasks")),
     Mutant(
         "records.py",
         '"grad/norm_p90": 0.9',
         '"grad/norm_p90": 0.95',
-        ("app/test_outcomes.py", "app/test_run_job.py", "app/test_launch.py"),
+        ("app/test_launch.py::test_the_summary_has_quantiles_of_the_norms",),
     ),
 ]

@@ -65,7 +65,7 @@ TRAINED = [
         "training/restoring.py",
         "not (array < 0).any()",
         "True",
-        ("test_training_state.py",),
+        ("app/test_restoring.py::test_from_an_impossible_state_a_run_starts_over",),
     ),
     Mutant(
         "runs/files.py",
@@ -75,9 +75,17 @@ TRAINED = [
     ),
     Mutant("runs/files.py", '.rfind(b"\\n") + 1', '.rfind(b"\\n")', ("runs",)),
     Mutant(
-        "runs/checkpoint.py", "self._sum.update(data)", "pass", ("runs/test_folder.py", "app/test_resume.py")
+        "runs/checkpoint.py",
+        "self._sum.update(data)",
+        "pass",
+        ("runs/test_folder.py::test_a_checkpoint_vouches_for_every_bit_that_led_to_it",),
     ),
-    Mutant("runs/metrics_jsonl.py", "isfinite(value))", "True)", ("runs", "analysis/test_frames.py")),
+    Mutant(
+        "runs/metrics_jsonl.py",
+        "isfinite(value))",
+        "True)",
+        ("runs/test_folder.py::test_a_row_with_what_is_no_number_is_damaged",),
+    ),
     Mutant(
         "runs/gradient_table.py",
         "mask=~np.isfinite(values)",
@@ -88,7 +96,10 @@ TRAINED = [
         "runs/advance.py",
         'info.get("outcome") in ENDED',
         "True",
-        ("runs", "analysis/test_frames.py", "commands/test_sync.py"),
+        (
+            "commands/test_sync.py::test_of_copies_the_one_further_on_is_sent",
+            "analysis/test_frames.py::test_of_copies_the_one_further_on_counts",
+        ),
     ),
     Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),
     Mutant(
