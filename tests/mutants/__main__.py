@@ -89,7 +89,7 @@ def _verdict(mutant: Mutant, checkout: Path, whole_suite: bool) -> str:
 
 
 def _fails(code: int | None) -> bool:
-    """Whether tests noticed; None is the exit code of tests that did not end.
+    """Whether tests noticed, by pytest's exit code; None stands for tests that did not end.
 
     Raises:
         RuntimeError: pytest itself did not work.
@@ -103,15 +103,16 @@ def _pytest(checkout: Path, tests: Sequence[str]) -> int | None:
     """The exit code of pytest over files of `tests/`, or over all of it on all cores; None if it did not end."""
     parallel = () if tests else ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *parallel]
+    command += [f"tests/{name}" for name in tests]
     environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        return subprocess.run(
-            [*command, *(f"tests/{name}" for name in tests)],
-            cwd=checkout,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            timeout=TIME_LIMIT,
-        ).returncode
+        for _ in range(2):  # once more if it was killed, as when memory runs out: that says nothing
+            done = subprocess.run(
+                command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, timeout=TIME_LIMIT
+            )
+            if done.returncode >= 0:
+                break
+        return done.returncode
     except subprocess.TimeoutExpired:
         return None
 

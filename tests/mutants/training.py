@@ -98,7 +98,7 @@ TRAINED = [
         "True",
         (
             "commands/test_sync.py::test_of_copies_the_one_further_on_is_sent",
-            "analysis/test_frames.py::test_of_copies_the_one_further_on_counts",
+            "analysis/test_frames.py::test_a_run_that_ended_counts_before_one_with_more_steps",
         ),
     ),
     Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),
