@@ -157,12 +157,12 @@ def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path
 
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
     """On a fresh database file, and in one second: they share the file and no folder."""
-    with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *LITTLE, *PLACE), range(4)))
-    assert [(done.code, done.err) for done in ended] == [(0, "")] * 4
-    assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 4
+    with ThreadPoolExecutor(3) as pool:
+        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *LITTLE, *PLACE), range(3)))
+    assert [(done.code, done.err) for done in ended] == [(0, "")] * 3
+    assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 3
     uri = f"sqlite:///{tmp_path / 'shared.db'}"
-    assert experiments(uri) == {"together": 4, "Default": 0}
+    assert experiments(uri) == {"together": 3, "Default": 0}
     assert {run.status for run in tracked_runs(uri, "together").values()} == {"FINISHED"}
     assert not (tmp_path / "mlflow.db").exists()
     assert "-m rnnlab.ui --uri sqlite:///shared.db" in ended[0].out
