@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser test-cluster fuzz bench docs audit lock clean
+.PHONY: sweep test check test-torch test-browser test-cluster fuzz mutants bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Style, types and which room may import which.
 check: .venv/installed-dev
@@ -36,6 +36,10 @@ test-cluster: .venv/installed-cluster
 # About an hour on two cores.
 fuzz: .venv/installed-dev
 	RNNLAB_FUZZ=60 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
+
+# A hundred wrong versions of the product, each of which the tests must notice. About an hour on two cores.
+mutants: .venv/installed-dev
+	$(BIN)/python -m tests.mutants
 
 # Forty minutes in all; leave the machine alone meanwhile.
 bench: .venv/installed-bench

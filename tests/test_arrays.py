@@ -24,7 +24,7 @@ def test_norm_is_right_at_every_magnitude(a):
 
 @given(arrays(np.float32, st.integers(1, 20), elements=SINGLE))
 def test_norm_of_float32_is_right_at_every_magnitude(a):
-    assert float(norm(a)) == pytest.approx(math.hypot(*a.tolist()), rel=1e-14)
+    assert float(norm(a)) == pytest.approx(math.hypot(*a.tolist()), rel=1e-14, abs=0)
 
 
 @given(st.lists(arrays(np.float64, st.integers(0, 6), elements=FINITE), max_size=4))
@@ -49,14 +49,23 @@ def test_global_norm_is_the_norm_of_all_entries(parts):
 def test_norms_where_a_sum_of_squares_fails(dtype, entry):
     a = np.full((3, 3), entry, dtype)
     exact = 3 * float(a[0, 0])
-    assert float(norm(a)) == pytest.approx(exact, rel=1e-14)
-    assert global_norm([a[:1], a[1:]]) == pytest.approx(exact, rel=1e-14)
+    assert float(norm(a)) == pytest.approx(exact, rel=1e-14, abs=0)
+    assert global_norm([a[:1], a[1:]]) == pytest.approx(exact, rel=1e-14, abs=0)
+
+
+def test_global_norm_of_entries_whose_squares_are_subnormal():
+    """In float32 their sum is not 0, and has hardly a digit."""
+    entries = np.full(3, 3e-23, np.float32)
+    assert 0 < float(np.vdot(entries, entries)) < 1e-38
+    assert global_norm([entries]) == pytest.approx(3e-23 * np.sqrt(3), rel=1e-6, abs=0)
 
 
 def test_global_norm_of_parts_of_very_different_size():
     parts = [np.full(2, 1e-30, np.float32), np.array([3.0], np.float32), np.array([4.0], np.float32)]
     assert global_norm(parts) == pytest.approx(5.0, rel=1e-7)
-    assert global_norm([np.array([3e-30], np.float32), np.array([4e-45])]) == pytest.approx(3e-30, rel=1e-7)
+    assert global_norm([np.array([3e-30], np.float32), np.array([4e-45])]) == pytest.approx(
+        3e-30, rel=1e-7, abs=0
+    )
 
 
 def test_norm_along_an_axis_scales_each_slice_by_itself():

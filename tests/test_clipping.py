@@ -55,6 +55,13 @@ def test_by_value_bounds_every_element_and_tells_the_share(grads, threshold):
     assert report.fraction == pytest.approx(outside.mean()) and report.coefficient is None
     assert report.norm == pytest.approx(global_norm(grads.values()))
     assert report.norm_clipped == pytest.approx(global_norm(clipped.values()))
+    if report.clipped:
+        after = np.concatenate(list(clipped.values()))
+        cosine = (elements / np.abs(elements).max()) @ (after / threshold)
+        lengths = np.linalg.norm(elements / np.abs(elements).max()) * np.linalg.norm(after / threshold)
+        assert report.cosine == pytest.approx(cosine / lengths)
+    else:
+        assert report.cosine == 1
 
 
 @pytest.mark.parametrize("mode", UNTOUCHED)
@@ -75,6 +82,11 @@ def test_by_hand():
     report, clipped = clip(grads, 3.5, "value")
     np.testing.assert_array_equal(clipped["b"], [[-3.5]])
     assert report.fraction == pytest.approx(1 / 3)
+
+    report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "value")  # to (1, 0, -1)
+    assert report.cosine == pytest.approx(7 / (5 * np.sqrt(2)))
+    report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "norm")
+    assert report.cosine == 1
 
 
 def test_by_norm_of_gradients_whose_squares_leave_float32():

@@ -33,6 +33,13 @@ def test_scale_goes_by_the_hidden_size_and_not_by_the_shape():
     assert draw("uniform", 1.0, rows=300, columns=50, hidden_size=25).max() == pytest.approx(0.2, rel=0.01)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(300, 50), (50, 300)])
+def test_fan_in_has_variance_gain_squared_over_columns(rows, columns):
+    w = draw("fan_in", 1.5, rows, columns, hidden_size=25)
+    assert w.std() == pytest.approx(1.5 / np.sqrt(columns), rel=0.02)
+    assert np.abs(w).max() == pytest.approx(1.5 * np.sqrt(3 / columns), rel=0.001)  # uniform
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(30, 30), (30, 7), (7, 30)])
 def test_orthogonal_has_orthonormal_rows_or_columns(rows, columns):
     w = draw("orthogonal", 1.3, rows, columns)

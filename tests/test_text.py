@@ -32,6 +32,7 @@ from rnnlab.text import describe_machine, format_gain, format_horizon, format_re
         ),
         ({"grad/horizon": 31.0, "grad/horizon_first": 31.0, "grad/zero_at_horizon": 0.0}, "–", "31", "–"),
         ({"grad/gain": 1.0, "grad/zero_fraction": 0.999}, "1.000 (>99% zero)", "–", "–"),
+        ({"grad/gain": 1.0, "grad/zero_fraction": 0.02}, "1.000 (2% zero)", "–", "–"),
     ],
 )
 def test_a_number_is_told_with_its_zeros_and_dips(

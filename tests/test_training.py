@@ -277,6 +277,20 @@ def test_clip_rate_is_the_share_of_steps_clipped_so_far(task):
     before, after = values(records, "grad/norm"), values(records, "grad/norm_clipped")
     np.testing.assert_array_equal(clipped, np.array(before) > np.median(norms))
     np.testing.assert_allclose(after, np.minimum(before, np.median(norms)), rtol=1e-6)
+    assert values(records, "grad/clip_cosine") == [1.0] * STEPS
+
+
+def test_clip_cosine_is_of_the_gradient_before_and_after(task):
+    trainer = make(task, clipping=Clipping(1e-3, "value"), steps=1)
+    records, _ = run(trainer)
+    params = draw(trainer)
+    batch = task.batch(np.random.default_rng(2), 0)
+    grads, _ = trainer.model.backward(params, trainer.model.forward(params, batch))
+    before = np.concatenate([grad.ravel() for grad in grads.values()])
+    after = before.clip(-1e-3, 1e-3)
+    expected = before @ after / (np.linalg.norm(before) * np.linalg.norm(after))
+    assert values(records, "grad/clip_cosine") == pytest.approx([expected], rel=1e-5)
+    assert expected < 0.99
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

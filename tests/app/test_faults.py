@@ -32,11 +32,12 @@ from tests.processes import (
 )
 from tests.tracked import experiments, tracked_runs
 
-SIZES = TINY[1:]
+SIZES = (*TINY[1:], "figures=false")
+LITTLE = ("steps=12", *SIZES)
 POINTS = 100_000
 """In MLflow of a run of a million steps: one in ten."""
 OUT_OF_THE_BLUE = "its worker process died (SIGKILL; the system does that when memory runs out)"
-QUICK = ("steps=3", *SIZES, "probe=none", "figures=false")
+QUICK = ("steps=3", *SIZES, "probe=none")
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
@@ -52,6 +53,7 @@ def folder_of(top: Path, name: str) -> Path:
     return Path(found[0])
 
 
+@pytest.mark.usefixtures("database")
 def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> None:
     process = start(tmp_path, "-m", "steps=1000000,8000,12,13", *SIZES, "jobs=2")
     killed, beside = folder_of(tmp_path, "0_steps=1000000"), folder_of(tmp_path, "1_steps=8000")
@@ -73,8 +75,9 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     assert read_metrics(killed)["train/loss"].notna().sum() > 20
 
 
+@pytest.mark.usefixtures("database")
 def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Starter, tmp_path: Path) -> None:
-    process = start(tmp_path, *TINY, "figures=false")
+    process = start(tmp_path, *LITTLE)
 
     def worker() -> int | None:
         for pid in children(process.pid):
@@ -90,12 +93,13 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     told = "its worker process died (SIGKILL; the system does that when memory runs out)"
     assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", told)
     assert [run.status for run in tracked_runs(done.uri).values()] == ["FAILED"]
-    again = run(tmp_path, *TINY, "figures=false", "resume=true")
+    again = run(tmp_path, *LITTLE, "resume=true")
     assert again.code == 0 and again.runs == done.runs
     assert [run.status for run in tracked_runs(done.uri).values()] == ["FINISHED"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("database")
 def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Signals, tmp_path: Path) -> None:
     places = ("-m", "cell=rnn,lstm", "seed=0,1", "jobs=2", f"tracking.points={POINTS}")
     process = start(tmp_path, *places, ENDLESS, *SIZES)
@@ -129,7 +133,7 @@ NOT_SENT = re.compile(
 
 
 def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> None:
-    done = run(tmp_path, *TINY, "tracking.uri=http://127.0.0.1:9")
+    done = run(tmp_path, *LITTLE, "tracking.uri=http://127.0.0.1:9")
     assert (done.code, done.err) == (0, "")
     assert done.out.count("MLflow cannot take the runs now") <= 1
     (folder,) = done.runs.values()
@@ -139,7 +143,7 @@ def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> Non
 
 def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"and nothing that would follow")
-    done = run(tmp_path, *TINY)
+    done = run(tmp_path, *LITTLE)
     assert (done.code, done.err) == (0, "")
     assert done.out.count("MLflow cannot take the runs now") <= 1
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
@@ -153,21 +157,21 @@ def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path
 
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
     """On a fresh database file, and in one second: they share the file and no folder."""
-    with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *TINY, *PLACE), range(4)))
-    assert [(done.code, done.err) for done in ended] == [(0, "")] * 4
-    assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 4
+    with ThreadPoolExecutor(3) as pool:
+        ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *LITTLE, *PLACE), range(3)))
+    assert [(done.code, done.err) for done in ended] == [(0, "")] * 3
+    assert len(list(tmp_path.glob("multirun/*/*/*/run.json"))) == 3
     uri = f"sqlite:///{tmp_path / 'shared.db'}"
-    assert experiments(uri) == {"together": 4, "Default": 0}
+    assert experiments(uri) == {"together": 3, "Default": 0}
     assert {run.status for run in tracked_runs(uri, "together").values()} == {"FINISHED"}
     assert not (tmp_path / "mlflow.db").exists()
     assert "-m rnnlab.ui --uri sqlite:///shared.db" in ended[0].out
 
 
 def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
-    first = run(tmp_path, *TINY, "tracking=none", "hydra.run.dir=mine")
+    first = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     before = (tmp_path / "mine" / "metrics.jsonl").read_bytes()
-    second = run(tmp_path, *TINY, "tracking=none", "hydra.run.dir=mine")
+    second = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     assert (first.code, second.code) == (0, 2)
     assert second.err == f"rnnlab: {tmp_path / 'mine'}: exists, and a run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
@@ -187,6 +191,7 @@ def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path
     assert [run_info(folder)["outcome"] for folder in folders] == ["killed", "killed"]
 
 
+@pytest.mark.usefixtures("database")
 def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp_path: Path) -> None:
     """In one store, whatever the next command does."""
     process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
@@ -241,10 +246,13 @@ IN_THE_MIDDLE = {
 
 
 @pytest.mark.parametrize("where", IN_THE_MIDDLE)
+@pytest.mark.usefixtures("database")
 def test_ctrl_c_ends_a_run_in_the_middle_of_something_long(
     start: Starter, where: str, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=1", "seq_len=9", *IN_THE_MIDDLE[where])
+    process = start(
+        tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=1", "seq_len=9", "figures=false", *IN_THE_MIDDLE[where]
+    )
     folder = folder_of(tmp_path, "0_seed=0")
     worker = wait_until(lambda: worker_of(process.pid, folder), "the worker is known")
     process.send_signal(signal.SIGINT)
@@ -319,7 +327,7 @@ def can_mount() -> bool:
 def test_a_full_disk_is_told_in_a_line_and_costs_nothing_that_was_there(
     size: int, often: str, tmp_path: Path
 ) -> None:
-    arguments = ("cell=rnn", "steps=1500", *SIZES, "figures=false", "tracking=none")
+    arguments = ("cell=rnn", "steps=1500", *SIZES, "tracking=none")
     size += len(code().diff.encode()) // 1024  # which is kept with every run
     script = FULL.format(size=size, often=often, python=sys.executable, arguments=" ".join(arguments))
     command = ["unshare", "-rm", "sh", "-c", script]

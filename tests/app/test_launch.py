@@ -136,6 +136,14 @@ def test_every_step_has_its_metrics(sweep: Done, cell: str) -> None:
 
 
 @CELLS
+def test_the_summary_has_quantiles_of_the_norms(sweep: Done, cell: str) -> None:
+    norms = [row["grad/norm"] for row in metric_rows(sweep.runs[cell]) if "grad/norm" in row]
+    summary = run_info(sweep.runs[cell])["summary"]
+    for name, share in {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}.items():
+        assert summary[f"grad/norm_{name}"] == pytest.approx(np.quantile(norms, share), rel=1e-12)
+
+
+@CELLS
 def test_the_table_of_gradients(sweep: Done, cell: str) -> None:
     frame = pd.read_parquet(sweep.runs[cell] / "gradients.parquet")
     states = {"rnn": {"h"}, "lstm": {"h", "c"}}[cell]

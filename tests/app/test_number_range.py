@@ -1,6 +1,8 @@
 """A number that the run's dtype cannot hold is refused, whichever key it is given to."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +24,16 @@ REAL = real_keys()
 POSITIVE = [key for key in REAL if Gt(0) in types_in(key.hint)]
 
 
+@cache
+def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    return compose_plan(conf_dir(), overrides, multirun=False).jobs[0].config
+
+
 def problems_of(key: Key, value: str, dtype: str) -> list[str]:
     in_list = f"[{value},{value}]" if "tuple" in str(key.hint) or "list" in str(key.hint) else value
     needs = [f"{name}={option}" for name, option in key.needs]
-    plan = compose_plan(conf_dir(), [*needs, f"{key.name}={in_list}", f"dtype={dtype}"], multirun=False)
     try:
-        build(plan.jobs[0].config)
+        build(composed((*needs, f"{key.name}={in_list}")) | {"dtype": dtype})
     except InvalidConfig as error:
         return error.problems
     return []

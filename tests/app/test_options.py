@@ -28,6 +28,8 @@ DRAWN = {
     if "length_range" in file.read_text(encoding="utf-8") or "defaults" in file.read_text(encoding="utf-8")
 } - {"digits_rows"}
 """Tasks whose validation set can be small."""
+MEASURING_MOST = {"full": "lyapunov"}
+"""Probes with a measurement that takes a thousand time steps, unless it is told otherwise."""
 ADDED = {"measurement"}
 """Groups of which any number of options may be added to those of the probe."""
 
@@ -134,6 +136,8 @@ def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
     further += [f"seq_len={LENGTH.get(task, 4)}"]
     further += ["task.sample_length=2"] if task == "char_lm" else []
     further += ["task.validation_examples=3"] if task in DRAWN else []
+    if "lyapunov" in (chosen.get("measurement"), MEASURING_MOST.get(chosen.get("probe", ""))):
+        further += [f"probe.measurements.lyapunov.{key}" for key in ("steps=20", "warm_up=2")]
     experiment = experiment_of(*as_overrides(chosen), *SMALL, *further)
     trainer, params = experiment.trainer, initial(experiment)
     before = copy_params(params)

@@ -50,6 +50,7 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
         "init.W_xh.gain=1e5",
         "val_every=null",
         "tracking=none",
+        "figures=false",
     )
     done = run(tmp_path, "-m", *axes, *TINY)
     infos = [run_info(folder) for folder in done.runs.values()]

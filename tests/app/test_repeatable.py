@@ -15,7 +15,7 @@ CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
 @pytest.fixture(scope="module")
 def again(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The session's sweep once more: one run at a time instead of two, without MLflow, recorded or not."""
-    axes = ("cell=rnn,lstm", "probe=standard,none", "jobs=1", "tracking=none", "val_every=6")
+    axes = ("cell=rnn,lstm", "probe=standard,none", "jobs=1", "tracking=none", "val_every=6", "figures=false")
     done = run(tmp_path_factory.mktemp("again"), "-m", *axes, *TINY)
     assert (done.code, done.err) == (0, "")
     assert {path.name for path in done.folder.iterdir()} == {"multirun"}  # no database

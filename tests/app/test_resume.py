@@ -368,6 +368,7 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("disturbance", ["launcher killed", "Ctrl-C", "worker killed"])
+@pytest.mark.usefixtures("database")
 def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
     undisturbed: Done, tracked: dict[str, Tracked], start: Starter, disturbance: str, tmp_path: Path
 ) -> None:

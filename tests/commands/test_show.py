@@ -30,6 +30,7 @@ def test_shows_sequences_from_which_the_target_can_be_told(tmp_path: Path) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "metric      val/mse, baseline 0.16667" in done.stdout
+    assert re.search(r"^solved +val/error_rate < 0\.01 *$", done.stdout, re.MULTILINE)
     rows = {
         name: [line.split()[1:] for line in done.stdout.splitlines() if line.startswith(f"{name} ")]
         for name in ("number", "marker", "target")

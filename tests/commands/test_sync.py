@@ -27,14 +27,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's empty tables, which take seconds to make."""
-    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    open_experiment(f"sqlite:///{path}", "nothing")
-    return path
-
-
 def fresh(tables: Path, path: Path) -> str:
     """The URI of a new database."""
     shutil.copy(tables, path)
@@ -243,6 +235,31 @@ def test_a_store_that_does_not_take_them_is_one_line(
     heard = capsys.readouterr().err
     assert heard.startswith("rnnlab.sync: ") and uri in heard and heard.count("\n") == 1
     assert not (here / "a" / LEDGER_FILE).exists()
+
+
+def test_a_store_that_fails_twice_in_a_row_is_left_alone(
+    here: Path, tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh(tables, here / "mlflow.db")
+    for name in "abcde":
+        whole_run(here / name, name)
+    asked: list[str] = []
+
+    def update(run: MirroredRun, *_: object) -> bool:
+        asked.append(run.folder.name)
+        if run.folder.name == "b":
+            return True
+        raise ConnectionError("broken")
+
+    monkeypatch.setattr(MirroredRun, "update", update)
+    assert sync.main([]) == 1
+    out, err = capsys.readouterr()
+    assert asked == ["a", "b", "c", "d"], "one that is taken in between counts"
+    assert "5 runs: 4 not sent, 1 sent" in out
+    assert [line.split(" (")[0] for line in err.splitlines()] == [
+        *(f"rnnlab.sync: {here / name} does not take the runs" for name in "ac"),
+        f"rnnlab.sync: MLflow at sqlite:///{here / 'mlflow.db'} does not take the runs",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
 
 @keeps("loopback")
 @keeps("no-passwords")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     start: Starter, sweep: Done, number: signal.Signals
 ) -> None:

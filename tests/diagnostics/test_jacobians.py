@@ -1,5 +1,6 @@
 """Jacobians of the state against finite differences, extended range, and linear maps."""
 
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
@@ -159,6 +160,19 @@ def test_measured_along_one_long_run():
     tape = GATED.forward(snapshot.params, np.arange(60)[:, None] % 6)
     np.testing.assert_allclose(values, lyapunov_exponents(GATED, snapshot.params, tape, 10, 3))
     assert all(metrics[f"{name}_se"] > 0 for name in names)
+
+
+def test_the_run_is_as_long_as_what_is_averaged_and_a_warm_up_at_either_end():
+    asked = []
+
+    def long(length):
+        asked.append(length)
+        return Batch(np.zeros((length, 1), int), np.zeros((1, 1), int))
+
+    snapshot = snapshot_of(build(GATED))
+    snapshot = replace(snapshot, inputs=replace(snapshot.inputs, long=long))
+    measure_lyapunov(snapshot, steps=40, warm_up=10, exponents=3)
+    assert asked == [60]
 
 
 def test_the_error_is_that_of_block_means_of_the_pushed_vector():

@@ -32,6 +32,7 @@ def test_the_link_names_the_view(sweep: str) -> None:
 def test_the_view_shows_this_sweep_and_the_fading_gradient_first(sweep: str) -> None:
     state = json.loads(shared_view(sweep)[1])
     assert state["searchFilter"] == f"tags.sweep = '{sweep}'"
+    assert (state["orderByKey"], state["orderByAsc"]) == ("attributes.start_time", True)
     assert state["compareRunSections"][0]["name"] == SECTION == "how far gradients reach"
     charts = [chart["metricKey"] for chart in state["compareRunCharts"]]
     assert charts == list(FIRST_CHARTS) and charts[0] == "log10_h_lag/first"

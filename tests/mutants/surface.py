@@ -1,0 +1,133 @@
+"""What people see and type: analysis, the command line, commands, texts, signals, files."""
+
+from tests.mutants.mutant import Mutant
+
+MEMORY = "app/test_memory_limit.py::test_a_small_machine_says_how_many_runs_fit_at_once"
+
+SURFACE = [
+    Mutant(
+        "analysis/frames/identity.py",
+        "np.isnan(a) & np.isnan(b)",
+        "np.isnan(a) | np.isnan(b)",
+        ("analysis/test_identity.py",),
+    ),
+    Mutant(
+        "analysis/figures/intervals.py", "LEVEL = 0.95", "LEVEL = 0.9", ("analysis/test_sweep_scalars.py",)
+    ),
+    Mutant("analysis/figures/intervals.py", '"wilson"', '"exact"', ("analysis/test_sweep_scalars.py",)),
+    Mutant(
+        "analysis/figures/axis_scale.py",
+        "between = len(numbers) - 1",
+        "between = len(numbers)",
+        ("analysis/test_sweep_scalars.py",),
+    ),
+    Mutant(
+        "analysis/figures/phase_diagram.py",
+        "counts.iloc[0] > counts.iloc[1] else",
+        "True else",
+        ("analysis/test_sweep_scalars.py",),
+    ),
+    Mutant(
+        "analysis/report/tables.py",
+        'group[group["outcome"] != "diverged"]',
+        "group",
+        ("analysis/test_report.py",),
+    ),
+    Mutant(
+        "analysis/report/layout.py",
+        "and not _follows(runs, independent, axis)",
+        "",
+        ("analysis/test_report.py",),
+    ),
+    Mutant(
+        "app/config/sweep_axes.py",
+        "if jobs > MAX_JOBS:",
+        "if jobs > 10 * MAX_JOBS:",
+        ("app/test_sweep_axes.py", "app/test_messages.py"),
+    ),
+    Mutant(
+        "app/config/pairing.py",
+        "sizes.get(key, 1) < 2",
+        "sizes.get(key, 1) < 1",
+        ("app/test_compose.py::test_a_pair_that_does_not_fit_is_told_in_one_line",),
+    ),
+    Mutant(
+        "app/config/suggestions.py",
+        "CUTOFF = 0.65",
+        "CUTOFF = 0.95",
+        ("app/test_messages.py::test_an_experiment_that_does_not_exist",),
+    ),
+    Mutant("app/config/memory_limit.py", "total <= there:", "total <= 2 * there:", (MEMORY,)),
+    Mutant("app/config/memory_limit.py", "sum(largest) <= there:", "True:", (MEMORY,)),
+    Mutant(
+        "app/config/validation.py",
+        "if isinf(held):",
+        "if False:",
+        ("app/test_number_range.py::test_a_number_beyond_the_range_is_refused",),
+    ),
+    Mutant(
+        "app/jobs/resume.py",
+        "if key not in KEYS_OUTSIDE_IDENTITY",
+        "if True",
+        ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
+    ),
+    Mutant(
+        "app/jobs/run_job.py",
+        '"finished" if self.unstable_since is None else "unstable"',
+        '"finished"',
+        ("app/test_outcomes.py::test_the_sweep_goes_on",),
+    ),
+    Mutant("app/launchers/pool.py", "worker.process.exitcode or 0", "0", ("app/test_pool.py",)),
+    Mutant(
+        "app/launch.py",
+        "int(self.failed)",
+        "0",
+        ("app/test_faults.py::test_fail_fast_ends_all_when_one_fails",),
+    ),
+    Mutant(
+        "commands/sync.py",
+        "MAX_FAILURES = 2",
+        "MAX_FAILURES = 20",
+        ("commands/test_sync.py::test_a_store_that_fails_twice_in_a_row_is_left_alone",),
+    ),
+    Mutant("commands/compare.py", "second - first:", "first - second:", ("commands/test_compare.py",)),
+    Mutant(
+        "commands/repeat.py",
+        "        return 0\n",
+        "        return 1\n",
+        ("commands/test_repeat.py::test_a_run_is_repeated_by_its_folder",),
+    ),
+    Mutant(
+        "commands/show.py",
+        "goal.below:.5g",
+        "goal.baseline:.5g",
+        ("commands/test_show.py::test_shows_sequences_from_which_the_target_can_be_told",),
+    ),
+    Mutant("text.py", '"token", "secret"', '"secret"', ("security/test_words.py",)),
+    Mutant("text.py", "share < 0.005", "share < 0.05", ("test_text.py",)),
+    Mutant(
+        "signals.py",
+        "if not self.count or number == signal.SIGINT:",
+        "if True:",
+        ("test_signals.py",),
+    ),
+    Mutant(
+        "terminal/streams.py",
+        "self.lost = self.lost or error",
+        "pass",
+        ("app/test_streams.py::test_a_command_that_only_prints_fails_where_that_cannot_be_written",),
+    ),
+    Mutant("user_files.py", "if len(members) != 1:", "if not members:", ("test_user_files.py", "tasks")),
+    Mutant(
+        "records.py",
+        '"grad/norm_p90": 0.9',
+        '"grad/norm_p90": 0.95',
+        ("app/test_launch.py::test_the_summary_has_quantiles_of_the_norms",),
+    ),
+    Mutant(
+        "metrics.py",
+        'Metric(CLIP_COSINE, "step"',
+        'Metric(CLIP_COSINE, "validation"',
+        ("test_metrics.py",),
+    ),
+]

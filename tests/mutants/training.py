@@ -1,0 +1,114 @@
+"""Training, the memory that it needs, the run folder, and its mirror in MLflow."""
+
+from tests.mutants.mutant import Mutant
+
+MEMORY = ("test_memory.py",)
+TRAINING = ("test_training.py", "test_training_state.py")
+MIRRORED = ("mlflow_mirror/test_mirrored_run.py", "mlflow_mirror/test_mirror.py")
+
+TRAINING_LOOP = [
+    Mutant("training/memory.py", "+ of_optimizer", "", MEMORY),
+    Mutant("training/memory.py", "TRAINING_COPIES = 4", "TRAINING_COPIES = 3", MEMORY),
+    Mutant("training/memory.py", "(MEASUREMENT_COPIES if probe.measurements else 0)", "0", MEMORY),
+    Mutant("training/memory.py", "size * (H + 3 * Y)", "size * H", MEMORY),
+    Mutant("training/memory.py", "size * (H + 3 * Y)", "size * 3 * Y", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(3 * G + 2 * S) * H", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(3 * G) * H + of_input", MEMORY),
+    Mutant("training/memory.py", "(3 * G + 2 * S) * H + of_input", "(2 * S) * H + of_input", MEMORY),
+    Mutant("training/memory.py", "size * (G + 2 * S) * H + of_input", "of_input", MEMORY),
+    Mutant(
+        "training/memory.py",
+        "examples * (time * self.steps + outputs * self.outputs)",
+        "examples * time * self.steps",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "kept = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)",
+        "kept = 0",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py", "kept + forward.of(validation.batch,", "forward.of(validation.batch,", MEMORY
+    ),
+    Mutant(
+        "training/memory.py",
+        "kept + forward.of(validation.batch, validation.time, outputs(validation.time))",
+        "kept",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "measured = both_ways.of(probe.examples, length, outputs(length))",
+        "measured = 0",
+        MEMORY,
+    ),
+    Mutant("training/memory.py", "measured += forward.of(1, run, outputs(run))", "pass", MEMORY),
+    Mutant(
+        "training/memory.py",
+        'measured += 2 * 8 * options["steps"] * min(options["exponents"], S * H)',
+        "pass",
+        MEMORY,
+    ),
+    Mutant(
+        "training/memory.py",
+        "measured += examples * SYMBOL_BYTES * n * (JACOBIAN_COPIES * n + (2 * G + S) * H)",
+        "pass",
+        MEMORY,
+    ),
+    Mutant("training/memory.py", "(JACOBIAN_COPIES * n + (2 * G + S) * H)", "(JACOBIAN_COPIES * n)", MEMORY),
+    Mutant("training/trainer.py", "CLIP_COSINE: report.cosine", "CLIP_COSINE: 1.0", TRAINING),
+    Mutant("training/trainer.py", "state.clipped / (step + 1)", "state.clipped / self.steps", TRAINING),
+    Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
+    Mutant(
+        "training/restoring.py",
+        "not (array < 0).any()",
+        "True",
+        ("app/test_restoring.py::test_from_an_impossible_state_a_run_starts_over",),
+    ),
+    Mutant(
+        "runs/files.py",
+        "        os.replace(scratch, path)",
+        "        scratch.rename(path.with_suffix('.x'))",
+        ("runs/test_files.py",),
+    ),
+    Mutant("runs/files.py", '.rfind(b"\\n") + 1', '.rfind(b"\\n")', ("runs",)),
+    Mutant(
+        "runs/checkpoint.py",
+        "self._sum.update(data)",
+        "pass",
+        ("runs/test_folder.py::test_a_checkpoint_vouches_for_every_bit_that_led_to_it",),
+    ),
+    Mutant(
+        "runs/metrics_jsonl.py",
+        "isfinite(value))",
+        "True)",
+        ("runs/test_folder.py::test_a_row_with_what_is_no_number_is_damaged",),
+    ),
+    Mutant(
+        "runs/gradient_table.py",
+        "mask=~np.isfinite(values)",
+        "mask=np.isnan(values)",
+        ("runs/test_gradient_table.py",),
+    ),
+    Mutant(
+        "runs/advance.py",
+        'info.get("outcome") in ENDED',
+        "True",
+        (
+            "commands/test_sync.py::test_of_copies_the_one_further_on_is_sent",
+            "analysis/test_frames.py::test_a_run_that_ended_counts_before_one_with_more_steps",
+        ),
+    ),
+    Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),
+    Mutant(
+        "mlflow_mirror/mirrored_run.py", "return round(1000 * seconds)", "return round(seconds)", MIRRORED
+    ),
+    Mutant(
+        "mlflow_mirror/charts.py",
+        '"orderByAsc": True',
+        '"orderByAsc": False',
+        ("mlflow_mirror/test_charts.py",),
+    ),
+]

@@ -1,0 +1,82 @@
+"""The estimate of a run's memory, array by array; `tests/app/test_memory_limit.py` compares it with runs.
+
+H = 5 hidden units, B = 3 examples, T = 12 time steps, float32 (4 bytes); an input that is a number is drawn in
+float64 (8 bytes) and kept in float32 as well, one that is a symbol has 8 bytes.
+"""
+
+import pytest
+
+from tests.app.test_options import experiment_of
+
+SMALL = ("hidden_size=5", "batch_size=3", "seq_len=12", "steps=2")
+ADDING = ("task=adding", "task.validation_examples=11")  # two numbers in, one out, at the end
+ORDER = ("task=temporal_order", "task.validation_examples=11")  # a symbol of six in, one class of four out
+LATCH = ("task=latch", "task.information=2", "task.validation_examples=11")  # a number in, a class of two out
+NO_PROBE = ("probe=none",)
+
+
+def memory(*overrides: str) -> dict[str, int]:
+    return experiment_of(*SMALL, *overrides).memory
+
+
+def gates_and_states(gates: int, states: int) -> int:
+    """Bytes of a time step of one example in a forward pass."""
+    return 4 * 5 * (gates + 2 * states)
+
+
+def both_ways(gates: int, states: int) -> int:
+    """Likewise in a forward and a backward pass."""
+    return 4 * 5 * (3 * gates + 2 * states)
+
+
+CELLS = [("rnn", 1, 1), ("lstm", 4, 2), ("gru", 3, 1)]
+
+
+@pytest.mark.parametrize(("cell", "gates", "states"), CELLS)
+def test_a_training_step_keeps_inputs_gates_states_and_outputs(cell: str, gates: int, states: int) -> None:
+    numbers = memory(f"cell={cell}", *ADDING, *NO_PROBE)
+    of_step = both_ways(gates, states) + 2 * (4 + 8)
+    assert numbers["training step"] == 3 * (12 * of_step + 4 * (5 + 3 * 1))
+    symbols = memory(f"cell={cell}", *ORDER, *NO_PROBE)
+    assert symbols["training step"] == 3 * (12 * (both_ways(gates, states) + 8) + 4 * (5 + 3 * 4))
+
+
+def test_outputs_at_every_step_are_counted_at_every_step() -> None:
+    copied = memory("cell=rnn", "task=copy", "task.validation_examples=11", *NO_PROBE)
+    time = 12 + 20  # with ten symbols before and after; ten classes
+    assert copied["training step"] == 3 * time * (both_ways(1, 1) + 8 + 4 * (5 + 3 * 9))
+
+
+@pytest.mark.parametrize(("cell", "gates", "states"), CELLS)
+def test_validation_keeps_the_whole_set_and_a_forward_pass(cell: str, gates: int, states: int) -> None:
+    numbers = memory(f"cell={cell}", *ADDING, *NO_PROBE)
+    of_pass = 12 * (gates_and_states(gates, states) + 2 * (4 + 8)) + 4 * (5 + 3 * 1)
+    assert numbers["validation"] == 11 * 12 * 2 * (4 + 8) + 11 * of_pass
+    symbols = memory(f"cell={cell}", *ORDER, *NO_PROBE)
+    of_pass = 12 * (gates_and_states(gates, states) + 8) + 4 * (5 + 3 * 4)
+    assert symbols["validation"] == 11 * 12 + 11 * of_pass  # kept in a byte each
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 4), ("rmsprop", 5), ("adam", 6)])
+def test_weights_are_held_several_times(optimizer: str, copies: int) -> None:
+    weights = 5 * (5 + 2 + 1) + 5 + 1
+    unmeasured = memory("cell=rnn", *ADDING, f"optimizer={optimizer}", *NO_PROBE)
+    assert unmeasured["weights"] == 4 * copies * weights
+    measured = memory("cell=rnn", *ADDING, f"optimizer={optimizer}")
+    assert measured["weights"] == 4 * (copies + 3) * weights
+
+
+@pytest.mark.parametrize(("cell", "gates", "states"), CELLS)
+def test_a_probe_takes_what_its_measurements_take(cell: str, gates: int, states: int) -> None:
+    n, of_input, of_output = 5 * states, 4 + 8, 4 * (5 + 3 * 2)
+    lag_curves = 7 * (12 * (both_ways(gates, states) + of_input) + of_output)
+    run = 40 + 2 * 10  # five times as long as a sequence, with as many outputs in proportion
+    lyapunov = run * (gates_and_states(gates, states) + of_input) + 5 * of_output + 2 * 8 * 40 * 3
+    jacobians = 2 * 8 * n * (6 * n + 5 * (2 * gates + states))
+    probe = (f"cell={cell}", *LATCH, "probe.examples=7")
+    assert memory(*probe)["probe"] == lag_curves
+    full = (*probe, "probe=full", "probe.measurements.lyapunov.steps=40")
+    full += ("probe.measurements.lyapunov.warm_up=10", "probe.measurements.lyapunov.exponents=3")
+    full += ("probe.measurements.jacobians.examples=2",)
+    assert memory(*full)["probe"] == lag_curves + lyapunov + jacobians
+    assert memory(*probe, "probe.length=24")["probe"] == 2 * lag_curves

@@ -1,0 +1,52 @@
+"""What counts as a request to end; `tests/app/test_signals.py` sends signals to real commands."""
+
+import signal
+from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, Signals
+
+import pytest
+
+from rnnlab.signals import Interrupts, handle, handled
+
+ENDING = (SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU)
+
+
+@pytest.mark.parametrize(
+    ("received", "count"),
+    [
+        ([], 0),
+        ([SIGTERM], 1),
+        ([SIGTERM, SIGTERM, SIGHUP], 1),
+        ([SIGINT, SIGTERM], 1),
+        ([SIGINT, SIGINT], 2),
+        ([SIGHUP, SIGINT, SIGTERM, SIGINT], 3),
+    ],
+)
+def test_the_first_signal_counts_and_then_each_ctrl_c(received: list[Signals], count: int) -> None:
+    interrupts = Interrupts()
+    for number in received:
+        interrupts(number, None)
+    assert interrupts.count == count
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_every_signal_that_asks_to_end_is_heard_and_then_left_as_it_was(number: Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with handled(interrupts := Interrupts()):
+            signal.raise_signal(number)
+        assert interrupts.count == 1
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_what_was_ignored_stays_ignored(number: Signals) -> None:
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
+    try:
+        handle(interrupts := Interrupts())
+        signal.raise_signal(number)
+        assert interrupts.count == 0
+    finally:
+        for each, earlier in before.items():
+            signal.signal(each, earlier)
