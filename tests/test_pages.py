@@ -128,7 +128,7 @@ def test_there_are_commands() -> None:
 
 def test_the_recipes_for_own_data_run(here: Path) -> None:
     recipes = re.findall(r"\n## (.+)\n", TEXTS["docs/recipes.md"])[:3]
-    assert recipes == ["Your own text", "Your own table", "Your own set-up under a name"]
+    assert recipes == ["Your own text", "Your own table", "Your own named set-up"]
     section = TEXTS["docs/recipes.md"].split("## Your own cell")[0]
     for line in re.findall(r"^ {4}python -m rnnlab (.+)$", section, re.MULTILINE):
         small = (*TINY, "tracking=none", "figures=false", "task.held_out=0.3", "jobs=1")
