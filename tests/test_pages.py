@@ -1,4 +1,4 @@
-"""What the pages show: links lead somewhere, commands are understood, Python runs, formulas can be drawn."""
+"""The pages: links resolve, commands compose, Python examples run, formulas can be converted to MathML."""
 
 import doctest
 import importlib
@@ -29,13 +29,13 @@ SHOWN = {name: text for name, text in TEXTS.items() if not name.startswith("expe
 LINK = re.compile(r"(?:\]\(|(?:href|src)=\")([^)\s\":]*)(?:\)|\")")
 PYTHON = re.compile(r"```python\n(.+?)```", re.DOTALL)
 ELSEWHERE = ("docs/derivations.md", "CONTRIBUTING.md")
-"""Whose Python other tests hold against the code."""
+"""Pages whose Python other tests compare with the code."""
 NOT_HERE = ("<", "…", "hydra/sweeper=optuna", "--help", "--cfg", "lsmt")
-"""In commands that cannot be tried: places to be filled in, what needs more packages, a mistake that is shown."""
+"""Marks of commands that are not tested: placeholders, further packages, and mistakes on purpose."""
 
 
 def anchors(text: str) -> set[str]:
-    """The places in a page that a link may name, as GitHub and MyST call them."""
+    """Return the heading anchors of a page, as GitHub and MyST generate them."""
     heads = re.findall(r"^#+ (.+)$", re.sub(r"```.+?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
@@ -64,7 +64,7 @@ def test_figures_are_small() -> None:
 
 
 def commands() -> list[str]:
-    """Each command line of the lab on a page, once; of long ranges the beginning is enough."""
+    """Return each rnnlab command line of the pages once, with long ranges shortened."""
     found = []
     for text in SHOWN.values():
         whole = re.sub(r"range\(\d+\)", "range(2)", text.replace("\\\n", ""))
@@ -75,10 +75,10 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the pages speak of."""
+    """A folder with the files that the pages mention."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command line sets it to 1, and this takes it back
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it to 1; monkeypatch restores it
     (tmp_path / "my.txt").write_text("to be, or not to be: that is the question. " * 500, encoding="utf-8")
     shutil.copy(ROOT / "CONTRIBUTING.md", tmp_path)
     rows = "\n".join(f"{np.sin(t / 5):.4f},{np.cos(t / 7):.4f}" for t in range(600))
@@ -128,7 +128,7 @@ def test_there_are_commands() -> None:
 
 def test_the_recipes_for_own_data_run(here: Path) -> None:
     recipes = re.findall(r"\n## (.+)\n", TEXTS["docs/recipes.md"])[:3]
-    assert recipes == ["Your own text", "Your own table", "Your own set-up under a name"]
+    assert recipes == ["Your own text", "Your own table", "Your own named set-up"]
     section = TEXTS["docs/recipes.md"].split("## Your own cell")[0]
     for line in re.findall(r"^ {4}python -m rnnlab (.+)$", section, re.MULTILINE):
         small = (*TINY, "tracking=none", "figures=false", "task.held_out=0.3", "jobs=1")
@@ -147,7 +147,7 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
     "name", [name for name in SHOWN if name not in ELSEWHERE and PYTHON.search(SHOWN[name])]
 )
 def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page one after the other, in a folder with a sweep."""
+    """Run the Python blocks of a page in order, in a folder with a sweep."""
     for made in sweep.folder.iterdir():
         (tmp_path / made.name).symlink_to(made)
     monkeypatch.chdir(tmp_path)
@@ -191,7 +191,7 @@ def formulas() -> set[str]:
 @pytest.mark.parametrize("formula", sorted(formulas()))
 def test_a_formula_can_be_drawn(formula: str) -> None:
     drawn = convert(formula)
-    assert drawn.startswith("<math") and "\\" not in drawn  # a command that was not understood
+    assert drawn.startswith("<math") and "\\" not in drawn  # a command that was not converted
 
 
 def test_commands_for_clusters_are_those_that_are_tested() -> None:

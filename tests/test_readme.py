@@ -1,4 +1,4 @@
-"""What the README shows works, and it is one screen."""
+"""The README fits on one screen, and its first commands exist."""
 
 from tests.processes import ROOT
 
