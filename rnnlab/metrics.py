@@ -65,7 +65,7 @@ class Metric:
 
     Attributes:
         name: Name in `metrics.jsonl`, with `<…>` for the variable parts of a family.
-        when: Time of recording: every training step, a validation, a recording of the probe, or the end.
+        when: Recording event: a training step, a validation, a recording of the probe, or the end of the run.
         unit: Unit of the values; empty for norms and ratios of norms.
         meaning: Description in one line.
         mlflow: True if MLflow shows the metric.
@@ -83,7 +83,7 @@ class Metric:
 
     @property
     def in_markdown(self) -> str:
-        """The meaning, escaped for a Markdown table."""
+        """Meaning with vertical bars escaped for a Markdown table."""
         return self.meaning.replace("|", r"\|")
 
     @cached_property
@@ -99,35 +99,47 @@ EVERY_STEP = (
     Metric(LOSS, "step", "nats per target, or half the squared error", "training loss of the batch"),
     Metric(GRAD_NORM, "step", "", "global gradient norm before clipping, over all parameters"),
     Metric(GRAD_NORM_CLIPPED, "step", "", "global gradient norm after clipping"),
-    Metric(CLIP_RATE, "step", "share", "clip rate: share of training steps clipped so far"),
+    Metric(CLIP_RATE, "step", "share", "clip rate: share of training steps so far with a clipped gradient"),
     Metric(
         CLIP_COEFFICIENT,
         "step",
         "factor",
         "clip coefficient: factor applied to the gradient, for `clip_mode=norm`",
     ),
-    Metric(CLIPPED_FRACTION, "step", "share", "share of gradient elements clipped, for `clip_mode=value`"),
+    Metric(
+        CLIPPED_FRACTION,
+        "step",
+        "share",
+        "clipped fraction: share of gradient elements clipped, for `clip_mode=value`",
+    ),
     Metric(CLIP_COSINE, "step", "", "cosine similarity between the gradients before and after clipping"),
-    Metric(CLIPPED, "step", "0 or 1", "1 if the gradient of this step was clipped", mlflow=False),
+    Metric(
+        CLIPPED, "step", "0 or 1", "1 if the gradient was clipped at this step, otherwise 0", mlflow=False
+    ),
     Metric(
         STEPS_PER_SECOND, "step", "1/s", "training speed, including recording and validation", False, False
     ),
 )
 VALIDATION = (
-    Metric(VAL_LOSS, "validation", "nats per target, or half the squared error", "mean loss per target"),
+    Metric(
+        VAL_LOSS,
+        "validation",
+        "nats per target, or half the squared error",
+        "mean validation loss per target",
+    ),
     Metric("val/bpc", "validation", "bits per character", "`val/loss` / ln 2, for `char_lm`"),
     Metric(
         "val/mse", "validation", "squared units of the target", "mean squared error, without the factor ½"
     ),
     Metric("val/accuracy", "validation", "share", "share of images classified correctly, for `digits`"),
-    Metric("val/error_rate", "validation", "share", "share of incorrect sequences, as defined by the task"),
+    Metric("val/error_rate", "validation", "share", "share of sequences that the task counts as incorrect"),
     Metric(
         VAL_BASELINE,
         "validation",
         "unit of the task's metric",
-        "baseline of the task's metric, without memory or without inputs",
+        "value of the task's metric for predictions without memory or without inputs",
     ),
-    Metric(VAL_SOLVED, "validation", "0 or 1", "1 if the task's criterion is met"),
+    Metric(VAL_SOLVED, "validation", "0 or 1", "1 if the task's criterion is met, otherwise 0"),
     Metric(
         STEPS_TO_SOLVE,
         "validation",
@@ -178,7 +190,7 @@ LAG_CURVE = (
         "grad/half_life",
         "recording",
         "time steps",
-        "number of lags in which the gradient halves; 0 if the gain is 0, `null` if the gain is at least 1",
+        "number of lags over which the gradient halves; 0 if the gain is 0, `null` if the gain is at least 1",
         mlflow=False,
     ),
     Metric("grad/log10_decay", "recording", "decades", "log10 g(K)/g(1); `null` if g(K) is 0"),
@@ -194,7 +206,7 @@ LAG_CURVE = (
         "time steps",
         "number of lags before the first drop below 1 %: largest k with g ≥ g(1)/100 at all lags 1 … k",
     ),
-    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon is K, so the true horizon may be longer"),
+    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon equals K and is only a lower bound"),
     Metric(
         "grad/at_task_lag",
         "recording",
@@ -225,7 +237,7 @@ LAG_CURVE = (
         "log10_x_by_lag/<lag>",
         "recording",
         "decades",
-        "as for `log10_<state>_by_lag`, at the input x",
+        "as `log10_<state>_by_lag`, but for the gradient at the input x",
         False,
         False,
     ),
@@ -382,12 +394,12 @@ def is_shown(name: str) -> bool:
 
 
 def is_per_step(name: str) -> bool:
-    """Return True if the metric has a value at every training step; MLflow gets `tracking.points` of them."""
+    """Return True if the metric has one value per training step; MLflow stores only some of these values."""
     metric = metric_of(name)
     return metric is not None and metric.when == "step"
 
 
 def is_in_summary(name: str) -> bool:
-    """Return True if a run's summary holds the metric's last value, as for every user-defined metric."""
+    """Return True if the run summary holds the metric's last value; user-defined metrics always qualify."""
     metric = metric_of(name)
     return metric is None or metric.summary

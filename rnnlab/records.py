@@ -46,10 +46,11 @@ FIGURES_FOLDER = "figures"
 ARTIFACTS = "artifacts"  # folder in which MLflow stores the files of a run
 TIMELINE_FOLDER = "timeline"
 REPORT_FILE = "report.html"
-"""Report of a sweep, in its sweep folder."""
+"""Report of a sweep, stored in the sweep folder."""
 
 # Columns of `gradients.parquet`. Each row sets exactly one of timestep and lag. A row sets target only if its
-# lag curve does not start at the last target. The other columns are statistics of a `Curve`, null if not finite.
+# lag curve does not start at the last target. The other columns are statistics of a `Curve`, null where they
+# are not finite.
 GRADIENT_COLUMNS = (
     "step",
     "quantity",
@@ -93,13 +94,13 @@ TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
-"""Columns of `metrics.jsonl` that differ between repetitions of the same run."""
+"""Columns of `metrics.jsonl` that differ whenever a run is repeated."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
 """Quantiles of the global gradient norm before clipping over all training steps, for the summary of a run."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """Return the name of the metric for one lag of a curve, at most 23 characters long for MLflow."""
+    """Return the metric name for one lag of a curve; the MLflow metrics have at most 23 characters."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
@@ -154,7 +155,7 @@ class StepRecord:
         step: Number of updates made before this step.
         metrics: Values by metric name, with None for non-finite values.
         gradients: Curves for `gradients.parquet`; empty outside the probe's schedule.
-        unstable_since: Step at which the smoothed loss first exceeded twice the baseline.
+        unstable_since: Step at which the smoothed loss first exceeded twice the chance level.
         non_finite: Location of the first non-finite value, set only on the last record of a diverged run.
     """
 

@@ -82,8 +82,10 @@ def test_every_name_in_records_has_a_row() -> None:
     assert LOSS in metrics and {name for name in metrics if metric_of(name) is None} == set()
 
 
-def test_per_step_metrics_have_a_value_at_every_step(metrics_of_runs: list[list[dict[str, float | None]]]) -> None:
-    for run in recorded:
+def test_per_step_metrics_have_a_value_at_every_step(
+    metrics_of_runs: list[list[dict[str, float | None]]],
+) -> None:
+    for run in metrics_of_runs:
         steps = [metrics for metrics in run if LOSS in metrics]
         names = {name for metrics in run for name in metrics}
         always = {name for name in names if all(name in metrics for metrics in steps)}
