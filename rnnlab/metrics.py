@@ -1,6 +1,7 @@
-"""Every metric of a run in one table, from which whatever lists metrics is made.
+"""The table of all metrics; charts, summaries and documentation are generated from its rows.
 
-In a name, `<…>` stands for a part that varies, such as a parameter or a lag; a name of a run matches one row.
+In a metric name, `<…>` stands for a variable part, such as a parameter or a lag. Each recorded name matches
+exactly one row.
 """
 
 import re
@@ -55,21 +56,21 @@ VARIABLE_PARTS = {
     "layer": "h|c",
     "end": "first|last",
 }
-"""What may stand in place of `<…>`, as regular expressions."""
+"""Regular expressions for the variable parts `<…>`."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A row: one metric, or a family of them.
+    """One row of the table: a metric or a family of metrics.
 
     Attributes:
-        name: As in `metrics.jsonl`, with `<…>` for the variable parts of a family.
-        when: At every training step, at validations, at the recordings of a measurement, or only at the end.
-        unit: Empty for a ratio of norms, which has none.
-        meaning: One line.
-        mlflow: Whether MLflow shows it.
-        summary: Whether the summary in `run.json` holds its last value.
-        x: The x axis of its chart in MLflow.
+        name: Name in `metrics.jsonl`, with `<…>` for the variable parts of a family.
+        when: Recording event: a training step, a validation, a recording of the probe, or the end of the run.
+        unit: Unit of the values; empty for norms and ratios of norms.
+        meaning: Description in one line.
+        mlflow: True if MLflow shows the metric.
+        summary: True if the summary in `run.json` holds the last value.
+        x: Label of the x axis in the MLflow chart.
     """
 
     name: str
@@ -82,12 +83,12 @@ class Metric:
 
     @property
     def in_markdown(self) -> str:
-        """The meaning in a cell of a Markdown table."""
+        """Meaning with vertical bars escaped for a Markdown table."""
         return self.meaning.replace("|", r"\|")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Matches the names of the family as a whole."""
+        """Regular expression that fully matches the names in the family."""
         parts = re.split("<([a-z ]+)>", self.name)
         parts[::2] = map(re.escape, parts[::2])
         parts[1::2] = [f"(?:{VARIABLE_PARTS[part]})" for part in parts[1::2]]
@@ -95,59 +96,86 @@ class Metric:
 
 
 EVERY_STEP = (
-    Metric(LOSS, "step", "nats per target, or half the squared error", "training loss of the step's batch"),
-    Metric(GRAD_NORM, "step", "", "global norm of the gradient before clipping, over all parameters"),
-    Metric(GRAD_NORM_CLIPPED, "step", "", "global norm of the gradient after clipping"),
-    Metric(CLIP_RATE, "step", "share", "share of the steps so far whose gradient was clipped"),
-    Metric(CLIP_COEFFICIENT, "step", "factor", "factor applied to the gradient, with `clip_mode=norm`"),
-    Metric(CLIPPED_FRACTION, "step", "share", "share of the elements clipped, with `clip_mode=value`"),
-    Metric(CLIP_COSINE, "step", "", "cosine similarity of the gradient before and after clipping"),
-    Metric(CLIPPED, "step", "0 or 1", "whether this step's gradient was clipped", mlflow=False),
-    Metric(STEPS_PER_SECOND, "step", "1/s", "speed of this step with recording and validation", False, False),
+    Metric(LOSS, "step", "nats per target, or half the squared error", "training loss of the batch"),
+    Metric(GRAD_NORM, "step", "", "global gradient norm before clipping, over all parameters"),
+    Metric(GRAD_NORM_CLIPPED, "step", "", "global gradient norm after clipping"),
+    Metric(CLIP_RATE, "step", "share", "clip rate: share of training steps so far with a clipped gradient"),
+    Metric(
+        CLIP_COEFFICIENT,
+        "step",
+        "factor",
+        "clip coefficient: factor applied to the gradient, for `clip_mode=norm`",
+    ),
+    Metric(
+        CLIPPED_FRACTION,
+        "step",
+        "share",
+        "clipped fraction: share of gradient elements clipped, for `clip_mode=value`",
+    ),
+    Metric(CLIP_COSINE, "step", "", "cosine similarity between the gradients before and after clipping"),
+    Metric(
+        CLIPPED, "step", "0 or 1", "1 if the gradient was clipped at this step, otherwise 0", mlflow=False
+    ),
+    Metric(
+        STEPS_PER_SECOND, "step", "1/s", "training speed, including recording and validation", False, False
+    ),
 )
 VALIDATION = (
-    Metric(VAL_LOSS, "validation", "nats per target, or half the squared error", "mean loss of a target"),
-    Metric("val/bpc", "validation", "bits per character", "`val/loss` / ln 2, of `char_lm`"),
-    Metric("val/mse", "validation", "squared units of the target", "mean squared error, without the ½"),
-    Metric("val/accuracy", "validation", "share", "share of images classified correctly, of `digits`"),
     Metric(
-        "val/error_rate", "validation", "share", "share of sequences that are wrong by the task's criterion"
+        VAL_LOSS,
+        "validation",
+        "nats per target, or half the squared error",
+        "mean validation loss per target",
     ),
+    Metric("val/bpc", "validation", "bits per character", "`val/loss` / ln 2, for `char_lm`"),
+    Metric(
+        "val/mse", "validation", "squared units of the target", "mean squared error, without the factor ½"
+    ),
+    Metric("val/accuracy", "validation", "share", "share of images classified correctly, for `digits`"),
+    Metric("val/error_rate", "validation", "share", "share of sequences that the task counts as incorrect"),
     Metric(
         VAL_BASELINE,
         "validation",
         "unit of the task's metric",
-        "the task's metric without memory, or without looking at the inputs",
+        "value of the task's metric for predictions without memory or without inputs",
     ),
-    Metric(VAL_SOLVED, "validation", "0 or 1", "whether the task's criterion is met"),
-    Metric(STEPS_TO_SOLVE, "validation", "steps", "step of the first validation that meets the criterion"),
+    Metric(VAL_SOLVED, "validation", "0 or 1", "1 if the task's criterion is met, otherwise 0"),
+    Metric(
+        STEPS_TO_SOLVE,
+        "validation",
+        "steps",
+        "training step of the first validation that meets the criterion",
+    ),
 )
 LAG_CURVE = (
     Metric(
-        GAIN, "recording", "factor per time step", "gain, 10 to `grad/log10_gain`; 0 where g(K) is exactly 0"
+        GAIN,
+        "recording",
+        "factor per time step",
+        "gain: 10 to the power of `grad/log10_gain`; 0 if g(K) is exactly 0",
     ),
     Metric(
         "grad/gain_short",
         "recording",
         "factor per time step",
-        "short gain, 10 to `grad/log10_gain_short`; 0 where g is 0 at the last of its lags",
+        "short gain: 10 to the power of `grad/log10_gain_short`; 0 if g is 0 at the last lag of the fit",
         mlflow=False,
     ),
     Metric(
         GAIN_TAIL,
         "recording",
         "factor per time step",
-        "tail gain, 10 to `grad/log10_gain_tail`; 0 where g(K) is exactly 0",
+        "tail gain: 10 to the power of `grad/log10_gain_tail`; 0 if g(K) is exactly 0",
         mlflow=False,
     ),
     Metric(
         LOG10_GAIN,
         "recording",
         "decades per time step",
-        "slope of the least-squares line through log10 g(k), k = 1 … K; `null` where the gain is 0",
+        "slope of the least-squares line through log10 g(k), k = 1 … K; `null` if the gain is 0",
     ),
     Metric(
-        "grad/r2", "recording", "share", "share of the variance explained by the line of `grad/log10_gain`"
+        "grad/r2", "recording", "share", "share of the variance explained by the fit of `grad/log10_gain`"
     ),
     Metric(
         "grad/log10_gain_short", "recording", "decades per time step", "slope of log10 g(k) over k = 1 … 10"
@@ -156,34 +184,34 @@ LAG_CURVE = (
         LOG10_GAIN_TAIL,
         "recording",
         "decades per time step",
-        "slope of log10 g(k) over k ≥ K/2, which decides the regime",
+        "slope of log10 g(k) over k ≥ K/2, which determines the regime",
     ),
     Metric(
         "grad/half_life",
         "recording",
         "time steps",
-        "lags in which the gradient halves; 0 where the gain is 0, `null` where it does not decay",
+        "number of lags over which the gradient halves; 0 if the gain is 0, `null` if the gain is at least 1",
         mlflow=False,
     ),
-    Metric("grad/log10_decay", "recording", "decades", "log10 g(K)/g(1); `null` where g(K) is 0"),
+    Metric("grad/log10_decay", "recording", "decades", "log10 g(K)/g(1); `null` if g(K) is 0"),
     Metric(
         HORIZON,
         "recording",
         "time steps",
-        "last lag k with g(k) ≥ g(1)/100, even after a dip; 0 where g(1) is 0",
+        "last lag k with g(k) ≥ g(1)/100, even after a dip; 0 if g(1) is 0",
     ),
     Metric(
         HORIZON_FIRST,
         "recording",
         "time steps",
-        "lags before the first drop below 1 %: largest k with g ≥ g(1)/100 at all lags 1 … k",
+        "number of lags before the first drop below 1 %: largest k with g ≥ g(1)/100 at all lags 1 … k",
     ),
-    Metric(CENSORED, "recording", "0 or 1", "whether the horizon is K, so that the true one may be longer"),
+    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon equals K and is only a lower bound"),
     Metric(
         "grad/at_task_lag",
         "recording",
         "decades",
-        "log10 g(k)/g(1) at the lag that the task needs; `null` where g is 0 there",
+        "log10 g(k)/g(1) at the lag that the task requires; `null` if g(k) is 0",
     ),
     Metric(ZERO_LAG, "recording", "time steps", "first lag at which every example's gradient is exactly 0"),
     Metric(
@@ -202,45 +230,81 @@ LAG_CURVE = (
         "log10_<state>_by_lag/<lag>",
         "recording",
         "decades",
-        "at lag 1 the level log10 g(1), at lags 2, 4, 8 … log10 g(k)/g(1); `state` is an LSTM's (h, c)",
+        "log10 g(1) at lag 1; log10 g(k)/g(1) at lags 2, 4, 8 …; `state` is (h, c) of an LSTM",
         summary=False,
     ),
     Metric(
-        "log10_x_by_lag/<lag>", "recording", "decades", "the same for the gradient at the input", False, False
+        "log10_x_by_lag/<lag>",
+        "recording",
+        "decades",
+        "as `log10_<state>_by_lag`, but for the gradient at the input x",
+        False,
+        False,
     ),
 )
 NETWORK = (
-    Metric("grad_norm/<parameter>", "recording", "", "‖dW‖ before clipping", False, False),
-    Metric("weight_norm/<parameter>", "recording", "", "‖W‖", False, False),
-    Metric("update_ratio/<matrix>", "recording", "", "‖ΔW‖/‖W‖ of `W_hh`, `W_xh`, `W_hy`", summary=False),
+    Metric("grad_norm/<parameter>", "recording", "", "gradient norm ‖dW‖ before clipping", False, False),
+    Metric("weight_norm/<parameter>", "recording", "", "weight norm ‖W‖", False, False),
     Metric(
-        "update_ratio/<other parameter>", "recording", "", "‖ΔW‖/‖W‖ of the other parameters", False, False
+        "update_ratio/<matrix>",
+        "recording",
+        "",
+        "update-to-weight ratio ‖ΔW‖/‖W‖ for `W_hh`, `W_xh`, `W_hy`",
+        summary=False,
     ),
     Metric(
-        "weights/spectral_radius", "recording", "", "largest modulus of an eigenvalue of W_hh", summary=False
+        "update_ratio/<other parameter>",
+        "recording",
+        "",
+        "update-to-weight ratio ‖ΔW‖/‖W‖ for all other parameters",
+        False,
+        False,
     ),
-    Metric("weights/spectral_norm", "recording", "", "largest singular value of W_hh", summary=False),
+    Metric("weights/spectral_radius", "recording", "", "spectral radius of W_hh", summary=False),
     Metric(
-        "weights/spectral_radius.<gate>", "recording", "", "the same for the block of one gate", False, False
+        "weights/spectral_norm",
+        "recording",
+        "",
+        "spectral norm (largest singular value) of W_hh",
+        summary=False,
     ),
     Metric(
-        "weights/spectral_norm.<gate>", "recording", "", "the same for the block of one gate", False, False
+        "weights/spectral_radius.<gate>",
+        "recording",
+        "",
+        "spectral radius of one gate's block of W_hh",
+        False,
+        False,
+    ),
+    Metric(
+        "weights/spectral_norm.<gate>",
+        "recording",
+        "",
+        "spectral norm of one gate's block of W_hh",
+        False,
+        False,
     ),
     Metric(TOP_LYAPUNOV, "recording", "nats per time step", "largest Lyapunov exponent"),
     Metric(
         TOP_LYAPUNOV_SE,
         "recording",
         "nats per time step",
-        "standard error of `lyapunov/top`, from 10 blocks of time steps",
+        "standard error of `lyapunov/top` from 10 blocks of time steps",
     ),
     Metric(
         "lyapunov/<number>",
         "recording",
         "nats per time step",
-        "the following exponents, `02`, `03` …",
+        "further Lyapunov exponents in descending order, `02`, `03` …",
         mlflow=False,
     ),
-    Metric("lyapunov/<number>_se", "recording", "nats per time step", "their standard errors", mlflow=False),
+    Metric(
+        "lyapunov/<number>_se",
+        "recording",
+        "nats per time step",
+        "standard error of `lyapunov/<number>`",
+        mlflow=False,
+    ),
 )
 THEORY = (
     Metric(
@@ -256,20 +320,34 @@ THEORY = (
         THEORY_CELL_PATH,
         "recording",
         "decades per time step",
-        "of an LSTM: mean log10 f, what the cell path alone keeps of a gradient at c",
+        "mean log10 f of an LSTM: decay of the gradient at c along the cell path alone",
     ),
     Metric(
         THEORY_BOUND,
         "recording",
         "decades per time step",
-        "log10 of ‖W_hh‖₂ max|φ'|, which no step's gain exceeds",
+        "log10 of ‖W_hh‖₂ max|φ'|, an upper bound on the gain of any time step",
     ),
     Metric("theory/sigma_w", "recording", "", "measured σ_w: √(H · mean W_hh²)", mlflow=False),
     Metric("theory/sigma_x", "recording", "", "measured σ_x: root mean square of W_xh x + b_h", mlflow=False),
     Metric("theory/q", "recording", "", "variance of the pre-activations", mlflow=False),
-    Metric("theory/chi", "recording", "", "χ, growth of a gradient's squared norm a step back", mlflow=False),
-    Metric("theory/depth", "recording", "time steps", "2/|ln χ|, e-folding time of the norm", mlflow=False),
-    Metric("theory/critical_sigma_w", "recording", "", "σ_w at which χ = 1, for this σ_x", mlflow=False),
+    Metric(
+        "theory/chi",
+        "recording",
+        "",
+        "χ, factor by which the squared gradient norm changes per time step back",
+        mlflow=False,
+    ),
+    Metric(
+        "theory/depth",
+        "recording",
+        "time steps",
+        "2/|ln χ|, e-folding time of the gradient norm",
+        mlflow=False,
+    ),
+    Metric(
+        "theory/critical_sigma_w", "recording", "", "σ_w at which χ = 1 for the measured σ_x", mlflow=False
+    ),
 )
 _QUANTILES = {0.5: "median", 1.0: "maximum"}
 CLOSING = (
@@ -278,7 +356,7 @@ CLOSING = (
             name,
             "end",
             "",
-            f"{_QUANTILES.get(q, f'quantile {q}')} of `{GRAD_NORM}` over all steps",
+            f"{_QUANTILES.get(q, f'{q} quantile')} of `{GRAD_NORM}` over all training steps",
             x="last step",
         )
         for name, q in NORM_QUANTILES.items()
@@ -287,7 +365,7 @@ CLOSING = (
         "log10_<curve>_lag/<end>",
         "end",
         "decades",
-        "the whole lag curve, log10 g(k), of the first or last recording; `c` and `state` of an LSTM only",
+        "complete lag curve, log10 g(k), of the first or last recording; `c` and `state` for LSTMs only",
         summary=False,
         x="lag k",
     ),
@@ -295,7 +373,7 @@ CLOSING = (
         "log10_<layer>_time/<end>",
         "end",
         "decades",
-        "total gradient of the training loss at h[t] or c[t], over the training batch",
+        "log10 norm of the total gradient at h[t] or c[t], for the training loss and batch",
         summary=False,
         x="time step t",
     ),
@@ -305,23 +383,23 @@ METRICS = (*EVERY_STEP, *VALIDATION, *LAG_CURVE, *NETWORK, *THEORY, *CLOSING)
 
 @lru_cache(maxsize=10_000)
 def metric_of(name: str) -> Metric | None:
-    """The row of a metric; None for one that is not of the lab."""
+    """Return the row of a metric, or None if the name is not one of rnnlab's metrics."""
     return next((metric for metric in METRICS if metric.pattern.fullmatch(name)), None)
 
 
 def is_shown(name: str) -> bool:
-    """Whether MLflow shows a metric."""
+    """Return True if MLflow shows the metric."""
     metric = metric_of(name)
     return metric is not None and metric.mlflow
 
 
 def is_per_step(name: str) -> bool:
-    """Whether a metric has a value at every training step, of which MLflow gets `tracking.points`."""
+    """Return True if the metric has one value per training step; MLflow stores only some of these values."""
     metric = metric_of(name)
     return metric is not None and metric.when == "step"
 
 
 def is_in_summary(name: str) -> bool:
-    """Whether a run's summary holds a metric's last value; it does those of a user's own measurement."""
+    """Return True if the run summary holds the metric's last value; user-defined metrics always qualify."""
     metric = metric_of(name)
     return metric is None or metric.summary

@@ -1,8 +1,8 @@
-"""The contract between those who train, those who track and those who analyse.
+"""The contract between training, tracking and analysis.
 
-Here stand the types that training yields, the names of the metrics and the columns of the tables.
-A *step* counts the updates made so far: what is recorded at step s belongs to the network after s
-updates, so step 0 is the network as initialised. Inside a sequence, *time steps* count 1 … T.
+This module defines the types that training yields, the names of the metrics and the columns of the tables.
+A *step* counts the updates made so far: a value recorded at step s belongs to the network after s updates,
+so step 0 is the network as initialised. Within a sequence, *time steps* run from 1 to T.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from rnnlab.arrays import Array
 Outcome = Literal["finished", "unstable", "diverged", "failed", "killed"]
 
 ENDED: tuple[Outcome, ...] = ("finished", "unstable", "diverged")
-"""Outcomes of runs that came to their own end; the others can be resumed."""
+"""Outcomes of completed runs; runs with any other outcome can be resumed."""
 
 AXES = (
     "cell",
@@ -33,9 +33,9 @@ AXES = (
     "seed",
     "dtype",
 )
-"""Keys of the configuration that every run shows as parameters; what was overridden joins them."""
+"""Configuration keys that every run shows as parameters, along with its overridden keys."""
 
-# The files of a run's folder.
+# Files in a run folder.
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
@@ -43,13 +43,14 @@ GRADIENTS_FILE = "gradients.parquet"
 WEIGHTS_FILE = "weights.safetensors"
 DIFF_FILE = "code.diff"
 FIGURES_FOLDER = "figures"
-ARTIFACTS = "artifacts"  # the folder in which MLflow keeps the files of a run
+ARTIFACTS = "artifacts"  # folder in which MLflow stores the files of a run
 TIMELINE_FOLDER = "timeline"
 REPORT_FILE = "report.html"
-"""Of a sweep."""
+"""Report of a sweep, stored in the sweep folder."""
 
-# One row of `gradients.parquet`. Exactly one of timestep and lag is set, target only for a lag curve that
-# does not start at the last target; the others are the statistics of a `Curve`, null where not finite.
+# Columns of `gradients.parquet`. Each row sets exactly one of timestep and lag. A row sets target only if its
+# lag curve does not start at the last target. The other columns are statistics of a `Curve`, null where they
+# are not finite.
 GRADIENT_COLUMNS = (
     "step",
     "quantity",
@@ -93,33 +94,33 @@ TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
-"""Of a row of `metrics.jsonl`: what is another at every repetition."""
+"""Columns of `metrics.jsonl` that differ whenever a run is repeated."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
-"""Of the gradient's norm before clipping over all steps of a run, in its summary."""
+"""Quantiles of the global gradient norm before clipping over all training steps, for the summary of a run."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """The metric that follows one lag of a curve over training; in MLflow at most 23 characters."""
+    """Return the metric name for one lag of a curve; the MLflow metrics have at most 23 characters."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Statistics over a batch's examples of one quantity that is never negative, along time steps or lags.
+    """Statistics of one nonnegative quantity over the examples of a batch, along time steps or lags.
 
-    Arrays are float64 of length N, NaN where a value does not exist. What belongs to a batch as a whole
-    has one example.
+    All arrays are float64 of length N, with NaN for values that do not exist. A quantity of the whole batch
+    counts as one example.
 
     Attributes:
-        quantity: What was measured; docs/measurements.md lists them.
-        axis: `timestep` in the training batch, `lag` counted back from `target`.
-        index: The time steps 1 … T or the lags 0 … K.
+        quantity: Name of the measured quantity, as listed in docs/measurements.md.
+        axis: `timestep` within the training batch, or `lag` counted back from `target`.
+        index: Time steps 1 … T or lags 0 … K.
         mean: Arithmetic mean over examples.
         median: Median over examples.
-        max: Largest example.
-        log10_gmean: log10 of the geometric mean over the examples whose value is not zero.
-        zero_fraction: Share of examples whose value is zero.
-        target: Of a lag curve, the time step τ whose loss is sent back; None is each example's last.
+        max: Maximum over examples.
+        log10_gmean: log10 of the geometric mean over the examples with a nonzero value.
+        zero_fraction: Share of the examples whose value is zero.
+        target: Time step τ whose loss is sent back in a lag curve; None means each example's last target.
     """
 
     quantity: str
@@ -135,11 +136,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class FirstNonFinite:
-    """Where a run's numbers stopped being finite.
+    """Location of the first non-finite value of a run.
 
     Attributes:
-        quantity: What it was: `h`, `loss`, a gradient such as `d_h` or `d_W_hh`, `val/loss` …
-        timestep: 1 … T (0: an initial state), or None for what has no time step.
+        quantity: Name of the quantity: `h`, `loss`, a gradient such as `d_h` or `d_W_hh`, `val/loss` …
+        timestep: Time step 1 … T, 0 for an initial state, or None if the quantity has no time step.
     """
 
     quantity: str
@@ -148,14 +149,14 @@ class FirstNonFinite:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What training yields for one step.
+    """Results of one training step.
 
     Attributes:
-        step: Updates made before this step.
-        metrics: Values by metric name; None stands for a number that is not finite.
-        gradients: What goes into `gradients.parquet`, empty outside the probe's schedule.
-        unstable_since: The step at which the smoothed loss first exceeded twice the baseline.
-        non_finite: Set on the record that ends a diverged run.
+        step: Number of updates made before this step.
+        metrics: Values by metric name, with None for non-finite values.
+        gradients: Curves for `gradients.parquet`; empty outside the probe's schedule.
+        unstable_since: Step at which the smoothed loss first exceeded twice the chance level.
+        non_finite: Location of the first non-finite value, set only on the last record of a diverged run.
     """
 
     step: int

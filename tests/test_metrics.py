@@ -1,4 +1,4 @@
-"""The table of metrics has one row for every metric that a run can have, and none besides."""
+"""Tests that the table of metrics has exactly one row for every metric that a run can record."""
 
 import re
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ RUNS = (
     ("task=latch", "steps=60", "seq_len=5", "val_every=10", "lr=0.05", "stop_when_solved=true"),
 )
 SUMMARY_FACTS = {"regime", "unstable_since", "diverged_at", "seconds"}
-"""What a summary holds besides metrics."""
+"""Keys of a summary that are not metrics."""
 
 
-def trained(experiment: Experiment) -> Iterator[dict[str, float | None]]:
+def train(experiment: Experiment) -> Iterator[dict[str, float | None]]:
     weights, batches, _ = generators(0)
     params = experiment.trainer.model.init_params(weights, experiment.settings.init, np.float32)
     return (dict(record.metrics) for record in experiment.trainer.train(params, batches))
 
 
-def validated(task: str) -> set[str]:
+def validation_metrics(task: str) -> set[str]:
     overrides = [f"task={task}", f"seq_len={LENGTH.get(task, 6)}", "hidden_size=4", "batch_size=3"]
     overrides += ["task.validation_examples=3"] if task in DRAWN else []
     experiment = experiment_of(*overrides)
@@ -44,16 +44,16 @@ def validated(task: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def recorded() -> list[list[dict[str, float | None]]]:
-    """The metrics of every step of every run."""
-    return [list(trained(experiment_of(*SMALL, *overrides))) for overrides in RUNS]
+def metrics_of_runs() -> list[list[dict[str, float | None]]]:
+    """Return the metrics of every training step of every run."""
+    return [list(train(experiment_of(*SMALL, *overrides))) for overrides in RUNS]
 
 
 @pytest.fixture(scope="module")
-def names(recorded: list[list[dict[str, float | None]]]) -> set[str]:
-    """All metrics that runs yield; the run folder adds the speed."""
-    of_runs = {name for run in recorded for metrics in run for name in metrics}
-    return of_runs.union({STEPS_PER_SECOND}, *map(validated, OPTIONS["task"]))
+def names(metrics_of_runs: list[list[dict[str, float | None]]]) -> set[str]:
+    """Return all metrics that runs yield, plus the training speed, which the run folder adds."""
+    of_runs = {name for run in metrics_of_runs for metrics in run for name in metrics}
+    return of_runs.union({STEPS_PER_SECOND}, *map(validation_metrics, OPTIONS["task"]))
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,13 @@ def rows_of(name: str) -> list[str]:
 
 
 def test_every_metric_has_one_row(names: set[str], in_mlflow: set[str]) -> None:
-    found = {name: rows_of(name) for name in names | in_mlflow | NORM_QUANTILES.keys()}
-    assert {name: rows for name, rows in found.items() if len(rows) != 1} == {}
+    matches = {name: rows_of(name) for name in names | in_mlflow | NORM_QUANTILES.keys()}
+    assert {name: rows for name, rows in matches.items() if len(rows) != 1} == {}
 
 
-def test_every_row_is_of_a_metric(names: set[str], in_mlflow: set[str]) -> None:
-    found = {row for name in names | in_mlflow | NORM_QUANTILES.keys() for row in rows_of(name)}
-    assert {row.name for row in METRICS} - found == set()
+def test_every_row_has_a_recorded_metric(names: set[str], in_mlflow: set[str]) -> None:
+    matched = {row for name in names | in_mlflow | NORM_QUANTILES.keys() for row in rows_of(name)}
+    assert {row.name for row in METRICS} - matched == set()
     assert len({row.name for row in METRICS}) == len(METRICS)
 
 
@@ -82,8 +82,10 @@ def test_every_name_in_records_has_a_row() -> None:
     assert LOSS in metrics and {name for name in metrics if metric_of(name) is None} == set()
 
 
-def test_the_rows_say_what_has_a_value_at_every_step(recorded: list[list[dict[str, float | None]]]) -> None:
-    for run in recorded:
+def test_per_step_metrics_have_a_value_at_every_step(
+    metrics_of_runs: list[list[dict[str, float | None]]],
+) -> None:
+    for run in metrics_of_runs:
         steps = [metrics for metrics in run if LOSS in metrics]
         names = {name for metrics in run for name in metrics}
         always = {name for name in names if all(name in metrics for metrics in steps)}
@@ -92,17 +94,17 @@ def test_the_rows_say_what_has_a_value_at_every_step(recorded: list[list[dict[st
     assert is_per_step(STEPS_PER_SECOND)
 
 
-def test_either_the_factor_or_the_fraction_of_clipping_is_recorded(
-    recorded: list[list[dict[str, float | None]]],
+def test_clipping_records_either_its_coefficient_or_its_fraction(
+    metrics_of_runs: list[list[dict[str, float | None]]],
 ) -> None:
-    for overrides, run in zip(RUNS, recorded, strict=True):
+    for overrides, run in zip(RUNS, metrics_of_runs, strict=True):
         by_value = "clip_mode=value" in overrides
         for metrics in run:
             assert ("grad/clip_coefficient" in metrics) == (LOSS in metrics and not by_value)
             assert ("grad/clipped_fraction" in metrics) == (LOSS in metrics and by_value)
 
 
-def test_mlflow_has_what_the_rows_say(sweep: Done, in_mlflow: set[str]) -> None:
+def test_mlflow_has_the_metrics_marked_in_the_table(sweep: Done, in_mlflow: set[str]) -> None:
     written = {key for folder in sweep.runs.values() for row in metric_rows(folder) for key in row}
     missing = {key for key in written if is_shown(key)} - in_mlflow
     empty = {
@@ -114,7 +116,7 @@ def test_mlflow_has_what_the_rows_say(sweep: Done, in_mlflow: set[str]) -> None:
     assert {key for key in in_mlflow if not is_shown(key)} == set()
 
 
-def test_a_folder_and_its_summary_hold_nothing_else(sweep: Done) -> None:
+def test_folder_and_summary_contain_only_listed_metrics(sweep: Done) -> None:
     for folder in sweep.runs.values():
         keys = {key for row in metric_rows(folder) for key in row} - {"step", "seconds"}
         assert {key for key in keys if metric_of(key) is None} == set()
@@ -124,10 +126,10 @@ def test_a_folder_and_its_summary_hold_nothing_else(sweep: Done) -> None:
     assert all(f"`{key}`" in PAGE for key in SUMMARY_FACTS)
 
 
-def test_what_lists_metrics_is_made_of_the_rows() -> None:
+def test_charts_and_pages_follow_the_table() -> None:
     assert all(is_shown(name) for name in FIRST_CHARTS)
     assert [row.name for row in METRICS if row.mlflow] == re.findall(r"^\| `(.+?)` \|", DESCRIPTION, re.M)
-    assert len(DESCRIPTION) <= 5000, "MLflow's limit for a tag"
+    assert len(DESCRIPTION) <= 5000, "MLflow limits a tag to 5000 characters"
     assert re.findall("<!-- metrics: (.+) -->", PAGE) == list(metric_tables.TABLES)
     tables = "\n".join(map(metric_tables.table, metric_tables.TABLES))
     listed = re.findall(r"^\| `(.+?)` \| .+ \| (•?) \| .+ \|$", tables, re.M)
