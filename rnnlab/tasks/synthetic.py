@@ -73,9 +73,7 @@ class Synthetic(NamedTask):
         self.check(self.seq_len)
         low, high = self._range
         if low > high:
-            raise ValueError(
-                f"length_range={list(self._range)}: must be the shortest length, then the longest"
-            )
+            raise ValueError(f"length_range={list(self._range)}: must be [shortest, longest]")
         try:
             self.check(low)
         except ValueError as error:
