@@ -1,4 +1,4 @@
-"""docs/tasks.md says of every task what the task itself says."""
+"""The table in docs/tasks.md agrees with the tasks."""
 
 import re
 from fractions import Fraction

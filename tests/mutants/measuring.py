@@ -1,4 +1,4 @@
-"""What is measured and learned: diagnostics, tasks, the gradient checker, the textbook."""
+"""Mutants of the diagnostics, the tasks, the gradient checker and the textbook."""
 
 from tests.mutants.mutant import Mutant
 
