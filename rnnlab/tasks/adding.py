@@ -4,10 +4,10 @@
     pascanu_2013     target (x₁ + x₂) / 2       numbers from U[0, 1]
     hochreiter_1997  target ½ + (x₁ + x₂) / 4   numbers from U[-1, 1], 0 where the first time step is marked
 
-The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. The error is
-squared in Pascanu et al. and absolute in Hochreiter & Schmidhuber. Le et al. give no threshold; `le_2015`
-uses the squared error. The baseline predicts the mean of the target, and its mean squared error is the
-variance of the target: 1/6 in `le_2015`, 1/24 in `pascanu_2013`.
+The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. The error is the
+squared error in Pascanu et al. and the absolute error in Hochreiter & Schmidhuber. Le et al. give no
+threshold; `le_2015` uses the squared error. The baseline predicts the mean of the target, and its mean
+squared error is the variance of the target: 1/6 in `le_2015`, 1/24 in `pascanu_2013`.
 
 References: the module `marked_pairs` lists the papers.
 """
@@ -24,12 +24,12 @@ class Adding(MarkedPairs):
 
     @property
     def lowest(self) -> float:
-        """-1 in `hochreiter_1997`, 0 in the other versions."""
+        """Lower bound of the numbers: -1 in `hochreiter_1997`, 0 in the other versions."""
         return -1.0 if self.version == "hochreiter_1997" else 0.0
 
     @property
     def neutral(self) -> float:
-        """0, the neutral element of addition."""
+        """The neutral element of addition, 0."""
         return 0.0
 
     def target(self, one: Array, other: Array) -> Array:

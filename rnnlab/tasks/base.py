@@ -21,7 +21,7 @@ class Goal:
         baseline: The value of `metric` for predictions that use no memory, or no inputs at all.
         criterion: The validation metric that decides whether the task is solved; None for a task without a
             criterion.
-        below: The threshold; a task is solved when a validation has `criterion` below this value.
+        below: Success threshold; the task is solved when `criterion` is below this value.
     """
 
     metric: str
@@ -85,7 +85,7 @@ class NamedTask(ABC):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """No remarks."""
+        """Notes about the data for the user; none by default."""
         return ()
 
     @property
@@ -178,7 +178,7 @@ class Task(Protocol):
         """Size of the validation set, computed without drawing the set."""
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return the values of each metric other than `val/loss`; a metric is the mean over all batches."""
+        """Return the individual values of each metric except `val/loss`; the metric is their overall mean."""
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Return example texts from the trained network, by file name."""

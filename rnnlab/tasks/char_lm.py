@@ -1,7 +1,7 @@
 """Character language modelling: predict the next character of a text.
 
-The first part of the text is for training. The last part, a share `held_out`, is for validation. The training
-part is cut into `batch_size` parallel streams, one per column. Each training step reads the next chunk of
+`held_out` is the share of the text, at its end, for validation; the rest is for training. The training part
+is cut into `batch_size` parallel streams, one per column. Each training step reads the next chunk of
 `seq_len` characters from every stream.
 
 With `carry`, the final state of a chunk is the first state of the next chunk, and no gradient crosses the cut
@@ -37,7 +37,7 @@ VALIDATION_CHUNK = 256
 VALIDATION_STREAM = 2048
 """Minimum length of a parallel stream in the held-out part.
 
-Each stream starts from the initial state. With streams of 256 characters, this start cost the default LSTM
+Each stream starts from the initial state. With streams of 256 characters, these starts cost the default LSTM
 0.02 bits per character.
 """
 VALIDATION_STREAMS = 256
@@ -100,12 +100,12 @@ class CharLM(NamedTask):
 
     @property
     def lag(self) -> None:
-        """None: a text has no single lag."""
+        """None, because a text has no single lag."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -127,7 +127,7 @@ class CharLM(NamedTask):
         return {"name": name, "digest": digest, "source": source}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return chunk `step` of every stream, modulo the number of chunks; no random draws."""
+        """Return the chunk of a training step from every stream, starting over after the last chunk."""
         train, _ = self._parts
         length = len(train) // self.batch_size
         streams = train[: length * self.batch_size].reshape(self.batch_size, length)
@@ -177,7 +177,7 @@ class CharLM(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """One block of time steps of all streams with `carry`, one group of windows without."""
+        """Size of the largest batch: a block of all streams with `carry`, else a group of windows."""
         targets = len(self._parts[1]) - 1
         if self.carry:
             streams = _stream_count(targets)

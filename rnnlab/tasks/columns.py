@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["numbers", "faulty numbers", "dates", "faulty dates", "text", "booleans", "no values"]
 
 MAX_NUMBER_LENGTH = 64
-"""Number of characters above which a cell is text."""
+"""Maximum length of a number in characters; longer cells are text."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _MISSING = re.compile(r"\s*(|#?n/?a|nan|null|none|-+|\.+|\?+)\s*", re.IGNORECASE)
@@ -46,7 +46,7 @@ class Column:
     """A column of a table.
 
     Attributes:
-        kind: The kind of content.
+        kind: The kind of content, such as numbers or dates.
         numbers: The values in float64 if all are finite numbers, else None.
         first: Row (counted from 0) and content of the first faulty cell, or of a cell that shows the kind.
         faults: Number of faulty cells.
@@ -140,6 +140,6 @@ def _is_date(cell: Any) -> bool:
 
 
 def _cell(cells: Sequence[Any], row: int) -> tuple[int, str]:
-    """Return a row and its content; a missing cell, which pandas represents as NaN, has the content ""."""
+    """Return a row and its content; a missing cell (NaN in pandas) has empty content."""
     cell = cells[row]
     return row, "" if cell is None or (isinstance(cell, float) and cell != cell) else str(cell)

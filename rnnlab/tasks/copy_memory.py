@@ -29,19 +29,19 @@ class CopyMemory(Recall):
 
     @property
     def alphabet(self) -> int:
-        """8, the number of different symbols."""
+        """Number of different symbols, 8."""
         return 8
 
     @property
     def symbol_count(self) -> int:
-        """10, the number of symbols to reproduce."""
+        """Number of symbols to reproduce, 10."""
         return 10
 
     @property
     def cue_before(self) -> int:
-        """1: the cue is one time step before the first answer."""
+        """Number of time steps between the cue and the first answer, 1."""
         return 1
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean loss; the baseline guesses the ten symbols."""
+        """Return the mean loss with the baseline of guessing the ten symbols."""
         return Goal(VAL_LOSS, self.guess_loss(loss), ERROR_RATE, MAX_ERROR_RATE)

@@ -65,7 +65,7 @@ class Digits(NamedTask):
 
     @property
     def time(self) -> int:
-        """64 (pixels) or 8 (rows)."""
+        """T, 64 for pixels or 8 for rows."""
         return self.seq_len
 
     @property
@@ -85,7 +85,7 @@ class Digits(NamedTask):
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -101,11 +101,11 @@ class Digits(NamedTask):
         return {"name": "digits-8x8", "digest": digest, "source": "UCI Machine Learning Repository"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Random images of the training part."""
+        """Return random images of the training part."""
         return self._as_batch(self._train[rng.integers(0, len(self._train), self.batch_size)])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Random images of the test part."""
+        """Return random held-out images."""
         if length != self.seq_len:
             raise ValueError(f"must be {self.seq_len}, the number of time steps per image")
         return self._as_batch(self._test[rng.integers(0, len(self._test), examples)])
@@ -125,7 +125,7 @@ class Digits(NamedTask):
         return {ACCURACY: ~wrong, ERROR_RATE: wrong}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return no texts."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property

@@ -1,10 +1,10 @@
 """The latch: classify a sequence by its first numbers, which noise follows.
 
-Each time step has one number. The first `information` numbers are all +1 or all -1, which is the class. All
-later numbers are normal noise of standard deviation `noise_std`.
+Each time step has one number. The first `information` numbers are all +1 or all -1, and this sign is the
+class. All later numbers are normal noise of standard deviation `noise_std`.
 
-In Bengio et al. the first numbers are learned. Here they are given, as in the 2-sequence problem of
-Hochreiter & Schmidhuber, whose noise has variance 0.2 (`noise_std=0.447`).
+The first numbers are given, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose noise has
+variance 0.2 (`noise_std=0.447`). In Bengio et al. the first numbers are learned.
 
 The task is solved when all 256 validation sequences are classified correctly, the first stopping criterion of
 Hochreiter & Schmidhuber. Chance level: half of the sequences are wrong.
@@ -54,7 +54,7 @@ class Latch(Synthetic):
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -67,7 +67,7 @@ class Latch(Synthetic):
             raise ValueError(f"information={self.information}: must be less than seq_len={T}")
 
     def extent(self, T: int) -> Extent:
-        """Return the extent of sequences with T time steps."""
+        """Return the size of the set of sequences of length T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

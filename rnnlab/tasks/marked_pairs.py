@@ -11,8 +11,8 @@ time steps):
 | `le_2015` | U[0, 1] | first half | second half | T |
 
 In `hochreiter_1997` the first and the last time step have the marker -1 if they are not marked. If the first
-time step is marked, its number is a constant. Here one length is drawn per batch; in the papers each batch is
-a single sequence.
+time step is marked, its number is a constant. Here one length is drawn per batch; in the paper of 1997, each
+batch is a single sequence.
 
 References:
     S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
@@ -83,7 +83,7 @@ class MarkedPairs(Synthetic):
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the extent of sequences with T time steps; in the older versions, T varies by up to 10 %."""
+        """Return the size of the set of sequences; in older versions, batches are up to 10 % longer."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

@@ -5,7 +5,7 @@ first blank of the answer. The 5-bit task has 5 positions of 2 values; the 20-bi
 values.
 
 The task is solved when fewer than 1 % of 10,000 sequences have a wrong symbol. The 5-bit task has only 32
-sequences, which serve for both training and validation; here no sequence may be wrong. Chance level: all
+sequences, all used for both training and validation, and is solved when none is wrong. Chance level: all
 sequences but one in values^positions are wrong.
 
 References:
@@ -35,17 +35,17 @@ class Memorization(Recall):
 
     @property
     def alphabet(self) -> int:
-        """The key `values`."""
+        """Number of different symbols, `values`."""
         return self.values
 
     @property
     def symbol_count(self) -> int:
-        """The key `positions`."""
+        """Number of symbols to reproduce, `positions`."""
         return self.positions
 
     @property
     def cue_before(self) -> int:
-        """0: the cue is at the time step of the first answer."""
+        """Number of time steps between the cue and the first answer, 0."""
         return 0
 
     def goal(self, loss: Loss) -> Goal:

@@ -3,7 +3,7 @@
 The multiplication problem is the adding problem with the target x₁ x₂ and numbers from U[0, 1]. In
 `hochreiter_1997` the number at the first time step is 1 if that step is marked. The criterion is that of the
 adding problem. The baseline predicts the mean of the target, ¼, with the mean squared error 7/144. In
-`hochreiter_1997` both are slightly larger, because a factor may be the constant 1.
+`hochreiter_1997` the mean and the error are slightly larger, because a factor may be the constant 1.
 
 References: the module `marked_pairs` lists the papers.
 """
@@ -23,16 +23,16 @@ class Multiplication(MarkedPairs):
 
     @property
     def lowest(self) -> float:
-        """0, the lower bound of the numbers."""
+        """Lower bound of the numbers, 0."""
         return 0.0
 
     @property
     def neutral(self) -> float:
-        """1, the neutral element of multiplication."""
+        """The neutral element of multiplication, 1."""
         return 1.0
 
     def target(self, one: Array, other: Array) -> Array:
-        """Return the product."""
+        """Return the product of the two marked numbers."""
         return one * other
 
     @property

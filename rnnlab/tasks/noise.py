@@ -30,22 +30,22 @@ class Noise(Synthetic):
 
     @property
     def input_names(self) -> list[str]:
-        """Numbers of the features, as text."""
+        """Names of the features: their numbers from 0."""
         return [str(feature) for feature in range(self.features)]
 
     @property
     def output_names(self) -> list[str]:
-        """Numbers of the classes, as text."""
+        """Names of the classes: their numbers from 0."""
         return [str(label) for label in range(self.classes)]
 
     @property
     def lag(self) -> None:
-        """None: the task needs no memory."""
+        """None, because the task needs no memory."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -56,7 +56,7 @@ class Noise(Synthetic):
         """Accept any length."""
 
     def extent(self, T: int) -> Extent:
-        """Return the extent of sequences with T time steps."""
+        """Return the size of the set of sequences of length T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

@@ -34,12 +34,12 @@ class RandomPermutation(Symbolic):
 
     @property
     def answers(self) -> int:
-        """1: one symbol at the last time step."""
+        """Number of scored targets: 1, at the last time step."""
         return 1
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Numbers of the symbols, as text."""
+        """Names of the symbols: their numbers from 0."""
         return tuple(str(symbol) for symbol in range(SYMBOLS))
 
     @property
@@ -60,7 +60,7 @@ class RandomPermutation(Symbolic):
         """Accept any length."""
 
     def extent(self, T: int) -> Extent:
-        """Return the extent of sequences with T symbols."""
+        """Return the size of the set of sequences of length T."""
         return Extent(T, T, FIRST_SYMBOLS * (SYMBOLS - FIRST_SYMBOLS) ** min(T - 1, MAX_COUNTED))
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

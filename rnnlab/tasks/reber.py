@@ -1,7 +1,7 @@
 """The embedded Reber grammar: predict which symbols may come next.
 
 A string is B, then T or P, then a string of the Reber grammar, then the same T or P again, then E. The target
-at every time step is the next symbol. Only one prediction needs a long memory: the last but one symbol
+at every time step is the next symbol. Only one prediction needs a long memory: the second-to-last symbol
 repeats the second. Strings differ in length. A string of n symbols takes n - 1 time steps; strings of more
 than T time steps are not used.
 
@@ -87,12 +87,12 @@ class EmbeddedReber(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag from the last but one symbol back to the second, in the longest validation string."""
+        """Lag from the second-to-last symbol back to the second, in the longest validation string."""
         return max(len(string) for string in self._validation_strings) - 4
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -141,7 +141,7 @@ class EmbeddedReber(NamedTask):
         return {ERROR_RATE: np.array(wrong)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return no texts."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
@@ -181,7 +181,7 @@ def draw_string(rng: np.random.Generator) -> str:
 
 
 def _allowed(string: str) -> list[list[int]]:
-    """Return the allowed next symbols after each symbol but the last."""
+    """Return the allowed next symbols after each symbol except the last."""
     allowed = ["TP", "B"]
     state: int | None = 0
     for symbol in string[2:-2]:

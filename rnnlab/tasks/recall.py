@@ -39,7 +39,7 @@ class Recall(Symbolic):
 
     @property
     def answers(self) -> int:
-        """n, the number of symbols to reproduce."""
+        """Number of scored targets: n, the symbols to reproduce."""
         return self.symbol_count
 
     @property
@@ -69,7 +69,7 @@ class Recall(Symbolic):
         """Accept any delay."""
 
     def extent(self, T: int) -> Extent:
-        """Return the extent: T + 2n time steps with n random symbols."""
+        """Return the size of the set of sequences: T + 2n time steps with n random symbols."""
         return Extent(T + 2 * self.symbol_count, T, self.alphabet**self.symbol_count)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

@@ -2,9 +2,9 @@
 
     x[t] = v[t]    y[t] = v[t+1]    v standardised: (value - mean) / std of the training part
 
-The first part of the series is for training. The last part, a share `held_out`, is for validation. A training
-batch has windows of T values from random positions. Validation reads the held-out part in consecutive
-windows. Every window starts from the initial state. The metric is `val/mse`, the mean squared error of the
+`held_out` is the share of the series, at its end, for validation; the rest is for training. A training batch
+has windows of T values from random positions. Validation reads the held-out part in consecutive windows.
+Every window starts from the initial state. The metric is `val/mse`, the mean squared error of the
 standardised values. The baseline repeats the last value (persistence). The task has no success criterion.
 """
 
@@ -86,7 +86,7 @@ class Series(NamedTask):
 
     @property
     def lag(self) -> None:
-        """None: a series has no single lag."""
+        """None, because a series has no single lag."""
         return None
 
     @property
@@ -135,7 +135,7 @@ class Series(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """One group of windows of the held-out part."""
+        """Size of one group of windows of the held-out part."""
         windows = (len(self._parts[1]) - 1) // self.seq_len
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
@@ -144,7 +144,7 @@ class Series(NamedTask):
         return {MSE: squared_errors(batch, tape)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return no texts."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
@@ -181,7 +181,7 @@ class Series(NamedTask):
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
-        """The training and held-out parts, standardised, (values, columns)."""
+        """The training and held-out parts, standardised, shape (values, columns)."""
         mean, std = self._moments
         with np.errstate(
             over="ignore", divide="ignore", invalid="ignore"

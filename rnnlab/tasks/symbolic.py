@@ -25,7 +25,7 @@ class Symbolic(Synthetic):
 
     @property
     def mean_square(self) -> None:
-        """None: the targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:

@@ -21,7 +21,7 @@ from rnnlab.tasks.base import NamedTask, ValidationSize
 
 VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
-"""Approximate number of time steps times examples per validation batch."""
+"""Target size of a validation batch, in time steps × examples."""
 VALIDATION_LENGTHS = 10
 """Minimum number of validation batches if lengths vary; each batch has one length."""
 
@@ -43,8 +43,8 @@ class Extent:
         time: Number of time steps per sequence.
         longest: Without `length_range`, the length of each batch is drawn from T … `longest`, where `longest`
             depends on the published version of the task.
-        different: Number of different sequences; None if numbers are drawn from an interval. Above the size
-            of any set that fits in memory, the number may be a lower bound.
+        different: Number of different sequences; None if numbers are drawn from an interval. Very large
+            numbers may be lower bounds.
     """
 
     time: int
@@ -96,7 +96,7 @@ class Synthetic(NamedTask):
 
     @abstractmethod
     def extent(self, T: int) -> Extent:
-        """Return the extent of the set of sequences of length T."""
+        """Return the size of the set of sequences of length T."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
@@ -147,7 +147,7 @@ class Synthetic(NamedTask):
         return ValidationSize(self.validation_examples, min(batch, self.validation_examples), self.longest)
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return no texts."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
@@ -190,7 +190,7 @@ class Synthetic(NamedTask):
         return max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
 
     def _all(self, rng: np.random.Generator) -> Batch:
-        """Return every sequence once, drawing until none is missing."""
+        """Return every sequence once; draw until no sequence is missing."""
         sequences: dict[bytes, tuple[Array, Array]] = {}
         while len(sequences) < self.validation_examples:
             batch = self.draw(rng, self.validation_examples, self.lengths[0])
@@ -201,7 +201,7 @@ class Synthetic(NamedTask):
 
     @cached_property
     def _held_out(self) -> frozenset[bytes]:
-        """Keys of the validation sequences that training must avoid; empty if there is none to avoid."""
+        """Keys of the validation sequences that training must not use."""
         if self.extent(self.seq_len).different is None or self._validates_on_all:
             return frozenset()
         return frozenset(key for batch in self._validation for key in _keys(batch))

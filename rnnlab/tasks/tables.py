@@ -216,7 +216,7 @@ def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
 
     By default, pandas would make names unique and turn words such as NA into missing values.
     """
-    import pandas as pd  # late import: pandas takes as long as everything else together
+    import pandas as pd  # late import: pandas takes as long as all other imports together
 
     # Without index_col=False, pandas turns the first fields of rows longer than the header into an index.
     settings: dict[str, Any] = {"sep": separator, "index_col": False, "keep_default_na": False}

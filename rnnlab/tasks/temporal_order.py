@@ -40,7 +40,7 @@ class TemporalOrder(Symbolic):
 
     @property
     def answers(self) -> int:
-        """1: one class at the last time step."""
+        """Number of scored targets: 1, at the last time step."""
         return 1
 
     @property
@@ -70,7 +70,7 @@ class TemporalOrder(Symbolic):
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the extent of sequences with T symbols."""
+        """Return the size of the set of sequences of length T."""
         positions = max(int(0.1 * T), 1) ** self.special
         others = len(OTHERS) ** min(max(T - self.special, 0), MAX_COUNTED)
         return Extent(T, T, positions * 2**self.special * others)
