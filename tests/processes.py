@@ -94,7 +94,7 @@ def wait_until(holds: Callable[[], Any], what: str) -> Any:
     """Poll `holds` until the result is true, and return the result."""
     deadline = time.monotonic() + PATIENCE
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"in vain waited until {what}"
+        assert time.monotonic() < deadline, f"timed out while waiting until {what}"
         time.sleep(0.02)
     return found
 

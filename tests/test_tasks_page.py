@@ -1,4 +1,4 @@
-"""The table in docs/tasks.md agrees with the tasks."""
+"""docs/tasks.md says of every task what the task itself says."""
 
 import re
 from fractions import Fraction

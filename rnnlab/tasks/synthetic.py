@@ -121,9 +121,9 @@ class Synthetic(NamedTask):
         """Return new sequences; if the inputs are symbols, none of the sequences is in the validation set."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
-        while self._held_out and (seen := self._in_validation(batch)).any():
-            redrawn = self.draw(rng, int(seen.sum()), T)
-            batch.x[..., seen], batch.y[..., seen] = redrawn.x, redrawn.y
+        while self._held_out and (repeated := self._in_validation(batch)).any():
+            redrawn = self.draw(rng, int(repeated.sum()), T)
+            batch.x[..., repeated], batch.y[..., repeated] = redrawn.x, redrawn.y
         return batch
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:

@@ -1,4 +1,4 @@
-"""A configuration that tries to run code is refused before any object is created."""
+"""A configuration that tries to execute code is refused before any of its objects is created."""
 
 import os
 import sys

@@ -147,16 +147,16 @@ def test_each_of_the_answers_counts_and_no_blank(name):
     made = MADE[name]()
     n_symbols = SIZES[name][1]
 
-    def wrong_at(place):
+    def wrong_at(step):
         def answer(batch):
             y = batch.y.copy()
-            y[place] = (y[place] + 1) % made.output_size
+            y[step] = (y[step] + 1) % made.output_size
             return one_hot(y, made.output_size)
 
         return answer
 
-    for place in range(-n_symbols, 0):
-        assert validated(made, wrong_at(place))["val/error_rate"] == 1
+    for step in range(-n_symbols, 0):
+        assert validated(made, wrong_at(step))["val/error_rate"] == 1
     assert validated(made, wrong_at(-n_symbols - 1))["val/error_rate"] == 0
     assert validated(made, wrong_at(0))["val/error_rate"] == 0
 
