@@ -30,23 +30,23 @@ SLOWEST = (
     "analysis/test_report.py",
     "test_gradients.py",
 )
-"""The files that take longest, the longest first: they begin first, so that none is left over at the end."""
+"""The slowest test files, slowest first; they start first, so that no slow file runs alone at the end."""
 Starter = Callable[..., subprocess.Popen[str]]
 
-# No deadline: tests judge results, not the clock. Derandomised, so that a failure repeats.
+# No deadline: tests check results, not run times. Derandomised: failures are reproducible.
 settings.register_profile("rnnlab", deadline=None, derandomize=True, database=None)
 settings.load_profile("rnnlab")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--no-loadscope-reorder`, pytest-xdist hands out files in this order."""
+    """Sort the tests; with `--no-loadscope-reorder`, pytest-xdist distributes the files in this order."""
     place = {ROOT / "tests" / file: number for number, file in enumerate(SLOWEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture
 def start() -> Iterator[Starter]:
-    """`commands.start`; what it started and is still there after the test is ended."""
+    """Yield `commands.start`; kill processes that still run after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
@@ -60,27 +60,29 @@ def start() -> Iterator[Starter]:
 
 @pytest.fixture(scope="session")
 def process_name(request: pytest.FixtureRequest) -> str:
-    """`gw0`, `gw1` … of a process of pytest-xdist, else `master`."""
+    """Return the name of the pytest-xdist worker (`gw0`, `gw1` …), or `master` without pytest-xdist."""
     return getattr(request.config, "workerinput", {}).get("workerid", "master")
 
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Path:
-    """An MLflow database without runs, to be copied."""
+    """Return an MLflow database without runs, for tests to copy."""
     return empty_database(tmp_path_factory, process_name)
 
 
 @pytest.fixture
 def database(tables: Path, tmp_path: Path) -> None:
-    """MLflow's empty tables in `tmp_path`, where a command finds them, for tests of something else."""
+    """Copy an empty MLflow database to `tmp_path`, the default location, to save the time to create it."""
     shutil.copy(tables, tmp_path / "mlflow.db")
 
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Done:
-    """The README's sweep, small, in an empty folder with a difficult name; all processes share it.
+    """Return a small version of the README's sweep, in a folder with spaces and accents in its name.
 
-    Tests may add to its runs, as `rnnlab.sync` does, but must change nothing that stands.
+    All test processes share the sweep.
+
+    Tests may add to its runs, as `rnnlab.sync` does, but must not change existing files.
     """
     shared = shared_folder(tmp_path_factory, process_name, "sweep")
     folder = shared / "a folder, größer"

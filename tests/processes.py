@@ -1,4 +1,4 @@
-"""Commands as a user types them, each in a process of its own, and the runs they leave behind."""
+"""Commands as a user types them, each in its own process, and the runs that they write."""
 
 import json
 import os
@@ -17,18 +17,18 @@ ROOT = Path(__file__).parent.parent
 TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9", "report=false")
 ENDLESS = "steps=1000000"
 PATIENCE = 90
-"""Seconds after which a command that does not come to its end fails the test; far more than any takes."""
+"""Time limit for a command in seconds, far longer than any command takes."""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a command: this checkout, and no settings of whoever runs the tests."""
+    """Return the environment of a command: this checkout, without MLflow or Hydra settings of the user."""
     outside = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
     return outside | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | settings
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """Exit code, output and runs of a finished command."""
 
     folder: Path
     code: int
@@ -37,24 +37,24 @@ class Done:
 
     @cached_property
     def runs(self) -> dict[str, Path]:
-        """The folders of all runs made here, by the run's name, in the order of their numbers."""
+        """Folders of all runs of the command by run name, ordered by run number."""
         tops = (self.folder / "outputs", self.folder / "multirun")
         folders = [file.parent for top in tops for file in sorted(top.rglob("run.json"))]
         return {run_info(folder)["name"]: folder for folder in folders}
 
     @property
     def uri(self) -> str:
-        """Where MLflow's runs are by default."""
+        """Default tracking URI of MLflow."""
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
 
 def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Done:
-    """Run `python -m module` in a folder until it ends."""
+    """Run `python -m module` in a folder and wait for its end."""
     return finish(folder, start(folder, *arguments, module=module, **settings))
 
 
 def hear_signals() -> None:
-    """Ignore none that ends a command; what a script starts in the background, as tests may be, ignores some."""
+    """Restore the default handlers of the stop signals; a process in a script's background may ignore some."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
@@ -68,13 +68,13 @@ def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that `end` finds all that it starts
+        start_new_session=True,  # lets `end` kill all child processes
         preexec_fn=hear_signals,
     )
 
 
 def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
-    """Wait for the end of what `start` started."""
+    """Wait for a process from `start` to end, and return its result."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
     except BaseException:
@@ -84,39 +84,39 @@ def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
 
 
 def end(process: "subprocess.Popen[str]") -> None:
-    """Kill whatever is still there of what `start` started."""
+    """Kill a process from `start` and its child processes, if they still run."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:
-    """Look again and again until something holds; return it."""
+    """Poll `holds` until the result is true, and return the result."""
     deadline = time.monotonic() + PATIENCE
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"in vain waited until {what}"
+        assert time.monotonic() < deadline, f"timed out while waiting until {what}"
         time.sleep(0.02)
     return found
 
 
 def run_info(folder: Path) -> dict[str, Any]:
-    """What `run.json` says."""
+    """Return the content of `run.json`."""
     info: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return info
 
 
 def metric_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl`."""
+    """Return the rows of `metrics.jsonl`."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started, from Linux's /proc."""
+    """Return the child processes of a process, read from /proc (Linux)."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             own, _, rest = stat.read_text().rpartition(")")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended in the meantime
             continue
         if int(rest.split()[1]) == pid:
             found.append(int(own.split()[0]))
@@ -124,7 +124,7 @@ def children(pid: int) -> list[int]:
 
 
 def worker_of(pid: int | None, folder: Path) -> int | None:
-    """The child of a command (None: any process) that has a run's metrics open, which makes the run."""
+    """Return the child of a command (None: any process) that executes a run, identified by its open metrics."""
     everyone = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
     for child in everyone if pid is None else children(pid):
         try:

@@ -1,4 +1,4 @@
-"""What takes long to make, made once for all processes of pytest-xdist."""
+"""Results that take long to compute, computed once for all processes of pytest-xdist."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.processes import Done
 
 
 def shared_folder(factory: pytest.TempPathFactory, worker: str, name: str) -> Path:
-    """A folder of this name that all processes of the test session have in common."""
+    """Return a folder with this name, shared by all processes of the test session."""
     base = factory.getbasetemp()
     folder = (base if worker == "master" else base.parent) / "shared" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def shared_folder(factory: pytest.TempPathFactory, worker: str, name: str) -> Pa
 
 
 def empty_database(factory: pytest.TempPathFactory, worker: str) -> Path:
-    """MLflow's empty tables, which take a second to make."""
+    """Return an empty MLflow database, whose creation takes one second."""
     folder = shared_folder(factory, worker, "tables")
     path = folder / "mlflow.db"
     with FileLock(folder / "tables.lock"):
@@ -31,11 +31,11 @@ def empty_database(factory: pytest.TempPathFactory, worker: str) -> Path:
 
 
 def made_once(folder: Path, make: Callable[[], Done]) -> Done:
-    """What a command left behind; the first process to ask runs it, the others wait.
+    """Return the result of a command; the first process runs the command, the others wait.
 
     Args:
-        folder: Of its own for each command: `shared_folder`.
-        make: Runs the command, somewhere in that folder.
+        folder: A `shared_folder` for this command only.
+        make: A function that runs the command inside this folder.
     """
     result = folder / "result.json"
     with FileLock(folder / "result.lock"):

@@ -1,4 +1,4 @@
-"""Whether and when a task is solved, and the end that this may be."""
+"""The solved criterion: the verdict at each validation, and early stopping."""
 
 from dataclasses import replace
 from functools import partial
@@ -43,13 +43,13 @@ def test_every_validation_has_a_baseline_and_a_verdict(records):
     assert validated[0]["val/solved"] == 0 and validated[-1]["val/solved"] == 1
 
 
-def test_the_first_step_at_which_it_is_solved_is_told_once(records):
-    told = {r.step: r.metrics["steps_to_solve"] for r in records if "steps_to_solve" in r.metrics}
+def test_the_first_solved_step_is_reported_once(records):
+    reported = {r.step: r.metrics["steps_to_solve"] for r in records if "steps_to_solve" in r.metrics}
     step = first_solved(records)
-    assert 0 < step < 300 and told == {step: step}
+    assert 0 < step < 300 and reported == {step: step}
 
 
-def test_training_can_stop_there_and_is_the_same_until_then(trainer, records):
+def test_early_stopping_changes_nothing_before(trainer, records):
     stopped, params = run(replace(trainer, stop_when_solved=True))
     step = first_solved(records)
     assert [record.step for record in stopped] == list(range(step + 1))
@@ -72,14 +72,14 @@ def test_the_solved_network_is_measured_before_the_end(trainer):
     np.testing.assert_allclose(h.mean[0], at_last.mean(), rtol=1e-5)
 
 
-def test_it_may_be_solved_at_the_very_end(records):
+def test_the_task_may_be_solved_at_the_last_step(records):
     step = first_solved(records)
     closing = run(make(LATCH, steps=step))[0][-1]
     assert (closing.step, closing.metrics["steps_to_solve"]) == (step, step)
     assert "steps_to_solve" not in run(make(LATCH, steps=2))[0][-1].metrics
 
 
-def test_a_loss_that_is_not_finite_solves_nothing(trainer):
+def test_a_non_finite_loss_is_not_solved(trainer):
     params = draw(trainer)
     params["W_hy"][...] = np.nan
     with np.errstate(all="ignore"):
@@ -87,13 +87,13 @@ def test_a_loss_that_is_not_finite_solves_nothing(trainer):
     assert metrics["val/loss"] is None and metrics["val/solved"] == 0 and metrics["val/error_rate"] == 1
 
 
-def test_outputs_that_say_nothing_are_at_the_loss_of_chance(trainer):
+def test_uninformative_outputs_have_the_chance_loss(trainer):
     params = draw(trainer)
     params["W_hy"][...], params["b_y"][...] = 0, 0
     assert trainer.validate(params)["val/loss"] == pytest.approx(LATCH.chance("cross_entropy"), rel=1e-6)
 
 
-def test_short_sequences_drive_one_after_the_other():
+def test_short_sequences_are_concatenated():
     digits = Digits(8, 4, "rows", permuted=False, validation_examples=397)
     long = make(digits, steps=STEPS).probe_inputs().long(20)
     some = digits.probe_batch(np.random.default_rng(0), 3, 8)

@@ -1,4 +1,4 @@
-"""What MLflow holds, read through its own client."""
+"""The runs in an MLflow store, read with MLflow's client."""
 
 import logging
 import warnings
@@ -11,14 +11,14 @@ class Tracked:
     """One MLflow run.
 
     Attributes:
-        experiment_id: Of the experiment it is in.
-        run_id: MLflow's id.
-        status: `FINISHED`, `FAILED`, `KILLED`, `RUNNING`.
-        tags: By name.
-        params: By name.
-        history: For each metric its points (step, value), in the order of the steps.
-        datasets: Name and digest of each.
-        artifacts: Paths below the run's artifact folder.
+        experiment_id: MLflow's id of the experiment.
+        run_id: MLflow's id of the run.
+        status: `FINISHED`, `FAILED`, `KILLED` or `RUNNING`.
+        tags: Tags by name.
+        params: Parameters by name.
+        history: Points (step, value) of each metric, ordered by step.
+        datasets: Name and digest of each data set.
+        artifacts: Paths relative to the artifact folder of the run.
     """
 
     experiment_id: str
@@ -32,12 +32,12 @@ class Tracked:
 
 
 def tracked_runs(uri: str, experiment: str = "rnnlab") -> dict[str, Tracked]:
-    """All runs of an experiment by name, the oldest first."""
+    """Return all runs of an experiment by name, oldest first."""
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SQLAlchemy's, about MLflow
+        warnings.simplefilter("ignore")  # warnings of SQLAlchemy about MLflow
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
         if found is None:
@@ -47,7 +47,7 @@ def tracked_runs(uri: str, experiment: str = "rnnlab") -> dict[str, Tracked]:
 
 
 def experiments(uri: str) -> dict[str, int]:
-    """How many runs each experiment holds."""
+    """Return the number of runs in each experiment."""
     from mlflow.tracking import MlflowClient
 
     with warnings.catch_warnings():

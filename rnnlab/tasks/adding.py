@@ -1,14 +1,15 @@
-"""The adding problem: of a sequence of numbers, tell the sum of the two that are marked.
+"""The adding problem: predict the sum of the two marked numbers in a sequence.
 
     le_2015          target x₁ + x₂             numbers from U[0, 1]
     pascanu_2013     target (x₁ + x₂) / 2       numbers from U[0, 1]
     hochreiter_1997  target ½ + (x₁ + x₂) / 4   numbers from U[-1, 1], 0 where the first time step is marked
 
-Solved: under 1 % of the validation sequences have an error over 0.04, squared in Pascanu et al. (and in
-`le_2015`, whose authors give no threshold), absolute in Hochreiter & Schmidhuber. Who knows nothing tells
-the mean, with the target's variance as squared error: 1/6 in `le_2015`, 1/24 in `pascanu_2013`.
+The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. The error is the
+squared error in Pascanu et al. and the absolute error in Hochreiter & Schmidhuber. Le et al. give no
+threshold; `le_2015` uses the squared error. The baseline predicts the mean of the target, and its mean
+squared error is the variance of the target: 1/6 in `le_2015`, 1/24 in `pascanu_2013`.
 
-References: see `marked_pairs`.
+References: the module `marked_pairs` lists the papers.
 """
 
 from dataclasses import dataclass
@@ -19,20 +20,20 @@ from rnnlab.tasks.marked_pairs import MarkedPairs
 
 @dataclass(frozen=True)
 class Adding(MarkedPairs):
-    """The adding problem."""
+    """The adding problem as a task."""
 
     @property
     def lowest(self) -> float:
-        """-1 or 0."""
+        """Lower bound of the numbers: -1 in `hochreiter_1997`, 0 in the other versions."""
         return -1.0 if self.version == "hochreiter_1997" else 0.0
 
     @property
     def neutral(self) -> float:
-        """What adds nothing."""
+        """The neutral element of addition, 0."""
         return 0.0
 
     def target(self, one: Array, other: Array) -> Array:
-        """The sum, as the version scales it."""
+        """Return the sum, scaled and shifted as the version defines."""
         total = one + other
         return {"le_2015": total, "pascanu_2013": total / 2, "hochreiter_1997": 0.5 + total / 4}[self.version]
 

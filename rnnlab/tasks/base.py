@@ -1,4 +1,4 @@
-"""What a task is to the rest of the lab: a source of batches that knows how to be judged."""
+"""The interface of a task: batches for training, validation and probing, and the success criterion."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +14,14 @@ from rnnlab.model import Batch, Model, Tape
 
 @dataclass(frozen=True)
 class Goal:
-    """What a task asks for.
+    """Main validation metric of a task, its baseline and the success criterion.
 
     Attributes:
-        metric: The validation metric that it is known by, such as `val/mse`.
-        baseline: That metric's value for one who does not look back, or not at the inputs at all.
-        criterion: The validation metric that decides whether the task is solved, or None: it never is.
-        below: Solved is a validation at which the criterion is under this.
+        metric: The main validation metric of the task, such as `val/mse`.
+        baseline: The value of `metric` for predictions that use no memory, or no inputs at all.
+        criterion: The validation metric that decides whether the task is solved; None for a task without a
+            criterion.
+        below: Success threshold; the task is solved when `criterion` is below this value.
     """
 
     metric: str
@@ -31,12 +32,12 @@ class Goal:
 
 @dataclass(frozen=True)
 class ValidationSize:
-    """How large a validation set is.
+    """Size of a validation set.
 
     Attributes:
-        kept: Sequences that are kept from its first use on.
-        batch: Sequences of its largest batch.
-        time: The most time steps of one.
+        kept: Number of sequences that stay in memory after the first validation.
+        batch: Number of sequences in the largest batch.
+        time: Number of time steps in the longest sequence.
     """
 
     kept: int
@@ -45,136 +46,139 @@ class ValidationSize:
 
 
 class NamedTask(ABC):
-    """What follows, in any task, from the names of its inputs and outputs and the kind of its targets."""
+    """Task properties that follow from the input names, the output names and the kind of target."""
 
     @property
     @abstractmethod
     def input_names(self) -> Sequence[str]:
-        """What people call the symbols or features."""
+        """Names of the input symbols or features."""
 
     @property
     @abstractmethod
     def output_names(self) -> Sequence[str]:
-        """What people call the classes or values."""
+        """Names of the output classes or values."""
 
     @property
     @abstractmethod
     def mean_square(self) -> float | None:
-        """Σ y² of a target, in the mean, where targets are values; None where they are classes."""
+        """Mean of Σ y² over the targets if they are values; None if they are classes."""
 
     @property
     @abstractmethod
     def time(self) -> int:
-        """The time steps of a sequence of length T."""
+        """Number of time steps in a sequence of length T."""
 
     @property
     def longest(self) -> int:
-        """The most time steps of a training sequence."""
+        """Number of time steps in the longest training sequence."""
         return self.time
 
     @property
     def input_size(self) -> int:
-        """X, the number of symbols or features."""
+        """X, the number of input symbols or features."""
         return len(self.input_names)
 
     @property
     def output_size(self) -> int:
-        """Y, the number of classes or values."""
+        """Y, the number of output classes or values."""
         return len(self.output_names)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Nothing to be said."""
+        """Notes about the data for the user; none by default."""
         return ()
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """Squared error for values; cross-entropy, or the squared error to the one-hot class, for classes."""
+        """Squared error for values; cross-entropy or squared error to the one-hot class for classes."""
         return ("cross_entropy", "squared_error") if self.mean_square is None else ("squared_error",)
 
     def chance(self, loss: Loss) -> float:
-        """Loss of one target for outputs that say nothing: all 0, and of classes all alike."""
+        """Return the chance-level loss per target: uniform over classes, or 0 for every value."""
         if self.mean_square is None:
             return uniform_guess_loss(loss, self.output_size)
         return self.mean_square / 2
 
 
 class Task(Protocol):
-    """A source of batches, made from a configuration; everything random comes from handed-in generators."""
+    """A source of batches, made from a configuration; all randomness comes from the caller's generators."""
 
     @property
     def seq_len(self) -> int:
-        """T, the task's length; each task says what that is."""
+        """T, the sequence length as the task defines it."""
 
     @property
     def batch_size(self) -> int:
-        """B, the sequences of a training batch."""
+        """B, the number of sequences per training batch."""
 
     @property
     def time(self) -> int:
-        """The time steps of a sequence of length T."""
+        """Number of time steps in a sequence of length T."""
 
     @property
     def longest(self) -> int:
-        """The most time steps of a training sequence."""
+        """Number of time steps in the longest training sequence."""
 
     @property
     def input_size(self) -> int:
-        """X, the number of symbols or of features."""
+        """X, the number of input symbols or features."""
 
     @property
     def output_size(self) -> int:
-        """Y, the number of classes or of values."""
+        """Y, the number of output classes or values."""
 
     @property
     def input_names(self) -> Sequence[str]:
-        """What people call the symbols or features."""
+        """Names of the input symbols or features."""
 
     @property
     def output_names(self) -> Sequence[str]:
-        """What people call the classes or values."""
+        """Names of the output classes or values."""
 
     @property
     def lag(self) -> int | None:
-        """The most time steps that the loss must reach back for the task to be solved, if any."""
+        """Largest number of time steps that the gradient must span to solve the task, or None."""
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """The losses that the targets allow; the first is the task's own."""
+        """Losses that suit the targets; the first is the task's default."""
 
     def chance(self, loss: Loss) -> float:
-        """Loss of one target for outputs that say nothing: all 0, and of classes all alike."""
+        """Return the chance-level loss per target: uniform over classes, or 0 for every value."""
 
     def goal(self, loss: Loss) -> Goal:
-        """What the validation is compared with."""
+        """Return the main validation metric, its baseline and the success criterion."""
 
     @property
     def dataset(self) -> Mapping[str, str]:
-        """`name`, `digest` and `source` of the data."""
+        """Name, digest and source of the data, under the keys `name`, `digest` and `source`."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the user should know of the data before training, such as what is left out; a line each."""
+        """Notes about the data for the user, such as the columns left out; one line per note."""
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """The training batch of a step."""
+        """Return the training batch of a training step."""
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Sequences of `length` time steps to measure gradients with.
+        """Return sequences of `length` time steps for measuring gradients.
 
         Raises:
-            ValueError: The task has none so long.
+            ValueError: If the task has no sequences of this length.
         """
 
     def validation(self) -> Iterator[Batch]:
-        """The validation set, the same at every call, in an order in which `continues` holds."""
+        """Yield the batches of the validation set, identical at every call.
+
+        A batch with `continues` set directly follows the batch that it continues.
+        """
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Of the validation set, known without making it."""
+        """Size of the validation set, computed without drawing the set."""
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Validation metrics beside `val/loss`: values by name, whose mean over all batches is the metric."""
+        """Return the individual values of each metric except `val/loss`; the metric is their overall mean."""
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Texts by file name that show what the trained network does."""
+        """Return example texts from the trained network, by file name."""

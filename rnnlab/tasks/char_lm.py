@@ -1,9 +1,12 @@
 """Character language modelling: predict the next character of a text.
 
-The text's first part trains, its last part (`held_out`) validates, in order. The training part is
-cut into `batch_size` parallel streams, one a column, and read `seq_len` characters a step. With `carry`
-a chunk's final state starts the next one and no gradient crosses the cut (truncated BPTT), until the
-streams end and are read again from the initial state; without it every chunk starts there.
+`held_out` is the share of the text, at its end, for validation; the rest is for training. The training part
+is cut into `batch_size` parallel streams, one per column. Each training step reads the next chunk of
+`seq_len` characters from every stream.
+
+With `carry`, the final state of a chunk is the first state of the next chunk, and no gradient crosses the cut
+(truncated BPTT). At the end of the streams, reading restarts from the beginning and from the initial state.
+Without `carry`, every chunk starts from the initial state.
 """
 
 import hashlib
@@ -27,22 +30,25 @@ from rnnlab.tasks.encodings import UTF8_MARK, encoding_problem
 from rnnlab.user_files import UnreadableFile, convert_read_errors, user_file
 
 BPC = "val/bpc"
-PIECE = 1_000_000
-"""Characters of a text that are looked at together."""
+BLOCK = 1_000_000
+"""Number of characters processed together, to limit memory."""
 VALIDATION_CHUNK = 256
-"""Time steps of one validation batch: the whole part is read, in pieces that fit any memory."""
+"""Number of time steps in one validation batch, to limit memory."""
 VALIDATION_STREAM = 2048
-"""Shortest parallel stream that the held-out part is cut into: each starts from the initial state, and 256
-characters were so short that the default LSTM lost 0.02 bits per character to it."""
+"""Minimum length of a parallel stream in the held-out part.
+
+Each stream starts from the initial state. With streams of 256 characters, these starts cost the default LSTM
+0.02 bits per character.
+"""
 VALIDATION_STREAMS = 256
-"""Most parallel streams of the held-out part."""
+"""Maximum number of parallel streams in the held-out part."""
 VALIDATION_WINDOWS = 4096
-"""Most windows of the held-out part, where each has one target."""
+"""Maximum number of windows in the held-out part if each window has one target."""
 
 
 @dataclass(frozen=True)
 class CharLM(NamedTask):
-    """A text as a task; `path` None is the Sonnets shipped with the package."""
+    """A text as a task; with `path` None, Shakespeare's Sonnets in the package."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -57,59 +63,59 @@ class CharLM(NamedTask):
         train, held_out = self._parts
         if len(train) // self.batch_size <= self.seq_len:
             raise ValueError(
-                f"seq_len={self.seq_len} batch_size={self.batch_size}: the text is too short: {len(train)} "
-                f"training characters in {self.batch_size} streams are {len(train) // self.batch_size} each, "
-                f"and a chunk needs {self.seq_len + 1}"
+                f"seq_len={self.seq_len} batch_size={self.batch_size}: the text is too short; each stream "
+                f"has {len(train) // self.batch_size} training characters ({len(train)} / {self.batch_size}) "
+                f"and needs at least {self.seq_len + 1}"
             )
         if len(held_out) <= self.seq_len:
             raise ValueError(
-                f"seq_len={self.seq_len}: the held-out part is too short: it has {len(held_out)} characters, "
-                f"and a chunk needs {self.seq_len + 1}; raise task.held_out={self.held_out}"
+                f"seq_len={self.seq_len}: the held-out part is too short; it has {len(held_out)} characters "
+                f"and needs at least {self.seq_len + 1}; raise task.held_out above {self.held_out}"
             )
 
     @cached_property
     def text(self) -> str:
-        """The whole text."""
+        """The complete text."""
         return _read(self.path)
 
     @cached_property
     def symbols(self) -> str:
-        """The text's characters, sorted; a symbol is an index into this string."""
+        """The sorted distinct characters of the text; a symbol is an index into this string."""
         return self._coded[0]
 
     @property
     def time(self) -> int:
-        """T."""
+        """T, the number of time steps in a chunk."""
         return self.seq_len
 
     @property
     def input_names(self) -> str:
-        """The characters."""
+        """The distinct characters of the text."""
         return self.symbols
 
     @property
     def output_names(self) -> str:
-        """The characters."""
+        """The distinct characters of the text."""
         return self.symbols
 
     @property
     def lag(self) -> None:
-        """A text needs no particular lag."""
+        """None, because a text has no single lag."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Bits per character, against guessing by the characters' frequencies in the training part."""
+        """Return bits per character; the baseline predicts the character frequencies of the training part."""
         if loss != "cross_entropy":
             return Goal(VAL_LOSS, self.chance(loss))
         train, held_out = self._parts
-        counts = np.ones(len(self.symbols), int)  # none is taken to be impossible
-        for start in range(0, len(train), PIECE):
-            counts += np.bincount(train[start : start + PIECE], minlength=len(counts))
+        counts = np.ones(len(self.symbols), int)  # add-one smoothing: no character has probability 0
+        for start in range(0, len(train), BLOCK):
+            counts += np.bincount(train[start : start + BLOCK], minlength=len(counts))
         return Goal(BPC, float(-np.log2(counts / counts.sum())[held_out].mean()))
 
     @cached_property
@@ -121,7 +127,7 @@ class CharLM(NamedTask):
         return {"name": name, "digest": digest, "source": source}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Chunk `step` of the streams, round and round; nothing is drawn."""
+        """Return the chunk of a training step from every stream, starting over after the last chunk."""
         train, _ = self._parts
         length = len(train) // self.batch_size
         streams = train[: length * self.batch_size].reshape(self.batch_size, length)
@@ -131,7 +137,7 @@ class CharLM(NamedTask):
         return self._as_batch(windows, continues=self.carry and chunk > 0)
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Windows of `length` characters from random places in the held-out part."""
+        """Return windows of `length` characters from random positions in the held-out part."""
         _, held_out = self._parts
         if length >= len(held_out):
             raise ValueError(f"the held-out part has only {len(held_out)} characters; raise task.held_out")
@@ -139,18 +145,18 @@ class CharLM(NamedTask):
         return self._as_batch(held_out[starts[:, None] + np.arange(length + 1)])
 
     def validation(self) -> Iterator[Batch]:
-        """The held-out part as the network is trained to read it.
+        """Yield the held-out part in the form that training uses.
 
-        With `carry`, all of it in parallel streams with a target at every character, masked where they
-        end. Without, in windows of `seq_len`: end to end, or with targets=last at most
-        VALIDATION_WINDOWS evenly spread ones.
+        With `carry`, parallel streams cover the whole part; every character is a target, and a mask marks the
+        end of each stream. Without `carry`, windows of `seq_len` characters follow each other without gaps;
+        with `targets=last`, at most VALIDATION_WINDOWS windows are spread evenly.
         """
         return self._streams() if self.carry else self._windows()
 
     def _streams(self) -> Iterator[Batch]:
         _, held_out = self._parts
         targets = len(held_out) - 1
-        streams = _streams_of(targets)
+        streams = _stream_count(targets)
         length = -(-targets // streams)
         index = np.arange(streams)[:, None] * length + np.arange(length + 1)
         present = index[:, 1:] < len(held_out)
@@ -161,33 +167,34 @@ class CharLM(NamedTask):
 
     def _windows(self) -> Iterator[Batch]:
         _, held_out = self._parts
-        last = len(held_out) - 1 - self.seq_len  # where the last whole window starts
+        last = len(held_out) - 1 - self.seq_len  # start of the last complete window
         if self.targets == "every":
             starts = np.arange(0, last + 1, self.seq_len)
         else:
             starts = np.unique(np.linspace(0, last, min(last + 1, VALIDATION_WINDOWS)).round().astype(int))
-        for some in np.array_split(starts, -(-len(starts) // VALIDATION_STREAMS)):
-            yield self._as_batch(held_out[some[:, None] + np.arange(self.seq_len + 1)])
+        for group in np.array_split(starts, -(-len(starts) // VALIDATION_STREAMS)):
+            yield self._as_batch(held_out[group[:, None] + np.arange(self.seq_len + 1)])
 
     @property
     def validation_size(self) -> ValidationSize:
-        """A piece of all streams, or some windows."""
+        """Size of the largest batch: a block of all streams with `carry`, else a group of windows."""
         targets = len(self._parts[1]) - 1
         if self.carry:
-            streams = _streams_of(targets)
+            streams = _stream_count(targets)
             return ValidationSize(0, streams, min(VALIDATION_CHUNK, -(-targets // streams)))
         return ValidationSize(0, min(targets, VALIDATION_STREAMS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/bpc`, bits per character: the cross-entropy in nats over ln 2."""
+        """Return `val/bpc`, bits per character: the cross-entropy in nats divided by ln 2."""
         if loss != "cross_entropy":
             return {}
         return {BPC: tape.losses[tape.weights > 0].astype(np.float64) / log(2)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """`sample.txt`: characters drawn from p^(1/temperature), each fed back as the next input.
+        """Return `sample.txt`, a text that the network generates from its own characters.
 
-        p is softmax(o), or o itself where it was fitted to the one-hot targets by squared error.
+        Each character is drawn from p^(1/temperature) and becomes the next input. With cross-entropy, p is
+        softmax(o). With squared error, o is fitted to the one-hot targets, and p is o itself.
         """
         if self.sample_length == 0:
             return {}
@@ -207,7 +214,7 @@ class CharLM(NamedTask):
 
     @cached_property
     def _coded(self) -> tuple[str, Array]:
-        """The alphabet and the text as indices into it, in few bytes each: a text may have 10⁸ characters."""
+        """The alphabet, and the text as indices into the alphabet in the smallest unsigned dtype."""
         highest = max(int(codes.max()) for codes in _codes(self.text))
         present = np.zeros(highest + 1, bool)
         for codes in _codes(self.text):
@@ -219,24 +226,24 @@ class CharLM(NamedTask):
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
-        """The training and held-out parts as symbols."""
+        """The training part and the held-out part, as symbols."""
         _, symbols = self._coded
         cut = len(symbols) - round(len(symbols) * self.held_out)
         return symbols[:cut], symbols[cut:]
 
     def _as_batch(self, windows: Array, continues: bool = False) -> Batch:
-        """Windows (B, T+1) with the targets that the task trains on."""
+        """Return windows (B, T+1) as a batch with the targets used for training."""
         batch = _next_symbols(windows, None, continues)
         return batch if self.targets == "every" else replace(batch, y=batch.y[-1:])
 
 
-def _streams_of(targets: int) -> int:
-    """Into how many parallel streams so many targets are cut."""
+def _stream_count(targets: int) -> int:
+    """Return the number of parallel streams for a number of targets."""
     return min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
 
 
 def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Batch:
-    """Windows (B, T+1) of symbols as inputs and next-symbol targets, time first."""
+    """Return windows (B, T+1) of symbols as inputs and next-symbol targets, both (T, B)."""
     x, y = (np.ascontiguousarray(part.T, np.int64) for part in (windows[:, :-1], windows[:, 1:]))
     return Batch(x, y, None if present is None else present.T, continues)
 
@@ -250,16 +257,14 @@ def _read(path: str | None) -> str:
         if problem := encoding_problem(data, file):
             raise UnreadableFile(f"path={path}: {problem}")
         text = data.removeprefix(UTF8_MARK).decode("utf-8")
-        text = text.replace("\r\n", "\n").replace(
-            "\r", "\n"
-        )  # line ends of every system, as Python reads them
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # universal newlines, as in Python's text mode
     if text.count(text[:1]) >= len(text):
-        got = min(len(text), 1)
-        raise ValueError(f"path={path}: a text needs at least two different characters, got {got}")
+        count = min(len(text), 1)
+        raise ValueError(f"path={path}: must contain at least two different characters; contains {count}")
     return text
 
 
 def _codes(text: str) -> Iterator[Array]:
-    """The text's code points, piece by piece."""
-    for start in range(0, len(text), PIECE):
-        yield np.frombuffer(text[start : start + PIECE].encode("utf-32-le"), dtype="<u4")
+    """Yield the code points of the text, block by block."""
+    for start in range(0, len(text), BLOCK):
+        yield np.frombuffer(text[start : start + BLOCK].encode("utf-32-le"), dtype="<u4")

@@ -1,4 +1,4 @@
-"""What a column of a table holds: numbers to train with, something else, or numbers that some cells spoil."""
+"""Classification of a table's columns: numbers, other content, or numbers with faulty cells among them."""
 
 import re
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from rnnlab.arrays import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["numbers", "spoilt numbers", "dates", "spoilt dates", "texts", "truth values", "no values"]
+Kind = Literal["numbers", "faulty numbers", "dates", "faulty dates", "text", "booleans", "no values"]
 
-LONGEST_NUMBER = 64
-"""Characters; longer cells are texts."""
+MAX_NUMBER_LENGTH = 64
+"""Maximum length of a number in characters; longer cells are text."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _MISSING = re.compile(r"\s*(|#?n/?a|nan|null|none|-+|\.+|\?+)\s*", re.IGNORECASE)
-_LIKE_A_NUMBER = re.compile(
-    r"""\s*[^\w\s.,+-]?\s*             # a sign such as $
-    [+-]?\d+([., '\u00a0\u202f]\d+)?   # with a decimal comma …
-    ([, '\u00a0\u202f]?\d{3})*([.,]\d+)?(e[+-]?\d+)?  # … or thousands apart
-    \s*[^\W\d_]{0,4}[^\w\s.,:-]?\s*    # and a unit
+_RESEMBLING_NUMBER = re.compile(
+    r"""\s*[^\w\s.,+-]?\s*             # a symbol such as $
+    [+-]?\d+([., '\u00a0\u202f]\d+)?   # a decimal comma …
+    ([, '\u00a0\u202f]?\d{3})*([.,]\d+)?(e[+-]?\d+)?  # … or grouped thousands
+    \s*[^\W\d_]{0,4}[^\w\s.,:-]?\s*    # a unit
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -46,10 +46,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        kind: What it holds.
-        numbers: Its values in float64, where it holds nothing but finite numbers.
-        first: Row, counted from 0, and content of the first cell that is at fault, or that shows the kind.
-        faults: How many cells are.
+        kind: The kind of content, such as numbers or dates.
+        numbers: The values in float64 if all are finite numbers, else None.
+        first: Row (counted from 0) and content of the first faulty cell, or of a cell that shows the kind.
+        faults: Number of faulty cells.
     """
 
     kind: Kind
@@ -59,54 +59,55 @@ class Column:
 
 
 def read_column(values: "pd.Series", decimal: str) -> Column:
-    """What a column holds; numbers in texts count where the whole column is of them."""
+    """Classify a column; strings count as numbers if the whole column consists of numbers."""
     match values.dtype.kind:
         case "i" | "u" | "f":
-            return _of_numbers(values.to_numpy(dtype=np.float64), values.tolist())
+            return _number_column(values.to_numpy(dtype=np.float64), values.tolist())
         case "b":
-            return Column("truth values", first=_cell(values.tolist(), 0))
+            return Column("booleans", first=_cell(values.tolist(), 0))
         case "M" | "m":
             return Column("dates", first=_cell(values.tolist(), 0))
     cells = values.astype(object).tolist()
     numbers = [_number(cell, decimal) for cell in cells]
     if all(number is not None for number in numbers):
-        return _of_numbers(np.array(numbers, np.float64), cells)
+        return _number_column(np.array(numbers, np.float64), cells)
     if all(map(_is_missing, cells)):
         return Column("no values")
-    dated = [_is_date(cell) for cell in cells]
-    if all(dated):
+    is_date_cell = [_is_date(cell) for cell in cells]
+    if all(is_date_cell):
         return Column("dates", first=_cell(cells, 0))
-    plain = [number is not None and np.isfinite(number) for number in numbers]
-    if any(dated) and sum(dated) >= sum(plain):
-        return Column("spoilt dates", first=_cell(cells, dated.index(False)), faults=dated.count(False))
-    if any(plain) or any(map(_is_like_a_number, cells)):
-        return Column("spoilt numbers", first=_cell(cells, plain.index(False)), faults=plain.count(False))
-    return Column(
-        "texts", first=_cell(cells, next(n for n, cell in enumerate(cells) if not _is_missing(cell)))
-    )
+    is_finite = [number is not None and np.isfinite(number) for number in numbers]
+    if any(is_date_cell) and sum(is_date_cell) >= sum(is_finite):
+        row = is_date_cell.index(False)
+        return Column("faulty dates", first=_cell(cells, row), faults=is_date_cell.count(False))
+    if any(is_finite) or any(map(_resembles_number, cells)):
+        row = is_finite.index(False)
+        return Column("faulty numbers", first=_cell(cells, row), faults=is_finite.count(False))
+    row = next(n for n, cell in enumerate(cells) if not _is_missing(cell))
+    return Column("text", first=_cell(cells, row))
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Whether a text is a number and nothing else."""
+    """Return True if a string is a number and nothing else."""
     return _number(text, decimal) is not None
 
 
 def is_date(text: str) -> bool:
-    """Whether a text is a date or a time in digits."""
+    """Return True if a string is a date or a time in digits."""
     return _is_date(text) and not is_number(text)
 
 
-def _of_numbers(numbers: Array, cells: Sequence[Any]) -> Column:
+def _number_column(numbers: Array, cells: Sequence[Any]) -> Column:
     finite = np.isfinite(numbers)
     if finite.all():
         return Column("numbers", numbers)
     if np.isnan(numbers).all():
         return Column("no values")
-    return Column("spoilt numbers", first=_cell(cells, int(np.argmin(finite))), faults=int((~finite).sum()))
+    return Column("faulty numbers", first=_cell(cells, int(np.argmin(finite))), faults=int((~finite).sum()))
 
 
 def _number(cell: Any, decimal: str) -> float | None:
-    """A cell as a float, infinite where it is too large for one, NaN where it says so; None for no number."""
+    """Return a cell as a float: inf on overflow, NaN for a cell that is NaN, None if it is not a number."""
     if isinstance(cell, str):
         text = cell if decimal == "." else cell.replace(".", "?").replace(decimal, ".")
         return float(text) if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) else None
@@ -116,7 +117,7 @@ def _number(cell: Any, decimal: str) -> float | None:
         return float(cell)
     except OverflowError:
         return float("inf")
-    except ValueError:  # a signalling NaN of Decimal
+    except ValueError:  # signalling NaN of Decimal
         return float("nan")
 
 
@@ -126,8 +127,10 @@ def _is_missing(cell: Any) -> bool:
     return cell is None or ((number := _number(cell, ".")) is not None and number != number)
 
 
-def _is_like_a_number(cell: Any) -> bool:
-    return isinstance(cell, str) and len(cell) <= LONGEST_NUMBER and bool(_LIKE_A_NUMBER.fullmatch(cell))
+def _resembles_number(cell: Any) -> bool:
+    return (
+        isinstance(cell, str) and len(cell) <= MAX_NUMBER_LENGTH and bool(_RESEMBLING_NUMBER.fullmatch(cell))
+    )
 
 
 def _is_date(cell: Any) -> bool:
@@ -137,6 +140,6 @@ def _is_date(cell: Any) -> bool:
 
 
 def _cell(cells: Sequence[Any], row: int) -> tuple[int, str]:
-    """Of a row; without content where the file has none, which pandas has as a float that is no number."""
+    """Return a row and its content; a missing cell (NaN in pandas) has empty content."""
     cell = cells[row]
     return row, "" if cell is None or (isinstance(cell, float) and cell != cell) else str(cell)

@@ -1,14 +1,16 @@
-"""Copy memory: tell ten symbols again after T time steps.
+"""Copy memory: reproduce ten symbols after T time steps.
 
-Ten symbols drawn from eight, T - 1 blanks, the cue, ten blanks; the targets are T + 10 blanks and the ten
-symbols. The mean loss of one who remembers nothing is 10 ln 8 / (T + 20).
+The inputs are ten symbols drawn from an alphabet of eight, T - 1 blanks, the cue and ten blanks. The targets
+are T + 10 blanks and the ten symbols. A prediction without memory has a mean loss of 10 ln 8 / (T + 20), the
+baseline.
 
-The paper shows curves against this baseline and gives no threshold; solved is here as in memorization, under
-1 % of the validation sequences with any of the ten symbols wrong.
+The paper compares curves with this baseline and gives no threshold. Here the criterion is that of
+memorization: the task is solved when fewer than 1 % of the validation sequences have a wrong symbol among the
+ten.
 
 References:
     M. Arjovsky, A. Shah & Y. Bengio, *Unitary Evolution Recurrent Neural Networks* (2016).
-    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), where such tasks come from.
+    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), the origin of such tasks.
 """
 
 from dataclasses import dataclass
@@ -23,23 +25,23 @@ from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 @dataclass(frozen=True)
 class CopyMemory(Recall):
-    """Ten symbols of eight after a delay of T."""
+    """Ten symbols from an alphabet of eight, reproduced after a delay of T time steps."""
 
     @property
     def alphabet(self) -> int:
-        """Eight."""
+        """Number of different symbols, 8."""
         return 8
 
     @property
-    def kept(self) -> int:
-        """Ten."""
+    def symbol_count(self) -> int:
+        """Number of symbols to reproduce, 10."""
         return 10
 
     @property
     def cue_before(self) -> int:
-        """The cue is the last before the answer."""
+        """Number of time steps between the cue and the first answer, 1."""
         return 1
 
     def goal(self, loss: Loss) -> Goal:
-        """The mean loss against that of guessing the ten."""
-        return Goal(VAL_LOSS, self.guess(loss), ERROR_RATE, MAX_ERROR_RATE)
+        """Return the mean loss with the baseline of guessing the ten symbols."""
+        return Goal(VAL_LOSS, self.guess_loss(loss), ERROR_RATE, MAX_ERROR_RATE)

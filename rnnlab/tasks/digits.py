@@ -1,19 +1,20 @@
-"""Handwritten digits, read pixel by pixel or row by row: tell which one it is.
+"""Handwritten digits, read pixel by pixel or row by row: classify the image at the end.
 
-The small sibling of sequential MNIST.
+The task is a small version of sequential MNIST.
 
-An image has 8 × 8 pixels of 0 to 16, here divided by 16. `read` says whether a time step sees one pixel
-(T = 64) or one row of eight (T = 8); with `permuted` the pixels come in one random order, the same for all
-images. The digit is told at the end.
+An image has 8 × 8 pixels with values from 0 to 16, here divided by 16. `read` sets the input of a time step:
+one pixel (T = 64) or one row of eight pixels (T = 8). With `permuted`, the pixels are in one random order,
+the same for all images. The digit is the target at the last time step.
 
-`validation_examples` of the 1797 images are drawn once, to test. Nobody has published a threshold for this
-task; solved is here under 5 % wrong. Who knows nothing tells the digit that was commonest in training.
+`validation_examples` of the 1797 images are drawn once and held out. No threshold has been published for this
+task; here it is solved when fewer than 5 % of the digits are wrong. The baseline always predicts the most
+frequent digit of the training part.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository
         (1998).
     Q. V. Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear
-        Units* (2015), for MNIST read so.
+        Units* (2015), for MNIST read pixel by pixel.
 """
 
 import gzip
@@ -41,7 +42,7 @@ TIME = {"pixels": PIXELS, "rows": SIDE}
 
 @dataclass(frozen=True)
 class Digits(NamedTask):
-    """Images of digits as sequences."""
+    """Images of handwritten digits as sequences."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -52,45 +53,46 @@ class Digits(NamedTask):
     def __post_init__(self) -> None:
         if self.seq_len != TIME[self.read]:
             raise ValueError(
-                f"seq_len={self.seq_len}: must be {TIME[self.read]}, the time steps of an image with "
+                f"seq_len={self.seq_len}: must be {TIME[self.read]}, the number of time steps per image with "
                 f"read={self.read}"
             )
         images = len(self._data)
         if self.validation_examples >= images:
             raise ValueError(
-                f"validation_examples={self.validation_examples}: there are {images} images in all"
+                f"validation_examples={self.validation_examples}: must be less than {images}, the number of "
+                "images"
             )
 
     @property
     def time(self) -> int:
-        """64 or 8."""
+        """T, 64 for pixels or 8 for rows."""
         return self.seq_len
 
     @property
     def input_names(self) -> list[str]:
-        """The pixels of a time step."""
+        """Names of the pixels of a time step."""
         return ["pixel"] if self.read == "pixels" else [f"pixel {column}" for column in range(SIDE)]
 
     @property
     def output_names(self) -> list[str]:
-        """0 … 9."""
+        """The digits 0 … 9."""
         return [str(digit) for digit in range(CLASSES)]
 
     @property
     def lag(self) -> int:
-        """From the end to the first pixel or row."""
+        """Lag from the last time step to the first pixel or row."""
         return self.seq_len - 1
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of right digits; under 5 % wrong."""
+        """Return the accuracy; the task is solved when fewer than 5 % of the digits are wrong."""
         digits = self._images[1]
-        commonest = np.bincount(digits[self._train]).argmax()
-        return Goal(ACCURACY, float((digits[self._test] == commonest).mean()), ERROR_RATE, MAX_ERROR_RATE)
+        most_frequent = np.bincount(digits[self._train]).argmax()
+        return Goal(ACCURACY, float((digits[self._test] == most_frequent).mean()), ERROR_RATE, MAX_ERROR_RATE)
 
     @cached_property
     def dataset(self) -> dict[str, str]:
@@ -99,31 +101,31 @@ class Digits(NamedTask):
         return {"name": "digits-8x8", "digest": digest, "source": "UCI Machine Learning Repository"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Random images of the training part."""
+        """Return random images of the training part."""
         return self._as_batch(self._train[rng.integers(0, len(self._train), self.batch_size)])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Random images of the test part."""
+        """Return random held-out images."""
         if length != self.seq_len:
-            raise ValueError(f"an image has {self.seq_len} time steps, no more and no less")
+            raise ValueError(f"must be {self.seq_len}, the number of time steps per image")
         return self._as_batch(self._test[rng.integers(0, len(self._test), examples)])
 
     def validation(self) -> Iterator[Batch]:
-        """The test part."""
+        """Yield the held-out images in one batch."""
         yield self._as_batch(self._test)
 
     @property
     def validation_size(self) -> ValidationSize:
-        """The test part, in one batch."""
+        """All held-out images, in one batch."""
         return ValidationSize(0, self.validation_examples, self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/accuracy` and `val/error_rate`."""
+        """Return `val/accuracy` and `val/error_rate`."""
         wrong = wrong_targets(batch, tape)
         return {ACCURACY: ~wrong, ERROR_RATE: wrong}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Nothing to show."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
@@ -149,11 +151,11 @@ class Digits(NamedTask):
 
     @cached_property
     def _data(self) -> Array:
-        """A row an image: 64 pixels and the digit."""
+        """One row per image: 64 pixels and the digit."""
         packed = (files("rnnlab.tasks") / "data" / "digits.csv.gz").read_bytes()
         rows = gzip.decompress(packed).decode().splitlines()
         return np.loadtxt(rows, delimiter=",", dtype=np.int64)
 
-    def _as_batch(self, some: Array) -> Batch:
+    def _as_batch(self, images: Array) -> Batch:
         x, y = self._images
-        return Batch(x[..., some], y[None, some])
+        return Batch(x[..., images], y[None, images])

@@ -1,4 +1,4 @@
-"""Whether bytes are a UTF-8 text; what they are instead, and the command that converts them."""
+"""Detection of data that is not UTF-8 text: its likely encoding and the command that converts it."""
 
 import shlex
 from pathlib import Path
@@ -11,11 +11,11 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte-order marks; those of UTF-32 first, as one begins like that of UTF-16."""
+"""Byte-order marks, UTF-32 first because one of its marks begins with a mark of UTF-16."""
 WIDE_ENCODINGS = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
 FILE_SIGNATURES = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip archive",
@@ -28,64 +28,66 @@ FILE_SIGNATURES = {
     b"SQLite format 3\x00": "an SQLite database",
 }
 CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
-"""Control characters, which a text has none of."""
+"""Control characters that do not appear in text."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
 MIN_ASCII_SHARE = 0.65
-"""The share of ASCII above which bytes are letters of one byte each."""
+"""Share of ASCII bytes above which the encoding is taken to use one byte per character."""
 SAMPLE_BYTES = 100_000
-"""Bytes from which an encoding is guessed."""
+"""Number of bytes used to guess the encoding."""
 
 
 def encoding_problem(data: bytes, path: Path) -> str | None:
-    """What keeps bytes from being read as UTF-8, and what to type against it; None for a UTF-8 text.
+    """Return why data is not UTF-8 text, and the command that converts it; None for UTF-8 text.
 
     Args:
-        data: What is to be read.
-        path: Where it stands, for the command that converts it.
+        data: The content of the file.
+        path: The path of the file, for the conversion command.
     """
-    magic = next((kind for start, kind in FILE_SIGNATURES.items() if data.startswith(start)), None)
-    try:
-        if not magic and b"\x00" not in data:
+    file_type = next((kind for start, kind in FILE_SIGNATURES.items() if data.startswith(start)), None)
+    if file_type:
+        return f"is {file_type}, not UTF-8 text"
+    if b"\x00" in data:
+        reason = f"NUL at byte {data.index(0)}"
+    else:
+        try:
             data.decode("utf-8")
             return None
-        why = "" if magic else f" (NUL at byte {data.index(0)})"
-    except UnicodeDecodeError as error:
-        why = f" ({error.reason} at byte {error.start})"
-    if magic:
-        return f"is {magic}, not a UTF-8 text"
+        except UnicodeDecodeError as error:
+            reason = f"{error.reason} at byte {error.start}"
     encoding = guess_encoding(data)
     if encoding is None:
-        return f"is not a UTF-8 text{why}"
-    return f"is not UTF-8{why} but probably {encoding}; convert it with {conversion_command(path, encoding)}"
+        return f"is not UTF-8 text ({reason})"
+    command = conversion_command(path, encoding)
+    return f"is probably {encoding}, not UTF-8 ({reason}); convert it with: {command}"
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """The likeliest encoding of a text that is not UTF-8, as iconv names it, or None for what is no text."""
+    """Return the iconv name of the most likely encoding of data that is not UTF-8; None if it is not text."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark) and _is_text(data, encoding):
             return encoding
     start = data[:SAMPLE_BYTES]
     ascii_share = sum(start.count(byte) for byte in ASCII) / max(len(start), 1)
     wide = {encoding: _blocks(start, encoding) for encoding in WIDE_ENCODINGS if _is_text(data, encoding)}
-    # Latin letters in two or four bytes, or letters of other scripts, which single bytes are not.
-    likely = [
+    # Two or four bytes per character: mostly Latin letters, or another script (little ASCII).
+    candidates = [
         e for e, blocks in wide.items() if 2 * blocks.count(0) > len(blocks) or ascii_share < MIN_ASCII_SHARE
     ]
-    if likely:
-        return min(likely, key=lambda encoding: len(set(wide[encoding])))
+    if candidates:
+        return min(candidates, key=lambda encoding: len(set(wide[encoding])))
     single = () if b"\x00" in data or ascii_share < MIN_ASCII_SHARE else ("WINDOWS-1252", "ISO-8859-1")
     return next((encoding for encoding in single if _is_text(data, encoding)), None)
 
 
 def conversion_command(path: Path, encoding: str) -> str:
-    """The shell command that makes a UTF-8 copy of a text beside it."""
+    """Return the shell command that writes a UTF-8 copy of a text to the same folder."""
     copy = path.with_name(f"{path.stem}.utf8{path.suffix}")
     source, target = (name if name[0] != "-" else f"./{name}" for name in (str(path), str(copy)))
     return f"iconv -f {encoding} -t UTF-8 {shlex.quote(source)} > {shlex.quote(target)}"
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
-    """Whether bytes can be decoded, to characters that texts are made of."""
+    """Return True if data decodes to characters that appear in text."""
     try:
         characters = set(data.decode(encoding))
     except UnicodeDecodeError:
@@ -96,5 +98,5 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def _blocks(data: bytes, encoding: str) -> list[int]:
-    """Of each character the block of 256 that it is in: a text keeps to few."""
+    """Return the 256-character Unicode block of each character; a text uses few blocks."""
     return [ord(character) >> 8 for character in data[: len(data) // 4 * 4].decode(encoding, "ignore")]

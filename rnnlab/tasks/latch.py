@@ -1,12 +1,13 @@
-"""The latch: tell at the end which of two signals came first, through noise.
+"""The latch: classify a sequence by its first numbers, which noise follows.
 
-One number stands at every time step. The first `information` of them are all +1 or all -1, the class; all
-that follow are normal noise of standard deviation `noise_std`. In the first paper the first numbers are
-learned; here they are given, as in the second's 2-sequence problem, whose noise has the variance 0.2
-(`noise_std=0.447`).
+Each time step has one number. The first `information` numbers are all +1 or all -1, and this sign is the
+class. All later numbers are normal noise of standard deviation `noise_std`.
 
-Solved: none of 256 sequences is told wrong (Hochreiter & Schmidhuber's first stopping criterion). Who knows
-nothing is wrong at half.
+The first numbers are given, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose noise has
+variance 0.2 (`noise_std=0.447`). In Bengio et al. the first numbers are learned.
+
+The task is solved when all 256 validation sequences are classified correctly, the first stopping criterion of
+Hochreiter & Schmidhuber. Chance level: half of the sequences are wrong.
 
 References:
     Y. Bengio, P. Simard & P. Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult*
@@ -31,51 +32,51 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 
 @dataclass(frozen=True)
 class Latch(Synthetic):
-    """The sign of the first numbers."""
+    """Classification by the sign of the first numbers."""
 
     information: Annotated[int, Ge(1)]
     noise_std: Annotated[float, Ge(0)]
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The number's name."""
+        """Name of the input."""
         return ("signal",)
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The signs."""
+        """The two signs, which are the classes."""
         return "-", "+"
 
     @property
     def lag(self) -> int:
-        """From the end to the last number that tells the class."""
+        """Lag from the last time step to the last number that shows the class."""
         return self.seq_len - self.information
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of wrong sequences: none."""
+        """Return the error rate; the task is solved when no sequence is wrong."""
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     def check(self, T: int) -> None:
-        """The signal needs its time, and then some."""
+        """Raise ValueError unless the sequence is longer than the signal."""
         if self.information >= T:
             raise ValueError(f"information={self.information}: must be less than seq_len={T}")
 
     def extent(self, T: int) -> Extent:
-        """T numbers."""
+        """Return the size of the set of sequences of length T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Numbers (T, 1, B) and a class at the end (1, B)."""
+        """Return numbers (T, 1, B) and one class at the last time step (1, B)."""
         y = rng.integers(0, 2, (1, examples))
         x = self.noise_std * rng.standard_normal((T, 1, examples))
         x[: self.information] = 2.0 * y - 1.0
         return Batch(x, y)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/error_rate`."""
+        """Return `val/error_rate`."""
         return {ERROR_RATE: wrong_targets(batch, tape)}

@@ -1,16 +1,18 @@
-"""Sequences of numbers of which two are marked: what the adding and the multiplication problem share.
+"""Number sequences with two marked positions: common base of the adding and the multiplication problem.
 
-At every time step stand a number and a marker; the two numbers whose marker is 1 make the target, told at
-the end. The published versions differ in where the marks may be (0-based, of T):
+Each time step has a number and a marker. The target, at the last time step, is computed from the two numbers
+whose marker is 1. The published versions differ in the positions of the marks (0-based, in a sequence of T
+time steps):
 
 | version | numbers | first mark | second mark | T of a batch |
 | --- | --- | --- | --- | --- |
-| `hochreiter_1997` | see the task | the first 10 | another of the first T/2 - 1 | [T, 1.1 T) |
+| `hochreiter_1997` | defined by the task | one of the first 10 | another of the first T/2 - 1 | [T, 1.1 T) |
 | `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [T, 1.1 T) |
 | `le_2015` | U[0, 1] | first half | second half | T |
 
-In `hochreiter_1997` the markers of the first and the last time step are -1 where these are not marked, and
-the number of the first is a constant where it is. Lengths are drawn per batch; there, batches were of one.
+In `hochreiter_1997` the first and the last time step have the marker -1 if they are not marked. If the first
+time step is marked, its number is a constant. Here one length is drawn per batch; in the paper of 1997, each
+batch is a single sequence.
 
 References:
     S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
@@ -44,48 +46,48 @@ MAX_ERROR_RATE = 0.01
 
 @dataclass(frozen=True)
 class MarkedPairs(Synthetic):
-    """Numbers of which two are marked; `version` says whose."""
+    """Number sequences with two marked positions; `version` selects the paper."""
 
     version: Version
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Number and marker."""
+        """Names of the two inputs, number and marker."""
         return "number", "marker"
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The value's name."""
+        """Name of the output."""
         return ("target",)
 
     @property
     def lag(self) -> int:
-        """From the end to the earliest mark that may be, at the first time step."""
+        """Lag from the last time step to the earliest possible mark, at the first time step."""
         return self.seq_len - 1
 
     @property
     def mean_square(self) -> float:
-        """Of the target."""
+        """Mean square of the target."""
         mean, variance = self.moments
         return mean**2 + variance
 
     def goal(self, loss: Loss) -> Goal:
-        """Squared error against the target's variance; under 1 % with an error over the tolerance."""
+        """Return the mean squared error and the error rate; the baseline is the variance of the target."""
         return Goal(MSE, self.moments[1], ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
-        """Is there room for the marks?"""
+        """Raise ValueError if the sequence is too short for the marks."""
         if MIN_LENGTH[self.version] > T:
             raise ValueError(
                 f"seq_len={T}: must be at least {MIN_LENGTH[self.version]} with version={self.version}"
             )
 
     def extent(self, T: int) -> Extent:
-        """T time steps, in the older versions less than a tenth more."""
+        """Return the size of the set of sequences; in older versions, batches are up to 10 % longer."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Numbers and markers (T, 2, B), targets (1, 1, B)."""
+        """Return numbers and markers (T, 2, B) and targets (1, 1, B)."""
         columns = np.arange(examples)
         one, other = self._marks(rng, examples, T)
         x = np.zeros((T, 2, examples))
@@ -97,24 +99,24 @@ class MarkedPairs(Synthetic):
         return Batch(x, self.target(x[one, 0, columns], x[other, 0, columns])[None, None])
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/mse`, and `val/error_rate`, the share of sequences with an error over the tolerance."""
+        """Return `val/mse` and `val/error_rate`, the share of sequences with an error above the tolerance."""
         squared = squared_errors(batch, tape)
         errors = np.sqrt(squared) if self.version == "hochreiter_1997" else squared
         return {MSE: squared, ERROR_RATE: ~(errors <= TOLERANCE)}
 
     @abstractmethod
     def target(self, one: Array, other: Array) -> Array:
-        """Of the two marked numbers."""
+        """Return the target for the two marked numbers."""
 
     @property
     @abstractmethod
     def lowest(self) -> float:
-        """Where the interval of the numbers begins; it ends at 1."""
+        """Lower bound of the numbers; the upper bound is 1."""
 
     @property
     @abstractmethod
     def neutral(self) -> float:
-        """The number of the first time step where that is marked, in `hochreiter_1997`."""
+        """The number at the first time step if that step is marked, in `hochreiter_1997`."""
 
     @property
     @abstractmethod
@@ -123,7 +125,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def first_is_marked(self) -> float:
-        """The probability that a mark is at the first time step, in `hochreiter_1997`."""
+        """Probability that the first time step is marked, in `hochreiter_1997`."""
         T = np.array(self.lengths)
         if len(T) == 1:
             T = np.arange(self.seq_len, self.extent(self.seq_len).longest + 1)
@@ -131,11 +133,11 @@ class MarkedPairs(Synthetic):
         return float(1 / FIRST_TEN + (1 - 1 / FIRST_TEN) * second)
 
     def _marks(self, rng: np.random.Generator, examples: int, T: int) -> tuple[Array, Array]:
-        """The marked time steps, counted from 0."""
+        """Return the marked time steps, counted from 0."""
         if self.version == "le_2015":
             return rng.integers(0, T // 2, examples), rng.integers(T // 2, T, examples)
         if self.version == "pascanu_2013":
             return rng.integers(0, T // 10, examples), T // 10 + rng.integers(0, int(0.4 * T), examples)
         one = rng.integers(0, FIRST_TEN, examples)
         other = rng.integers(0, T // 2 - 2, examples)
-        return one, other + (other >= one)  # one that is not yet marked
+        return one, other + (other >= one)  # skip the position of the first mark

@@ -1,15 +1,17 @@
-"""Noiseless memorization: tell a few symbols again after T time steps.
+"""Noiseless memorization: reproduce a few symbols after T time steps.
 
-`positions` symbols drawn from `values`, T blanks, and the cue together with the first blank of the answer.
-The 5 bit task has 5 positions of 2 values, the 20 bit task 10 positions of 5.
+The inputs are `positions` symbols, each with one of `values` values, T blanks, and the cue together with the
+first blank of the answer. The 5-bit task has 5 positions of 2 values; the 20-bit task has 10 positions of 5
+values.
 
-Solved: under 1 % of 10,000 sequences have any symbol wrong; of the 5 bit task, whose 32 sequences are all
-trained on and all tested, none has. Who remembers nothing has all but one of values^positions wrong.
+The task is solved when fewer than 1 % of 10,000 sequences have a wrong symbol. The 5-bit task has only 32
+sequences, all used for both training and validation, and is solved when none is wrong. Chance level: all
+sequences but one in values^positions are wrong.
 
 References:
     J. Martens & I. Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
     R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
-        its public code, pascanur/trainingRNNs, whose layout this is.
+        its public code, pascanur/trainingRNNs, the source of this layout.
 """
 
 from dataclasses import dataclass
@@ -26,28 +28,31 @@ from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 @dataclass(frozen=True)
 class Memorization(Recall):
-    """`positions` symbols of `values` after a delay of T."""
+    """`positions` symbols, each with one of `values` values, reproduced after a delay of T time steps."""
 
     values: Annotated[int, Ge(2), Le(100)]
     positions: Annotated[int, Ge(1), Le(1000)]
 
     @property
     def alphabet(self) -> int:
-        """`values`."""
+        """Number of different symbols, `values`."""
         return self.values
 
     @property
-    def kept(self) -> int:
-        """`positions`."""
+    def symbol_count(self) -> int:
+        """Number of symbols to reproduce, `positions`."""
         return self.positions
 
     @property
     def cue_before(self) -> int:
-        """The cue comes with the first answer."""
+        """Number of time steps between the cue and the first answer, 0."""
         return 0
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of sequences with a wrong symbol: under 1 %, or none where all there are were trained on."""
-        different = self.values**self.positions
-        on_all = self.validation_examples == different
-        return Goal(ERROR_RATE, 1 - 1 / different, ERROR_RATE, 1 / different if on_all else MAX_ERROR_RATE)
+        """Return the share of sequences with a wrong symbol.
+
+        The task is solved below 1 %, or at 0 if the training set contains every sequence.
+        """
+        count = self.values**self.positions
+        below = 1 / count if self.validation_examples == count else MAX_ERROR_RATE
+        return Goal(ERROR_RATE, 1 - 1 / count, ERROR_RATE, below)

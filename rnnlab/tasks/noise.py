@@ -1,8 +1,8 @@
-"""White noise: nothing to learn, a network to be driven.
+"""White noise: random inputs and a random class, for measurements on a network at initialisation.
 
-Inputs are independent standard normal numbers times `std`, with one random class to be told at the end. No
-network can do better than guessing; it is for measuring networks as they are drawn, where theory speaks of
-inputs without any order.
+The inputs are independent normal numbers of standard deviation `std`. The target is one random class at the
+last time step, so no network can do better than chance. Theory for networks at initialisation assumes such
+inputs without temporal structure.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 
 @dataclass(frozen=True)
 class Noise(Synthetic):
-    """Sequences of `features` normal numbers of standard deviation `std`, and one of `classes`."""
+    """Sequences of `features` normal numbers of standard deviation `std`, each with a random class."""
 
     features: Annotated[int, Ge(1), Le(100_000)]
     std: Annotated[float, Gt(0)]
@@ -30,40 +30,40 @@ class Noise(Synthetic):
 
     @property
     def input_names(self) -> list[str]:
-        """The features' numbers."""
+        """Names of the features: their numbers from 0."""
         return [str(feature) for feature in range(self.features)]
 
     @property
     def output_names(self) -> list[str]:
-        """The classes' numbers."""
+        """Names of the classes: their numbers from 0."""
         return [str(label) for label in range(self.classes)]
 
     @property
     def lag(self) -> None:
-        """There is nothing to remember."""
+        """None, because the task needs no memory."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """The loss, which cannot be better than by guessing."""
+        """Return the loss; the baseline is its chance level."""
         return Goal(VAL_LOSS, self.chance(loss))
 
     def check(self, T: int) -> None:
-        """Any length will do."""
+        """Accept any length."""
 
     def extent(self, T: int) -> Extent:
-        """T time steps of numbers."""
+        """Return the size of the set of sequences of length T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Normal numbers (T, X, B) and one class at the end."""
+        """Return normal numbers (T, X, B) and one class at the last time step (1, B)."""
         x = self.std * rng.standard_normal((T, self.features, examples))
         return Batch(x, rng.integers(0, self.classes, (1, examples)))
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Nothing beside the loss."""
+        """Return no metrics other than the loss."""
         return {}

@@ -1,14 +1,15 @@
-"""Random permutation: tell at the end which of two symbols came first, after many random ones.
+"""Random permutation: predict at the end the first symbol of a sequence of random symbols.
 
-One of 100 symbols stands at every time step: the first is 0 or 1, all others are drawn from 2 … 99, and the
-symbol after the last is to be told, which is the first again.
+Each time step has one of 100 symbols. The first symbol is 0 or 1; all others are drawn from 2 … 99. The
+target, at the last time step, is the first symbol.
 
-Solved: under 1 % of 10,000 sequences are wrong. Who knows nothing but that it is 0 or 1 is wrong at half.
+The task is solved when fewer than 1 % of 10,000 sequences are wrong. The baseline guesses between 0 and 1 and
+is wrong in half of the sequences.
 
 References:
     S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiment 2b.
     R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
-        its public code, pascanur/trainingRNNs, which asks for the last symbol alone, as here.
+        its public code, pascanur/trainingRNNs, which has one target at the end, as here.
 """
 
 from dataclasses import dataclass
@@ -23,46 +24,47 @@ from rnnlab.tasks.symbolic import MAX_ERROR_RATE, Symbolic
 from rnnlab.tasks.synthetic import MAX_COUNTED, Extent
 
 SYMBOLS = 100
-FIRST = 2
+FIRST_SYMBOLS = 2
+"""Number of symbols that may come first."""
 
 
 @dataclass(frozen=True)
 class RandomPermutation(Symbolic):
-    """The first symbol, after T - 1 others."""
+    """Prediction of the first symbol after T - 1 others."""
 
     @property
     def answers(self) -> int:
-        """One symbol at the end."""
+        """Number of scored targets: 1, at the last time step."""
         return 1
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The symbols' numbers."""
+        """Names of the symbols: their numbers from 0."""
         return tuple(str(symbol) for symbol in range(SYMBOLS))
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The same symbols."""
+        """Names of the output symbols, the same as the inputs."""
         return self.input_names
 
     @property
     def lag(self) -> int:
-        """From the end to the first symbol."""
+        """Lag from the last time step to the first symbol."""
         return self.seq_len - 1
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of wrong sequences, under 1 %."""
-        return Goal(ERROR_RATE, 1 - 1 / FIRST, ERROR_RATE, MAX_ERROR_RATE)
+        """Return the error rate; the task is solved below 1 %."""
+        return Goal(ERROR_RATE, 1 - 1 / FIRST_SYMBOLS, ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
-        """Any length will do."""
+        """Accept any length."""
 
     def extent(self, T: int) -> Extent:
-        """T symbols."""
-        return Extent(T, T, FIRST * (SYMBOLS - FIRST) ** min(T - 1, MAX_COUNTED))
+        """Return the size of the set of sequences of length T."""
+        return Extent(T, T, FIRST_SYMBOLS * (SYMBOLS - FIRST_SYMBOLS) ** min(T - 1, MAX_COUNTED))
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Symbols (T, B), and the first one once more (1, B)."""
-        x = rng.integers(FIRST, SYMBOLS, (T, examples))
-        x[0] = rng.integers(0, FIRST, examples)
+        """Return symbols (T, B) and the first symbol as the target (1, B)."""
+        x = rng.integers(FIRST_SYMBOLS, SYMBOLS, (T, examples))
+        x[0] = rng.integers(0, FIRST_SYMBOLS, examples)
         return Batch(x, x[:1].copy())

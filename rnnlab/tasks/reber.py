@@ -1,13 +1,14 @@
 """The embedded Reber grammar: predict which symbols may come next.
 
-A string is B, then T or P, then a string of the Reber grammar, then the T or P from before, then E. At every
-symbol the next one is to be predicted; all but one are easy, the last but one asks what stood at the second
-place. Strings have many lengths; no string is used that takes more than T time steps, one less than it has
-symbols.
+A string is B, then T or P, then a string of the Reber grammar, then the same T or P again, then E. The target
+at every time step is the next symbol. Only one prediction needs a long memory: the second-to-last symbol
+repeats the second. Strings differ in length. A string of n symbols takes n - 1 time steps; strings of more
+than T time steps are not used.
 
-As published, a fixed set of strings trains and a disjoint one tests. Solved: at every symbol of every test
-string, those symbols that may come next have larger outputs than all others. One who knows the grammar but
-forgets the second symbol is wrong at half of the strings.
+As in the papers, a fixed set of strings is for training, and a disjoint set is for validation. The task is
+solved when, at every symbol of every validation string, each symbol that may come next has a larger output
+than all other symbols. The baseline uses the grammar but forgets the second symbol, so half of the strings
+are wrong.
 
 References:
     A. Cleeremans, D. Servan-Schreiber & J. L. McClelland, *Finite State Automata and Simple Recurrent
@@ -30,7 +31,7 @@ from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import ERROR_RATE
 
 SYMBOLS = "BTPSXVE"
-# Of each state of the Reber grammar, the symbols that may come and the state that follows; None: the end.
+# For each state of the Reber grammar: the allowed symbols with the state after each; None is the end.
 GRAMMAR: tuple[dict[str, int | None], ...] = (
     {"B": 1},
     {"T": 2, "P": 3},
@@ -42,7 +43,7 @@ GRAMMAR: tuple[dict[str, int | None], ...] = (
 )
 STRINGS_SEED = 1989
 MAX_FAILED_DRAWS = 5000
-"""Draws without a new string after which a length is taken to have no more."""
+"""Number of consecutive draws without a new string after which drawing stops."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class EmbeddedReber(NamedTask):
     """Strings of the embedded Reber grammar.
 
     Attributes:
-        seq_len: T, the most time steps of a string.
-        batch_size: Strings of a training batch.
-        train_examples: Different strings to train on.
-        validation_examples: Different strings to test on, none of them trained on.
+        seq_len: T, the maximum number of time steps per string.
+        batch_size: Number of strings per training batch.
+        train_examples: Number of different training strings.
+        validation_examples: Number of different validation strings, disjoint from the training strings.
     """
 
     seq_len: Annotated[int, Ge(1)]
@@ -62,73 +63,73 @@ class EmbeddedReber(NamedTask):
     validation_examples: Annotated[int, Ge(1), Le(100_000)]
 
     def __post_init__(self) -> None:
-        wanted = self.train_examples + self.validation_examples
-        if (found := len(self._strings)) < wanted:
+        required = self.train_examples + self.validation_examples
+        if (count := len(self._strings)) < required:
             raise ValueError(
-                f"seq_len={self.seq_len}: found only {found} different strings of at most {self.seq_len + 1} "
-                f"symbols, and train_examples + validation_examples is {wanted}; raise seq_len"
+                f"seq_len={self.seq_len}: found only {count} different strings of at most {self.seq_len + 1} "
+                f"symbols, but train_examples + validation_examples is {required}; raise seq_len"
             )
 
     @property
     def time(self) -> int:
-        """Time steps of the longest string that may be."""
+        """T, the maximum number of time steps per string."""
         return self.seq_len
 
     @property
     def input_names(self) -> Sequence[str]:
-        """B, T, P, S, X, V, E."""
+        """The symbols B, T, P, S, X, V, E."""
         return SYMBOLS
 
     @property
     def output_names(self) -> Sequence[str]:
-        """B, T, P, S, X, V, E."""
+        """The symbols B, T, P, S, X, V, E."""
         return SYMBOLS
 
     @property
     def lag(self) -> int:
-        """From the last symbol but one back to the second, in the longest test string."""
-        return max(len(string) for string in self._test_strings) - 4
+        """Lag from the second-to-last symbol back to the second, in the longest validation string."""
+        return max(len(string) for string in self._validation_strings) - 4
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of strings with a wrong prediction: none."""
+        """Return the share of strings with a wrong prediction; the task is solved at 0."""
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     @property
     def dataset(self) -> dict[str, str]:
-        """Its strings are drawn from a seed."""
+        """Description of the data: strings drawn from a seed."""
         return {"name": "EmbeddedReber", "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Some of the training strings."""
+        """Return random training strings."""
         drawn = rng.integers(0, self.train_examples, self.batch_size)
         return _as_batch([self._strings[index] for index in drawn])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Of the test strings that take at most `length` time steps the longest, and some others."""
-        fitting = [string for string in self._test_strings if len(string) - 1 <= length]
+        """Return the longest validation string of at most `length` time steps, and random others."""
+        fitting = [string for string in self._validation_strings if len(string) - 1 <= length]
         if length > self.seq_len or not fitting:
-            shortest = min(len(string) for string in self._test_strings) - 1
-            raise ValueError(f"the strings take {shortest} to {self.seq_len} time steps")
+            shortest = min(len(string) for string in self._validation_strings) - 1
+            raise ValueError(f"must be between {shortest} (shortest string) and {self.seq_len} (seq_len)")
         others = [fitting[index] for index in rng.integers(0, len(fitting), examples - 1)]
         return _as_batch([max(fitting, key=len), *others], length)
 
     def validation(self) -> Iterator[Batch]:
-        """All test strings."""
-        yield _as_batch(self._test_strings)
+        """Yield all validation strings in one batch."""
+        yield _as_batch(self._validation_strings)
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All test strings, in one batch."""
-        longest = max(len(string) for string in self._test_strings)
+        """All validation strings, in one batch."""
+        longest = max(len(string) for string in self._validation_strings)
         return ValidationSize(0, self.validation_examples, longest - 1)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/error_rate`: the share of strings with a wrong prediction."""
+        """Return `val/error_rate`, the share of strings with a wrong prediction."""
         outputs = tape.outputs.reshape(-1, *tape.losses.shape)
         wrong = [
             any(
@@ -140,33 +141,33 @@ class EmbeddedReber(NamedTask):
         return {ERROR_RATE: np.array(wrong)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Nothing to show."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
-    def _test_strings(self) -> list[str]:
+    def _validation_strings(self) -> list[str]:
         return self._strings[self.train_examples :]
 
     @cached_property
     def _strings(self) -> list[str]:
-        """Different strings, first those to train on."""
+        """Different strings, the training strings first."""
         rng = np.random.default_rng(STRINGS_SEED)
-        wanted = self.train_examples + self.validation_examples
-        found: dict[str, None] = {}
-        in_vain = 0
-        while len(found) < wanted and in_vain < MAX_FAILED_DRAWS:
+        required = self.train_examples + self.validation_examples
+        strings: dict[str, None] = {}
+        failed_draws = 0
+        while len(strings) < required and failed_draws < MAX_FAILED_DRAWS:
             string = draw_string(rng)
-            is_new = len(string) <= self.seq_len + 1 and string not in found
-            in_vain = 0 if is_new else in_vain + 1
+            is_new = len(string) <= self.seq_len + 1 and string not in strings
+            failed_draws = 0 if is_new else failed_draws + 1
             if is_new:
-                found[string] = None
-        # The commonest were found first: mixed, so that both parts have their share.
-        strings = list(found)
-        return [strings[index] for index in rng.permutation(len(strings))]
+                strings[string] = None
+        # Shuffle: frequent strings are drawn first, and both parts need them.
+        in_draw_order = list(strings)
+        return [in_draw_order[index] for index in rng.permutation(len(in_draw_order))]
 
 
 def draw_string(rng: np.random.Generator) -> str:
-    """A string of the embedded grammar, every choice with the same chance."""
+    """Draw a string of the embedded grammar, with equal probabilities at every choice."""
     inner, state = "", 0
     following: int | None = 0
     while following is not None:
@@ -180,7 +181,7 @@ def draw_string(rng: np.random.Generator) -> str:
 
 
 def _allowed(string: str) -> list[list[int]]:
-    """After each symbol but the last, which symbols may come next."""
+    """Return the allowed next symbols after each symbol except the last."""
     allowed = ["TP", "B"]
     state: int | None = 0
     for symbol in string[2:-2]:
@@ -191,7 +192,7 @@ def _allowed(string: str) -> list[list[int]]:
 
 
 def _as_batch(strings: list[str], time: int | None = None) -> Batch:
-    """Strings with the next symbols as targets; what follows a string's end does not count."""
+    """Return strings with the next symbols as targets; a mask excludes time steps after the end."""
     longest = max(len(string) for string in strings)
     time = time or longest - 1
     symbols = np.full((time + 1, len(strings)), SYMBOLS.index("E"))

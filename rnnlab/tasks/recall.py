@@ -1,10 +1,10 @@
-"""Sequences to be kept and told again after a delay: what copying and memorization share.
+"""Reproduction of symbols after a delay: common base of copy memory and memorization.
 
-    inputs    n symbols to keep, blanks, one cue, blanks
+    inputs    n symbols, blanks, one cue, blanks
     targets   blanks, and at the last n time steps the n symbols
 
-T is the delay: the sequence has T + 2n time steps. Who remembers nothing but the time guesses the n symbols,
-each with the loss ln(values), and knows the blanks.
+T is the delay; the sequence has T + 2n time steps. The baseline predicts every blank correctly and guesses
+each of the n symbols, with the loss ln(alphabet size) per symbol.
 """
 
 from abc import abstractmethod
@@ -20,64 +20,64 @@ from rnnlab.tasks.synthetic import Extent
 
 @dataclass(frozen=True)
 class Recall(Symbolic):
-    """Symbols to be told again after T time steps."""
+    """Reproduction of n symbols after T time steps."""
 
     @property
     @abstractmethod
     def alphabet(self) -> int:
-        """How many different symbols there are to keep."""
+        """Number of different symbols."""
 
     @property
     @abstractmethod
-    def kept(self) -> int:
-        """n, how many are kept."""
+    def symbol_count(self) -> int:
+        """n, the number of symbols to reproduce."""
 
     @property
     @abstractmethod
     def cue_before(self) -> int:
-        """How many time steps before the first symbol is to be told the cue is given: 0 or 1."""
+        """Number of time steps between the cue and the first answer: 0 or 1."""
 
     @property
     def answers(self) -> int:
-        """The n symbols."""
-        return self.kept
+        """Number of scored targets: n, the symbols to reproduce."""
+        return self.symbol_count
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The symbols, blank and cue."""
+        """Names of the symbols, the blank and the cue."""
         return (*self.output_names, "?")
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The symbols and blank."""
+        """Names of the symbols and the blank."""
         return (*(str(symbol) for symbol in range(self.alphabet)), "_")
 
     @property
     def lag(self) -> int:
-        """From where each symbol is to be told to where it was given."""
-        return self.seq_len + self.kept
+        """Lag from the answer back to the symbol in the input, equal for all n symbols."""
+        return self.seq_len + self.symbol_count
 
-    def guess(self, loss: Loss) -> float:
-        """The loss of a target, in the mean, for one who tells blanks in time and guesses the symbols."""
+    def guess_loss(self, loss: Loss) -> float:
+        """Return the mean loss per target if the blanks are right and the symbols are guessed."""
         time = float(self.time)
         if len(self.lengths) > 1:
             batches = list(self.validation())
             time = sum(batch.y.size for batch in batches) / sum(batch.size for batch in batches)
-        return self.kept * uniform_guess_loss(loss, self.alphabet) / time
+        return self.symbol_count * uniform_guess_loss(loss, self.alphabet) / time
 
     def check(self, T: int) -> None:
-        """Any delay will do."""
+        """Accept any delay."""
 
     def extent(self, T: int) -> Extent:
-        """T + 2n time steps, of which n are drawn."""
-        return Extent(T + 2 * self.kept, T, self.alphabet**self.kept)
+        """Return the size of the set of sequences: T + 2n time steps with n random symbols."""
+        return Extent(T + 2 * self.symbol_count, T, self.alphabet**self.symbol_count)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Symbols (T + 2n, B), a target at every time step."""
+        """Return symbols (T + 2n, B) with a target at every time step."""
         blank, cue = self.alphabet, self.alphabet + 1
-        time = T + 2 * self.kept
-        symbols = rng.integers(0, self.alphabet, (self.kept, examples))
+        time = T + 2 * self.symbol_count
+        symbols = rng.integers(0, self.alphabet, (self.symbol_count, examples))
         x, y = np.full((2, time, examples), blank)
-        x[: self.kept] = y[-self.kept :] = symbols
-        x[time - self.kept - self.cue_before] = cue
+        x[: self.symbol_count] = y[-self.symbol_count :] = symbols
+        x[time - self.symbol_count - self.cue_before] = cue
         return Batch(x, y)

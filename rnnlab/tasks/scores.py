@@ -11,24 +11,24 @@ MSE = "val/mse"
 
 
 def wrong_targets(batch: Batch, tape: Tape) -> Array:
-    """Of every target that counts, whether another class has the largest output, (N,)."""
+    """Return True for each unmasked target whose class does not have the largest output, shape (N,)."""
     return np.asarray(_wrong(batch, tape)[_present(batch, tape)])
 
 
 def wrong_sequences(batch: Batch, tape: Tape, last: int) -> Array:
-    """Of every example, whether any of its last targets is wrong, (B,)."""
+    """Return True for each example with a wrong target among the final `last` targets, shape (B,)."""
     return np.asarray((_wrong(batch, tape) & _present(batch, tape))[-last:].any(axis=0))
 
 
 def squared_errors(batch: Batch, tape: Tape) -> Array:
-    """(o - y)² of every value that counts, (Y, N)."""
+    """Return (o - y)² for each unmasked value, shape (Y, N)."""
     errors = tape.outputs.reshape(-1, *tape.losses.shape) - batch.y.transpose(1, 0, 2)
     return np.asarray(np.square(errors, dtype=np.float64)[:, _present(batch, tape)])
 
 
 def _wrong(batch: Batch, tape: Tape) -> Array:
     predictions = tape.outputs.argmax(axis=0)
-    predictions[~np.isfinite(tape.outputs).all(axis=0)] = -1  # no class: what is not a number is wrong
+    predictions[~np.isfinite(tape.outputs).all(axis=0)] = -1  # not a class: non-finite outputs count as wrong
     return np.asarray(predictions.reshape(tape.losses.shape) != batch.y)
 
 

@@ -2,10 +2,10 @@
 
     x[t] = v[t]    y[t] = v[t+1]    v standardised: (value - mean) / std of the training part
 
-The first part trains, its last part (`held_out`) validates. A training batch is windows of T values from
-random places; the validation reads the held-out part in windows end to end. Every window starts from the
-initial state. There is no threshold; who knows nothing tells the last value again (persistence), in the
-standardised mean squared error `val/mse`.
+`held_out` is the share of the series, at its end, for validation; the rest is for training. A training batch
+has windows of T values from random positions. Validation reads the held-out part in consecutive windows.
+Every window starts from the initial state. The metric is `val/mse`, the mean squared error of the
+standardised values. The baseline repeats the last value (persistence). The task has no success criterion.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ from rnnlab.tasks.scores import MSE, squared_errors
 from rnnlab.tasks.tables import MAX_NAMED, Table, read_table
 
 VALIDATION_WINDOWS = 256
-"""Most windows of one validation batch."""
+"""Maximum number of windows per validation batch."""
 MIN_SPREAD = 1000 * np.finfo(np.float64).eps
-"""Smallest standard deviation, as a share of the largest value, of which float64 still has three digits."""
+"""Minimum ratio of standard deviation to largest value; float64 then still resolves three digits."""
 MAX_DISTANCE = 1e15
-"""Most standard deviations from the mean: the squared errors of a batch must have room in float32."""
+"""Maximum distance from the mean in standard deviations; larger squared errors could overflow float32."""
 
 
 @dataclass(frozen=True)
 class Series(NamedTask):
-    """Columns of a file as a task; `path` None is the monthly sunspot numbers shipped with the package."""
+    """Columns of a file as a task; with `path` None, the monthly sunspot numbers in the package."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -49,58 +49,58 @@ class Series(NamedTask):
         for name, part in (("training", self._values[: self._cut]), ("held-out", self._values[self._cut :])):
             if len(part) <= self.seq_len:
                 raise ValueError(
-                    f"held_out={self.held_out}: leaves {len(part)} values for the {name} part, and "
-                    f"seq_len={self.seq_len} needs {self.seq_len + 1}"
+                    f"held_out={self.held_out}: the {name} part has {len(part)} values; "
+                    f"seq_len={self.seq_len} needs at least {self.seq_len + 1}"
                 )
         scale = np.abs(self._scaled[: self._cut]).max(axis=0)
         furthest = np.abs(np.concatenate(self._parts)).max(axis=0, initial=0)
         for n, name in enumerate(self.input_names):
             column = self._values[: self._cut, n]
             if column.min() == column.max():
-                raise ValueError(f"columns={name}: its training part is constant")
+                raise ValueError(f"columns={name}: the training part is constant; choose other columns")
             if not self._moments[1][n] >= MIN_SPREAD * scale[n]:
                 raise ValueError(
-                    f"columns={name}: its training part varies by less than 1e-12 of its values, too little "
-                    "for float64; subtract a constant from it"
+                    f"columns={name}: the training part varies by less than 1e-12 of its values, too little "
+                    "for float64; subtract a constant from the column"
                 )
             if not furthest[n] <= MAX_DISTANCE:
                 raise ValueError(
-                    f"columns={name}: its held-out part has a value of {furthest[n]:.3g} standard deviations "
-                    f"of the training part; at most {MAX_DISTANCE:g}"
+                    f"columns={name}: a held-out value is {furthest[n]:.3g} standard deviations from the "
+                    f"training mean; must be at most {MAX_DISTANCE:g}"
                 )
 
     @property
     def time(self) -> int:
-        """T."""
+        """T, the number of values in a window."""
         return self.seq_len
 
     @property
     def input_names(self) -> list[str]:
-        """The columns."""
+        """Names of the columns."""
         return self._table.names
 
     @property
     def output_names(self) -> list[str]:
-        """The columns."""
+        """Names of the columns."""
         return self._table.names
 
     @property
     def lag(self) -> None:
-        """A series needs no particular lag."""
+        """None, because a series has no single lag."""
         return None
 
     @property
     def mean_square(self) -> float:
-        """The number of columns: the variance of each is 1."""
+        """The number of columns, because each column has variance 1."""
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
-        """The squared error, against telling the last value again."""
+        """Return the mean squared error; the baseline repeats the last value."""
         return Goal(MSE, self._persistence)
 
     @cached_property
     def dataset(self) -> dict[str, str]:
-        """Name, digest (SHA-256 of the values, first 16 hex digits) and source."""
+        """Name, digest (SHA-256 of the values, first 16 hex digits) and source of the series."""
         digest = hashlib.sha256(self._values.tobytes()).hexdigest()[:16]
         if self.path is None:
             return {"name": "sunspots", "digest": digest, "source": "National Geophysical Data Center"}
@@ -108,43 +108,43 @@ class Series(NamedTask):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Which columns were left out, and why."""
+        """Columns left out, with the reason for each."""
         left_out = self._table.left_out
         if self.path is None or not left_out:
             return ()
         more = f" and {len(left_out) - MAX_NAMED} more" if len(left_out) > MAX_NAMED else ""
-        return (f"task.path={self.path}: left out {', '.join(left_out[:MAX_NAMED])}{more}",)
+        return (f"task.path={self.path}: columns left out: {', '.join(left_out[:MAX_NAMED])}{more}",)
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Windows from random places in the training part."""
+        """Return windows from random positions in the training part."""
         return _windows(self._parts[0], rng, self.batch_size, self.seq_len)
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Windows of `length` values from random places in the held-out part."""
+        """Return windows of `length` values from random positions in the held-out part."""
         held_out = self._parts[1]
         if length >= len(held_out):
             raise ValueError(f"the held-out part has only {len(held_out)} values; raise task.held_out")
         return _windows(held_out, rng, examples, length)
 
     def validation(self) -> Iterator[Batch]:
-        """The held-out part in windows end to end; what is left over at its end is not used."""
+        """Yield the held-out part in consecutive windows, without the incomplete window at the end."""
         held_out = self._parts[1]
         starts = np.arange(0, len(held_out) - self.seq_len, self.seq_len)
-        for some in np.array_split(starts, -(-len(starts) // VALIDATION_WINDOWS)):
-            yield _as_batch(held_out, some, self.seq_len)
+        for group in np.array_split(starts, -(-len(starts) // VALIDATION_WINDOWS)):
+            yield _as_batch(held_out, group, self.seq_len)
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Some windows of the held-out part."""
+        """Size of one group of windows of the held-out part."""
         windows = (len(self._parts[1]) - 1) // self.seq_len
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/mse`, standardised."""
+        """Return `val/mse` of the standardised values."""
         return {MSE: squared_errors(batch, tape)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Nothing to show."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
@@ -153,20 +153,20 @@ class Series(NamedTask):
 
     @cached_property
     def _persistence(self) -> float:
-        """The mean squared error of telling the last value again."""
+        """Mean squared error of repeating the last value."""
         errors = [(batch.x - batch.y).reshape(-1) for batch in self.validation()]
         return float(np.mean(np.square(np.concatenate(errors))))
 
     @property
     def _cut(self) -> int:
-        """How many values train."""
+        """Number of values in the training part."""
         return len(self._values) - round(len(self._values) * self.held_out)
 
     @cached_property
     def _scaled(self) -> Array:
-        """The values, each column divided by the power of 2 that brings the training part to 1.
+        """The values, with each column divided by a power of 2 so that the training part is of order 1.
 
-        That changes no digit, and squares of 1e-200 or 1e300 have room.
+        Division by a power of 2 is exact, and squares of values such as 1e-200 or 1e300 stay in range.
         """
         _, exponents = np.frexp(np.abs(self._values[: self._cut]).max(axis=0))
         with np.errstate(over="ignore", under="ignore"):
@@ -181,9 +181,11 @@ class Series(NamedTask):
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
-        """The training and held-out parts, standardised, (values, columns)."""
+        """The training and held-out parts, standardised, shape (values, columns)."""
         mean, std = self._moments
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # refused above
+        with np.errstate(
+            over="ignore", divide="ignore", invalid="ignore"
+        ):  # __post_init__ refuses such columns
             standardised = (self._scaled - mean) / std
         return standardised[: self._cut], standardised[self._cut :]
 
@@ -197,6 +199,6 @@ def _windows(values: Array, rng: np.random.Generator, examples: int, length: int
 
 
 def _as_batch(values: Array, starts: Array, length: int) -> Batch:
-    """Windows (T, X, B) with the next values as targets."""
+    """Return windows (T, X, B) with the next values as targets."""
     windows = values[starts + np.arange(length + 1)[:, None]].transpose(0, 2, 1)
     return Batch(np.ascontiguousarray(windows[:-1]), np.ascontiguousarray(windows[1:]))

@@ -1,4 +1,4 @@
-"""Drawn sequences of symbols with classes as targets: what these tasks have in common."""
+"""Common base of tasks with random symbol sequences and classes as targets."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from rnnlab.tasks.scores import ERROR_RATE, wrong_sequences
 from rnnlab.tasks.synthetic import Synthetic
 
 MAX_ERROR_RATE = 0.01
-"""The success criterion of R. Pascanu, T. Mikolov & Y. Bengio (2013), for all but the 5 bit memorization."""
+"""Success criterion of Pascanu, Mikolov & Bengio (2013), for all tasks except 5-bit memorization."""
 
 
 @dataclass(frozen=True)
 class Symbolic(Synthetic):
-    """A drawn task whose inputs and targets have names; its last `answers` targets are what is asked for."""
+    """A task with named symbols and classes; only the last `answers` targets of a sequence are scored."""
 
     @property
     @abstractmethod
     def answers(self) -> int:
-        """How many targets, at the end, all must be right for the sequence to be so."""
+        """Number of final targets that must all be correct for the sequence to count as correct."""
 
     @property
     def mean_square(self) -> None:
-        """Targets are classes."""
+        """None, because the targets are classes."""
         return None
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """`val/error_rate`: the share of sequences with a wrong answer."""
+        """Return `val/error_rate`, the share of sequences with a wrong answer."""
         return {ERROR_RATE: wrong_sequences(batch, tape, self.answers)}

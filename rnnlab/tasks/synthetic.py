@@ -1,8 +1,8 @@
-"""Tasks whose sequences are drawn as they are needed: what they have in common.
+"""Common base of tasks with randomly drawn sequences.
 
-Training draws new sequences at every step. The validation set is drawn once from a seed of its own; where
-sequences could come again, because there are only so many different ones, training draws those of the
-validation set anew. The one exception is a validation set of *all* sequences there are.
+Training draws new sequences at every step. The validation set is drawn once, from its own seed. If the number
+of different sequences is finite, training redraws every sequence that is in the validation set. The exception
+is a validation set of *all* sequences, which training uses too.
 """
 
 from abc import abstractmethod
@@ -21,26 +21,30 @@ from rnnlab.tasks.base import NamedTask, ValidationSize
 
 VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
-"""Time steps times examples of one validation batch, as a rule."""
+"""Target size of a validation batch, in time steps × examples."""
 VALIDATION_LENGTHS = 10
-"""Validation batches, at least, where each has a length of its own."""
+"""Minimum number of validation batches if lengths vary; each batch has one length."""
 
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
-
+"""Type of the length T."""
 
 MAX_COUNTED = 100
-"""The longest of a sequence's parts by which different ones are counted: more are more than can be."""
+"""Number of random symbols above which a count of different sequences stays fixed.
+
+The count then already exceeds the size of any set of sequences.
+"""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What sequences of length T there are.
+    """Size of the set of sequences of length T.
 
     Attributes:
-        time: Time steps of one.
-        longest: Of a batch, T is drawn from T … this, unless `length_range` is given; versions differ there.
-        different: How many different ones there are, None where numbers are drawn from an interval; a number
-            that no set could hold may stand for a larger one.
+        time: Number of time steps per sequence.
+        longest: Without `length_range`, the length of each batch is drawn from T … `longest`, where `longest`
+            depends on the published version of the task.
+        different: Number of different sequences; None if numbers are drawn from an interval. Very large
+            numbers may be lower bounds.
     """
 
     time: int
@@ -50,14 +54,14 @@ class Extent:
 
 @dataclass(frozen=True)
 class Synthetic(NamedTask):
-    """A task that draws its sequences.
+    """A task with randomly drawn sequences.
 
     Attributes:
-        seq_len: T.
-        batch_size: Sequences of a training batch.
-        length_range: Of each batch, T is drawn from these two and all between; None: T is `seq_len`. The
-            validation set has lengths spread over it evenly.
-        validation_examples: Sequences of the validation set.
+        seq_len: T, the length.
+        batch_size: Number of sequences per training batch.
+        length_range: Shortest and longest length. Each training batch draws its T from this range; the
+            validation set spreads its lengths evenly over the range. With None, T is `seq_len`.
+        validation_examples: Number of sequences in the validation set.
     """
 
     seq_len: Length
@@ -69,7 +73,7 @@ class Synthetic(NamedTask):
         self.check(self.seq_len)
         low, high = self._range
         if low > high:
-            raise ValueError(f"length_range={list(self._range)}: must be the shortest and the longest")
+            raise ValueError(f"length_range={list(self._range)}: must be [shortest, longest]")
         try:
             self.check(low)
         except ValueError as error:
@@ -77,76 +81,78 @@ class Synthetic(NamedTask):
         different = self.extent(low).different
         if self.validation_examples == different and low < high:
             raise ValueError(
-                f"length_range={list(self._range)}: the {different} validation_examples are all sequences "
-                "there are of one length, so there can be no other"
+                f"length_range={list(self._range)}: must be null or a single length, because "
+                f"validation_examples={different} covers all sequences of that length"
             )
         if different and self.validation_examples > different // 2 and not self._validates_on_all:
             raise ValueError(
-                f"validation_examples={self.validation_examples}: there are {different} different sequences; "
-                f"must be at most {different // 2}, or {different}: all, which then are trained on too"
+                f"validation_examples={self.validation_examples}: must be at most {different // 2} (half of "
+                f"the {different} different sequences), or {different} to train and validate on all of them"
             )
 
     @abstractmethod
     def check(self, T: int) -> None:
-        """Raise a ValueError where no sequence can have this length."""
+        """Raise ValueError if no sequence can have length T."""
 
     @abstractmethod
     def extent(self, T: int) -> Extent:
-        """What sequences of length T there are."""
+        """Return the size of the set of sequences of length T."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """New sequences of length T."""
+        """Draw new sequences of length T."""
 
     @property
     def time(self) -> int:
-        """Time steps of a sequence of length `seq_len`."""
+        """Number of time steps in a sequence of length `seq_len`."""
         return self.extent(self.seq_len).time
 
     @property
     def longest(self) -> int:
-        """Of the longest that `length_range` allows, or the published version draws."""
+        """Number of time steps in the longest sequence of `length_range` or of the published version."""
         return self.extent(self.extent(self.lengths[-1]).longest).time
 
     @property
     def dataset(self) -> dict[str, str]:
-        """Its sequences are drawn as they are needed."""
+        """Description of the data: sequences drawn from a seed."""
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """New sequences at every step, none of the validation set where symbols are drawn."""
+        """Return new sequences; if the inputs are symbols, none of the sequences is in the validation set."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
-        while self._held_out and (seen := self._seen(batch)).any():
-            fresh = self.draw(rng, int(seen.sum()), T)
-            batch.x[..., seen], batch.y[..., seen] = fresh.x, fresh.y
+        while self._held_out and (repeated := self._in_validation(batch)).any():
+            redrawn = self.draw(rng, int(repeated.sum()), T)
+            batch.x[..., repeated], batch.y[..., repeated] = redrawn.x, redrawn.y
         return batch
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """New sequences of `length` time steps."""
+        """Return new sequences of `length` time steps."""
         T = length - (self.time - self.seq_len)
         if T < 1:
-            raise ValueError(f"a sequence has at least {self.time - self.seq_len + 1} time steps")
+            raise ValueError(
+                f"must be at least {self.time - self.seq_len + 1}, the time steps of the shortest sequence"
+            )
         self.check(T)
         return self.draw(rng, examples, T)
 
     def validation(self) -> Iterator[Batch]:
-        """The validation set."""
+        """Yield the batches of the validation set."""
         yield from self._validation
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All sequences, and one batch of them."""
+        """Size of the validation set and of its largest batch."""
         batch = self.validation_examples if self._validates_on_all else self._validation_batch
         return ValidationSize(self.validation_examples, min(batch, self.validation_examples), self.longest)
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Nothing to show."""
+        """Return an empty dictionary: the task has no example texts."""
         return {}
 
     @property
     def lengths(self) -> range:
-        """Every T that batches are drawn from."""
+        """All lengths T from which batches are drawn."""
         low, high = self._range
         return range(low, high + 1)
 
@@ -170,48 +176,48 @@ class Synthetic(NamedTask):
         rng = np.random.default_rng(VALIDATION_SEED)
         if self._validates_on_all:
             return [self._all(rng)]
-        pieces = -(-self.validation_examples // self._validation_batch)
+        batches = -(-self.validation_examples // self._validation_batch)
         if len(self.lengths) > 1:
-            pieces = max(pieces, min(VALIDATION_LENGTHS, self.validation_examples))
-        sizes = np.diff(self.validation_examples * np.arange(pieces + 1) // pieces).tolist()
-        spread = np.linspace(self.lengths[0], self.lengths[-1], pieces).round().astype(int).tolist()
+            batches = max(batches, min(VALIDATION_LENGTHS, self.validation_examples))
+        sizes = np.diff(self.validation_examples * np.arange(batches + 1) // batches).tolist()
+        spread = np.linspace(self.lengths[0], self.lengths[-1], batches).round().astype(int).tolist()
         lengths = spread if len(self.lengths) > 1 else [self._length(rng) for _ in sizes]
-        return [_small(self.draw(rng, size, T)) for size, T in zip(sizes, lengths, strict=True)]
+        return [_compact(self.draw(rng, size, T)) for size, T in zip(sizes, lengths, strict=True)]
 
     @property
     def _validation_batch(self) -> int:
-        """Sequences of one validation batch, at most."""
+        """Maximum number of sequences per validation batch."""
         return max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
 
     def _all(self, rng: np.random.Generator) -> Batch:
-        """Every sequence once: draws are kept until none is missing."""
-        found: dict[bytes, tuple[Array, Array]] = {}
-        while len(found) < self.validation_examples:
-            drawn = self.draw(rng, self.validation_examples, self.lengths[0])
-            for key, x, y in zip(_keys(drawn), drawn.x.T, drawn.y.T, strict=True):
-                found[key] = (x, y)
-        xs, ys = zip(*(found[key] for key in sorted(found)), strict=True)
-        return replace(drawn, x=np.stack(xs, axis=-1), y=np.stack(ys, axis=-1))
+        """Return every sequence once; draw until no sequence is missing."""
+        sequences: dict[bytes, tuple[Array, Array]] = {}
+        while len(sequences) < self.validation_examples:
+            batch = self.draw(rng, self.validation_examples, self.lengths[0])
+            for key, x, y in zip(_keys(batch), batch.x.T, batch.y.T, strict=True):
+                sequences[key] = (x, y)
+        xs, ys = zip(*(sequences[key] for key in sorted(sequences)), strict=True)
+        return replace(batch, x=np.stack(xs, axis=-1), y=np.stack(ys, axis=-1))
 
     @cached_property
     def _held_out(self) -> frozenset[bytes]:
-        """The sequences of the validation set, where others are drawn from symbols."""
+        """Keys of the validation sequences that training must not use."""
         if self.extent(self.seq_len).different is None or self._validates_on_all:
             return frozenset()
         return frozenset(key for batch in self._validation for key in _keys(batch))
 
-    def _seen(self, batch: Batch) -> Array:
+    def _in_validation(self, batch: Batch) -> Array:
         return np.array([key in self._held_out for key in _keys(batch)])
 
 
-def _small(batch: Batch) -> Batch:
-    """The same with symbols and classes in a byte each, for it is kept."""
+def _compact(batch: Batch) -> Batch:
+    """Return the batch with symbols and classes stored in one byte each, to save memory."""
     if not is_symbols(batch.x):
         return batch
     return replace(batch, x=batch.x.astype(np.uint8), y=batch.y.astype(np.uint8))
 
 
 def _keys(batch: Batch) -> list[bytes]:
-    """What each sequence of symbols (T, B) is told by; there are fewer than 256 different ones."""
+    """Return a hashable key for each sequence of symbols (T, B), for fewer than 256 different symbols."""
     assert is_symbols(batch.x)
     return [column.tobytes() for column in np.ascontiguousarray(batch.x.T, dtype=np.uint8)]

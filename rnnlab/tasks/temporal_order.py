@@ -1,15 +1,17 @@
-"""Temporal order: tell at the end in which order the special symbols X and Y came.
+"""Temporal order: classify the order of the special symbols X and Y in a sequence.
 
-One of six symbols stands at every time step. Among random a, b, c, d there are two special ones, each X or Y:
-one at [T/10, 2T/10), one at [5T/10, 6T/10); with three of them at [T/10, 2T/10), [3T/10, 4T/10) and
-[6T/10, 7T/10), 0-based. The class, told at the end, is the special symbols in their order: XX, XY, YX or YY.
+Each time step has one of six symbols. Among random symbols a, b, c, d there are two or three special symbols,
+each X or Y. Two special symbols are at random time steps in [T/10, 2T/10) and [5T/10, 6T/10). Three are in
+[T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The target, at the last time
+step, is the sequence of special symbols: with two, the class is XX, XY, YX or YY.
 
-Solved: under 1 % of 10,000 sequences are wrong. Who knows nothing is wrong at 3 of 4 (7 of 8).
+The task is solved when fewer than 1 % of 10,000 sequences are wrong. Chance level: 3 of 4 sequences are wrong
+with two special symbols, 7 of 8 with three.
 
 References:
     S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiment 6.
     R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
-        its public code, pascanur/trainingRNNs, whose positions these are.
+        its public code, pascanur/trainingRNNs, the source of these positions.
 """
 
 from dataclasses import dataclass
@@ -32,52 +34,54 @@ STARTS = {2: (0.1, 0.5), 3: (0.1, 0.3, 0.6)}
 
 @dataclass(frozen=True)
 class TemporalOrder(Symbolic):
-    """The order of `special` symbols."""
+    """Classification of the order of `special` special symbols."""
 
     special: Literal[2, 3]
 
     @property
     def answers(self) -> int:
-        """One class at the end."""
+        """Number of scored targets: 1, at the last time step."""
         return 1
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """X, Y, a, b, c, d."""
+        """The symbols X, Y, a, b, c, d."""
         return SPECIAL + OTHERS
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """XX, XY, …: class Σ_i v_i 2ⁱ, with v_i the i-th special symbol, is named in order."""
+        """Names XX, XY, … of the classes Σ_i v_i 2ⁱ, where v_i is the i-th special symbol."""
         return tuple("".join(reversed(name)) for name in product(SPECIAL, repeat=self.special))
 
     @property
     def lag(self) -> int:
-        """From the end to the earliest special symbol that may be."""
+        """Lag from the last time step to the earliest possible special symbol."""
         return self.seq_len - 1 - int(0.1 * self.seq_len)
 
     def goal(self, loss: Loss) -> Goal:
-        """Share of wrong sequences, under 1 %."""
+        """Return the error rate; the task is solved below 1 %."""
         return Goal(ERROR_RATE, 1 - 1 / self.output_size, ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
-        """Each special symbol needs a tenth of the sequence."""
+        """Raise ValueError if a tenth of the sequence is less than one time step."""
         if T < 10:
-            raise ValueError(f"seq_len={T}: must be at least 10, for each special symbol needs a tenth")
+            raise ValueError(
+                f"seq_len={T}: must be at least 10; each special symbol needs a tenth of the sequence"
+            )
 
     def extent(self, T: int) -> Extent:
-        """T symbols."""
+        """Return the size of the set of sequences of length T."""
         positions = max(int(0.1 * T), 1) ** self.special
         others = len(OTHERS) ** min(max(T - self.special, 0), MAX_COUNTED)
         return Extent(T, T, positions * 2**self.special * others)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Symbols (T, B) and a class at the end (1, B)."""
+        """Return symbols (T, B) and one class at the last time step (1, B)."""
         columns = np.arange(examples)
         x = len(SPECIAL) + rng.integers(0, len(OTHERS), (T, examples))
         y = np.zeros((1, examples), x.dtype)
-        for place, start in enumerate(STARTS[self.special]):
+        for index, start in enumerate(STARTS[self.special]):
             symbol = rng.integers(0, len(SPECIAL), examples)
             x[int(start * T) + rng.integers(0, int(0.1 * T), examples), columns] = symbol
-            y[0] += symbol * 2**place
+            y[0] += symbol * 2**index
         return Batch(x, y)

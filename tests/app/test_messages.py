@@ -63,7 +63,7 @@ def test_the_mistakes_of_all_jobs_are_told_together(here: Path, capsys: pytest.C
 
 def test_one_bad_job_stops_the_whole_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = told("-m seq_len=5,9,100000 steps=2", capsys, here)
-    assert line.startswith("rnnlab: seq_len=100000 ") and line.endswith("and a chunk needs 100001")
+    assert line.startswith("rnnlab: seq_len=100000 ") and line.endswith("and needs at least 100001")
 
 
 def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from tests.processes import TINY
 
 __all__ = ["here"]
 KEYS = ["task=series", "task.path=t.csv", "figures=false", "tracking=none"]
-LINE = "task.path=t.csv: left out 'day' (dates, such as '2020-01-01'), '$x_$' (texts, such as 'u')"
+LINE = "task.path=t.csv: columns left out: 'day' (dates, such as '2020-01-01'), '$x_$' (text, such as 'u')"
 
 
 @pytest.fixture

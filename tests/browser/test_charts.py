@@ -1,4 +1,4 @@
-"""The chart page behind the printed link, in a real browser: `make test-browser`."""
+"""The chart page at the printed link, in a real browser: `make test-browser`."""
 
 import signal
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
 
 @pytest.fixture(scope="module")
 def link(sweep: Done) -> Iterator[str]:
-    """The link that the UI prints, while it serves the session's sweep."""
+    """Yield the link that `rnnlab.ui` prints while it serves the session's sweep."""
     process = start(sweep.folder, "--port", str(free_port()), module="rnnlab.ui", PYTHONUNBUFFERED="1")
     assert process.stdout is not None
     try:
@@ -44,7 +44,7 @@ def link(sweep: Done) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page(link: str) -> Iterator[object]:
-    """The page, once its first chart is drawn."""
+    """Yield the page after its first chart is drawn."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": FIRST_SCREEN})

@@ -1,4 +1,4 @@
-"""A sweep's report, opened from its file and without a network, in a real browser: `make test-browser`."""
+"""The report of a sweep, opened as a file without a network in a real browser: `make test-browser`."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ATTACK = "<img src=x onerror=document.title='attacked'><script>document.title='a
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a sweep whose runs are named by an attacker, one of them failed for a reason of his."""
+    """Return the report of a sweep with hostile run names and a hostile error message."""
     folder = tmp_path_factory.mktemp("attacked")
     swept = run(folder, "-m", *TINY, "cell=rnn,lstm", "seq_len=9,20", "figures=false", "tracking=none")
     assert swept.code == 0, swept.err
@@ -36,7 +36,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(attacked: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The page, with what it complained of and asked for as `complaints` and `requests`."""
+    """Yield the page with its error messages as `complaints` and its requests as `requests`."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         context = browser.new_context(viewport={"width": getattr(request, "param", WIDE), "height": 900})
@@ -75,12 +75,12 @@ def test_it_fits_any_width(page: Any) -> None:
 
 
 def natural(text: str) -> list[Any]:
-    """What people sort by: the numbers in a name by their size."""
+    """Return a sort key that orders the numbers in a name by value."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
 def column(page: Any, name: str) -> list[str]:
-    """What a column of the table of runs shows, from top to bottom."""
+    """Return the cells of a column of the table of runs, from top to bottom."""
     heads = page.locator("#runs th button").all_inner_texts()
     at = heads.index(name) + 1
     return page.locator(f"#runs tbody td:nth-child({at})").all_inner_texts()
@@ -102,7 +102,7 @@ def test_a_click_on_a_heading_sorts_and_another_turns_it_round(page: Any, name: 
     head.click()
     down = column(page, name)
     assert known(down) == known(up)[::-1]
-    assert down[len(known(down)) :] == ["–"] * before.count("–")  # what has no value stays last
+    assert down[len(known(down)) :] == ["–"] * before.count("–")  # runs without a value remain last
     assert head.locator("..").get_attribute("aria-sort") == "descending"
 
 

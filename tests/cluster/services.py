@@ -1,4 +1,4 @@
-"""Real services for tests and benchmarks, each in a folder of its own, on the loopback address, ended at the end."""
+"""Real services for tests and benchmarks, each with its own folder, on the loopback address."""
 
 import getpass
 import os
@@ -45,7 +45,7 @@ PartitionName=local Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
+    """Return an unused port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 @contextmanager
 def slurm(folder: Path) -> Iterator[dict[str, str]]:
-    """A Slurm of one node with two CPUs; yields the environment for its commands. Needs root."""
+    """Start a Slurm cluster of one node with two CPUs, as root; yield the environment for its commands."""
     folder.mkdir(mode=0o755)
     for name in ("state", "spool"):
         (folder / name).mkdir()
@@ -87,7 +87,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def ended_together() -> Iterator[Callable[[list[str]], "subprocess.Popen[bytes]"]]:
-    """A function that starts processes, all of which end with the context, the last one first."""
+    """Yield a function that starts processes; the context ends them in reverse order."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(command: list[str], **settings: Any) -> "subprocess.Popen[bytes]":
@@ -110,7 +110,7 @@ def ended_together() -> Iterator[Callable[[list[str]], "subprocess.Popen[bytes]"
 
 
 class PostgreSQL:
-    """A PostgreSQL server with a database `mlflow`; as root it runs as the user `nobody`."""
+    """A PostgreSQL server with a database `mlflow`; started by root, it runs as the user `nobody`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -137,22 +137,22 @@ class PostgreSQL:
 
     @property
     def uri(self) -> str:
-        """For MLflow's `--backend-store-uri`."""
+        """URI for MLflow's `--backend-store-uri`."""
         return f"postgresql+psycopg://mlflow@127.0.0.1:{self.port}/mlflow"
 
     def start(self) -> None:
-        """Start, or start again after a crash."""
+        """Start the server, also after a crash."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
         self._run(
             "pg_ctl", "-D", f"{self.folder}/data", "-w", "-l", f"{self.folder}/log", "-o", options, "start"
         )
 
     def kill(self) -> None:
-        """End at once, as by a crash."""
+        """Stop the server immediately, as in a crash."""
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
 
     def stop(self) -> None:
-        """End, if it is there."""
+        """Stop the server if it is running."""
         with suppress(subprocess.CalledProcessError):
             self.kill()
 
@@ -161,13 +161,13 @@ class PostgreSQL:
         command = [str(found[-1]) if found else name, *arguments]
         if getpass.getuser() == "root":
             command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
-        # its log goes to a file; a pipe would stay open for as long as the server runs
+        # The log goes to a file, because a pipe would stay open as long as the server runs.
         with (self.folder.parent / f"{self.folder.name}.{name}.log").open("w") as log:
             subprocess.run(command, stdout=log, stderr=log, cwd="/", check=True)
 
 
 class MLflowServer:
-    """An MLflow server over a store."""
+    """An MLflow tracking server with a store."""
 
     def __init__(self, folder: Path, store: str, port: int | None = None) -> None:
         self.folder, self.store, self.port = folder, store, port or free_port()
@@ -176,11 +176,11 @@ class MLflowServer:
 
     @property
     def uri(self) -> str:
-        """The tracking URI."""
+        """The tracking URI of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start, or start again after a crash, and wait until it answers."""
+        """Start the server, also after a crash, and wait until it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.store]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
@@ -192,7 +192,7 @@ class MLflowServer:
         wait_until(self.answers, "MLflow's server answers")
 
     def answers(self) -> bool:
-        """Whether it answers now."""
+        """Return True if the server answers."""
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                 return True
@@ -200,11 +200,11 @@ class MLflowServer:
             return False
 
     def signal(self, number: int) -> None:
-        """Send a signal to all its processes."""
+        """Send a signal to all processes of the server."""
         os.killpg(self.process.pid, number)
 
     def stop(self) -> None:
-        """End at once."""
+        """Kill the server."""
         with suppress(ProcessLookupError):
             self.signal(9)
         self.process.wait()

@@ -1,7 +1,7 @@
-"""Whatever is killed, whenever: sweeps that are resumed until they are done come out as if nothing had been.
+"""Sweeps resumed after random kills have the same results as undisturbed sweeps.
 
-RNNLAB_KILLS says how many kills (default 8), spread over sweeps of twelve runs; what dies is, in turn, a
-worker, the launcher, the MLflow server, PostgreSQL. RNNLAB_SEED chooses the moments.
+RNNLAB_KILLS sets the number of kills (default 8), spread over sweeps of twelve runs. The victim is, in turn, a
+worker, the launcher, the MLflow server and PostgreSQL. RNNLAB_SEED is the seed of the kill times.
 """
 
 import os
@@ -34,12 +34,12 @@ SWEEP = (
 )
 QUICK = ("checkpoint_every=0.3", "figures=false", "jobs=2")
 LONGEST_WAIT = 3.0
-"""Seconds until the next kill."""
+"""Maximum time to the next kill, in seconds."""
 ATTEMPTS = 60
 
 
 class Lab:
-    """PostgreSQL, an MLflow server over it, and what is killed of them."""
+    """PostgreSQL and an MLflow server, with the counts of their kills."""
 
     def __init__(self, folder: Path) -> None:
         self.random = random.Random(int(os.environ.get("RNNLAB_SEED", "0")))
@@ -53,7 +53,7 @@ class Lab:
         return {"MLFLOW_TRACKING_URI": self.server.uri}
 
     def kill_something(self, launcher: "subprocess.Popen[str]") -> None:
-        """Kill the next kind, if there is one of it at the moment."""
+        """Kill a process of the next kind, if one is running."""
         kind = self.kinds[sum(self.killed.values()) % len(self.kinds)]
         if kind == "worker":
             workers = [pid for pid in children(launcher.pid) if b"spawn_main" in _command_line(pid)]
@@ -92,7 +92,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def disturbed(lab: Lab, folder: Path, experiment: str) -> Done:
-    """A sweep, killed again and again and resumed until it is done."""
+    """Run a sweep with repeated kills, resumed until it is done."""
     folder.mkdir()
     for _ in range(ATTEMPTS):
         arguments = (*SWEEP, *QUICK, f"tracking.experiment={experiment}", "resume=true")
@@ -113,7 +113,7 @@ def disturbed(lab: Lab, folder: Path, experiment: str) -> Done:
 
 
 def shown(runs: dict[str, Tracked]) -> dict[str, Any]:
-    """What MLflow shows of the runs: everything but the clock."""
+    """Return the data of the runs in MLflow, without times."""
     return {
         name: (
             r.status,

@@ -1,4 +1,4 @@
-"""Hydra's Optuna sweeper, which asks for runs and sees how they came out."""
+"""Hydra's Optuna sweeper, which requests runs and receives their results."""
 
 from pathlib import Path
 

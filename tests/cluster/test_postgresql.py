@@ -1,4 +1,4 @@
-"""Eight workers, an MLflow server, and PostgreSQL behind it."""
+"""Eight workers and an MLflow server with PostgreSQL as its store."""
 
 import shutil
 import signal
@@ -90,7 +90,7 @@ def test_a_server_that_hangs_and_goes_on_makes_no_run_twice(
 
 
 def complete(uri: str, folders: dict[str, Path]) -> None:
-    """Every run is there once, with every value of its folder once."""
+    """Check that MLflow has every run once, with every value of its folder once."""
     assert experiments(uri)["rnnlab"] == len(folders)
     runs = tracked_runs(uri)
     for name, folder in folders.items():

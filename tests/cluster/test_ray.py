@@ -1,4 +1,4 @@
-"""Sweeps as tasks of a real Ray."""
+"""Sweeps as tasks of a real Ray cluster."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def test_ctrl_c_ends_the_tasks(start: Starter, tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[None]:
-    """A Ray cluster that is there before the sweep and after it."""
+    """Start a Ray cluster before the sweep, and stop it afterwards."""
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     head = ["start", "--head", "--num-cpus=2", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
     subprocess.run([*ray, *head], env=environment(), check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Sweeps as jobs of a real Slurm."""
+"""Sweeps as jobs of a real Slurm cluster."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def jobs(cluster: dict[str, str], folder: Path) -> dict[str, str]:
-    """The ids of the jobs that run, by the name of their run's folder."""
+    """Return the ids of the running jobs by the name of the run folder."""
     listed = subprocess.run(
         ["squeue", "-h", "-r", "-t", "R", "-o", "%i"],
         env=cluster | {"PATH": "/usr/bin"},
@@ -120,7 +120,7 @@ def test_a_run_whose_time_is_up_keeps_its_state(
     process = start(tmp_path, "-m", "seed=0", ENDLESS, "hidden_size=8", *ON_SLURM, **cluster)
     wait_until(lambda: list(tmp_path.glob("multirun/*/*/*/metrics.jsonl")), "it is under way")
     job = wait_until(lambda: next(iter(jobs(cluster, tmp_path).values()), None), "its job is known")
-    # what submitit asks Slurm to send before the time limit
+    # the signal that submitit requests before the time limit
     subprocess.run(["scancel", "--signal=USR2", job], env=cluster | {"PATH": "/usr/bin"}, check=True)
     done = finish(tmp_path, process)
     (folder,) = done.runs.values()

@@ -100,7 +100,7 @@ def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[st
         (["task=add"], "task=add: no such option"),
         (
             ["task=digits", "seq_len=50"],
-            "seq_len=50: must be 64, the time steps of an image with read=pixels",
+            "seq_len=50: must be 64, the number of time steps per image with read=pixels",
         ),
         (["--examples=0"], "--examples=0: must be at least 1"),
         (["lr=-1"], "lr=-1: must be greater than 0"),

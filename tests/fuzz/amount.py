@@ -1,4 +1,4 @@
-"""How much is tried: little in every run of the tests, the same each time; much with `make fuzz`, anew."""
+"""Number of fuzzing examples: few and fixed in a normal test run, many and random with `make fuzz`."""
 
 import os
 from collections import Counter
@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 
 TIMES = int(os.environ.get("RNNLAB_FUZZ", "0"))
-"""With `make fuzz`, how many times the examples of a run of the tests."""
+"""Factor on the number of examples with `make fuzz`; 0 in a normal test run."""
 tried: Counter[str] = Counter()
-"""What came of the examples, told at the end of `make fuzz`."""
+"""Counts of the outcomes of all examples, printed at the end of `make fuzz`."""
 
 
 def examples(number: int) -> Callable[[Any], Any]:
-    """Settings of a test that tries so many examples."""
+    """Return the Hypothesis settings for a number of examples."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    # To look for the smallest example takes minutes, and is for whoever mends what was found.
+    # Shrinking takes minutes, so only `make fuzz` does it.
     phases = [phase for phase in Phase if TIMES or phase is not Phase.shrink]
     return settings(
         max_examples=number * max(TIMES, 1),

@@ -1,4 +1,4 @@
-"""Command lines drawn from the schema: whatever key a class of rnnlab has is tried, with values of all kinds."""
+"""Random command lines from the schema: all keys of all classes of rnnlab, with values of all kinds."""
 
 import dataclasses
 import importlib
@@ -23,7 +23,7 @@ SMALL = {
     **{"steps": "2", "hidden_size": "4", "batch_size": "3", "seq_len": "10", "figures": "false"},
     "task.sample_length": "5",
 }
-"""What keeps a run small where nothing else is drawn."""
+"""Overrides that keep a run small unless other values are drawn."""
 KEYS_OF_HYDRA = (
     *(
         "hydra.run.dir",
@@ -52,7 +52,7 @@ EXTREMES = (
     ),
     *("3.4e38", "1e38", "1e-45"),
 )
-"""Around what float32 can hold."""
+"""Numbers near the limits of float32."""
 NUMBERS = (
     *("0", "-1", "1", "2", "3", "0.5", "-0.0", "1e-320", "1e308", "1e400", "nan", "inf", "-inf", "NaN"),
     *(
@@ -142,7 +142,7 @@ AXES = (
         "sort(2,1)",
     ),
 )
-"""Axes without values, with too many, and others that a sweep cannot have."""
+"""Invalid axes: without values, with too many values, or malformed."""
 PARAMS = (
     *(
         "[1]",
@@ -203,7 +203,7 @@ CYCLES = (
         {"defaults": ["${nowhere}"]},
     ),
 )
-"""Experiments with interpolations that lead nowhere, or in circles."""
+"""Experiments with missing or circular interpolations."""
 REFERENCES = (
     *(
         "${lr}",
@@ -298,7 +298,7 @@ OTHER_FLAGS = (
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A key of the configuration: its type, and the options that it needs."""
+    """A key of the configuration, with its type and the options that it needs."""
 
     name: str
     hint: Any
@@ -307,7 +307,7 @@ class Key:
 
 @cache
 def keys() -> list[Key]:
-    """All keys that there are, of every option."""
+    """Return all keys of every option."""
     found = [key for name, hint in fields(Settings).items() for key in _of(name, hint)]
     for group, supplied in SUPPLIED.items():
         for option in OPTIONS[group]:
@@ -346,7 +346,7 @@ def _of(name: str, hint: Any) -> Iterator[Key]:
 
 
 def written(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """Return a value in Hydra's grammar."""
     match value:
         case None:
             return "null"
@@ -363,7 +363,7 @@ def written(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A word in Hydra's grammar, whatever it holds."""
+    """Return a quoted string in Hydra's grammar, for any content."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -372,19 +372,19 @@ def _small(value: Any) -> bool:
 
 
 def values(hint: Any) -> st.SearchStrategy[str]:
-    """Values that a key's type allows, most of them small, and others that it does not."""
+    """Return values for a key: mostly small values of its type, and values of other types."""
     allowed = st.from_type(hint)
     return st.one_of(allowed.filter(_small).map(written), allowed.filter(_small).map(written), wild())
 
 
 def allowed_values(hint: Any) -> st.SearchStrategy[str]:
-    """Small values that a key's type allows."""
+    """Return small values of a key's type."""
     return st.from_type(hint).filter(_small).map(written)
 
 
 @cache
 def wild() -> st.SearchStrategy[str]:
-    """Anything."""
+    """Return values of any kind."""
     tokens = st.sampled_from([*NUMBERS, *EXTREMES, *WORDS, *TREES, *FUNCTIONS, *REFERENCES, *TARGETS])
     trees = st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
@@ -397,7 +397,7 @@ def wild() -> st.SearchStrategy[str]:
 
 @cache
 def _names() -> list[str]:
-    """Keys as the composed configuration has them, its groups and `_target_`s too, and those of Hydra."""
+    """Return the keys of the composed configuration, including groups, `_target_` and Hydra's keys."""
     from hydra.types import RunMode
 
     from rnnlab.app.config.loading import loader_of
@@ -419,7 +419,7 @@ def _paths(name: str, value: Any) -> Iterator[str]:
 
 @cache
 def wrong_names() -> st.SearchStrategy[str]:
-    """Keys that exist, and some that do not."""
+    """Return keys, existing and misspelt."""
     misspelt = st.sampled_from(_names()).flatmap(
         lambda name: st.integers(0, max(len(name) - 1, 0)).map(lambda at: name[:at] + name[at + 1 :])
     )
@@ -428,7 +428,7 @@ def wrong_names() -> st.SearchStrategy[str]:
 
 @st.composite
 def valid(draw: st.DrawFn) -> list[str]:
-    """Overrides whose values their keys' types allow; together they may still make no sense."""
+    """Return overrides with values of the right types, in possibly invalid combinations."""
     return _line(_chosen(draw))
 
 
@@ -451,7 +451,7 @@ def _line(chosen: dict[str, str]) -> list[str]:
 
 @st.composite
 def any_line(draw: st.DrawFn) -> list[str]:
-    """Overrides of which one or two may be anything; with prefixes, sweeps and flags."""
+    """Return overrides, one or two of them arbitrary, with prefixes, sweeps and flags."""
     chosen = _chosen(draw)
     added = [draw(_anything(chosen)) for _ in range(draw(st.sampled_from((1, 1, 1, 2))))]
     line = [*_line(chosen), *added]
@@ -467,7 +467,7 @@ def any_line(draw: st.DrawFn) -> list[str]:
 
 @st.composite
 def extreme(draw: st.DrawFn) -> list[str]:
-    """Overrides that give real numbers at the ends of what float32 holds."""
+    """Return overrides with real numbers at the limits of float32."""
     chosen = _chosen(draw)
     for key in draw(st.lists(st.sampled_from(real_keys()), min_size=1, max_size=2)):
         chosen |= dict(key.needs)
@@ -480,19 +480,19 @@ def extreme(draw: st.DrawFn) -> list[str]:
 
 @cache
 def real_keys() -> list[Key]:
-    """Keys that hold real numbers."""
+    """Return the keys with real numbers as values."""
     return [key for key in keys() if float in types_in(key.hint)]
 
 
 def types_in(hint: Any) -> list[Any]:
-    """A type with the types and bounds that it is made of."""
+    """Return a type with its component types and bounds."""
     inner = [part for argument in typing.get_args(hint) for part in types_in(argument)]
     return [hint, *inner, *getattr(hint, "__metadata__", ())]
 
 
 @st.composite
 def odd_sweep(draw: st.DrawFn) -> list[str]:
-    """A sweep whose axes, or those of its experiment, may have no values, too many, or none that make sense."""
+    """Return a sweep with odd axes: without values, with too many values, or with invalid values."""
     line = _line(dict(SMALL))
     for key in draw(
         st.lists(st.sampled_from(("seed", "lr", "cell", "jobs", "clip")), max_size=2, unique=True)
@@ -508,7 +508,7 @@ def odd_sweep(draw: st.DrawFn) -> list[str]:
 
 
 def experiments() -> st.SearchStrategy[str]:
-    """Files of `--config-dir` that may refer in circles."""
+    """Return files for `--config-dir`, possibly with circular references."""
     params = st.sampled_from(PARAMS).map(
         lambda text: {"hydra": {"sweeper": {"params": yaml.safe_load(text.replace(":", ": ", 1))}}}
     )
@@ -522,7 +522,7 @@ def experiments() -> st.SearchStrategy[str]:
 
 @st.composite
 def _anything(draw: st.DrawFn, chosen: dict[str, str]) -> str:
-    """One override; what the key needs joins what is chosen."""
+    """Return one override, and add the options that its key needs."""
     prefix = draw(st.sampled_from(("", "", "", "", "+", "++", "~")))
     match draw(st.sampled_from(("key", "key", "key", "group", "name", "target", "target", "text"))):
         case "key":
@@ -545,7 +545,7 @@ def _anything(draw: st.DrawFn, chosen: dict[str, str]) -> str:
 
 @cache
 def _classes() -> list[str]:
-    """Everything that a `_target_` could name: all classes and functions in the modules of rnnlab."""
+    """Return all possible values of `_target_`: all classes and functions in the modules of rnnlab."""
     modules = [name for name in sorted(sys.modules) if name.startswith("rnnlab.")]
     return [
         f"{module}.{name}" for module in modules for name in vars(sys.modules[module]) if name.isidentifier()

@@ -7,7 +7,7 @@ from tests.fuzz.amount import TIMES, tried
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """A process of pytest-xdist has ended: take over what it tried."""
+    """Add the counts of a pytest-xdist worker that has ended."""
     tried.update(getattr(node, "workeroutput", {}).get("tried", {}))
 
 

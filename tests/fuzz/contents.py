@@ -1,4 +1,4 @@
-"""Contents of files: texts, tables and arrays, whole, odd and damaged."""
+"""Contents of files: valid, odd and damaged texts, tables and arrays."""
 
 import bz2
 import gzip
@@ -74,7 +74,7 @@ DTYPES = ("f8", "f4", "f2", "i8", "u1", "?", "c16", "U3", "S2", "O", "M8[s]", ">
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """A file's bytes, of which some were changed, cut out, put in or doubled."""
+    """Return the bytes of a file with some bytes changed, removed, inserted or doubled."""
     data = bytearray(whole)
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -97,7 +97,7 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 
 @st.composite
 def texts(draw: st.DrawFn) -> bytes:
-    """Texts long enough to train with, and anything."""
+    """Return texts long enough for training, and arbitrary bytes."""
     if draw(st.sampled_from(range(5))) == 4:
         return draw(st.binary(max_size=300))
     piece = draw(st.text(min_size=1, max_size=30)) + draw(st.sampled_from(LINE_ENDS))
@@ -109,7 +109,7 @@ def texts(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def csvs(draw: st.DrawFn) -> tuple[bytes, str]:
-    """Tables of numbers with odd cells, names, rows and encodings, and what separates their cells."""
+    """Return tables of numbers with odd cells, names, rows and encodings, and the separator of each."""
     columns, rows = draw(st.integers(1, 4)), draw(st.sampled_from((60, 30, 1, 0)))
     rng = np.random.default_rng(draw(st.integers(0, 9)))
     separator = draw(st.sampled_from((",", ",", ",", ";", "\t", "|", " ")))
@@ -145,14 +145,14 @@ KINDS: dict[str, tuple[str, ...]] = {
     "truths": ("True", "False"),
     "nothing": ("", "NA", "nan"),
 }
-"""Cells of columns that an independent reader can tell apart."""
+"""Cells of columns that an independent reader can distinguish."""
 COLUMN_NAMES = ("a", "b", "$x_$", "cost ($)", "_c", "2019", "x" * 300, "[bold]", "größe", "")
 PACKERS = {"csv": bytes, "csv.gz": gzip.compress, "csv.bz2": bz2.compress, "csv.xz": lzma.compress}
 
 
 @st.composite
 def known_tables(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[str, str, list[str]]], bool]:
-    """A table whose columns are each of one kind: its name, perhaps compressed, its bytes, its columns, whether named."""
+    """Return a table with one kind of content per column: file name, bytes, columns, header or not."""
     names = draw(st.lists(st.sampled_from(COLUMN_NAMES), min_size=1, max_size=4, unique=True))
     rng = np.random.default_rng(draw(st.integers(0, 9)))
     columns = []
@@ -170,7 +170,7 @@ def known_tables(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[str, str, list
 
 @st.composite
 def parquets(draw: st.DrawFn) -> bytes:
-    """Parquet files of odd columns, and damaged ones."""
+    """Return Parquet files, odd or damaged."""
     numbers = np.sin(np.arange(50.0))
     kinds: dict[str, Any] = {
         "numbers": numbers,
@@ -194,7 +194,7 @@ def parquets(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def npzs(draw: st.DrawFn) -> bytes:
-    """Files of arrays, of other names, shapes and types, and damaged ones."""
+    """Return .npz files with odd names, shapes and types, or damaged."""
     arrays = {}
     for name in draw(st.lists(st.sampled_from(("h", "c", "x", "", "a/b", "../h")), max_size=3, unique=True)):
         shape = draw(st.sampled_from(((4,), (4,), (4,), (4, 1), (0,), (), (5,), (4, 4, 4))))

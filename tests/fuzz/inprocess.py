@@ -1,4 +1,4 @@
-"""The project's commands within this process, each in an empty folder, and what they told."""
+"""The commands of rnnlab run inside this process, each in an empty folder, with their output."""
 
 import contextlib
 import io
@@ -21,12 +21,12 @@ NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended.
+    """Result of a command.
 
     Attributes:
-        code: Its exit code.
-        out: What it printed.
-        err: What it complained of, a line each.
+        code: The exit code.
+        out: The standard output.
+        err: The lines of the standard error.
     """
 
     code: int
@@ -36,7 +36,7 @@ class Said:
 
 @contextmanager
 def empty_folder() -> Iterator[Path]:
-    """A current folder with nothing in it, beside nothing."""
+    """Yield an empty current folder inside an otherwise empty folder."""
     with tempfile.TemporaryDirectory() as outer:
         folder = Path(outer, "here")
         folder.mkdir()
@@ -45,7 +45,7 @@ def empty_folder() -> Iterator[Path]:
 
 
 def say(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> Said:
-    """Run a command; what it raises is raised, argparse's way of ending apart."""
+    """Run a command; all exceptions propagate except argparse's SystemExit."""
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", "backslashreplace")]
     without = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_TRACKING")}
     with (
@@ -68,7 +68,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 def train(order: WorkOrder, steps: int = 2) -> None:
-    """Make a run here, but no more than a few steps of it; it must come to an end of its own."""
+    """Execute a few steps of a run in this process, and check that it ends on its own."""
     short = order.config | {"steps": min(steps, order.config["steps"])}
     outcome = execute(replace(order, config=short), lambda: False)
     error = order.folder / "error.txt"
@@ -79,7 +79,7 @@ def train(order: WorkOrder, steps: int = 2) -> None:
 
 
 class Here:
-    """An engine that makes the runs in this process, in place of worker processes."""
+    """A launcher that executes the runs in this process instead of worker processes."""
 
     def __init__(self, orders: Sequence[WorkOrder], _jobs: int) -> None:
         self._waiting = list(orders)

@@ -1,4 +1,4 @@
-"""MLflow in memory: takes what it would take, and keeps it."""
+"""A fake MLflow in memory, with MLflow's type checks."""
 
 import uuid
 from types import SimpleNamespace
@@ -9,10 +9,10 @@ from mlflow.exceptions import MlflowException
 
 
 class Store:
-    """As much of `MlflowClient` as is used, with the types that its protocol checks.
+    """The part of `MlflowClient` that rnnlab uses, with the type checks of its protocol.
 
     Attributes:
-        runs: By their id.
+        runs: Runs by id.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A small sweep as it is left behind when the power fails, and what can happen to its files."""
+"""A small sweep interrupted by a power failure, and possible damage to its files."""
 
 import atexit
 import copy
@@ -40,15 +40,15 @@ SWEEP = (
 )
 FINISHED, KILLED, DEAD = (Path("sweep", name) for name in ("0_rnn", "1_lstm", "2_gru"))
 SECRET = Path("..", "outside", "secret.txt")
-"""A file beside the folder, which nothing may change."""
+"""A file outside the folder, which must remain unchanged."""
 
 
 class PowerFailure(BaseException):
-    """What a process does not live to see."""
+    """The end of a process without any clean-up."""
 
 
 class Ill(Here):
-    """Makes the first run to its end, stops the second after two steps, and dies in the third."""
+    """A launcher that finishes the first run, stops the second after two steps and dies in the third."""
 
     def ended(self, _timeout: float) -> list[tuple[WorkOrder, str | None]]:
         order, asked = self._waiting.pop(0), 0
@@ -66,7 +66,7 @@ class Ill(Here):
 
 @cache
 def template() -> Path:
-    """The folder, with a sweep of a finished, a killed and a dead run in it; to be copied."""
+    """Return a folder to copy: a sweep of a finished, a stopped and a dead run."""
     outer = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, outer)
     (here := outer / "here").mkdir()
@@ -81,7 +81,7 @@ def template() -> Path:
 
 
 def files() -> list[Path]:
-    """Every file of the sweep, relative to the folder."""
+    """Return every file of the sweep, relative to the folder."""
     here = template() / "here"
     return [
         file.relative_to(here) for file in sorted(here.rglob("*")) if file.is_file() and file.stat().st_size
@@ -90,17 +90,17 @@ def files() -> list[Path]:
 
 @dataclass(frozen=True)
 class Damage:
-    """What happened to a file."""
+    """Damage to one file."""
 
     file: Path
     kind: str
     content: bytes = b""
 
-    def __repr__(self) -> str:  # Hypothesis warns of long ones
+    def __repr__(self) -> str:  # Hypothesis warns about long representations
         return f"Damage({str(self.file)!r}, {self.kind!r}, {self.content[:2000]!r})"
 
     def happen(self) -> None:
-        """In the current folder."""
+        """Apply the damage in the current folder."""
         if self.kind == "content":
             self.file.write_bytes(self.content)
             return
@@ -115,12 +115,12 @@ class Damage:
 
     @property
     def hides_run(self) -> bool:
-        """Whether a run may not be found any more."""
+        """Return True if the damage can hide the run."""
         return self.file.name == "run.json" or self.kind == "run folder"
 
     @property
     def run(self) -> Path:
-        """The folder of the run that is harmed."""
+        """Return the folder of the damaged run."""
         of_sweep = self.file.parent == FINISHED.parent
         return FINISHED if of_sweep and self.kind == "run folder" else self.file.parent
 
@@ -130,7 +130,7 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _scratch(file: Path) -> None:
-    """Where it would be written before it is put in place."""
+    """Put a link at the temporary name used before the file is moved into place."""
     _link(file.with_name(f"{file.name}.new"), SECRET)
 
 
@@ -163,7 +163,7 @@ LINKED: dict[str, Callable[[Path], None]] = {
     "run folder": _run_folder,
     "named in the sweep": _named_in_sweep,
 }
-"""Links beside a file, or of the folders that it is in, which lead to what is outside."""
+"""Links to outside, next to a file or in place of its folders."""
 KINDS = ("missing", "folder", "nowhere", os.path.relpath(SECRET, "sweep/0_rnn"), "run.json", ".", "/dev/null")
 SCALARS = (
     *(
@@ -203,7 +203,7 @@ SCALARS = (
 
 @st.composite
 def damages(draw: st.DrawFn) -> Damage:
-    """One file of the sweep, and what happened to it."""
+    """Return damage to one file of the sweep."""
     file = draw(st.sampled_from(files()))
     kind = draw(st.sampled_from(("content",) * 20 + KINDS + tuple(LINKED)))
     if kind != "content":
@@ -216,12 +216,12 @@ def damages(draw: st.DrawFn) -> Damage:
 
 
 RESUMED_FROM = ("metrics.jsonl", GRADIENT_LOG, CHECKPOINT_FILE)
-"""What a run is resumed from."""
+"""Files from which a run is resumed."""
 
 
 @st.composite
 def harms(draw: st.DrawFn) -> Damage:
-    """What a run is resumed from, with bits or digits that are others; no more than that, so all of it is read."""
+    """Return a resume file with changed bits or digits; the small change lets the file be read to its end."""
     file = draw(st.sampled_from((KILLED, DEAD))) / draw(st.sampled_from(RESUMED_FROM))
     whole = bytearray((template() / "here" / file).read_bytes())
     digits = [at for at, byte in enumerate(whole) if file.suffix == ".jsonl" and chr(byte).isdigit()]
@@ -235,7 +235,7 @@ def harms(draw: st.DrawFn) -> Damage:
 
 @st.composite
 def forgeries(draw: st.DrawFn) -> tuple[Path, dict[str, Any], Any]:
-    """A run, and arrays and the rest for a checkpoint that is signed as if they were right."""
+    """Return a run with forged checkpoint content, for a correctly signed checkpoint."""
     run = draw(st.sampled_from((KILLED, DEAD)))
     arrays, kept = resigned.parts_of(template() / "here" / run)
     if draw(st.booleans()):
@@ -312,7 +312,7 @@ def _edited_lines(whole: bytes) -> st.SearchStrategy[bytes]:
 
 
 def _edited_yaml(whole: bytes) -> st.SearchStrategy[bytes]:
-    return _edited(yaml.safe_load(whole)).map(lambda tree: _as_json(tree))  # which is YAML, too
+    return _edited(yaml.safe_load(whole)).map(lambda tree: _as_json(tree))  # JSON is also YAML
 
 
 EDITED: dict[str, Callable[[bytes], st.SearchStrategy[bytes]]] = {
@@ -324,7 +324,7 @@ EDITED: dict[str, Callable[[bytes], st.SearchStrategy[bytes]]] = {
 
 @st.composite
 def _edited(draw: st.DrawFn, tree: Any) -> Any:
-    """A tree of which a value or two were replaced or taken out."""
+    """Return a tree with one or two values replaced or removed."""
     tree = json.loads(json.dumps(tree))
     for _ in range(draw(st.sampled_from((1, 1, 2)))):
         node, key = None, None

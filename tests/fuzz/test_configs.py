@@ -1,4 +1,4 @@
-"""Every command line is either told what is wrong with it, in lines, or can be trained."""
+"""Every command line either ends with error lines or can be trained."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from tests.fuzz.configs import FLAGS, any_line, experiments, extreme, odd_sweep,
 from tests.fuzz.inprocess import Said, empty_folder, say, train
 
 MOST = 64
-"""Larger numbers are checked, not trained with."""
+"""Limit on numbers for training; configurations with larger numbers are only checked."""
 
 
 class Launched(BaseException):
-    """The command line was found to be right."""
+    """Raised when the command line is valid."""
 
     def __init__(self, checked: CheckedPlan) -> None:
         self.checked = checked
@@ -35,7 +35,7 @@ def launching() -> Iterator[None]:
 
 
 def outcome_of(line: Sequence[str]) -> tuple[Said | None, CheckedPlan | None]:
-    """What a command line comes to: what is told, or what would be made."""
+    """Return the output of a command line, or the checked plan that it would execute."""
     with launching():
         try:
             return say(main, line), None
@@ -44,7 +44,7 @@ def outcome_of(line: Sequence[str]) -> tuple[Said | None, CheckedPlan | None]:
 
 
 def judge(line: Sequence[str]) -> str:
-    """What became of a command line, which must be in order."""
+    """Return the outcome of a command line, after checking it."""
     with empty_folder() as here:
         said, checked = outcome_of(line)
         assert list(here.iterdir()) == []
@@ -74,7 +74,7 @@ def judge_said(said: Said, shows: bool) -> str:
 
 
 def is_small(config: dict[str, Any]) -> bool:
-    """Whether two steps with it are soon done."""
+    """Return True if two training steps are fast."""
     left_out = ("steps", "seed", "val_every", "tracking", "jobs", "lr", "clip", "checkpoint_every")
     return all(number <= MOST for number in numbers({k: v for k, v in config.items() if k not in left_out}))
 

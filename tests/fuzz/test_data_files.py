@@ -1,4 +1,4 @@
-"""Whatever a user's file holds, it is trained with or refused in lines that name the key."""
+"""Every user file is either used for training or refused with a message that names the key."""
 
 import re
 from functools import cache
@@ -31,7 +31,7 @@ FEW = (
 )
 
 KEYS = ("task", "task.path", "task.columns", "task.held_out", "seq_len", "initial_state.path")
-"""Of which one is named in what is told."""
+"""Keys of which every message names one."""
 
 
 @cache
@@ -44,8 +44,8 @@ def judge(file: str, content: bytes, *overrides: str) -> str:
         Path(file).write_bytes(content)
         try:
             (order,) = check(plan_of(*overrides)).orders
-        except ConfigProblems as told:
-            (problem,) = told.problems
+        except ConfigProblems as error:
+            (problem,) = error.problems
             key = problem.partition("=")[0].partition(":")[0]
             assert key.split()[0] in KEYS, problem
             return "refused"
@@ -73,7 +73,7 @@ def test_a_csv_file(table: tuple[bytes, str], decimal: str) -> None:
 
 
 def expected_of(columns: list[tuple[str, str, list[str]]], has_header: bool) -> list[str] | None:
-    """The columns that train, by a reader of its own: those of plain numbers; None for a table to refuse."""
+    """Return the columns of plain numbers, by an independent reader; None for a table to refuse."""
     training = []
     for name, kind, cells in columns:
         whole = all(map(is_plain, cells))
@@ -98,9 +98,9 @@ def test_exactly_the_columns_of_numbers_train(
         expected = expected_of(columns, has_header)
         try:
             task = Series(3, 2, file, None, 0.2, ",", ".")
-        except ValueError as told:
-            may_be_headless = has_header and "2019" in (expected or ()) and "has no header" in str(told)
-            assert (expected is None or may_be_headless) and "\n" not in str(told), (told, columns)
+        except ValueError as error:
+            may_be_headless = has_header and "2019" in (expected or ()) and "no header" in str(error)
+            assert (expected is None or may_be_headless) and "\n" not in str(error), (error, columns)
             tried["tables refused"] += 1
         else:
             assert task.input_names == expected, columns

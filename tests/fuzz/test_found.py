@@ -1,4 +1,4 @@
-"""What fuzzing found, each in its smallest form."""
+"""Minimal examples of the errors found by fuzzing."""
 
 import io
 import json

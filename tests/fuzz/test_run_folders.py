@@ -1,4 +1,4 @@
-"""Whatever happened to a file of a run, commands name it in a line or do without; the other runs are not harmed."""
+"""Commands report a damaged run file in one line or work without it; other runs are unaffected."""
 
 import hashlib
 import re
@@ -49,7 +49,7 @@ STARTS_OVER = "checkpoint or its records are damaged ("
 
 @contextmanager
 def copied(*all_damages: Damage) -> Iterator[None]:
-    """The sweep with its damages, as the current folder; what is beside it stays as it is."""
+    """Make a damaged copy of the sweep the current folder, and check that files outside are unchanged."""
     with tempfile.TemporaryDirectory() as outer:
         shutil.copytree(template(), outer, dirs_exist_ok=True)
         with chdir(Path(outer, "here")), mock.patch("rnnlab.app.launch.LocalPool", Here):
@@ -61,12 +61,12 @@ def copied(*all_damages: Damage) -> Iterator[None]:
 
 
 def outside() -> dict[Path, bytes]:
-    """All files beside the folder, to which links may lead."""
+    """Return all files outside the folder, the possible targets of links."""
     return {file: file.read_bytes() for file in SECRET.parent.rglob("*") if file.is_file()}
 
 
 def judge(said: Said) -> str:
-    """What a command came to; it must have said so in lines."""
+    """Return the outcome of a command, and check that its errors are single lines."""
     assert said.code in (0, 1, 2), said
     assert not any("Traceback" in line for line in said.err), said
     if said.code == 2:
@@ -76,7 +76,7 @@ def judge(said: Said) -> str:
 
 @cache
 def weights() -> dict[Path, str]:
-    """Digests of the weights that the runs end with."""
+    """Return the digests of the runs' final weights."""
     with copied():
         assert say(main, [*SWEEP, "resume=true"]).code == 0
         return {run: digest(run) for run in (FINISHED, KILLED, DEAD)}
@@ -84,14 +84,14 @@ def weights() -> dict[Path, str]:
 
 @cache
 def whole() -> dict[Path, list[object]]:
-    """What the runs come to."""
+    """Return the contents of the undamaged, completed runs."""
     with copied():
         assert say(main, [*SWEEP, "resume=true"]).code == 0
         return {run: contents(run) for run in (FINISHED, KILLED, DEAD)}
 
 
 def contents(run: Path) -> list[object]:
-    """Weights, rows to the byte but for the clock, and the table of gradients."""
+    """Return the digest of the weights, the metric rows without times, and the table of gradients."""
     table = pq.read_table(run / GRADIENTS_FILE).to_pydict()
     rows = CLOCK.sub(b"", (run / METRICS_FILE).read_bytes())
     return [digest(run), rows, repr(table)]
@@ -109,7 +109,7 @@ def digest(run: Path) -> str:
     "file", [Path("sweep/sweep.json"), *(run / "run.json" for run in (FINISHED, KILLED, DEAD))], ids=str
 )
 def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
-    """Of each kind once; `copied` looks at what is outside."""
+    """Each kind of link appears once; `copied` checks the files outside."""
     with copied(Damage(file, kind)), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
         for main_, arguments in (

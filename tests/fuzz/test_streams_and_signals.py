@@ -1,4 +1,4 @@
-"""Commands whose output nobody takes and that a signal ends at any time: resumed, they end with the same bits."""
+"""Commands with closed output or interrupted by a signal: resumed runs are bit-identical."""
 
 import os
 import signal
@@ -38,16 +38,16 @@ def ended(
     after: float = 0,
     to_all: bool = False,
 ) -> tuple[int, bytes]:
-    """The exit code of a command, and its errors.
+    """Return the exit code and the standard error of a command.
 
     Args:
-        folder: Where it is given.
-        arguments: Its arguments.
-        stream: What becomes of its output.
-        kept: Bytes that are read before it is cut off.
-        number: The signal that it gets.
-        after: Seconds from when it listens to signals.
-        to_all: Whether its workers get the signal as well.
+        folder: The current folder of the command.
+        arguments: The arguments of the command.
+        stream: The treatment of the standard output.
+        kept: Number of bytes read before the output is closed.
+        number: The signal to send.
+        after: Delay in seconds after the signal handlers are installed.
+        to_all: If True, the workers receive the signal too.
     """
 
     def prepare() -> None:
@@ -85,7 +85,7 @@ def ended(
 
 
 def _listens(pid: int) -> bool:
-    """Whether a process has a handler for the hang-up, which it has before it makes anything."""
+    """Return True if a process handles SIGHUP; rnnlab installs the handler before it writes any file."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -95,7 +95,7 @@ def _listens(pid: int) -> bool:
 
 
 def weights(folder: Path) -> dict[str, str]:
-    """Digests of the weights of all runs."""
+    """Return the digests of the weights of all runs."""
     files = sorted(folder.rglob("weights.safetensors"))
     return {
         str(file.relative_to(folder)): sha256(file.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [TEXT ...]`: show that the tests notice when the product is wrong.
+"""Mutation tests, `python -m tests.mutants [TEXT ...]`: show that the tests detect errors in the product.
 
 Each mutant is one change to the product, in a copy of the checkout. Its own tests run first; if they pass,
 the whole suite decides. A mutant is killed when a test fails, or when the tests do not end within the time
@@ -21,13 +21,13 @@ from tests.mutants.table import MUTANTS
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".*", "__pycache__", "outputs", "multirun", "_build", "mlflow.db", "mlartifacts")
 TIME_LIMIT = 3600
-"""Seconds for one call of pytest."""
+"""Time limit for one call of pytest, in seconds."""
 FAILED = (1, 2)
-"""pytest's exit codes when a test failed, or when a file could not be imported."""
+"""Exit codes of pytest for a failed test and for a file that cannot be imported."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Try the mutants whose description holds one of the texts, or all of them; return the exit code."""
+    """Try the mutants whose description contains one of the texts, or all mutants; return the exit code."""
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__)
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="such as clipping.py; default: all mutants")
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _stale(mutants: Sequence[Mutant]) -> list[str]:
-    """A line for each mutant that no longer fits the code."""
+    """Return one line for each mutant that no longer fits the code."""
     problems = []
     for mutant in mutants:
         try:
@@ -89,10 +89,10 @@ def _verdict(mutant: Mutant, checkout: Path, whole_suite: bool) -> str:
 
 
 def _fails(code: int | None) -> bool:
-    """Whether tests noticed, by pytest's exit code; None stands for tests that did not end.
+    """Return True if the tests detected the mutant; the exit code None means that the tests did not end.
 
     Raises:
-        RuntimeError: pytest itself did not work.
+        RuntimeError: If pytest itself failed.
     """
     if code not in (0, None, *FAILED):
         raise RuntimeError(f"pytest ended with exit code {code}")
@@ -100,13 +100,13 @@ def _fails(code: int | None) -> bool:
 
 
 def _pytest(checkout: Path, tests: Sequence[str]) -> int | None:
-    """The exit code of pytest over files of `tests/`, or over all of it on all cores; None if it did not end."""
+    """Run pytest on files of `tests/`, or on all tests on all cores; return its exit code, or None on timeout."""
     parallel = () if tests else ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *parallel]
     command += [f"tests/{name}" for name in tests]
     environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        for _ in range(2):  # once more if it was killed, as when memory runs out: that says nothing
+        for _ in range(2):  # a killed pytest, as when memory runs out, is no result: repeat once
             done = subprocess.run(
                 command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, timeout=TIME_LIMIT
             )

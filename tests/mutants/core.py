@@ -1,4 +1,4 @@
-"""The network: cells, readout, losses, model, initialisers, norms, clipping, optimisers."""
+"""Mutants of the network: cells, readout, losses, model, initialisers, norms, clipping, optimisers."""
 
 from tests.mutants.mutant import Mutant
 

@@ -1,4 +1,4 @@
-"""What is measured and learned: diagnostics, tasks, the gradient checker, the textbook."""
+"""Mutants of the diagnostics, the tasks, the gradient checker and the textbook."""
 
 from tests.mutants.mutant import Mutant
 
@@ -84,8 +84,8 @@ MEASURING = [
     ),
     Mutant(
         "tasks/temporal_order.py",
-        "y[0] += symbol * 2**place",
-        "y[0] += symbol * place",
+        "y[0] += symbol * 2**index",
+        "y[0] += symbol * index",
         ("tasks/test_temporal_order.py",),
     ),
     Mutant(

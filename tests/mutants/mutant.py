@@ -1,11 +1,11 @@
-"""One change to the product that the tests must notice."""
+"""A change to the product that the tests must detect."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 
 class Stale(ValueError):
-    """A mutant no longer fits the code; the message says why."""
+    """A mutant no longer fits the code; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class Mutant:
     """One change to one file.
 
     Attributes:
-        file: The file, below `rnnlab/`.
-        old: The text to replace, which occurs in the file exactly once.
-        new: What replaces it.
-        tests: Files, folders or single tests (`file.py::test`) below `tests/` that should notice. They run first; if they pass, the whole
+        file: Path of the file, relative to `rnnlab/`.
+        old: The text to replace, which occurs exactly once in the file.
+        new: The replacement.
+        tests: Files, folders or single tests (`file.py::test`) below `tests/` that should detect the change. They run first; if they pass, the whole
             suite decides.
     """
 
@@ -27,20 +27,20 @@ class Mutant:
 
     @property
     def room(self) -> str:
-        """The room that it is in: the first folder, or the file's own name."""
+        """The layer of the file: its first folder, or its own name."""
         return self.file.partition("/")[0].removesuffix(".py")
 
     def __str__(self) -> str:
         return f"{self.file}: {_in_short(self.old)} → {_in_short(self.new) or 'nothing'}"
 
     def changed(self, root: Path) -> str:
-        """The file with the change.
+        """Return the file with the change.
 
         Args:
             root: The folder that holds `rnnlab/` and `tests/`.
 
         Raises:
-            Stale: The file, the text or a test does not exist, or the text is not unique.
+            Stale: If the file, the text or a test does not exist, or the text is not unique.
         """
         path = root / "rnnlab" / self.file
         if not path.is_file():

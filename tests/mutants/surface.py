@@ -1,4 +1,4 @@
-"""What people see and type: analysis, the command line, commands, texts, signals, files."""
+"""Mutants of the user interface: analysis, command line, commands, messages, signals, files."""
 
 from tests.mutants.mutant import Mutant
 

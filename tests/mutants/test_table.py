@@ -1,4 +1,4 @@
-"""The mutants of `make mutants` fit the code, so that a renamed line does not silently drop one."""
+"""The mutants of `make mutants` fit the code; a renamed line cannot silently disable a mutant."""
 
 from pathlib import Path
 

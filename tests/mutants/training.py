@@ -1,4 +1,4 @@
-"""Training, the memory that it needs, the run folder, and its mirror in MLflow."""
+"""Mutants of the training loop, its memory estimate, the run folder and its copy in MLflow."""
 
 from tests.mutants.mutant import Mutant
 

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises, and the mark of the tests that hold it."""
+"""The promises of SECURITY.md, and a decorator for the tests that check them."""
 
 import ast
 import re
@@ -13,13 +13,13 @@ Test = TypeVar("Test", bound=Callable[..., object])
 
 
 def keeps(promise: str) -> Callable[[Test], Test]:
-    """Mark a test as one that fails when the promise is broken."""
+    """Mark a test that fails when the promise is broken."""
     assert promise in PROMISES
     return lambda test: test
 
 
 def kept() -> Iterator[str]:
-    """The promises that marked tests keep."""
+    """Yield the promise of each marked test."""
     for file in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):

@@ -1,4 +1,4 @@
-"""A configuration that tries to be code is refused, before anything of it is made."""
+"""A configuration that tries to execute code is refused before any of its objects is created."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ TPE = {"_target_": "optuna.samplers.TPESampler", "seed": None}
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A folder for --config-dir: a sweeper as Optuna's plugin brings it, and a module that tells of its import."""
+    """Return a folder for --config-dir with Optuna's sweeper and a module that records its import."""
     folder = tmp_path / "own"
     for name, option in (("optuna", OPTUNA), ("sampler/tpe", TPE)):
         write(folder / f"hydra/sweeper/{name}.yaml", option)
@@ -46,14 +46,14 @@ REFUSED = {
     "-m cell=rnn,lstm +hydra.callbacks.x._target_=rnnlab.cells.LSTM": "hydra.callbacks.x: not supported",
     "--cfg job +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
     "--help +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
-    # classes of rnnlab that are something else
+    # classes of rnnlab of another kind
     "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must be of the kind Cell",
     "cell._target_=rnnlab.cells.weights.np": "cell._target_=rnnlab.cells.weights.np: no such class",
     "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must be of the kind Optimizer",
     "task._target_=rnnlab.app.jobs.run_job.WorkOrder": "task._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Task",
     "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must be of the kind InitialState",
     "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder": "hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Launcher",
-    # functions of rnnlab that do something else
+    # functions of rnnlab of another kind
     **{
         f"probe.measurements.norms._target_={name}": f"probe.measurements.norms._target_={name}: must be a function of a Snapshot"
         for name in (

@@ -1,4 +1,4 @@
-"""What a user names as a file is a file on this machine: no server hears of it."""
+"""File paths from users are local files; no server is contacted."""
 
 import ast
 import os
@@ -37,7 +37,7 @@ OPENERS = {"read_csv", "read_parquet", "read_table", "read_feather", "read_excel
 
 @pytest.fixture
 def deaf() -> Iterator[str]:
-    """A server that takes connections and never answers; at the end nobody has come."""
+    """Yield the address of a server that never answers; check at the end that nobody connected."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
         server.setblocking(False)
@@ -111,7 +111,7 @@ def test_pipes_and_devices_are_not_read(
 
 @keeps("files-of-this-machine")
 def test_no_library_gets_a_path() -> None:
-    """Of those that open what they are given: each gets bytes, or a file that is open."""
+    """Libraries that would open a path receive bytes or an open file."""
     found = {}
     for file in sorted((ROOT / "rnnlab").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

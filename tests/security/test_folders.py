@@ -1,4 +1,4 @@
-"""Folders and servers of other people: nothing is written, read or sent outside of where runs are."""
+"""Folders and servers of other people: no access outside the run folders."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def test_a_sweeps_runs_stay_in_its_folder(subdir: str, here: Path) -> None:
 
 @pytest.fixture
 def begun(here: Path, sweep: Done) -> Path:
-    """A run of somebody's that did not come to its end."""
+    """Return an unfinished run of somebody else."""
     folder = here / "theirs" / "0_theirs"
     shutil.copytree(sweep.runs["rnn"], folder)
     (folder / "run.json").write_text(json.dumps(run_info(folder) | {"outcome": None}), encoding="utf-8")
@@ -97,7 +97,7 @@ def test_what_a_link_leads_to_is_not_sent(
 def test_links_in_some_folders_do_not_keep_other_runs_from_being_sent(
     begun: Path, here: Path, sweep: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a store that takes nothing would."""
+    """Three linked runs fail, as with an unavailable store, and the fourth run is still sent."""
     for number in range(3):
         run = here / "theirs" / f"{number}_linked"
         shutil.copytree(sweep.runs["lstm"], run, ignore=shutil.ignore_patterns("mlflow.json"))
@@ -129,7 +129,7 @@ def test_a_run_is_repeated_where_repetitions_go(begun: Path, here: Path) -> None
 
 @keeps("inside-the-folder")
 def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None:
-    """Whatever the server says that there is."""
+    """Files listed by the server but unknown to rnnlab are not fetched."""
     asked: list[str] = []
 
     class Server:

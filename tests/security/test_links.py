@@ -1,4 +1,4 @@
-"""Links in a stranger's folder, where files are about to be made: nothing is written through one."""
+"""Symbolic links in the folder of somebody else: nothing is written through them."""
 
 import json
 import os
@@ -33,7 +33,7 @@ SWEEP = ["-m", *TINY, "cell=rnn,lstm", "tracking=none", "figures=false", "hydra.
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder beside the current one, with a file, which must both stay as they are."""
+    """Return a folder next to the current one, with a file; both must remain unchanged."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "file").write_text("mine\n")
@@ -46,7 +46,7 @@ def is_untouched(outside: Path) -> bool:
 
 @pytest.fixture
 def theirs(here: Path, sweep: Done) -> Path:
-    """A sweep of somebody's, of a finished run and of one that did not come to its end."""
+    """Return a sweep of somebody else, with one finished and one unfinished run."""
     folder, runs = here / "sweep", {}
     for number, name in enumerate(("rnn", "lstm")):
         run = folder / f"{number}_{name}"
@@ -59,7 +59,7 @@ def theirs(here: Path, sweep: Done) -> Path:
 
 
 def resumed(theirs: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is told when it is not taken up."""
+    """Resume the sweep and return the error message."""
     command = run_info(theirs / "0_rnn")["overrides"]
     shared = [override for override in command if not override.startswith("cell=")]
     assert main(["-m", "cell=rnn,lstm", *shared, "tracking=none", f"resume={theirs}"]) == 2
@@ -88,7 +88,7 @@ def test_a_file_is_not_written_through_a_link(way: str, target: str, tmp_path: P
     except OSError:
         assert link.is_symlink()
     else:
-        assert "replaced" in way and not link.is_symlink()  # it is gone, or the file stands in its place
+        assert "replaced" in way and not link.is_symlink()  # the link is gone or replaced by the file
     assert is_untouched(outside)
 
 
@@ -188,7 +188,7 @@ def test_no_sweep_begins_where_a_link_is(
 
 @keeps("inside-the-folder")
 def test_a_run_is_not_made_in_a_folder_with_a_link(theirs: Path, outside: Path) -> None:
-    """However its process came to be asked to."""
+    """The check does not depend on the caller."""
     run = theirs / "1_lstm"
     (run / "metrics.jsonl").unlink()
     (run / "metrics.jsonl").symlink_to(outside / "file")

@@ -1,4 +1,4 @@
-"""What stands nowhere in the source, and that every promise has its test."""
+"""Calls that the source code must not contain; every promise has a test."""
 
 import ast
 from collections.abc import Iterator
@@ -34,14 +34,14 @@ CALLS |= {
     f"{how}{what}" for how in ("exec", "spawn") for what in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
 }
 ALLOWED = {
-    "rnnlab/app/config/validation.py": ["importlib.import_module"],  # asked for the name of a class of rnnlab
-    "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # of the figures, by names in that file
-    "rnnlab/commands/__init__.py": ["import_module"] * 2,  # of the commands, by names in that file
-    "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader, in C
-    "rnnlab/analysis/frames/load.py": ["frame.eval"],  # of a condition that stands in somebody's own Python
+    "rnnlab/app/config/validation.py": ["importlib.import_module"],  # resolves the name of a class of rnnlab
+    "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # imports the figures, by names in that file
+    "rnnlab/commands/__init__.py": ["import_module"] * 2,  # imports the commands, by names in that file
+    "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader in C
+    "rnnlab/analysis/frames/load.py": ["frame.eval"],  # evaluates a condition from the user's own Python code
 }
 WRITERS = "rnnlab/runs/files.py"
-"""Where files are made, for all of the project: without following links."""
+"""The only module that creates files; it does not follow symbolic links."""
 WRITING_CALLS = {
     *("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "link_to", "fdopen", "mkfifo"),
     *("savefig", "imsave", "to_csv", "to_parquet", "to_json", "to_pickle", "to_excel", "to_feather"),
@@ -52,10 +52,10 @@ WRITING_CALLS = {
 }
 WRITES_ALLOWED = {
     "rnnlab/terminal/streams.py": ["os.open"] * 2,  # /dev/null
-    "rnnlab/app/launchers/ray_cluster.py": ["touch"],  # of tracking/files.py, as in the next
+    "rnnlab/app/launchers/ray_cluster.py": ["touch"],  # `touch` from tracking/files.py, as in the next entry
     "rnnlab/app/launchers/slurm.py": ["touch"],
-    "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # which is RunFolder's
-    "rnnlab/analysis/figures/picture_files.py": ["figure.savefig"],  # into memory
+    "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # method of RunFolder
+    "rnnlab/analysis/figures/picture_files.py": ["figure.savefig"],  # writes to memory
 }
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}
@@ -86,7 +86,7 @@ def faults(source: str) -> list[str]:
 
 
 def writes(source: str) -> list[str]:
-    """Calls by which a file is made or changed, or may be."""
+    """Return the calls that create or change a file, or might do so."""
     return [
         ast.unparse(node.func)
         for node in ast.walk(ast.parse(source))
@@ -104,10 +104,10 @@ def _may_write(call: ast.Call) -> bool:
     of_path = isinstance(call.func, ast.Attribute) and called not in ("io.open", "gzip.open", "codecs.open")
     modes = [*call.args[0 if of_path else 1 :][:1], *(k.value for k in call.keywords if k.arg == "mode")]
     if not modes:
-        return False  # to be read
+        return False  # opened for reading
     (mode, *_) = modes
     if not (isinstance(mode, ast.Constant) and isinstance(mode.value, str)):
-        return of_path is False  # `log.open(path)` opens what is no file itself
+        return of_path is False  # `log.open(path)` is not an open of a file by itself
     return bool(set("wax+") & set(mode.value))
 
 
@@ -200,7 +200,7 @@ def test_every_promise_has_a_test() -> None:
 
 
 def test_templates_escape_what_is_put_in() -> None:
-    """Jinja's own ways around it."""
+    """Templates do not switch off Jinja's autoescaping."""
     for file in (ROOT / "rnnlab").rglob("templates/*"):
         text = file.read_text(encoding="utf-8")
         assert "|safe" not in text.replace(" ", "") and "autoescape" not in text

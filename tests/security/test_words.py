@@ -1,4 +1,4 @@
-"""Words of other people, and passwords: a page, a terminal and a log show the first as text, the others not."""
+"""Untrusted strings appear as plain text on pages, terminals and in logs; passwords do not appear at all."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J\r\u202egpj\x7f\u2067\u200f\u2028\uf
 
 
 class Elements(HTMLParser):
-    """Every element of a page with its attributes."""
+    """Every element of a page, with its attributes."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Elements(HTMLParser):
 
 @pytest.fixture
 def attacked(sweep: Done, here: Path) -> list[Path]:
-    """The runs of a sweep, as a hostile hand left them."""
+    """Return the runs of a sweep with hostile strings in their files."""
     folders = []
     for name, folder in sweep.runs.items():
         copy = here / f"{name}<i>"
@@ -73,19 +73,19 @@ def attacked(sweep: Done, here: Path) -> list[Path]:
 
 
 @keeps("text-stays-text")
-@pytest.mark.filterwarnings("ignore:constrained_layout")  # names this long leave no room for axes
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # long names leave no space for axes
 def test_in_a_report(attacked: list[Path], here: Path) -> None:
     page = report_html(here)
     elements = Elements(page).found
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 5
-    assert [attributes for tag, attributes in elements if tag == "script"] == [{}]  # our own
+    assert [attributes for tag, attributes in elements if tag == "script"] == [{}]  # rnnlab's own script
     assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
     sources = [attributes["src"] or "" for tag, attributes in elements if tag == "img"]
     pictures = [base64.b64decode(source.removeprefix(SVG)).decode() for source in sources]
     assert is_harmless(page) and page.count("\N{REPLACEMENT CHARACTER}]0;owned") > 10
     for picture in pictures:
         assert is_harmless(picture)
-        ElementTree.fromstring(picture)  # else a browser shows none
+        ElementTree.fromstring(picture)  # without this source, a browser shows no image
     assert any("owned" in picture for picture in pictures)
     assert pictures and all(source.startswith(SVG) for source in sources)
     for tag, attributes in (element for picture in pictures for element in Elements(picture).found):
@@ -98,7 +98,7 @@ def test_in_a_report(attacked: list[Path], here: Path) -> None:
 
 @keeps("text-stays-text")
 def test_in_mlflows_description(sweep: Done) -> None:
-    """Which MLflow shows as Markdown: the same for every run."""
+    """MLflow shows the description as Markdown, so it is the same for every run."""
     made: dict[str, Any] = {}
 
     class Client:
@@ -165,7 +165,9 @@ def test_in_texts_that_a_run_writes_for_people(tmp_path: Path) -> None:
         folder.write_text("sample.txt", ESCAPES)
         folder.write_diff("code.diff", ESCAPES)
     assert is_harmless((tmp_path / "run" / "sample.txt").read_text(encoding="utf-8"))
-    assert (tmp_path / "run" / "code.diff").read_bytes() == ESCAPES.encode()  # which git is to apply
+    assert (
+        tmp_path / "run" / "code.diff"
+    ).read_bytes() == ESCAPES.encode()  # git must be able to apply the patch
 
 
 @keeps("text-stays-text")
@@ -274,7 +276,7 @@ def test_in_what_is_shown_without_a_run(
 
 @keeps("no-passwords")
 def test_of_a_run(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In no file, on no terminal, though the server does not answer."""
+    """The password appears in no file and on no terminal, even if the server does not answer."""
     monkeypatch.setattr("rnnlab.mlflow_mirror.mirror.GIVE_UP_SECONDS", {True: 0.1, False: 0.1})
     uri = "http://me:s3cr%2Ft%40x@127.0.0.1:9"
     assert main([*TINY, "figures=false", f"tracking.uri='{uri}'"]) == 0

@@ -25,7 +25,7 @@ def task(version, T=40, cls=Adding, size=20, length_range=None, examples=2560):
 
 
 def assert_is_marked(batch, target, version, neutral):
-    """Target, marks and the first number of every example, from the input alone."""
+    """Check target, marks and first number of every example against the input."""
     numbers, markers = batch.x[:, 0], batch.x[:, 1]
     for b in range(batch.size):
         marked = np.flatnonzero(markers[:, b] == 1)
@@ -41,7 +41,7 @@ def assert_is_marked(batch, target, version, neutral):
 
 
 def published(version, T):
-    """The chance of every pair of marked places."""
+    """Return the probability of every pair of marked positions."""
     if version == "le_2015":
         pairs = [(i, j) for i in range(T // 2) for j in range(T // 2, T)]
     elif version == "pascanu_2013":
@@ -52,16 +52,16 @@ def published(version, T):
     return {pair: count / len(pairs) for pair, count in Counter(pairs).items()}
 
 
-def assert_places_are(made, version, T, count=30_000):
+def assert_positions_are(made, version, T, count=30_000):
     batch = made.draw(np.random.default_rng(0), count, T)
-    found = Counter(tuple(np.flatnonzero(column == 1)) for column in batch.x[:, 1].T)
+    counts = Counter(tuple(np.flatnonzero(column == 1)) for column in batch.x[:, 1].T)
     expected = published(version, T)
-    assert set(found) == set(expected)
+    assert set(counts) == set(expected)
     for pair, chance in expected.items():
-        assert abs(found[pair] - chance * count) < 5 * sqrt(chance * count)
+        assert abs(counts[pair] - chance * count) < 5 * sqrt(chance * count)
 
 
-def assert_unmarked_tell_nothing(made, T, low):
+def assert_unmarked_are_uninformative(made, T, low):
     batch = made.draw(np.random.default_rng(1), 20_000, T)
     target = batch.y[0, 0]
     for number, marker in zip(batch.x[:, 0], batch.x[:, 1], strict=True):
@@ -73,7 +73,7 @@ def assert_unmarked_tell_nothing(made, T, low):
 
 
 def assert_scored(made, tolerance, mean):
-    """Of one who is right, wrong by less or more than allowed, tells the mean, or no number at all."""
+    """Check the scores of exact, slightly wrong, wrong, constant and non-finite predictions."""
     goal = made.goal("squared_error")
     assert (goal.metric, goal.criterion, goal.below) == ("val/mse", "val/error_rate", 0.01)
     for error, wrong in ((0, 0), (tolerance * 0.999, 0), (-tolerance * 0.999, 0), (-tolerance * 1.001, 1)):
@@ -90,14 +90,14 @@ def assert_scored(made, tolerance, mean):
 
 
 def wrong_in(made, count):
-    """The verdict where `count` sequences of the validation set are wrong."""
-    seen = 0
+    """Return `val/solved` for a validation set with `count` wrong sequences."""
+    count_so_far = 0
 
     def answer(batch):
-        nonlocal seen
+        nonlocal count_so_far
         outputs = batch.y.transpose(1, 0, 2).copy()
-        outputs[..., : max(count - seen, 0)] += 1
-        seen += batch.size
+        outputs[..., : max(count - count_so_far, 0)] += 1
+        count_so_far += batch.size
         return outputs
 
     return validated(made, answer)["val/solved"]
@@ -121,13 +121,13 @@ def test_the_target_is_the_sum_of_the_marked_numbers(drawn):
 
 @pytest.mark.parametrize("T", [24, 31, 45])
 @each_version
-def test_marks_are_where_the_papers_have_them(version, T):
-    assert_places_are(task(version, T), version, T)
+def test_marks_are_at_the_published_positions(version, T):
+    assert_positions_are(task(version, T), version, T)
 
 
 @each_version
-def test_unmarked_numbers_tell_nothing(version):
-    assert_unmarked_tell_nothing(task(version, 24), 24, LOWEST[version])
+def test_unmarked_numbers_are_uninformative(version):
+    assert_unmarked_are_uninformative(task(version, 24), 24, LOWEST[version])
 
 
 @each_version
@@ -137,7 +137,7 @@ def test_scores(version):
 
 
 @each_version
-def test_solved_is_less_than_one_in_a_hundred_wrong(version):
+def test_solved_below_one_percent_wrong(version):
     assert [wrong_in(task(version), count) for count in (0, 25, 26)] == [1, 1, 0]
     assert [wrong_in(task(version, examples=100), count) for count in (0, 1)] == [1, 0]
 
@@ -162,7 +162,7 @@ def test_lag_is_to_the_earliest_mark(version):
 
 
 @each_version
-def test_the_shortest_sequence_has_room_for_both_marks(version):
+def test_the_shortest_sequence_fits_both_marks(version):
     T = SHORTEST[version]
     assert_is_marked(task(version, T).batch(np.random.default_rng(0), 0), TARGETS[version], version, 0)
     with pytest.raises(ValueError, match=f"^seq_len={T - 1}: must be at least {T} with version={version}"):
@@ -173,16 +173,16 @@ def test_the_shortest_sequence_has_room_for_both_marks(version):
 @pytest.mark.parametrize("T", [39, 100, 109])
 def test_the_older_versions_are_up_to_a_tenth_longer(version, T):
     made, rng = task(version, T, size=1), np.random.default_rng(0)
-    found = {made.batch(rng, step).time for step in range(250)}
-    assert found == ({T} if version == "le_2015" else set(range(T, T + T // 10)))
+    times = {made.batch(rng, step).time for step in range(250)}
+    assert times == ({T} if version == "le_2015" else set(range(T, T + T // 10)))
 
 
 @each_version
-def test_what_is_not_a_number_is_wrong(version):
+def test_non_finite_outputs_are_wrong(version):
     assert validated(task(version), not_numbers(task(version)))["val/error_rate"] == 1
 
 
-def test_baseline_is_of_the_lengths_that_are_drawn():
+def test_the_baseline_covers_the_drawn_lengths():
     made = task("hochreiter_1997", 24, length_range=(400, 500))
     y = np.concatenate([made.batch(np.random.default_rng(seed), 0).y.ravel() for seed in range(600)])
     assert made.goal("squared_error").baseline == pytest.approx(y.var(), rel=0.03)

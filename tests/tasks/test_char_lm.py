@@ -53,7 +53,7 @@ def decode(task, symbols):
 
 
 def chunks(task):
-    """The batches of one round through the streams."""
+    """Return the batches of one pass through the streams."""
     rng = np.random.default_rng(0)
     batches = (task.batch(rng, step) for step in range(1, len(task.text)))
     return [task.batch(rng, 0), *takewhile(lambda batch: batch.continues, batches)]
@@ -65,7 +65,7 @@ def held_out_text(task, share=0.1):
 
 @pytest.mark.parametrize("text", [VERSES, UNICODE], ids=["ascii", "unicode"])
 def test_streams_are_the_training_text_in_order(make, text):
-    """Read one after the other, the chunks of stream b are the b-th part of the training text."""
+    """The chunks of stream b, concatenated, are part b of the training text."""
     task = make(text)
     train = text[: len(text) - round(len(text) * 0.1)]
     length = len(train) // 3
@@ -76,7 +76,7 @@ def test_streams_are_the_training_text_in_order(make, text):
         targets = decode(task, np.concatenate([batch.y[:, b] for batch in batches]))
         assert inputs == train[b * length :][: len(inputs)]
         assert targets == train[b * length + 1 :][: len(targets)]
-        assert len(inputs) == len(batches) * 5 > length - 1 - 5  # less than a chunk is left over
+        assert len(inputs) == len(batches) * 5 > length - 1 - 5  # at most one incomplete chunk is unused
 
 
 def test_targets_are_the_inputs_one_later(make):
@@ -87,7 +87,7 @@ def test_targets_are_the_inputs_one_later(make):
         assert batch.mask is None
 
 
-def test_streams_start_again_from_a_zero_state(make):
+def test_streams_restart_from_a_zero_state(make):
     task, rng = make(VERSES), np.random.default_rng(0)
     count = len(chunks(task))
     assert [task.batch(rng, k).continues for k in range(count + 2)] == [
@@ -110,7 +110,7 @@ def test_the_last_part_is_held_out(make, share):
 
 @given(length=st.integers(200, 20_000), share=st.floats(0.1, 0.6))
 def test_validation_covers_every_held_out_target_once(make, length, share):
-    """Streams put one after the other are the held-out text again, whatever its length."""
+    """The concatenated streams are the held-out text, for any length."""
     text = random_text(length)
     task = make(text, held_out=share)
     held_out = held_out_text(task, share)
@@ -139,7 +139,7 @@ def test_probe_batch_is_from_the_held_out_part_and_the_same_for_a_seed(make):
     held_out = held_out_text(task)
     for b in range(20):
         window = decode(task, [batch.x[0, b], *batch.y[:, b]])
-        assert window in held_out  # 10 random characters stand nowhere else
+        assert window in held_out  # 10 random characters appear only once
         assert window[:-1] == decode(task, batch.x[:, b])
 
 
@@ -174,7 +174,7 @@ def test_the_shipped_text():
     assert task.batch(np.random.default_rng(0), 0).x.shape == (50, 32)
 
 
-SYMBOLS_WANTED = r"path=.*text\.txt: a text needs at least two different characters, got "
+TOO_FEW_SYMBOLS = r"path=.*text\.txt: must contain at least two different characters; contains "
 
 
 @pytest.mark.parametrize(
@@ -182,20 +182,20 @@ SYMBOLS_WANTED = r"path=.*text\.txt: a text needs at least two different charact
     [
         (
             "ab" * 10,
-            "seq_len=6 batch_size=3: the text is too short: 18 training characters in 3 streams are 6 each, and "
-            "a chunk needs 7",
+            r"seq_len=6 batch_size=3: the text is too short; each stream has 6 training characters \(18 / 3\) "
+            "and needs at least 7$",
         ),
         (
             "ab" * 30,
-            r"seq_len=6: the held-out part is too short: it has 6 characters, and a chunk needs 7; "
-            r"raise task\.held_out=0\.1",
+            "seq_len=6: the held-out part is too short; it has 6 characters and needs at least 7; "
+            r"raise task\.held_out above 0\.1$",
         ),
         (
             b"ab\xff" * 50,
-            r"path=.*text\.txt: is not UTF-8 \(invalid start byte at byte 2\) but probably WINDOWS-1252; convert",
+            r"path=.*text\.txt: is probably WINDOWS-1252, not UTF-8 \(invalid start byte at byte 2\); convert",
         ),
-        ("a" * 500, SYMBOLS_WANTED + "1"),
-        ("", SYMBOLS_WANTED + "0"),
+        ("a" * 500, TOO_FEW_SYMBOLS + "1"),
+        ("", TOO_FEW_SYMBOLS + "0"),
     ],
     ids=["training part", "held-out part", "encoding", "one symbol", "empty"],
 )
@@ -205,14 +205,14 @@ def test_refuses_texts_it_cannot_use(make, text, message):
 
 
 @pytest.mark.parametrize("name", ["nowhere.txt", "."])
-def test_refuses_a_path_that_is_no_file(folder, name):
+def test_refuses_a_path_that_is_not_a_file(folder, name):
     with pytest.raises(ValueError, match=r"path=.*: cannot be read \("):
         CharLM(5, 3, str(folder / name), True, "every", 0.1, 0, 1.0)
 
 
 @pytest.mark.parametrize("seq_len", [6, 7])
-def test_the_shortest_text_that_serves(make, seq_len):
-    """One more than seq_len characters a stream, and as many held out."""
+def test_the_shortest_usable_text(make, seq_len):
+    """The minimum is seq_len + 1 characters per stream, and the same number held out."""
     needed = 2 * (seq_len + 1)
     text = random_text(needed + seq_len + 1)
     share = (seq_len + 1) / len(text)
@@ -223,12 +223,12 @@ def test_the_shortest_text_that_serves(make, seq_len):
 
 
 def test_samples_follow_the_network(make):
-    """As the temperature goes to 0 every character is the likeliest one after all before it."""
+    """As the temperature goes to 0, every character is the most likely one given all earlier characters."""
     task = make(VERSES, sample_length=30, temperature=1e-6)
     model, params = _network(task)
     text = task.samples(model, params, np.random.default_rng(0))["sample.txt"]
     assert len(text) == 30
-    assert len(set(pairwise(text))) > len(set(text[:-1]))  # the same character goes on in different ways
+    assert len(set(pairwise(text))) > len(set(text[:-1]))  # one character has several successors
     symbols = [task.symbols.index(s) for s in "\n" + text]
     h = model.cell.forward(params, np.array(symbols)[:-1, None]).states["h"][1:, :, 0]
     logits = params["W_hy"] @ h.T + params["b_y"]
@@ -242,7 +242,7 @@ def test_samples_are_drawn_by_temperature_and_seed(make):
         task.samples(model, params, np.random.default_rng(seed))["sample.txt"] for seed in (0, 0, 1)
     )
     assert text == same != other
-    assert set(text) == set(task.symbols)  # so hot that all are equally likely
+    assert set(text) == set(task.symbols)  # at a high temperature all are equally likely
 
 
 def test_samples_can_be_left_out(make):
@@ -254,8 +254,8 @@ def _network(task):
     cell = LSTM(task.input_size, 8, "tanh", bias=True, forget_bias=0.0)
     model = Model(cell, Readout(8, task.output_size, bias=True), Zero(), "cross_entropy", "mean")
     params = model.init_params(np.random.default_rng(0), NORMAL, np.float64)
-    params["W_hh"] *= 4  # so that the state has a say in the next character …
-    params["W_xh"] *= 3  # … and the character before it too
+    params["W_hh"] *= 4  # the state influences the next character …
+    params["W_xh"] *= 3  # … and so does the current character
     return model, params
 
 
@@ -263,10 +263,10 @@ def _targets(batch):
     return batch.y.T[batch.mask.T]
 
 
-# The choices carry and targets.
+# The keys carry and targets.
 
 
-def test_without_carry_every_chunk_starts_anew(make):
+def test_without_carry_every_chunk_starts_from_the_initial_state(make):
     task = make(VERSES, seq_len=5, batch_size=2, carry=False)
     assert [task.batch(None, step).continues for step in range(3)] == [False] * 3
     carried = make(VERSES, seq_len=5, batch_size=2)
@@ -274,7 +274,7 @@ def test_without_carry_every_chunk_starts_anew(make):
     np.testing.assert_array_equal(task.batch(None, 1).x, carried.batch(None, 1).x)
 
 
-def test_with_one_target_it_is_the_last_character_of_a_chunk(make):
+def test_a_single_target_is_the_last_character_of_a_chunk(make):
     every, last = (make(VERSES, seq_len=5, batch_size=2, targets=targets) for targets in ("every", "last"))
     whole, one = every.batch(None, 1), last.batch(None, 1)
     np.testing.assert_array_equal(one.x, whole.x)
@@ -298,14 +298,14 @@ def test_validation_without_carry_reads_windows_end_to_end(make):
 
 
 @pytest.mark.parametrize("carry", [True, False])
-def test_validation_with_one_target_a_window(make, carry):
+def test_validation_with_one_target_per_window(make, carry):
     task = make(VERSES * 3, seq_len=7, batch_size=2, carry=carry, targets="last")
     text, batches = held_out_of(task), list(task.validation())
-    if carry:  # one long stream, whose every character has a target
+    if carry:  # one long stream with a target at every character
         assert sum(int(batch.mask.sum()) for batch in batches) == len(text) - 1
         return
     read = np.concatenate([batch.y[0] for batch in batches])
-    np.testing.assert_array_equal(read, text[7:])  # a window for every character that has 7 before it
+    np.testing.assert_array_equal(read, text[7:])  # one window for each character with 7 before it
     assert all(len(batch.x) == 7 and len(batch.y) == 1 for batch in batches)
 
 
@@ -319,7 +319,7 @@ def test_validation_takes_evenly_spread_windows_of_a_long_text(make):
     assert batches[-1].y[0, -1] == text[-1]
 
 
-def test_bits_per_character_are_of_the_cross_entropy_alone(make):
+def test_bits_per_character_need_cross_entropy(make):
     task = make(VERSES)
     batch = next(task.validation())
     for loss in ("cross_entropy", "squared_error"):
@@ -340,12 +340,12 @@ def test_bits_per_character_are_of_the_cross_entropy_alone(make):
     assert task.chance("squared_error") == pytest.approx((1 - 1 / task.output_size) / 2)
 
 
-def test_the_naive_guess_knows_how_frequent_characters_are(make):
+def test_the_baseline_uses_the_character_frequencies(make):
     task = make(VERSES)
     cut = len(VERSES) - round(len(VERSES) * 0.1)
     train, held_out = VERSES[:cut], VERSES[cut:]
-    seen = {s: train.count(s) + 1 for s in task.symbols}
-    bits = [-np.log2(seen[s] / sum(seen.values())) for s in held_out]
+    counts = {s: train.count(s) + 1 for s in task.symbols}
+    bits = [-np.log2(counts[s] / sum(counts.values())) for s in held_out]
     goal = task.goal("cross_entropy")
     assert (goal.metric, goal.criterion) == ("val/bpc", None)
     assert goal.baseline == pytest.approx(np.mean(bits))

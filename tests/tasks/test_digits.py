@@ -24,7 +24,7 @@ def rows():
 
 
 def images_of(batch):
-    """Pixels and digit of every image, as the file has them."""
+    """Return pixels and digit of every image in the format of the file."""
     pixels = np.moveaxis(batch.x, -1, 0).reshape(batch.size, 64) * 16
     return [(*map(int, image), int(digit)) for image, digit in zip(pixels, batch.y[0], strict=True)]
 
@@ -39,7 +39,7 @@ def test_the_data_are_1797_images_of_ten_digits():
 
 
 @each_read
-def test_train_and_test_images_are_all_there_are_and_none_is_both(read):
+def test_train_and_test_images_are_disjoint_and_complete(read):
     made = task(read)
     (test,) = made.validation()
     tested = images_of(test)
@@ -102,7 +102,7 @@ def test_probe_images_are_of_the_test_part(read):
     assert batch.size == 50 and batch.time == made.time == READ[read]
     assert set(images_of(batch)) <= set(images_of(test))
     for length in (1, READ[read] - 1, READ[read] + 1):
-        with pytest.raises(ValueError, match=f"^an image has {READ[read]} time steps"):
+        with pytest.raises(ValueError, match=f"^must be {READ[read]}, the number of time steps per image"):
             made.probe_batch(np.random.default_rng(0), 1, length)
 
 
@@ -117,10 +117,10 @@ def test_scores():
     goal = made.goal("cross_entropy")
     rng = np.random.default_rng(0)
     trained = np.concatenate([made.batch(rng, step).y[0] for step in range(3000)])
-    commonest = np.bincount(trained).argmax()
+    most_frequent = np.bincount(trained).argmax()
     assert (goal.metric, goal.criterion, goal.below) == ("val/accuracy", "val/error_rate", 0.05)
-    assert goal.baseline == (test.y == commonest).sum() / 397
-    constant = validated(made, lambda batch: one_hot(np.full_like(batch.y, commonest), 10))
+    assert goal.baseline == (test.y == most_frequent).sum() / 397
+    constant = validated(made, lambda batch: one_hot(np.full_like(batch.y, most_frequent), 10))
     assert constant["val/accuracy"] == pytest.approx(goal.baseline) == constant["val/baseline"]
     assert constant["val/error_rate"] == pytest.approx(1 - goal.baseline)
     for loss in made.losses:
@@ -134,7 +134,7 @@ def test_scores():
     assert validated(made, not_numbers(made))["val/solved"] == 0
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_non_finite_outputs_are_wrong():
     assert validated(task(), not_numbers(task()))["val/accuracy"] == 0
 
 
@@ -149,10 +149,10 @@ def test_dataset_is_named_by_its_content():
     [
         (
             {"read": "rows", "seq_len": 64},
-            "^seq_len=64: must be 8, the time steps of an image with read=rows",
+            "^seq_len=64: must be 8, the number of time steps per image with read=rows",
         ),
         ({"read": "pixels", "seq_len": 8}, "^seq_len=8: must be 64"),
-        ({"examples": 1797}, "^validation_examples=1797: there are 1797 images in all"),
+        ({"examples": 1797}, "^validation_examples=1797: must be less than 1797, the number of images"),
     ],
 )
 def test_refuses_what_no_image_has(given, message):

@@ -1,4 +1,4 @@
-"""A text in another encoding is refused in a line whose command converts it; a file that is no text, too."""
+"""Errors for files that are not UTF-8 text: the printed command converts other encodings."""
 
 import shutil
 import subprocess
@@ -44,12 +44,12 @@ def test_another_encoding_is_guessed(kind: str) -> None:
 @pytest.mark.skipif(shutil.which("iconv") is None, reason="no iconv")
 @pytest.mark.parametrize("kind", ["english utf-16-le", "french utf-16", "chinese utf-32-be", "french cp1252"])
 @pytest.mark.parametrize("name", ["t.txt", "-my text's", "$HOME"])
-def test_the_command_makes_a_text_that_trains(here: Path, kind: str, name: str) -> None:
+def test_the_printed_command_makes_a_usable_text(here: Path, kind: str, name: str) -> None:
     text, encoding, _ = OTHERS[kind]
     Path(name).write_bytes(text.encode(encoding))
-    with pytest.raises(ValueError, match="is not UTF-8") as told:
+    with pytest.raises(ValueError, match=", not UTF-8") as error:
         char_lm(name)
-    subprocess.run(["sh", "-c", str(told.value).partition("convert it with ")[2]], check=True)
+    subprocess.run(["sh", "-c", str(error.value).partition("convert it with: ")[2]], check=True)
     copies = [str(file) for file in Path().iterdir() if ".utf8" in file.name]
     assert char_lm(copies[0]).text == text
 
@@ -57,35 +57,35 @@ def test_the_command_makes_a_text_that_trains(here: Path, kind: str, name: str) 
 def test_a_table_in_another_encoding(here: Path) -> None:
     Path("t.csv").write_bytes(("a,b\n" + "1,2\n2,3\n" * 20).encode("utf-16-le"))
     with pytest.raises(
-        ValueError, match=r"^path=t.csv: is not UTF-8 \(NUL at byte 1\) but probably UTF-16LE; convert"
+        ValueError, match=r"^path=t.csv: is probably UTF-16LE, not UTF-8 \(NUL at byte 1\); convert"
     ):
         Series(4, 2, "t.csv", None, 0.3, ",", ".")
 
 
 BINARIES = {
-    "is a PNG picture, not a UTF-8 text": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
-    "is a zip archive, not a UTF-8 text": b"PK\x03\x04" + bytes(30),
-    "is a gzip archive, not a UTF-8 text": b"\x1f\x8b\x08\0",
-    "is not a UTF-8 text (NUL at byte 3)": b"abc\0defg" * 50,
-    "is not a UTF-8 text (NUL at byte 0)": bytes(100),
-    "is not a UTF-8 text (invalid start byte at byte 0)": b"\x81\x8d\x01\x02\xff\xdf" * 20,
+    "is a PNG image, not UTF-8 text": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "is a zip archive, not UTF-8 text": b"PK\x03\x04" + bytes(30),
+    "is a gzip archive, not UTF-8 text": b"\x1f\x8b\x08\0",
+    "is not UTF-8 text (NUL at byte 3)": b"abc\0defg" * 50,
+    "is not UTF-8 text (NUL at byte 0)": bytes(100),
+    "is not UTF-8 text (invalid start byte at byte 0)": b"\x81\x8d\x01\x02\xff\xdf" * 20,
 }
 
 
 @pytest.mark.parametrize("message", BINARIES)
-def test_what_is_no_text(here: Path, message: str) -> None:
+def test_binary_files_are_refused(here: Path, message: str) -> None:
     Path("t.txt").write_bytes(BINARIES[message])
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as error:
         char_lm("t.txt")
-    assert str(told.value) == f"path=t.txt: {message}"
+    assert str(error.value) == f"path=t.txt: {message}"
 
 
 def test_a_parquet_file_by_another_name(here: Path) -> None:
     Path("t.csv").write_bytes(b"PAR1" + bytes(20))
-    with pytest.raises(ValueError, match=r"is a Parquet file, not a UTF-8 text; name it \*\.parquet$"):
+    with pytest.raises(ValueError, match=r"is a Parquet file, not UTF-8 text; rename it to \*\.parquet$"):
         Series(4, 2, "t.csv", None, 0.3, ",", ".")
 
 
 @pytest.mark.parametrize("text", [VERSES, FRENCH, CHINESE, "", "a", "\ufeffab"])
-def test_utf_8_is_none_of_these(text: str) -> None:
+def test_utf_8_has_no_problem(text: str) -> None:
     assert encoding_problem(text.encode(), Path("t")) is None

@@ -15,7 +15,7 @@ def task(T=20, information=3, noise_std=0.2, size=20, length_range=None, example
 
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**32))
 @settings(max_examples=50)
-def test_the_first_numbers_tell_the_class(information, more, seed):
+def test_the_first_numbers_are_the_class(information, more, seed):
     T = information + more
     made = task(T, information)
     batch = made.batch(np.random.default_rng(seed), 0)
@@ -26,7 +26,7 @@ def test_the_first_numbers_tell_the_class(information, more, seed):
 
 
 @pytest.mark.parametrize("noise_std", [0.2, 3.0])
-def test_the_rest_is_normal_noise_that_tells_nothing(noise_std):
+def test_the_rest_is_uninformative_normal_noise(noise_std):
     n = 20_000
     batch = task(8, noise_std=noise_std).draw(np.random.default_rng(0), n, 8)
     y = batch.y[0]
@@ -46,7 +46,7 @@ def test_without_noise_all_else_is_zero():
 
 
 @pytest.mark.parametrize("information", [1, 3])
-def test_lag_is_to_the_last_number_that_tells_the_class(information):
+def test_lag_is_to_the_last_number_of_the_signal(information):
     made = task(20, information)
     x = made.draw(np.random.default_rng(0), 1, 20).x[:, 0, 0]
     assert made.lag == 19 - np.flatnonzero(abs(x) == 1)[-1]
@@ -71,7 +71,7 @@ def test_scores():
     assert opposite["val/error_rate"] == 1
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_non_finite_outputs_are_wrong():
     assert validated(task(), not_numbers(task()))["val/error_rate"] == 1
 
 

@@ -8,9 +8,9 @@ from tests.tasks.test_adding import (
     SHORTEST,
     assert_is_marked,
     assert_moments,
-    assert_places_are,
+    assert_positions_are,
     assert_scored,
-    assert_unmarked_tell_nothing,
+    assert_unmarked_are_uninformative,
     task,
     wrong_in,
 )
@@ -33,17 +33,17 @@ def test_the_target_is_the_product_of_the_marked_numbers(version, more, seed):
 
 @pytest.mark.parametrize("T", [24, 45])
 @each_version
-def test_marks_are_where_the_papers_have_them(version, T):
-    assert_places_are(made(version, T), version, T)
+def test_marks_are_at_the_published_positions(version, T):
+    assert_positions_are(made(version, T), version, T)
 
 
-def test_unmarked_numbers_tell_nothing():
-    assert_unmarked_tell_nothing(made("pascanu_2013", 24), 24, 0)
-    first_of_all = made("hochreiter_1997", 24).draw(np.random.default_rng(0), 20_000, 24)
-    later = first_of_all.x[20:, 0]
+def test_unmarked_numbers_are_uninformative():
+    assert_unmarked_are_uninformative(made("pascanu_2013", 24), 24, 0)
+    batch = made("hochreiter_1997", 24).draw(np.random.default_rng(0), 20_000, 24)
+    later = batch.x[20:, 0]
     assert (later >= 0).all() and later.mean() == pytest.approx(0.5, abs=0.01)
     for number in later:
-        assert abs(np.corrcoef(number, first_of_all.y[0, 0])[0, 1]) < 0.035
+        assert abs(np.corrcoef(number, batch.y[0, 0])[0, 1]) < 0.035
 
 
 @each_version
@@ -53,7 +53,7 @@ def test_scores(version):
 
 
 @each_version
-def test_solved_is_less_than_one_in_a_hundred_wrong(version):
+def test_solved_below_one_percent_wrong(version):
     assert [wrong_in(made(version), count) for count in (25, 26)] == [1, 0]
 
 
@@ -75,5 +75,5 @@ def test_lag_is_to_the_earliest_mark(version):
 
 
 @each_version
-def test_what_is_not_a_number_is_wrong(version):
+def test_non_finite_outputs_are_wrong(version):
     assert validated(made(version), not_numbers(made(version)))["val/error_rate"] == 1

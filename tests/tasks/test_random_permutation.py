@@ -15,7 +15,7 @@ def task(T=10, size=20, length_range=None, examples=1000):
 
 @given(st.integers(2, 90), st.integers(0, 2**32))
 @settings(max_examples=40)
-def test_the_first_symbol_is_asked_for_at_the_end(T, seed):
+def test_the_target_is_the_first_symbol(T, seed):
     batch = task(T, examples=1).batch(np.random.default_rng(seed), 0)
     assert batch.x.shape == (T, 20) and batch.y.shape == (1, 20)
     np.testing.assert_array_equal(batch.y[0], batch.x[0])
@@ -39,7 +39,7 @@ def test_lag_is_to_the_first_symbol():
     assert [task(T, examples=1).lag for T in (2, 50)] == [1, 49]
 
 
-def test_as_many_different_sequences_as_it_says():
+def test_the_number_of_different_sequences():
     assert [task().extent(T).different for T in (1, 2, 3)] == [2, 2 * 98, 2 * 98**2]
 
 
@@ -59,11 +59,14 @@ def test_scores():
     assert validated(made, not_numbers(made))["val/solved"] == 0
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_non_finite_outputs_are_wrong():
     assert validated(task(), not_numbers(task()))["val/error_rate"] == 1
 
 
 @pytest.mark.parametrize(("T", "different"), [(1, 2), (2, 196)])
-def test_refuses_more_validation_than_there_is(T, different):
-    with pytest.raises(ValueError, match=rf"^validation_examples=1000: there are {different} different"):
+def test_refuses_too_many_validation_examples(T, different):
+    with pytest.raises(
+        ValueError,
+        match=rf"^validation_examples=1000: must be at most {different // 2} .half of the {different} different",
+    ):
         task(T)

@@ -21,14 +21,14 @@ def made():
 
 
 def grammatical(string):
-    """Whether a string is of the embedded grammar, by its own regular expression."""
+    """Return True if a string belongs to the embedded grammar, by an independent regular expression."""
     lower = r"T*V(?:PXT*V)*(?:V|PS)"
     inner = rf"B(?:TS*X(?:S|X{lower})|P{lower})E"
     return bool(re.fullmatch(rf"B(T|P){inner}\1E", string))
 
 
 def strings_of(batch):
-    """Inputs and the last target of every string; the mask tells where it ends."""
+    """Yield every string from its inputs and its last target; the mask marks its end."""
     for b in range(batch.size):
         end = batch.mask[:, b].sum()
         assert batch.mask[:end, b].all()
@@ -41,7 +41,7 @@ def train_strings(task, steps=60):
     return [string for step in range(steps) for string in strings_of(task.batch(rng, step))]
 
 
-def test_the_recogniser_knows_the_examples_of_the_literature():
+def test_the_recogniser_accepts_the_published_examples():
     for inner in ("BTSSXXTVVE", "BPVVE", "BTXSE", "BPVPXVPXVPXVVE", "BTXXVPSE", "BPTVPSE", "BTSXXTVPSE"):
         assert grammatical(f"BT{inner}TE") and grammatical(f"BP{inner}PE")
         assert not grammatical(f"BT{inner}PE")
@@ -91,7 +91,7 @@ def test_batches_follow_their_generator():
 
 
 @pytest.mark.parametrize("length", [8, 15, 40])
-def test_probe_sequences_have_the_asked_length(length):
+def test_probe_sequences_have_the_given_length(length):
     batch = made().probe_batch(np.random.default_rng(0), 9, length)
     assert batch.x.shape == batch.y.shape == batch.mask.shape == (length, 9)
     (test,) = made().validation()
@@ -100,32 +100,34 @@ def test_probe_sequences_have_the_asked_length(length):
 
 
 @pytest.mark.parametrize("length", [7, 41])
-def test_refuses_a_probe_of_no_string(length):
-    with pytest.raises(ValueError, match="the strings take 8 to 40 time steps"):
+def test_refuses_a_probe_length_without_strings(length):
+    with pytest.raises(ValueError, match=r"^must be between 8 \(shortest string\) and 40 \(seq_len\)$"):
         made().probe_batch(np.random.default_rng(0), 1, length)
 
 
 def test_lag_is_of_the_longest_string():
     (batch,) = made().validation()
     strings = [*strings_of(batch), *train_strings(made())]
-    asked = [
-        (len(string) - 3) - 1 for string in strings
-    ]  # its last but one is told a step before, of the second
-    assert made().lag == max(asked) <= 40 - 3
+    # The target is the last but one symbol, predicted one step earlier; its source is the second symbol.
+    lags = [(len(string) - 3) - 1 for string in strings]
+    assert made().lag == max(lags) <= 40 - 3
 
 
-def knows_the_grammar(forgets):
-    """Outputs 1 for all that may come, by the regular expression: a symbol may, if some end completes it."""
+def grammar_outputs(forgets):
+    """Return a function that outputs 1 for each allowed next symbol, by the regular expression.
+
+    A symbol is allowed if some ending completes the string.
+    """
 
     @cache
-    def may(prefix):
+    def allowed(prefix):
         return [symbol for symbol in SYMBOLS if completes(prefix + symbol)]
 
     def answer(batch):
         outputs = np.zeros((7, *batch.y.shape))
         for b, string in enumerate(strings_of(batch)):
             for t in range(len(string) - 1):
-                symbols = may(string[: t + 1])
+                symbols = allowed(string[: t + 1])
                 if forgets and t == len(string) - 3:
                     symbols = ["T"]
                 for symbol in symbols:
@@ -137,7 +139,7 @@ def knows_the_grammar(forgets):
 
 @cache
 def completes(prefix):
-    """Whether a string of the grammar begins so: the shortest ends are tried."""
+    """Return True if some string of the grammar has this prefix; the shortest endings suffice."""
     ends = ["", "E", "TE", "PE", *(f"{inner}{branch}E" for inner in INNERS for branch in "TP")]
     return any(grammatical(prefix + end) for end in ends)
 
@@ -145,13 +147,13 @@ def completes(prefix):
 INNERS = ("E", "SE", "XSE", "VVE", "VE", "PSE", "TXSE", "XVVE", "BTXSE", "TBTXSE")
 
 
-def test_who_knows_the_grammar_is_right_everywhere():
-    metrics = validated(made(), knows_the_grammar(forgets=False))
+def test_the_grammar_predicts_every_symbol():
+    metrics = validated(made(), grammar_outputs(forgets=False))
     assert metrics["val/error_rate"] == 0 and metrics["val/solved"] == 1
 
 
-def test_who_forgets_the_second_symbol_gets_the_baseline():
-    metrics = validated(made(), knows_the_grammar(forgets=True))
+def test_forgetting_the_second_symbol_gives_the_baseline():
+    metrics = validated(made(), grammar_outputs(forgets=True))
     goal = made().goal("cross_entropy")
     assert metrics["val/error_rate"] == pytest.approx(goal.baseline, abs=0.1) and goal.baseline == 0.5
     assert metrics["val/solved"] == 0
@@ -167,7 +169,7 @@ def test_one_symbol_of_two_is_not_enough_and_a_tie_is_wrong():
 
 
 def test_one_mistake_in_one_string_is_one_wrong_string():
-    right = knows_the_grammar(forgets=False)
+    right = grammar_outputs(forgets=False)
     for t in (0, 3, 7):
 
         def answer(batch, t=t):
@@ -179,8 +181,8 @@ def test_one_mistake_in_one_string_is_one_wrong_string():
         assert metrics["val/error_rate"] == 1 / 256 and metrics["val/solved"] == 0
 
 
-def test_what_comes_after_the_end_does_not_count():
-    right = knows_the_grammar(forgets=False)
+def test_outputs_after_the_end_do_not_count():
+    right = grammar_outputs(forgets=False)
 
     def answer(batch):
         outputs = right(batch)
@@ -190,15 +192,15 @@ def test_what_comes_after_the_end_does_not_count():
     assert validated(made(), answer)["val/error_rate"] == 0
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_non_finite_outputs_are_wrong():
     assert validated(made(), not_numbers(made()))["val/error_rate"] == 1
 
 
-def test_not_a_number_solves_nothing():
+def test_non_finite_outputs_do_not_solve_the_task():
     assert validated(made(), not_numbers(made()))["val/solved"] == 0
 
 
-def test_refuses_to_be_without_enough_strings():
+def test_refuses_too_few_strings():
     with pytest.raises(ValueError, match=r"^seq_len=8: found only 4 different strings of at most 9 symbols"):
         task(8, train=4, test=1)
     assert task(8, train=3, test=1).lag == 5

@@ -21,13 +21,13 @@ def memorization(T=20, values=5, positions=10, size=20, length_range=None, examp
 
 
 FIVE_BIT = {"values": 2, "positions": 5, "examples": 32}
-MADE = {"copy": copy, "20 bit": memorization, "5 bit": lambda T=20: memorization(T, **FIVE_BIT)}
-SIZES = {"copy": (8, 10), "20 bit": (5, 10), "5 bit": (2, 5)}
+MADE = {"copy": copy, "20-bit": memorization, "5-bit": lambda T=20: memorization(T, **FIVE_BIT)}
+SIZES = {"copy": (8, 10), "20-bit": (5, 10), "5-bit": (2, 5)}
 each = pytest.mark.parametrize("name", MADE)
 
 
 def expected_of(symbols, T, name, blank):
-    """Inputs and targets of one sequence, piece by piece as the papers have them."""
+    """Return inputs and targets of one sequence in the published layout."""
     n, cue = len(symbols), blank + 1
     if name == "copy":
         x = [*symbols, *[blank] * (T - 1), cue, *[blank] * n]
@@ -39,12 +39,12 @@ def expected_of(symbols, T, name, blank):
 @given(st.sampled_from(sorted(MADE)), st.integers(1, 60), st.integers(0, 2**32))
 @settings(max_examples=60)
 def test_sequences_are_laid_out_as_published(name, T, seed):
-    values, kept = SIZES[name]
+    values, n_symbols = SIZES[name]
     batch = MADE[name](T).batch(np.random.default_rng(seed), 0)
-    assert batch.x.shape == batch.y.shape == (T + 2 * kept, 20)
+    assert batch.x.shape == batch.y.shape == (T + 2 * n_symbols, 20)
     for x, y in zip(batch.x.T.tolist(), batch.y.T.tolist(), strict=True):
-        assert max(x[:kept]) < values
-        assert (x, y) == expected_of(x[:kept], T, name, values)
+        assert max(x[:n_symbols]) < values
+        assert (x, y) == expected_of(x[:n_symbols], T, name, values)
 
 
 @given(st.integers(2, 6), st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**32))
@@ -61,12 +61,12 @@ def test_any_number_of_values_and_positions(values, positions, T, seed):
 
 @each
 def test_symbols_are_equally_likely_and_independent(name):
-    values, kept = SIZES[name]
+    values, n_symbols = SIZES[name]
     n = 20_000
-    x = MADE[name](1).draw(np.random.default_rng(0), n, 1).x[:kept]
+    x = MADE[name](1).draw(np.random.default_rng(0), n, 1).x[:n_symbols]
     for symbols in x:
         assert (abs(np.bincount(symbols, minlength=values) - n / values) < 5 * sqrt(n / values)).all()
-    between = np.corrcoef(x) - np.eye(kept)
+    between = np.corrcoef(x) - np.eye(n_symbols)
     assert abs(between).max() < 5 / sqrt(n)
 
 
@@ -80,13 +80,13 @@ def test_names_are_of_symbols_blank_and_cue(name):
 
 @each
 @pytest.mark.parametrize("T", [1, 30])
-def test_lag_is_from_the_answer_to_where_it_was_given(name, T):
+def test_lag_is_from_the_answer_to_the_input(name, T):
     made = MADE[name](T)
     batch = made.draw(np.random.default_rng(0), 1, T)
-    _, kept = SIZES[name]
+    _, n_symbols = SIZES[name]
     answered = np.flatnonzero(batch.y[:, 0] < SIZES[name][0])
     given_at = np.flatnonzero(batch.x[:, 0] < SIZES[name][0])
-    assert len(answered) == len(given_at) == kept
+    assert len(answered) == len(given_at) == n_symbols
     assert {made.lag} == set(answered - given_at)
 
 
@@ -97,13 +97,13 @@ def test_five_bits_are_validated_on_all_32():
     assert batch.x.shape == (17, 32)
 
 
-def guesses(made, values, kept):
-    """Blanks in time, and then all symbols alike."""
+def guesses(made, values, n_symbols):
+    """Return outputs with correct blanks and uniform symbols."""
 
     def answer(batch):
         logits = np.full((values + 1, *batch.y.shape), -60.0)
-        logits[-1, :-kept] = 0
-        logits[:-1, -kept:] = 0
+        logits[-1, :-n_symbols] = 0
+        logits[:-1, -n_symbols:] = 0
         return logits
 
     return answer
@@ -111,19 +111,19 @@ def guesses(made, values, kept):
 
 @each
 @pytest.mark.parametrize("T", [1, 20])
-def test_who_guesses_gets_the_baseline(name, T):
-    values, kept = SIZES[name]
+def test_guessing_gives_the_baseline(name, T):
+    values, n_symbols = SIZES[name]
     made = MADE[name](T)
-    metrics = validated(made, guesses(made, values, kept))
-    expected = kept * log(values) / (T + 2 * kept)
+    metrics = validated(made, guesses(made, values, n_symbols))
+    expected = n_symbols * log(values) / (T + 2 * n_symbols)
     assert metrics["val/loss"] == pytest.approx(expected)
-    assert made.guess("cross_entropy") == pytest.approx(expected)
+    assert made.guess_loss("cross_entropy") == pytest.approx(expected)
     if name == "copy":
         assert metrics["val/baseline"] == pytest.approx(10 * log(8) / (T + 20))
         assert made.goal("squared_error").baseline == pytest.approx(10 * 7 / 16 / (T + 20))
     else:
         assert metrics["val/error_rate"] == pytest.approx(metrics["val/baseline"], abs=1e-3)
-        assert made.goal("cross_entropy").baseline == 1 - 1 / values**kept
+        assert made.goal("cross_entropy").baseline == 1 - 1 / values**n_symbols
     assert metrics["val/solved"] == 0
     assert validated(made, nothing(made))["val/loss"] == pytest.approx(made.chance("cross_entropy"))
 
@@ -133,11 +133,11 @@ def test_scores(name):
     made = MADE[name]()
     goal = made.goal("cross_entropy")
     assert goal.metric == ("val/loss" if name == "copy" else "val/error_rate")
-    assert (goal.criterion, goal.below) == ("val/error_rate", 1 / 32 if name == "5 bit" else 0.01)
+    assert (goal.criterion, goal.below) == ("val/error_rate", 1 / 32 if name == "5-bit" else 0.01)
     for loss in made.losses:
         assert validated(made, right(made), loss)["val/error_rate"] == 0
         assert validated(made, right(made), loss)["val/solved"] == 1
-    most = 0 if name == "5 bit" else 9
+    most = 0 if name == "5-bit" else 9
     assert [validated(made, but_for(n, made))["val/solved"] for n in (most, most + 1)] == [1, 0]
     assert validated(made, not_numbers(made))["val/solved"] == 0
 
@@ -145,35 +145,35 @@ def test_scores(name):
 @each
 def test_each_of_the_answers_counts_and_no_blank(name):
     made = MADE[name]()
-    kept = SIZES[name][1]
+    n_symbols = SIZES[name][1]
 
-    def wrong_at(place):
+    def wrong_at(step):
         def answer(batch):
             y = batch.y.copy()
-            y[place] = (y[place] + 1) % made.output_size
+            y[step] = (y[step] + 1) % made.output_size
             return one_hot(y, made.output_size)
 
         return answer
 
-    for place in range(-kept, 0):
-        assert validated(made, wrong_at(place))["val/error_rate"] == 1
-    assert validated(made, wrong_at(-kept - 1))["val/error_rate"] == 0
+    for step in range(-n_symbols, 0):
+        assert validated(made, wrong_at(step))["val/error_rate"] == 1
+    assert validated(made, wrong_at(-n_symbols - 1))["val/error_rate"] == 0
     assert validated(made, wrong_at(0))["val/error_rate"] == 0
 
 
-def test_half_of_five_bits_is_judged_as_other_sets_are():
+def test_half_of_five_bits_uses_the_general_criterion():
     goal = memorization(values=2, positions=5, examples=16).goal("cross_entropy")
     assert (goal.below, goal.baseline) == (0.01, 31 / 32)
 
 
-def test_the_baseline_is_of_the_lengths_that_are_drawn():
+def test_the_baseline_covers_the_drawn_lengths():
     made = copy(5, length_range=(100, 120))
     assert validated(made, guesses(made, 8, 10))["val/loss"] == pytest.approx(
-        made.guess("cross_entropy"), rel=0.1
+        made.guess_loss("cross_entropy"), rel=0.1
     )
 
 
-def test_what_is_not_a_number_is_wrong():
+def test_non_finite_outputs_are_wrong():
     assert validated(memorization(**FIVE_BIT), not_numbers(memorization(**FIVE_BIT)))["val/error_rate"] == 1
 
 
@@ -181,6 +181,8 @@ def test_time_is_the_delay_and_both_ends():
     assert (copy(100).time, memorization(100).time, memorization(100, **FIVE_BIT).time) == (120, 120, 110)
 
 
-def test_one_who_remembers_nothing_is_not_under_the_baseline_of_any_range():
+def test_guessing_gives_the_baseline_over_a_range_of_lengths():
     made = copy(10, length_range=(10, 200))
-    assert validated(made, guesses(made, 8, 10))["val/loss"] == pytest.approx(made.guess("cross_entropy"))
+    assert validated(made, guesses(made, 8, 10))["val/loss"] == pytest.approx(
+        made.guess_loss("cross_entropy")
+    )

@@ -14,7 +14,7 @@ def folder(tmp_path_factory):
 
 
 def frame_of(count, columns=2):
-    """Numbers that rise, so that a value tells its place and the held-out part has another mean."""
+    """Return rising columns: each value identifies its position, and the held-out part has another mean."""
     rng = np.random.default_rng(count)
     names = [f"c{k}" for k in range(columns)]
     steps = rng.uniform(0.1, 1, (count, columns))
@@ -32,7 +32,7 @@ def series(path, seq_len=5, size=3, columns=None, held_out=0.2, separator=",", d
 
 
 def expected_of(frame, share=0.2):
-    """The two parts, standardised by the first."""
+    """Return both parts, standardised by the training part."""
     values = frame.to_numpy()
     cut = len(values) - round(share * len(values))
     train = values[:cut]
@@ -42,7 +42,7 @@ def expected_of(frame, share=0.2):
 
 
 def assert_windows(batch, part, seq_len):
-    """Every window stands in the part, with the next values as targets; where they start."""
+    """Check that every window is in the part with the next values as targets; return the starts."""
     starts = []
     for b in range(batch.size):
         start = int(np.argmin(abs(part[:, 0] - batch.x[0, 0, b])))
@@ -91,7 +91,7 @@ def test_standardised_by_the_training_part(folder):
     assert held_out.mean() > 1
 
 
-def test_some_columns_in_the_asked_order(folder):
+def test_some_columns_in_the_given_order(folder):
     frame = frame_of(60, 3)
     path = write(frame.assign(name="x", yes=True), folder)
     made = series(path, columns=["c2", "c0"])
@@ -145,7 +145,7 @@ def test_the_baseline_is_of_neighbouring_values(folder):
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_chance_is_to_tell_the_mean_of_the_training_part(folder, columns):
+def test_chance_is_the_mean_of_the_training_part(folder, columns):
     made = series(write(frame_of(3000, columns), folder), size=5000)
     batch = made.batch(np.random.default_rng(0), 0)
     assert made.chance("squared_error") == pytest.approx((batch.y**2).sum(axis=1).mean() / 2, rel=0.03)
@@ -177,15 +177,15 @@ def lines(*values):
 TABLES = {
     "empty": ("", None, r"^path=.*broken\.csv: cannot be read \(No columns"),
     "ragged": ("a,b\n1,2\n1,2,3,4\n", None, r"^path=.*broken\.csv: cannot be read \(Error tokenizing"),
-    "no text": (
+    "not text": (
         b"a\n\xff\xfe\n",
         None,
-        r"^path=.*broken\.csv: is not a UTF-8 text \(invalid start byte at byte 2\)$",
+        r"^path=.*broken\.csv: is not UTF-8 text \(invalid start byte at byte 2\)$",
     ),
-    "no number": ("a\n" + "x\n" * 20, None, r"^path=.*broken\.csv: has no numeric column"),
-    "words": (lines("x", "y"), ["a"], "^columns=a: holds texts, not numbers .row 1 below the header is 'x'"),
-    "booleans": (lines("True", "False"), ["a"], "^columns=a: holds truth values, not numbers"),
-    "unknown": (lines(1, 2), ["b", "wind"], "^columns=wind: there is no such column; there are 'a', 'b'$"),
+    "no numbers": ("a\n" + "x\n" * 20, None, r"^path=.*broken\.csv: no numeric column; available: 'a'$"),
+    "words": (lines("x", "y"), ["a"], "^columns=a: holds text, not numbers .row 1 below the header is 'x'"),
+    "booleans": (lines("True", "False"), ["a"], "^columns=a: holds booleans, not numbers"),
+    "unknown": (lines(1, 2), ["b", "wind"], "^columns=wind: no such column; available: 'a', 'b'$"),
     "missing": (
         lines(1, ""),
         None,
@@ -196,7 +196,7 @@ TABLES = {
         None,
         "^columns=a: row 3 below the header is 'inf', not a finite number, ",
     ),
-    "constant": (lines(3, 3, 3, 3), None, "^columns=a: its training part is constant"),
+    "constant": (lines(3, 3, 3, 3), None, "^columns=a: the training part is constant; choose other columns$"),
 }
 
 
@@ -208,7 +208,7 @@ def test_refuses_tables_it_cannot_use(folder, text, columns, message):
         series(str(path), columns=columns)
 
 
-def test_a_column_that_is_not_asked_for_may_be_anything(folder):
+def test_an_unused_column_may_hold_anything(folder):
     path = folder / "broken.csv"
     path.write_text(lines("", 3))
     assert series(str(path), seq_len=3, columns=["b"]).input_names == ["b"]
@@ -217,18 +217,18 @@ def test_a_column_that_is_not_asked_for_may_be_anything(folder):
 def test_refuses_a_part_that_is_too_short(folder):
     path = write(frame_of(25), folder)
     with pytest.raises(
-        ValueError, match=r"^held_out=0.2: leaves 5 values for the held-out part, and seq_len=5 needs 6"
+        ValueError, match=r"^held_out=0.2: the held-out part has 5 values; seq_len=5 needs at least 6$"
     ):
         series(path)
     with pytest.raises(
-        ValueError, match=r"^held_out=0.8: leaves 5 values for the training part, and seq_len=5 needs 6"
+        ValueError, match=r"^held_out=0.8: the training part has 5 values; seq_len=5 needs at least 6$"
     ):
         series(path, held_out=0.8)
     assert next(iter(series(path, seq_len=4).validation())).size == 1
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", ".", "nowhere.parquet"])
-def test_refuses_a_path_that_is_no_file(folder, name):
+def test_refuses_a_path_that_is_not_a_file(folder, name):
     with pytest.raises(ValueError, match=r"^path=.*: cannot be read \("):
         series(str(folder / name))
 
@@ -247,19 +247,19 @@ def test_missing_numbers_of_a_parquet_file(folder):
 
 
 @pytest.mark.parametrize("constant", ["0.1", "0.7"])
-def test_a_constant_of_no_exact_mean_is_one_too(folder, constant):
+def test_a_constant_with_a_rounded_mean_is_refused(folder, constant):
     path = folder / "broken.csv"
     path.write_text(lines(constant, constant, constant))
-    with pytest.raises(ValueError, match=r"^columns=a: its training part is constant"):
+    with pytest.raises(ValueError, match=r"^columns=a: the training part is constant"):
         series(str(path), columns=["a"])
 
 
-def test_a_parquet_file_that_is_not_there_is_said_to_be_missing(folder):
+def test_a_missing_parquet_file(folder):
     with pytest.raises(ValueError, match="No such file"):
         series(str(folder / "nowhere.parquet"))
 
 
-def test_durations_are_left_out_as_other_columns_are(folder):
+def test_durations_are_left_out(folder):
     frame = frame_of(60, 1).assign(took=pd.to_timedelta(np.arange(60), unit="s"))
     assert series(write(frame, folder, "parquet")).input_names == ["c0"]
 
@@ -268,7 +268,7 @@ def test_durations_are_left_out_as_other_columns_are(folder):
 def test_no_or_one_value_is_too_short_rather_than_constant(folder, text):
     path = folder / "broken.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"leaves|has no values"):
+    with pytest.raises(ValueError, match=r"part has \d values|has no values"):
         series(str(path), columns=["b"])
 
 
@@ -283,30 +283,36 @@ def test_other_separators_and_decimal_commas(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("temp\n" + "0,13\n-0,01\n" * 20, "its rows have more fields than its header; task.separator and"),
-        ("a;b\n" + "0,13;5,77\n" * 20, "its rows have more fields than its header; task.separator and"),
-        ("a;b\n" + "1;2\n" * 20, "its one column is 'a;b'; task.separator and task.decimal say how"),
+        (
+            "temp\n" + "0,13\n-0,01\n" * 20,
+            "its rows have more fields than its header; set task.separator and",
+        ),
+        ("a;b\n" + "0,13;5,77\n" * 20, "its rows have more fields than its header; set task.separator and"),
+        (
+            "a;b\n" + "1;2\n" * 20,
+            "only one column, 'a;b'; set task.separator and task.decimal to match the file$",
+        ),
         (
             "1.5,2\n" + "1,2\n" * 20,
-            "has no header: its first row, '1.5', '2', holds values; put a row of names above it; if they are ",
+            r"no header; the first row \('1.5', '2'\) holds values; add a row of column names above it, or set ",
         ),
     ],
     ids=["decimal comma", "both", "semicolons", "no header"],
 )
-def test_a_table_written_otherwise_is_never_read_as_other_numbers(folder, text, message):
+def test_another_notation_is_never_misread(folder, text, message):
     path = folder / "other.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=f"^path=.*other.csv: {message}"):
         series(str(path))
 
 
-def test_a_comma_at_the_end_of_rows_moves_no_value(folder):
+def test_a_trailing_comma_moves_no_value(folder):
     path = folder / "trailing.csv"
     path.write_text("a,b\n" + "1,2,\n3,4,\n" * 20)
     np.testing.assert_array_equal(series(str(path))._values[:2], [[1, 2], [3, 4]])
 
 
-def test_an_index_that_pandas_wrote_is_no_column(folder):
+def test_an_index_that_pandas_wrote_is_not_used(folder):
     path = folder / "indexed.csv"
     frame_of(60, 2).to_csv(path)
     assert series(str(path)).input_names == ["c0", "c1"]
@@ -315,7 +321,7 @@ def test_an_index_that_pandas_wrote_is_no_column(folder):
 def test_columns_whose_names_are_numbers_and_doubled_ones(folder):
     path = write(frame_of(60, 2).set_axis(["1", "2"], axis=1), folder, "parquet")
     assert series(path, columns=["2"]).input_names == ["2"]
-    with pytest.raises(ValueError, match=r"^columns=1: stands there more than once"):
+    with pytest.raises(ValueError, match=r"^columns=1: listed more than once$"):
         series(path, columns=["1", "1"])
 
 

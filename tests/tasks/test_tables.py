@@ -1,4 +1,4 @@
-"""What of a table trains, is left out by name, or is refused by name: never silently something else."""
+"""Columns of a table: used for training, left out with a message, or refused; never changed silently."""
 
 import bz2
 import datetime
@@ -50,16 +50,16 @@ def with_cell(cell: object, at: int = 6) -> list[object]:
 @pytest.mark.parametrize(
     "cell", ["?", "NA", "-", "n/a", ".", "nan", "''", "3.2 kg", "1 000", "1_0", "0x1f", "True", "b", "#1", "inf", "1e400"]
 )  # fmt: skip
-def test_a_cell_that_is_no_number_is_refused_by_name_and_row(here: Path, cell: str) -> None:
+def test_a_cell_that_is_not_a_number_is_refused_by_name_and_row(here: Path, cell: str) -> None:
     write({"a": WAVE, "b": with_cell(cell)})
     shown = "inf" if cell == "1e400" else cell
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as error:
         series()
-    assert str(told.value) == (
-        f"columns=b: row 7 below the header is {shown!r}, not a finite number; correct it, or leave it out: "
-        "'task.columns=[a]'"
+    assert str(error.value) == (
+        f"columns=b: row 7 below the header is {shown!r}, not a finite number; correct it, or leave the column "
+        "out with 'task.columns=[a]'"
     )
-    assert series(columns=["a"]).input_names == ["a"]  # as it says
+    assert series(columns=["a"]).input_names == ["a"]  # the printed remedy
     with pytest.raises(ValueError, match=r"^columns=b: row 7"):
         series(columns=["b"])
 
@@ -67,7 +67,7 @@ def test_a_cell_that_is_no_number_is_refused_by_name_and_row(here: Path, cell: s
 def test_an_empty_cell_is_refused_likewise(here: Path) -> None:
     write({"a": WAVE, "b": with_cell("", 3)})
     with pytest.raises(
-        ValueError, match=r"^columns=b: row 4 below the header is empty; correct it, or leave it"
+        ValueError, match=r"^columns=b: row 4 below the header is empty; correct it, or leave the column out"
     ):
         series()
 
@@ -79,9 +79,9 @@ def test_an_empty_cell_is_refused_likewise(here: Path) -> None:
         (["12:30"] * ROWS, "dates, such as '12:30'"),
         (["1.2.2020"] * ROWS, "dates, such as '1.2.2020'"),
         (["2020-01-01T00:00:00Z"] * ROWS, "dates, such as '2020-01-01T00:00:00Z'"),
-        (["north", "south"] * (ROWS // 2), "texts, such as 'north'"),
-        (["1+2j"] * ROWS, "texts, such as '1+2j'"),
-        (["True", "False"] * (ROWS // 2), "truth values, such as 'True'"),
+        (["north", "south"] * (ROWS // 2), "text, such as 'north'"),
+        (["1+2j"] * ROWS, "text, such as '1+2j'"),
+        (["True", "False"] * (ROWS // 2), "booleans, such as 'True'"),
         ([""] * ROWS, "no values"),
         (["NA"] * ROWS, "no values"),
         (["nan"] * ROWS, "no values"),
@@ -91,14 +91,14 @@ def test_a_column_without_numbers_is_left_out_by_name(here: Path, cells: list[st
     write({"a": WAVE, "b": cells})
     task = series()
     assert task.input_names == ["a"]
-    assert task.remarks == (f"task.path=t.csv: left out 'b' ({why})",)
+    assert task.remarks == (f"task.path=t.csv: columns left out: 'b' ({why})",)
     assert series(columns=["a"]).remarks == ()
     with pytest.raises(ValueError, match=r"^columns=b: h(olds|as)"):
         series(columns=["b"])
 
 
 @pytest.mark.parametrize("cells", [["3.2 kg"] * ROWS, ["$5"] * ROWS, ["45%"] * ROWS, ['"1,234"'] * ROWS])
-def test_numbers_with_units_or_thousands_apart_are_no_texts(here: Path, cells: list[str]) -> None:
+def test_numbers_with_units_or_grouped_thousands_are_not_text(here: Path, cells: list[str]) -> None:
     write({"a": WAVE, "b": cells})
     with pytest.raises(
         ValueError, match=r"^columns=b: row 1 below the header is .*, not a finite number, the first"
@@ -108,7 +108,9 @@ def test_numbers_with_units_or_thousands_apart_are_no_texts(here: Path, cells: l
 
 def test_decimal_commas_are_recognised_and_the_remedy_works(here: Path) -> None:
     write({"a": range(ROWS), "b": [w.replace(".", ",") for w in WAVE]}, ";")
-    with pytest.raises(ValueError, match=r"^columns=b: row 1 .*; \"task.decimal=','\" reads such numbers"):
+    with pytest.raises(
+        ValueError, match=r"^columns=b: row 1 .*; set \"task.decimal=','\" to read such numbers, or correct"
+    ):
         series(separator=";")
     np.testing.assert_allclose(series(separator=";", decimal=",")._values[:, 1], np.array(WAVE, float))
 
@@ -122,8 +124,8 @@ def test_decimal_commas_are_recognised_and_the_remedy_works(here: Path) -> None:
         (",123", "columns=a: row 41 below the header is empty"),
     ],
 )
-def test_rows_that_are_no_values(here: Path, extra: str, message: str) -> None:
-    """A header once more, a comment, a total."""
+def test_rows_without_values(here: Path, extra: str, message: str) -> None:
+    """A repeated header, a comment or a total is not a row of values."""
     write({"a": WAVE, "b": WAVE})
     with Path("t.csv").open("a") as file:
         file.write(f"{extra}\n")
@@ -142,16 +144,16 @@ def test_a_total_below_dates(here: Path) -> None:
 @pytest.mark.parametrize(
     "columns", [{"2020-01-01": DAYS, "0.5": WAVE}, {"1": WAVE, "0.5": WAVE}, {"north": ["south"] * ROWS, "0.5": WAVE}]
 )  # fmt: skip
-def test_a_first_row_of_values_is_no_header(here: Path, columns: dict[str, list[str]]) -> None:
+def test_a_first_row_of_values_is_not_a_header(here: Path, columns: dict[str, list[str]]) -> None:
     write(columns)
     with pytest.raises(
-        ValueError, match=r"^path=t.csv: has no header: its first row, .*'0.5', holds values; put a row"
+        ValueError, match=r"^path=t.csv: no header; the first row \(.*'0.5'\) holds values; add a row"
     ):
         series()
-    assert series(columns=["0.5"]).input_names == ["0.5"]  # as it says
+    assert series(columns=["0.5"]).input_names == ["0.5"]  # the printed remedy
 
 
-def test_years_beside_a_word_are_a_header(here: Path) -> None:
+def test_years_next_to_a_word_are_a_header(here: Path) -> None:
     write({"day": DAYS, "2019": WAVE, "2020": WAVE[::-1]})
     assert series().input_names == ["2019", "2020"]
 
@@ -166,9 +168,9 @@ def test_columns_of_the_same_name(here: Path) -> None:
     assert series(columns=["b"]).input_names == ["b"]
 
 
-def test_columns_without_a_name_are_left_out_by_their_place(here: Path) -> None:
+def test_columns_without_a_name_are_left_out_by_number(here: Path) -> None:
     Path("t.csv").write_text(",a,\n" + "".join(f"{n},{w},?\n" for n, w in enumerate(WAVE)))
-    assert series().remarks == ("task.path=t.csv: left out column 1 (no name), column 3 (no name)",)
+    assert series().remarks == ("task.path=t.csv: columns left out: column 1 (no name), column 3 (no name)",)
 
 
 def test_a_byte_order_mark_and_huge_whole_numbers(here: Path) -> None:
@@ -186,16 +188,19 @@ PARQUET: dict[str, tuple[Any, str]] = {
     "halves": (np.arange(ROWS, dtype=np.float16), ""),
     "unsigned": (np.arange(ROWS, dtype=np.uint64) + 2**63, ""),
     "kinds of numbers": (pd.Categorical(np.arange(ROWS) * 0.5), ""),
-    "days": ([datetime.date(2020, 1, 1)] * ROWS, "left out 'x' (dates, such as '2020-01-01')"),
-    "times": (pd.date_range("2020", periods=ROWS), "left out 'x' (dates, such as '2020-01-01 00:00:00')"),
-    "truths": (np.arange(ROWS) > 3, "left out 'x' (truth values, such as 'False')"),
-    "words": (pd.Categorical(["u", "v"] * (ROWS // 2)), "left out 'x' (texts, such as 'u')"),
-    "nothing": (np.full(ROWS, np.nan), "left out 'x' (no values)"),
+    "days": ([datetime.date(2020, 1, 1)] * ROWS, "columns left out: 'x' (dates, such as '2020-01-01')"),
+    "times": (
+        pd.date_range("2020", periods=ROWS),
+        "columns left out: 'x' (dates, such as '2020-01-01 00:00:00')",
+    ),
+    "booleans": (np.arange(ROWS) > 3, "columns left out: 'x' (booleans, such as 'False')"),
+    "words": (pd.Categorical(["u", "v"] * (ROWS // 2)), "columns left out: 'x' (text, such as 'u')"),
+    "nothing": (np.full(ROWS, np.nan), "columns left out: 'x' (no values)"),
     "a gap": (
         [None, *WAVE[1:]],
-        "columns=x: row 1 is empty; correct it, or leave it out: 'task.columns=[a]'",
+        "columns=x: row 1 is empty; correct it, or leave the column out with 'task.columns=[a]'",
     ),
-    "lists": ([[1.0]] * ROWS, "left out 'x' (texts, such as '[1.]')"),
+    "lists": ([[1.0]] * ROWS, "columns left out: 'x' (text, such as '[1.]')"),
 }
 
 
@@ -203,10 +208,10 @@ PARQUET: dict[str, tuple[Any, str]] = {
 def test_columns_of_a_parquet_file(here: Path, kind: str) -> None:
     values, expected = PARQUET[kind]
     pd.DataFrame({"a": np.array(WAVE, float), "x": values}).to_parquet("t.pq")
-    if expected.startswith("columns"):
-        with pytest.raises(ValueError) as told:
+    if expected.startswith("columns="):
+        with pytest.raises(ValueError) as error:
             series("t.pq")
-        assert str(told.value) == expected
+        assert str(error.value) == expected
         return
     task = series("t.pq") if kind != "unsigned" else series("t.pq", ["a"])
     if expected:
@@ -220,7 +225,7 @@ def test_an_index_of_dates_in_a_parquet_file_is_named(here: Path) -> None:
     frame = pd.DataFrame({"a": np.array(WAVE, float)}, index=pd.date_range("2020", periods=ROWS, name="day"))
     frame.to_parquet("t.pq")
     assert series("t.pq").remarks == (
-        "task.path=t.pq: left out 'day' (dates, such as '2020-01-01 00:00:00')",
+        "task.path=t.pq: columns left out: 'day' (dates, such as '2020-01-01 00:00:00')",
     )
 
 
@@ -254,7 +259,7 @@ def packed(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zip"])
-def test_compressed_tables_whole_cut_off_and_none(here: Path, suffix: str) -> None:
+def test_compressed_tables_complete_truncated_and_invalid(here: Path, suffix: str) -> None:
     write({"a": WAVE})
     plain = Path("t.csv").read_bytes()
     whole = packed(plain)[suffix]
@@ -269,9 +274,9 @@ def test_compressed_tables_whole_cut_off_and_none(here: Path, suffix: str) -> No
         b"PK",
     ):
         path.write_bytes(broken)
-        with pytest.raises(ValueError, match=r"^path=t\.csv\.\w+: (cannot be read \(.+\)|is )") as told:
+        with pytest.raises(ValueError, match=r"^path=t\.csv\.\w+: (cannot be read \(.+\)|is )") as error:
             series(str(path))
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(error.value)
 
 
 def test_an_archive_of_several_files(here: Path) -> None:
@@ -310,21 +315,19 @@ def test_scaling_changes_no_digit_of_usual_values(here: Path) -> None:
     [
         (
             [1e9 + t % 2 * 1e-6 for t in range(ROWS)],
-            "its training part varies by less than 1e-12 of its values",
+            "the training part varies by less than 1e-12 of its values",
         ),
         (
             [*np.sin(range(28)), *[1e300] * 12],
-            r"its held-out part has a value of 1.4\de\+300 standard deviations",
+            r"a held-out value is 1.4\de\+300 standard deviations from the training mean; must be",
         ),
         (
             [*np.sin(range(28)) * 1e-300, *[1e300] * 12],
-            "its held-out part has a value of inf standard deviations",
+            "a held-out value is inf standard deviations",
         ),
     ],
 )
-def test_what_float64_or_float32_cannot_hold_is_refused(
-    here: Path, values: list[float], message: str
-) -> None:
+def test_values_outside_the_float_range_are_refused(here: Path, values: list[float], message: str) -> None:
     write({"a": [repr(float(v)) for v in values]})
     with pytest.raises(ValueError, match=f"^columns=a: {message}"):
         series()
@@ -336,9 +339,9 @@ def test_a_constant_held_out_part_has_a_baseline_of_0(here: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["1.234.567", "12.345.678", "1.23,5", "1234.56,78", "1.5 2"])
-def test_grouped_numbers_are_no_dates(cell: str) -> None:
+def test_grouped_numbers_are_not_dates(cell: str) -> None:
     found = read_column(pd.Series([*WAVE[:5], cell]), ".")
-    assert (found.kind, found.first) == ("spoilt numbers", (5, cell))
+    assert (found.kind, found.first) == ("faulty numbers", (5, cell))
     assert read_column(pd.Series([cell] * 5), ".").kind != "dates"
 
 

@@ -16,7 +16,7 @@ def task(special, T=20, size=20, length_range=None, examples=1000):
     return TemporalOrder(T, size, length_range, examples, special)
 
 
-def places(column):
+def positions(column):
     return np.flatnonzero(column < 2)
 
 
@@ -28,7 +28,7 @@ def test_the_class_names_the_special_symbols_in_their_order(special, T, seed):
     assert batch.x.shape == (T, 20) and batch.y.shape == (1, 20)
     assert batch.x.min() >= 0 and batch.x.max() < 6
     for column, label in zip(batch.x.T, batch.y[0], strict=True):
-        assert len(places(column)) == special
+        assert len(positions(column)) == special
         symbols = "".join(made.input_names[s] for s in column if made.input_names[s] in "XY")
         assert made.output_names[label] == symbols
 
@@ -41,20 +41,20 @@ def test_names_are_all_orders():
 
 @pytest.mark.parametrize("T", [10, 25, 70, 100])
 @each
-def test_places_are_those_of_the_papers_and_equally_likely(special, T):
+def test_positions_are_as_published_and_equally_likely(special, T):
     batch = task(special, T, examples=10).draw(np.random.default_rng(0), 6000, T)
-    found = np.array([places(column) for column in batch.x.T])
+    observed = np.array([positions(column) for column in batch.x.T])
     width = T // 10
-    for place, (start, _) in zip(found.T, RANGES[special], strict=True):
+    for position, (start, _) in zip(observed.T, RANGES[special], strict=True):
         first = {0.1: T // 10, 0.3: 3 * T // 10, 0.5: T // 2, 0.6: 6 * T // 10}[start]
-        counts = np.bincount(place - first, minlength=width)
+        counts = np.bincount(position - first, minlength=width)
         assert len(counts) == width
         assert (abs(counts - 6000 / width) < 5 * sqrt(6000 / width)).all()
-    assert width == 1 or abs(np.corrcoef(found[:, 0], found[:, 1])[0, 1]) < 0.07
+    assert width == 1 or abs(np.corrcoef(observed[:, 0], observed[:, 1])[0, 1]) < 0.07
 
 
 @each
-def test_classes_are_equally_likely_and_the_others_tell_nothing(special):
+def test_classes_are_equally_likely_and_the_others_uninformative(special):
     n = 20_000
     batch = task(special).draw(np.random.default_rng(0), n, 20)
     y, classes = batch.y[0], 2**special
@@ -68,9 +68,9 @@ def test_classes_are_equally_likely_and_the_others_tell_nothing(special):
         np.add.at(table, (y[free], symbols[free] - 2), 1)
         expected = free.sum() / table.size
         assert (abs(table - expected) < 6 * sqrt(expected)).all()
-    where = np.array([places(column) for column in batch.x.T])
-    for place in where.T:
-        shares = [place[y == label].mean() for label in range(classes)]
+    observed = np.array([positions(column) for column in batch.x.T])
+    for position in observed.T:
+        shares = [position[y == label].mean() for label in range(classes)]
         assert np.ptp(shares) < 0.06
 
 
@@ -78,11 +78,11 @@ def test_classes_are_equally_likely_and_the_others_tell_nothing(special):
 @pytest.mark.parametrize("T", [10, 37, 50])
 def test_lag_is_to_the_earliest_special_symbol(special, T):
     batch = task(special, T, examples=10).draw(np.random.default_rng(0), 3000, T)
-    assert task(special, T, examples=10).lag == max(T - 1 - places(column)[0] for column in batch.x.T)
+    assert task(special, T, examples=10).lag == max(T - 1 - positions(column)[0] for column in batch.x.T)
 
 
 @each
-def test_as_many_different_sequences_as_it_says(special):
+def test_the_number_of_different_sequences(special):
     made = task(special, 10)
     different, drawn = made.extent(10).different, 200_000
     x = made.draw(np.random.default_rng(0), drawn, 10).x
@@ -110,11 +110,11 @@ def test_scores(special):
 
 
 @each
-def test_what_is_not_a_number_is_wrong(special):
+def test_non_finite_outputs_are_wrong(special):
     assert validated(task(special), not_numbers(task(special)))["val/error_rate"] == 1
 
 
 @each
-def test_refuses_a_sequence_without_room(special):
+def test_refuses_a_short_sequence(special):
     with pytest.raises(ValueError, match=r"^seq_len=9: must be at least 10"):
         task(special, 9)

@@ -1,4 +1,4 @@
-"""Texts to test with."""
+"""Texts for the tests."""
 
 import numpy as np
 
