@@ -1,4 +1,4 @@
-"""Recurrent cells: forward and hand-derived backward passes side by side."""
+"""Recurrent cells with a forward pass and a hand-derived backward pass each."""
 
 from rnnlab.cells.base import Cell
 from rnnlab.cells.gru import GRU
