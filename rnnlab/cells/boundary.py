@@ -86,4 +86,4 @@ def _check(x: Array, input_size: int, dtype: np.dtype[Any], leading: tuple[str, 
         least = "time step and one example" if leading else "example"
         raise ValueError(f"x: expected at least one {least}, got shape {x.shape}")
     if symbols and (x.min() < 0 or x.max() >= input_size):
-        raise ValueError(f"x: symbols must lie in [0, {input_size}), got values from {x.min()} to {x.max()}")
+        raise ValueError(f"x: symbols must be in [0, {input_size}), got values from {x.min()} to {x.max()}")

@@ -19,10 +19,11 @@ def measure_gates(snapshot: Snapshot) -> Readings:
     """Measure gate activations and saturation by time step, and `forget_product` by lag.
 
     Each sigmoid gate has three curves; those of the forget gate are `gate_f`, the mean activation over units,
-    and `gate_f_closed` and `gate_f_open`, the fractions of closed and open units. For the vanilla cell, `h_saturated` is the fraction of
-    units with |h| above 0.9 (tanh) or h = 0 (relu). `tanh_c_saturated` (LSTM) and `gate_n_saturated` (the
-    GRU's candidate) are the fractions above 0.9 in magnitude. `forget_product` at lag k is the geometric mean
-    over units of f[T] ∘ … ∘ f[T-k+1]: the factor by which the cell path alone scales a gradient at c.
+    and `gate_f_closed` and `gate_f_open`, the fractions of closed and open units. For the vanilla cell,
+    `h_saturated` is the fraction of units with |h| above 0.9 (tanh) or h = 0 (relu). `tanh_c_saturated`
+    (LSTM) and `gate_n_saturated` (candidate state of a GRU) are the fractions above 0.9 in magnitude.
+    `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1]: the factor by which
+    the cell path alone scales a gradient at c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}

@@ -132,6 +132,6 @@ def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
 def test_long_sequences_whose_steps_are_not_kept(cell, monkeypatch):
     case = build(cell)
     kept = everything(case)
-    monkeypatch.setattr(workspace, "_KEPT_STEPS", 2)
+    monkeypatch.setattr(workspace, "_MAX_CACHED_STEPS", 2)
     for name, value in everything(case).items():
         np.testing.assert_array_equal(value, kept[name], err_msg=name)
