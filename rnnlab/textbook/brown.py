@@ -76,13 +76,13 @@ def terms(
     Term r is the contribution of time step r: (ŷ_t - y_t)_l V_lm ∂s_{t,m}/∂s_{r,n} ∂⁺s_{r,n}/∂W_ij, summed
     over l, m and n.
     """
-    contributions = []
+    found = []
     for r in range(t + 1):
         operand = s[r] if of == "W" else x[r]
         through_output = (y_hat_t - y_t) @ weights["V"]
         through_time = through_output @ jacobian_product(weights, s, t, r)
-        contributions.append(np.einsum("n,nij->ij", through_time, immediate(s[r + 1], operand)))
-    return contributions
+        found.append(np.einsum("n,nij->ij", through_time, immediate(s[r + 1], operand)))
+    return found
 
 
 def gradients(weights: Weights, x: Array, y: Array, s: list[Array], y_hat: list[Array]) -> Weights:
