@@ -1,4 +1,4 @@
-"""Types of arrays and of named parameters."""
+"""Array types and copies of named parameters."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -8,25 +8,26 @@ from threadpoolctl import threadpool_info
 
 from rnnlab.arrays import Array
 
-# Most multiply-adds of a product that OpenBLAS computes without copying, and fewest rows worth a product.
+# Maximum multiply-adds of a product that OpenBLAS computes without copying, and minimum rows per block.
 _SMALL_PRODUCT = 1_000_000
 _MIN_ROWS = 8
-# OpenBLAS kernels with a separate path for small products; blocks cost other kernels up to half their speed.
+# OpenBLAS kernels with a separate path for small products; with blocks, others may run at half speed.
 _SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, Array], object], Array]:
-    """Return the fastest function for products of a matrix (M, K) with many matrices (K, columns) in turn.
+    """Return the fastest function for products of one matrix (M, K) with many matrices (K, columns).
 
-    OpenBLAS multiplies small matrices directly but copies larger ones into panels first. For a recurrent
-    product with its few columns, the copying dominates. One np.matmul call for n smaller products of row
-    blocks takes 13 to 19 % less time than the full product (H = 128 to 512, B = 32 to 64). The gain requires
-    the small-matrix kernels of OpenBLAS, which need AVX-512. For a product that is already small, np.dot is
-    0.5 µs faster per call, a fifth of the product at H = 32, B = 16.
+    OpenBLAS multiplies small matrices directly but copies larger ones into panels first. A recurrent product
+    has few columns, so the copying dominates its cost. Splitting the matrix into n blocks of rows, which one
+    np.matmul call multiplies, saves 13 to 19 % of the time (H = 128 to 512, B = 32 to 64). The speed-up
+    requires the small-matrix kernels of OpenBLAS, which need AVX-512. If the product is already small, np.dot
+    is 0.5 µs faster per call, which is a fifth of the product at H = 32, B = 16.
 
     Returns:
-        The function, with the arguments left operand, right operand and output; and the left operand, which
-        is `matrix` or a stack of its row blocks (n, M/n, K). The output is (M, columns) or (n, M/n, columns).
+        The function and its left operand. The function takes the left operand, the right operand and the
+        output. The left operand is `matrix` or a stack of its row blocks (n, M/n, K), and the output is
+        (M, columns) or (n, M/n, columns).
     """
     rows, inner = matrix.shape
     max_rows = _SMALL_PRODUCT // (inner * columns)

@@ -26,8 +26,8 @@ class ClipReport:
         norm: Global norm before clipping.
         norm_clipped: Global norm after clipping.
         clipped: True if any element changed.
-        coefficient: Clip coefficient, the factor of clipping by norm, 1 if unclipped; None for clipping by
-            value.
+        coefficient: Clip coefficient, by which clipping by norm multiplies the gradient, 1 if unclipped; None
+            for clipping by value.
         fraction: Clipped fraction of the elements for clipping by value; None for clipping by norm.
         cosine: Cosine of the angle between the gradients before and after clipping; 1 for clipping by norm.
     """
@@ -42,7 +42,7 @@ class ClipReport:
 
 @dataclass(frozen=True)
 class Clipping:
-    """Clipping at a threshold θ; with threshold None, gradients stay unchanged but their norm is reported."""
+    """Clipping at a threshold θ; with threshold None, only the gradient norm is reported."""
 
     threshold: float | None
     mode: Literal["norm", "value"]

@@ -26,7 +26,7 @@ class InitialState(Protocol):
         """Return the initial value of one state, (H, B) in float64.
 
         Raises:
-            ValueError: If the state or shape is not available, or a random state lacks a generator.
+            ValueError: If the state or shape is not available, or if a random state has no generator.
         """
 
 

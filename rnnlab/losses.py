@@ -46,16 +46,16 @@ def losses_and_gradients(
 
 
 def uniform_guess_loss(loss: Loss, classes: int) -> float:
-    """Return the loss of uniform class probabilities, the chance level."""
+    """Return the chance level: the loss for uniform class probabilities."""
     return log(classes) if loss == "cross_entropy" else (1 - 1 / classes) / 2
 
 
 def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> Array:
     """Return the weight of the loss at each time step in the loss of the batch, (T, B) in float64.
 
-    The loss of the batch is the mean over examples of the sum or mean over each example's time steps with a
-    target. The weight is therefore 1/B for a sum and 1/(B·N_b) for a mean over N_b targets, and 0 without a
-    target.
+    The loss of the batch is a mean over examples. The loss of each example is the sum or mean over its time
+    steps with a target. The weight is therefore 1/B for a sum, 1/(B·N_b) for a mean over N_b targets, and 0
+    for a time step without a target.
     """
     present = np.ones((time, batch)) if mask is None else mask.astype(np.float64)
     if reduction == "mean":

@@ -1,4 +1,4 @@
-"""The model: cell, readout and loss with a joint forward pass and backward pass."""
+"""Recurrent network with a cell, a readout and a loss."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,8 +21,8 @@ from rnnlab.workspace import Workspace, by_feature
 class Batch:
     """A batch of sequences with targets.
 
-    The network has outputs at the last S time steps: S = T for an output at every time step, S = 1 for a
-    single output at the end.
+    The network has outputs at the last S time steps: S = T means an output at every time step, S = 1 a single
+    output at the end.
 
     Attributes:
         x: Inputs, symbols (T, B) or vectors (T, X, B).
@@ -89,7 +89,7 @@ class Model:
 
     Attributes:
         cell: Recurrent cell.
-        readout: Linear map from the hidden state to the output.
+        readout: Affine map from the hidden state to the output.
         initial_state: Initial state of each sequence.
         loss: Name of the loss for one target.
         loss_reduction: Reduction of the losses over the targets of an example.
@@ -181,7 +181,7 @@ class Model:
         np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
         absent = tape.weights.reshape(-1) == 0
         if absent.any():
-            do[:, absent] = 0  # the product is NaN for a non-finite gradient
+            do[:, absent] = 0  # a non-finite gradient times the weight 0 is NaN
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
         deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx)
         grads = deltas.grads | readout_grads

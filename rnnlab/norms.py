@@ -14,7 +14,7 @@ def norm(a: Array, axis: int | None = None) -> Array:
     """Return the Euclidean norm without underflow or overflow.
 
     The scaled form is ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|. A plain float32 sum of squares is 0 if all
-    entries are below about 1e-23, a range that vanishing gradients reach.
+    entries are below about 1e-23, which is common for vanishing gradients.
 
     Args:
         a: Array of any shape.
@@ -36,7 +36,7 @@ def norm(a: Array, axis: int | None = None) -> Array:
 def global_norm(arrays: Iterable[Array]) -> float:
     """Return the Euclidean norm over all entries of all arrays, for entries of any magnitude.
 
-    The fast dot product comes first; the scaled form follows if the dot product may under- or overflow.
+    The fast dot product is tried first. If its result may be inaccurate, the scaled form replaces it.
     """
     arrays = list(arrays)
     squares = sum(float(np.vdot(a, a)) for a in arrays)

@@ -1,4 +1,4 @@
-"""Readout: an affine map from the hidden state to the output, which the cross-entropy takes as logits.
+"""Affine readout from the hidden state to the output; for the cross-entropy, the outputs are logits.
 
     o[t] = W_hy h[t] + b_y
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1

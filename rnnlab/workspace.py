@@ -1,4 +1,4 @@
-"""Array buffers that calls reuse."""
+"""Reusable array buffers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _UFUNC_BUFFER = 256
 
 
 class Workspace:
-    """Named array buffers that calls reuse.
+    """Named array buffers that are reused from call to call.
 
-    Every training step needs the same arrays, and reusing them avoids the page faults of fresh memory. The
-    results of a function in a workspace are overwritten by the next call with the same workspace.
+    Every training step needs the same arrays, and reusing them avoids the page faults of fresh memory. If a
+    function returns arrays of a workspace, the next call with this workspace overwrites them.
     """
 
     def __init__(self) -> None:
@@ -79,8 +79,8 @@ class unbuffered:
     """Context manager that lets NumPy process strided arrays without copying.
 
     By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer.
-    With a smaller buffer, the factors of the backward pass take half the time. A training step takes 4 to 6 %
-    less time for an LSTM and 5 to 9 % less for a GRU (H = 32 to 50, B = 16 to 20).
+    With a smaller buffer, computing the factors of the backward pass takes half the time. A training step
+    takes 4 to 6 % less time for an LSTM and 5 to 9 % less for a GRU (H = 32 to 50, B = 16 to 20).
     """
 
     def __enter__(self) -> None:

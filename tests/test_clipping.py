@@ -83,7 +83,9 @@ def test_by_hand():
     np.testing.assert_array_equal(clipped["b"], [[-3.5]])
     assert report.fraction == pytest.approx(1 / 3)
 
-    report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "value")  # clipped to (1, 0, -1)
+    report, _ = clip(
+        {"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "value"
+    )  # clipped to (1, 0, -1)
     assert report.cosine == pytest.approx(7 / (5 * np.sqrt(2)))
     report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "norm")
     assert report.cosine == 1

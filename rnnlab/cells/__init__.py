@@ -1,4 +1,4 @@
-"""Recurrent cells with a forward pass and a hand-derived backward pass each."""
+"""Recurrent cells with hand-derived backward passes."""
 
 from rnnlab.cells.base import Cell
 from rnnlab.cells.gru import GRU

@@ -1,11 +1,12 @@
-"""The interface of every recurrent cell.
+"""Common interface of the recurrent cells.
 
-A cell is a frozen record of sizes and options without parameters or state. The parameters are a dict of
-arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The gradients have the same keys.
+A cell is a frozen record of sizes and options. It contains neither parameters nor state. The parameters are a
+dict of arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The gradients have the same keys.
 
-Every cell works at two levels with the same parameters. `forward` and `backward` process a whole sequence,
-fast. `step` and `step_backward` process one time step and follow the textbook equations. The public methods
-check their arguments and are final; a subclass implements the equations in the abstract methods.
+Every cell works at two levels with the same parameters. `forward` and `backward` process a whole sequence and
+are optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations.
+The public methods check their arguments and are final. A subclass implements the equations in the abstract
+methods.
 """
 
 from abc import ABC, abstractmethod
@@ -47,7 +48,7 @@ class Cell(ABC):
     states: ClassVar[tuple[str, ...]]
     """Names of the states that the cell carries from time step to time step, `h` first."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Gates by the name of their recurrent bias, an array (H, 1) that is added to W_hh h[t-1] directly."""
+    """Recurrent biases (H, 1), which are added to W_hh h[t-1], each with the name of its gate."""
     sigmoid_gates: ClassVar[tuple[str, ...]] = ()
     """The sigmoid gates among `gates`; the tape's `inner["gates"]` holds their activations."""
 
@@ -158,14 +159,14 @@ class Cell(ABC):
         """Propagate the state adjoint λ[t] back through one time step.
 
         Backpropagation through time calls this method for each time step, from the last to the first, and
-        sums `grads`. With `before` from the call for time step t+1, the adjoint of the next call is
-        λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where e[t] = ∂ℓ[t]/∂h[t].
+        sums `grads`. The adjoint for time step t is λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where
+        e[t] = ∂ℓ[t]/∂h[t] and `before` is the result for time step t+1.
 
         Args:
             params: The parameters of the forward step.
             tape: The tape of the forward step.
             adjoint: State adjoint λ[t], (H, B) for each state: the gradient with respect to the states
-                after the time step, as independent inputs of everything later.
+                after the time step, treated as independent variables.
 
         Raises:
             ValueError: If `params` or `adjoint` do not match the tape.
@@ -231,7 +232,7 @@ class Cell(ABC):
             dz: Gradient ∂L/∂z, (G·H, B) or (T, G·H, B).
 
         Returns:
-            The gradient, in the shape of `dz`; equal to `dz` where z is W_hh h[t-1] plus other terms.
+            The gradient in the shape of `dz`; equal to `dz` if W_hh h[t-1] enters z additively.
         """
 
     @abstractmethod

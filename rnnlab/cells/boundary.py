@@ -1,4 +1,4 @@
-"""Argument checks of the cells; each error names the argument, the expected value and the actual value."""
+"""Argument checks for the cells; each error reports the expected and the actual value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -8,7 +8,7 @@ import numpy as np
 from rnnlab.arrays import Array
 from rnnlab.cells.weights import is_symbols
 
-# complex128 serves complex-step derivatives only; training uses float32 or float64.
+# complex128 is only for complex-step derivatives; training uses float32 or float64.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex128))
 
 

@@ -3,8 +3,8 @@
     r, u = σ(W_x· x[t] + W_h· h[t-1] + b·)         a[t] = W_hn h[t-1] + b_hn
     n = tanh(W_xn x[t] + b_xn + r ∘ a[t])          h[t] = (1 - u) ∘ n + u ∘ h[t-1]
 
-The reset gate r multiplies the product W_hn h[t-1] and not h[t-1], so the product has its own bias b_hn.
-Backward pass, with δ[t] the total gradient ∂L/∂h[t]:
+The reset gate r multiplies the product W_hn h[t-1] rather than h[t-1], so the product has its own bias b_hn.
+Backward pass, with the total gradient δ[t] = ∂L/∂h[t]:
 
     dz_n = δ∘(1-u)∘(1-n²)    dz_u = δ∘(h[t-1]-n)∘u(1-u)    dz_r = dz_n∘a∘r(1-r)    da = r∘dz_n
     δ[t-1] = e[t-1] + u∘δ[t] + W_hhᵀ [da; dz_r; dz_u]
@@ -56,7 +56,7 @@ class GRU(Cell):
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1), rows r, u, n, and `b_hn`."""
+        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1) and `b_hn`; rows r, u, n."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:

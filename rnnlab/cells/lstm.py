@@ -12,11 +12,11 @@
 with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1].
 κ already includes the path c[t] → h[t], so ‖(δ, κ)‖ would count that path twice.
 
-The forward pass is fast for two reasons. First, one array [o; i; f; g; c[t-1]] per time step makes
-[i; f] ∘ [g; c[t-1]] a single multiplication, whose two halves add up to c[t], and keeps [o; i; f] contiguous.
-Second, σ(z) = ½ tanh(z/2) + ½: with the sigmoid rows of the weights halved before the loop, one tanh
-activates all four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ times factors that
-are computed before the loop; f ∘ κ, the gradient that returns to c[t-1], is a fifth block.
+The forward pass is fast for two reasons. First, each time step has one array [o; i; f; g; c[t-1]], so that
+[i; f] ∘ [g; c[t-1]] is a single multiplication. The two halves of the result add up to c[t]. Second,
+σ(z) = ½ tanh(z/2) + ½: the sigmoid rows of the weights are halved before the loop, and one tanh activates all
+four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ times factors that are computed
+before the loop. A fifth block is f ∘ κ, the gradient that flows to c[t-1].
 
 References:
     I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.10.1; F. A. Gers,
@@ -42,7 +42,7 @@ from rnnlab.workspace import Workspace, unbuffered
 
 @dataclass(frozen=True)
 class LSTM(Cell):
-    """LSTM cell with candidate function ψ, an optional bias, and an offset of the forget gate's bias."""
+    """LSTM cell with candidate function ψ, optional biases and an initial forget-gate bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("o", "i", "f", "g")
     sigmoid_gates: ClassVar[tuple[str, ...]] = ("o", "i", "f")
@@ -82,7 +82,7 @@ class LSTM(Cell):
         return {"h": deltas.total["h"], "c": λ_c}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return dz, because z is W_hh h[t-1] plus terms independent of h[t-1]."""
+        """Return dz, because W_hh h[t-1] enters z additively."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:

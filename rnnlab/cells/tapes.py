@@ -77,7 +77,7 @@ class CellTape:
 
     @property
     def time(self) -> int:
-        """T, the number of time steps."""
+        """Number of time steps T."""
         return len(self.x)
 
     def step(self, t: int) -> StepTape:

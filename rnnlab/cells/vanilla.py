@@ -55,7 +55,7 @@ class Vanilla(Cell):
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return dz, because z is W_hh h[t-1] plus terms independent of h[t-1]."""
+        """Return dz, because W_hh h[t-1] enters z additively."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
@@ -67,7 +67,7 @@ class Vanilla(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return no `inner` arrays, because h overwrites z."""
+        """Return h and no `inner` arrays, because h overwrites z."""
         h = joined[:, : self.hidden_size]
         time, H, batch = h[1:].shape
         product, W = step_product(joined_weights(params, x), batch)

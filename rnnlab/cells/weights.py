@@ -21,14 +21,17 @@ from rnnlab.cells.tapes import CellTape
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
-"""Maximum columns, time × batch, per matrix product for a weight gradient; limits the size of copies.
+"""Maximum number of columns (time × batch) in a product for a weight gradient; limits the size of copies.
 
-With 2048 columns, a training step takes equally long, but the ratio of peak memory to required memory rises
-from 1.25 to up to 1.58.
+With 2048 columns, a training step takes just as long, but its peak memory is up to 1.58 times the required
+memory instead of 1.25 times.
 """
 
 MAX_ONE_HOT = 256
-"""Largest number of symbols for which a one-hot product sums gradients; its cost grows with the number."""
+"""Maximum number of symbols for which a product with one-hot vectors sums the gradients.
+
+The cost of this product grows with the number of symbols.
+"""
 
 
 def is_symbols(x: Array) -> bool:
@@ -62,9 +65,9 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
     """Write W_xh x[t] + b_h for symbols x into `out` (T, G·H, B).
 
     Gathering takes 8 µs per time step, a product with one-hot vectors 23 µs (G·H = 512, 62 symbols, batch
-    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols are already checked. The method with
-    positional arguments is 0.8 µs per time step faster than np.take, 6 % of a training step at H = 32,
-    B = 16.
+    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols are already checked. The method `take`
+    with positional arguments is 0.8 µs per time step faster than np.take, which is 6 % of a training step at
+    H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     for symbols, out_t in zip(x, out, strict=True):
@@ -155,7 +158,7 @@ def input_gradient(params: Params, x: Array, dz: Array, workspace: Workspace) ->
 
 
 def step_input_gradients(params: Params, x: Array, dz: Array) -> tuple[Params, Array | None]:
-    """Return dW_xh and db_h by name, and dx, for one time step: x (X, B) or (B,), dz (G·H, B)."""
+    """Return dW_xh, db_h and dx of one time step, given x (X, B) or (B,) and dz (G·H, B)."""
     if is_symbols(x):
         dW_xh, dx = np.zeros_like(params["W_xh"]), None
         np.add.at(dW_xh.T, x, dz.T)

@@ -6,8 +6,8 @@ Two B × B Gram matrices per time step give ‖C[t]‖_F without any H × H arra
 
     ‖C[t]‖²_F = Σ_{b,b'} (dz[t]ᵀ dz[t] ∘ h[t-1]ᵀ h[t-1])[b, b']
 
-C[t] is a quantity of the whole batch, because the loss is a mean over examples. C[t] includes the losses
-of all time steps from t on.
+C[t] belongs to the whole batch, because the loss is a mean over examples. The losses of time step t and of
+all later time steps contribute to C[t].
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from rnnlab.workspace import Workspace
 
 
 def measure_contributions(snapshot: Snapshot) -> Readings:
-    """Measure ‖C[t]‖_F as `dW_hh` and, for a cell with gates, per gate, for example as `dW_hh.f`."""
+    """Measure ‖C[t]‖_F as `dW_hh` and, for a cell with gates, the norm of each gate's block as `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     dz, dz_exponents = scale_to_one(
         cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace

@@ -3,10 +3,10 @@
 The summary is relative to g(1) and excludes lag 0, because the readout and, in an LSTM, the output gate act
 between lags 0 and 1. K is the largest lag.
 
-g(k) is the geometric mean over the examples with a non-zero gradient, and so the summary describes only these
-examples; `zero_fraction` is the fraction of the other examples. If the gradient of every example is 0, g(k)
-is 0: the gain is 0, and the horizon ends before lag k. A lag without a value, for example before the start of
-every sequence or after an overflow, does not count as 0 and is excluded.
+g(k) is the geometric mean over the examples with a non-zero gradient, so the summary describes only these
+examples. `zero_fraction` is the fraction of the other examples. If the gradient of every example is 0, g(k)
+is 0: the gain is 0, and the horizon ends before lag k. Lags without a value are excluded and do not count as
+0. A lag has no value before the start of every sequence, or if the gradient overflowed.
 """
 
 from collections.abc import Mapping
@@ -149,7 +149,7 @@ def regime(log10_gain_tail: float | None) -> Regime | None:
 
 
 def recorded_regime(metrics: Mapping[str, float | None]) -> Regime | None:
-    """Return the regime from recorded metrics, where the logarithm of a zero gain is missing."""
+    """Return the regime from recorded metrics, in which a gain of 0 has no logarithm."""
     return regime(-np.inf if metrics.get(GAIN_TAIL) == 0 else metrics.get(LOG10_GAIN_TAIL))
 
 

@@ -45,7 +45,7 @@ def measure_gates(snapshot: Snapshot) -> Readings:
 
 
 def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
-    """Return by name which units are saturated, booleans (T, H, B)."""
+    """Return boolean arrays (T, H, B) by name that mark the saturated units."""
     match cell:
         case Vanilla(nonlinearity="relu"):
             return {"h": tape.states["h"][1:] == 0}

@@ -3,8 +3,9 @@
     P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s: full state, (h, c) for an LSTM
 
 The largest singular value is computed from the product, the smallest as 1/σ_max of the product of inverses.
-The small singular values of a float64 product are rounding error: in one experiment, their logarithm fell by
-1.4 per step instead of 7.7. Products are rescaled by powers of two to stay within the range of float64.
+The small singular values of a float64 product are dominated by rounding error: in one experiment, their
+logarithm fell by 1.4 per step instead of 7.7. Products are rescaled by powers of two to stay within the range
+of float64.
 """
 
 from typing import Annotated
@@ -74,8 +75,8 @@ def log_singular_values(
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
     """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n) with n the size of the state.
 
-    Row j is the adjoint step of the unit vector e_j. One call computes all rows, with the unit vectors as
-    columns of the adjoint.
+    Row j is the result of an adjoint step from the unit vector e_j. One call computes all rows, with the unit
+    vectors as columns of the adjoint.
     """
     H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
 
@@ -96,7 +97,7 @@ def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -
 
 
 def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
-    """Return (P J)⁻¹ = J⁻¹ P⁻¹, given P⁻¹ = `inverse`, and the examples for which it exists."""
+    """Return (P J)⁻¹ = J⁻¹ P⁻¹, given P⁻¹ = `inverse`, and a mask of the examples with an inverse."""
     J = Jᵀ.transpose(0, 2, 1)
     out = np.zeros_like(inverse)
     exists = invertible.copy()

@@ -3,7 +3,7 @@
     g(k) = ‖∂ℓ_τ/∂s[τ-k]‖      k = 0 … τ-1, per example
 
 Only the loss at one time step τ is backpropagated, with weight 1. With losses at all time steps, short paths
-would hide a vanishing gradient. By default, τ is the last time step of each example that has a target.
+would hide a vanishing gradient. By default, τ is each example's last time step with a target.
 
 Norms by time step use the training loss instead. If that loss is a mean over time, each of the N targets of
 an example has the weight 1/N, and g(0) is N times `h_immediate` at time step τ of the same batch.
@@ -34,7 +34,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
     Args:
         snapshot: A training step.
-        targets: Time steps τ with a backward pass each for the loss at τ: `last`, or a number in 1 … T.
+        targets: Time steps τ whose losses are backpropagated separately; `last` or numbers in 1 … T.
     """
     all_curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
@@ -51,7 +51,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
-    """Return the statistics over examples of the result of `per_example_lag_curves`."""
+    """Return statistics over examples for the result of `per_example_lag_curves`."""
     return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
 
 

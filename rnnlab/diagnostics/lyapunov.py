@@ -1,12 +1,12 @@
-"""Lyapunov exponents: mean exponential rates, per step, at which nearby states of a driven network diverge.
+"""Lyapunov exponents: mean exponential rates per step at which nearby states of a driven network separate.
 
 The QR method (G. Benettin et al., 1980) is applied to the transposed Jacobians along one long trajectory,
 from the last time step to the first. The adjoint step gives J[t]ᵀ Q without forming J[t]:
 
     Q R = J[t]ᵀ Q      λ_i = mean over t of ln |R_ii|
 
-The transposed products have the same exponents as the forward products. At any finite lag, the exponents
-differ from the logarithms of the singular values per step.
+The transposed products have the same exponents as the forward products. At any finite lag, the logarithms of
+the singular values divided by the lag differ from the exponents.
 
 Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by
 non-overlapping batch means (B. Schmeiser, 1982): the standard deviation of the means of 10 blocks of
@@ -33,7 +33,7 @@ def measure_lyapunov(
     warm_up: Annotated[int, Ge(0)],
     exponents: Annotated[int, Ge(1)],
 ) -> Readings:
-    """Measure `lyapunov/top`, `lyapunov/02`, … with standard errors, driven by the task's inputs.
+    """Measure the exponents `lyapunov/top`, `lyapunov/02`, … and their standard errors on the task's inputs.
 
     Args:
         snapshot: A training step.

@@ -50,7 +50,7 @@ class MeanField:
 
     @property
     def depth(self) -> float | None:
-        """Return the number of steps over which a gradient's norm changes by e, 2/|ln χ|; None at χ = 1."""
+        """Return the depth 2/|ln χ|, over which a gradient's norm changes by a factor e; None at χ = 1."""
         return 2 / abs(log(self.χ)) if self.χ and self.χ != 1 else None
 
 
@@ -89,7 +89,7 @@ def _critical(σ_x2: float) -> float:
 
 
 def _root(function: Callable[[float], float], upper: float) -> float:
-    """Find by bisection the root of a function that is positive below the root; 0 if no root exists."""
+    """Return by bisection the root of a function that is positive below its root; 0 if no root exists."""
     while function(upper) > 0:
         upper *= 10
     lower = 0.0

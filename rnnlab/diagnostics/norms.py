@@ -23,12 +23,13 @@ _COLUMNS = 256
 
 
 def measure_norms(snapshot: Snapshot) -> Readings:
-    """Measure gradient norms by time step for the states, pre-activations z and inputs x, and state norms.
+    """Measure norms of states, and of gradients with respect to states, pre-activations and inputs.
 
-    Total gradients: `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients, from the loss at
-    the same time step alone: `h_immediate` and so on. State norms: `h_norm` and `c_norm`. Gradients are those
-    of the training loss. If that loss is a mean over time, each of the N targets of an example has the weight
-    1/N; in a lag curve, the one target has the weight 1.
+    The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. The norms of
+    immediate gradients, from the loss at the same time step alone, are `h_immediate` and so on. The norms of
+    the states are `h_norm` and `c_norm`. All gradients are those of the training loss. If the training loss
+    is a mean over time, each of the N targets of an example has the weight 1/N, whereas the one target of a
+    lag curve has the weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -67,16 +68,16 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
     for name, adjoint in cell.state_adjoints(tape, deltas).items():
         is_total = adjoint is deltas.total[name]
         squares.append(2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + examples))
-    with np.errstate(invalid="ignore"):  # of NaN
+    with np.errstate(invalid="ignore"):  # NaN inputs
         return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
 
 def log_norm_of_steps(a: Array) -> Array:
     """Return ln of the norm over the features of a sequence (T, F, B), as (T, B).
 
-    A plain sum of squares gives most norms. Time steps with possible underflow or overflow are recomputed:
-    for float32 in float64, whose range covers all squares, for float64 with the safe norm, which is several
-    times slower.
+    A plain sum of squares gives most norms. Time steps with possible underflow or overflow are recomputed.
+    For float32, the recomputation uses float64, whose range covers all squares. For float64, it uses the safe
+    norm, which is several times slower.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
@@ -125,6 +126,6 @@ def _columns(a: Array) -> Array:
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Return slices of time with few enough columns for intermediate results to fit into the cache."""
+    """Return slices of time that are short enough for intermediate results to fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

@@ -26,7 +26,7 @@ def measure_parameters(snapshot: Snapshot) -> Readings:
 
 
 def _parts(cell: Cell, name: str, rows: int) -> Iterator[tuple[str, slice]]:
-    """Yield the name and rows of the whole parameter and of each gate's block, if there are several gates."""
+    """Yield the name and rows of the whole parameter and of the block of each gate, if any."""
     yield name, slice(None)
     if name in ("W_xh", "W_hh", "b_h") and len(cell.gates) > 1:
         for gate in cell.gates:

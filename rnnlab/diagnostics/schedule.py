@@ -14,13 +14,14 @@ SPIKE_WINDOW = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training steps at which a measurement runs; always includes the first and the last step.
+    """Training steps at which a measurement runs, always including the first and the last step.
 
     Attributes:
-        dense: Number of initial training steps at which the measurement runs without gaps.
-        per_decade: Points per decade of the step number after the dense steps, spaced evenly in log step.
+        dense: Number of initial training steps that are all measured.
+        per_decade: Number of measurements per decade of training steps after the dense steps, spaced evenly
+            on a logarithmic scale.
         every: Interval between regular measurements, in training steps; None for no regular measurements.
-        on_spike: True to measure at each spike of the gradient norm as well.
+        on_spike: True to measure at each spike of the gradient norm, too.
     """
 
     dense: Annotated[int, Ge(0)]
@@ -29,7 +30,7 @@ class Schedule:
     on_spike: bool
 
     def points(self, steps: int) -> frozenset[int]:
-        """Return the scheduled steps in 0 … steps-1 except those from `dense` and `every`.
+        """Return the scheduled training steps in 0 … steps-1, without those from `dense` and `every`.
 
         >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).points(100))
         [0, 3, 9, 30, 95, 99]
@@ -43,16 +44,16 @@ class Schedule:
         return frozenset(chosen)
 
     def due(self, step: int, points: Collection[int]) -> bool:
-        """Return True if a step is in `points` or due because of `dense` or `every`."""
+        """Return True if a measurement is due at a training step: by `points`, `dense` or `every`."""
         return step < self.dense or step in points or (self.every is not None and step % self.every == 0)
 
 
 @dataclass
 class Spikes:
-    """Detector of gradient spikes: norms above `factor` times their running geometric mean.
+    """Detector of gradient spikes, which are norms above `factor` times their running geometric mean.
 
-    The mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run are never spikes, nor are
-    the norms within SPIKE_WINDOW training steps after a spike.
+    The mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run never count as spikes, and
+    neither do the norms within SPIKE_WINDOW training steps after a spike.
 
     Attributes:
         factor: Threshold relative to the running mean; None disables detection.

@@ -12,12 +12,12 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class ProbeInputs:
-    """Inputs of measurements that run their own forward pass; fixed, and never used for training.
+    """Fixed inputs of measurements that run their own forward pass; training never uses them.
 
     Attributes:
         batch: Sequences with targets.
-        long: Function that returns one input sequence of a given length, joined from several sequences of
-            the task if these are shorter.
+        long: Function that returns an input sequence of a given length; if the sequences of the task are
+            shorter, the function joins several of them.
         seed: Seed for a random initial state.
     """
 
@@ -37,7 +37,7 @@ class Snapshot:
         tape: Forward pass over the training batch.
         deltas: Backward pass over the training batch.
         grads: Gradients before clipping.
-        updates: Changes of the parameters by the optimiser.
+        updates: Updates added to the parameters by the optimiser.
         inputs: Inputs of measurements that run their own forward pass.
         task_lag: Lag required by the task, or None.
         workspace: Buffers reserved for measurements.

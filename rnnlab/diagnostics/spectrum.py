@@ -13,9 +13,8 @@ MAX_SLOPE = {"tanh": 1.0, "relu": 1.0, "identity": 1.0}
 def measure_spectrum(snapshot: Snapshot) -> Readings:
     """Measure `weights/spectral_radius` and `weights/spectral_norm` of W_hh.
 
-    For a cell with gates, each gate's block has its own metrics, for example `weights/spectral_norm.f`.
-    For the vanilla cell, `theory/log10_bound` is the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'| in decades per
-    step.
+    For a cell with gates, each gate's block has its own metrics, such as `weights/spectral_norm.f`. For the
+    vanilla cell, `theory/log10_bound` is the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'| in decades per step.
 
     References:
         R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013).

@@ -9,7 +9,7 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Blocks per standard error: enough for a relative error of about a quarter, few enough for long blocks."""
+"""Number of blocks: large enough for a relative error of about a quarter, small enough for long blocks."""
 
 
 def curves(

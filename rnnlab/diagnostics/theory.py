@@ -14,13 +14,13 @@ ORTHOGONAL = 1e-3
 
 
 def measure_theory(snapshot: Snapshot) -> Readings:
-    """Compute the theoretical gain of the network at step 0; no metrics at later steps.
+    """Compute the theoretical gain of the network at training step 0 only.
 
     For a vanilla cell with random W_hh, mean-field theory predicts `theory/log10_gain`, `theory/q`,
-    `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The theory's inputs `theory/sigma_w` and
-    `theory/sigma_x` are measured from the weights and the probe batch. For a cell with forget gates,
-    `theory/log10_cell_path` is the mean of log10 f on the probe batch. This value describes the gradient at c
-    along the cell path alone, without the path through h.
+    `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The inputs of the theory, `theory/sigma_w` and
+    `theory/sigma_x`, are measured from the weights and the probe batch. For a cell with forget gates,
+    `theory/log10_cell_path` is the mean of log10 f on the probe batch. This mean describes the gradient at c
+    along the cell path without the path through h.
     """
     if snapshot.step > 0:
         return Readings()

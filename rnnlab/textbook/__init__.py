@@ -11,6 +11,6 @@ of the package. Each line can be compared with an equation, and the fast code wi
     brown          Carter N. Brown, *Gradients for an RNN* (2017), after the WildML tutorial
     numpy_slides   *Building a RNN with numpy* (slides)
 
-The documentation page docs/derivations.md explains all five derivations. A table compares their notation, and
-a list names the passages where a source is imprecise.
+The documentation page docs/derivations.md explains all five derivations. The page has a table of the notation
+in each source and a list of errata in the sources.
 """

@@ -5,7 +5,7 @@
 
 The network has no biases. The gradients of W and U are explicit sums instead of a recursion. Each term
 belongs to an earlier time step r and is the product of the Jacobians from s_r to s_t, times the immediate
-derivative of s_r with respect to W or U. The product of Jacobians vanishes or explodes.
+derivative of s_r with respect to W or U. The product of Jacobians can vanish or explode.
 
 Shapes for one sequence: x (N, X), y (N, Y) one-hot, s_before = s_{-1} (H,). Time steps are 0 … N-1.
 """

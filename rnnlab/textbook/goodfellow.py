@@ -3,7 +3,7 @@
     a⁽ᵗ⁾ = b + W h⁽ᵗ⁻¹⁾ + U x⁽ᵗ⁾    h⁽ᵗ⁾ = tanh(a⁽ᵗ⁾)    o⁽ᵗ⁾ = c + V h⁽ᵗ⁾    ŷ⁽ᵗ⁾ = softmax(o⁽ᵗ⁾)
     L = Σ_t L⁽ᵗ⁾,    L⁽ᵗ⁾ = -log ŷ⁽ᵗ⁾[y⁽ᵗ⁾]
 
-The LSTM has a sigmoid cell input; other variants use tanh:
+The cell input of this LSTM is a sigmoid, where other variants use tanh:
 
     f = σ(b^f + U^f x⁽ᵗ⁾ + W^f h⁽ᵗ⁻¹⁾)    forget gate        q = σ(b^o + U^o x⁽ᵗ⁾ + W^o h⁽ᵗ⁻¹⁾)    output gate
     g = σ(b^g + U^g x⁽ᵗ⁾ + W^g h⁽ᵗ⁻¹⁾)    input gate         s⁽ᵗ⁾ = f s⁽ᵗ⁻¹⁾ + g σ(b + U x⁽ᵗ⁾ + W h⁽ᵗ⁻¹⁾)

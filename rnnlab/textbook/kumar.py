@@ -53,7 +53,7 @@ def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array)
 
 
 def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
-    """Return the states hs[0] … hs[c], with hs[0] = `state`, and the c probabilities of a chunk.
+    """Return the states hs[0] … hs[c] and the class probabilities of a chunk, with hs[0] = `state`.
 
     The source counts inputs from 0 and stores the state before the chunk as hs[-1].
     """

@@ -31,7 +31,7 @@ def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[
 
 
 def rnn_cell_backward(da_next: Array, cache: Cache) -> dict[str, Array]:
-    """Return the gradients of x⁽ᵗ⁾, a⁽ᵗ⁻¹⁾, Wax, Waa and ba, given ∂J/∂a⁽ᵗ⁾."""
+    """Return the gradients with respect to x⁽ᵗ⁾, a⁽ᵗ⁻¹⁾, Wax, Waa and ba, given ∂J/∂a⁽ᵗ⁾."""
     a_next, a_prev, xt, parameters = cache
     dtanh = (1 - a_next**2) * da_next
     return {
@@ -56,7 +56,10 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array
 
 
 def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> dict[str, Array]:
-    """Return the gradients of Wya, by and a⁽ᵗ⁾, given ∂J/∂(scores); the slides omit this function."""
+    """Return the gradients with respect to Wya, by and a⁽ᵗ⁾, given ∂J/∂(scores).
+
+    The slides omit this part of the backward pass.
+    """
     return {
         "dWya": dscores @ a_next.T,
         "dby": dscores.sum(axis=1, keepdims=True),
@@ -65,9 +68,9 @@ def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> di
 
 
 def rnn_backward(da: Array, caches: list[Cache]) -> dict[str, Array]:
-    """Backpropagate through the network, given da (T, n_a, m), the gradients of a⁽ᵗ⁾ from ŷ⁽ᵗ⁾ alone.
+    """Backpropagate through the network, given da (T, n_a, m), the gradients that reach a⁽ᵗ⁾ through ŷ⁽ᵗ⁾.
 
-    At each time step, ∂J/∂a is da[t] plus da_prev from the next time step. Gradients of parameters are summed
+    At each time step, ∂J/∂a is da[t] plus da_prev from the next time step. The parameter gradients are summed
     over time.
     """
     sums: dict[str, Array] = {}

@@ -2,8 +2,8 @@
 
     (1) h_t = tanh(W_hh h_{t-1} + W_xh x_t)    (2) y_t = W_hy h_t    loss = -log P_correct, P = softmax(y_t)
 
-The network has no biases. h_0 is zero or drawn from a fixed distribution. The output is at the last time
-step s only or at every time step; the loss is the sum over the outputs.
+The network has no biases. h_0 is zero or drawn from a fixed distribution. The network has an output at the
+last time step s only or at every time step; the loss is summed over the outputs.
 
 Shapes for one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,). The correct classes are
 integers, (s,) or, for a single output, (1,).
