@@ -1,8 +1,12 @@
-"""Gradient clipping.
+"""Gradient clipping by global norm or by value.
 
-By global norm (R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural
-networks*, 2013): g ← g · min(1, θ/‖g‖₂), the norm over all parameters together.
-By value (as in M. Kumar, *RNN Derivatives and Code sample*): every element to [-θ, θ].
+Clipping by global norm scales all gradients: g ← g · min(1, θ/‖g‖₂), with the norm over all parameters.
+Clipping by value limits every element to [-θ, θ].
+
+References:
+    R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), for
+    clipping by global norm.
+    M. Kumar, *RNN Derivatives and Code sample*, for clipping by value.
 """
 
 from dataclasses import dataclass
@@ -16,15 +20,16 @@ from rnnlab.norms import global_norm
 
 @dataclass(frozen=True)
 class ClipReport:
-    """What clipping did to one gradient.
+    """Effect of clipping on one gradient.
 
     Attributes:
-        norm: Global norm before.
-        norm_clipped: Global norm after.
-        clipped: Whether anything changed.
-        coefficient: Factor applied by norm clipping, 1 if unclipped; None for clipping by value.
-        fraction: Fraction of the elements clipped by value; None for clipping by norm.
-        cosine: Of the angle between the gradient before and after; 1 by norm, which keeps its direction.
+        norm: Global norm before clipping.
+        norm_clipped: Global norm after clipping.
+        clipped: True if any element changed.
+        coefficient: Clip coefficient, by which clipping by norm multiplies the gradient, 1 if unclipped; None
+            for clipping by value.
+        fraction: Clipped fraction of the elements for clipping by value; None for clipping by norm.
+        cosine: Cosine of the angle between the gradients before and after clipping; 1 for clipping by norm.
     """
 
     norm: float
@@ -37,28 +42,28 @@ class ClipReport:
 
 @dataclass(frozen=True)
 class Clipping:
-    """Clipping at a threshold θ; None leaves gradients as they are and still reports their norm."""
+    """Clipping at a threshold θ; with threshold None, only the gradient norm is reported."""
 
     threshold: float | None
     mode: Literal["norm", "value"]
 
     def apply(self, grads: Params, norm: float | None = None) -> ClipReport:
-        """Clip `grads` in place and say what was done; `norm` is their global norm where it is known."""
+        """Clip `grads` in place and return a report; `norm` is their global norm if already computed."""
         before = global_norm(grads.values()) if norm is None else norm
-        if self.threshold is None or not np.isfinite(before):  # what is broken stays, to be found
-            return self._untouched(before)
+        if self.threshold is None or not np.isfinite(before):  # keep non-finite values detectable
+            return self._unclipped(before)
         if self.mode == "norm":
             return self._by_norm(grads, self.threshold, before)
         return self._by_value(grads, self.threshold, before)
 
-    def _untouched(self, norm: float) -> ClipReport:
+    def _unclipped(self, norm: float) -> ClipReport:
         if self.mode == "norm":
             return ClipReport(norm, norm, False, coefficient=1.0)
         return ClipReport(norm, norm, False, fraction=0.0)
 
     def _by_norm(self, grads: Params, threshold: float, before: float) -> ClipReport:
         if before <= threshold:
-            return self._untouched(before)
+            return self._unclipped(before)
         coefficient = threshold / before
         for grad in grads.values():
             grad *= coefficient
@@ -67,12 +72,12 @@ class Clipping:
     def _by_value(self, grads: Params, threshold: float, before: float) -> ClipReport:
         outside = sum(int(np.count_nonzero(np.abs(grad) > threshold)) for grad in grads.values())
         if outside == 0:
-            return self._untouched(before)
+            return self._unclipped(before)
         raw = copy_params(grads)
         for grad in grads.values():
             np.clip(grad, -threshold, threshold, out=grad)
         after = global_norm(grads.values())
         share = outside / sum(grad.size for grad in grads.values())
-        # Of unit vectors, so that no product of large gradients overflows.
+        # Dot product of unit vectors, so that large gradients do not overflow.
         cosine = sum(float(np.vdot(raw[name] / before, grad / after)) for name, grad in grads.items())
         return ClipReport(before, after, True, fraction=share, cosine=cosine)

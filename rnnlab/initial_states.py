@@ -1,4 +1,4 @@
-"""Where a network starts: the initial state h[0] (and c[0]) of a sequence that continues no other."""
+"""Initial states h[0] (and c[0]) of sequences that do not continue an earlier sequence."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ from rnnlab.user_files import convert_read_errors, user_file
 
 
 class InitialState(Protocol):
-    """A choice of the initial state."""
+    """Interface of all initial states."""
 
     learned: ClassVar[bool]
-    """Whether what is drawn are parameters (H, 1), one for all sequences, that training then changes."""
+    """True if the initial state is a trainable parameter (H, 1), shared by all sequences."""
 
     @property
     def digest(self) -> str:
-        """Of the data that it reads; empty if none."""
+        """Digest of the data read from a file, or an empty string."""
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return one state, (H, B) in float64.
+        """Return the initial value of one state, (H, B) in float64.
 
         Raises:
-            ValueError: It has no such state or shape, or is random and got no generator.
+            ValueError: If the state or shape is not available, or if a random state has no generator.
         """
 
 
 @dataclass(frozen=True)
 class Zero:
-    """s[0] = 0."""
+    """Zero initial state, s[0] = 0."""
 
     learned: ClassVar[bool] = False
     digest: ClassVar[str] = ""
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Zeros."""
+        """Return zeros."""
         return np.zeros(shape)
 
 
 @dataclass(frozen=True)
 class Normal:
-    """s[0] ~ N(0, std²), drawn anew for every sequence.
+    """Random initial state, s[0] ~ N(0, std²), with a new draw for every sequence.
 
-    The "predefined distribution" of F. Shah, *RNN backpropagation*.
+    F. Shah, *RNN backpropagation*, calls it the "predefined distribution".
     """
 
     learned: ClassVar[bool] = False
@@ -55,13 +55,16 @@ class Normal:
     std: Annotated[float, Ge(0)]
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Independent entries."""
+        """Return independent normal entries."""
         return _normal(self.std, shape, rng)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """s[0] is a parameter, `h_0` (and `c_0`), that starts at N(0, std²); dL/ds_0 = Σ_b ∂L/∂s[0][:, b]."""
+    """Learned initial state, a parameter `h_0` (and `c_0`) with initial values from N(0, std²).
+
+    The gradient sums over the batch: dL/ds_0 = Σ_b ∂L/∂s[0][:, b].
+    """
 
     learned: ClassVar[bool] = True
     digest: ClassVar[str] = ""
@@ -69,36 +72,37 @@ class Learned:
     std: Annotated[float, Ge(0)]
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Its values before training."""
+        """Return the values before training."""
         return _normal(self.std, shape, rng)
 
 
 @dataclass(frozen=True)
 class Given:
-    """s[0] is read from a file: an .npz with an array (H,) for each state of the cell, `h` (and `c`)."""
+    """Initial state from an .npz file with an array (H,) for each state of the cell, `h` (and `c`)."""
 
     learned: ClassVar[bool] = False
 
     path: Annotated[str, MinLen(1)]
 
     def __post_init__(self) -> None:
-        _ = self._arrays  # a file that cannot be read is told of at once
+        _ = self._arrays  # report an unreadable file immediately
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """The file's array in every column."""
+        """Return the array of the file in every column."""
         array = self._arrays.get(state)
         if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
-            held = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "nothing"
+            available = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "none"
             raise ValueError(
-                f"path={self.path}: must hold an array {state} of {shape[0]} finite numbers; it holds {held}"
+                f"path={self.path}: must contain an array {state} of {shape[0]} finite numbers; "
+                f"available: {available}"
             )
         return np.repeat(array[:, None], shape[1], axis=1)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the arrays, first 16 hex digits."""
-        whole = b"".join(name.encode() + array.tobytes() for name, array in sorted(self._arrays.items()))
-        return hashlib.sha256(whole).hexdigest()[:16]
+        """Return the first 16 hex digits of the SHA-256 of the arrays."""
+        content = b"".join(name.encode() + array.tobytes() for name, array in sorted(self._arrays.items()))
+        return hashlib.sha256(content).hexdigest()[:16]
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
@@ -106,19 +110,19 @@ class Given:
             convert_read_errors(self.path, "; must be an .npz file of numbers"),
             user_file(self.path).open("rb") as file,
         ):
-            if not file.peek(2).startswith(b"PK"):  # numpy would ask whether a pickle is trusted
-                raise TypeError("no zip archive")
+            if not file.peek(2).startswith(b"PK"):  # NumPy's own message is about pickles
+                raise TypeError("not a zip archive")
             with np.load(file, allow_pickle=False) as arrays:
                 return {name: _numbers(name, arrays[name]) for name in arrays.files}
 
 
 def _numbers(name: str, array: Array) -> Array:
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is {array.dtype}, not real numbers")
+        raise TypeError(f"array {name} has dtype {array.dtype}, not real numbers")
     return np.asarray(array, np.float64)
 
 
 def _normal(std: float, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
     if rng is None:
-        raise ValueError("the initial state is random, so a generator must be given")
+        raise ValueError("rng=None: a random initial state requires a generator")
     return rng.normal(0.0, std, shape)

@@ -1,4 +1,4 @@
-"""How weights are drawn."""
+"""Weight initialisers."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,20 +11,20 @@ from rnnlab.arrays import Array
 
 @dataclass(frozen=True)
 class Initializer:
-    """One way to draw a matrix of an H-unit network; `gain` scales all of them.
+    """Initialiser of a matrix in a network with H units.
 
-    - `uniform`: U(-gain/√H, gain/√H), torch's default at gain 1.
+    - `uniform`: U(-gain/√H, gain/√H), the default of PyTorch for gain 1.
     - `normal`: N(0, gain²/H); for W_hh the gain is the σ_w of mean-field theory.
     - `orthogonal`: gain times a random matrix with orthonormal rows or columns.
-    - `fan_in`: U(-gain √(3/columns), gain √(3/columns)), variance gain²/columns, so that W_xh hands inputs on
-      in their own size, however large H is (Y. LeCun, L. Bottou, G. B. Orr & K.-R. Müller, *Efficient
-      BackProp*, 1998).
-    - `identity`: gain times the identity (Le, Jaitly & Hinton 2015 use it with relu).
-    - `zero`.
+    - `fan_in`: U(-gain √(3/columns), gain √(3/columns)) with variance gain²/columns; W_xh then preserves the
+      variance of the inputs for any H (Y. LeCun, L. Bottou, G. B. Orr & K.-R. Müller, *Efficient BackProp*,
+      1998).
+    - `identity`: gain times the identity (Le, Jaitly & Hinton 2015, with relu).
+    - `zero`: all entries 0.
 
     Attributes:
-        kind: How it is drawn.
-        gain: What it is multiplied by.
+        kind: Distribution or fixed matrix, as listed above.
+        gain: Scale factor.
     """
 
     kind: Literal["uniform", "normal", "orthogonal", "fan_in", "identity", "zero"]
@@ -57,7 +57,7 @@ class Initializer:
 
 @dataclass(frozen=True)
 class Init:
-    """The initialisers of a cell's three parameters."""
+    """Initialisers of the three parameters of a cell."""
 
     W_hh: Initializer
     W_xh: Initializer

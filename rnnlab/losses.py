@@ -1,7 +1,7 @@
-"""Losses of one target, with their gradient by the network's output o.
+"""Losses for one target, and their gradients with respect to the network's output o.
 
     cross-entropy   ℓ = -log p[y]    p = softmax(o)   ∂p_i/∂o_j = p_i (δ_ij - p_j)   ∂ℓ/∂o = p - onehot(y)
-    squared error   ℓ = ½ ‖o - y‖²   ∂ℓ/∂o = o - y    with y = onehot(class) where targets are classes
+    squared error   ℓ = ½ ‖o - y‖²   ∂ℓ/∂o = o - y    with y = onehot(class) for class targets
 
 References:
     M. Kumar, *RNN Derivatives and Code sample*, for the softmax Jacobian.
@@ -21,23 +21,23 @@ Loss = Literal["cross_entropy", "squared_error"]
 def losses_and_gradients(
     loss: Loss, outputs: Array, targets: Array, workspace: Workspace
 ) -> tuple[Array, Array]:
-    """Losses and their gradients, one a column.
+    """Return the loss and its gradient for each column.
 
     Args:
-        loss: Which.
-        outputs: o, (Y, N).
+        loss: Name of the loss.
+        outputs: Outputs o, (Y, N).
         targets: Classes, integers in [0, Y), (N,); for the squared error also values, (Y, N).
-        workspace: Holds the gradient.
+        workspace: Buffers for the gradients.
 
     Returns:
         The losses (N,), cross-entropy in nats, and their gradients (Y, N).
 
     Raises:
-        ValueError: A class is outside [0, Y).
+        ValueError: If a class is outside [0, Y).
     """
     if targets.ndim == 1 and (targets.min() < 0 or targets.max() >= len(outputs)):
         raise ValueError(
-            f"y: targets must lie in [0, {len(outputs)}), got values from {targets.min()} to {targets.max()}"
+            f"y: targets must be in [0, {len(outputs)}), got values from {targets.min()} to {targets.max()}"
         )
     do = workspace.array("do", outputs.shape, outputs.dtype)
     if loss == "squared_error":
@@ -46,15 +46,16 @@ def losses_and_gradients(
 
 
 def uniform_guess_loss(loss: Loss, classes: int) -> float:
-    """The loss of giving every class the same weight, the best guess for one who knows nothing."""
+    """Return the chance level: the loss for uniform class probabilities."""
     return log(classes) if loss == "cross_entropy" else (1 - 1 / classes) / 2
 
 
 def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> Array:
-    """The weight of every step's loss in the batch's loss, (T, B) in float64.
+    """Return the weight of the loss at each time step in the loss of the batch, (T, B) in float64.
 
-    The batch's loss is the mean over examples of the sum, or the mean, over an example's steps with
-    a target: weight 1/B, or 1/(B·N_b) with N_b counted per example, and 0 where there is no target.
+    The loss of the batch is a mean over examples. The loss of each example is the sum or mean over its time
+    steps with a target. The weight is therefore 1/B for a sum, 1/(B·N_b) for a mean over N_b targets, and 0
+    for a time step without a target.
     """
     present = np.ones((time, batch)) if mask is None else mask.astype(np.float64)
     if reduction == "mean":
@@ -63,7 +64,7 @@ def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> A
 
 
 def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Array, Array]:
-    """Stable for logits of any size: the largest of each column is subtracted first."""
+    """Subtract the largest logit of each column first, for numerical stability."""
     columns = np.arange(logits.shape[1])
     np.subtract(logits, logits.max(axis=0), out=do)
     at_target = do[targets, columns]

@@ -1,4 +1,4 @@
-"""Cell, readout and loss as one model: forward to a tape, backward to gradients and deltas."""
+"""Recurrent network with a cell, a readout and a loss."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,16 +19,17 @@ from rnnlab.workspace import Workspace, by_feature
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences to learn from.
+    """A batch of sequences with targets.
 
-    The network has an output at the last S time steps: S = T is one at every step, S = 1 one at the end.
+    The network has outputs at the last S time steps: S = T means an output at every time step, S = 1 a single
+    output at the end.
 
     Attributes:
-        x: Inputs, (T, B) symbols or (T, X, B) vectors.
-        y: Targets of the last S steps, (S, B) classes or (S, Y, B) values.
-        mask: Which of them count, (S, B) booleans; None: all.
-        continues: Whether the sequences go on where the last batch's ended, so that its final state
-            is the initial state here.
+        x: Inputs, symbols (T, B) or vectors (T, X, B).
+        y: Targets of the last S time steps, classes (S, B) or values (S, Y, B).
+        mask: True where a target counts, booleans (S, B); None means that all targets count.
+        continues: True if the sequences continue those of the previous batch, whose final state is then the
+            initial state.
     """
 
     x: Array
@@ -38,33 +39,33 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """B."""
+        """Batch size B."""
         return int(self.x.shape[-1])
 
     @property
     def time(self) -> int:
-        """T."""
+        """Number of time steps T."""
         return len(self.x)
 
     @property
     def first_output(self) -> int:
-        """T - S, the number of time steps without an output."""
+        """Number of leading time steps without an output, T - S."""
         return len(self.x) - len(self.y)
 
 
 @dataclass(frozen=True)
 class Tape:
-    """A forward pass.
+    """Results of a forward pass.
 
     Attributes:
-        cell: The cell's tape.
-        features: What the readout read, (H, S·B).
-        outputs: o, (Y, S·B); of the cross-entropy the logits.
-        losses: ℓ[t,b] of the last S steps, (S, B).
-        weights: w[t,b], each loss's weight in the batch's loss, (S, B).
-        d_outputs: ∂ℓ/∂o, not yet weighted, (Y, S·B).
-        loss: L = Σ w ℓ.
-        own_start: Whether the sequences started from the model's own initial state.
+        cell: Tape of the cell.
+        features: Input of the readout, (H, S·B).
+        outputs: Outputs o, (Y, S·B); for the cross-entropy, the logits.
+        losses: Losses ℓ[t,b] of the last S time steps, (S, B).
+        weights: Weights w[t,b] of the losses in the loss of the batch, (S, B).
+        d_outputs: Unweighted gradients ∂ℓ/∂o, (Y, S·B).
+        loss: Loss of the batch, L = Σ w ℓ.
+        own_start: True if the sequences started from the model's own initial state.
     """
 
     cell: CellTape
@@ -78,7 +79,7 @@ class Tape:
 
     @property
     def first_output(self) -> int:
-        """T - S, the number of time steps without an output."""
+        """Number of leading time steps without an output, T - S."""
         return self.cell.time - len(self.losses)
 
 
@@ -87,11 +88,11 @@ class Model:
     """A recurrent network with a readout.
 
     Attributes:
-        cell: What carries the state.
-        readout: From the hidden state to the output.
-        initial_state: Where sequences start.
-        loss: Of one target.
-        loss_reduction: Over an example's targets in time.
+        cell: Recurrent cell.
+        readout: Affine map from the hidden state to the output.
+        initial_state: Initial state of each sequence.
+        loss: Name of the loss for one target.
+        loss_reduction: Reduction of the losses over the targets of an example.
     """
 
     cell: Cell
@@ -104,20 +105,20 @@ class Model:
         check_fields(self)
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw all parameters: of the cell, W_hy and b_y of the readout, h_0 (and c_0) if learned."""
+        """Draw the parameters of the cell, W_hy and b_y of the readout, and h_0 (and c_0) if learned."""
         params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
         if self.initial_state.learned:
             shape = (self.cell.hidden_size, 1)
             for state in self.cell.states:
-                with np.errstate(over="ignore"):  # infinite in float32: the run diverges, which is said
+                with np.errstate(over="ignore"):  # on overflow in float32, the run is reported as diverged
                     params[f"{state}_0"] = self.initial_state.draw(state, shape, rng).astype(dtype)
         return params
 
     def start(self, params: Params, batch: int, rng: np.random.Generator | None = None) -> States:
-        """The model's own initial state, (H, B) each.
+        """Return the model's own initial states, (H, B) each.
 
         Raises:
-            ValueError: The initial state is random and there is no generator.
+            ValueError: If the initial state is random and `rng` is None.
         """
         dtype = check_params(params, self.cell.param_shapes())
         H = self.cell.hidden_size
@@ -138,17 +139,17 @@ class Model:
     ) -> Tape:
         """Run the network over a batch.
 
-        L = Σ_{t,b} w[t,b] ℓ[t,b], the mean over examples of the mean or sum over their targets.
+        The loss L = Σ_{t,b} w[t,b] ℓ[t,b] is the mean over examples of the mean or sum over their targets.
 
         Args:
-            params: As `init_params` draws them.
-            batch: Inputs and targets; vectors and values are taken in the parameters' dtype.
-            initial: The states to start from, (H, B) each; None is the model's own initial state.
-            workspace: Buffers to reuse; what was returned from them before is overwritten.
-            rng: For an initial state that is random.
+            params: Parameters with the names and shapes of `init_params`.
+            batch: Inputs and targets; vectors and values are converted to the parameters' dtype.
+            initial: Initial states, (H, B) each; None means the model's own initial state.
+            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
+            rng: Generator for a random initial state.
 
         Raises:
-            ValueError: Parameters, inputs, targets or mask of a wrong shape, dtype or range.
+            ValueError: If parameters, inputs, targets or mask have a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
         dtype = check_params(params, self.readout.param_shapes())
@@ -163,7 +164,7 @@ class Model:
         losses, d_outputs = losses_and_gradients(self.loss, outputs, y, workspace)
         losses = losses.reshape(len(batch.y), batch.size)
         weights = step_weights(batch.mask, *losses.shape, self.loss_reduction)
-        # Where there is no target the loss is left out, not multiplied by 0: it may be infinite.
+        # Exclude losses without a target instead of multiplying them by 0: they may be infinite.
         present = weights > 0
         loss = np.sum(losses[present] * weights[present]).item()
         return Tape(cell_tape, features, outputs, losses, weights, d_outputs, loss, own_start)
@@ -171,16 +172,16 @@ class Model:
     def backward(
         self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
     ) -> tuple[Params, CellDeltas]:
-        """Gradients of all parameters, under their names, and the cell's deltas.
+        """Return the gradients of all parameters by name, and the deltas of the cell.
 
-        Without `with_dx`, those of the inputs are left out.
+        Without `with_dx`, the deltas omit the gradients with respect to the inputs.
         """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
         np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
         absent = tape.weights.reshape(-1) == 0
         if absent.any():
-            do[:, absent] = 0  # and not 0 times what may not be finite
+            do[:, absent] = 0  # a non-finite gradient times the weight 0 is NaN
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
         deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx)
         grads = deltas.grads | readout_grads
@@ -192,7 +193,7 @@ class Model:
 
 
 def _of_dtype(batch: Batch, dtype: np.dtype[Any]) -> Batch:
-    """The same batch with its vectors and values in the parameters' precision."""
+    """Return the batch with vectors and values converted to the parameters' precision."""
 
     def cast(a: Array) -> Array:
         kinds = a.dtype.kind + dtype.kind if isinstance(a, np.ndarray) else ""
@@ -210,7 +211,9 @@ def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
     if x.ndim < 2:
         raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {x.shape}")
     if y.ndim < 1 or not 1 <= len(y) <= len(x):
-        raise ValueError(f"y: expected targets of 1 to {len(x)} time steps, as x has, got shape {y.shape}")
+        raise ValueError(
+            f"y: expected targets for 1 to {len(x)} time steps (x has {len(x)}), got shape {y.shape}"
+        )
     shape, values_shape = (len(y), batch.size), (len(y), output_size, batch.size)
     classes = y.shape == shape and is_symbols(y)
     values = loss == "squared_error" and y.shape == values_shape and y.dtype.kind == "f"
@@ -218,8 +221,8 @@ def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
         expected = f"integers of shape {shape}"
         if loss == "squared_error":
             expected += f" or values of shape {values_shape}"
-        raise ValueError(f"y: expected {expected}, as x, got {y.dtype} of shape {y.shape}")
+        raise ValueError(f"y: expected {expected} to match x, got {y.dtype} of shape {y.shape}")
     if mask is not None and (mask.shape != shape or mask.dtype != bool):
         raise ValueError(
-            f"mask: expected booleans of shape {shape}, as y, got {mask.dtype} of shape {mask.shape}"
+            f"mask: expected booleans of shape {shape} to match y, got {mask.dtype} of shape {mask.shape}"
         )

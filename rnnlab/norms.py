@@ -1,4 +1,4 @@
-"""Euclidean norms that neither underflow nor overflow."""
+"""Euclidean norms without underflow or overflow."""
 
 from collections.abc import Iterable
 
@@ -6,24 +6,24 @@ import numpy as np
 
 from rnnlab.arrays import Array
 
-# Between these a plain sum of squares neither loses small entries nor overflows, in float32 too.
+# Range in which a plain sum of squares neither underflows nor overflows, even in float32.
 SAFE_SQUARES = (1e-30, 1e30)
 
 
 def norm(a: Array, axis: int | None = None) -> Array:
-    """Euclidean norm that neither underflows nor overflows.
+    """Return the Euclidean norm without underflow or overflow.
 
-    ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|, in float64. A plain float32 sum of squares is 0 once
-    entries fall under about 1e-23, which is just where vanishing gradients are of interest.
+    The scaled form is ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|. A plain float32 sum of squares is 0 if all
+    entries are below about 1e-23, which is common for vanishing gradients.
 
     Args:
-        a: Any shape.
-        axis: The axis summed over; None sums over all.
+        a: Array of any shape.
+        axis: Axis to sum over; None means all axes.
 
     Returns:
-        float64, the shape of `a` without `axis`.
+        The norm in float64, in the shape of `a` without `axis`.
     """
-    if a.dtype == np.float32:  # whose squares, 1e-90 to 1e77, float64 holds without a scale
+    if a.dtype == np.float32:  # float64 covers squares of float32, 1e-90 to 1e77, without scaling
         return np.asarray(np.sqrt(np.sum(np.square(a, dtype=np.float64), axis=axis)))
     magnitude = np.abs(a)
     largest = magnitude.max(axis=axis, keepdims=True, initial=0.0)
@@ -34,9 +34,9 @@ def norm(a: Array, axis: int | None = None) -> Array:
 
 
 def global_norm(arrays: Iterable[Array]) -> float:
-    """Euclidean norm of all entries of all arrays together, safe at any magnitude.
+    """Return the Euclidean norm over all entries of all arrays, for entries of any magnitude.
 
-    The plain dot product is taken first, because it is fast; the scaled form where it is in doubt.
+    The fast dot product is tried first. If its result may be inaccurate, the scaled form replaces it.
     """
     arrays = list(arrays)
     squares = sum(float(np.vdot(a, a)) for a in arrays)

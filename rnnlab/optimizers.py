@@ -1,11 +1,11 @@
-"""Optimisers: small pairs of `init` and `update`.
+"""Optimisers with the two methods `init` and `update`.
 
-`init` makes the state for a set of parameters, a dict of arrays; `update` changes parameters and
-state in place, given gradients under the parameters' names. η is the learning rate `lr`.
+`init` creates the state for a dict of parameters. `update` changes parameters and state in place, given the
+gradients under the parameters' names. η is the learning rate `lr`.
 
-All parameters are one vector to them, in the order of the dict, and so are their states: a small network's
-update is spent on calls, and one parameter after the other has five times as many of them (8 % of a
-training step at H = 100, B = 1, T = 25).
+Each optimiser treats all parameters as one vector, sorted by name. In a small network, function calls
+dominate the update, and updating the parameters one by one needs five times as many calls (8 % of a training
+step at H = 100, B = 1, T = 25).
 """
 
 from dataclasses import dataclass
@@ -22,26 +22,26 @@ State = dict[str, Array]
 
 
 class Optimizer(Protocol):
-    """What turns gradients into updates.
+    """Interface of all optimisers.
 
     Attributes:
-        non_negative: The states that never are below 0, such as sums of squares.
-        counters: The states that count the updates.
+        non_negative: Names of the states that are never negative, such as sums of squares.
+        counters: Names of the states that count updates.
     """
 
     non_negative: ClassVar[tuple[str, ...]]
     counters: ClassVar[tuple[str, ...]]
 
     def init(self, params: Params) -> State:
-        """The state before the first update."""
+        """Return the state before the first update."""
 
     def update(self, params: Params, grads: Params, state: State) -> None:
-        """Make one update of `params` and `state`, in place."""
+        """Update `params` and `state` in place."""
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent: v ← μ v + g, w ← w - η v, with μ the momentum (0: plain)."""
+    """Stochastic gradient descent: v ← μ v + g, w ← w - η v, with momentum μ (0 for plain SGD)."""
 
     non_negative: ClassVar[tuple[str, ...]] = ()
     counters: ClassVar[tuple[str, ...]] = ()
@@ -50,11 +50,11 @@ class SGD:
     momentum: Decay
 
     def init(self, params: Params) -> State:
-        """The velocities v, when there is momentum."""
+        """Return the velocities v if the momentum is not 0."""
         return {"v": _zeros(params)} if self.momentum else {}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
-        """Make one update in place."""
+        """Update `params` and `state` in place."""
         step = _flat(params, grads)
         if self.momentum:
             v = state["v"]
@@ -69,7 +69,7 @@ class SGD:
 class AdaGrad:
     """AdaGrad (J. Duchi, E. Hazan & Y. Singer, 2011): m ← m + g², w ← w - η g / √(m + ε).
 
-    ε stands inside the root, as in M. Kumar, *RNN Derivatives and Code sample*.
+    ε is inside the root, as in M. Kumar, *RNN Derivatives and Code sample*.
     """
 
     non_negative: ClassVar[tuple[str, ...]] = ("m",)
@@ -79,11 +79,11 @@ class AdaGrad:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """The sums of squares m."""
+        """Return the sums of squares m."""
         return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
-        """Make one update in place."""
+        """Update `params` and `state` in place."""
         g, m = _flat(params, grads), state["m"]
         m += g * g
         _subtract(params, self.lr * g / np.sqrt(m + self.epsilon))
@@ -91,7 +91,10 @@ class AdaGrad:
 
 @dataclass(frozen=True)
 class RMSProp:
-    """RMSProp (T. Tieleman & G. Hinton, 2012), as torch's: m ← ρ m + (1-ρ) g², w ← w - η g / (√m + ε)."""
+    """RMSProp (T. Tieleman & G. Hinton, 2012) as in PyTorch.
+
+    m ← ρ m + (1-ρ) g²     w ← w - η g / (√m + ε)
+    """
 
     non_negative: ClassVar[tuple[str, ...]] = ("m",)
     counters: ClassVar[tuple[str, ...]] = ()
@@ -101,11 +104,11 @@ class RMSProp:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """The running mean squares m."""
+        """Return the running mean squares m."""
         return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
-        """Make one update in place."""
+        """Update `params` and `state` in place."""
         g, m = _flat(params, grads), state["m"]
         _average(m, g * g, self.decay)
         _subtract(params, self.lr * g / (np.sqrt(m) + self.epsilon))
@@ -128,11 +131,11 @@ class Adam:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """The running means m and v, and the count k of updates."""
+        """Return the running means m and v, and the number of updates k."""
         return {"m": _zeros(params), "v": _zeros(params), "k": np.zeros((), np.int64)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
-        """Make one update in place."""
+        """Update `params` and `state` in place."""
         state["k"] += 1
         k = int(state["k"])
         rate = self.lr / (1 - self.beta1**k)
@@ -154,7 +157,7 @@ def _zeros(params: Params) -> Array:
 
 
 def _flat(params: Params, grads: Params) -> Array:
-    """All gradients as one new vector, by name, so that a state fits parameters in any order."""
+    """Concatenate all gradients in order of their names; the result does not depend on the dict's order."""
     return np.concatenate([grads[name].reshape(-1) for name in sorted(params)])
 
 
@@ -167,6 +170,6 @@ def _subtract(params: Params, step: Array) -> None:
 
 
 def _average(mean: Array, value: Array, decay: float) -> None:
-    """mean ← decay · mean + (1 - decay) · value, in place."""
+    """Update in place: mean ← decay · mean + (1 - decay) · value."""
     mean *= decay
     mean += (1 - decay) * value

@@ -1,10 +1,10 @@
-"""The readout, a linear map from the hidden state to the output; of the cross-entropy, the logits.
+"""Affine readout from the hidden state to the output; for the cross-entropy, the outputs are logits.
 
     o[t] = W_hy h[t] + b_y
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
 
-All S time steps with an output are one matrix product: o is (Y, S·B), example b of the s-th of them in
-column s·B + b.
+One matrix product covers all S time steps with an output. o has the shape (Y, S·B); the output of example b
+at the s-th of these time steps is column s·B + b.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from rnnlab.workspace import Workspace, by_feature, by_time
 
 @dataclass(frozen=True)
 class Readout:
-    """Sizes of the readout and whether it has a bias."""
+    """Readout with an optional bias."""
 
     hidden_size: int
     output_size: int
     bias: bool
 
     def init_params(self, rng: np.random.Generator, dtype: DTypeLike) -> Params:
-        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), as torch.nn.Linear."""
+        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), like torch.nn.Linear."""
         bound = 1 / np.sqrt(self.hidden_size)
         params = {"W_hy": rng.uniform(-bound, bound, (self.output_size, self.hidden_size)).astype(dtype)}
         if self.bias:
@@ -33,12 +33,12 @@ class Readout:
         return params
 
     def param_shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of every parameter."""
+        """Return the shape of each parameter."""
         shapes = {"W_hy": (self.output_size, self.hidden_size)}
         return shapes | ({"b_y": (self.output_size, 1)} if self.bias else {})
 
     def forward(self, params: Params, h: Array, workspace: Workspace) -> tuple[Array, Array]:
-        """Return the outputs (Y, S·B) of hidden states (S, H, B), and the matrix (H, S·B) they came from."""
+        """Return the outputs (Y, S·B) for hidden states (S, H, B), and these states as a matrix (H, S·B)."""
         features = by_feature(h, workspace, "readout_h")
         shape = (self.output_size, features.shape[1])
         outputs = np.matmul(params["W_hy"], features, out=workspace.array("outputs", shape, h.dtype))
@@ -49,7 +49,7 @@ class Readout:
     def backward(
         self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
     ) -> tuple[Params, Array]:
-        """Return the gradients of the parameters and e, (S, H, B), from do (Y, S·B)."""
+        """Return the gradients of the parameters and e (S, H, B), given do (Y, S·B)."""
         shape = params["W_hy"].shape
         grads = {"W_hy": np.matmul(do, features.T, out=workspace.array("dW_hy", shape, do.dtype))}
         if self.bias:

@@ -1,4 +1,4 @@
-"""Buffers that are used again from call to call."""
+"""Reusable array buffers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,17 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array
 
-# The longest sequence whose time steps are kept as views, some 2 kB each.
-_KEPT_STEPS = 1000
-# Elements; a row of the passes, H·B or more, is rarely shorter.
+# Longest sequence with cached views, which take about 2 kB per time step.
+_MAX_CACHED_STEPS = 1000
+# NumPy's ufunc buffer, in elements; rows in the forward and backward passes are rarely shorter.
 _UFUNC_BUFFER = 256
 
 
 class Workspace:
-    """Buffers kept from call to call, found by name.
+    """Named array buffers that are reused from call to call.
 
-    A training step asks for the same arrays every time; giving it the last ones back saves the
-    page faults of fresh memory. What a function returned from a workspace is overwritten by the
-    next call with that workspace.
+    Every training step needs the same arrays, and reusing them avoids the page faults of fresh memory. If a
+    function returns arrays of a workspace, the next call with this workspace overwrites them.
     """
 
     def __init__(self) -> None:
@@ -28,7 +27,7 @@ class Workspace:
         self._steps: dict[str, tuple[tuple[Array, ...], list[tuple[Array, ...]]]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return the uninitialised buffer `name`, made anew when shape or dtype differ."""
+        """Return the uninitialised buffer `name`; allocate a new one if shape or dtype differ."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
             buffer = self._buffers[name] = np.empty(shape, dtype)
@@ -40,15 +39,15 @@ class Workspace:
         owners: tuple[Array, ...],
         sequences: Callable[[], tuple[Sequence[Array] | Array, ...]],
     ) -> "Steps":
-        """Return the sequences' time steps side by side, for a loop over time in either direction.
+        """Return the time steps of several sequences in parallel, for a loop over time in either direction.
 
-        Making a view costs as much as a small product's overhead, and a step has a dozen of them, so
-        they are made once for as long as their `owners` are the same buffers: 10 % of an LSTM's
-        forward loop (H = 128, B = 32). Of long sequences they would weigh as much as the arrays of a small
-        network, so there they are made anew.
+        Each time step needs a dozen views, and creating a view costs as much as the overhead of a small
+        matrix product. Views are therefore cached while their `owners` are the same buffers, which saves
+        10 % of an LSTM's forward loop (H = 128, B = 32). For long sequences, cached views would need as much
+        memory as the arrays of a small network, so the loop creates new views.
         """
-        if len(owners[0]) > _KEPT_STEPS:
-            return _NewSteps(sequences())
+        if len(owners[0]) > _MAX_CACHED_STEPS:
+            return _UncachedSteps(sequences())
         cached = self._steps.get(name)
         if cached is None or any(a is not b for a, b in zip(cached[0], owners, strict=True)):
             cached = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
@@ -56,17 +55,17 @@ class Workspace:
 
 
 class Steps(Protocol):
-    """Time steps, forward and backward."""
+    """Time steps that can be iterated in both directions."""
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        """From the first to the last."""
+        """Iterate from the first time step to the last."""
 
     def __reversed__(self) -> Iterator[tuple[Array, ...]]:
-        """From the last to the first."""
+        """Iterate from the last time step to the first."""
 
 
 @dataclass(frozen=True)
-class _NewSteps:
+class _UncachedSteps:
     sequences: tuple[Sequence[Array] | Array, ...]
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
@@ -77,11 +76,11 @@ class _NewSteps:
 
 
 class unbuffered:
-    """Let NumPy work on strided arrays in place.
+    """Context manager that lets NumPy process strided arrays without copying.
 
-    A ufunc whose operands are not contiguous copies rows that are shorter than its buffer of 8192 elements
-    into that buffer. With a shorter one the factors of the backward pass take half the time, and an LSTM's
-    training step 4 to 6 % less, a GRU's 5 to 9 % (H = 32 to 50, B = 16 to 20).
+    By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer.
+    With a smaller buffer, computing the factors of the backward pass takes half the time. A training step
+    takes 4 to 6 % less time for an LSTM and 5 to 9 % less for a GRU (H = 32 to 50, B = 16 to 20).
     """
 
     def __enter__(self) -> None:
@@ -92,7 +91,7 @@ class unbuffered:
 
 
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
-    """Copy a sequence (T, F, B) into one contiguous matrix (F, T·B), for products over time and batch."""
+    """Copy a sequence (T, F, B) into a contiguous matrix (F, T·B) for products over time and batch."""
     time, features, batch = a.shape
     matrix = workspace.array(name, (features, time, batch), a.dtype)
     np.copyto(matrix, a.transpose(1, 0, 2))

@@ -10,10 +10,10 @@ from rnnlab.arrays import copy_params
 from rnnlab.norms import global_norm, norm
 from rnnlab.workspace import Workspace, by_feature, by_time
 
-# math.hypot is exact to an ulp or so at every magnitude: the oracle.
+# The oracle math.hypot is exact to about one ulp at every magnitude.
 FINITE = st.floats(-1e300, 1e300)
 SINGLE = st.floats(width=32, allow_nan=False, allow_infinity=False)
-# A norm among the subnormals has few digits left.
+# A subnormal norm has few significant digits.
 SMALLEST = 1e-322
 
 
@@ -54,7 +54,7 @@ def test_norms_where_a_sum_of_squares_fails(dtype, entry):
 
 
 def test_global_norm_of_entries_whose_squares_are_subnormal():
-    """In float32 their sum is not 0, and has hardly a digit."""
+    """The float32 sum of squares is not 0 but has hardly any significant digits."""
     entries = np.full(3, 3e-23, np.float32)
     assert 0 < float(np.vdot(entries, entries)) < 1e-38
     assert global_norm([entries]) == pytest.approx(3e-23 * np.sqrt(3), rel=1e-6, abs=0)

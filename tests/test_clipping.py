@@ -10,11 +10,11 @@ from rnnlab.norms import global_norm
 GRADIENT = arrays(np.float64, st.integers(1, 5), elements=st.floats(-1e3, 1e3))
 GRADIENTS = st.fixed_dictionaries({"a": GRADIENT, "b": GRADIENT})
 THRESHOLD = st.floats(1e-3, 1e4)
-UNTOUCHED = {"norm": {"coefficient": 1.0}, "value": {"fraction": 0.0}}
+UNCLIPPED = {"norm": {"coefficient": 1.0}, "value": {"fraction": 0.0}}
 
 
 def clip(grads, threshold, mode):
-    """The report and the clipped copy."""
+    """Return the report and a clipped copy of the gradients."""
     clipped = {name: grad.copy() for name, grad in grads.items()}
     return Clipping(threshold, mode).apply(clipped), clipped
 
@@ -39,7 +39,7 @@ def test_under_the_threshold_nothing_changes(mode, grads):
     before = global_norm(grads.values())
     largest = max(np.abs(grad).max() for grad in grads.values())
     report, clipped = clip(grads, before if mode == "norm" else largest, mode)
-    assert report == ClipReport(before, before, False, **UNTOUCHED[mode])
+    assert report == ClipReport(before, before, False, **UNCLIPPED[mode])
     for name in grads:
         np.testing.assert_array_equal(clipped[name], grads[name])
 
@@ -64,10 +64,10 @@ def test_by_value_bounds_every_element_and_tells_the_share(grads, threshold):
         assert report.cosine == 1
 
 
-@pytest.mark.parametrize("mode", UNTOUCHED)
+@pytest.mark.parametrize("mode", UNCLIPPED)
 def test_without_a_threshold_only_reports(mode):
     report, clipped = clip({"a": np.array([3e4, -4e4])}, None, mode)
-    assert report == ClipReport(5e4, 5e4, False, **UNTOUCHED[mode])
+    assert report == ClipReport(5e4, 5e4, False, **UNCLIPPED[mode])
     np.testing.assert_array_equal(clipped["a"], [3e4, -4e4])
 
 
@@ -83,7 +83,9 @@ def test_by_hand():
     np.testing.assert_array_equal(clipped["b"], [[-3.5]])
     assert report.fraction == pytest.approx(1 / 3)
 
-    report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "value")  # to (1, 0, -1)
+    report, _ = clip(
+        {"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "value"
+    )  # clipped to (1, 0, -1)
     assert report.cosine == pytest.approx(7 / (5 * np.sqrt(2)))
     report, _ = clip({"a": np.array([3.0, 0.0]), "b": np.array([[-4.0]])}, 1.0, "norm")
     assert report.cosine == 1

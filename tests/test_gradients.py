@@ -1,4 +1,4 @@
-"""Every gradient of the whole model, against two independent oracles."""
+"""Comparison of every gradient of the whole model with two independent oracles."""
 
 from dataclasses import replace
 from itertools import product
@@ -53,7 +53,7 @@ def test_gradients_and_deltas_equal_automatic_differentiation(cell, loss, mask):
 @settings(max_examples=150)
 @given(data=st.data())
 def test_gradients_and_deltas_at_any_size_and_mask(data):
-    """Down to one of everything."""
+    """The sizes include 1 for each dimension."""
     time, batch, inputs, hidden = (data.draw(st.integers(1, 4)) for _ in range(4))
     cell = data.draw(st.sampled_from([cell for cell in every_cell() if type(cell) in STEPS]))
     sized = replace(cell, input_size=inputs, hidden_size=hidden)

@@ -1,4 +1,4 @@
-"""Where sequences start: zero, given, drawn, learned."""
+"""Initial states of sequences: zero, read from a file, random, learned."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def test_normal_is_drawn_anew_for_every_sequence(cell):
 
 
 def test_normal_needs_a_generator():
-    with pytest.raises(ValueError, match="the initial state is random, so a generator must be given"):
+    with pytest.raises(ValueError, match="rng=None: a random initial state requires a generator"):
         starting(TANH, Normal(1.0)).forward()
 
 

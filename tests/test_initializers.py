@@ -17,7 +17,7 @@ def test_normal_has_variance_gain_squared_over_hidden_size(gain):
     w = draw("normal", gain)
     assert w.std() == pytest.approx(gain / np.sqrt(H), rel=0.02)
     assert w.mean() == pytest.approx(0, abs=0.002)
-    assert np.abs(w).max() > 3 * gain / np.sqrt(H)  # tails, unlike the uniform
+    assert np.abs(w).max() > 3 * gain / np.sqrt(H)  # tails, unlike the uniform distribution
 
 
 @pytest.mark.parametrize("gain", [0.5, 1.5])
@@ -49,7 +49,7 @@ def test_orthogonal_has_orthonormal_rows_or_columns(rows, columns):
 
 
 def test_orthogonal_is_uniform_over_the_group():
-    """Without the sign correction the diagonal of QR's Q is never positive, or nearly so."""
+    """Without the sign correction, the diagonal of Q from QR is hardly ever positive."""
     rng = np.random.default_rng(0)
     corner = [Initializer("orthogonal", 1.0).draw(rng, 3, 3, 3)[0, 0] for _ in range(400)]
     assert np.mean(corner) == pytest.approx(0, abs=0.1)
@@ -112,7 +112,7 @@ def test_forget_bias_is_added_to_the_forget_gate_alone():
 
 
 def test_forget_bias_needs_a_bias():
-    with pytest.raises(ValueError, match=r"forget_bias: got 1\.0, but a cell without bias"):
+    with pytest.raises(ValueError, match=r"forget_bias=1\.0: must be 0 for a cell without biases"):
         LSTM(7, 5, "tanh", bias=False, forget_bias=1.0)
 
 

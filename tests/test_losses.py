@@ -13,7 +13,7 @@ def loss_and_gradient(logits, targets):
 
 
 def test_by_hand():
-    """p = (1/4, 3/4) and (1/2, 1/2)."""
+    """The probabilities are (1/4, 3/4) and (1/2, 1/2)."""
     losses, do = loss_and_gradient([[0.0, 7.0], [np.log(3), 7.0]], [0, 1])
     np.testing.assert_allclose(losses, [np.log(4), np.log(2)])
     np.testing.assert_allclose(do, [[-0.75, 0.5], [0.75, -0.5]])
@@ -76,7 +76,7 @@ def test_the_uniform_guess_has_its_loss(loss, guess):
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 @pytest.mark.parametrize("targets", [[0, 3], [-1, 0]])
 def test_refuses_targets_that_are_no_class(loss, targets):
-    with pytest.raises(ValueError, match=r"y: targets must lie in \[0, 3\), got values from"):
+    with pytest.raises(ValueError, match=r"y: targets must be in \[0, 3\), got values from"):
         losses_and_gradients(loss, np.zeros((3, 2)), np.array(targets), Workspace())
 
 

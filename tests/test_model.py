@@ -26,7 +26,7 @@ cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
 
 
 def everything(case, workspace=None):
-    """Copies of all that a forward and a backward pass return, by name."""
+    """Return copies of all results of a forward and a backward pass, by name."""
     tape = case.model.forward(case.params, case.batch, case.initial, workspace)
     grads, deltas = case.model.backward(case.params, tape, workspace)
     found = {"loss": np.array(tape.loss), "losses": tape.losses, "weights": tape.weights, "dz": deltas.dz}
@@ -136,7 +136,7 @@ def test_nothing_handed_in_is_changed(cell):
 
 
 def test_a_shared_workspace_changes_no_result():
-    """Cells, kinds of input, sizes and dtypes take turns in one workspace, and come back to it."""
+    """Different cells, kinds of input, sizes and dtypes use one workspace in turn, each more than once."""
     workspace = Workspace()
     cases = [
         build(cell, inputs=inputs, time=time, batch=batch, dtype=dtype)
@@ -178,11 +178,11 @@ def _close(actual, expected, name):
     np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-14, err_msg=name)
 
 
-# What comes in at the boundary: (the change to a right batch, what the message says)
+# Wrong batches: (change to a correct batch, error message)
 
-Y_KIND = f"y: expected integers of shape ({TIME}, {BATCH}), as x, got int64 of shape"
-Y_TIME = f"y: expected targets of 1 to {TIME} time steps, as x has, got shape"
-MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as y, got bool of shape"
+Y_KIND = f"y: expected integers of shape ({TIME}, {BATCH}) to match x, got int64 of shape"
+Y_TIME = f"y: expected targets for 1 to {TIME} time steps (x has {TIME}), got shape"
+MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}) to match y, got bool of shape"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ MASK_KIND = f"mask: expected booleans of shape ({TIME}, {BATCH}), as y, got bool
         ({"y": np.zeros((0, BATCH), int)}, f"{Y_TIME} (0, 3)"),
         ({"y": np.zeros((TIME + 1, BATCH), int)}, f"{Y_TIME} (6, 3)"),
         ({"y": np.zeros((), int)}, f"{Y_TIME} ()"),
-        ({"y": np.full((TIME, BATCH), OUTPUTS)}, "y: targets must lie in [0, 7), got values from 7 to 7"),
-        ({"y": np.full((TIME, BATCH), -1)}, "y: targets must lie in [0, 7), got values from -1 to -1"),
+        ({"y": np.full((TIME, BATCH), OUTPUTS)}, "y: targets must be in [0, 7), got values from 7 to 7"),
+        ({"y": np.full((TIME, BATCH), -1)}, "y: targets must be in [0, 7), got values from -1 to -1"),
         ({"mask": np.ones((TIME, 1), bool)}, f"{MASK_KIND} (5, 1)"),
     ],
 )

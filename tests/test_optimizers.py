@@ -14,14 +14,14 @@ OPTIMIZERS = [
 
 
 def run(optimizer, start, gradients):
-    """One weight's way under the given gradients."""
+    """Return the trajectory of one weight under the given gradients."""
     params = {"w": np.array([start])}
     state = optimizer.init(params)
-    way = []
+    trajectory = []
     for g in gradients:
         optimizer.update(params, {"w": np.array([g])}, state)
-        way.append(float(params["w"][0]))
-    return way
+        trajectory.append(float(params["w"][0]))
+    return trajectory
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def run(optimizer, start, gradients):
         (RMSProp(0.1, decay=0.75, epsilon=1.0), [1 - 0.1 * 2 / 2, 0.9 + 0.1 / (np.sqrt(0.75 + 0.25) + 1)]),
         (
             Adam(0.1, beta1=0.5, beta2=0.75, epsilon=1.0),
-            # m̂ = 2 and 0 (m = 1, then 0); v̂ = 4, so that the first step is 2 / (2 + 1)
+            # m̂ = 2, then 0 (m = 1, then 0); v̂ = 4, so the first update is 2 / (2 + 1)
             [1 - 0.1 * 2 / 3, 1 - 0.1 * 2 / 3],
         ),
     ],
@@ -72,7 +72,7 @@ def test_updates_in_place_and_leaves_gradients_alone(optimizer, dtype):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_params_have_separate_states(optimizer):
-    """Two parameters at once go the same ways as each of them alone."""
+    """Two parameters updated together follow the same trajectories as each one alone."""
     rng = np.random.default_rng(0)
     gradients = {"a": rng.standard_normal(5), "b": rng.standard_normal(5)}
     params = {name: np.zeros(1) for name in gradients}
@@ -94,7 +94,7 @@ def _torch_optimizer(torch, optimizer, parameters):
             return torch.optim.Adam(parameters, lr=LR, betas=betas, eps=optimizer.epsilon)
 
 
-# torch's Adagrad has its epsilon outside the root.
+# PyTorch's Adagrad has its epsilon outside the root.
 @pytest.mark.parametrize("optimizer", [o for o in OPTIMIZERS if not isinstance(o, AdaGrad)], ids=repr)
 def test_equals_torch(optimizer):
     torch = pytest.importorskip("torch")

@@ -43,5 +43,7 @@ def test_a_reason_is_never_empty(error: Exception, message: str) -> None:
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_an_initial_state_that_is_not_finite_is_refused(tmp_path: Path, value: float) -> None:
     np.savez(tmp_path / "h.npz", h=np.array([0.0, value]))
-    with pytest.raises(ValueError, match=r"must hold an array h of 2 finite numbers; it holds h float64"):
+    with pytest.raises(
+        ValueError, match=r"must contain an array h of 2 finite numbers; available: h float64"
+    ):
         Given(str(tmp_path / "h.npz")).draw("h", (2, 3), None)

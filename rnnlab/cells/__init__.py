@@ -1,4 +1,4 @@
-"""Recurrent cells: forward and hand-derived backward passes side by side."""
+"""Recurrent cells with hand-derived backward passes."""
 
 from rnnlab.cells.base import Cell
 from rnnlab.cells.gru import GRU

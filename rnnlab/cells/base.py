@@ -1,12 +1,12 @@
-"""What a recurrent cell is to the rest of the lab.
+"""Common interface of the recurrent cells.
 
-A cell is a frozen record of sizes and choices; it holds neither parameters nor state. Parameters
-are a dict of arrays (`W_xh`, `W_hh` and, with a bias, `b_h`), gradients have the same keys.
+A cell is a frozen record of sizes and options. It contains neither parameters nor state. The parameters are a
+dict of arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The gradients have the same keys.
 
-It runs at two levels with the same parameters. `forward` and `backward` take a whole sequence, fast.
-`step` and `step_backward` take one time step, written as the equations stand in the books. The public
-methods check what they are given and are final; a cell writes the equations, the methods without a
-body here.
+Every cell works at two levels with the same parameters. `forward` and `backward` process a whole sequence and
+are optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations.
+The public methods check their arguments and are final. A subclass implements the equations in the abstract
+methods.
 """
 
 from abc import ABC, abstractmethod
@@ -38,19 +38,19 @@ class Cell(ABC):
     """A recurrent cell with a hand-derived backward pass.
 
     Attributes:
-        input_size: X.
-        hidden_size: H.
-        bias: Whether there are biases.
+        input_size: Input size X.
+        hidden_size: Hidden size H.
+        bias: True if the cell has biases.
     """
 
     gates: ClassVar[tuple[str, ...]]
-    """The names of the G blocks of H rows in `W_xh`, `W_hh` and `b_h`, from the top."""
+    """Names of the G blocks of H rows in `W_xh`, `W_hh` and `b_h`, from top to bottom."""
     states: ClassVar[tuple[str, ...]]
-    """The names of what the cell carries from step to step; `h` is the first."""
+    """Names of the states that the cell carries from time step to time step, `h` first."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Biases (H, 1) beside `b_h` that join W_hh h[t-1] before anything else does, with their gate."""
+    """Recurrent biases (H, 1), which are added to W_hh h[t-1], each with the name of its gate."""
     sigmoid_gates: ClassVar[tuple[str, ...]] = ()
-    """Which of `gates` open and close, σ's; their activations stand in the tape's `inner["gates"]`."""
+    """The sigmoid gates among `gates`; the tape's `inner["gates"]` holds their activations."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
@@ -65,16 +65,16 @@ class Cell(ABC):
     def forward(
         self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
     ) -> CellTape:
-        """Run over a sequence.
+        """Run the cell over a sequence.
 
         Args:
             params: float32 or float64 arrays of the shapes in `param_shapes`.
-            x: (T, X, B) vectors of the parameters' dtype, or (T, B) integer symbols.
-            initial: (H, B) for each state; None is zero.
-            workspace: Buffers to reuse; what was returned from them before is overwritten.
+            x: Inputs: vectors (T, X, B) of the parameters' dtype, or integer symbols (T, B).
+            initial: Initial states, (H, B) each; None means zero.
+            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
 
         Raises:
-            ValueError: An argument has a wrong shape, dtype or range; it says which and what was expected.
+            ValueError: If an argument has a wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -98,17 +98,17 @@ class Cell(ABC):
         workspace: Workspace | None = None,
         with_dx: bool = True,
     ) -> CellDeltas:
-        """Send the immediate gradients e[t] = ∂ℓ[t]/∂h[t] back through time.
+        """Backpropagate the immediate gradients e[t] = ∂ℓ[t]/∂h[t] through time.
 
         Args:
-            params: Those of the forward pass.
-            tape: Of the forward pass.
-            e: (S, H, B), of the last S of the T time steps; the steps before have no loss of their own.
-            workspace: Buffers to reuse; what was returned from them before is overwritten.
-            with_dx: Whether the gradients of the inputs are wanted.
+            params: The parameters of the forward pass.
+            tape: The tape of the forward pass.
+            e: Immediate gradients of the last S time steps, (S, H, B); the earlier time steps have no loss.
+            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
+            with_dx: True to compute the gradients with respect to the inputs.
 
         Raises:
-            ValueError: `params` or `e` do not fit the tape.
+            ValueError: If `params` or `e` do not match the tape.
         """
         h = tape.states["h"]
         self._check_fits(params, h)
@@ -132,14 +132,14 @@ class Cell(ABC):
 
         Args:
             params: float32 or float64 arrays of the shapes in `param_shapes`.
-            x: x[t], (X, B) of the parameters' dtype, or (B,) integer symbols.
-            before: h[t-1] (and c[t-1]), (H, B) each; None is zero.
+            x: Input x[t]: vectors (X, B) of the parameters' dtype, or integer symbols (B,).
+            before: Previous states h[t-1] (and c[t-1]), (H, B) each; None means zero.
 
         Returns:
-            The step's tape; the new states are its `after`.
+            The tape of the time step, with the new states in `after`.
 
         Raises:
-            ValueError: An argument has a wrong shape, dtype or range; it says which and what was expected.
+            ValueError: If an argument has a wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -156,20 +156,20 @@ class Cell(ABC):
 
     @final
     def step_backward(self, params: Params, tape: StepTape, adjoint: States) -> StepGradients:
-        """Take the state adjoint λ[t] back through one time step.
+        """Propagate the state adjoint λ[t] back through one time step.
 
-        With the loss's own e[t] = ∂ℓ[t]/∂h[t] and the `before` of the step after, it is λ_h[t] = e[t] +
-        before_h and λ_c[t] = before_c; going through the steps from the last to the first and adding up
-        `grads` is backpropagation through time.
+        Backpropagation through time calls this method for each time step, from the last to the first, and
+        sums `grads`. The adjoint for time step t is λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where
+        e[t] = ∂ℓ[t]/∂h[t] and `before` is the result for time step t+1.
 
         Args:
-            params: Those of the forward step.
-            tape: Of the forward step.
-            adjoint: λ[t], the gradient by the states after the step as independent inputs of all that
-                follows, (H, B) for each state.
+            params: The parameters of the forward step.
+            tape: The tape of the forward step.
+            adjoint: State adjoint λ[t], (H, B) for each state: the gradient with respect to the states
+                after the time step, treated as independent variables.
 
         Raises:
-            ValueError: `params` or `adjoint` do not fit the tape.
+            ValueError: If `params` or `adjoint` do not match the tape.
         """
         h = tape.before["h"]
         self._check_fits(params, h)
@@ -192,7 +192,7 @@ class Cell(ABC):
 
     @final
     def param_shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of every parameter."""
+        """Return the shape of each parameter."""
         rows = len(self.gates) * self.hidden_size
         shapes = {"W_xh": (rows, self.input_size), "W_hh": (rows, self.hidden_size)}
         if self.bias:
@@ -206,7 +206,7 @@ class Cell(ABC):
 
     @final
     def rows(self, first: str, last: str | None = None) -> slice:
-        """The rows of the gates from `first` to `last` in anything of G·H rows."""
+        """Return the rows of the gates from `first` to `last` in an array with G·H rows."""
         start, stop = self.gates.index(first), self.gates.index(last or first) + 1
         return slice(start * self.hidden_size, stop * self.hidden_size)
 
@@ -214,36 +214,36 @@ class Cell(ABC):
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Take λ[t] one step back, without the parameters' gradients; see `step_backward`.
+        """Propagate λ[t] back by one time step without parameter gradients; see `step_backward`.
 
-        Linear in `adjoint`, so that a caller may rescale it on the way.
+        The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
         """
 
     @abstractmethod
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """λ[t] for every step of a backward pass, (T, H, B) for each state."""
+        """Return the state adjoints λ[t] of all time steps, (T, H, B) for each state."""
 
     @abstractmethod
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """The gradient by the recurrent inputs W_hh h[t-1], whose product with h[t-1]ᵀ is dW_hh.
+        """Return the gradient with respect to W_hh h[t-1], whose product with h[t-1]ᵀ gives dW_hh.
 
         Args:
-            inner: Of a step's or a sequence's tape.
-            dz: ∂L/∂z, (G·H, B) or (T, G·H, B).
+            inner: The `inner` arrays of a tape, for one time step or a sequence.
+            dz: Gradient ∂L/∂z, (G·H, B) or (T, G·H, B).
 
         Returns:
-            The shape of `dz`, which it is unless something stands between W_hh h[t-1] and z.
+            The gradient in the shape of `dz`; equal to `dz` if W_hh h[t-1] enters z additively.
         """
 
     @abstractmethod
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
-        """The states after a step and the tape's inner arrays, from W_xh x + b_h (G·H, B)."""
+        """Return the new states and the tape's inner arrays, given `inputs` = W_xh x + b_h (G·H, B)."""
 
     @abstractmethod
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Fill the first H rows of `joined` from index 1 on with h; return the states and inner arrays."""
+        """Return the states and inner arrays; write h into the first H rows of `joined` from index 1 on."""
 
     @abstractmethod
     def _backward(
@@ -255,16 +255,16 @@ class Cell(ABC):
         with_dx: bool,
         workspace: Workspace,
     ) -> CellDeltas:
-        """Backpropagate through time; e (T, H, B) is 0 in the first `first_loss` steps."""
+        """Backpropagate through time; e (T, H, B) is 0 in the first `first_loss` time steps."""
 
 
 def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-    """Draw every parameter, each gate's block on its own; biases all by the initialiser of `b_h`."""
+    """Draw every parameter, one gate's block at a time; the initialiser of `b_h` draws all biases."""
     initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
     params = {}
     for name, (rows, columns) in cell.param_shapes().items():
         initializer = initializers.get(name, init.b_h)
         H = cell.hidden_size
-        with np.errstate(over="ignore"):  # weights that are infinite show at the first step
+        with np.errstate(over="ignore"):  # the first training step reports infinite weights
             params[name] = initializer.draw_gates(rng, rows // H, H, columns, H).astype(dtype)
     return params

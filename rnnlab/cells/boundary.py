@@ -1,4 +1,4 @@
-"""What a cell refuses, and how it says so: the argument, what was expected, what came."""
+"""Argument checks for the cells; each error reports the expected and the actual value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -8,23 +8,23 @@ import numpy as np
 from rnnlab.arrays import Array
 from rnnlab.cells.weights import is_symbols
 
-# The complex one is for derivatives by complex steps; users train in the other two.
+# complex128 is only for complex-step derivatives; training uses float32 or float64.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex128))
 
 
 def check_fields(record: Any) -> None:
-    """Raise a ValueError unless a dataclass's choices are among its Literals and its sizes at least 1."""
+    """Raise ValueError unless each Literal field has an allowed value and each size is at least 1."""
     for name, hint in get_type_hints(type(record)).items():
         value = getattr(record, name)
         allowed = get_args(hint) if get_origin(hint) is Literal else ()
         if allowed and value not in allowed:
             raise ValueError(f"{name}: expected {' or '.join(map(repr, allowed))}, got {value!r}")
         if name.endswith("_size") and not (isinstance(value, int | np.integer) and value >= 1):
-            raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+            raise ValueError(f"{name}: must be a positive integer, got {value!r}")
 
 
 def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> np.dtype[Any]:
-    """Raise a ValueError unless all parameters are there, of these shapes and of one dtype; return that."""
+    """Return the common dtype; raise ValueError if a parameter is missing or has a wrong shape or dtype."""
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
@@ -38,7 +38,7 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
 
 
 def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise a ValueError unless an array has this shape and dtype."""
+    """Raise ValueError unless the array has this shape and dtype."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
         got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
         raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {got}")
@@ -55,7 +55,7 @@ def check_states(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> None:
-    """Raise a ValueError unless these are a cell's states, each of this shape and dtype."""
+    """Raise ValueError unless `states` has exactly these names, each with this shape and dtype."""
     if not isinstance(states, Mapping) or set(states) != set(names):
         got = sorted(states) if isinstance(states, Mapping) else _kind(states)
         raise ValueError(f"{name}: expected the states {list(names)}, got {got}")
@@ -64,12 +64,12 @@ def check_states(
 
 
 def check_inputs(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:
-    """Raise a ValueError unless x is a sequence of vectors or symbols."""
+    """Raise ValueError unless x is a sequence of vectors or symbols."""
     _check(x, input_size, dtype, ("time",))
 
 
 def check_step_input(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:
-    """Raise a ValueError unless x is one time step of vectors or symbols."""
+    """Raise ValueError unless x is one time step of vectors or symbols."""
     _check(x, input_size, dtype, ())
 
 
@@ -83,7 +83,7 @@ def _check(x: Array, input_size: int, dtype: np.dtype[Any], leading: tuple[str, 
             f"({', '.join((*leading, str(input_size), 'batch'))}), got {x.dtype} of shape {x.shape}"
         )
     if x.size == 0:
-        counted = "time step and one example" if leading else "example"
-        raise ValueError(f"x: expected at least one {counted}, got shape {x.shape}")
+        least = "time step and one example" if leading else "example"
+        raise ValueError(f"x: expected at least one {least}, got shape {x.shape}")
     if symbols and (x.min() < 0 or x.max() >= input_size):
-        raise ValueError(f"x: symbols must lie in [0, {input_size}), got values from {x.min()} to {x.max()}")
+        raise ValueError(f"x: symbols must be in [0, {input_size}), got values from {x.min()} to {x.max()}")

@@ -1,4 +1,4 @@
-"""Sigmoid gates by way of tanh: σ(z) = ½ tanh(z/2) + ½, which is stable at any z."""
+"""Sigmoid gates computed with tanh: σ(z) = ½ tanh(z/2) + ½, which is stable for every z."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from rnnlab.arrays import Array, Params
 
 
 def sigmoid(z: Array) -> Array:
-    """σ(z)."""
+    """Return the logistic sigmoid σ(z)."""
     return np.asarray(0.5 * np.tanh(0.5 * z) + 0.5)
 
 
 def halve_rows(params: Params, rows: slice) -> Params:
-    """The parameters with the sigmoid rows halved.
+    """Return copies of the parameters with the sigmoid rows halved.
 
-    So that one tanh over all gates, and ½ · + ½ on the sigmoid rows, is the activation.
+    With halved rows, one tanh activates all gates; the sigmoid rows y then need only the map ½ y + ½.
     """
     copies: Params = {name: params[name].copy() for name in ("W_xh", "W_hh", "b_h") if name in params}
     for copy in copies.values():

@@ -1,22 +1,23 @@
-"""The GRU cell, as torch.nn.GRU.
+"""GRU cell with the equations of torch.nn.GRU.
 
     r, u = σ(W_x· x[t] + W_h· h[t-1] + b·)         a[t] = W_hn h[t-1] + b_hn
     n = tanh(W_xn x[t] + b_xn + r ∘ a[t])          h[t] = (1 - u) ∘ n + u ∘ h[t-1]
 
-The reset gate r stands outside the product W_hn h[t-1], so that product has a bias b_hn of its own.
-Backward, with δ[t] the total ∂L/∂h[t]:
+The reset gate r multiplies the product W_hn h[t-1] rather than h[t-1], so the product has its own bias b_hn.
+Backward pass, with the total gradient δ[t] = ∂L/∂h[t]:
 
     dz_n = δ∘(1-u)∘(1-n²)    dz_u = δ∘(h[t-1]-n)∘u(1-u)    dz_r = dz_n∘a∘r(1-r)    da = r∘dz_n
     δ[t-1] = e[t-1] + u∘δ[t] + W_hhᵀ [da; dz_r; dz_u]
     dW_hh = Σ_t [da; dz_r; dz_u] h[t-1]ᵀ           db_hn = Σ_t da 1
 
-The blocks of the weights stand in the order r, u, n. Forward, one product gives [a; z_r; z_u], the sigmoid
-rows together. Backward, dz_r, dz_u, dz_n and da are δ times factors known before the loop; in the order
-[da; dz_r; dz_u; dz_n] the first three are what W_hhᵀ takes, and the last three are dz.
+The blocks of the weights have the order r, u, n. In the forward pass, one product gives [a; z_r; z_u], with
+the sigmoid rows contiguous. In the backward pass, dz_r, dz_u, dz_n and da are δ times factors that are
+computed before the loop. In [da; dz_r; dz_u; dz_n], W_hhᵀ multiplies the first three blocks, and the last
+three blocks are dz.
 
 References:
-    K. Cho et al., *Learning phrase representations using RNN encoder-decoder* (2014), with the reset
-    gate placed as in torch.nn.GRU.
+    K. Cho et al., *Learning phrase representations using RNN encoder-decoder* (2014), but with the reset
+    gate applied as in torch.nn.GRU.
 """
 
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ from rnnlab.workspace import Workspace, unbuffered
 
 @dataclass(frozen=True)
 class GRU(Cell):
-    """The GRU cell: sizes and whether there are biases."""
+    """GRU cell with optional biases."""
 
     gates: ClassVar[tuple[str, ...]] = ("r", "u", "n")
     sigmoid_gates: ClassVar[tuple[str, ...]] = ("r", "u")
@@ -55,11 +56,11 @@ class GRU(Cell):
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1), rows r, u, n, and `b_hn`."""
+        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1) and `b_hn`; rows r, u, n."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """The backward equations as they stand, with δ = λ; see `Cell.adjoint_step`."""
+        """Evaluate the backward equations with δ = λ; see `Cell.adjoint_step`."""
         r, u, n = np.split(tape.inner["gates"], 3)
         δ = adjoint["h"]
         dz_n = δ * (1 - u) * (1 - n * n)
@@ -70,11 +71,11 @@ class GRU(Cell):
         return StepDeltas({"h": δ}, {"h": before}, dz)
 
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """λ = δ: the state is h alone."""
+        """Return λ = δ, because h is the only state."""
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """[dz_r; dz_u; da]: dz with r ∘ dz_n in its last block."""
+        """Return [dz_r; dz_u; da], which is dz with da = r ∘ dz_n as its last block."""
         recurrent = dz.copy()
         recurrent[..., self.rows("n"), :] *= inner["gates"][..., self.rows("r"), :]
         return recurrent
@@ -91,7 +92,7 @@ class GRU(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """The tape's `inner` holds the activated `gates` (T, 3H, B) and `a` (T, H, B)."""
+        """Return h and the `inner` arrays: activations `gates` (T, 3H, B) and `a` (T, H, B)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         weights = halve_rows(params, self.rows("r", "u"))
@@ -116,7 +117,7 @@ class GRU(Cell):
             return joined[:-1], blocks, products[:, H:], r_u, gates[:, :H], u, n, a, h[:-1], h[1:]
 
         steps = workspace.steps("gru_forward", (joined, gates, products), sequences)
-        # Outputs by position and functions by local names: keywords and lookups cost a fifth of a small call.
+        # Positional outputs and local function names: keywords and lookups cost a fifth of a small call.
         add, multiply, subtract, tanh = np.add, np.multiply, np.subtract, np.tanh
         for joined_t, product_t, from_h, r_u, r, u, n_t, a_t, h_before, h_t in steps:
             product(W, joined_t, product_t)
@@ -134,16 +135,16 @@ class GRU(Cell):
         return {"h": h}, {"gates": gates, "a": a}
 
     def _joined_weights(self, params: Params, weights: Params, x: Array) -> Array:
-        """The weights of [a; z_r; z_u] by the joined array; a has no part in x, and b_hn for its bias."""
+        """Return the weights from the joined array to [a; z_r; z_u]; a ignores x and has the bias b_hn."""
         H = self.hidden_size
         columns = [np.concatenate([params["W_hh"][2 * H :], weights["W_hh"][: 2 * H]])]
         if not is_symbols(x):
             columns.append(np.concatenate([np.zeros_like(params["W_xh"][2 * H :]), weights["W_xh"][: 2 * H]]))
         if self.bias:
-            of_r_u = (
+            bias_r_u = (
                 np.zeros_like(weights["b_h"]) if is_symbols(x) else weights["b_h"]
-            )  # of symbols it is gathered
-            columns.append(np.concatenate([params["b_hn"], of_r_u[: 2 * H]]))
+            )  # for symbols, gather_inputs adds b_h
+            columns.append(np.concatenate([params["b_hn"], bias_r_u[: 2 * H]]))
         return np.concatenate(columns, axis=1)
 
     def _backward(
@@ -158,29 +159,29 @@ class GRU(Cell):
         time, H, batch = e.shape
         W_hhT = np.concatenate([params["W_hh"][2 * H :], params["W_hh"][: 2 * H]]).T
         product, W_hhT = step_product(np.ascontiguousarray(W_hhT), batch)
-        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # for h[0] … h[T]
         d_h[time] = 0
         blocks = workspace.array("da_and_dz", (time, 4 * H, batch), e.dtype)
-        kept = workspace.array("kept", (H, batch), e.dtype)
+        u_δ = workspace.array("u_δ", (H, batch), e.dtype)
         gates = tape.inner["gates"]
 
         def sequences() -> tuple[Array, ...]:
-            of_δ, before = blocks.reshape(time, 4, H, batch), d_h[:-1]
+            δ_blocks, before = blocks.reshape(time, 4, H, batch), d_h[:-1]
             products = before.reshape(time, *W_hhT.shape[:-1], batch)
-            return d_h[1:], e, gates[:, self.rows("u")], of_δ, blocks[:, : 3 * H], products, before
+            return d_h[1:], e, gates[:, self.rows("u")], δ_blocks, blocks[:, : 3 * H], products, before
 
         steps = workspace.steps("gru_backward", (d_h, e, gates, blocks), sequences)
         add, multiply = np.add, np.multiply
         with unbuffered():
             self._slopes(tape, blocks)  # blocks hold factors of δ, then da and dz
             back = zip(range(time - 1, -1, -1), reversed(steps), strict=True)
-            for t, (δ, e_t, u_t, of_δ, recurrent, product_t, d_h_before) in back:
+            for t, (δ, e_t, u_t, δ_blocks, recurrent, product_t, d_h_before) in back:
                 if t >= first_loss:
                     add(δ, e_t, δ)
-                multiply(of_δ, δ, of_δ)
+                multiply(δ_blocks, δ, δ_blocks)
                 product(W_hhT, recurrent, product_t)
-                multiply(u_t, δ, kept)
-                add(d_h_before, kept, d_h_before)
+                multiply(u_t, δ, u_δ)
+                add(d_h_before, u_δ, d_h_before)
         dz = blocks[:, H:]
         grads = self._gradients(params, tape, blocks, workspace)
         dx = None
@@ -189,12 +190,12 @@ class GRU(Cell):
         return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
 
     def _gradients(self, params: Params, tape: CellTape, blocks: Array, workspace: Workspace) -> Params:
-        """The parameters' gradients from [da; dz_r; dz_u; dz_n], (T, 4H, B)."""
+        """Return the parameters' gradients, given [da; dz_r; dz_u; dz_n], (T, 4H, B)."""
         time, rows, batch = blocks.shape
         H, X, x = rows // 4, self.input_size, tape.x
         K = tape.joined.shape[1]
-        d_joined = workspace.array("d_joined", (3 * H, K), blocks.dtype)  # of a, z_r, z_u
-        d_n = workspace.array("d_joined_n", (H, K - H), blocks.dtype)  # of z_n, by x and 1
+        d_joined = workspace.array("d_joined", (3 * H, K), blocks.dtype)  # for a, z_r, z_u
+        d_n = workspace.array("d_joined_n", (H, K - H), blocks.dtype)  # for z_n: W_xn, b_xn
         by_symbol = np.zeros_like(params["W_xh"]) if is_symbols(x) else None
         for chunk in chunks_of_time(time, batch):
             columns = chunk_by_feature(blocks[chunk], workspace, "dz")
@@ -215,7 +216,7 @@ class GRU(Cell):
         return grads
 
     def _slopes(self, tape: CellTape, blocks: Array) -> None:
-        """Write what stands beside δ in da, dz_r, dz_u and dz_n, for all time steps at once, (T, 4H, B)."""
+        """Write the factors of δ in da, dz_r, dz_u and dz_n into `blocks` (T, 4H, B), for all time steps."""
         H, gates = self.hidden_size, tape.inner["gates"]
         r, u, n = (gates[:, self.rows(gate)] for gate in self.gates)
         da, dz_r, dz_u, dz_n = (blocks[:, i * H : (i + 1) * H] for i in range(4))

@@ -1,22 +1,22 @@
-"""The LSTM cell.
+"""LSTM cell.
 
     i, f, o = σ(W_x· x[t] + W_h· h[t-1] + b·)      g = ψ(W_xg x[t] + W_hg h[t-1] + b_g)
     c[t] = f ∘ c[t-1] + i ∘ g                      h[t] = o ∘ tanh(c[t])
 
-ψ is tanh (as torch.nn.LSTM) or σ (as the textbook). Backward, with δ[t] the total ∂L/∂h[t] and κ[t]
-the total ∂L/∂c[t]:
+ψ is tanh (as in torch.nn.LSTM) or σ (as in the textbook). Backward pass, with the total gradients
+δ[t] = ∂L/∂h[t] and κ[t] = ∂L/∂c[t]:
 
     δ[t] = e[t] + W_hhᵀ dz[t+1]                    κ[t] = δ[t] ∘ o ∘ (1 - tanh²c[t]) + f[t+1] ∘ κ[t+1]
     dz_i = κ∘g∘i(1-i)    dz_f = κ∘c[t-1]∘f(1-f)    dz_o = δ∘tanh(c)∘o(1-o)    dz_g = κ∘i∘ψ'
 
-with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1];
-κ already holds what flows c[t] → h[t], so ‖(δ, κ)‖ would count that twice.
+with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1].
+κ already includes the path c[t] → h[t], so ‖(δ, κ)‖ would count that path twice.
 
-What makes it fast without changing an equation: a step's gates and the state before stand in one array
-[o; i; f; g; c[t-1]], so that [i; f] ∘ [g; c[t-1]] is one multiplication, whose halves add up to c[t], and
-[o; i; f] are contiguous; because σ(z) = ½ tanh(z/2) + ½, the sigmoid rows of the weights are halved before
-the loop and one tanh serves all four gates. Backward, dz is [o; i; f; g] of factors known before the loop
-times δ or κ, and f ∘ κ, what goes back to c[t-1], is one more block of κ's.
+The forward pass is fast for two reasons. First, each time step has one array [o; i; f; g; c[t-1]], so that
+[i; f] ∘ [g; c[t-1]] is a single multiplication. The two halves of the result add up to c[t]. Second,
+σ(z) = ½ tanh(z/2) + ½: the sigmoid rows of the weights are halved before the loop, and one tanh activates all
+four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ times factors that are computed
+before the loop. A fifth block is f ∘ κ, the gradient that flows to c[t-1].
 
 References:
     I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.10.1; F. A. Gers,
@@ -42,7 +42,7 @@ from rnnlab.workspace import Workspace, unbuffered
 
 @dataclass(frozen=True)
 class LSTM(Cell):
-    """The LSTM cell: sizes, candidate function ψ, bias, and what is added to the forget gate's bias."""
+    """LSTM cell with candidate function ψ, optional biases and an initial forget-gate bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("o", "i", "f", "g")
     sigmoid_gates: ClassVar[tuple[str, ...]] = ("o", "i", "f")
@@ -54,7 +54,7 @@ class LSTM(Cell):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.forget_bias and not self.bias:
-            raise ValueError(f"forget_bias: got {self.forget_bias}, but a cell without bias has none to set")
+            raise ValueError(f"forget_bias={self.forget_bias}: must be 0 for a cell without biases")
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
         """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows o, i, f, g."""
@@ -64,7 +64,7 @@ class LSTM(Cell):
         return params
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """The backward equations as they stand, with δ = λ_h; see `Cell.adjoint_step`."""
+        """Evaluate the backward equations with δ = λ_h; see `Cell.adjoint_step`."""
         o, i, f, g = np.split(tape.inner["gates"], 4)
         tanh_c = tape.inner["tanh_c"]
         δ = adjoint["h"]
@@ -76,13 +76,13 @@ class LSTM(Cell):
         return StepDeltas({"h": δ, "c": κ}, {"h": params["W_hh"].T @ dz, "c": f * κ}, dz)
 
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """λ_h[t] = δ[t], λ_c[t] = f[t+1] ∘ κ[t+1], which is 0 at the last step."""
+        """Return λ_h[t] = δ[t] and λ_c[t] = f[t+1] ∘ κ[t+1]; λ_c is 0 at the last time step."""
         λ_c = np.zeros_like(deltas.total["c"])
         np.multiply(tape.inner["gates"][1:, self.rows("f")], deltas.total["c"][1:], out=λ_c[:-1])
         return {"h": deltas.total["h"], "c": λ_c}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """dz: z is linear in W_hh h[t-1]."""
+        """Return dz, because W_hh h[t-1] enters z additively."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
@@ -96,7 +96,7 @@ class LSTM(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """The tape's `inner` holds the activated `gates` (T, 4H, B) and `tanh_c` (T, H, B)."""
+        """Return h and c, and the `inner` arrays: activations `gates` (T, 4H, B), `tanh_c` (T, H, B)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         sigmoids = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
@@ -108,15 +108,15 @@ class LSTM(Cell):
         gates, c = blocks[:-1, : 4 * H], blocks[:, 4 * H :]
         tanh_c = workspace.array("tanh_c", (time, H, batch), h.dtype)
         recurrent = workspace.array("recurrent", (*W.shape[:-1], batch), h.dtype)
-        both = workspace.array("written_and_kept", (2 * H, batch), h.dtype)
-        written, kept = both[:H], both[H:]
+        summands = workspace.array("i_g_and_f_c", (2 * H, batch), h.dtype)
+        i_g, f_c = summands[:H], summands[H:]
         c[0] = 0 if initial is None else initial["c"]
         if symbols:
             gather_inputs(weights, x, out=gates)
         half = np.array(0.5, h.dtype)
 
         def sequences() -> tuple[Sequence[Array] | Array, ...]:
-            # Of symbols z is there already and the product is added to it; else it is the product itself.
+            # For symbols, `gates` already holds W_xh x + b_h and the loop adds the product.
             products = [recurrent] * time if symbols else gates.reshape(time, *recurrent.shape)
             i_f, g_c, o = blocks[:-1, H : 3 * H], blocks[:-1, 3 * H :], blocks[:-1, :H]
             return joined[:-1], products, gates, gates[:, sigmoids], i_f, g_c, o, c[1:], tanh_c, h[1:]
@@ -124,7 +124,7 @@ class LSTM(Cell):
         owners = (joined, blocks, recurrent, tanh_c)
         steps = workspace.steps(f"lstm_{self.candidate}_forward", owners, sequences)
         from_h = recurrent.reshape(4 * H, batch)
-        # Outputs by position and functions by local names: keywords and lookups cost a fifth of a small call.
+        # Positional outputs and local function names: keywords and lookups cost a fifth of a small call.
         add, multiply, tanh = np.add, np.multiply, np.tanh
         for joined_t, product_t, z, sigmoids_t, i_f, g_c, o, c_t, tanh_c_t, h_t in steps:
             product(W, joined_t, product_t)
@@ -133,8 +133,8 @@ class LSTM(Cell):
             tanh(z, z)
             multiply(sigmoids_t, half, sigmoids_t)
             add(sigmoids_t, half, sigmoids_t)
-            multiply(i_f, g_c, both)
-            add(written, kept, c_t)
+            multiply(i_f, g_c, summands)
+            add(i_g, f_c, c_t)
             tanh(c_t, tanh_c_t)
             multiply(o, tanh_c_t, h_t)
         return {"h": h, "c": c}, {"gates": gates, "tanh_c": tanh_c}
@@ -153,15 +153,15 @@ class LSTM(Cell):
         blocks = workspace.array("dz_and_f_κ", (time, 5 * H, batch), e.dtype)
         dz = blocks[:, : 4 * H]
         c_from_h = workspace.array("c_from_h", e.shape, e.dtype)
-        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # for h[0] … h[T]
         total_c = workspace.array("total_c", e.shape, e.dtype)
         d_h[time] = 0
         back_c = np.zeros((H, batch), e.dtype)
 
         def sequences() -> tuple[Array, ...]:
-            of_κ = blocks[:, H:].reshape(time, 4, H, batch)
+            κ_blocks = blocks[:, H:].reshape(time, 4, H, batch)
             before = d_h[:-1].reshape(time, *W_hhT.shape[:-1], batch)
-            return d_h[1:], e, total_c, c_from_h, dz[:, :H], of_κ, dz, blocks[:, 4 * H :], before
+            return d_h[1:], e, total_c, c_from_h, dz[:, :H], κ_blocks, dz, blocks[:, 4 * H :], before
 
         owners = (d_h, e, total_c, c_from_h, blocks)
         steps = workspace.steps("lstm_backward", owners, sequences)
@@ -169,13 +169,13 @@ class LSTM(Cell):
         with unbuffered():
             self._slopes(tape, blocks, c_from_h)  # blocks hold factors of δ and κ, then dz and f ∘ κ
             back = zip(range(time - 1, -1, -1), reversed(steps), strict=True)
-            for t, (δ, e_t, κ, c_from_h_t, dz_o, of_κ, dz_t, f_κ, d_h_before) in back:
+            for t, (δ, e_t, κ, c_from_h_t, dz_o, κ_blocks, dz_t, f_κ, d_h_before) in back:
                 if t >= first_loss:
                     add(δ, e_t, δ)
                 multiply(δ, c_from_h_t, κ)
                 add(κ, back_c, κ)
                 multiply(dz_o, δ, dz_o)
-                multiply(of_κ, κ, of_κ)
+                multiply(κ_blocks, κ, κ_blocks)
                 product(W_hhT, dz_t, d_h_before)
                 back_c = f_κ
         grads, dx = cell_gradients(params, tape, dz, with_dx, workspace)
@@ -184,25 +184,25 @@ class LSTM(Cell):
         return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
     def _slopes(self, tape: CellTape, blocks: Array, c_from_h: Array) -> None:
-        """Write what the backward steps multiply, for all time steps at once.
+        """Write the factors of δ and κ in the backward equations, for all time steps.
 
         Args:
-            tape: Of the forward pass.
-            blocks: Gets what stands beside δ (o) and κ (i, f, g and f for c[t-1]), (T, 5H, B).
-            c_from_h: Gets o ∘ (1 - tanh²c), how much of δ reaches κ at the same step, (T, H, B).
+            tape: The tape of the forward pass.
+            blocks: Output for the factors of δ (block o) and κ (blocks i, f, g and f ∘ κ), (T, 5H, B).
+            c_from_h: Output for ∂h[t]/∂c[t] = o ∘ (1 - tanh²c), (T, H, B).
         """
         H, gates, tanh_c = self.hidden_size, tape.inner["gates"], tape.inner["tanh_c"]
         o, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)
-        of_o, of_i, of_f, of_g = (blocks[:, self.rows(gate)] for gate in self.gates)
+        factor_o, factor_i, factor_f, factor_g = (blocks[:, self.rows(gate)] for gate in self.gates)
         np.multiply(gates, gates, out=blocks[:, : 4 * H])
         squash = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
         np.subtract(gates[:, squash], blocks[:, squash], out=blocks[:, squash])  # s - s² = s(1 - s)
         if self.candidate == "tanh":
-            np.subtract(1, of_g, out=of_g)
-        of_o *= tanh_c
-        of_i *= g
-        of_f *= tape.states["c"][:-1]
-        of_g *= i
+            np.subtract(1, factor_g, out=factor_g)
+        factor_o *= tanh_c
+        factor_i *= g
+        factor_f *= tape.states["c"][:-1]
+        factor_g *= i
         blocks[:, 4 * H :] = f
         np.multiply(tanh_c, tanh_c, out=c_from_h)
         np.subtract(1, c_from_h, out=c_from_h)

@@ -1,7 +1,7 @@
-"""What a cell's forward and backward passes hand over, for a sequence and for one time step.
+"""Results of a cell's forward and backward passes, over a sequence and for one time step.
 
-Sequences are (time, features, batch). `h[0]` is the initial state, so `h[t]` follows `x[t]` in the
-equations and `h[t + 1]` follows `x[t]` in the arrays, which count inputs from 0.
+Sequences have the shape (time, features, batch). The equations count inputs from 1: input x[t] leads to
+h[t], and h[0] is the initial state. The arrays count inputs from 0: `x[t]` leads to `h[t + 1]`.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ States = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class StepTape:
-    """Everything the forward pass of one time step computed.
+    """Inputs and results of the forward pass of one time step.
 
     Attributes:
-        x: The input, (X, B) vectors or (B,) symbols.
-        before: h[t-1] (and c[t-1] for LSTM), (H, B).
-        after: h[t] (and c[t]), (H, B).
-        inner: The cell's own arrays (activations, gates), (…, B).
+        x: Input x[t], vectors (X, B) or symbols (B,).
+        before: Previous states h[t-1] (and c[t-1] for LSTM), (H, B) each.
+        after: New states h[t] (and c[t] for LSTM), (H, B) each.
+        inner: Arrays specific to the cell, such as gate activations, (…, B).
     """
 
     x: Array
@@ -34,9 +34,9 @@ class StepDeltas:
     """One time step of the backward pass.
 
     Attributes:
-        total: ∂L/∂s[t] for each state, (H, B): for c this holds what flows c[t] → h[t] as well.
-        before: The state adjoint λ[t-1], what this step sends into the states before it, (H, B).
-        dz: ∂L/∂z[t], (G·H, B).
+        total: Total gradient ∂L/∂s[t] for each state, (H, B); for c including the path c[t] → h[t].
+        before: State adjoint λ[t-1] without e[t-1], (H, B) for each state.
+        dz: Gradient ∂L/∂z[t], (G·H, B).
     """
 
     total: States
@@ -46,12 +46,12 @@ class StepDeltas:
 
 @dataclass(frozen=True)
 class StepGradients:
-    """What `Cell.step_backward` returns.
+    """Result of `Cell.step_backward`.
 
     Attributes:
-        grads: The step's share of the parameters' gradients, under the same keys.
-        dx: ∂L/∂x[t], (X, B); None for symbols.
-        deltas: The gradients on the way.
+        grads: Contribution of the time step to the parameters' gradients, under the parameters' names.
+        dx: Gradient ∂L/∂x[t], (X, B); None for symbols.
+        deltas: Gradients with respect to the states and the pre-activations.
     """
 
     grads: Params
@@ -61,13 +61,13 @@ class StepGradients:
 
 @dataclass(frozen=True)
 class CellTape:
-    """Everything a forward pass over a sequence computed.
+    """Inputs and results of a forward pass over a sequence.
 
     Attributes:
-        x: The inputs, (T, X, B) vectors or (T, B) symbols.
-        states: For each state of the cell (`h`, and `c` for LSTM) its (T+1, H, B) values, the initial first.
-        inner: The cell's own arrays (activations, gates), (T, …, B).
-        joined: h[t-1] with what enters the same product, rows [h; x; 1] or fewer, (T+1, K, B).
+        x: Inputs, vectors (T, X, B) or symbols (T, B).
+        states: Values of each state (`h`, and `c` for LSTM), initial state first, (T+1, H, B).
+        inner: Arrays specific to the cell, such as gate activations, (T, …, B).
+        joined: Operands of the recurrent matrix product, rows [h; x; 1] or fewer, (T+1, K, B).
     """
 
     x: Array
@@ -77,11 +77,11 @@ class CellTape:
 
     @property
     def time(self) -> int:
-        """T, the number of time steps."""
+        """Number of time steps T."""
         return len(self.x)
 
     def step(self, t: int) -> StepTape:
-        """Time step t = 1 … T, as views."""
+        """Return the tape of time step t = 1 … T, as views."""
         return StepTape(
             self.x[t - 1],
             {name: values[t - 1] for name, values in self.states.items()},
@@ -90,23 +90,23 @@ class CellTape:
         )
 
     def final_states(self) -> dict[str, Array]:
-        """A copy of the states after the last step, to start the next chunk with."""
+        """Return a copy of the states after the last time step; the next chunk starts from them."""
         return {name: values[-1].copy() for name, values in self.states.items()}
 
 
 @dataclass(frozen=True)
 class CellDeltas:
-    """Everything a backward pass over a sequence computed on the way.
+    """Results of a backward pass over a sequence.
 
     Attributes:
-        grads: Gradients of the parameters, under the same keys.
-        total: For each state, its total gradient ∂L/∂s[t] for t = 1 … T, (T, H, B).
-        immediate: For each state, the part that the loss at t itself sends into s[t], (T, H, B); for h it is
-            the `e` that came in, if that had all steps.
-        dz: ∂L/∂z[t], (T, G·H, B).
-        dx: ∂L/∂x[t], (T, X, B); None for symbols and where it was not asked for.
-        initial: ∂L/∂s[0] for each state, (H, B).
-        first_loss: How many of the first time steps have no loss, and immediate gradients of 0.
+        grads: Gradients of the parameters, under the parameters' names.
+        total: Total gradient ∂L/∂s[t] of each state for t = 1 … T, (T, H, B).
+        immediate: Immediate gradient of each state, from the loss at the same time step alone, (T, H, B);
+            for h the argument `e`, padded with zeros to T time steps.
+        dz: Gradient ∂L/∂z[t], (T, G·H, B).
+        dx: Gradient ∂L/∂x[t], (T, X, B); None for symbols or without `with_dx`.
+        initial: Gradient ∂L/∂s[0] of each state, (H, B).
+        first_loss: Number of leading time steps without a loss; their immediate gradients are 0.
     """
 
     grads: Params

@@ -2,17 +2,17 @@
 
     z[t] = W_xh x[t] + W_hh h[t-1] + b_h          h[t] = φ(z[t])
 
-Backward, given the immediate gradient e[t] that the loss at t itself sends into h[t]:
+Backward pass, given the immediate gradient e[t] = ∂ℓ[t]/∂h[t] of the loss at time step t:
 
-    δ[t]  = e[t] + W_hhᵀ dz[t+1]      total ∂L/∂h[t], with dz[T+1] = 0
+    δ[t]  = e[t] + W_hhᵀ dz[t+1]      total gradient ∂L/∂h[t], with dz[T+1] = 0
     dz[t] = φ'(z[t]) ∘ δ[t]
     dW_hh = Σ_t dz[t] h[t-1]ᵀ
 
-φ' is written in h: 1 - h² for tanh, [h > 0] for relu, 1 for the identity.
+As a function of h, φ' is 1 - h² for tanh, [h > 0] for relu and 1 for the identity.
 
 References:
-    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.2.2. Without biases
-    it is the network of F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*.
+    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.2.2.
+    F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*, use this cell without biases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class Vanilla(Cell):
-    """The vanilla cell: sizes, nonlinearity φ, and whether there is a bias."""
+    """Vanilla cell with nonlinearity φ and an optional bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
@@ -45,17 +45,17 @@ class Vanilla(Cell):
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """dz[t] = φ'(z[t]) ∘ δ[t], λ[t-1] = W_hhᵀ dz[t], where δ[t] = λ[t]; see `Cell.adjoint_step`."""
+        """Compute dz[t] = φ'(z[t]) ∘ δ[t] and λ[t-1] = W_hhᵀ dz[t] with δ = λ; see `Cell.adjoint_step`."""
         h = tape.after["h"]
         dz = self._slope(h, out=np.empty_like(h)) * adjoint["h"]
         return StepDeltas({"h": adjoint["h"]}, {"h": params["W_hh"].T @ dz}, dz)
 
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """λ = δ: the state is h alone."""
+        """Return λ = δ, because h is the only state."""
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """dz: z is linear in W_hh h[t-1]."""
+        """Return dz, because W_hh h[t-1] enters z additively."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
@@ -67,7 +67,7 @@ class Vanilla(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """No `inner` arrays: h is written over z."""
+        """Return h and no `inner` arrays, because h overwrites z."""
         h = joined[:, : self.hidden_size]
         time, H, batch = h[1:].shape
         product, W = step_product(joined_weights(params, x), batch)
@@ -78,12 +78,12 @@ class Vanilla(Cell):
             gather_inputs(params, x, out=h[1:])
 
         def sequences() -> tuple[Sequence[Array] | Array, ...]:
-            # Of symbols z is there already and the product is added to it; else it is the product itself.
+            # For symbols, h[1:] already holds W_xh x + b_h and the loop adds the product.
             products = [recurrent] * time if symbols else h[1:].reshape(time, *recurrent.shape)
             return joined[:-1], products, h[1:]
 
         steps = workspace.steps("vanilla_forward", (joined, recurrent), sequences)
-        # Outputs by position and functions by local names: keywords and lookups cost a fifth of a small call.
+        # Positional outputs and local function names: keywords and lookups cost a fifth of a small call.
         add, activate = np.add, ACTIVATIONS[self.nonlinearity]
         for joined_t, z_t, h_t in steps:
             product(W, joined_t, z_t)
@@ -104,9 +104,9 @@ class Vanilla(Cell):
         h = tape.states["h"]
         time, H, batch = e.shape
         product, W_hhT = step_product(np.ascontiguousarray(params["W_hh"].T), batch)
-        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # by h[0] … h[T]
+        d_h = workspace.array("d_h", (time + 1, H, batch), e.dtype)  # for h[0] … h[T]
         d_h[time] = 0
-        dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ' for now, dz in the loop
+        dz = self._slope(h[1:], out=workspace.array("dz", e.shape, e.dtype))  # φ'; the loop turns it into dz
 
         def sequences() -> tuple[Array, ...]:
             return d_h[1:], e, dz, d_h[:-1].reshape(time, *W_hhT.shape[:-1], batch)
@@ -122,7 +122,7 @@ class Vanilla(Cell):
         return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
 
     def _slope(self, h: Array, out: Array) -> Array:
-        """φ'(z), from h = φ(z)."""
+        """Return φ'(z), given h = φ(z)."""
         match self.nonlinearity:
             case "tanh":
                 np.multiply(h, h, out=out)
@@ -135,7 +135,7 @@ class Vanilla(Cell):
 
 
 def _relu(z: Array, out: Array) -> object:
-    return np.maximum(z, 0, out=out)  # by position it is deprecated
+    return np.maximum(z, 0, out=out)  # NumPy deprecates a positional out here
 
 
 def _identity(z: Array, out: Array) -> object:

@@ -1,14 +1,14 @@
-"""What every cell shares: the way from x, h and 1 to the pre-activations, and the weights' gradients.
+"""Affine maps and weight gradients shared by all cells.
 
-Inputs are vectors, (T, X, B) of the parameters' dtype, or symbols, (T, B) of integers in [0, X).
-A symbol s stands for the one-hot vector with a 1 at s; its product with W_xh is just column s.
+Inputs are vectors (T, X, B) of the parameters' dtype or symbols (T, B), integers in [0, X).
+A symbol s represents the one-hot vector with a 1 at s; its product with W_xh is column s of W_xh.
 
-The states h[t-1] stand in one array with what the same product can take along, the *joined* array of rows
-[h[t-1]; x[t]; 1] for vectors and a bias, so that
+The *joined* array has the rows [h[t-1]; x[t]; 1] for vector inputs and a bias. One matrix product then gives
 
     W_hh h[t-1] + W_xh x[t] + b_h = [W_hh W_xh b_h] [h[t-1]; x[t]; 1]
 
-is one product, and so are the gradients of the three. Of symbols the columns of W_xh are gathered instead.
+and another one gives the gradients of W_hh, W_xh and b_h. For symbols, the joined array omits x[t], and the
+forward pass gathers columns of W_xh instead.
 """
 
 from collections.abc import Iterator
@@ -21,24 +21,28 @@ from rnnlab.cells.tapes import CellTape
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
-"""The most columns, time × batch, of one product for a weight's gradient: the copies for it stay small.
+"""Maximum number of columns (time × batch) in a product for a weight gradient; limits the size of copies.
 
-With 2048 a step takes as long, but its peak memory is up to 1.58 times what it needs instead of 1.25.
+With 2048 columns, a training step takes just as long, but its peak memory is up to 1.58 times the required
+memory instead of 1.25 times.
 """
 
 MAX_ONE_HOT = 256
-"""The most symbols that are summed by a product with one-hot vectors, whose cost grows with their number."""
+"""Maximum number of symbols for which a product with one-hot vectors sums the gradients.
+
+The cost of this product grows with the number of symbols.
+"""
 
 
 def is_symbols(x: Array) -> bool:
-    """Tell symbols (T, B) or (B,) of integers from vectors (T, X, B) or (X, B)."""
+    """Return True for integer symbols (T, B) or (B,), False for vectors (T, X, B) or (X, B)."""
     return x.dtype.kind in "iu"
 
 
 def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Workspace) -> Array:
-    """The joined array (T+1, K, B), its first H rows to be filled with the states as they come.
+    """Return the joined array (T+1, K, B); the forward pass fills its first H rows with the states.
 
-    K = H + X + 1 for vectors, H + 1 for symbols, without the 1 unless `ones`.
+    K is H + X for vectors and H for symbols, plus 1 if `ones`.
     """
     vectors = 0 if is_symbols(x) else x.shape[1]
     shape = (len(x) + 1, hidden_size + vectors + ones, x.shape[-1])
@@ -51,18 +55,19 @@ def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Wo
 
 
 def joined_weights(params: Params, x: Array) -> Array:
-    """[W_hh W_xh b_h] as far as the joined array has it: W_hh alone for symbols."""
+    """Return the blocks of [W_hh W_xh b_h] that multiply the joined array; only W_hh for symbols."""
     if is_symbols(x):
         return params["W_hh"]
     return np.concatenate([params[name] for name in ("W_hh", "W_xh", "b_h") if name in params], axis=1)
 
 
 def gather_inputs(params: Params, x: Array, out: Array) -> None:
-    """Write W_xh x[t] + b_h of symbols into `out` (T, G·H, B).
+    """Write W_xh x[t] + b_h for symbols x into `out` (T, G·H, B).
 
-    8 µs a step against 23 µs for the product with one-hot vectors (G·H = 512, 62 symbols, batch 32);
-    mode "wrap" skips NumPy's bounds check and buffer, the symbols having been checked before, and the
-    method by position is 0.8 µs a step faster than np.take (6 % of a training step at H = 32, B = 16).
+    Gathering takes 8 µs per time step, a product with one-hot vectors 23 µs (G·H = 512, 62 symbols, batch
+    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols are already checked. The method `take`
+    with positional arguments is 0.8 µs per time step faster than np.take, which is 6 % of a training step at
+    H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     for symbols, out_t in zip(x, out, strict=True):
@@ -70,19 +75,19 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
 
 
 def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
-    """Slices of time for products over time × batch, so that the copies for them do not grow with T."""
+    """Return slices of time for products over time × batch; chunking keeps copies small for any T."""
     chunks = -(-time // max(CHUNK // batch, 1))
-    steps = -(-time // chunks)  # of the same length, but for the last
+    steps = -(-time // chunks)  # equal lengths except for the last chunk
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
 def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
-    """`by_feature` of a chunk of time, the last and shorter one in a buffer of its own."""
+    """Return `by_feature` of a chunk of time; a shorter last chunk gets its own buffer."""
     return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
 
 
 def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace: Workspace) -> None:
-    """out += left rightᵀ of matrices (F, N) and (K, N), or out = … for the first."""
+    """Add left rightᵀ of matrices (F, N) and (K, N) to `out`, or overwrite `out` if `is_first`."""
     if is_first:
         np.matmul(left, right.T, out=out)
     else:
@@ -90,10 +95,11 @@ def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace
 
 
 def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspace) -> None:
-    """Add the columns (F, N) of each symbol to its column of `out` (F, X): the product with one-hot vectors.
+    """Add each of the columns (F, N) to the column of its symbol in `out` (F, X).
 
-    With many symbols the columns are sorted and runs of them added up: 3 ms instead of 51 with 10,000
-    symbols, but 400 µs instead of 290 with 62 (F = 400, N = 500).
+    For few symbols, a product with one-hot vectors sums the columns. For many symbols, sorting the columns
+    and summing runs is faster: 3 ms instead of 51 ms with 10,000 symbols, but 400 µs instead of 290 µs with
+    62 symbols (F = 400, N = 500).
     """
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)
@@ -109,7 +115,7 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
 def cell_gradients(
     params: Params, tape: CellTape, dz: Array, with_dx: bool, workspace: Workspace
 ) -> tuple[Params, Array | None]:
-    """Parameter and input gradients of a cell whose z is W_xh x + W_hh h + b_h, from dz (T, G·H, B).
+    """Return parameter and input gradients for z = W_xh x + W_hh h + b_h, given dz (T, G·H, B).
 
     dW_hh = Σ_t dz[t] h[t-1]ᵀ    dW_xh = Σ_t dz[t] x[t]ᵀ    db_h = Σ_t dz[t] 1    dx[t] = W_xhᵀ dz[t]
     """
@@ -129,7 +135,7 @@ def cell_gradients(
 
 
 def symbol_gradients(params: Params, by_symbol: Array) -> Params:
-    """dW_xh and db_h from the sums by symbol: every column has one symbol, so they hold the sum over all."""
+    """Return dW_xh and db_h from the sums of dz by symbol; db_h is the sum over all symbols."""
     grads = {"W_xh": by_symbol}
     if "b_h" in params:
         grads["b_h"] = by_symbol.sum(axis=1, keepdims=True)
@@ -137,7 +143,7 @@ def symbol_gradients(params: Params, by_symbol: Array) -> Params:
 
 
 def split_joined(params: Params, d_joined: Array) -> Params:
-    """The gradients of W_hh, W_xh and b_h out of that of [W_hh W_xh b_h]."""
+    """Split the gradient of [W_hh W_xh b_h] into the gradients of W_hh, W_xh and b_h."""
     H, X = params["W_hh"].shape[1], params["W_xh"].shape[1]
     grads = {"W_hh": d_joined[:, :H].copy(), "W_xh": d_joined[:, H : H + X].copy()}
     if "b_h" in params:
@@ -146,13 +152,13 @@ def split_joined(params: Params, d_joined: Array) -> Params:
 
 
 def input_gradient(params: Params, x: Array, dz: Array, workspace: Workspace) -> Array:
-    """dx[t] = W_xhᵀ dz[t] of vectors, (T, X, B)."""
+    """Return dx[t] = W_xhᵀ dz[t] for vector inputs, (T, X, B)."""
     W_xhT = np.ascontiguousarray(params["W_xh"].T)
     return np.asarray(np.matmul(W_xhT, dz, out=workspace.array("dx", x.shape, dz.dtype)))
 
 
 def step_input_gradients(params: Params, x: Array, dz: Array) -> tuple[Params, Array | None]:
-    """dW_xh, db_h and dx of one time step: x (X, B) or (B,), dz (G·H, B)."""
+    """Return dW_xh, db_h and dx of one time step, given x (X, B) or (B,) and dz (G·H, B)."""
     if is_symbols(x):
         dW_xh, dx = np.zeros_like(params["W_xh"]), None
         np.add.at(dW_xh.T, x, dz.T)

@@ -1,4 +1,4 @@
-"""Measurements: pure functions of a snapshot of training, one a file, and what they are made of."""
+"""Measurements, which are pure functions of a snapshot of a training step, and their building blocks."""
 
 from rnnlab.diagnostics.contributions import measure_contributions
 from rnnlab.diagnostics.first_non_finite import first_non_finite, non_finite_weights

@@ -1,12 +1,13 @@
-"""What each time step contributes to dW_hh.
+"""Contribution of each time step to the gradient dW_hh.
 
     dW_hh = Σ_t C[t]    C[t] = Σ_b dz[t][:, b] h[t-1][:, b]ᵀ
 
-‖C[t]‖_F is found from two B × B Gram matrices, no H × H one a step:
+Two B × B Gram matrices per time step give ‖C[t]‖_F without any H × H array:
 
     ‖C[t]‖²_F = Σ_{b,b'} (dz[t]ᵀ dz[t] ∘ h[t-1]ᵀ h[t-1])[b, b']
 
-It belongs to the batch and its loss, a mean over examples, and holds the loss of all later steps.
+C[t] belongs to the whole batch, because the loss is a mean over examples. The losses of time step t and of
+all later time steps contribute to C[t].
 """
 
 import numpy as np
@@ -18,14 +19,14 @@ from rnnlab.workspace import Workspace
 
 
 def measure_contributions(snapshot: Snapshot) -> Readings:
-    """‖C[t]‖_F as `dW_hh`, and for a cell with gates each gate's block of rows, as `dW_hh.f`."""
+    """Measure ‖C[t]‖_F as `dW_hh` and, for a cell with gates, the norm of each gate's block as `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     dz, dz_exponents = scale_to_one(
         cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace
     )
     h, h_exponents = scale_to_one(tape.states["h"][:-1], "scaled_h", snapshot.workspace)
-    of_h = gram(h)
-    squares = {gate: (gram(dz[:, cell.rows(gate)]) * of_h).sum(axis=(1, 2)) for gate in cell.gates}
+    gram_h = gram(h)
+    squares = {gate: (gram(dz[:, cell.rows(gate)]) * gram_h).sum(axis=(1, 2)) for gate in cell.gates}
     named = {f"dW_hh.{gate}": square for gate, square in squares.items()} if len(squares) > 1 else {}
     named = {"dW_hh": np.sum(list(squares.values()), axis=0)} | named
     log_scale = (dz_exponents + h_exponents) * np.log(2)
@@ -35,18 +36,21 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
 
 
 def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
-    """(T, F, B) in float64 with each step's largest entry near 1, and the powers of two taken out, (T,).
+    """Scale each time step of `a` (T, F, B) by a power of two so that its largest entry is near 1.
 
-    Squares of what is smaller than 1e-154 beside nothing larger would be lost.
+    Without scaling, the squares of entries below 1e-154 would underflow.
+
+    Returns:
+        The scaled array in float64, and the exponents of two that were factored out, (T,).
     """
     largest = np.maximum(a.max(axis=(1, 2)), -a.min(axis=(1, 2))).astype(np.float64)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
-    exponents = exponents.clip(-1000, 1000)  # whose powers are numbers
+    exponents = exponents.clip(-1000, 1000)  # 2**±1000 is finite in float64
     out = workspace.array(name, a.shape, np.float64)
     np.multiply(a, np.ldexp(1.0, -exponents)[:, None, None], out=out)
     return out, exponents
 
 
 def gram(a: Array) -> Array:
-    """aᵀa of every time step of (T, F, B), (T, B, B)."""
+    """Return the Gram matrices aᵀa of all time steps of `a` (T, F, B), as (T, B, B)."""
     return np.asarray(np.matmul(a.transpose(0, 2, 1), a))

@@ -1,4 +1,4 @@
-"""Where numbers stopped being finite, in the order in which they were computed."""
+"""The first non-finite quantity of a training step, in the order of computation."""
 
 import numpy as np
 
@@ -9,27 +9,30 @@ from rnnlab.records import FirstNonFinite
 
 
 def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Params) -> FirstNonFinite | None:
-    """Name the first quantity that is not finite, or None.
+    """Return the first quantity with a non-finite value, or None.
 
-    The parameters first, which the update before may have broken. Then forward, at the earliest time step:
-    the states, then the loss. Then backward, at the latest time step, where the backward pass met it first:
-    `d_h`, `d_c`, `d_z`. Then the parameters' gradients, which sum over time and so have no time step.
+    The search follows the order of computation:
+
+    1. the parameters, which the previous update may have made non-finite;
+    2. the forward pass, from the earliest time step: the states, then the loss;
+    3. the backward pass, from the latest time step: `d_h`, `d_c`, `d_z`;
+    4. the gradients of the parameters, which have no time step because they sum over time.
     """
-    if (broken := non_finite_weights(params)) is not None:
-        return broken
+    if (non_finite := non_finite_weights(params)) is not None:
+        return non_finite
     losses = np.where(tape.weights > 0, tape.losses, 0.0)
-    # A state's index 0 is the initial one. Of a step, an LSTM's c comes before its h.
+    # Index 0 of a state is the initial state. Within a time step, an LSTM computes c before h.
     forward = [(name, _bad_steps(values)) for name, values in reversed(list(tape.cell.states.items()))]
     forward.append(("loss", _bad_steps(losses) + tape.first_output + 1))
-    met = [(int(steps[0]), name) for name, steps in forward if steps.size]
-    if met:
-        timestep, name = min(met, key=lambda found: found[0])
+    candidates = [(int(steps[0]), name) for name, steps in forward if steps.size]
+    if candidates:
+        timestep, name = min(candidates, key=lambda candidate: candidate[0])
         return FirstNonFinite(name, timestep)
     backward = [(f"d_{name}", _bad_steps(values) + 1) for name, values in deltas.total.items()]
     backward.append(("d_z", _bad_steps(deltas.dz) + 1))
-    met = [(int(steps[-1]), name) for name, steps in backward if steps.size]
-    if met:
-        timestep, name = max(met, key=lambda found: found[0])
+    candidates = [(int(steps[-1]), name) for name, steps in backward if steps.size]
+    if candidates:
+        timestep, name = max(candidates, key=lambda candidate: candidate[0])
         return FirstNonFinite(name, timestep)
     for name, grad in grads.items():
         if not np.isfinite(grad).all():
@@ -38,11 +41,11 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
 
 
 def non_finite_weights(params: Params) -> FirstNonFinite | None:
-    """Name the first parameter with values that are not finite, or None."""
-    broken = (name for name, w in params.items() if not np.isfinite(w).all())
-    return next((FirstNonFinite(name, None) for name in broken), None)
+    """Return the first parameter with a non-finite value, or None."""
+    names = (name for name, w in params.items() if not np.isfinite(w).all())
+    return next((FirstNonFinite(name, None) for name in names), None)
 
 
 def _bad_steps(values: Array) -> Array:
-    """Indices along the first axis that hold anything not finite."""
+    """Return the indices along the first axis with a non-finite value."""
     return np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))

@@ -1,12 +1,12 @@
-"""One lag curve in a few numbers.
+"""Summary of a lag curve: gain, horizon and regime.
 
-Lag 0 is left out, because the readout and, in an LSTM, the output gate stand between lag 0 and 1;
-everything is relative to g(1). K is the longest lag.
+The summary is relative to g(1) and excludes lag 0, because the readout and, in an LSTM, the output gate act
+between lags 0 and 1. K is the largest lag.
 
-g(k) is the geometric mean over the examples whose gradient is not 0, so every number here is of those
-examples alone; `zero_fraction` is the share of the others. Where the gradient of every example is 0, g(k) is
-0: the gain is 0 and the horizon ends before that lag. A lag without a value, such as one past the beginning
-of every sequence or an overflow, is not 0 and is left out.
+g(k) is the geometric mean over the examples with a non-zero gradient, so the summary describes only these
+examples. `zero_fraction` is the fraction of the other examples. If the gradient of every example is 0, g(k)
+is 0: the gain is 0, and the horizon ends before lag k. Lags without a value are excluded and do not count as
+0. A lag has no value before the start of every sequence, or if the gradient overflowed.
 """
 
 from collections.abc import Mapping
@@ -27,31 +27,32 @@ REGIME_DECADES_PER_100 = 3.0
 
 @dataclass(frozen=True)
 class LagSummary:
-    """What a lag curve says; None where the curve is too short or has no value.
+    """Summary of a lag curve; a field is None if the curve is too short or has no value.
 
     Attributes:
-        gain: The factor in one step back, 10**log10_gain: under 1 where the gradient vanishes, over 1 where
-            it explodes. 0 where g is 0 at the last lag with a value.
-        log10_gain: Slope of the least-squares line through log10 g(k), k = 1 … K: decades a step. None where
-            the gain is 0.
-        r2: The line's share of explained variance.
-        gain_short: The gain over k = 1 … 10; 0 where g is 0 at the last of them.
-        log10_gain_short: Its logarithm.
-        gain_tail: The gain over k ≥ K/2; 0 where g is 0 at the last of them with a value.
-        log10_gain_tail: Its logarithm.
-        half_life: Lags in which the gradient halves, -ln 2 / ln gain, 0 for a gain of 0; None when gain ≥ 1.
-        log10_decay: log10 g(K) - log10 g(1); None where g(K) is 0.
-        horizon: The last lag with g(k) ≥ g(1)/100, even if the curve was below that in between; 0 where
+        gain: Factor per step back in time, 10**log10_gain: below 1 if the gradient vanishes, above 1 if the
+            gradient explodes; 0 if g is 0 at the last lag with a value.
+        log10_gain: Slope of the least-squares line through log10 g(k), k = 1 … K, in decades per step; None
+            if the gain is 0.
+        r2: Coefficient of determination R² of the line.
+        gain_short: Gain over k = 1 … 10; 0 if g is 0 at the last lag of this range with a value.
+        log10_gain_short: log10 of the short gain.
+        gain_tail: Gain over k ≥ K/2; 0 if g is 0 at the last lag of this range with a value.
+        log10_gain_tail: log10 of the tail gain.
+        half_life: Number of lags over which the gradient halves, -ln 2 / ln gain; 0 for a gain of 0, None if
+            the gain is at least 1.
+        log10_decay: log10 g(K) - log10 g(1); None if g(K) is 0.
+        horizon: Largest lag with g(k) ≥ g(1)/100, even if the curve is lower at some smaller lag; 0 if
             g(1) is 0.
-        horizon_first: Lags before the first drop below 1 %: the largest k such that g stays at g(1)/100 or
-            above at all lags 1 … k. Less than the horizon where the curve comes back.
-        censored: Whether the horizon equals K, so that the true one may be longer.
+        horizon_first: Largest k such that g ≥ g(1)/100 at all lags 1 … k; smaller than the horizon if the
+            curve recovers later.
+        censored: True if the horizon equals K, so that the true horizon may be longer.
         zero_lag: First lag at which g is 0.
-        zero_fraction: Share of the examples whose gradient is exactly 0 at lag K.
-        zero_at_horizon: The same at the horizon.
-        regime: From 100 · log10_gain_tail: vanishing under -3 decades or where gain_tail is 0, exploding
-            over 3.
-        at_task_lag: log10 g(lag)/g(1) at the lag that the task needs; None where g(lag) is 0.
+        zero_fraction: Fraction of the examples with a gradient of exactly 0 at lag K.
+        zero_at_horizon: Fraction of the examples with a gradient of exactly 0 at the horizon.
+        regime: Regime of the tail gain: vanishing if 100 · log10_gain_tail is below -3 or gain_tail is 0,
+            exploding if above 3, else stable.
+        at_task_lag: log10 g(lag)/g(1) at the lag required by the task; None if g(lag) is 0.
     """
 
     gain: float | None = None
@@ -73,7 +74,7 @@ class LagSummary:
     at_task_lag: float | None = None
 
     def metrics(self) -> dict[str, float | None]:
-        """The numbers among them, as metrics of the section `grad`."""
+        """Return the numeric fields as metrics named `grad/…`."""
         numbers = {name: value for name, value in vars(self).items() if name != "regime"}
         return {f"grad/{name}": None if value is None else float(value) for name, value in numbers.items()}
 
@@ -84,56 +85,57 @@ def summarize_lag_curve(
     """Summarise a lag curve g(k), k = 0 … K.
 
     Args:
-        log10_g: log10 g(k), (K+1,); -inf where g is exactly 0, NaN where it has no value.
-        task_lag: The lag that the task needs.
-        zero_fraction: Share of the examples whose gradient is 0 at each lag, (K+1,). Where it is 1, g is 0.
+        log10_g: log10 g(k), (K+1,); -inf where g is exactly 0, NaN where g has no value.
+        task_lag: Lag required by the task.
+        zero_fraction: Fraction of the examples with a gradient of 0 at each lag, (K+1,); g is 0 where the
+            fraction is 1.
 
     Returns:
-        The summary. Where g is 0 at every lag, 0 included, no gradient was sent back and there is none to
-        fade: only `zero_lag` and `zero_fraction` have values.
+        The summary. If g is 0 at every lag from 0 on, no gradient was backpropagated, and only `zero_lag`
+        and `zero_fraction` have values.
 
     >>> halving = summarize_lag_curve(np.log10(0.5) * np.arange(21))
     >>> round(10**halving.log10_gain, 6), halving.horizon, halving.censored, halving.regime
     (0.5, 7, False, 'vanishing')
-    >>> lost = summarize_lag_curve(np.array([0.0, -np.inf, -np.inf]))
-    >>> lost.gain, lost.horizon, lost.regime
+    >>> zero = summarize_lag_curve(np.array([0.0, -np.inf, -np.inf]))
+    >>> zero.gain, zero.horizon, zero.regime
     (0.0, 0, 'vanishing')
     """
-    shares = np.full(len(log10_g), np.nan) if zero_fraction is None else zero_fraction
-    curve = np.where(shares == 1, -np.inf, log10_g)
+    zero_fractions = np.full(len(log10_g), np.nan) if zero_fraction is None else zero_fraction
+    curve = np.where(zero_fractions == 1, -np.inf, log10_g)
     longest = len(curve) - 1
     zero, has_value = np.isneginf(curve), ~np.isnan(curve)
     zero_lag = int(zero.argmax()) if zero.any() else None
     if longest < 0 or (zero_lag == 0 and zero[has_value].all()):
-        return LagSummary(zero_lag=zero_lag, zero_fraction=_at(shares, longest))
-    whole = _gain(curve, 1, longest)
+        return LagSummary(zero_lag=zero_lag, zero_fraction=_at(zero_fractions, longest))
+    overall = _gain(curve, 1, longest)
     short = _gain(curve, 1, min(SHORT_LAGS, longest))
     tail = _gain(curve, max(1, -(-longest // 2)), longest)
     relative = curve - curve[1] if longest >= 1 and np.isfinite(curve[1]) else np.full(longest + 1, np.nan)
     horizon, horizon_first = _horizons(curve)
     return LagSummary(
-        gain=whole.factor,
-        log10_gain=whole.log10,
-        r2=whole.r2,
+        gain=overall.factor,
+        log10_gain=overall.log10,
+        r2=overall.r2,
         gain_short=short.factor,
         log10_gain_short=short.log10,
         gain_tail=tail.factor,
         log10_gain_tail=tail.log10,
-        half_life=_half_life(whole),
+        half_life=_half_life(overall),
         log10_decay=_at(relative, longest),
         horizon=horizon,
         horizon_first=horizon_first,
         censored=None if horizon is None else horizon == longest,
         zero_lag=zero_lag,
-        zero_fraction=_at(shares, longest),
-        zero_at_horizon=None if horizon is None else _at(shares, horizon),
+        zero_fraction=_at(zero_fractions, longest),
+        zero_at_horizon=None if horizon is None else _at(zero_fractions, horizon),
         regime=regime(-np.inf if tail.factor == 0 else tail.log10),
         at_task_lag=None if task_lag is None else _at(relative, task_lag),
     )
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Vanishing under -3 decades per 100 lags of a curve's tail, exploding over 3, else stable.
+    """Classify a tail gain: vanishing below -3 decades per 100 lags, exploding above 3, else stable.
 
     >>> regime(-0.04), regime(0.02), regime(0.04), regime(float("-inf"))
     ('vanishing', 'stable', 'exploding', 'vanishing')
@@ -147,13 +149,13 @@ def regime(log10_gain_tail: float | None) -> Regime | None:
 
 
 def recorded_regime(metrics: Mapping[str, float | None]) -> Regime | None:
-    """The regime of a summary that was recorded as metrics, where a gain of 0 has no logarithm."""
+    """Return the regime from recorded metrics, in which a gain of 0 has no logarithm."""
     return regime(-np.inf if metrics.get(GAIN_TAIL) == 0 else metrics.get(LOG10_GAIN_TAIL))
 
 
 @dataclass(frozen=True)
 class _Gain:
-    """The gain over some lags: the factor in one step, its log10, and R² of the line."""
+    """Gain over a range of lags: factor per step, its log10, and R² of the line."""
 
     factor: float | None = None
     log10: float | None = None
@@ -161,9 +163,9 @@ class _Gain:
 
 
 def _gain(curve: Array, first: int, last: int) -> _Gain:
-    """Over lags `first` … `last`: 0 where g is 0 at the last one with a value, else by a line.
+    """Fit the gain over lags `first` … `last`; the gain is 0 if g is 0 at the last lag with a value.
 
-    That is the limit of the line's gain where g falls to a small number within the range and stays there.
+    A gain of 0 is the limit of the fitted gain when the last values of g tend to 0.
     """
     lags, values = np.arange(first, last + 1), curve[first : last + 1]
     finite_or_zero = values[~np.isnan(values)]
@@ -174,7 +176,7 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
 
 
 def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
-    """Slope and R² of the least-squares line through the finite points; None with fewer than two."""
+    """Return slope and R² of the least-squares line through the finite points, None for fewer than two."""
     finite = np.isfinite(values)
     if finite.sum() < 2:
         return None, None
@@ -186,7 +188,7 @@ def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
 
 
 def _power_of_10(exponent: float) -> float | None:
-    """None where it is beyond float64."""
+    """Return 10**exponent, or None if the power overflows float64."""
     with np.errstate(over="ignore", under="ignore"):
         power = float(np.power(10.0, exponent))
     return power if np.isfinite(power) else None
@@ -199,11 +201,11 @@ def _half_life(gain: _Gain) -> float | None:
 
 
 def _horizons(curve: Array) -> tuple[int | None, int | None]:
-    """The last lag at 1 % of g(1) or above, and the last before the first drop below."""
+    """Return the last lag with g ≥ g(1)/100, and the last lag before the first drop below g(1)/100."""
     after = curve[1:]
     if not after.size or np.isnan(after[0]):
         return None, None
-    if np.isneginf(after[0]):  # relative to 0 there is nothing, unless nothing is left
+    if np.isneginf(after[0]):  # ratios to g(1) = 0 are undefined unless all later values are 0 too
         return (None, None) if np.isfinite(after).any() else (0, 0)
     lags = np.flatnonzero(~np.isnan(after)) + 1
     above = curve[lags] - curve[1] >= np.log10(HORIZON_FRACTION)

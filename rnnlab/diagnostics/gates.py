@@ -1,8 +1,8 @@
-"""What the activations do: how open the gates are, how much is saturated, what the forget gates let through.
+"""Activation statistics: open and closed gates, saturated units, and the product of the forget gates.
 
-A sigmoid gate is counted as closed under 0.1 and as open over 0.9 (A. Karpathy, J. Johnson & L. Fei-Fei,
-*Visualizing and understanding recurrent networks*, 2016); a tanh is saturated over 0.9 in magnitude.
-Shares are over the units, for each example.
+A sigmoid gate counts as closed below 0.1 and as open above 0.9 (A. Karpathy, J. Johnson & L. Fei-Fei,
+*Visualizing and understanding recurrent networks*, 2016). A tanh unit is saturated above 0.9 in magnitude.
+Fractions are over the units of each example.
 """
 
 import numpy as np
@@ -16,12 +16,14 @@ CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
 
 
 def measure_gates(snapshot: Snapshot) -> Readings:
-    """By time step `gate_f`, `gate_f_closed`, `gate_f_open` and `…_saturated`; by lag `forget_product`.
+    """Measure gate activations and saturation by time step, and `forget_product` by lag.
 
-    `gate_f` is the mean over units. `h_saturated` is of the vanilla cell: the share of |h| over 0.9 for tanh,
-    of h = 0 for relu; `tanh_c_saturated` of an LSTM, `gate_n_saturated` of a GRU's candidate, likewise.
-    `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1], what the cell path
-    alone leaves of a gradient at c.
+    Each sigmoid gate has three curves; those of the forget gate are `gate_f`, the mean activation over units,
+    and `gate_f_closed` and `gate_f_open`, the fractions of closed and open units. For the vanilla cell,
+    `h_saturated` is the fraction of units with |h| above 0.9 (tanh) or h = 0 (relu). `tanh_c_saturated`
+    (LSTM) and `gate_n_saturated` (candidate state of a GRU) are the fractions above 0.9 in magnitude.
+    `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1]: the factor by which
+    the cell path alone scales a gradient at c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}
@@ -33,15 +35,17 @@ def measure_gates(snapshot: Snapshot) -> Readings:
     values |= {
         f"{name}_saturated": share.mean(axis=1) for name, share in _saturated_units(cell, tape).items()
     }
-    found = curves("timestep", np.arange(1, tape.time + 1), {name: _log(a) for name, a in values.items()})
+    gate_curves = curves(
+        "timestep", np.arange(1, tape.time + 1), {name: _log(a) for name, a in values.items()}
+    )
     if "f" in gates:
         logs = {"forget_product": log_forget_product(tape, gates["f"])}
-        found += curves("lag", np.arange(tape.time + 1), logs)
-    return Readings(found)
+        gate_curves += curves("lag", np.arange(tape.time + 1), logs)
+    return Readings(gate_curves)
 
 
 def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
-    """Whether a unit is where its activation function is flat, (T, H, B)."""
+    """Return boolean arrays (T, H, B) by name that mark the saturated units."""
     match cell:
         case Vanilla(nonlinearity="relu"):
             return {"h": tape.states["h"][1:] == 0}
@@ -56,7 +60,7 @@ def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
 
 
 def log_forget_product(tape: CellTape, f: Array) -> Array:
-    """Σ ln f[t] over the last k time steps, mean over units, (T+1, B); 0 at lag 0."""
+    """Return Σ ln f[t] over the last k time steps, averaged over units, (T+1, B); 0 at lag 0."""
     backwards = _log(f).mean(axis=1)[::-1]
     return np.concatenate([np.zeros((1, f.shape[2])), np.cumsum(backwards, axis=0)])
 

@@ -1,10 +1,11 @@
-"""Singular values of the state's Jacobian over many steps.
+"""Singular values of the state Jacobian over many time steps.
 
-    P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s the full state, (h, c) for an LSTM
+    P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s: full state, (h, c) for an LSTM
 
-The largest singular value comes from the product, the smallest as 1/σ_max of the product of the inverses:
-small singular values of a float64 product are rounding (they fell by 1.4 a step where the truth was 7.7).
-Products are rescaled by powers of two on the way, so that they stay right where float64 ends.
+The largest singular value is computed from the product, the smallest as 1/σ_max of the product of inverses.
+The small singular values of a float64 product are dominated by rounding error: in one experiment, their
+logarithm fell by 1.4 per step instead of 7.7. Products are rescaled by powers of two to stay within the range
+of float64.
 """
 
 from typing import Annotated
@@ -21,12 +22,12 @@ from rnnlab.diagnostics.statistics import curves
 def measure_jacobians(
     snapshot: Snapshot, *, examples: Annotated[int, Ge(1)], lags: Annotated[int, Ge(1), Le(10_000)]
 ) -> Readings:
-    """By lag `sv_max` and `sv_min`, the largest and smallest singular value of ∂s[T]/∂s[T-k], from lag 1 on.
+    """Measure the largest and smallest singular values of ∂s[T]/∂s[T-k] by lag, `sv_max` and `sv_min`.
 
     Args:
-        snapshot: Of a training step; the trajectory is that of its probe batch.
-        examples: How many of the probe batch's sequences.
-        lags: At most so many lags, evenly in the logarithm.
+        snapshot: A training step; the trajectory is that of the probe batch.
+        examples: Number of sequences of the probe batch.
+        lags: Maximum number of lags, spaced evenly in log k from lag 1 on.
     """
     batch, model = snapshot.inputs.batch, snapshot.model
     start_rng = np.random.default_rng(snapshot.inputs.seed)
@@ -41,14 +42,18 @@ def measure_jacobians(
 def log_singular_values(
     cell: Cell, params: Params, tape: CellTape, lags: Array, examples: int
 ) -> tuple[Array, Array]:
-    """ln of the largest and the smallest singular value, (N, examples) each; NaN where there is none.
+    """Return ln of the largest and ln of the smallest singular value, (N, examples) each.
 
     Args:
         cell: The cell.
-        params: Its parameters; all is computed in float64.
-        tape: The trajectory, of which the first `examples` are taken; τ is its last time step.
-        lags: k, ascending, (N,), in 1 … T.
-        examples: How many.
+        params: Parameters of the cell, converted to float64.
+        tape: Trajectory of a forward pass; τ is its last time step.
+        lags: Lags k in 1 … T, ascending, (N,).
+        examples: Number of leading examples of the tape.
+
+    Returns:
+        Both logarithms; NaN for the smallest singular value if a Jacobian is singular, or if a product is
+        not finite.
     """
     wide = copy_params(params, np.float64)
     n = len(cell.states) * cell.hidden_size
@@ -68,9 +73,10 @@ def log_singular_values(
 
 
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
-    """∂s[t]/∂s[t-1] of the first examples of a step in float64, (examples, n, n) with n the size of (h, c).
+    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n) with n the size of the state.
 
-    Row j is the adjoint step of the unit vector e_j, all of them as columns of one.
+    Row j is the result of an adjoint step from the unit vector e_j. One call computes all rows, with the unit
+    vectors as columns of the adjoint.
     """
     H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
 
@@ -86,33 +92,33 @@ def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -
     units = np.tile(np.eye(n), examples)
     adjoint = {name: units[i * H : (i + 1) * H] for i, name in enumerate(cell.states)}
     before = cell.adjoint_step(params, tape, adjoint).before
-    rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), a row of J a column
+    rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), each column a row of J
     return rows.reshape(n, examples, n).transpose(1, 2, 0)
 
 
 def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
-    """The inverse of a product one step longer, (P J)⁻¹ = J⁻¹ P⁻¹, and where there is one."""
+    """Return (P J)⁻¹ = J⁻¹ P⁻¹, given P⁻¹ = `inverse`, and a mask of the examples with an inverse."""
     J = Jᵀ.transpose(0, 2, 1)
     out = np.zeros_like(inverse)
-    still = invertible.copy()
+    exists = invertible.copy()
     for example in np.flatnonzero(invertible):
         try:
             out[example] = np.linalg.solve(J[example], inverse[example])
         except np.linalg.LinAlgError:
-            still[example] = False
-    still &= np.isfinite(out).all(axis=(1, 2))
-    return out, still
+            exists[example] = False
+    exists &= np.isfinite(out).all(axis=(1, 2))
+    return out, exists
 
 
 def _rescale(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
-    """Each matrix by a power of two that brings its largest entry to [½, 1), and the logarithm kept apart."""
+    """Scale each matrix by a power of two to a largest entry in [½, 1), and update the log scale."""
     largest = np.abs(matrices).max(axis=(1, 2))
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return np.ldexp(matrices, -exponents[:, None, None]), log_scale + exponents * np.log(2)
 
 
 def _log_largest(matrices: Array) -> Array:
-    """ln of the largest singular value of each matrix; NaN where entries are not finite, -inf of 0."""
+    """Return ln of each matrix's largest singular value; -inf for a zero matrix, NaN if not finite."""
     out = np.full(len(matrices), np.nan)
     finite = np.isfinite(matrices).all(axis=(1, 2))
     if finite.any():

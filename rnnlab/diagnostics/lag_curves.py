@@ -1,12 +1,12 @@
-"""Lag curves: how the gradient of the loss at one time step fades on its way back.
+"""Lag curves: the gradient norm of the loss at one time step as a function of the lag.
 
     g(k) = ‖∂ℓ_τ/∂s[τ-k]‖      k = 0 … τ-1, per example
 
-Only the loss at one step τ is sent back, with weight 1: where every step has a target, short paths
-would hide the fading. τ is each example's last step with a target unless another is asked for.
+Only the loss at one time step τ is backpropagated, with weight 1. With losses at all time steps, short paths
+would hide a vanishing gradient. By default, τ is each example's last time step with a target.
 
-Rows by time step are of the training loss instead, which weighs each of an example's N targets 1/N if it is a
-mean over time: so g(0) is N times the `h_immediate` of step τ on the same batch.
+Norms by time step use the training loss instead. If that loss is a mean over time, each of the N targets of
+an example has the weight 1/N, and g(0) is N times `h_immediate` at time step τ of the same batch.
 """
 
 from typing import Annotated, Literal
@@ -28,28 +28,30 @@ Target = Literal["last"] | Annotated[int, Ge(1)]
 
 
 def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Readings:
-    """Lag curves of the probe batch: `h`, `c`, `state`, `x`, and `dW_hh`; the metrics are of the last target.
+    """Measure the lag curves `h`, `c`, `state`, `x` and `dW_hh` of the probe batch.
+
+    The metrics summarise the curve whose target is `last`.
 
     Args:
-        snapshot: Of a training step.
-        targets: The time steps τ whose loss is sent back, each on its own: `last`, or a number of 1 … T.
+        snapshot: A training step.
+        targets: Time steps τ whose losses are backpropagated separately; `last` or numbers in 1 … T.
     """
-    found: list[Curve] = []
+    all_curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
     model, inputs = snapshot.model, snapshot.inputs
     for target in targets:
-        start_rng = np.random.default_rng(inputs.seed)  # the same random initial state every time
+        start_rng = np.random.default_rng(inputs.seed)  # same random initial state for each target
         τ = None if target == "last" else target
         logs = per_example_lag_curves(model, snapshot.params, inputs.batch, snapshot.workspace, start_rng, τ)
-        of_target = lag_curves_of(logs, τ)
-        found += of_target
-        if τ is None and of_target:
-            metrics = lag_metrics(of_target, model.cell.states, snapshot.task_lag)
-    return Readings(found, metrics)
+        target_curves = lag_curves_of(logs, τ)
+        all_curves += target_curves
+        if τ is None and target_curves:
+            metrics = lag_metrics(target_curves, model.cell.states, snapshot.task_lag)
+    return Readings(all_curves, metrics)
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
-    """Statistics over examples of `per_example_lag_curves`."""
+    """Return statistics over examples for the result of `per_example_lag_curves`."""
     return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
 
 
@@ -61,26 +63,27 @@ def per_example_lag_curves(
     rng: np.random.Generator | None = None,
     target: int | None = None,
 ) -> dict[str, Array]:
-    """ln g(k) for every lag and example, (K+1, B); -inf where g is 0, NaN for k ≥ τ.
+    """Return ln g(k) of each quantity for every lag and example.
 
-    `h` (and `c`) is the total gradient, `state` the state adjoint, `x` the gradient by the input (by the
-    one-hot vector of a symbol), `dW_hh` the norm of the example's own share of dW_hh at that step, which
-    is ‖dz‖ ‖h‖.
+    The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the gradient `x` with
+    respect to the input (for a symbol, to its one-hot vector), and `dW_hh`, the example's contribution to
+    the weight gradient at that time step, with norm ‖dz‖ ‖h‖.
 
-    The gradient is taken back step by step and rescaled by a power of two, per example, whenever
-    it is used up, its scale kept apart as a logarithm: it stays right where any number format ends.
-    The trajectory is that of the parameters' dtype.
+    At every time step, each example's gradient is rescaled by a power of two, with the logarithm of the scale
+    stored separately. The curves therefore neither underflow nor overflow. The forward pass runs in the
+    parameters' dtype.
 
     Args:
         model: The network.
-        params: Its parameters.
-        batch: From the model's initial state.
+        params: Parameters of the network.
+        batch: Sequences that start from the model's initial state.
         workspace: Buffers to reuse.
-        rng: For an initial state that is random.
-        target: τ; None is each example's last target. Examples without a target there have no value.
+        rng: Generator for a random initial state.
+        target: Time step τ of the loss; None means each example's last target.
 
     Returns:
-        By quantity; empty where no example has the target.
+        Arrays (K+1, B) by quantity: -inf where g is 0, NaN for k ≥ τ and for examples without a target at τ.
+        The dict is empty if no example has a target at τ.
     """
     cell = model.cell
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
@@ -102,8 +105,8 @@ def per_example_lag_curves(
             totals[name][t - 1], adjoints[name][t - 1] = deltas.total[name], adjoint[name]
         dz[t - 1] = deltas.dz
         log_scale[t - 1] = exponents * np.log(2)
-        adjoint, used = _rescale(deltas.before)
-        exponents = exponents + used
+        adjoint, shifts = _rescale(deltas.before)
+        exponents = exponents + shifts
     by_time = {name: log_norm_of_steps(totals[name]) for name in cell.states}
     by_time["state"] = joint_log_norm(adjoints, axis=1) if len(cell.states) > 1 else by_time["h"]
     by_time["x"] = log_norm_of_steps(np.matmul(np.ascontiguousarray(params["W_xh"].T), dz))
@@ -112,13 +115,15 @@ def per_example_lag_curves(
     return {name: _by_lag(logs + log_scale, τs) for name, logs in by_time.items()}
 
 
-def lag_metrics(found: list[Curve], states: tuple[str, ...], task_lag: int | None) -> dict[str, float | None]:
-    """The lag curves as metrics of a training step: their summary, and each curve at powers of two.
+def lag_metrics(
+    lag_curves: list[Curve], states: tuple[str, ...], task_lag: int | None
+) -> dict[str, float | None]:
+    """Return the metrics of the lag curves: their summary, and each curve at the powers of two.
 
-    `…_by_lag/0001` is the level itself, the others are relative to it, all in log10.
+    `…_by_lag/0001` is log10 g(1); the values at the other lags are relative to g(1), also in log10.
     """
-    by_quantity = {curve.quantity: curve.log10_gmean for curve in found}
-    state = next(curve for curve in found if curve.quantity == "state")
+    by_quantity = {curve.quantity: curve.log10_gmean for curve in lag_curves}
+    state = next(curve for curve in lag_curves if curve.quantity == "state")
     metrics = summarize_lag_curve(state.log10_gmean, task_lag, state.zero_fraction).metrics()
     for quantity in (*states, "state", "x"):
         if quantity == "state" and len(states) == 1:
@@ -132,7 +137,7 @@ def lag_metrics(found: list[Curve], states: tuple[str, ...], task_lag: int | Non
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:
-    """Norms by time step (T, B) as norms by lag from each example's own τ; NaN for k ≥ τ."""
+    """Reindex norms by time step (T, B) by the lag from each example's τ; NaN for k ≥ τ."""
     lags = np.full_like(log_norms, np.nan)
     for example, τ in enumerate(τs):
         lags[:τ, example] = log_norms[:τ, example][::-1]
@@ -140,7 +145,7 @@ def _by_lag(log_norms: Array, τs: Array) -> Array:
 
 
 def _last_targets(batch: Batch) -> Array:
-    """Each example's last time step with a target, 1 … T, or 0 for an example without any."""
+    """Return each example's last time step with a target, 1 … T, or 0 for an example without targets."""
     if batch.mask is None:
         return np.full(batch.size, len(batch.x))
     steps = np.arange(batch.first_output + 1, len(batch.x) + 1)[:, None]
@@ -148,7 +153,7 @@ def _last_targets(batch: Batch) -> Array:
 
 
 def _targets_at(batch: Batch, target: int) -> Array:
-    """`target` for every example that has one at that time step, else 0."""
+    """Return `target` for each example with a target at that time step, else 0."""
     output = target - batch.first_output - 1
     if not 0 <= output < len(batch.y):
         return np.zeros(batch.size, int)
@@ -156,14 +161,14 @@ def _targets_at(batch: Batch, target: int) -> Array:
 
 
 def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:
-    """e[τ] = W_hyᵀ ∂ℓ/∂o at each example's own τ, (H, B), its outputs counted 1 … S."""
+    """Return e[τ] = W_hyᵀ ∂ℓ/∂o, (H, B); `output` in 1 … S is the index of each example's output."""
     examples = len(output)
     columns = np.maximum(output - 1, 0) * examples + np.arange(examples)
     return np.asarray(params["W_hy"].T @ d_outputs[:, columns])
 
 
 def _rescale(adjoint: States) -> tuple[dict[str, Array], Array]:
-    """Bring each example's largest entry to [½, 1) by a power of two, which rounds nothing."""
+    """Scale each example by a power of two, an exact operation, to a largest entry in [½, 1)."""
     largest = np.max([np.abs(part).max(axis=0) for part in adjoint.values()], axis=0)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return {name: np.ldexp(part, -exponents) for name, part in adjoint.items()}, exponents

@@ -1,16 +1,17 @@
-"""Lyapunov exponents: the mean rates, in natural log a step, at which a driven network's states part.
+"""Lyapunov exponents: mean exponential rates per step at which nearby states of a driven network separate.
 
-By QR along one long run (G. Benettin et al., 1980), on the transposed Jacobians and so from the end to the
-start, which the adjoint step gives without forming a Jacobian:
+The QR method (G. Benettin et al., 1980) is applied to the transposed Jacobians along one long trajectory,
+from the last time step to the first. The adjoint step gives J[t]ᵀ Q without forming J[t]:
 
     Q R = J[t]ᵀ Q      λ_i = mean over t of ln |R_ii|
 
-The spectrum is that of the forward products. It is not the singular values' at any finite lag.
+The transposed products have the same exponents as the forward products. At any finite lag, the logarithms of
+the singular values divided by the lag differ from the exponents.
 
-A mean over finitely many steps has an error, and successive ln |R_ii| are correlated. So the standard error
-is estimated by non-overlapping batch means (B. Schmeiser, 1982): of the means over 10
-blocks of successive steps, their standard deviation / √10. It is right if a block is long against the
-correlation time, and itself uncertain by about a quarter, since it has 9 degrees of freedom.
+Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by
+non-overlapping batch means (B. Schmeiser, 1982): the standard deviation of the means of 10 blocks of
+successive steps, divided by √10. The estimate is valid if a block is much longer than the correlation time.
+With 9 degrees of freedom, the estimate has a relative uncertainty of about one quarter.
 """
 
 from typing import Annotated
@@ -32,13 +33,14 @@ def measure_lyapunov(
     warm_up: Annotated[int, Ge(0)],
     exponents: Annotated[int, Ge(1)],
 ) -> Readings:
-    """`lyapunov/top`, `lyapunov/02` and so on, each with its standard error, of a run on the task's inputs.
+    """Measure the exponents `lyapunov/top`, `lyapunov/02`, … and their standard errors on the task's inputs.
 
     Args:
-        snapshot: Of a training step.
-        steps: Time steps that are averaged over.
-        warm_up: Further ones at the start, for the state, and at the end, for Q, that are not.
-        exponents: How many, from the largest.
+        snapshot: A training step.
+        steps: Number of time steps to average over.
+        warm_up: Number of extra time steps at each end, excluded from the average: the state converges at
+            the start, and Q converges at the end.
+        exponents: Number of exponents, counted from the largest.
     """
     cell = snapshot.model.cell
     batch = snapshot.inputs.long(steps + 2 * warm_up)
@@ -53,31 +55,33 @@ def measure_lyapunov(
 
 
 def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, exponents: int) -> Array:
-    """The largest exponents in descending order, along the first example of a tape, in float64.
+    """Return the largest Lyapunov exponents along the first example of a tape, in descending order.
 
     Args:
         cell: The cell.
-        params: Its parameters.
-        tape: A forward pass.
-        warm_up: Time steps at either end that are not averaged over.
-        exponents: How many; no more than the state has entries.
+        params: Parameters of the cell, converted to float64.
+        tape: The tape of a forward pass.
+        warm_up: Number of time steps at each end that are excluded from the average.
+        exponents: Number of exponents, limited to the dimension of the state.
 
     Returns:
-        (exponents,), -inf where a direction is lost altogether, NaN where the run is not finite.
+        The exponents, (exponents,); -inf for a direction that is mapped to exactly 0, NaN if the trajectory
+        is not finite.
     """
     return np.asarray(local_exponents(cell, params, tape, warm_up, exponents).mean(axis=0))
 
 
 def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, exponents: int) -> Array:
-    """ln |R_ii| at every step that is averaged over, in the order of time; arguments as above.
+    """Return ln |R_ii| of each averaged time step; for the arguments see `lyapunov_exponents`.
 
     Returns:
-        (steps, exponents), the columns by descending mean; NaN where the run is not finite.
+        Local exponents in order of time, (steps, exponents), with columns sorted by descending mean; NaN if
+        the trajectory is not finite.
     """
     wide = copy_params(params, np.float64)
     H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
     m = min(exponents, n)
-    # Not the unit vectors: an LSTM's first ones may all lie in h and be sent nowhere.
+    # Random start: the first unit vectors of an LSTM may all lie in h, where the adjoint can vanish.
     Q = np.linalg.qr(np.random.default_rng(0).standard_normal((n, m)))[0]
     local = np.full((tape.time - 2 * warm_up, m), np.nan)
     for t in range(tape.time, warm_up, -1):

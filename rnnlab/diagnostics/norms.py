@@ -1,10 +1,10 @@
-"""Per-example norms at every time step of the training batch.
+"""Per-example gradient norms at every time step of the training batch.
 
-With L the batch's loss, a mean over B examples, the gradient of one example's own loss is
+The loss L of a batch is a mean over B examples, so the gradient norm of one example's loss is
 
     ‖∂ℓ_b/∂s[t]‖ := B · ‖∂L/∂s[t][:, b]‖₂
 
-so the numbers do not depend on the batch's size, nor on examples cancelling out.
+These norms do not depend on the batch size, and the gradients of different examples cannot cancel.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,16 +18,18 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.norms import SAFE_SQUARES, norm
 
-_COPIED = 2**17  # numbers
+_COPY_ELEMENTS = 2**17  # maximum elements per copy
 _COLUMNS = 256
 
 
 def measure_norms(snapshot: Snapshot) -> Readings:
-    """Total and immediate gradients by h, c, the pre-activations z and the inputs x; the states themselves.
+    """Measure norms of states, and of gradients with respect to states, pre-activations and inputs.
 
-    `h`, `c`, `state` (the state adjoint), `z`, `x`; `…_immediate`, what the loss at a time step sends there
-    itself; `h_norm` and `c_norm`, ‖h[t]‖ and ‖c[t]‖. Gradients are of the training loss, which as a mean over
-    time weighs each of an example's N targets 1/N, while a lag curve has weight 1.
+    The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. The norms of
+    immediate gradients, from the loss at the same time step alone, are `h_immediate` and so on. The norms of
+    the states are `h_norm` and `c_norm`. All gradients are those of the training loss. If the training loss
+    is a mean over time, each of the N targets of an example has the weight 1/N, whereas the one target of a
+    lag curve has the weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -49,9 +51,9 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
 
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-    """ln of the norms of each example's total and immediate gradients by the states, (T, B); -inf for 0.
+    """Return ln of each example's total and immediate gradient norms by state, (T, B); -inf for 0.
 
-    `state` is the state adjoint, for a cell with one state the same as `h`.
+    `state` is the state adjoint; for a cell with a single state, `state` equals `h`.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
@@ -66,25 +68,26 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
     for name, adjoint in cell.state_adjoints(tape, deltas).items():
         is_total = adjoint is deltas.total[name]
         squares.append(2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + examples))
-    with np.errstate(invalid="ignore"):  # of NaN
+    with np.errstate(invalid="ignore"):  # NaN inputs
         return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
 
 def log_norm_of_steps(a: Array) -> Array:
-    """ln of the norm over features of a sequence (T, F, B), (T, B).
+    """Return ln of the norm over the features of a sequence (T, F, B), as (T, B).
 
-    By a plain sum of squares, and again for the time steps at which that is in doubt: float32 in float64,
-    which holds all its squares, and float64 with the safe norm, which costs several times as much.
+    A plain sum of squares gives most norms. Time steps with possible underflow or overflow are recomputed.
+    For float32, the recomputation uses float64, whose range covers all squares. For float64, it uses the safe
+    norm, which is several times slower.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
         logs: Array = 0.5 * np.log(squares, dtype=np.float64)
         if squares.min() > SAFE_SQUARES[0] and squares.max() < SAFE_SQUARES[1]:
             return logs
-        in_doubt = ~((squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])).all(axis=1)
-        some = max(_COPIED // a[0].size, 1)  # time steps, so that copies stay small
-        doubtful = np.flatnonzero(in_doubt)
-        for steps in (doubtful[start : start + some] for start in range(0, len(doubtful), some)):
+        unsafe = ~((squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])).all(axis=1)
+        chunk = max(_COPY_ELEMENTS // a[0].size, 1)  # time steps per copy
+        unsafe_steps = np.flatnonzero(unsafe)
+        for steps in (unsafe_steps[start : start + chunk] for start in range(0, len(unsafe_steps), chunk)):
             if a.dtype == np.float32:
                 wide = a[steps].astype(np.float64)
                 logs[steps] = 0.5 * np.log(np.einsum("thb,thb->tb", wide, wide))
@@ -94,35 +97,35 @@ def log_norm_of_steps(a: Array) -> Array:
 
 
 def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
-    """ln of the norm of several arrays (…, H, …) stacked along `axis`; -inf where it is 0."""
+    """Return ln of the joint norm over `axis` of several arrays (…, H, …); -inf where the norm is 0."""
     total = norm(np.stack([norm(part, axis) for part in parts.values()]), axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(total))
 
 
 def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
-    """∂ℓ[t]/∂z[t] of the loss at t alone, of some time steps, (G·H, S·B).
+    """Return ∂ℓ[t]/∂z[t], the gradient of the loss at t alone, for a slice of time steps, (G·H, S·B).
 
-    One backward step from e[t] with nothing behind it, for all of them at once as columns of one.
+    One adjoint step, with λ_h = e[t] and all other adjoints 0, handles all time steps as columns.
     """
     after_steps = slice(steps.start + 1, steps.stop + 1)
     e = _columns(deltas.immediate["h"][steps])
-    of_steps = StepTape(
+    step = StepTape(
         tape.x,
         {name: _columns(values[steps]) for name, values in tape.states.items()},
         {name: _columns(values[after_steps]) for name, values in tape.states.items()},
         {name: _columns(values[steps]) for name, values in tape.inner.items()},
     )
     adjoint = {name: np.zeros_like(e) for name in cell.states} | {"h": e}
-    return cell.adjoint_step(params, of_steps, adjoint).dz
+    return cell.adjoint_step(params, step, adjoint).dz
 
 
 def _columns(a: Array) -> Array:
-    """A sequence (S, F, B) as (F, S·B)."""
+    """Reshape a sequence (S, F, B) to (F, S·B)."""
     return a.transpose(1, 0, 2).reshape(a.shape[1], -1)
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Slices of time of so few columns that what is made of them stays in a core's cache."""
+    """Return slices of time that are short enough for intermediate results to fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

@@ -1,4 +1,4 @@
-"""Gradient, weight and update of every parameter, gate by gate."""
+"""Norms of the gradient, weights and update of each parameter, as a whole and per gate."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from rnnlab.norms import global_norm
 
 
 def measure_parameters(snapshot: Snapshot) -> Readings:
-    """Metrics of each parameter, and of its rows of one gate, as `W_hh.f`.
+    """Measure norms of each parameter and of its rows for each gate, for example `W_hh` and `W_hh.f`.
 
-    `grad_norm/W_hh` is ‖dW‖ before clipping, `weight_norm/W_hh` ‖W‖, and `update_ratio/W_hh` ‖ΔW‖ / ‖W‖ with
-    ΔW what the optimiser added; no value where W is 0.
+    `grad_norm/W_hh` is ‖dW‖ before clipping, and `weight_norm/W_hh` is ‖W‖. `update_ratio/W_hh` is
+    ‖ΔW‖ / ‖W‖, where ΔW is the optimiser's update; None if W is 0.
     """
     cell = snapshot.model.cell
     metrics: dict[str, float | None] = {}
@@ -26,7 +26,7 @@ def measure_parameters(snapshot: Snapshot) -> Readings:
 
 
 def _parts(cell: Cell, name: str, rows: int) -> Iterator[tuple[str, slice]]:
-    """The parameter as a whole and, where it has a block of rows a gate, each of these."""
+    """Yield the name and rows of the whole parameter and of the block of each gate, if any."""
     yield name, slice(None)
     if name in ("W_xh", "W_hh", "b_h") and len(cell.gates) > 1:
         for gate in cell.gates:

@@ -1,4 +1,4 @@
-"""The instrument of a run: what is measured, on which inputs, when."""
+"""The probe of a run: measurements, their inputs and their schedules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from rnnlab.records import LOG10_GAIN, THEORY_DIFFERENCE, THEORY_LOG10_GAIN, Cur
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measurement and when it is made.
+    """A measurement with its schedule.
 
     Attributes:
-        measure: A pure function of a snapshot.
-        when: Its schedule.
+        measure: Pure function of a snapshot.
+        when: Schedule of the measurement.
     """
 
     measure: Measure
@@ -27,14 +27,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Probe:
-    """What is recorded of a run beside its metrics of every step.
+    """The measurements of a run, recorded in addition to the metrics of every training step.
 
     Attributes:
-        measurements: By name.
-        examples: Sequences of the probe batch.
-        length: Their time steps; None is seq_len.
-        seed: Of the probe batch, which is the same at every step of every run.
-        spike_factor: A gradient's norm over so many times its running mean is a spike; None for never.
+        measurements: Measurements by name.
+        examples: Number of sequences in the probe batch.
+        length: Number of time steps of the probe batch; None means seq_len.
+        seed: Seed of the probe batch, which is the same at every training step of every run.
+        spike_factor: Ratio of a gradient norm to its running mean above which the norm is a spike; None
+            disables spike detection.
     """
 
     measurements: Mapping[str, Measurement]
@@ -44,11 +45,11 @@ class Probe:
     spike_factor: Annotated[float, Gt(1)] | None
 
     def plan(self, steps: int) -> dict[str, frozenset[int]]:
-        """The steps of a run at which each measurement's schedule has a point."""
+        """Return the training steps of a run at which each measurement's schedule has a point."""
         return {name: measurement.when.points(steps) for name, measurement in self.measurements.items()}
 
     def due(self, plan: Mapping[str, frozenset[int]], step: int, spiking: bool) -> list[str]:
-        """The measurements to be made at a step."""
+        """Return the names of the measurements due at a training step."""
         return [
             name
             for name, measurement in self.measurements.items()
@@ -56,7 +57,7 @@ class Probe:
         ]
 
     def measure(self, snapshot: Snapshot, due: Sequence[str]) -> Readings:
-        """Make the measurements that are due."""
+        """Run the measurements named in `due` and merge their readings."""
         curves: list[Curve] = []
         metrics: dict[str, float | None] = {}
         for name in due:

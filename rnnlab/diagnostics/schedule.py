@@ -1,4 +1,4 @@
-"""When to measure."""
+"""Schedules of measurements, and detection of gradient spikes."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ import numpy as np
 from annotated_types import Ge, Le
 
 SPIKE_WINDOW = 50
-"""Steps of the running mean that a gradient's norm is held against, and of rest after a spike."""
+"""Window of the running mean of gradient norms, and minimum distance between spikes, in training steps."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of a run at which something is measured: always the first and the last.
+    """Training steps at which a measurement runs, always including the first and the last step.
 
     Attributes:
-        dense: So many of the first steps are all measured.
-        per_decade: So many for each tenfold of the step after that, evenly in the logarithm.
-        every: One in so many steps; None for none of these.
-        on_spike: Whether it is measured whenever the gradient's norm spikes.
+        dense: Number of initial training steps that are all measured.
+        per_decade: Number of measurements per decade of training steps after the dense steps, spaced evenly
+            on a logarithmic scale.
+        every: Interval between regular measurements, in training steps; None for no regular measurements.
+        on_spike: True to measure at each spike of the gradient norm, too.
     """
 
     dense: Annotated[int, Ge(0)]
@@ -29,7 +30,7 @@ class Schedule:
     on_spike: bool
 
     def points(self, steps: int) -> frozenset[int]:
-        """The steps out of 0 … steps-1 that are known beforehand, but for `dense` and `every`.
+        """Return the scheduled training steps in 0 … steps-1, without those from `dense` and `every`.
 
         >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).points(100))
         [0, 3, 9, 30, 95, 99]
@@ -43,21 +44,22 @@ class Schedule:
         return frozenset(chosen)
 
     def due(self, step: int, points: Collection[int]) -> bool:
-        """Whether a step is one of these, or of `dense` or `every`."""
+        """Return True if a measurement is due at a training step: by `points`, `dense` or `every`."""
         return step < self.dense or step in points or (self.every is not None and step % self.every == 0)
 
 
 @dataclass
 class Spikes:
-    """Finds norms over `factor` times the geometric mean of about the last SPIKE_WINDOW of them.
+    """Detector of gradient spikes, which are norms above `factor` times their running geometric mean.
 
-    One of a window's first ten norms is no spike, nor is one that follows another within a window.
+    The mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run never count as spikes, and
+    neither do the norms within SPIKE_WINDOW training steps after a spike.
 
     Attributes:
-        factor: None for never.
-        mean_log: Running mean of the norms' logarithms.
-        seen: Norms so far.
-        rest: Steps until there may be another spike.
+        factor: Threshold relative to the running mean; None disables detection.
+        mean_log: Running mean of the logarithms of the norms.
+        seen: Number of norms so far.
+        rest: Number of training steps until the next possible spike.
     """
 
     WARM_UP: ClassVar[int] = 10
@@ -68,7 +70,7 @@ class Spikes:
     rest: int = 0
 
     def update(self, norm: float) -> bool:
-        """Take in a step's norm and say whether it is a spike."""
+        """Add the gradient norm of a training step and return True if the norm is a spike."""
         if self.factor is None or not (isfinite(norm) and norm > 0):
             return False
         self.seen += 1

@@ -1,4 +1,4 @@
-"""What a measurement is given, and what it returns."""
+"""Inputs and results of a measurement."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,13 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class ProbeInputs:
-    """What measurements with a forward pass of their own run on: never trained on, always the same.
+    """Fixed inputs of measurements that run their own forward pass; training never uses them.
 
     Attributes:
         batch: Sequences with targets.
-        long: Makes one sequence of a given length, to be driven by; of several, where a task's are shorter.
-        seed: For an initial state that is random.
+        long: Function that returns an input sequence of a given length; if the sequences of the task are
+            shorter, the function joins several of them.
+        seed: Seed for a random initial state.
     """
 
     batch: Batch
@@ -27,19 +28,19 @@ class ProbeInputs:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One training step, for measurements to look at and leave alone.
+    """Read-only state of one training step, the argument of all measurements.
 
     Attributes:
-        step: Updates made before it.
+        step: Number of updates before this training step.
         model: The network.
-        params: Its parameters before the update of this step.
-        tape: The forward pass over the training batch.
-        deltas: The backward pass.
-        grads: The gradients before clipping.
-        updates: What the optimiser added to the parameters.
-        inputs: For measurements with a forward pass of their own.
-        task_lag: The lag that the task needs, where it has one.
-        workspace: Buffers of the measurements alone.
+        params: Parameters before the update of this step.
+        tape: Forward pass over the training batch.
+        deltas: Backward pass over the training batch.
+        grads: Gradients before clipping.
+        updates: Updates added to the parameters by the optimiser.
+        inputs: Inputs of measurements that run their own forward pass.
+        task_lag: Lag required by the task, or None.
+        workspace: Buffers reserved for measurements.
     """
 
     step: int
@@ -56,11 +57,11 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Readings:
-    """What a measurement found.
+    """Result of a measurement.
 
     Attributes:
-        curves: Rows of `gradients.parquet`.
-        metrics: Values by metric name; None stands for a number that is not finite or does not exist.
+        curves: Curves for `gradients.parquet`.
+        metrics: Values by metric name; None represents a missing or non-finite value.
     """
 
     curves: Sequence[Curve] = field(default=())

@@ -1,4 +1,4 @@
-"""How W_hh alone scales a state: its spectral radius and norm, and the bound on a step's gain."""
+"""Spectral radius and spectral norm of W_hh, and the resulting bound on the gain per step."""
 
 import numpy as np
 
@@ -7,15 +7,17 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.records import THEORY_BOUND
 
 MAX_SLOPE = {"tanh": 1.0, "relu": 1.0, "identity": 1.0}
-"""max |φ'|."""
+"""Maximum of |φ'| for each nonlinearity."""
 
 
 def measure_spectrum(snapshot: Snapshot) -> Readings:
-    """`weights/spectral_radius` and `weights/spectral_norm` of W_hh, for gates of each block as `….f`.
+    """Measure `weights/spectral_radius` and `weights/spectral_norm` of W_hh.
 
-    Of the vanilla cell also the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'|, in decades a step, as
-    `theory/log10_bound` (R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural
-    networks*, 2013).
+    For a cell with gates, each gate's block has its own metrics, such as `weights/spectral_norm.f`. For the
+    vanilla cell, `theory/log10_bound` is the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'| in decades per step.
+
+    References:
+        R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013).
     """
     cell, W_hh = snapshot.model.cell, snapshot.params["W_hh"].astype(np.float64)
     metrics: dict[str, float | None] = {}

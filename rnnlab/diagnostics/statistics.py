@@ -9,24 +9,23 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Of a standard error: enough for its own error to be a quarter, few enough for each to be long."""
+"""Number of blocks: large enough for a relative error of about a quarter, small enough for long blocks."""
 
 
 def curves(
     axis: Literal["timestep", "lag"], index: Array, logs: Mapping[str, Array], target: int | None = None
 ) -> list[Curve]:
-    """Statistics over examples of several quantities, all in one go.
+    """Return the statistics over examples of several quantities, one curve for each.
 
     Args:
-        axis: What `index` counts.
-        index: (N,).
-        logs: By quantity, ln of its values, (N, B); -inf for a value of 0, NaN or inf where an example has
-            none.
-        target: Of lag curves, the time step whose loss is sent back.
+        axis: Meaning of `index`.
+        index: Time steps or lags, (N,).
+        logs: ln of the values by quantity, (N, B); -inf for a value of 0, NaN or inf for a missing value.
+        target: Time step whose loss is backpropagated, for lag curves only.
 
     Returns:
-        The curves; NaN where no example has a value. Magnitudes below the reach of float64 are 0 in
-        mean, median and max and right in log10_gmean.
+        The curves, with NaN where no example has a value. Magnitudes below the range of float64 are 0 in
+        mean, median and max, but exact in log10_gmean.
     """
     if not logs:
         return []
@@ -41,20 +40,22 @@ def curves(
     log10_gmean = _ratio(np.where(positive, values, 0.0).sum(axis=-1), count_positive) / np.log(10)
     zero_fraction = _ratio(count - count_positive, count)
     statistics = zip(mean, median, largest, log10_gmean, zero_fraction, strict=True)
-    return [Curve(name, axis, index, *of_one, target) for name, of_one in zip(logs, statistics, strict=True)]
+    return [
+        Curve(name, axis, index, *columns, target) for name, columns in zip(logs, statistics, strict=True)
+    ]
 
 
 def standard_error(series: Array, blocks: int = BLOCKS) -> Array:
-    """Standard error of the mean over time of a correlated series, by non-overlapping batch means.
+    """Return the standard error of the time mean of a correlated series, by non-overlapping batch means.
 
         s² = Σ_j (m_j - m̄)² / (b (b - 1))      m_j: mean of the j-th of b blocks of successive values
 
     Args:
-        series: (N, …), N ≥ `blocks`; the blocks' lengths differ by one value at most.
-        blocks: b.
+        series: Values in order of time, (N, …), with N ≥ `blocks`; block lengths differ by at most one.
+        blocks: Number of blocks b.
 
     Returns:
-        (…), NaN where a value is not finite.
+        The standard error, (…); NaN if any value is not finite.
     """
     means = np.stack([block.mean(axis=0) for block in np.array_split(series, blocks)])
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What theory says of the network as initialised, beside the measurement."""
+"""Theoretical predictions for the network at initialisation."""
 
 import numpy as np
 
@@ -10,16 +10,17 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
 ORTHOGONAL = 1e-3
-"""W Wᵀ nearer to a multiple of the identity than this is no random matrix, of which mean-field theory is."""
+"""Tolerance below which W Wᵀ counts as a multiple of the identity; mean-field theory needs a random W."""
 
 
 def measure_theory(snapshot: Snapshot) -> Readings:
-    """At step 0, and for no other: the gain that theory expects, `theory/log10_gain`.
+    """Compute the theoretical gain of the network at training step 0 only.
 
-    Vanilla cell with random W_hh: mean-field theory with `theory/sigma_w` and `theory/sigma_x` measured from
-    the weights and the probe batch, `theory/q`, `theory/chi`, `theory/depth` and `theory/critical_sigma_w`.
-    A cell with forget gates: its cell path alone, the mean of log10 f on the probe batch, as
-    `theory/log10_cell_path`; that is of the gradient at c, and not what h carries beside it.
+    For a vanilla cell with random W_hh, mean-field theory predicts `theory/log10_gain`, `theory/q`,
+    `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The inputs of the theory, `theory/sigma_w` and
+    `theory/sigma_x`, are measured from the weights and the probe batch. For a cell with forget gates,
+    `theory/log10_cell_path` is the mean of log10 f on the probe batch. This mean describes the gradient at c
+    along the cell path without the path through h.
     """
     if snapshot.step > 0:
         return Readings()
@@ -35,34 +36,34 @@ def measure_theory(snapshot: Snapshot) -> Readings:
         return Readings()
     σ_w2 = cell.hidden_size * float(np.mean(W_hh * W_hh))
     σ_x2 = input_variance(snapshot.params, snapshot.inputs.batch.x)
-    if not (np.isfinite(σ_w2) and np.isfinite(σ_x2)):  # weights that overflowed when they were drawn
+    if not (np.isfinite(σ_w2) and np.isfinite(σ_x2)):  # initial weights overflowed
         return Readings()
-    found = mean_field(cell.nonlinearity, σ_w2, σ_x2)
+    theory = mean_field(cell.nonlinearity, σ_w2, σ_x2)
     return Readings(
         metrics={
             "theory/sigma_w": float(np.sqrt(σ_w2)),
             "theory/sigma_x": float(np.sqrt(σ_x2)),
-            "theory/q": found.q,
-            "theory/chi": found.χ,
-            "theory/critical_sigma_w": found.critical_σ_w,
-            "theory/depth": found.depth,
-            THEORY_LOG10_GAIN: found.log10_gain,
+            "theory/q": theory.q,
+            "theory/chi": theory.χ,
+            "theory/critical_sigma_w": theory.critical_σ_w,
+            "theory/depth": theory.depth,
+            THEORY_LOG10_GAIN: theory.log10_gain,
         }
     )
 
 
 def input_variance(params: Params, x: Array) -> float:
-    """σ_x², the mean square of W_xh x + b_h over units, time steps and examples."""
+    """Return σ_x², the mean square of W_xh x + b_h over units, time steps and examples."""
     W_xh = params["W_xh"].astype(np.float64)
     bias = params["b_h"].astype(np.float64) if "b_h" in params else 0.0
     if is_symbols(x):
-        of_symbols = np.mean((W_xh + bias) ** 2, axis=0)
-        return float(of_symbols[x].mean())
+        symbol_variances = np.mean((W_xh + bias) ** 2, axis=0)
+        return float(symbol_variances[x].mean())
     return float(np.mean((np.matmul(W_xh, x) + bias) ** 2))
 
 
 def _is_random(W_hh: Array) -> bool:
-    """False of orthogonal matrices and multiples of them, of the identity, and of zero."""
+    """Return False for zero and for multiples of the identity or of an orthogonal matrix."""
     product = W_hh @ W_hh.T
     scale = np.trace(product) / len(product)
     if scale == 0 or len(product) == 1:

@@ -3,11 +3,11 @@
     (1a) s_t = tanh(z_t), z_t = U x_t + W s_{t-1}      (1b) ŷ_t = softmax(q_t), q_t = V s_t
     (2) L = -1/N Σ_t y_t · log ŷ_t                     (3) E_t = -y_t · log ŷ_t
 
-No biases. The gradients of W and U are not a recursion here but the sum itself: over all earlier steps r,
-the product of Jacobians that leads from s_r to s_t, times what W or U does to s_r directly. The factors
-of that product are what vanishes or explodes.
+The network has no biases. The gradients of W and U are explicit sums instead of a recursion. Each term
+belongs to an earlier time step r and is the product of the Jacobians from s_r to s_t, times the immediate
+derivative of s_r with respect to W or U. The product of Jacobians can vanish or explode.
 
-Shapes, of one sequence: x (N, X), y (N, Y) one-hot, s_before (H,), which is s_{-1}; steps count 0 … N-1.
+Shapes for one sequence: x (N, X), y (N, Y) one-hot, s_before = s_{-1} (H,). Time steps are 0 … N-1.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ Weights = dict[str, Array]
 
 
 def forward(weights: Weights, x: Array, s_before: Array) -> tuple[list[Array], list[Array]]:
-    """(1): s_{-1}, s_0 … s_{N-1} and ŷ_0 … ŷ_{N-1}; the first list is one longer."""
+    """Return the lists s_{-1}, s_0 … s_{N-1} and ŷ_0 … ŷ_{N-1}, equation (1)."""
     s = [s_before]
     for x_t in x:
         s.append(np.tanh(weights["U"] @ x_t + weights["W"] @ s[-1]))
@@ -30,22 +30,22 @@ def forward(weights: Weights, x: Array, s_before: Array) -> tuple[list[Array], l
 
 
 def loss(y: Array, y_hat: list[Array]) -> Any:
-    """(2): the mean over time of E_t."""
+    """Return L, the mean of E_t over time, equation (2)."""
     return sum(cross_entropy(y_hat_t, y_t) for y_hat_t, y_t in zip(y_hat, y, strict=True)) / len(y)
 
 
 def gradient_of_V(y_t: Array, y_hat_t: Array, s_t: Array) -> Array:
-    """(14): ∂E_t/∂V = (ŷ_t - y_t) ⊗ s_t."""
+    """Return ∂E_t/∂V = (ŷ_t - y_t) ⊗ s_t, equation (14)."""
     return np.outer(y_hat_t - y_t, s_t)
 
 
 def jacobian(weights: Weights, s: list[Array], t: int) -> Array:
-    """∂s_t/∂s_{t-1} = diag(1 - s_t²) W."""
+    """Return the Jacobian ∂s_t/∂s_{t-1} = diag(1 - s_t²) W."""
     return np.asarray(np.diag(1 - s[t + 1] ** 2) @ weights["W"])
 
 
 def jacobian_product(weights: Weights, s: list[Array], t: int, r: int) -> Array:
-    """∂s_t/∂s_r = J_t J_{t-1} … J_{r+1}, the identity for r = t."""
+    """Return ∂s_t/∂s_r = J_t J_{t-1} … J_{r+1}, which is the identity for r = t."""
     product = np.eye(len(s[0]))
     for step in range(t, r, -1):
         product = product @ jacobian(weights, s, step)
@@ -53,9 +53,12 @@ def jacobian_product(weights: Weights, s: list[Array], t: int, r: int) -> Array:
 
 
 def immediate(s_r: Array, operand: Array) -> Array:
-    """∂⁺s_r/∂M for the matrix M that multiplies `operand` in z_r, with all before z_r held constant.
+    """Return the immediate derivative ∂⁺s_r/∂M, where M multiplies `operand` in z_r.
 
-    ∂⁺s_{r,n}/∂M_ij = (1 - s_{r,n}²) δ_ni operand_j, of shape (H, H, operands).
+    ∂⁺s_{r,n}/∂M_ij = (1 - s_{r,n}²) δ_ni operand_j, with s_{r-1} held constant.
+
+    Returns:
+        The derivative, (H, H, len(operand)).
     """
     H = len(s_r)
     derivative = np.zeros((H, H, len(operand)))
@@ -68,9 +71,10 @@ def immediate(s_r: Array, operand: Array) -> Array:
 def terms(
     weights: Weights, x: Array, y_t: Array, s: list[Array], y_hat_t: Array, t: int, of: str
 ) -> list[Array]:
-    """The terms r = 0 … t of (21), ∂E_t/∂W, or (24), ∂E_t/∂U; term r is step r's contribution.
+    """Return the terms r = 0 … t of ∂E_t/∂W, equation (21), or of ∂E_t/∂U, equation (24).
 
-    (ŷ_t - y_t)_l V_lm ∂s_{t,m}/∂s_{r,n} ∂⁺s_{r,n}/∂W_ij, summed over l, m and n.
+    Term r is the contribution of time step r: (ŷ_t - y_t)_l V_lm ∂s_{t,m}/∂s_{r,n} ∂⁺s_{r,n}/∂W_ij, summed
+    over l, m and n.
     """
     found = []
     for r in range(t + 1):
@@ -82,7 +86,7 @@ def terms(
 
 
 def gradients(weights: Weights, x: Array, y: Array, s: list[Array], y_hat: list[Array]) -> Weights:
-    """Section 2.4: ∂L/∂V, ∂L/∂W and ∂L/∂U, the mean over t of the gradients of E_t."""
+    """Return ∂L/∂V, ∂L/∂W and ∂L/∂U, the means over t of the gradients of E_t (section 2.4)."""
     N = len(x)
     total = {name: np.zeros_like(value) for name, value in weights.items()}
     for t in range(N):

@@ -3,16 +3,16 @@
     a⁽ᵗ⁾ = b + W h⁽ᵗ⁻¹⁾ + U x⁽ᵗ⁾    h⁽ᵗ⁾ = tanh(a⁽ᵗ⁾)    o⁽ᵗ⁾ = c + V h⁽ᵗ⁾    ŷ⁽ᵗ⁾ = softmax(o⁽ᵗ⁾)
     L = Σ_t L⁽ᵗ⁾,    L⁽ᵗ⁾ = -log ŷ⁽ᵗ⁾[y⁽ᵗ⁾]
 
-and the LSTM, whose cell input is a sigmoid where others have a tanh:
+The cell input of this LSTM is a sigmoid, where other variants use tanh:
 
     f = σ(b^f + U^f x⁽ᵗ⁾ + W^f h⁽ᵗ⁻¹⁾)    forget gate        q = σ(b^o + U^o x⁽ᵗ⁾ + W^o h⁽ᵗ⁻¹⁾)    output gate
     g = σ(b^g + U^g x⁽ᵗ⁾ + W^g h⁽ᵗ⁻¹⁾)    input gate         s⁽ᵗ⁾ = f s⁽ᵗ⁻¹⁾ + g σ(b + U x⁽ᵗ⁾ + W h⁽ᵗ⁻¹⁾)
     h⁽ᵗ⁾ = tanh(s⁽ᵗ⁾) q
 
-The note derives ∇_o L; the rest of the RNN's gradients, node by node, are the book's section 10.2.2, and
-the LSTM's, of which the note gives the forward equations alone, are worked out here in its letters.
+The note derives ∇_o L. The other gradients of the RNN, node by node, follow section 10.2.2 of the book. For
+the LSTM, the note gives only the forward equations; this module derives the gradients in the same notation.
 
-Shapes, of one sequence: x (τ, X), y (τ,) integers, b (H,), W (H, H), U (H, X), c (Y,), V (Y, H).
+Shapes for one sequence: x (τ, X), y (τ,) integers, b (H,), W (H, H), U (H, X), c (Y,), V (Y, H).
 """
 
 from typing import Any
@@ -25,11 +25,11 @@ from rnnlab.textbook.softmax import softmax
 Array = NDArray[Any]
 Parameters = dict[str, Array]
 GATES = ("f", "g", "o", "")
-"""The superscripts of b, U and W: forget, input and output gate, and none for the cell input."""
+"""Superscripts of b, U and W for forget, input and output gate; the cell input has no superscript."""
 
 
 def rnn_forward(p: Parameters, x: Array, h0: Array) -> tuple[list[Array], list[Array]]:
-    """h⁽⁰⁾ … h⁽τ⁾ and ŷ⁽¹⁾ … ŷ⁽τ⁾."""
+    """Return h⁽⁰⁾ … h⁽τ⁾ and ŷ⁽¹⁾ … ŷ⁽τ⁾."""
     h, y_hat = [h0], []
     for x_t in x:
         a = p["b"] + p["W"] @ h[-1] + p["U"] @ x_t
@@ -40,12 +40,12 @@ def rnn_forward(p: Parameters, x: Array, h0: Array) -> tuple[list[Array], list[A
 
 
 def rnn_loss(y_hat: list[Array], y: Array) -> Any:
-    """L, the sum over time of the negative log-likelihoods."""
+    """Return L, the sum over time of the negative log-likelihoods."""
     return sum(-np.log(y_hat_t[y_t]) for y_hat_t, y_t in zip(y_hat, y, strict=True))
 
 
 def rnn_gradients(p: Parameters, x: Array, y: Array, h: list[Array], y_hat: list[Array]) -> Parameters:
-    """∇L by every parameter and by h⁽⁰⁾ ("h0"), from the last node to the first."""
+    """Return the gradients of L with respect to each parameter and h⁽⁰⁾ ("h0"), computed node by node."""
     tau = len(x)
     grad = {name: np.zeros_like(value) for name, value in p.items()}
     from_next = np.zeros_like(h[0])
@@ -63,12 +63,12 @@ def rnn_gradients(p: Parameters, x: Array, y: Array, h: list[Array], y_hat: list
 
 
 def sigma(z: Array) -> Array:
-    """σ(z) = 1 / (1 + e^{-z})."""
+    """Return σ(z) = 1 / (1 + e^{-z})."""
     return np.asarray(1 / (1 + np.exp(-z)))
 
 
 def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, list[Array]]:
-    """h⁽⁰⁾ … h⁽τ⁾ and s⁽⁰⁾ … s⁽τ⁾, and the gates f, g, q and cell inputs i of steps 1 … τ."""
+    """Return h⁽⁰⁾ … h⁽τ⁾, s⁽⁰⁾ … s⁽τ⁾, and the gates f, g, q and cell inputs i of time steps 1 … τ."""
     out: dict[str, list[Array]] = {"h": [h0], "s": [s0], "f": [], "g": [], "q": [], "i": []}
     for x_t in x:
         h = out["h"][-1]
@@ -82,13 +82,14 @@ def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, lis
 def lstm_gradients(
     p: Parameters, x: Array, out: dict[str, list[Array]], e: Array
 ) -> tuple[Parameters, list[Array], list[Array]]:
-    """Gradients, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for each step, (τ, H).
+    """Return the gradients of the LSTM, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for each time step, (τ, H).
 
-    h⁽ᵗ⁾ is met by the loss at t and, through the four affine maps, by step t + 1; s⁽ᵗ⁾ by h⁽ᵗ⁾ and, through
-    the forget gate, by s⁽ᵗ⁺¹⁾. Every σ has the slope σ(1 - σ).
+    h⁽ᵗ⁾ enters the loss at t and, through the four affine maps, time step t + 1. s⁽ᵗ⁾ enters h⁽ᵗ⁾ and,
+    through the forget gate, s⁽ᵗ⁺¹⁾. The derivative of each σ is σ(1 - σ).
 
     Returns:
-        ∇L by every parameter and by h⁽⁰⁾ and s⁽⁰⁾ ("h0", "s0"), and the lists ∇_h L and ∇_s L for t = 1 … τ.
+        The gradients of L with respect to each parameter, h⁽⁰⁾ ("h0") and s⁽⁰⁾ ("s0"), and the lists of
+        ∇_h L and ∇_s L for t = 1 … τ.
     """
     grad = {name: np.zeros_like(value) for name, value in p.items()}
     grad_hs: list[Array] = []

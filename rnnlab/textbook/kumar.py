@@ -3,12 +3,15 @@
     g_t = u x_t + w h_{t-1} + bh      h_t = tanh(g_t)      q_t = v h_t + by      p_t = softmax(q_t)
     E = -Σ_t log p_t[label_t]
 
-First one step alone, whose gradients are outer products; then backpropagation through a chunk, where the
-next step hands `dhnext` back; then training: every element of the gradient clipped, AdaGrad, and the last
-state of a chunk carried into the next one, through which no gradient goes.
+The module has three parts:
+
+- one time step, whose gradients are outer products;
+- backpropagation through a chunk, where each time step receives `dhnext` from the next one;
+- training by AdaGrad with elementwise gradient clipping. Each chunk starts from the last state of the
+  previous chunk, but no gradient crosses the boundary.
 
 Shapes: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize), bh (statesize, 1),
-by (numclasses, 1); of a chunk xs[t] (inputs, columns), labels (c, columns) integers.
+by (numclasses, 1). Shapes of a chunk: xs[t] (inputs, columns), labels (c, columns) integers.
 """
 
 from collections.abc import Iterator
@@ -24,10 +27,16 @@ Weights = dict[str, Array]
 
 
 def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array) -> Weights:
-    """Gradients of one step's E by v, u, w and h_{t-1} (equations 7 to 10).
+    """Return the gradients of E at one time step with respect to v, u, w and h_{t-1} (equations 7 to 10).
 
-    The chain E → q → h → g → (u, w, h_{t-1}) has a vector at each link, so each matrix is an outer product.
-    x is (inputs,), h_before (statesize,), y (numclasses,) one-hot.
+    Each link of the chain E → q → h → g → (u, w, h_{t-1}) is a vector, so the gradient of each matrix is an
+    outer product.
+
+    Args:
+        weights: The parameters.
+        x: Input, (inputs,).
+        h_before: State h_{t-1}, (statesize,).
+        y: Target, one-hot, (numclasses,).
     """
     u, w, v = weights["u"], weights["w"], weights["v"]
     h = np.tanh(u @ x + w @ h_before + weights["bh"][:, 0])
@@ -44,9 +53,9 @@ def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array)
 
 
 def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
-    """The states hs[0] … hs[c] and the probabilities ps[1] … ps[c] of a chunk; hs[0] is `state`.
+    """Return the states hs[0] … hs[c] and the class probabilities of a chunk, with hs[0] = `state`.
 
-    The source counts inputs from 0 and keeps the state before the chunk at hs[-1].
+    The source counts inputs from 0 and stores the state before the chunk as hs[-1].
     """
     hs, ps = [state], []
     for x in xs:
@@ -57,7 +66,7 @@ def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], lis
 
 
 def loss(ps: list[Array], labels: Array) -> Any:
-    """E, summed over the chunk and its columns."""
+    """Return E, summed over the time steps and columns of the chunk."""
     total = 0.0
     for p, label in zip(ps, labels, strict=True):
         for column, correct in enumerate(label):
@@ -66,7 +75,7 @@ def loss(ps: list[Array], labels: Array) -> Any:
 
 
 def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: list[Array]) -> Weights:
-    """Backpropagation through the chunk: gradients of E under the weights' names."""
+    """Backpropagate through the chunk and return the gradients of E under the names of the weights."""
     numclasses = len(weights["by"])
     d = {name: np.zeros_like(value) for name, value in weights.items()}
     dhnext = np.zeros_like(hs[0])
@@ -85,12 +94,12 @@ def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: li
 
 
 def clip(d: Weights, bound: float = 5.0) -> Weights:
-    """Every element into [-bound, bound]."""
+    """Clip every element of the gradients to [-bound, bound]."""
     return {name: np.minimum(np.maximum(value, -bound), bound) for name, value in d.items()}
 
 
 def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) -> None:
-    """m ← m + d²; weight ← weight - learningrate · d / √(m + 1e-8), in place."""
+    """Update in place: m ← m + d², weight ← weight - learningrate · d / √(m + 1e-8)."""
     for name, dparam in d.items():
         memory[name] += dparam * dparam
         weights[name] -= learningrate * dparam / np.sqrt(memory[name] + 1e-8)
@@ -99,9 +108,9 @@ def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) 
 def train(
     weights: Weights, chunks: Iterator[tuple[Array, Array]], learningrate: float, bound: float = 5.0
 ) -> list[float]:
-    """Train on the consecutive chunks (xs, labels) of a stream, in place; return the losses.
+    """Train `weights` in place on the consecutive chunks (xs, labels) of a stream and return the losses.
 
-    The state is zero at the stream's start and then each chunk's last one.
+    The first chunk starts from a zero state, each later chunk from the last state of the previous chunk.
     """
     memory = {name: np.zeros_like(value) for name, value in weights.items()}
     losses: list[float] = []

@@ -2,8 +2,9 @@
 
     a⁽ᵗ⁾ = tanh(Wax x⁽ᵗ⁾ + Waa a⁽ᵗ⁻¹⁾ + ba)      ŷ⁽ᵗ⁾ = softmax(Wya a⁽ᵗ⁾ + by)
 
-A cell is two functions over a dict of parameters: forward returns what backward needs as its `cache`. The
-network is the cell repeated, and so is its backward pass. Columns are examples.
+A cell consists of a forward and a backward function with a common dict of parameters. The forward function
+returns a `cache` for the backward function. The network applies the cell repeatedly, and the backward pass
+applies the backward function in reverse order. Columns are examples.
 
 Shapes: xt (n_x, m), a (n_a, m), Wax (n_a, n_x), Waa (n_a, n_a), Wya (n_y, n_a), ba (n_a, 1), by (n_y, 1).
 """
@@ -21,7 +22,7 @@ Cache = tuple[Array, Array, Array, Parameters]
 
 
 def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
-    """a⁽ᵗ⁾, ŷ⁽ᵗ⁾ and what the backward pass of this step needs."""
+    """Return a⁽ᵗ⁾, ŷ⁽ᵗ⁾ and the cache for the backward pass of this time step."""
     Wax, Waa, Wya = (parameters[name] for name in ("Wax", "Waa", "Wya"))
     a_next = np.tanh(Wax @ xt + Waa @ a_prev + parameters["ba"])
     scores = Wya @ a_next + parameters["by"]
@@ -30,7 +31,7 @@ def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[
 
 
 def rnn_cell_backward(da_next: Array, cache: Cache) -> dict[str, Array]:
-    """From ∂J/∂a⁽ᵗ⁾ the gradients by x⁽ᵗ⁾, a⁽ᵗ⁻¹⁾, Wax, Waa and ba: five products of one factor, dtanh."""
+    """Return the gradients with respect to x⁽ᵗ⁾, a⁽ᵗ⁻¹⁾, Wax, Waa and ba, given ∂J/∂a⁽ᵗ⁾."""
     a_next, a_prev, xt, parameters = cache
     dtanh = (1 - a_next**2) * da_next
     return {
@@ -43,7 +44,7 @@ def rnn_cell_backward(da_next: Array, cache: Cache) -> dict[str, Array]:
 
 
 def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array], list[Array], list[Cache]]:
-    """The cell repeated over x (T, n_x, m): a⁽¹⁾ … a⁽ᵀ⁾, ŷ⁽¹⁾ … ŷ⁽ᵀ⁾ and the caches."""
+    """Apply the cell to x (T, n_x, m) and return a⁽¹⁾ … a⁽ᵀ⁾, ŷ⁽¹⁾ … ŷ⁽ᵀ⁾ and the caches."""
     a, y_pred, caches = a0, [], []
     states = []
     for xt in x:
@@ -55,7 +56,10 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array
 
 
 def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> dict[str, Array]:
-    """What the slides leave out: from ∂J/∂(scores) the gradients by Wya, by and, through ŷ⁽ᵗ⁾, a⁽ᵗ⁾."""
+    """Return the gradients with respect to Wya, by and a⁽ᵗ⁾, given ∂J/∂(scores).
+
+    The slides omit this part of the backward pass.
+    """
     return {
         "dWya": dscores @ a_next.T,
         "dby": dscores.sum(axis=1, keepdims=True),
@@ -64,9 +68,10 @@ def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> di
 
 
 def rnn_backward(da: Array, caches: list[Cache]) -> dict[str, Array]:
-    """The cell's backward pass repeated, given da[t] (T, n_a, m), what each ŷ⁽ᵗ⁾ sends into a⁽ᵗ⁾.
+    """Backpropagate through the network, given da (T, n_a, m), the gradients that reach a⁽ᵗ⁾ through ŷ⁽ᵗ⁾.
 
-    Each step's ∂J/∂a is its own da[t] and the da_prev of the step after; gradients by parameters add up.
+    At each time step, ∂J/∂a is da[t] plus da_prev from the next time step. The parameter gradients are summed
+    over time.
     """
     sums: dict[str, Array] = {}
     dx: list[Array] = []

@@ -2,10 +2,10 @@
 
     (1) h_t = tanh(W_hh h_{t-1} + W_xh x_t)    (2) y_t = W_hy h_t    loss = -log P_correct, P = softmax(y_t)
 
-No biases; h_0 is zero or comes from a distribution that is fixed beforehand; there is an output at the
-last step s alone, or one at every step, whose losses add up.
+The network has no biases. h_0 is zero or drawn from a fixed distribution. The network has an output at the
+last time step s only or at every time step; the loss is summed over the outputs.
 
-Shapes, of one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,); the correct classes are
+Shapes for one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,). The correct classes are
 integers, (s,) or, for a single output, (1,).
 """
 
@@ -21,7 +21,7 @@ Weights = dict[str, Array]
 
 
 def forward(weights: Weights, x: Array, h_0: Array) -> tuple[list[Array], list[Array]]:
-    """h_0 … h_s by (1) and y_1 … y_s by (2)."""
+    """Return h_0 … h_s, equation (1), and y_1 … y_s, equation (2)."""
     h = [h_0]
     for x_t in x:
         h.append(np.tanh(weights["W_hh"] @ h[-1] + weights["W_xh"] @ x_t))
@@ -29,14 +29,14 @@ def forward(weights: Weights, x: Array, h_0: Array) -> tuple[list[Array], list[A
 
 
 def loss(y: list[Array], correct: Array) -> Any:
-    """(5): -log P of the correct class, summed over the outputs, which are those of the last steps."""
+    """Return -log P of the correct class, equation (5), summed over the last len(correct) time steps."""
     return sum(
         -np.log(softmax(y_t)[class_t]) for y_t, class_t in zip(y[-len(correct) :], correct, strict=True)
     )
 
 
 def output_gradients(y: list[Array], correct: Array) -> list[Array]:
-    """(8): dy_t = P with 1 taken from the correct class; zero at a step that has no output."""
+    """Return dy_t, equation (8): P minus 1 at the correct class, and zero for time steps without output."""
     first = len(y) - len(correct)
     dy = [np.zeros_like(y_t) for y_t in y]
     for t, class_t in enumerate(correct, start=first):
@@ -46,10 +46,10 @@ def output_gradients(y: list[Array], correct: Array) -> list[Array]:
 
 
 def gradients(weights: Weights, x: Array, h: list[Array], y: list[Array], correct: Array) -> Weights:
-    """(9) to (16): gradients by W_hy, W_hh, W_xh and h_0.
+    """Return the gradients with respect to W_hy, W_hh, W_xh and h_0, equations (9) to (16).
 
-    (14) splits dh_t into what step t's own loss and what all later losses send; the latter come through
-    h_{t+1} alone, so that dh_t follows from dh_{t+1} (16).
+    Equation (14) splits dh_t into the contribution of the loss at t and the contribution of all later losses.
+    The later losses depend on h_t through h_{t+1} alone, so dh_t follows from dh_{t+1}, equation (16).
     """
     dy = output_gradients(y, correct)
     d = {name: np.zeros_like(value) for name, value in weights.items()}

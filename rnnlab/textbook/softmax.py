@@ -1,9 +1,9 @@
-"""The softmax of one column, its Jacobian, and the cross-entropy's gradient through it.
+"""Softmax of one column, its Jacobian, and the gradient of the cross-entropy through the softmax.
 
     S_i = e^{a_i} / Σ_k e^{a_k}      ∂S_i/∂a_j = S_i (δ_ij - S_j)      E = -Σ_k y_k log S_k
 
-Derived by M. Kumar, *RNN Derivatives and Code sample*; the note after Goodfellow, Bengio & Courville; and
-C. N. Brown, *Gradients for an RNN*, equations 8 to 11.
+Three sources derive these equations: M. Kumar, *RNN Derivatives and Code sample*; the note after Goodfellow,
+Bengio & Courville; and C. N. Brown, *Gradients for an RNN*, equations 8 to 11.
 """
 
 from typing import Any
@@ -15,15 +15,15 @@ Array = NDArray[Any]
 
 
 def softmax(a: Array) -> Array:
-    """S (N,) of the logits a (N,). A constant taken from all logits cancels, so the largest is."""
+    """Return S (N,) for the logits a (N,); subtracting the largest logit leaves S unchanged."""
     powers = np.exp(a - a.max())
     return np.asarray(powers / powers.sum())
 
 
 def jacobian(S: Array) -> Array:
-    """∂S_i/∂a_j, (N, N), by the quotient rule (g'h - h'g) / h² with g = e^{a_i} and h = Σ_k e^{a_k}.
+    """Return ∂S_i/∂a_j, (N, N), by the quotient rule (g'h - h'g) / h² with g = e^{a_i} and h = Σ_k e^{a_k}.
 
-    h' is e^{a_j} for every j; g' is e^{a_i} for j = i and 0 otherwise. Hence two cases.
+    h' is e^{a_j} for every j. g' is e^{a_i} for j = i and 0 otherwise, which gives two cases.
     """
     N = len(S)
     D = np.empty((N, N), S.dtype)
@@ -37,12 +37,12 @@ def jacobian(S: Array) -> Array:
 
 
 def cross_entropy(S: Array, y: Array) -> Any:
-    """E = -Σ_k y_k log S_k of a target y (N,) that sums to 1."""
+    """Return E = -Σ_k y_k log S_k for a target y (N,) that sums to 1."""
     return -np.sum(y * np.log(S))
 
 
 def gradient_through_the_jacobian(S: Array, y: Array) -> Array:
-    """∂E/∂a_l = Σ_k ∂E/∂S_k ∂S_k/∂a_l with ∂E/∂S_k = -y_k / S_k (Brown, 8 to 10)."""
+    """Return ∂E/∂a_l = Σ_k ∂E/∂S_k ∂S_k/∂a_l with ∂E/∂S_k = -y_k / S_k (Brown, 8 to 10)."""
     D = jacobian(S)
     gradient = np.zeros_like(S)
     for l in range(len(S)):  # noqa: E741 (Brown's index)
@@ -52,5 +52,5 @@ def gradient_through_the_jacobian(S: Array, y: Array) -> Array:
 
 
 def gradient(S: Array, y: Array) -> Array:
-    """The same in closed form, S - y: Σ_k y_k = 1 takes the sum away (Brown, 11)."""
+    """Return ∂E/∂a in closed form, S - y, which follows from Σ_k y_k = 1 (Brown, 11)."""
     return S - y

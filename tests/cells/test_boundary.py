@@ -1,4 +1,4 @@
-"""What a cell refuses, and how it says so: the argument, what was expected, what came."""
+"""Errors of the cells for wrong arguments: each names the argument, the expected value and the actual value."""
 
 from dataclasses import replace
 
@@ -27,8 +27,8 @@ EMPTY = "x: expected at least one time step and one example, got shape "
         (np.zeros((TIME, BATCH)), X_EXPECTED + "got float64 of shape (5, 3)"),
         (np.zeros((TIME, BATCH), bool), X_EXPECTED + "got bool of shape (5, 3)"),
         (np.zeros(TIME, int), X_EXPECTED + "got int64 of shape (5,)"),
-        (np.full((TIME, BATCH), INPUTS), "x: symbols must lie in [0, 6), got values from 6 to 6"),
-        (np.full((TIME, BATCH), -1), "x: symbols must lie in [0, 6), got values from -1 to -1"),
+        (np.full((TIME, BATCH), INPUTS), "x: symbols must be in [0, 6), got values from 6 to 6"),
+        (np.full((TIME, BATCH), -1), "x: symbols must be in [0, 6), got values from -1 to -1"),
         (np.zeros((0, BATCH), int), EMPTY + "(0, 3)"),
         (np.zeros((TIME, 0), int), EMPTY + "(5, 0)"),
         (np.zeros((0, INPUTS, BATCH)), EMPTY + "(0, 6, 3)"),
@@ -93,8 +93,8 @@ def test_refuses_a_wrong_immediate_gradient(cell, e, came):
             lambda: LSTM(3, 4, "Tanh", bias=True, forget_bias=0.0),
             "candidate: expected 'tanh' or 'sigmoid', got 'Tanh'",
         ),
-        (lambda: GRU(0, 4, bias=True), "input_size: expected a whole number of at least 1, got 0"),
-        (lambda: GRU(3, 4.5, bias=True), "hidden_size: expected a whole number of at least 1, got 4.5"),
+        (lambda: GRU(0, 4, bias=True), "input_size: must be a positive integer, got 0"),
+        (lambda: GRU(3, 4.5, bias=True), "hidden_size: must be a positive integer, got 4.5"),
         (
             lambda: replace(build(TANH).model, loss="mse"),
             "loss: expected 'cross_entropy' or 'squared_error', got 'mse'",
@@ -147,10 +147,10 @@ def test_parameters_must_be_those_of_the_tape(cell):
         case.forward().cell,
         {name: value.astype(np.float32) for name, value in case.params.items()},
     )
-    told = "params: expected float64, as in the forward pass, got float32"
-    with pytest.raises(ValueError, match=told):
+    message = "params: expected float64, as in the forward pass, got float32"
+    with pytest.raises(ValueError, match=message):
         cell.backward(single, tape, tape.states["h"][1:])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         cell.step_backward(single, tape.step(1), tape.step(1).before)
 
 

@@ -1,4 +1,4 @@
-"""How products are cut into blocks of rows and chunks of time changes no result."""
+"""Tests that splitting products into blocks of rows and chunks of time changes no result."""
 
 import tracemalloc
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
     ("rows", "inner", "columns", "blocks"),
     [
         (512, 128, 32, 4),  # the recurrent product of an LSTM, H = 128 and B = 32
-        (128, 512, 32, 4),  # and its way back
+        (128, 512, 32, 4),  # the corresponding backward product
         (384, 128, 32, 2),
         (1024, 256, 64, 32),
-        (128, 128, 32, 1),  # small as it is
+        (128, 128, 32, 1),  # already small
         (200, 50, 20, 1),
         (513, 128, 32, 3),
         (509, 128, 32, 1),  # a prime number of rows
-        (2048, 8192, 512, 1),  # no eight rows fit
+        (2048, 8192, 512, 1),  # fewer than eight rows per block
     ],
 )
 def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, blocks, monkeypatch):
@@ -52,7 +52,7 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     monkeypatch.setattr(blas, "_has_small_kernels", lambda: True)
     monkeypatch.setattr(blas, "_SMALL_PRODUCT", 40)
     monkeypatch.setattr(blas, "_MIN_ROWS", 1)
-    monkeypatch.setattr(weights, "CHUNK", 6)  # columns of two time steps, at a batch of three
+    monkeypatch.setattr(weights, "CHUNK", 6)  # two time steps of a batch of three
     assert step_product(case.params["W_hh"], 3)[0] is np.matmul
     assert len(list(weights.chunks_of_time(5, 3))) == 3
     cut = everything(case)
@@ -90,7 +90,7 @@ def test_numpys_buffer_is_as_before_afterwards():
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("inputs", INPUT_KINDS)
 def test_nothing_is_allocated_step_by_step(cell, inputs):
-    """With a workspace, no step of the second pass makes even one array of a state's size."""
+    """With a workspace, no time step of the second pass allocates an array of a state's size."""
     time, batch = 6, 5000
     case, workspace = build(cell, inputs=inputs, time=time, batch=batch, dtype=np.float32), Workspace()
     e = np.ones((time, 4, batch), np.float32)
@@ -102,7 +102,7 @@ def test_nothing_is_allocated_step_by_step(cell, inputs):
         with tracing(peaks):
             cell.backward(case.params, tape, e, workspace)
         assert first or peaks[0] < 0.5 * one_state, peaks
-    # Backward, what goes back to c at the last step is made anew, and of symbols an index.
+    # The backward pass allocates the initial gradient of c and, for symbols, an index.
     assert peaks[1] < 1.6 * one_state, peaks
 
 
@@ -116,7 +116,7 @@ def tracing(peaks):
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
-    """Another e, and an e of fewer steps, with a workspace that knows the steps of the first one."""
+    """Pass a different e, and an e with fewer time steps, after the workspace has cached earlier views."""
     case, workspace, rng = build(cell), Workspace(), np.random.default_rng(0)
     for steps in (5, 5, 2, 5, 2):
         e = rng.standard_normal((steps, 4, 3))
@@ -132,6 +132,6 @@ def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
 def test_long_sequences_whose_steps_are_not_kept(cell, monkeypatch):
     case = build(cell)
     kept = everything(case)
-    monkeypatch.setattr(workspace, "_KEPT_STEPS", 2)
+    monkeypatch.setattr(workspace, "_MAX_CACHED_STEPS", 2)
     for name, value in everything(case).items():
         np.testing.assert_array_equal(value, kept[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""One time step at a time is the same as a whole sequence, forward and backward."""
+"""Comparison of single time steps with a whole sequence, forward and backward."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ inputs = pytest.mark.parametrize("inputs", INPUT_KINDS)
 
 
 def forward_by_steps(cell, params, x, initial) -> CellTape:
-    """The sequence's tape, from a step for each x[t]."""
+    """Return the tape of the sequence, computed by one step for each x[t]."""
     steps, states = [], initial
     for x_t in x:
         steps.append(cell.step(params, x_t, states))
@@ -23,12 +23,12 @@ def forward_by_steps(cell, params, x, initial) -> CellTape:
         x,
         {name: np.stack([states[name] for states in all_states]) for name in cell.states},
         {name: np.stack([step.inner[name] for step in steps]) for name in steps[0].inner},
-        np.empty(0),  # a product's operand, which steps do without
+        np.empty(0),  # single steps have no joined array
     )
 
 
 def backward_by_steps(cell, params, tape, e) -> CellDeltas:
-    """BPTT as the books teach it: hand the gradient from step to step, add up the parameters' shares."""
+    """Run textbook BPTT: propagate the state adjoint step by step and sum the parameters' gradients."""
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     back = {name: np.zeros_like(values[0]) for name, values in tape.states.items()}
     steps = []
@@ -109,7 +109,7 @@ def test_the_recurrent_deltas_give_the_recurrent_gradient(cell, inputs):
     np.testing.assert_allclose(expected, grads["W_hh"], rtol=1e-12)
 
 
-# How arrays may come: laid out by columns, not contiguous, read-only.
+# Array layouts: Fortran order, not contiguous, read-only.
 
 
 def by_columns(a):
@@ -190,7 +190,7 @@ def test_a_step_says_what_is_wrong_with_its_states(cell):
 
 @cells
 def test_symbols_out_of_range_are_refused(cell):
-    with pytest.raises(ValueError, match=r"x: symbols must lie in \[0, 6\), got values from 0 to 6"):
+    with pytest.raises(ValueError, match=r"x: symbols must be in \[0, 6\), got values from 0 to 6"):
         cell.step(build(cell).params, np.array([0, 6]))
 
 

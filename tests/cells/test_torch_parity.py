@@ -1,7 +1,7 @@
-"""Against torch's own cells, whole sequences and unrolled step by step.
+"""Comparison with the cells of PyTorch, over whole sequences and unrolled step by step.
 
-torch's gate blocks stand in the order i, f, g, o (LSTM) and r, u, n (GRU), ours in o, i, f, g and r, u, n;
-torch has two biases that are added, but for b_hn of the GRU.
+The gate blocks of PyTorch have the order i, f, g, o (LSTM) and r, u, n (GRU); ours have the order o, i, f, g
+and r, u, n. PyTorch has two biases per gate and uses their sum, except for b_hn of the GRU.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def case_of(cell, reduction, time, dtype):
 
 
 def ours(case):
-    """Everything to compare, as this project has it."""
+    """Return all compared quantities as computed by rnnlab."""
     tape = case.forward()
     grads, deltas = case.model.backward(case.params, tape)
     found = {"loss": np.array(tape.loss), "x": deltas.dx} | dict(grads)
@@ -46,7 +46,7 @@ def ours(case):
 
 
 def torchs(case, unrolled):
-    """The same by torch: nn.RNN, LSTM or GRU, or the loop over nn.RNNCell, LSTMCell or GRUCell."""
+    """Return the same quantities from nn.RNN, LSTM or GRU, or from a loop over their cell classes."""
     cell = case.model.cell
     dtype = torch.float64 if case.params["W_hh"].dtype == np.float64 else torch.float32
     network = _network(cell, unrolled).to(dtype)
@@ -95,7 +95,7 @@ def test_equals_torch(cell, unrolled, time, dtype):
 
 
 def test_the_output_of_a_whole_sequence_has_only_the_immediate_gradient():
-    """Why this project exists: torch hands over e[t], which looks like total vanishing."""
+    """PyTorch returns e[t] instead of the total gradient, which looks like complete vanishing."""
     case = with_mask(build(CELLS[0], time=20, inputs="vectors"), np.arange(20)[:, None] == [19] * 3)
     network = _network(case.model.cell, unrolled=False).double()
     _load(case.model.cell, network, case.params)
@@ -121,7 +121,7 @@ def _network(cell, unrolled):
 
 
 def _unroll(cell, network, x, initial):
-    """The states after every step, their gradients kept."""
+    """Return the states after every time step, with retained gradients."""
     states = {name: [] for name in initial}
     last = tuple(initial.values())
     for x_t in x:
@@ -134,7 +134,7 @@ def _unroll(cell, network, x, initial):
 
 
 def _weights(network):
-    """weight_ih, weight_hh, bias_ih, bias_hh; of a whole-sequence network those of layer 0."""
+    """Return weight_ih, weight_hh, bias_ih and bias_hh; for a whole-sequence network, those of layer 0."""
     return {name.removesuffix("_l0"): value for name, value in network.named_parameters()}
 
 

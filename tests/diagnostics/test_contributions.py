@@ -1,4 +1,4 @@
-"""Each time step's share of dW_hh: the shares add up to it, and the Gram form is their Frobenius norm."""
+"""Contributions of time steps to dW_hh: their sum is dW_hh, and the Gram form gives their Frobenius norms."""
 
 import numpy as np
 import pytest

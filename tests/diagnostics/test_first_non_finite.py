@@ -7,7 +7,7 @@ from tests.oracles.cases import GATED, TANH, TIME, build
 
 
 class Passes:
-    """A forward and a backward pass whose arrays can be broken by hand."""
+    """Results of a forward and a backward pass, in which a test can set non-finite values."""
 
     def __init__(self, cell, mask="every step"):
         case = build(cell, mask=mask)
@@ -35,7 +35,7 @@ def test_a_parameter_that_its_update_broke_comes_first():
 @pytest.mark.parametrize("state", ["h", "c"])
 def test_forward_the_earliest_step_counts(state, broken):
     passes = Passes(GATED)
-    passes.tape.cell.states[state][3:, 1, 0] = broken  # index 3 is step 3: index 0 is the initial state
+    passes.tape.cell.states[state][3:, 1, 0] = broken  # index 3 is time step 3; index 0 is the initial state
     assert passes.first() == FirstNonFinite(state, 3)
 
 
@@ -43,7 +43,7 @@ def test_forward_the_earliest_step_counts(state, broken):
 def test_backward_the_latest_step_counts(quantity):
     passes = Passes(GATED)
     array = passes.deltas.dz if quantity == "z" else passes.deltas.total[quantity]
-    array[:3, 1, 0] = np.inf  # indices 0, 1, 2 are steps 1, 2, 3
+    array[:3, 1, 0] = np.inf  # indices 0, 1, 2 are time steps 1, 2, 3
     assert passes.first() == FirstNonFinite(f"d_{quantity}", 3)
 
 
@@ -88,7 +88,7 @@ def test_what_is_computed_first_is_named():
 
 def test_forward_an_earlier_step_goes_before_another_state():
     passes = Passes(GATED)
-    passes.tape.cell.states["c"][2:] = np.inf  # tanh(inf) is finite: h breaks later
+    passes.tape.cell.states["c"][2:] = np.inf  # tanh(inf) is finite, so h becomes non-finite later
     passes.tape.cell.states["h"][4:] = np.nan
     assert passes.first() == FirstNonFinite("c", 2)
 

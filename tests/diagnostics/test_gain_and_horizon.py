@@ -9,7 +9,7 @@ approx = pytest.approx
 
 
 def line(slope, longest, start=-2.0, first=5.0):
-    """log10 g(k) = start + slope·k, with an odd g(0), which no summary may use."""
+    """Return log10 g(k) = start + slope·k with a deviating g(0), which no summary may use."""
     values = start + slope * np.arange(longest + 1.0)
     values[0] = first
     return values
@@ -44,7 +44,7 @@ def test_short_and_tail_slopes_of_a_bent_curve():
     assert summary.log10_gain_tail == approx(-0.01)
     assert -0.3 < summary.log10_gain < -0.03
     assert 0.3 < summary.r2 < 0.99
-    assert summary.regime == "stable"  # the tail decides, where the whole would be vanishing
+    assert summary.regime == "stable"  # the tail decides; the overall gain would mean vanishing
 
 
 def test_short_ends_at_lag_10_and_the_tail_starts_at_half():
@@ -55,7 +55,7 @@ def test_short_ends_at_lag_10_and_the_tail_starts_at_half():
     assert summary.log10_gain_short == approx(-0.1)
     assert summary.log10_gain_tail == approx(0.1)
     odd = line(0.0, 41)
-    odd[:21] = 7.0  # lags under 20.5 are no tail
+    odd[:21] = 7.0  # the tail starts above lag 20.5
     assert summarize_lag_curve(odd).log10_gain_tail == approx(0.0, abs=1e-12)
 
 
@@ -159,7 +159,7 @@ ZERO = -np.inf
 
 
 def dies_at(lag, longest, slope=-0.1):
-    """A line that is exactly 0 from a lag on."""
+    """Return a line with g(k) exactly 0 from a lag on."""
     curve = line(slope, longest)
     curve[lag:] = ZERO
     return curve
@@ -198,7 +198,7 @@ def test_0_at_the_last_lag_alone_is_vanishing():
 
 
 def test_the_gain_of_a_line_tends_to_0_as_its_end_does():
-    """What is said of 0 is the limit of what is said of small numbers."""
+    """The summary for g = 0 is the limit of the summary for small g."""
     curve = dies_at(5, 40)
     gains = [summarize_lag_curve(np.maximum(curve, low)).gain for low in (-10.0, -100.0, -1e4)]
     assert gains == sorted(gains, reverse=True) and gains[-1] < 1e-50
@@ -210,7 +210,7 @@ def test_a_value_that_is_missing_is_not_0():
     summary = summarize_lag_curve(curve)
     assert summary.gain == approx(10**-0.1) and summary.log10_gain == approx(-0.1)
     assert (summary.gain_tail, summary.regime, summary.zero_lag) == (None,) * 3
-    curve[3] = ZERO  # and one in between does not end the curve
+    curve[3] = ZERO  # a gap does not end the curve
     between = summarize_lag_curve(curve)
     assert between.gain == approx(10**-0.1) and between.zero_lag == 3
     assert (between.horizon, between.horizon_first) == (4, 2)

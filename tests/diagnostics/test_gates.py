@@ -60,7 +60,7 @@ def test_what_the_forget_gates_let_through():
     assert curve.axis == "lag"
     np.testing.assert_array_equal(curve.index, np.arange(TIME + 1))
     for k in range(TIME + 1):
-        products = f[TIME - k :].prod(axis=0)  # a product over units, an example each
+        products = f[TIME - k :].prod(axis=0)  # products for each unit and example
         expected = np.exp(np.log(products).mean(axis=0))
         assert curve.mean[k] == pytest.approx(expected.mean())
         assert curve.log10_gmean[k] == pytest.approx(np.log10(expected).mean())

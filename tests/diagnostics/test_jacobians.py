@@ -1,4 +1,4 @@
-"""Jacobians of the state against finite differences, extended range, and linear maps."""
+"""Comparison of state Jacobians with finite differences, products beyond float64, and linear maps."""
 
 from dataclasses import replace
 from functools import reduce
@@ -39,7 +39,7 @@ def test_one_step_equals_finite_differences(cell):
 
 
 def difference(cell, case, tape, b, j):
-    """∂s[3]/∂s_j[2] of example b, by central differences of `Cell.step`."""
+    """Return ∂s[3]/∂s_j[2] of example b by central differences of `Cell.step`."""
     H, sides = cell.hidden_size, []
     for sign in (1, -1):
         before = {name: values[2][:, b : b + 1].copy() for name, values in tape.states.items()}
@@ -72,7 +72,7 @@ def linear(W_hh, time):
 
 
 def test_singular_values_far_beyond_float64():
-    """Of a linear map they are known: W = U diag(d) Uᵀ, P_k has d^k, here 1e-1200 and 1e+400."""
+    """For the linear map W = U diag(d) Uᵀ, P_k has the singular values d^k, here 1e-1200 and 1e+400."""
     U = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
     cell, params, tape = linear(U @ np.diag([10.0, 1.0, 1e-2, 1e-3]) @ U.T, 400)
     lags = np.array([1, 10, 400])
@@ -101,7 +101,7 @@ def test_measured_by_lag_on_the_probe_batch():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_lyapunov_exponents_of_a_linear_map_are_its_eigenvalues(seed):
-    """log |λ| for any matrix, the nearer the longer; its singular values are others."""
+    """For any matrix, the exponents converge to ln |λ| and differ from the logarithms of singular values."""
     W_hh = np.random.default_rng(seed).standard_normal((6, 6)) / np.sqrt(6)
     cell, params, tape = linear(W_hh, 4200)
     found = lyapunov_exponents(cell, params, tape, warm_up=100, exponents=6)
@@ -119,7 +119,7 @@ def test_lyapunov_exponents_of_a_scaled_rotation(ρ):
 
 @pytest.mark.parametrize("make", [Vanilla, LSTM, GRU])
 def test_lyapunov_exponents_add_up_to_the_volume(make):
-    """Σ λ_i is the mean of ln |det J|, for all exponents together, transients or not."""
+    """The sum of all exponents is the mean of ln |det J|, even during transients."""
     options = {Vanilla: {"nonlinearity": "tanh"}, LSTM: {"candidate": "tanh", "forget_bias": 1.0}, GRU: {}}
     cell = make(3, 4, bias=True, **options[make])
     params = cell.init_params(np.random.default_rng(0), NORMAL, np.float64)
@@ -163,22 +163,22 @@ def test_measured_along_one_long_run():
 
 
 def test_the_run_is_as_long_as_what_is_averaged_and_a_warm_up_at_either_end():
-    asked = []
+    lengths = []
 
     def long(length):
-        asked.append(length)
+        lengths.append(length)
         return Batch(np.zeros((length, 1), int), np.zeros((1, 1), int))
 
     snapshot = snapshot_of(build(GATED))
     snapshot = replace(snapshot, inputs=replace(snapshot.inputs, long=long))
     measure_lyapunov(snapshot, steps=40, warm_up=10, exponents=3)
-    assert asked == [60]
+    assert lengths == [60]
 
 
 def test_the_error_is_that_of_block_means_of_the_pushed_vector():
-    """By full Jacobians and one vector, without QR: ten blocks of 37 or 36 steps."""
+    """The reference uses full Jacobians and one vector without QR, with ten blocks of 37 or 36 steps."""
     case = build(Vanilla(6, 5, "tanh", bias=True))
-    case.params["W_hh"][...] = 0.1 * case.params["W_hh"] + 0.3  # one direction far above the others
+    case.params["W_hh"][...] = 0.1 * case.params["W_hh"] + 0.3  # one dominant direction
     x = np.random.default_rng(1).integers(6, size=(565, 1))
     snapshot = snapshot_of(case, long=Batch(x, np.zeros((565, 1), int)))
     metrics = measure_lyapunov(snapshot, steps=365, warm_up=100, exponents=1).metrics
@@ -189,7 +189,7 @@ def test_the_error_is_that_of_block_means_of_the_pushed_vector():
         v = state_jacobians(cell, params, tape.step(t), 1)[0].T @ v
         logs.append(np.log(np.linalg.norm(v)))
         v /= np.linalg.norm(v)
-    forward = logs[100:][::-1]  # in the order of time
+    forward = logs[100:][::-1]  # in order of time
     edges = np.cumsum([0] + [37] * 5 + [36] * 5)
     means = [np.mean(forward[start:end]) for start, end in pairwise(edges)]
     assert metrics["lyapunov/top"] == pytest.approx(np.mean(forward), rel=1e-9)
@@ -197,7 +197,7 @@ def test_the_error_is_that_of_block_means_of_the_pushed_vector():
 
 
 def test_the_error_is_calibrated_where_the_exponent_is_known():
-    """One unit that its inputs alone drive, w so small that J[t] = w (1 - tanh² x[t]) is independent noise."""
+    """For a unit driven by its input alone (w is tiny), J[t] = w (1 - tanh² x[t]) is independent noise."""
     w, rng = 1e-9, np.random.default_rng(0)
     cell = Vanilla(1, 1, "tanh", bias=False)
     params = {"W_hh": np.array([[w]]), "W_xh": np.ones((1, 1))}

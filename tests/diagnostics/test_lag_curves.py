@@ -14,7 +14,7 @@ from tests.oracles.cases import BATCH, GATED, TANH, TIME, build, cell_id, every_
 from tests.oracles.snapshots import snapshot_of
 
 H = 6
-# Each example's last target at a step of its own, none in the last one; earlier targets must not matter.
+# Last targets at different time steps, and an example without targets; earlier targets must not matter.
 LAST = np.array([4, 2, 0])
 SPREAD = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype=bool)
 
@@ -22,7 +22,7 @@ cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
 
 
 def linear(rho: float, time: int, dtype=np.float64):
-    """W_hh = ρ Q with Q orthogonal and no nonlinearity, so that ‖δ[T-k]‖ = ρᵏ ‖δ[T]‖ exactly."""
+    """Return a linear network with W_hh = ρ Q, Q orthogonal, so that ‖δ[T-k]‖ = ρᵏ ‖δ[T]‖ exactly."""
     rng = np.random.default_rng(1)
     model = Model(
         Vanilla(3, H, "identity", bias=False), Readout(H, 4, bias=True), Zero(), "cross_entropy", "mean"
@@ -40,7 +40,7 @@ def linear(rho: float, time: int, dtype=np.float64):
     [(0.5, 40), (0.9, 40), (1.0, 40), (1.1, 40), (0.5, 2001), (0.9, 2001), (1.0, 2001), (1.1, 1001)],
 )
 def test_linear_network_fades_by_its_spectral_radius(rho, time):
-    """At ρ = 0.5 and k = 2000 the gradient is 1e-602 of itself, beyond what float64 can hold."""
+    """At ρ = 0.5 and k = 2000, the gradient has shrunk by a factor of 1e-602, beyond the range of float64."""
     curves = per_example_lag_curves(*linear(rho, time))
     lags = np.arange(time)[:, None]
     for name in ("h", "state"):
@@ -51,7 +51,7 @@ def test_linear_network_fades_by_its_spectral_radius(rho, time):
 
 
 def test_linear_network_in_float32_fades_as_far():
-    """1e-602 of a float32 gradient, whose format ends at 1e-45; Q is orthogonal to float32's 1e-7 only."""
+    """The factor 1e-602 is far below the float32 limit 1e-45; in float32, Q is orthogonal only to 1e-7."""
     logs = per_example_lag_curves(*linear(0.5, 2001, np.float32))["h"]
     np.testing.assert_allclose(logs, logs[0] + np.arange(2001)[:, None] * np.log(0.5), rtol=1e-6, atol=1e-6)
 
@@ -69,13 +69,13 @@ def test_statistics_beyond_float64_stay_right_in_the_logarithm():
     assert (curve.quantity, curve.axis) == ("h", "lag")
     np.testing.assert_array_equal(curve.index, np.arange(2001))
     assert curve.log10_gmean[2000] - curve.log10_gmean[0] == pytest.approx(2000 * np.log10(0.5), rel=1e-12)
-    assert curve.mean[2000] == curve.max[2000] == 0.0  # below the reach of float64
+    assert curve.mean[2000] == curve.max[2000] == 0.0  # below the range of float64
     assert curve.zero_fraction[2000] == 0.0
 
 
 @cells
 def test_adjoint_steps_add_up_to_the_backward_pass(cell):
-    """With a loss at one step only, the state adjoints chained back are all there is."""
+    """With a loss at one time step only, chained adjoint steps reproduce the whole backward pass."""
     τ = 4
     mask = np.zeros((TIME, BATCH), dtype=bool)
     mask[τ - 1] = True
@@ -139,7 +139,7 @@ def test_do_not_depend_on_the_rest_of_the_batch(cell):
 @cells
 @pytest.mark.parametrize("mask", ["only output", "last two outputs"])
 def test_targets_of_the_last_steps_alone_are_a_mask_of_them(cell, mask):
-    """Outputs at the last S steps are outputs at every step of which the last S count."""
+    """Outputs at the last S time steps are equivalent to outputs at every step with a mask for the last S."""
     short = build(cell, mask=mask)
     outputs = len(short.batch.y)
     y, everywhere = np.zeros((TIME, BATCH), int), np.zeros((TIME, BATCH), bool)

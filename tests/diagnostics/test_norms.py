@@ -1,4 +1,4 @@
-"""Norms at every time step, against plain ones and at magnitudes where a plain sum of squares fails."""
+"""Comparison of norms with plain NumPy, and at magnitudes where a plain sum of squares fails."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def test_everything_is_per_example(cell, inputs, mask):
 
 
 def immediate_dz(cell, snapshot):
-    """By a backward pass for each time step, with the loss of that step alone."""
+    """Return the immediate dz from a separate backward pass for the loss at each time step."""
     e, out = snapshot.deltas.immediate["h"], np.zeros_like(snapshot.deltas.dz)
     for t in range(TIME):
         alone = np.zeros_like(e)
@@ -86,7 +86,7 @@ def test_norms_are_right_at_any_magnitude(cell, dtype, scales, rtol):
 )
 @pytest.mark.parametrize("cell", [TANH, GATED], ids=cell_id)
 def test_rows_by_time_step_have_the_weight_1_over_n_of_a_mean_and_lag_0_has_1(cell, reduction, mask, factor):
-    """N counts the targets of an example, not its time steps."""
+    """The number N counts the targets of an example, not its time steps."""
     case = build(cell, reduction, "every step" if mask == "last two" else mask, start="zero")
     if mask == "last two":
         case = with_mask(case, np.repeat([[False], [False], [False], [True], [True]], BATCH, axis=1))
@@ -98,7 +98,7 @@ def test_rows_by_time_step_have_the_weight_1_over_n_of_a_mean_and_lag_0_has_1(ce
 
 
 def reference(*parts):
-    """By longdouble, whose range is 1e±4932."""
+    """Return the norm computed in longdouble, whose range is 1e±4932."""
     return np.log(np.sqrt(sum((part.astype(np.longdouble) ** 2).sum(axis=1) for part in parts)))
 
 

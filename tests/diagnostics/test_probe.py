@@ -98,11 +98,11 @@ def test_a_gradient_that_is_exactly_0_says_from_which_lag():
 
 
 def test_the_share_of_examples_whose_gradient_is_0_stands_beside_the_others():
-    """By hand: a relu network whose units are all off at time step 3, for two of three examples."""
+    """In a relu network, all units are inactive at time step 3 for two of three examples."""
     case = build(Vanilla(6, 4, "relu", bias=False), inputs="vectors")
     case.params["W_xh"][...], case.params["W_hh"][...] = 0.1, 0.1
     case.batch.x[...] = 1.0
-    case.batch.x[2, :, :2] = -50.0  # time step 3, through which the gradient of τ = 5 comes to lag 3
+    case.batch.x[2, :, :2] = -50.0  # time step 3, on the path of the gradient from τ = 5 to lag 3
     found = measure_lag_curves(snapshot_of(case), targets=("last",))
     state = by_name(found.curves)["state"]
     np.testing.assert_allclose(state.zero_fraction, [0, 0, 0, 2 / 3, 2 / 3], atol=1e-12)
@@ -190,7 +190,7 @@ def test_metrics_follow_each_curve_at_powers_of_two():
     followed = {name: value for name, value in metrics.items() if "_by_lag/" in name}
     assert followed == pytest.approx(
         {
-            "log10_h_by_lag/0001": -0.6,  # the level, the others relative to it
+            "log10_h_by_lag/0001": -0.6,  # absolute value; the others are relative to it
             "log10_h_by_lag/0002": -0.1,
             "log10_h_by_lag/0004": -0.3,
             "log10_c_by_lag/0001": 3.0,

@@ -25,7 +25,7 @@ def test_lies_in_the_run_with_both_ends_and_the_dense_start(steps, dense, per_de
 def test_each_decade_has_its_share(dense, per_decade):
     chosen = probe_steps(dense * 1000, dense, per_decade)
     for start in (dense, 10 * dense, 100 * dense):
-        # Rounding may merge steps where the first decade has hardly more of them than it wants.
+        # Rounding may merge points in the first decade if it has hardly more steps than points.
         assert per_decade * 0.8 - 1 <= len(chosen & set(range(start, 10 * start))) <= per_decade + 1
 
 

@@ -14,7 +14,7 @@ SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6))
 
 
 def statistics(row):
-    """A row's statistics in plain NumPy: -inf is a norm of 0, NaN and inf are no norm."""
+    """Return a row's statistics in plain NumPy; -inf is a norm of 0, NaN and inf are missing values."""
     norms = np.exp(row[~np.isnan(row) & (row != np.inf)])
     if norms.size == 0:
         return [np.nan] * 5
@@ -60,7 +60,7 @@ def test_the_geometric_mean_reaches_beyond_float64(log_norm, plain):
 
 
 def test_the_standard_error_of_a_correlated_series_is_calibrated():
-    """An AR(1) whose correlation time is nine steps: intervals of it cover the mean, naive ones do not."""
+    """For an AR(1) with a correlation time of nine steps, the intervals cover the mean; naive ones do not."""
     φ, series, steps = 0.8, 1000, 1000
     noise = np.random.default_rng(0).standard_normal((steps + 100, series))
     x = np.zeros_like(noise)

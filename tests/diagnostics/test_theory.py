@@ -1,4 +1,4 @@
-"""Mean-field theory against integration by other means and against simulation."""
+"""Comparison of mean-field theory with other integration methods and with simulations."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_tanh_against_known_values(σ_w, σ_x, half_ln_χ):
 @pytest.mark.parametrize("σ_w", [0.3, 1.0, 1.5, 3.0, 5.0, 20.0])
 @pytest.mark.parametrize("σ_x", [0.01, 0.5, 3.0, 100.0])
 def test_tanh_by_brute_force(σ_w, σ_x):
-    """The fixed point and χ by a sum over two million nodes."""
+    """The reference for q and χ is a sum over two million nodes."""
     found = mean_field("tanh", σ_w**2, σ_x**2)
     z = np.linspace(-12, 12, 2_000_001)
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])

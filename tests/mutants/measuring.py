@@ -7,8 +7,8 @@ GAIN = ("diagnostics/test_gain_and_horizon.py",)
 MEASURING = [
     Mutant(
         "diagnostics/gain_and_horizon.py",
-        "whole = _gain(curve, 1, longest)",
-        "whole = _gain(curve, 0, longest)",
+        "overall = _gain(curve, 1, longest)",
+        "overall = _gain(curve, 0, longest)",
         GAIN,
     ),
     Mutant(
@@ -65,8 +65,8 @@ MEASURING = [
     ),
     Mutant(
         "diagnostics/first_non_finite.py",
-        "timestep, name = max(met,",
-        "timestep, name = min(met,",
+        "timestep, name = max(candidates,",
+        "timestep, name = min(candidates,",
         ("diagnostics/test_first_non_finite.py",),
     ),
     Mutant("tasks/adding.py", "0.5 + total / 4", "total / 4", ("tasks/test_adding.py",)),

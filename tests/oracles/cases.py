@@ -1,7 +1,7 @@
-"""Small networks and batches on which everything about gradients is checked.
+"""Small networks and batches for all gradient tests.
 
-The cells are those of conf/cell with every choice they offer, so a new cell is checked as soon as it
-has its file there. No two sizes are equal, so that no wrong transpose fits by chance.
+The cells are those of conf/cell with all of their options, so a new file there adds a cell to the tests. All
+sizes differ, so a wrong transpose cannot fit by chance.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ MASKS = {
     "middle steps": [[0, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]],
     "last step": [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 1, 1]],
     "one example without": [[1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0], [0, 0, 1]],
-    # an output at the last steps alone
+    # outputs at the last time steps only
     "only output": [[1, 1, 1]],
     "last two outputs": [[1, 0, 1], [0, 1, 1]],
 }
@@ -42,7 +42,7 @@ LOSSES = ("cross_entropy", "squared_error", "squared_error of values")
 STARTS = ("zero", "given", "learned")
 INPUT_KINDS = ("symbols", "vectors")
 
-# relu's slope jumps at 0: no pre-activation may be so near that a finite difference crosses it.
+# The slope of relu jumps at 0; finite differences must not cross 0, so pre-activations keep this distance.
 KINK_MARGIN = 0.02
 
 
@@ -57,19 +57,19 @@ class Case:
         return self.model.forward(self.params, self.batch, self.initial)
 
     def variables(self) -> dict[str, Array]:
-        """Everything the loss can be differentiated by; the arrays themselves, not copies."""
+        """Return all variables of the loss, as the arrays themselves and not as copies."""
         inputs = {"x": self.batch.x} if self.batch.x.ndim == 3 else {}
         initial = self.initial or {}
         return self.params | inputs | {f"initial {name}": state for name, state in initial.items()}
 
     def gradients(self) -> dict[str, Array]:
-        """The gradients by hand-derived backward pass, under the names of `variables`."""
+        """Return the gradients from the hand-derived backward pass, under the names of `variables`."""
         grads, deltas = self.model.backward(self.params, self.forward())
         return gather(self, grads, deltas.dx, deltas.initial)
 
 
 def gather(case: Case, grads: Params, dx: Array | None, d_initial: Mapping[str, Array]) -> dict[str, Array]:
-    """Gradients under the names of `Case.variables`."""
+    """Return gradients under the names of `Case.variables`."""
     inputs = {} if dx is None else {"x": dx}
     initial = {f"initial {name}": grad for name, grad in d_initial.items()} if case.initial else {}
     return grads | inputs | initial
@@ -85,7 +85,7 @@ def every_cell() -> list[Cell]:
         for values in product(*choices):
             try:
                 found.append(cell_class(INPUTS, HIDDEN, **dict(zip(options, values, strict=True))))
-            except ValueError:  # a combination that the cell refuses
+            except ValueError:  # invalid combination for this cell
                 continue
     return found
 
@@ -107,9 +107,9 @@ def build(
     start: str = "given",
     outputs: int | None = None,
 ) -> Case:
-    """A random case; if short, the first of a few seeds that keeps clear of relu's kink.
+    """Return a random case; for short relu cases, take the first seed that keeps a distance from the kink.
 
-    `outputs` is S, how many of the last steps have one; without it as many as the mask has rows.
+    `outputs` is S, the number of time steps with an output; by default, the number of rows of the mask.
     """
     for seed in range(100):
         rng = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ def build(
         kink = getattr(cell, "nonlinearity", None) == "relu" and time <= 2 * TIME
         if not kink or _distance_to_kink(case) > KINK_MARGIN:
             return case
-    raise AssertionError("no seed keeps clear of the kink")
+    raise AssertionError("all seeds are too close to the kink of relu")
 
 
 def _distance_to_kink(case: Case) -> float:
@@ -132,7 +132,7 @@ def with_mask(case: Case, mask: Array) -> Case:
 
 
 def example(case: Case, b: int) -> Case:
-    """Example b as a batch of one."""
+    """Return example b as a batch of one."""
     batch, column = case.batch, slice(b, b + 1)
     mask = None if batch.mask is None else batch.mask[:, column]
     alone = Batch(batch.x[..., column], batch.y[..., column], mask)

@@ -1,11 +1,11 @@
-"""The forward equations of every cell, readout and loss, written a second time for automatic differentiation.
+"""Independent forward equations of every cell, readout and loss, for automatic differentiation.
 
-A zero is pushed in at every place whose gradient is wanted: its derivative is that gradient.
+A zero is added at every node whose gradient is needed; the derivative with respect to this zero is the gradient.
 
-    z       the pre-activation                      dz[t]
-    h, c    the state, with all that follows it     total ∂L/∂h[t], ∂L/∂c[t]
-    read_h, read_c    on the way to the loss at t alone     immediate
-    next_h, next_c    on the way to step t + 1 alone        with the immediate part for h: the state adjoint
+    z       pre-activation                          dz[t]
+    h, c    state, with all later uses              total ∂L/∂h[t], ∂L/∂c[t]
+    read_h, read_c    path to the loss at t alone           immediate gradient
+    next_h, next_c    path to time step t + 1 alone         plus the immediate gradient for h: state adjoint
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Push = dict[str, Array]
 
 
 def differentiate(case: Case) -> tuple[float, dict[str, Array], Push]:
-    """The loss, its gradients under the names of `Case.variables`, and those of the pushes, (T, …, B)."""
+    """Return the loss, its gradients by name of `Case.variables`, and those of the pushes, (T, …, B)."""
     cell, time, batch = case.model.cell, len(case.batch.x), case.batch.size
     x = case.batch.x if case.batch.x.ndim == 3 else _one_hot(case.batch.x, cell.input_size)
     sizes = {"z": len(cell.gates) * cell.hidden_size}
@@ -45,7 +45,7 @@ def _loss(case: Case, p, x, initial, pushes):
     cell, batch = case.model.cell, case.batch
     row = np.ones((1, batch.size))
     states = initial or {name: np.dot(p[f"{name}_0"], row) for name in cell.states}
-    total = 0.0 * np.sum(p["W_hy"])  # without any target there is a derivative too, 0
+    total = 0.0 * np.sum(p["W_hy"])  # gives a derivative of 0 if there are no targets
     for t in range(len(x)):
         push = {name: values[t] for name, values in pushes.items()}
         states, read = STEPS[type(cell)](cell, p, x[t], states, push)

@@ -1,4 +1,4 @@
-"""Backward passes that are wrong on purpose, each in one way people get them wrong."""
+"""Backward passes with one deliberate, typical error each."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ Gradients = dict[str, Array]
 
 
 def off_by_one_in_time(case: Case) -> Gradients:
-    """dW_hh = Σ dz[t] h[t]ᵀ, with h[t] for h[t-1]."""
+    """Use h[t] instead of h[t-1] in dW_hh = Σ dz[t] h[t-1]ᵀ."""
     tape = case.forward()
     _, deltas = case.model.backward(case.params, tape)
     wrong = np.einsum("tzb,thb->zh", deltas.dz, tape.cell.states["h"][1:])
@@ -32,7 +32,7 @@ def a_little_too_large(case: Case) -> Gradients:
 
 
 def transposed_recurrent_weights(case: Case) -> Gradients:
-    """δ[t] = e[t] + W_hh dz[t+1], every gate's block transposed."""
+    """Transpose every gate's block: δ[t] = e[t] + W_hh dz[t+1]."""
     blocks = np.split(case.params["W_hh"], len(case.model.cell.gates))
     wrong = replace(case, params=case.params | {"W_hh": np.concatenate([block.T for block in blocks])})
     grads, deltas = case.model.backward(wrong.params, case.forward())
@@ -40,12 +40,12 @@ def transposed_recurrent_weights(case: Case) -> Gradients:
 
 
 def missing_carry(case: Case) -> Gradients:
-    """κ[t] without f[t+1] ∘ κ[t+1]: nothing comes back along the cell path."""
+    """Omit f[t+1] ∘ κ[t+1] from κ[t], so that no gradient flows along the cell path."""
     return step_by_step(case, carried=("h",))
 
 
 def missing_update_carry(case: Case) -> Gradients:
-    """δ[t-1] without u[t] ∘ δ[t], what a GRU keeps of its state."""
+    """Omit u[t] ∘ δ[t], the direct path of a GRU's state, from δ[t-1]."""
 
     def drop(step, adjoint):
         u = step.inner["gates"][case.model.cell.rows("u")]
@@ -55,17 +55,17 @@ def missing_update_carry(case: Case) -> Gradients:
 
 
 def truncated_after_two_steps(case: Case) -> Gradients:
-    """Nothing comes back further than two steps before the end."""
+    """Stop the gradient after two time steps from the end."""
     return step_by_step(case, carried=case.model.cell.states, longest=2)
 
 
 def immediate_for_total(case: Case) -> Gradients:
-    """δ[t] = e[t]: nothing comes back at all."""
+    """Use δ[t] = e[t], so that no gradient flows back in time."""
     return step_by_step(case, carried=())
 
 
 def step_by_step(case: Case, carried: tuple[str, ...], correction=None, longest: int = 10**9) -> Gradients:
-    """BPTT one step at a time, handing back only what is `carried`, and no further than `longest` steps."""
+    """Run BPTT step by step with the `carried` state adjoints only, over at most `longest` time steps."""
     cell, tape = case.model.cell, case.forward()
     grads, full = case.model.backward(case.params, tape)
     grads = dict(grads) | {name: np.zeros_like(value) for name, value in full.grads.items()}

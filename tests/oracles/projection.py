@@ -1,4 +1,4 @@
-"""The shipped gradient check, on the tests' cases."""
+"""The gradient check of rnnlab, applied to the test cases."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ __all__ = ["TOLERANCE", "checks", "projection_errors"]
 
 
 def projection_errors(case: Case, gradients: Mapping[str, Array]) -> dict[str, float]:
-    """The relative error of every gradient."""
+    """Return the relative error of every gradient."""
     return {check.name: check.error for check in checks(case, gradients)}
 
 

@@ -1,4 +1,4 @@
-"""A training step of a small case, as measurements see it."""
+"""Snapshots of training steps of small cases."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tests.oracles.cases import Case
 
 
 def snapshot_of(case: Case, step: int = 0, probe: Batch | None = None, long: Batch | None = None) -> Snapshot:
-    """The snapshot of an update w ← w - 0.1 dw; the probe batch is the training batch unless another is given."""
+    """Return the snapshot of an update w ← w - 0.1 dw; the default probe batch is the training batch."""
     tape = case.forward()
     grads, deltas = case.model.backward(case.params, tape, with_dx=False)
     inputs = ProbeInputs(probe or case.batch, lambda length: long or case.batch, seed=0)
@@ -29,7 +29,7 @@ def snapshot_of(case: Case, step: int = 0, probe: Batch | None = None, long: Bat
 
 
 def by_name(curves):
-    """Curves by quantity."""
+    """Return the curves by quantity."""
     curves = list(curves)
     found = {curve.quantity: curve for curve in curves}
     assert len(found) == len(curves)

@@ -1,4 +1,4 @@
-"""The lab's own network, and numerical derivatives, for the textbook's modules to agree with."""
+"""Networks of rnnlab and numerical derivatives as references for the textbook modules."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,7 @@ from rnnlab.initial_states import Zero
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.readout import Readout
 
-# No two alike. STEPS is also τ, s, N and c; the last is for the sources that have a batch.
+# All sizes differ. STEPS is τ, s, N and c in the sources; COLUMNS is for sources with a batch.
 INPUTS, UNITS, CLASSES, STEPS, COLUMNS = 3, 5, 4, 6, 2
 
 
@@ -28,14 +28,14 @@ def vanilla(bias: bool, reduction: str = "sum") -> Model:
 
 
 def columns(x: Array) -> Array:
-    """One sequence (T, X) as a batch of one, (T, X, 1)."""
+    """Return one sequence (T, X) as a batch of one, (T, X, 1)."""
     return x[:, :, None]
 
 
 def run(
     model: Model, params: dict[str, Array], x: Array, y: Array, h0: Array
 ) -> tuple[Tape, dict[str, Array], CellDeltas]:
-    """Forward and backward in the lab. x (T, X, B), y (S, B), h0 (H, B)."""
+    """Run the forward and backward passes of rnnlab for x (T, X, B), y (S, B) and h0 (H, B)."""
     tape = model.forward(params, Batch(x, y), {"h": h0})
     grads, deltas = model.backward(params, tape)
     return tape, grads, deltas
@@ -52,7 +52,7 @@ def assert_derivatives(
     variables: Mapping[str, Array],
     gradients: Mapping[str, Array],
 ) -> None:
-    """Each gradient is the numerical derivative of the source's own loss."""
+    """Check each gradient against the numerical derivative of the loss as defined by the source."""
     checks = check_gradients(function, variables, gradients, np.random.default_rng(0))
     assert all(check.passed for check in checks), [check.name for check in checks if not check.passed]
     assert all(check.norm > 0 for check in checks)

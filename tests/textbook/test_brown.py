@@ -54,7 +54,7 @@ def test_brown_gradients_are_the_derivatives_of_its_loss(sequence):
 
 
 def test_brown_gradient_of_V_is_an_outer_product(sequence):
-    """Of one E_t alone: in the lab, the loss of the last step."""
+    """The gradient is that of a single E_t; in rnnlab, that of the loss at the last time step."""
     weights, x, y, s_before = sequence
     s, y_hat = brown.forward(weights, x, s_before)
     _, grads, _ = core(sequence, steps=slice(-1, None))
@@ -78,7 +78,7 @@ def test_brown_jacobian_product_is_the_derivative_of_a_state_by_an_earlier_one(s
 
 @pytest.mark.parametrize("of", ["W", "U"])
 def test_brown_each_term_of_the_sum_is_what_the_matrix_does_at_one_step(sequence, of):
-    """With a matrix of its own at every step r, term r is the derivative by that one; in the lab dz[r] ⊗ operand."""
+    """If every time step r had its own matrix, term r would be its gradient; in rnnlab, dz[r] ⊗ operand."""
     weights, x, y, s_before = sequence
     s, y_hat = brown.forward(weights, x, s_before)
     t = STEPS - 1

@@ -1,4 +1,4 @@
-"""docs/derivations.md says what is in the code, and its formulas can be drawn."""
+"""Tests that docs/derivations.md quotes the code exactly and that its formulas can be rendered."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_every_code_block_names_its_file():
 
 @pytest.mark.parametrize(("name", "path", "code"), QUOTES)
 def test_a_code_block_is_what_the_file_says(name, path, code):
-    """But for the indentation of the whole block."""
+    """The indentation of the whole block may differ."""
     assert name == path
     text = (ROOT / path).read_text(encoding="utf-8")
     assert any(indent(code, " " * depth) in text for depth in range(0, 20, 4))
@@ -38,4 +38,4 @@ def test_every_source_has_its_experiment():
 def test_a_formula_can_be_drawn(formula):
     drawn = convert(formula)
     assert drawn.startswith("<math")
-    assert "\\" not in drawn  # a command that was not understood
+    assert "\\" not in drawn  # an unsupported LaTeX command

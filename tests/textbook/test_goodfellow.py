@@ -18,7 +18,7 @@ from tests.textbook.core import (
 
 NAMES = {"U": "W_xh", "W": "W_hh", "V": "W_hy", "b": "b_h", "c": "b_y"}
 OUR_GATES = {"g": "", "i": "g", "f": "f", "o": "o"}
-"""Our gate names and their superscripts in the note, whose g is the input gate."""
+"""Superscripts in the note by gate name in rnnlab; the note's g is the input gate."""
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_kumar_backpropagation_through_a_chunk_equals_the_core(chunk):
     hs, ps = kumar.forward(weights, xs, state)
     gradients = kumar.backward(weights, xs, labels, hs, ps)
     tape, grads, _ = run(MODEL, in_our_letters(weights), xs, labels, state)
-    # the lab's loss is a mean over the columns
+    # rnnlab's loss is a mean over the columns
     assert kumar.loss(ps, labels) == pytest.approx(COLUMNS * tape.loss, rel=1e-13)
     np.testing.assert_allclose(np.stack(hs), tape.cell.states["h"], rtol=1e-12, atol=1e-14)
     assert_same(in_our_letters(gradients), {name: COLUMNS * grad for name, grad in grads.items()})
@@ -85,7 +85,7 @@ def test_kumar_clip_by_value_equals_the_core(chunk):
 
 
 def test_kumar_training_with_clip_adagrad_and_carried_state_equals_the_core():
-    """Five updates on the consecutive chunks of a stream of one column."""
+    """Compare five updates on consecutive chunks of a stream with one column."""
     rng = np.random.default_rng(1)
     weights, chunks = weights_of(rng), []
     for _ in range(5):

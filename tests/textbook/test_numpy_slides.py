@@ -1,4 +1,4 @@
-"""At the slides' own sizes: 3 inputs, 5 units, 2 outputs, 10 columns."""
+"""Tests with the sizes of the slides: 3 inputs, 5 units, 2 outputs, 10 columns."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_numpy_slides_gradients_are_the_derivatives_of_a_loss(parameters):
 
 
 def test_numpy_slides_slope_belongs_to_the_state_that_it_leads_to(parameters):
-    """The slides print ∂a⁽ᵗ⁾/∂a⁽ᵗ⁻¹⁾ with x⁽ᵗ⁻¹⁾ in the slope; that is not the derivative."""
+    """The slides print ∂a⁽ᵗ⁾/∂a⁽ᵗ⁻¹⁾ with x⁽ᵗ⁻¹⁾ in the slope, which is not the derivative."""
     rng = np.random.default_rng(5)
     x, a_prev, da_next = normal(rng, 2, N_X, M), normal(rng, N_A, M), normal(rng, N_A, M)
     _, _, cache = slides.rnn_cell_forward(x[1], a_prev, parameters)

@@ -51,7 +51,7 @@ def test_shah_gradients_are_the_derivatives_of_its_loss(sequence, outputs):
 
 
 def test_shah_later_losses_are_all_of_them_and_not_the_next_one_alone(sequence):
-    """Equation 14 names step t+1 only; with dh_{t+1} cut to its own loss, the gradient is wrong."""
+    """Equation 14 mentions time step t+1 only; with only the loss at t+1 in dh_{t+1}, the gradient is wrong."""
     weights, x, classes, h_0 = sequence
     h, y = shah.forward(weights, x, h_0)
     dy = shah.output_gradients(y, classes)
