@@ -87,7 +87,7 @@ def test_losses(ax: Axes) -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [
         "training",
-        "training, mean of 50 steps",
+        "training, moving average over 50 steps",
         "validation",
     ]
     draw(ax)
@@ -142,7 +142,7 @@ def test_contributions_of_all_and_of_each_gate(ax: Axes) -> None:
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["all", "f", "i"]
-    assert legend.get_title().get_text() == "step 9\n(dashed 0)"
+    assert legend.get_title().get_text() == "step 9\n(dashed: 0)"
     draw(ax)
 
 
@@ -164,11 +164,13 @@ def test_singular_values_largest_and_smallest(ax: Axes) -> None:
     draw(ax)
 
 
-@pytest.mark.parametrize(("threshold", "told"), [(None, "clipping"), (2.0, "50.0% over the threshold 2")])
-def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "end"), [(None, "clipping"), (2.0, "50.0% of steps above the threshold 2")]
+)
+def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, end: str) -> None:
     frame = pd.DataFrame({"step": range(5), "grad/norm": [0.1, 1.0, 10.0, 100.0, NAN]})
     draw_clip_histogram(frame, ax, threshold)
-    assert ax.get_title(loc="left").endswith(told) or ax.get_title().endswith(told)
+    assert ax.get_title(loc="left").endswith(end) or ax.get_title().endswith(end)
     assert sum(patch.get_height() for patch in ax.patches) == 4
     assert [line.get_xdata()[0] for line in ax.get_lines()] == ([] if threshold is None else [threshold])
     draw(ax)
