@@ -113,8 +113,8 @@ def _draw_lines(example: Example, ax: Axes, time: Array, target_steps: Array, ta
         ax.plot(time, values, ".-", color=color, label=name, linewidth=1, drawstyle="steps-mid")
     if len(targets) > 1 and targets.ndim == 2:
         for value, name in zip(targets.T, example.output_names, strict=True):
-            feature = example.input_names.index(name) if name in example.input_names else None
-            color = TARGET_COLOR if feature is None or len(example.input_names) == 1 else PALETTE[feature]
+            index = example.input_names.index(name) if name in example.input_names else None
+            color = TARGET_COLOR if index is None or len(example.input_names) == 1 else PALETTE[index]
             ax.plot(
                 target_steps, value, "o", color=color, markersize=5, fillstyle="none", label=f"target {name}"
             )
