@@ -111,12 +111,18 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         for axis, frame in pd.DataFrame(rows).groupby("axis", sort=False)
         if axis
     )
-    long = frame.melt(["axis", "size"], ["ms", "peak_mb", "needed_mb"])
-    long["unit"] = long["variable"].map({"ms": "ms"}).fillna("MB")
+    columns = {"ms": "time", "peak_mb": "peak memory", "needed_mb": "memory of needed arrays"}
+    long = frame.rename(columns=columns).melt(["axis", "size"], list(columns.values()), var_name="quantity")
+    long["row"] = (long["quantity"] == "time").map({True: "time (ms)", False: "memory (MB)"})
     grid = sns.relplot(
-        long, x="size", y="value", hue="variable", col="axis", row="unit", kind="line", marker="o",
-        palette="colorblind", height=3, facet_kws={"sharex": False, "sharey": False},
+        long, x="size", y="value", hue="quantity", style="quantity", col="axis", row="row", kind="line",
+        markers=True, dashes=False, palette="colorblind", height=3,
+        facet_kws={"sharex": False, "sharey": False},
     ).set(xscale="log", yscale="log")  # fmt: skip
+    labels = {"T": "time steps T", "H": "hidden size H", "B": "batch size B"}
+    for (row, column), axes in grid.axes_dict.items():
+        axes.set(title="", xlabel=labels[column], ylabel=row if axes in grid.axes[:, 0] else "")
+    grid.legend.set_title("")
     grid.savefig(path, dpi=120)
 
 
