@@ -14,7 +14,7 @@ LAGS = (1, 40)  # the earlier 20 time steps let the network settle
 
 
 def gain_of(folder: Path) -> dict[str, float]:
-    """Return a run's hidden size, σ_w and σ_x, its measured ln gain per time step, and the predicted ½ ln χ."""
+    """Return the sizes of a run, its measured ln gain per time step, and the predicted ½ ln χ."""
     config = yaml.safe_load((folder / "config.yaml").read_text())
     curve = read_gradients(folder).query(f"step == 0 and quantity == 'h' and {LAGS[0]} <= lag <= {LAGS[1]}")
     slope = np.polyfit(curve["lag"].astype(float), curve["log10_gmean"] * np.log(10), 1)[0]
