@@ -23,7 +23,7 @@ FLAGS = ["tracking=none", "report=false"]
 
 
 class _Started(BaseException):
-    """Signal that the first run is about to start."""
+    """Exception raised instead of starting the first run."""
 
 
 def sweeps(folder: Path) -> dict[str, Callable[[int], list[str]]]:

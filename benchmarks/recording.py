@@ -1,4 +1,4 @@
-"""Cost of recording: time of each measurement in training steps, and each probe's share of a run.
+"""Cost of recording: time of each measurement relative to a training step, and each probe's share of a run.
 
     python -m benchmarks.recording
 

@@ -1,4 +1,4 @@
-"""Time and peak memory of a training step against T, H and B for an LSTM, and for all cells at some shapes.
+"""Time and peak memory of a training step for several sizes T, H and B of an LSTM and for all cells.
 
 Memory is the peak that tracemalloc measures for Python and NumPy over two steps with one workspace. The table
 compares it with the size of the arrays that the backward pass reads or returns, computed by `needed_bytes`.
@@ -56,7 +56,7 @@ def needed_bytes(shape: Shape) -> int:
 
 
 def measure(shape: Shape) -> dict[str, float]:
-    """Return the median milliseconds and the peak and needed megabytes of a training step."""
+    """Return a training step's median time in milliseconds, and its peak and needed memory in megabytes."""
     tracemalloc.start()
     step = rnnlab_step.make(shape)
     step()

@@ -139,7 +139,7 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
             run.loop_seconds += seconds
         turns.append(turns.pop(0))
     for run, records in turns:
-        run.bpc = next(records).metrics["val/bpc"] or np.nan  # None where not finite
+        run.bpc = next(records).metrics["val/bpc"] or np.nan  # None if the value is not finite
     return [run for run, _ in turns]
 
 

@@ -6,7 +6,7 @@ Time before the first step is start-up, time after the last step is figures and 
 launching process after the last run is tracking.
 
     python -m benchmarks.whole_run            # the default configuration
-    python -m benchmarks.whole_run --sweep    # 24 LSTMs of hidden 64, 2000 steps each
+    python -m benchmarks.whole_run --sweep    # 24 LSTMs with hidden size 64, 2000 steps each
 """
 
 import argparse

@@ -56,7 +56,7 @@ class AxisScale:
 
 
 def choose_scale(values: pd.Series) -> AxisScale:
-    """Place numbers at their values, on a log axis if they span a factor of 10; space words evenly."""
+    """Return the scale of a column: numbers at their values, logarithmic if wide, and words evenly spaced."""
     words = list(to_labels(values).cat.categories)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return AxisScale({word: float(i) for i, word in enumerate(words)}, False, None)

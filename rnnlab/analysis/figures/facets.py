@@ -85,14 +85,14 @@ def _draw_facets(
     width = max(SIZE[0] if across == 1 else 7.0, 1.9 * across) / across
     with matplotlib.rc_context(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
         height = max(2.1, 0.72 * width)
-        # Facets are numbered because seaborn immediately draws their names as titles, and a $ would fail.
+        # Facets are numbered because seaborn draws their names as titles, which fails for names with a $.
         words = {role: list(frame[role].cat.categories) for role in roles}
         numbered = frame.assign(
             **{role: frame[role].cat.rename_categories(range(len(words[role]))) for role in roles}
         )
         grid = sns.FacetGrid(numbered, **roles, col_wrap=wrap, height=height, aspect=width / height)
         grid.figure.set_layout_engine("constrained")
-        grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # for title and legend
+        grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # space for title and legend
         for (i, j, _), part in grid.facet_data():
             ax = grid.facet_axis(i, j, modify_state=False)
             _draw_or_note(frame.loc[part.index], draw, ax)

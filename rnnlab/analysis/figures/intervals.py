@@ -54,7 +54,7 @@ def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str
 
 
 def is_hashable(values: pd.Series) -> bool:
-    """Return True if pandas can compare the values; a user's column may hold lists, which it cannot."""
+    """Return True if the values are hashable; a user's column may contain lists, which are not."""
     try:
         values.unique()
     except TypeError:

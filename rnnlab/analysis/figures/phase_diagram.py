@@ -138,7 +138,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     elif norm is not None:
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
     ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NO_REGIME])
-    numbered = table.set_axis(range(len(lines)))  # seaborn measures row names, and a $ in them would fail
+    numbered = table.set_axis(range(len(lines)))  # numbers, because seaborn fails on row names with a $
     sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()

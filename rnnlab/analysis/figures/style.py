@@ -24,7 +24,7 @@ CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 NEUTRAL_COLOR = "0.25"
 """Colour of elements that do not belong to a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Labels of null on axes where null is a value."""
+"""Label of the null value on axes that allow null."""
 
 STYLE = {
     "axes.spines.top": False,

@@ -34,7 +34,7 @@ from rnnlab.text import format_run_count
 
 MAX_STEPS = 8
 MAX_MARKED_POINTS = 6
-"""Maximum number of points of a curve with a marker at each point."""
+"""Maximum number of points at which a curve still has a marker at every point."""
 ENDS = {"first": "first step", "last": "last step"}
 DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 CHANNELS = ("hue", "style", "col", "row")

@@ -50,9 +50,9 @@ GAINS = {
 }
 """Names of the gains over all lags, over lags 1 … 10, and over the longer half of the lags."""
 FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
-"""Metric of each gain, which may be 0, by the metric of its logarithm."""
+"""Map from the metric of a log10 gain to the metric of the gain itself, which may be 0."""
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
-"""Metric of the logarithm of each gain, by the metric of the gain."""
+"""Map from the metric of a gain to the metric of its logarithm."""
 
 
 @check_arguments
@@ -129,7 +129,8 @@ def draw_horizon(
 
     Small points are single runs; a large point is their mean with its 95 % t interval. An upward triangle is
     a censored run, whose curve ends above 1 %, so the horizon may be longer. A mean that includes a censored
-    run is a lower bound and also a triangle. Arguments, result and errors are those of `draw_gain`.
+    run is also drawn as a triangle because it is a lower bound. Arguments, result and errors are those of
+    `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
