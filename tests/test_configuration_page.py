@@ -33,7 +33,7 @@ def leaves(config: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def defaults_of(default: str, option: str) -> list[str]:
-    """The defaults that a cell names for an option."""
+    """Return the defaults in a table cell that apply to an option."""
     cells = [re.fullmatch(r"(.+?)(?: \((.+)\))?", part) for part in default.split("<br>")]
     assert all(cells)
     return [cell[1] for cell in cells if cell and (cell[2] is None or option in cell[2].split(", "))]

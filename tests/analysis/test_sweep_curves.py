@@ -1,4 +1,4 @@
-"""Lag curves and losses of many runs show the means and intervals of their frames."""
+"""Figures of lag curves and losses of many runs show the means and intervals of their frames."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def lines_of(ax: Axes, color: Any, dashed: bool | None = None) -> list[tuple[lis
 
 
 def band_of(ax: Axes, color: Any) -> dict[float, tuple[float, float]]:
-    """The lower and upper edge at each x of the one band of a colour."""
+    """Return the lower and upper edge of a colour's band, by x."""
     (band,) = (
         found
         for found in ax.collections
@@ -59,7 +59,7 @@ def notes(ax: Axes) -> str:
 def curves(
     frame: pd.DataFrame, step: int, quantity: str = "state", relative: bool = True
 ) -> dict[str, list[float]]:
-    """Every run's lag curve, lag 0 or 1 first."""
+    """Return every run's lag curve, starting at lag 0 or 1."""
     found = {}
     for run in frame["run"].unique():
         rows = frame[(frame["run"] == run) & (frame["step"] == step) & (frame["quantity"] == quantity)]
@@ -145,7 +145,9 @@ def test_training_steps_in_viridis(ax: Axes) -> None:
 
 def test_of_many_training_steps_a_few_with_the_first_and_the_last(ax: Axes) -> None:
     frame = gradients_frame(RUNS[:2], steps=tuple(range(30)), lags=2)
-    only = frame[(frame["step"] != 29) | (frame["run"] == "r0")]  # a step of one run of two counts
+    only = frame[
+        (frame["step"] != 29) | (frame["run"] == "r0")
+    ]  # a step that one of two runs recorded counts
     draw_lag_curves(only, ax, hue="step")
     assert 3 <= len(ax.lines) <= 10 and legend(ax)[0] == "0" and legend(ax)[-1] == "29"
 

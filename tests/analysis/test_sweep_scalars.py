@@ -1,4 +1,4 @@
-"""Gain, horizon, solved share, clipping and phase diagram of many runs show the numbers of their frame."""
+"""Figures of gain, horizon, solved share, clipping and phase diagrams show the numbers of their frame."""
 
 import itertools
 from collections.abc import Callable
@@ -34,12 +34,12 @@ TAIL = "grad/log10_gain_tail"
 
 def new_figure(**how: Any) -> Figure:
     figure = Figure(**({"layout": "constrained"} | how))
-    FigureCanvasAgg(figure)  # else nothing is drawn when the canvas is
+    FigureCanvasAgg(figure)  # without a canvas, drawing has no effect
     return figure
 
 
 def means_of(ax: Axes, color: Any) -> dict[float, tuple[float, float, float]]:
-    """Mean, low and high by x, of one colour."""
+    """Return the mean and the interval limits of one colour, by x."""
     found = {}
     for container in ax.containers:
         assert isinstance(container, ErrorbarContainer)
@@ -51,7 +51,7 @@ def means_of(ax: Axes, color: Any) -> dict[float, tuple[float, float, float]]:
 
 
 def points_of(ax: Axes, marker: str | None = None) -> list[tuple[float, float]]:
-    """Where the small points are that stand for a run, of one marker or all."""
+    """Return the positions of the small points of runs, for one marker or all."""
     shape = None if marker is None else len(MarkerStyle(marker).get_path().vertices)
     return [
         tuple(map(float, offset))
@@ -68,7 +68,7 @@ def ticks(ax: Axes) -> dict[str, float]:
 
 
 def mean_markers(ax: Axes) -> dict[str, list[float]]:
-    """The x of the means by their marker."""
+    """Return the x positions of the means, by marker."""
     found: dict[str, list[float]] = {}
     for container in ax.containers:
         found.setdefault(str(container.lines[0].get_marker()), []).extend(
@@ -202,9 +202,9 @@ def test_clip_rate_above_the_loss() -> None:
 
 
 def test_a_cross_where_runs_diverged() -> None:
-    lost = RUNS["run"].isin(["r3", "r4"])  # of rnn, clip off
+    lost = RUNS["run"].isin(["r3", "r4"])  # both runs are rnn without clipping
     frame = RUNS.assign(outcome=np.where(lost, "diverged", "finished"))
-    frame.loc[RUNS["run"] == "r4", "val/loss"] = NAN  # the other has one, of a step before
+    frame.loc[RUNS["run"] == "r4", "val/loss"] = NAN  # the other run has a loss from an earlier step
     _, bottom = draw_clipping(frame, new_figure().subplots(2))
     (crosses,) = (line for line in bottom.lines if line.get_gid() == "diverged")
     assert to_rgba(crosses.get_color()) == to_rgba(CELL_COLORS["rnn"])
@@ -235,7 +235,7 @@ def colors_of_cells(ax: Axes) -> list[list[tuple[float, ...]]]:
 
 
 def phases() -> pd.DataFrame:
-    """Three runs each at lr 0.1 and 1, clip 1 and off."""
+    """Return three runs per combination of lr 0.1 or 1 and clip 1 or off."""
     regimes = (
         ["vanishing"] * 3 + ["stable", "stable", "exploding"] + ["vanishing", "stable", None] + [None] * 3
     )
@@ -302,7 +302,7 @@ def test_a_grid_of_phase_diagrams_has_one_scale() -> None:
 
 
 def cell_colors(frame: pd.DataFrame, only: str | None = None) -> list[set[Any]]:
-    """Of each figure of all or some cells, the colours of the entries of its legend."""
+    """Return the legend's cells and their colours for each figure, for all cells or one cell."""
     gradients, metrics = gradients_frame(frame), metrics_frame(frame)
     if only is not None:
         frame, gradients, metrics = (part[part["cell"] == only] for part in (frame, gradients, metrics))
@@ -367,7 +367,7 @@ def test_what_is_not_there_is_named(ax: Axes, name: str) -> None:
 
 
 def lost(ax: Axes) -> list[tuple[float, float]]:
-    """Where runs stand whose gain is 0."""
+    """Return the positions of runs whose gain is 0."""
     return [
         (float(x), float(y))
         for line in ax.lines
@@ -377,7 +377,7 @@ def lost(ax: Axes) -> list[tuple[float, float]]:
 
 
 def with_zeros(share: float = 1.0) -> pd.DataFrame:
-    """In two of 24 runs, both rnn at 10, the gain is 0."""
+    """Return 24 runs, of which two (rnn at length 10) have a gain of 0."""
     zero = RUNS["run"].isin(["r0", "r1"])
     logs = {
         f"grad/log10_gain{end}": RUNS[f"grad/log10_gain{end}"].mask(zero) for end in ("", "_short", "_tail")
