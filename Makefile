@@ -1,4 +1,4 @@
-# `make sweep` and `make test` do all the set-up: a virtual environment with pinned versions.
+# `make sweep` and `make test` first create a virtual environment with pinned versions.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -11,7 +11,7 @@ sweep: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# Style, types and which room may import which.
+# Check style, types and the import contracts between packages.
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -21,27 +21,28 @@ check: .venv/installed-dev
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch
 
-# Needs a Chromium at /usr/bin/chromium.
+# The browser tests require Chromium at /usr/bin/chromium.
 test-browser: .venv/installed-dev
 	$(INSTALL) playwright
 	$(BIN)/python -m pytest tests/browser
 
-# A real Slurm, Ray and PostgreSQL, started and ended by the tests, shut in with nothing but a loopback device.
-# (With a second address, as resolvers count no 127.…) Needs root and Debian. RNNLAB_KILLS=50 for the long version of what is killed.
+# The cluster tests start and stop Slurm, Ray and PostgreSQL in a network namespace that has only a loopback device.
+# The device gets a second address because resolvers ignore 127.0.0.0/8. The tests require root and Debian.
+# Set RNNLAB_KILLS=50 to run the long version of the kill tests.
 test-cluster: .venv/installed-cluster
 	tests/cluster/install
 	RNNLAB_CLUSTER=1 unshare --net sh -c 'ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec $(BIN)/python -m pytest tests/cluster'
 
-# Ten thousand drawn configurations, files, damaged run folders, lost streams and signals: 60 times as many as in the tests.
-# About an hour on two cores.
+# Test ten thousand random configurations, files, damaged run folders, lost streams and signals, 60 times as many as
+# `make test`. The run takes about an hour on two cores.
 fuzz: .venv/installed-dev
 	RNNLAB_FUZZ=60 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
 
-# A hundred wrong versions of the product, each of which the tests must notice. About an hour on two cores.
+# Test that the tests detect a hundred faulty versions of the code. The run takes about an hour on two cores.
 mutants: .venv/installed-dev
 	$(BIN)/python -m tests.mutants
 
-# Forty minutes in all; leave the machine alone meanwhile.
+# The benchmarks take forty minutes in total; run nothing else meanwhile.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
@@ -55,16 +56,16 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.who_tracks
 
-# Known flaws of the pinned versions, by PyPI's database: needs the network.
+# Check the pinned versions for known vulnerabilities in PyPI's database; requires network access.
 audit: .venv/installed-dev
 	$(INSTALL) pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
-# The pages, from docs/ to docs/_build/index.html.
+# Build the documentation from docs/ into docs/_build/index.html.
 docs: .venv/installed-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
-# Exact versions for every Python and platform that pyproject.toml admits.
+# Pin exact versions for every Python version and platform that pyproject.toml allows.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra docs --extra ray --extra slurm --extra optuna --extra postgresql \
 	  --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
@@ -72,9 +73,9 @@ lock:
 clean:
 	rm -rf .venv
 
-# Each stamp is made again when what it was installed from has changed.
+# Each stamp file is rebuilt when the files that it depends on change.
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("rnnlab needs Python 3.11 or newer, and this is " + sys.version.split()[0] + "; name another with make PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("rnnlab requires Python 3.11 or newer, but found " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv || (rm -rf .venv; exit 1)
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt hatch_build.py

@@ -1,7 +1,7 @@
-"""Puts the top-level `conf/` into the wheel as `rnnlab/conf`.
+"""Build hook that adds the top-level folder `conf/` to the wheel as `rnnlab/conf`.
 
-A hook and not a `force-include` table: an editable install would copy the table's files into
-site-packages, where they go stale, while the checkout's own `conf/` is the one that is read.
+A `force-include` table would also copy the files into site-packages on an editable install. These copies
+would become stale, because an editable install reads `conf/` from the checkout.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ConfInWheel(BuildHookInterface[Any]):
-    """Includes `conf/` in standard wheels and leaves it out of editable ones."""
+    """Hook that includes `conf/` in standard wheels and excludes it from editable wheels."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the folder to what the wheel holds."""
+        """Add `conf/` to the files of a standard wheel."""
         if version == "standard":
             build_data["force_include"]["conf"] = "rnnlab/conf"

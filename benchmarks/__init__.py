@@ -1,1 +1,1 @@
-"""Measurements of time and memory, against other libraries and against bounds."""
+"""Benchmarks of time and memory, compared with other libraries and with lower bounds."""

@@ -1,4 +1,4 @@
-"""Sweeps whose eight workers start at once over a database that does not exist yet: is every run there?
+"""Check that MLflow has every run of a sweep whose eight workers start together without a database.
 
 python -m benchmarks.cold_starts --times 20
 """
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--times", type=int, default=20)
     times = parser.parse_args().times
-    found: Counter[tuple[str, str]] = Counter()
+    run_counts: Counter[tuple[str, str]] = Counter()
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(
@@ -38,10 +38,10 @@ def main() -> None:
             client = connect(f"sqlite:///{Path(folder) / 'mlflow.db'}")
             for experiment in client.search_experiments():
                 for run in client.search_runs([experiment.experiment_id]):
-                    found[experiment.name, run.info.status] += 1
-    print(f"{times} cold starts of 8 workers: {times * 8} runs asked for")
-    for (name, status), count in sorted(found.items()):
-        print(f"  {count} {status} in {name}")
+                    run_counts[experiment.name, run.info.status] += 1
+    print(f"{times} cold starts of 8 workers: {times * 8} runs expected")
+    for (name, status), count in sorted(run_counts.items()):
+        print(f"  {count} runs with status {status} in experiment {name}")
 
 
 if __name__ == "__main__":

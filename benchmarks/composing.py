@@ -1,4 +1,4 @@
-"""What composing and checking a sweep costs: CPU milliseconds a job, from the command line to the first run.
+"""CPU milliseconds per job for composing and checking a sweep, from the command line to the first run.
 
 python -m benchmarks.composing --jobs 1000 5000
 """
@@ -23,11 +23,11 @@ FLAGS = ["tracking=none", "report=false"]
 
 
 class _Started(BaseException):
-    """The first run would start now."""
+    """Exception raised instead of starting the first run."""
 
 
 def sweeps(folder: Path) -> dict[str, Callable[[int], list[str]]]:
-    """Sweeps of about a number of runs, by what is swept over."""
+    """Return functions that give the overrides of a sweep of about n runs, by the axes of the sweep."""
     table = folder / "table.csv"
     table.write_text("a,b\n" + "\n".join(f"{n % 17},{n % 23}" for n in range(2000)), encoding="utf-8")
     series = ["seq_len=8", "batch_size=4", f"task.path={table}"]
@@ -60,7 +60,7 @@ def sweeps(folder: Path) -> dict[str, Callable[[int], list[str]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, nargs="+", default=[1000, 5000])
-    parser.add_argument("--only", nargs="+", default=[], help="names of sweeps")
+    parser.add_argument("--only", nargs="+", default=[], help="names of the sweeps to measure")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one is not None:
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def _measured(folder: Path, overrides: Sequence[str]) -> tuple[int, float, float]:
-    """Jobs, seconds of CPU and megabytes, in a process of its own."""
+    """Return the number of jobs, CPU seconds and megabytes of a sweep, measured in a new process."""
     command = [sys.executable, "-m", "benchmarks.composing", "--one", str(folder), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     jobs, seconds, megabytes = done.stdout.split()

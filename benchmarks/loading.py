@@ -1,4 +1,4 @@
-"""How long it takes to get many runs into frames, from folders and by MLflow's own calls.
+"""Time to load many runs into data frames, from run folders and through MLflow's client.
 
 python -m benchmarks.loading --runs 1000
 """
@@ -28,7 +28,7 @@ LOADERS = {
     "load_gradients, one quantity, last step": "load_gradients(folder, 'state', steps='last')",
     "load_metrics, one metric": "load_metrics(folder, 'train/loss')",
 }
-# A process of its own: memory that was used before is faster to use again.
+# Each call runs in a new process because reused memory is faster.
 SCRIPT = """
 import sys, time, resource
 from rnnlab.analysis import load_gradients, load_metrics, load_runs
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--by-mlflow", type=int, default=20, help="runs that MLflow is asked for")
+    parser.add_argument("--by-mlflow", type=int, default=20, help="number of runs to load from MLflow")
     args = parser.parse_args()
     console = Console(width=120)
     console.print(about("pandas", "pyarrow", "mlflow"))
@@ -61,8 +61,8 @@ def main() -> None:
         seconds = _by_mlflow(folder / "mlflow.db", args.by_mlflow)
     console.print(
         f"get_metric_history of {len(QUANTITIES) * TIME_STEPS} metrics × {SNAPSHOTS} steps from SQLite: "
-        f"{seconds:.2f} s a run, median of {args.by_mlflow}; "
-        f"{args.runs} runs would be {seconds * args.runs:,.0f} s"
+        f"{seconds:.2f} s per run, median of {args.by_mlflow} runs; "
+        f"estimate for {args.runs} runs: {seconds * args.runs:,.0f} s"
     )
 
 
@@ -72,12 +72,12 @@ def _measured(folder: Path, call: str, rounds: int) -> list[str]:
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)
     ]
     seconds, rows, memory = zip(*([float(word) for word in line.split()] for line in outputs), strict=True)
-    every = " ".join(f"{second:.2f}" for second in seconds)
-    return [f"{rows[0]:,.0f}", f"{np.median(seconds):.2f}", every, f"{max(memory):,.0f}"]
+    all_rounds = " ".join(f"{second:.2f}" for second in seconds)
+    return [f"{rows[0]:,.0f}", f"{np.median(seconds):.2f}", all_rounds, f"{max(memory):,.0f}"]
 
 
 def _write(folder: Path, number: int) -> None:
-    """One run: SNAPSHOTS recordings of TIME_STEPS values of each quantity, drawn at random."""
+    """Write a run folder with SNAPSHOTS recordings of TIME_STEPS random values of each quantity."""
     rng = np.random.default_rng(number)
     params = {"cell": ("rnn", "lstm")[number % 2], "task": "char_lm", "seq_len": "100", "lr": "0.002"}
     info = {
@@ -106,19 +106,19 @@ def _write(folder: Path, number: int) -> None:
 
 
 def _by_mlflow(database: Path, runs: int) -> float:
-    """Seconds in which MLflow's client hands over a run of that size, one value of the five a row."""
+    """Return the median seconds that MLflow's client takes to load a run, with one value per row."""
     client, experiment_id = open_experiment(f"sqlite:///{database}", "loading")
     keys = [f"{quantity}/{t:03d}" for quantity in QUANTITIES for t in range(TIME_STEPS)]
-    took = []
+    durations = []
     for _ in range(runs):
         run_id = client.create_run(experiment_id).info.run_id
         for step in range(SNAPSHOTS):
             client.log_batch(run_id, metrics=[Metric(key, 1.0, 0, step) for key in keys])
         began = time.perf_counter()
         points = [point for key in keys for point in client.get_metric_history(run_id, key)]
-        took.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
         assert len(points) == len(keys) * SNAPSHOTS
-    return median(took)
+    return median(durations)
 
 
 if __name__ == "__main__":

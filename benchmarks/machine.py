@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""Description of the machine and of the package versions."""
 
 from importlib.metadata import version
 
@@ -9,13 +9,13 @@ from rnnlab.app.jobs.provenance import machine
 
 
 def about(*packages: str) -> dict[str, str | int]:
-    """Versions, processor, cores that may be used, and threads of the BLAS."""
-    here = machine()
+    """Return package versions, processor, number of available cores, and number of BLAS threads."""
+    facts = machine()
     blas = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
     return {
-        "python": here["python"],
+        "python": facts["python"],
         **{package: version(package) for package in packages},
-        "cpu": here["cpu"],
+        "cpu": facts["cpu"],
         "cores": cores(),
         "blas_threads": max((pool["num_threads"] for pool in blas), default=1),
     }

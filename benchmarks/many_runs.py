@@ -1,4 +1,4 @@
-"""What a sweep of many tiny runs costs: time, files, database, memory, and MLflow's page that lists them.
+"""Cost of a sweep of many tiny runs: time, disk, database, memory, and response time of MLflow's run list.
 
 python -m benchmarks.many_runs --runs 125 250 500 1000
 """
@@ -38,9 +38,9 @@ def main() -> None:
     for column in (
         "runs",
         "seconds",
-        "ms a run",
-        "database kB a run",
-        "files kB a run",
+        "ms per run",
+        "database kB per run",
+        "files kB per run",
         "launcher MB",
         "search page ms",
     ):
@@ -66,22 +66,22 @@ def _measured(folder: Path, runs: int) -> list[str]:
 
 
 def _search(folder: Path, runs: int) -> float:
-    """Seconds that a server takes for the first hundred runs, as MLflow's page asks for them."""
+    """Return the median seconds of MLflow's request for the first hundred runs, as its web page sends it."""
     server = MLflowServer(folder / "server", f"sqlite:///{folder / 'mlflow.db'}")
     order = ["attributes.start_time DESC"]
     body = json.dumps({"experiment_ids": ["1"], "max_results": 100, "order_by": order}).encode()
     address = f"{server.uri}/ajax-api/2.0/mlflow/runs/search"
-    took: list[float] = []
+    durations: list[float] = []
     try:
         for _ in range(6):
             began = time.perf_counter()
-            asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                assert len(json.load(answer)["runs"]) == min(runs, 100)
-            took.append(time.perf_counter() - began)
+            request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=30) as response:
+                assert len(json.load(response)["runs"]) == min(runs, 100)
+            durations.append(time.perf_counter() - began)
     finally:
         server.stop()
-    return median(took[1:])  # the first opens the database
+    return median(durations[1:])  # the first request opens the database
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What recording costs: each measurement's snapshot in training steps, and each probe's share of a run.
+"""Cost of recording: time of each measurement relative to a training step, and each probe's share of a run.
 
     python -m benchmarks.recording
 
-Hidden size 128, 100 time steps, batch 32, text. A snapshot is timed on its own, interleaved with training
-steps, medians; the share is the sum over all of a 2000-step run's snapshots, by their schedules.
+The network has 128 hidden units and trains on text with 100 time steps and batches of 32. Each snapshot is
+timed separately, between training steps, and the table gives medians. The share of a run is the total over
+all snapshots of a run of 2000 steps, according to their schedules.
 """
 
 import os
@@ -29,13 +30,13 @@ STEPS, ROUNDS = 2000, 15
 
 
 def experiment_of(cell: str, probe: str) -> Experiment:
-    """The configuration of a run."""
+    """Return the experiment of a cell with a probe."""
     overrides = [f"cell={cell}", f"probe={probe}", "seq_len=100", "hidden_size=128", f"steps={STEPS}"]
     return build(compose_plan(CONF, overrides, multirun=False).jobs[0].config)
 
 
 def milliseconds(cell: str, probe: str) -> tuple[float, dict[str, float]]:
-    """Of a training step, and of one snapshot of each of the probe's measurements."""
+    """Return the median milliseconds of a training step and of one snapshot per measurement of the probe."""
     experiment = experiment_of(cell, probe)
     trainer, settings = experiment.trainer, experiment.settings
     weights, batches, _ = generators(settings.seed)
@@ -67,23 +68,25 @@ def milliseconds(cell: str, probe: str) -> tuple[float, dict[str, float]]:
 
 def main() -> None:
     print("   ".join(f"{name} {value}" for name, value in about("numpy").items()))
-    table = Table("cell", "probe", "measurement", "ms", "training steps", "snapshots", "of the run", box=None)
+    table = Table(
+        "cell", "probe", "measurement", "ms", "training steps", "snapshots", "share of run", box=None
+    )
     for cell in ("rnn", "lstm", "gru"):
         for probe in ("light", "standard", "full"):
-            step, found = milliseconds(cell, probe)
+            step, snapshots = milliseconds(cell, probe)
             instrument = experiment_of(cell, probe).trainer.probe
             plan = instrument.plan(STEPS)
             due = [name for at in range(STEPS) for name in instrument.due(plan, at, False)]
-            counts = {name: due.count(name) for name in found}
-            counts |= {"theory": 1} if "theory" in counts else {}  # what it does at step 0 alone
-            for name, ms in found.items() if probe == "full" else ():
+            counts = {name: due.count(name) for name in snapshots}
+            counts |= {"theory": 1} if "theory" in counts else {}  # theory is computed only at step 0
+            for name, ms in snapshots.items() if probe == "full" else ():
                 share = ms * counts[name] / (STEPS * step)
                 table.add_row(
                     cell, "", name, f"{ms:.2f}", f"{ms / step:.2f}", str(counts[name]), f"{share:.2%}"
                 )
-            whole = sum(found.values())
-            share = sum(ms * counts[name] for name, ms in found.items()) / (STEPS * step)
-            table.add_row(cell, probe, "all", f"{whole:.2f}", f"{whole / step:.2f}", "", f"{share:.2%}")
+            total = sum(snapshots.values())
+            share = sum(ms * counts[name] for name, ms in snapshots.items()) / (STEPS * step)
+            table.add_row(cell, probe, "all", f"{total:.2f}", f"{total / step:.2f}", "", f"{share:.2%}")
     Console(width=120).print(table)
 
 

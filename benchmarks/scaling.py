@@ -1,7 +1,7 @@
-"""Time and peak memory of a training step against T, H and B, of an LSTM, and of all cells at some shapes.
+"""Time and peak memory of a training step for several sizes T, H and B of an LSTM and for all cells.
 
-Memory is what Python and NumPy allocate, by tracemalloc, over two steps with one workspace. It is held
-against the arrays that the backward pass reads or hands over, counted in `needed_bytes`.
+Memory is the peak that tracemalloc measures for Python and NumPy over two steps with one workspace. The table
+compares it with the size of the arrays that the backward pass reads or returns, computed by `needed_bytes`.
 
     python -m benchmarks.scaling --json scaling.json --figure scaling.png
 """
@@ -35,18 +35,19 @@ OTHERS = [
     for inputs in ("symbols", "vectors")
     for cell in ("rnn", "lstm", "gru")
 ]
-# h, e, δ, dz of G gates and the readout's input; an LSTM's gates, c, tanh c, κ, the immediate gradient at c
-# and what goes back to c; a GRU's gates, a and da.
+# All cells store h, e, δ and dz of the G gates. An LSTM adds its gates, c, tanh c, κ, the immediate gradient
+# at c and the gradient passed back to c; a GRU adds its gates, a and da.
 PER_UNIT: dict[str, int] = {"rnn": 4, "lstm": 16, "gru": 11}
 REPEATS = 5
 
 
 def needed_bytes(shape: Shape) -> int:
-    """The arrays that the backward pass reads or hands over.
+    """Return the size in bytes of the arrays that the backward pass reads or returns.
 
-    Of each unit, time step and example `PER_UNIT`, and the readout's input where there is an output; vectors
-    once. Of each class 3: the outputs and their gradient, alone and weighted. Of each weight 6: itself, its
-    gradient, Adam's two means, and a copy each for the loops forward and backward.
+    Each unit needs `PER_UNIT` numbers per time step and example, plus one for the readout's input at time
+    steps with an output. Input vectors are stored once. Each class needs 3 numbers per output: the output,
+    its gradient and its weighted gradient. Each weight needs 6 numbers: the weight, its gradient, Adam's two
+    means, and one copy each for the forward and the backward loop.
     """
     weights = shape.G * shape.H * (shape.H + shape.X + 1) + shape.Y * (shape.H + 1)
     inputs = shape.X if shape.inputs == "vectors" else 0
@@ -55,7 +56,7 @@ def needed_bytes(shape: Shape) -> int:
 
 
 def measure(shape: Shape) -> dict[str, float]:
-    """Median milliseconds of a step and peak megabytes."""
+    """Return a training step's median time in milliseconds, and its peak and needed memory in megabytes."""
     tracemalloc.start()
     step = rnnlab_step.make(shape)
     step()
@@ -77,21 +78,21 @@ def measure(shape: Shape) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", type=Path, help="file for all values")
-    parser.add_argument("--figure", type=Path, help="file for the figure")
+    parser.add_argument("--json", type=Path, help="output file for all values")
+    parser.add_argument("--figure", type=Path, help="output file for the figure")
     options = parser.parse_args()
     machine = about("numpy")
     print("   ".join(f"{name} {value}" for name, value in machine.items()))
-    columns = ("axis", "cell", "inputs", "H", "B", "T", "ms", "µs a time step", "peak MB", "÷ needed")
+    columns = ("axis", "cell", "inputs", "H", "B", "T", "ms", "µs per time step", "peak MB", "÷ needed")
     table = Table(*columns, box=None)
     rows = []
     for axis, shapes in (AXES | {"": OTHERS}).items():
         for shape in shapes:
-            found, sizes = measure(shape), asdict(shape)
-            rows.append({"axis": axis, **sizes, **found})
+            result, sizes = measure(shape), asdict(shape)
+            rows.append({"axis": axis, **sizes, **result})
             table.add_row(
-                axis, *map(str, sizes.values()), f"{found['ms']:.2f}", f"{1e3 * found['ms'] / shape.T:.1f}",
-                f"{found['peak_mb']:.1f}", f"{found['peak_mb'] / found['needed_mb']:.2f}",
+                axis, *map(str, sizes.values()), f"{result['ms']:.2f}", f"{1e3 * result['ms'] / shape.T:.1f}",
+                f"{result['peak_mb']:.1f}", f"{result['peak_mb'] / result['needed_mb']:.2f}",
             )  # fmt: skip
     Console(width=120).print(table)
     if options.json:
@@ -101,7 +102,7 @@ def main() -> None:
 
 
 def draw(rows: list[dict[str, object]], path: Path) -> None:
-    """Time and memory along each axis."""
+    """Draw time and memory along each axis."""
     import pandas as pd
     import seaborn as sns
 
@@ -110,12 +111,18 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         for axis, frame in pd.DataFrame(rows).groupby("axis", sort=False)
         if axis
     )
-    long = frame.melt(["axis", "size"], ["ms", "peak_mb", "needed_mb"])
-    long["what"] = long["variable"].map({"ms": "ms"}).fillna("MB")
+    columns = {"ms": "time", "peak_mb": "peak memory", "needed_mb": "memory of needed arrays"}
+    long = frame.rename(columns=columns).melt(["axis", "size"], list(columns.values()), var_name="quantity")
+    long["row"] = (long["quantity"] == "time").map({True: "time (ms)", False: "memory (MB)"})
     grid = sns.relplot(
-        long, x="size", y="value", hue="variable", col="axis", row="what", kind="line", marker="o",
-        palette="colorblind", height=3, facet_kws={"sharex": False, "sharey": False},
+        long, x="size", y="value", hue="quantity", style="quantity", col="axis", row="row", kind="line",
+        markers=True, dashes=False, palette="colorblind", height=3,
+        facet_kws={"sharex": False, "sharey": False},
     ).set(xscale="log", yscale="log")  # fmt: skip
+    labels = {"T": "time steps T", "H": "hidden size H", "B": "batch size B"}
+    for (row, column), axes in grid.axes_dict.items():
+        axes.set(title="", xlabel=labels[column], ylabel=row if axes in grid.axes[:, 0] else "")
+    grid.legend.set_title("")
     grid.savefig(path, dpi=120)
 
 

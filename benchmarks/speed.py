@@ -1,7 +1,7 @@
-"""Training steps side by side: rnnlab recording everything, torch, torch recording, JAX recording, products.
+"""Time of a training step in rnnlab, torch and JAX, with and without recording, and of its matrix products.
 
-One process on one core with one BLAS thread. The contestants take turns, so that whatever else the machine
-does hits all of them; of each the median over the rounds counts.
+The benchmark runs in one process on one core with one BLAS thread. The contestants take turns, so that other
+load on the machine affects all of them equally. The result for each contestant is the median over rounds.
 
     python -m benchmarks.speed --json speed.json --figure speed.png
 """
@@ -11,7 +11,7 @@ import os
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
-if hasattr(os, "sched_setaffinity"):  # before any pool of threads counts the cores
+if hasattr(os, "sched_setaffinity"):  # before any thread pool counts the cores
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import argparse
@@ -46,17 +46,17 @@ MAKERS: dict[str, Callable[[Shape], Callable[[], None]]] = {
     BOUND: products.make,
     "torch fused": partial(torch_step.make, fused=True),
 }
-USUAL = [name for name in MAKERS if name != "torch fused"]
+DEFAULT_NAMES = [name for name in MAKERS if name != "torch fused"]
 TURN_SECONDS = 0.05
 Row = dict[str, object]
 
 
 def measure(shape: Shape, names: Sequence[str], rounds: int) -> Row:
-    """Median milliseconds of a step by each contestant."""
+    """Return the median milliseconds of a training step for each contestant."""
     steps = {name: MAKERS[name](shape) for name in names}
     calls = {}
     for name, step in steps.items():
-        step()  # compiles, allocates
+        step()  # compiles code and allocates memory
         began = perf_counter()
         step()
         calls[name] = max(1, round(TURN_SECONDS / (perf_counter() - began)))
@@ -74,7 +74,7 @@ def measure(shape: Shape, names: Sequence[str], rounds: int) -> Row:
 
 
 def ratio(row: Row, name: str) -> float:
-    """How many times faster rnnlab is; of the products how many times slower."""
+    """Return the factor by which rnnlab is faster; for the products, the factor by which rnnlab is slower."""
     ms = row["ms"]
     assert isinstance(ms, dict)
     if name not in ms or OURS not in ms:
@@ -83,7 +83,7 @@ def ratio(row: Row, name: str) -> float:
 
 
 def table_of(rows: Sequence[Row], names: Sequence[str]) -> Table:
-    """A line a shape, and the geometric means."""
+    """Return a table with one row per shape and a row of geometric means."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("cell", "inputs", "H", "B", "T"):
         table.add_column(column, justify="left" if column in ("cell", "inputs") else "right")
@@ -103,7 +103,7 @@ def table_of(rows: Sequence[Row], names: Sequence[str]) -> Table:
 
 
 def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
-    """How many times faster rnnlab is, a dot a shape."""
+    """Draw the factor by which rnnlab is faster, one point per shape."""
     import pandas as pd
     import seaborn as sns
 
@@ -129,13 +129,13 @@ def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each contestant (9)")
+    parser.add_argument("--rounds", type=int, default=9, help="number of rounds per contestant (default 9)")
     parser.add_argument(
-        "--only", nargs="+", metavar="WORD", help="shapes that have all these: lstm vectors H=128"
+        "--only", nargs="+", metavar="WORD", help="only shapes that match all words, such as: lstm H=128"
     )
-    parser.add_argument("--contestants", nargs="+", choices=MAKERS, default=USUAL)
-    parser.add_argument("--json", type=Path, help="file for every round of every contestant")
-    parser.add_argument("--figure", type=Path, help="file for the figure")
+    parser.add_argument("--contestants", nargs="+", choices=MAKERS, default=DEFAULT_NAMES)
+    parser.add_argument("--json", type=Path, help="output file for every round of every contestant")
+    parser.add_argument("--figure", type=Path, help="output file for the figure")
     options = parser.parse_args()
     torch.set_num_threads(1)
     machine = about("numpy", "torch", "jax")

@@ -1,14 +1,15 @@
-"""Training steps of rnnlab beside torch's nn.RNN and nn.LSTM: time and what was learnt.
+"""Comparison of rnnlab with torch's nn.RNN and nn.LSTM: time per training step and final validation loss.
 
-One process, one thread each, the same batches of the Sonnets. The contestants take turns, a block of
-steps at a time, so that whatever else the machine does hits all of them. Validation is not timed.
+All contestants run in one process with one thread on the same batches of the Sonnets. The contestants take
+turns in blocks of steps, so that other load on the machine affects all of them equally. Validation is not
+timed.
 
     python benchmarks/torch_comparison.py --seeds 3 --json comparison.json
 """
 
 import os
 
-# Read when NumPy and torch are imported.
+# NumPy and torch read these variables on import.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import argparse
@@ -47,7 +48,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 TORCH, RECORDED, BARE = "torch", "rnnlab", "rnnlab, no probe"
 Records = Iterator[StepRecord]
-"""A record for every training step, and a last one for the validation."""
+"""One record per training step, followed by one record for the validation."""
 
 
 @dataclass
@@ -56,10 +57,10 @@ class Run:
 
     Attributes:
         cell: `rnn` or `lstm`.
-        contestant: Who trained.
-        seed: Of the initial weights.
-        ms_per_step: Mean time of a training step, block by block.
-        loop_seconds: Time of all training steps.
+        contestant: Name of the contestant.
+        seed: Seed of the initial weights.
+        ms_per_step: Mean milliseconds of a training step in each block.
+        loop_seconds: Total time of all training steps in seconds.
         bpc: Bits per character on the held-out part after the last step.
     """
 
@@ -72,7 +73,7 @@ class Run:
 
 
 def train_rnnlab(cell: str, probe: str, seed: int, steps: int) -> Records:
-    """Train as `python -m rnnlab` does, without its files and its tracking."""
+    """Train as `python -m rnnlab` does, but without files or tracking."""
     overrides = [f"cell={cell}", f"probe={probe}", f"seed={seed}", f"steps={steps}", "val_every=null"]
     sizes = [f"hidden_size={HIDDEN}", f"batch_size={BATCH}", f"seq_len={SEQ_LEN}", f"lr={LR}", f"clip={CLIP}"]
     config = compose_plan(CONF, overrides + sizes, multirun=False).jobs[0].config
@@ -83,7 +84,7 @@ def train_rnnlab(cell: str, probe: str, seed: int, steps: int) -> Records:
 
 
 def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
-    """Train nn.RNN or nn.LSTM and nn.Linear as usual; record nothing but the loss."""
+    """Train nn.RNN or nn.LSTM with an nn.Linear readout; record only the loss."""
     torch.manual_seed(seed)
     rng, symbols = np.random.default_rng(seed), task.input_size
     recurrent = {"rnn": nn.RNN, "lstm": nn.LSTM}[cell](symbols, HIDDEN)
@@ -93,7 +94,7 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
     one_hot = torch.eye(symbols)
 
     def forward(batch: Batch, states: Any, reduction: str) -> tuple[torch.Tensor, Any]:
-        x = functional.embedding(torch.from_numpy(batch.x), one_hot)  # 12 µs; functional.one_hot: 56
+        x = functional.embedding(torch.from_numpy(batch.x), one_hot)  # 12 µs; functional.one_hot takes 56 µs
         h, states = recurrent(x, states if batch.continues else None)
         logits, targets = readout(h).reshape(-1, symbols), torch.from_numpy(batch.y).reshape(-1)
         return functional.cross_entropy(logits, targets, reduction=reduction), states
@@ -118,7 +119,7 @@ def train_torch(cell: str, task: CharLM, seed: int, steps: int) -> Records:
 
 
 def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[Run]:
-    """Train all contestants in turns of `block` steps, another one first each time."""
+    """Train all contestants in turns of `block` steps; a different contestant starts each round."""
     start: dict[str, Callable[[int], Records]] = {
         TORCH: lambda steps: train_torch(cell, task, seed, steps),
         RECORDED: lambda steps: train_rnnlab(cell, "standard", seed, steps),
@@ -127,8 +128,8 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
     for warm_up in start.values():
         list(warm_up(3))
     turns = [(Run(cell, name, seed), begin(steps)) for name, begin in start.items()]
-    for done in range(0, steps, block):
-        size = min(block, steps - done)
+    for first in range(0, steps, block):
+        size = min(block, steps - first)
         for run, records in turns:
             began = perf_counter()
             for _ in range(size):
@@ -138,12 +139,12 @@ def compare(cell: str, task: CharLM, seed: int, steps: int, block: int) -> list[
             run.loop_seconds += seconds
         turns.append(turns.pop(0))
     for run, records in turns:
-        run.bpc = next(records).metrics["val/bpc"] or np.nan  # None where not finite
+        run.bpc = next(records).metrics["val/bpc"] or np.nan  # None if the value is not finite
     return [run for run, _ in turns]
 
 
 def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
-    """One row for each cell and contestant, over all its runs; ratios are to torch, above 1 is slower."""
+    """Return one row per cell and contestant; ratios are relative to torch, and above 1 means slower."""
     rows: list[dict[str, str | float]] = []
     for cell in dict.fromkeys(run.cell for run in runs):
         torch_step, torch_loop, torch_bpc = _figures(runs, cell, TORCH)
@@ -156,7 +157,7 @@ def summarize(runs: list[Run]) -> list[dict[str, str | float]]:
 
 
 def _figures(runs: list[Run], cell: str, contestant: str) -> tuple[float, float, float]:
-    """Median milliseconds of a step over all blocks; mean loop seconds and bits per character of a run."""
+    """Return the median milliseconds per step, and the mean loop seconds and bits per character of a run."""
     own = [run for run in runs if (run.cell, run.contestant) == (cell, contestant)]
     step = np.median(np.concatenate([run.ms_per_step for run in own]))
     loop, bpc = np.mean([(run.loop_seconds, run.bpc) for run in own], axis=0)
@@ -164,13 +165,13 @@ def _figures(runs: list[Run], cell: str, contestant: str) -> tuple[float, float,
 
 
 def environment() -> dict[str, str | int]:
-    """Versions, processor and threads."""
+    """Return package versions, processor and numbers of threads."""
     cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in ("numpy", "torch")},
-        "cpu": found[1] if found else platform.processor(),
+        "cpu": model[1] if model else platform.processor(),
         "cpus": os.cpu_count() or 1,
         "torch_threads": torch.get_num_threads(),
         "other_threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
@@ -179,16 +180,16 @@ def environment() -> dict[str, str | int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=2000, help="training steps of a run (2000)")
-    parser.add_argument("--seeds", type=int, default=1, help="runs from seeds 0 … N-1 (1)")
-    parser.add_argument("--repeats", type=int, default=1, help="runs of each seed, for the times (1)")
-    parser.add_argument("--block", type=int, default=100, help="steps of one turn (100)")
-    parser.add_argument("--json", type=Path, help="file to write everything to")
+    parser.add_argument("--steps", type=int, default=2000, help="training steps per run (default 2000)")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 (default 1)")
+    parser.add_argument("--repeats", type=int, default=1, help="timed runs per seed (default 1)")
+    parser.add_argument("--block", type=int, default=100, help="training steps per turn (default 100)")
+    parser.add_argument("--json", type=Path, help="output file for all values")
     options = parser.parse_args()
     if min(options.steps, options.seeds, options.repeats, options.block) < 1:
         parser.error("--steps, --seeds, --repeats and --block must be at least 1")
     if options.json:
-        options.json.touch()  # not to find out after the runs that it cannot be written
+        options.json.touch()  # fail before the runs if the file cannot be written
     torch.set_num_threads(1)
     task = CharLM(SEQ_LEN, BATCH, None, True, "every", HELD_OUT, 0, 0.8)
     sizes = {"hidden": HIDDEN, "batch": BATCH, "seq_len": SEQ_LEN, "symbols": task.input_size}

@@ -1,7 +1,7 @@
-"""Who should speak to MLflow: each worker for its run, or one process for all?
+"""Time and memory to send runs to MLflow from one process for all runs, or from one process per worker.
 
-The same finished runs are sent to a fresh database once by as many processes at once as there are workers,
-each with its share, and once by a single one.
+The benchmark sends the same finished runs to an empty database several times: first from a single process,
+then from several concurrent processes that each send their share of the runs.
 
     python -m benchmarks.who_tracks --runs 24 --workers 2 8
 """
@@ -54,8 +54,8 @@ def main() -> None:
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             print(
-                f"{senders} senders: {time.perf_counter() - began:5.1f} s, {cpu:5.1f} s of CPU, "
-                f"{memory / 1024:5.0f} MB, {sum(code != 0 for code in codes)} of them failed"
+                f"{senders} processes: {time.perf_counter() - began:5.1f} s, {cpu:5.1f} s of CPU, "
+                f"{memory / 1024:5.0f} MB, {sum(code != 0 for code in codes)} failed"
             )
 
 

@@ -1,12 +1,12 @@
-"""Where the wall time of a command goes, from Enter to the prompt: one run, or a sweep of 24 on two cores.
+"""Breakdown of a command's wall time, from Enter to the prompt, for one run or a sweep of 24 on two cores.
 
-A run's own metrics.jsonl says when each step was recorded. The median of the plain steps is what a training
-step takes; what steps with a probe or a validation take beyond it is recording and validation. What comes
-before the first step is start-up, what comes after the last is figures and files, and what the launching
-process needs after the last run is tracking.
+The metrics.jsonl file of each run contains the time of each step. The time of a training step is the median
+over steps without a probe or a validation. Extra time in the other steps counts as recording or validation.
+Time before the first step is start-up, time after the last step is figures and files, and time of the
+launching process after the last run is tracking.
 
     python -m benchmarks.whole_run            # the default configuration
-    python -m benchmarks.whole_run --sweep    # 24 LSTMs of hidden 64, 2000 steps each
+    python -m benchmarks.whole_run --sweep    # 24 LSTMs with hidden size 64, 2000 steps each
 """
 
 import argparse
@@ -31,21 +31,21 @@ PARTS = ("start-up", "training", "recording", "validation", "figures and files",
 
 
 def split_of_run(folder: Path) -> dict[str, float]:
-    """Seconds of one run by part, as its worker spent them."""
+    """Return the seconds that the worker spent on each part of a run."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     info = json.loads((folder / "run.json").read_text())
-    took = np.diff([0.0, *(row["seconds"] for row in rows)])
+    durations = np.diff([0.0, *(row["seconds"] for row in rows)])
     probed = np.array([any(key.startswith(PROBED) for key in row) for row in rows])
     validated = np.array(["val/loss" in row for row in rows])
-    validated[-1] = True  # the row of the end
+    validated[-1] = True  # the last row is the final validation
     plain = ~(probed | validated)
-    step = float(np.median(took[plain]))
-    beyond = np.maximum(took - step, 0)
+    step = float(np.median(durations[plain]))
+    extra = np.maximum(durations - step, 0)
     both = probed & validated
-    validation = beyond[validated & ~probed].sum() + beyond[both].sum() / 2
+    validation = extra[validated & ~probed].sum() + extra[both].sum() / 2
     return {
-        "training": float(took[plain].sum() + step * (~plain).sum()),
-        "recording": float(beyond[probed & ~validated].sum() + beyond[both].sum() / 2),
+        "training": float(durations[plain].sum() + step * (~plain).sum()),
+        "recording": float(extra[probed & ~validated].sum() + extra[both].sum() / 2),
         "validation": float(validation),
         "figures and files": info["ended"] - info["started"] - rows[-1]["seconds"],
         "started": info["started"],
@@ -61,13 +61,13 @@ def command(overrides: Sequence[str], folder: Path) -> None:
 
 
 def run(overrides: Sequence[str], folder: Path) -> tuple[float, dict[str, float], int]:
-    """Run a command in `folder`; return its wall time, the seconds by part over all workers, and the runs."""
+    """Run a command in `folder`; return its wall time, the seconds per part, and the number of runs."""
     began, wall_began = time.time(), time.perf_counter()
     command(overrides, folder)
     wall, ended = time.perf_counter() - wall_began, time.time()
     runs = [*folder.glob("outputs/*/*/run.json"), *folder.glob("multirun/*/*/*/run.json")]
-    found = [path.parent for path in runs if path.stat().st_mtime >= began]
-    splits = [split_of_run(path) for path in found]
+    new_runs = [path.parent for path in runs if path.stat().st_mtime >= began]
+    splits = [split_of_run(path) for path in new_runs]
     parts = {part: sum(split.get(part, 0.0) for split in splits) for part in PARTS}
     parts["start-up"] = min(split["started"] for split in splits) - began
     parts["tracking"] = ended - max(split["ended"] for split in splits)
@@ -76,14 +76,14 @@ def run(overrides: Sequence[str], folder: Path) -> tuple[float, dict[str, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sweep", action="store_true", help="24 runs instead of one")
-    parser.add_argument("overrides", nargs="*", help="others than the default's")
+    parser.add_argument("--sweep", action="store_true", help="measure a sweep of 24 runs instead of one run")
+    parser.add_argument("overrides", nargs="*", help="overrides to use instead of the default")
     options = parser.parse_args()
     overrides = options.overrides or (SWEEP if options.sweep else ["steps=2000"])
     workers = min(os.cpu_count() or 1, 24) if "-m" in overrides else 1
     print("   ".join(f"{name} {value}" for name, value in about("numpy", "mlflow").items()))
     with tempfile.TemporaryDirectory() as scratch:
-        command(["steps=2"], Path(scratch))  # the database is there then, and files are cached
+        command(["steps=2"], Path(scratch))  # creates the database and fills the file cache
         wall, parts, runs = run(overrides, Path(scratch))
     table = Table("", "seconds", "share", box=None)
     for part in PARTS:
@@ -92,7 +92,7 @@ def main() -> None:
     idle = workers * wall - sum(
         parts[part] * (workers if part in ("start-up", "tracking") else 1) for part in PARTS
     )
-    table.add_row("workers without a run", f"{idle:.2f}", f"{idle / workers / wall:.1%}")
+    table.add_row("idle workers", f"{idle:.2f}", f"{idle / workers / wall:.1%}")
     Console().print(table)
     print(f"{runs} runs, {workers} workers, {wall:.1f} s of wall time")
 

@@ -1,1 +1,1 @@
-"""The pages, and what makes their tables."""
+"""Documentation pages, and the modules that generate their tables."""

@@ -1,4 +1,4 @@
-"""How Sphinx makes the pages: Markdown by MyST, formulas as MathML, which browsers draw without a script."""
+"""Sphinx configuration: Markdown pages with MyST, and formulas as MathML, which needs no scripts."""
 
 import os
 import re
@@ -28,41 +28,41 @@ html_static_path = ["static"]
 html_css_files = ["wide.css"]
 exclude_patterns = ["_build", "figures/README.md"]
 
-WHOLE = re.compile(r"\[[^]]*\]\(([^)#]+\.md)\)\s*")
-"""A page that is nothing but a link stands for the file that it leads to."""
+LINK_ONLY = re.compile(r"\[[^]]*\]\(([^)#]+\.md)\)\s*")
+"""A page that consists of a single link; the build replaces the page with the link's target."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(\))")
 KEYS = re.compile(r"<!-- keys: (\w+) -->")
 METRICS = re.compile(r"<!-- metrics: (\w+) -->")
 
 
 def _read(app: Sphinx, docname: str, content: list[str]) -> None:
-    """Put in the tables of keys and metrics, and files of the repository that are pages here."""
+    """Insert the tables of keys and metrics, and the repository files that are also pages."""
     page = DOCS / f"{docname}.md"
     origin, text = page, content[0]
-    if stands_for := WHOLE.fullmatch(text):
-        origin = (page.parent / stands_for[1]).resolve()
+    if link_only := LINK_ONLY.fullmatch(text):
+        origin = (page.parent / link_only[1]).resolve()
         text = origin.read_text(encoding="utf-8")
         app.env.note_dependency(str(origin))
     if KEYS.search(text) or METRICS.search(text):
-        app.env.note_reread()  # the schema or the table may have changed, and the page has not
-    text = KEYS.sub(lambda found: keys.page(found[1]), text)
-    text = METRICS.sub(lambda found: metric_tables.table(found[1]), text)
+        app.env.note_reread()  # the schema or the metrics may have changed although the page has not
+    text = KEYS.sub(lambda match: keys.page(match[1]), text)
+    text = METRICS.sub(lambda match: metric_tables.table(match[1]), text)
 
-    def relinked(link: re.Match[str]) -> str:
-        linked = (origin.parent / link[2]).resolve()
-        place = _pages().get(linked, linked)
-        return f"{link[1]}{os.path.relpath(place, page.parent)}{link[3] or ''}{link[4]}"
+    def adapt_link(link: re.Match[str]) -> str:
+        target = (origin.parent / link[2]).resolve()
+        target = _included_pages().get(target, target)
+        return f"{link[1]}{os.path.relpath(target, page.parent)}{link[3] or ''}{link[4]}"
 
-    content[0] = LINK.sub(relinked, text)
+    content[0] = LINK.sub(adapt_link, text)
 
 
-def _pages() -> dict[Path, Path]:
-    """The pages that stand for a file elsewhere, by that file."""
-    found = {}
+def _included_pages() -> dict[Path, Path]:
+    """Return the pages that include a file from outside docs/, by the path of that file."""
+    pages = {}
     for page in DOCS.rglob("*.md"):
-        if stands_for := WHOLE.fullmatch(page.read_text(encoding="utf-8")):
-            found[(page.parent / stands_for[1]).resolve()] = page
-    return found
+        if link_only := LINK_ONLY.fullmatch(page.read_text(encoding="utf-8")):
+            pages[(page.parent / link_only[1]).resolve()] = page
+    return pages
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -76,7 +76,7 @@ def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Draw formulas as MathML, and fill in what comes from elsewhere."""
+    """Register the MathML output of formulas and the insertion of tables and files."""
     app.connect("source-read", _read)
     app.add_node(nodes.math, override=True, html=(_inline, None))
     app.add_node(nodes.math_block, override=True, html=(_block, None))

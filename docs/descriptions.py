@@ -1,4 +1,4 @@
-"""What code and configuration say of themselves: annotations in words, comments in YAML, docstrings."""
+"""Descriptions from code and configuration: annotations in words, YAML comments and docstrings."""
 
 import dataclasses
 import inspect
@@ -13,108 +13,110 @@ from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
 from rnnlab.paths import conf_dir
 
-BASIC = {int: "whole number", float: "number", bool: "true or false", str: "text", type(None): "null"}
+TYPE_NAMES = {int: "integer", float: "number", bool: "true or false", str: "string", type(None): "null"}
 BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
-WORDED = {2**63: "2⁶³"}
+LIMIT_NAMES = {2**63: "2⁶³"}
 
 
-def allowed(hint: Any) -> str:
-    """An annotation in words."""
+def describe_type(hint: Any) -> str:
+    """Return the values that an annotation allows, in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         base, *bounds = arguments
-        return allowed(base) + _bounds(base, bounds)
+        return describe_type(base) + _describe_bounds(base, bounds)
     if origin is Literal:
         *others, last = (f"`{value}`" for value in arguments)
         return f"{', '.join(others)} or {last}" if others else last
     if origin in (types.UnionType, typing.Union):
-        return "; or ".join(allowed(one) for one in arguments)
+        return "; or ".join(describe_type(one) for one in arguments)
     if origin is list or (origin is tuple and arguments[-1] is ...):
-        return f"list of: {allowed(arguments[0])}"
+        return f"list of: {describe_type(arguments[0])}"
     if origin is tuple:
-        return f"list of {len(arguments)}: {allowed(arguments[0])}"
+        return f"list of {len(arguments)}: {describe_type(arguments[0])}"
     if origin is dict:
-        return f"keys with: {allowed(arguments[1])}"
-    return BASIC[hint]
+        return f"mapping with values: {describe_type(arguments[1])}"
+    return TYPE_NAMES[hint]
 
 
-def _bounds(base: Any, bounds: Sequence[Any]) -> str:
+def _describe_bounds(base: Any, bounds: Sequence[Any]) -> str:
     words = []
     for bound in bounds:
         if isinstance(bound, MinLen | Len):
-            least, most = bound.min_length, getattr(bound, "max_length", None)
-            words.append(
-                ", one character" if most == 1 else ", not empty" if base is str else f", at least {least}"
-            )
+            minimum, maximum = bound.min_length, getattr(bound, "max_length", None)
+            if base is str:
+                words.append(", one character" if maximum == 1 else ", not empty")
+            else:
+                words.append(f", at least {minimum}")
         else:
             sign, attribute = BOUNDS[type(bound)]
             limit = getattr(bound, attribute)
-            words.append(f" {'and ' * bool(words)}{sign} {WORDED.get(limit) or format(limit, ',')}")
+            words.append(f" {'and ' * bool(words)}{sign} {LIMIT_NAMES.get(limit) or format(limit, ',')}")
     return "".join(words)
 
 
 def admits_null(hint: Any) -> bool:
-    """Whether a key may be null."""
+    """Return True if an annotation allows null."""
     return hint is type(None) or any(admits_null(one) for one in typing.get_args(hint))
 
 
 @cache
-def comments(group: str, option: str) -> dict[str, str]:
-    """What an option's file says beside its keys, by their path below the group."""
+def key_comments(group: str, option: str) -> dict[str, str]:
+    """Return the comments after the keys of an option's file, by the key's path below the group."""
     path: list[tuple[int, str]] = []
-    found = {}
-    for line in text_of(group, option).splitlines():
-        if not (read := re.match(r"( *)(\w+):(?: [^#]*)?(?:# (.+))?$", line)):
+    comments = {}
+    for line in read_option(group, option).splitlines():
+        if not (match := re.match(r"( *)(\w+):(?: [^#]*)?(?:# (.+))?$", line)):
             continue
-        indent, name, comment = len(read[1]), read[2], read[3]
-        path = [step for step in path if step[0] < indent] + [(indent, name)]
+        indent, name, comment = len(match[1]), match[2], match[3]
+        path = [parent for parent in path if parent[0] < indent] + [(indent, name)]
         if comment:
             key = ".".join(name for _, name in path)
-            found[key.removeprefix(f"{group}.")] = comment
-    return found
+            comments[key.removeprefix(f"{group}.")] = comment
+    return comments
 
 
-def head(group: str, option: str) -> str:
-    """What an option's file says at its beginning."""
-    lines = re.match(r"(?:# .*\n)*", text_of(group, option))
+def header_comment(group: str, option: str) -> str:
+    """Return the comment at the top of an option's file."""
+    lines = re.match(r"(?:# .*\n)*", read_option(group, option))
     assert lines is not None
     return " ".join(line[2:] for line in lines[0].splitlines() if not line.startswith("# @package"))
 
 
-def text_of(group: str, option: str) -> str:
-    """An option's file; that of all runs for no group."""
+def read_option(group: str, option: str) -> str:
+    """Return the text of an option's file, or of `config.yaml` if both names are empty."""
     return (conf_dir() / group / f"{option or 'config'}.yaml").read_text(encoding="utf-8")
 
 
 def attributes(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of its fields."""
-    found: dict[str, str] = {}
-    for one in reversed(cls.__mro__[:-1]):
-        found |= section(one, "Attributes")
-    return found
+    """Return the descriptions of a class's fields from its docstring and those of its bases."""
+    descriptions: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        descriptions |= section(base, "Attributes")
+    return descriptions
 
 
 def section(documented: type | Callable[..., Any], title: str) -> dict[str, str]:
-    """The entries of a docstring's section, such as `Args`."""
+    """Return the entries of a docstring section such as `Args`, by name."""
     text = inspect.cleandoc(documented.__doc__ or "")
     if f"\n{title}:\n" not in text:
         return {}
     lines = text.split(f"\n{title}:\n", 1)[1].split("\n\n", 1)[0]
-    entries = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
-    found = {}
-    for name, _, words in (part.partition(":") for part in entries):
+    parts = re.split(r"^ {4}(?=\w)", lines, flags=re.MULTILINE)[1:]
+    entries = {}
+    for name, _, words in (part.partition(":") for part in parts):
         entry = " ".join(words.split()).rstrip(".")
-        found[name] = entry[0].lower() + entry[1:] if entry[1:2].islower() else entry  # as comments begin
-    return found
+        # Comments in YAML begin with a lower-case letter.
+        entries[name] = entry[0].lower() + entry[1:] if entry[1:2].islower() else entry
+    return entries
 
 
 def first_line(cls: type) -> str:
-    """What a docstring begins with; a dataclass's own is none."""
+    """Return the first line of a docstring, or "" if a dataclass has only its generated docstring."""
     generated = dataclasses.is_dataclass(cls) and (cls.__doc__ or "").startswith(f"{cls.__name__}(")
     return "" if generated else inspect.cleandoc(cls.__doc__ or "").split("\n", 1)[0]
 
 
-def listed(cls: type) -> str:
-    """The list in a docstring."""
+def bullet_list(cls: type) -> str:
+    """Return the bullet list in a class's docstring."""
     lines = inspect.cleandoc(cls.__doc__ or "").splitlines()
     return "\n".join(line for line in lines if re.match(r"- |  \S", line))

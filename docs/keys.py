@@ -1,9 +1,9 @@
-"""Every key of the configuration as tables in Markdown: from the schema, `conf/` and its comments.
+"""Tables of all configuration keys in Markdown, generated from the schema, `conf/` and its comments.
 
-`docs/conf.py` puts them into `configuration.md` when the pages are built; a test holds them against what
-Hydra composes. Which keys there are, and what each takes, comes from the annotations of the class or function
-that they fill; the default from the composed configuration; the meaning from the comment beside the default,
-or else from the docstring of the class or function.
+`docs/conf.py` inserts the tables into `configuration.md` during the build; a test compares them with the
+configuration that Hydra composes. The keys and their allowed values come from the annotations of the class
+or function that the keys configure. The default comes from the composed configuration. The meaning comes
+from the comment after the default, or else from the docstring of the class or function.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ import yaml
 
 from docs.descriptions import (
     admits_null,
-    allowed,
     attributes,
-    comments,
+    bullet_list,
+    describe_type,
     first_line,
-    head,
-    listed,
+    header_comment,
+    key_comments,
+    read_option,
     section,
-    text_of,
 )
 from rnnlab.app.config import build as schema
 from rnnlab.app.config.compose import compose_plan
@@ -37,20 +37,20 @@ from rnnlab.paths import conf_dir
 
 NO_DEFAULT = object()
 NESTED = ("init", "tracking")
-"""Groups of `Settings` whose options name no class."""
+"""Groups of `Settings` whose options have no `_target_` class."""
 LAUNCHER = "hydra/launcher"
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key.
+    """One configuration key.
 
     Attributes:
-        path: As on the command line.
-        allowed: What it takes, in words.
-        defaults: By option of its group; of a key outside of groups under the empty name.
-        meaning: What it is.
-        optional: Whether it may be null.
+        path: Name of the key on the command line.
+        allowed: Allowed values in words.
+        defaults: Default for each option of the key's group; for a key outside groups, under the empty name.
+        meaning: Description of the key.
+        optional: True if the key may be null.
     """
 
     path: str
@@ -61,24 +61,24 @@ class Key:
 
     @property
     def default(self) -> str:
-        """In Markdown; by option where they differ."""
+        """The default in Markdown, or the default for each option if they differ."""
         by_value: dict[str, list[str]] = {}
         for option, value in self.defaults.items():
             missing = value is NO_DEFAULT or (value is None and not self.optional)
-            by_value.setdefault("must be given" if missing else shown(value), []).append(option)
+            by_value.setdefault("required" if missing else format_value(value), []).append(option)
         if len(by_value) == 1:
             return next(iter(by_value))
-        return "<br>".join(f"{value} ({', '.join(of)})" for value, of in by_value.items())
+        return "<br>".join(f"{value} ({', '.join(names)})" for value, names in by_value.items())
 
 
 @dataclass(frozen=True)
 class Table:
-    """Keys that belong together.
+    """Table of related keys.
 
     Attributes:
-        title: The options whose keys they are, in Markdown.
-        about: What these are.
-        keys: The keys.
+        title: Options that have these keys, in Markdown.
+        about: Description of the options.
+        keys: Keys of the table.
     """
 
     title: str
@@ -87,15 +87,15 @@ class Table:
 
 
 def page(name: str) -> str:
-    """What stands in `configuration.md` in place of `<!-- keys: name -->`."""
+    """Return the tables that replace `<!-- keys: name -->` in `configuration.md`."""
     match name:
         case "run":
             return _markdown(settings())
         case "init" | "tracking":
-            named = [f"- {_named(name, option)}" for option in options(name)]
-            return "\n".join([*named, "", _markdown(nested(name))])
+            items = [f"- {_describe_option(name, option)}" for option in options(name)]
+            return "\n".join([*items, "", _markdown(nested(name))])
         case "kinds":
-            return listed(Initializer)
+            return bullet_list(Initializer)
         case "probe":
             return _markdown(probe())
         case "measurement":
@@ -105,43 +105,44 @@ def page(name: str) -> str:
         case "launcher":
             return "\n\n".join(map(_markdown, launchers()))
         case "experiment":
-            rows = [f"| `{option}` | {head('experiment', option)} |" for option in options("experiment")]
-            return "\n".join(["| `experiment=` | what |", "| --- | --- |", *rows])
-    return "\n\n".join(map(_markdown, of_classes(name)))
+            names = options("experiment")
+            rows = [f"| `{name}` | {header_comment('experiment', name)} |" for name in names]
+            return "\n".join(["| `experiment=` | description |", "| --- | --- |", *rows])
+    return "\n\n".join(map(_markdown, class_tables(name)))
 
 
 def options(group: str) -> list[str]:
-    """The options of a group, by name."""
+    """Return the names of a group's options in alphabetical order."""
     return sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
 
 
 @cache
-def composed(*overrides: str) -> dict[str, Any]:
-    """The configuration of one run."""
+def compose_run(*overrides: str) -> dict[str, Any]:
+    """Return the composed configuration of one run."""
     (job,) = compose_plan(conf_dir(), overrides, multirun=False).jobs
     return job.config
 
 
 def settings() -> Table:
-    """Keys outside of groups."""
+    """Return the table of keys outside groups."""
     hints = {key: hint for key, hint in fields(schema.Settings).items() if key not in NESTED}
-    return Table("", "", _keys("", hints, {"": composed()}, "", attributes(schema.Settings)))
+    return Table("", "", _keys("", hints, {"": compose_run()}, "", attributes(schema.Settings)))
 
 
 def nested(group: str) -> Table:
-    """Keys of a group whose options name no class."""
+    """Return the table of keys of a group whose options have no `_target_` class."""
     cls = fields(schema.Settings)[group]
     return Table("", "", _keys(f"{group}.", fields(cls), _configs(group), group, attributes(cls)))
 
 
-def of_classes(group: str) -> list[Table]:
-    """For each class that options of a group name, its keys."""
+def class_tables(group: str) -> list[Table]:
+    """Return one table per class that the options of a group configure."""
     by_class: dict[type, dict[str, Any]] = {}
     for option, config in _configs(group).items():
         by_class.setdefault(resolve_name(config["_target_"]), {})[option] = config
     return [
         Table(
-            ", ".join(_named(group, option) for option in configs),
+            ", ".join(_describe_option(group, option) for option in configs),
             first_line(cls),
             _keys(f"{group}.", fields(cls, schema.SUPPLIED[group]), configs, group, attributes(cls)),
         )
@@ -150,65 +151,66 @@ def of_classes(group: str) -> list[Table]:
 
 
 def probe() -> Table:
-    """Keys of every probe, beside its measurements."""
+    """Return the table of keys common to all probes, without their measurements."""
     hints = fields(Probe, ("measurements",))
     return Table("", "", _keys("probe.", hints, _configs("probe"), "probe", attributes(Probe)))
 
 
 def measurements() -> list[Table]:
-    """For each measurement its own keys, beside its schedule."""
-    found = []
+    """Return one table of keys per measurement, without its schedule."""
+    tables = []
     for name in options("measurement"):
         config = _measurement(name)
         function = resolve_name(config["_target_"])
         hints = typing.get_type_hints(function, include_extras=True)
-        own = {key: hint for key, hint in hints.items() if key not in ("snapshot", "return")}
+        arguments = {key: hint for key, hint in hints.items() if key not in ("snapshot", "return")}
         prefix, description = f"probe.measurements.{name}.", section(function, "Args")
-        keys = _keys(prefix, own, {name: config}, "measurement", description)
-        found.append(Table(f"`+measurement={name}`", head("measurement", name), keys))
-    return found
+        keys = _keys(prefix, arguments, {name: config}, "measurement", description)
+        tables.append(Table(f"`+measurement={name}`", header_comment("measurement", name), keys))
+    return tables
 
 
 def schedules() -> dict[str, dict[str, Any]]:
-    """The schedule of every measurement, and of those that a probe times in another way."""
-    own = {name: _measurement(name)["when"] for name in options("measurement")}
-    found = {f"`{name}`": when for name, when in own.items()}
+    """Return the default schedule of every measurement, and the schedules that a probe changes."""
+    defaults = {name: _measurement(name)["when"] for name in options("measurement")}
+    result = {f"`{name}`": when for name, when in defaults.items()}
     for option, config in _configs("probe").items():
         for name, keys in config["measurements"].items():
-            if keys["when"] != own[name]:
-                found[f"`{name}` in `probe={option}`"] = keys["when"]
-    return found
+            if keys["when"] != defaults[name]:
+                result[f"`{name}` in `probe={option}`"] = keys["when"]
+    return result
 
 
 def launchers() -> list[Table]:
-    """For each launcher its keys."""
-    found = []
+    """Return one table of keys per launcher."""
+    tables = []
     for name in options(LAUNCHER):
-        config = yaml.safe_load(text_of(LAUNCHER, name))
+        config = yaml.safe_load(read_option(LAUNCHER, name))
         cls = resolve_name(config["_target_"])
         keys = _keys("hydra.launcher.", fields(cls), {name: config}, LAUNCHER, attributes(cls))
-        found.append(Table(f"`{LAUNCHER}={name}`", head(LAUNCHER, name), keys))
-    return found
+        tables.append(Table(f"`{LAUNCHER}={name}`", header_comment(LAUNCHER, name), keys))
+    return tables
 
 
-def shown(value: Any) -> str:
-    """A value as in YAML, in Markdown."""
+def format_value(value: Any) -> str:
+    """Return a YAML value as Markdown code."""
     return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}`"
 
 
 def _configs(group: str) -> dict[str, Any]:
-    """The composed keys of every option of a group."""
-    return {option: composed(f"{group}={option}")[group] for option in options(group)}
+    """Return the composed keys of every option of a group."""
+    return {option: compose_run(f"{group}={option}")[group] for option in options(group)}
 
 
 def _measurement(name: str) -> dict[str, Any]:
-    config: dict[str, Any] = composed("probe=none", f"+measurement={name}")["probe"]["measurements"][name]
+    probe_config = compose_run("probe=none", f"+measurement={name}")["probe"]
+    config: dict[str, Any] = probe_config["measurements"][name]
     return config
 
 
-def _named(group: str, option: str) -> str:
-    """An option, and what its file begins with."""
-    description = head(group, option)
+def _describe_option(group: str, option: str) -> str:
+    """Return an option in Markdown, with the comment at the top of its file."""
+    description = header_comment(group, option)
     return f"`{group}={option}`" + (f" ({description})" if description else "")
 
 
@@ -219,31 +221,32 @@ def _keys(
     group: str,
     documented: Mapping[str, str],
 ) -> list[Key]:
-    """The keys that annotations name, those of a dataclass one by one."""
-    found = []
+    """Return one key per annotation; the fields of a dataclass are separate keys."""
+    keys = []
     for name, hint in hints.items():
         values = {option: config.get(name, NO_DEFAULT) for option, config in configs.items()}
         if dataclasses.is_dataclass(hint):
             cls = typing.cast(type, hint)
-            found += _keys(f"{prefix}{name}.", fields(cls), values, group, attributes(cls))
+            keys += _keys(f"{prefix}{name}.", fields(cls), values, group, attributes(cls))
             continue
-        own = (
-            f"{prefix}{name}".removeprefix(f"{group.replace('/', '.')}.") if group != "measurement" else name
-        )
-        comment = next((text for option in configs if (text := comments(group, option).get(own))), "")
+        path = name
+        if group != "measurement":
+            path = f"{prefix}{name}".removeprefix(f"{group.replace('/', '.')}.")
+        comment = next((text for option in configs if (text := key_comments(group, option).get(path))), "")
         meaning = comment or documented.get(name, "")
-        found.append(Key(f"{prefix}{name}", allowed(hint), values, meaning, admits_null(hint)))
-    return found
+        keys.append(Key(f"{prefix}{name}", describe_type(hint), values, meaning, admits_null(hint)))
+    return keys
 
 
 def _schedules() -> str:
     description, names = attributes(Schedule), list(fields(Schedule))
     lines = ["| key | allowed | meaning |", "| --- | --- | --- |"]
     for name, hint in fields(Schedule).items():
-        lines.append(f"| `probe.measurements.<name>.when.{name}` | {allowed(hint)} | {description[name]} |")
+        key = f"`probe.measurements.<name>.when.{name}`"
+        lines.append(f"| {key} | {describe_type(hint)} | {description[name]} |")
     lines += ["", f"| default of | {' | '.join(f'`{name}`' for name in names)} |", "| --- " * 5 + "|"]
-    for of, when in schedules().items():
-        lines.append(f"| {of} | {' | '.join(shown(when[name]) for name in names)} |")
+    for measurement, when in schedules().items():
+        lines.append(f"| {measurement} | {' | '.join(format_value(when[name]) for name in names)} |")
     return "\n".join(lines)
 
 

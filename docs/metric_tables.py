@@ -1,4 +1,4 @@
-"""The tables of metrics as Markdown, from `rnnlab.metrics`; `docs/conf.py` puts them into `metrics.md`."""
+"""Tables of metrics in Markdown from `rnnlab.metrics`; `docs/conf.py` inserts them into `metrics.md`."""
 
 from rnnlab import metrics
 
@@ -13,10 +13,10 @@ TABLES = {
 
 
 def table(name: str) -> str:
-    """What stands in `metrics.md` in place of `<!-- metrics: name -->`.
+    """Return the table that replaces `<!-- metrics: name -->` in `metrics.md`.
 
     Raises:
-        KeyError: There is no such table.
+        KeyError: If the table does not exist.
     """
     rows = TABLES[name]
     with_x = any(row.x != "training step" for row in rows)

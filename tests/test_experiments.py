@@ -1,4 +1,4 @@
-"""The studies: their commands and notebooks, small. What is committed comes from the whole sweeps."""
+"""The commands and notebooks of the studies run on small sweeps; the committed outputs come from the full sweeps."""
 
 import re
 import shlex
@@ -48,7 +48,7 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
         "memory_short_probe": (*MEMORY, "probe.length=10,12"),
     },
 }
-"""By study and sweep, what makes it take seconds."""
+"""Overrides that reduce a sweep to seconds, by study and sweep."""
 NOTEBOOKS = sorted(path.parent.name for path in STUDIES.glob("*/analysis.ipynb"))
 
 
@@ -69,15 +69,15 @@ def figures_of(study: str) -> list[str]:
 
 
 def commands_of(study: str) -> dict[str, list[str]]:
-    """The arguments of the README's sweeps, by the name of the sweep's folder."""
+    """Return the arguments of the README's sweeps, by the name of the sweep folder."""
     text = readme(study).replace("\\\n", " ")
     lines = re.findall(r"^    python -m rnnlab -m (experiment=.*)$", text, re.MULTILINE)
-    found = {}
+    commands = {}
     for line in lines:
         arguments = shlex.split(line)
-        place = [argument for argument in arguments if argument.startswith("hydra.sweep.dir=")]
-        found[Path(place[0].partition("=")[2]).name if place else study] = arguments
-    return found
+        folders = [argument for argument in arguments if argument.startswith("hydra.sweep.dir=")]
+        commands[Path(folders[0].partition("=")[2]).name if folders else study] = arguments
+    return commands
 
 
 def test_every_study_is_here() -> None:
@@ -123,5 +123,5 @@ def test_a_small_version_runs_to_its_end(study: str, tmp_path: Path) -> None:
     notebook = notebook_of(folder)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
     assert figures_of(study) and all((folder / figure).is_file() for figure in figures_of(study))
-    told = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert [output.text for output in told if output.output_type == "stream"] == []
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [output.text for output in outputs if output.output_type == "stream"] == []

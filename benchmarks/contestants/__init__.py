@@ -1,6 +1,7 @@
-"""What is compared: one training step on one batch, by each way of making it.
+"""Implementations of one training step on one batch, for comparison.
 
-A contestant is made for a `Shape` and called for a step: forward, backward, clipping by global norm, Adam.
+Each contestant is built for a `Shape`. Each call runs one training step: forward pass, backward pass,
+clipping by global norm, and Adam.
 """
 
 from benchmarks.contestants.shapes import SHAPES, Shape

@@ -1,7 +1,7 @@
-"""JAX: the whole training step in one jit, lax.scan over time, with the gradient at every state.
+"""Training step in JAX that records the gradient at every state, compiled as one jit with lax.scan over time.
 
-A zero is added to each state of each step; its gradient is the total gradient at h, and at an LSTM's c the
-state adjoint. The norms are plain float32 ones.
+The step adds a zero to every state at every time step. The gradient at this zero is the total gradient at h,
+and for an LSTM also the state adjoint at c. The norms are computed in float32.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from benchmarks.contestants.shapes import CLIP, LR, Shape
 
 
 def make(shape: Shape) -> Callable[[], None]:
-    """A step that records everything."""
+    """Return a training step that records the gradient norms at all states."""
     H, B, states = shape.H, shape.B, 2 if shape.cell == "lstm" else 1
     rng, bound = np.random.default_rng(0), 1 / np.sqrt(H)
     sizes = {

@@ -1,4 +1,4 @@
-"""The bound: the bare float32 matrix products of a training step, by NumPy's BLAS, and nothing else."""
+"""Lower bound on the time of a training step: only its float32 matrix products, computed by NumPy's BLAS."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,11 @@ from benchmarks.contestants.shapes import Shape
 
 
 def make(shape: Shape) -> Callable[[], None]:
-    """W_hh forward, backward and dW_hh; the readout; where inputs are vectors, W_xh forward and dW_xh."""
+    """Return a function that computes the matrix products of one training step.
+
+    The products are those with W_hh in the forward and backward pass, dW_hh and the readout; for vector
+    inputs also those with W_xh and dW_xh.
+    """
     rows, H, B, T, S = shape.G * shape.H, shape.H, shape.B, shape.T, shape.outputs
 
     def array(*size: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""This project's training step, with the norms of all time steps recorded at every step."""
+"""Training step of rnnlab that records gradient norms at all time steps of every training step."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from rnnlab.workspace import Workspace
 
 
 def model_of(shape: Shape) -> Model:
-    """The network of a shape."""
+    """Return the network of a shape."""
     cells: dict[str, Cell] = {
         "rnn": Vanilla(shape.X, shape.H, "tanh", bias=True),
         "lstm": LSTM(shape.X, shape.H, "tanh", bias=True, forget_bias=0.0),
@@ -27,7 +27,7 @@ def model_of(shape: Shape) -> Model:
 
 
 def make(shape: Shape) -> Callable[[], None]:
-    """A step that records everything."""
+    """Return a training step that records the gradient norms at all time steps."""
     model, uniform = model_of(shape), Initializer("uniform", 1.0)
     params = model.init_params(np.random.default_rng(0), Init(uniform, uniform, uniform), np.float32)
     optimizer, clipping, workspace = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm"), Workspace()

@@ -1,4 +1,4 @@
-"""The sizes that are compared."""
+"""Network and batch sizes of the comparison."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -15,12 +15,12 @@ LR, CLIP = 2e-3, 1.0
 
 @dataclass(frozen=True)
 class Shape:
-    """A cell and its sizes.
+    """Cell type and sizes of one comparison.
 
     Attributes:
-        cell: Which.
-        inputs: `symbols`: 62 of them and a target at every step; `vectors`: of 6 features, one target of 4
-            classes at the end.
+        cell: Cell type.
+        inputs: `symbols` (62 symbols, with a target at every time step) or `vectors` (6 features, with one
+            target of 4 classes at the end).
         H: Hidden size.
         B: Batch size.
         T: Time steps.
@@ -44,16 +44,16 @@ class Shape:
 
     @property
     def outputs(self) -> int:
-        """S, how many of the last time steps have an output."""
+        """Number S of final time steps with an output."""
         return self.T if self.inputs == "symbols" else 1
 
     @property
     def G(self) -> int:
-        """Blocks of H rows in the weights."""
+        """Number of blocks of H rows in the weights."""
         return GATES[self.cell]
 
     def batch(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """x (T, B) symbols or (T, X, B) vectors, y (S, B) classes; the same for all contestants."""
+        """Return x, symbols (T, B) or vectors (T, X, B), and y, classes (S, B)."""
         rng = np.random.default_rng(0)
         if self.inputs == "symbols":
             x: NDArray[Any] = rng.integers(0, self.X, (self.T, self.B))

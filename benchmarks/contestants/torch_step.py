@@ -1,4 +1,4 @@
-"""torch: its own whole-sequence cells that record nothing, and a loop over its step cells that records."""
+"""Training steps in torch: sequence modules without recording, and a loop over single-step cells with it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ STEPS: dict[str, Any] = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCe
 
 
 def make(shape: Shape, fused: bool = False) -> Callable[[], None]:
-    """nn.RNN, nn.LSTM or nn.GRU as usual; of each step only the loss is read. `fused` is Adam's."""
+    """Return a step of nn.RNN, nn.LSTM or nn.GRU that reads only the loss; `fused` is an option of Adam."""
     recurrent, readout, x, y, update = _parts(shape, SEQUENCES[shape.cell], fused)
 
     def step() -> None:
@@ -27,21 +27,21 @@ def make(shape: Shape, fused: bool = False) -> Callable[[], None]:
 
 
 def make_recording(shape: Shape) -> Callable[[], None]:
-    """A loop over nn.RNNCell, nn.LSTMCell or nn.GRUCell whose states keep their gradients."""
+    """Return a step that loops over nn.RNNCell, nn.LSTMCell or nn.GRUCell and retains the state gradients."""
     cell, readout, x, y, update = _parts(shape, STEPS[shape.cell])
     lstm = shape.cell == "lstm"
 
     def step() -> None:
-        states, kept, state = [], [], None
+        states, parts, state = [], [], None
         for x_t in x():
             state = cell(x_t, state)
             for part in state if lstm else (state,):
                 part.retain_grad()
-                kept.append(part)
+                parts.append(part)
             states.append(state[0] if lstm else state)
         h = torch.stack(states[-shape.outputs :])
         update(functional.cross_entropy(readout(h).reshape(-1, shape.Y), y))
-        torch.stack([part.grad for part in kept]).norm(dim=2)
+        torch.stack([part.grad for part in parts]).norm(dim=2)
 
     return step
 
@@ -60,7 +60,7 @@ def _parts(
         symbols = torch.from_numpy(batch_x)
 
         def x() -> torch.Tensor:
-            return functional.embedding(symbols, one_hot)  # 12 µs; functional.one_hot: 56
+            return functional.embedding(symbols, one_hot)  # 12 µs; functional.one_hot takes 56 µs
 
     else:
         vectors = torch.from_numpy(np.ascontiguousarray(batch_x.transpose(0, 2, 1)))

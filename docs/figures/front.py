@@ -1,4 +1,4 @@
-"""Draw `front.png`, where `multirun/` has the sweeps of the study of fading: python docs/figures/front.py."""
+"""Draw `front.png` from the sweeps of the fading study in `multirun/`: python docs/figures/front.py."""
 
 from pathlib import Path
 

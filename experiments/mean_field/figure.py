@@ -1,4 +1,4 @@
-"""Draws the figure and prints the table of this experiment: python figure.py SWEEP_FOLDER."""
+"""Draw the figure and print the table of this study: python figure.py SWEEP_FOLDER."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,11 @@ import yaml
 
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
 
-LAGS = (1, 40)  # behind these stand 20 time steps in which the network settles
+LAGS = (1, 40)  # the earlier 20 time steps let the network settle
 
 
 def gain_of(folder: Path) -> dict[str, float]:
-    """A run's sizes, its measured mean ln gain a step, and theory's ½ ln χ."""
+    """Return the sizes of a run, its measured ln gain per time step, and the predicted ½ ln χ."""
     config = yaml.safe_load((folder / "config.yaml").read_text())
     curve = read_gradients(folder).query(f"step == 0 and quantity == 'h' and {LAGS[0]} <= lag <= {LAGS[1]}")
     slope = np.polyfit(curve["lag"].astype(float), curve["log10_gmean"] * np.log(10), 1)[0]
@@ -47,5 +47,5 @@ grid = sns.relplot(
 grid.ax.axhline(0, color="black", linewidth=0.8)
 sizes = sorted(runs["H"].unique())
 grid.ax.set_xticks([1 / size for size in sizes], [f"1/{size}" for size in sizes])
-grid.set_axis_labels("1 / hidden size", "measured − ½ ln χ (a step)")
+grid.set_axis_labels("1 / hidden size", "measured − ½ ln χ (per time step)")
 grid.savefig(Path(__file__).with_name("one_over_H.png"), dpi=110)

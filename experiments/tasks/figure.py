@@ -1,4 +1,4 @@
-"""Draws the figure of this experiment: python figure.py DIGITS_RNN DIGITS_LSTM ADDING_RNN ADDING_LSTM."""
+"""Draw the figure of this study: python figure.py DIGITS_RNN DIGITS_LSTM ADDING_RNN ADDING_LSTM."""
 
 import sys
 from pathlib import Path

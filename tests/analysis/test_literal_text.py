@@ -1,4 +1,4 @@
-"""Every drawing function shows names as they are, whatever they hold; warnings are errors here."""
+"""Every drawing function shows arbitrary names literally; warnings are errors in these tests."""
 
 import io
 from collections.abc import Callable
@@ -25,20 +25,20 @@ NASTY = (
     *("温度", "x" * 400, "a\nb", "a\tb\x07\x1b[31m", "\u2028", "\ud800"),
 )
 PLAIN = ("$x_$", "a$b$c", "_cell", "\\frac{", "\\$y\\$", "a_b^c")
-"""Of which every character can be drawn."""
+"""Names whose characters can all be drawn."""
 RUNS = runs_frame()
 GRADIENTS, METRICS = gradients_frame(RUNS), metrics_frame(RUNS)
 
 
 def texts_of(drawn: Any) -> list[str]:
-    """The texts of a figure, which is drawn and must not fail."""
+    """Draw a figure, which must not fail, and return its texts."""
     first = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
     figure: Figure = first if isinstance(first, Figure) else first.figure
     with allow_odd_names():
         for form in ("svg", "png"):
             figure.savefig(io.BytesIO(), format=form, dpi=40)
     found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
-    # A label of a tick stays one that may be a formula, with its dollars escaped.
+    # Tick labels still parse formulas, so their dollar signs are escaped.
     texts = [
         text.get_text().replace("\\$", "$") if text.get_parse_math() else text.get_text() for text in found
     ]
@@ -47,7 +47,7 @@ def texts_of(drawn: Any) -> list[str]:
 
 
 def named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """With another name for the LSTM, and for the axis that it is on."""
+    """Rename the LSTM, and add an axis of the same name with the cells."""
     cells = frame["cell"].astype(str).replace("lstm", name)
     return frame.assign(**{name: pd.Categorical(cells)})
 
@@ -77,7 +77,7 @@ def test_a_name_in_a_figure_of_many_runs(drawing: str, name: str) -> None:
     assert any(name in text for text in texts), texts
 
 
-@pytest.mark.parametrize("name", NASTY[:-1], ids=ascii)  # pandas has no half characters
+@pytest.mark.parametrize("name", NASTY[:-1], ids=ascii)  # pandas rejects lone surrogates
 def test_any_name_in_a_figure_of_many_runs(name: str) -> None:
     texts = texts_of(draw_gain(named(RUNS, name), hue=name, x="seq_len"))
     assert name not in PLAIN or any(name in text for text in texts)

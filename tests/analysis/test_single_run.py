@@ -1,4 +1,4 @@
-"""Figures show the numbers of their frame."""
+"""Figures of one run show the numbers of their frame."""
 
 import shutil
 from pathlib import Path
@@ -40,7 +40,7 @@ def colorbar_label(ax: Axes) -> str:
 
 
 def draw(ax: Axes) -> None:
-    ax.figure.canvas.draw()  # where values that cannot be drawn would raise
+    ax.figure.canvas.draw()  # drawing raises for values that cannot be drawn
 
 
 @pytest.mark.parametrize(("quantity", "level"), [("h", 0.0), ("state", 1.0)])
@@ -87,7 +87,7 @@ def test_losses(ax: Axes) -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [
         "training",
-        "training, mean of 50 steps",
+        "training, moving average over 50 steps",
         "validation",
     ]
     draw(ax)
@@ -123,7 +123,7 @@ def test_figures_without_any_finite_value(gradients: pd.DataFrame, missing: floa
 
 
 def of_quantities(axis: str, **levels: float) -> pd.DataFrame:
-    """Quantities recorded at steps 0 and 9, along 1 … 4, of a constant level that rises by 1 to step 9."""
+    """Return quantities at steps 0 and 9, constant along 1 … 4, whose level rises by 1 from step 0 to step 9."""
     rows = [
         (step, name, i, level + (step == 9))
         for name, level in levels.items()
@@ -138,11 +138,11 @@ def of_quantities(axis: str, **levels: float) -> pd.DataFrame:
 def test_contributions_of_all_and_of_each_gate(ax: Axes) -> None:
     frame = of_quantities("timestep", **{"dW_hh": 0.0, "dW_hh.f": -1.0, "dW_hh.i": -2.0, "h": 5.0})
     draw_contributions(frame, ax)
-    assert lines(ax) == [([1, 2, 3, 4], [y] * 4) for y in (1, 0, 0, -1, -1, -2)]  # last, first
+    assert lines(ax) == [([1, 2, 3, 4], [y] * 4) for y in (1, 0, 0, -1, -1, -2)]  # last step, then first
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["all", "f", "i"]
-    assert legend.get_title().get_text() == "step 9\n(dashed 0)"
+    assert legend.get_title().get_text() == "step 9\n(dashed: 0)"
     draw(ax)
 
 
@@ -164,11 +164,13 @@ def test_singular_values_largest_and_smallest(ax: Axes) -> None:
     draw(ax)
 
 
-@pytest.mark.parametrize(("threshold", "told"), [(None, "clipping"), (2.0, "50.0% over the threshold 2")])
-def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "end"), [(None, "clipping"), (2.0, "50.0% of steps above the threshold 2")]
+)
+def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, end: str) -> None:
     frame = pd.DataFrame({"step": range(5), "grad/norm": [0.1, 1.0, 10.0, 100.0, NAN]})
     draw_clip_histogram(frame, ax, threshold)
-    assert ax.get_title(loc="left").endswith(told) or ax.get_title().endswith(told)
+    assert ax.get_title(loc="left").endswith(end) or ax.get_title().endswith(end)
     assert sum(patch.get_height() for patch in ax.patches) == 4
     assert [line.get_xdata()[0] for line in ax.get_lines()] == ([] if threshold is None else [threshold])
     draw(ax)
@@ -178,7 +180,7 @@ def test_theory_and_bound_go_through_lag_1_of_the_first_curve(gradients: pd.Data
     draw_training_lag_curves(gradients, ax, "state", theory=-0.5, bound=0.25)
     limits = ax.get_ylim()
     theory, bound = lines(ax)[-2:]
-    start = -2.0 + 1.0  # of state at step 0 and lag 1
+    start = -2.0 + 1.0  # value of state at step 0 and lag 1
     assert theory == ([1, 3], [start, start - 1.0]) and bound == ([1, 3], [start, start + 0.5])
     draw_training_lag_curves(gradients, other := ax.figure.add_axes((0, 0, 1, 1)), "state")
     assert other.get_ylim() == limits, "a line must not squeeze the curves"

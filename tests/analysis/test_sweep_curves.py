@@ -1,4 +1,4 @@
-"""Lag curves and losses of many runs show the means and intervals of their frames."""
+"""Figures of lag curves and losses of many runs show the means and intervals of their frames."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def lines_of(ax: Axes, color: Any, dashed: bool | None = None) -> list[tuple[lis
 
 
 def band_of(ax: Axes, color: Any) -> dict[float, tuple[float, float]]:
-    """The lower and upper edge at each x of the one band of a colour."""
+    """Return the lower and upper edge of a colour's band, by x."""
     (band,) = (
         found
         for found in ax.collections
@@ -59,7 +59,7 @@ def notes(ax: Axes) -> str:
 def curves(
     frame: pd.DataFrame, step: int, quantity: str = "state", relative: bool = True
 ) -> dict[str, list[float]]:
-    """Every run's lag curve, lag 0 or 1 first."""
+    """Return every run's lag curve, starting at lag 0 or 1."""
     found = {}
     for run in frame["run"].unique():
         rows = frame[(frame["run"] == run) & (frame["step"] == step) & (frame["quantity"] == quantity)]
@@ -75,11 +75,11 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("relative", [True, False])
 @pytest.mark.parametrize(
-    ("step", "taken", "told"), [("last", 20, "step 20"), ("first", 0, "step 0"), (5, 5, "step 5")]
+    ("step", "taken", "description"), [("last", 20, "step 20"), ("first", 0, "step 0"), (5, 5, "step 5")]
 )
 @pytest.mark.parametrize("quantity", ["state", "x"])
 def test_lag_curves_are_means_with_t_intervals(
-    ax: Axes, quantity: str, step: Any, taken: int, told: str, relative: bool
+    ax: Axes, quantity: str, step: Any, taken: int, description: str, relative: bool
 ) -> None:
     assert draw_lag_curves(GRADIENTS, ax, quantity, step=step, relative=relative) is ax
     for cell in ("rnn", "lstm"):
@@ -92,10 +92,8 @@ def test_lag_curves_are_means_with_t_intervals(
         for lag, values in zip(lags, by_lag, strict=True):
             expected = (0, 0) if relative and lag == 1 else interval(list(values))
             np.testing.assert_allclose(band[lag], expected, atol=1e-9)
-    assert (
-        title(ax)
-        == f"Lag curve of {quantity}, {told} mean and 95 % interval of 12 runs (over seq_len, clip, seed)"
-    )
+    caption = "mean and 95 % interval of 12 runs (over seq_len, clip, seed)"
+    assert title(ax) == f"Lag curve of {quantity}, {description} {caption}"
     assert ax.get_ylabel() == ("log₁₀ g(k)/g(1)" if relative else "log₁₀ g(k)")
     assert legend(ax) == ["rnn", "lstm"], "of cells that are there alone"
 
@@ -120,7 +118,7 @@ def test_both_ends_the_first_one_dashed(ax: Axes) -> None:
         ((_, means),) = lines_of(ax, CELL_COLORS["rnn"], dashed)
         np.testing.assert_allclose(means, np.mean(list(runs.values()), axis=0), atol=1e-12)
     assert legend(ax) == ["rnn", "lstm", "last step", "first step"]
-    with pytest.raises(ValueError, match="style='clip' cannot be shown"):
+    with pytest.raises(ValueError, match=r"style='clip': cannot be combined with step=.ends."):
         draw_lag_curves(GRADIENTS, ax, step="ends", style="clip")
 
 
@@ -147,7 +145,9 @@ def test_training_steps_in_viridis(ax: Axes) -> None:
 
 def test_of_many_training_steps_a_few_with_the_first_and_the_last(ax: Axes) -> None:
     frame = gradients_frame(RUNS[:2], steps=tuple(range(30)), lags=2)
-    only = frame[(frame["step"] != 29) | (frame["run"] == "r0")]  # a step of one run of two counts
+    only = frame[
+        (frame["step"] != 29) | (frame["run"] == "r0")
+    ]  # a step that one of two runs recorded counts
     draw_lag_curves(only, ax, hue="step")
     assert 3 <= len(ax.lines) <= 10 and legend(ax)[0] == "0" and legend(ax)[-1] == "29"
 
@@ -159,7 +159,7 @@ def test_traces_are_the_runs_themselves(ax: Axes) -> None:
     assert len(drawn) == len(runs) + 1 and not ax.collections
     for values in [*runs.values(), np.mean(list(runs.values()), axis=0)]:
         assert any(np.allclose(values, y) for _, y in drawn)
-    assert "every run a thin line" in title(ax)
+    assert "thin lines: single runs" in title(ax)
 
 
 def test_traces_of_several_training_steps_are_apart(ax: Axes) -> None:
@@ -246,24 +246,24 @@ def test_the_colours_of_a_part_are_those_of_the_whole(ax: Axes) -> None:
 
 
 GIVEN: list[tuple[Callable[[], Any], str]] = [
-    (lambda: draw_lag_curves(GRADIENTS, hue="depth"), r"hue='depth' is no column.*run, cell, seq_len"),
-    (lambda: draw_lag_curves(GRADIENTS, col="depth"), r"col='depth' is no column"),
-    (lambda: draw_lag_curves(GRADIENTS, quantity="z"), r"quantity='z' has no lag curve.*: state, x$"),
-    (lambda: draw_lag_curves(GRADIENTS, quantity="h"), r"quantity='h' has no lag curve.*: state, x$"),
-    (lambda: draw_lag_curves(GRADIENTS, step=7), r"step=7 was not recorded; there are: 0, 5, 20"),
-    (lambda: draw_lag_curves(GRADIENTS, step="middle"), r"step='middle'"),
+    (lambda: draw_lag_curves(GRADIENTS, hue="depth"), r"hue='depth': no such column.*run, cell, seq_len"),
+    (lambda: draw_lag_curves(GRADIENTS, col="depth"), r"col='depth': no such column"),
+    (lambda: draw_lag_curves(GRADIENTS, quantity="z"), r"quantity='z': no lag curve.*: state, x$"),
+    (lambda: draw_lag_curves(GRADIENTS, quantity="h"), r"quantity='h': no lag curve.*: state, x$"),
+    (lambda: draw_lag_curves(GRADIENTS, step=7), r"step=7: not recorded; available: 0, 5, 20"),
+    (lambda: draw_lag_curves(GRADIENTS, step="middle"), r"step='middle': must be"),
     (lambda: draw_lag_curves(GRADIENTS[:0]), r"no rows"),
     (
         lambda: draw_lag_curves(METRICS),
         r"gradients: the frame is that of load_metrics; it must be that of load_g",
     ),
-    (lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")), r"no column 'quantity', which is needed"),
+    (lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")), r"column 'quantity': not in the frame"),
     (
         lambda: draw_losses(METRICS, metric="val/bpc"),
-        r"metric='val/bpc' is not in the frame.*: val/loss, train/loss",
+        r"metric='val/bpc': no such metric.*: val/loss, train/loss",
     ),
-    (lambda: draw_losses(METRICS, hue="depth"), r"hue='depth' is no column"),
-    (lambda: draw_losses(METRICS.assign(value="low")), r"column 'value' holds no numbers"),
+    (lambda: draw_losses(METRICS, hue="depth"), r"hue='depth': no such column"),
+    (lambda: draw_losses(METRICS.assign(value="low")), r"column 'value': has type .*; must contain"),
 ]
 
 
@@ -274,7 +274,7 @@ def test_what_is_not_there_is_named(draw: Callable[[], Any], message: str) -> No
 
 
 def test_an_axes_and_a_grid_exclude_each_other(ax: Axes) -> None:
-    with pytest.raises(ValueError, match="ax cannot be given with col or row"):
+    with pytest.raises(ValueError, match="ax: cannot be combined with col or row"):
         draw_losses(METRICS, ax, col="clip")
 
 
@@ -285,8 +285,8 @@ def test_without_a_value_there_is_a_note(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS.assign(log10_gmean=NAN), other)
     assert "nothing to show" in notes(other)
     ax.figure.canvas.draw()
-    draw_losses(METRICS, whole := ax.figure.add_axes((0, 0, 1, 1)))
-    assert notes(whole) == ""
+    draw_losses(METRICS, covering := ax.figure.add_axes((0, 0, 1, 1)))
+    assert notes(covering) == ""
     with pytest.raises(ValueError, match="col='clip'"):
         draw_losses(METRICS.assign(value=NAN), col="clip")
 
@@ -296,9 +296,9 @@ def test_runs_without_the_axis_are_told(ax: Axes) -> None:
     frame["bias"] = np.where(frame["cell"] == "lstm", 1.0, np.nan)
     draw_lag_curves(frame, ax, hue="bias")
     lost = frame.loc[frame["cell"] != "lstm", "run"].nunique()
-    assert f"{lost} runs without bias left out" in title(ax)
+    assert f"{lost} runs without bias omitted" in title(ax)
 
 
 def test_curves_of_several_runs_that_nothing_tells_apart_are_refused(ax: Axes) -> None:
-    with pytest.raises(ValueError, match="several lag curves of a run and step"):
+    with pytest.raises(ValueError, match="several lag curves for the same run and step"):
         draw_lag_curves(GRADIENTS.drop(columns="run"), ax)

@@ -1,4 +1,4 @@
-"""Gain, horizon, solved share, clipping and phase diagram of many runs show the numbers of their frame."""
+"""Figures of gain, horizon, solved share, clipping and phase diagrams show the numbers of their frame."""
 
 import itertools
 from collections.abc import Callable
@@ -34,12 +34,12 @@ TAIL = "grad/log10_gain_tail"
 
 def new_figure(**how: Any) -> Figure:
     figure = Figure(**({"layout": "constrained"} | how))
-    FigureCanvasAgg(figure)  # else nothing is drawn when the canvas is
+    FigureCanvasAgg(figure)  # without a canvas, drawing has no effect
     return figure
 
 
 def means_of(ax: Axes, color: Any) -> dict[float, tuple[float, float, float]]:
-    """Mean, low and high by x, of one colour."""
+    """Return the mean and the interval limits of one colour, by x."""
     found = {}
     for container in ax.containers:
         assert isinstance(container, ErrorbarContainer)
@@ -51,7 +51,7 @@ def means_of(ax: Axes, color: Any) -> dict[float, tuple[float, float, float]]:
 
 
 def points_of(ax: Axes, marker: str | None = None) -> list[tuple[float, float]]:
-    """Where the small points are that stand for a run, of one marker or all."""
+    """Return the positions of the small points of runs, for one marker or all."""
     shape = None if marker is None else len(MarkerStyle(marker).get_path().vertices)
     return [
         tuple(map(float, offset))
@@ -68,7 +68,7 @@ def ticks(ax: Axes) -> dict[str, float]:
 
 
 def mean_markers(ax: Axes) -> dict[str, list[float]]:
-    """The x of the means by their marker."""
+    """Return the x positions of the means, by marker."""
     found: dict[str, list[float]] = {}
     for container in ax.containers:
         found.setdefault(str(container.lines[0].get_marker()), []).extend(
@@ -95,8 +95,8 @@ def test_gain_is_the_geometric_mean_with_its_interval(ax: Axes, value: str, name
     np.testing.assert_allclose(drawn, sorted(10 ** RUNS[value]))
     assert ax.get_xscale() == "log" and ticks(ax) == {"10": 10, "100": 100}
     assert any(list(line.get_ydata()) == [1, 1] for line in ax.lines)
-    assert legend(ax) == ["rnn", "lstm", f"{name} 1"]
-    assert title(ax).startswith(name.capitalize()) and ax.get_ylabel() == f"{name} a step"
+    assert legend(ax) == ["rnn", "lstm", f"{name} = 1"]
+    assert title(ax).startswith(name.capitalize()) and ax.get_ylabel() == f"{name} per step"
     assert title(ax).endswith("geometric mean and 95 % interval of 6 runs (over clip, seed)")
 
 
@@ -123,7 +123,7 @@ def test_null_of_another_axis_is_left_out(ax: Axes) -> None:
     frame = RUNS.assign(lr=RUNS["clip"])
     draw_gain(frame, ax, x="lr")
     assert list(ticks(ax)) == ["0.1"]
-    assert len(points_of(ax)) == 12 and "12 of 24 have no lr" in title(ax)
+    assert len(points_of(ax)) == 12 and "12 of 24 runs have no lr" in title(ax)
 
 
 def test_words_stand_side_by_side(ax: Axes) -> None:
@@ -139,7 +139,7 @@ def test_censored_horizons_are_triangles(ax: Axes) -> None:
     assert points_of(ax, "^") == [(off, censored)]
     assert len(points_of(ax, "o")) == 23
     assert mean_markers(ax) == {"o": [0.1], "^": [off]}, "a mean with a censored run in it is at least that"
-    assert legend(ax) == ["censored: at least"]
+    assert legend(ax) == ["censored (lower bound)"]
 
 
 def test_nothing_says_censored_where_nothing_is(ax: Axes) -> None:
@@ -202,9 +202,9 @@ def test_clip_rate_above_the_loss() -> None:
 
 
 def test_a_cross_where_runs_diverged() -> None:
-    lost = RUNS["run"].isin(["r3", "r4"])  # of rnn, clip off
+    lost = RUNS["run"].isin(["r3", "r4"])  # both runs are rnn without clipping
     frame = RUNS.assign(outcome=np.where(lost, "diverged", "finished"))
-    frame.loc[RUNS["run"] == "r4", "val/loss"] = NAN  # the other has one, of a step before
+    frame.loc[RUNS["run"] == "r4", "val/loss"] = NAN  # the other run has a loss from an earlier step
     _, bottom = draw_clipping(frame, new_figure().subplots(2))
     (crosses,) = (line for line in bottom.lines if line.get_gid() == "diverged")
     assert to_rgba(crosses.get_color()) == to_rgba(CELL_COLORS["rnn"])
@@ -215,9 +215,8 @@ def test_a_cross_where_runs_diverged() -> None:
     assert high < crosses.get_ydata()[0], "no loss is under a cross"
     kept = frame[(frame["cell"] == "rnn") & frame["clip"].isna() & ~lost]
     assert means_of(bottom, CELL_COLORS["rnn"]).popitem()[1][0] == pytest.approx(kept["val/loss"].mean())
-    assert legend(bottom) == ["rnn", "lstm", "some diverged"] and "2 of 24 runs have no value" in title(
-        bottom
-    )
+    assert legend(bottom) == ["rnn", "lstm", "some runs diverged"]
+    assert "2 of 24 runs have no value" in title(bottom)
 
 
 def cells(ax: Axes) -> np.ndarray:
@@ -236,7 +235,7 @@ def colors_of_cells(ax: Axes) -> list[list[tuple[float, ...]]]:
 
 
 def phases() -> pd.DataFrame:
-    """Three runs each at lr 0.1 and 1, clip 1 and off."""
+    """Return three runs per combination of lr 0.1 or 1 and clip 1 or off."""
     regimes = (
         ["vanishing"] * 3 + ["stable", "stable", "exploding"] + ["vanishing", "stable", None] + [None] * 3
     )
@@ -273,10 +272,10 @@ def test_the_phase_diagram_of_regimes(ax: Axes) -> None:
         "stable",
         MIXED,
         "no value",
-        "runs that diverged",
+        "diverged runs",
         "unstable runs",
     ]
-    assert "runs a square: 3 (over seed)" in title(ax)
+    assert "runs per cell: 3 (over seed)" in title(ax)
 
 
 def test_the_phase_diagram_of_gain(ax: Axes) -> None:
@@ -285,7 +284,7 @@ def test_the_phase_diagram_of_gain(ax: Axes) -> None:
     (mesh,) = (found for found in ax.collections if isinstance(found, QuadMesh))
     assert mesh.get_clim() == pytest.approx((-0.2, 0.2)), "gain 1 is the middle of the scale"
     (bar,) = (other for other in ax.figure.axes if other is not ax)
-    assert bar.get_ylabel() == "log₁₀ tail gain a step"
+    assert bar.get_ylabel() == "log₁₀ tail gain per step"
     assert "geometric mean" in title(ax) and "no value" in legend(ax)
 
 
@@ -303,7 +302,7 @@ def test_a_grid_of_phase_diagrams_has_one_scale() -> None:
 
 
 def cell_colors(frame: pd.DataFrame, only: str | None = None) -> list[set[Any]]:
-    """Of each figure of all or some cells, the colours of the entries of its legend."""
+    """Return the legend's cells and their colours for each figure, for all cells or one cell."""
     gradients, metrics = gradients_frame(frame), metrics_frame(frame)
     if only is not None:
         frame, gradients, metrics = (part[part["cell"] == only] for part in (frame, gradients, metrics))
@@ -357,20 +356,18 @@ FIGURES: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("name", ["gain", "horizon", "solved", "phase", "phase of gain"])
 def test_what_is_not_there_is_named(ax: Axes, name: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"x='depth' is no column of the frame; there are: run, outcome, cell"
-    ):
+    with pytest.raises(ValueError, match=r"x='depth': no such column; available: run, outcome, cell"):
         FIGURES[name](RUNS, ax, x="depth")
-    with pytest.raises(ValueError, match=r"row='depth' is no column"):
+    with pytest.raises(ValueError, match=r"row='depth': no such column"):
         FIGURES[name](RUNS, ax, row="depth")
     with pytest.raises(ValueError, match="no rows"):
         FIGURES[name](RUNS[:0], ax)
-    with pytest.raises(ValueError, match="ax cannot be given"):
+    with pytest.raises(ValueError, match="ax: cannot be combined"):
         FIGURES[name](RUNS, ax, col="cell")
 
 
 def lost(ax: Axes) -> list[tuple[float, float]]:
-    """Where runs stand whose gain is 0."""
+    """Return the positions of runs whose gain is 0."""
     return [
         (float(x), float(y))
         for line in ax.lines
@@ -380,7 +377,7 @@ def lost(ax: Axes) -> list[tuple[float, float]]:
 
 
 def with_zeros(share: float = 1.0) -> pd.DataFrame:
-    """In two of 24 runs, both rnn at 10, the gain is 0."""
+    """Return 24 runs, of which two (rnn at length 10) have a gain of 0."""
     zero = RUNS["run"].isin(["r0", "r1"])
     logs = {
         f"grad/log10_gain{end}": RUNS[f"grad/log10_gain{end}"].mask(zero) for end in ("", "_short", "_tail")
@@ -394,10 +391,10 @@ def with_zeros(share: float = 1.0) -> pd.DataFrame:
 def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: str, name: str) -> None:
     draw_gain(with_zeros(), ax, value=value)
     assert [y for _, y in lost(ax)] == [0.0, 0.0] and all(8 < x < 12 for x, _ in lost(ax))
-    assert len(points_of(ax)) == 22 and f"{name} 0" in legend(ax)
-    told = " ".join(title(ax).split())
-    assert f"; {name} 0 in 2 of 24 runs" in told and "no value" not in told
-    assert "without examples whose gradient is 0, up to 100% of them in 2 of 24 runs" in told
+    assert len(points_of(ax)) == 22 and f"{name} = 0" in legend(ax)
+    caption = " ".join(title(ax).split())
+    assert f"; {name} = 0 in 2 of 24 runs" in caption and "no value" not in caption
+    assert "excludes examples with zero gradient (up to 100% of the examples in 2 of 24 runs)" in caption
     kept = RUNS[(RUNS["cell"] == "rnn") & (RUNS["seq_len"] == 10) & ~RUNS["run"].isin(["r0", "r1"])]
     mean = 10 ** kept[TAIL if value == TAIL else "grad/log10_gain"].mean()
     assert next(iter(means_of(ax, CELL_COLORS["rnn"]).values()))[0] == pytest.approx(mean)
@@ -414,19 +411,19 @@ def test_gains_of_0_alone_are_a_figure_too(ax: Axes) -> None:
 
 
 def test_the_share_of_zeros_stands_in_every_title(ax: Axes) -> None:
-    told = "up to 69% of them in 2 of 24 runs"
+    note = "up to 69% of the examples in 2 of 24 runs"
     draw_horizon(with_zeros(0.69), ax)
-    assert told in " ".join(title(ax).split())
+    assert note in " ".join(title(ax).split())
     for color in ("regime", "gain"):
         other = new_figure().subplots()
         draw_phase_diagram(with_zeros(0.69), other, x="seq_len", y="clip", color=color)
-        assert told in " ".join(title(other).split())
+        assert note in " ".join(title(other).split())
     draw_horizon(with_zeros(0.0), plain := new_figure().subplots())
-    assert "gradient is 0" not in title(plain)
+    assert "zero gradient" not in title(plain)
     curves = gradients_frame(RUNS).assign(zero_fraction=0.0)
     curves.loc[curves["run"].isin(["r0", "r1"]), "zero_fraction"] = 0.69
     draw_lag_curves(curves, lag_ax := new_figure().subplots())
-    assert told in " ".join(title(lag_ax).split())
+    assert note in " ".join(title(lag_ax).split())
 
 
 def test_cells_of_a_gain_of_0_are_marked_and_of_the_lowest_colour(ax: Axes) -> None:
@@ -440,17 +437,17 @@ def test_cells_of_a_gain_of_0_are_marked_and_of_the_lowest_colour(ax: Axes) -> N
     other.figure.canvas.draw()
     lowest = matplotlib.colormaps["vlag"](0.0)
     assert sum(np.allclose(color, lowest) for color in mesh.get_facecolors()) >= 1
-    assert "tail gain 0, in no mean" in legend(other)
+    assert "tail gain = 0, excluded from the mean" in legend(other)
 
 
 def test_other_bad_arguments_are_named(ax: Axes) -> None:
-    with pytest.raises(ValueError, match="value='cell' holds no numbers"):
+    with pytest.raises(ValueError, match=r"value='cell': has type .*; must contain numbers"):
         draw_gain(RUNS, ax, value="cell")
-    with pytest.raises(ValueError, match="color='loss' is neither"):
+    with pytest.raises(ValueError, match="color='loss': must be"):
         draw_phase_diagram(RUNS, ax, color="loss")
-    with pytest.raises(ValueError, match="1 given, but the figure has two"):
+    with pytest.raises(ValueError, match="axes: must have two elements, for clip rate and loss, not 1"):
         draw_clipping(RUNS, [ax])
-    with pytest.raises(ValueError, match="no column 'val/solved', which is needed"):
+    with pytest.raises(ValueError, match="column 'val/solved': not in the frame"):
         draw_solved(RUNS.drop(columns="val/solved"), ax)
 
 
@@ -562,11 +559,11 @@ def test_without_an_axes_there_is_a_figure_that_a_notebook_shows() -> None:
 
 def test_the_heat_map_of_many_runs_needs_a_choice(ax: Axes) -> None:
     frame = gradients_frame(RUNS[:3])
-    with pytest.raises(ValueError, match=r'the frame has 3 runs; choose one or run="mean": r0, r1, r2'):
+    with pytest.raises(ValueError, match=r"run=None: .* 3 runs; choose one; available: mean, r0, r1, r2"):
         draw_time_heatmap(frame, ax)
-    with pytest.raises(ValueError, match=r"run='r9' is not in the frame, which has 3 runs"):
+    with pytest.raises(ValueError, match=r"run='r9': no such run; available: mean, r0, r1, r2"):
         draw_time_heatmap(frame, ax, run="r9")
-    with pytest.raises(ValueError, match=r"quantity='z' is not there by time step; there are: h"):
+    with pytest.raises(ValueError, match=r"quantity='z': not recorded by time step; available: h"):
         draw_time_heatmap(frame, ax, "z", "r0")
     tables = [
         frame[(frame["run"] == run) & frame["timestep"].notna()].pivot(

@@ -1,1 +1,1 @@
-"""Figures of frames."""
+"""Figures drawn from the data frames of runs."""

@@ -1,4 +1,4 @@
-"""Pictures of a task's sequences: what the network sees and what it is to tell."""
+"""Figures of a task's sequences: the network's inputs and targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ TARGET_COLOR = PALETTE[3]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One sequence.
+    """One sequence with its targets.
 
     Attributes:
-        inputs: Symbols (T,) or vectors (T, X).
-        targets: Classes (S,) or values (S, Y) of the last S time steps.
-        present: Which of them count, (S,).
-        input_names: Of the symbols or features.
-        output_names: Of the classes or values.
+        inputs: Symbols, shape (T,), or vectors, shape (T, X).
+        targets: Classes, shape (S,), or values, shape (S, Y), at the last S time steps.
+        present: Boolean mask of the targets that enter the loss, shape (S,).
+        input_names: Names of the input symbols or features.
+        output_names: Names of the target classes or values.
     """
 
     inputs: Array
@@ -39,7 +39,7 @@ class Example:
 
 @with_literal_text
 def draw_examples(examples: Sequence[Example], title: str) -> Figure:
-    """A figure with the examples below one another, time steps 1 … T to the right."""
+    """Return a figure with one row per example and time steps 1 … T from left to right."""
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(8, 0.8 + 1.7 * len(examples)), layout="constrained")
         rows = figure.subplots(len(examples), 1, sharex=True, squeeze=False)[:, 0]
@@ -52,7 +52,11 @@ def draw_examples(examples: Sequence[Example], title: str) -> Figure:
 
 @with_literal_text
 def draw_example(example: Example, ax: Axes) -> Axes:
-    """Few symbols as points on their rows, many as text, few numbers as lines, many as a heat map."""
+    """Draw one example.
+
+    Up to 12 symbols are points on rows, more symbols are text; up to 3 features are lines, more features are
+    a heat map.
+    """
     time = np.arange(1, len(example.inputs) + 1)
     first_target = len(time) - len(example.targets)
     target_steps = time[first_target:][example.present]
@@ -74,10 +78,10 @@ def draw_example(example: Example, ax: Axes) -> Axes:
         ax.set_title(
             f"target after time step {target_steps[0]}: {target}", color=TARGET_COLOR, fontsize="medium"
         )
-    if ax.lines:  # named one by one: by itself a legend leaves out names that begin with an underscore
+    if ax.lines:  # explicit labels, because legends skip names that begin with an underscore
         labels = [str(line.get_label()) for line in ax.lines]
-        beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-        ax.legend(list(ax.lines), labels, frameon=False, fontsize="small", **beside)
+        placement: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+        ax.legend(list(ax.lines), labels, frameon=False, fontsize="small", **placement)
     return ax
 
 
@@ -90,7 +94,7 @@ def _draw_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, 
 
 
 def _write_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, targets: Array) -> None:
-    """The names themselves, in a row for the inputs and one for the targets."""
+    """Write the symbols as text, in one row for inputs and one for targets."""
     size = min(11.0, 450 / len(time))
     for t, symbol in zip(time, example.inputs, strict=True):
         ax.text(t, 1, example.input_names[symbol], ha="center", va="center", fontsize=size, color=PALETTE[0])
@@ -109,8 +113,8 @@ def _draw_lines(example: Example, ax: Axes, time: Array, target_steps: Array, ta
         ax.plot(time, values, ".-", color=color, label=name, linewidth=1, drawstyle="steps-mid")
     if len(targets) > 1 and targets.ndim == 2:
         for value, name in zip(targets.T, example.output_names, strict=True):
-            same = example.input_names.index(name) if name in example.input_names else None
-            color = TARGET_COLOR if same is None or len(example.input_names) == 1 else PALETTE[same]
+            index = example.input_names.index(name) if name in example.input_names else None
+            color = TARGET_COLOR if index is None or len(example.input_names) == 1 else PALETTE[index]
             ax.plot(
                 target_steps, value, "o", color=color, markersize=5, fillstyle="none", label=f"target {name}"
             )

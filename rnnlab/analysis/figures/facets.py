@@ -1,4 +1,4 @@
-"""One Axes, or a grid of them with the same figure of each part of a frame."""
+"""Drawing on one Axes, or on a grid with one Axes per subset of a data frame."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -35,23 +35,23 @@ def draw_on_axes(
     legend_title: str | None,
     below: bool = False,
 ) -> Any:
-    """Draw a frame on one Axes, or its parts on a grid if `columns` names a `col` or `row`.
+    """Draw a frame on one Axes, or its subsets on a grid if `columns` names a `col` or `row`.
 
     Args:
-        frame: What is drawn; its columns `col` and `row` hold words.
-        draw: Draws the frame or a part of it on an Axes.
-        ax: Where to draw; None makes a figure.
-        columns: The names for `col` and `row`, None where there is none.
-        title: Lines above all.
-        entries: Of the legend.
-        legend_title: What its entries are of.
-        below: Whether the legend is below a wide Axes too, beside which stands something else.
+        frame: Data to draw; its columns `col` and `row` hold strings.
+        draw: Function that draws the frame or a subset of it on an Axes.
+        ax: Target Axes; None makes a new figure.
+        columns: Column names for `col` and `row`, or None.
+        title: Lines of the title above the figure.
+        entries: Legend entries.
+        legend_title: Legend title.
+        below: True places the legend below even a wide Axes, for example next to a colour bar.
 
     Returns:
         The Axes, or the seaborn FacetGrid.
 
     Raises:
-        ValueError: Both an Axes and a grid are asked for, or a grid of nothing.
+        ValueError: If both `ax` and a grid are requested, or if a grid has no data.
     """
     if columns["col"] is None and columns["row"] is None:
         ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})
@@ -61,12 +61,12 @@ def draw_on_axes(
             add_legend(ax, entries, legend_title, below)
         return ax
     if ax is not None:
-        raise ValueError("ax cannot be given with col or row, which make a grid of their own")
+        raise ValueError("ax: cannot be combined with col or row, which make a grid of their own")
     if frame.empty:
         facets = ", ".join(
             f"{role}={columns[role]!r}" for role in ("col", "row") if columns[role] is not None
         )
-        raise ValueError(f"{facets}: no run has a value, so that there is no grid to draw")
+        raise ValueError(f"{facets}: no run has a value, so there is no grid to draw")
     return _draw_facets(frame, draw, columns, title, entries, legend_title)
 
 
@@ -85,14 +85,14 @@ def _draw_facets(
     width = max(SIZE[0] if across == 1 else 7.0, 1.9 * across) / across
     with matplotlib.rc_context(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
         height = max(2.1, 0.72 * width)
-        # Numbered: seaborn writes names into titles of its own at once, which no name with a $ survives.
+        # Facets are numbered because seaborn draws their names as titles, which fails for names with a $.
         words = {role: list(frame[role].cat.categories) for role in roles}
         numbered = frame.assign(
             **{role: frame[role].cat.rename_categories(range(len(words[role]))) for role in roles}
         )
         grid = sns.FacetGrid(numbered, **roles, col_wrap=wrap, height=height, aspect=width / height)
         grid.figure.set_layout_engine("constrained")
-        grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # for title and legend
+        grid.figure.set_figheight(grid.figure.get_figheight() + 0.9)  # space for title and legend
         for (i, j, _), part in grid.facet_data():
             ax = grid.facet_axis(i, j, modify_state=False)
             _draw_or_note(frame.loc[part.index], draw, ax)
@@ -100,15 +100,15 @@ def _draw_facets(
             names["row"] = words["row"][grid.row_names[i]] if "row" in roles else None
             titles = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
             ax.set_title(", ".join(titles), fontsize="medium", loc="left")
-            make_text_literal(ax)  # a heat map in the next one draws the whole figure
+            make_text_literal(ax)  # a heat map on the next Axes draws the entire figure
         axes = list(grid.axes.flat)
-        for place, ax in enumerate(axes):
-            _label_outer(ax, place % across == 0, place + across >= len(axes))
+        for index, ax in enumerate(axes):
+            _label_outer(ax, index % across == 0, index + across >= len(axes))
         lines = wrap_lines(title, grid.figure.get_figwidth())
         grid.figure.suptitle("\n".join(lines), fontsize="small", x=0.01, ha="left")
         if entries:
             legend_column_count = legend_columns(entries, grid.figure.get_figwidth())
-            grid._legend = grid.figure.legend(  # what FacetGrid.legend returns
+            grid._legend = grid.figure.legend(  # FacetGrid.legend returns this attribute
                 list(entries.values()),
                 list(entries),
                 title=legend_title,

@@ -1,8 +1,9 @@
-r"""Names in figures are drawn as they are: a column `$x_$` is no formula, a control character no command.
+r"""Literal text in figures: a column `$x_$` is not drawn as a formula, and control characters are removed.
 
-Matplotlib takes text between two dollars for a formula, and refuses one that it cannot parse. A drawing
-function marked `with_literal_text` ends with all its texts as plain ones; labels of ticks, which are made
-anew whenever a figure is drawn, have their dollars escaped. Numbers on logarithmic axes stay formulas.
+Matplotlib parses text between two dollar signs as a formula and raises an error if the parsing fails. The
+decorator `with_literal_text` turns this parsing off for all text of a figure. Matplotlib recreates tick
+labels whenever it draws, so their dollar signs are escaped instead. Numbers on logarithmic axes stay
+formulas.
 """
 
 import warnings
@@ -22,15 +23,15 @@ from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 from rnnlab.text import sanitize
 
 MAX_LINE_LENGTH = 80
-"""Characters of a line of a title or a label."""
+"""Maximum number of characters per line in a title or axis label."""
 MAX_NAME_LENGTH = 40
-"""Characters of a name beside a tick or in a legend."""
+"""Maximum number of characters of a name in a tick label or legend."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def with_literal_text(draw: Callable[P, R]) -> Callable[P, R]:
-    """Mark a drawing function whose result, Axes, a Figure or a FacetGrid, shows names of other people."""
+    """Wrap a drawing function so that the text of the returned Axes, Figure or FacetGrid is literal."""
 
     @wraps(draw)
     def draw_with_literal_text(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -42,13 +43,13 @@ def with_literal_text(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def make_text_literal(drawn: Any) -> None:
-    """Make plain texts of all texts of Axes, a Figure or a FacetGrid."""
+    """Turn off formula parsing for all text of an Axes, Figure or FacetGrid, and shorten long lines."""
     for artist in drawn.flat if isinstance(drawn, np.ndarray) else [drawn]:
-        whole = artist if isinstance(artist, Axes) else getattr(artist, "figure", None) or artist
-        axes = [whole] if isinstance(whole, Axes) else whole.axes
+        root = artist if isinstance(artist, Axes) else getattr(artist, "figure", None) or artist
+        axes = [root] if isinstance(root, Axes) else root.axes
         ticks = {id(text) for ax in axes for text in _tick_texts((ax.xaxis, ax.yaxis))}
-        names = {id(text) for legend in whole.findobj(Legend) for text in legend.get_texts()}
-        for text in whole.findobj(Text):
+        names = {id(text) for legend in root.findobj(Legend) for text in legend.get_texts()}
+        for text in root.findobj(Text):
             if id(text) not in ticks:
                 text.set_parse_math(False)
                 text.set_text(
@@ -62,7 +63,7 @@ def make_text_literal(drawn: Any) -> None:
 
 @contextmanager
 def allow_odd_names() -> Iterator[None]:
-    """Let names have letters that no font here has, a box standing for each, or leave axes little room."""
+    """Suppress matplotlib's warnings about missing glyphs and about axes that are too small."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")
         warnings.filterwarnings("ignore", "constrained_layout not applied")
@@ -70,7 +71,7 @@ def allow_odd_names() -> Iterator[None]:
 
 
 class _NameFormatter(Formatter):
-    """Labels of ticks that are names."""
+    """Formatter of tick labels that are names."""
 
     def __init__(self, names: Formatter) -> None:
         self._names = names
@@ -90,7 +91,7 @@ def _tick_texts(axes: Iterable[Axis]) -> Iterator[Text]:
 
 
 def _shorten_lines(text: str, max_length: int) -> str:
-    """A text without control characters or half characters, its lines shortened in their middle."""
+    """Remove control characters and lone surrogates, and shorten long lines in the middle."""
     lines = sanitize(text.replace("\t", " ")).encode("utf-8", "replace").decode("utf-8").split("\n")
     half = max_length // 2
     return "\n".join(line if len(line) <= max_length else f"{line[:half]}…{line[-half:]}" for line in lines)

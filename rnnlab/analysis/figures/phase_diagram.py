@@ -1,4 +1,4 @@
-"""Two axes of a sweep as a table of cells, their colour the regime or the gain."""
+"""Phase diagrams: a grid of cells over two axes of a sweep, coloured by regime or gain."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,14 +29,14 @@ REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PAL
 MIXED, NO_REGIME = "tie", "no value"
 OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
 OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
-LEGEND_MARKS = {"diverged": ("runs that diverged", "x"), "unstable": ("unstable runs", r"$\sim$")}
+LEGEND_MARKS = {"diverged": ("diverged runs", "x"), "unstable": ("unstable runs", r"$\sim$")}
 ZERO_MARK = "0"
-"""Of runs whose gain is 0, beside the means of the others."""
+"""Mark of cells with runs whose gain is 0; the mean excludes these runs."""
 DIVERGING = "vlag"
-BESIDE_BAR = 0.8
-"""Of an Axes's width, what a colour bar leaves."""
+SHARE_BESIDE_BAR = 0.8
+"""Fraction of its width that an Axes keeps next to a colour bar."""
 MIN_FONT_SIZE = 5.0
-"""Points of letters that can still be read."""
+"""Smallest legible font size in points."""
 
 
 @check_arguments
@@ -51,30 +51,32 @@ def draw_phase_diagram(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """What becomes of the gradient at every combination of two axes.
+    """Draw the gradient's regime or gain for every combination of two axes.
 
-    Of the runs of a cell the most frequent regime is shown, or the mean of log10 gain. Marks: × 2/3, two of
-    its three runs diverged; ~ 1/3, one was unstable. Regime and gain of a run that diverged are those of its
-    last recording.
+    Each cell shows the most frequent regime of its runs, or their mean log10 gain. The mark "× 2/3" means
+    that two of the cell's three runs diverged; "~ 1/3" means that one run was unstable. For a run that
+    diverged, regime and gain come from its last recording.
 
     Args:
-        runs: The frame of `load_runs`.
-        ax: Where to draw; None makes a figure.
-        x: Which axis; numbers in their order, `clip=null` last, "off".
-        y: Likewise, upwards.
+        runs: Frame returned by `load_runs`.
+        ax: Target Axes; None makes a new figure.
+        x: Axis from left to right; numbers are in ascending order, and `clip=null` comes last as "off".
+        y: Axis from bottom to top, in the same order.
         color: "regime" or "gain".
-        value: Of which log10 gain "gain" is. A run whose gain is 0 is in no mean, but marked 0 1/3.
-        col: Which axis the columns of a grid stand for.
-        row: Which axis the rows of a grid stand for.
+        value: Column of the log10 gain for `color="gain"`. The mean excludes a run whose gain is 0; the mark
+            "0 1/3" counts such runs.
+        col: Axis for the columns of a grid.
+        row: Axis for the rows of a grid.
 
     Returns:
         The Axes; with `col` or `row` a seaborn FacetGrid.
 
     Raises:
-        ValueError: The frame has no such column, or no rows; `color` is another; `ax` with `col` or `row`.
+        ValueError: If the frame lacks a column or has no rows, if `color` is invalid, or if `ax` is combined
+            with `col` or `row`.
     """
     if color not in ("regime", "gain"):
-        raise ValueError(f'color={color!r} is neither "regime" nor "gain"')
+        raise ValueError(f'color={color!r}: must be "regime" or "gain"')
     value = LOGARITHMS.get(value, value)
     gain = GAINS.get(value, value)
     column = "regime" if color == "regime" else value
@@ -90,13 +92,13 @@ def draw_phase_diagram(
     factor = FACTORS.get(value) if color == "gain" else None
     frame["zero"] = to_numbers(runs[factor]) == 0 if factor in runs else False
     frame = frame.dropna(subset=["x", "y", *facets])
-    named = list(dict.fromkeys(name for name in (x, y, *facets.values()) if name is not None))
-    axes = [name for name in axes_of(runs) if name not in named]
-    averaged_axes = find_averaged_axes(runs.loc[frame.index, [*named, *axes]], named, [])
+    shown_axes = list(dict.fromkeys(name for name in (x, y, *facets.values()) if name is not None))
+    axes = [name for name in axes_of(runs) if name not in shown_axes]
+    averaged_axes = find_averaged_axes(runs.loc[frame.index, [*shown_axes, *axes]], shown_axes, [])
     counts = frame.groupby(["x", "y", *facets], observed=True).size()
-    how = "most frequent regime" if color == "regime" else "geometric mean"
-    caption = f"runs a square: {format_count(counts)}" if len(counts) else "no runs"
-    caption += f" (over {', '.join(averaged_axes)}), {how}" if averaged_axes else ""
+    statistic = "most frequent regime" if color == "regime" else "geometric mean"
+    caption = f"runs per cell: {format_count(counts)}" if len(counts) else "no runs"
+    caption += f" (over {', '.join(averaged_axes)}), {statistic}" if averaged_axes else ""
     caption += describe_zeros(runs.loc[frame.index], ZERO_FRACTION)
     title = ["Regime of the gradient" if color == "regime" else gain.capitalize(), caption]
     norm = _centered_norm(frame, color)
@@ -112,7 +114,7 @@ def draw_phase_diagram(
         all_axes = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
         with matplotlib.rc_context(figure_style() if ax is None else {}):
             all_axes[0].figure.colorbar(
-                ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} a step"
+                ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} per step"
             )
     return drawn
 
@@ -128,7 +130,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
             table.loc[line, column] = list(colors).index(most_frequent(values))
         else:
             values = values[np.isfinite(values.astype("float64"))]
-            empty = -np.inf if cell["zero"].any() else np.nan  # under the scale, and so its lowest colour
+            empty = -np.inf if cell["zero"].any() else np.nan  # below the scale, so it gets the lowest colour
             table.loc[line, column] = values.mean() if len(values) else empty
     settings: dict[str, Any] = {"cmap": DIVERGING}
     if color == "regime":
@@ -136,12 +138,12 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     elif norm is not None:
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
     ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NO_REGIME])
-    numbered = table.set_axis(range(len(lines)))  # seaborn measures names, which none with a $ survives
+    numbered = table.set_axis(range(len(lines)))  # numbers, because seaborn fails on row names with a $
     sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()
     ax.tick_params(length=0, rotation=0)
-    _label_columns(ax, columns, 1.0 if norm is None else BESIDE_BAR)
+    _label_columns(ax, columns, 1.0 if norm is None else SHARE_BESIDE_BAR)
     points, with_shares = _mark_size(ax, len(columns), len(lines))
     for (column, line), cell in groups.items():
         words = [
@@ -152,25 +154,26 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
         if zero := int(cell["zero"].sum()):
             words.append(f"{ZERO_MARK} {zero}/{len(cell)}" if with_shares else ZERO_MARK)
         if words:
-            at = columns.index(column) + 0.5, lines.index(line) + 0.5
-            ax.text(*at, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
+            center = columns.index(column) + 0.5, lines.index(line) + 0.5
+            ax.text(*center, "\n".join(words), ha="center", va="center", fontsize=points, color="black")
 
 
 def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
-    """Each column's label, smaller if need be, or some of them where even that has no room."""
+    """Label every column, in a smaller font if necessary, or only some if the font would be too small."""
     assert ax.figure is not None
     inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
-    usual = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
-    fitting = 72 * inches / (0.6 * max(map(len, columns)) + 0.5)
+    default_size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
+    max_size = 72 * inches / (0.6 * max(map(len, columns)) + 0.5)
     selected = list(range(len(columns)))
-    if fitting < MIN_FONT_SIZE:
+    if max_size < MIN_FONT_SIZE:
         selected = select_labels(columns, (np.arange(len(columns)) + 0.5) / len(columns), ax, share)
     ax.set_xticks([i + 0.5 for i in selected], [columns[i] for i in selected])
-    ax.tick_params(axis="x", labelsize=min(usual, fitting) if fitting >= MIN_FONT_SIZE else usual)
+    size = min(default_size, max_size) if max_size >= MIN_FONT_SIZE else default_size
+    ax.tick_params(axis="x", labelsize=size)
 
 
 def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
-    """Points in which two marks with their shares fit into a cell, and whether they can be read."""
+    """Return the font size in points at which two marks fit into a cell, and True if their shares fit too."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
@@ -180,7 +183,7 @@ def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
 
 
 def most_frequent(regimes: pd.Series) -> str:
-    """The regime that most have; of several that as many have none."""
+    """Return the most frequent regime, `MIXED` for a tie, or `NO_REGIME` if there is no value."""
     counts = regimes.value_counts()
     counts = counts[counts > 0]
     if counts.empty:
@@ -189,7 +192,7 @@ def most_frequent(regimes: pd.Series) -> str:
 
 
 def _centered_norm(frame: pd.DataFrame, color: str) -> Normalize | None:
-    """A scale of log10 gain whose middle is gain 1, or None."""
+    """Return a colour scale of log10 gain centred on a gain of 1, or None for regimes."""
     if color == "regime":
         return None
     finite = frame[np.isfinite(frame["value"].astype("float64"))]
@@ -199,17 +202,17 @@ def _centered_norm(frame: pd.DataFrame, color: str) -> Normalize | None:
 
 
 def _legend_entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, Artist]:
-    """Of the legend: the colours and marks that are shown."""
+    """Return legend entries for the colours and marks in the figure."""
     entries: dict[str, Artist] = {}
     parts = list(frame.groupby(["x", "y", "col", "row"], observed=True))
     if color == "regime":
-        there = {most_frequent(part["value"].dropna()) for _, part in parts}
+        regimes = {most_frequent(part["value"].dropna()) for _, part in parts}
         colors = {**REGIME_COLORS, **OTHER_COLORS}
-        entries |= {word: Patch(color=colors[word]) for word in colors if word in there}
+        entries |= {word: Patch(color=colors[word]) for word in colors if word in regimes}
     elif any(part["value"].isna().all() and not part["zero"].any() for _, part in parts):
         entries[NO_REGIME] = Patch(color=OTHER_COLORS[NO_REGIME])
     if frame["zero"].any():
-        entries[f"{gain} 0, in no mean"] = Line2D(
+        entries[f"{gain} = 0, excluded from the mean"] = Line2D(
             [], [], color="black", marker=f"${ZERO_MARK}$", linestyle=""
         )
     for outcome, (name, marker) in LEGEND_MARKS.items():

@@ -1,4 +1,4 @@
-"""Figures as the bytes of a picture, and as files."""
+"""Figures as PNG or SVG, in memory and in files."""
 
 import io
 from pathlib import Path
@@ -11,31 +11,31 @@ from rnnlab.text import sanitize
 
 
 def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
-    """A figure as PNG or SVG; among the texts of an SVG, whoever wrote them, are no control characters.
+    """Return a figure as PNG or SVG bytes; control characters are removed from the text of an SVG.
 
     Args:
-        figure: The figure.
-        form: `png` or `svg`.
-        **keys: Further ones of matplotlib's `savefig`.
+        figure: Figure to convert.
+        form: Format, `png` or `svg`.
+        **keys: Further arguments of matplotlib's `savefig`.
     """
     buffer = io.BytesIO()
     if form == "svg":
-        keys |= {"metadata": {"Date": None}}  # the same file for the same figure
+        keys |= {"metadata": {"Date": None}}  # the same figure gives the same file
     figure.savefig(buffer, format=form, **keys)
     return sanitize(buffer.getvalue().decode()).encode() if form == "svg" else buffer.getvalue()
 
 
 def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
-    """Write a figure in one move, as what the file's name ends with.
+    """Write a figure atomically, in the format of the file's extension.
 
     Args:
-        figure: The figure.
-        path: The file.
-        within: A folder above the file: none of the folders between the two may be a link.
-        **keys: Further ones of matplotlib's `savefig`.
+        figure: Figure to write.
+        path: Path of the file.
+        within: Folder above the file; no folder between the two may be a symbolic link.
+        **keys: Further arguments of matplotlib's `savefig`.
 
     Raises:
-        OSError: It could not be written.
+        OSError: If the file cannot be written.
     """
     content = picture_bytes(figure, path.suffix.removeprefix("."), **keys)
     replace_file(path, lambda file: file.write(content), within)

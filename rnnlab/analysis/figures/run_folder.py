@@ -1,4 +1,4 @@
-"""All figures of one run, drawn into its folder."""
+"""All figures of one run, saved in its run folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +35,11 @@ RIGHT_MARGINS = {
     "gates": 0.8,
     "singular_values": 0.78,
 }
-"""Where the axes end, with room for a colour bar or a legend."""
+"""Right edge of the Axes as a fraction of the figure's width, with space for a colour bar or legend."""
 
 
 def draw_run(folder: Path) -> list[Path]:
-    """Draw what a run has recorded as PNG and SVG; return the PNG files."""
+    """Draw a run's recordings as PNG and SVG files; return the paths of the PNG files."""
     metrics, gradients = read_metrics(folder), read_gradients(folder)
     make_folder(folder / FIGURES_FOLDER, folder)
     drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), _goal(folder))
@@ -51,7 +51,7 @@ def draw_run(folder: Path) -> list[Path]:
 def _drawings(
     metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
 ) -> dict[str, Callable[[Axes], Axes]]:
-    """A function for each figure for which there is something to draw."""
+    """Return a drawing function for each figure that has data."""
     has = set(gradients["quantity"].dropna().unique())
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
@@ -77,7 +77,7 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
-    """The lag curve, an image for each of a few training steps, all to one scale; the first one dashed."""
+    """Draw the lag curve at a few training steps, one image per step, on the same scale; the first dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
     ]
@@ -107,9 +107,9 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
 
 def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
     with matplotlib.rc_context(figure_style()):
-        figure = Figure(figsize=(7, 4.2))  # no pyplot: nothing global, no window
+        figure = Figure(figsize=(7, 4.2))  # not pyplot, which has global state and opens windows
         draw(figure.subplots())
-        # Fixed margins: a layout engine doubles the time, which every run of a sweep pays.
+        # Margins are fixed because a layout engine would double the drawing time of every run in a sweep.
         figure.subplots_adjust(left=0.13, right=RIGHT_MARGINS.get(path.name, 0.97), bottom=0.15, top=0.91)
         with allow_odd_names():
             save_picture(figure, path.with_suffix(".svg"), run)
@@ -122,6 +122,6 @@ def _goal(folder: Path) -> dict[str, Any]:
 
 
 def _first_value(metrics: pd.DataFrame, name: str) -> float | None:
-    """A metric's first value, where it has one."""
+    """Return the metric's first value, or None."""
     values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
     return float(values.iloc[0]) if len(values) else None

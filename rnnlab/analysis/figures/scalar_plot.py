@@ -1,4 +1,4 @@
-"""One number of every run against an axis: points, and means with their intervals."""
+"""Plots of one number per run against an axis: points, and means with their intervals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:
-    """Of the frame's columns the axes: in that of `load_runs` those between the outcome and the metric."""
+    """Return the columns that are axes; in a frame of `load_runs`, those between `outcome` and `metric`."""
     names = list(map(str, runs))
     if "outcome" in names and "metric" in names:
         return names[names.index("outcome") + 1 : names.index("metric")]
@@ -32,17 +32,18 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
 
 
 def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
-    """In words the share of examples whose gradient is 0, where there are any; else nothing."""
+    """Return a note on the share of examples whose gradient is 0, or "" if there are none."""
     shares = to_numbers(runs[column]) if column in runs else pd.Series(dtype=float)
-    some = shares[shares > 0]
-    if some.empty:
+    positive = shares[shares > 0]
+    if positive.empty:
         return ""
-    share = format_zero_share(float(some.max())).removesuffix(" zero")
-    return f"; without examples whose gradient is 0, up to {share} of them in {len(some)} of {len(runs)} runs"
+    share = format_zero_share(float(positive.max())).removesuffix(" zero")
+    count = f"{len(positive)} of {len(runs)} runs"
+    return f"; excludes examples with zero gradient (up to {share} of the examples in {count})"
 
 
 class ScalarPlot:
-    """One number a run against an axis, in columns of fixed names."""
+    """Plot of one number per run against an axis; the data frame has fixed column names."""
 
     def __init__(
         self,
@@ -55,17 +56,17 @@ class ScalarPlot:
         zero_share: str | None = None,
         value_name: str = "",
     ) -> None:
-        """Take the columns of a frame of runs.
+        """Select the columns to plot from a frame of runs.
 
         Args:
-            runs: The frame.
-            x: The axis.
-            value: The number.
-            encodings: The axes for `hue`, `col` and `row`.
-            flag: Runs in which this column is 1 have another marker.
-            zero: Runs in which this column is 0 have no value because their gain is 0.
-            zero_share: The share of examples that are 0 and play no part in the value, to be told.
-            value_name: What the title calls the number where it is 0.
+            runs: Frame with one row per run.
+            x: Column on the x axis.
+            value: Column of the plotted number.
+            encodings: Columns for `hue`, `col` and `row`.
+            flag: Column that is 1 for runs with a different marker.
+            zero: Column that is 0 for runs that have no value because their gain is 0.
+            zero_share: Column of the share of examples that the value excludes because they are 0.
+            value_name: Name of the number in the caption's note about a gain of 0.
         """
         runs = runs.reset_index(drop=True)
         self.x, self.encodings, self.run_count, self.value_name = x, encodings, len(runs), value_name
@@ -83,14 +84,14 @@ class ScalarPlot:
         with_value = self.tidy[self.tidy["y"].notna() | self.tidy["zero"]]
         self.frame = with_value.dropna(subset=["x", *FACETS])
         self.zero_note = describe_zeros(runs.loc[self.frame.index], zero_share)
-        named = list(dict.fromkeys(name for name in (x, *encodings.values()) if name is not None))
-        self.incomplete = [name for name in named if to_labels(runs[name]).isna().any()]
+        shown_axes = list(dict.fromkeys(name for name in (x, *encodings.values()) if name is not None))
+        self.incomplete = [name for name in shown_axes if to_labels(runs[name]).isna().any()]
         axes = axes_of(runs)
-        kept = runs.loc[self.frame.index, list(dict.fromkeys([*named, *axes]))]
-        self.averaged_axes = find_averaged_axes(kept, named, [])
+        plotted_runs = runs.loc[self.frame.index, list(dict.fromkeys([*shown_axes, *axes]))]
+        self.averaged_axes = find_averaged_axes(plotted_runs, shown_axes, [])
 
     def draw_points(self, frame: pd.DataFrame, ax: Axes, back: Any = None) -> None:
-        """Every run."""
+        """Draw every run as a small point."""
         for index, (word, color) in enumerate(self.colors.items()):
             for flag, marker in ((False, "o"), (True, "^")):
                 part = frame[(frame["hue"] == word) & (frame["flag"] == flag) & frame["y"].notna()]
@@ -100,40 +101,41 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """The mean of each x with its interval; a line joins them, but not "off"."""
+        """Draw the mean and its interval at each x; a line joins all means except the one at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:
                 continue
-            found = aggregate(part, ["x"], "y")
-            found["flag"] = part.groupby("x")["flag"].any().to_numpy()
+            summary = aggregate(part, ["x"], "y")
+            summary["flag"] = part.groupby("x")["flag"].any().to_numpy()
             values = ["mean", "low", "high"]
             if back is not None:
-                found[values] = back(found[values])
-            off = found["x"] == self.scale.off_position
-            x = self.scale.dodge(found["x"], index, len(self.colors))
-            error = np.abs(found[["low", "high"]].to_numpy() - found[["mean"]].to_numpy()).T
-            ax.plot(x[~off], found["mean"][~off], color=color, linewidth=1.2, gid="line")
+                summary[values] = back(summary[values])
+            off = summary["x"] == self.scale.off_position
+            x = self.scale.dodge(summary["x"], index, len(self.colors))
+            mean = summary["mean"]
+            error = np.abs(summary[["low", "high"]].to_numpy() - summary[["mean"]].to_numpy()).T
+            ax.plot(x[~off], mean[~off], color=color, linewidth=1.2, gid="line")
             for flag, marker in ((False, "o"), (True, "^")):
-                at = (found["flag"] == flag).to_numpy()
-                if at.any():
+                rows = (summary["flag"] == flag).to_numpy()
+                if rows.any():
                     settings = {"color": color, "markersize": 6, "capsize": 3, "elinewidth": 1.2}
                     ax.errorbar(
-                        x[at], found["mean"][at], error[:, at], fmt=marker, gid=f"means {word}", **settings
+                        x[rows], mean[rows], error[:, rows], fmt=marker, gid=f"means {word}", **settings
                     )
 
     def draw_zero_gains(self, frame: pd.DataFrame, ax: Axes) -> None:
-        """Runs whose gain is 0, which may have no place on the axis: at its lower end."""
+        """Draw runs whose gain is 0 at the lower end of the y axis, which may be logarithmic."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["zero"]]
             if len(part):
                 x = self.scale.dodge(part["x"], index, len(self.colors))
                 settings: dict[str, Any] = {"color": color, "markersize": 6, "alpha": 0.7, "gid": "zero"}
-                at_end = ax.get_xaxis_transform()
-                ax.plot(x, [0.0] * len(part), "v", transform=at_end, clip_on=False, **settings)
+                lower_end = ax.get_xaxis_transform()
+                ax.plot(x, [0.0] * len(part), "v", transform=lower_end, clip_on=False, **settings)
 
     def legend_entries(self) -> dict[str, Artist]:
-        """Of the legend: the colours that are shown."""
+        """Return legend entries for the colours in the figure."""
         if self.encodings["hue"] is None:
             return {}
         words = set(self.frame["hue"])
@@ -141,27 +143,26 @@ class ScalarPlot:
         return line_entries(colors, marker="o", markersize=5, linewidth=1.2)
 
     def caption(self, band: str, single: str = "single runs") -> str:
-        """What is shown of how many runs."""
+        """Return a caption with the statistic, the number of runs, and any missing or excluded runs."""
         with_value = self.frame[self.frame["y"].notna()]
         counts = with_value.groupby(["x", *FACETS], observed=True).size()
         text = describe_mean(counts, self.averaged_axes, band, single)
         missing = int((self.tidy["y"].isna() & ~self.tidy["zero"]).sum())
         excluded = self.run_count - missing - len(self.frame)
         zero = int(self.frame["zero"].sum())
-        text += f"; {self.value_name} 0 in {zero} of {self.run_count} runs" if zero else ""
+        text += f"; {self.value_name} = 0 in {zero} of {self.run_count} runs" if zero else ""
         text += f"; {missing} of {self.run_count} runs have no value" if missing else ""
-        text += (
-            f"; {excluded} of {self.run_count} have no {' or no '.join(self.incomplete)}" if excluded else ""
-        )
+        if excluded:
+            text += f"; {excluded} of {self.run_count} runs have no {' or no '.join(self.incomplete)}"
         return text + self.zero_note
 
     def label_x(self, ax: Axes) -> None:
-        """The x axis: its scale, ticks and name."""
+        """Set the scale, ticks and label of the x axis."""
         if self.scale.positions:
             self.scale.draw_axis(ax, self.x)
 
     def draw(self, ax: Axes | None, draw: Draw, entries: dict[str, Artist], title: list[str]) -> Any:
-        """On one Axes or on a grid."""
+        """Draw on one Axes or on a grid."""
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             draw(frame, ax)

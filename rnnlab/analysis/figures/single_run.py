@@ -1,4 +1,4 @@
-"""Figures of one run: functions that take its frames and an Axes and return the Axes."""
+"""Figures of one run: each function takes a data frame and an Axes, and returns the Axes."""
 
 import re
 
@@ -17,7 +17,7 @@ from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
-"""Of a gate the same in every figure."""
+"""Colour of each gate in every figure."""
 MAX_CURVES = 12
 MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
@@ -32,15 +32,18 @@ def draw_training_lag_curves(
     bound: float | None = None,
     cell_path: float | None = None,
 ) -> Axes:
-    """Lag curves over training: log10 of the gradient k steps back, one line a training step.
+    """Draw lag curves over training: log10 of the gradient k time steps back, one line per training step.
+
+    Each of the slopes `theory`, `bound` and `cell_path` is drawn as a line through g(1) of the first
+    recording.
 
     Args:
-        gradients: With the columns of `records.GRADIENT_COLUMNS`.
-        ax: Where to draw.
-        quantity: Which curve.
-        theory: Decades a step that theory expects of the untrained network; a line through its g(1).
-        bound: Decades a step that no gradient of the untrained network can gain more than; likewise.
-        cell_path: Decades a step that an untrained LSTM's forget gates alone leave; likewise.
+        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`.
+        ax: Target Axes.
+        quantity: Quantity whose lag curves are drawn.
+        theory: Slope that mean-field theory predicts for the untrained network, in decades per time step.
+        bound: Upper bound on the slope of the untrained network, in decades per time step.
+        cell_path: Slope from the forget gates alone in the untrained LSTM, in decades per time step.
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
@@ -51,8 +54,8 @@ def draw_training_lag_curves(
         ax.plot(wide.columns, wide.iloc[row], color=colors(norm(steps[row])), linewidth=1.2)
     lines = {
         "theory, untrained": (theory, "--"),
-        "cell path alone, untrained": (cell_path, "-."),
-        "bound, untrained": (bound, ":"),
+        "cell path only, untrained": (cell_path, "-."),
+        "upper bound, untrained": (bound, ":"),
     }
     limits = ax.get_ylim()
     for label, (slope, style) in lines.items():
@@ -60,7 +63,7 @@ def draw_training_lag_curves(
             lags = np.array([1, wide.columns[-1]], dtype=float)
             ax.plot(lags, start + slope * (lags - 1), style, color="black", linewidth=1.2, label=label)
             ax.legend(frameon=False, loc="upper right")
-    ax.set_ylim(limits)  # a line may leave the page, the curves may not
+    ax.set_ylim(limits)  # clip the straight lines but never the curves
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
@@ -73,19 +76,20 @@ def draw_training_lag_curves(
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
 ) -> Axes:
-    """Total gradient norm by training step and time step, in logarithmic colour.
+    """Draw the total gradient norm by training step and time step on a logarithmic colour scale.
 
     Args:
-        gradients: With the columns of `records.GRADIENT_COLUMNS`, and `run` if they are of several runs.
-        ax: Where to draw; None makes a figure.
-        quantity: Of which gradient.
-        run: Which run, or "mean" for the mean of log10 over all; needed where there are several.
+        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`, and `run` if it has several runs.
+        ax: Target Axes; None makes a new figure.
+        quantity: Quantity whose gradient is drawn.
+        run: Run identifier, or "mean" for the mean of log10 over all runs; required if the frame has several.
 
     Returns:
         The Axes.
 
     Raises:
-        ValueError: No rows, or none of the quantity by time step; several runs and no choice, or another run.
+        ValueError: If the frame has no rows, if the quantity was not recorded by time step, if the run does
+            not exist, or if the frame has several runs and `run` is None.
     """
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
@@ -93,8 +97,8 @@ def draw_time_heatmap(
             return draw_time_heatmap(gradients, new_axes(), quantity, run)
     rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
-        there = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
-        raise ValueError(f"quantity={quantity!r} is not there by time step; there are: {there}")
+        available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
+        raise ValueError(f"quantity={quantity!r}: not recorded by time step; available: {available}")
     if run == "mean":
         rows = rows[rows["quantity"] == quantity]
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
@@ -124,7 +128,7 @@ def draw_time_heatmap(
 
 @with_literal_text
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """What each time step contributes to dW_hh, and of each gate, at the last recording; first dashed."""
+    """Draw each time step's contribution to dW_hh, per gate, at the last recording; the first is dashed."""
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
     for name in names:
@@ -132,30 +136,33 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
         color = GATE_COLORS.get(gate, "black")
         _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
     _add_step_legend(ax, rows, names)
-    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title="What each time step adds to dW_hh")
+    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title="Contribution of each time step to dW_hh")
     return ax
 
 
 @with_literal_text
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean activation of the gates over time at the last recording, dashed at the first; else saturation."""
+    """Draw mean gate activations over time, or the share of saturated units if the cell has no gates.
+
+    The last recording is solid, the first dashed.
+    """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if re.fullmatch("gate_[a-z]", name))
-    what, title = "mean gate activation", "Gates over time"
+    label_y, title = "mean gate activation", "Gates over time"
     if not names:
-        names, what, title = ["h_saturated"], "share of saturated units", "Saturation over time"
+        names, label_y, title = ["h_saturated"], "share of saturated units", "Saturation over time"
     for name in names:
         label = name.removeprefix("gate_").removesuffix("_saturated")
         color = GATE_COLORS.get(label, PALETTE[0])
         _draw_first_and_last(by_step(rows, "timestep", name, "mean"), ax, color, label)
     _add_step_legend(ax, rows, names)
-    ax.set(xlabel="time step t", ylabel=what, title=title, ylim=(0, 1))
+    ax.set(xlabel="time step t", ylabel=label_y, title=title, ylim=(0, 1))
     return ax
 
 
 @with_literal_text
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Extreme singular values of the state's Jacobian over k steps, in decades a step; first dashed."""
+    """Draw extreme singular values of the k-step state Jacobian, in decades per time step; first dashed."""
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
         wide = by_step(gradients, "lag", name)
         if wide.notna().to_numpy().any():
@@ -164,33 +171,36 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
             )
     _add_step_legend(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value, per step", xscale="log")
-    ax.set_title("Jacobian of the state over k steps")
+    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value per step", xscale="log")
+    ax.set_title("Jacobian of the state over k time steps")
     return ax
 
 
 @with_literal_text
 def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None = None) -> Axes:
-    """The gradient's norm before clipping over all steps, and the threshold on it."""
+    """Draw a histogram of the global gradient norm before clipping over all training steps.
+
+    A vertical line marks the clip threshold.
+    """
     norms = metrics[GRAD_NORM].dropna()
     norms = norms[norms > 0]
     sns.histplot(x=norms, ax=ax, bins=40, log_scale=True, color=PALETTE[0], edgecolor="white", linewidth=0.4)
     title = "Gradient norm before clipping"
     if threshold is not None:
         ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)
-        title += f": {np.mean(norms > threshold):.1%} over the threshold {threshold:g}"
+        title += f": {np.mean(norms > threshold):.1%} of steps above the threshold {threshold:g}"
     ax.set(xlabel="global gradient norm", ylabel="training steps", title=title)
     return ax
 
 
 @with_literal_text
 def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
-    """Training loss, its mean over 50 steps, and the validation loss."""
+    """Draw the training loss, its moving average over 50 steps, and the validation loss."""
     if LOSS in metrics:
         training = metrics[["step", LOSS]].dropna()
         smooth = training[LOSS].rolling(50, min_periods=1, center=True).mean()
         ax.plot(training["step"], training[LOSS], color="0.8", linewidth=0.6, label="training")
-        ax.plot(training["step"], smooth, color="C0", label="training, mean of 50 steps")
+        ax.plot(training["step"], smooth, color="C0", label="training, moving average over 50 steps")
     if VAL_LOSS in metrics:
         validation = metrics[["step", VAL_LOSS]].dropna()
         ax.plot(validation["step"], validation[VAL_LOSS], "o-", color="C1", markersize=4, label="validation")
@@ -201,11 +211,11 @@ def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) -> Axes:
-    """The validation metric that the task is known by, its baseline, and since when the task is solved."""
+    """Draw the task's validation metric, its baseline, and the step at which the task was solved."""
     values = metrics[["step", metric]].dropna()
     ax.plot(values["step"], values[metric], "o-", color=PALETTE[0], markersize=4, label=metric)
     ax.axhline(baseline, color="black", linestyle="--", linewidth=1, label="baseline")
-    title = "What is learned"
+    title = "Validation"
     if STEPS_TO_SOLVE in metrics and len(solved := metrics[STEPS_TO_SOLVE].dropna()):
         ax.axvline(solved.iloc[0], color=PALETTE[2], linewidth=1.5, label="solved")
         title += f": solved at step {solved.iloc[0]:.0f}"
@@ -215,7 +225,10 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
 
 
 def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
-    """One row a training step, one column a lag or time step; lag curves of the last target alone."""
+    """Return a table with one row per training step and one column per lag or time step.
+
+    For lag curves, the table includes only the gradient of the last target.
+    """
     rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
     if "target" in rows:
         rows = rows[rows["target"].isna()]
@@ -223,25 +236,25 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
 
 
 def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
-    """At the longest lag of the last recording, the share of examples that are 0 and not in the curve."""
+    """Return a note on the share of omitted zero examples at the last training step and longest lag."""
     if "zero_fraction" not in gradients:
         return ""
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
     text = format_zero_share(float(shares.iloc[-1])) if len(shares) else ""
-    return f"; {text} at lag {shares.index[-1]}, left out" if text else ""
+    return f"; {text} at lag {shares.index[-1]}, omitted" if text else ""
 
 
 def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
-    """The rows of the run that is chosen, or of all for their mean, and words that say so."""
+    """Return the rows of the selected run, or of all runs for "mean", and a suffix for the title."""
     runs = list(map(str, rows["run"].unique())) if "run" in rows else []
     if run == "mean":
         return rows, f", mean of {max(len(runs), 1)} runs"
     if run is None and len(runs) <= 1:
         return rows, ""
     if run not in runs:
-        names = ", ".join(runs[:MAX_NAMED_RUNS]) + (" …" if len(runs) > MAX_NAMED_RUNS else "")
-        problem = "the frame has" if run is None else f"run={run!r} is not in the frame, which has"
-        raise ValueError(f'{problem} {len(runs)} runs; choose one or run="mean": {names or "none"}')
+        names = ", ".join(["mean", *runs[:MAX_NAMED_RUNS]]) + (" …" if len(runs) > MAX_NAMED_RUNS else "")
+        problem = f"the frame has {len(runs)} runs; choose one" if run is None else "no such run"
+        raise ValueError(f"run={run!r}: {problem}; available: {names}")
     return rows[(rows["run"] == run).to_numpy()], f", run {run}"
 
 
@@ -252,9 +265,9 @@ def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str
 
 
 def _add_step_legend(ax: Axes, gradients: pd.DataFrame, names: list[str]) -> None:
-    """A legend beside the axes."""
+    """Add a legend next to the Axes."""
     steps = gradients.loc[gradients["quantity"].isin(names), "step"]
-    title = f"step {steps.max()}" + (f"\n(dashed {steps.min()})" if steps.min() < steps.max() else "")
+    title = f"step {steps.max()}" + (f"\n(dashed: {steps.min()})" if steps.min() < steps.max() else "")
     ax.legend(frameon=False, title=title, loc="upper left", bbox_to_anchor=(1, 1))
 
 

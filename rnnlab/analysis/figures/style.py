@@ -1,4 +1,4 @@
-"""What figures share: colours, the order and names of an axis's values, titles, legends."""
+"""Style shared by all figures: colours, order and labels of an axis's values, titles and legends."""
 
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -15,81 +15,84 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from rnnlab.analysis.figures.intervals import is_hashable
+from rnnlab.analysis.figures.literal_text import MAX_LINE_LENGTH
 
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
-"""Of a cell the same in every figure; another cell gets one of the remaining colours."""
+"""Colour of each built-in cell in every figure; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
-"""The colour of what stands for no cell."""
+"""Colour of elements that do not belong to a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Axes on which null is a value of its own."""
+"""Label of the null value on axes that allow null."""
 
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # else it is looked for, a seventh of the drawing
-    "svg.hashsalt": "rnnlab",  # the same file for the same figure
-    "svg.fonttype": "none",  # text stays text
+    "axes.titley": 1.0,  # automatic placement takes a seventh of the drawing time
+    "svg.hashsalt": "rnnlab",  # the same figure gives the same file
+    "svg.fonttype": "none",  # text is stored as text, not as outlines
 }
 SIZE = (4.9, 3.6)
-"""Inches; shown 3.5 inches wide, the smallest text has 7 points."""
-WIDE_INCHES = 4.3
-"""Inches from which on an Axes has its legend beside it, not below."""
+"""Figure size in inches; at a display width of 3.5 inches, the smallest text has 7 points."""
+MIN_WIDE_INCHES = 4.3
+"""Width in inches from which an Axes has its legend to the right instead of below."""
 
 
 def figure_style() -> Any:
-    """Matplotlib's settings for every figure of the project."""
+    """Return the matplotlib settings for all figures of rnnlab."""
     return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 
 def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:
-    """Whether there are the columns that a figure needs, and those that its arguments name.
+    """Check that the frame has the columns that a figure needs and the columns that its arguments name.
 
     Raises:
-        ValueError: The frame has no such column, or what one holds cannot be the values of an axis.
+        ValueError: If a column does not exist, or if its values cannot be those of an axis.
     """
     names = ", ".join(map(str, frame.columns))
     for column in needed:
         if column not in frame:
-            raise ValueError(f"the frame has no column {column!r}, which is needed; there are: {names}")
+            raise ValueError(
+                f"column {column!r}: not in the frame, but the figure needs it; available: {names}"
+            )
     for argument, name in columns.items():
         if name is None:
             continue
         if name not in frame:
-            raise ValueError(f"{argument}={name!r} is no column of the frame; there are: {names}")
+            raise ValueError(f"{argument}={name!r}: no such column; available: {names}")
         if frame[name].dtype == object and not is_hashable(frame[name]):
             kinds = ", ".join(sorted({type(value).__name__ for value in frame[name].dropna()}))
             raise ValueError(
-                f"{argument}={name!r} holds values of type {kinds}; an axis has numbers or words"
+                f"{argument}={name!r}: has values of type {kinds}; must contain numbers or strings"
             )
 
 
 def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
-    """A column as float64, null as NaN.
+    """Return a column as float64, with null as NaN.
 
     Args:
-        values: The column.
-        argument: Which argument names it; None if the figure itself chose it.
+        values: Column to convert.
+        argument: Argument that names the column; None if the figure always uses this column.
 
     Raises:
-        ValueError: It holds something else.
+        ValueError: If the column is not numeric.
     """
     try:
         if pd.api.types.is_datetime64_any_dtype(values):
             raise TypeError
         return values.astype("float64")
     except (TypeError, ValueError):
-        named = f"column {values.name!r}" if argument is None else f"{argument}={values.name!r}"
-        raise ValueError(f"{named} holds no numbers but {values.dtype}") from None
+        label = f"column {values.name!r}" if argument is None else f"{argument}={values.name!r}"
+        raise ValueError(f"{label}: has type {values.dtype}; must contain numbers") from None
 
 
 def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
-    """An axis's values as words, categories in their order; null where there is none.
+    """Return an axis's values as an ordered categorical of strings, with null for missing values.
 
-    Numbers are ordered by size, words as their categories are, else as they come; the null of `clip` is
-    "off", the last.
+    Numbers are in ascending order; strings are in the order of their categories or of their first appearance.
+    The null of `clip` is "off" and comes last.
     """
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = values.astype("float64")
@@ -111,40 +114,40 @@ def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
 
 
 def choose_colors(values: pd.Series) -> dict[str, Any]:
-    """The colour of each of an axis's values, by its word.
+    """Return the colour of each of an axis's values, by label.
 
-    Cells have theirs; numbers are evenly spaced on viridis, "off" grey; other words have the colours of the
-    palette, by their place among all categories, so that a part of a frame has those of the whole.
+    Cells have fixed colours; numbers are evenly spaced on viridis; "off" is grey. Other labels take the
+    palette's colours by their position among all categories, so a subset of a frame keeps the same colours.
     """
     words = list(to_labels(values).cat.categories)
     if values.name == "cell":
-        named = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words
-        others = sorted(str(cell) for cell in named if cell not in CELL_COLORS)
+        cells = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words
+        others = sorted(str(cell) for cell in cells if cell not in CELL_COLORS)
         free = PALETTE[len(CELL_COLORS) :]
-        colors = CELL_COLORS | {cell: free[place % len(free)] for place, cell in enumerate(others)}
+        colors = CELL_COLORS | {cell: free[index % len(free)] for index, cell in enumerate(others)}
         return {word: colors[word] for word in words}
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = [word for word in words if word != NULL_LABELS.get(str(values.name))]
         viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.9, len(sizes)))
         return dict(zip(sizes, map(tuple, viridis), strict=True)) | dict.fromkeys(words[len(sizes) :], "0.5")
-    named = list(map(str, values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words))
-    return {word: PALETTE[named.index(word) % len(PALETTE)] if word in named else "0.5" for word in words}
+    order = list(map(str, values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words))
+    return {word: PALETTE[order.index(word) % len(PALETTE)] if word in order else "0.5" for word in words}
 
 
 def line_entries(colors: Mapping[str, Any], **settings: Any) -> dict[str, Artist]:
-    """A legend's entries, a line of its colour for each word."""
+    """Return one legend entry per label: a line in the label's colour."""
     return {word: Line2D([], [], color=color, **settings) for word, color in colors.items()}
 
 
 def is_wide(values: Iterable[float]) -> bool:
-    """Whether values call for a logarithmic axis: all over 0, and spanning a factor of 10."""
-    found = np.asarray(list(values), dtype=float)
-    found = found[np.isfinite(found)]
-    return bool(found.size and found.min() > 0 and found.max() / 10 >= found.min())
+    """Return True if the values need a logarithmic axis: all are positive, and they span a factor of 10."""
+    numbers = np.asarray(list(values), dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    return bool(numbers.size and numbers.min() > 0 and numbers.max() / 10 >= numbers.min())
 
 
 def new_axes(rows: int = 1) -> Any:
-    """Axes, one below the other, of a new figure that a notebook shows."""
+    """Return the Axes of a new pyplot figure, stacked vertically."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context(figure_style()):
@@ -155,31 +158,31 @@ def new_axes(rows: int = 1) -> Any:
 
 
 def add_title(ax: Axes, *lines: str) -> None:
-    """A title of several lines, each broken where the Axes ends."""
+    """Add a title whose lines are wrapped to the width of the Axes."""
     ax.set_title("\n".join(wrap_lines(lines, _width(ax))), fontsize="small", loc="left")
 
 
 def add_note(ax: Axes, text: str) -> None:
-    """Words in the middle of an Axes that has nothing to show."""
+    """Add a note in the middle of an empty Axes."""
     note = "\n".join(wrap_lines([text], 0.8 * _width(ax)))
     ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize="small", color="0.4")
 
 
 def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below: bool = False) -> None:
-    """A legend outside of the Axes: beside a wide one, below a narrow one or where `below` says so.
+    """Add a legend to the right of a wide Axes, or below if the Axes is narrow or `below` is True.
 
-    The figure's layout has to make room for it, as `layout="constrained"` does.
+    The figure's layout must reserve space for the legend, as `layout="constrained"` does.
     """
     if not entries:
         return
     settings: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
-    if (width := _width(ax)) >= WIDE_INCHES and not below:
+    if (width := _width(ax)) >= MIN_WIDE_INCHES and not below:
         settings |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     else:
         assert ax.figure is not None
         ticks = _points(matplotlib.rcParams["xtick.labelsize"])
         label = float(ax.xaxis.label.get_fontsize())
-        points_below = 14 + 1.2 * (ticks + label)  # by ticks, their labels and the axis's
+        points_below = 14 + 1.2 * (ticks + label)  # height of the ticks, their labels and the axis label
         below_axis = offset_copy(ax.transAxes, ax.figure, y=-points_below, units="points")  # type: ignore[arg-type]
         settings |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below_axis}
         settings |= {"borderaxespad": 0, "ncol": legend_columns(entries, width), "columnspacing": 1.2}
@@ -187,24 +190,25 @@ def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below
 
 
 def _width(ax: Axes) -> float:
-    """Inches."""
+    """Return the width of an Axes in inches."""
     assert ax.figure is not None
     return float(ax.bbox.width / ax.figure.dpi)
 
 
 def _points(size: Any) -> float:
-    """Of a font, from a number or a word such as "small"."""
+    """Return a font size in points, given a number or a word such as "small"."""
     return float(FontProperties(size=size).get_size_in_points())
 
 
 def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
-    """Lines of small letters, about half as wide as high, broken where the room ends."""
-    room = max(16, int(inches * 72 / (0.52 * _points("small"))))
-    return [part for line in lines for part in textwrap.wrap(line, room) or [""]]
+    """Wrap lines of small text to a width in inches; a letter is about half as wide as high."""
+    fitting = int(inches * 72 / (0.52 * _points("small")))
+    letters = max(16, min(fitting, MAX_LINE_LENGTH))  # longer lines would be shortened in the middle
+    return [part for line in lines for part in textwrap.wrap(line, letters) or [""]]
 
 
 def legend_columns(entries: Iterable[str], inches: float) -> int:
-    """Of a legend below an Axes: all in one row where they fit, else columns as wide as the longest."""
-    letters = [0.55 * len(word) + 4.2 for word in entries]  # its line included
-    room = inches * 72 / _points("small")
-    return len(letters) if sum(letters) <= room else max(1, int(room / max(letters)))
+    """Return the number of legend columns: one per entry if they fit in one row, else as many as fit."""
+    widths = [0.55 * len(word) + 4.2 for word in entries]  # in letters, including the line sample
+    total = inches * 72 / _points("small")
+    return len(widths) if sum(widths) <= total else max(1, int(total / max(widths)))

@@ -1,7 +1,8 @@
-"""Curves of many runs: lag curves and losses, averaged over the runs of a line.
+"""Curves of many runs: lag curves and losses; each line is the mean over its runs.
 
-Functions take a frame in long form and an Axes, or make one, and return it; with `col` or `row` they return a
-seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants `layout="constrained"`.
+Each function takes a frame in long form, draws on the given or a new Axes, and returns the Axes; with `col`
+or `row` it returns a seaborn FacetGrid. Legends lie outside the Axes, so your own figure needs
+`layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from rnnlab.text import format_run_count
 
 MAX_STEPS = 8
 MAX_MARKED_POINTS = 6
-"""Points of a curve up to which each is marked."""
+"""Maximum number of points at which a curve still has a marker at every point."""
 ENDS = {"first": "first step", "last": "last step"}
 DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 CHANNELS = ("hue", "style", "col", "row")
@@ -53,30 +54,31 @@ def draw_lag_curves(
     relative: bool = True,
     traces: bool = False,
 ) -> Any:
-    """Lag curves of many runs: log10 of the gradient k steps back, a line the mean over its runs.
+    """Draw lag curves of many runs: log10 of the gradient k time steps back, one line per group of runs.
 
-    A line is the mean over runs of log10 g(k), of the geometric mean over examples, with the 95 % t interval
-    of that mean. At a lag where a run's gradient is exactly 0 or does not exist the others are averaged; the
-    title says how few, and of how many examples the gradient is 0.
+    Each line is the mean over runs of log10 g(k) with its 95 % t interval; g(k) is the geometric mean over
+    examples. At each lag, the mean excludes runs whose gradient is exactly 0 or missing. The title gives the
+    smallest number of averaged runs and the share of examples whose gradient is 0.
 
     Args:
-        gradients: The frame of `load_gradients`.
-        ax: Where to draw; None makes a figure.
-        quantity: Which curve: `state`, `h`, `c`, `x` …
-        hue: Which axis the colours stand for, or "step" for several training steps.
-        style: Which axis the dashes stand for.
-        col: Which axis the columns of a grid stand for.
-        row: Which axis the rows of a grid stand for.
-        step: "first" or "last" of each run, "ends" for both (the first one dashed), or a training step. Where
-            an axis is "step" it plays no part.
-        relative: Whether g(k)/g(1) from lag 1 on is shown, or g(k) from lag 0 on.
-        traces: Whether every run is drawn too, thin, instead of the interval.
+        gradients: Frame returned by `load_gradients`.
+        ax: Target Axes; None makes a new figure.
+        quantity: Quantity whose lag curves are drawn: `state`, `h`, `c`, `x` …
+        hue: Axis for the colours, or "step" for several training steps.
+        style: Axis for the dash patterns.
+        col: Axis for the columns of a grid.
+        row: Axis for the rows of a grid.
+        step: "first" or "last" step of each run, "ends" for both (the first dashed), or a training step.
+            Ignored if `hue`, `style`, `col` or `row` is "step".
+        relative: True draws g(k)/g(1) from lag 1; False draws g(k) from lag 0.
+        traces: True draws every run as a thin line instead of the interval.
 
     Returns:
         The Axes; with `col` or `row` a seaborn FacetGrid.
 
     Raises:
-        ValueError: The frame has no such column, quantity or step, or no rows; or `ax` with `col` or `row`.
+        ValueError: If the frame lacks a column, the quantity or the step, if it has no rows, or if `ax` is
+            combined with `col` or `row`.
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **encodings)
@@ -87,7 +89,9 @@ def draw_lag_curves(
         rows, when = _select_step(rows, step)
         if step == "ends":
             if style is not None:
-                raise ValueError(f'step="ends" takes the dashes for itself: style={style!r} cannot be shown')
+                raise ValueError(
+                    f'style={style!r}: cannot be combined with step="ends", which uses the dashes'
+                )
             encodings["style"] = "end"
     rows = rows.reset_index(drop=True)
     y = to_numbers(rows["log10_gmean"])
@@ -95,7 +99,7 @@ def draw_lag_curves(
         first = rows["lag"] == 1
         at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
         if at_1.index.has_duplicates:
-            raise ValueError("the frame has several lag curves of a run and step: keep its column run apart")
+            raise ValueError("gradients: several lag curves for the same run and step; keep the column 'run'")
         y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
         y = y.where(rows["lag"] >= 1)
     curves = _Curves(rows, "lag", y, encodings, GRADIENT_COLUMNS)
@@ -107,8 +111,8 @@ def draw_lag_curves(
     if "zero_fraction" in rows:
         shares = to_numbers(rows["zero_fraction"])[rows["lag"] >= 1]
         zeros = shares.groupby(rows["run"].astype(str)).max().to_frame("zero_fraction")
-    what = f"Lag curve of {quantity}, {when}{describe_zeros(zeros, 'zero_fraction')}"
-    return curves.draw(ax, finish, what, traces)
+    title = f"Lag curve of {quantity}, {when}{describe_zeros(zeros, 'zero_fraction')}"
+    return curves.draw(ax, finish, title, traces)
 
 
 @check_arguments
@@ -123,33 +127,34 @@ def draw_losses(
     row: str | None = None,
     traces: bool = False,
 ) -> Any:
-    """A metric over training, a line the mean over its runs with the 95 % t interval of that mean.
+    """Draw a metric over training; each line is the mean over its runs with its 95 % t interval.
 
-    The y axis is logarithmic where the means span a factor of 10. Where a run has no value, such as after it
-    diverged, the others are averaged; the title says how few.
+    The y axis is logarithmic if the means span a factor of 10. At each step, the mean excludes runs without a
+    value, for example after they diverged; the title gives the smallest number of averaged runs.
 
     Args:
-        metrics: The frame of `load_metrics`.
-        ax: Where to draw; None makes a figure.
-        metric: Which one.
-        hue: Which axis the colours stand for.
-        style: Which axis the dashes stand for.
-        col: Which axis the columns of a grid stand for.
-        row: Which axis the rows of a grid stand for.
-        traces: Whether every run is drawn too, thin, instead of the interval.
+        metrics: Frame returned by `load_metrics`.
+        ax: Target Axes; None makes a new figure.
+        metric: Name of the metric.
+        hue: Axis for the colours.
+        style: Axis for the dash patterns.
+        col: Axis for the columns of a grid.
+        row: Axis for the rows of a grid.
+        traces: True draws every run as a thin line instead of the interval.
 
     Returns:
         The Axes; with `col` or `row` a seaborn FacetGrid.
 
     Raises:
-        ValueError: The frame has no such column or metric, or no rows; or `ax` with `col` or `row`.
+        ValueError: If the frame lacks a column or the metric, if it has no rows, or if `ax` is combined with
+            `col` or `row`.
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(metrics, ("step", "metric", "value"), **encodings)
     rows = metrics[metrics["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         names = ", ".join(map(str, metrics["metric"].dropna().unique()))
-        raise ValueError(f"metric={metric!r} is not in the frame; there are: {names}")
+        raise ValueError(f"metric={metric!r}: no such metric in the frame; available: {names}")
     if "run" not in rows:
         rows = rows.assign(run="")
     curves = _Curves(rows, "step", to_numbers(rows["value"]), encodings, ("step", "metric", "value"))
@@ -163,7 +168,7 @@ def draw_losses(
 
 
 class _Curves:
-    """The rows to draw in columns of fixed names, and their means."""
+    """Rows to draw, in a frame with fixed column names, and their means."""
 
     def __init__(
         self,
@@ -185,20 +190,22 @@ class _Curves:
         self.frame = frame.dropna(subset=["x", "y", *CHANNELS])
         axes = [name for name in encodings.values() if name is not None]
         self.incomplete = [name for name in dict.fromkeys(axes) if to_labels(rows[name]).isna().any()]
-        self.left_out = frame["run"].nunique() - self.frame["run"].nunique()
+        self.omitted_runs = frame["run"].nunique() - self.frame["run"].nunique()
         self.means = mean_interval(self.frame, [*CHANNELS, "x"], "y")
         other_columns = {*frame_columns, "end"}
-        named = [name for name in encodings.values() if name is not None and name not in other_columns]
-        self.averaged_axes = find_averaged_axes(rows.loc[self.frame.index], named, [*other_columns])
+        shown_axes = [name for name in encodings.values() if name is not None and name not in other_columns]
+        self.averaged_axes = find_averaged_axes(rows.loc[self.frame.index], shown_axes, [*other_columns])
 
-    def draw(self, ax: Axes | None, finish: Any, what: str, traces: bool) -> Any:
+    def draw(self, ax: Axes | None, finish: Any, title: str, traces: bool) -> Any:
         caption = describe_mean(
             self.means["count"], self.averaged_axes, "mean" if traces else "mean and 95 % interval"
         )
         if traces:
-            caption += "; every run a thin line"
-        if self.incomplete and self.left_out:
-            caption += f"; {format_run_count(self.left_out)} without {' or '.join(self.incomplete)} left out"
+            caption += "; thin lines: single runs"
+        if self.incomplete and self.omitted_runs:
+            caption += (
+                f"; {format_run_count(self.omitted_runs)} without {' or '.join(self.incomplete)} omitted"
+            )
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             if traces:
@@ -206,8 +213,8 @@ class _Curves:
             means = self.means
             for channel in ("col", "row"):
                 means = means[means[channel].isin(frame[channel].unique())]
-            few = {"marker": "o", "markersize": 4} if means["x"].nunique() <= MAX_MARKED_POINTS else {}
-            self._lines(means, ax, "mean", linewidth=1.8, **few)
+            markers = {"marker": "o", "markersize": 4} if means["x"].nunique() <= MAX_MARKED_POINTS else {}
+            self._lines(means, ax, "mean", linewidth=1.8, **markers)
             if not traces:
                 for (hue, _), part in means.groupby(["hue", "style"], observed=True):
                     if part["low"].notna().any():
@@ -215,8 +222,9 @@ class _Curves:
                         ax.fill_between(part["x"], part["low"], part["high"], **band)
             finish(ax)
 
-        entries, title = self._legend()
-        return draw_on_axes(self.frame, draw_part, ax, self.encodings, [what, caption], entries, title)
+        entries, legend_title = self._legend()
+        lines = [title, caption]
+        return draw_on_axes(self.frame, draw_part, ax, self.encodings, lines, entries, legend_title)
 
     def _lines(self, frame: pd.DataFrame, ax: Axes, y: str, **settings: Any) -> None:
         if frame.empty:
@@ -257,13 +265,12 @@ class _Curves:
 
 
 def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """The rows of one quantity's lag curves, of the last target."""
+    """Return the rows of one quantity's lag curves for the last target."""
     rows = gradients[gradients["lag"].notna()]
-    there = list(map(str, rows["quantity"].dropna().unique()))
-    if quantity not in there:
-        raise ValueError(
-            f"quantity={quantity!r} has no lag curve in the frame; there are: {', '.join(there) or 'none'}"
-        )
+    available = list(map(str, rows["quantity"].dropna().unique()))
+    if quantity not in available:
+        names = ", ".join(available) or "none"
+        raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
     rows = rows[rows["quantity"] == quantity]
     if "target" in rows:
         rows = rows[rows["target"].isna()]
@@ -271,29 +278,29 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
-    """A few training steps, the first and the last among them, that at least half of the runs have."""
+    """Return a few training steps, including the first and last, that at least half of the runs recorded."""
     runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
     steps = np.sort(runs.index[runs >= runs.max() / 2])
     return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(MAX_STEPS, len(steps))).astype(int))])
 
 
 def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
-    """The rows of a training step or the ends, with the column `end`; and which step that is, in words."""
+    """Return the rows of a training step, or of both ends with a column `end`, and the step's description."""
     steps = rows.groupby("run", observed=True)["step"]
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
     if step == "ends":
         parts = [rows[ends[end]].assign(end=name) for end, name in ENDS.items()]
-        order = pd.CategoricalDtype([ENDS["last"], ENDS["first"]])  # the last one is not dashed
-        found = pd.concat(parts, ignore_index=True)
-        return found.astype({"end": order}), "first and last step"
+        order = pd.CategoricalDtype([ENDS["last"], ENDS["first"]])  # the last step is solid
+        selected = pd.concat(parts, ignore_index=True)
+        return selected.astype({"end": order}), "first and last step"
     if isinstance(step, str):
         if step not in ends:
-            raise ValueError(f'step={step!r} is none of "first", "last", "ends" and the training steps')
-        found = rows[ends[step]]
-        only = found["step"].unique()
-        return found, f"step {only[0]}" if len(only) == 1 else ENDS[step] + " of each run"
-    found = rows[rows["step"] == step]
-    if found.empty:
+            raise ValueError(f'step={step!r}: must be "first", "last", "ends" or a training step')
+        selected = rows[ends[step]]
+        numbers = selected["step"].unique()
+        return selected, f"step {numbers[0]}" if len(numbers) == 1 else ENDS[step] + " of each run"
+    selected = rows[rows["step"] == step]
+    if selected.empty:
         recorded = ", ".join(map(str, np.sort(rows["step"].unique())))
-        raise ValueError(f"step={step!r} was not recorded; there are: {recorded}")
-    return found, f"step {step}"
+        raise ValueError(f"step={step!r}: not recorded; available: {recorded}")
+    return selected, f"step {step}"

@@ -1,7 +1,7 @@
-"""Numbers of many runs against an axis: gain, horizon, what is solved, and what clipping does.
+"""Numbers of many runs against an axis: gain, horizon, share of solved runs, and clip rate.
 
-Functions take the frame of `load_runs` and an Axes, or make one, and return it; with `col` or `row` they
-return a seaborn FacetGrid. A legend stands outside of the Axes: a figure of your own wants
+Each function takes the frame of `load_runs`, draws on the given or a new Axes, and returns the Axes; with
+`col` or `row` it returns a seaborn FacetGrid. Legends lie outside the Axes, so your own figure needs
 `layout="constrained"`.
 """
 
@@ -48,10 +48,11 @@ GAINS = {
     "grad/log10_gain_short": "short gain",
     LOG10_GAIN_TAIL: "tail gain",
 }
-"""What the gain over all lags, over lags 1 … 10 and over the longer half of the lags are called."""
+"""Names of the gains over all lags, over lags 1 … 10, and over the longer half of the lags."""
 FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
-"""By the logarithm of a gain the gain itself, which may be 0."""
+"""Map from the metric of a log10 gain to the metric of the gain itself, which may be 0."""
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
+"""Map from the metric of a gain to the metric of its logarithm."""
 
 
 @check_arguments
@@ -65,28 +66,29 @@ def draw_gain(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """The factor of a gradient in one step back, against an axis: under 1 it vanishes, over 1 it explodes.
+    """Draw the gradient's gain per time step against an axis: below 1 it vanishes, above 1 it explodes.
 
-    Small points are runs; a large one is their geometric mean, 10 to the mean of log10 gain, with the 95 % t
-    interval of that mean. Runs whose gain is 0, as no gradient is left, are downward triangles at the lower
-    end, and in no mean. Of a run that diverged it is the gain of its last recording.
+    Small points are single runs. A large point is their geometric mean, 10 to the mean of log10 gain, with
+    the 95 % t interval of that mean. Runs whose gain is 0 are downward triangles at the lower end, and the
+    mean excludes them. For a run that diverged, the gain comes from its last recording.
 
     Args:
-        runs: The frame of `load_runs`.
-        ax: Where to draw; None makes a figure.
-        x: Which axis; logarithmic where its values span a factor of 10. `clip=null` is "off", at the right.
-        hue: Which axis the colours stand for.
+        runs: Frame returned by `load_runs`.
+        ax: Target Axes; None makes a new figure.
+        x: Axis from left to right; logarithmic if its values span a factor of 10. `clip=null` is "off", at
+            the right.
+        hue: Axis for the colours.
         value: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`; or without `log10_`.
-        col: Which axis the columns of a grid stand for.
-        row: Which axis the rows of a grid stand for.
+        col: Axis for the columns of a grid.
+        row: Axis for the rows of a grid.
 
     Returns:
         The Axes; with `col` or `row` a seaborn FacetGrid.
 
     Raises:
-        ValueError: The frame has no such column, or no rows, or is none of `load_runs`; or `ax` with `col` or
-            `row`.
-        TypeError: An argument has another type.
+        ValueError: If the frame lacks a column, has no rows or does not come from `load_runs`, or if `ax` is
+            combined with `col` or `row`.
+        TypeError: If an argument has the wrong type.
     """
     encodings: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
     value = LOGARITHMS.get(value, value)
@@ -101,14 +103,14 @@ def draw_gain(
         plot.draw_zero_gains(frame, ax)
         plot.draw_means(frame, ax, mean_interval, back=_power_of_10)
         ax.axhline(1, color=NEUTRAL_COLOR, linestyle="--", linewidth=1, zorder=0)
-        ax.set_ylabel(f"{name} a step")
+        ax.set_ylabel(f"{name} per step")
         _scale_y(ax, 10 ** plot.frame["y"])
 
     entries = plot.legend_entries() | {
-        f"{name} 1": Line2D([], [], color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
+        f"{name} = 1": Line2D([], [], color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
     }
     if plot.frame["zero"].any():
-        entries[f"{name} 0"] = Line2D([], [], color=NEUTRAL_COLOR, marker="v", linestyle="", markersize=6)
+        entries[f"{name} = 0"] = Line2D([], [], color=NEUTRAL_COLOR, marker="v", linestyle="", markersize=6)
     caption = plot.caption("geometric mean and 95 % interval")
     return plot.draw(ax, draw, entries, [name[0].upper() + name[1:], caption])
 
@@ -123,11 +125,12 @@ def draw_horizon(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """How far back a hundredth of the gradient is left, against an axis: the last such lag, even after a dip.
+    """Draw the horizon against an axis: the last lag with at least 1 % of the gradient, even after a dip.
 
-    Small points are runs; a large one is their mean with its 95 % t interval. Upward triangles are censored:
-    the curve ends before 1 % is reached and the horizon may be longer; a mean with such a run in it is at
-    least what is shown. Arguments, result and errors as in `draw_gain`.
+    Small points are single runs; a large point is their mean with its 95 % t interval. An upward triangle is
+    a censored run, whose curve ends above 1 %, so the horizon may be longer. A mean that includes a censored
+    run is also drawn as a triangle because it is a lower bound. Arguments, result and errors are those of
+    `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
@@ -136,12 +139,12 @@ def draw_horizon(
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         plot.draw_points(frame, ax)
         plot.draw_means(frame, ax, mean_interval)
-        ax.set_ylabel("horizon (lag)")
+        ax.set_ylabel("horizon (time steps)")
         _scale_y(ax, plot.frame["y"])
 
     entries = plot.legend_entries()
     if plot.frame["flag"].any():
-        entries["censored: at least"] = Line2D(
+        entries["censored (lower bound)"] = Line2D(
             [], [], color=NEUTRAL_COLOR, marker="^", linestyle="", markersize=6
         )
     return plot.draw(ax, draw, entries, ["Horizon of the gradient", plot.caption("mean and 95 % interval")])
@@ -157,10 +160,10 @@ def draw_solved(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """The share of runs that met their task's criterion, against an axis, with its 95 % Wilson interval.
+    """Draw the share of runs that met their task's criterion against an axis, with its 95 % Wilson interval.
 
-    A run that diverged and has no value has not solved its task; others without one are left out. Arguments,
-    result and errors as in `draw_gain`.
+    A run that diverged without a value counts as unsolved; other runs without a value are omitted. Arguments,
+    result and errors are those of `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
@@ -169,7 +172,7 @@ def draw_solved(
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         plot.draw_means(frame, ax, share_interval)
-        ax.set(ylabel="share solved", ylim=(-0.04, 1.04))
+        ax.set(ylabel="share of solved runs", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
     caption = plot.caption("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
@@ -177,15 +180,15 @@ def draw_solved(
 
 
 def judge_runs(runs: pd.DataFrame) -> pd.Series:
-    """1 for runs that met their task's criterion, 0 for those that did not or that diverged, else NaN.
+    """Return 1 for solved runs, 0 for runs that did not solve their task or that diverged, else NaN.
 
-    A task that no run has a verdict of has no criterion.
+    A task has a criterion if at least one run has a value of `val/solved`.
     """
     verdict = to_numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
     has_criterion = verdict.notna().groupby(task).transform("any")
-    lost = runs["outcome"] == "diverged" if "outcome" in runs else False
-    return verdict.mask(verdict.isna() & has_criterion & lost, 0.0)
+    diverged = runs["outcome"] == "diverged" if "outcome" in runs else False
+    return verdict.mask(verdict.isna() & has_criterion & diverged, 0.0)
 
 
 @check_arguments
@@ -197,40 +200,40 @@ def draw_clipping(
     hue: str | None = "cell",
     loss: str = VAL_LOSS,
 ) -> Any:
-    """Share of steps clipped, and below it the loss, against the threshold.
+    """Draw the clip rate and, below it, the loss against the clip threshold.
 
-    Small points are runs; a large one is their mean with its 95 % t interval. `clip=null` is "off", at the
-    right. A cross above the losses: some runs there diverged, and the mean is of the others.
+    Small points are single runs; a large point is their mean with its 95 % t interval. `clip=null` is "off",
+    at the right. A cross above the losses means that some runs diverged; the mean excludes them.
 
     Args:
-        runs: The frame of `load_runs`.
-        axes: Two Axes, of the clip rate and of the loss; None makes a figure.
-        x: Which axis; logarithmic where its values span a factor of 10.
-        hue: Which axis the colours stand for.
-        loss: Which of the frame's columns is shown below.
+        runs: Frame returned by `load_runs`.
+        axes: Two Axes, for the clip rate and for the loss; None makes a new figure.
+        x: Axis from left to right; logarithmic if its values span a factor of 10.
+        hue: Axis for the colours.
+        loss: Column of the lower Axes.
 
     Returns:
-        The two Axes, an array.
+        An array of the two Axes.
 
     Raises:
-        ValueError: The frame has no such column, or no rows; or there are not two Axes.
+        ValueError: If the frame lacks a column or has no rows, or if `axes` does not have two elements.
     """
     encodings: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
     to_numbers(runs[CLIP_RATE])
-    losses = to_numbers(runs[loss], "loss").mask(diverged)  # the last they had may be the untrained network's
+    losses = to_numbers(runs[loss], "loss").mask(diverged)  # their last loss may be that of untrained weights
     rate, below = (
         ScalarPlot(runs, x, CLIP_RATE, encodings),
         ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings),
     )
     if axes is not None and len(axes) != 2:
-        raise ValueError(f"axes: {len(axes)} given, but the figure has two, clip rate and loss")
+        raise ValueError(f"axes: must have two elements, for clip rate and loss, not {len(axes)}")
     if axes is None:
         with matplotlib.rc_context(figure_style()):
             return draw_clipping(runs, new_axes(2), x, hue, loss)
     top, bottom = axes
-    lost = below.tidy[diverged].dropna(subset=["x", "hue"])
+    diverged_rows = below.tidy[diverged].dropna(subset=["x", "hue"])
     for plot, ax in ((rate, top), (below, bottom)):
         plot.draw_points(plot.frame, ax)
         plot.draw_means(plot.frame, ax, mean_interval)
@@ -241,18 +244,19 @@ def draw_clipping(
     top.yaxis.set_major_formatter(PercentFormatter(1))
     bottom.set_ylabel(loss)
     _scale_y(bottom, below.frame["y"])
-    if len(lost):
-        _raise_top(bottom)  # room for the crosses
+    if len(diverged_rows):
+        _raise_top(bottom)  # space for the crosses
     for index, (word, color) in enumerate(below.colors.items()):
-        at = below.scale.dodge(lost.loc[lost["hue"] == word, "x"].drop_duplicates(), index, len(below.colors))
-        if len(at):
-            over = bottom.get_xaxis_transform()
-            bottom.plot(at, [0.95] * len(at), "x", color=color, transform=over, gid="diverged")
+        positions = diverged_rows.loc[diverged_rows["hue"] == word, "x"].drop_duplicates()
+        if len(positions):
+            crosses = below.scale.dodge(positions, index, len(below.colors))
+            top_edge = bottom.get_xaxis_transform()
+            bottom.plot(crosses, [0.95] * len(crosses), "x", color=color, transform=top_edge, gid="diverged")
     entries = below.legend_entries() | rate.legend_entries()
-    if len(lost):
-        entries["some diverged"] = Line2D([], [], color=NEUTRAL_COLOR, marker="x", linestyle="")
+    if len(diverged_rows):
+        entries["some runs diverged"] = Line2D([], [], color=NEUTRAL_COLOR, marker="x", linestyle="")
     add_title(top, "Clip rate", rate.caption("mean and 95 % interval"))
-    add_title(bottom, f"{loss} at the end, {below.caption('mean and 95 % interval')}")
+    add_title(bottom, f"Final {loss}, {below.caption('mean and 95 % interval')}")
     add_legend(bottom, entries, hue)
     return np.array([top, bottom], dtype=object)
 
@@ -268,7 +272,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Logarithmic where the runs span a factor of 10; an interval that reaches below 0 leaves the page."""
+    """Make y logarithmic if the runs span a factor of 10; the part of an interval below 0 is not drawn."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())
