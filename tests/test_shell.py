@@ -110,7 +110,7 @@ def test_a_run_of_the_default_says_that_it_is_one(
 
     monkeypatch.setattr(launch, "launch", interrupted)
     assert main(arguments) == 130
-    line = "Nothing asked for, so the default: cell=rnn task=char_lm seq_len=50, 2000 steps. --help shows what else there is.\n"
+    line = "Running the default: cell=rnn task=char_lm seq_len=50 steps=2000. For all keys, see --help.\n"
     assert capsys.readouterr().out == (line if told else "")
 
 
@@ -183,7 +183,7 @@ def test_a_mistaken_option_is_told_in_a_line(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(["--foo"])
-    assert capsys.readouterr() == ("", f"{problem}; --help shows what there is\n")
+    assert capsys.readouterr() == ("", f"{problem}; see --help\n")
 
 
 @pytest.mark.parametrize(
@@ -211,4 +211,4 @@ def test_an_empty_name_is_not_the_current_folder(
 def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "run.json").write_text("{}")
     assert repeat.main([".", "--uri", "mlruns"]) == 2
-    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: of a run in MLflow, and . is a folder\n"
+    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: only for a run in MLflow; . is a folder\n"

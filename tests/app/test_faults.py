@@ -36,7 +36,7 @@ SIZES = (*TINY[1:], "figures=false")
 LITTLE = ("steps=12", *SIZES)
 POINTS = 100_000
 """In MLflow of a run of a million steps: one in ten."""
-OUT_OF_THE_BLUE = "its worker process died (SIGKILL; the system does that when memory runs out)"
+OUT_OF_THE_BLUE = "worker process died (SIGKILL; the system kills processes when memory runs out)"
 QUICK = ("steps=3", *SIZES, "probe=none")
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
@@ -90,7 +90,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     done = finish(tmp_path, process)
     assert done.code == 1
     (folder,) = done.runs.values()
-    told = "its worker process died (SIGKILL; the system does that when memory runs out)"
+    told = "worker process died (SIGKILL; the system kills processes when memory runs out)"
     assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", told)
     assert [run.status for run in tracked_runs(done.uri).values()] == ["FAILED"]
     again = run(tmp_path, *LITTLE, "resume=true")
@@ -126,8 +126,8 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
 
 
 NOT_SENT = re.compile(
-    r"^Not all in MLflow yet: 1 of 1 run.*\. "
-    r"This sends the rest: \S+ -m rnnlab\.sync (outputs/\S+)$",
+    r"^Not sent to MLflow: 1 of 1 run.*\. "
+    r"To send the rest, run: \S+ -m rnnlab\.sync (outputs/\S+)$",
     re.MULTILINE,
 )
 
@@ -135,7 +135,7 @@ NOT_SENT = re.compile(
 def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, *LITTLE, "tracking.uri=http://127.0.0.1:9")
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("MLflow cannot take the runs now") <= 1
+    assert done.out.count("MLflow does not accept the runs") <= 1
     (folder,) = done.runs.values()
     assert NOT_SENT.findall(done.out) == [str(folder.relative_to(tmp_path))]
     assert run_info(folder)["outcome"] == "finished"
@@ -145,7 +145,7 @@ def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path
     (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"and nothing that would follow")
     done = run(tmp_path, *LITTLE)
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("MLflow cannot take the runs now") <= 1
+    assert done.out.count("MLflow does not accept the runs") <= 1
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
     (folder,) = NOT_SENT.findall(done.out)
     (tmp_path / "mlflow.db").unlink()
@@ -173,7 +173,7 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     before = (tmp_path / "mine" / "metrics.jsonl").read_bytes()
     second = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     assert (first.code, second.code) == (0, 2)
-    assert second.err == f"rnnlab: {tmp_path / 'mine'}: exists, and a run needs a folder of its own\n"
+    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already exists; each run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
 
 
@@ -208,7 +208,9 @@ def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp
     assert [run_info(folder)["outcome"] for folder in folders] == [None, None]
     done = run(tmp_path, "hydra.run.dir=other", *QUICK)
     assert (done.code, done.err) == (0, "")
-    assert "Closed 2 runs of earlier commands whose process was gone." in done.out.splitlines()
+    assert (
+        "Marked 2 runs of earlier commands as killed because the process had died." in done.out.splitlines()
+    )
     statuses = {name: run.status for name, run in tracked_runs(uri).items()}
     name = run_info(tmp_path / "other")["name"]
     assert statuses == {"seed=0": "KILLED", "seed=1": "KILLED", name: "FINISHED"}
@@ -231,7 +233,7 @@ def test_fail_fast_ends_all_when_one_fails(start: Starter, tmp_path: Path) -> No
         "seed=1": "killed",
     }
     assert done.out.count("not started") == 2
-    assert "4 runs did not come to an end; the same command with resume=true goes on." in done.out
+    assert "4 runs did not finish; rerun with resume=true to continue." in done.out
     assert (beside / "checkpoint.safetensors").is_file() and (beside / "weights.safetensors").is_file()
 
 

@@ -145,7 +145,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     command_line: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = told(command_line, capsys, here)
-    assert line.endswith("cannot be made (Not a directory)")
+    assert line.endswith("cannot be written (Not a directory)")
 
 
 def test_tracebacks_can_be_had(

@@ -58,8 +58,8 @@ def rest(pool: LocalPool) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (signal.SIGKILL, "its worker process died (SIGKILL; the system does that when memory runs out)"),
-        (signal.SIGSEGV, "its worker process died (SIGSEGV)"),
+        (signal.SIGKILL, "worker process died (SIGKILL; the system kills processes when memory runs out)"),
+        (signal.SIGSEGV, "worker process died (SIGSEGV)"),
     ],
 )
 def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
@@ -150,7 +150,7 @@ def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
     finally:
         pool.close()
     assert told[listening.folder] is None and outcome(listening) == "killed"
-    assert str(told[deaf.folder]).startswith("its worker process died (SIGKILL")
+    assert str(told[deaf.folder]).startswith("worker process died (SIGKILL")
     assert outcome(deaf) is None and not Path(f"/proc/{pid}").exists()
 
 

@@ -275,7 +275,7 @@ def test_from_an_impossible_state_a_run_starts_over(
 def starts_over(order: WorkOrder, whole: tuple[bytes, bytes, pa.Table]) -> None:
     assert execute(order, never) == "finished", run_info(order.folder)["summary"]
     assert contents(order.folder) == whole
-    assert log_of(order.folder).count(STARTS_OVER) == 1 and "going on from" not in log_of(order.folder)
+    assert log_of(order.folder).count(STARTS_OVER) == 1 and "resuming from" not in log_of(order.folder)
     assert not (order.folder / "error.txt").exists()
     assert "differs_since" not in run_info(order.folder)["summary"]
 
@@ -329,7 +329,7 @@ def test_a_state_that_is_possible_is_gone_on_with(
         resign(order.folder, lambda arrays, state: None)
         assert execute(order, never) == "finished"
         assert contents(order.folder) == whole
-        assert f"going on from the checkpoint at step {step}" in log_of(order.folder)
+        assert f"resuming from the checkpoint at step {step}" in log_of(order.folder)
         assert "WARNING" not in log_of(order.folder)
 
 

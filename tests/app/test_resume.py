@@ -196,7 +196,7 @@ def test_a_sweep_can_be_named(here: Path, how: str) -> None:
 
 def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
     there = begun(*SWEEP)
-    told = f"resume=nowhere: neither the name nor the folder of a sweep; here are {there.sweep}"
+    told = f"resume=nowhere: not the name or the folder of a sweep; available: {there.sweep}"
     assert problem(*SWEEP, "resume=nowhere") == told
 
 
@@ -237,7 +237,7 @@ def test_the_newest_run_of_the_same_configuration_is_taken_up(here: Path) -> Non
 def test_a_run_can_be_named_by_its_folder(here: Path) -> None:
     named, _ = begun_run("a", 1.0), begun_run("b", 2.0)
     assert folders(checked("resume=outputs/a", multirun=False).plan) == [named]
-    told = "resume=outputs/a: no folder of a run with this configuration"
+    told = "resume=outputs/a: not the folder of a run with this configuration"
     assert problem("resume=outputs/a", "seed=1", multirun=False) == told
 
 
@@ -246,7 +246,7 @@ def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFi
     with FileLock(there.folder / ".running"):
         assert main(["-m", *TINY, "tracking=none", *SWEEP, "resume=true"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running, in another process\n")
+    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running in another process\n")
     assert not any(folder.exists() for folder in folders(there))
 
 
@@ -254,7 +254,7 @@ def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
     folder = begun_run("a", 1.0)
     with FileLock(folder / ".running"):
         told = problem("resume=outputs/a", multirun=False)
-    assert told == f"{folder}: this run is still going on, in another process"
+    assert told == f"{folder}: this run is still running in another process"
 
 
 def test_nothing_found_is_told(here: Path) -> None:
@@ -262,8 +262,8 @@ def test_nothing_found_is_told(here: Path) -> None:
     assert checked(*SWEEP, "resume=true").note is None
     told = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
     assert told == (
-        "resume=true: no earlier sweep has all of these runs, so a new one starts "
-        f"({there.sweep} has 4 of 6; resume={there.sweep} adds the others)"
+        "resume=true: no earlier sweep contains all of these runs; starting a new sweep "
+        f"({there.sweep} contains 4 of 6 runs; use resume={there.sweep} to add the others)"
     )
     assert checked(*SWEEP, "lr=1", "resume=true").note == told.partition(" (")[0]
     assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)
@@ -299,7 +299,7 @@ def test_runs_stay_in_their_experiment(here: Path) -> None:
     order = checked(*SWEEP, "resume=true").orders[0]
     order.folder.mkdir()
     write_run_info(order.folder, order.info | {"started": 0.0, "ended": 0.0, "outcome": "killed"})
-    told = "tracking.experiment=other: these runs are in the experiment rnnlab"
+    told = "tracking.experiment=other: these runs belong to the experiment rnnlab"
     assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == told
 
 
@@ -405,7 +405,7 @@ def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
             path.name for path in expected.iterdir()
         } - {"code.diff"}
     log = (first / "run.log").read_text(encoding="utf-8")
-    assert log.index("INFO begun: ") < log.index("INFO taken up again, for the 1. time: ")
+    assert log.index("INFO started: ") < log.index("INFO resumed (attempt 2): ")
     assert {path: files_of(path) for path in in_time} == kept, "who has finished is left alone"
     assert experiments(done.uri) == {"rnnlab": 4, "Default": 0}
     mirrored = tracked_runs(done.uri)

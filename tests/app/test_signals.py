@@ -221,7 +221,7 @@ def test_sync_ends_and_says_what_is_left(
     process.send_signal(number)
     done = finish(tmp_path, process)
     assert (done.code, done.out) == (130, "2 runs: 2 not reached\n")
-    assert done.err == "rnnlab.sync: interrupted; the same command sends the rest\n"
+    assert done.err == "rnnlab.sync: interrupted; repeat the command to send the remaining runs\n"
 
 
 @pytest.mark.parametrize("command", ["rnnlab.report {}", "rnnlab.repeat {}/0_rnn"])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
 
-LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
+LOST = b"rnnlab: standard output cannot be written (No space left on device); the printed output is lost\n"
 STREAMS = {
     "all closed": "<&- >&- 2>&-",
     "output full": ">/dev/full",

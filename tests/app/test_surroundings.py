@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_written(command_line: str, closed: Path) -> Non
     done = run_obeying(closed, *command_line.split(), *LITTLE, "tracking=none")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"rnnlab: {closed}/") and done.err.endswith(
-        ": cannot be made (Permission denied)\n"
+        ": cannot be written (Permission denied)\n"
     )
     assert done.err.count("\n") == 1 and list(closed.iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_an_unreadable_text(tmp_path: Path) -> None:
 def test_a_folder_of_the_system(tmp_path: Path) -> None:
     done = run(tmp_path, *LITTLE, "hydra.run.dir=/proc/own/run")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "rnnlab: /proc/own/run: cannot be made (No such file or directory)\n"
+    assert done.err == "rnnlab: /proc/own/run: cannot be written (No such file or directory)\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +147,7 @@ def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path:
     assert [done.code for done in ended] == [0, 2]
     assert ended[1].err in [
         f"rnnlab: {tmp_path / 'mine'}: {why}\n"
-        for why in ("cannot be made (File exists)", "exists, and a sweep needs a folder of its own")
+        for why in ("cannot be written (File exists)", "not empty; each sweep needs a folder of its own")
     ]
     assert len(list((tmp_path / "mine").glob("*/run.json"))) == 2
     assert {run_info(file.parent)["outcome"] for file in (tmp_path / "mine").glob("*/run.json")} == {

@@ -34,7 +34,7 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
         ("resume=true", "resume=True: not with hydra/sweeper=optuna"),
         (
             "objective=val/nonsense",
-            "objective=val/nonsense: no metric of these runs, which have val/baseline",
+            "objective=val/nonsense: no such metric; available: val/baseline",
         ),
         ("lr=interval(-2,-1)", "must be greater than 0"),
     ):

@@ -36,7 +36,7 @@ def test_each_thing_that_was_changed_is_told_and_no_other(
     one = sweep.runs["rnn"]
     other = shutil.copytree(one, tmp_path / "other")
     assert main([str(one), str(other)]) == 0
-    assert capsys.readouterr().out == "No difference in configuration, outcome, summary, code or machine.\n"
+    assert capsys.readouterr().out == "No differences in configuration, outcome, summary, code or machine.\n"
     info = run_info(other)
     info |= {"outcome": "failed", "name": "another", "started": 0.0}
     info["summary"] |= {"error": "no space left", "seconds": 1.0}

@@ -92,7 +92,7 @@ def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.
     assert main([str(copy)]) == 1
     told = capsys.readouterr().out
     assert (
-        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 then, " in told
+        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 before, " in told
     )
 
 
@@ -120,7 +120,7 @@ def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureF
 
 def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
-    told = f"rnnlab.repeat: {copy}: killed; only a run that came to its end can be compared"
+    told = f"rnnlab.repeat: {copy}: killed; only a finished run can be repeated"
     assert refused(capsys, str(copy)) == told
 
 
@@ -138,7 +138,7 @@ def test_a_run_that_mlflow_still_sees_running(
     client = MlflowClient(original.uri)
     client.update_run(tracked.run_id, status="RUNNING")
     try:
-        told = f"rnnlab.repeat: {tracked.run_id}: still running, or MLflow does not have its files"
+        told = f"rnnlab.repeat: {tracked.run_id}: still running, or its files are not in MLflow"
         assert refused(capsys, tracked.run_id, "--uri", original.uri) == told
     finally:
         client.set_terminated(tracked.run_id)
@@ -146,7 +146,7 @@ def test_a_run_that_mlflow_still_sees_running(
 
 def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "weights.safetensors").unlink()
-    told = f"rnnlab.repeat: {copy}: nothing to compare with, without weights.safetensors"
+    told = f"rnnlab.repeat: {copy}: cannot be compared without weights.safetensors"
     assert refused(capsys, str(copy)) == told
 
 

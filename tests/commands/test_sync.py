@@ -72,10 +72,10 @@ def test_any_number_of_times_and_into_several_stores(
     assert [found["status"] for found in contents(first, "another")] == ["FAILED"]
     before = contents(first)
     assert sync.main(["runs"]) == 0
-    assert told(capsys) == "3 runs: 3 complete before"
+    assert told(capsys) == "3 runs: 3 already complete"
     assert contents(first) == before
     assert sync.main(["runs", "--uri", second]) == 0  # all of them there too
-    assert told(capsys) == "3 runs: 2 sent, 1 complete before"
+    assert told(capsys) == "3 runs: 2 sent, 1 already complete"
     assert [found["name"] for found in contents(second)] == ["a", "b"]
     assert contents(first) == before == [found for found in contents(second) if found["name"] == "a"]
 
@@ -91,7 +91,7 @@ def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     assert list(here.glob("mlartifacts/**/run.json"))
     for _ in range(2):
         assert sync.main([]) == 0
-        assert told(capsys) == "1 run: 1 complete before"
+        assert told(capsys) == "1 run: 1 already complete"
     assert contents(uri) == before
 
 
@@ -106,7 +106,7 @@ def test_a_folder_copied_elsewhere_goes_into_another_store(
     assert told(capsys) == "1 run: 1 sent"
     assert contents(second) == contents(first) != []
     assert sync.main([str(tmp_path / "elsewhere"), "--uri", first]) == 0
-    assert told(capsys) == "1 run: 1 complete before"
+    assert told(capsys) == "1 run: 1 already complete"
     assert len(contents(first)) == 1
 
 
@@ -155,7 +155,7 @@ def test_a_lost_database_is_filled_again(
     assert told(capsys) == "2 runs: 2 sent"
     assert contents(other) == before
     assert sync.main(["runs", "--uri", other]) == 0
-    assert told(capsys) == "2 runs: 2 complete before"
+    assert told(capsys) == "2 runs: 2 already complete"
 
 
 def test_what_was_deleted_in_mlflow_stays_deleted(
@@ -169,7 +169,7 @@ def test_what_was_deleted_in_mlflow_stays_deleted(
     connect(uri).delete_run(run_id)
     for _ in range(2):
         assert sync.main(["runs"]) == 0
-        assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 complete before"
+        assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 already complete"
         assert [found["name"] for found in contents(uri)] == ["b"]
 
 
@@ -257,15 +257,15 @@ def test_a_store_that_fails_twice_in_a_row_is_left_alone(
     assert asked == ["a", "b", "c", "d"], "one that is taken in between counts"
     assert "5 runs: 4 not sent, 1 sent" in out
     assert [line.split(" (")[0] for line in err.splitlines()] == [
-        *(f"rnnlab.sync: {here / name} does not take the runs" for name in "ac"),
-        f"rnnlab.sync: MLflow at sqlite:///{here / 'mlflow.db'} does not take the runs",
+        *(f"rnnlab.sync: {here / name}: cannot be sent" for name in "ac"),
+        f"rnnlab.sync: MLflow at sqlite:///{here / 'mlflow.db'}: cannot be sent",
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nowhere", "nor/here"], "rnnlab.sync: nowhere, nor/here: no such folder\n"),
+        (["nowhere", "nor/here"], "rnnlab.sync: nowhere, nor/here: not found\n"),
         ([], "rnnlab.sync: no runs in .\n"),
         (["empty"], "rnnlab.sync: no runs in empty\n"),
     ],
@@ -290,7 +290,7 @@ def with_a_copy(path: Path, copy: Path, uri: str | None = None) -> None:
         finish(folder)
 
 
-COPY = "left out (another copy of the run is further on)"
+COPY = "skipped (another copy of the run is more advanced)"
 
 
 @pytest.mark.parametrize("copy", ["a", "z"])

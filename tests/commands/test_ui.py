@@ -24,7 +24,10 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "no such database; run `python -m rnnlab` here first, or name one with --uri"),
+        (
+            (),
+            "no such database; run `python -m rnnlab` in this folder first, or choose a database with --uri",
+        ),
         (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
         (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
     ],
@@ -50,13 +53,13 @@ def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[
         other.listen()
         port = str(other.getsockname()[1])
         assert ui.main(["--uri", sweep.uri, "--port", port]) == 2
-    assert f"port {port} is in use; choose another with --port" in capsys.readouterr().err
+    assert f"--port={port}: already in use; choose another port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "-1"])
 def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["--uri", sweep.uri, f"--port={port}"]) == 2
-    assert f"port {port}: must be 1 … 65535\n" in capsys.readouterr().err
+    assert f"--port={port}: must be between 1 and 65535\n" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_path: Path) -> None:

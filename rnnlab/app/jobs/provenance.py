@@ -29,7 +29,7 @@ class Code:
     """The code of this process.
 
     Attributes:
-        tags: `rnnlab_version`, and `git_commit` of a checkout, with the suffix `-dirty` for uncommitted changes.
+        tags: `rnnlab_version`, and `git_commit` of a checkout (with the suffix `-dirty` if it has changes).
         diff: Changes of the checkout since its commit, including new files; empty if there are none.
     """
 
