@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Maximum depth of nested folders; Python itself fails at a few hundred more."""
+"""Maximum number of nested folders; Python itself fails a few hundred levels deeper."""
 
 
 def conf_dir() -> Path:
@@ -17,17 +17,17 @@ def conf_dir() -> Path:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Return True if a path is a folder; unlike `Path.is_dir`, accept names that are too long."""
+    """Return True if a path is a folder; unlike `Path.is_dir`, return False for names that are too long."""
     return os.path.isdir(path)
 
 
 def is_file(path: str | Path) -> bool:
-    """Return True if a path is a file; unlike `Path.is_file`, accept names that are too long."""
+    """Return True if a path is a file; unlike `Path.is_file`, return False for names that are too long."""
     return os.path.isfile(path)
 
 
 def path_problem(path: Path) -> str | None:
-    """Return the reason why the system would reject a path, or None; the path need not exist."""
+    """Return the reason why the system rejects a path, or None; the path need not exist."""
     try:
         name_bytes = max(len(os.fsencode(part)) for part in (*path.parts, ""))
         path_bytes = len(os.fsencode(path))

@@ -1,6 +1,6 @@
-"""Signals that request a process to stop.
+"""Stop signals: signals that request the end of a process.
 
-Such signals come from Ctrl-C, from `kill`, from a lost connection, and from clusters before a time limit.
+Stop signals come from Ctrl-C, from `kill`, from a lost connection, and from clusters before a time limit.
 Signals that were ignored when the process started stay ignored, because `nohup` and shells rely on this.
 """
 
@@ -42,9 +42,9 @@ def install_handler(handler: Handler) -> None:
 
 
 class Interrupts:
-    """Counter of stop requests: the first signal of any kind, then each Ctrl-C.
+    """Counter of stop requests: the first stop signal, then every Ctrl-C.
 
-    One request may arrive several times: `timeout` signals the process and its group, and both the terminal
+    One request may cause several signals: `timeout` signals the process and its group, and both the terminal
     and the shell send a hang-up. Counting is safer than an exception, which a library could swallow.
     """
 
@@ -83,7 +83,7 @@ def raise_at_first_signal() -> Iterator[None]:
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Block signals in this thread, and in processes started inside until they call `unblock_signals`."""
+    """Block signals in this thread and in its child processes, which can call `unblock_signals`."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -95,13 +95,13 @@ def block_signals() -> Iterator[None]:
 
 
 def unblock_signals() -> None:
-    """Receive the signals that `block_signals` has blocked in this process."""
+    """Unblock the signals that `block_signals` blocked in the parent process."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS | KEYBOARD_SIGNALS)
 
 
 def ignore_keyboard() -> None:
-    """Ignore signals that a terminal sends to all processes; the main process handles them."""
+    """Ignore keyboard signals, because the main process handles them."""
     for number in KEYBOARD_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

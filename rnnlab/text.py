@@ -24,17 +24,17 @@ _UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]"
 PASSWORD_MASK = "***"
 """Replacement for a password in an address."""
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
-"""Query keys of an address whose values are secret."""
+"""Query parameters of an address whose values are secret."""
 
 
 def redact(text: str) -> str:
-    """Mask the passwords in all addresses of a text; mask too much rather than too little."""
+    """Mask the passwords in all addresses of a text; when in doubt, mask more."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
 
 def sanitize(text: str) -> str:
-    """Replace control characters with � so that a text cannot control the terminal or change its order."""
+    """Replace characters that control the terminal or the text direction with �."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -53,14 +53,14 @@ MAX_DECADES = 308
 
 
 def one_line(text: str) -> str:
-    """Return a text as one printable line: control characters escaped, the middle cut if too long."""
+    """Return a text as one printable line: escape control characters and shorten a long line."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE_LENGTH // 2
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[:half]} … {line[-half:]}"
 
 
 def format_run_count(count: int) -> str:
-    """Return a number of runs in words, such as `1 run` or `2 runs`."""
+    """Return a number of runs as text, such as `1 run` or `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
@@ -75,8 +75,8 @@ def format_metric(value: float | None) -> str:
 
 
 ZERO_NOTE = (
-    "n% zero: share of probe examples whose gradient is exactly 0, measured at the horizon for a horizon and "
-    "at the longest lag otherwise. Gain, horizon and regime are computed from the other examples."
+    "n% zero: share of probe examples whose gradient is exactly 0, at the horizon (in the horizon column) or "
+    "at the longest lag (in other columns). Gain, horizon and regime are computed from the other examples."
 )
 
 
@@ -97,7 +97,7 @@ def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
 
 
 def format_horizon(summary: Mapping[str, Any]) -> str:
-    """Format the horizon in lags, with ≥ if the gradient outlasts the curve, and with any notes."""
+    """Format the horizon, with ≥ if the gradient is still above 1 % at the longest lag."""
     horizon = summary.get(HORIZON)
     if horizon is None:
         return NO_VALUE
@@ -113,7 +113,7 @@ def format_regime(summary: Mapping[str, Any]) -> str:
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Return a note if the curve first fell below 1 % before its horizon, else an empty string."""
+    """Return a note if the curve falls below 1 % before its horizon, else an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 

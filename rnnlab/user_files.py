@@ -1,7 +1,7 @@
-"""Data files named by the user: only regular files on this machine are read.
+"""Reading of the user's data files, which must be regular files on this machine.
 
 Libraries that parse a format receive the opened file or its bytes, never a path: pandas, for example, would
-download from a URL and infer a compression from the suffix. Errors of a library are reported in one line.
+download from a URL and infer a compression from the suffix. Library errors are reported in one line.
 """
 
 import bz2
@@ -20,7 +20,7 @@ ADDRESS = re.compile(
 )
 """Pattern of the start of an address, including `zip::` and Windows' `\\\\host\\share` but not `C:\\`.
 
-One slash suffices, because `Path` merges repeated slashes.
+A single slash after the scheme suffices because `Path` merges repeated slashes.
 """
 
 
@@ -49,7 +49,7 @@ def user_file(path: str) -> Path:
 
 @contextmanager
 def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
-    """Convert any error inside the block, such as a parser's, into one line about a user's file.
+    """Convert any error inside the block into a one-line `UnreadableFile`.
 
     Args:
         path: Path of the file, for the message.

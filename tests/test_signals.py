@@ -1,11 +1,11 @@
-"""What counts as a request to end; `tests/app/test_signals.py` sends signals to real commands."""
+"""Counting of stop requests; `tests/app/test_signals.py` sends signals to real commands."""
 
 import signal
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, Signals
 
 import pytest
 
-from rnnlab.signals import Interrupts, handle, handled
+from rnnlab.signals import Interrupts, install_handler, temporary_handler
 
 ENDING = (SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU)
 
@@ -32,7 +32,7 @@ def test_the_first_signal_counts_and_then_each_ctrl_c(received: list[Signals], c
 def test_every_signal_that_asks_to_end_is_heard_and_then_left_as_it_was(number: Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     try:
-        with handled(interrupts := Interrupts()):
+        with temporary_handler(interrupts := Interrupts()):
             signal.raise_signal(number)
         assert interrupts.count == 1
         assert signal.getsignal(number) is signal.SIG_DFL
@@ -44,7 +44,7 @@ def test_every_signal_that_asks_to_end_is_heard_and_then_left_as_it_was(number: 
 def test_what_was_ignored_stays_ignored(number: Signals) -> None:
     before = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
     try:
-        handle(interrupts := Interrupts())
+        install_handler(interrupts := Interrupts())
         signal.raise_signal(number)
         assert interrupts.count == 0
     finally:

@@ -56,13 +56,13 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
         sweeper.sweep(sweep.arguments)
     except _Interrupted:
         pass
-    except (ValueError, TypeError, AssertionError) as error:  # from the sweeper, about its keys
+    except (ValueError, TypeError, AssertionError) as error:  # raised by the sweeper about its keys
         raise ConfigProblems([f"hydra/sweeper=optuna: {' '.join(str(error).split())}"]) from error
     return launcher.show_results()
 
 
 class _Interrupted(Exception):
-    """Error that ends the search: Ctrl-C, or a failed run with `fail_fast`."""
+    """Exception that ends the search after Ctrl-C, or after a failed run with `fail_fast`."""
 
 
 class _BatchLauncher:

@@ -1,8 +1,12 @@
 """The command line around Hydra.
 
 This module composes, checks and launches runs and sweeps. Hydra itself provides help, `--cfg`, `--info` and
-shell completion. Exit codes: 0 if all runs ended on their own, including diverged runs; 1 if a run failed, or
-if help or a configuration could not be printed; 2 for invalid input; 130 if a signal ended the command.
+shell completion. The exit codes are:
+
+- 0: All runs ended on their own; diverged runs count as ended.
+- 1: A run failed, or help or a configuration could not be printed.
+- 2: The input is invalid.
+- 130: A signal ended the command.
 """
 
 import os

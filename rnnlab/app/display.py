@@ -46,7 +46,7 @@ from rnnlab.text import (
 MAX_COLUMNS = 1000
 WARNING = "yellow"
 SENDING_NOTE_SECONDS = 30.0
-"""Seconds before the first line about the progress of sending; the interval then doubles."""
+"""Seconds until the first message about sending; the limit doubles after each message."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
@@ -71,7 +71,7 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a progress bar of the steps of a single run or of the runs of a sweep."""
+        """Show a progress bar with the steps of one run or the runs of a sweep."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
         columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
@@ -120,7 +120,7 @@ class Display:
         self._line(f"Report: {os.path.relpath(page)}")
 
     def warn_once(self, problem: str | None) -> None:
-        """Warn on the first problem that MLflow does not accept the runs."""
+        """Warn once that MLflow does not accept the runs."""
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
@@ -139,8 +139,8 @@ class Display:
         """Show the number of runs still to be sent to MLflow and the time spent on sending.
 
         Yields:
-            A function of these two numbers. It also writes an occasional line for logs and for output without
-            a terminal.
+            A function that takes these two numbers. The function also writes occasional lines to the log and
+            to output that is not a terminal.
         """
         due = SENDING_NOTE_SECONDS
 
@@ -179,7 +179,8 @@ class Display:
         if mirror_report.unsent_runs or mirror_report.experiment_id is None:
             reason = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"
             self._line(
-                f"Not sent to MLflow: {mirror_report.unsent_runs} of {format_run_count(len(infos))}{reason}. "
+                f"Not fully sent to MLflow: {mirror_report.unsent_runs} of {format_run_count(len(infos))}"
+                f"{reason}. "
                 f"To send the rest, run: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 WARNING,
             )

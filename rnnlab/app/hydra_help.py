@@ -1,4 +1,4 @@
-"""Output of Hydra that needs no run: help, `--cfg`, `--info` and shell completion."""
+"""Hydra output that needs no run: help, `--cfg`, `--info` and shell completion."""
 
 import argparse
 import os
@@ -33,7 +33,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
         with redirect_stdout(output), redirect_stderr(StringIO()):
             _print_requested(hydra, args, parser)
     except SystemExit:  # Hydra exits after printing its own message
-        raise ConfigProblems([f"--package={args.package}: no such key"]) from None
+        raise ConfigProblems([f"--package={args.package}: unknown key"]) from None
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:

@@ -102,7 +102,7 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
 
 
 def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
-    """Create and lock the folder of a sweep until the stack unwinds, or test that a run's folder can be made.
+    """Create and lock the folder of a sweep, or check that the folder of a single run can be created.
 
     Raises:
         ConfigProblems: If the folder cannot be created; new parent folders are then removed.
@@ -134,7 +134,7 @@ def _is_done(order: WorkOrder) -> bool:
 
 
 def _runs_in_other_processes(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
-    """Return the runs of other processes, after waiting for workers of a dead launcher to exit."""
+    """Return the runs that other processes execute, after a grace period for workers of a dead launcher."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
     while (busy := [order for order in busy if is_in_use(order.folder)]) and not interrupts.count:
@@ -153,7 +153,7 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 
 @dataclass
 class _SweepMonitor:
-    """Monitor of runs that records the end of each run by its folder.
+    """Monitor that follows the runs and records how each of them ends.
 
     The first signal stops the runs and saves their progress; a later Ctrl-C kills them immediately.
     """

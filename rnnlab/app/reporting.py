@@ -23,9 +23,9 @@ def write_sweep_report(
         with display.show_status("Writing the report (Ctrl-C to skip)"):
             import matplotlib
 
-            from rnnlab.analysis.report.page import write_report  # seaborn takes two seconds
+            from rnnlab.analysis.report.page import write_report  # importing seaborn takes two seconds
 
-            matplotlib.use("Agg")  # no window
+            matplotlib.use("Agg")  # draw without a window
             write_report(plan.folder, plan.folder / REPORT_FILE)
         display.show_report(plan.folder / REPORT_FILE)
         if (

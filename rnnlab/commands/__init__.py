@@ -1,4 +1,4 @@
-"""Commands other than running experiments, available as `rnnlab NAME` and `python -m rnnlab.NAME`."""
+"""Additional commands of rnnlab, available as `rnnlab NAME` and `python -m rnnlab.NAME`."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module

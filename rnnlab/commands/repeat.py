@@ -65,10 +65,10 @@ def _repeat(run: str, folder: Path) -> int:
     assert info is not None
     if info["outcome"] is None:
         raise ConfigProblems(
-            [f"{run}: still running, or its process died; only a finished run can be repeated"]
+            [f"{run}: still running, or its process died; only a completed run can be repeated"]
         )
     if info["outcome"] not in ENDED:
-        raise ConfigProblems([f"{run}: {info['outcome']}; only a finished run can be repeated"])
+        raise ConfigProblems([f"{run}: {info['outcome']}; only a completed run can be repeated"])
     if missing := [name for name in COMPARED_FILES if not (folder / name).is_file()]:
         raise ConfigProblems([f"{run}: cannot be compared without {', '.join(missing)}"])
     if damaged := find_unreadable_files(folder):

@@ -46,10 +46,10 @@ def main(argv: Sequence[str]) -> int:
     if not page.name or is_folder(page):
         return _refuse(f"{page}: is a directory")
     if not is_folder(page.parent):
-        return _refuse(f"{page}: cannot be written ({page.parent} not found)")
+        return _refuse(f"{page}: cannot be written (folder {page.parent} not found)")
     if problem := path_problem(page.absolute().with_name(f"{page.name}.new")):
         return _refuse(f"{page}: {problem}")
-    matplotlib.use("Agg")  # no window
+    matplotlib.use("Agg")  # draw without a window
     try:
         runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:

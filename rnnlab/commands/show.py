@@ -1,7 +1,9 @@
 """Print and draw a few examples of a task.
 
-The command takes the same keys as `python -m rnnlab`. It prints a description of the task and some sequences
-with their targets, and draws them in a PNG file. Example: python -m rnnlab.show task=adding seq_len=12
+The command takes the same keys as `python -m rnnlab`. The output describes the task and lists some
+sequences with their targets; a figure of them is saved as a PNG file.
+
+Example: python -m rnnlab.show task=adding seq_len=12
 """
 
 import argparse

@@ -56,37 +56,37 @@ def main(argv: Sequence[str]) -> int:
     if missing:
         print_problems("rnnlab.sync", [f"{', '.join(missing)}: not found"])
         return 2
-    found = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
-    runs = _drop_copies(found)
+    found_folders = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    runs = _drop_copies(found_folders)
     problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
         print_problems("rnnlab.sync", [problem])
         return 2
-    return _send(runs, len(found), args.uri)
+    return _send(runs, len(found_folders), args.uri)
 
 
-def _send(runs: Sequence[Path], found: int, uri: str | None) -> int:
-    """Send runs and print the number of runs per result; `found` counts all folders, copies included."""
+def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
+    """Send runs and print the number of runs per result; `folder_count` includes copies."""
     sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
-    counts[COPY] = found - len(runs)
+    counts[COPY] = folder_count - len(runs)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
         interrupted = True
-        counts[INTERRUPTED_BEFORE] = found - counts.total()
+        counts[INTERRUPTED_BEFORE] = folder_count - counts.total()
         sender.problems.append("interrupted; repeat the command to send the remaining runs")
     print_problems("rnnlab.sync", sender.problems)
     count_texts = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
-    print(f"{format_run_count(found)}: {count_texts}")
+    print(f"{format_run_count(folder_count)}: {count_texts}")
     return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
 
 
 def _drop_copies(folders: Sequence[Path]) -> list[Path]:
-    """Keep only the most advanced copy of each run, and every folder with a damaged `run.json`."""
+    """Keep only the most advanced copy of each run, and every folder whose `run.json` is damaged."""
     furthest: dict[object, tuple[Advance, Path]] = {}
     for folder in folders:
         try:

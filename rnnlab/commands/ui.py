@@ -1,7 +1,7 @@
 """Open tracked runs in the MLflow UI on this machine.
 
 The command starts an MLflow server that only this machine can reach, and prints a link to the charts of the
-newest sweep. For a remote tracking server, it only prints the link.
+newest sweep. With a remote tracking server, the command only prints the link.
 """
 
 import os

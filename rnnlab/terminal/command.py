@@ -14,7 +14,7 @@ from rnnlab.terminal.streams import make_streams_lossy, output_problem
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command's `main` and end the process with its exit code, even if standard output is closed.
 
-    File errors and a lack of memory are reported in one line; inside a run they make that run fail.
+    File errors and memory errors are reported in one line; inside a run, they only make that run fail.
     Warnings are printed as plain text.
     """
     make_streams_lossy()
@@ -61,7 +61,7 @@ def _plain_warnings() -> None:
     format_warning = warnings.formatwarning
 
     def format_plain(*args: Any, **keys: Any) -> str:
-        from rnnlab.text import sanitize  # late, as in _print_problem
+        from rnnlab.text import sanitize  # late import, as in _print_problem
 
         return sanitize(format_warning(*args, **keys))
 

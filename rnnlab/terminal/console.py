@@ -1,4 +1,4 @@
-"""Output of commands, without control characters and, in problems, without passwords."""
+"""Command output without control characters, and error messages without passwords."""
 
 import argparse
 import sys
@@ -34,7 +34,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def nonempty_name(text: str) -> str:
-    """Return an argument unless it is empty, which would mean the current folder, or an address."""
+    """Return an argument, or raise an error if the argument is empty or an address."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     if is_address(text):

@@ -1,7 +1,7 @@
-"""Standard streams that drop output when they cannot be written.
+"""Standard streams that drop output instead of failing when it cannot be written.
 
-The reader may have exited (`| head`), the disk may be full, or the terminal may be gone with its connection.
-Output is then dropped, so that no run fails because of a line that nobody reads.
+The reader may have exited (`| head`), the disk may be full, or the terminal connection may be lost. In
+these cases output is dropped, so that no run fails because of unread output.
 """
 
 import os
@@ -40,7 +40,7 @@ class _LossyFile(FileIO):
 def make_streams_lossy() -> None:
     """Make the standard streams of this process lossy and replace closed ones with /dev/null.
 
-    Otherwise the next opened file would get the descriptor of a closed stream, and its output too.
+    Otherwise the next opened file would reuse the descriptor of a closed stream and receive its output.
     """
     for number, name in enumerate(STANDARD):
         descriptor = number

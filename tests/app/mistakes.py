@@ -279,7 +279,7 @@ MISTAKES = {
     "hydra.callbacks.x._target_=os.system": "hydra.callbacks.x: no such key; --help shows all",
     "lr=${oc.env:NOPE}": "lr=${oc.env:NOPE}: Environment variable 'NOPE' not found",
     "lr=${foo:1}": "lr=${foo:1}: Unsupported interpolation type foo",
-    "--cfg all -p nowhere": "--package=nowhere: no such key",
+    "--cfg all -p nowhere": "--package=nowhere: unknown key",
     "hydra.run.dir=null": "hydra.run.dir=null: must not be null",
     "hydra.mode=x": "hydra.mode=x: must be RUN or MULTIRUN",
     "hydra.callbacks=null": "hydra.callbacks=null: must not be null",

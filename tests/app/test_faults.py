@@ -126,7 +126,7 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
 
 
 NOT_SENT = re.compile(
-    r"^Not sent to MLflow: 1 of 1 run.*\. "
+    r"^Not fully sent to MLflow: 1 of 1 run.*\. "
     r"To send the rest, run: \S+ -m rnnlab\.sync (outputs/\S+)$",
     re.MULTILINE,
 )

@@ -140,7 +140,7 @@ def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest
         ("x" * 252, f"{'x' * 252}: contains a name that is too long (256 bytes; at most 255)"),
         ("runs", "runs: is a directory"),
         (".", ".: is a directory"),
-        ("no/page.html", "no/page.html: cannot be written (no not found)"),
+        ("no/page.html", "no/page.html: cannot be written (folder no not found)"),
         ("", "argument --out: must not be empty; see --help"),
     ],
 )

@@ -120,7 +120,7 @@ def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureF
 
 def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
-    told = f"rnnlab.repeat: {copy}: killed; only a finished run can be repeated"
+    told = f"rnnlab.repeat: {copy}: killed; only a completed run can be repeated"
     assert refused(capsys, str(copy)) == told
 
 

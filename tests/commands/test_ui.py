@@ -89,7 +89,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1", **outside)
     assert process.stdout is not None
     line = ""
-    while "newest sweep" not in line:
+    while "Newest sweep" not in line:
         line = process.stdout.readline()
         assert line, "the UI ended before it told its link"
     name = run_info(sweep.runs["rnn"])["tags"]["sweep"]

@@ -1,4 +1,4 @@
-"""Matching of a command's jobs with earlier runs, to resume them.
+"""Matching of a command's jobs with earlier runs that can be resumed.
 
 Two runs are the same if everything that can affect their results is equal: the resolved configuration, except
 for keys without an effect on results, and the data.
@@ -183,7 +183,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """Return the plan in the sweep's folder, with earlier runs in their folders and new runs in new ones."""
+    """Move the plan to the sweep's folder; earlier runs keep their folders and new runs get new ones."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)

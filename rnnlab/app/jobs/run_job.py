@@ -174,7 +174,7 @@ def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception for the user; a full disk, which raises various errors, has one description."""
+    """Describe an exception in one line; all errors of a full disk have the same description."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"
@@ -251,7 +251,9 @@ def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tup
             state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
             records = folder.records(checkpoint)
             if len(records) != state.step:
-                raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
+                )
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
                 raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
             if not folder.covers_recordings(checkpoint, state.step):

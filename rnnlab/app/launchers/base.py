@@ -1,4 +1,4 @@
-"""Interfaces of engines and launchers, and the construction of the launcher chosen by `hydra/launcher`."""
+"""Engine and launcher interfaces, and construction of the launcher chosen by `hydra/launcher`."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -30,7 +30,7 @@ class Launcher(Protocol):
     """Interface of the class named by `hydra.launcher._target_`."""
 
     needs: ClassVar[dict[str, str]]
-    """Required modules, each with the extra of rnnlab that installs it."""
+    """Required modules and, for each, the rnnlab extra that installs it."""
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
         """Submit the runs and return the engine that executes them.

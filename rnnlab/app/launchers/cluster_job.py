@@ -1,4 +1,4 @@
-"""One run as a cluster job, which the launcher stops through a file."""
+"""Execution of one run as a cluster job, which a stop file can end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def make_run(order: WorkOrder, stop_file: Path) -> None:
 
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
-    """Return the path of the file that stops the jobs on all nodes; remove an old file first."""
+    """Return the path of the stop file for the jobs on all nodes, and delete an old stop file."""
     path = folder / f"{STOP_PREFIX}{orders[0].folder.name[-MAX_NAME_LENGTH:]}"
     path.unlink(missing_ok=True)
     return path
