@@ -205,7 +205,7 @@ def test_an_empty_name_is_not_the_current_folder(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(arguments)
-    assert f"argument {name}: must not be empty; --help shows" in capsys.readouterr().err
+    assert f"argument {name}: must not be empty; see --help" in capsys.readouterr().err
 
 
 def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,7 @@ def _folder_problems(plan: Plan) -> list[str]:
     may_exist = os.path.exists(plan.folder)
     for job in plan.jobs:
         if job.folder in folders or (may_exist and os.path.exists(job.folder)):
-            problems.append(f"{job.folder}: already exists; each run needs a folder of its own")
+            problems.append(f"{job.folder}: already in use; each run needs a folder of its own")
         folders.add(job.folder)
     return problems
 

@@ -173,7 +173,7 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     before = (tmp_path / "mine" / "metrics.jsonl").read_bytes()
     second = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     assert (first.code, second.code) == (0, 2)
-    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already exists; each run needs a folder of its own\n"
+    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already in use; each run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
 
 
@@ -345,7 +345,7 @@ def test_a_full_disk_is_told_in_a_line_and_costs_nothing_that_was_there(
     assert (done.returncode, done.stderr) == (1, "")
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("rnn "))
     assert re.search("failed: no space left on the disk", line)
-    assert "Traceback" not in done.stdout and "resume=true goes on" in done.stdout
+    assert "Traceback" not in done.stdout and "rerun with resume=true to continue" in done.stdout
     (kept,) = (tmp_path / "kept").glob("0_*")
     before = read_metrics(kept)["step"].tolist()
     assert len(before) > 5 and before == list(range(len(before))) and len(before) < 1501

@@ -81,7 +81,7 @@ def test_an_address_is_no_argument(
         with pytest.raises(SystemExit) as ended:
             module.main(arguments)
         out, err = capsys.readouterr()
-        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": an address, and only" in err
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": is an address; only" in err
     for source in (address, [address], MLflowRuns(uri="sqlite:///none.db", cache=Path(address))):
         with pytest.raises(ValueError, match="an address"):
             find_runs(source)
