@@ -1,4 +1,4 @@
-"""The command at a shell: completion, colours, silence, and what is said of a run that nobody asked for."""
+"""Tests of the command in a shell: completion, colours, quiet mode, and the message about the default run."""
 
 import io
 import os
@@ -30,7 +30,7 @@ SETUP = 'eval "$(rnnlab -sc install=bash)"'
 
 
 class Screen:
-    """A command on a terminal of its own."""
+    """A command on its own terminal."""
 
     def __init__(self, terminal: int) -> None:
         self.terminal, self.shown = terminal, ""
@@ -46,7 +46,7 @@ class Screen:
             if select.select([self.terminal], [], [], 0.1)[0]:
                 try:
                     self.shown += os.read(self.terminal, 65536).decode(errors="replace")
-                except OSError:  # the other side has ended
+                except OSError:  # the other side is closed
                     assert text in self.shown, self.shown
                     return
 

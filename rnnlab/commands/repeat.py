@@ -78,7 +78,7 @@ def _repeat(run: str, folder: Path) -> int:
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
         raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
     if now["identity"] != info["identity"]:
-        raise ConfigProblems([f"{run}: its data or the meaning of its keys has changed"])
+        raise ConfigProblems([f"{run}: its data has changed, or its keys have a different meaning now"])
     result = launch(checked, Display())
     if result.interrupted:
         return result.exit_code

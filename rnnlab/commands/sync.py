@@ -133,7 +133,7 @@ class _Sender:
         if self._failures[uri] >= MAX_FAILURES:
             return LEFT
         try:
-            sent = self._send_run(folder, uri, experiment, sweep)
+            result = self._send_run(folder, uri, experiment, sweep)
         except DamagedFile as error:
             self.problems.append(f"{folder}: {error_line(error)}")
             return LEFT
@@ -143,7 +143,7 @@ class _Sender:
             self.problems.append(f"{origin}: cannot be sent ({error_line(error)})")
             return LEFT
         self._failures[uri] = 0
-        return sent
+        return result
 
     def _send_run(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
         if (uri, experiment) not in self._opened:

@@ -1,4 +1,4 @@
-"""What a terminal shows while runs go on."""
+"""Tests of the terminal output during runs."""
 
 import io
 import json
@@ -72,7 +72,7 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
 
 
 def test_sending_shows_how_many_runs_are_left_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal, too: a line after half a minute, and again after twice as long."""
+    """Test the messages without a terminal: the first after half a minute, then at doubling intervals."""
     display = Display()
     with display.show_sending() as show:
         for seconds in range(130):

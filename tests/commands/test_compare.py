@@ -1,4 +1,4 @@
-"""`python -m rnnlab.compare`: what differs between two runs, and nothing else."""
+"""Tests of `python -m rnnlab.compare`: all differences between two runs, and nothing else."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tests.tracked import tracked_runs
 
 
 def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, list[str]]:
-    """What is printed, the words of each line by its first."""
+    """Return the printed words of each line, keyed by the first word."""
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.show`, as it is typed."""
+"""Tests of `python -m rnnlab.show`."""
 
 import re
 import subprocess

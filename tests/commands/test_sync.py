@@ -1,4 +1,4 @@
-"""`python -m rnnlab.sync`: what MLflow does not have yet, it has afterwards, and nothing twice."""
+"""Tests of `python -m rnnlab.sync`: missing runs are sent to MLflow, and nothing is sent twice."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.tracked import tracked_runs
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, and no settings of whoever runs the tests."""
+    """An empty current folder, without settings of the tester's environment."""
     folder = tmp_path / "here, größer"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -44,7 +44,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_sweep_made_without_mlflow_is_there_afterwards(here: Path) -> None:
-    """As a user does it, in processes; with `tracking=none` and no database before."""
+    """Test the commands as processes, starting with `tracking=none` and without a database."""
     done = run(here, "-m", "cell=rnn,lstm", *TINY, "tracking=none", "figures=false")
     assert done.code == 0 and not (here / "mlflow.db").exists()
     sent = run(here, module="rnnlab.sync")
@@ -83,7 +83,7 @@ def test_any_number_of_times_and_into_several_stores(
 def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`mlartifacts` stands beside `mlflow.db`, with a copy of each run's run.json."""
+    """Test that `mlartifacts` is next to `mlflow.db` and contains a copy of each run.json."""
     uri = fresh(tables, here / "mlflow.db")
     whole_run(here / "outputs" / "a", "a")
     assert sync.main([]) == 0
@@ -144,7 +144,7 @@ def test_a_lost_database_is_filled_again(
         whole_run(here / "runs" / name, name)
     assert sync.main([]) == 0
     before = contents(uri)
-    # Another path stands for the database that is lost: MLflow keeps the old one open in this process.
+    # A new path simulates the lost database, because MLflow keeps the old one open in this process.
     other = fresh(tables, here / "other.db")
     for name in "ab":
         ledger = here / "runs" / name / LEDGER_FILE
@@ -280,7 +280,7 @@ def test_nothing_to_send_is_one_line(
 
 
 def with_a_copy(path: Path, copy: Path, uri: str | None = None) -> None:
-    """A finished run, and a copy of its folder made while it went on."""
+    """A finished run, and a copy of its folder made during the run."""
     with RunFolder(path, info_of(), config_of(uri)) as folder:
         write(folder, range(2))
         if uri is not None:

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.ui` as a process of its own."""
+"""Tests of `python -m rnnlab.ui` as a separate process."""
 
 import signal
 import socket
@@ -97,7 +97,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     assert f"http://127.0.0.1:{port}/#/experiments/" in line
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
         assert answer.status == 200
-    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # a name that now leads here
+    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # DNS rebinding
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(
                 urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": name})
@@ -107,7 +107,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
 
     servers = [pid for child in children(process.pid) for pid in (child, *children(child))]
     told = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *servers))
-    assert b"mlflow" in told and b"sqlite" not in told  # where a password of another address would stand
+    assert b"mlflow" in told and b"sqlite" not in told  # an address may contain a password
     process.send_signal(number)
     assert finish(sweep.folder, process).code == 0
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

@@ -79,7 +79,7 @@ def _cpu() -> str:
 
 
 def _git(*arguments: str, codes: Sequence[int] = (0,)) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
-    if done.returncode not in codes:
-        raise subprocess.CalledProcessError(done.returncode, "git")
-    return done.stdout.decode(errors="replace")
+    process = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
+    if process.returncode not in codes:
+        raise subprocess.CalledProcessError(process.returncode, "git")
+    return process.stdout.decode(errors="replace")

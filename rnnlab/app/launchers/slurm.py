@@ -156,8 +156,8 @@ def _ended(order: WorkOrder) -> float | None:
 def _queued() -> set[str] | None:
     """Return the ids of this user's pending and running jobs, or None if Slurm does not respond."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
-    done = _slurm(command)
-    return None if done is None else set(done.split())
+    output = _slurm(command)
+    return None if output is None else set(output.split())
 
 
 def _cancel(ids: Any, *options: str) -> None:
