@@ -1,3 +1,3 @@
-"""Gradients through time in recurrent networks: train, measure, track, compare."""
+"""Gradients through time in recurrent networks: training, measurement, tracking and comparison."""
 
 __version__ = "0.1.0"

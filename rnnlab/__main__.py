@@ -1,19 +1,19 @@
-"""`python -m rnnlab`, and the console script `rnnlab`: keys, or a command and its arguments."""
+"""Entry point of `python -m rnnlab` and of the console script `rnnlab`."""
 
 from collections.abc import Sequence
 from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line to the end of the process."""
-    # Worker processes import this module too and need none of what the command line needs.
+    """Run the command line and end the process with its exit code."""
+    # Worker processes import this module too, without the imports of the command line.
     from rnnlab.terminal.command import run_command
 
     run_command(_command_line)
 
 
 def _command_line(argv: Sequence[str]) -> int:
-    """Run a command by its name, else what the keys ask for; imports are late, so that Ctrl-C is answered."""
+    """Run the named command, or the runs that the keys describe; late imports keep Ctrl-C responsive."""
     from rnnlab.commands import MODULES, load_command
 
     if argv and argv[0] in MODULES:

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.compare`, which is in `rnnlab.commands.compare`."""
+"""Entry point of `python -m rnnlab.compare`; the command is in `rnnlab.commands.compare`."""
 
 from rnnlab.commands.compare import main
 from rnnlab.terminal.command import run_command

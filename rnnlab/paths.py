@@ -1,4 +1,4 @@
-"""Where the package keeps its own files, and which paths a system takes."""
+"""Locations of the package's own files, and limits of the operating system on paths."""
 
 import os
 from pathlib import Path
@@ -7,37 +7,38 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Of folders inside of one another; some hundreds more, and Python itself gets lost in them."""
+"""Maximum number of nested folders; Python itself fails a few hundred levels deeper."""
 
 
 def conf_dir() -> Path:
-    """The configuration folder: inside the installed package, else beside it in a checkout."""
+    """Return the configuration folder, inside the installed package or next to it in a checkout."""
     inside = PACKAGE / "conf"
     return inside if (inside / "config.yaml").is_file() else PACKAGE.parent / "conf"
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether a user names a folder; of pathlib's own `is_dir` a name that is too long is an error."""
+    """Return True if a path is a folder; unlike `Path.is_dir`, return False for names that are too long."""
     return os.path.isdir(path)
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether a user names a file, likewise."""
+    """Return True if a path is a file; unlike `Path.is_file`, return False for names that are too long."""
     return os.path.isfile(path)
 
 
 def path_problem(path: Path) -> str | None:
-    """What keeps a path from being one, whether or not there is something; None if nothing does."""
+    """Return the reason why the system rejects a path, or None; the path need not exist."""
     try:
-        name, whole = max(len(os.fsencode(part)) for part in (*path.parts, "")), len(os.fsencode(path))
+        name_bytes = max(len(os.fsencode(part)) for part in (*path.parts, ""))
+        path_bytes = len(os.fsencode(path))
     except UnicodeEncodeError:
-        return "holds a character that no name of a file can have"
+        return "contains a character that is not allowed in file names"
     if "\0" in str(path):
-        return "holds a NUL character, which no name of a file can have"
-    if name > MAX_NAME_BYTES:
-        return f"a name in it is too long ({name} bytes; at most {MAX_NAME_BYTES})"
-    if whole > MAX_PATH_BYTES:
-        return f"too long ({whole} bytes with what is written there; at most {MAX_PATH_BYTES})"
+        return "contains a NUL character, which is not allowed in file names"
+    if name_bytes > MAX_NAME_BYTES:
+        return f"contains a name that is too long ({name_bytes} bytes; at most {MAX_NAME_BYTES})"
+    if path_bytes > MAX_PATH_BYTES:
+        return f"too long ({path_bytes} bytes including the files written there; at most {MAX_PATH_BYTES})"
     if len(path.parts) > MAX_LEVELS:
-        return f"{len(path.parts)} folders inside of one another; at most {MAX_LEVELS}"
+        return f"{len(path.parts)} nested folders; at most {MAX_LEVELS}"
     return None

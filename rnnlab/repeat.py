@@ -1,4 +1,4 @@
-"""`python -m rnnlab.repeat`, which is in `rnnlab.commands.repeat`."""
+"""Entry point of `python -m rnnlab.repeat`; the command is in `rnnlab.commands.repeat`."""
 
 from rnnlab.commands.repeat import main
 from rnnlab.terminal.command import run_command

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.report`, which is in `rnnlab.commands.report`."""
+"""Entry point of `python -m rnnlab.report`; the command is in `rnnlab.commands.report`."""
 
 from rnnlab.commands.report import main
 from rnnlab.terminal.command import run_command

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.show`, which is in `rnnlab.commands.show`."""
+"""Entry point of `python -m rnnlab.show`; the command is in `rnnlab.commands.show`."""
 
 from rnnlab.commands.show import main
 from rnnlab.terminal.command import run_command

@@ -1,7 +1,7 @@
-"""Signals that ask a process to end.
+"""Stop signals: signals that request the end of a process.
 
-Ctrl-C; `kill`; the hang-up of a connection that is gone; and those by which clusters announce that the time
-is up. What was ignored when the process started stays ignored, as `nohup` and shells rely on.
+Stop signals come from Ctrl-C, from `kill`, from a lost connection, and from clusters before a time limit.
+Signals that were ignored when the process started stay ignored, because `nohup` and shells rely on this.
 """
 
 import signal
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""Exit code of a command that a signal ended."""
+"""Exit code of a command that was ended by a signal."""
 Handler = Callable[[int, FrameType | None], None]
 
 
 def _available_signals(*names: str) -> frozenset[signal.Signals]:
-    """The signals that this system has."""
+    """Return the signals that exist on this system."""
     return frozenset(signal.Signals[name] for name in names if name in signal.Signals.__members__)
 
 
 STOP_SIGNALS = _available_signals("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 KEYBOARD_SIGNALS = _available_signals("SIGINT", "SIGQUIT")
-"""A terminal sends them to all processes of a command."""
+"""Signals that a terminal sends to all processes of a command."""
 
 
 @contextmanager
 def temporary_handler(handler: Handler) -> Iterator[None]:
-    """Handle the signals that ask to end until the block is left."""
+    """Handle stop signals inside the block and restore the earlier handlers afterwards."""
     before = {number: signal.signal(number, handler) for number in _active_signals()}
     try:
         yield
@@ -36,54 +36,54 @@ def temporary_handler(handler: Handler) -> Iterator[None]:
 
 
 def install_handler(handler: Handler) -> None:
-    """Handle the signals that ask to end from now on."""
+    """Handle stop signals from now on."""
     for number in _active_signals():
         signal.signal(number, handler)
 
 
 class Interrupts:
-    """Counts requests to end: the first signal of any kind, then each Ctrl-C.
+    """Counter of stop requests: the first stop signal, then every Ctrl-C.
 
-    One request may arrive several times: `timeout` signals the process and its group, and both the terminal
-    and the shell hang up. An exception out of nowhere could get lost inside a library.
+    One request may cause several signals: `timeout` signals the process and its group, and both the terminal
+    and the shell send a hang-up. Counting is safer than an exception, which a library could swallow.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Handle a signal."""
+        """Count a signal."""
         if not self.count or number == signal.SIGINT:
             self.count += 1
 
 
 @contextmanager
 def raise_at_first_signal() -> Iterator[None]:
-    """Turn the first signal that asks to end into KeyboardInterrupt; later ones except Ctrl-C are ignored.
+    """Turn the first stop signal into KeyboardInterrupt and ignore later ones except Ctrl-C.
 
-    After the block only Ctrl-C has an effect: the process is about to end.
+    After the block only Ctrl-C has an effect, because the process is about to end.
     """
-    asked = False
+    interrupted = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
             raise KeyboardInterrupt
 
-    for number in _active_signals() - {signal.SIGINT}:  # for which Python has its own handler
+    for number in _active_signals() - {signal.SIGINT}:  # Python handles SIGINT itself
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        asked = True
+        interrupted = True
         if signal.SIGINT in _active_signals():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a traceback
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # end without a traceback
 
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Hold signals back from this thread, and from processes started inside until they let them through."""
+    """Block signals in this thread and in its child processes, which can call `unblock_signals`."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -95,17 +95,17 @@ def block_signals() -> Iterator[None]:
 
 
 def unblock_signals() -> None:
-    """Receive the signals that `block_signals` kept from this process."""
+    """Unblock the signals that `block_signals` blocked in the parent process."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS | KEYBOARD_SIGNALS)
 
 
 def ignore_keyboard() -> None:
-    """Ignore what a terminal sends to all processes of a command; the one that was started answers it."""
+    """Ignore keyboard signals, because the main process handles them."""
     for number in KEYBOARD_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def _active_signals() -> frozenset[signal.Signals]:
-    """The signals that ask to end and are not ignored."""
+    """Return the stop signals that are not ignored."""
     return frozenset(number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)

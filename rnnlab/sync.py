@@ -1,4 +1,4 @@
-"""`python -m rnnlab.sync`, which is in `rnnlab.commands.sync`."""
+"""Entry point of `python -m rnnlab.sync`; the command is in `rnnlab.commands.sync`."""
 
 from rnnlab.commands.sync import main
 from rnnlab.terminal.command import run_command

@@ -1,4 +1,4 @@
-"""How a run's numbers and its end are told, on the terminal and in reports."""
+"""Formatting of numbers, outcomes and untrusted text for the terminal and for reports."""
 
 import re
 from collections.abc import Mapping
@@ -17,29 +17,29 @@ from rnnlab.records import (
 NO_VALUE = "–"
 _CONTROL_CODES = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _BIDI_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_NON_CHARACTERS = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line ends to some, to others no characters at all
+_NON_CHARACTERS = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line breaks and invalid characters
 _UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]")
 
 
 PASSWORD_MASK = "***"
-"""In place of a password."""
+"""Replacement for a password in an address."""
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
-"""Keys of an address behind which one stands."""
+"""Query parameters of an address whose values are secret."""
 
 
 def redact(text: str) -> str:
-    """A text without the passwords of the addresses in it: rather too much is hidden than a part shown."""
+    """Mask the passwords in all addresses of a text; when in doubt, mask more."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
 
 def sanitize(text: str) -> str:
-    """A text with � in place of control characters, so that it steers no terminal and reads in order."""
+    """Replace characters that control the terminal or the text direction with �."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def sanitize_values(tree: Any) -> Any:
-    """Plain data, with all of its texts `plain`."""
+    """Return plain data with `sanitize` applied to every string."""
     if isinstance(tree, dict):
         return {sanitize_values(key): sanitize_values(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -49,39 +49,39 @@ def sanitize_values(tree: Any) -> Any:
 
 MAX_LINE_LENGTH = 600
 MAX_DECADES = 308
-"""Powers of ten that float64 holds."""
+"""Largest power of ten in float64."""
 
 
 def one_line(text: str) -> str:
-    """A text as one line that a terminal shows as it is: no line ends or control characters, not too long."""
+    """Return a text as one printable line: escape control characters and shorten a long line."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE_LENGTH // 2
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[:half]} … {line[-half:]}"
 
 
 def format_run_count(count: int) -> str:
-    """`1 run`, `2 runs`."""
+    """Return a number of runs as text, such as `1 run` or `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
 def format_number(value: float | None, form: str) -> str:
-    """A number in a format, or that there is none."""
+    """Format a number, or return a dash for None."""
     return NO_VALUE if value is None else format(value, form)
 
 
 def format_metric(value: float | None) -> str:
-    """Three decimals, or two digits where that would hide it."""
+    """Format a metric with three decimals, or with two significant digits if it is below 0.005."""
     return format_number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
 ZERO_NOTE = (
-    "n% zero: share of probe examples whose gradient is exactly 0, at the horizon (beside a horizon) or at "
-    "the longest lag (elsewhere). Gain, horizon and regime are computed from the other examples."
+    "n% zero: share of probe examples whose gradient is exactly 0, at the horizon (in the horizon column) or "
+    "at the longest lag (in other columns). Gain, horizon and regime are computed from the other examples."
 )
 
 
 def format_gain(summary: Mapping[str, Any]) -> str:
-    """The gain of a lag curve, and the share of examples whose gradient is 0; a gain of 0 is that of all."""
+    """Format the gain and the share of examples with zero gradient; a gain of 0 means that all are zero."""
     gain = gain_from_summary(summary)
     if gain == 0:
         return "0"
@@ -89,7 +89,7 @@ def format_gain(summary: Mapping[str, Any]) -> str:
 
 
 def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
-    """The gain, from its logarithm where that alone was recorded."""
+    """Return the gain, computed from its logarithm if only the logarithm was recorded."""
     gain, log10_gain = summary.get(GAIN), summary.get(LOG10_GAIN)
     if gain is not None or log10_gain is None or log10_gain > MAX_DECADES:
         return gain
@@ -97,7 +97,7 @@ def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
 
 
 def format_horizon(summary: Mapping[str, Any]) -> str:
-    """Lags; ≥ where the curve ends before the gradient has faded, and what the number alone would hide."""
+    """Format the horizon, with ≥ if the gradient is still above 1 % at the longest lag."""
     horizon = summary.get(HORIZON)
     if horizon is None:
         return NO_VALUE
@@ -107,18 +107,18 @@ def format_horizon(summary: Mapping[str, Any]) -> str:
 
 
 def format_regime(summary: Mapping[str, Any]) -> str:
-    """The regime, and the share of examples whose gradient is 0."""
+    """Format the regime and the share of examples with zero gradient."""
     regime = summary.get("regime")
     return NO_VALUE if regime is None else append_notes(regime, format_zero_share(summary.get(ZERO_FRACTION)))
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Where the curve was under 1 % before its horizon, the lag after which it first was; else nothing."""
+    """Return a note if the curve falls below 1 % before its horizon, else an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
 def format_zero_share(share: float | None) -> str:
-    """The share of examples whose gradient is 0, where there are any; else nothing."""
+    """Format the share of examples with zero gradient; return an empty string if the share is 0 or None."""
     if not share:
         return ""
     rounded = "<1%" if share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
@@ -126,20 +126,20 @@ def format_zero_share(share: float | None) -> str:
 
 
 def append_notes(text: str, *notes: str) -> str:
-    """A number with what belongs to it in brackets."""
-    kept = [note for note in notes if note]
-    return f"{text} ({', '.join(kept)})" if kept and text != NO_VALUE else text
+    """Append non-empty notes to a number in parentheses."""
+    nonempty = [note for note in notes if note]
+    return f"{text} ({', '.join(nonempty)})" if nonempty and text != NO_VALUE else text
 
 
 def describe_machine(machine: Mapping[str, Any]) -> str:
-    """Processor and versions, as far as `run.json` has them."""
+    """Describe the processor and the versions of Python and NumPy, as far as `run.json` records them."""
     python, numpy = machine.get("python"), (machine.get("packages") or {}).get("numpy")
     parts = [machine.get("cpu"), python and f"Python {python}", numpy and f"NumPy {numpy}"]
     return ", ".join(part for part in parts if part)
 
 
 def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
-    """The outcome and, in a few words, where or why."""
+    """Describe the outcome and, briefly, where or why it occurred."""
     if outcome == "diverged" and (at := summary.get("diverged_at")):
         time = "" if at["timestep"] is None else f", time step {at['timestep']}"
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
@@ -147,5 +147,5 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
         return f"unstable since step {since}"
     if "error" in summary:
         return f"{outcome}: {summary['error']}"
-    differs = summary.get("differs_since")  # it went on where numbers round otherwise
+    differs = summary.get("differs_since")  # resumed where floating-point rounding differs
     return outcome if differs is None else f"{outcome}, not bit-identical since step {differs}"

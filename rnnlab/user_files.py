@@ -1,7 +1,7 @@
-"""Files that a user names: regular files on this machine, read by whatever library knows their format.
+"""Reading of the user's data files, which must be regular files on this machine.
 
-No path reaches such a library: pandas, for one, would fetch an address, and guess a compression from a
-suffix. It gets the opened file or its bytes, and whatever it raises over them becomes one line.
+Libraries that parse a format receive the opened file or its bytes, never a path: pandas, for example, would
+download from a URL and infer a compression from the suffix. Library errors are reported in one line.
 """
 
 import bz2
@@ -18,57 +18,57 @@ from pathlib import Path
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]+(?::/|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
 )
-"""How addresses begin, `zip::` and Windows' `\\\\host\\share` among them; `C:\\` is none.
+"""Pattern of the start of an address, including `zip::` and Windows' `\\\\host\\share` but not `C:\\`.
 
-One slash suffices, as `Path` leaves no more of them.
+A single slash after the scheme suffices because `Path` merges repeated slashes.
 """
 
 
 class UnreadableFile(ValueError):
-    """A user's file cannot be read; the message says why."""
+    """Error for a user's file that cannot be read; the message gives the reason."""
 
 
 def is_address(path: str) -> bool:
-    """Whether a text is the address of something that is elsewhere, of any scheme."""
+    """Return True if a text is an address (of any scheme) rather than a local path."""
     return ADDRESS.match(path) is not None
 
 
 def user_file(path: str) -> Path:
-    """A file that a user names; an address is not opened, a pipe would be waited for, a device has no end.
+    """Return the path of a user's file; refuse addresses, pipes and devices.
 
     Raises:
-        OSError: It is something else than a file.
+        OSError: If the path is neither a regular file nor a folder.
     """
     if is_address(path):
-        raise OSError(EINVAL, "an address; only files on this machine are opened, so download it first")
-    found = Path(path)
-    if found.exists() and not (found.is_file() or found.is_dir()):
-        raise OSError(EINVAL, "no regular file")
-    return found
+        raise OSError(EINVAL, "an address, not a local file; download it first")
+    file = Path(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(EINVAL, "not a regular file")
+    return file
 
 
 @contextmanager
 def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
-    """Read a user's file with a foreign library; whatever that raises becomes one line.
+    """Convert any error inside the block into a one-line `UnreadableFile`.
 
     Args:
-        path: The file.
-        hint: What to add to the reasons of a parser.
+        path: Path of the file, for the message.
+        hint: Text to append to the message of a parser.
 
     Raises:
-        UnreadableFile: With the reason in the reader's words.
+        UnreadableFile: If reading fails; the message quotes the library's reason.
     """
     try:
         yield
     except UnreadableFile:
         raise
-    except Exception as error:  # EOFError, BadZipFile, zlib.error, ArrowException, MemoryError … of any kind
-        added = "" if isinstance(error, OSError) else hint
-        raise UnreadableFile(f"path={path}: cannot be read ({error_reason(error)}){added}") from None
+    except Exception as error:  # EOFError, BadZipFile, zlib.error, ArrowException, MemoryError, …
+        suffix = "" if isinstance(error, OSError) else hint
+        raise UnreadableFile(f"path={path}: cannot be read ({error_reason(error)}){suffix}") from None
 
 
 def error_reason(error: Exception) -> str:
-    """Why something failed, as its library says it, in one line."""
+    """Return the library's reason for an error as one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):
@@ -78,7 +78,7 @@ def error_reason(error: Exception) -> str:
 
 
 def read_decompressed(path: Path) -> bytes:
-    """A file's bytes, decompressed where its suffix names gzip, bzip2, xz or a zip archive of one file."""
+    """Return the bytes of a file, decompressed if its suffix is .gz, .bz2, .xz or .zip (of one file)."""
     data = path.read_bytes()
     decompress = _DECOMPRESS.get(path.suffix.lower())
     return data if decompress is None else decompress(data)
@@ -88,7 +88,7 @@ def _only_member(data: bytes) -> bytes:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
-            raise ValueError(f"a zip archive of {len(members)} files; it must hold one")
+            raise ValueError(f"zip archive of {len(members)} files; must contain exactly one")
         return archive.read(members[0])
 
 

@@ -101,7 +101,7 @@ def test_no_command_needs_a_key_of_a_run_without_a_word(
         assert readable is not None
         _log_start(readable)
         for one, other in ((readable, whole), (whole, readable)):
-            repeat._origins(one, other)
+            repeat._differing_origins(one, other)
 
 
 @pytest.mark.parametrize("null", [False, True])

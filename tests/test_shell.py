@@ -1,4 +1,4 @@
-"""The command at a shell: completion, colours, silence, and what is said of a run that nobody asked for."""
+"""Tests of the command in a shell: completion, colours, quiet mode, and the message about the default run."""
 
 import io
 import os
@@ -30,7 +30,7 @@ SETUP = 'eval "$(rnnlab -sc install=bash)"'
 
 
 class Screen:
-    """A command on a terminal of its own."""
+    """A command on its own terminal."""
 
     def __init__(self, terminal: int) -> None:
         self.terminal, self.shown = terminal, ""
@@ -46,7 +46,7 @@ class Screen:
             if select.select([self.terminal], [], [], 0.1)[0]:
                 try:
                     self.shown += os.read(self.terminal, 65536).decode(errors="replace")
-                except OSError:  # the other side has ended
+                except OSError:  # the other side is closed
                     assert text in self.shown, self.shown
                     return
 
@@ -110,7 +110,7 @@ def test_a_run_of_the_default_says_that_it_is_one(
 
     monkeypatch.setattr(launch, "launch", interrupted)
     assert main(arguments) == 130
-    line = "Nothing asked for, so the default: cell=rnn task=char_lm seq_len=50, 2000 steps. --help shows what else there is.\n"
+    line = "Running the default: cell=rnn task=char_lm seq_len=50 steps=2000. For all keys, see --help.\n"
     assert capsys.readouterr().out == (line if told else "")
 
 
@@ -183,7 +183,7 @@ def test_a_mistaken_option_is_told_in_a_line(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(["--foo"])
-    assert capsys.readouterr() == ("", f"{problem}; --help shows what there is\n")
+    assert capsys.readouterr() == ("", f"{problem}; see --help\n")
 
 
 @pytest.mark.parametrize(
@@ -205,10 +205,10 @@ def test_an_empty_name_is_not_the_current_folder(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command(arguments)
-    assert f"argument {name}: must not be empty; --help shows" in capsys.readouterr().err
+    assert f"argument {name}: must not be empty; see --help" in capsys.readouterr().err
 
 
 def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "run.json").write_text("{}")
     assert repeat.main([".", "--uri", "mlruns"]) == 2
-    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: of a run in MLflow, and . is a folder\n"
+    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: only for a run in MLflow; . is a folder\n"

@@ -1,4 +1,4 @@
-"""What counts as a request to end; `tests/app/test_signals.py` sends signals to real commands."""
+"""Counting of stop requests; `tests/app/test_signals.py` sends signals to real commands."""
 
 import signal
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, Signals

@@ -1,4 +1,4 @@
-"""How numbers of a summary are told: with what would mislead without it."""
+"""Tests of the formatting of summaries, with the notes that prevent misreading."""
 
 from typing import Any
 

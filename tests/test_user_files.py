@@ -1,4 +1,4 @@
-"""Whatever a foreign reader raises over a user's file becomes one line."""
+"""Tests that every error of a library about a user's file becomes one line."""
 
 import lzma
 import tarfile

@@ -1,1 +1,1 @@
-"""The command line: the only room that knows Hydra, checks every job first and starts the runs."""
+"""The command line: composes configurations with Hydra, checks every job and starts the runs."""

@@ -1,4 +1,4 @@
-"""A sweep that searches: Hydra's Optuna sweeper asks for a few runs, sees their results, and asks again."""
+"""Adaptive sweeps, in which Hydra's Optuna sweeper chooses each batch of runs from earlier results."""
 
 import copy
 from collections.abc import Sequence
@@ -25,48 +25,48 @@ from rnnlab.terminal.console import print_line
 
 
 def search(sweep: AdaptiveSweep, display: Display) -> int:
-    """Run the sweep; return the exit code.
+    """Run the sweep and return the exit code.
 
     Args:
-        sweep: With the space to be searched.
-        display: Where progress is drawn.
+        sweep: The sweep with its search space.
+        display: The display for progress and results.
 
     Raises:
-        ConfigProblems: Of the space to be searched, or of a job in it.
+        ConfigProblems: If the search space or one of its jobs is invalid.
     """
     config = sweep.config
     if config.resume is not False:
-        raise ConfigProblems([f"resume={config.resume}: not with hydra/sweeper=optuna, which starts anew"])
+        raise ConfigProblems([f"resume={config.resume}: not supported with hydra/sweeper=optuna"])
     with open_dict(config):
-        config.hydra.sweep.dir = str(config.hydra.sweep.dir)  # the time in it stands still
+        config.hydra.sweep.dir = str(config.hydra.sweep.dir)  # resolve the time in the path only once
         if not any(o.startswith("hydra.sweeper.n_jobs=") for o in config.hydra.overrides.hydra):
             config.hydra.sweeper.n_jobs = config.jobs or cores()
-    of_sweeper = copy.deepcopy(config)
-    with open_dict(of_sweeper):
-        of_sweeper.hydra.launcher = {"_target_": BASIC_LAUNCHER}  # which is never asked
+    sweeper_config = copy.deepcopy(config)
+    with open_dict(sweeper_config):
+        sweeper_config.hydra.launcher = {"_target_": BASIC_LAUNCHER}  # never used
     launcher = _BatchLauncher(sweep, display)
     try:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sweeper: Any = Plugins.instance().instantiate_sweeper(
-            hydra_context=context_of(sweep.loader), task_function=lambda _: None, config=of_sweeper
+            hydra_context=context_of(sweep.loader), task_function=lambda _: None, config=sweeper_config
         )
         sweeper.sweeper.launcher = launcher
         sweeper.sweep(sweep.arguments)
     except _Interrupted:
         pass
-    except (ValueError, TypeError, AssertionError) as error:  # the sweeper's, about its keys
+    except (ValueError, TypeError, AssertionError) as error:  # raised by the sweeper about its keys
         raise ConfigProblems([f"hydra/sweeper=optuna: {' '.join(str(error).split())}"]) from error
     return launcher.show_results()
 
 
 class _Interrupted(Exception):
-    """Ctrl-C, or a run failed and `fail_fast` is set."""
+    """Exception that ends the search after Ctrl-C, or after a failed run with `fail_fast`."""
 
 
 class _BatchLauncher:
-    """What the sweeper takes for Hydra's launcher."""
+    """Stand-in for Hydra's launcher that runs the batches of the sweeper."""
 
     def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
         self._sweep = sweep
@@ -76,7 +76,7 @@ class _BatchLauncher:
         self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Make the runs of one batch; return the objective of each, the worst there is for a failed one."""
+        """Execute one batch and return the objective of each run, or the worst value for a failed run."""
         checked = check(self._sweep.plan(job_overrides, initial_job_idx))
         result = launch(checked, self._display)
         self._last = checked, result
@@ -88,8 +88,8 @@ class _BatchLauncher:
 
     def _job_return(self, info: dict[str, Any], objective: str) -> JobReturn:
         if info["outcome"] in ("finished", "unstable") and objective not in info["summary"]:
-            there = ", ".join(sorted(key for key in info["summary"] if key.startswith("val/")))
-            raise ConfigProblems([f"objective={objective}: no metric of these runs, which have {there}"])
+            available = ", ".join(sorted(key for key in info["summary"] if key.startswith("val/")))
+            raise ConfigProblems([f"objective={objective}: no such metric; available: {available}"])
         worst = -inf if str(self._sweep.config.hydra.sweeper.direction).endswith("maximize") else inf
         value = info["summary"].get(objective)
         returned = JobReturn(status=JobStatus.COMPLETED)
@@ -97,17 +97,21 @@ class _BatchLauncher:
         return returned
 
     def show_results(self) -> int:
-        """Show all runs and the best; return the exit code."""
+        """Show all runs and the best one, and return the exit code."""
         if self._last is None:
-            raise ConfigProblems(["hydra/sweeper=optuna: no trial was made"])
+            raise ConfigProblems(["hydra/sweeper=optuna: no trial was run"])
         checked, result = self._last
         plan = replace(checked.plan, jobs=self._jobs)
         self._display.show_results(plan, self._infos, checked.settings.tracking, result.mirror_report)
         results = plan.folder / RESULTS_FILE
         if results.is_file():
-            found = yaml.safe_load(results.read_text(encoding="utf-8"))
-            if best := " ".join(f"{key}={value}" for key, value in found.get("best_params", {}).items()):
-                print_line(f"Best: {best} with {checked.settings.objective} {found['best_value']:.4g}")
+            search_results = yaml.safe_load(results.read_text(encoding="utf-8"))
+            if best := " ".join(
+                f"{key}={value}" for key, value in search_results.get("best_params", {}).items()
+            ):
+                print_line(
+                    f"Best: {best} with {checked.settings.objective} {search_results['best_value']:.4g}"
+                )
         if not result.interrupted:
             write_sweep_report(plan, checked.settings, result.mirror_report, self._display)
         return replace(result, infos=self._infos).exit_code

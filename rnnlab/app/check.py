@@ -1,4 +1,4 @@
-"""From composed jobs to checked work orders: nothing exists on disk before all of them are good."""
+"""Checks that turn composed jobs into work orders; nothing is written until every job is valid."""
 
 import os
 import uuid
@@ -9,7 +9,7 @@ from rnnlab.app.config.build import Settings
 from rnnlab.app.config.memory_limit import cores, too_many
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan
-from rnnlab.app.config.run_paths import sweep_problems
+from rnnlab.app.config.run_paths import SWEEP_FILE, sweep_problems
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.job_facts import Inspector, JobFacts
 from rnnlab.app.jobs.provenance import code
@@ -23,20 +23,20 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 from rnnlab.text import redact
 
 SWEEP_KEYS = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
-"""Keys that concern all runs of a sweep together."""
+"""Keys that apply to a sweep as a whole."""
 
 
 @dataclass(frozen=True)
 class CheckedPlan:
-    """A plan that can be carried out.
+    """A plan whose jobs are all valid.
 
     Attributes:
-        plan: With the folders that its runs go to, some of them perhaps begun by an earlier command.
-        orders: One for each of its jobs.
-        settings: Of the first job, for what concerns them all.
-        launcher: What makes the runs; None for processes on this machine.
-        note: What there is to say before they start.
-        remarks: What the user should know of the tasks' data, a line each.
+        plan: The plan with the final run folders; an earlier command may have started some of the runs.
+        orders: One work order per job.
+        settings: Settings of the first job, for keys that apply to all jobs.
+        launcher: The launcher that executes the runs; None for processes on this machine.
+        note: A message to print before the runs start, or None.
+        remarks: Remarks about the tasks' data, one line each.
     """
 
     plan: Plan
@@ -51,7 +51,7 @@ def check(plan: Plan) -> CheckedPlan:
     """Check every job of a plan.
 
     Raises:
-        ConfigProblems: With a line for each thing that is wrong, of all jobs together.
+        ConfigProblems: If any job is invalid; the error has one line per problem.
     """
     facts, problems = list[JobFacts](), list(plan.problems)
     inspector = Inspector(is_local=plan.launcher is None)
@@ -61,11 +61,11 @@ def check(plan: Plan) -> CheckedPlan:
         except InvalidConfig as error:
             problems += error.problems
     if facts:
-        problems += _common_problems([one.settings for one in facts])
+        problems += _common_problems([job_facts.settings for job_facts in facts])
     if facts and plan.launcher is None:
         jobs = facts[0].settings.jobs
-        at_once = min(jobs or cores(), len(facts))
-        problem = too_many([one.memory for one in facts], at_once, jobs)
+        workers = min(jobs or cores(), len(facts))
+        problem = too_many([job_facts.memory for job_facts in facts], workers, jobs)
         problems += [problem] if problem else []
     launcher = None
     if plan.launcher is not None:
@@ -76,63 +76,63 @@ def check(plan: Plan) -> CheckedPlan:
     if problems:
         raise ConfigProblems(problems)
     settings = facts[0].settings
-    found, note = resume_plan(plan, [one.identity for one in facts], settings.resume)
-    if found is plan and not plan.is_continuation and (problems := _folder_problems(plan)):
+    final_plan, note = resume_plan(plan, [job_facts.identity for job_facts in facts], settings.resume)
+    if final_plan is plan and not plan.is_continuation and (problems := _folder_problems(plan)):
         raise ConfigProblems(problems)
-    resume, diff = found is not plan, code().diff
+    resume, diff = final_plan is not plan, code().diff
     orders = [
-        WorkOrder(job.folder, _redact_config(job.config), _run_info(found, job, one), resume, diff)
-        for job, one in zip(found.jobs, facts, strict=True)
+        WorkOrder(job.folder, _redact_config(job.config), _run_info(final_plan, job, job_facts), resume, diff)
+        for job, job_facts in zip(final_plan.jobs, facts, strict=True)
     ]
     problems = [problem for order in orders if order.resume and (problem := _resume_problem(order))]
     if problems:
         raise ConfigProblems(problems)
-    remarks = tuple(dict.fromkeys(remark for one in facts for remark in one.remarks))
-    return CheckedPlan(found, orders, settings, launcher, note, remarks)
+    remarks = tuple(dict.fromkeys(remark for job_facts in facts for remark in job_facts.remarks))
+    return CheckedPlan(final_plan, orders, settings, launcher, note, remarks)
 
 
 def _resume_problem(order: WorkOrder) -> str | None:
-    """What keeps a run from being taken up where its folder left it, or None."""
+    """Return the reason why a run cannot be resumed from its folder, or None."""
     try:
         info = read_run_info(order.folder, ("identity", "tracking"))
     except NewerFormat as error:
         return f"{order.folder}: {error}"
     except ValueError as error:
-        return f"{order.folder}: cannot be read ({error}); remove the folder to make the run anew"
+        return f"{order.folder}: cannot be read ({error}); remove the folder to restart the run"
     if info is None:
         return None
     if info["identity"] != order.info["identity"]:
-        return f"{order.folder}: holds another run than its sweep says"
-    asked, had = order.info["tracking"]["experiment"], info["tracking"]["experiment"]
-    if asked != had:
-        return f"tracking.experiment={asked}: these runs are in the experiment {had}"
+        return f"{order.folder}: contains a different run from the one in {SWEEP_FILE}"
+    requested, recorded = order.info["tracking"]["experiment"], info["tracking"]["experiment"]
+    if requested != recorded:
+        return f"tracking.experiment={requested}: these runs belong to the experiment {recorded}"
     return None
 
 
 def _folder_problems(plan: Plan) -> list[str]:
-    """A line for each folder that exists already, or cannot be one of a run."""
+    """Return one problem per folder that already exists or is not valid for a run."""
     problems, folders = [], set()
-    if plan.is_sweep and (unfit := sweep_problems(plan.folder, {job.folder for job in plan.jobs})):
-        return unfit
+    if plan.is_sweep and (invalid := sweep_problems(plan.folder, {job.folder for job in plan.jobs})):
+        return invalid
     if plan.is_sweep and is_folder(plan.folder) and any(plan.folder.glob("[!.]*")):
-        return [f"{plan.folder}: exists, and a sweep needs a folder of its own"]
+        return [f"{plan.folder}: not empty; each sweep needs a folder of its own"]
     may_exist = os.path.exists(plan.folder)
     for job in plan.jobs:
         if job.folder in folders or (may_exist and os.path.exists(job.folder)):
-            problems.append(f"{job.folder}: exists, and a run needs a folder of its own")
+            problems.append(f"{job.folder}: already in use; each run needs a folder of its own")
         folders.add(job.folder)
     return problems
 
 
 def _common_problems(settings: list[Settings]) -> list[str]:
-    """What is wrong with what concerns a sweep as a whole."""
+    """Return the problems of the keys that apply to the sweep as a whole."""
     problem = _tracking_problem(settings[0])
     differing = [
         key for key in SWEEP_KEYS if any(getattr(s, key) != getattr(settings[0], key) for s in settings)
     ]
     if differing:
         keys = " and ".join(differing)
-        return [f"{keys}: of the sweep as a whole, and cannot differ within it"]
+        return [f"{keys}: must be the same for all runs of a sweep"]
     return [problem] if problem else []
 
 
@@ -145,11 +145,11 @@ def _tracking_problem(settings: Settings) -> str | None:
 
 
 def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
-    """What is known of a run before it starts."""
+    """Return the entries of `run.json` that are available before the run starts."""
     tracking = facts.settings.tracking
     params = {}
-    given = [override.partition("=")[0].lstrip("+~") for override in job.overrides]
-    for key in dict.fromkeys((*AXES, *given)):
+    override_keys = [override.partition("=")[0].lstrip("+~") for override in job.overrides]
+    for key in dict.fromkeys((*AXES, *override_keys)):
         if key in job.choices:
             params[key] = job.choices[key]
         elif not key.startswith(("hydra", *KEYS_OUTSIDE_IDENTITY)):
@@ -179,7 +179,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
 
 
 def _redact_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration as it is written down, without a password in the tracking URI."""
+    """Return the configuration to be saved, without a password in the tracking URI."""
     tracking = config["tracking"]
     uri = tracking["uri"] and redact(tracking["uri"])
     return config if uri == tracking["uri"] else config | {"tracking": tracking | {"uri": uri}}

@@ -1,8 +1,12 @@
 """The command line around Hydra.
 
-Runs and sweeps are composed, checked and launched here; help, `--cfg`, `--info` and shell
-completion are Hydra's own. Exit codes: 0 all runs ended by themselves, diverged ones included; 1 a
-run failed, or help or a configuration could not be printed; 2 a mistake in the input; 130 ended by a signal.
+This module composes, checks and launches runs and sweeps. Hydra itself provides help, `--cfg`, `--info` and
+shell completion. The exit codes are:
+
+- 0: All runs ended on their own; diverged runs count as ended.
+- 1: A run failed, or help or a configuration could not be printed.
+- 2: The input is invalid.
+- 130: A signal ended the command.
 """
 
 import os
@@ -45,20 +49,22 @@ def _run(argv: list[str]) -> int:
     parser = command_line_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
     parser.add_argument(
-        "--quiet", "-q", action="store_true", help="Say where the files are, and warnings alone"
+        "--quiet", "-q", action="store_true", help="Print only warnings and the results folder"
     )
-    args = parser.parse_intermixed_args(argv)  # -m may stand anywhere
+    args = parser.parse_intermixed_args(argv)  # -m may appear anywhere
     if args.experimental_rerun is not None:
-        raise ConfigProblems(["--experimental-rerun: refused, it would unpickle and run what the file holds"])
+        raise ConfigProblems(
+            ["--experimental-rerun: not supported; it would unpickle and execute the contents of the file"]
+        )
     if args.config_name is not None or args.config_path is not None:
         raise ConfigProblems(
-            ["--config-name, --config-path: not supported; --config-dir adds options of your own"]
+            ["--config-name, --config-path: not supported; use --config-dir to add your own options"]
         )
     if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
         show(args, parser, conf_dir())
         return output_exit_code()
     plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
-    # Numbers, worker processes and tables are loaded once the command line is known to compose.
+    # Load numerics, workers and tables only after the command line has been composed without errors.
     from rnnlab.app.display import Display
     from rnnlab.runs.log import capture_log
 
@@ -80,8 +86,8 @@ def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
     if is_default:
         choices, settings = plan.jobs[0].choices, checked.settings
         display.note(
-            f"Nothing asked for, so the default: cell={choices['cell']} task={choices['task']} "
-            f"seq_len={settings.seq_len}, {settings.steps} steps. --help shows what else there is."
+            f"Running the default: cell={choices['cell']} task={choices['task']} "
+            f"seq_len={settings.seq_len} steps={settings.steps}. For all keys, see --help."
         )
     result = launch(checked, display)
     display.show_results(checked.plan, result.infos, checked.settings.tracking, result.mirror_report)

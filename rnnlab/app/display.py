@@ -1,4 +1,4 @@
-"""What a person sees on the terminal: progress, then a table of the runs and where to look further."""
+"""Terminal output of runs and sweeps: progress, a table of the results, and links to them."""
 
 import logging
 import os
@@ -46,22 +46,22 @@ from rnnlab.text import (
 MAX_COLUMNS = 1000
 WARNING = "yellow"
 SENDING_NOTE_SECONDS = 30.0
-"""Seconds after which a line says how sending goes, and again after twice as many."""
+"""Seconds until the first message about sending; the limit doubles after each message."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
 class Display:
-    """Draws on a console; without a terminal it draws no bars. What it says goes to a log as well."""
+    """Output to a console and a log; progress bars appear only on a terminal."""
 
     def __init__(
         self, console: Console | None = None, log: LogFile | None = None, quiet: bool = False
     ) -> None:
-        """Take the console and the log.
+        """Set up the console and the log.
 
         Args:
-            console: Else the terminal.
-            log: Written once `open_log` has told where.
-            quiet: Whether to say nothing but warnings, and at the end where the files are.
+            console: The console; None for the terminal.
+            log: The log, which is written after `open_log` has set its path.
+            quiet: If True, print only warnings and, at the end, the results folder.
         """
         self.console = console or Terminal(quiet=quiet)
         self._warnings = Terminal(stderr=True) if quiet else self.console
@@ -71,14 +71,14 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a bar while the runs go on: of one run its steps, of a sweep its runs."""
+        """Show a progress bar with the steps of one run or the runs of a sweep."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
         columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
         total = sum(int(job.config["steps"]) for job in jobs)
         with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
             label = jobs[0].name if len(jobs) == 1 else "sweep"
-            runs.refresh()  # what an earlier command did is no measure of speed
+            runs.refresh()  # steps of an earlier command must not count towards the speed
             bar = progress.add_task(label, total=total, completed=runs.steps_done)
 
             def refresh() -> None:
@@ -90,56 +90,57 @@ class Display:
             refresh()
 
     def open_log(self, path: Path) -> None:
-        """Write down what was said and will be, if the file's folder is there."""
+        """Write past and future messages to a log file if its folder exists."""
         if self._log is not None and path.parent.is_dir():
             self._log.open(path)
 
     def refresh(self) -> None:
-        """Read how far the runs are and draw that."""
+        """Update the progress display from the run folders."""
         self._refresh()
 
     def show_resumption(self, plan: Plan, orders: Sequence[WorkOrder], done: int) -> None:
-        """Say what is left to do of a sweep or run that is taken up again."""
+        """Print the number of finished, unfinished and new runs of a resumed sweep or run."""
         if not orders[0].resume:
             return
-        begun = sum((order.folder / METRICS_FILE).is_file() for order in orders) - done
-        new = len(orders) - done - begun
-        self._line(f"Resuming {plan.sweep}: {done} done, {begun} to go on with, {new} to start")
+        unfinished = sum((order.folder / METRICS_FILE).is_file() for order in orders) - done
+        new = len(orders) - done - unfinished
+        self._line(f"Resuming {plan.sweep}: {done} done, {unfinished} to continue, {new} to start")
 
     def note(self, line: str | None) -> None:
-        """Say something that is good to know, if there is."""
+        """Print a message unless it is None."""
         if line is not None:
             self._line(line)
 
     def warn(self, line: str) -> None:
-        """Say what is not as it should be."""
+        """Print a warning."""
         self._line(line, WARNING)
 
     def show_report(self, page: Path) -> None:
-        """Say where the page about the whole sweep is."""
+        """Print the path of the report on the sweep."""
         self._line(f"Report: {os.path.relpath(page)}")
 
     def warn_once(self, problem: str | None) -> None:
-        """Say that MLflow does not take the runs, the first time that it does not."""
+        """Warn once that MLflow does not accept the runs."""
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
-                f"MLflow cannot take the runs now ({problem}); training goes on, and it is tried again.",
+                f"MLflow does not accept the runs ({problem}); training continues, and sending is retried.",
                 WARNING,
             )
 
     @contextmanager
-    def show_status(self, what: str) -> Iterator[None]:
-        """Show that something takes a moment."""
-        with self.console.status(what):
+    def show_status(self, message: str) -> Iterator[None]:
+        """Show a message while the block runs."""
+        with self.console.status(message):
             yield
 
     @contextmanager
     def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show how many runs are still to be sent to MLflow, and for how long that has gone on.
+        """Show the number of runs still to be sent to MLflow and the time spent on sending.
 
         Yields:
-            To be called with the two. Without a terminal, and in the log, a line says so now and then.
+            A function that takes these two numbers. The function also writes occasional lines to the log and
+            to output that is not a terminal.
         """
         due = SENDING_NOTE_SECONDS
 
@@ -148,7 +149,7 @@ class Display:
             def show(left: int, seconds: float) -> None:
                 nonlocal due
                 line = f"Sending to MLflow: {format_run_count(left)} left after {seconds:.0f} s"
-                status.update(f"{line}; Ctrl-C leaves the rest to rnnlab.sync")
+                status.update(f"{line} (Ctrl-C to stop; rnnlab.sync can send the rest later)")
                 if seconds > due:
                     due *= 2
                     self._line(line)
@@ -162,38 +163,38 @@ class Display:
         tracking: Tracking,
         mirror_report: MirrorReport | None,
     ) -> None:
-        """Show how the runs went, where their files are, and how to see more."""
+        """Print the table of results, the folder of the files, and the link to MLflow."""
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
         if self._quiet:
             print_line(folder)
         if missing := sum(info["outcome"] not in ENDED for info in infos):
-            ends = "did not come to an end; the same command with resume=true goes on."
-            self.warn(f"{format_run_count(missing)} {ends}")
+            self.warn(f"{format_run_count(missing)} did not finish; rerun with resume=true to continue.")
         if mirror_report is None:
             return
         if mirror_report.closed_runs:
             closed = format_run_count(mirror_report.closed_runs)
-            self._line(f"Closed {closed} of earlier commands whose process was gone.")
+            self._line(f"Marked {closed} of earlier commands as killed because the process had died.")
         if mirror_report.unsent_runs or mirror_report.experiment_id is None:
-            why = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"
+            reason = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"
             self._line(
-                f"Not all in MLflow yet: {mirror_report.unsent_runs} of {format_run_count(len(infos))}{why}. "
-                f"This sends the rest: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
+                f"Not fully sent to MLflow: {mirror_report.unsent_runs} of {format_run_count(len(infos))}"
+                f"{reason}. "
+                f"To send the rest, run: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 WARNING,
             )
         if mirror_report.experiment_id is None:
             return
         uri = tracking_uri(tracking.uri)
         if not is_server(uri):
-            given = f" --uri {shlex.quote(redact(uri))}" if tracking.uri else ""
-            command = f"{_python()} -m rnnlab.ui{given}"
-            self._line(f"MLflow: {command}, then open")
+            option = f" --uri {shlex.quote(redact(uri))}" if tracking.uri else ""
+            command = f"{_python()} -m rnnlab.ui{option}"
+            self._line(f"MLflow: run {command} and open")
         self._line(charts_link(ui_address(uri), mirror_report.experiment_id, plan.sweep), "cyan")
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
-        """One line a run: axes, validation and its baseline, gain, horizon, clip rate, outcome, seconds."""
+        """Print and log the table of results, with one line per run."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.sweep_values)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
         goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may have none
@@ -226,7 +227,7 @@ class Display:
         unbounded = self.console.options.update(width=MAX_COLUMNS)
         width = self.console.width
         self.console.width = max(self.console.measure(table, options=unbounded).maximum, width)
-        self.console.print(table)  # a terminal may wrap its lines, but no number is cut
+        self.console.print(table)  # lines may wrap, but numbers are never cut
         for line in _lines(table):
             LOG.info("%s", line)
         self.console.width = width
@@ -234,14 +235,14 @@ class Display:
             self._line(ZERO_NOTE)
 
     def _line(self, text: str, style: str = "") -> None:
-        """Print one line, however long: it may be a link."""
+        """Print and log one line without wrapping, because it may contain a link."""
         console = self._warnings if style == WARNING else self.console
         console.print(Text(text, style), soft_wrap=True)
         LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())
 
 
 def _lines(table: Table) -> list[str]:
-    """What a table shows, without colours."""
+    """Return the lines of a table without colours."""
     page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None)
     with page.capture() as capture:
         page.print(table)
@@ -249,7 +250,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _python() -> str:
-    """What to type for this Python: `python` where that is the same one, else its path."""
+    """Return the shell command for this Python: `python` if it is the same interpreter, else its path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())

@@ -1,4 +1,4 @@
-"""What is shown without a run, by Hydra: help, `--cfg`, `--info` and the words of shell completion."""
+"""Hydra output that needs no run: help, `--cfg`, `--info` and shell completion."""
 
 import argparse
 import os
@@ -20,10 +20,10 @@ COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
-    """Print what was asked for, without passwords.
+    """Print the requested information, without passwords.
 
     Raises:
-        ConfigProblems: The overrides cannot be composed.
+        ConfigProblems: If the overrides cannot be composed.
     """
     register_resolvers()
     hydra = HydraWithoutLogging("rnnlab", loader_of(conf_dir, args.config_dir))
@@ -31,9 +31,9 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     output = StringIO()
     try:
         with redirect_stdout(output), redirect_stderr(StringIO()):
-            _let_show(hydra, args, parser)
-    except SystemExit:  # after a line of Hydra's own
-        raise ConfigProblems([f"--package={args.package}: no such key"]) from None
+            _print_requested(hydra, args, parser)
+    except SystemExit:  # Hydra exits after printing its own message
+        raise ConfigProblems([f"--package={args.package}: unknown key"]) from None
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
     finally:
@@ -41,7 +41,9 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     print(sanitize(redact(output.getvalue())), end="")
 
 
-def _let_show(hydra: HydraWithoutLogging, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def _print_requested(
+    hydra: HydraWithoutLogging, args: argparse.Namespace, parser: argparse.ArgumentParser
+) -> None:
     if args.help:
         hydra.app_help(CONFIG_NAME, parser, args)
     elif args.hydra_help:
@@ -55,10 +57,12 @@ def _let_show(hydra: HydraWithoutLogging, args: argparse.Namespace, parser: argp
 
 
 def _complete(hydra: HydraWithoutLogging, arguments: list[str]) -> None:
-    """Print the shell's set-up for the command `rnnlab`, or the words that it asks for."""
+    """Print the shell set-up for completion of `rnnlab`, or the completions themselves."""
     if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
-        raise ConfigProblems([f"{' '.join(['-sc', *arguments])}: must be -sc install=bash, or fish or zsh"])
-    sys.argv[0] = "rnnlab"  # of `python -m rnnlab` Hydra would complete `python`
+        raise ConfigProblems(
+            [f"{' '.join(['-sc', *arguments])}: must be one of install=bash, install=fish, install=zsh"]
+        )
+    sys.argv[0] = "rnnlab"  # with `python -m rnnlab`, Hydra would complete `python`
     line = os.environ.get("COMP_LINE", "")
-    os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # which Hydra does not know
+    os.environ["COMP_LINE"] = re.sub(r"\s(-q|--quiet)(?=\s)", "", line)  # not an option of Hydra
     hydra.shell_completion(CONFIG_NAME, arguments)

@@ -1,4 +1,4 @@
-"""Runs the jobs of a plan, shows how they go, mirrors them to MLflow."""
+"""Execution of a checked plan: run its jobs, show their progress, and mirror them to MLflow."""
 
 import os
 import time
@@ -32,12 +32,12 @@ REFRESH_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Result:
-    """How a plan went.
+    """The result of a plan.
 
     Attributes:
-        infos: What each run's `run.json` says at the end, its outcome and summary at least.
-        interrupted: Whether a signal, such as Ctrl-C, ended it early.
-        mirror_report: How the mirroring to MLflow went; None when it is off.
+        infos: The final `run.json` of each run, with at least its outcome and summary.
+        interrupted: True if a signal, such as Ctrl-C, ended the plan early.
+        mirror_report: The result of mirroring to MLflow; None without tracking.
     """
 
     infos: list[dict[str, Any]]
@@ -46,24 +46,24 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether a run is missing."""
+        """True if at least one run did not finish."""
         return any(info["outcome"] not in ENDED for info in self.infos)
 
     @property
     def exit_code(self) -> int:
-        """0 all runs came to their end, 1 one did not, 130 interrupted."""
+        """Exit code: 0 if all runs finished, 1 if a run did not finish, 130 if interrupted."""
         return INTERRUPTED if self.interrupted else int(self.failed)
 
 
 def launch(checked: CheckedPlan, display: Display) -> Result:
-    """Run the jobs of a plan that have not come to their end yet.
+    """Execute the unfinished jobs of a plan.
 
     Args:
-        checked: The plan and its orders.
-        display: Where progress is drawn.
+        checked: The plan and its work orders.
+        display: The display for progress and messages.
 
     Raises:
-        ConfigProblems: The folder cannot be made, or another process is at this sweep.
+        ConfigProblems: If the folder cannot be created, or if another process is running this sweep.
     """
     plan, orders, settings = checked.plan, checked.orders, checked.settings
     ended: dict[Path, dict[str, Any]] = {}
@@ -73,12 +73,12 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
         _make_folder(checked, stack)
         display.open_log(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
         todo = [order for order in orders if not _is_done(order)]
-        if plan.is_sweep:  # of a run its process says so
+        if plan.is_sweep:  # a single run logs its own command
             LOG.info("%s runs: %s", len(orders), redact(plan.command))
         for line in (checked.note, *checked.remarks):
             display.note(line)
         display.show_resumption(plan, orders, len(orders) - len(todo))
-        elsewhere = _runs_elsewhere(todo, interrupts)
+        elsewhere = _runs_in_other_processes(todo, interrupts)
         engine = _engine(checked, [order for order in todo if order not in elsewhere])
         mirror = None
         if settings.tracking.backend == "mlflow":
@@ -97,22 +97,22 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
             before = min(interrupts.count, 1)
             with display.show_sending() as show:
                 report = mirror.finish(lambda: interrupts.count > before, show, is_interrupted=before > 0)
-        display.open_log(plan.folder / RUN_LOG)  # a single run made its folder itself
+        display.open_log(plan.folder / RUN_LOG)  # the folder of a single run exists only now
     return Result(infos, interrupts.count > 0, report)
 
 
 def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
-    """Make what a sweep's runs share, and hold it until the stack is unwound; try out a run's own.
+    """Create and lock the folder of a sweep, or check that the folder of a single run can be created.
 
     Raises:
-        ConfigProblems: It cannot be made; nothing of it is left.
+        ConfigProblems: If the folder cannot be created; new parent folders are then removed.
     """
     plan = checked.plan
     new = [folder for folder in (plan.folder, *plan.folder.parents) if not os.path.exists(folder)]
     try:
         plan.folder.mkdir(parents=True, exist_ok=plan.is_continuation or checked.orders[0].resume)
         if not plan.is_sweep:
-            if plan.folder in new:  # the run itself makes its folder
+            if plan.folder in new:  # the run creates its folder itself
                 plan.folder.rmdir()
             return
         lock = sweep_lock(plan.folder)
@@ -120,21 +120,21 @@ def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
         write_sweep_file(plan, [order.info["identity"] for order in checked.orders])
     except OSError as error:
         for folder in new:
-            with suppress(OSError):  # it was not made, or something else is in there
+            with suppress(OSError):  # not created, or not empty
                 folder.rmdir()
-        raise ConfigProblems([f"{plan.folder}: cannot be made ({error.strerror})"]) from error
+        raise ConfigProblems([f"{plan.folder}: cannot be written ({error.strerror})"]) from error
 
 
 def _is_done(order: WorkOrder) -> bool:
     info = read_run_info(order.folder) if order.resume else None
     if info is None or info["outcome"] not in ENDED:
         return False
-    clear_resume_files(order.folder)  # its process may have been killed before it could
+    clear_resume_files(order.folder)  # its process may have died before clearing them
     return True
 
 
-def _runs_elsewhere(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
-    """The runs that other processes are making, and not about to end, as those whose launcher died are."""
+def _runs_in_other_processes(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
+    """Return the runs that other processes execute, after a grace period for workers of a dead launcher."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
     while (busy := [order for order in busy if is_in_use(order.folder)]) and not interrupts.count:
@@ -153,9 +153,9 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 
 @dataclass
 class _SweepMonitor:
-    """Follows the runs until they have ended, and notes how by folder.
+    """Monitor that follows the runs and records how each of them ends.
 
-    The first signal asks the runs to end and keep what they have; Ctrl-C after it ends them at once.
+    The first signal stops the runs and saves their progress; a later Ctrl-C kills them immediately.
     """
 
     interrupts: Interrupts
@@ -167,11 +167,11 @@ class _SweepMonitor:
 
     @property
     def stopping(self) -> bool:
-        """Whether all shall end."""
+        """True if all runs must stop."""
         return self.interrupts.count > 0 or (self.fail_fast and self.failed)
 
     def follow(self, engine: Engine) -> None:
-        """Let an engine make its runs."""
+        """Execute the runs of an engine until all have ended."""
         try:
             while engine.busy and self.interrupts.count < 2:
                 for order, error in engine.ended(REFRESH_SECONDS):
@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Look at runs that other processes make: which go on, and which they have left unfinished."""
+        """Return the runs that other processes still execute, and those that they left unfinished."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]
@@ -200,12 +200,12 @@ class _SweepMonitor:
 
 
 def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str, Any]:
-    """What a run's folder says at the end; a run without a last word is marked as failed or killed.
+    """Return the final `run.json` of a run; mark a run without an outcome as failed or killed.
 
     Args:
-        order: The run.
-        error: What went wrong, if anything.
-        stopping: Whether its process was ended on purpose.
+        order: The work order of the run.
+        error: A description of the error, or None.
+        stopping: True if the process was stopped on purpose.
     """
     if stopping:
         error = None
@@ -219,9 +219,9 @@ def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str
         if info["outcome"] is not None:
             return info
         outcome: Outcome = "killed" if error is None else "failed"
-        why = "did not stop in time" if stopping else PROCESS_DIED
-        return close_run(order.folder, outcome, {"error": error or why})
+        reason = "did not stop in time" if stopping else PROCESS_DIED
+        return close_run(order.folder, outcome, {"error": error or reason})
     except RunInUse:
-        return order.info | {"outcome": "made by another process", "summary": {}}
-    except (OSError, ValueError) as broken:  # a full disk may be what ended it
+        return order.info | {"outcome": "running in another process", "summary": {}}
+    except (OSError, ValueError) as broken:  # for example on a full disk
         return order.info | {"outcome": "failed", "summary": {"error": error or describe_error(broken)}}

@@ -1,4 +1,4 @@
-"""How far runs are, read from their folders, and how bars show it."""
+"""Progress of runs, read from their folders, and the columns of the progress bar."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from rnnlab.runs.run_json import read_run_info
 
 
 class SweepProgress:
-    """How far several runs are.
+    """Progress of several runs.
 
-    A sweep of thousands is looked at four times a second: only at runs that go on, and at the next few
-    of those that have not started.
+    The progress is read four times per second. In a sweep of thousands of runs, only unfinished runs and the
+    next few runs to start are read.
     """
 
     def __init__(self, runs: list["RunProgress"]) -> None:
@@ -25,7 +25,7 @@ class SweepProgress:
         self._steps_of_ended = self.ended = 0
 
     def refresh(self) -> None:
-        """Read what is new."""
+        """Read new progress of all runs."""
         not_started = 0
         for run in list(self._open):
             run.refresh()
@@ -39,12 +39,12 @@ class SweepProgress:
 
     @property
     def steps_done(self) -> int:
-        """Training steps of all runs."""
+        """Number of training steps completed in all runs."""
         return self._steps_of_ended + sum(run.steps_done for run in self._open if run.started)
 
 
 class RunProgress:
-    """How far one run is, read from its folder."""
+    """Progress of one run, read from its folder."""
 
     def __init__(self, job: Job) -> None:
         self._folder, self._steps = job.folder, int(job.config["steps"])
@@ -54,10 +54,10 @@ class RunProgress:
         self.started = self.ended = False
 
     def refresh(self) -> None:
-        """Read what is new."""
+        """Read new progress of the run."""
         try:
             info = read_run_info(self._folder)
-        except ValueError:  # damaged; told at the end
+        except ValueError:  # damaged; reported at the end
             info = None
         self.started = info is not None
         for row in self._reader.new_rows():
@@ -68,30 +68,30 @@ class RunProgress:
 
 
 class Latest(ProgressColumn):
-    """Step, loss, gradient norm and speed of one run."""
+    """Column with step, loss, gradient norm and speed of one run."""
 
     def __init__(self, run: RunProgress) -> None:
         super().__init__()
         self._run = run
 
     def render(self, task: Task) -> Text:
-        """Show the last values."""
+        """Return the latest values as text."""
         latest = self._run.latest
         if LOSS not in latest:
             return Text("starting")
         return Text(
             f"step {int(task.completed)}/{int(task.total or 0)}  loss {latest[LOSS]:.3f}  "
-            f"grad norm {latest.get(GRAD_NORM, float('nan')):.2g}  {latest[STEPS_PER_SECOND]:.0f} steps/s"
+            f"gradient norm {latest.get(GRAD_NORM, float('nan')):.2g}  {latest[STEPS_PER_SECOND]:.0f} steps/s"
         )
 
 
 class Count(ProgressColumn):
-    """How many runs of a sweep have ended."""
+    """Column with the number of finished runs of a sweep."""
 
     def __init__(self, runs: SweepProgress) -> None:
         super().__init__()
         self._runs = runs
 
     def render(self, task: Task) -> Text:
-        """Show the count."""
+        """Return the number of finished runs as text."""
         return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")

@@ -15,17 +15,17 @@ from rnnlab.records import REPORT_FILE
 def write_sweep_report(
     plan: Plan, settings: Settings, mirror_report: MirrorReport | None, display: Display
 ) -> None:
-    """Write the page of a sweep into its folder and put it into MLflow; nothing depends on it."""
+    """Write the report into the sweep folder and upload it to MLflow; errors only cause a warning."""
     if not (plan.is_sweep and settings.report):
         return
     folder = os.path.relpath(plan.folder)
     try:
-        with display.show_status("Drawing the report; Ctrl-C leaves it out"):
+        with display.show_status("Writing the report (Ctrl-C to skip)"):
             import matplotlib
 
-            from rnnlab.analysis.report.page import write_report  # seaborn takes two seconds
+            from rnnlab.analysis.report.page import write_report  # importing seaborn takes two seconds
 
-            matplotlib.use("Agg")  # no window
+            matplotlib.use("Agg")  # draw without a window
             write_report(plan.folder, plan.folder / REPORT_FILE)
         display.show_report(plan.folder / REPORT_FILE)
         if (
@@ -33,10 +33,10 @@ def write_sweep_report(
             and mirror_report.experiment_id is not None
             and mirror_report.error is None
         ):
-            with display.show_status("Sending the report to MLflow; Ctrl-C leaves it"):
+            with display.show_status("Sending the report to MLflow (Ctrl-C to skip)"):
                 uri, experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
                 log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
-    except (Exception, KeyboardInterrupt) as error:  # whatever drawing or MLflow can raise
-        again = f"python -m rnnlab.report {shlex.quote(folder)}"
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else error_line(error)
-        display.warn(f"The report is missing ({why}); {again} makes it.")
+    except (Exception, KeyboardInterrupt) as error:  # any error of drawing or MLflow
+        command = f"python -m rnnlab.report {shlex.quote(folder)}"
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else error_line(error)
+        display.warn(f"The report was not written or not sent ({reason}); to retry, run: {command}")

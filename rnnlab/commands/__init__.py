@@ -1,4 +1,4 @@
-"""The commands beside `python -m rnnlab key=value`: each is `rnnlab NAME` and `python -m rnnlab.NAME`."""
+"""Additional commands of rnnlab, available as `rnnlab NAME` and `python -m rnnlab.NAME`."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -7,14 +7,14 @@ MODULES = {
     **{name: f"rnnlab.commands.{name}" for name in ("ui", "show", "compare", "report", "sync", "repeat")},
     "gradcheck": "rnnlab.gradcheck.__main__",
 }
-"""Where each command is; `conf/config.yaml` describes them in the help."""
+"""Module of each command; the help text in `conf/config.yaml` describes the commands."""
 
 
 def load_command(name: str) -> Callable[[Sequence[str]], int]:
-    """Import a command, late because some take seconds, and return its `main`.
+    """Import a command and return its `main`; the import is late because some commands load slowly.
 
     Raises:
-        KeyError: There is no such command.
+        KeyError: If no such command exists.
     """
     main: Callable[[Sequence[str]], int] = import_module(MODULES[name]).main
     return main

@@ -1,7 +1,7 @@
-"""`python -m rnnlab.compare <run> <run>`: what differs between two runs.
+"""List the differences between two runs.
 
-A run is a folder or an MLflow run id. Configuration, outcome, summary, code and machine are compared; whether
-a run comes out the same once more, to the last bit, is what `rnnlab.repeat` tells.
+Each run is a run folder or an MLflow run id. The command compares configuration, outcome, summary, code and
+machine. To check that a run is reproducible, use `python -m rnnlab.repeat`.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,23 @@ from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, outp
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the differences; return the exit code: 2 when a run cannot be read."""
+    """Print the differences and return the exit code: 2 if a run cannot be read."""
     parser = CommandParser("rnnlab.compare", description=__doc__)
-    parser.add_argument("first", type=nonempty_name, help="MLflow run id, or folder of a run")
-    parser.add_argument("second", type=nonempty_name, help="likewise")
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    parser.add_argument("first", type=nonempty_name, help="MLflow run id or run folder")
+    parser.add_argument("second", type=nonempty_name, help="MLflow run id or run folder")
+    parser.add_argument(
+        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+    )
     args = parser.parse_args(argv)
     try:
         first, second = (RunEntry(find_run(run, args.uri)) for run in (args.first, args.second))
     except (ValueError, ConnectionError) as error:
         return _refuse(str(error))
-    for given, run in ((args.first, first), (args.second, second)):
+    for name, run in ((args.first, first), (args.second, second)):
         if run.row["outcome"] == DAMAGED:
-            return _refuse(f"{given}: {run.problem}")
+            return _refuse(f"{name}: {run.problem}")
         if not run.config:
-            return _refuse(f"{given}: {CONFIG_FILE} cannot be read")
+            return _refuse(f"{name}: {CONFIG_FILE} cannot be read")
     _print_table(first, second)
     return output_exit_code()
 
@@ -43,23 +45,23 @@ def _refuse(problem: str) -> int:
 
 
 def _print_table(first: RunEntry, second: RunEntry) -> None:
-    found = compare_runs(first, second)
-    if found.empty:
-        print("No difference in configuration, outcome, summary, code or machine.")
+    differences = compare_runs(first, second)
+    if differences.empty:
+        print("No differences in configuration, outcome, summary, code or machine.")
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("", first.row["name"], second.row["name"], "difference"):
         table.add_column(Text(heading), overflow="fold", justify="left" if not heading else "right")
-    for section, rows in found.groupby("section", sort=False):
+    for section, rows in differences.groupby("section", sort=False):
         table.add_row(Text(str(section), "bold"))
         for row in rows.itertuples():
-            words = (
+            cells = (
                 f"  {row.key}",
                 _format_value(row.first),
                 _format_value(row.second),
                 _difference(row.first, row.second),
             )
-            table.add_row(*map(Text, words))  # a value is no markup
+            table.add_row(*map(Text, cells))  # not parsed as markup
     Terminal().print(table)
 
 
@@ -68,6 +70,6 @@ def _format_value(value: Any) -> str:
 
 
 def _difference(first: Any, second: Any) -> str:
-    """The second minus the first, of numbers."""
+    """Format the second number minus the first; return an empty string for other values."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     return f"{second - first:+.3g}" if numbers else ""

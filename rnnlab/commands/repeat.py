@@ -1,7 +1,7 @@
-"""`python -m rnnlab.repeat <run>`: make a run again, and say whether it comes out the same to the last bit.
+"""Repeat a run and report whether the result is bit-identical.
 
-The run is an MLflow run id or a run's folder. The repetition goes into a new folder under `outputs/`,
-without tracking.
+The run is a run folder or an MLflow run id. The repetition is written to a new folder under outputs/ and is
+not tracked in MLflow.
 """
 
 import re
@@ -24,15 +24,17 @@ from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.terminal.console import CommandParser, nonempty_name, print_line, print_problems
 
 REQUIRED_KEYS = ("id", "identity", "name", "number", "overrides", "params", "dataset", "tags")
-"""What its `run.json` must hold for a run to be repeated."""
+"""Keys of `run.json` that are required to repeat a run."""
 COMPARED_FILES = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Repeat a run; return the exit code: 1 when it came out otherwise, 2 when it cannot be repeated."""
+    """Repeat a run and return the exit code: 1 if the result differs, 2 if the run cannot be repeated."""
     parser = CommandParser("rnnlab.repeat", description=__doc__)
-    parser.add_argument("run", type=nonempty_name, help="MLflow run id, or folder of a run")
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
+    parser.add_argument("run", type=nonempty_name, help="MLflow run id or run folder")
+    parser.add_argument(
+        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+    )
     args = parser.parse_args(argv)
     try:
         return _repeat(args.run, _find_folder(args.run, args.uri))
@@ -42,16 +44,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _find_folder(run: str, uri: str | None) -> Path:
-    """A folder with the run's files, fetched from MLflow where need be."""
+    """Return a local folder with the run's files, downloaded from MLflow if necessary."""
     if uri is not None and is_file(Path(run, RUN_FILE)):
-        raise ConfigProblems([f"--uri={uri}: of a run in MLflow, and {run} is a folder"])
+        raise ConfigProblems([f"--uri={uri}: only for a run in MLflow; {run} is a folder"])
     try:
         stored = find_run(run, uri)
         names = [name for name in COMPARED_FILES if stored.file(name).is_file()]
     except (ValueError, ConnectionError) as error:
         raise ConfigProblems([str(error)]) from error
     if RUN_FILE not in names:
-        raise ConfigProblems([f"{run}: still running, or MLflow does not have its files"])
+        raise ConfigProblems([f"{run}: still running, or its files are not in MLflow"])
     return stored.local_folder
 
 
@@ -62,32 +64,34 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: {error}"]) from None
     assert info is not None
     if info["outcome"] is None:
-        raise ConfigProblems([f"{run}: still running, or its process died; nothing to compare with"])
+        raise ConfigProblems(
+            [f"{run}: still running, or its process died; only a completed run can be repeated"]
+        )
     if info["outcome"] not in ENDED:
-        raise ConfigProblems([f"{run}: {info['outcome']}; only a run that came to its end can be compared"])
+        raise ConfigProblems([f"{run}: {info['outcome']}; only a completed run can be repeated"])
     if missing := [name for name in COMPARED_FILES if not (folder / name).is_file()]:
-        raise ConfigProblems([f"{run}: nothing to compare with, without {', '.join(missing)}"])
+        raise ConfigProblems([f"{run}: cannot be compared without {', '.join(missing)}"])
     if damaged := find_unreadable_files(folder):
-        raise ConfigProblems([f"{run}: nothing to compare with: {problem}" for problem in damaged])
+        raise ConfigProblems([f"{run}: cannot be compared: {problem}" for problem in damaged])
     checked = check(_plan(run, folder, info))
     now = checked.orders[0].info
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
         raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
     if now["identity"] != info["identity"]:
-        raise ConfigProblems([f"{run}: its data has changed, or what its keys mean"])
+        raise ConfigProblems([f"{run}: its data has changed, or its keys have a different meaning now"])
     result = launch(checked, Display())
     if result.interrupted:
         return result.exit_code
     (repeated,) = result.infos
     if repeated["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: could not be repeated: {repeated['summary'].get('error')}"])
-    found = find_differences(folder, checked.plan.folder)
+    differences = find_differences(folder, checked.plan.folder)
     print_line(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
-    if not found:
+    if not differences:
         print_line(f"Bit-identical to {run}: weights, metrics and gradient table.")
         return 0
     print_line(f"Not identical to {run}:")
-    for line in found + _origins(info, repeated):
+    for line in differences + _differing_origins(info, repeated):
         print_line(f"  {line}")
     return 1
 
@@ -107,11 +111,11 @@ def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
     return Plan(job.folder, [job], False, str(path), sweep_name(job.folder))
 
 
-def _origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
-    """What differs between the two runs' code and machines."""
+def _differing_origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
+    """List the differences between the two runs in code and machine."""
     before = {**_code(info), **latest_machine(info)}
     now = {**_code(repeated), **latest_machine(repeated)}
-    return [f"{key}: {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key]]
+    return [f"{key}: {before.get(key)} before, {now[key]} now" for key in now if before.get(key) != now[key]]
 
 
 def _code(info: dict[str, Any]) -> dict[str, Any]:

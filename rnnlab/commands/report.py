@@ -1,7 +1,7 @@
-"""`python -m rnnlab.report <sweep>`: a sweep in one HTML page, with figures and tables.
+"""Write a report on a sweep: one HTML page with figures and tables.
 
-The sweep is a folder with runs, or the name of a sweep in MLflow. The page needs neither a network nor other
-files. Where MLflow has the sweep, the page is put into its summary run there, too.
+The sweep is a folder that contains runs, or the name of a sweep in MLflow. The page is a single file that
+needs no network. If the sweep is tracked in MLflow, the page is also uploaded to its summary run.
 """
 
 from collections.abc import Sequence
@@ -21,31 +21,39 @@ from rnnlab.text import PASSWORD_MASK, redact
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a report; return the exit code: 1 when MLflow did not take it, 2 for a mistake in the input."""
+    """Write a report and return the exit code: 1 if the upload to MLflow failed, 2 for invalid input."""
     parser = CommandParser("rnnlab.report", description=__doc__)
-    parser.add_argument("sweep", type=nonempty_name, help="folder with runs, or name of a sweep in MLflow")
     parser.add_argument(
-        "--uri", help="else the sweep's own, MLFLOW_TRACKING_URI, or mlflow.db in this folder"
+        "sweep", type=nonempty_name, help="folder that contains runs, or name of a sweep in MLflow"
     )
-    parser.add_argument("--experiment", default="rnnlab", help="where MLflow has a sweep that is named")
     parser.add_argument(
-        "--out", type=nonempty_path, help=f"the page; else {REPORT_FILE} in the folder, or here"
+        "--uri", help="tracking URI (default: the sweep's own, else MLFLOW_TRACKING_URI, else mlflow.db here)"
+    )
+    parser.add_argument(
+        "--experiment",
+        default="rnnlab",
+        help="MLflow experiment of a sweep given by name (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=nonempty_path,
+        help=f"path of the page (default: {REPORT_FILE} in the sweep folder, else in this folder)",
     )
     args = parser.parse_args(argv)
     folder = Path(args.sweep) if is_folder(args.sweep) else None
     source: Source = folder or MLflowRuns(args.experiment, args.sweep, args.uri)
     page = Path(args.out or (folder or Path()) / REPORT_FILE)
     if not page.name or is_folder(page):
-        return _refuse(f"{page}: cannot be written (it is a folder)")
+        return _refuse(f"{page}: is a directory")
     if not is_folder(page.parent):
-        return _refuse(f"{page}: cannot be written (there is no folder {page.parent})")
+        return _refuse(f"{page}: cannot be written (folder {page.parent} not found)")
     if problem := path_problem(page.absolute().with_name(f"{page.name}.new")):
         return _refuse(f"{page}: {problem}")
-    matplotlib.use("Agg")  # no window
+    matplotlib.use("Agg")  # draw without a window
     try:
         runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:
-        return _refuse(str(error) if folder else f"{args.sweep}: no folder, and {error}")
+        return _refuse(str(error) if folder else f"{args.sweep}: not a folder, and {error}")
     except OSError as error:
         return _refuse(f"{page}: cannot be written ({error.strerror})")
     print_line(f"Report: {page}")
@@ -58,23 +66,23 @@ def _refuse(problem: str, code: int = 2) -> int:
 
 
 def _log(runs: Sequence[RunEntry], uri: str | None, page: Path) -> int:
-    """Put the page into MLflow, if that is where the runs are."""
-    sweeps = {run.row["sweep"] for run in runs} - {None}  # which a damaged run does not know
-    places = {place for run in runs if (place := _tracked_in(run, uri)) is not None}
-    if len(sweeps) != 1 or len(places) != 1:
+    """Upload the page to MLflow if the runs are tracked there."""
+    sweeps = {run.row["sweep"] for run in runs} - {None}  # None for a damaged run
+    stores = {pair for run in runs if (pair := _store_and_experiment(run, uri)) is not None}
+    if len(sweeps) != 1 or len(stores) != 1:
         return 0
-    ((store, experiment),) = places
+    ((store, experiment),) = stores
     if (database := sqlite_file(store)) and not is_file(database):
         return 0
     try:
         log_report(store, experiment, sweeps.pop(), page)
-    except Exception as error:  # whatever a database or a server can raise
-        return _refuse(f"MLflow at {redact(store)} does not take it ({error_line(error)})", 1)
+    except Exception as error:  # any error of a database or server
+        return _refuse(f"MLflow at {redact(store)} did not accept the report ({error_line(error)})", 1)
     return 0
 
 
-def _tracked_in(run: RunEntry, uri: str | None) -> tuple[str, str] | None:
-    """The store and the experiment that a run is mirrored to."""
+def _store_and_experiment(run: RunEntry, uri: str | None) -> tuple[str, str] | None:
+    """Return the store and the experiment to which a run is mirrored, or None."""
     tracking = run.config.get("tracking")
     tracking = tracking if isinstance(tracking, dict) else {}
     if tracking.get("backend") != "mlflow" and uri is None:

@@ -1,7 +1,9 @@
-"""`python -m rnnlab.show task=adding seq_len=12`: a few examples of a task, as the network sees them.
+"""Print and draw a few examples of a task.
 
-Takes the same keys as `python -m rnnlab`, prints what the task is and some sequences with their targets, and
-draws them into a PNG file.
+The command takes the same keys as `python -m rnnlab`. The output describes the task and lists some
+sequences with their targets; a figure of them is saved as a PNG file.
+
+Example: python -m rnnlab.show task=adding seq_len=12
 """
 
 import argparse
@@ -33,23 +35,27 @@ EXAMPLES = 4
 FOLDER = Path("outputs/show")
 PIPE_WIDTH = 100
 MAX_BLOCKS = 5
-"""Of a long sequence, so many pieces as wide as the terminal are printed."""
+"""Maximum number of blocks, each as wide as the terminal, that are printed for a long sequence."""
 MAX_ROWS = 8
-"""Of many inputs, so many are printed."""
+"""Maximum number of input rows that are printed."""
 LENGTHS_TRIED = 200
 NO_TARGET = "·"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Show a task; return the exit code, 2 for a mistake in the input."""
+    """Show a task and return the exit code: 2 for invalid input."""
     parser = CommandParser("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--examples", type=int, default=EXAMPLES, help="how many; default: %(default)s")
-    parser.add_argument("--config-dir", type=nonempty_name, help="a folder with options of your own")
-    parser.add_argument("overrides", nargs="*", help="as for python -m rnnlab: task=adding seq_len=12 …")
+    parser.add_argument(
+        "--examples", type=int, default=EXAMPLES, help="number of examples (default: %(default)s)"
+    )
+    parser.add_argument("--config-dir", type=nonempty_name, help="folder with your own options")
+    parser.add_argument(
+        "overrides", nargs="*", help="keys as for python -m rnnlab, such as task=adding seq_len=12"
+    )
     args = parser.parse_intermixed_args(argv)
     try:
         if args.examples < 1:
-            raise ConfigProblems([f"--examples={args.examples}: must be at least 1"])
+            raise ConfigProblems([f"--examples={args.examples}: must be a positive integer"])
         job, experiment = _compose([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
     except (ConfigProblems, InvalidConfig) as error:
         print_problems("rnnlab.show", error.problems)
@@ -71,12 +77,12 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         print_problems("rnnlab.show", [f"{path}: cannot be written ({error.strerror})"])
         return 2
-    console.print(f"\nDrawn: {path}")
+    console.print(f"\nFigure: {path}")
     return output_exit_code()
 
 
 def _compose(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
-    plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # of sweeps alone
+    plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # pair applies to sweeps only
     (job,) = plan.jobs
     return job, build(job.config)
 
@@ -90,7 +96,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
         "sequence": _describe_length(task),
         "input": _list_names(task.input_names, task.input_size),
         "output": _list_names(task.output_names, task.output_size),
-        "lag": "none in particular" if task.lag is None else f"{task.lag} time steps to be reached back",
+        "lag": "not fixed" if task.lag is None else f"{task.lag} time steps",
         "loss": loss,
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
@@ -103,10 +109,10 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
 
 
 def _describe_length(task: Task) -> str:
-    """Time steps of a sequence, and of others that may come."""
+    """Describe the number of time steps per sequence and its range across batches."""
     rng = np.random.default_rng(0)
     lengths = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
-    varies = f", of a batch {min(lengths)} to {max(lengths)}" if len(lengths) > 1 else ""
+    varies = f" ({min(lengths)} to {max(lengths)} across batches)" if len(lengths) > 1 else ""
     return f"{task.time} time steps{varies}"
 
 
@@ -124,7 +130,7 @@ def _list_names(names: Sequence[str], size: int) -> str:
 
 
 def _describe_task(task: Task) -> str:
-    """What the task asks for, in its module's words."""
+    """Return the first line of the docstring of the task's module."""
     return (getdoc(sys.modules[type(task).__module__]) or "").partition("\n")[0]
 
 
@@ -133,7 +139,7 @@ def _printable_name(name: str) -> str:
 
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
-    """Rows for the inputs and the target over the time steps, in as many blocks as the width asks for."""
+    """Print one row per input and target over the time steps, in blocks as wide as the console."""
     inputs = dict(_input_rows(task, batch, example))
     rows = dict(list(inputs.items())[:MAX_ROWS]) | dict(_target_rows(task, batch, example))
     margin = max(map(len, rows)) + 2
@@ -141,18 +147,18 @@ def _print_example(console: Console, task: Task, batch: Batch, example: int) -> 
     gap = 0 if width == 1 else 1
     fitting = max((console.width - margin) // (width + gap), 1)
     starts = list(range(0, end := _count_steps(batch, example), fitting))
-    if len(starts) > MAX_BLOCKS:  # its beginning, and its end with the answer
+    if len(starts) > MAX_BLOCKS:  # keep the start, and the end with the answer
         starts = [*starts[: MAX_BLOCKS - 1], end - fitting]
     for block, start in enumerate(starts):
-        if block and (left_out := start - starts[block - 1] - fitting) > 0:
-            console.print(Text(f"{' ' * margin}… {left_out} time steps more …", "dim"))
+        if block and (omitted := start - starts[block - 1] - fitting) > 0:
+            console.print(Text(f"{' ' * margin}… {omitted} more time steps …", "dim"))
         elif block:
             console.print()
         for name, cells in rows.items():
             line = (" " * gap).join(cell.rjust(width) for cell in cells[start : min(start + fitting, end)])
             console.print(Text.assemble((name.ljust(margin), "dim"), line), soft_wrap=True)
         if len(inputs) > MAX_ROWS:
-            console.print(Text(f"… {len(inputs) - MAX_ROWS} inputs more", "dim"))
+            console.print(Text(f"… {len(inputs) - MAX_ROWS} more inputs", "dim"))
 
 
 def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
@@ -177,7 +183,7 @@ def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, 
 
 
 def _count_steps(batch: Batch, example: int) -> int:
-    """Time steps up to the last target that counts; what follows is padding."""
+    """Return the number of time steps up to the last target; later steps are padding."""
     return batch.first_output + int(np.flatnonzero(_target_mask(batch, example))[-1]) + 1
 
 
@@ -186,7 +192,7 @@ def _target_mask(batch: Batch, example: int) -> Array:
 
 
 def _draw(task: Task, batch: Batch, path: Path) -> None:
-    """One axes an example, below one another."""
+    """Draw one panel per example, stacked vertically."""
     from rnnlab.analysis.figures.examples import Example, draw_examples
     from rnnlab.analysis.figures.literal_text import allow_odd_names
     from rnnlab.analysis.figures.picture_files import save_picture

@@ -1,8 +1,8 @@
-"""`python -m rnnlab.sync [folder …]`: send to MLflow what it does not have of the runs in folders.
+"""Send the missing data of runs to MLflow.
 
-For runs that were made while MLflow did not answer, without it, or on another machine. It may be used
-any number of times: nothing is sent twice. A run whose process died is closed as killed, one that is
-still going on is left alone. Of several copies of a run only the one that is further on is sent.
+Use this command for runs that were made without MLflow, while MLflow was unavailable, or on another machine.
+The command can be repeated safely because nothing is sent twice. A run whose process died is marked as
+killed; a run in progress is skipped. If a run has several copies, only the most advanced copy is sent.
 """
 
 from collections import Counter
@@ -30,57 +30,63 @@ from rnnlab.text import PASSWORD_MASK, format_run_count
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-SENT, COMPLETE, DELETED = "sent", "complete before", "deleted in MLflow"
+SENT, COMPLETE, DELETED = "sent", "already complete", "deleted in MLflow"
 RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
-COPY = "left out (another copy of the run is further on)"
+COPY = "skipped (another copy of the run is more advanced)"
 MAX_FAILURES = 2
-"""Failures in a row after which a store is left alone."""
+"""Number of consecutive failures after which no more runs are sent to a store."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Send the runs; return the exit code: 1 MLflow did not take all, 2 a mistake, 130 interrupted."""
+    """Send the runs and return the exit code: 1 if some were not sent, 2 for invalid input, 130 on Ctrl-C."""
     parser = CommandParser("rnnlab.sync", description=__doc__)
     parser.add_argument(
-        "folders", nargs="*", type=nonempty_name, default=["."], help="default: the current one"
+        "folders",
+        nargs="*",
+        type=nonempty_name,
+        default=["."],
+        help="folders that contain runs (default: this folder)",
     )
-    parser.add_argument("--uri", help="else each run's own, MLFLOW_TRACKING_URI, or mlflow.db here")
+    parser.add_argument(
+        "--uri", help="tracking URI (default: each run's own, else MLFLOW_TRACKING_URI, else mlflow.db here)"
+    )
     args = parser.parse_args(argv)
     folders = [Path(folder) for folder in args.folders]
     missing = [str(folder) for folder in folders if not is_folder(folder)]
     if missing:
-        print_problems("rnnlab.sync", [f"{', '.join(missing)}: no such folder"])
+        print_problems("rnnlab.sync", [f"{', '.join(missing)}: not found"])
         return 2
-    found = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
-    runs = _drop_copies(found)
+    found_folders = list(dict.fromkeys(run.resolve() for folder in folders for run in run_folders(folder)))
+    runs = _drop_copies(found_folders)
     problem = None if runs else f"no runs in {', '.join(map(str, folders))}"
     if args.uri is not None and (wrong := uri_problem(args.uri, writing=True)):
         problem = f"--uri {args.uri}: {wrong}"
     if problem:
         print_problems("rnnlab.sync", [problem])
         return 2
-    return _send(runs, len(found), args.uri)
+    return _send(runs, len(found_folders), args.uri)
 
 
-def _send(runs: Sequence[Path], found: int, uri: str | None) -> int:
-    """Send runs, of `found` folders of which the others are copies, and say what became of each."""
+def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
+    """Send runs and print the number of runs per result; `folder_count` includes copies."""
     sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
-    counts[COPY] = found - len(runs)
+    counts[COPY] = folder_count - len(runs)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
     except KeyboardInterrupt:
         interrupted = True
-        counts[INTERRUPTED_BEFORE] = found - counts.total()
-        sender.problems.append("interrupted; the same command sends the rest")
+        counts[INTERRUPTED_BEFORE] = folder_count - counts.total()
+        sender.problems.append("interrupted; repeat the command to send the remaining runs")
     print_problems("rnnlab.sync", sender.problems)
-    count_texts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    print(f"{format_run_count(found)}: {count_texts}")
+    count_texts = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
+    print(f"{format_run_count(folder_count)}: {count_texts}")
     return INTERRUPTED if interrupted else int(counts[LEFT] > 0)
 
 
 def _drop_copies(folders: Sequence[Path]) -> list[Path]:
-    """Of the folders that hold the same run the one that is further on; one that is damaged stands alone."""
+    """Keep only the most advanced copy of each run, and every folder whose `run.json` is damaged."""
     furthest: dict[object, tuple[Advance, Path]] = {}
     for folder in folders:
         try:
@@ -95,10 +101,10 @@ def _drop_copies(folders: Sequence[Path]) -> list[Path]:
 
 
 class _Sender:
-    """Sends runs to the stores and experiments that they belong to.
+    """Sender of runs to their stores and experiments.
 
     Attributes:
-        problems: A line for each run that cannot be sent, and one for all of a store that takes none.
+        problems: One line per run that cannot be sent, or one line for a store that accepts no runs.
     """
 
     def __init__(self, uri: str | None) -> None:
@@ -109,7 +115,7 @@ class _Sender:
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
-        """Send what is missing of one run, and say what that was."""
+        """Send the missing data of one run and return the result as text."""
         try:
             info = read_run_info(folder, REQUIRED_KEYS)
             assert info is not None
@@ -127,17 +133,17 @@ class _Sender:
         if self._failures[uri] >= MAX_FAILURES:
             return LEFT
         try:
-            sent = self._send_run(folder, uri, experiment, sweep)
+            result = self._send_run(folder, uri, experiment, sweep)
         except DamagedFile as error:
             self.problems.append(f"{folder}: {error_line(error)}")
             return LEFT
-        except Exception as error:  # whatever a database or a server can raise
+        except Exception as error:  # any error of a database or server
             self._failures[uri] += 1 if (uri, experiment) in self._opened else MAX_FAILURES
-            concerned = f"MLflow at {uri}" if self._failures[uri] >= MAX_FAILURES else str(folder)
-            self.problems.append(f"{concerned} does not take the runs ({error_line(error)})")
+            origin = f"MLflow at {uri}" if self._failures[uri] >= MAX_FAILURES else str(folder)
+            self.problems.append(f"{origin}: cannot be sent ({error_line(error)})")
             return LEFT
         self._failures[uri] = 0
-        return sent
+        return result
 
     def _send_run(self, folder: Path, uri: str, experiment: str, sweep: str) -> str:
         if (uri, experiment) not in self._opened:
@@ -156,10 +162,10 @@ class _Sender:
         tracking = read_config(folder / CONFIG_FILE).get("tracking")
         own = tracking.get("uri") if isinstance(tracking, dict) else None
         if self._uri is None and not (isinstance(tracking, dict) and isinstance(own, str | None)):
-            raise ValueError(f"{CONFIG_FILE} cannot be read; --uri says where to send the run")
+            raise ValueError(f"{CONFIG_FILE} cannot be read; use --uri to choose the tracking store")
         uri = tracking_uri(self._uri or own)
         if problem := uri_problem(uri, writing=True):
             raise ValueError(f"{uri}: {problem}")
         if PASSWORD_MASK in uri:
-            raise ValueError(f"{uri}: the password was not kept; give --uri")
+            raise ValueError(f"{uri}: the password was not saved; give the full address with --uri")
         return uri

@@ -1,7 +1,7 @@
-"""`python -m rnnlab.ui`: the MLflow UI over tracked runs, on this machine only.
+"""Open tracked runs in the MLflow UI on this machine.
 
-Starts MLflow's server on the loopback address over the database that runs go to by default, and
-prints the link to the charts of the newest sweep.
+The command starts an MLflow server that only this machine can reach, and prints a link to the charts of the
+newest sweep. With a remote tracking server, the command only prints the link.
 """
 
 import os
@@ -31,18 +31,19 @@ END_SECONDS = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the UI until a signal ends it; return the exit code, 2 for a mistake in the input."""
+    """Serve the UI until a signal stops it and return the exit code: 2 for invalid input."""
     parser = CommandParser("rnnlab.ui", description=__doc__)
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI, or else mlflow.db in this folder")
-    parser.add_argument("--port", type=int, default=UI_PORT, help="default: %(default)s")
-    parser.add_argument("--experiment", default="rnnlab", help="default: %(default)s")
+    parser.add_argument(
+        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+    )
+    parser.add_argument("--port", type=int, default=UI_PORT, help="port of the UI (default: %(default)s)")
+    parser.add_argument("--experiment", default="rnnlab", help="MLflow experiment (default: %(default)s)")
     args = parser.parse_args(argv)
     uri = tracking_uri(args.uri)
-    problem = (
-        uri_problem(uri) or _database_problem(uri) or (None if is_server(uri) else _port_problem(args.port))
-    )
+    problem = uri_problem(uri) or _database_problem(uri)
+    problem = f"{uri}: {problem}" if problem else None if is_server(uri) else _port_problem(args.port)
     if problem:
-        print_problems("rnnlab.ui", [f"{uri}: {problem}"])
+        print_problems("rnnlab.ui", [problem])
         return 2
     try:
         if is_server(uri):
@@ -51,14 +52,14 @@ def main(argv: Sequence[str]) -> int:
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
         return 0
-    except Exception as error:  # whatever a database or a server can raise
+    except Exception as error:  # any error of a database or server
         print_problems("rnnlab.ui", [f"{uri}: {error_line(error)}"])
         return 2
 
 
 def _serve(uri: str, port: int, experiment: str) -> int:
-    # Neither the server's job workers (seven processes of 240 MB) nor its telemetry are of use here. A URI
-    # may hold a password, and everybody on this machine can see the arguments of a process.
+    # The server's job workers (seven processes of 240 MB) and telemetry are not needed. The URI goes into the
+    # environment because it may contain a password, and other users can read the arguments of a process.
     environment = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
@@ -68,19 +69,19 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     address = ui_address(uri, port)
-    link = _newest_charts_link(uri, address, experiment)  # first: the server would migrate an older database
+    link = _newest_charts_link(uri, address, experiment)  # before the server migrates an older database
     print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         if not _wait_for_server(address, server):
             _stop_server(server)
             assert server.stderr is not None
-            os.set_blocking(server.stderr.fileno(), False)  # its own children may still hold the other end
+            os.set_blocking(server.stderr.fileno(), False)  # child processes may keep the pipe open
             output = server.stderr.read() or b""
             lines = output.decode(errors="replace").splitlines()
             print_problems("rnnlab.ui", ["MLflow's server did not start", *lines])
             return 1
-        print(f"The newest sweep: {link}\nCtrl-C ends it.", flush=True)
+        print(f"Newest sweep: {link}\nPress Ctrl-C to stop the server.", flush=True)
         server.communicate()
     finally:
         _stop_server(server)
@@ -97,10 +98,10 @@ def _stop_server(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _newest_charts_link(uri: str, address: str, experiment: str) -> str:
-    """The link to the charts of the newest sweep, or to all experiments when there is none."""
+    """Return the link to the charts of the newest sweep, or to all experiments if there is no sweep."""
     client = connect(uri)
-    found = client.get_experiment_by_name(experiment)
-    runs = client.search_runs([found.experiment_id], max_results=1) if found else []
+    stored = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([stored.experiment_id], max_results=1) if stored else []
     if not runs or "sweep" not in runs[0].data.tags:
         return address
     return charts_link(address, runs[0].info.experiment_id, runs[0].data.tags["sweep"])
@@ -109,20 +110,24 @@ def _newest_charts_link(uri: str, address: str, experiment: str) -> str:
 def _database_problem(uri: str) -> str | None:
     database = sqlite_file(uri)
     missing = database is not None and not is_file(database)
-    return "no such database; run `python -m rnnlab` here first, or name one with --uri" if missing else None
+    return (
+        "no such database; run `python -m rnnlab` in this folder first, or choose a database with --uri"
+        if missing
+        else None
+    )
 
 
 def _port_problem(port: int) -> str | None:
     if not 0 < port < 65536:
-        return f"port {port}: must be 1 … 65535"
+        return f"--port={port}: must be between 1 and 65535"
     with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    return f"port {port} is in use; choose another with --port" if taken else None
+        in_use = probe.connect_ex(("127.0.0.1", port)) == 0
+    return f"--port={port}: already in use; choose another port" if in_use else None
 
 
 def _wait_for_server(address: str, server: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the server answers; False when it ended or took too long."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows this machine
+    """Wait until the server responds; return False if it exits or does not respond in time."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # bypass proxies
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:

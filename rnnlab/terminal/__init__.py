@@ -1,1 +1,1 @@
-"""The terminal: what commands print, what happens when nobody reads it, and how a command ends."""
+"""Terminal output of commands, lost output streams, and the end of a command."""

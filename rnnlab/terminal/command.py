@@ -1,4 +1,4 @@
-"""A command as a process: its standard streams, the signals that end it, and its exit code."""
+"""A command as a process: standard streams, stop signals and exit code."""
 
 import atexit
 import os
@@ -12,18 +12,18 @@ from rnnlab.terminal.streams import make_streams_lossy, output_problem
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Make a process of a command's `main`; what it returns is the exit code, whether anybody reads or not.
+    """Run a command's `main` and end the process with its exit code, even if standard output is closed.
 
-    A file that the system refuses, or memory that does not suffice for what it reads, is told in a line; in a
-    run it is the run's failure. Warnings are plain text.
+    File errors and memory errors are reported in one line; inside a run, they only make that run fail.
+    Warnings are printed as plain text.
     """
     make_streams_lossy()
     _plain_warnings()
-    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before Hydra is asked to raise its own
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before cli.main sets it for Hydra
     with raise_at_first_signal():
         try:
             code = main(sys.argv[1:])
-        except SystemExit as end:  # argparse's, or a library's with a text
+        except SystemExit as end:  # raised by argparse, or by a library with a message
             if isinstance(end.code, str):
                 _print_problem(end.code)
             code = 1 if isinstance(end.code, str) else end.code or int(output_problem() is not None)
@@ -40,15 +40,15 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
             _print_problem(f"{error.filename}: {error.strerror}")
             code = 2
     if (lost := output_problem()) is not None:
-        _print_problem(f"standard output cannot be written ({lost.strerror}), and what was printed is lost")
+        _print_problem(f"standard output cannot be written ({lost.strerror}); the printed output is lost")
     _exit(code)
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process without taking the interpreter apart.
+    """End the process without finalizing the interpreter.
 
-    A thread that is inside a library then, as for a store that was left alone, would abort the process
-    ("terminate called without an active exception"), and with it the exit code.
+    During finalization, a thread inside a library, such as one that waits for a tracking store, would abort
+    the process ("terminate called without an active exception") and change the exit code.
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -57,20 +57,19 @@ def _exit(code: int) -> NoReturn:
 
 
 def _plain_warnings() -> None:
-    """Let no warning hold control characters."""
+    """Remove control characters from warnings."""
     format_warning = warnings.formatwarning
 
-    def formatted(*args: Any, **keys: Any) -> str:
-        from rnnlab.text import sanitize  # late, too
+    def format_plain(*args: Any, **keys: Any) -> str:
+        from rnnlab.text import sanitize  # late import, as in _print_problem
 
         return sanitize(format_warning(*args, **keys))
 
-    warnings.formatwarning = formatted
+    warnings.formatwarning = format_plain
 
 
 def _print_problem(problem: str) -> None:
-    from rnnlab.terminal.console import (
-        print_problems,  # late: Ctrl-C shall be answered while that is loaded, too
-    )
+    # Late import: Ctrl-C must work while the module loads.
+    from rnnlab.terminal.console import print_problems
 
     print_problems("rnnlab", [problem])

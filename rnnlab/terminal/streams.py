@@ -1,7 +1,7 @@
-"""Standard streams whose loss costs the output and nothing else.
+"""Standard streams that drop output instead of failing when it cannot be written.
 
-A reader may leave (`| head`), a disk be full, a terminal vanish with its connection: what is written then is
-dropped, so that no run ends over a line that nobody reads.
+The reader may have exited (`| head`), the disk may be full, or the terminal connection may be lost. In
+these cases output is dropped, so that no run fails because of unread output.
 """
 
 import os
@@ -17,16 +17,16 @@ STANDARD = ("stdin", "stdout", "stderr")
 
 
 class _LossyFile(FileIO):
-    """A file that takes everything.
+    """A file that accepts all output and drops what cannot be written.
 
     Attributes:
-        lost: Why something was dropped.
+        lost: First error that caused output to be dropped, or None.
     """
 
     lost: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, or drop what cannot be written."""
+        """Write data, or drop it if it cannot be written."""
         while True:
             try:
                 return os.write(self.fileno(), data)
@@ -38,22 +38,24 @@ class _LossyFile(FileIO):
 
 
 def make_streams_lossy() -> None:
-    """Make this process's standard streams lossy; one that is closed becomes /dev/null.
+    """Make the standard streams of this process lossy and replace closed ones with /dev/null.
 
-    Else the next file that is opened would take its number, and get what a library writes there.
+    Otherwise the next opened file would reuse the descriptor of a closed stream and receive its output.
     """
     for number, name in enumerate(STANDARD):
-        taken = number
+        descriptor = number
         if not _is_open(number):
             _open_null(number)
-        elif getattr(sys, name) is None:  # closed at the start, and its number is another file's by now
-            taken = os.open(os.devnull, os.O_RDWR)
+        elif getattr(sys, name) is None:  # closed at the start; another file has its descriptor
+            descriptor = os.open(os.devnull, os.O_RDWR)
         if name != "stdin":
-            setattr(sys, name, _lossy_stream(taken, getattr(sys, name), "replace" if number == 1 else None))
+            setattr(
+                sys, name, _lossy_stream(descriptor, getattr(sys, name), "replace" if number == 1 else None)
+            )
 
 
 def output_problem() -> OSError | None:
-    """Why what was printed did not arrive; None if it did, or if its reader has left."""
+    """Return the error that lost printed output; None if nothing was lost or the reader has exited."""
     if sys.stdout is None:
         return None
     sys.stdout.flush()
@@ -79,7 +81,7 @@ def _is_open(number: int) -> bool:
 
 def _open_null(number: int) -> None:
     opened = os.open(os.devnull, os.O_RDWR)
-    os.dup2(opened, number)  # which makes it inheritable too
+    os.dup2(opened, number)  # also makes it inheritable
     if opened != number:
         os.close(opened)
     else:

@@ -192,7 +192,10 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
     (broken / "rnnlab" / "analysis" / "report" / "templates" / "report.html").write_text("{{ nothing }}")
     done = run(tmp_path, "-m", "cell=rnn", *asked, "figures=false", PYTHONPATH=str(broken))
     assert (done.code, done.err) == (0, "")
-    assert "The report is missing ('nothing' is undefined); python -m rnnlab.report multirun/" in done.out
+    assert (
+        "The report was not written or not sent ('nothing' is undefined); to retry, run: python -m rnnlab.report multirun/"
+        in done.out
+    )
 
 
 def test_the_command_says_what_it_cannot_do(
@@ -203,7 +206,7 @@ def test_the_command_says_what_it_cannot_do(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for given, told in (
-        (["gone"], r"gone: no folder, and sqlite:////.*mlflow.db: no such database"),
+        (["gone"], r"gone: not a folder, and sqlite:////.*mlflow.db: no such database"),
         (["."], r"no runs in \."),
         ([str(swept.folder), "--out", "no/such/folder.html"], "no/such/folder.html: cannot be written"),
     ):
@@ -212,7 +215,9 @@ def test_the_command_says_what_it_cannot_do(
         assert out == "" and re.match(f"rnnlab.report: {told}", err) and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
     assert main([str(swept.folder), "--out", "page.html", "--uri", "http://127.0.0.1:9"]) == 1
-    assert "rnnlab.report: MLflow at http://127.0.0.1:9 does not take it (" in capsys.readouterr().err
+    assert (
+        "rnnlab.report: MLflow at http://127.0.0.1:9 did not accept the report (" in capsys.readouterr().err
+    )
     assert (tmp_path / "page.html").is_file()
 
 

@@ -1,4 +1,4 @@
-"""What a terminal shows while runs go on."""
+"""Tests of the terminal output during runs."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def test_one_run_shows_step_loss_gradient_norm_and_speed(
         write(job.folder, 3, **{"train/loss": 2.5, "grad/norm": 0.125})
         display.refresh()
     assert "starting" in screen.getvalue()
-    assert "step 4/10  loss 2.500  grad norm 0.12  123 steps/s" in screen.getvalue()
+    assert "step 4/10  loss 2.500  gradient norm 0.12  123 steps/s" in screen.getvalue()
 
 
 def test_a_sweep_shows_how_many_runs_have_ended(
@@ -68,11 +68,11 @@ def test_numbers_that_are_not_finite_do_not_stop_the_bar(
         write(job.folder, 0, **{"train/loss": 2.5, "grad/norm": None})
         write(job.folder, 1, **{"train/loss": None, "grad/norm": None})
         display.refresh()
-    assert "step 2/10  loss 2.500  grad norm nan" in screen.getvalue()
+    assert "step 2/10  loss 2.500  gradient norm nan" in screen.getvalue()
 
 
 def test_sending_shows_how_many_runs_are_left_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal, too: a line after half a minute, and again after twice as long."""
+    """Test the messages without a terminal: the first after half a minute, then at doubling intervals."""
     display = Display()
     with display.show_sending() as show:
         for seconds in range(130):

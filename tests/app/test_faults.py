@@ -1,4 +1,4 @@
-"""Faults that are really caused: killed workers, interrupts, a tracker that is not there, races."""
+"""Tests with real faults: killed workers, interrupts, a missing tracking server, and races."""
 
 import os
 import re
@@ -35,20 +35,20 @@ from tests.tracked import experiments, tracked_runs
 SIZES = (*TINY[1:], "figures=false")
 LITTLE = ("steps=12", *SIZES)
 POINTS = 100_000
-"""In MLflow of a run of a million steps: one in ten."""
-OUT_OF_THE_BLUE = "its worker process died (SIGKILL; the system does that when memory runs out)"
+"""Recorded points in MLflow for a run of a million steps: one in ten."""
+OUT_OF_THE_BLUE = "worker process died (SIGKILL; the system kills processes when memory runs out)"
 QUICK = ("steps=3", *SIZES, "probe=none")
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
 def recording(folder: Path) -> bool:
-    """Whether a run has put more than its first steps on disk."""
+    """Return True if a run has saved more than its first steps."""
     path = folder / "metrics.jsonl"
     return path.is_file() and path.read_bytes().count(b"\n") > 20
 
 
 def folder_of(top: Path, name: str) -> Path:
-    """The folder of a run of a sweep that goes on, once it is there."""
+    """Return the folder of a run of an active sweep as soon as it exists."""
     found = wait_until(lambda: list(top.glob(f"multirun/*/*/{name}")), f"{name} starts")
     return Path(found[0])
 
@@ -65,8 +65,8 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
     outcomes = {name: run_info(folder)["outcome"] for name, folder in done.runs.items()}
     assert outcomes == {
         "steps=1000000": "failed",
-        "steps=8000": "finished",  # went on beside it
-        "steps=12": "finished",  # had not started yet
+        "steps=8000": "finished",  # continued in parallel
+        "steps=12": "finished",  # not started yet
         "steps=13": "finished",
     }
     statuses = {name: run.status for name, run in tracked_runs(done.uri).items()}
@@ -81,7 +81,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
 
     def worker() -> int | None:
         for pid in children(process.pid):
-            with suppress(OSError):  # it has ended meanwhile
+            with suppress(OSError):  # has already ended
                 if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return None
@@ -90,7 +90,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     done = finish(tmp_path, process)
     assert done.code == 1
     (folder,) = done.runs.values()
-    told = "its worker process died (SIGKILL; the system does that when memory runs out)"
+    told = "worker process died (SIGKILL; the system kills processes when memory runs out)"
     assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", told)
     assert [run.status for run in tracked_runs(done.uri).values()] == ["FAILED"]
     again = run(tmp_path, *LITTLE, "resume=true")
@@ -119,15 +119,15 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
         assert (folder / "weights.safetensors").is_file()
     tracked = tracked_runs(done.uri)
     assert {name: run.status for name, run in tracked.items()} == dict.fromkeys(done.runs, "KILLED")
-    for name, folder in done.runs.items():  # no point that the resumed run would not have
+    for name, folder in done.runs.items():  # no point that the resumed run lacks
         rows, stride = metric_rows(folder), 1_000_000 // POINTS
         due = [(row["step"], row["train/loss"]) for row in rows if row["step"] % stride == 0]
         assert tracked[name].history["train/loss"] == due and len(due) > 1
 
 
 NOT_SENT = re.compile(
-    r"^Not all in MLflow yet: 1 of 1 run.*\. "
-    r"This sends the rest: \S+ -m rnnlab\.sync (outputs/\S+)$",
+    r"^Not fully sent to MLflow: 1 of 1 run.*\. "
+    r"To send the rest, run: \S+ -m rnnlab\.sync (outputs/\S+)$",
     re.MULTILINE,
 )
 
@@ -135,7 +135,7 @@ NOT_SENT = re.compile(
 def test_an_unreachable_server_costs_a_warning_and_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, *LITTLE, "tracking.uri=http://127.0.0.1:9")
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("MLflow cannot take the runs now") <= 1
+    assert done.out.count("MLflow does not accept the runs") <= 1
     (folder,) = done.runs.values()
     assert NOT_SENT.findall(done.out) == [str(folder.relative_to(tmp_path))]
     assert run_info(folder)["outcome"] == "finished"
@@ -145,7 +145,7 @@ def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path
     (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"and nothing that would follow")
     done = run(tmp_path, *LITTLE)
     assert (done.code, done.err) == (0, "")
-    assert done.out.count("MLflow cannot take the runs now") <= 1
+    assert done.out.count("MLflow does not accept the runs") <= 1
     assert [run_info(path)["outcome"] for path in done.runs.values()] == ["finished"]
     (folder,) = NOT_SENT.findall(done.out)
     (tmp_path / "mlflow.db").unlink()
@@ -156,7 +156,7 @@ def test_a_database_that_cannot_be_opened_costs_a_line_that_helps(tmp_path: Path
 
 
 def test_commands_that_start_together_lose_nothing(tmp_path: Path) -> None:
-    """On a fresh database file, and in one second: they share the file and no folder."""
+    """Three commands start within one second on a new database; they share the file but no folder."""
     with ThreadPoolExecutor(3) as pool:
         ended = list(pool.map(lambda seed: run(tmp_path, "-m", f"seed={seed}", *LITTLE, *PLACE), range(3)))
     assert [(done.code, done.err) for done in ended] == [(0, "")] * 3
@@ -173,7 +173,7 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     before = (tmp_path / "mine" / "metrics.jsonl").read_bytes()
     second = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     assert (first.code, second.code) == (0, 2)
-    assert second.err == f"rnnlab: {tmp_path / 'mine'}: exists, and a run needs a folder of its own\n"
+    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already in use; each run needs a folder of its own\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
 
 
@@ -193,7 +193,7 @@ def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path
 
 @pytest.mark.usefixtures("database")
 def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp_path: Path) -> None:
-    """In one store, whatever the next command does."""
+    """The runs are marked as killed in their store by the next command."""
     process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", *SIZES)
     folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
     entries = [folder / "mlflow.json" for folder in folders]
@@ -201,14 +201,16 @@ def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp
         lambda: all(path.is_file() and '"position": 0' not in path.read_text() for path in entries),
         "MLflow has rows of both runs",
     )
-    end(process)  # its workers too, so that nobody could say how the runs ended
+    end(process)  # also its workers, so that no process records the outcome
     process.communicate()
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert {run.status for run in tracked_runs(uri).values()} == {"RUNNING"}
     assert [run_info(folder)["outcome"] for folder in folders] == [None, None]
     done = run(tmp_path, "hydra.run.dir=other", *QUICK)
     assert (done.code, done.err) == (0, "")
-    assert "Closed 2 runs of earlier commands whose process was gone." in done.out.splitlines()
+    assert (
+        "Marked 2 runs of earlier commands as killed because the process had died." in done.out.splitlines()
+    )
     statuses = {name: run.status for name, run in tracked_runs(uri).items()}
     name = run_info(tmp_path / "other")["name"]
     assert statuses == {"seed=0": "KILLED", "seed=1": "KILLED", name: "FINISHED"}
@@ -231,7 +233,7 @@ def test_fail_fast_ends_all_when_one_fails(start: Starter, tmp_path: Path) -> No
         "seed=1": "killed",
     }
     assert done.out.count("not started") == 2
-    assert "4 runs did not come to an end; the same command with resume=true goes on." in done.out
+    assert "4 runs did not finish; rerun with resume=true to continue." in done.out
     assert (beside / "checkpoint.safetensors").is_file() and (beside / "weights.safetensors").is_file()
 
 
@@ -242,7 +244,7 @@ IN_THE_MIDDLE = {
                       "probe.measurements.lyapunov.steps=9000",
                       "probe.measurements.lyapunov.when={dense: 1, per_decade: 1, every: null, on_spike: false}"),
 }  # fmt: skip
-"""Runs whose first step takes far longer than anybody waits."""
+"""Runs whose first step takes longer than the time limit."""
 
 
 @pytest.mark.parametrize("where", IN_THE_MIDDLE)
@@ -276,7 +278,7 @@ if __name__ == "__main__":
 
 
 def test_a_second_ctrl_c_ends_all_at_once(start: Starter, tmp_path: Path) -> None:
-    """Also what does not listen, which the first one would wait for, here without end."""
+    """The second Ctrl-C also kills a suspended worker, for which the first one would wait forever."""
     (tmp_path / "patient.py").write_text(PATIENT)
     process = start(tmp_path, "-m", "seed=0,1", ENDLESS, "jobs=2", "tracking=none", *SIZES, module="patient")
     folders = [folder_of(tmp_path, "0_seed=0"), folder_of(tmp_path, "1_seed=1")]
@@ -298,7 +300,7 @@ def test_a_second_ctrl_c_ends_all_at_once(start: Starter, tmp_path: Path) -> Non
 
 
 def has_been_asked_to_end(pid: int | None) -> bool:
-    """Whether SIGTERM waits for a process that is stopped."""
+    """Return True if SIGTERM is pending for a suspended process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     pending = next(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd"))
     return bool(pending & 1 << (signal.SIGTERM - 1))
@@ -328,7 +330,7 @@ def test_a_full_disk_is_told_in_a_line_and_costs_nothing_that_was_there(
     size: int, often: str, tmp_path: Path
 ) -> None:
     arguments = ("cell=rnn", "steps=1500", *SIZES, "tracking=none")
-    size += len(code().diff.encode()) // 1024  # which is kept with every run
+    size += len(code().diff.encode()) // 1024  # saved with every run
     script = FULL.format(size=size, often=often, python=sys.executable, arguments=" ".join(arguments))
     command = ["unshare", "-rm", "sh", "-c", script]
     done = subprocess.run(
@@ -343,12 +345,12 @@ def test_a_full_disk_is_told_in_a_line_and_costs_nothing_that_was_there(
     assert (done.returncode, done.stderr) == (1, "")
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("rnn "))
     assert re.search("failed: no space left on the disk", line)
-    assert "Traceback" not in done.stdout and "resume=true goes on" in done.stdout
+    assert "Traceback" not in done.stdout and "rerun with resume=true to continue" in done.stdout
     (kept,) = (tmp_path / "kept").glob("0_*")
     before = read_metrics(kept)["step"].tolist()
     assert len(before) > 5 and before == list(range(len(before))) and len(before) < 1501
 
-    resumed = run(tmp_path, "-m", *arguments, "resume=kept")  # where there is room
+    resumed = run(tmp_path, "-m", *arguments, "resume=kept")  # on a disk with free space
     assert (resumed.code, resumed.err) == (0, "")
     assert run_info(kept)["outcome"] == "finished" and not (tmp_path / "multirun").exists()
     assert [row["step"] for row in metric_rows(kept)] == list(range(1501))

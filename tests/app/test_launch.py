@@ -1,4 +1,4 @@
-"""`python -m rnnlab -m cell=rnn,lstm` from an empty folder to its run folders."""
+"""Tests of `python -m rnnlab -m cell=rnn,lstm` from an empty folder to the run folders."""
 
 import json
 import re
@@ -245,7 +245,7 @@ print(set(before.values()), {{after[library] for library in before}})
 
 
 def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
-    """From its start on, and still after a whole run; what draws figures may load a BLAS of its own."""
+    """Check the thread count at the start and after a run; plotting may load another BLAS library."""
     settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
     command = [sys.executable, "-c", ONE_ORDER]
     done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)

@@ -122,19 +122,19 @@ def test_an_address_from_the_environment_is_checked(
 
 
 @pytest.mark.parametrize(
-    ("command_line", "taken"),
+    ("command_line", "taken", "problem"),
     [
-        ("hydra.run.dir=../texts", "texts"),
-        ("-m hydra.sweep.dir=../texts", "texts"),
-        ("-m seed=0,1 hydra.sweep.subdir=same", "same"),
+        ("hydra.run.dir=../texts", "texts", "already in use"),
+        ("-m hydra.sweep.dir=../texts", "texts", "not empty"),
+        ("-m seed=0,1 hydra.sweep.subdir=same", "same", "already in use"),
     ],
 )
 @pytest.mark.usefixtures("texts")
 def test_a_folder_in_use_is_refused(
-    command_line: str, taken: str, here: Path, capsys: pytest.CaptureFixture[str]
+    command_line: str, taken: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = told(command_line, capsys, here)
-    assert f"{taken}: exists, and a" in line and line.endswith("needs a folder of its own")
+    assert f"{taken}: {problem}; each " in line and line.endswith(" needs a folder of its own")
 
 
 @pytest.mark.usefixtures("texts")
@@ -145,7 +145,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     command_line: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = told(command_line, capsys, here)
-    assert line.endswith("cannot be made (Not a directory)")
+    assert line.endswith("cannot be written (Not a directory)")
 
 
 def test_tracebacks_can_be_had(

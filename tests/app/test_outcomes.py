@@ -1,4 +1,4 @@
-"""Divergence is a result: the run ends or is marked, keeps what it has, and the sweep goes on."""
+"""Tests of divergence as a result: the run keeps its data and the sweep continues."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ TAME, UNSTABLE, DIVERGED = "lr=0.001", "lr=100", "lr=1e+38"
 
 @pytest.fixture(scope="module")
 def wild(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A sweep over learning rates up to absurd ones, mirrored to where the environment says."""
+    """A sweep over learning rates up to extreme values, mirrored to the store set in the environment."""
     folder = tmp_path_factory.mktemp("wild")
     uri = f"sqlite:///{folder / 'elsewhere.db'}"
     return run(folder, "-m", *WILD, *TINY, MLFLOW_TRACKING_URI=uri)
@@ -41,7 +41,7 @@ def test_where_it_began_is_kept(wild: Done) -> None:
 
 
 def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
-    """Updates beyond float32 make infinite ratios, which are no values, and the run diverges all the same."""
+    """Updates beyond float32 give infinite ratios, which are recorded as missing, and the run diverges."""
     axes = (
         "probe=none,standard",
         "optimizer=sgd",
@@ -87,7 +87,7 @@ def test_an_unstable_run_goes_on_to_its_end(wild: Done) -> None:
     folder = wild.runs[UNSTABLE]
     assert [row["step"] for row in metric_rows(folder)] == list(range(13))
     since = run_info(folder)["summary"]["unstable_since"]
-    assert since == 11  # the window is as long as this short run
+    assert since == 11  # the window covers this short run
     (line,) = (line for line in wild.out.splitlines() if line.startswith("100 "))
     assert f"unstable since step {since}" in line
     assert run_info(wild.runs[TAME])["summary"]["unstable_since"] is None

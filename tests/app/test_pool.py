@@ -1,4 +1,4 @@
-"""The pool of worker processes, with small real runs."""
+"""Tests of the pool of worker processes with small real runs."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=n
 
 
 def orders_of(*steps: str) -> list[WorkOrder]:
-    """An order for each number of steps."""
+    """Return one work order per number of steps."""
     plans = [compose_plan(conf_dir(), [given, *SMALL], multirun=False) for given in steps]
     orders = [check(plan).orders[0] for plan in plans]
     for number, order in enumerate(orders):
@@ -26,13 +26,13 @@ def orders_of(*steps: str) -> list[WorkOrder]:
 
 
 def outcome(order: WorkOrder) -> str | None:
-    """How a run ended, as its folder has it."""
+    """Return the outcome of a run from its folder."""
     told: str | None = run_info(order.folder)["outcome"]
     return told
 
 
 def worker_at(order: WorkOrder, pool: LocalPool, rows: int = 2) -> int:
-    """The process that makes a run, once it has recorded some steps."""
+    """Return the process of a run after some recorded steps, or None."""
 
     def found() -> int | None:
         assert pool.ended(0) == []
@@ -44,7 +44,7 @@ def worker_at(order: WorkOrder, pool: LocalPool, rows: int = 2) -> int:
 
 
 def rest(pool: LocalPool) -> dict[str, str | None]:
-    """What is said of the runs until all have ended, by the names of their folders."""
+    """Return the errors of all runs by folder name after all have ended."""
     told: dict[str, str | None] = {}
 
     def ended() -> bool:
@@ -58,8 +58,8 @@ def rest(pool: LocalPool) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (signal.SIGKILL, "its worker process died (SIGKILL; the system does that when memory runs out)"),
-        (signal.SIGSEGV, "its worker process died (SIGSEGV)"),
+        (signal.SIGKILL, "worker process died (SIGKILL; the system kills processes when memory runs out)"),
+        (signal.SIGSEGV, "worker process died (SIGSEGV)"),
     ],
 )
 def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
@@ -103,7 +103,7 @@ def test_a_worker_is_used_again_and_there_are_no_more_than_asked_for(here: Path)
             seen |= set(children(os.getpid())) - before
     finally:
         pool.close()
-    workers = {pid for pid in seen if pid not in children(os.getpid())}  # Python's own tracker stays
+    workers = {pid for pid in seen if pid not in children(os.getpid())}  # Python's resource tracker remains
     assert len(workers) <= 2
     assert [outcome(order) for order in orders] == ["finished"] * 4
 
@@ -150,7 +150,7 @@ def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
     finally:
         pool.close()
     assert told[listening.folder] is None and outcome(listening) == "killed"
-    assert str(told[deaf.folder]).startswith("its worker process died (SIGKILL")
+    assert str(told[deaf.folder]).startswith("worker process died (SIGKILL")
     assert outcome(deaf) is None and not Path(f"/proc/{pid}").exists()
 
 

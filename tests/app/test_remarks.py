@@ -1,4 +1,4 @@
-"""What is left out of a table is said: on the terminal, in the log, by `rnnlab.show`."""
+"""Tests that data left out of a table is reported on the terminal, in the log and by `rnnlab.show`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The same configuration gives the same numbers to the last bit, however many runs go on beside it."""
+"""Tests that one configuration gives bit-identical results, regardless of parallel runs."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """The session's sweep once more: one run at a time instead of two, without MLflow, recorded or not."""
+    """Repeat the session's sweep with one worker instead of two, without MLflow, with and without a probe."""
     axes = ("cell=rnn,lstm", "probe=standard,none", "jobs=1", "tracking=none", "val_every=6", "figures=false")
     done = run(tmp_path_factory.mktemp("again"), "-m", *axes, *TINY)
     assert (done.code, done.err) == (0, "")

@@ -1,4 +1,4 @@
-"""What a run is resumed from: it ends as if it had never been interrupted, whatever happened to that meanwhile."""
+"""Tests that a resumed run gives the same result as an uninterrupted run, even with damaged files."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ STARTS_OVER = "WARNING checkpoint or its records are damaged ("
 
 
 class PowerFailure(BaseException):
-    """What a process does not live to see."""
+    """Exception that simulates the death of a process."""
 
 
 def order_of(folder: Path, *overrides: str) -> WorkOrder:
@@ -43,7 +43,7 @@ def order_of(folder: Path, *overrides: str) -> WorkOrder:
 
 
 def stopped(after: int, dies: bool = False) -> Callable[[], bool]:
-    """Asks a run to stop after so many steps, or has its process die there, without a last checkpoint."""
+    """Stops a run after a number of steps, or simulates the death of its process without a last checkpoint."""
     asked = -2
 
     def stopping() -> bool:
@@ -61,7 +61,7 @@ def never() -> bool:
 
 
 def contents(run: Path) -> tuple[bytes, bytes, pa.Table]:
-    """All that a run comes to: weights, rows byte by byte but for the clock, the table of gradients."""
+    """Return the results of a run: weights, rows without times, and the gradient table."""
     rows = CLOCK.sub(b"", (run / "metrics.jsonl").read_bytes())
     return (run / "weights.safetensors").read_bytes(), rows, pq.read_table(run / "gradients.parquet")
 
@@ -72,7 +72,7 @@ def log_of(run: Path) -> str:
 
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, WorkOrder]:
-    """A whole run, one that was stopped, and one that died a step after its last checkpoint."""
+    """A complete run, a stopped run, and a run that died one step after its last checkpoint."""
     top = tmp_path_factory.mktemp("runs")
     made = {name: order_of(top / name) for name in ("whole", "stopped", "dead")}
     assert execute(made["whole"], never) == "finished"
@@ -96,7 +96,7 @@ def copy(order: WorkOrder, folder: Path) -> WorkOrder:
 @pytest.mark.parametrize("val_every", ["null", "1", "3"])
 @pytest.mark.parametrize("probe", ["none", "light", "standard", "full"])
 def test_a_resumed_run_has_the_same_files_to_the_byte(probe: str, val_every: str, tmp_path: Path) -> None:
-    """Interrupted after any step; and after every one."""
+    """Interrupt the run after one step, and after every step."""
     choices = (f"probe={probe}", f"val_every={val_every}", "cell=gru", "optimizer=sgd")
     choices = (*choices, *(() if probe == "none" else ("probe.examples=2",)))
     order = order_of(tmp_path / "whole", *choices)
@@ -116,7 +116,7 @@ def test_a_resumed_run_has_the_same_files_to_the_byte(probe: str, val_every: str
 
 
 def flipped_everywhere(path: Path) -> list[bytes]:
-    """A file with a bit flipped, at each of some forty places from its beginning to its end."""
+    """Yield versions of a file with one flipped bit, at about forty positions."""
     whole = path.read_bytes()
     changed = []
     for at in np.linspace(0, len(whole) - 1, 40).astype(int):
@@ -180,7 +180,7 @@ def test_without_its_checkpoint_a_run_is_made_again(
 
 
 def of_state(*path: str | int, value: Any) -> Edit:
-    """Puts a value into the state."""
+    """Set a value in the state."""
 
     def edit(_: Any, state: Any) -> None:
         for key in path[:-1]:
@@ -191,7 +191,7 @@ def of_state(*path: str | int, value: Any) -> Edit:
 
 
 def of_array(name: str, change: Callable[[Any], Any]) -> Edit:
-    """Puts another array into the place of one."""
+    """Replace an array."""
 
     def edit(arrays: Any, _: Any) -> None:
         arrays[name] = np.ascontiguousarray(change(arrays[name]))
@@ -275,7 +275,7 @@ def test_from_an_impossible_state_a_run_starts_over(
 def starts_over(order: WorkOrder, whole: tuple[bytes, bytes, pa.Table]) -> None:
     assert execute(order, never) == "finished", run_info(order.folder)["summary"]
     assert contents(order.folder) == whole
-    assert log_of(order.folder).count(STARTS_OVER) == 1 and "going on from" not in log_of(order.folder)
+    assert log_of(order.folder).count(STARTS_OVER) == 1 and "resuming from" not in log_of(order.folder)
     assert not (order.folder / "error.txt").exists()
     assert "differs_since" not in run_info(order.folder)["summary"]
 
@@ -329,14 +329,14 @@ def test_a_state_that_is_possible_is_gone_on_with(
         resign(order.folder, lambda arrays, state: None)
         assert execute(order, never) == "finished"
         assert contents(order.folder) == whole
-        assert f"going on from the checkpoint at step {step}" in log_of(order.folder)
+        assert f"resuming from the checkpoint at step {step}" in log_of(order.folder)
         assert "WARNING" not in log_of(order.folder)
 
 
 def test_a_full_disk_is_no_damage(
     orders: dict[str, WorkOrder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It ends the run and leaves all that it can be resumed from."""
+    """A system error ends the run and keeps all files needed to resume it."""
     order = copy(orders["stopped"], tmp_path / "run")
     before = {name: (order.folder / name).read_bytes() for name in ("metrics.jsonl", CHECKPOINT_FILE)}
 
@@ -367,7 +367,7 @@ def test_what_run_json_says_of_the_configuration_is_taken_from_the_configuration
 def test_a_file_that_cannot_be_read_now_is_no_damage(
     orders: dict[str, WorkOrder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Such as over a network: what the folder holds may be whole."""
+    """The folder may be intact, for example on a network file system."""
     order = copy(orders["stopped"], tmp_path / "run")
     before = {name: (order.folder / name).read_bytes() for name in ("metrics.jsonl", CHECKPOINT_FILE)}
 

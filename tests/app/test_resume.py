@@ -1,4 +1,4 @@
-"""Sweeps and runs that are taken up again: which, and with which result."""
+"""Tests of resumed sweeps and runs: the choice of folders and the results."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def folders(plan: Plan) -> list[Path]:
 
 
 def begun(*overrides: str) -> Plan:
-    """A sweep that has been started, as far as `resume` can tell."""
+    """Create a sweep that looks started to `resume`."""
     made = checked(*overrides)
     made.plan.folder.mkdir(parents=True)
     write_sweep_file(made.plan, [order.info["identity"] for order in made.orders])
@@ -46,7 +46,7 @@ def begun(*overrides: str) -> Plan:
 
 
 def begun_run(folder: str, started: float, *overrides: str) -> Path:
-    """The folder of a single run that has been started."""
+    """Create the folder of a single started run."""
     order = checked(*overrides, f"hydra.run.dir=outputs/{folder}", multirun=False).orders[0]
     order.folder.mkdir(parents=True)
     write_run_info(order.folder, order.info | {"started": started, "ended": started, "outcome": "killed"})
@@ -60,11 +60,11 @@ def problem(*overrides: str, multirun: bool = True) -> str:
     return told
 
 
-# Which runs are the same
+# Identity of runs
 
 
 def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all keys without keys of their own."""
+    """Return the paths of all leaf keys."""
     if isinstance(node, dict) and node:
         for key, value in node.items():
             yield from leaves(value, (*path, key))
@@ -73,7 +73,7 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    """The configuration with another value at one key."""
+    """Return the configuration with a different value of one key."""
     config = deepcopy(config)
     node = config
     for key in path[:-1]:
@@ -146,7 +146,7 @@ def test_an_initial_state_that_has_changed_makes_another_run(here: Path) -> None
     assert own(0.5) == own(0.5) != own(0.25)
 
 
-# Which folders a command goes to
+# Choice of folders
 
 
 def test_the_newest_sweep_of_the_same_runs_is_taken_up(here: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_sweep_can_be_named(here: Path, how: str) -> None:
 
 def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
     there = begun(*SWEEP)
-    told = f"resume=nowhere: neither the name nor the folder of a sweep; here are {there.sweep}"
+    told = f"resume=nowhere: not the name or the folder of a sweep; available: {there.sweep}"
     assert problem(*SWEEP, "resume=nowhere") == told
 
 
@@ -237,7 +237,7 @@ def test_the_newest_run_of_the_same_configuration_is_taken_up(here: Path) -> Non
 def test_a_run_can_be_named_by_its_folder(here: Path) -> None:
     named, _ = begun_run("a", 1.0), begun_run("b", 2.0)
     assert folders(checked("resume=outputs/a", multirun=False).plan) == [named]
-    told = "resume=outputs/a: no folder of a run with this configuration"
+    told = "resume=outputs/a: not the folder of a run with this configuration"
     assert problem("resume=outputs/a", "seed=1", multirun=False) == told
 
 
@@ -246,7 +246,7 @@ def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFi
     with FileLock(there.folder / ".running"):
         assert main(["-m", *TINY, "tracking=none", *SWEEP, "resume=true"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running, in another process\n")
+    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running in another process\n")
     assert not any(folder.exists() for folder in folders(there))
 
 
@@ -254,7 +254,7 @@ def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
     folder = begun_run("a", 1.0)
     with FileLock(folder / ".running"):
         told = problem("resume=outputs/a", multirun=False)
-    assert told == f"{folder}: this run is still going on, in another process"
+    assert told == f"{folder}: this run is still running in another process"
 
 
 def test_nothing_found_is_told(here: Path) -> None:
@@ -262,8 +262,8 @@ def test_nothing_found_is_told(here: Path) -> None:
     assert checked(*SWEEP, "resume=true").note is None
     told = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
     assert told == (
-        "resume=true: no earlier sweep has all of these runs, so a new one starts "
-        f"({there.sweep} has 4 of 6; resume={there.sweep} adds the others)"
+        "resume=true: no earlier sweep contains all of these runs; starting a new sweep "
+        f"({there.sweep} contains 4 of 6 runs; use resume={there.sweep} to add the others)"
     )
     assert checked(*SWEEP, "lr=1", "resume=true").note == told.partition(" (")[0]
     assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)
@@ -299,7 +299,7 @@ def test_runs_stay_in_their_experiment(here: Path) -> None:
     order = checked(*SWEEP, "resume=true").orders[0]
     order.folder.mkdir()
     write_run_info(order.folder, order.info | {"started": 0.0, "ended": 0.0, "outcome": "killed"})
-    told = "tracking.experiment=other: these runs are in the experiment rnnlab"
+    told = "tracking.experiment=other: these runs belong to the experiment rnnlab"
     assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == told
 
 
@@ -323,7 +323,7 @@ def test_what_another_process_makes_is_waited_for(
     }
 
 
-# What comes out
+# Results
 
 LONG = ("-m", "report=false", "cell=rnn,lstm", "seed=0,1", "steps=1500", "hidden_size=16", "batch_size=4", "seq_len=9",
         "jobs=2", "val_every=500", "tracking.points=50", "figures=false", "probe=light")  # fmt: skip
@@ -332,7 +332,7 @@ OFTEN = (*LONG, "checkpoint_every=0.05")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A sweep that comes to its end at once, without a checkpoint."""
+    """A sweep that runs to its end without interruption."""
     done = run(tmp_path_factory.mktemp("undisturbed"), *LONG, "checkpoint_every=null")
     assert (done.code, done.err) == (0, "")
     return done
@@ -340,12 +340,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 @pytest.fixture(scope="module")
 def tracked(undisturbed: Done) -> dict[str, Tracked]:
-    """What MLflow holds of it."""
+    """Return the run's data in MLflow."""
     return tracked_runs(undisturbed.uri)
 
 
 def first_run(top: Path) -> Path | None:
-    """The folder of the first run, once it may be continued from somewhere on its way."""
+    """Return the folder of the first run as soon as it has a checkpoint."""
     for folder in top.glob("multirun/*/*/0_*"):
         path = folder / "metrics.jsonl"
         has_begun = path.is_file() and path.read_bytes().count(b"\n") > 100
@@ -359,7 +359,7 @@ def gone(pid: int) -> bool:
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    """When each file was written last; locks are none."""
+    """Return the modification time of each file except locks."""
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
         for path in folder.rglob("[!.]*")
@@ -405,7 +405,7 @@ def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
             path.name for path in expected.iterdir()
         } - {"code.diff"}
     log = (first / "run.log").read_text(encoding="utf-8")
-    assert log.index("INFO begun: ") < log.index("INFO taken up again, for the 1. time: ")
+    assert log.index("INFO started: ") < log.index("INFO resumed (attempt 2): ")
     assert {path: files_of(path) for path in in_time} == kept, "who has finished is left alone"
     assert experiments(done.uri) == {"rnnlab": 4, "Default": 0}
     mirrored = tracked_runs(done.uri)

@@ -1,4 +1,4 @@
-"""One run in this process: what it leaves behind when it cannot be made."""
+"""Tests of a failing run in this process and of the files that it leaves."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def order_of(*overrides: str) -> WorkOrder:
 
 
 def never() -> bool:
-    """Nobody asks the run to stop."""
+    """Never stop the run."""
     return False
 
 

@@ -26,7 +26,7 @@ SWEEP = ["-m", *SINGLE, "seed=0,1", "hydra.sweep.dir=sweep"]
 LONG = "x" * 256
 LONGER = "/".join(["y" * 200] * 25)
 DEEP = "z/" * 300 + "z"
-A_NAME = "a name in it is too long (256 bytes; at most 255)"
+A_NAME = "contains a name that is too long (256 bytes; at most 255)"
 
 
 def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: Any, here: Path) -> str:
@@ -46,8 +46,8 @@ def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: A
         (LONG, A_NAME),
         ("é" * 128, A_NAME),
         (f"a/{LONG}/b", A_NAME),
-        (DEEP, "folders inside of one another; at most 200"),
-        (LONGER, "bytes with what is written there; at most 4095)"),
+        (DEEP, "nested folders; at most 200"),
+        (LONGER, "bytes including the files written there; at most 4095)"),
         ("artifacts", "must not end with artifacts, in which commands look for no runs"),
         ("a/artifacts", "must not end with artifacts, in which commands look for no runs"),
     ],
@@ -62,8 +62,8 @@ def test_a_folder_that_cannot_be(
 
 def test_a_folder_of_characters_that_no_name_has() -> None:
     for given, problem in (
-        ("a\0b", "holds a NUL character, which no name of a file can have"),
-        ("a\ud800", "holds a character that no name of a file can have"),
+        ("a\0b", "contains a NUL character, which is not allowed in file names"),
+        ("a\ud800", "contains a character that is not allowed in file names"),
     ):
         with pytest.raises(ConfigProblems, match=problem):
             folder_named("hydra.run.dir", given)
@@ -137,11 +137,11 @@ def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("out", "problem"),
     [
-        ("x" * 252, f"{'x' * 252}: a name in it is too long (256 bytes; at most 255)"),
-        ("runs", "runs: cannot be written (it is a folder)"),
-        (".", ".: cannot be written (it is a folder)"),
-        ("no/page.html", "no/page.html: cannot be written (there is no folder no)"),
-        ("", "argument --out: must not be empty; --help shows what there is"),
+        ("x" * 252, f"{'x' * 252}: contains a name that is too long (256 bytes; at most 255)"),
+        ("runs", "runs: is a directory"),
+        (".", ".: is a directory"),
+        ("no/page.html", "no/page.html: cannot be written (folder no not found)"),
+        ("", "argument --out: must not be empty; see --help"),
     ],
 )
 def test_a_page_that_cannot_be_is_told_before_runs_are_read(

@@ -1,4 +1,4 @@
-"""Signals that ask a command to end, sent to real commands: runs are resumed to the same bits."""
+"""Tests that send stop signals to real commands, whose resumed runs are bit-identical."""
 
 import os
 import pty
@@ -45,12 +45,12 @@ SWEEP = (
 )
 UNTRACKED = (*SWEEP, "tracking=none")
 ANNOUNCING = [signal.SIGHUP, signal.SIGXCPU]
-"""A terminal's and a cluster's; `tests/test_signals.py` has the others, all of which have the same handler."""
+"""Signals of a terminal and of a cluster; `tests/test_signals.py` tests the others, which have the same handler."""
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The weights of the sweep's runs."""
+    """Return the weights of the sweep's runs."""
     done = run(tmp_path_factory.mktemp("undisturbed"), *UNTRACKED)
     assert done.code == 0
     return weights(done)
@@ -61,7 +61,7 @@ def weights(done: Done) -> dict[str, bytes]:
 
 
 def recording(top: Path, runs: int = 2) -> bool:
-    """Whether so many runs have put more than their first steps on disk."""
+    """Return True if this number of runs have saved more than their first steps."""
     files = list(top.rglob("metrics.jsonl"))
     return sum(file.read_bytes().count(b"\n") > 20 for file in files) == runs
 
@@ -78,7 +78,7 @@ def checkpoints(top: Path) -> int:
 def test_a_signal_to_all_processes_keeps_what_was_made(
     start: Starter, number: signal.Signals, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """As terminals and clusters send it, first SIGCONT, and more than once."""
+    """Send a signal as terminals and clusters do: after SIGCONT, and several times."""
     process = start(tmp_path, *UNTRACKED)
     wait_until(lambda: recording(tmp_path), "both runs record")
     for each in (signal.SIGCONT, number, number):
@@ -104,7 +104,7 @@ def test_mlflow_is_told_of_a_hang_up(start: Starter, undisturbed: dict[str, byte
 
 
 def test_a_terminal_that_hangs_up(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    """The command leads the session of a terminal of its own, whose other side goes, as that of `ssh` does."""
+    """Close the other side of the command's terminal, as a lost `ssh` connection does."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
@@ -160,7 +160,9 @@ def test_a_signal_while_workers_start_leaves_no_failed_run(
     start: Starter, after: float, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     process = start(tmp_path, *UNTRACKED)
-    wait_until(lambda: len(children(process.pid)) >= 2, "a worker starts")  # beside Python's own tracker
+    wait_until(
+        lambda: len(children(process.pid)) >= 2, "a worker starts"
+    )  # in addition to Python's resource tracker
     time.sleep(after)
     os.killpg(process.pid, signal.SIGHUP)
     done = finish(tmp_path, process)
@@ -171,7 +173,7 @@ def test_a_signal_while_workers_start_leaves_no_failed_run(
 
 
 def test_the_time_limit_of_timeout_is_one_request(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    """It signals the command and then its group; a second request would end runs without a checkpoint."""
+    """`timeout` signals the command and then its group; a second request would kill runs without a checkpoint."""
     arguments = [ENDLESS if key.startswith("steps=") else key for key in UNTRACKED]
     process = subprocess.Popen(
         ["timeout", "8", sys.executable, "-m", "rnnlab", *arguments],
@@ -190,7 +192,7 @@ def test_the_time_limit_of_timeout_is_one_request(undisturbed: dict[str, bytes],
 
 @pytest.fixture
 def hung() -> object:
-    """The address of a server that takes connections and never answers."""
+    """Yield the address of a server that accepts connections but never responds."""
     taken: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -198,7 +200,7 @@ def hung() -> object:
             while True:
                 try:
                     taken.append(server.accept()[0])
-                except OSError:  # it was closed
+                except OSError:  # the connection was closed
                     return
 
         thread = threading.Thread(target=take)
@@ -215,13 +217,15 @@ def test_sync_ends_and_says_what_is_left(
     hung: tuple[list[socket.socket], str], number: signal.Signals, sweep: Done, tmp_path: Path
 ) -> None:
     taken, address = hung
-    shutil.copytree(next(iter(sweep.runs.values())).parent, tmp_path / "sweep")  # which others use meanwhile
+    shutil.copytree(
+        next(iter(sweep.runs.values())).parent, tmp_path / "sweep"
+    )  # used by others at the same time
     process = started(tmp_path, "sweep", "--uri", address, module="rnnlab.sync")
     wait_until(lambda: taken, "the server is asked")
     process.send_signal(number)
     done = finish(tmp_path, process)
     assert (done.code, done.out) == (130, "2 runs: 2 not reached\n")
-    assert done.err == "rnnlab.sync: interrupted; the same command sends the rest\n"
+    assert done.err == "rnnlab.sync: interrupted; repeat the command to send the remaining runs\n"
 
 
 @pytest.mark.parametrize("command", ["rnnlab.report {}", "rnnlab.repeat {}/0_rnn"])
@@ -239,7 +243,7 @@ def test_other_long_commands_end_in_silence(command: str, sweep: Done, tmp_path:
 
 
 def handles(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal."""
+    """Return True if a process has a handler for a signal."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
     return bool(caught & 1 << (number - 1))

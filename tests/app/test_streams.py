@@ -1,4 +1,4 @@
-"""Output that nobody takes: closed, full, cut off, or of a terminal that is gone. The result decides."""
+"""Tests of lost output: closed streams, full disks, broken pipes and lost terminals."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
 
-LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
+LOST = b"rnnlab: standard output cannot be written (No space left on device); the printed output is lost\n"
 STREAMS = {
     "all closed": "<&- >&- 2>&-",
     "output full": ">/dev/full",
@@ -26,14 +26,15 @@ ONE_ALONE = {
     "input closed": "<&-",
 }
 TWO = ("all closed", "output full")
-"""Streams for a command that takes seconds: one lost from its beginning, one that is lost when it is written. The
-other two ways are tried with every other command; behind both is the same code, in `terminal/streams.py`."""
+"""Streams for slow commands: one closed from the start and one that fails on writing.
+
+Other commands test the remaining two kinds, which use the same code in `terminal/streams.py`."""
 RUN = f"{' '.join(TINY)} figures=false tracking=none"
 PRINTING = (
     "rnnlab --help", "rnnlab --hydra-help", "rnnlab --cfg job", "rnnlab --info defaults", "rnnlab -sc install=bash",
     "rnnlab.sync --help", "rnnlab.show task=adding seq_len=5 --examples 1", "rnnlab.compare {rnn} {lstm}",
 )  # fmt: skip
-"""Commands whose output is all that they are for: not to have got it is a failure."""
+"""Commands that only print, so that lost output is a failure."""
 WORKING = {
     f"rnnlab {RUN}": 0,
     f"rnnlab -m seed=0,1 {RUN}": 0,
@@ -57,7 +58,7 @@ LONG = (
 
 
 def end_of(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
-    """The exit code of a command, and what it wrote into stderr where that is left to it."""
+    """Return the exit code of a command, and its standard error if that stream is intact."""
     script = (
         f"{shlex.quote(sys.executable)} -m {command} {(STREAMS | ONE_ALONE)[stream]}; exit ${{PIPESTATUS[0]}}"
     )
@@ -127,7 +128,7 @@ def test_the_console_script_is_the_same(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done, tmp_path: Path) -> None:
-    """With bars and colours, as in `FORCE_COLOR=1 … | less`, and with a report and MLflow at the end."""
+    """Run with progress bars and colours, as in `FORCE_COLOR=1 … | less`, and with a report and MLflow."""
     command = [sys.executable, "-m", "rnnlab", "-m", "seed=0,1", *TINY, "steps=300", "report=true", "jobs=1"]
     process = subprocess.Popen(
         command,
@@ -147,7 +148,7 @@ def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done,
 
 
 def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
-    """Without a hang-up, as of a command that the shell has disowned: writing is an error from then on."""
+    """Close the terminal without a hang-up, as for a disowned command; later writes fail."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "rnnlab", *TINY, "steps=3000", "figures=false", "tracking=none"]
     process = subprocess.Popen(
@@ -173,7 +174,7 @@ def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
 
 
 def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
-    """Else a warning of a library would go into the metrics."""
+    """Otherwise a library's warning would go into the metrics file."""
     script = f"exec {shlex.quote(sys.executable)} -m rnnlab {ENDLESS} {' '.join(TINY[1:])} tracking=none <&- >&- 2>&-"
     process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=environment(), start_new_session=True)
     try:

@@ -1,4 +1,4 @@
-"""What is wrong around a command, not in it: stores of others, folders that nothing can be written to, the clock."""
+"""Tests of faulty surroundings: foreign stores, read-only folders and clock changes."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from tests.processes import TINY, Done, environment, run, run_info
 from tests.tracked import tracked_runs
 
 OBEDIENT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-"""Root, who may otherwise write anywhere, then obeys permissions like everybody."""
+"""Command prefix that makes root obey file permissions."""
 LITTLE = (*TINY, "figures=false", "val_every=null")
 
 
 def run_obeying(folder: Path, *arguments: str) -> Done:
-    """A command that may not do what permissions forbid."""
+    """Run a command that obeys file permissions."""
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("root is held back by no permission")
     prefix = OBEDIENT if os.geteuid() == 0 else ()
@@ -36,7 +36,7 @@ def run_obeying(folder: Path, *arguments: str) -> Done:
 
 @pytest.fixture
 def closed(tmp_path: Path):
-    """A folder that nothing can be written to."""
+    """A read-only folder."""
     folder = tmp_path / "closed"
     folder.mkdir()
     folder.chmod(0o555)
@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_written(command_line: str, closed: Path) -> Non
     done = run_obeying(closed, *command_line.split(), *LITTLE, "tracking=none")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"rnnlab: {closed}/") and done.err.endswith(
-        ": cannot be made (Permission denied)\n"
+        ": cannot be written (Permission denied)\n"
     )
     assert done.err.count("\n") == 1 and list(closed.iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_an_unreadable_text(tmp_path: Path) -> None:
 def test_a_folder_of_the_system(tmp_path: Path) -> None:
     done = run(tmp_path, *LITTLE, "hydra.run.dir=/proc/own/run")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "rnnlab: /proc/own/run: cannot be made (No such file or directory)\n"
+    assert done.err == "rnnlab: /proc/own/run: cannot be written (No such file or directory)\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,7 +126,7 @@ def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(
 
 
 def make_older_database(file: Path) -> None:
-    """Make the tables of MLflow 2.16."""
+    """Create the tables of MLflow 2.16."""
     from alembic import command
     from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base
@@ -147,7 +147,7 @@ def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path:
     assert [done.code for done in ended] == [0, 2]
     assert ended[1].err in [
         f"rnnlab: {tmp_path / 'mine'}: {why}\n"
-        for why in ("cannot be made (File exists)", "exists, and a sweep needs a folder of its own")
+        for why in ("cannot be written (File exists)", "not empty; each sweep needs a folder of its own")
     ]
     assert len(list((tmp_path / "mine").glob("*/run.json"))) == 2
     assert {run_info(file.parent)["outcome"] for file in (tmp_path / "mine").glob("*/run.json")} == {
@@ -156,7 +156,7 @@ def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path:
 
 
 def test_a_clock_that_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run ends before it began, for which MLflow and tables have no sense."""
+    """Test that a run never ends before its start, which MLflow and tables cannot represent."""
     now = iter(range(2_000_000_000, 0, -3600))
     monkeypatch.setattr("rnnlab.runs.folder.time.time", lambda: float(next(now)))
     info = {"id": "a", "identity": "b", "name": "run", "number": 0}

@@ -31,10 +31,10 @@ def test_a_search_ends_with_the_best_of_its_runs(tmp_path: Path) -> None:
 def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
     for mistake, told in (
         ("hydra.sweeper.direction=up", "hydra/sweeper=optuna: Please set either 'minimize' or 'maximize'"),
-        ("resume=true", "resume=True: not with hydra/sweeper=optuna"),
+        ("resume=true", "resume=True: not supported with hydra/sweeper=optuna"),
         (
             "objective=val/nonsense",
-            "objective=val/nonsense: no metric of these runs, which have val/baseline",
+            "objective=val/nonsense: no such metric; available: val/baseline",
         ),
         ("lr=interval(-2,-1)", "must be greater than 0"),
     ):

@@ -38,9 +38,9 @@ def test_a_killed_task_costs_its_own_run_and_is_resumed(start: Starter, tmp_path
         "finished",
         "finished",
     ]
-    assert "its Ray task was lost (WorkerCrashedError" in done.out
+    assert "Ray task lost (WorkerCrashedError" in done.out
     again = run(there, *sweep, *ON_RAY, "resume=true")
-    assert again.code == 0 and "2 done, 1 to go on with, 0 to start" in again.out
+    assert again.code == 0 and "2 done, 1 to continue, 0 to start" in again.out
     the_same(run(tmp_path / "here", *sweep, "tracking=none"), again)
     assert {r.status for r in tracked_runs(again.uri).values()} == {"FINISHED"}
 

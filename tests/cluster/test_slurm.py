@@ -80,11 +80,11 @@ def test_a_killed_job_costs_its_own_run_and_is_resumed(
     assert (done.code, done.err) == (1, "")
     outcomes = [run_info(folder)["outcome"] for folder in done.runs.values()]
     assert outcomes == ["failed", "finished", "finished"]
-    assert re.search(r"its Slurm job \d+_0 was lost, killed or could not start \(/.*log.out\)", done.out)
+    assert re.search(r"Slurm job \d+_0 was lost, was killed or could not start \(/.*log.out\)", done.out)
     statuses = [r.status for r in tracked_runs(done.uri).values()]
     assert sorted(statuses) == ["FAILED", "FINISHED", "FINISHED"]
     again = run(there, *sweep, *ON_SLURM, "resume=true", **cluster)
-    assert again.code == 0 and "2 done, 1 to go on with, 0 to start" in again.out
+    assert again.code == 0 and "2 done, 1 to continue, 0 to start" in again.out
     the_same(run(tmp_path / "here", *sweep, "tracking=none"), again)
     assert {r.status for r in tracked_runs(again.uri).values()} == {"FINISHED"}
 

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.compare`: what differs between two runs, and nothing else."""
+"""Tests of `python -m rnnlab.compare`: all differences between two runs, and nothing else."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tests.tracked import tracked_runs
 
 
 def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, list[str]]:
-    """What is printed, the words of each line by its first."""
+    """Return the printed words of each line, keyed by the first word."""
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -36,7 +36,7 @@ def test_each_thing_that_was_changed_is_told_and_no_other(
     one = sweep.runs["rnn"]
     other = shutil.copytree(one, tmp_path / "other")
     assert main([str(one), str(other)]) == 0
-    assert capsys.readouterr().out == "No difference in configuration, outcome, summary, code or machine.\n"
+    assert capsys.readouterr().out == "No differences in configuration, outcome, summary, code or machine.\n"
     info = run_info(other)
     info |= {"outcome": "failed", "name": "another", "started": 0.0}
     info["summary"] |= {"error": "no space left", "seconds": 1.0}

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.repeat`: a run made again, and compared to the last bit."""
+"""Tests of `python -m rnnlab.repeat`: a repeated run is compared bit by bit."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ SAME = "weights, metrics and gradient table."
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A run of one's own text, in MLflow too."""
+    """A run on the user's own text, tracked in MLflow."""
     folder = tmp_path_factory.mktemp("original")
     (folder / "text.txt").write_text("to be or not to be " * 50)
     done = run(folder, "cell=lstm", "task.path=text.txt", "figures=false", *TINY)
@@ -27,7 +27,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 @pytest.fixture
 def copy(original: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The run's folder in a place of its own, where commands are given now."""
+    """A copy of the run folder in the current folder."""
     shutil.copytree(next(iter(original.runs.values())), tmp_path / "copy")
     shutil.copy(original.folder / "text.txt", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -57,7 +57,7 @@ def test_a_run_is_repeated_by_its_folder(original: Done) -> None:
 def test_a_run_is_repeated_by_its_id_in_mlflow(
     original: Done, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(copy)  # its files come from MLflow
+    shutil.rmtree(copy)  # its files are downloaded from MLflow
     (tracked,) = tracked_runs(original.uri).values()
     assert main([tracked.run_id, "--uri", original.uri]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"Bit-identical to {tracked.run_id}: {SAME}"
@@ -92,12 +92,12 @@ def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.
     assert main([str(copy)]) == 1
     told = capsys.readouterr().out
     assert (
-        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 then, " in told
+        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 before, " in told
     )
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that a command says that is refused."""
+    """Return the one-line error of a refused command."""
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     (line,) = err.splitlines()
@@ -120,7 +120,7 @@ def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureF
 
 def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
-    told = f"rnnlab.repeat: {copy}: killed; only a run that came to its end can be compared"
+    told = f"rnnlab.repeat: {copy}: killed; only a completed run can be repeated"
     assert refused(capsys, str(copy)) == told
 
 
@@ -138,7 +138,7 @@ def test_a_run_that_mlflow_still_sees_running(
     client = MlflowClient(original.uri)
     client.update_run(tracked.run_id, status="RUNNING")
     try:
-        told = f"rnnlab.repeat: {tracked.run_id}: still running, or MLflow does not have its files"
+        told = f"rnnlab.repeat: {tracked.run_id}: still running, or its files are not in MLflow"
         assert refused(capsys, tracked.run_id, "--uri", original.uri) == told
     finally:
         client.set_terminated(tracked.run_id)
@@ -146,7 +146,7 @@ def test_a_run_that_mlflow_still_sees_running(
 
 def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "weights.safetensors").unlink()
-    told = f"rnnlab.repeat: {copy}: nothing to compare with, without weights.safetensors"
+    told = f"rnnlab.repeat: {copy}: cannot be compared without weights.safetensors"
     assert refused(capsys, str(copy)) == told
 
 

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.show`, as it is typed."""
+"""Tests of `python -m rnnlab.show`."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ def test_shows_sequences_from_which_the_target_can_be_told(tmp_path: Path) -> No
         total = sum(float(n) * float(m) for n, m in zip(numbers, markers, strict=True))
         assert targets[:-1] == ["·"] * 11
         assert float(targets[-1]) == pytest.approx(total, abs=0.016)
-    assert "Drawn: outputs/show/adding.png" in done.stdout
+    assert "Figure: outputs/show/adding.png" in done.stdout
     assert [file.name for file in tmp_path.rglob("*.*")] == ["adding.png"]
 
 
@@ -66,7 +66,7 @@ def test_of_long_sequences_the_beginning_and_the_end_are_shown(
 ) -> None:
     assert main(["task=copy", "seq_len=900", "--examples=1"]) == 0
     told = capsys.readouterr().out
-    left_out = int(re.findall(r"… (\d+) time steps more", told)[0])
+    left_out = int(re.findall(r"… (\d+) more time steps", told)[0])
     inputs = re.findall(r"^input  +([0-7_?]+)$", told, re.MULTILINE)
     assert left_out + sum(map(len, inputs)) == 920
     targets = re.findall(r"^target +([0-7_]+)$", told, re.MULTILINE)
@@ -86,12 +86,14 @@ def test_what_follows_the_last_target_is_not_shown(here: Path, capsys: pytest.Ca
 
 def test_of_many_inputs_some_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=noise", "task.features=20", "seq_len=5", "--examples=1"]) == 0
-    assert "\n… 12 inputs more\n" in capsys.readouterr().out
+    assert "\n… 12 more inputs\n" in capsys.readouterr().out
 
 
 def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=multiplication", "seq_len=50", "--examples=1"]) == 0
-    assert "sequence    50 time steps, of a batch 50 to 54\n" in re.sub(" +\n", "\n", capsys.readouterr().out)
+    assert "sequence    50 time steps (50 to 54 across batches)\n" in re.sub(
+        " +\n", "\n", capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[st
             ["task=digits", "seq_len=50"],
             "seq_len=50: must be 64, the number of time steps per image with read=pixels",
         ),
-        (["--examples=0"], "--examples=0: must be at least 1"),
+        (["--examples=0"], "--examples=0: must be a positive integer"),
         (["lr=-1"], "lr=-1: must be greater than 0"),
     ],
 )

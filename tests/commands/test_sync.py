@@ -1,4 +1,4 @@
-"""`python -m rnnlab.sync`: what MLflow does not have yet, it has afterwards, and nothing twice."""
+"""Tests of `python -m rnnlab.sync`: missing runs are sent to MLflow, and nothing is sent twice."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.tracked import tracked_runs
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, and no settings of whoever runs the tests."""
+    """An empty current folder, without settings of the tester's environment."""
     folder = tmp_path / "here, größer"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -44,7 +44,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_sweep_made_without_mlflow_is_there_afterwards(here: Path) -> None:
-    """As a user does it, in processes; with `tracking=none` and no database before."""
+    """Test the commands as processes, starting with `tracking=none` and without a database."""
     done = run(here, "-m", "cell=rnn,lstm", *TINY, "tracking=none", "figures=false")
     assert done.code == 0 and not (here / "mlflow.db").exists()
     sent = run(here, module="rnnlab.sync")
@@ -72,10 +72,10 @@ def test_any_number_of_times_and_into_several_stores(
     assert [found["status"] for found in contents(first, "another")] == ["FAILED"]
     before = contents(first)
     assert sync.main(["runs"]) == 0
-    assert told(capsys) == "3 runs: 3 complete before"
+    assert told(capsys) == "3 runs: 3 already complete"
     assert contents(first) == before
     assert sync.main(["runs", "--uri", second]) == 0  # all of them there too
-    assert told(capsys) == "3 runs: 2 sent, 1 complete before"
+    assert told(capsys) == "3 runs: 2 sent, 1 already complete"
     assert [found["name"] for found in contents(second)] == ["a", "b"]
     assert contents(first) == before == [found for found in contents(second) if found["name"] == "a"]
 
@@ -83,7 +83,7 @@ def test_any_number_of_times_and_into_several_stores(
 def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`mlartifacts` stands beside `mlflow.db`, with a copy of each run's run.json."""
+    """Test that `mlartifacts` is next to `mlflow.db` and contains a copy of each run.json."""
     uri = fresh(tables, here / "mlflow.db")
     whole_run(here / "outputs" / "a", "a")
     assert sync.main([]) == 0
@@ -91,7 +91,7 @@ def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     assert list(here.glob("mlartifacts/**/run.json"))
     for _ in range(2):
         assert sync.main([]) == 0
-        assert told(capsys) == "1 run: 1 complete before"
+        assert told(capsys) == "1 run: 1 already complete"
     assert contents(uri) == before
 
 
@@ -106,7 +106,7 @@ def test_a_folder_copied_elsewhere_goes_into_another_store(
     assert told(capsys) == "1 run: 1 sent"
     assert contents(second) == contents(first) != []
     assert sync.main([str(tmp_path / "elsewhere"), "--uri", first]) == 0
-    assert told(capsys) == "1 run: 1 complete before"
+    assert told(capsys) == "1 run: 1 already complete"
     assert len(contents(first)) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_lost_database_is_filled_again(
         whole_run(here / "runs" / name, name)
     assert sync.main([]) == 0
     before = contents(uri)
-    # Another path stands for the database that is lost: MLflow keeps the old one open in this process.
+    # A new path simulates the lost database, because MLflow keeps the old one open in this process.
     other = fresh(tables, here / "other.db")
     for name in "ab":
         ledger = here / "runs" / name / LEDGER_FILE
@@ -155,7 +155,7 @@ def test_a_lost_database_is_filled_again(
     assert told(capsys) == "2 runs: 2 sent"
     assert contents(other) == before
     assert sync.main(["runs", "--uri", other]) == 0
-    assert told(capsys) == "2 runs: 2 complete before"
+    assert told(capsys) == "2 runs: 2 already complete"
 
 
 def test_what_was_deleted_in_mlflow_stays_deleted(
@@ -169,7 +169,7 @@ def test_what_was_deleted_in_mlflow_stays_deleted(
     connect(uri).delete_run(run_id)
     for _ in range(2):
         assert sync.main(["runs"]) == 0
-        assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 complete before"
+        assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 already complete"
         assert [found["name"] for found in contents(uri)] == ["b"]
 
 
@@ -257,15 +257,15 @@ def test_a_store_that_fails_twice_in_a_row_is_left_alone(
     assert asked == ["a", "b", "c", "d"], "one that is taken in between counts"
     assert "5 runs: 4 not sent, 1 sent" in out
     assert [line.split(" (")[0] for line in err.splitlines()] == [
-        *(f"rnnlab.sync: {here / name} does not take the runs" for name in "ac"),
-        f"rnnlab.sync: MLflow at sqlite:///{here / 'mlflow.db'} does not take the runs",
+        *(f"rnnlab.sync: {here / name}: cannot be sent" for name in "ac"),
+        f"rnnlab.sync: MLflow at sqlite:///{here / 'mlflow.db'}: cannot be sent",
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nowhere", "nor/here"], "rnnlab.sync: nowhere, nor/here: no such folder\n"),
+        (["nowhere", "nor/here"], "rnnlab.sync: nowhere, nor/here: not found\n"),
         ([], "rnnlab.sync: no runs in .\n"),
         (["empty"], "rnnlab.sync: no runs in empty\n"),
     ],
@@ -280,7 +280,7 @@ def test_nothing_to_send_is_one_line(
 
 
 def with_a_copy(path: Path, copy: Path, uri: str | None = None) -> None:
-    """A finished run, and a copy of its folder made while it went on."""
+    """A finished run, and a copy of its folder made during the run."""
     with RunFolder(path, info_of(), config_of(uri)) as folder:
         write(folder, range(2))
         if uri is not None:
@@ -290,7 +290,7 @@ def with_a_copy(path: Path, copy: Path, uri: str | None = None) -> None:
         finish(folder)
 
 
-COPY = "left out (another copy of the run is further on)"
+COPY = "skipped (another copy of the run is more advanced)"
 
 
 @pytest.mark.parametrize("copy", ["a", "z"])

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.ui` as a process of its own."""
+"""Tests of `python -m rnnlab.ui` as a separate process."""
 
 import signal
 import socket
@@ -24,7 +24,10 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "no such database; run `python -m rnnlab` here first, or name one with --uri"),
+        (
+            (),
+            "no such database; run `python -m rnnlab` in this folder first, or choose a database with --uri",
+        ),
         (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
         (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
     ],
@@ -50,13 +53,13 @@ def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[
         other.listen()
         port = str(other.getsockname()[1])
         assert ui.main(["--uri", sweep.uri, "--port", port]) == 2
-    assert f"port {port} is in use; choose another with --port" in capsys.readouterr().err
+    assert f"--port={port}: already in use; choose another port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "-1"])
 def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["--uri", sweep.uri, f"--port={port}"]) == 2
-    assert f"port {port}: must be 1 … 65535\n" in capsys.readouterr().err
+    assert f"--port={port}: must be between 1 and 65535\n" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1", **outside)
     assert process.stdout is not None
     line = ""
-    while "newest sweep" not in line:
+    while "Newest sweep" not in line:
         line = process.stdout.readline()
         assert line, "the UI ended before it told its link"
     name = run_info(sweep.runs["rnn"])["tags"]["sweep"]
@@ -94,7 +97,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     assert f"http://127.0.0.1:{port}/#/experiments/" in line
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
         assert answer.status == 200
-    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # a name that now leads here
+    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # DNS rebinding
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(
                 urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": name})
@@ -104,7 +107,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
 
     servers = [pid for child in children(process.pid) for pid in (child, *children(child))]
     told = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *servers))
-    assert b"mlflow" in told and b"sqlite" not in told  # where a password of another address would stand
+    assert b"mlflow" in told and b"sqlite" not in told  # an address may contain a password
     process.send_signal(number)
     assert finish(sweep.folder, process).code == 0
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

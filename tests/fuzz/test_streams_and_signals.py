@@ -26,7 +26,7 @@ COMMANDS = {
 STREAMS = ("read", "closed", "full", "both full", "cut off")
 SIGNALS = ("none", "SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGQUIT")
 LONGEST = 6.0
-LOST = b"rnnlab: standard output cannot be written (No space left on device), and what was printed is lost\n"
+LOST = b"rnnlab: standard output cannot be written (No space left on device); the printed output is lost\n"
 
 
 def ended(

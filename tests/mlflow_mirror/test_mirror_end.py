@@ -38,7 +38,9 @@ if __name__ == "__main__":
     MirroredRun.update = update
     main()
 """
-NOT_SENT = re.compile(r"^Not all in MLflow yet: (\d) of 3 runs.*\. This sends the rest: (.*)$", re.MULTILINE)
+NOT_SENT = re.compile(
+    r"^Not fully sent to MLflow: (\d) of 3 runs.*\. To send the rest, run: (.*)$", re.MULTILINE
+)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from rnnlab.mlflow_mirror.store import (
         ("sqlite://", "must name a file"),
         ("sqlite:///.", "must name a file"),
         ("sqlite:///folder", "folder is a folder"),
-        ("sqlite:///" + "x" * 244, "a name in it is too long (256 bytes; at most 255)"),
+        ("sqlite:///" + "x" * 244, "contains a name that is too long (256 bytes; at most 255)"),
         ("sqlite:///text", "text is no SQLite database"),
         ("sqlite:///nothing_yet", None),
         ("sqlite:///it's a = b, (c) # größe", None),

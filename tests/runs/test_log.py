@@ -24,12 +24,12 @@ def lines(path: Path) -> list[tuple[str, str]]:
 def test_a_run_tells_its_course(sweep: Done, cell: str) -> None:
     told = lines(sweep.runs[cell] / RUN_LOG)
     assert {level for level, _ in told} == {"INFO"}
-    begun, where, *steps, outcome = (text for _, text in told)
-    assert begun.startswith("begun: python -m rnnlab ") and f"cell={cell}" in begun
-    assert re.match(r"on \S+: .*, Python 3\.\d+\.\d+, NumPy \d", where)
+    started, host, *steps, outcome = (text for _, text in told)
+    assert started.startswith("started: python -m rnnlab ") and f"cell={cell}" in started
+    assert re.match(r"host \S+: .*, Python 3\.\d+\.\d+, NumPy \d", host)
     assert [text.split(":")[0] for text in steps] == ["step 0", "step 6", "step 12"]
     assert all(re.search(r"val/loss=\d\.\d+ val/bpc=\d\.\d+", text) for text in steps)
-    assert re.fullmatch(r"finished, after \d+\.\d+ s", outcome)
+    assert re.fullmatch(r"finished after \d+\.\d+ s", outcome)
 
 
 def test_mlflow_has_it_too(sweep: Done) -> None:

@@ -76,8 +76,8 @@ REFUSED = {
     "hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     "--cfg job hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     # Hydra's own pickle
-    "--experimental-rerun config.pickle": "--experimental-rerun: refused, it would unpickle and run what the file holds",
-    "--experimental-re config.pickle": "--experimental-rerun: refused, it would unpickle and run what the file holds",
+    "--experimental-rerun config.pickle": "--experimental-rerun: not supported; it would unpickle and execute the contents of the file",
+    "--experimental-re config.pickle": "--experimental-rerun: not supported; it would unpickle and execute the contents of the file",
 }
 
 

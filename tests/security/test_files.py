@@ -60,9 +60,7 @@ def test_an_address_is_no_file(
         assert command([*keys.split(), f"{key}={quoted(path)}"]) == 2
         out, err = capsys.readouterr()
         assert out == "" and err.count("\n") == 1, err
-        assert (
-            err.startswith(f"{name}: {key}=") and "(an address; only files on this machine are opened" in err
-        )
+        assert err.startswith(f"{name}: {key}=") and "(an address, not a local file" in err
     assert list(here.iterdir()) == []
 
 
@@ -83,7 +81,7 @@ def test_an_address_is_no_argument(
         with pytest.raises(SystemExit) as ended:
             module.main(arguments)
         out, err = capsys.readouterr()
-        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": an address, and only" in err
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": is an address; only" in err
     for source in (address, [address], MLflowRuns(uri="sqlite:///none.db", cache=Path(address))):
         with pytest.raises(ValueError, match="an address"):
             find_runs(source)
@@ -106,7 +104,7 @@ def test_pipes_and_devices_are_not_read(
     os.mkfifo("pipe")
     key = "initial_state.path" if "given" in keys else "task.path"
     assert main([*keys.split(), f"{key}={path}"]) == 2
-    assert capsys.readouterr().err == f"rnnlab: {key}={path}: cannot be read (no regular file)\n"
+    assert capsys.readouterr().err == f"rnnlab: {key}={path}: cannot be read (not a regular file)\n"
 
 
 @keeps("files-of-this-machine")

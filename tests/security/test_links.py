@@ -109,7 +109,7 @@ def test_no_folder_on_the_way_is_a_link(tmp_path: Path, outside: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sweep.log")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         LineFile(tmp_path / "sweep.log")
 
 
@@ -171,7 +171,7 @@ def test_a_sweep_names_no_run_in_the_place_of_something_else(
     listed = json.loads((theirs / SWEEP_FILE).read_text())
     listed["runs"][name] = listed["runs"].pop("1_lstm")
     (theirs / SWEEP_FILE).write_text(json.dumps(listed))
-    assert resumed(theirs, capsys) == f"resume={theirs}: neither the name nor the folder of a sweep"
+    assert resumed(theirs, capsys) == f"resume={theirs}: not the name or the folder of a sweep"
 
 
 @keeps("inside-the-folder")

@@ -281,7 +281,7 @@ def test_of_a_run(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: py
     uri = "http://me:s3cr%2Ft%40x@127.0.0.1:9"
     assert main([*TINY, "figures=false", f"tracking.uri='{uri}'"]) == 0
     out, err = capfd.readouterr()
-    assert "MLflow cannot take the runs now" in out or "Not all in MLflow yet" in out
+    assert "MLflow does not accept the runs" in out or "Not fully sent to MLflow" in out
     assert "s3cr" not in out + err
     files = [file for file in here.rglob("*") if file.is_file() and file.name != "code.diff"]
     assert {"run.json", "config.yaml", "run.log"} <= {file.name for file in files}

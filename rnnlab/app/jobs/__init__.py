@@ -1,1 +1,1 @@
-"""Jobs: planned, checked, resumed, run."""
+"""Facts, provenance, resuming and execution of jobs."""

@@ -1,4 +1,4 @@
-"""What has to be known of a job before it runs, found out once for all jobs that have it in common."""
+"""Facts about jobs before they run, computed once for all jobs that share them."""
 
 import json
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
-"""Keys that are checked by themselves: no size, no data and no other key's check depends on them."""
+"""Keys that are checked separately because no size, no data and no other check depends on them."""
 MAX_CACHED_TEXTS = 10_000
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What is kept of a job's objects, whose data would fill the memory in a sweep of thousands.
+    """Facts about one job, stored instead of its objects to save memory in a sweep of thousands.
 
     Attributes:
-        settings: The keys beside the groups.
-        identity: A digest of all that the result depends on.
-        goal: What the task asks for.
+        settings: The top-level keys outside the groups.
+        identity: Digest of everything that affects the result.
+        goal: Metric, baseline and criterion of the task.
         dataset: Name, digest and source of the data.
-        memory: Bytes that the run will take, about.
-        remarks: What the task left out of its data, a line each.
+        memory: Estimated memory of the run in bytes.
+        remarks: Remarks about data that the task ignores, one line each.
     """
 
     settings: Settings
@@ -37,7 +37,7 @@ class JobFacts:
 
 @dataclass(frozen=True)
 class _SharedFacts:
-    """What jobs share whose configurations differ only in keys that are checked by themselves."""
+    """Facts shared by jobs whose configurations differ only in INDEPENDENT_KEYS."""
 
     goal: dict[str, Any]
     dataset: dict[str, str]
@@ -48,29 +48,29 @@ class _SharedFacts:
 
 
 class Inspector:
-    """Checks the jobs of a plan, each as `build` does."""
+    """Checker of the jobs of a plan, with the same checks as `build`."""
 
     def __init__(self, is_local: bool) -> None:
-        """Start anew.
+        """Create an inspector with empty caches.
 
         Args:
-            is_local: Whether the runs are to fit into this machine's memory.
+            is_local: True if the runs must fit into the memory of this machine.
         """
         self._is_local, self._tasks, self._texts = is_local, Tasks(), _JsonCache()
         self._shared: dict[str, _SharedFacts] = {}
 
     def facts(self, job: Job) -> JobFacts:
-        """The facts of one job.
+        """Return the facts of one job.
 
         Raises:
-            InvalidConfig: With a line for each key at fault.
+            InvalidConfig: If a key is invalid; the error has one line per key.
         """
         texts = {key: self._texts.format_json(value) for key, value in job.config.items()}
         key = json.dumps([(key, text) for key, text in texts.items() if key not in INDEPENDENT_KEYS])
         settings = read_settings(job.config, [])
         if settings is None:
             build(job.config, self._is_local, self._tasks)
-            raise AssertionError("what has no settings cannot be built")
+            raise AssertionError("a job without valid settings cannot be built")
         if key not in self._shared:
             self._shared[key] = self._inspect(job.config)
         shared = self._shared[key]
@@ -87,12 +87,12 @@ class Inspector:
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
-        needed = sum(experiment.memory.values())
-        return _SharedFacts(goal, dict(task.dataset), needed, data, task.remarks)
+        memory = sum(experiment.memory.values())
+        return _SharedFacts(goal, dict(task.dataset), memory, data, task.remarks)
 
 
 class _JsonCache:
-    """Values as JSON; of a group that jobs share, made once."""
+    """Cache of the JSON text of groups that jobs share."""
 
     def __init__(self) -> None:
         self._cached: dict[int, tuple[Any, str]] = {}

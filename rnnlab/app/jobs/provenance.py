@@ -1,4 +1,4 @@
-"""Which code, on which machine, made a run."""
+"""Provenance of a run: its code and its machine."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ from rnnlab.runs.host import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
-"""Where a new file is code of a run, seen from the package."""
+"""Folders, relative to the package, whose untracked files count as code of a run."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 
@@ -29,8 +29,8 @@ class Code:
     """The code of this process.
 
     Attributes:
-        tags: `rnnlab_version`, and `git_commit` (with `-dirty`) when the package runs from a checkout.
-        diff: What the checkout has changed since its commit, new files included, empty if nothing.
+        tags: `rnnlab_version`, and `git_commit` of a checkout (with the suffix `-dirty` if it has changes).
+        diff: Changes of the checkout since its commit, including new files; empty if there are none.
     """
 
     tags: dict[str, str]
@@ -39,11 +39,11 @@ class Code:
 
 @cache
 def code() -> Code:
-    """Asks git, where there is one."""
+    """Return the version and, in a Git checkout, the commit and its changes."""
     tags, diff = {"rnnlab_version": __version__}, ""
     with suppress(OSError, subprocess.CalledProcessError):
         commit = _git("rev-parse", "HEAD").strip()
-        _git("ls-files", "--error-unmatch", "__init__.py")  # else it is another project's checkout
+        _git("ls-files", "--error-unmatch", "__init__.py")  # fails in the checkout of another project
         diff = _git("diff", *PLAIN, "HEAD", "--", "..")
         for path in _git("ls-files", "--others", "--exclude-standard", "--", *PARTS).splitlines():
             diff += _git("diff", *PLAIN, "--no-index", "--", os.devnull, path, codes=(0, 1))
@@ -53,8 +53,8 @@ def code() -> Code:
 
 @cache
 def machine() -> dict[str, Any]:
-    """Host, CPU, Python, package versions and BLAS of this process."""
-    np.dot(np.ones(2), np.ones(2))  # a library that was not used yet may not be loaded
+    """Return the host, CPU, Python, package versions and BLAS of this process."""
+    np.dot(np.ones(2), np.ones(2))  # forces the BLAS library to load
     blas: dict[str, Any] = next(
         (library for library in threadpool_info() if library["user_api"] == "blas"), {}
     )
@@ -69,7 +69,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """The processor's own name."""
+    """Return the model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -79,7 +79,7 @@ def _cpu() -> str:
 
 
 def _git(*arguments: str, codes: Sequence[int] = (0,)) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
-    if done.returncode not in codes:
-        raise subprocess.CalledProcessError(done.returncode, "git")
-    return done.stdout.decode(errors="replace")
+    process = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, check=False)
+    if process.returncode not in codes:
+        raise subprocess.CalledProcessError(process.returncode, "git")
+    return process.stdout.decode(errors="replace")

@@ -1,7 +1,7 @@
-"""Which earlier runs a command asks for again.
+"""Matching of a command's jobs with earlier runs that can be resumed.
 
-A run is the same as an earlier one when everything that can change its result is: its resolved
-configuration without the keys that cannot, and the data that it reads.
+Two runs are the same if everything that can affect their results is equal: the resolved configuration, except
+for keys without an effect on results, and the data.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep.json` says: the sweep's name, and the identity of each run by its folder's name."""
+    """Contents of `sweep.json`: the name of the sweep, and the identity of each run by folder name."""
 
     folder: Path
     name: str
@@ -42,36 +42,38 @@ class _SweepFile(BaseModel):
 
 
 def identity(config: Mapping[str, Any], data: str) -> str:
-    """A digest of all that a run's result depends on, given the configuration and a digest of the data."""
+    """Return a digest of everything that affects a run's result, from its configuration and data digest."""
     return identity_from_json({key: format_json(value) for key, value in config.items()}, data)
 
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
-    """As `identity`, given every key's value as JSON."""
-    kept = (f"{format_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY)
-    text = f"[{{{', '.join(kept)}}}, {format_json(data)}]"
+    """Return the same digest as `identity`, from the JSON text of every key's value."""
+    entries = (
+        f"{format_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY
+    )
+    text = f"[{{{', '.join(entries)}}}, {format_json(data)}]"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def format_json(value: Any) -> str:
-    """A value as text, the same for equal ones."""
+    """Return a value as JSON text; equal values have equal texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tuple[Plan, str | None]:
-    """The plan with the folders of the runs that an earlier command began, where it is to be resumed.
+    """Return the plan with the folders of earlier runs, if it is to be resumed.
 
     Args:
-        plan: What the command asks for.
-        identities: Of the plan's jobs.
-        resume: The key: whether, or the name or folder of a sweep.
+        plan: The plan of the command.
+        identities: The identities of the plan's jobs.
+        resume: The value of the key `resume`: true, false, or the name or folder of a sweep.
 
     Returns:
-        The plan, and what there is to say if `resume` is true and nothing was found.
+        The plan, and a message if `resume` is true and no earlier run matches.
 
     Raises:
-        ConfigProblems: There is no such sweep or run, it is still running, a folder stands where it has
-            a file, or a link would lead out of its folder.
+        ConfigProblems: If the sweep or run does not exist or is still running, if one of its files is a
+            folder, or if its folder contains a symbolic link.
     """
     if resume is False:
         return plan, None
@@ -85,15 +87,15 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
         if recorded >= requested:
             return _place_jobs(plan, identities, sweep), None
         nearest = max(nearest, ((recorded & requested).total(), sweep.name))
-    note = "resume=true: no earlier sweep has all of these runs, so a new one starts"
+    note = "resume=true: no earlier sweep contains all of these runs; starting a new sweep"
     shared, name = nearest
     if shared:
-        note += f" ({name} has {shared} of {len(identities)}; resume={name} adds the others)"
+        note += f" ({name} contains {shared} of {len(identities)} runs; use resume={name} to add the others)"
     return plan, note
 
 
 def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
-    """Write `sweep.json`, with the runs that the folder holds already."""
+    """Write `sweep.json` with the runs of the plan and the runs already in the folder."""
     before = _read_sweep(plan.folder)
     runs = dict(before.runs if before else {}) | {
         str(job.folder.relative_to(plan.folder)): key for job, key in zip(plan.jobs, identities, strict=True)
@@ -103,62 +105,62 @@ def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
 
 
 def sweep_lock(folder: Path) -> FileLock:
-    """Held by the process that runs the sweep.
+    """Acquire the lock of a sweep for this process.
 
     Raises:
-        ConfigProblems: Another one does.
+        ConfigProblems: If another process holds the lock.
     """
     lock = FileLock(folder / SWEEP_LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigProblems([f"{folder}: this sweep is still running, in another process"]) from None
+        raise ConfigProblems([f"{folder}: this sweep is still running in another process"]) from None
     return lock
 
 
 def _resume_run(plan: Plan, key: str, resume: bool | str) -> tuple[Plan, str | None]:
     folders = plan.earlier_folders if resume is True else [Path(str(resume)).absolute()]
-    found = [
+    candidates = [
         (info["started"], folder) for folder in folders if (info := _read_info(folder))["identity"] == key
     ]
-    if not found:
+    if not candidates:
         if resume is True:
-            return plan, "resume=true: no earlier run of this configuration, so a new one starts"
+            return plan, "resume=true: no earlier run has this configuration; starting a new run"
         raise ConfigProblems([f"resume={resume}: {_refusal_reason(folders[0])}"])
-    folder = max(found)[1]
+    folder = max(candidates)[1]
     if link := link_in(folder):
         raise ConfigProblems([LINK.format(link)])
     if path := find_misplaced_folder(folder):
         raise ConfigProblems([f"{path}: {MISPLACED_FOLDER}"])
     if is_in_use(folder):
-        raise ConfigProblems([f"{folder}: this run is still going on, in another process"])
+        raise ConfigProblems([f"{folder}: this run is still running in another process"])
     job = replace(plan.jobs[0], folder=folder)
     return replace(plan, folder=folder, sweep=sweep_name(folder), jobs=[job]), None
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    """What a run's folder says; one that cannot be read is none to go on with."""
-    nothing = {"identity": None, "started": 0.0}
+    """Return the `run.json` of a folder, or default values if it cannot be read."""
+    default = {"identity": None, "started": 0.0}
     with suppress(ValueError):
-        return nothing | (read_run_info(folder) or {})
-    return nothing
+        return default | (read_run_info(folder) or {})
+    return default
 
 
 def _refusal_reason(folder: Path) -> str:
-    """Why a folder is not resumed."""
+    """Return the reason why a folder cannot be resumed."""
     try:
         read_run_info(folder)
     except NewerFormat as error:
         return str(error)
     except ValueError:
         pass
-    return "no folder of a run with this configuration"
+    return "not the folder of a run with this configuration"
 
 
 def _earlier_sweeps(plan: Plan) -> list[Sweep]:
-    """All earlier sweeps, the newest first."""
-    found = [sweep for folder in plan.earlier_folders if (sweep := _read_sweep(folder)) is not None]
-    return sorted(found, key=lambda sweep: (sweep.folder / SWEEP_FILE).stat().st_mtime, reverse=True)
+    """Return all earlier sweeps, newest first."""
+    sweeps = [sweep for folder in plan.earlier_folders if (sweep := _read_sweep(folder)) is not None]
+    return sorted(sweeps, key=lambda sweep: (sweep.folder / SWEEP_FILE).stat().st_mtime, reverse=True)
 
 
 def _find_sweep(plan: Plan, name: str) -> Sweep:
@@ -166,14 +168,14 @@ def _find_sweep(plan: Plan, name: str) -> Sweep:
     for sweep in sweeps:
         if name in (sweep.name, sweep.folder.name):
             return sweep
-    if (found := _read_sweep(Path(name).absolute())) is not None:
-        return found
-    names = f"; here are {', '.join(sweep.name for sweep in sweeps[:5])}" if sweeps else ""
-    raise ConfigProblems([f"resume={name}: neither the name nor the folder of a sweep{names}"])
+    if (named_sweep := _read_sweep(Path(name).absolute())) is not None:
+        return named_sweep
+    names = f"; available: {', '.join(sweep.name for sweep in sweeps[:5])}" if sweeps else ""
+    raise ConfigProblems([f"resume={name}: not the name or the folder of a sweep{names}"])
 
 
 def _read_sweep(folder: Path) -> Sweep | None:
-    with suppress(OSError, ValueError):  # there is none, or it is damaged
+    with suppress(OSError, ValueError):  # missing or damaged
         file = _SweepFile.model_validate_json((folder / SWEEP_FILE).read_bytes())
         if can_hold_runs(folder, file.runs):
             return Sweep(folder, file.sweep, file.runs)
@@ -181,7 +183,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """The plan in the sweep's folder: runs that it knows in theirs, others in free ones."""
+    """Move the plan to the sweep's folder; earlier runs keep their folders and new runs get new ones."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)
@@ -198,6 +200,6 @@ def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
     problems = sweep_problems(sweep.folder, [job.folder for job in jobs])
     if problems := problems or [LINK.format(link) for job in jobs if (link := link_in(job.folder))]:
         raise ConfigProblems(problems)
-    if wrong := [path for job in jobs if (path := find_misplaced_folder(job.folder))]:
-        raise ConfigProblems([f"{path}: {MISPLACED_FOLDER}" for path in wrong])
+    if misplaced := [path for job in jobs if (path := find_misplaced_folder(job.folder))]:
+        raise ConfigProblems([f"{path}: {MISPLACED_FOLDER}" for path in misplaced])
     return replace(plan, folder=sweep.folder, sweep=sweep.name, jobs=jobs)

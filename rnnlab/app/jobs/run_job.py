@@ -1,7 +1,7 @@
-"""One run, from its configuration to its finished folder.
+"""Execution of one run, from its configuration to its finished folder.
 
-Who makes a run prints nothing and knows no MLflow: it fills the run's folder, and the process that
-started it draws the progress and mirrors the folder.
+A worker prints nothing and does not use MLflow. The worker only writes the run folder. The process that
+started the worker shows the progress and mirrors the folder to MLflow.
 """
 
 import os
@@ -45,19 +45,19 @@ from rnnlab.training import Trainer, TrainingState
 
 LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
-"""Steps before a divergence whose loss and gradient norm stand in the run's summary."""
+"""Number of steps before a divergence whose loss and gradient norm are stored in the summary."""
 
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """What a worker needs to make one run.
+    """Input of a worker for one run.
 
     Attributes:
-        folder: Where the run's files go, absolute.
+        folder: Absolute path of the run folder.
         config: The resolved configuration.
-        info: What is known of the run before it starts.
-        resume: Whether the folder may hold the beginning of the run.
-        diff: What the code has changed since its commit.
+        info: Entries of `run.json` that are available before the run starts.
+        resume: True if the folder may contain an unfinished run.
+        diff: Changes of the code since its commit.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class WorkOrder:
 
 @dataclass
 class RunMonitor:
-    """What a run has shown so far."""
+    """State of a run as observed from its records."""
 
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
@@ -78,35 +78,36 @@ class RunMonitor:
     before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
 
     def update(self, record: StepRecord) -> None:
-        """Take in one record."""
+        """Update the state with one record."""
         self.unstable_since = record.unstable_since
         if record.non_finite is not None:
             self.non_finite = {"step": record.step, **vars(record.non_finite), "before": list(self.before)}
         elif (norm := record.metrics.get(GRAD_NORM)) is not None:
             self.norms.append(norm)
             self.before.append({"step": record.step, LOSS: record.metrics[LOSS], GRAD_NORM: norm})
-        self.latest |= record.metrics  # what has no value any more keeps none from before
+        self.latest |= record.metrics  # None overwrites an earlier value
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict, were the run to end here of itself."""
+        """Outcome of the run if it finished now."""
         if self.non_finite is not None:
             return "diverged"
         return "finished" if self.unstable_since is None else "unstable"
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
-    """Make one run, or what is missing of it, and return how it ended; an exception becomes `failed`.
-
-    Returns None, and makes nothing, when all runs have been asked to stop.
+    """Execute or resume one run and return its outcome; an exception becomes the outcome `failed`.
 
     Args:
-        order: The run.
-        stopping: Whether to end it as `killed`; asked after every step.
+        order: The work order of the run.
+        stopping: A function, called after every step, that returns True if the run must end as `killed`.
+
+    Returns:
+        The outcome, or None if the run was not started because `stopping` already returned True.
 
     Raises:
-        RunInUse: Another process is making the run.
-        OSError: The folder cannot be written, such as on a full disk.
+        RunInUse: If another process is executing the run.
+        OSError: If the folder cannot be written, for example on a full disk.
     """
     if stopping():
         return None
@@ -123,11 +124,11 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         summary["seconds"] = round(folder.seconds, 3)
         try:
             folder.close()
-            if order.config["figures"] and outcome != "killed":  # who pressed Ctrl-C is waiting
+            if order.config["figures"] and outcome != "killed":  # after Ctrl-C, exit quickly
                 _draw_figures(order.folder)
         except Exception as error:
             outcome, summary = _record_failure(folder, error)
-        LOG.info("%s, after %.3f s", describe_outcome(outcome, summary), folder.seconds)
+        LOG.info("%s after %.3f s", describe_outcome(outcome, summary), folder.seconds)
         folder.finish(outcome, summary)
         if outcome in ENDED:
             clear_resume_files(order.folder)
@@ -135,45 +136,45 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
 
 def _log_start(info: Mapping[str, Any]) -> None:
-    lives, where = info.get("resumed", []), latest_machine(info)
+    resumptions, machine_info = info.get("resumed", []), latest_machine(info)
     LOG.info(
         "%s: %s",
-        f"taken up again, for the {len(lives)}. time" if lives else "begun",
+        f"resumed (attempt {len(resumptions) + 1})" if resumptions else "started",
         " ".join(["python -m rnnlab", *info.get("overrides", [])]),
     )
-    blas = " ".join(str(value) for value in where.get("blas", {}).values())
-    LOG.info("on %s: %s, %s", where.get("host"), describe_machine(where), blas)
+    blas = " ".join(str(value) for value in machine_info.get("blas", {}).values())
+    LOG.info("host %s: %s, %s", machine_info.get("host"), describe_machine(machine_info), blas)
 
 
 def _write_diff(folder: RunFolder, diff: str) -> None:
-    """Write down what the code has changed since its commit; of a resumed run, where it is another."""
-    first, life = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
-    if life and first.is_file() and first.read_bytes() == diff.encode():
+    """Save the changes of the code since its commit; in a resumed run, only if they are different."""
+    first, resumptions = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
+    if resumptions and first.is_file() and first.read_bytes() == diff.encode():
         return
     if diff:
-        folder.write_diff(f"code{life + 1}.diff" if life else DIFF_FILE, diff)
+        folder.write_diff(f"code{resumptions + 1}.diff" if resumptions else DIFF_FILE, diff)
 
 
 def use_one_thread() -> None:
-    """Let this process, and the libraries that it has yet to load, make products with one thread."""
+    """Limit loaded and future BLAS libraries of this process to one thread."""
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threadpool_limits(1)
 
 
 def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
-    """Say from now on whether a signal asked this process to end, or `also` holds."""
-    asked = False
+    """Return a function that is True after a stop signal, or when `also` returns True."""
+    signal_received = False
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+    def note_signal(_number: int, _frame: FrameType | None) -> None:
+        nonlocal signal_received
+        signal_received = True
 
-    install_handler(ask)
-    return lambda: asked or also()
+    install_handler(note_signal)
+    return lambda: signal_received or also()
 
 
 def describe_error(error: Exception) -> str:
-    """What a person is told of an exception; a full disk has many names."""
+    """Describe an exception in one line; all errors of a full disk have the same description."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"
@@ -193,11 +194,13 @@ def _train(
     params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
     state, monitor = _restore(folder, trainer, trainer.begin(params, batches_rng))
     if state.step:
-        LOG.info("going on from the checkpoint at step %s", state.step)
+        LOG.info("resuming from the checkpoint at step %s", state.step)
     last_checkpoint = time.monotonic()
     for record in trainer.continue_from(state):
         if folder.write(record):
-            LOG.warning("step %s came out otherwise than it stood; from there on rows are new", record.step)
+            LOG.warning(
+                "step %s differs from the recorded row; rows from this step on are replaced", record.step
+            )
         monitor.update(record)
         if VAL_LOSS in record.metrics or record.non_finite is not None:
             _log_step(record)
@@ -215,7 +218,7 @@ def _train(
             LOG.info("step %s: checkpoint", state.step)
             last_checkpoint = time.monotonic()
     if folder.complete():
-        LOG.warning("rows after the last step %s are cut off", record.step)
+        LOG.warning("removed the rows after the last step %s", record.step)
     folder.write_weights(state.params)
     if monitor.non_finite is None:
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
@@ -224,7 +227,7 @@ def _train(
 
 
 def _log_step(record: StepRecord) -> None:
-    """Say how it goes at a validation, and where numbers stopped being finite."""
+    """Log the metrics at a validation and the position of the first non-finite value."""
     metrics = record.metrics.items()
     metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):
@@ -234,13 +237,13 @@ def _log_step(record: StepRecord) -> None:
         values += f" (unstable since step {record.unstable_since})"
     if record.non_finite is not None:
         at = record.non_finite
-        when = "" if at.timestep is None else f" at time step {at.timestep}"
-        values += f" (not finite: {at.quantity}{when})"
+        position = "" if at.timestep is None else f" at time step {at.timestep}"
+        values += f" (not finite: {at.quantity}{position})"
     LOG.info("step %s: %s", record.step, values.strip())
 
 
 def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tuple[TrainingState, RunMonitor]:
-    """The state to go on from and what led to it; the beginning where a checkpoint is missing or damaged."""
+    """Return the state to resume from, or the initial state if the checkpoint is missing or damaged."""
     state, monitor = initial, RunMonitor()
     try:
         checkpoint = read_checkpoint(folder.folder)
@@ -248,19 +251,23 @@ def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tup
             state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
             records = folder.records(checkpoint)
             if len(records) != state.step:
-                raise DamagedFile(f"{CHECKPOINT_FILE}: step {state.step} does not follow {len(records)} rows")
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
+                )
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
-                raise DamagedFile(f"{CHECKPOINT_FILE}: counts other clipped steps than the rows")
+                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
             if not folder.covers_recordings(checkpoint, state.step):
                 raise DamagedFile(
                     f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
                 )
             for record in records:
                 monitor.update(record)
-    except Exception as error:  # whatever a damaged file can lead to; the beginning leads to the same end
+    except Exception as error:  # any effect of a damaged file; a restart gives the same result
         if _is_system_error(error):
             raise
-        LOG.warning("checkpoint or its records are damaged (%s); the run starts over", describe_error(error))
+        LOG.warning(
+            "checkpoint or its records are damaged (%s); restarting from the beginning", describe_error(error)
+        )
         folder.restart()
         return initial, RunMonitor()
     folder.resume_from(checkpoint)
@@ -268,13 +275,13 @@ def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tup
 
 
 def _is_system_error(error: Exception) -> bool:
-    """Whether a file could not be read now, which says nothing of what it holds."""
+    """Return True if an error comes from the system rather than from the contents of a file."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
 
 
 def _summary(monitor: RunMonitor, folder: RunFolder) -> dict[str, Any]:
-    """A run in a few numbers: its last values, and where it became unstable or diverged."""
+    """Return the last metrics of a run, and the steps at which it became unstable or diverged."""
     summary: dict[str, Any] = {key: value for key, value in monitor.latest.items() if is_in_summary(key)}
     if monitor.norms:
         quantiles = np.quantile(monitor.norms, list(NORM_QUANTILES.values())).tolist()

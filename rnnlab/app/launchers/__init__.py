@@ -1,1 +1,1 @@
-"""What makes runs: processes on this machine, Slurm, Ray."""
+"""Launchers that execute runs: local processes, Slurm and Ray."""

@@ -1,4 +1,4 @@
-"""What makes runs: processes here, or the launcher that `hydra/launcher` names."""
+"""Engine and launcher interfaces, and construction of the launcher chosen by `hydra/launcher`."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -10,46 +10,46 @@ from rnnlab.app.jobs.run_job import WorkOrder
 
 
 class Engine(Protocol):
-    """Makes the runs that were ordered, here or on other machines."""
+    """Executor of runs, on this machine or on others."""
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Runs that ended meanwhile, and what went wrong with each; waits at most `timeout` seconds."""
+        """Wait at most `timeout` seconds and return the runs that ended, each with its error or None."""
 
     @property
     def busy(self) -> bool:
-        """Whether there are runs still to end."""
+        """True while some runs have not ended."""
 
     def stop(self) -> None:
-        """Start no more runs, and end those that go on as `killed`; to be asked for repeatedly."""
+        """Start no more runs and stop the active ones as `killed`; call repeatedly until they end."""
 
     def close(self) -> None:
-        """Leave nothing behind; kills what still runs."""
+        """Release all resources and kill active runs."""
 
 
 class Launcher(Protocol):
-    """The class that `hydra.launcher._target_` names."""
+    """Interface of the class named by `hydra.launcher._target_`."""
 
     needs: ClassVar[dict[str, str]]
-    """Modules that it imports, and the extra of rnnlab that installs each."""
+    """Required modules and, for each, the rnnlab extra that installs it."""
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
-        """Take the orders.
+        """Submit the runs and return the engine that executes them.
 
         Args:
-            orders: The runs.
-            jobs: How many at once; None leaves that to the launcher.
-            folder: What the runs share.
+            orders: The work orders of the runs.
+            jobs: Maximum number of parallel runs; None for the launcher's default.
+            folder: The folder that the runs share.
 
         Raises:
-            ConfigProblems: It does not take the orders.
+            ConfigProblems: If the launcher cannot accept the runs.
         """
 
 
 def build_launcher(config: dict[str, Any]) -> Launcher:
-    """Check the keys of `hydra.launcher` and make the launcher.
+    """Validate the keys of `hydra.launcher` and return the launcher.
 
     Raises:
-        InvalidConfig: With a line for each key at fault.
+        InvalidConfig: If a key is invalid; the error has one line per key.
     """
     keys, problems = dict(config), list[str]()
     cls = target(keys, "hydra.launcher", Launcher, problems)
@@ -59,5 +59,7 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
     launcher: Launcher = cls(**values)
     for module, extra in launcher.needs.items():
         if find_spec(module) is None:
-            raise InvalidConfig([f"hydra/launcher: needs {module}; pip install 'rnnlab[{extra}]'"])
+            raise InvalidConfig(
+                [f"hydra/launcher: requires {module}; install it with: pip install 'rnnlab[{extra}]'"]
+            )
     return launcher

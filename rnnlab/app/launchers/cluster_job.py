@@ -1,4 +1,4 @@
-"""One run as a job of a cluster, whose processes end by themselves only."""
+"""Execution of one run as a cluster job, which a stop file can end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,35 +10,35 @@ from rnnlab.app.jobs.run_job import WorkOrder, execute, use_one_thread, watch_st
 from rnnlab.runs.folder import RunEnded, RunInUse
 
 POLL_SECONDS = 0.5
-MAX_NAME_LENGTH = 60  # of four bytes at most: with them the name is no longer than the system takes
+MAX_NAME_LENGTH = 60  # characters of at most four bytes, so that the file name stays within 255 bytes
 
 
 def make_run(order: WorkOrder, stop_file: Path) -> None:
-    """Make one run with one BLAS thread.
+    """Execute one run with one BLAS thread.
 
-    It ends as `killed`, with a checkpoint, once `stop_file` exists, or at one of the signals by which
-    clusters tell a job that its time is up.
+    The run ends as `killed`, with a checkpoint, as soon as `stop_file` exists or the cluster sends a signal
+    before the time limit.
     """
     use_one_thread()
-    with suppress(RunEnded, RunInUse):  # a job that was submitted twice
+    with suppress(RunEnded, RunInUse):  # the cluster may start a job twice
         execute(order, watch_stop_signals(_file_watcher(stop_file)))
 
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
-    """The file, beside the runs, that asks their jobs to end, wherever they are; it is not there yet."""
+    """Return the path of the stop file for the jobs on all nodes, and delete an old stop file."""
     path = folder / f"{STOP_PREFIX}{orders[0].folder.name[-MAX_NAME_LENGTH:]}"
     path.unlink(missing_ok=True)
     return path
 
 
 def _file_watcher(path: Path) -> Callable[[], bool]:
-    """Whether a file is there, looked for every LOOK_SECONDS."""
-    looked, found = 0.0, False
+    """Return a function that checks for a file, at most once every POLL_SECONDS."""
+    last_check, exists = 0.0, False
 
-    def is_there() -> bool:
-        nonlocal looked, found
-        if (now := time.monotonic()) - looked > POLL_SECONDS:
-            looked, found = now, path.exists()
-        return found
+    def file_exists() -> bool:
+        nonlocal last_check, exists
+        if (now := time.monotonic()) - last_check > POLL_SECONDS:
+            last_check, exists = now, path.exists()
+        return exists
 
-    return is_there
+    return file_exists

@@ -1,8 +1,7 @@
 """Worker processes on this machine.
 
-Each has a pipe of its own and shares nothing with the others, no lock and no queue: one that is killed,
-wherever it was, takes its run along and nothing else, and another takes its place. (The pools of
-`concurrent.futures` and joblib break as a whole.)
+Each worker has its own pipe and shares no lock and no queue with the others. If a worker is killed, only its
+run is lost and a new worker replaces it, whereas the pools of `concurrent.futures` and joblib break entirely.
 """
 
 import multiprocessing
@@ -22,9 +21,9 @@ from rnnlab.signals import block_signals, ignore_keyboard, unblock_signals
 from rnnlab.terminal.streams import make_streams_lossy
 
 STOP_SECONDS = 2.0
-"""How long a run that is asked to stop may go on, such as in the middle of a validation."""
+"""Time limit for a run to stop, for example in the middle of a validation."""
 END_SECONDS = 5.0
-"""How long a worker without a run may take to end."""
+"""Time limit for an idle worker to exit."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
 
 
@@ -36,7 +35,7 @@ class _Worker:
 
 
 class LocalPool:
-    """An `Engine` of processes that are used again, one BLAS thread each."""
+    """An `Engine` of reusable processes with one BLAS thread each."""
 
     def __init__(self, orders: Sequence[WorkOrder], workers: int) -> None:
         self._waiting = deque(orders)
@@ -46,11 +45,11 @@ class LocalPool:
 
     @property
     def busy(self) -> bool:
-        """Whether there are runs still to end."""
+        """True while some runs have not ended."""
         return bool(self._waiting) or any(worker.order for worker in self._workers)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Hand out orders, then wait for a run to end."""
+        """Assign runs to idle workers, then wait for a run to end."""
         self._assign_orders()
         ended: list[tuple[WorkOrder, str | None]] = []
         by_pipe = {worker.pipe: worker for worker in self._workers}
@@ -67,7 +66,7 @@ class LocalPool:
         return ended
 
     def stop(self) -> None:
-        """Start no more runs; what goes on after STOP_SECONDS is killed."""
+        """Start no more runs, and kill active runs after STOP_SECONDS."""
         self._waiting.clear()
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
@@ -78,7 +77,7 @@ class LocalPool:
                 worker.process.kill()
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop all workers."""
         for worker in self._workers:
             if worker.order is not None:
                 worker.process.kill()
@@ -98,49 +97,49 @@ class LocalPool:
             order = self._waiting.popleft()
             try:
                 idle.pipe.send(order)
-            except ConnectionError:  # it died while it had nothing to do
+            except ConnectionError:  # the worker died while idle
                 self._waiting.appendleft(order)
                 self._remove_dead(idle)
             else:
                 idle.order = order
 
     def _remove_dead(self, worker: _Worker) -> str:
-        """Forget a dead worker and say how it died."""
+        """Remove a dead worker and describe how it died."""
         _join(worker.process)
         worker.pipe.close()
         self._workers.remove(worker)
         code = worker.process.exitcode or 0
         if code >= 0:
-            return f"its worker process ended (exit code {code})"
-        hint = "; the system does that when memory runs out" if -code == signal.SIGKILL else ""
-        return f"its worker process died ({signal.Signals(-code).name}{hint})"
+            return f"worker process exited (exit code {code})"
+        hint = "; the system kills processes when memory runs out" if -code == signal.SIGKILL else ""
+        return f"worker process died ({signal.Signals(-code).name}{hint})"
 
 
 def _start_worker() -> _Worker:
-    here, there = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_work, args=(there, os.getpid()), daemon=True)
+    own_end, worker_end = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_work, args=(worker_end, os.getpid()), daemon=True)
     with block_signals():
-        resource_tracker.ensure_running()  # which lets some signals through at its end
-    with block_signals():  # until the worker can answer them: some come to all processes of a command
+        resource_tracker.ensure_running()  # unblocks some signals when it returns
+    with block_signals():  # until the worker can handle them: a terminal signals all processes
         process.start()
-    there.close()
-    return _Worker(process, here)
+    worker_end.close()
+    return _Worker(process, own_end)
 
 
 def _join(process: BaseProcess) -> None:
-    """Wait for the end of a process that has nothing left to do."""
+    """Wait for an idle process to exit, and kill it if it does not."""
     process.join(END_SECONDS)
-    if process.is_alive():  # stopped, or hanging at its end
+    if process.is_alive():  # suspended, or hanging on exit
         process.kill()
         process.join()
 
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
-    """Make runs one after the other until the pipe is closed; a signal ends a run, and the process."""
+    """Execute runs in sequence until the pipe closes; a stop signal ends the run and the process."""
     make_streams_lossy()
     use_one_thread()
     ignore_keyboard()
-    # nobody would ever stop an orphan
+    # Stop when the launcher has died, because nothing else would stop this process.
     stopping = watch_stop_signals(lambda: os.getppid() != launcher)
     unblock_signals()
     with suppress(EOFError, ConnectionError):

@@ -1,4 +1,4 @@
-"""Runs as tasks of a Ray cluster. What came out stands in the run's folder."""
+"""Runs as tasks of a Ray cluster; the results are in the run folders."""
 
 import logging
 import time
@@ -16,12 +16,12 @@ from rnnlab.app.launchers.cluster_job import make_run, stop_file
 from rnnlab.runs.files import touch
 
 KILL_SECONDS = 5.0
-"""How long tasks that are asked to end may take."""
+"""Time limit for tasks to stop."""
 
 
 @dataclass(frozen=True)
 class Ray:
-    """What a run asks of the cluster; conf/hydra/launcher/ray.yaml explains the keys."""
+    """Resources per run; conf/hydra/launcher/ray.yaml explains the keys."""
 
     num_cpus: Annotated[float, Ge(0)]
     memory_gb: Annotated[float, Gt(0)] | None
@@ -30,10 +30,10 @@ class Ray:
     needs: ClassVar[dict[str, str]] = {"ray": "ray"}
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> "RayEngine":
-        """Start Ray, or find it.
+        """Start Ray or connect to a cluster.
 
         Raises:
-            ConfigProblems: The cluster cannot be reached.
+            ConfigProblems: If the cluster cannot be reached.
         """
         import ray
 
@@ -67,11 +67,11 @@ class RayEngine:
 
     @property
     def busy(self) -> bool:
-        """Whether there are runs still to end."""
+        """True while some runs have not ended."""
         return bool(self._waiting or self._tasks)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Submit what may run, then wait for a task to end."""
+        """Submit tasks up to the limit, then wait for a task to end."""
         while self._waiting and len(self._tasks) < self._max_tasks:
             order = self._waiting.popleft()
             self._tasks[self._work.remote(order, self._stop_file)] = order
@@ -79,7 +79,7 @@ class RayEngine:
         return [(self._tasks.pop(task), self._problem(task)) for task in done]
 
     def stop(self) -> None:
-        """Start no more runs; ask those that go on to end, and end them after KILL_SECONDS."""
+        """Start no more runs, request the active ones to stop, and cancel them after KILL_SECONDS."""
         self._waiting.clear()
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
@@ -89,7 +89,7 @@ class RayEngine:
                 self._ray.cancel(task, force=True)
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Cancel all tasks and disconnect, which stops a cluster that was started here."""
         for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
@@ -99,7 +99,5 @@ class RayEngine:
             self._ray.get(task)
         except self._ray.exceptions.RayError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return (
-                f"its Ray task was lost ({type(error).__name__}: {lines[0] if lines else 'no reason given'})"
-            )
+            return f"Ray task lost ({type(error).__name__}: {lines[0] if lines else 'no reason given'})"
         return None

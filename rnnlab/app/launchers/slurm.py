@@ -1,8 +1,7 @@
 """Runs as jobs of a Slurm cluster, submitted with submitit as one array.
 
-Who is still there is asked of `squeue`, for all jobs at once: submitit's own way, `sacct`, needs Slurm's
-accounting, and without it waits for ever for a job that was killed. What came out stands in the run's
-folder.
+One call of `squeue` returns the state of all jobs. submitit itself uses `sacct`, which without Slurm's
+accounting waits forever for a killed job. The results are in the run folders.
 """
 
 import subprocess
@@ -24,14 +23,14 @@ from rnnlab.runs.files import LINK, link_in, touch
 from rnnlab.runs.run_json import read_run_info
 
 KILL_SECONDS = 10.0
-"""How long jobs that are asked to end may take, which includes the way to their nodes."""
+"""Time limit for jobs to stop, including the delay until the request reaches their nodes."""
 GRACE_SECONDS = 10.0
-"""How long a shared file system may take to show what a job that has ended wrote."""
+"""Time limit for the files of a finished job to appear on a shared file system."""
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """What a run asks of the cluster; conf/hydra/launcher/submitit_slurm.yaml explains the keys."""
+    """Resources per run; conf/hydra/launcher/submitit_slurm.yaml explains the keys."""
 
     partition: str | None
     timeout_min: Annotated[int, Ge(1)]
@@ -45,10 +44,10 @@ class Slurm:
     needs: ClassVar[dict[str, str]] = {"submitit": "slurm"}
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> "SlurmEngine":
-        """Submit the orders.
+        """Submit the runs as one job array.
 
         Raises:
-            ConfigProblems: Slurm is missing, or refused the jobs.
+            ConfigProblems: If Slurm is missing or rejects the jobs.
         """
         import submitit
 
@@ -66,20 +65,20 @@ class Slurm:
             "slurm_additional_parameters": self.additional_parameters or None,
             "slurm_stderr_to_stdout": True,
         }
-        # Slurm starts a job again whose node failed: it then goes on with what is there.
+        # Slurm requeues a job after a node failure; the job then resumes from its folder.
         orders = [replace(order, resume=True) for order in orders]
         try:
             executor = submitit.AutoExecutor(folder=folder / SLURM_FOLDER, cluster="slurm")
             executor.update_parameters(
                 **{key: value for key, value in parameters.items() if value is not None}
             )
-            with redirect_stderr(StringIO()), executor.batch():  # sbatch's words come with the error
+            with redirect_stderr(StringIO()), executor.batch():  # the error quotes sbatch's output
                 submitted = [executor.submit(make_run, order, stop) for order in orders]
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
             problem = " ".join(str(error).split())
             raise ConfigProblems([f"hydra/launcher=submitit_slurm: {problem}"]) from None
-        made = zip(submitted, orders, strict=True)
-        by_id = {job.job_id: _Job(order, job.paths.stdout, _ended(order)) for job, order in made}
+        pairs = zip(submitted, orders, strict=True)
+        by_id = {job.job_id: _Job(order, job.paths.stdout, _ended(order)) for job, order in pairs}
         return SlurmEngine(by_id, stop, self.poll_seconds)
 
 
@@ -103,11 +102,11 @@ class SlurmEngine:
 
     @property
     def busy(self) -> bool:
-        """Whether there are runs still to end."""
+        """True while some runs have not ended."""
         return bool(self.jobs)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait, and look at the folders and, every `poll_seconds`, at the queue."""
+        """Wait, then check the run folders and, every `poll_seconds`, the queue."""
         time.sleep(timeout)
         ended: list[tuple[WorkOrder, str | None]] = []
         for name in [
@@ -119,7 +118,7 @@ class SlurmEngine:
         self.last_poll = now = time.monotonic()
         queued = _queued()
         if queued is None:
-            return ended  # the queue does not answer: nothing is known
+            return ended  # the queue does not respond
         for name in list(self.jobs):
             job = self.jobs[name]
             if name in queued:
@@ -129,12 +128,12 @@ class SlurmEngine:
             elif now - job.missing_since > GRACE_SECONDS:
                 del self.jobs[name]
                 ended.append(
-                    (job.order, f"its Slurm job {name} was lost, killed or could not start ({job.log})")
+                    (job.order, f"Slurm job {name} was lost, was killed or could not start ({job.log})")
                 )
         return ended
 
     def stop(self) -> None:
-        """Take back what has not started; ask the others to end, and cancel them after KILL_SECONDS."""
+        """Cancel pending jobs, request the others to stop, and cancel them after KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             touch(self.stop_file)
@@ -143,22 +142,22 @@ class SlurmEngine:
             self.close()
 
     def close(self) -> None:
-        """Cancel what is left."""
+        """Cancel the remaining jobs."""
         _cancel(self.jobs)
         self.jobs.clear()
 
 
 def _ended(order: WorkOrder) -> float | None:
-    """When a run ended, perhaps in an earlier life that it is resumed from."""
+    """Return the end time of a run, possibly of an earlier attempt, or None."""
     ended: float | None = (read_run_info(order.folder) or {}).get("ended")
     return ended
 
 
 def _queued() -> set[str] | None:
-    """The ids of this user's jobs that wait or run, or None if Slurm does not answer."""
+    """Return the ids of this user's pending and running jobs, or None if Slurm does not respond."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
-    done = _slurm(command)
-    return None if done is None else set(done.split())
+    output = _slurm(command)
+    return None if output is None else set(output.split())
 
 
 def _cancel(ids: Any, *options: str) -> None:
