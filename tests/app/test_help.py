@@ -93,7 +93,7 @@ def test_help_lists_every_group_and_option(help_text: str) -> None:
 
 def test_help_lists_every_command_before_the_keys(help_text: str) -> None:
     lines = help_text.splitlines()
-    first = lines.index("Commands (COMMAND --help says more):") + 1
+    first = lines.index("Commands (COMMAND --help prints details):") + 1
     listed = [line.split()[0] for line in lines[first : lines.index("", first)]]
     assert sorted(listed) == sorted(MODULES) and first + len(listed) < 24, "in the first screen"
 
