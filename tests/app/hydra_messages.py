@@ -89,9 +89,9 @@ MESSAGES: list[tuple[Phrase, Callable[[Path], str], tuple[str, ...]]] = [
     (Phrase.EXPECTED_ONE_OF, said_of_value("hydra.mode=x"), ("RUN, MULTIRUN",)),
     (Phrase.NOT_OPTIONAL, said_of_value("hydra.run.dir=null"), ()),
     (Phrase.KEY_NOT_TEXT, said_of_value("hydra.job.env_set={5:a}"), ()),
-    (Phrase.WANTS_KEYS, said_of_value("hydra.callbacks=5"), ()),
-    (Phrase.WANTS_KEYS, said_of_value("hydra.sweep=[1]"), ()),
-    (Phrase.WANTS_KEYS, said_of_file("hydra: {run: 5}"), ()),
+    (Phrase.MAPPING_EXPECTED, said_of_value("hydra.callbacks=5"), ()),
+    (Phrase.MAPPING_EXPECTED, said_of_value("hydra.sweep=[1]"), ()),
+    (Phrase.MAPPING_EXPECTED, said_of_file("hydra: {run: 5}"), ()),
     (Phrase.NO_KEY_REFERENCED, said_of_interpolation("${nowhere}"), ("nowhere",)),
     (Phrase.MISSING_VALUE, said_of_interpolation("???"), ("group.key",)),
     (Phrase.MISSING_VALUE, said_of_interpolation("${.empty}"), ("group.empty",)),
@@ -104,7 +104,7 @@ MESSAGES: list[tuple[Phrase, Callable[[Path], str], tuple[str, ...]]] = [
     (Phrase.QUOTED, said_of("seed=range(3)"), ("seed=range(3)",)),
     (Phrase.QUOTED, said_of_interpolation("${nowhere}"), ("nowhere",)),
     (Phrase.FULL_KEY, said_of_file("hydra: {mode: x}"), ("hydra.mode",)),
-    (Phrase.PLACE, said_of_key, ()),
+    (Phrase.LOCATION, said_of_key, ()),
     (Phrase.TOO_MANY_DIGITS, said_of(f"lr={'1' * 5000}"), ()),
 ]  # fmt: skip
 """What makes Hydra or OmegaConf write each phrase, and what rnnlab reads from it."""

@@ -140,4 +140,4 @@ def test_a_key_put_into_the_yaml_is_noticed(above: str) -> None:
     parent["colour"] = 1
     with pytest.raises(InvalidConfig) as caught:
         build(config)
-    assert caught.value.problems == [f"{above}.colour=1: no such key".lstrip(".")]
+    assert caught.value.problems == [f"{above}.colour=1: unknown key".lstrip(".")]

@@ -8,7 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.app.config.composer import Composer, parsed_jobs
+from rnnlab.app.config.composer import Composer, parse_jobs
 from rnnlab.app.config.hydra_internals.private_api import HydraLoader
 from rnnlab.app.config.loading import loader_of
 from rnnlab.app.config.messages import ConfigProblems
@@ -154,7 +154,7 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
     for job in jobs:
         expected = loader.load_configuration("config", job.overrides, RunMode.RUN)
-        (parsed,) = parsed_jobs(loader, [job.overrides])
+        (parsed,) = parse_jobs(loader, [job.overrides])
         assert OmegaConf.to_container(composer.compose(parsed)) == OmegaConf.to_container(expected)
         del expected.hydra
         assert job.config == OmegaConf.to_container(expected, resolve=True)
@@ -228,8 +228,8 @@ def test_an_experiment_can_pair_its_axes(tmp_path: Path) -> None:
         (["cell=rnn,lstm"], "lr must have several values, as in lr=a,b"),
         (["cell=rnn,lstm", "lr=1"], "lr must have several values, as in lr=a,b"),
         (["lr=1,2", "seed=0,1"], "cell must have several values, as in cell=a,b"),
-        (["cell=rnn,lstm", "lr=1,2,3"], "cell has 2 values, lr has 3 values; each needs as many as the others"),
-        (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; each needs as many as the others"),
+        (["cell=rnn,lstm", "lr=1,2,3"], "cell has 2 values, lr has 3 values; paired axes must have the same number of values"),
+        (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; paired axes must have the same number of values"),
     ],
 )  # fmt: skip
 def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], told: str) -> None:

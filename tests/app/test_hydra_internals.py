@@ -63,9 +63,9 @@ def test_every_phrase_has_a_canary() -> None:
 
 
 def test_what_is_removed_from_a_message_leaves_the_reason() -> None:
-    assert Phrase.PLACE.without(said_of_key(Path())) == "Interpolation key 'nowhere' not found"
+    assert Phrase.LOCATION.remove_from(said_of_key(Path())) == "Interpolation key 'nowhere' not found"
     said = said_of_interpolation("${oc.env:NOPE}")(Path())
-    assert Phrase.WHILE_RESOLVING.without(said).strip("'\"") == "Environment variable 'NOPE' not found"
+    assert Phrase.WHILE_RESOLVING.remove_from(said).strip("'\"") == "Environment variable 'NOPE' not found"
 
 
 def parsed(line: str) -> Any:
@@ -177,7 +177,7 @@ def try_nodes() -> None:
     for name, holds in (("null", api.is_null), ("missing", api.is_missing), ("refers", api.is_interpolation)):
         assert [key for key in TREE if holds(nodes[key])] == [name]
     assert api.raw_value(nodes["refers"]) == "${value}" and api.raw_value(nodes["value"]) == 5
-    assert api.dereferenced(nodes["refers"]) is nodes["value"]
+    assert api.dereference(nodes["refers"]) is nodes["value"]
     items = list(api.children(nodes["list"]))
     assert isinstance(nodes["list"], ListConfig) and [index for index, _ in items] == [0, 1]
     assert api.is_interpolation(items[1][1])
@@ -206,7 +206,7 @@ CANARIES: dict[Callable[..., None], tuple[str, ...]] = {
         "is_missing",
         "is_interpolation",
         "raw_value",
-        "dereferenced",
+        "dereference",
     ),
     try_plugins: ("BASIC_LAUNCHER", "BASIC_SWEEPER"),
 }

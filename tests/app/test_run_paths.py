@@ -13,7 +13,7 @@ import pytest
 
 from rnnlab.app.cli import main
 from rnnlab.app.config.messages import ConfigProblems
-from rnnlab.app.config.run_paths import folder_named
+from rnnlab.app.config.run_paths import resolve_folder
 from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.paths import path_problem
 from rnnlab.text import one_line
@@ -48,8 +48,8 @@ def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: A
         (f"a/{LONG}/b", A_NAME),
         (DEEP, "folders inside of one another; at most 200"),
         (LONGER, "bytes with what is written there; at most 4095)"),
-        ("artifacts", "must not end with artifacts, in which commands look for no runs"),
-        ("a/artifacts", "must not end with artifacts, in which commands look for no runs"),
+        ("artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
+        ("a/artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
     ],
 )
 def test_a_folder_that_cannot_be(
@@ -66,12 +66,12 @@ def test_a_folder_of_characters_that_no_name_has() -> None:
         ("a\ud800", "holds a character that no name of a file can have"),
     ):
         with pytest.raises(ConfigProblems, match=problem):
-            folder_named("hydra.run.dir", given)
+            resolve_folder("hydra.run.dir", given)
     assert path_problem(Path("\udcff")) is None  # a byte that is no UTF-8
 
 
 def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
-    assert folder_named("hydra.run.dir", "x/../y") == here / "y"
+    assert resolve_folder("hydra.run.dir", "x/../y") == here / "y"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_run_is_not_in_the_place_of_a_file_of_the_sweep(
     subdir: str, own: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = told(main, [*SWEEP, f"hydra.sweep.subdir={subdir}"], capsys, here)
-    assert line.endswith(f": must not be in the place of the sweep's own {own}")
+    assert line.endswith(f": must not replace {own}, which belongs to the sweep")
 
 
 def test_a_run_is_not_inside_of_another(
@@ -102,7 +102,7 @@ def test_a_run_is_not_inside_of_another(
     monkeypatch.setenv("PLACE0", "a")
     monkeypatch.setenv("PLACE1", "a/b")
     line = told(main, [*SWEEP, 'hydra.sweep.subdir="${oc.env:PLACE${seed}}"'], capsys, here)
-    assert line == f"{here / 'sweep/a/b'}: inside of {here / 'sweep/a'}, the folder of another run"
+    assert line == f"{here / 'sweep/a/b'}: inside {here / 'sweep/a'}, the folder of another run"
 
 
 @pytest.mark.parametrize("given", [LONG, LONGER])
