@@ -1,4 +1,4 @@
-"""docs/configuration.md, with its tables filled in, has every key that Hydra composes, and what is said of it."""
+"""The tables of docs/configuration.md contain every key that Hydra composes, with a description."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def leaves(config: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def told(default: str, option: str) -> list[str]:
-    """The defaults that a cell names for an option."""
+    """Return the defaults that a table cell lists for an option."""
     cells = [re.fullmatch(r"(.+?)(?: \((.+)\))?", part) for part in default.split("<br>")]
     assert all(cells)
     return [cell[1] for cell in cells if cell and (cell[2] is None or option in cell[2].split(", "))]

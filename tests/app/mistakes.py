@@ -1,6 +1,6 @@
-"""What a user can type wrong, and the line that answers it: exit code 2, nothing made, no traceback.
+"""Mistakes on the command line with their messages; each exits with code 2, without files or a traceback.
 
-Paths are seen from an empty folder that has `texts` beside it.
+Paths are relative to an empty folder next to the folder `texts`.
 """
 
 MISTAKES = {

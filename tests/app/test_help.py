@@ -109,7 +109,7 @@ def test_a_command_is_one_of_the_console_script(name: str, here: Path) -> None:
 
 
 def test_help_names_the_axes_and_every_key(help_text: str) -> None:
-    (axes,) = (line for line in help_text.splitlines() if line.startswith("The axes of the research"))
+    (axes,) = (line for line in help_text.splitlines() if line.startswith("Research axes"))
     assert all(
         axis in axes for axis in ("cell=rnn|lstm|gru", "seq_len", "clip ", "clip_mode=norm|value", "lr")
     )

@@ -1,4 +1,4 @@
-"""A number that the run's dtype cannot hold is refused, whichever key it is given to."""
+"""Every key refuses a number outside the range of the run's dtype."""
 
 from functools import cache
 from pathlib import Path
@@ -44,7 +44,7 @@ def problems_of(key: Key, value: str, dtype: str) -> list[str]:
 def test_a_number_beyond_the_range_is_refused(key: Key, value: str) -> None:
     found = problems_of(key, value, "float32")
     assert found and all(line.startswith(key.name) for line in found)
-    assert HUGE in found[0] or "must be" in found[0]  # where bounds of the key's own are narrower
+    assert HUGE in found[0] or "must be" in found[0]  # if the key itself has narrower bounds
     assert not any("infinity" in line for line in problems_of(key, value, "float64"))
 
 
@@ -74,7 +74,7 @@ def test_a_tiny_number_will_do_where_0_does() -> None:
 
 
 def test_a_run_with_an_infinite_weight_is_not_finished() -> None:
-    """A saturated unit hides it from loss and gradients."""
+    """A saturated unit hides the infinite weight from the loss and the gradients."""
     small = ["hidden_size=3", "seq_len=5", "batch_size=2", "steps=2", "probe=none", "val_every=null"]
     experiment = build(compose_plan(conf_dir(), small, multirun=False).jobs[0].config)
     weights, batches, _ = generators(0)

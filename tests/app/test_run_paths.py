@@ -1,4 +1,4 @@
-"""Paths that no system takes, and folders in one another's way: a line each, and nothing is made."""
+"""Invalid paths and conflicting folders: one line per problem, and no files or folders."""
 
 import os
 import subprocess
@@ -30,9 +30,9 @@ A_NAME = "a name in it is too long (256 bytes; at most 255)"
 
 
 def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: Any, here: Path) -> str:
-    """The one line that a command ends with; it makes nothing."""
+    """Return the single line that a command prints; the command creates no files."""
     before = sorted(here.rglob("*"))
-    os.environ["HYDRA_FULL_ERROR"] = "0"  # which the command line sets; `here` takes it back
+    os.environ["HYDRA_FULL_ERROR"] = "0"  # the command line sets this variable; `here` restores it
     assert of(list(arguments)) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and sorted(here.rglob("*")) == before
@@ -67,7 +67,7 @@ def test_a_folder_of_characters_that_no_name_has() -> None:
     ):
         with pytest.raises(ConfigProblems, match=problem):
             resolve_folder("hydra.run.dir", given)
-    assert path_problem(Path("\udcff")) is None  # a byte that is no UTF-8
+    assert path_problem(Path("\udcff")) is None  # a byte that is not valid UTF-8
 
 
 def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_page_that_cannot_be_is_told_before_runs_are_read(
     ],
 )
 def test_a_file_that_the_system_refuses_is_one_line(error: str, code: int, line: str) -> None:
-    """Wherever it comes up; what has no name is a fault of ours, and keeps its traceback."""
+    """Errors with a file name are one line everywhere; errors without one are bugs and keep their traceback."""
     program = f"""
 from rnnlab.terminal.command import run_command
 def fail(arguments):

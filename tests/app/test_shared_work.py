@@ -1,4 +1,4 @@
-"""What the jobs of a sweep share is composed and checked once, and comes to what Hydra makes of each job alone."""
+"""Work shared by the jobs of a sweep is done once and gives the same result as composing each job separately."""
 
 import hashlib
 import json
@@ -76,7 +76,7 @@ def sweeps(draw: st.DrawFn) -> list[str]:
 
 
 def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
-    """The jobs as Hydra composes each alone, and a line for each of the others."""
+    """Return the jobs that Hydra composes one at a time, and one line for each other job."""
     loader, composed, problems = loader_of(conf_dir(), None), list[Job](), list[str]()
     lines = [{key: value for key, _, value in (line.partition("=") for line in job)} for job in jobs]
     axes = [key for key in lines[0] if len({line[key] for line in lines}) > 1]
@@ -103,9 +103,9 @@ def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
 
 
 def shared_and_alone(overrides: list[str]) -> tuple[Plan, list[Job], list[str]] | None:
-    """The plan of a sweep, and what each of its jobs comes to alone; None where nothing is expanded."""
+    """Return the plan of a sweep and the jobs composed one at a time; None if the sweep is not expanded."""
     if not any(override.startswith("hydra.sweep.dir") for override in overrides):
-        overrides = [*overrides, "hydra.sweep.dir=there"]  # the time is another at each call
+        overrides = [*overrides, "hydra.sweep.dir=there"]  # the time differs between calls
     jobs: list[list[str]] = []
 
     def noted(loader: Loader, expanded: Sequence[Sequence[Override]], launcher: Any) -> Plan:
@@ -216,7 +216,7 @@ def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_thousand_jobs_that_differ_in_a_value_take_no_interpolation_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What each job costs is counted in calls, as no test asserts a time."""
+    """The cost of each job is counted in calls, because no test asserts a time."""
     calls: list[str] = []
     monkeypatch.setattr(
         OmegaConf,

@@ -1,4 +1,4 @@
-"""The axes of a sweep: counted before they are expanded, and told where they have no values."""
+"""Axes of a sweep: their sizes, counted before expansion, and the messages about invalid axes."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def problems_of(*overrides: str, config_dir: Path | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         ("seed=range(1000000000)", f"sweep of 1,000,000,000 runs (1,000,000,000 seeds) {LIMIT}"),
         ("seed=range(1000000) cell=rnn,lstm", f"sweep of 2,000,000 runs (1,000,000 seeds × 2 cells) {LIMIT}"),
@@ -48,10 +48,10 @@ def problems_of(*overrides: str, config_dir: Path | None = None) -> list[str]:
     ],
 )  # fmt: skip
 def test_an_axis_that_cannot_be_swept_is_told_at_once(
-    overrides: str, told: str, monkeypatch: pytest.MonkeyPatch
+    overrides: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(axes, "_values")  # nothing may be expanded
-    assert problems_of(*overrides.split()) == [told]
+    monkeypatch.delattr(axes, "_values")  # no axis may be expanded
+    assert problems_of(*overrides.split()) == [message]
 
 
 def test_every_axis_without_values_has_a_line() -> None:
@@ -76,7 +76,7 @@ PARAMS = "hydra.sweeper.params"
 
 
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("params", "message"),
     [
         ("{seed: 'range(5,1)'}", f"{PARAMS}.seed=range(5,1): {NOTHING}"),
         ("{seed: 'range(1000000000)'}", f"sweep of 1,000,000,000 runs (1,000,000,000 seeds) {LIMIT}"),
@@ -96,14 +96,14 @@ PARAMS = "hydra.sweeper.params"
     ],
 )  # fmt: skip
 def test_axes_of_an_experiment_are_checked_as_those_of_the_command_line(
-    tmp_path: Path, params: str, told: str
+    tmp_path: Path, params: str, message: str
 ) -> None:
     folder = own_experiment(tmp_path, f"hydra: {{mode: MULTIRUN, sweeper: {{params: {params}}}}}")
     try:
         found = compose_plan(conf_dir(), ["experiment=own"], False, str(folder)).problems
     except ConfigProblems as error:
         found = error.problems
-    assert found[0] == told
+    assert found[0] == message
 
 
 def own_experiment(folder: Path, text: str) -> Path:
@@ -114,7 +114,7 @@ def own_experiment(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ("{lr: '${clip}', clip: '${lr}'}", ["clip=${lr} in FILE: refers to itself (clip → lr → clip)"]),
         ("lr: ${lr}", ["lr=${lr} in FILE: refers to itself (lr → lr)"]),
@@ -137,14 +137,14 @@ def own_experiment(folder: Path, text: str) -> Path:
     ],
 )  # fmt: skip
 def test_an_interpolation_that_fails_in_a_file_is_told_by_key_value_and_reason(
-    tmp_path: Path, text: str, told: list[str]
+    tmp_path: Path, text: str, messages: list[str]
 ) -> None:
     folder = own_experiment(tmp_path, text)
     try:
         found = compose_plan(conf_dir(), ["experiment=own", "seed=0,1"], True, str(folder)).problems
     except ConfigProblems as error:
         found = error.problems
-    assert found == [line.replace("FILE", "experiment/own.yaml") for line in told]
+    assert found == [line.replace("FILE", "experiment/own.yaml") for line in messages]
 
 
 def test_an_interpolation_of_a_single_run_is_told_in_the_same_way(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A configuration that tries to be code is refused, before anything of it is made."""
+"""A configuration that tries to execute code is refused before any of its objects is created."""
 
 import os
 import sys
@@ -102,7 +102,8 @@ def test_a_sweepers_sampler_cannot_come_out_of_an_interpolation(own: Path) -> No
     tpe = {"defaults": ["_self_"], "sampler": "${oc.create:{_target_:os.getcwd}}"}
     write(own / "hydra/sweeper/optuna.yaml", OPTUNA | tpe)
     with pytest.raises(
-        ConfigProblems, match=r"^hydra.sweeper.sampler._target_=os.getcwd: must be one of Hydra's own classes$"
+        ConfigProblems,
+        match=r"^hydra.sweeper.sampler._target_=os.getcwd: must be one of Hydra's own classes$",
     ):
         compose(conf_dir(), [SEARCH, "lr=1,2"], True, str(own))
 

@@ -70,7 +70,7 @@ class Loader(HydraLoader):
         """Compose a configuration.
 
         Raises:
-            ConfigProblems: If there are callbacks, options outside their group, or packages in the search path.
+            ConfigProblems: If there are callbacks, options outside their group, or packages to import.
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
