@@ -67,12 +67,14 @@ def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequenc
     """Return one line for each broken interpolation, except those that only refer to another broken one."""
     lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
     literal_keys = [key for key, line in lines.items() if "${" not in line]
-    broken = {key: node for key, node in _interpolations(config) if key not in literal_keys and _reason(node)}
+    broken_nodes = {
+        key: node for key, node in _interpolations(config) if key not in literal_keys and _reason(node)
+    }
     problems = []
-    for key, node in broken.items():
-        cycle = _cycle(key, broken)
-        is_consequence = any(name in broken for name in REFERENCE.findall(str(raw_value(node))))
-        if (cycle and key == min(cycle, key=list(broken).index)) or not (cycle or is_consequence):
+    for key, node in broken_nodes.items():
+        cycle = _cycle(key, broken_nodes)
+        is_consequence = any(name in broken_nodes for name in REFERENCE.findall(str(raw_value(node))))
+        if (cycle and key == min(cycle, key=list(broken_nodes).index)) or not (cycle or is_consequence):
             value = raw_value(node)
             file = "" if key in lines else _file_of(loader, config, key, value)
             source = lines.get(key, f"{key}={value}") + (f" in {file}" if file else "")
@@ -121,11 +123,13 @@ def _reason(node: Node) -> str | None:
     return None
 
 
-def _cycle(key: str, broken: Mapping[str, Node]) -> list[str]:
+def _cycle(key: str, broken_nodes: Mapping[str, Node]) -> list[str]:
     """Return the keys through which a key refers to itself, starting with it; empty if there is no cycle."""
     path, current = [key], key
     while True:
-        targets = [name for name in REFERENCE.findall(str(raw_value(broken[current]))) if name in broken]
+        targets = [
+            name for name in REFERENCE.findall(str(raw_value(broken_nodes[current]))) if name in broken_nodes
+        ]
         if not targets:
             return []
         current = next((name for name in targets if name == key), targets[0])

@@ -94,10 +94,10 @@ def quote_override(override: str) -> str | None:
     inner = value.replace("\\", "\\\\").replace('"', '\\"')
     line = f'{key}="{inner}"'
     try:
-        parsed = OverridesParser.create().parse_override(line)
+        parsed_override = OverridesParser.create().parse_override(line)
     except HydraException:
         return None
-    return shlex.quote(line) if equals and str(parsed.value()) == value else None
+    return shlex.quote(line) if equals and str(parsed_override.value()) == value else None
 
 
 def _option_with_key(key: str, index: KeyIndex) -> str | None:

@@ -73,9 +73,11 @@ def read_axes(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> lis
     """
     config_lines = configured_axes(base.hydra.sweeper.get("params") or {})
     texts = [f"{PARAMS}.{line}" for line in config_lines] + list(overrides)
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides([*config_lines, *overrides])
+    parsed_overrides = OverridesParser.create(config_loader=loader).parse_overrides(
+        [*config_lines, *overrides]
+    )
     axes, problems = list[Axis](), list[str]()
-    for override, text in zip(parsed, texts, strict=True):
+    for override, text in zip(parsed_overrides, texts, strict=True):
         try:
             axes.append(Axis(override, text, _size(loader, override)))
         except ValueError as error:

@@ -30,14 +30,14 @@ class Template:
         choices: Chosen option of every group.
         plain: Configuration as plain data; all jobs share the unchanged parts.
         subdir: `hydra.sweep.subdir` if it depends only on the number and name of the job, else None.
-        interpolated: Top-level keys that contain interpolations.
+        interpolated_keys: Top-level keys that contain interpolations.
     """
 
     config: DictConfig
     choices: dict[str, str]
     plain: dict[str, Any]
     subdir: str | None
-    interpolated: tuple[str, ...]
+    interpolated_keys: tuple[str, ...]
 
     @classmethod
     def from_job(
@@ -46,34 +46,34 @@ class Template:
         config: DictConfig,
         job: Job,
         overrides: Sequence[Override],
-        varying: Sequence[Override],
+        varying_overrides: Sequence[Override],
     ) -> "Template | None":
-        """Return the template of a job for all jobs whose `varying` overrides have other values.
+        """Return the template of a job for all jobs whose `varying_overrides` have other values.
 
         Args:
             base: Configuration before any value was set.
             config: Configuration of the job.
             job: Composed job.
             overrides: All overrides of the job that set values.
-            varying: Overrides whose values differ between the jobs.
+            varying_overrides: Overrides whose values differ between the jobs.
 
         Returns:
             The template, or None if only Hydra can determine the effect of another value.
         """
-        for override in varying:
+        for override in varying_overrides:
             key = override.key_or_group
-            overlapping = [
+            related = [
                 o for o in overrides if _is_prefix(o.key_or_group, key) or _is_prefix(key, o.key_or_group)
             ]
-            if len(overlapping) > 1 or not _is_leaf(base, key):
+            if len(related) > 1 or not _is_leaf(base, key):
                 return None
         raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
         assert isinstance(raw, dict)
         subdir = str(raw["subdir"])
         is_simple = not re.search(r"[$\\]|\?\?\?", JOB_REFERENCE.sub("", subdir))
         keys = [str(key) for key in config if key != "hydra"]
-        interpolated = tuple(key for key in keys if _has_interpolation(node_at(config, key)))
-        return cls(config, job.choices, job.config, subdir if is_simple else None, interpolated)
+        interpolated_keys = tuple(key for key in keys if _has_interpolation(node_at(config, key)))
+        return cls(config, job.choices, job.config, subdir if is_simple else None, interpolated_keys)
 
     def fill(
         self, number: int, name: str, values: Mapping[str, Any], apply_values: Callable[[], DictConfig]
@@ -87,9 +87,9 @@ class Template:
             apply_values: Function that sets the values in `config` and returns it.
         """
         plain = _with_values(self.plain, values)
-        config = apply_values() if self.interpolated or self.subdir is None else None
+        config = apply_values() if self.interpolated_keys or self.subdir is None else None
         if config is not None:
-            plain |= {key: plain_value(config, key) for key in self.interpolated}
+            plain |= {key: plain_value(config, key) for key in self.interpolated_keys}
             if self.subdir is None:
                 return config.hydra.sweep.subdir, plain
         properties = {"num": str(number), "id": str(number), "name": name}
@@ -149,14 +149,14 @@ def _has_interpolation(node: Any) -> bool:
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a tree with new values; the copy shares all unchanged branches."""
-    copied = dict(tree)
+    new_tree = dict(tree)
     for key, value in values.items():
         *path, last = key.split(".")
-        node, shared = copied, tree
+        node, shared_node = new_tree, tree
         for part in path:
-            shared = shared[part]
-            if node[part] is shared:
-                node[part] = dict(shared)
+            shared_node = shared_node[part]
+            if node[part] is shared_node:
+                node[part] = dict(shared_node)
             node = node[part]
         node[last] = value
-    return copied
+    return new_tree

@@ -106,9 +106,9 @@ def fields(cls: type, excluded: Collection[str] = ()) -> dict[str, Any]:
 
 
 @cache
-def annotations(of: Callable[..., Any]) -> Mapping[str, Any]:
+def annotations(obj: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the annotations of a class or function, including bounds."""
-    return typing.get_type_hints(of, include_extras=True)
+    return typing.get_type_hints(obj, include_extras=True)
 
 
 def validate(
@@ -192,13 +192,13 @@ def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -
 
 def _allows(schema: type[BaseModel], values: Any, path: Sequence[str], value: float) -> bool:
     """Return True if the key at a path may have another value."""
-    copied = copy.deepcopy(values)
-    node = copied
+    candidate = copy.deepcopy(values)
+    node = candidate
     for part in path[:-1]:
         node = node[int(part) if isinstance(node, list) else part]
     node[int(path[-1]) if isinstance(node, list) else path[-1]] = value
     try:
-        schema.model_validate_json(json.dumps(copied))
+        schema.model_validate_json(json.dumps(candidate))
     except ValidationError:
         return False
     return True
