@@ -1,4 +1,4 @@
-"""The generated tables of docs/configuration.md have every key that Hydra composes, with its description."""
+"""The tables of docs/configuration.md contain every key that Hydra composes, with a description."""
 
 import dataclasses
 import re

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.app.config.build import Settings
-from rnnlab.app.config.memory_limit import cores, too_many
+from rnnlab.app.config.memory_limit import cores, parallel_memory_problem
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan
 from rnnlab.app.config.run_paths import SWEEP_FILE, sweep_problems
@@ -65,7 +65,7 @@ def check(plan: Plan) -> CheckedPlan:
     if facts and plan.launcher is None:
         jobs = facts[0].settings.jobs
         workers = min(jobs or cores(), len(facts))
-        problem = too_many([job_facts.memory for job_facts in facts], workers, jobs)
+        problem = parallel_memory_problem([job_facts.memory for job_facts in facts], workers, jobs)
         problems += [problem] if problem else []
     launcher = None
     if plan.launcher is not None:

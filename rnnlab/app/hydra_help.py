@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from rnnlab.app.config.hydra_internals.private_api import HydraWithoutLogging
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
-from rnnlab.app.config.suggestions import Known
+from rnnlab.app.config.suggestions import KeyIndex
 from rnnlab.text import redact, sanitize
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
@@ -35,7 +35,7 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     except SystemExit:  # Hydra exits after printing its own message
         raise ConfigProblems([f"--package={args.package}: unknown key"]) from None
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems([explain_composition_error(error, args.overrides, Known())]) from error
+        raise ConfigProblems([explain_composition_error(error, args.overrides, KeyIndex())]) from error
     finally:
         GlobalHydra.instance().clear()
     print(sanitize(redact(output.getvalue())), end="")

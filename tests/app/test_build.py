@@ -1,4 +1,4 @@
-"""Defaults live in YAML alone, and YAML and schema name the same keys."""
+"""Only YAML contains defaults, and YAML and schema have the same keys."""
 
 import copy
 import dataclasses
@@ -32,7 +32,7 @@ GIVEN = {
     "optimizer": ["lr"],
     "initial_state": [],
 }
-"""What a group's class gets from other keys than the group's own."""
+"""Arguments of each group's class that come from keys outside the group."""
 
 
 @cache
@@ -47,11 +47,11 @@ def leaves(node: dict[str, Any], above: Keys = ()) -> Iterator[Keys]:
 
 
 def schemas(cls: Any) -> Iterator[Any]:
-    """A dataclass and the dataclasses that its fields are of."""
+    """Yield a dataclass and the dataclasses of its fields."""
     yield cls
     for hint in typing.get_type_hints(cls).values():
         for part in (hint, *typing.get_args(hint)):
-            if dataclasses.is_dataclass(part) and part is not Measurement:  # which names a function
+            if dataclasses.is_dataclass(part) and part is not Measurement:  # a measurement names a function
                 yield from schemas(part)
 
 
@@ -140,4 +140,4 @@ def test_a_key_put_into_the_yaml_is_noticed(above: str) -> None:
     parent["colour"] = 1
     with pytest.raises(InvalidConfig) as caught:
         build(config)
-    assert caught.value.problems == [f"{above}.colour=1: no such key".lstrip(".")]
+    assert caught.value.problems == [f"{above}.colour=1: unknown key".lstrip(".")]

@@ -1,4 +1,4 @@
-"""From a command line to its jobs."""
+"""Composition of a command line's jobs."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.app.config.composer import Composer, parsed_jobs
+from rnnlab.app.config.composer import Composer, parse_jobs
 from rnnlab.app.config.hydra_internals.private_api import HydraLoader
 from rnnlab.app.config.loading import loader_of
 from rnnlab.app.config.messages import ConfigProblems
@@ -33,7 +33,7 @@ def plan_of(*overrides: str, multirun: bool = True, config_dir: Path | None = No
 
 
 def with_option(folder: Path, name: str, text: str) -> Path:
-    """A folder for --config-dir that holds one option."""
+    """Create a folder for --config-dir with one option."""
     file = folder / f"{name}.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(text)
@@ -141,7 +141,7 @@ def test_the_command_line_replaces_an_axis_of_an_experiment(tmp_path: Path) -> N
 
 
 def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
-    """Values set in a copy of what the chosen files make give the same as Hydra's own way, hydra's node included."""
+    """Setting values in a copy of the merged files gives the same configuration as Hydra, including Hydra's node."""
     axes = ["cell=rnn,lstm", "init.W_hh.gain=0.5,1", "seed=3", "+measurement=jacobians", "~task.temperature"]
     more = [
         "probe.measurements.gates=null",
@@ -154,7 +154,7 @@ def test_a_job_is_what_hydra_makes_of_its_overrides() -> None:
     assert len(jobs) == 4 and len({job.folder for job in jobs}) == 4
     for job in jobs:
         expected = loader.load_configuration("config", job.overrides, RunMode.RUN)
-        (parsed,) = parsed_jobs(loader, [job.overrides])
+        (parsed,) = parse_jobs(loader, [job.overrides])
         assert OmegaConf.to_container(composer.compose(parsed)) == OmegaConf.to_container(expected)
         del expected.hydra
         assert job.config == OmegaConf.to_container(expected, resolve=True)
@@ -172,7 +172,7 @@ def test_a_choice_of_files_is_composed_once(monkeypatch: pytest.MonkeyPatch) -> 
     plan_of("cell=rnn,lstm", "seed=range(3)")
     times = Counter(overrides for mode, overrides in calls if mode is RunMode.RUN)
     assert times == Counter({("cell=rnn",): 1, ("cell=lstm",): 1})
-    assert len(calls) == 2 + 1  # and the command line itself, to know its axes
+    assert len(calls) == 2 + 1  # plus the command line itself, to read its axes
     calls.clear()
     plan_of("seed=3", multirun=False)
     assert calls == [(RunMode.RUN, ("seed=3",))]
@@ -223,19 +223,19 @@ def test_an_experiment_can_pair_its_axes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["cell=rnn,lstm"], "lr must have several values, as in lr=a,b"),
         (["cell=rnn,lstm", "lr=1"], "lr must have several values, as in lr=a,b"),
         (["lr=1,2", "seed=0,1"], "cell must have several values, as in cell=a,b"),
-        (["cell=rnn,lstm", "lr=1,2,3"], "cell has 2 values, lr has 3 values; each needs as many as the others"),
-        (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; each needs as many as the others"),
+        (["cell=rnn,lstm", "lr=1,2,3"], "cell has 2 values, lr has 3 values; paired axes must have the same number of values"),
+        (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; paired axes must have the same number of values"),
     ],
 )  # fmt: skip
-def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], told: str) -> None:
+def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigProblems) as caught:
         plan_of("pair=[cell,lr]", *overrides)
-    assert caught.value.problems == [f"pair=[cell,lr]: {told}"]
+    assert caught.value.problems == [f"pair=[cell,lr]: {message}"]
 
 
 def test_the_command_makes_the_same_runs_from_their_beginning() -> None:

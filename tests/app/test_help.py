@@ -93,7 +93,7 @@ def test_help_lists_every_group_and_option(help_text: str) -> None:
 
 def test_help_lists_every_command_before_the_keys(help_text: str) -> None:
     lines = help_text.splitlines()
-    first = lines.index("Commands (COMMAND --help says more):") + 1
+    first = lines.index("Commands (COMMAND --help prints details):") + 1
     listed = [line.split()[0] for line in lines[first : lines.index("", first)]]
     assert sorted(listed) == sorted(MODULES) and first + len(listed) < 24, "in the first screen"
 
@@ -109,7 +109,7 @@ def test_a_command_is_one_of_the_console_script(name: str, here: Path) -> None:
 
 
 def test_help_names_the_axes_and_every_key(help_text: str) -> None:
-    (axes,) = (line for line in help_text.splitlines() if line.startswith("The axes of the research"))
+    (axes,) = (line for line in help_text.splitlines() if line.startswith("Research axes"))
     assert all(
         axis in axes for axis in ("cell=rnn|lstm|gru", "seq_len", "clip ", "clip_mode=norm|value", "lr")
     )

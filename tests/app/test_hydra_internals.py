@@ -1,6 +1,6 @@
-"""Canaries: what rnnlab uses of Hydra and OmegaConf beyond their public interface, tried on the installed ones.
+"""Canary tests of the private names and messages of Hydra and OmegaConf that rnnlab uses.
 
-When one fails after an upgrade, its message says which entry of `rnnlab.app.config.hydra_internals` to adapt.
+If a canary fails after an upgrade, its message names the entry of `rnnlab.app.config.hydra_internals` to adapt.
 """
 
 import ast
@@ -27,9 +27,9 @@ from rnnlab.paths import conf_dir
 from tests.app.hydra_messages import (
     MESSAGES,
     loader_of,
+    message_of_interpolation,
+    message_of_key,
     refusal,
-    said_of_interpolation,
-    said_of_key,
     with_option,
 )
 
@@ -39,7 +39,7 @@ INSTALLED = " and ".join(f"{name} {importlib.metadata.version(name)}" for name i
 
 
 def private() -> Any:
-    """The module under test, imported late: where Hydra lacks one of its names, a canary says so."""
+    """Import the module under test late, so that a canary reports a name that Hydra lacks."""
     return importlib.import_module("rnnlab.app.config.hydra_internals.private_api")
 
 
@@ -63,9 +63,9 @@ def test_every_phrase_has_a_canary() -> None:
 
 
 def test_what_is_removed_from_a_message_leaves_the_reason() -> None:
-    assert Phrase.PLACE.without(said_of_key(Path())) == "Interpolation key 'nowhere' not found"
-    said = said_of_interpolation("${oc.env:NOPE}")(Path())
-    assert Phrase.WHILE_RESOLVING.without(said).strip("'\"") == "Environment variable 'NOPE' not found"
+    assert Phrase.LOCATION.remove_from(message_of_key(Path())) == "Interpolation key 'nowhere' not found"
+    said = message_of_interpolation("${oc.env:NOPE}")(Path())
+    assert Phrase.WHILE_RESOLVING.remove_from(said).strip("'\"") == "Environment variable 'NOPE' not found"
 
 
 def parsed(line: str) -> Any:
@@ -142,7 +142,7 @@ def try_loader(folder: Path) -> None:
 
 
 def try_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each kind of help, with logging whose configuration cannot be used."""
+    """Every kind of help works with an invalid logging configuration."""
     arguments = ["hydra.hydra_logging={version: 1, root: {handlers: [nowhere]}}"]
     parser = private().command_line_parser()
     args = parser.parse_args(arguments)
@@ -177,7 +177,7 @@ def try_nodes() -> None:
     for name, holds in (("null", api.is_null), ("missing", api.is_missing), ("refers", api.is_interpolation)):
         assert [key for key in TREE if holds(nodes[key])] == [name]
     assert api.raw_value(nodes["refers"]) == "${value}" and api.raw_value(nodes["value"]) == 5
-    assert api.dereferenced(nodes["refers"]) is nodes["value"]
+    assert api.dereference(nodes["refers"]) is nodes["value"]
     items = list(api.children(nodes["list"]))
     assert isinstance(nodes["list"], ListConfig) and [index for index, _ in items] == [0, 1]
     assert api.is_interpolation(items[1][1])
@@ -206,7 +206,7 @@ CANARIES: dict[Callable[..., None], tuple[str, ...]] = {
         "is_missing",
         "is_interpolation",
         "raw_value",
-        "dereferenced",
+        "dereference",
     ),
     try_plugins: ("BASIC_LAUNCHER", "BASIC_SWEEPER"),
 }
@@ -255,7 +255,7 @@ def test_hydra_still_has_it(module: str, name: str) -> None:
 
 
 def test_public_names_that_hydra_documents_little(tmp_path: Path) -> None:
-    """Attributes of exceptions, and the public twins of private names; `messages.py` and `sweep_axes.py` need them."""
+    """`messages.py` and `sweep_axes.py` use attributes of exceptions and public equivalents of private names."""
     unread = refusal("cell=lstm", "a=b=c")
     assert isinstance(unread, OverrideParseException) and unread.override == "a=b=c"
     wrapped = refusal("experiment=own", folder=with_option(tmp_path, "hydra: [1]"))

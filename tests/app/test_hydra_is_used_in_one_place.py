@@ -1,4 +1,4 @@
-"""Nobody but `rnnlab.app.config.hydra_internals` depends on Hydra's and OmegaConf's private names and English."""
+"""Only `rnnlab.app.config.hydra_internals` depends on private names and messages of Hydra and OmegaConf."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ def relative(file: Path) -> str:
 
 
 def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every attribute, keyword and method of a file, with its line."""
+    """Yield every attribute, keyword and method of a file with its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr, node.lineno
@@ -38,7 +38,7 @@ def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every string of a file but its docstrings, with its line."""
+    """Yield every string of a file except docstrings, with its line."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
@@ -46,7 +46,7 @@ def texts(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def matched(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every string that a file looks for in another, with its line."""
+    """Yield every string that a file searches for in another string, with its line."""
     for node in ast.walk(tree):
         places: list[ast.expr] = []
         if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
@@ -64,7 +64,7 @@ def uses_hydra(file: Path) -> bool:
 
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_no_other_file_uses_private_names(file: Path) -> None:
-    """The imports are held by ruff (banned-api in pyproject.toml)."""
+    """Ruff checks the imports (banned-api in pyproject.toml)."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     found = [f"{file}:{line}: {name}" for name, line in names(tree) if name in PRIVATE]
     found += [f"{file}:{line}: {text!r}" for text, line in texts(tree) if "hydra._internal" in text]

@@ -1,4 +1,4 @@
-"""The memory that a run is said to need is what it takes."""
+"""The estimated memory of a run matches its actual memory."""
 
 import re
 import subprocess
@@ -45,7 +45,7 @@ def test_two_steps_take_what_was_reckoned(shape, cell):
     assert 0.55 < peak / sum(experiment.memory.values()) < 1.5
 
 
-def told(capsys, *overrides):
+def messages(capsys, *overrides):
     assert main([*overrides, "steps=1"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -53,7 +53,7 @@ def told(capsys, *overrides):
 
 
 HUGE = {
-    "hidden_size=1000000": "hidden_size=1000000: … of memory, most of it for the weights",
+    "hidden_size=1000000": "hidden_size=1000000: … of memory, mostly for the weights",
     "hidden_size=99999999999999999999": "hidden_size=99999999999999999999: … for the weights",
     "task=adding batch_size=1000000000": "hidden_size=128 batch_size=1000000000 seq_len=50: … for the training step",
     "task=adding seq_len=1000000000": "hidden_size=128 batch_size=32 seq_len=1000000000: … for the training step",
@@ -70,8 +70,8 @@ HUGE = {
 
 @pytest.mark.parametrize("command_line", HUGE)
 def test_what_fits_in_no_machine_is_refused(command_line, here, capsys):
-    (line,) = told(capsys, *command_line.split())
-    expected = re.escape(f"rnnlab: {HUGE[command_line]}, and this machine has ")
+    (line,) = messages(capsys, *command_line.split())
+    expected = re.escape(f"rnnlab: {HUGE[command_line]}; this machine has ")
     assert re.fullmatch(expected.replace("…", r"needs about [\d,]+ GiB.*") + r"[\d.]+ GiB", line), line
     assert list(here.iterdir()) == []
 
@@ -79,14 +79,14 @@ def test_what_fits_in_no_machine_is_refused(command_line, here, capsys):
 def test_a_small_machine_says_how_many_runs_fit_at_once(here, capsys, monkeypatch):
     needed = sum(experiment_of().memory.values())
     monkeypatch.setattr(resources, "memory", lambda: 3 * needed - 1)
-    (line,) = told(capsys, "-m", "seed=range(5)", "jobs=4")
-    assert line.startswith("rnnlab: jobs=4: 4 of these runs at once need about 0.") and line.endswith(
-        "jobs=2 fits"
+    (line,) = messages(capsys, "-m", "seed=range(5)", "jobs=4")
+    assert line.startswith("rnnlab: jobs=4: 4 of these runs in parallel need about 0.") and line.endswith(
+        "reduce to jobs=2"
     )
     monkeypatch.setattr(resources, "memory", lambda: needed - 1)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    lines = told(capsys, "-m", "seed=0,1", "hidden_size=1,128")
-    assert len(lines) == 1 and "most of it for" in lines[0]
+    lines = messages(capsys, "-m", "seed=0,1", "hidden_size=1,128")
+    assert len(lines) == 1 and "mostly for" in lines[0]
 
 
 def test_an_optimiser_is_charged_for_what_it_keeps():
@@ -115,7 +115,7 @@ def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
 
 def test_data_for_which_there_is_no_memory_is_one_line(tmp_path) -> None:
     with (tmp_path / "large.txt").open("wb") as file:
-        file.truncate(4 << 30)  # with no room on the disk
+        file.truncate(4 << 30)  # a sparse file, which uses no disk space
     limited = "import resource as r, sys; r.setrlimit(r.RLIMIT_AS, (3 << 30, 3 << 30)); "
     code = (
         limited + "from rnnlab.__main__ import main; sys.argv = ['', 'task.path=large.txt']; sys.exit(main())"

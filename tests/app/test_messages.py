@@ -1,4 +1,4 @@
-"""Mistakes of a user: each told in a line that names it, exit code 2, nothing made."""
+"""Mistakes on the command line: one line per mistake, exit code 2, no files."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def texts(here: Path) -> None:
     np.savez(folder / "pickle.npz", h=np.array([{}], dtype=object))
 
 
-def told(command_line: str, capsys: pytest.CaptureFixture[str], here: Path) -> list[str]:
-    """What a command line that is refused says, a line each."""
+def messages(command_line: str, capsys: pytest.CaptureFixture[str], here: Path) -> list[str]:
+    """Return the lines printed for a refused command line."""
     assert main(command_line.split()) == 2
     out, err = capsys.readouterr()
     assert out == "" and list(here.iterdir()) == []
@@ -36,25 +36,27 @@ def told(command_line: str, capsys: pytest.CaptureFixture[str], here: Path) -> l
 @pytest.mark.usefixtures("texts")
 @pytest.mark.parametrize("command_line", MISTAKES)
 def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(command_line, capsys, here) == [f"rnnlab: {MISTAKES[command_line]}"]
+    assert messages(command_line, capsys, here) == [f"rnnlab: {MISTAKES[command_line]}"]
 
 
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = told("experiment=quik jobs=0", capsys, here)
-    start = "rnnlab: experiment=quik: no such option; did you mean quick? allowed: adding, "
+    (line,) = messages("experiment=quik jobs=0", capsys, here)
+    start = "rnnlab: experiment=quik: unknown option; did you mean quick? allowed: adding, "
     assert line.startswith(start) and ", quick, source_brown" in line
 
 
 def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = told("lr=-1 jobs=0 init.b_h.gain=0 cell.bias=1 optimizer.beta1=2 task.held_out=0", capsys, here)
+    lines = messages(
+        "lr=-1 jobs=0 init.b_h.gain=0 cell.bias=1 optimizer.beta1=2 task.held_out=0", capsys, here
+    )
     keys = [line.split()[1].split("=")[0] for line in lines]
     assert keys == ["lr", "jobs", "init.b_h.gain", "cell.bias", "task.held_out", "optimizer.beta1"]
 
 
 def test_the_mistakes_of_all_jobs_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = told("-m cell=rnn,elman lr=1,-1 task.path=nowhere,null tracking.uri=mlruns", capsys, here)
+    lines = messages("-m cell=rnn,elman lr=1,-1 task.path=nowhere,null tracking.uri=mlruns", capsys, here)
     assert lines == [
-        "rnnlab: cell=elman: no such option; allowed: gru, lstm, rnn",
+        "rnnlab: cell=elman: unknown option; allowed: gru, lstm, rnn",
         "rnnlab: task.path=nowhere: cannot be read (No such file or directory)",
         "rnnlab: lr=-1: must be greater than 0",
         f"rnnlab: tracking.uri=mlruns: {NO_FOLDER_STORE}",
@@ -62,30 +64,30 @@ def test_the_mistakes_of_all_jobs_are_told_together(here: Path, capsys: pytest.C
 
 
 def test_one_bad_job_stops_the_whole_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = told("-m seq_len=5,9,100000 steps=2", capsys, here)
+    (line,) = messages("-m seq_len=5,9,100000 steps=2", capsys, here)
     assert line.startswith("rnnlab: seq_len=100000 ") and line.endswith("and needs at least 100001")
 
 
 def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = told("-m seed=range(1000000) cell=rnn,lstm steps=2", capsys, here)
+    (line,) = messages("-m seed=range(1000000) cell=rnn,lstm steps=2", capsys, here)
     assert line == (
         "rnnlab: sweep of 2,000,000 runs (1,000,000 seeds × 2 cells) exceeds the limit of 100,000"
     )
 
 
 def test_a_number_without_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(f"lr={'1' * 5000}", capsys, here) == ["rnnlab: lr: a number of more than 4300 digits"]
+    assert messages(f"lr={'1' * 5000}", capsys, here) == ["rnnlab: lr: must have at most 4300 digits"]
 
 
 GLOBAL = b"# @package _global_\n"
 OPTIONS = {
     b"": "experiment/own.yaml: must begin with the line # @package _global_",
     b"lr: 1\n": "experiment/own.yaml: must begin with the line # @package _global_",
-    GLOBAL + b"- a\n": "experiment/own.yaml: must have a line key: value for each key",
+    GLOBAL + b"- a\n": "experiment/own.yaml: must have one line key: value for each key",
     GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not a UTF-8 text (invalid start byte at byte 28)",
-    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (it contains itself)",
-    GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: no such option; there is no group experiment/nope",
-    GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name, without /",
+    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (the file contains itself)",
+    GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: unknown group experiment/nope",
+    GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name without /",
 }
 
 
@@ -96,7 +98,7 @@ def test_an_option_of_the_users_own(
     file = tmp_path / "experiment" / "own.yaml"
     file.parent.mkdir()
     file.write_bytes(option)
-    assert told(f"--config-dir {tmp_path} experiment=own", capsys, here) == [f"rnnlab: {OPTIONS[option]}"]
+    assert messages(f"--config-dir {tmp_path} experiment=own", capsys, here) == [f"rnnlab: {OPTIONS[option]}"]
 
 
 @pytest.mark.parametrize("nothing", ["", "+", " "])
@@ -104,12 +106,12 @@ def test_an_empty_argument_is_told_as_such(
     nothing: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["task.path=a", nothing]) == 2
-    told = f"rnnlab: {nothing!r}: an argument that names nothing; is a variable of the shell empty?\n"
-    assert capsys.readouterr().err == told
+    expected = f"rnnlab: {nothing!r}: empty argument; is a variable of the shell empty?\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = told("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
+    (line,) = messages("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
     assert line == f"rnnlab: tracking.uri=sqlite:///nowhere/mlflow.db: the folder {folder} does not exist"
 
@@ -118,7 +120,7 @@ def test_an_address_from_the_environment_is_checked(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
-    assert told("steps=2", capsys, here) == [f"rnnlab: tracking.uri=databricks: {NO_FOLDER_STORE}"]
+    assert messages("steps=2", capsys, here) == [f"rnnlab: tracking.uri=databricks: {NO_FOLDER_STORE}"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_an_address_from_the_environment_is_checked(
 def test_a_folder_in_use_is_refused(
     command_line: str, taken: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (line,) = told(command_line, capsys, here)
+    (line,) = messages(command_line, capsys, here)
     assert f"{taken}: {problem}; each " in line and line.endswith(" needs a folder of its own")
 
 
@@ -144,7 +146,7 @@ def test_a_folder_in_use_is_refused(
 def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
     command_line: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (line,) = told(command_line, capsys, here)
+    (line,) = messages(command_line, capsys, here)
     assert line.endswith("cannot be written (Not a directory)")
 
 
@@ -152,5 +154,5 @@ def test_tracebacks_can_be_had(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    first, *_, last = told("xyz=1", capsys, here)
-    assert first.startswith("Traceback") and last == "rnnlab: xyz=1: no such key; --help shows all"
+    first, *_, last = messages("xyz=1", capsys, here)
+    assert first.startswith("Traceback") and last == "rnnlab: xyz=1: unknown key; --help lists all keys"

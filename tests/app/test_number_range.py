@@ -1,4 +1,4 @@
-"""A number that the run's dtype cannot hold is refused, whichever key it is given to."""
+"""Every key refuses a number outside the range of the run's dtype."""
 
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.fuzz.configs import Key, real_keys, types_in
 from tests.processes import TINY as SMALL
 from tests.processes import run
 
-HUGE, TINY = "infinite in float32; at most 3.4028235e+38", "0 in float32; at least 1.4e-45"
+HUGE, TINY = "infinity in float32; must be at most 3.4028235e+38", "0 in float32; must be at least 1.4e-45"
 
 
 REAL = real_keys()
@@ -44,8 +44,8 @@ def problems_of(key: Key, value: str, dtype: str) -> list[str]:
 def test_a_number_beyond_the_range_is_refused(key: Key, value: str) -> None:
     found = problems_of(key, value, "float32")
     assert found and all(line.startswith(key.name) for line in found)
-    assert HUGE in found[0] or "must be" in found[0]  # where bounds of the key's own are narrower
-    assert not any("infinite" in line for line in problems_of(key, value, "float64"))
+    assert HUGE in found[0] or "must be" in found[0]  # if the key itself has narrower bounds
+    assert not any("infinity" in line for line in problems_of(key, value, "float64"))
 
 
 @pytest.mark.parametrize("key", POSITIVE, ids=lambda key: f"{key.name} {dict(key.needs)}")
@@ -74,7 +74,7 @@ def test_a_tiny_number_will_do_where_0_does() -> None:
 
 
 def test_a_run_with_an_infinite_weight_is_not_finished() -> None:
-    """A saturated unit hides it from loss and gradients."""
+    """A saturated unit hides the infinite weight from the loss and the gradients."""
     small = ["hidden_size=3", "seq_len=5", "batch_size=2", "steps=2", "probe=none", "val_every=null"]
     experiment = build(compose_plan(conf_dir(), small, multirun=False).jobs[0].config)
     weights, batches, _ = generators(0)
@@ -95,5 +95,5 @@ def test_given_states_may_be_as_large_as_the_dtype(tmp_path: Path) -> None:
     np.savez(tmp_path / "large.npz", h=np.full(3, -1e39))
     given = ["initial_state=given", f"initial_state.path={tmp_path / 'large.npz'}", "hidden_size=3"]
     build(compose_plan(conf_dir(), [*given, "dtype=float64"], multirun=False).jobs[0].config)
-    with pytest.raises(InvalidConfig, match="infinite in float32"):
+    with pytest.raises(InvalidConfig, match="overflow to infinity in float32"):
         build(compose_plan(conf_dir(), given, multirun=False).jobs[0].config)

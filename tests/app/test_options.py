@@ -1,4 +1,4 @@
-"""Every file in conf/ works, with every other. A new option is tested from the day its file is there."""
+"""Every option in conf/ works with every other option; a new file is tested automatically."""
 
 from functools import cache
 from itertools import combinations, product
@@ -16,7 +16,7 @@ SMALL = ("steps=2", "val_every=null", "stop_when_solved=false", "hidden_size=5",
 LENGTH = {"digits": 64, "digits_rows": 8, "multiplication": 10, "reber": 20} | dict.fromkeys(
     ("temporal_order", "temporal_order_3"), 10
 )
-"""Of the tasks that cannot be as short as others."""
+"""Minimum lengths of the tasks that cannot be as short as the others."""
 OPTIONS = {
     group.name: sorted(file.stem for file in group.glob("*.yaml"))
     for group in sorted(conf_dir().iterdir())
@@ -27,16 +27,16 @@ DRAWN = {
     for file in (conf_dir() / "task").glob("*.yaml")
     if "length_range" in file.read_text(encoding="utf-8") or "defaults" in file.read_text(encoding="utf-8")
 } - {"digits_rows"}
-"""Tasks whose validation set can be small."""
+"""Tasks that support a small validation set."""
 MEASURING_MOST = {"full": "lyapunov"}
-"""Probes with a measurement that takes a thousand time steps, unless it is told otherwise."""
+"""Probes with a measurement that takes a thousand time steps by default."""
 ADDED = {"measurement"}
-"""Groups of which any number of options may be added to those of the probe."""
+"""Groups from which any number of options can be added to the probe."""
 
 
 @cache
 def own(experiment: str | None, group: str) -> str | None:
-    """The task or optimiser of an experiment, whose keys it may set; it goes with no other."""
+    """Return the task or optimiser of an experiment, which cannot be combined with another one."""
     if experiment is None:
         return None
     file = conf_dir() / "experiment" / f"{experiment}.yaml"
@@ -59,9 +59,9 @@ def pairs_of(chosen: dict[str, str]) -> set[tuple[tuple[str, str], tuple[str, st
 
 
 def covering_choices() -> list[dict[str, str]]:
-    """Choices of an option from every group that hold, together, any two options that go together.
+    """Return choices of one option per group that together cover every compatible pair of options.
 
-    Greedy: each begins with a pair that is missing and takes from every other group what adds most.
+    The greedy search starts each choice with a missing pair and adds the option that covers most missing pairs.
     """
     options = [(group, option) for group in OPTIONS for option in OPTIONS[group]]
     wanted = {pair_of(*pair) for pair in combinations(options, 2) if pair[0][0] != pair[1][0]}
@@ -83,7 +83,7 @@ CHOICES = covering_choices()
 
 
 def task_of(chosen: dict[str, str]) -> str:
-    """The task that these options choose: their own, the experiment's or the default."""
+    """Return the task of a choice: its own, the experiment's or the default."""
     return chosen.get("task") or own(chosen.get("experiment"), "task") or "char_lm"
 
 
@@ -104,7 +104,7 @@ def initial(experiment: Experiment) -> Params:
 
 @pytest.fixture(scope="session")
 def given(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What initial_state=given needs."""
+    """Return the override that initial_state=given requires."""
     path = tmp_path_factory.mktemp("states") / "given.npz"
     np.savez(path, h=np.linspace(-1, 1, 5), c=np.linspace(1, 2, 5))
     return f"initial_state.path={path}"

@@ -1,4 +1,4 @@
-"""Paths that no system takes, and folders in one another's way: a line each, and nothing is made."""
+"""Invalid paths and conflicting folders: one line per problem, and no files or folders."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 
 from rnnlab.app.cli import main
 from rnnlab.app.config.messages import ConfigProblems
-from rnnlab.app.config.run_paths import folder_named
+from rnnlab.app.config.run_paths import resolve_folder
 from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.paths import path_problem
 from rnnlab.text import one_line
@@ -30,9 +30,9 @@ A_NAME = "contains a name that is too long (256 bytes; at most 255)"
 
 
 def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: Any, here: Path) -> str:
-    """The one line that a command ends with; it makes nothing."""
+    """Return the single line that a command prints; the command creates no files."""
     before = sorted(here.rglob("*"))
-    os.environ["HYDRA_FULL_ERROR"] = "0"  # which the command line sets; `here` takes it back
+    os.environ["HYDRA_FULL_ERROR"] = "0"  # the command line sets this variable; `here` restores it
     assert of(list(arguments)) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and sorted(here.rglob("*")) == before
@@ -48,8 +48,8 @@ def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: A
         (f"a/{LONG}/b", A_NAME),
         (DEEP, "nested folders; at most 200"),
         (LONGER, "bytes including the files written there; at most 4095)"),
-        ("artifacts", "must not end with artifacts, in which commands look for no runs"),
-        ("a/artifacts", "must not end with artifacts, in which commands look for no runs"),
+        ("artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
+        ("a/artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
     ],
 )
 def test_a_folder_that_cannot_be(
@@ -66,12 +66,12 @@ def test_a_folder_of_characters_that_no_name_has() -> None:
         ("a\ud800", "contains a character that is not allowed in file names"),
     ):
         with pytest.raises(ConfigProblems, match=problem):
-            folder_named("hydra.run.dir", given)
-    assert path_problem(Path("\udcff")) is None  # a byte that is no UTF-8
+            resolve_folder("hydra.run.dir", given)
+    assert path_problem(Path("\udcff")) is None  # a byte that is not valid UTF-8
 
 
 def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
-    assert folder_named("hydra.run.dir", "x/../y") == here / "y"
+    assert resolve_folder("hydra.run.dir", "x/../y") == here / "y"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_run_is_not_in_the_place_of_a_file_of_the_sweep(
     subdir: str, own: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = told(main, [*SWEEP, f"hydra.sweep.subdir={subdir}"], capsys, here)
-    assert line.endswith(f": must not be in the place of the sweep's own {own}")
+    assert line.endswith(f": must not replace {own}, which belongs to the sweep")
 
 
 def test_a_run_is_not_inside_of_another(
@@ -102,7 +102,7 @@ def test_a_run_is_not_inside_of_another(
     monkeypatch.setenv("PLACE0", "a")
     monkeypatch.setenv("PLACE1", "a/b")
     line = told(main, [*SWEEP, 'hydra.sweep.subdir="${oc.env:PLACE${seed}}"'], capsys, here)
-    assert line == f"{here / 'sweep/a/b'}: inside of {here / 'sweep/a'}, the folder of another run"
+    assert line == f"{here / 'sweep/a/b'}: inside {here / 'sweep/a'}, the folder of another run"
 
 
 @pytest.mark.parametrize("given", [LONG, LONGER])
@@ -167,7 +167,7 @@ def test_a_page_that_cannot_be_is_told_before_runs_are_read(
     ],
 )
 def test_a_file_that_the_system_refuses_is_one_line(error: str, code: int, line: str) -> None:
-    """Wherever it comes up; what has no name is a fault of ours, and keeps its traceback."""
+    """Errors with a file name are one line everywhere; errors without one are bugs and keep their traceback."""
     program = f"""
 from rnnlab.terminal.command import run_command
 def fail(arguments):

@@ -1,4 +1,4 @@
-"""What the jobs of a sweep share is composed and checked once, and comes to what Hydra makes of each job alone."""
+"""Work shared by the jobs of a sweep is done once and gives the same result as composing each job separately."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from rnnlab.app.check import check
 from rnnlab.app.config import build as schema
 from rnnlab.app.config import compose, composer
 from rnnlab.app.config.build import build
-from rnnlab.app.config.composer import Composer, line_of, name_job, plan_of_many
-from rnnlab.app.config.interpolations import Unresolved, resolved
+from rnnlab.app.config.composer import Composer, line_of, name_job, plan_sweep
+from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
 from rnnlab.app.config.loader import Loader
-from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, known_keys, loader_of
+from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, key_index, loader_of
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan, job_name
 from rnnlab.app.config.template import plain_value
@@ -76,7 +76,7 @@ def sweeps(draw: st.DrawFn) -> list[str]:
 
 
 def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
-    """The jobs as Hydra composes each alone, and a line for each of the others."""
+    """Return the jobs that Hydra composes one at a time, and one line for each other job."""
     loader, composed, problems = loader_of(conf_dir(), None), list[Job](), list[str]()
     lines = [{key: value for key, _, value in (line.partition("=") for line in job)} for job in jobs]
     axes = [key for key in lines[0] if len({line[key] for line in lines}) > 1]
@@ -84,36 +84,36 @@ def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
     for number, (job, line) in enumerate(zip(jobs, lines, strict=True)):
         try:
             config = loader.load_configuration(CONFIG_NAME, list(job), RunMode.RUN)
-            with resolved(loader, config, list(job)):
+            with explain_interpolation_errors(loader, config, list(job)):
                 folder = folder or Path(config.hydra.sweep.dir).absolute()
                 choices, swept = chosen_options(config), {key: line[key] for key in line if key in axes}
                 name = job_name(swept, list(job), choices)
                 name_job(config, number, name)
                 if ".." in Path(config.hydra.sweep.subdir).parts:
                     outside = f"hydra.sweep.subdir={config.hydra.sweep.subdir}"
-                    raise ConfigProblems([f"{outside}: must be inside of the sweep's folder"])
+                    raise ConfigProblems([f"{outside}: must be inside the sweep folder"])
                 place = folder / config.hydra.sweep.subdir
                 plain = {key: plain_value(config, key) for key in config if key != "hydra"}
                 composed.append(Job(number, name, place, plain, list(job), swept, choices))
-        except (Unresolved, ConfigProblems) as error:
+        except (InterpolationProblems, ConfigProblems) as error:
             problems += error.problems
         except COMPOSITION_ERRORS as error:
-            problems.append(explain_composition_error(error, list(job), known_keys(loader, list(job))))
+            problems.append(explain_composition_error(error, list(job), key_index(loader, list(job))))
     return composed, list(dict.fromkeys(problems))
 
 
 def shared_and_alone(overrides: list[str]) -> tuple[Plan, list[Job], list[str]] | None:
-    """The plan of a sweep, and what each of its jobs comes to alone; None where nothing is expanded."""
+    """Return the plan of a sweep and the jobs composed one at a time; None if the sweep is not expanded."""
     if not any(override.startswith("hydra.sweep.dir") for override in overrides):
-        overrides = [*overrides, "hydra.sweep.dir=there"]  # the time is another at each call
+        overrides = [*overrides, "hydra.sweep.dir=there"]  # the time differs between calls
     jobs: list[list[str]] = []
 
     def noted(loader: Loader, expanded: Sequence[Sequence[Override]], launcher: Any) -> Plan:
         jobs.extend([line_of(override) for override in job] for job in expanded)
-        return plan_of_many(loader, expanded, launcher)
+        return plan_sweep(loader, expanded, launcher)
 
     plan, refused = None, None
-    with mock.patch.object(compose, "plan_of_many", noted):
+    with mock.patch.object(compose, "plan_sweep", noted):
         try:
             plan = compose.compose_plan(conf_dir(), overrides, multirun=True)
         except ConfigProblems as error:
@@ -204,19 +204,19 @@ def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     counting(Composer, "compose")
     counting(facts, "build")
-    counting(schema.Tasks, "_make")
+    counting(schema.TaskCache, "_construct")
     jobs = check(
         compose.compose_plan(conf_dir(), ["lr=1,2", "seed=range(50)", "tracking=none"], True)
     ).plan.jobs
     assert len(jobs) == 100
-    assert counted == {"compose": 1, "build": 2, "_make": 1}
+    assert counted == {"compose": 1, "build": 2, "_construct": 1}
     assert jobs[0].config["probe"] is jobs[99].config["probe"]
 
 
 def test_a_thousand_jobs_that_differ_in_a_value_take_no_interpolation_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What each job costs is counted in calls, as no test asserts a time."""
+    """The cost of each job is counted in calls, because no test asserts a time."""
     calls: list[str] = []
     monkeypatch.setattr(
         OmegaConf,
@@ -246,4 +246,4 @@ def test_a_mistake_that_jobs_share_is_explained_once(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(composer, "explain_composition_error", noted)
     assert compose.compose_plan(conf_dir(), ["seed=range(50)", "lrr=1"], multirun=True).problems == told
-    assert told == ["lrr=1: no such key; did you mean lr?"]
+    assert told == ["lrr=1: unknown key; did you mean lr?"]

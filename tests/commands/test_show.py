@@ -99,7 +99,7 @@ def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["task=add"], "task=add: no such option"),
+        (["task=add"], "task=add: unknown option"),
         (
             ["task=digits", "seq_len=50"],
             "seq_len=50: must be 64, the number of time steps per image with read=pixels",

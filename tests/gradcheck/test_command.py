@@ -129,13 +129,13 @@ def test_a_wrong_gradient_is_named_and_fails(
         (["lr=-1"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
         (
             ["cell=all", "cell.forget_bias=2"],
-            "rnnlab.gradcheck: cell.forget_bias=2: cell=gru has no such key; cell=lstm has cell.forget_bias\n"
-            "rnnlab.gradcheck: cell.forget_bias=2: cell=rnn has no such key; cell=lstm has cell.forget_bias\n",
+            "rnnlab.gradcheck: cell.forget_bias=2: unknown key of cell=gru; cell=lstm has the key cell.forget_bias\n"
+            "rnnlab.gradcheck: cell.forget_bias=2: unknown key of cell=rnn; cell=lstm has the key cell.forget_bias\n",
         ),
         (["lr=-1", "cell=lstm"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
         (
             ["cell=lstn"],
-            "rnnlab.gradcheck: cell=lstn: no such option; did you mean lstm? allowed: gru, lstm, rnn\n",
+            "rnnlab.gradcheck: cell=lstn: unknown option; did you mean lstm? allowed: gru, lstm, rnn\n",
         ),
         (
             ["-m", "cell=rnn,lstm", "seq_len=0"],

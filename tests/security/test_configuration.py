@@ -47,15 +47,15 @@ REFUSED = {
     "--cfg job +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
     "--help +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
     # classes of rnnlab of another kind
-    "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must be of the kind Cell",
+    "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must implement Cell",
     "cell._target_=rnnlab.cells.weights.np": "cell._target_=rnnlab.cells.weights.np: no such class",
-    "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must be of the kind Optimizer",
-    "task._target_=rnnlab.app.jobs.run_job.WorkOrder": "task._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Task",
-    "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must be of the kind InitialState",
-    "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder": "hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder: must be of the kind Launcher",
+    "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must implement Optimizer",
+    "task._target_=rnnlab.app.jobs.run_job.WorkOrder": "task._target_=rnnlab.app.jobs.run_job.WorkOrder: must implement Task",
+    "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must implement InitialState",
+    "hydra/launcher=ray hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder": "hydra.launcher._target_=rnnlab.app.jobs.run_job.WorkOrder: must implement Launcher",
     # functions of rnnlab of another kind
     **{
-        f"probe.measurements.norms._target_={name}": f"probe.measurements.norms._target_={name}: must be a function of a Snapshot"
+        f"probe.measurements.norms._target_={name}": f"probe.measurements.norms._target_={name}: must be a function that takes a Snapshot"
         for name in (
             "rnnlab.ui.main",
             "rnnlab.runs.files.replace_file",
@@ -64,14 +64,14 @@ REFUSED = {
         if name != "rnnlab.runs.folder.suppress"
     },
     # sweepers
-    "hydra.sweeper._target_=os.getcwd": "hydra.sweeper._target_=os.getcwd: must be Hydra's own",
-    f"{SEARCH} hydra.sweeper.sampler._target_=os.getcwd": "hydra.sweeper.sampler._target_=os.getcwd: must be Hydra's own",
-    f"{SEARCH} hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd": "hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd: must be Hydra's own",
-    f"{SEARCH} '+hydra.sweeper.x=[{{_target_:os.getcwd}}]'": "hydra.sweeper.x.0._target_=os.getcwd: must be Hydra's own",
-    f"{SEARCH} +hydra.sweeper.custom_search_space=os.getcwd": "hydra.sweeper.custom_search_space: not supported; it would be imported and called",
+    "hydra.sweeper._target_=os.getcwd": "hydra.sweeper._target_=os.getcwd: must be one of Hydra's own classes",
+    f"{SEARCH} hydra.sweeper.sampler._target_=os.getcwd": "hydra.sweeper.sampler._target_=os.getcwd: must be one of Hydra's own classes",
+    f"{SEARCH} hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd": "hydra.sweeper.sampler._target_=optuna.samplers._base.os.getcwd: must be one of Hydra's own classes",
+    f"{SEARCH} '+hydra.sweeper.x=[{{_target_:os.getcwd}}]'": "hydra.sweeper.x.0._target_=os.getcwd: must be one of Hydra's own classes",
+    f"{SEARCH} +hydra.sweeper.custom_search_space=os.getcwd": "hydra.sweeper.custom_search_space: not supported; Hydra would import and call the function",
     # launchers
-    "hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be Hydra's own",
-    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be Hydra's own",
+    "hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be one of Hydra's own classes",
+    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: must be one of Hydra's own classes",
     # search paths
     "hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     "--cfg job hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
@@ -102,7 +102,8 @@ def test_a_sweepers_sampler_cannot_come_out_of_an_interpolation(own: Path) -> No
     tpe = {"defaults": ["_self_"], "sampler": "${oc.create:{_target_:os.getcwd}}"}
     write(own / "hydra/sweeper/optuna.yaml", OPTUNA | tpe)
     with pytest.raises(
-        ConfigProblems, match=r"^hydra.sweeper.sampler._target_=os.getcwd: must be Hydra's own$"
+        ConfigProblems,
+        match=r"^hydra.sweeper.sampler._target_=os.getcwd: must be one of Hydra's own classes$",
     ):
         compose(conf_dir(), [SEARCH, "lr=1,2"], True, str(own))
 

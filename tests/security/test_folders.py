@@ -31,7 +31,7 @@ SMALL = (*TINY, "tracking=none", "figures=false")
 @pytest.mark.parametrize("subdir", ["../x", "a/../../x", "/tmp/x"])
 def test_a_sweeps_runs_stay_in_its_folder(subdir: str, here: Path) -> None:
     plan = compose_plan(conf_dir(), [*SMALL, "lr=1,2", f"hydra.sweep.subdir={subdir}"], True)
-    assert plan.problems == [f"hydra.sweep.subdir={subdir}: must be inside of the sweep's folder"]
+    assert plan.problems == [f"hydra.sweep.subdir={subdir}: must be inside the sweep folder"]
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""From a command line to checked configurations."""
+"""Composition and validation of configurations from a command line."""

@@ -1,4 +1,4 @@
-"""A sweep that is not known beforehand: its sweeper asks for a few jobs at a time."""
+"""Sweep whose sweeper requests jobs in batches, because each batch depends on earlier results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from rnnlab.app.config.composer import parsed_jobs, plan_of_many
-from rnnlab.app.config.loader import Loader, launcher_of
+from rnnlab.app.config.composer import parse_jobs, plan_sweep
+from rnnlab.app.config.loader import Loader, launcher_keys
 from rnnlab.app.config.plan import Plan, format_command
-from rnnlab.app.config.run_paths import folder_named
+from rnnlab.app.config.run_paths import resolve_folder
 
 
 @dataclass(frozen=True)
 class AdaptiveSweep:
-    """A sweep whose sweeper chooses the next jobs by how the last ones came out.
+    """Sweep whose sweeper chooses the next jobs from the results of earlier jobs.
 
     Attributes:
-        loader: Hydra's.
-        config: With the sweeper's keys in `hydra.sweeper`.
-        arguments: The command line, with the space to be searched.
+        loader: Hydra's configuration loader.
+        config: Configuration with the keys of the sweeper in `hydra.sweeper`.
+        arguments: Command line with the search space.
     """
 
     loader: Loader
@@ -27,14 +27,14 @@ class AdaptiveSweep:
     arguments: list[str]
 
     def plan(self, batch: Sequence[Sequence[str]], first: int) -> Plan:
-        """The next jobs as a plan, in the folder that all of the sweep share."""
-        of_hydra = list(self.config.hydra.overrides.hydra)
-        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
-        swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
-        swept += list(self.config.hydra.sweeper.get("params") or {})
-        jobs = parsed_jobs(self.loader, [of_hydra + list(job) for job in batch])
-        folder = folder_named("hydra.sweep.dir", self.config.hydra.sweep.dir)
-        plan = plan_of_many(self.loader, jobs, launcher_of(self.config), folder, first, swept)
+        """Return the plan of the next jobs, in the folder that all jobs of the sweep share."""
+        hydra_overrides = list(self.config.hydra.overrides.hydra)
+        overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
+        axes = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+        axes += list(self.config.hydra.sweeper.get("params") or {})
+        jobs = parse_jobs(self.loader, [hydra_overrides + list(job) for job in batch])
+        folder = resolve_folder("hydra.sweep.dir", self.config.hydra.sweep.dir)
+        plan = plan_sweep(self.loader, jobs, launcher_keys(self.config), folder, first, axes)
         return replace(
-            plan, is_continuation=first > 0, command=format_command(of_hydra + self.arguments, True)
+            plan, is_continuation=first > 0, command=format_command(hydra_overrides + self.arguments, True)
         )

@@ -1,7 +1,7 @@
-"""Every key of the configuration with its type and bounds, and the objects made from it.
+"""Schema of the configuration (keys, types, bounds) and construction of the objects that it describes.
 
-Defaults live in `conf/` alone. A group whose option names a class (`_target_`) takes its keys, types
-and bounds from that class, so a new cell or optimiser needs no line here.
+Only `conf/` contains defaults. A group whose option names a class (`_target_`) takes its keys, types and
+bounds from that class, so a new cell or optimiser requires no change in this module.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Len, Lt, MinLen
 
-from rnnlab.app.config.memory_limit import LYAPUNOV, too_large
+from rnnlab.app.config.memory_limit import LYAPUNOV, memory_problem
 from rnnlab.app.config.validation import (
     InvalidConfig,
     annotations,
     fields,
-    target,
-    target_function,
-    validated,
+    pop_class,
+    pop_function,
+    validate,
 )
 from rnnlab.cells import Cell
 from rnnlab.clipping import Clipping
@@ -40,26 +40,24 @@ SUPPLIED = {
     "optimizer": ("lr",),
     "initial_state": (),
 }
-"""What a group's class is given from elsewhere than the group's own keys."""
+"""Arguments of each group's class that come from keys outside the group."""
 KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
-"""What a group's class must be."""
-
-
-KEPT_TASKS = 4
-"""Of a sweep's tasks, whose data may be large, so many are kept at a time while it is checked."""
+"""Interface that each group's class must implement."""
+TASK_CACHE_SIZE = 4
+"""Maximum number of tasks, whose data may be large, in memory while a sweep is checked."""
 MAX_EXPERIMENT = 500
-"""Letters of an experiment's name that MLflow takes."""
+"""Maximum number of characters in the name of an MLflow experiment."""
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where runs are mirrored to beside their own folder.
+    """Tracking of runs in MLflow, in addition to their run folders.
 
     Attributes:
-        backend: `mlflow`, or `none` for the folder alone.
-        uri: MLflow's tracking URI; None for MLFLOW_TRACKING_URI, or else `mlflow.db` here.
+        backend: `mlflow`, or `none` for run folders only.
+        uri: MLflow tracking URI; None selects MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
         experiment: Name of the MLflow experiment.
-        points: At most so many points of each per-step metric are mirrored.
+        points: Maximum number of points of each per-step metric that are sent to MLflow.
     """
 
     backend: Literal["mlflow", "none"]
@@ -70,7 +68,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of the configuration beside the groups that name a class."""
+    """Keys of the configuration outside the groups that name a class."""
 
     seq_len: Annotated[int, Ge(1)]
     clip: Annotated[float, Gt(0)] | None
@@ -100,12 +98,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A configuration made real.
+    """Objects constructed from a configuration.
 
     Attributes:
-        settings: The keys beside the groups.
-        trainer: Made from the groups.
-        memory: Bytes that training will take, about, by what they are for.
+        settings: Keys outside the groups.
+        trainer: Trainer constructed from the groups.
+        memory: Estimated memory of each part of training, in bytes.
     """
 
     settings: Settings
@@ -114,41 +112,41 @@ class Experiment:
 
 
 def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    """Check the keys beside the groups, or note their problems and return None."""
+    """Validate the keys outside the groups; return None after recording problems."""
     plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
-    settings = validated(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
+    settings = validate(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
     return None if settings is None else Settings(**settings)
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """The dtype whose range its numbers must keep to; where there is no such dtype, the widest."""
+    """Return the dtype that limits the numbers of a configuration; float64 if its dtype is invalid."""
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
-def build(config: dict[str, Any], is_local: bool = True, tasks: "Tasks | None" = None) -> Experiment:
-    """Check a configuration and make its objects.
+def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | None" = None) -> Experiment:
+    """Validate a configuration and construct its objects.
 
     Args:
-        config: Plain data, resolved.
-        is_local: Whether the run is to fit into this machine's memory.
-        tasks: Tasks made before, to be used again.
+        config: Resolved configuration as plain data.
+        is_local: True if the run must fit into the memory of this machine.
+        tasks: Cache of tasks that earlier calls constructed.
 
     Raises:
-        InvalidConfig: With a line for each key at fault: key, value and what is allowed.
+        InvalidConfig: If keys are invalid; one line per key gives the key, its value and the allowed values.
     """
     problems: list[str] = []
     s = read_settings(config, problems)
     probe = _probe(config.get("probe"), dtype_of(config), problems)
     if s is None:
-        for group, supplied in SUPPLIED.items():  # their mistakes are told with the others
+        for group, supplied in SUPPLIED.items():  # report the mistakes of the groups as well
             _class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
-    task: Task | None = (tasks or Tasks()).made(config, lengths, problems)
-    optimizer: Optimizer | None = _made(config, "optimizer", {"lr": s.lr}, problems)
+    task: Task | None = (tasks or TaskCache()).get(config, lengths, problems)
+    optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems)
     sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
-    cell: Cell | None = _made(config, "cell", sizes, problems)
-    initial_state: InitialState | None = _made(config, "initial_state", {}, problems)
+    cell: Cell | None = _construct(config, "cell", sizes, problems)
+    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems)
     if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
         raise InvalidConfig(problems)
     if problem := _task_problem(s, task):
@@ -158,124 +156,130 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "Tasks | None" =
     clipping = Clipping(s.clip, s.clip_mode)
     trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
     memory = memory_needed(trainer, s.dtype)
-    if is_local and (problem := too_large(memory, _by_key(config))):
+    if is_local and (problem := memory_problem(memory, _values_by_key(config))):
         raise InvalidConfig([problem])
     try:
         for state in cell.states:
-            drawn = initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
+            sample = initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
             with np.errstate(over="ignore"):
-                if not np.isfinite(drawn.astype(s.dtype)).all():
-                    raise ValueError(f"{_source(config)}: {state} has numbers that are infinite in {s.dtype}")
+                if not np.isfinite(sample.astype(s.dtype)).all():
+                    raise ValueError(
+                        f"{_source(config)}: numbers in {state} overflow to infinity in {s.dtype}"
+                    )
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
     memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
-    problem = too_large(memory, _by_key(config)) if is_local else None
+    problem = memory_problem(memory, _values_by_key(config)) if is_local else None
     if problem := problem or _probe_problem(trainer):
         raise InvalidConfig([problem])
     return Experiment(s, trainer, memory)
 
 
-class Tasks:
-    """The tasks that were made last: one of a large text or table takes longer than all other checks."""
+class TaskCache:
+    """Cache of recent tasks; constructing a task from a large file takes longer than all other checks."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[Task | None, list[str]]] = {}
+        self._entries: dict[str, tuple[Task | None, list[str]]] = {}
 
-    def made(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
-        """The task of a configuration, or None and its problems noted."""
+    def get(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
+        """Return the task of a configuration, or None after recording its problems."""
         key = json.dumps([config.get("task"), supplied, dtype_of(config)], sort_keys=True)
-        if key not in self._made:
-            if len(self._made) == KEPT_TASKS:
-                del self._made[next(iter(self._made))]
-            own: list[str] = []
-            self._made[key] = self._make(config, supplied, own), own
-        task, own = self._made[key]
-        problems += own
+        if key not in self._entries:
+            if len(self._entries) == TASK_CACHE_SIZE:
+                del self._entries[next(iter(self._entries))]
+            task_problems: list[str] = []
+            self._entries[key] = self._construct(config, supplied, task_problems), task_problems
+        task, task_problems = self._entries[key]
+        problems += task_problems
         return task
 
-    def _make(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
-        made: Task | None = _made(config, "task", supplied, problems)
-        return made
+    def _construct(
+        self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]
+    ) -> Task | None:
+        task: Task | None = _construct(config, "task", supplied, problems)
+        return task
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-    """Independent generators for the weights, the batches and the closing samples of a run."""
+    """Return independent random generators for the weights, the batches and the final samples of a run."""
     weights, batches, samples = np.random.SeedSequence(seed).spawn(3)
     return np.random.default_rng(weights), np.random.default_rng(batches), np.random.default_rng(samples)
 
 
 def _source(config: dict[str, Any]) -> str:
-    """The first key of the initial state beside its class, with its value."""
+    """Return the first key of the initial state other than its class, with its value."""
     keys = {key: value for key, value in config["initial_state"].items() if key != "_target_"}
     return next((f"{key}={value}" for key, value in keys.items()), "_target_")
 
 
-def _by_key(config: dict[str, Any]) -> dict[str, Any]:
-    """The values of the keys and of those of the groups."""
+def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the value of each key, including the keys inside groups."""
     groups = {group: keys for group, keys in config.items() if isinstance(keys, dict)}
     inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
     lyapunov = ((config.get("probe") or {}).get("measurements") or {}).get("lyapunov") or {}
     return config | inside | {LYAPUNOV: lyapunov.get("steps")}
 
 
-def _made(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
-    """Make the object of a group, or note its problems and return None."""
-    found = _class_and_values(config, group, supplied, problems)
-    if found is None:
+def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
+    """Construct the object of a group; return None after recording problems."""
+    result = _class_and_values(config, group, supplied, problems)
+    if result is None:
         return None
-    cls, values = found
+    cls, values = result
     try:
         return cls(**supplied, **values)
     except ValueError as error:
-        key, named, _ = str(error).partition(":")[0].partition("=")
-        own = f"{group}: " if not named else "" if key in supplied else f"{group}."
-        problems.append(f"{own}{error}")
+        key, equals, _ = str(error).partition(":")[0].partition("=")
+        prefix = f"{group}: " if not equals else "" if key in supplied else f"{group}."
+        problems.append(f"{prefix}{error}")
         return None
 
 
 def _class_and_values(
     config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
 ) -> tuple[type, dict[str, Any]] | None:
-    """The class that a group names and its checked values, or None and the problems noted."""
+    """Return the class of a group and its validated values; return None after recording problems."""
     if not config.get(group):
         problems.append(f"{group}: missing")
         return None
     keys = dict(config[group])
-    cls = target(keys, group, KINDS[group], problems)
+    cls = pop_class(keys, group, KINDS[group], problems)
     if cls is None:
         return None
-    values = validated(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems, dtype_of(config))
+    values = validate(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems, dtype_of(config))
     return None if values is None else (cls, values)
 
 
 def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
-    """The probe with its measurements, each a function that its `_target_` names; null ones are left out."""
+    """Return the probe, without measurements set to null; return None after recording problems."""
     if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
-        problems.append("probe: must have the key measurements, with a key for each")
+        problems.append("probe: must have the key measurements, a mapping with one key per measurement")
         return None
     keys = {key: value for key, value in config.items() if key != "measurements"}
-    values = validated(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems, dtype)
-    named = {name: keys for name, keys in (config.get("measurements") or {}).items() if keys is not None}
-    made = {name: _measurement(name, keys, dtype, problems) for name, keys in named.items()}
-    measurements = {name: measurement for name, measurement in made.items() if measurement is not None}
-    if values is None or len(measurements) < len(made):
+    values = validate(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems, dtype)
+    configs = {name: keys for name, keys in (config.get("measurements") or {}).items() if keys is not None}
+    results = {name: _measurement(name, keys, dtype, problems) for name, keys in configs.items()}
+    measurements = {name: measurement for name, measurement in results.items() if measurement is not None}
+    if values is None or len(measurements) < len(results):
         return None
     return Probe(measurements, **values)
 
 
 def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Measurement | None:
-    """A measurement: a function with the options that its own annotations allow, and its schedule."""
+    """Return a measurement with its options and schedule; return None after recording problems."""
     path = f"probe.measurements.{name}"
     if not isinstance(config, dict):
-        problems.append(f"{path}={config}: must be null, to leave it out, or have a _target_")
+        problems.append(
+            f"{path}={config}: must be null to omit the measurement, or a mapping with the key _target_"
+        )
         return None
     keys = dict(config)
-    of_measurement = {"snapshot": Snapshot, "return": Readings}
-    function = target_function(keys, path, of_measurement, problems)
+    fixed_hints = {"snapshot": Snapshot, "return": Readings}
+    function = pop_function(keys, path, fixed_hints, problems)
     if function is None:
         return None
-    options = {option: hint for option, hint in annotations(function).items() if option not in of_measurement}
-    values = validated(name, options | {"when": Schedule}, keys, f"{path}.", problems, dtype)
+    options = {option: hint for option, hint in annotations(function).items() if option not in fixed_hints}
+    values = validate(name, options | {"when": Schedule}, keys, f"{path}.", problems, dtype)
     if values is None:
         return None
     when = values.pop("when")
@@ -283,19 +287,19 @@ def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Mea
 
 
 def _task_problem(settings: Settings, task: Task) -> str | None:
-    """What is asked of a task that it cannot do, or None."""
+    """Return a message if the settings require something that the task does not support, else None."""
     name = type(task).__name__
     if settings.loss is not None and settings.loss not in task.losses:
-        return f"loss={settings.loss}: {name} allows {' or '.join(task.losses)}"
+        return f"loss={settings.loss}: must be {' or '.join(task.losses)} for the task {name}"
     if settings.stop_when_solved and task.goal(settings.loss or task.losses[0]).criterion is None:
-        return f"stop_when_solved=true: {name} has no criterion by which it is solved"
+        return f"stop_when_solved=true: the task {name} has no criterion for being solved"
     if settings.stop_when_solved and settings.val_every is None:
-        return "val_every=null: stop_when_solved=true needs validations on the way"
+        return "val_every=null: stop_when_solved=true requires validations during training"
     return None
 
 
 def _probe_problem(trainer: Trainer) -> str | None:
-    """What is wrong with the probe in view of the task, or None."""
+    """Return a message if the probe does not match the task, else None."""
     try:
         inputs = trainer.probe_inputs()
     except ValueError as error:
@@ -306,5 +310,5 @@ def _probe_problem(trainer: Trainer) -> str | None:
         for τ in options.get("targets", ()):
             if τ != "last" and not first <= τ <= last:
                 steps = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
-                return f"probe.measurements.{name}.targets={τ}: the probe has targets {steps}"
+                return f"probe.measurements.{name}.targets={τ}: the probe has targets only {steps}"
     return None

@@ -1,7 +1,7 @@
-"""From a command line to the jobs it asks for, each composed once by Hydra.
+"""Composition of all jobs of a command line, each composed once by Hydra.
 
-Hydra's own `run` and `multirun` make folders before all jobs are composed and stop at the first
-mistake; here every job is composed first and all mistakes are told together.
+Hydra's own `run` and `multirun` create folders before they have composed all jobs, and they stop at the first
+mistake. This module composes every job first and reports all mistakes together.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
-from rnnlab.app.config.composer import plan_of_many, plan_of_one
-from rnnlab.app.config.interpolations import Unresolved, resolved
-from rnnlab.app.config.loader import Loader, check_plugin, launcher_of
-from rnnlab.app.config.loading import CONFIG_NAME, known_keys, loader_of, register_resolvers
+from rnnlab.app.config.composer import plan_single_run, plan_sweep
+from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
+from rnnlab.app.config.loader import Loader, check_plugin, launcher_keys
+from rnnlab.app.config.loading import CONFIG_NAME, key_index, loader_of, register_resolvers
 from rnnlab.app.config.messages import (
     COMPOSITION_ERRORS,
     SUPPORTED,
@@ -29,53 +29,54 @@ from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, format_command
 from rnnlab.app.config.sweep_axes import expand
 
 ADAPTIVE = "optuna"
-"""The sweeper of Hydra's that chooses jobs by the results of others."""
+"""Hydra sweeper that chooses jobs from the results of earlier jobs."""
 
 
 def compose_plan(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan:
-    """Compose; refuse adaptive sweeps."""
+    """Compose all jobs as `compose` does, and refuse adaptive sweeps."""
     plan = compose(conf_dir, overrides, multirun, config_dir)
     if isinstance(plan, AdaptiveSweep):
-        raise ConfigProblems([f"hydra/sweeper={ADAPTIVE}: its jobs are not known beforehand"])
+        reason = "not supported here, because its jobs depend on earlier results"
+        raise ConfigProblems([f"hydra/sweeper={ADAPTIVE}: {reason}"])
     return plan
 
 
 def compose(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan | AdaptiveSweep:
-    """Compose every job that the overrides ask for.
+    """Compose every job that the overrides describe.
 
     Args:
-        conf_dir: The folder with `config.yaml`.
-        overrides: In Hydra's grammar.
-        multirun: Whether several values of a key make a sweep (`-m`).
-        config_dir: A further folder with options of the user's own.
+        conf_dir: Folder that contains `config.yaml`.
+        overrides: Overrides in Hydra's grammar.
+        multirun: True if several values of a key make a sweep (`-m`).
+        config_dir: Additional folder with the user's own options.
 
     Raises:
-        ConfigProblems: With a line for each mistake.
+        ConfigProblems: If the command line has mistakes; one line describes each mistake.
     """
     setup_globals()
     register_resolvers()
-    HydraConfig.instance().cfg = None  # ${hydra:…} must not see what an earlier command left
+    HydraConfig.instance().cfg = None  # ${hydra:…} must not read the configuration of an earlier command
     loader = loader_of(conf_dir, config_dir)
     overrides = list(overrides)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
-        base = loader.load_configuration(CONFIG_NAME, _of_all_jobs(loader, overrides, mode), mode)
-        with resolved(loader, base, overrides):
-            return _planned(loader, base, overrides, mode)
-    except Unresolved as error:
+        base = loader.load_configuration(CONFIG_NAME, _common_overrides(loader, overrides, mode), mode)
+        with explain_interpolation_errors(loader, base, overrides):
+            return _plan(loader, base, overrides, mode)
+    except InterpolationProblems as error:
         raise ConfigProblems(error.problems) from error
     except COMPOSITION_ERRORS as error:
         raise ConfigProblems(
-            [explain_composition_error(error, overrides, known_keys(loader, overrides))]
+            [explain_composition_error(error, overrides, key_index(loader, overrides))]
         ) from error
 
 
-def _planned(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
-    """What a command line asks for, given the configuration that all of its jobs have in common."""
+def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
+    """Plan a command line from the configuration that all of its jobs share."""
     sweeper = base.hydra.runtime.choices["hydra/sweeper"]
     if sweeper not in SUPPORTED["hydra/sweeper"]:
         allowed = ", ".join(SUPPORTED["hydra/sweeper"])
@@ -83,25 +84,25 @@ def _planned(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMo
     check_plugin(base, "sweeper")
     command = format_command(overrides, mode is RunMode.MULTIRUN)
     if mode is RunMode.RUN and base.hydra.mode is not RunMode.MULTIRUN:
-        return replace(plan_of_one(base), command=command)
+        return replace(plan_single_run(base), command=command)
     if sweeper == ADAPTIVE:
         base = loader.load_configuration(CONFIG_NAME, overrides, mode)
         return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
     jobs = expand(loader, base, overrides)
-    return replace(plan_of_many(loader, jobs, launcher_of(base)), command=command)
+    return replace(plan_sweep(loader, jobs, launcher_keys(base)), command=command)
 
 
-def _of_all_jobs(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
-    """Those of a sweep's overrides that its jobs have in common, whatever each of them is.
+def _common_overrides(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
+    """Return the overrides that all jobs of a sweep share.
 
-    Other keys are set in each job alone: one of a group's that is swept over may exist in those alone.
+    All other keys are set job by job, because a key may exist only for some options of a swept group.
     """
     if mode is RunMode.RUN:
         return overrides
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+    parser = OverridesParser.create(config_loader=loader)
     return [
         str(o.input_line)
-        for o in parsed
+        for o in parser.parse_overrides(overrides)
         if o.is_hydra_override()
         or (loader.names_file(o) and not o.is_sweep_override())
         or o.get_key_element() in KEYS_OUTSIDE_IDENTITY

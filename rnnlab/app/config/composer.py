@@ -1,4 +1,4 @@
-"""From the overrides of jobs to the jobs: what each is called, where it goes, what it is."""
+"""Composition of jobs from their overrides: name, folder and configuration of each job."""
 
 import copy
 import re
@@ -12,241 +12,245 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rnnlab.app.config.hydra_internals.private_api import override_dirname
-from rnnlab.app.config.interpolations import Unresolved, resolved
-from rnnlab.app.config.loader import Loader, launcher_of
-from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, known_keys
+from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
+from rnnlab.app.config.loader import Loader, launcher_keys
+from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, key_index
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.plan import Job, Plan, job_name, keys_and_values, sweep_name
-from rnnlab.app.config.run_paths import folder_in_sweep, folder_named
-from rnnlab.app.config.suggestions import Known
+from rnnlab.app.config.run_paths import folder_in_sweep, resolve_folder
+from rnnlab.app.config.suggestions import KeyIndex
 from rnnlab.app.config.template import Template, is_plain, plain_value
 
 MAX_NAME = 80
+"""Maximum number of characters in a folder name made from a job name."""
 
 
-def plan_of_one(config: DictConfig) -> Plan:
-    """The plan of a single run from its configuration."""
+def plan_single_run(config: DictConfig) -> Plan:
+    """Return the plan of a single run from its configuration."""
     if isinstance(config.pair, ListConfig) and config.pair:
-        raise ConfigProblems([f"pair={list(config.pair)}: pairs the axes of a sweep; add -m"])
+        raise ConfigProblems([f"pair={list(config.pair)}: applies only to the axes of a sweep; add -m"])
     overrides = list(config.hydra.overrides.task)
     choices = chosen_options(config)
     name = job_name({}, overrides, choices)
     name_job(config, 0, name)
-    folder = folder_named("hydra.run.dir", config.hydra.run.dir)
-    job = Job(0, name, folder, _plain(config), overrides, {}, choices)
-    return Plan(folder, [job], False, _raw(config.hydra.run, "dir"), sweep_name(folder), launcher_of(config))
+    folder = resolve_folder("hydra.run.dir", config.hydra.run.dir)
+    job = Job(0, name, folder, _plain_config(config), overrides, {}, choices)
+    pattern = _raw_folder(config.hydra.run, "dir")
+    return Plan(folder, [job], False, pattern, sweep_name(folder), launcher_keys(config))
 
 
-def plan_of_many(
+def plan_sweep(
     loader: Loader,
     jobs: Sequence[Sequence[Override]],
     launcher: dict[str, Any] | None,
     folder: Path | None = None,
     first: int = 0,
-    swept_keys: Collection[str] | None = None,
+    sweep_keys: Collection[str] | None = None,
 ) -> Plan:
     """Compose the jobs of a sweep.
 
     Args:
-        loader: Hydra's.
-        jobs: The overrides of each job.
-        launcher: The chosen launcher's keys; None for processes on this machine.
-        folder: The sweep's; None to take it from the first job's configuration.
-        first: The number of the first job.
-        swept_keys: The axes; None for the keys whose values differ.
+        loader: Hydra's configuration loader.
+        jobs: Overrides of each job.
+        launcher: Keys of the chosen launcher; None for processes on this machine.
+        folder: Sweep folder; None takes the folder from the configuration of the first job.
+        first: Number of the first job.
+        sweep_keys: Axes of the sweep; None selects the keys whose values differ.
     """
     values: dict[str, set[str]] = {}
     for overrides in jobs:
         for key, value in keys_and_values(map(line_of, overrides)):
             values.setdefault(key, set()).add(value)
-    differing = {key for key, different in values.items() if len(different) > 1}
-    composer = Composer(loader, differing, differing if swept_keys is None else swept_keys, folder)
-    composed: list[Job] = []
+    varying_keys = {key for key, alternatives in values.items() if len(alternatives) > 1}
+    composer = Composer(loader, varying_keys, varying_keys if sweep_keys is None else sweep_keys, folder)
+    composed_jobs: list[Job] = []
     problems: dict[str, None] = {}
     for number, overrides in enumerate(jobs, first):
         if composer.is_refused(overrides):
             continue
         try:
-            composed.append(composer.job(number, overrides))
-        except (Unresolved, ConfigProblems) as error:
-            problems |= dict.fromkeys(composer.refused(overrides, error.problems))
+            composed_jobs.append(composer.job(number, overrides))
+        except (InterpolationProblems, ConfigProblems) as error:
+            problems |= dict.fromkeys(composer.record_refusal(overrides, error.problems))
         except COMPOSITION_ERRORS as error:
             lines = [line_of(override) for override in overrides]
-            told = explain_composition_error(error, lines, composer.known(overrides))
-            problems |= dict.fromkeys(composer.refused(overrides, [told]))
+            message = explain_composition_error(error, lines, composer.key_index(overrides))
+            problems |= dict.fromkeys(composer.record_refusal(overrides, [message]))
     folder = composer.folder or Path()
     name = sweep_name(folder)
-    return Plan(folder, composed, True, composer.pattern, name, launcher, problems=list(problems))
+    return Plan(folder, composed_jobs, True, composer.pattern, name, launcher, problems=list(problems))
 
 
 def line_of(override: Override) -> str:
-    """An override as it was written."""
+    """Return an override as the user wrote it."""
     assert override.input_line is not None
     return override.input_line
 
 
 class Composer:
-    """Composes the jobs of a sweep.
+    """Composer of the jobs of a sweep.
 
-    Hydra takes 50 to 80 ms to put the chosen files together and next to nothing for values: so that is done
-    once for each choice of files, and values are then set in a copy, as Hydra itself sets them. To copy and
-    resolve a configuration takes 10 ms; jobs that differ in plain values alone share that as well.
+    Hydra takes 50 to 80 ms to merge the chosen files and almost no time to set values. The composer therefore
+    merges each choice of files once and sets the values in a copy, as Hydra does. Copying and resolving a
+    configuration takes 10 ms, so jobs that differ only in plain values also share that step.
 
     Attributes:
-        folder: The sweep's, absolute; None until the first job is composed.
-        pattern: What it was made from.
+        folder: Absolute path of the sweep folder; None until the first job is composed.
+        pattern: Pattern from which Hydra made that path.
     """
 
     def __init__(
         self,
         loader: Loader,
-        differing: Collection[str] = (),
-        swept: Collection[str] = (),
+        varying_keys: Collection[str] = (),
+        sweep_keys: Collection[str] = (),
         folder: Path | None = None,
     ) -> None:
-        """Take what all jobs have in common.
+        """Store the data that all jobs share.
 
         Args:
-            loader: Hydra's.
-            differing: Keys, with their prefixes, whose values are not the same in all jobs.
-            swept: Keys that name a job.
-            folder: The sweep's, if it is known.
+            loader: Hydra's configuration loader.
+            varying_keys: Keys, with their prefixes, whose values differ between jobs.
+            sweep_keys: Axes of the sweep, which appear in the names of jobs.
+            folder: Sweep folder, if it is already fixed.
         """
         self.folder, self.pattern = folder, ""
-        self._loader, self._differing, self._swept = loader, differing, swept
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
-        self._known: dict[tuple[str, ...], Known] = {}
+        self._loader, self._varying_keys, self._sweep_keys = loader, varying_keys, sweep_keys
+        self._base_configs: dict[tuple[str, ...], DictConfig] = {}
+        self._key_indices: dict[tuple[str, ...], KeyIndex] = {}
         self._templates: dict[tuple[str, ...], Template | None] = {}
-        self._shared: dict[str, bool] = {}
-        self._refused: set[tuple[str, ...]] = set()
+        self._plain_lines: dict[str, bool] = {}
+        self._refusals: set[tuple[str, ...]] = set()
 
     def job(self, number: int, overrides: Sequence[Override]) -> Job:
-        """One job of the sweep.
+        """Compose one job of the sweep.
 
         Raises:
-            Unresolved: It has interpolations that cannot be resolved.
-            COMPOSITION_ERRORS: It cannot be composed.
+            InterpolationProblems: If the job has interpolations that cannot be resolved.
+            COMPOSITION_ERRORS: If the job cannot be composed.
         """
         lines = [line_of(override) for override in overrides]
-        pairs = dict(keys_and_values(lines))
-        swept = {key: value for key, value in pairs.items() if key in self._swept}
+        values = dict(keys_and_values(lines))
+        sweep_values = {key: value for key, value in values.items() if key in self._sweep_keys}
         plain = [o for o in overrides if self._is_plain(o)]
-        shared = self._in_common(overrides)
-        template = self._templates.get(shared)
+        common = self._common_part(overrides)
+        template = self._templates.get(common)
         if template is None:
             config = self.compose(overrides)
-            with resolved(self._loader, config, lines):
-                job = self._job_of(config, number, lines, swept)
-            if shared not in self._templates and plain:  # else no other job could be made from it
-                base = self._composed[self._files(overrides)]
-                values = [override for override in overrides if not self._loader.names_file(override)]
-                self._templates[shared] = Template.of(base, config, job, values, plain)
+            with explain_interpolation_errors(self._loader, config, lines):
+                job = self._job_from_config(config, number, lines, sweep_values)
+            if common not in self._templates and plain:  # without plain values no other job can share it
+                base = self._base_configs[self._files(overrides)]
+                settings = [override for override in overrides if not self._loader.names_file(override)]
+                self._templates[common] = Template.from_job(base, config, job, settings, plain)
             return job
-        name = job_name(swept, lines, template.choices)
-        of_job = {override.key_or_group: override.value() for override in plain}
+        name = job_name(sweep_values, lines, template.choices)
+        plain_values = {override.key_or_group: override.value() for override in plain}
 
-        def changed() -> DictConfig:
+        def apply_values() -> DictConfig:
             self._loader.set_values(template.config, plain)
-            self._note_overrides(template.config, overrides)
+            self._record_overrides(template.config, overrides)
             name_job(template.config, number, name)
             return template.config
 
-        with resolved(self._loader, template.config, lines):
-            subdir, filled = template.filled(number, folder_name(name), of_job, changed)
-        return Job(number, name, self._placed(subdir), filled, lines, swept, template.choices)
+        with explain_interpolation_errors(self._loader, template.config, lines):
+            subdir, config_data = template.fill(number, folder_name(name), plain_values, apply_values)
+        folder = self._run_folder(subdir)
+        return Job(number, name, folder, config_data, lines, sweep_values, template.choices)
 
-    def refused(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
-        """Note what is wrong with a job, and so with all that differ from it in other values alone."""
-        own = [override.key_or_group for override in overrides if self._is_plain(override)]
-        if not any(key in problem for key in own for problem in problems):
-            self._refused.add(self._in_common(overrides))
+    def record_refusal(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
+        """Record a refused job, and with it all jobs that differ from it only in plain values."""
+        keys = [override.key_or_group for override in overrides if self._is_plain(override)]
+        if not any(key in problem for key in keys for problem in problems):
+            self._refusals.add(self._common_part(overrides))
         return problems
 
     def is_refused(self, overrides: Sequence[Override]) -> bool:
-        """Whether a job has the mistakes of one that was refused before, and of what both have in common."""
-        return bool(self._refused) and self._in_common(overrides) in self._refused
+        """Return True if a job shares the mistakes of a job that was refused before."""
+        return bool(self._refusals) and self._common_part(overrides) in self._refusals
 
     def compose(self, overrides: Sequence[Override]) -> DictConfig:
-        """The configuration of one job, as Hydra composes it."""
+        """Return the configuration of one job, as Hydra composes it."""
         files = self._files(overrides)
-        if files not in self._composed:
-            self._composed[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
-        config = copy.deepcopy(self._composed[files])
+        if files not in self._base_configs:
+            self._base_configs[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
+        config = copy.deepcopy(self._base_configs[files])
         values = [override for override in overrides if not self._loader.names_file(override)]
         self._loader.set_values(config, values)
-        self._note_overrides(config, overrides)
+        self._record_overrides(config, overrides)
         return config
 
-    def known(self, overrides: Sequence[Override]) -> Known:
-        """What there is to choose from where these files are chosen."""
+    def key_index(self, overrides: Sequence[Override]) -> KeyIndex:
+        """Return all keys that exist with the files chosen by these overrides."""
         files = self._files(overrides)
-        if files not in self._known:
-            self._known[files] = known_keys(self._loader, files)
-        return self._known[files]
+        if files not in self._key_indices:
+            self._key_indices[files] = key_index(self._loader, files)
+        return self._key_indices[files]
 
     def _files(self, overrides: Sequence[Override]) -> tuple[str, ...]:
         return tuple(line_of(override) for override in overrides if self._loader.names_file(override))
 
-    def _in_common(self, overrides: Sequence[Override]) -> tuple[str, ...]:
-        """What jobs share that differ in plain values alone."""
+    def _common_part(self, overrides: Sequence[Override]) -> tuple[str, ...]:
+        """Return the part that jobs share if they differ only in plain values."""
         return tuple(o.key_or_group if self._is_plain(o) else line_of(o) for o in overrides)
 
     def _is_plain(self, override: Override) -> bool:
-        """Whether it sets a plain value that differs between jobs, so that these have all else in common."""
+        """Return True if an override sets a plain value that differs between jobs."""
         line = line_of(override)
-        if line not in self._shared:
-            differs = override.get_key_element() in self._differing
-            self._shared[line] = differs and is_plain(override) and not self._loader.names_file(override)
-        return self._shared[line]
+        if line not in self._plain_lines:
+            varies = override.get_key_element() in self._varying_keys
+            self._plain_lines[line] = varies and is_plain(override) and not self._loader.names_file(override)
+        return self._plain_lines[line]
 
-    def _note_overrides(self, config: DictConfig, overrides: Sequence[Override]) -> None:
-        """Write down in Hydra's own node what was overridden."""
-        of_task = [override for override in overrides if not override.is_hydra_override()]
-        config.hydra.overrides.task = [override.input_line for override in of_task]
+    def _record_overrides(self, config: DictConfig, overrides: Sequence[Override]) -> None:
+        """Store the overrides in Hydra's own node."""
+        task_overrides = [override for override in overrides if not override.is_hydra_override()]
+        config.hydra.overrides.task = [override.input_line for override in task_overrides]
         config.hydra.overrides.hydra = [o.input_line for o in overrides if o.is_hydra_override()]
         with open_dict(config.hydra):
             settings = config.hydra.job.config.override_dirname
-            config.hydra.job.override_dirname = override_dirname(of_task, settings)
+            config.hydra.job.override_dirname = override_dirname(task_overrides, settings)
 
-    def _job_of(self, config: DictConfig, number: int, lines: list[str], swept: dict[str, str]) -> Job:
-        self.folder = self.folder or folder_named("hydra.sweep.dir", config.hydra.sweep.dir)
-        self.pattern = self.pattern or _raw(config.hydra.sweep, "dir")
+    def _job_from_config(
+        self, config: DictConfig, number: int, lines: list[str], sweep_values: dict[str, str]
+    ) -> Job:
+        self.folder = self.folder or resolve_folder("hydra.sweep.dir", config.hydra.sweep.dir)
+        self.pattern = self.pattern or _raw_folder(config.hydra.sweep, "dir")
         choices = chosen_options(config)
-        name = job_name(swept, lines, choices)
+        name = job_name(sweep_values, lines, choices)
         name_job(config, number, name)
-        folder = self._placed(config.hydra.sweep.subdir)
-        return Job(number, name, folder, _plain(config), lines, swept, choices)
+        folder = self._run_folder(config.hydra.sweep.subdir)
+        return Job(number, name, folder, _plain_config(config), lines, sweep_values, choices)
 
-    def _placed(self, subdir: str) -> Path:
-        """A run's folder in the sweep's."""
+    def _run_folder(self, subdir: str) -> Path:
         assert self.folder is not None
         return folder_in_sweep(self.folder, subdir)
 
 
-def parsed_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Override, ...]]:
-    """The overrides of jobs from their lines."""
+def parse_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Override, ...]]:
+    """Parse the overrides of each job, parsing each distinct line only once."""
     parser = OverridesParser.create(config_loader=loader)
-    parsed = {line: parser.parse_override(line) for line in {line for job in jobs for line in job}}
-    return [tuple(parsed[line] for line in job) for job in jobs]
+    overrides = {line: parser.parse_override(line) for line in {line for job in jobs for line in job}}
+    return [tuple(overrides[line] for line in job) for job in jobs]
 
 
 def folder_name(name: str) -> str:
-    """A job's name in letters that any disk takes."""
+    """Return a job name in characters that every file system accepts."""
     return re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
 
 
 def name_job(config: DictConfig, number: int, name: str) -> None:
-    """Write into Hydra's own node which job this is."""
+    """Store the number and name of a job in Hydra's own node."""
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
         config.hydra.job.name = folder_name(name)
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration without Hydra's node, resolved."""
+def _plain_config(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration without Hydra's node."""
     return {str(key): plain_value(config, key) for key in config if key != "hydra"}
 
 
-def _raw(place: DictConfig, key: str) -> str:
-    """A folder of Hydra's before its `${…}` are filled in."""
-    return str(OmegaConf.to_container(place, resolve=False)[key])  # type: ignore[index, call-overload]
+def _raw_folder(node: DictConfig, key: str) -> str:
+    """Return a folder pattern of Hydra, with `${…}` unresolved."""
+    return str(OmegaConf.to_container(node, resolve=False)[key])  # type: ignore[index, call-overload]

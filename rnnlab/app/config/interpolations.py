@@ -1,4 +1,4 @@
-"""Interpolations (`${…}`) that cannot be resolved: the key, the file and the reason."""
+"""Messages for interpolations (`${…}`) that cannot be resolved: key, file and reason."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnlab.app.config.hydra_internals.phrases import Phrase
 from rnnlab.app.config.hydra_internals.private_api import (
     children,
-    dereferenced,
+    dereference,
     is_interpolation,
     is_missing,
     is_null,
@@ -20,21 +20,21 @@ from rnnlab.app.config.hydra_internals.private_api import (
 )
 from rnnlab.app.config.loader import Loader
 
-OF_HYDRA = ("run", "sweep", "sweeper", "launcher", "mode")
-"""What is read of Hydra's own node; the rest is left as it is."""
+HYDRA_KEYS = ("run", "sweep", "sweeper", "launcher", "mode")
+"""Keys of Hydra's own node that rnnlab reads; interpolations in all other keys stay unresolved."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
-    Phrase.NO_KEY_REFERENCED: r"there is no key \1",
-    Phrase.MISSING_VALUE: r"\1 has no value",
-    Phrase.HYDRA_NOT_SET: "Hydra's own keys are written ${hydra.…}, with a point",
+    Phrase.NO_KEY_REFERENCED: r"refers to the unknown key \1",
+    Phrase.MISSING_VALUE: r"refers to \1, which has no value",
+    Phrase.HYDRA_NOT_SET: "write Hydra's own keys with a dot, as in ${hydra.…}",
     Phrase.NO_ENVIRONMENT_VARIABLE: r"\1",
     Phrase.NO_SUCH_RESOLVER: r"\1",
 }
-"""What OmegaConf says of an interpolation, and what is said here."""
+"""Messages of rnnlab for OmegaConf's errors about interpolations."""
 
 
-class Unresolved(Exception):
-    """Interpolations that cannot be resolved, with a line for each."""
+class InterpolationProblems(Exception):
+    """Interpolations that cannot be resolved, with one line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -42,114 +42,120 @@ class Unresolved(Exception):
 
 
 @contextmanager
-def resolved(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> Iterator[None]:
-    """Where a configuration is resolved: what fails in there is told by key, value and reason.
+def explain_interpolation_errors(
+    loader: Loader, config: DictConfig, overrides: Sequence[str]
+) -> Iterator[None]:
+    """Convert errors about interpolations in the `with` block to messages with key, value and reason.
 
     Args:
-        loader: Which knows the files that the configuration was composed from.
-        config: As composed.
-        overrides: The command line's part of it.
+        loader: Loader that composed the configuration.
+        config: Composed configuration.
+        overrides: Overrides of the configuration from the command line.
 
     Raises:
-        Unresolved: With a line for each interpolation that cannot be resolved.
+        InterpolationProblems: If interpolations cannot be resolved; one line describes each.
     """
     try:
         yield
     except (OmegaConfBaseException, RecursionError) as error:
         if problems := broken_interpolations(loader, config, overrides):
-            raise Unresolved(problems) from error
+            raise InterpolationProblems(problems) from error
         raise
 
 
 def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """A line for each interpolation that cannot be resolved, and not only because another one cannot."""
+    """Return one line for each broken interpolation, except those that only refer to another broken one."""
     lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
-    fixed = [key for key, line in lines.items() if "${" not in line]
-    broken = {key: node for key, node in _interpolated(config) if key not in fixed and _reason(node)}
+    literal_keys = [key for key, line in lines.items() if "${" not in line]
+    broken_nodes = {
+        key: node for key, node in _interpolations(config) if key not in literal_keys and _reason(node)
+    }
     problems = []
-    for key, node in broken.items():
-        cycle = _cycle(key, broken)
-        refers = any(name in broken for name in REFERENCE.findall(str(raw_value(node))))
-        if (cycle and key == min(cycle, key=list(broken).index)) or not (cycle or refers):
+    for key, node in broken_nodes.items():
+        cycle = _cycle(key, broken_nodes)
+        is_consequence = any(name in broken_nodes for name in REFERENCE.findall(str(raw_value(node))))
+        if (cycle and key == min(cycle, key=list(broken_nodes).index)) or not (cycle or is_consequence):
             value = raw_value(node)
             file = "" if key in lines else _file_of(loader, config, key, value)
-            shown = lines.get(key, f"{key}={value}") + (f" in {file}" if file else "")
-            told = f"refers to itself ({' → '.join([*cycle, key])})" if cycle else _reason(node)
-            problems.append(f"{shown}: {told}")
+            source = lines.get(key, f"{key}={value}") + (f" in {file}" if file else "")
+            reason = f"refers to itself ({' → '.join([*cycle, key])})" if cycle else _reason(node)
+            problems.append(f"{source}: {reason}")
     return problems
 
 
-def _interpolated(config: DictConfig) -> Iterator[tuple[str, Node]]:
-    """Every node that is an interpolation, with its key."""
+def _interpolations(config: DictConfig) -> Iterator[tuple[str, Node]]:
+    """Yield the key and node of every interpolation."""
     for name in config:
         if name != "hydra":
-            yield from _below(str(name), node_at(config, name))
-    for name in OF_HYDRA:
-        for key, node in _below(f"hydra.{name}", node_at(config.hydra, name)):
-            is_of_job = key == "hydra.sweep.subdir"  # which only a job's own configuration can fill in
-            if not (is_of_job and OmegaConf.is_missing(config.hydra.job, "num")):
+            yield from _interpolations_below(str(name), node_at(config, name))
+    for name in HYDRA_KEYS:
+        for key, node in _interpolations_below(f"hydra.{name}", node_at(config.hydra, name)):
+            needs_job = key == "hydra.sweep.subdir"  # only the configuration of a job resolves this key
+            if not (needs_job and OmegaConf.is_missing(config.hydra.job, "num")):
                 yield key, node
 
 
-def _below(key: str, node: Any) -> Iterator[tuple[str, Node]]:
+def _interpolations_below(key: str, node: Any) -> Iterator[tuple[str, Node]]:
     if not isinstance(node, Node) or is_null(node) or is_missing(node):
         return
     if is_interpolation(node):
         yield key, node
     elif isinstance(node, DictConfig | ListConfig):
         for name, inner in children(node):
-            yield from _below(f"{key}.{name}", inner)
+            yield from _interpolations_below(f"{key}.{name}", inner)
 
 
 def _reason(node: Node) -> str | None:
-    """Why an interpolation cannot be resolved, or None if it can."""
+    """Return the reason why an interpolation cannot be resolved, or None if it can."""
     try:
-        value = dereferenced(node)
+        value = dereference(node)
         if isinstance(value, DictConfig | ListConfig):
             OmegaConf.to_container(value, resolve=True)
     except RecursionError:
         return "refers to itself"
     except OmegaConfBaseException as error:
-        message = Phrase.PLACE.without(str(error)).strip().strip('"')
-        for phrase, told in REASONS.items():
-            if found := phrase.find(message.strip()):
-                return found.expand(told)
-        why = " ".join(Phrase.WHILE_RESOLVING.without(message).split())
-        return f"cannot be resolved ({why})"
+        message = Phrase.LOCATION.remove_from(str(error)).strip().strip('"')
+        for phrase, template in REASONS.items():
+            if match := phrase.find(message.strip()):
+                return match.expand(template)
+        reason = " ".join(Phrase.WHILE_RESOLVING.remove_from(message).split())
+        return f"cannot be resolved ({reason})"
     return None
 
 
-def _cycle(key: str, broken: Mapping[str, Node]) -> list[str]:
-    """The keys through which one refers to itself, from itself on; empty if it does not."""
-    path, at = [key], key
+def _cycle(key: str, broken_nodes: Mapping[str, Node]) -> list[str]:
+    """Return the keys through which a key refers to itself, starting with it; empty if there is no cycle."""
+    path, current = [key], key
     while True:
-        following = [name for name in REFERENCE.findall(str(raw_value(broken[at]))) if name in broken]
-        if not following:
+        targets = [
+            name for name in REFERENCE.findall(str(raw_value(broken_nodes[current]))) if name in broken_nodes
+        ]
+        if not targets:
             return []
-        at = next((name for name in following if name == key), following[0])
-        if at == key:
+        current = next((name for name in targets if name == key), targets[0])
+        if current == key:
             return path
-        if at in path:
+        if current in path:
             return []
-        path.append(at)
+        path.append(current)
 
 
 def _file_of(loader: Loader, config: DictConfig, key: str, value: Any) -> str | None:
-    """The chosen file that gives a key this value, if one does."""
-    chosen = config.hydra.runtime.choices.items()
-    names = [f"{group}/{option}" for group, option in reversed(list(chosen)) if option and "@" not in group]
+    """Return the chosen file that sets a key to this value, or None."""
+    choices = config.hydra.runtime.choices.items()
+    names = [f"{group}/{option}" for group, option in reversed(list(choices)) if option and "@" not in group]
     for name in [*names, "config"]:
-        found = loader.repository.load_config(name)
-        if found is None:
+        result = loader.repository.load_config(name)
+        if result is None:
             continue
-        package = found.header.get("package") or name.rpartition("/")[0].replace("/", ".")
+        package = result.header.get("package") or name.rpartition("/")[0].replace("/", ".")
         parts = key.split(".")
         if package not in ("", "_global_"):
-            above = package.split(".")
-            if parts[: len(above)] != above:
+            prefix = package.split(".")
+            if parts[: len(prefix)] != prefix:
                 continue
-            parts = parts[len(above) :]
-        node: Any = OmegaConf.to_container(found.config, resolve=False)
+            parts = parts[len(prefix) :]
+        node: Any = OmegaConf.to_container(result.config, resolve=False)
         for part in parts:
             if isinstance(node, list):
                 node = {str(number): inner for number, inner in enumerate(node)}

@@ -1,4 +1,4 @@
-"""A configuration holds values: what would make Hydra import or call something is refused before it does."""
+"""Hydra loader that rejects configurations that would make Hydra import or call something."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,85 +19,85 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.messages import SUPPORTED, ConfigProblems
 from rnnlab.paths import is_folder
 
-OF_HYDRA = (
+HYDRA_TARGETS = (
     BASIC_LAUNCHER,
     BASIC_SWEEPER,
     "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper",
     *(f"optuna.samplers.{name}Sampler" for name in ("TPE", "Random", "CmaEs", "NSGAII", "MOTPE", "Grid")),
 )
-"""What Hydra and its Optuna sweeper themselves put under `hydra`."""
+"""Values of `_target_` that Hydra and its Optuna sweeper set under `hydra`."""
 
 
-class _Files(FileReader):
-    """Hydra's reader of options, which names the file that cannot be read."""
+class _OptionReader(FileReader):
+    """Reader of option files whose errors name the file."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """Read an option.
+        """Read an option file.
 
         Raises:
-            ConfigProblems: It is not what an option has to be.
+            ConfigProblems: If the file is not a valid option file.
         """
         name = f"{config_path.removesuffix('.yaml')}.yaml"
         try:
-            found = super().load_config(config_path)
+            result = super().load_config(config_path)
         except YAMLError as error:
-            said = " ".join(str(error).split())
-            raise ConfigProblems([f"{name}: cannot be read ({said})"]) from error
+            reason = " ".join(str(error).split())
+            raise ConfigProblems([f"{name}: cannot be read ({reason})"]) from error
         except UnicodeDecodeError as error:
             raise ConfigProblems(
                 [f"{name}: not a UTF-8 text ({error.reason} at byte {error.start})"]
             ) from error
         except RecursionError as error:
-            raise ConfigProblems([f"{name}: cannot be read (it contains itself)"]) from error
+            raise ConfigProblems([f"{name}: cannot be read (the file contains itself)"]) from error
         except GrammarParseError as error:
             key = getattr(error, "full_key", None)
-            raise ConfigProblems([f"{name}: {key}: an interpolation that cannot be read"]) from error
-        if found is not None and not isinstance(found.config, DictConfig):
-            raise ConfigProblems([f"{name}: must have a line key: value for each key"])
-        if name.startswith("experiment/") and found and found.header.get("package") != "_global_":
+            raise ConfigProblems([f"{name}: {key}: interpolation cannot be parsed"]) from error
+        if result is not None and not isinstance(result.config, DictConfig):
+            raise ConfigProblems([f"{name}: must have one line key: value for each key"])
+        if name.startswith("experiment/") and result and result.header.get("package") != "_global_":
             raise ConfigProblems([f"{name}: must begin with the line # @package _global_"])
-        return found
+        return result
 
 
 class Loader(HydraLoader):
-    """Hydra's loader, for configurations that nobody has looked at."""
+    """Hydra loader for untrusted configurations."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        super().__init__(config_search_path, _Files(config_search_path))
-        self._are_groups: dict[str, bool] = {}
+        super().__init__(config_search_path, _OptionReader(config_search_path))
+        self._group_flags: dict[str, bool] = {}
 
     def load_configuration(self, *args: Any, **keys: Any) -> DictConfig:
-        """Compose.
+        """Compose a configuration.
 
         Raises:
-            ConfigProblems: A callback, an option elsewhere, or a search path that would be imported.
+            ConfigProblems: If there are callbacks, options outside their group, or packages to import.
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
             raise ConfigProblems(f"hydra.callbacks.{name}: not supported" for name in names)
-        chosen = config.hydra.runtime.choices
-        if paths := [f"{group}={name}" for group, name in chosen.items() if "/" in str(name)]:
-            raise ConfigProblems(f"{path}: must be a name, without /" for path in paths)
+        choices = config.hydra.runtime.choices
+        if paths := [f"{group}={name}" for group, name in choices.items() if "/" in str(name)]:
+            raise ConfigProblems(f"{path}: must be a name without /" for path in paths)
         return config
 
     def names_file(self, override: Override) -> bool:
-        """Whether an override chooses an option of a group, or where options are looked for."""
+        """Return True if an override chooses an option of a group or sets the search path."""
         if override.get_key_element().lstrip("+~") == "hydra.searchpath":
             return True
         key = override.key_or_group
-        if key not in self._are_groups:
-            self._are_groups[key] = self.repository.group_exists(key)
-        return self._are_groups[key] and not isinstance(override.value(), dict)
+        if key not in self._group_flags:
+            self._group_flags[key] = self.repository.group_exists(key)
+        return self._group_flags[key] and not isinstance(override.value(), dict)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """To look for options in a package, `pkg://…`, is to import it."""
-        paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
+        """Raise ConfigProblems for a package (`pkg://…`), which Hydra would import, or a missing folder."""
+        search_paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
-            paths.append(OmegaConf.select(primary, "hydra.searchpath"))
-        for listed in paths:
-            if isinstance(listed, str | int | float):
-                raise ConfigProblems([f"hydra.searchpath={listed}: must be a list, as in [a,b]"])
-        for path in (str(path) for listed in paths for path in listed or ()):
+            search_paths.append(OmegaConf.select(primary, "hydra.searchpath"))
+        for search_path in search_paths:
+            if isinstance(search_path, str | int | float):
+                raise ConfigProblems([f"hydra.searchpath={search_path}: must be a list, as in [a,b]"])
+        for path in (str(path) for search_path in search_paths for path in search_path or ()):
             if "://" in path and not path.startswith("file://"):
                 raise ConfigProblems([f"hydra.searchpath={path}: must be a folder"])
             if not is_folder(path.removeprefix("file://")):
@@ -105,43 +105,51 @@ class Loader(HydraLoader):
 
 
 def check_plugin(config: DictConfig, kind: str) -> None:
-    """Look at a sweeper or launcher of Hydra's; all else rnnlab makes, with checks of its own.
+    """Check that a sweeper or launcher names only Hydra's own classes.
+
+    rnnlab constructs all other objects itself, with its own checks.
 
     Args:
-        config: The configuration.
-        kind: Its key in `hydra`.
+        config: Configuration with Hydra's node.
+        kind: Key of the plugin in `hydra`.
 
     Raises:
-        ConfigProblems: It names what is not Hydra's.
+        ConfigProblems: If the plugin names a class that is not Hydra's own.
     """
-    chosen = config.hydra[kind]
-    if not isinstance(chosen, DictConfig):
+    node = config.hydra[kind]
+    if not isinstance(node, DictConfig):
         raise ConfigProblems(
-            [f"hydra.{kind}={'null' if chosen is None else chosen}: must have keys of its own"]
+            [f"hydra.{kind}={'null' if node is None else node}: must be a mapping, as in {{key: value}}"]
         )
-    plugin = OmegaConf.to_container(chosen, resolve=True)
+    plugin = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plugin, dict)
     problems = [
-        f"{key}={named}: must be Hydra's own"
-        for key, named in _targets(plugin, f"hydra.{kind}")
-        if named not in OF_HYDRA
+        f"{key}={target}: must be one of Hydra's own classes"
+        for key, target in _targets(plugin, f"hydra.{kind}")
+        if target not in HYDRA_TARGETS
     ]
     if plugin.get("custom_search_space") is not None:
-        problems.append(f"hydra.{kind}.custom_search_space: not supported; it would be imported and called")
+        problems.append(
+            f"hydra.{kind}.custom_search_space: not supported; Hydra would import and call the function"
+        )
     if problems:
         raise ConfigProblems(problems)
 
 
-def launcher_of(config: DictConfig) -> dict[str, Any] | None:
-    """The keys of the chosen launcher; Hydra's own would be left unused without a word."""
+def launcher_keys(config: DictConfig) -> dict[str, Any] | None:
+    """Return the keys of the chosen launcher; None for Hydra's default launcher.
+
+    Raises:
+        ConfigProblems: If rnnlab would silently ignore the chosen launcher.
+    """
     choice = config.hydra.runtime.choices.get("hydra/launcher")
     if choice == "basic":
         check_plugin(config, "launcher")
         return None
-    chosen = config.hydra.launcher
-    keys = OmegaConf.to_container(chosen, resolve=True) if isinstance(chosen, DictConfig) else None
+    node = config.hydra.launcher
+    keys = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else None
     if not isinstance(keys, dict):
-        raise ConfigProblems([f"hydra.launcher={chosen}: must hold the keys of hydra/launcher={choice}"])
+        raise ConfigProblems([f"hydra.launcher={node}: must contain the keys of hydra/launcher={choice}"])
     if not str(keys.get("_target_")).startswith("rnnlab."):
         allowed = ", ".join(SUPPORTED["hydra/launcher"])
         raise ConfigProblems([f"hydra/launcher={choice}: not supported; allowed: {allowed}"])
@@ -149,7 +157,7 @@ def launcher_of(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every `_target_` below a node, with its key."""
+    """Yield the key and value of every `_target_` below a node."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "_target_":

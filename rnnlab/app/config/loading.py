@@ -1,4 +1,4 @@
-"""Hydra's loader over the options that there are, and what can be looked up with it."""
+"""Loader for the available options, and queries that use the loader."""
 
 import secrets
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from omegaconf import DictConfig, OmegaConf
 from rnnlab.app.config.hydra_internals.private_api import search_path_of
 from rnnlab.app.config.loader import Loader
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems
-from rnnlab.app.config.suggestions import Known
+from rnnlab.app.config.suggestions import KeyIndex
 from rnnlab.paths import is_folder
 
 CONFIG_NAME = "config"
 
 
 def register_resolvers() -> None:
-    """Give folder names a random suffix: two sweeps that start in one second must not share a folder."""
+    """Register the random suffix of folder names, which separates sweeps that start in the same second."""
     suffix = secrets.token_hex(3)
     OmegaConf.register_new_resolver("rnnlab_suffix", lambda: suffix, replace=True)
 
 
 def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
-    """Hydra's loader of the options in both folders.
+    """Return Hydra's loader for the options in both folders.
 
     Raises:
-        ConfigProblems: There is no such folder.
+        ConfigProblems: If `config_dir` is not a folder.
     """
     search_path = search_path_of(conf_dir)
     if config_dir is not None:
@@ -38,29 +38,35 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     return Loader(search_path)
 
 
-def known_keys(loader: Loader, overrides: Sequence[str]) -> Known:
-    """Every key with the chosen options, or else with the default ones, to find the one that was meant."""
+def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
+    """Return all keys of the chosen options, or of the default options if the choice cannot be composed."""
     try:
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        files = [str(o.input_line) for o in parsed if loader.names_file(o) and not o.is_sweep_override()]
+        parser = OverridesParser.create(config_loader=loader)
+        files = [
+            str(override.input_line)
+            for override in parser.parse_overrides(list(overrides))
+            if loader.names_file(override) and not override.is_sweep_override()
+        ]
         config = loader.load_configuration(CONFIG_NAME, files, RunMode.RUN)
     except COMPOSITION_ERRORS:
         config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
 
-    def walk(node: dict[Any, Any], prefix: str) -> list[str]:
+    def collect_keys(node: dict[Any, Any], prefix: str) -> list[str]:
         keys = []
         for name, value in node.items():
-            keys += [prefix + name, *(walk(value, f"{prefix}{name}.") if isinstance(value, dict) else [])]
+            keys.append(prefix + name)
+            if isinstance(value, dict):
+                keys += collect_keys(value, f"{prefix}{name}.")
         return keys
 
     plain = OmegaConf.to_container(config)
     assert isinstance(plain, dict)
     plain.pop("hydra")
-    return Known(walk(plain, ""), chosen_options(config))
+    return KeyIndex(collect_keys(plain, ""), chosen_options(config))
 
 
 def chosen_options(config: DictConfig) -> dict[str, str]:
-    """The option of every group in which one is chosen."""
+    """Return the chosen option of every group that has one."""
     return {
         key: choice
         for key, choice in config.hydra.runtime.choices.items()

@@ -1,4 +1,4 @@
-"""What this machine has, and whether runs fit into its memory, said before they start."""
+"""Memory limit of this machine, checked before runs start."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 GIB = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where a container says how much of the machine it may have."""
+"""Files with the memory limit of a container."""
 LYAPUNOV = "probe.measurements.lyapunov.steps"
 KEYS = {
     "weights": ("hidden_size", "task.features", "task.classes"),
@@ -16,56 +16,56 @@ KEYS = {
     "validation": ("hidden_size", "seq_len", "task.validation_examples"),
     "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }
-"""The keys on which it depends how much of a run's memory something takes."""
+"""Configuration keys that determine the memory of each part of a run."""
 
 
 def cores() -> int:
-    """How many runs this machine can make at once."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def memory() -> int | None:
-    """Bytes that this machine, or the container, has in all; None where that is not told."""
-    found = []
+    """Return the total memory of this machine or container in bytes, or None if it is not reported."""
+    sizes = []
     with suppress(OSError, ValueError, AttributeError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for file in LIMITS:
-        with suppress(OSError, ValueError):  # there is none, or it says "max"
-            found.append(int(Path(file).read_text(encoding="ascii")))
-    return min((bytes_ for bytes_ in found if bytes_ > 0), default=None)
+        with suppress(OSError, ValueError):  # the file is missing or contains "max"
+            sizes.append(int(Path(file).read_text(encoding="ascii")))
+    return min((size for size in sizes if size > 0), default=None)
 
 
-def too_large(needed: Mapping[str, int], values: Mapping[str, object]) -> str | None:
-    """What is wrong with a run that would not fit, or None.
+def memory_problem(sizes: Mapping[str, int], values: Mapping[str, object]) -> str | None:
+    """Return a message if a run needs more memory than this machine has, else None.
 
     Args:
-        needed: Bytes, by what they are for, as `training.memory_needed` reckons them.
-        values: The configuration's values by key.
+        sizes: Memory of each part of the run in bytes, as estimated by `training.memory_needed`.
+        values: Values of the configuration by key.
     """
-    total, there = sum(needed.values()), memory()
-    if there is None or total <= there:
+    total, available = sum(sizes.values()), memory()
+    if available is None or total <= available:
         return None
-    most = max(needed, key=lambda part: needed[part])
-    given = " ".join(f"{key}={values[key]}" for key in KEYS[most] if values.get(key) is not None)
-    of_it = f"needs about {gib(total)} of memory, most of it for the {most}"
-    return f"{given}: {of_it}, and this machine has {gib(there)}"
+    largest = max(sizes, key=lambda part: sizes[part])
+    overrides = " ".join(f"{key}={values[key]}" for key in KEYS[largest] if values.get(key) is not None)
+    need = f"needs about {format_gib(total)} of memory, mostly for the {largest}"
+    return f"{overrides}: {need}; this machine has {format_gib(available)}"
 
 
-def too_many(needed: Sequence[int], at_once: int, jobs: int | None) -> str | None:
-    """What is wrong with runs that fit one by one, but not so many at once, or None."""
-    there = memory()
-    largest = sorted(needed, reverse=True)[:at_once]
-    if there is None or sum(largest) <= there:
+def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int | None) -> str | None:
+    """Return a message if runs that fit one at a time do not fit in parallel, else None."""
+    available = memory()
+    largest = sorted(sizes, reverse=True)[:parallel_runs]
+    if available is None or sum(largest) <= available:
         return None
-    fitting = next(count for count in range(at_once, 0, -1) if sum(largest[:count]) <= there)
-    asked = "null" if jobs is None else jobs
+    fitting = next(count for count in range(parallel_runs, 0, -1) if sum(largest[:count]) <= available)
+    value = "null" if jobs is None else jobs
     return (
-        f"jobs={asked}: {at_once} of these runs at once need about {gib(sum(largest))} of memory, and this "
-        f"machine has {gib(there)}; jobs={fitting} fits"
+        f"jobs={value}: {parallel_runs} of these runs in parallel need about {format_gib(sum(largest))} of "
+        f"memory, and this machine has {format_gib(available)}; reduce to jobs={fitting}"
     )
 
 
-def gib(size: int) -> str:
-    """`1.5 GiB`."""
+def format_gib(size: int) -> str:
+    """Return a number of bytes as text, such as `1.5 GiB`."""
     return f"{size / GIB:,.3g} GiB" if size < 1000 * GIB else f"{size / GIB:,.0f} GiB"

@@ -1,4 +1,4 @@
-"""What a command asks for: its jobs, their names, and the folder that they share."""
+"""Plan of a command: its jobs, their names, and the folder that they share."""
 
 import glob
 import re
@@ -12,22 +12,22 @@ KEYS_OUTSIDE_IDENTITY = (
     *("jobs", "pair", "objective", "fail_fast", "resume"),
     *("checkpoint_every", "figures", "report", "tracking"),
 )
-"""Keys that no result depends on."""
+"""Keys that do not affect the results of a run."""
 MAX_SWEEP_NAME = 200
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made.
+    """Specification of one run.
 
     Attributes:
-        number: Its place in the sweep, from 0.
-        name: From what was swept, such as `lstm seq_len=50`.
-        folder: Where its files go, absolute.
-        config: The resolved configuration, plain data.
-        overrides: The command line's part of it.
-        sweep_values: The overrides whose values differ within the sweep, by key.
-        choices: The chosen option of every group.
+        number: Position in the sweep, from 0.
+        name: Name made from the values of the sweep axes, such as `lstm seq_len=50`.
+        folder: Run folder, absolute.
+        config: Resolved configuration as plain data.
+        overrides: Overrides from the command line.
+        sweep_values: Values of the overrides that differ within the sweep, by key.
+        choices: Chosen option of every group.
     """
 
     number: int
@@ -44,15 +44,15 @@ class Plan:
     """All jobs of one command.
 
     Attributes:
-        folder: What the runs share, absolute; of a single run its own.
-        jobs: Those that could be composed.
-        is_sweep: Whether it is a sweep, even of one run.
-        pattern: What `folder` was made from, with what is new at every command as `${…}`.
-        sweep: The name that all runs of this command share.
-        launcher: The chosen Hydra launcher's keys; None for processes on this machine.
-        is_continuation: Whether earlier jobs of this command are in the folder already.
-        command: The command line.
-        problems: A line for each job that could not be composed.
+        folder: Folder that the runs share, absolute; for a single run, its run folder.
+        jobs: Jobs that could be composed.
+        is_sweep: True for a sweep, even of one run.
+        pattern: Pattern that `folder` was made from; `${…}` marks the parts that differ between commands.
+        sweep: Name that all runs of this command share.
+        launcher: Keys of the chosen Hydra launcher; None for processes on this machine.
+        is_continuation: True if the folder already contains earlier jobs of this command.
+        command: Command line.
+        problems: One line for each job that could not be composed.
     """
 
     folder: Path
@@ -67,21 +67,24 @@ class Plan:
 
     @property
     def earlier_folders(self) -> list[Path]:
-        """Folders of earlier commands: where this one's folder could have been at another time, absolute."""
+        """Folders that this command could have used at an earlier time, absolute."""
         parts = re.split(r"\$\{[^{}]*\}", self.pattern)
         return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
 
 
 def sweep_name(folder: Path) -> str:
-    """The name of a command's runs, from its folder's last two parts.
+    """Return the name of a command's runs, made from the last two parts of its folder.
 
-    In letters that MLflow takes in the key of a tag, and no longer than it takes.
+    The characters and the length of the name are valid in the key of an MLflow tag.
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP_NAME:]
 
 
 def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
-    """`lstm seq_len=50`: what was swept; without a sweep the cell and what was overridden."""
+    """Return the name of a job, such as `lstm seq_len=50`.
+
+    The name lists the values of the sweep axes. For a single run, it lists the cell and the overrides.
+    """
     parts = sweep_values
     if not sweep_values:
         values = {
@@ -94,11 +97,11 @@ def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[s
 
 
 def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
-    """Overrides as (key, value)."""
+    """Return overrides as pairs (key, value)."""
     return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
 
 
 def format_command(overrides: Sequence[str], multirun: bool) -> str:
-    """What to type to make these runs from their beginning."""
-    given = [override for override in overrides if not override.startswith("resume=")]
-    return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *given])
+    """Return the command that restarts these runs from the beginning."""
+    arguments = [override for override in overrides if not override.startswith("resume=")]
+    return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *arguments])

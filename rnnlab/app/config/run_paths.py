@@ -1,4 +1,4 @@
-"""Which folders a command's runs may go to, checked before anything is made or looked for there."""
+"""Checks of the folders of a command's runs, made before any of them is created or searched."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -13,88 +13,87 @@ from rnnlab.runs.log import SWEEP_LOG
 SWEEP_FILE = "sweep.json"
 SWEEP_LOCK = ".running"
 SLURM_FOLDER = ".slurm"
-"""Submitit's, with each job's output."""
+"""Folder of submitit, with the output of each job."""
 RESULTS_FILE = "optimization_results.yaml"
-"""What Hydra's Optuna sweeper writes at its end."""
+"""File that Hydra's Optuna sweeper writes at the end of a sweep."""
 STOP_PREFIX = ".stop-"
-"""What the name of the file begins with that asks a cluster's jobs to end."""
+"""Prefix of the file that signals the jobs on a cluster to stop."""
 SWEEP_FILES = (SWEEP_FILE, SWEEP_LOCK, SWEEP_LOG, SLURM_FOLDER, REPORT_FILE, RESULTS_FILE)
-"""What a sweep's folder holds beside the runs; some are written beside their place first, as `<name>.new`."""
-LONGEST_PATH = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
-"""The longest path in a run's folder."""
+"""Files and folders of a sweep besides its runs; some are first written under the name `<name>.new`."""
+DEEPEST_RUN_FILE = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
+"""Longest path inside a run folder."""
 
 
-def folder_named(key: str, given: str) -> Path:
-    """The folder that a key of Hydra's names, absolute.
+def resolve_folder(key: str, value: str) -> Path:
+    """Return the folder named by a key of Hydra, as an absolute path.
 
     Raises:
-        ConfigProblems: There can be no such folder.
+        ConfigProblems: If no such folder can exist.
     """
-    path = Path(given)
+    path = Path(value)
     if ".." in path.parts and not path_problem(path):
-        path = Path(os.path.realpath(path))  # else a folder is made that is only gone through
-    return _check_folder(f"{key}={given}", path.absolute())
+        path = Path(os.path.realpath(path))  # otherwise mkdir would also create the folders before ".."
+    return _check_folder(f"{key}={value}", path.absolute())
 
 
-def folder_in_sweep(sweep: Path, given: str) -> Path:
-    """The folder of one run of a sweep, absolute.
+def folder_in_sweep(sweep: Path, subdir: str) -> Path:
+    """Return the folder of one run of a sweep, as an absolute path.
 
     Raises:
-        ConfigProblems: There can be no such folder, or it would be in the way of another file.
+        ConfigProblems: If no such folder can exist, or if it would replace a file of the sweep.
     """
-    key = f"hydra.sweep.subdir={given}"
-    if not is_inside(Path(given)):
-        raise ConfigProblems([f"{key}: must be inside of the sweep's folder"])
-    if given and (own := _own_file(Path(given))):
-        raise ConfigProblems([f"{key}: must not be in the place of the sweep's own {own}"])
-    return _check_folder(key, sweep / given)
+    override = f"hydra.sweep.subdir={subdir}"
+    if not is_inside(Path(subdir)):
+        raise ConfigProblems([f"{override}: must be inside the sweep folder"])
+    if subdir and (file := _sweep_file_at(Path(subdir))):
+        raise ConfigProblems([f"{override}: must not replace {file}, which belongs to the sweep"])
+    return _check_folder(override, sweep / subdir)
 
 
 def _check_folder(override: str, folder: Path) -> Path:
-    problem = path_problem(folder / LONGEST_PATH)
+    problem = path_problem(folder / DEEPEST_RUN_FILE)
     if not problem and folder.name == ARTIFACTS:
-        problem = f"must not end with {ARTIFACTS}, in which commands look for no runs"
+        problem = f"must not end with {ARTIFACTS}, because commands do not search such folders for runs"
     if problem:
         raise ConfigProblems([f"{override}: {problem}"])
     return folder
 
 
-def _own_file(subdir: PurePath) -> str | None:
-    """What a sweep itself writes where a run's folder is to be, or would be below."""
+def _sweep_file_at(subdir: PurePath) -> str | None:
+    """Return the file of the sweep that conflicts with a run folder, or None."""
     first = next(iter(subdir.parts), "")
-    return next(
-        (own for own in (*SWEEP_FILES, *(f"{own}.new" for own in SWEEP_FILES)) if first == own), None
-    ) or (first if first.startswith(STOP_PREFIX) else None)
+    names = (*SWEEP_FILES, *(f"{name}.new" for name in SWEEP_FILES))
+    return first if first in names or first.startswith(STOP_PREFIX) else None
 
 
 def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
-    """Whether folders of these names can be those of a sweep's runs, beside one another in its folder."""
+    """Return True if folders with these names can be the run folders of one sweep."""
     paths = [PurePath(name) for name in names]
-    fit = (path.parts and is_inside(Path(path)) and not _own_file(path) for path in paths)
+    are_valid = (path.parts and is_inside(Path(path)) and not _sweep_file_at(path) for path in paths)
     return (
-        all(fit)
+        all(are_valid)
         and not any(_nested_folders(paths))
-        and not any(path_problem(sweep / p / LONGEST_PATH) for p in paths)
+        and not any(path_problem(sweep / path / DEEPEST_RUN_FILE) for path in paths)
     )
 
 
 def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
-    """Folders that are inside of another, with that one."""
+    """Yield each folder inside another folder, together with the outer folder."""
     paths = set(folders)
     for folder in sorted(paths):
         yield from ((folder, parent) for parent in folder.parents if parent in paths)
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
-    """A line for each run's folder that is inside of another's, and for each link where a sweep writes.
+    """Return one line for each nested run folder and each symbolic link in the paths that a sweep writes.
 
     Args:
-        sweep: The sweep's folder.
-        runs: Those of its runs, below it.
+        sweep: Sweep folder.
+        runs: Run folders of the sweep.
     """
     problems = [
-        f"{inner}: inside of {outer}, the folder of another run" for inner, outer in _nested_folders(runs)
+        f"{inner}: inside {outer}, the folder of another run" for inner, outer in _nested_folders(runs)
     ]
-    written = [sweep / own for own in SWEEP_FILES] + list(runs)
-    links = dict.fromkeys(link for path in written if (link := link_between(sweep, path)))
+    paths = [sweep / name for name in SWEEP_FILES] + list(runs)
+    links = dict.fromkeys(link for path in paths if (link := link_between(sweep, path)))
     return problems + [LINK.format(link) for link in links]

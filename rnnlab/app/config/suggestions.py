@@ -1,4 +1,4 @@
-"""What a user who mistyped something may have meant."""
+"""Suggestions for keys, options and values that a user mistyped."""
 
 import difflib
 import shlex
@@ -24,25 +24,25 @@ SYNONYMS = {
     **dict.fromkeys(("precision", "float"), "dtype"),
     **dict.fromkeys(("workers", "n_jobs", "processes"), "jobs"),
 }
-"""What other programs call a key."""
+"""Names of keys in other programs, with the key in rnnlab."""
 CUTOFF = 0.65
-"""How similar, by difflib, what was meant must be; with its own 0.6 forget_bias would be readout_bias."""
+"""Minimum similarity of a suggestion; difflib's default of 0.6 would suggest readout_bias for forget_bias."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What there is to choose from.
+class KeyIndex:
+    """Existing keys and chosen options, from which suggestions are made.
 
     Attributes:
-        keys: Every key, groups included, with its dots.
-        choices: The chosen option of each group.
+        keys: All keys, groups included, in dotted form.
+        choices: Chosen option of each group.
     """
 
     keys: Sequence[str] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def siblings(self, key: str) -> tuple[str, list[str]]:
-        """The innermost existing group that a key names, and all that is directly in there."""
+        """Return the innermost existing group of a key, and the keys directly inside that group."""
         parent = key.rpartition(".")[0]
         while parent and parent not in self.keys:
             parent = parent.rpartition(".")[0]
@@ -52,69 +52,70 @@ class Known:
         return parent, inside
 
 
-def no_such_key(key: str, known: Known) -> str:
-    """Say of a key that it does not exist, and what was meant or there is."""
-    parent, siblings = known.siblings(key)
-    chosen = known.choices.get(parent)
-    lacking = f"{parent}={chosen} has no such key" if chosen else "no such key"
+def explain_unknown_key(key: str, index: KeyIndex) -> str:
+    """Return a message that a key is unknown, with the likely key or the existing keys."""
+    parent, siblings = index.siblings(key)
+    choice = index.choices.get(parent)
+    problem = f"unknown key of {parent}={choice}" if choice else "unknown key"
     name = key.rpartition(".")[2]
-    meant = SYNONYMS.get(key) or next((k for k in known.keys if k.rpartition(".")[2] == name), None)
-    if meant is None and (there := _elsewhere(key, known)):
-        return f"{lacking}; {there}"
-    meant = meant or nearest(key, siblings)
-    if meant is not None:
-        return f"{lacking}; did you mean {meant}?"
+    suggestion = SYNONYMS.get(key) or next((k for k in index.keys if k.rpartition(".")[2] == name), None)
+    if suggestion is None and (option := _option_with_key(key, index)):
+        return f"{problem}; {option}"
+    suggestion = suggestion or nearest(key, siblings)
+    if suggestion is not None:
+        return f"{problem}; did you mean {suggestion}?"
     if parent:
-        there = ", ".join(sibling.rpartition(".")[2] for sibling in siblings)
-        return f"{lacking}; there are {there or 'none'}"
-    return f"{lacking}; --help shows all" if known.keys else lacking
+        available = ", ".join(sibling.rpartition(".")[2] for sibling in siblings)
+        return f"{problem}; available: {available or 'none'}"
+    return f"{problem}; --help lists all keys" if index.keys else problem
 
 
-def no_such_option(name: str, allowed: Sequence[str]) -> str:
-    """Say of an option that it does not exist, which was meant and which there are."""
-    meant = nearest(name, allowed)
-    return f"no such option; {f'did you mean {meant}? ' if meant else ''}allowed: {', '.join(allowed)}"
+def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
+    """Return a message that an option is unknown, with the likely option and all allowed options."""
+    suggestion = nearest(name, allowed)
+    question = f"did you mean {suggestion}? " if suggestion else ""
+    return f"unknown option; {question}allowed: {', '.join(allowed)}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The most similar word, whatever the case and whether with dashes, or None."""
-    folded = {_folded(other): other for other in words}
-    found = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=CUTOFF)
-    return folded[found[0]] if found else None
+    """Return the most similar word, or None; case and dashes do not count."""
+    originals = {_fold(other): other for other in words}
+    matches = difflib.get_close_matches(_fold(word), originals, n=1, cutoff=CUTOFF)
+    return originals[matches[0]] if matches else None
 
 
-def quoted(override: str) -> str | None:
-    """What to type in a shell for a value with special characters; None where no quotes help."""
+def quote_override(override: str) -> str | None:
+    """Return an override quoted for the shell and Hydra; None if no quotes help."""
     key, equals, value = override.partition("=")
     if not value.isprintable():
         return None
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     inner = value.replace("\\", "\\\\").replace('"', '\\"')
-    written = f'{key}="{inner}"'
+    line = f'{key}="{inner}"'
     try:
-        parsed = OverridesParser.create().parse_override(written)
+        parsed_override = OverridesParser.create().parse_override(line)
     except HydraException:
         return None
-    return shlex.quote(written) if equals and str(parsed.value()) == value else None
+    return shlex.quote(line) if equals and str(parsed_override.value()) == value else None
 
 
-def _elsewhere(key: str, known: Known) -> str | None:
-    """Which option that was not chosen has a key, or one that ends so."""
+def _option_with_key(key: str, index: KeyIndex) -> str | None:
+    """Name an option that was not chosen and that has this key, or a key with this ending."""
     if key.startswith("probe.measurements."):
         measurement = key.split(".")[2]
-        is_one = (conf_dir() / "measurement" / f"{measurement}.yaml").is_file()
-        is_one = is_one and f"probe.measurements.{measurement}" not in known.keys
-        return f"+measurement={measurement} adds it" if is_one else None
+        exists = (conf_dir() / "measurement" / f"{measurement}.yaml").is_file()
+        can_be_added = exists and f"probe.measurements.{measurement}" not in index.keys
+        return f"add it with +measurement={measurement}" if can_be_added else None
     groups = [folder for folder in sorted(conf_dir().iterdir()) if folder.is_dir()]
     for file in (file for group in groups for file in sorted(group.glob("*.yaml"))):
         group = file.parent.name
-        there = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        found = next((f"{group}.{name}" for name in there if key in (name, f"{group}.{name}")), None)
-        if found is not None and group not in ("experiment", "measurement"):
-            return f"{group}={file.stem} has {found}"
+        names = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        match = next((f"{group}.{name}" for name in names if key in (name, f"{group}.{name}")), None)
+        if match is not None and group not in ("experiment", "measurement"):
+            return f"{group}={file.stem} has the key {match}"
     return None
 
 
-def _folded(word: str) -> str:
+def _fold(word: str) -> str:
     return word.lower().replace("-", "_")

@@ -1,4 +1,4 @@
-"""What the jobs of a sweep have in common that differ in plain values alone, such as the seed."""
+"""Shared configuration of the jobs of a sweep that differ only in plain values, such as the seed."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,87 +17,87 @@ from rnnlab.app.config.hydra_internals.private_api import (
 )
 from rnnlab.app.config.plan import Job
 
-OF_JOB = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
-"""What is known of each job without its configuration being changed."""
+JOB_REFERENCE = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
+"""References to job properties that can be filled in without the configuration of the job."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A composed job from which others are made by setting values.
+    """Composed job from which other jobs are derived by setting values.
 
     Attributes:
-        config: Its configuration, which is changed where interpolations need it.
-        choices: The chosen option of every group.
-        plain: Its configuration as plain data; what no job changes is shared by all.
-        subdir: `hydra.sweep.subdir` where it is made of the job's number and name alone, else None.
-        interpolated: Keys of the first level that hold interpolations.
+        config: Configuration of the job, modified only where interpolations require it.
+        choices: Chosen option of every group.
+        plain: Configuration as plain data; all jobs share the unchanged parts.
+        subdir: `hydra.sweep.subdir` if it depends only on the number and name of the job, else None.
+        interpolated_keys: Top-level keys that contain interpolations.
     """
 
     config: DictConfig
     choices: dict[str, str]
     plain: dict[str, Any]
     subdir: str | None
-    interpolated: tuple[str, ...]
+    interpolated_keys: tuple[str, ...]
 
     @classmethod
-    def of(
+    def from_job(
         cls,
         base: DictConfig,
         config: DictConfig,
         job: Job,
         overrides: Sequence[Override],
-        changing: Sequence[Override],
+        varying_overrides: Sequence[Override],
     ) -> "Template | None":
-        """What a job shares with those whose `changing` overrides have other values.
+        """Return the template of a job for all jobs whose `varying_overrides` have other values.
 
         Args:
-            base: The configuration before any value was set.
-            config: The job's own.
-            job: The job.
-            overrides: All of its overrides that set values.
-            changing: Those whose values differ.
+            base: Configuration before any value was set.
+            config: Configuration of the job.
+            job: Composed job.
+            overrides: All overrides of the job that set values.
+            varying_overrides: Overrides whose values differ between the jobs.
 
         Returns:
-            None where it takes Hydra to know what another value does.
+            The template, or None if only Hydra can determine the effect of another value.
         """
-        for override in changing:
+        for override in varying_overrides:
             key = override.key_or_group
-            touching = [
-                o for o in overrides if _is_part(o.key_or_group, key) or _is_part(key, o.key_or_group)
+            related = [
+                o for o in overrides if _is_prefix(o.key_or_group, key) or _is_prefix(key, o.key_or_group)
             ]
-            if len(touching) > 1 or not _is_leaf(base, key):
+            if len(related) > 1 or not _is_leaf(base, key):
                 return None
         raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
         assert isinstance(raw, dict)
         subdir = str(raw["subdir"])
-        is_simple = not re.search(r"[$\\]|\?\?\?", OF_JOB.sub("", subdir))
-        own = [str(key) for key in config if key != "hydra"]
-        interpolated = tuple(key for key in own if _has_interpolation(node_at(config, key)))
-        return cls(config, job.choices, job.config, subdir if is_simple else None, interpolated)
+        is_simple = not re.search(r"[$\\]|\?\?\?", JOB_REFERENCE.sub("", subdir))
+        keys = [str(key) for key in config if key != "hydra"]
+        interpolated_keys = tuple(key for key in keys if _has_interpolation(node_at(config, key)))
+        return cls(config, job.choices, job.config, subdir if is_simple else None, interpolated_keys)
 
-    def filled(
-        self, number: int, name: str, values: Mapping[str, Any], changed: Callable[[], DictConfig]
+    def fill(
+        self, number: int, name: str, values: Mapping[str, Any], apply_values: Callable[[], DictConfig]
     ) -> tuple[str, dict[str, Any]]:
-        """Another job's folder in the sweep's, and its configuration.
+        """Return the folder of another job within the sweep folder, and the configuration of that job.
 
         Args:
-            number: The job's number.
-            name: The job's name as a folder has it.
-            values: The values that it has of its own, by key.
-            changed: Sets them in `config` and returns that.
+            number: Number of the job.
+            name: Name of the job in the form used for folders.
+            values: Values specific to the job, by key.
+            apply_values: Function that sets the values in `config` and returns it.
         """
         plain = _with_values(self.plain, values)
-        config = changed() if self.interpolated or self.subdir is None else None
+        config = apply_values() if self.interpolated_keys or self.subdir is None else None
         if config is not None:
-            plain |= {key: plain_value(config, key) for key in self.interpolated}
+            plain |= {key: plain_value(config, key) for key in self.interpolated_keys}
             if self.subdir is None:
                 return config.hydra.sweep.subdir, plain
-        facts = {"num": str(number), "id": str(number), "name": name}
-        return OF_JOB.sub(lambda found: facts[found[1]], self.subdir or ""), plain
+        properties = {"num": str(number), "id": str(number), "name": name}
+        return JOB_REFERENCE.sub(lambda match: properties[match[1]], self.subdir or ""), plain
 
 
 def is_plain(override: Override) -> bool:
-    """Whether an override does no more than to set a value that is neither a group nor an interpolation."""
+    """Return True if an override only sets a value that is neither a group nor an interpolation."""
     is_change = not (override.is_delete() or override.is_add())
     is_simple = is_change and override.package is None and not override.is_hydra_override()
     has_plain_key = re.fullmatch(r"\w+(\.\w+)*", override.key_or_group) is not None
@@ -105,7 +105,7 @@ def is_plain(override: Override) -> bool:
 
 
 def plain_value(config: DictConfig, key: Any) -> Any:
-    """A key of the first level, resolved."""
+    """Return the value of a top-level key, resolved."""
     value = config[key]
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
@@ -119,7 +119,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _is_leaf(config: DictConfig, key: str) -> bool:
-    """Whether a key of the configuration holds a value or a list, for which another can simply be put."""
+    """Return True if a key contains a value or a list, which another value can replace directly."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, DictConfig) or _is_special(node):
@@ -132,13 +132,13 @@ def _is_special(node: Node) -> bool:
     return is_null(node) or is_missing(node) or is_interpolation(node)
 
 
-def _is_part(key: str, of: str) -> bool:
-    """Whether a key is another one or leads to it."""
-    return f"{of}.".startswith(f"{key}.")
+def _is_prefix(prefix: str, key: str) -> bool:
+    """Return True if `prefix` is `key` or one of its parents."""
+    return f"{key}.".startswith(f"{prefix}.")
 
 
 def _has_interpolation(node: Any) -> bool:
-    """Whether a node or one below it is an interpolation."""
+    """Return True if a node or any node below it is an interpolation."""
     assert isinstance(node, Node)
     if is_interpolation(node):
         return True
@@ -148,15 +148,15 @@ def _has_interpolation(node: Any) -> bool:
 
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with other values; what is not on their way is shared."""
-    copied = dict(tree)
+    """Return a copy of a tree with new values; the copy shares all unchanged branches."""
+    new_tree = dict(tree)
     for key, value in values.items():
         *path, last = key.split(".")
-        node, shared = copied, tree
+        node, shared_node = new_tree, tree
         for part in path:
-            shared = shared[part]
-            if node[part] is shared:
-                node[part] = dict(shared)
+            shared_node = shared_node[part]
+            if node[part] is shared_node:
+                node[part] = dict(shared_node)
             node = node[part]
         node[last] = value
-    return copied
+    return new_tree

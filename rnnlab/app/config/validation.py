@@ -1,4 +1,4 @@
-"""Checks of values against type annotations, and of the names of classes and functions."""
+"""Validation of values against type annotations, and lookup of classes and functions by name."""
 
 import copy
 import dataclasses
@@ -15,93 +15,103 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from rnnlab.app.config.suggestions import nearest, quoted
+from rnnlab.app.config.suggestions import nearest, quote_override
 from rnnlab.text import one_line
 
-# inf and nan pass Hydra's typing; extra keys come in with a + in front.
+# Hydra accepts inf and nan, and extra keys with a leading +.
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class InvalidConfig(ValueError):
-    """A configuration that breaks the schema, with a line for each problem."""
+    """Configuration that violates the schema, with one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = [one_line(problem) for problem in problems]
         super().__init__("\n".join(problems))
 
 
-def target(keys: dict[str, Any], path: str, wanted: type, problems: list[str]) -> Any:
-    """Take `_target_` out of `keys` and return the class that it names, or None and the problem noted.
+def pop_class(keys: dict[str, Any], path: str, kind: type, problems: list[str]) -> Any:
+    """Remove `_target_` from `keys` and return the class that it names, or None after recording a problem.
 
     Args:
-        keys: Of a group.
-        path: Of the group.
-        wanted: The abstract class or protocol that the class must have the members of.
-        problems: Where a problem is noted.
+        keys: Keys of a group.
+        path: Path of the group in the configuration.
+        kind: Abstract class or protocol that the class must implement.
+        problems: List to which a problem is appended.
     """
-    told = f"of the kind {wanted.__name__}"
-    return _named(keys, path, "class", lambda found: _is_a(found, wanted), told, problems)
+    requirement = f"must implement {kind.__name__}"
+    return _pop_target(keys, path, "class", lambda cls: _implements(cls, kind), requirement, problems)
 
 
-def target_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], problems: list[str]) -> Any:
-    """As `target`, of a function that has these annotations among its own."""
-    told = f"a function of a {next(iter(hints.values())).__name__}"
-    return _named(keys, path, "function", lambda found: _has_hints(found, hints), told, problems)
+def pop_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], problems: list[str]) -> Any:
+    """Remove `_target_` from `keys` and return the function that it names, or None after recording a problem.
+
+    Args:
+        keys: Keys of a measurement.
+        path: Path of the measurement in the configuration.
+        hints: Annotations that the function must have, starting with its first parameter.
+        problems: List to which a problem is appended.
+    """
+    requirement = f"must be a function that takes a {next(iter(hints.values())).__name__}"
+    return _pop_target(
+        keys, path, "function", lambda function: _has_hints(function, hints), requirement, problems
+    )
 
 
-def _named(
+def _pop_target(
     keys: dict[str, Any],
     path: str,
     kind: str,
-    fits: Callable[[Any], bool],
-    wanted: str,
+    is_valid: Callable[[Any], bool],
+    requirement: str,
     problems: list[str],
 ) -> Any:
-    named = str(keys.pop("_target_", None) or "null")
-    module, _, name = named.rpartition(".")
-    if not named.startswith("rnnlab."):
-        problems.append(f"{path}._target_={named}: must be a {kind} of rnnlab")
+    full_name = str(keys.pop("_target_", None) or "null")
+    module, _, name = full_name.rpartition(".")
+    if not full_name.startswith("rnnlab."):
+        problems.append(f"{path}._target_={full_name}: must be a {kind} of rnnlab")
         return None
     try:
-        found = getattr(importlib.import_module(module), name)
+        target = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
-        found = None
-    is_kind = isfunction(found) if kind == "function" else isinstance(found, type) and not isabstract(found)
+        target = None
+    is_function = kind == "function"
+    is_kind = isfunction(target) if is_function else isinstance(target, type) and not isabstract(target)
     if not is_kind:
-        problems.append(f"{path}._target_={named}: no such {kind}")
-    elif not fits(found):
-        problems.append(f"{path}._target_={named}: must be {wanted}")
+        problems.append(f"{path}._target_={full_name}: no such {kind}")
+    elif not is_valid(target):
+        problems.append(f"{path}._target_={full_name}: {requirement}")
     else:
-        return found
+        return target
     return None
 
 
-def _is_a(cls: type, wanted: type) -> bool:
+def _implements(cls: type, kind: type) -> bool:
     if not dataclasses.is_dataclass(cls):
         return False
-    if not getattr(wanted, "_is_protocol", False):
-        return issubclass(cls, wanted)
-    asked = {name for name in (*vars(wanted), *wanted.__annotations__) if not name.startswith("_")}
-    return asked <= {*dir(cls), *(field.name for field in dataclasses.fields(cls))}
+    if not getattr(kind, "_is_protocol", False):
+        return issubclass(cls, kind)
+    members = {name for name in (*vars(kind), *kind.__annotations__) if not name.startswith("_")}
+    return members <= {*dir(cls), *(field.name for field in dataclasses.fields(cls))}
 
 
 def _has_hints(function: Callable[..., Any], hints: Mapping[str, Any]) -> bool:
     return hints.items() <= typing.get_type_hints(function).items()
 
 
-def fields(cls: type, left_out: Collection[str] = ()) -> dict[str, Any]:
-    """The annotations of a dataclass's fields."""
+def fields(cls: type, excluded: Collection[str] = ()) -> dict[str, Any]:
+    """Return the annotations of a dataclass's fields."""
     hints = annotations(cls)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name not in left_out}
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name not in excluded}
 
 
 @cache
-def annotations(of: Callable[..., Any]) -> Mapping[str, Any]:
-    """The annotations of a class or function, bounds included."""
-    return typing.get_type_hints(of, include_extras=True)
+def annotations(obj: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the annotations of a class or function, including bounds."""
+    return typing.get_type_hints(obj, include_extras=True)
 
 
-def validated(
+def validate(
     name: str,
     hints: Mapping[str, Any],
     values: dict[str, Any],
@@ -109,27 +119,39 @@ def validated(
     problems: list[str],
     dtype: str = "float64",
 ) -> dict[str, Any] | None:
-    """Check values against annotations, and that a run of this dtype can hold them."""
+    """Validate values against annotations and against the range of a dtype.
+
+    Args:
+        name: Name of the schema.
+        hints: Annotation of each key.
+        values: Value of each key, as plain data.
+        prefix: Prefix of the keys in messages.
+        problems: List to which problems are appended.
+        dtype: Floating-point type of the run.
+
+    Returns:
+        The values as objects, or None if there are problems.
+    """
     schema = _schema(name, tuple(hints.items()))
     try:
-        # JSON mode is strict about numbers and still makes nested dataclasses and tuples.
-        checked = schema.model_validate_json(json.dumps(values))
+        # JSON mode is strict about numbers but still constructs nested dataclasses and tuples.
+        model = schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        problems += _told_together(prefix, error.errors(), hints)
+        problems += _format_errors(prefix, error.errors(), hints)
         return None
-    found = {field: getattr(checked, field) for field in hints}
-    beyond = []
-    for path, number in _floats(found):
-        if number == 0 or 1e-37 < abs(number) < 1e38:  # as nearly all are, and looking closer takes time
+    result = {field: getattr(model, field) for field in hints}
+    range_problems = []
+    for path, number in _floats(result):
+        if number == 0 or 1e-37 < abs(number) < 1e38:  # nearly all numbers skip the slow check
             continue
-        if why := _beyond(number, dtype, partial(_allows, schema, values, path)):
-            beyond.append(f"{prefix}{'.'.join(path)}={_shown(number)}: {why}")
-    problems += beyond
-    return None if beyond else found
+        if problem := _range_problem(number, dtype, partial(_allows, schema, values, path)):
+            range_problems.append(f"{prefix}{'.'.join(path)}={_format_value(number)}: {problem}")
+    problems += range_problems
+    return None if range_problems else result
 
 
 def _floats(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Every number of a key that holds real numbers, however it was written, with its key."""
+    """Yield the path and value of every real number in a tree of values."""
     if isinstance(tree, float):
         yield path, tree
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -142,117 +164,121 @@ def _floats(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
             yield from _floats(inner, (*path, str(number)))
 
 
-def _held(number: float, dtype: str) -> float:
-    """A number as an array of a dtype holds it."""
+def _cast(number: float, dtype: str) -> float:
+    """Return a number rounded to a dtype."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.asarray(number).astype(dtype))
 
 
-def _beyond(number: float, dtype: str, allowed: Callable[[float], bool]) -> str | None:
-    """What is wrong with a number that a dtype cannot hold, or None.
+def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -> str | None:
+    """Return a message if a number is outside the range of a dtype, else None.
 
     Args:
-        number: The number.
-        dtype: Of the run.
-        allowed: Whether the key may have another value; a tiny number is 0 where 0 will do.
+        number: Number to check.
+        dtype: Floating-point type of the run.
+        allows: Function that returns True if the key may have another value; a tiny number may become 0
+            only if the key may be 0.
     """
-    held, widest = _held(number, dtype), np.finfo("float64")
-    if isinf(held):
-        bounds = f"at most {np.finfo(dtype).max:.8g}, or {widest.max:.8g} with dtype=float64"
-        return f"infinite in {dtype}; {bounds}"
-    if held == 0 != number and not allowed(0.0):
-        bounds = f"at least {np.finfo(dtype).smallest_subnormal:.2g}, or {widest.smallest_subnormal:.2g} with"
-        return f"0 in {dtype}; {bounds} dtype=float64"
+    rounded, widest = _cast(number, dtype), np.finfo("float64")
+    if isinf(rounded):
+        limits = f"at most {np.finfo(dtype).max:.8g}, or {widest.max:.8g} with dtype=float64"
+        return f"overflows to infinity in {dtype}; must be {limits}"
+    if rounded == 0 != number and not allows(0.0):
+        smallest = np.finfo(dtype).smallest_subnormal
+        limits = f"at least {smallest:.2g}, or {widest.smallest_subnormal:.2g} with dtype=float64"
+        return f"underflows to 0 in {dtype}; must be {limits}"
     return None
 
 
 def _allows(schema: type[BaseModel], values: Any, path: Sequence[str], value: float) -> bool:
-    """Whether a key may have another value than it has."""
-    copied = copy.deepcopy(values)
-    node = copied
+    """Return True if the key at a path may have another value."""
+    candidate = copy.deepcopy(values)
+    node = candidate
     for part in path[:-1]:
         node = node[int(part) if isinstance(node, list) else part]
     node[int(path[-1]) if isinstance(node, list) else path[-1]] = value
     try:
-        schema.model_validate_json(json.dumps(copied))
+        schema.model_validate_json(json.dumps(candidate))
     except ValidationError:
         return False
     return True
 
 
-@cache  # making one takes longer than a check with it, and every job of a sweep needs the same
+@cache  # creating a schema takes longer than using it, and all jobs of a sweep share it
 def _schema(name: str, hints: tuple[tuple[str, Any], ...]) -> type[BaseModel]:
-    typed: Any = {field: (hint, ...) for field, hint in hints}
-    return create_model(name, __config__=_STRICT, **typed)
+    field_types: Any = {field: (hint, ...) for field, hint in hints}
+    return create_model(name, __config__=_STRICT, **field_types)
 
 
-_ASKED = {
-    "model_type": "must have keys of its own",
-    "dataclass_type": "must have keys of its own",
-    "dict_type": "must have keys of its own",
+_REQUIREMENTS = {
+    "model_type": "must be a mapping, as in {key: value}",
+    "dataclass_type": "must be a mapping, as in {key: value}",
+    "dict_type": "must be a mapping, as in {key: value}",
     "list_type": "must be a list, as in [a,b]",
     "tuple_type": "must be a list, as in [a,b]",
     "string_type": "must be text",
     "string_too_short": "must not be empty",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
     "int_parsing_size": "must be a smaller number",
     "bool_type": "must be true or false",
 }
-"""What is asked for, where pydantic says it in a programmer's words."""
+"""Requirements in plain words, by type of pydantic error."""
 
 
-def _told_together(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
-    """A line for each key; of a key that takes one of several types, what each of them asks for."""
+def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
+    """Return one line per key, with the requirements of all types that the key accepts."""
     by_key: dict[tuple[Any, ...], list[Any]] = {}
-    for problem in errors:
-        key = problem["loc"][:-1] if problem["loc"][-1] in ("bool", "str") else problem["loc"]
-        by_key.setdefault(key, []).append(problem)
-    told = []
-    for key, problems in by_key.items():
-        first, *others = [_asked(problem) for problem in problems]
-        asked = " or ".join([first, *(other.removeprefix("must be ") for other in others)])
+    for error in errors:
+        key = error["loc"][:-1] if error["loc"][-1] in ("bool", "str") else error["loc"]
+        by_key.setdefault(key, []).append(error)
+    lines = []
+    for key, own_errors in by_key.items():
+        first, *others = [_requirement(error) for error in own_errors]
+        requirement = ", or ".join([first, *(other.removeprefix("must be ") for other in others)])
         if len(key) == 1 and type(None) in typing.get_args(hints.get(key[0])):
-            asked += ", or null"
-        told.append(_told(prefix + ".".join(str(part) for part in key), problems[0], asked, hints))
-    return told
+            requirement += ", or null"
+        path = prefix + ".".join(str(part) for part in key)
+        lines.append(_format_error(path, own_errors[0], requirement, hints))
+    return lines
 
 
-def _asked(problem: Any) -> str:
-    """What is asked for, with the nearest of the allowed words or numbers."""
-    value = problem["input"]
-    asked = _ASKED.get(problem["type"]) or str(problem["msg"]).replace("Input should be", "must be")
-    asked = asked.replace("String should have", "must have")
-    if problem["type"].startswith("int_") and isinstance(value, float) and value.is_integer():
-        return f"{asked}, such as {int(value)}"
-    if problem["type"] == "literal_error" and isinstance(value, str):
-        meant = nearest(value, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
-        return f"{asked}; did you mean {meant}?" if meant else asked
-    return asked
+def _requirement(error: Any) -> str:
+    """Return the requirement of one error, with the nearest allowed word or number."""
+    value = error["input"]
+    requirement = _REQUIREMENTS.get(error["type"]) or str(error["msg"]).replace("Input should be", "must be")
+    requirement = requirement.replace("String should have", "must have")
+    if error["type"].startswith("int_") and isinstance(value, float) and value.is_integer():
+        return f"{requirement}, such as {int(value)}"
+    if error["type"] == "literal_error" and isinstance(value, str):
+        suggestion = nearest(value, re.findall(r"'(.*?)'", error["ctx"]["expected"]))
+        return f"{requirement}; did you mean {suggestion}?" if suggestion else requirement
+    return requirement
 
 
-def _told(key: str, problem: Any, asked: str, hints: Collection[str]) -> str:
-    value = problem["input"]
-    match problem["type"]:
+def _format_error(key: str, error: Any, requirement: str, hints: Collection[str]) -> str:
+    value = error["input"]
+    match error["type"]:
         case "missing":
             return f"{key}: missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
-            shown = "" if isinstance(value, dict | list) else f"={_shown(value)}"
-            meant = nearest(str(problem["loc"][-1]), hints) if len(problem["loc"]) == 1 else None
-            return f"{key}{shown}: no such key{f'; did you mean {meant}?' if meant else ''}"
-        case "too_short" if problem["ctx"]["field_type"] == "List":
-            return f"{key}: must name at least {problem['ctx']['min_length']}, or be null"
+            text = "" if isinstance(value, dict | list) else f"={_format_value(value)}"
+            suggestion = nearest(str(error["loc"][-1]), hints) if len(error["loc"]) == 1 else None
+            return f"{key}{text}: unknown key{f'; did you mean {suggestion}?' if suggestion else ''}"
+        case "too_short" if error["ctx"]["field_type"] == "List":
+            return f"{key}: must list at least {error['ctx']['min_length']} name, or be null"
         case "string_type" if isinstance(value, bool | int | float):
-            return f"{key}={_shown(value)}: {asked}; as text it is {quoted(f'{key}={_shown(value)}')}"
-    return f"{key}={_shown(value)}: {asked}"
+            override = f"{key}={_format_value(value)}"
+            return f"{override}: {requirement}; to pass it as text, write {quote_override(override)}"
+    return f"{key}={_format_value(value)}: {requirement}"
 
 
-def _shown(value: Any) -> str:
-    """A value as one would write it."""
+def _format_value(value: Any) -> str:
+    """Return a value as a user would write it."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    is_like_another = isinstance(value, str) and (not value or value.replace(".", "").isdigit())
-    return repr(value) if is_like_another else str(value)
+    is_ambiguous = isinstance(value, str) and (not value or value.replace(".", "").isdigit())
+    return repr(value) if is_ambiguous else str(value)

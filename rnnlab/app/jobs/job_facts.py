@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.app.config.build import Settings, Tasks, build, read_settings
+from rnnlab.app.config.build import Settings, TaskCache, build, read_settings
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
@@ -56,7 +56,7 @@ class Inspector:
         Args:
             is_local: True if the runs must fit into the memory of this machine.
         """
-        self._is_local, self._tasks, self._texts = is_local, Tasks(), _JsonCache()
+        self._is_local, self._tasks, self._texts = is_local, TaskCache(), _JsonCache()
         self._shared: dict[str, _SharedFacts] = {}
 
     def facts(self, job: Job) -> JobFacts:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from rnnlab.app.config.validation import InvalidConfig, fields, target, validated
+from rnnlab.app.config.validation import InvalidConfig, fields, pop_class, validate
 from rnnlab.app.jobs.run_job import WorkOrder
 
 
@@ -52,8 +52,8 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
         InvalidConfig: If a key is invalid; the error has one line per key.
     """
     keys, problems = dict(config), list[str]()
-    cls = target(keys, "hydra.launcher", Launcher, problems)
-    values = cls and validated(cls.__name__, fields(cls), keys, "hydra.launcher.", problems)
+    cls = pop_class(keys, "hydra.launcher", Launcher, problems)
+    values = cls and validate(cls.__name__, fields(cls), keys, "hydra.launcher.", problems)
     if not values:
         raise InvalidConfig(problems)
     launcher: Launcher = cls(**values)

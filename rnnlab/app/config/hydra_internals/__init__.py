@@ -1,5 +1,5 @@
-"""Everything that rnnlab uses of Hydra and OmegaConf and that neither promises to keep.
+"""Internals of Hydra and OmegaConf that rnnlab uses and that may change without notice.
 
-`private_api` holds private names, `phrases` the English of error messages. Each entry has a canary in
-`tests/app/test_hydra_internals.py`, which uses the installed Hydra and describes the fix when it changes.
+`private_api` contains private names, `phrases` the wording of error messages. Each entry has a canary test in
+`tests/app/test_hydra_internals.py`, which checks the installed versions and describes the fix after a change.
 """

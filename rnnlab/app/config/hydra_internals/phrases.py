@@ -1,6 +1,6 @@
-"""The English of Hydra's and OmegaConf's error messages that rnnlab reads, and what each phrase means.
+"""Phrases in the error messages of Hydra and OmegaConf that rnnlab recognises, with their meanings.
 
-Where the class or the attributes of an exception are enough, those are used instead. No other module matches
+rnnlab uses the class or the attributes of an exception instead where they suffice. No other module matches
 the words of these messages.
 """
 
@@ -11,9 +11,9 @@ _HYDRA, _OMEGACONF = "hydra/_internal/", "omegaconf/"
 
 
 class Phrase(Enum):
-    """One phrase: a regular expression, what it means, and the file that words it."""
+    """Phrase of an error message: regular expression, meaning, and the file that contains the message."""
 
-    # of a command line
+    # Phrases about the command line
     EMPTY_CHOICE = (
         r"empty choice",
         "an axis has no values",
@@ -21,75 +21,75 @@ class Phrase(Enum):
     )
     AMBIGUOUS = (
         r"Ambiguous value for argument",
-        "several values without -m; the override is quoted",
+        "an override has several values without -m; the message quotes the override",
         _HYDRA + "config_loader_impl.py",
     )
     NEEDS_MULTIRUN = (
         r"requires --multirun",
-        "a range, choice or glob without -m; the override is quoted",
+        "an override has a range, choice or glob without -m; the message quotes the override",
         _HYDRA + "config_loader_impl.py",
     )
-    # of groups
+    # Phrases about groups
     NOT_IN_DEFAULTS = (
         r"To append to your default list use",
-        "the group has no option chosen that could be replaced; the group is quoted",
+        "the group has no selected option to replace; the message quotes the group",
         _HYDRA + "defaults_list.py",
     )
     CHOSEN_TWICE = (
         r"To override a value use 'override",
-        "+GROUP=OPTION, and an option is chosen already",
+        "+GROUP=OPTION adds an option to a group that already has one",
         _HYDRA + "defaults_list.py",
     )
     NOT_CHOSEN = (
         r"\ACould not delete '(.*)'\. No match in the defaults list",
-        "~GROUP=OPTION (1), which is not chosen",
+        "~GROUP=OPTION (1) removes an option that is not selected",
         _HYDRA + "defaults_list.py",
     )
     NOT_AN_OPTION = (
         r"Config group override must be",
-        "the value of a group is no name",
+        "the value of a group is not a name",
         _HYDRA + "defaults_list.py",
     )
     UNRESOLVED_GROUP = (
         r"\AError resolving interpolation '(.*?)', possible interpolation keys: (.*)",
-        "an interpolation (1) in a defaults list names none of the groups (2)",
+        "an interpolation (1) in a defaults list does not name one of the groups (2)",
         "hydra/core/default_element.py",
     )
-    # of values
+    # Phrases about values
     NO_SUCH_KEY = (
         r"Could not override",
-        "the key does not exist; it is quoted",
+        "the key does not exist; the message quotes the key",
         _HYDRA + "config_loader_impl.py",
     )
     NOT_MERGED = (
         r"(?s)\AError merging override (.*)",
-        "the key does not take the value of the override (1); the cause is OmegaConf's error",
+        "the key does not accept the value of the override (1); the cause is OmegaConf's error",
         _HYDRA + "config_loader_impl.py",
     )
     DELETED_OTHER_VALUE = (
         r"\ACould not delete from config\. The value of '(.*?)' is (.*) and not",
-        "~KEY=VALUE, and the key (1) has another value (2)",
+        "~KEY=VALUE removes a key (1) that has another value (2)",
         _HYDRA + "config_loader_impl.py",
     )
     NOTHING_TO_DELETE = (
         r"\ACould not delete from config\. '(.*)' does not exist",
-        "~KEY, and the key (1) does not exist or is null",
+        "~KEY removes a key (1) that does not exist or is null",
         _HYDRA + "config_loader_impl.py",
     )
     ADDED_TWICE = (
         r"\ACould not append to config\. An item is already at '(.*?)'",
-        "+KEY=VALUE, and the key (1) exists already",
+        "+KEY=VALUE adds a key (1) that already exists",
         _HYDRA + "config_loader_impl.py",
     )
     FILE_NOT_MERGED = (
         r"(?s)\AIn '(.*?)': \w+ raised while composing config:\n(.*)",
-        "a file (1) does not fit those before it, as OmegaConf says (2)",
+        "a file (1) does not match the schema of earlier files, for the reason given by OmegaConf (2)",
         _HYDRA + "config_loader_impl.py",
     )
-    # of what a key takes
+    # Phrases about the type of a key
     EXPECTED_ONE_OF = (
         r"expected one of \[(.*?)\]",
-        "the key takes one of these words (1)",
+        "the key accepts only these words (1)",
         _OMEGACONF + "nodes.py",
     )
     NOT_OPTIONAL = (
@@ -102,12 +102,12 @@ class Phrase(Enum):
         "the name of a key is not text",
         _OMEGACONF + "dictconfig.py",
     )
-    WANTS_KEYS = (
+    MAPPING_EXPECTED = (
         r"DictConfig|Dict\[|Merge error",
-        "the key takes a mapping",
+        "the key requires a mapping",
         _OMEGACONF + "dictconfig.py",
     )
-    # of interpolations
+    # Phrases about interpolations
     NO_KEY_REFERENCED = (
         r"(?s)\AInterpolation key '(.*?)' not found\Z",
         "an interpolation refers to a key (1) that does not exist",
@@ -115,12 +115,12 @@ class Phrase(Enum):
     )
     MISSING_VALUE = (
         r"(?s)\A(?:.*: )?Missing mandatory value: (\S+)\Z",
-        "the key (1) holds ???",
+        "the key (1) has the value ???",
         _OMEGACONF + "dictconfig.py",
     )
     HYDRA_NOT_SET = (
         r"(?s)\A(?:.*: )?HydraConfig was not set\Z",
-        "an interpolation ${hydra:…}, with a colon",
+        "an interpolation contains ${hydra:…}, with a colon",
         "hydra/core/hydra_config.py",
     )
     NO_ENVIRONMENT_VARIABLE = (
@@ -135,10 +135,10 @@ class Phrase(Enum):
     )
     WHILE_RESOLVING = (
         r"(?s)\A.*while resolving interpolation: ",
-        "what precedes the reason why an interpolation cannot be resolved",
+        "text before the reason why an interpolation cannot be resolved",
         _OMEGACONF + "base.py",
     )
-    # of any error
+    # Phrases in all errors
     QUOTED = (
         r"\A[^']*'([^']*)",
         "the first quoted text of a message is the key or override at fault (1)",
@@ -146,17 +146,17 @@ class Phrase(Enum):
     )
     FULL_KEY = (
         r"full_key: (\S+)",
-        "the key at fault (1), where OmegaConf's message is part of another",
+        "the key at fault (1), if OmegaConf's message is part of another message",
         _OMEGACONF + "_utils.py",
     )
-    PLACE = (
+    LOCATION = (
         r"(?s)\n    full_key.*",
-        "the lines below OmegaConf's message, with the place of the error",
+        "lines below OmegaConf's message, with the location of the error",
         _OMEGACONF + "_utils.py",
     )
     TOO_MANY_DIGITS = (
         r"integer string conversion",
-        "Python's refusal of a number of more than 4300 digits, which Hydra lets through",
+        "Python refuses a number of more than 4300 digits, which Hydra passes on",
         "the documentation of sys.set_int_max_str_digits",
     )
 
@@ -166,9 +166,9 @@ class Phrase(Enum):
         self.source = source
 
     def find(self, message: str) -> re.Match[str] | None:
-        """Search a message."""
+        """Return the match of the phrase in a message, or None."""
         return self.pattern.search(message)
 
-    def without(self, message: str) -> str:
-        """Remove the phrase from a message."""
+    def remove_from(self, message: str) -> str:
+        """Return a message without the phrase."""
         return self.pattern.sub("", message)

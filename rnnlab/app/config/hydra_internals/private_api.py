@@ -1,6 +1,6 @@
-"""Private names of Hydra and OmegaConf, each behind a public one.
+"""Public wrappers for private names of Hydra and OmegaConf.
 
-No other module imports `hydra._internal`, or uses an attribute of Hydra or OmegaConf that begins with an
+No other module imports `hydra._internal` or uses an attribute of Hydra or OmegaConf that begins with an
 underscore.
 """
 
@@ -22,21 +22,21 @@ from omegaconf import DictConfig, ListConfig, Node
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-"""The `_target_` of Hydra's own launcher and sweeper."""
+"""`_target_` of Hydra's own launcher and of its own sweeper."""
 
 
 def command_line_parser() -> ArgumentParser:
-    """Return a parser of Hydra's flags; all other arguments go to `overrides`."""
+    """Return the parser of Hydra's flags, which collects all other arguments in `overrides`."""
     return get_args_parser()
 
 
 def search_path_of(folder: Path) -> ConfigSearchPath:
-    """Return where options are looked for: in Hydra, this folder, and the plugins."""
+    """Return the search path for options: Hydra, this folder, and the plugins."""
     return create_config_search_path(str(folder))
 
 
 def context_of(loader: ConfigLoader) -> HydraContext:
-    """Return what a sweeper of Hydra is given, without callbacks."""
+    """Return the context that a sweeper of Hydra requires, without callbacks."""
     return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
@@ -44,8 +44,8 @@ def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str
     """Return `hydra.job.override_dirname`.
 
     Args:
-        overrides: Those that are not Hydra's own.
-        settings: `hydra.job.config.override_dirname`.
+        overrides: Overrides of keys outside Hydra's own node.
+        settings: Value of `hydra.job.config.override_dirname`.
     """
     return get_overrides_dirname(
         list(overrides), settings.exclude_keys, item_sep=settings.item_sep, kv_sep=settings.kv_sep
@@ -56,9 +56,9 @@ def override_with_number(sweep: Override, number: int | float, line: str) -> Ove
     """Return the override that sets one number of a sweep, without parsing its line.
 
     Args:
-        sweep: The override with all values.
-        number: The value.
-        line: The override as text.
+        sweep: Override with all values.
+        number: Value to set.
+        line: Override as text.
     """
     return Override(
         type=sweep.type,
@@ -72,26 +72,26 @@ def override_with_number(sweep: Override, number: int | float, line: str) -> Ove
 
 
 class FileReader(ConfigRepository):
-    """Hydra's reader of option files; subclasses override `load_config`."""
+    """Hydra's reader of option files, whose subclasses override `load_config`."""
 
 
 class HydraLoader(ConfigLoaderImpl):
-    """Hydra's loader with a reader of one's own and a check of `hydra.searchpath`."""
+    """Hydra's loader with a custom reader and a check of `hydra.searchpath`."""
 
     def __init__(self, search_path: ConfigSearchPath, reader: FileReader) -> None:
         super().__init__(search_path)
         self.repository = reader
 
     def set_values(self, config: DictConfig, overrides: Sequence[Override]) -> None:
-        """Apply overrides that set, add or delete values, but choose no files."""
+        """Apply overrides that set, add or delete values without choosing files."""
         self._apply_overrides_to_config(list(overrides), config)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
         """Check `hydra.searchpath` before Hydra uses it.
 
         Args:
-            primary: The content of the primary configuration file, or None.
-            overrides: Of the command line.
+            primary: Content of the primary configuration file, or None.
+            overrides: Overrides from the command line.
         """
 
     def _process_config_searchpath(
@@ -103,20 +103,20 @@ class HydraLoader(ConfigLoaderImpl):
 
 
 class HydraWithoutLogging(Hydra):
-    """Hydra's help; its logging stays off, for its configuration could name functions and files."""
+    """Hydra's help with logging disabled, because its configuration could name functions and files."""
 
     def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
-        """Compose, whether or not Hydra wants its logging configured."""
+        """Compose a configuration, but never configure logging."""
         return super().compose_config(*args, **keys)
 
 
 def node_at(config: DictConfig, key: Any) -> Any:
-    """Return the node of a key, unresolved; None if there is none."""
+    """Return the unresolved node of a key, or None if the key is missing."""
     return config._get_node(key)
 
 
 def children(node: DictConfig | ListConfig) -> Iterator[tuple[Any, Node]]:
-    """Yield the key or index of each node directly below one, and the node, unresolved."""
+    """Yield the key or index and the unresolved node of each direct child of a node."""
     keys: Iterable[Any] = node.keys() if isinstance(node, DictConfig) else range(len(node))
     for key in keys:
         child = node._get_node(key)
@@ -125,29 +125,29 @@ def children(node: DictConfig | ListConfig) -> Iterator[tuple[Any, Node]]:
 
 
 def is_null(node: Node) -> bool:
-    """Return whether a node holds null."""
+    """Return True if the value of a node is null."""
     return node._is_none()
 
 
 def is_missing(node: Node) -> bool:
-    """Return whether a node holds `???`."""
+    """Return True if the value of a node is `???`."""
     return node._is_missing()
 
 
 def is_interpolation(node: Node) -> bool:
-    """Return whether a node holds an interpolation, `${…}`."""
+    """Return True if the value of a node is an interpolation, `${…}`."""
     return node._is_interpolation()
 
 
 def raw_value(node: Node) -> Any:
-    """Return the value of a node, interpolations unresolved."""
+    """Return the value of a node, with interpolations unresolved."""
     return node._value()
 
 
-def dereferenced(node: Node) -> Node | None:
-    """Follow an interpolation to its node.
+def dereference(node: Node) -> Node | None:
+    """Return the node that an interpolation refers to.
 
     Raises:
-        OmegaConfBaseException: It cannot be resolved.
+        OmegaConfBaseException: If the interpolation cannot be resolved.
     """
     return node._dereference_node()
