@@ -36,7 +36,7 @@ A request to a server times out after 10 seconds. A local database may first hav
 commands in turn.
 """
 SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
-"""The time limit in seconds after all runs have ended, plus the extra seconds per remaining run."""
+"""The time limit after all runs have ended, in seconds, and the extra seconds per remaining run."""
 LEAVE_SECONDS = 1.0
 """Seconds to wait for the thread after the mirror has given up on the store."""
 CORE_SHARE = 1 / 3
@@ -58,7 +58,7 @@ class MirrorReport:
         experiment_id: MLflow experiment id; None if MLflow was not reached.
         error: Reason why data remain unsent, or None.
         unsent_runs: Number of runs with unsent data.
-        closed_runs: Number of runs marked as running whose process had died, closed by this mirror.
+        closed_runs: Number of runs that the mirror closed because their process had died.
     """
 
     experiment_id: str | None = None
@@ -98,7 +98,7 @@ class Mirror:
         The mirror abandons a store that hangs; the caller must not wait for the thread.
 
         Args:
-            give_up: Function polled for whether to leave the rest to `rnnlab.sync`.
+            give_up: Function that returns True once the rest should be left to `rnnlab.sync`.
             show: Function that receives the number of runs left and the seconds spent so far.
             is_interrupted: True after a signal; the time limit then does not grow with the number of runs.
         """

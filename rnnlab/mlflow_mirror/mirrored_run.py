@@ -148,7 +148,7 @@ class MirroredRun:
         client.set_tag(run_id, "outcome", outcome)
         if regime := (info.get("summary") or {}).get("regime"):
             client.set_tag(run_id, "regime", regime)
-        self._send_artifacts(client, run_id)  # before the end of the run, which announces its files
+        self._send_artifacts(client, run_id)  # before the final status, after which users may open the files
         client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
         for other in _find_runs(client, experiment_id, info):
             if other.info.run_id != run_id:

@@ -106,8 +106,8 @@ def _driver_problem(uri: str) -> str | None:
         make_url(uri).get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
         if error.name in ("psycopg", "psycopg2"):
-            return "needs a driver: pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
-        return f"needs the driver {error.name}, which is not installed"
+            return "missing driver; pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
+        return f"the driver {error.name} is not installed"
     except ArgumentError as error:
         return f"cannot be read ({error})"
     return None

@@ -46,7 +46,7 @@ class Prefix:
 
     @classmethod
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
-        """Return the beginning of a file that matches a length and checksum from `to_plain`.
+        """Read the beginning of a file and verify its length and checksum from `to_plain`.
 
         Raises:
             DamagedFile: If the file is shorter, or its beginning differs.

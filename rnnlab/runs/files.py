@@ -120,7 +120,7 @@ def refuse_links(path: Path, within: Path) -> None:
 
 
 class LineFile:
-    """A file that appends each line immediately in a single write, so that a killed process loses no line."""
+    """A file to which each line is appended in one immediate write, so that a killed process loses none."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
         """Open the file and cut off an incomplete last line, the leftover of a killed process.

@@ -11,7 +11,7 @@
 | `run.log` | log messages with timestamps; appended |
 | `gradients.arrow`, `checkpoint.safetensors` | state from which an unfinished run resumes |
 
-Rows are appended. A checkpoint verifies the rows and recordings that precede it (`tracking.checkpoint`). A
+A checkpoint verifies the rows and recordings that precede it (key `tracking.checkpoint`). A
 resumed run repeats the steps after its last checkpoint and writes their recordings again. Repeated rows that
 are bit-identical remain; the first row that differs and all later rows are replaced. If the checkpoint or the
 files it verifies are damaged, the run restarts from the beginning. A reader such as the MLflow mirror
@@ -170,7 +170,7 @@ class RunFolder:
 
     @property
     def differs_since(self) -> int | None:
-        """Return the first repeated step, over all resumptions, whose row differed from the row on disk."""
+        """Return the first step, over all resumptions, whose repeated row differed, or None."""
         resumptions = self.info.get("resumed", [])
         return min((r["differs_since"] for r in resumptions if "differs_since" in r), default=None)
 

@@ -16,7 +16,7 @@ from rnnlab.runs.files import LineFile
 MAX_RUN_SECONDS = 1e9
 """The longest plausible duration of a run in seconds, about 30 years; a longer one indicates damage."""
 SEAL = 4096
-"""The number of bytes in a checksum: more than one row, because a rewritten row differs in `seconds`."""
+"""The number of bytes in the tail checksum: more than one row, because a rewritten row has new `seconds`."""
 LAST_ROWS = 200_000
 """The number of bytes at the end of the file that are searched for the last rows."""
 
@@ -59,7 +59,7 @@ def _is_value(value: Any) -> bool:
 
 
 def _valid_lines(written: bytes) -> Iterator[bytes]:
-    """Yield the rows' lines up to the first damaged or missing row."""
+    """Yield the lines of all rows before the first damaged or missing row."""
     before = 0.0
     for step, line in enumerate(written[: written.rfind(b"\n") + 1].splitlines(keepends=True)):
         row = parse_row(line)
@@ -101,10 +101,10 @@ class MetricsWriter:
         return time.perf_counter() - self._began
 
     def records(self, rows: Prefix) -> list[StepRecord]:
-        """Return the records in a leading part of the file.
+        """Return the records of the leading rows.
 
         Raises:
-            ValueError: If the part does not end at the end of a row.
+            ValueError: If `rows` does not end at the end of a row.
         """
         lines = map(json.loads, self._existing_lines[: self._count(rows)])
         return [StepRecord(row["step"], _metrics(row)) for row in lines]
@@ -113,7 +113,7 @@ class MetricsWriter:
         return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
     def resume_from(self, rows: Prefix) -> None:
-        """Continue after a leading part of the file, which is verified."""
+        """Continue after the leading rows, which are verified."""
         self.count, self.verified = self._count(rows), rows
 
     def restart(self) -> None:

@@ -226,7 +226,7 @@ class Trainer:
         return ProbeInputs(batch, long, probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Return the mean loss per target over the whole validation set, the task's metrics and its verdict."""
+        """Return the mean loss per target over the validation set, the task's metrics and its verdict."""
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
         states, workspace = None, Workspace()

@@ -133,7 +133,7 @@ def test_a_store_that_is_too_slow_is_left_within_bounds(
     monkeypatch.setattr(mirrors, "SECONDS_PER_RUN", 0.1)
     mirror, began = Mirror(uri, "rnnlab", "sweep-1", folders), time.monotonic()
     report = mirror.finish(lambda: False, is_interrupted=in_haste)
-    assert report.error == f"not done after {1 if in_haste else 2} s"
+    assert report.error == f"not finished after {1 if in_haste else 2} s"
     assert report.unsent_runs > 0 and time.monotonic() - began < 6
     assert not mirror._thread.is_alive()  # it asks for nothing more
     wait_until(
@@ -173,4 +173,6 @@ def test_the_mirror_does_not_wait_for_ever_for_another_that_sends_the_same_run(
     monkeypatch.setattr("rnnlab.mlflow_mirror.mirrored_run.LOCK_SECONDS", 0.1)
     with FileLock(folders[0] / ".mirroring"):
         report = Mirror(uri, "rnnlab", "sweep-1", folders[:2]).finish(lambda: False)
-    assert report.unsent_runs == 1 and report.error == f"another process holds {folders[0] / '.mirroring'}"
+    assert (
+        report.unsent_runs == 1 and report.error == f"{folders[0] / '.mirroring'}: locked by another process"
+    )

@@ -31,7 +31,7 @@ from rnnlab.runs.folder import (
     latest_machine,
     write_run_info,
 )
-from rnnlab.runs.metrics_jsonl import MetricsReader, row_of
+from rnnlab.runs.metrics_jsonl import MetricsReader, parse_row
 from rnnlab.runs.run_json import read_run_info
 from tests.processes import environment, wait_until
 
@@ -353,8 +353,8 @@ def test_what_stands_after_the_last_step_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"x"', "true", "9" * 30, "[1]"])
 def test_a_row_with_what_is_no_number_is_damaged(value: str) -> None:
-    assert row_of(b'{"step": 1, "grad/norm": 0.5, "train/loss": null}') is not None
-    assert row_of(f'{{"step": 1, "grad/norm": {value}}}'.encode()) is None
+    assert parse_row(b'{"step": 1, "grad/norm": 0.5, "train/loss": null}') is not None
+    assert parse_row(f'{{"step": 1, "grad/norm": {value}}}'.encode()) is None
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1e300, True])
@@ -372,7 +372,7 @@ def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=1.0))
         before = rows(tmp_path / "run"), read_run_info(tmp_path / "run")
-        with pytest.raises(RunInUse, match="another process is making the run in"):
+        with pytest.raises(RunInUse, match="belongs to a run that is still in progress"):
             RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
         with pytest.raises(RunInUse):
             close_run(tmp_path / "run", "killed", {})
