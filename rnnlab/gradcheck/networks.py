@@ -79,7 +79,7 @@ def check_model(
     Returns:
         Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state such
             as `h[0]`. Further checks compare the total gradient at an early, a middle and a late state
-            (`h[25]`) with the loss of all later steps, and check a single backward step, as used by the lag curves.
+            (`h[25]`) with the loss of all later steps, and check one backward step, as in the lag curves.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)

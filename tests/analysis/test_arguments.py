@@ -1,4 +1,4 @@
-"""Whatever a public function of `rnnlab.analysis` is given by mistake, one line names it and what is allowed."""
+"""For any invalid argument of `rnnlab.analysis`, one line names the argument and the allowed values."""
 
 import inspect
 from pathlib import Path
@@ -23,7 +23,7 @@ PUBLIC = {name: getattr(analysis, name) for name in analysis.__all__}
 DRAW = {name: function for name, function in PUBLIC.items() if name.startswith("draw_")}
 LOAD = {name: function for name, function in PUBLIC.items() if name.startswith("load_")}
 MORE = {"draw_phase_diagram": {"x": "seq_len", "color": "gain"}, "draw_time_heatmap": {"run": "mean"}}
-"""What a figure of these frames needs."""
+"""The additional arguments that a figure of these frames needs."""
 WRONG = ("z", "", 7, 1.5, True, None, b"x", object(), ["cell", "seq_len"], [1], {"cell": 1}, ("x",), RUNS)
 ALLOWED = {
     "ax": (None,),
@@ -42,7 +42,7 @@ def closed() -> Any:
 
 
 def frame_of(name: str) -> tuple[str, pd.DataFrame]:
-    """The first argument of a figure, and a frame for it."""
+    """Return the name of a figure's first argument and a frame for it."""
     argument = next(iter(inspect.signature(DRAW[name]).parameters))
     return argument, OF[argument]
 
@@ -98,7 +98,7 @@ def test_any_column_can_be_an_axis_or_is_refused_in_a_line(name: str) -> None:
     for role in roles:
         for column in ("listed", "nested", "nothing", "when", "clip", "run"):
             if role in ("col", "row") and column == "run":
-                continue  # a grid of 24, which is slow
+                continue  # a grid of 24 is slow
             try:
                 DRAW[name](odd, **(MORE.get(name, {}) | {role: column}))
             except ValueError as error:

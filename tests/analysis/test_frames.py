@@ -1,4 +1,4 @@
-"""Tracked runs as frames: the same from folders, a database and a server, and whole where runs are not."""
+"""Frames of tracked runs are the same from folders, a database and a server, even for incomplete runs."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ LOADERS = (load_runs, load_metrics, load_gradients)
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A sweep of five runs over several axes, one of which diverges."""
+    """A sweep of five runs over several axes; one run diverges."""
     folder = tmp_path_factory.mktemp("mixed")
     axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0", "optimizer=sgd", "lr=0.1")
     done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false")
@@ -45,7 +45,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 @pytest.fixture(scope="module")
 def server(mixed: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An MLflow server that keeps the files of the same runs itself."""
+    """An MLflow server that stores the files of the same runs."""
     folder = tmp_path_factory.mktemp("server")
     server = MLflowServer(folder, f"sqlite:///{folder / 'server.db'}")
     try:
@@ -72,7 +72,7 @@ def test_folders_a_database_and_a_server_give_the_same_frame(
     for other in (several, database):
         pd.testing.assert_frame_equal(from_folder, other, check_exact=True)
     pd.testing.assert_frame_equal(served, again, check_exact=True)
-    if load is load_runs:  # a server has ids of its own
+    if load is load_runs:  # each server has its own ids
         assert set(served["mlflow_run_id"]).isdisjoint(from_folder["mlflow_run_id"])
         served["mlflow_run_id"] = from_folder["mlflow_run_id"]
     pd.testing.assert_frame_equal(from_folder, served, check_exact=True)
@@ -172,14 +172,14 @@ def test_types_are_proper(mixed: Done) -> None:
     for number in ("lr", "clip", "val/loss", "grad/horizon"):
         assert frame[number].dtype == np.float64, number
     assert frame["started"].dt.tz is not None
-    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null is off
+    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null means off
 
 
 def test_a_key_that_one_run_overrode_has_a_value_in_the_others_too(mixed: Done) -> None:
     frame = load_runs(mixed.folder)
     lstm = frame["cell"] == "lstm"
     assert sorted(frame.loc[lstm, "cell.forget_bias"]) == [0, 0, 1]
-    assert frame.loc[~lstm, "cell.forget_bias"].isna().all()  # it has none
+    assert frame.loc[~lstm, "cell.forget_bias"].isna().all()  # this run has none
 
 
 def test_metrics_are_those_of_the_files(mixed: Done) -> None:
@@ -306,7 +306,7 @@ def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, told: str
 def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs found"):
         load_runs(tmp_path)
-    with pytest.raises(ValueError, match="an empty list"):
+    with pytest.raises(ValueError, match=r"source=\[\]: no runs found"):
         load_runs([])
     with pytest.raises(ValueError, match=r"mlflow\.db: not found"):
         load_runs(MLflowRuns(uri=f"sqlite:///{tmp_path}/gone.db"))
@@ -407,7 +407,7 @@ def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
     assert len(load_runs([copy, mixed.folder])) == 5
 
 
-@pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before the original, and after it
+@pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before or after the original
 @pytest.mark.parametrize("outcome", ["finished", "killed", None])
 def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
     from rnnlab.runs.closing import close_run
@@ -419,7 +419,7 @@ def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome
         write(folder, range(2, 6))
         if outcome is not None:
             finish(folder, outcome)
-    if outcome == "killed":  # the copy, which ended later, but not of itself
+    if outcome == "killed":  # the copy ended later, but was killed
         close_run(tmp_path / place / "0", "killed", {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
@@ -469,7 +469,7 @@ def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
         with pytest.warns(IncompleteRuns, match=r"run \(running\)"):
             assert load_runs(source)["outcome"].tolist() == ["running"]
         with pytest.warns(IncompleteRuns):
-            assert load_metrics(source).empty  # what MLflow has is of the earlier life
+            assert load_metrics(source).empty  # MLflow's files date from before the resumption
         folder.close()
         folder.finish("finished", {})
     MirroredRun(path, server).update(client, experiment_id)
@@ -483,7 +483,7 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
     calls: list[str] = []
 
     class Client:
-        """Notes in which order a run is sent."""
+        """Record the order in which a run is sent."""
 
         def __getattr__(self, name: str) -> Any:
             def call(*_: Any, **__: Any) -> Any:
@@ -496,7 +496,7 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
         class info:
             run_id = "0" * 32
 
-    with pytest.raises(AttributeError):  # at the ledger's check of its own run, after all was sent
+    with pytest.raises(AttributeError):  # during the check of the ledger's run, after all data were sent
         run = MirroredRun(whole_run(tmp_path / "0"), "http://127.0.0.1:9")
         run.update(Client(), "1")  # type: ignore[arg-type]
         raise AttributeError

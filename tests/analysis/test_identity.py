@@ -1,4 +1,4 @@
-"""Each kind of difference between two runs is found, and none where there is none."""
+"""Each kind of difference between two runs is found, and identical runs show none."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
             row |= {"seconds": row["seconds"] + 5, "time/steps_per_second": 0.1}
 
     change_rows(other, slower)
-    (other / "run.json").write_text("{}")  # says who made it and when
+    (other / "run.json").write_text("{}")  # describes the run's origin
     assert find_differences(run, other) == find_differences(other, run) == []
 
 
@@ -118,7 +118,7 @@ def test_the_last_bit_counts(
     loss = float(np.nextafter(1 / (step + 3), ulps * np.inf))
     change_rows(other, lambda rows: rows[step].update({"train/loss": loss}))
     (found,) = find_differences(run, other)
-    assert f"since step {step}: " in found and repr(loss) in found
+    assert f"from step {step} on: " in found and repr(loss) in found
 
 
 @pytest.mark.parametrize("column", ["step", "quantity", "lag", "target", "mean", "log10_gmean"])
@@ -132,7 +132,7 @@ def test_another_table_of_gradients_is_found(run: Path, other: Path, column: str
 
 
 def test_runs_that_failed_at_once_can_be_compared(run: Path, tmp_path: Path) -> None:
-    """Their files are there, but hold no row."""
+    """The files exist but contain no rows."""
     for name in "ab":
         with RunFolder(tmp_path / name, {"steps": 3}, {}) as folder:
             folder.write_weights({"b_h": np.ones(2)})

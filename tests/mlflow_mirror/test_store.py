@@ -1,4 +1,4 @@
-"""Where MLflow keeps its runs, found out without MLflow."""
+"""The tracking store, checked without importing MLflow."""
 
 import sys
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_a_tracking_uri_is_checked_without_mlflow(
     for driver in ("psycopg", "MySQLdb"):
         monkeypatch.setitem(sys.modules, driver, ModuleType(driver))
     for driver in ("psycopg2", "pymysql"):
-        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+        monkeypatch.setitem(sys.modules, driver, None)  # simulates a missing package
     problem = uri_problem(uri)
     assert (problem is None) if told is None else (problem is not None and told in problem)
 

@@ -1,4 +1,4 @@
-"""Run folders written by version 0.1.0, before `run.json` noted its format, are read; newer ones are refused."""
+"""Run folders of version 0.1.0, without a format number, are read; newer formats are refused."""
 
 import json
 import shutil

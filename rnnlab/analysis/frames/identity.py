@@ -65,7 +65,7 @@ def _metrics(first: Path, second: Path) -> Iterator[str]:
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
         if differs.any():
             at = int(differs.argmax())
-            yield f"metrics: {name} differs from step {common[at]} on: {a[at]!r} and {b[at]!r}"
+            yield f"metrics: {name} differs from step {common[at]} on: {float(a[at])!r} and {float(b[at])!r}"
 
 
 def _by_step(folder: Path) -> pd.DataFrame:
