@@ -308,7 +308,7 @@ def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None
         load_runs(tmp_path)
     with pytest.raises(ValueError, match=r"source=\[\]: no runs found"):
         load_runs([])
-    with pytest.raises(ValueError, match=r"mlflow\.db: not found"):
+    with pytest.raises(ValueError, match=r"gone\.db: not found"):
         load_runs(MLflowRuns(uri=f"sqlite:///{tmp_path}/gone.db"))
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="must be sqlite:///"):

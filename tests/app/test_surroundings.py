@@ -58,7 +58,7 @@ def test_a_store_that_cannot_be_written(closed: Path, tmp_path: Path) -> None:
     done = run_obeying(closed, *LITTLE)
     database = closed / "mlflow.db"
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"rnnlab: tracking.uri=sqlite:///{database}: {closed} cannot be written\n"
+    assert done.err == f"rnnlab: tracking.uri=sqlite:///{database}: {closed}: cannot be written\n"
     sqlite3.connect(tmp_path / "others.db").execute("create table t (x)").connection.close()
     (tmp_path / "others.db").chmod(0o444)
     done = run_obeying(tmp_path, *LITTLE, "tracking.uri='sqlite:///others.db'")
