@@ -63,7 +63,7 @@ def test_a_store_that_cannot_be_written(closed: Path, tmp_path: Path) -> None:
     (tmp_path / "others.db").chmod(0o444)
     done = run_obeying(tmp_path, *LITTLE, "tracking.uri='sqlite:///others.db'")
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("others.db cannot be written\n") and not (tmp_path / "outputs").exists()
+    assert done.err.endswith("others.db: cannot be written\n") and not (tmp_path / "outputs").exists()
 
 
 def test_an_unreadable_text(tmp_path: Path) -> None:
