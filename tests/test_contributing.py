@@ -79,7 +79,9 @@ def copy(tmp_path: Path) -> Copy:
 
 def test_a_cell(copy: Copy) -> None:
     checked, trained = copy.follow("Adding a cell")
-    assert checked.out.count(" right") > 20 and "WRONG" not in checked.out and "undecided" not in checked.out
+    assert (
+        checked.out.count(" correct") > 20 and "WRONG" not in checked.out and "undecided" not in checked.out
+    )
     (folder,) = trained.runs.values()
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert config["cell"] == {"_target_": "rnnlab.cells.leaky.Leaky", "leak": 0.5, "bias": True}

@@ -9,9 +9,16 @@ import pytest
 from tests.app.test_options import experiment_of
 
 SMALL = ("hidden_size=5", "batch_size=3", "seq_len=12", "steps=2")
-ADDING = ("task=adding", "task.validation_examples=11")  # two numbers in, one out, at the end
-ORDER = ("task=temporal_order", "task.validation_examples=11")  # a symbol of six in, one class of four out
-LATCH = ("task=latch", "task.information=2", "task.validation_examples=11")  # a number in, a class of two out
+ADDING = ("task=adding", "task.validation_examples=11")  # two numeric inputs, one output at the end
+ORDER = (
+    "task=temporal_order",
+    "task.validation_examples=11",
+)  # one of six symbols as input, one of four classes as output
+LATCH = (
+    "task=latch",
+    "task.information=2",
+    "task.validation_examples=11",
+)  # a numeric input, one of two classes as output
 NO_PROBE = ("probe=none",)
 
 
@@ -20,12 +27,12 @@ def memory(*overrides: str) -> dict[str, int]:
 
 
 def gates_and_states(gates: int, states: int) -> int:
-    """Bytes of a time step of one example in a forward pass."""
+    """Return the bytes per time step of one example in a forward pass."""
     return 4 * 5 * (gates + 2 * states)
 
 
 def both_ways(gates: int, states: int) -> int:
-    """Likewise in a forward and a backward pass."""
+    """Return the bytes per time step of one example in a forward and a backward pass."""
     return 4 * 5 * (3 * gates + 2 * states)
 
 
@@ -43,7 +50,7 @@ def test_a_training_step_keeps_inputs_gates_states_and_outputs(cell: str, gates:
 
 def test_outputs_at_every_step_are_counted_at_every_step() -> None:
     copied = memory("cell=rnn", "task=copy", "task.validation_examples=11", *NO_PROBE)
-    time = 12 + 20  # with ten symbols before and after; ten classes
+    time = 12 + 20  # with ten symbols before and after, and ten classes
     assert copied["training step"] == 3 * time * (both_ways(1, 1) + 8 + 4 * (5 + 3 * 9))
 
 
@@ -54,7 +61,7 @@ def test_validation_keeps_the_whole_set_and_a_forward_pass(cell: str, gates: int
     assert numbers["validation"] == 11 * 12 * 2 * (4 + 8) + 11 * of_pass
     symbols = memory(f"cell={cell}", *ORDER, *NO_PROBE)
     of_pass = 12 * (gates_and_states(gates, states) + 8) + 4 * (5 + 3 * 4)
-    assert symbols["validation"] == 11 * 12 + 11 * of_pass  # kept in a byte each
+    assert symbols["validation"] == 11 * 12 + 11 * of_pass  # stored in one byte each
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 4), ("rmsprop", 5), ("adam", 6)])
@@ -70,7 +77,7 @@ def test_weights_are_held_several_times(optimizer: str, copies: int) -> None:
 def test_a_probe_takes_what_its_measurements_take(cell: str, gates: int, states: int) -> None:
     n, of_input, of_output = 5 * states, 4 + 8, 4 * (5 + 3 * 2)
     lag_curves = 7 * (12 * (both_ways(gates, states) + of_input) + of_output)
-    run = 40 + 2 * 10  # five times as long as a sequence, with as many outputs in proportion
+    run = 40 + 2 * 10  # five times the length of a sequence, with proportionally more outputs
     lyapunov = run * (gates_and_states(gates, states) + of_input) + 5 * of_output + 2 * 8 * 40 * 3
     jacobians = 2 * 8 * n * (6 * n + 5 * (2 * gates + states))
     probe = (f"cell={cell}", *LATCH, "probe.examples=7")

@@ -154,7 +154,7 @@ def test_colours_only_where_they_are_wanted(
     screen = Tty() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stdout", screen)
     assert gradcheck(SMALL) == 0
-    assert "right" in screen.getvalue() and bool(COLOUR.search(screen.getvalue())) == coloured
+    assert "correct" in screen.getvalue() and bool(COLOUR.search(screen.getvalue())) == coloured
     assert terminal or "FORCE_COLOR" in settings or "\x1b" not in screen.getvalue()
 
 

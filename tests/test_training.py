@@ -1,4 +1,4 @@
-"""The training loop, against one written out by hand and in what it does when things go wrong."""
+"""The training loop compared with a hand-written loop, and its behaviour after failures."""
 
 from dataclasses import replace
 from functools import partial
@@ -55,7 +55,7 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
-    """Short enough that the streams start again several times in STEPS steps."""
+    """The text is so short that the streams restart several times in STEPS steps."""
     path = tmp_path_factory.mktemp("text") / "verses.txt"
     path.write_text(VERSES, encoding="utf-8")
     return CharLM(TIME, BATCH, str(path), True, "every", held_out=0.2, sample_length=0, temperature=1.0)
@@ -85,13 +85,13 @@ def draw(trainer, dtype=np.float32, seed=1, init=NORMAL):
 
 
 def run(trainer, dtype=np.float32, **options):
-    """The records and the trained parameters."""
+    """Return the records and the trained parameters."""
     params = draw(trainer, dtype, **options)
     return list(trainer.train(params, np.random.default_rng(2))), params
 
 
 def by_hand(trainer, dtype=np.float32, carry=lambda batch: batch.continues):
-    """The parameters after training, step by step and without a workspace."""
+    """Return the parameters after step-by-step training without a workspace."""
     params, model, carried = draw(trainer, dtype), trainer.model, None
     state = trainer.optimizer.init(params)
     for step in range(trainer.steps):
@@ -127,7 +127,7 @@ def test_equals_a_loop_by_hand_to_the_bit(task, cell, dtype):
 
 @both_cells
 def test_the_state_is_carried_and_started_anew_with_the_streams(task, cell):
-    """What the loop by hand would have found, had it never carried or never reset the state."""
+    """The hand-written loop's result when the state is never carried over or never reset."""
     trainer = make(task, cell)
     assert any(not task.batch(np.random.default_rng(0), step).continues for step in range(1, STEPS))
     _, params = run(trainer)
@@ -197,7 +197,7 @@ def test_records_follow_the_schedules(task):
 
 
 def test_a_spike_of_the_gradient_is_measured(task):
-    """A learning rate that makes the gradient jump at some step that no schedule has."""
+    """The learning rate makes the gradient jump at a step outside the schedule."""
     never = Schedule(dense=0, per_decade=0, every=None, on_spike=False)
     on_spike = replace(never, on_spike=True)
     measurements = {
@@ -243,7 +243,7 @@ def test_learns_a_text_that_can_be_learnt(tmp_path):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @both_cells
 def test_validation_is_the_mean_over_all_held_out_targets(tmp_path, monkeypatch, cell, reduction, streams):
-    """Read in pieces, with the last stream a target short: the same as each stream in a single pass."""
+    """Validation in chunks, with one target fewer in the last stream, equals a single pass per stream."""
     monkeypatch.setattr("rnnlab.tasks.char_lm.VALIDATION_STREAM", 599 // streams)
     monkeypatch.setattr("rnnlab.tasks.char_lm.VALIDATION_CHUNK", 50)
     path = tmp_path / "text.txt"
@@ -270,7 +270,7 @@ def test_clip_rate_is_the_share_of_steps_clipped_so_far(task):
     norms = values(run(make(task, clipping=Clipping(None, "norm")))[0], "grad/norm")
     records, _ = run(make(task, clipping=Clipping(float(np.median(norms)), "norm")))
     clipped = np.array(values(records, "grad/clipped"))
-    assert 0 < clipped.sum() < STEPS  # some and not all
+    assert 0 < clipped.sum() < STEPS  # some, but not all
     np.testing.assert_allclose(
         values(records, "grad/clip_rate"), np.cumsum(clipped) / np.arange(1, STEPS + 1)
     )
@@ -300,9 +300,9 @@ def test_clip_cosine_is_of_the_gradient_before_and_after(task):
     ids=["at once", "shorter than the window", "slowly"],
 )
 def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction, lr, window, steps):
-    """tanh and softmax stay finite at any weights, so the loss has to tell: twice that of guessing."""
+    """tanh and softmax stay finite for any weights, so instability shows as a loss of twice chance level."""
     monkeypatch.setattr("rnnlab.training.trainer.UNSTABLE_WINDOW", window)
-    targets = TIME if reduction == "sum" else 1  # whose losses are added up
+    targets = TIME if reduction == "sum" else 1  # losses are summed
     choices = {"optimizer": SGD(lr / targets, 0.0), "clipping": Clipping(None, "norm"), "steps": steps}
     records, _ = run(make(task, reduction=reduction, **choices))
     losses = values(records, "train/loss")
@@ -320,7 +320,9 @@ def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction
 
 def test_a_sum_over_time_is_not_unstable_for_being_large(task):
     records, _ = run(make(task, reduction="sum"))
-    assert min(values(records, "train/loss")) > 2 * task.chance("cross_entropy")  # what a mean may not reach
+    assert min(values(records, "train/loss")) > 2 * task.chance(
+        "cross_entropy"
+    )  # a mean may not reach this value
     assert {record.unstable_since for record in records} == {None}
 
 
@@ -329,7 +331,7 @@ LINEAR = {"clipping": Clipping(None, "norm"), "optimizer": SGD(0.1, 0.0)}
 
 
 def linear(task, **choices):
-    """h[t] = W_xh x[t] + W_hh h[t-1], whose powers of ten can be counted on the fingers."""
+    """A linear network h[t] = W_xh x[t] + W_hh h[t-1] with states that are powers of ten."""
     trainer = make(task, **LINEAR | choices)
     cell = Vanilla(task.input_size, H, "identity", bias=False)
     trainer = replace(trainer, model=replace(trainer.model, cell=cell))
@@ -337,17 +339,17 @@ def linear(task, **choices):
 
 
 def ending(trainer, params):
-    """The records, after checking that the last one and only that tells of an end."""
+    """Return the records after checking that only the last one reports an end."""
     before = copy_params(params)
     records = list(trainer.train(params, np.random.default_rng(2)))
     assert all(record.non_finite is None for record in records[:-1])
     if len(records) == 1:
-        assert same(params, before)  # no update with what is not finite
+        assert same(params, before)  # no update with non-finite gradients
     return records
 
 
 def test_a_state_that_overflows_ends_the_run(task):
-    """h = 1, 1e10, 1e20, 1e30 and, at step 5, more than float32 holds."""
+    """The states are h = 1, 1e10, 1e20, 1e30 and overflow float32 at step 5."""
     trainer, params = linear(task)
     params["W_xh"][...] = 1
     params["W_hh"] *= 1e10
@@ -358,7 +360,7 @@ def test_a_state_that_overflows_ends_the_run(task):
 
 
 def test_a_gradient_that_overflows_ends_the_run(task):
-    """h = 0 throughout, and δ grows by 1e12 a step back: from about 1e-2 at T beyond 1e38 at T - 4."""
+    """With h = 0 throughout, δ grows by 1e12 per step backwards, from about 1e-2 at T to over 1e38 at T - 4."""
     trainer, params = linear(task)
     params["W_hh"] *= 1e12
     (record,) = ending(trainer, params)
@@ -369,7 +371,7 @@ def test_a_gradient_that_overflows_ends_the_run(task):
 
 @pytest.mark.parametrize("clipping", [(None, "norm"), (1.0, "norm"), (1.0, "value")])
 def test_a_parameters_gradient_that_overflows_is_found_whatever_the_clipping(task, clipping):
-    """h = (1e20, 0, …) and δ = (0, 1e20, …) are finite, and so are the logits; δ hᵀ is not."""
+    """The values h = (1e20, 0, …), δ = (0, 1e20, …) and the logits are finite, but δ hᵀ is not."""
     trainer, params = linear(task, clipping=Clipping(*clipping))
     params["W_hh"][...] = 0
     params["W_xh"][0] = 1e20
@@ -404,5 +406,5 @@ def test_a_relu_network_diverges(task, optimizer, gain):
 
 
 def _of_training(record):
-    """The loss and the norms, which are numbers as long as a run is finite."""
+    """Return the loss and norms, which are numbers as long as a run is finite."""
     return {name: record.metrics[name] for name in ("train/loss", "grad/norm", "grad/norm_clipped")}

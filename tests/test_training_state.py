@@ -1,4 +1,4 @@
-"""Training that was taken apart between two steps goes on as if it had never stopped, to the last bit."""
+"""Training resumed from a state between two steps is bit-identical to uninterrupted training."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -47,12 +47,12 @@ OPTIMIZERS = ("sgd optimizer.momentum=0.9", "sgd", "adagrad", "rmsprop", "adam")
 SOLVED_AT_ONCE = Goal("val/loss", 1.0, "val/loss", np.inf)
 
 Making = tuple[str, ...]
-"""The overrides of a run."""
+"""Return the overrides of a run."""
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
-    """A run's folder, which keeps what a run is continued from."""
+    """The folder with the state from which a run resumes."""
     with RunFolder(tmp_path_factory.mktemp("shelf") / "run", {"steps": STEPS}, {}) as folder:
         yield folder
 
@@ -65,7 +65,7 @@ def composed(overrides: Making) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can be begun, stopped, and continued by a trainer of its own, as after a restart."""
+    """A run that can be started, stopped and resumed by a new trainer, as after a process restart."""
 
     overrides: Making
     alter: Callable[[Trainer], Trainer] = lambda trainer: trainer
@@ -90,7 +90,7 @@ class Run:
 
 
 def exactly(record: StepRecord) -> Any:
-    """A record as something that is equal only to one with the same bits, in the same order."""
+    """Return a key that is equal only for bit-identical records in the same order."""
     curves = [
         {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in vars(c).items()}
         for c in record.gradients
@@ -99,7 +99,7 @@ def exactly(record: StepRecord) -> Any:
 
 
 def through(run: Run, shelf: RunFolder, state: TrainingState) -> TrainingState:
-    """A state as another process finds it."""
+    """Return a state as read by another process."""
     shelf.write_checkpoint(*state.to_parts())
     kept = read_checkpoint(shelf.folder)
     assert kept is not None
@@ -114,7 +114,7 @@ def same(one: Params, other: Params) -> bool:
 
 
 def goes_on_from_every_step(run: Run, shelf: RunFolder) -> list[Any]:
-    """Stop after any step and go on; and stop after every step. Returns the records."""
+    """Stop and resume after any single step and after every step; return the records."""
     records, params = run.uninterrupted()
     for stop in range(1, len(records)):
         trainer, state = run.begin()
@@ -148,7 +148,7 @@ def goes_on_from_every_step(run: Run, shelf: RunFolder) -> list[Any]:
 @example("gru", "adam", "char_lm", "float64", "normal", "light", 1)
 @example("rnn", "adagrad", "adding", "float32", "normal", "light", 2)
 @example("lstm", "rmsprop", "digits_rows", "float64", "zero", "light", 3)
-@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # none is simpler than another
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than another
 def test_any_run_goes_on_from_any_step(
     shelf: RunFolder,
     cell: str,
@@ -165,7 +165,7 @@ def test_any_run_goes_on_from_any_step(
 
 
 def test_momentum_and_the_start_of_a_stream_go_on(shelf: RunFolder, tmp_path: Path) -> None:
-    """A text so short that its streams begin again meanwhile, from a state that is drawn."""
+    """The text is so short that its streams restart during the run from a random state."""
     text = tmp_path / "text.txt"
     text.write_text("abcd abdc acbd " * 8, encoding="utf-8")
     overrides = ("task=char_lm", f"task.path={text}", "seq_len=8", "task.sample_length=0", "steps=12")
@@ -174,7 +174,7 @@ def test_momentum_and_the_start_of_a_stream_go_on(shelf: RunFolder, tmp_path: Pa
 
 
 def test_spikes_are_found_where_they_were(shelf: RunFolder) -> None:
-    """After ten norms without one, then with a rest: of which all is part of the state."""
+    """Spike detection starts after ten norms and then pauses; both counters are part of the state."""
     when = "{dense: 1, per_decade: 0, every: null, on_spike: true}"
     overrides = ("task=adding", "seq_len=6", "task.validation_examples=3", "steps=24", "val_every=null")
     probe = ("probe=none", "probe.spike_factor=1.2", f"++probe.measurements.norms.when={when}")
@@ -187,7 +187,7 @@ def test_spikes_are_found_where_they_were(shelf: RunFolder) -> None:
 def test_the_first_unstable_step_is_found_where_it_was(
     shelf: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of losses that a window holds together, in which the run was stopped."""
+    """The run is stopped within a window of losses."""
     monkeypatch.setattr("rnnlab.training.trainer.UNSTABLE_WINDOW", 4)
     overrides = ("task=char_lm", *TASKS["char_lm"], "steps=10", "clip=null", "optimizer=sgd", "lr=30")
     records = goes_on_from_every_step(Run((*overrides, "probe=light", "val_every=null")), shelf)
@@ -210,7 +210,7 @@ def test_a_run_that_diverges_does_so_at_the_same_place(shelf: RunFolder) -> None
 
 
 def with_goal(goal: Goal) -> Callable[[Trainer], Trainer]:
-    """Alters a trainer's task so that it asks for something else."""
+    """Return a function that changes the goal of a trainer's task."""
 
     def alter(trainer: Trainer) -> Trainer:
         kind = type(trainer.task)
@@ -232,7 +232,7 @@ def test_a_task_is_solved_once(shelf: RunFolder) -> None:
 
 @pytest.mark.parametrize("solved_at", [0, 4])
 def test_a_run_that_stopped_when_solved_has_ended(shelf: RunFolder, solved_at: int) -> None:
-    """Found out at a validation under way: the criterion is just over the loss at that step."""
+    """The task is solved at an intermediate validation: the criterion is just above the loss at that step."""
     run = Run((*EASY, "lr=0.05"))
     trainer, state = run.begin()
     losses = {r.step: r.metrics["val/loss"] for r in trainer.continue_from(state) if "val/loss" in r.metrics}
@@ -246,7 +246,7 @@ def test_a_run_that_stopped_when_solved_has_ended(shelf: RunFolder, solved_at: i
 
 
 def test_what_is_taken_apart_is_kept_as_it_was(shelf: RunFolder) -> None:
-    """Bits, types and shapes, of scalars among them; and JSON keeps integers of 128 bits."""
+    """Bits, types and shapes are kept, including those of scalars and of 128-bit integers in JSON."""
     run = Run(("cell=lstm", "task=char_lm", *TASKS["char_lm"], "optimizer=adam"))
     trainer, state = run.begin()
     list(islice(trainer.continue_from(state), 3))

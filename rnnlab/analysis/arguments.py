@@ -1,7 +1,7 @@
-"""Arguments of public functions, checked before use: one line names argument, value and what is allowed.
+"""Checks of the arguments of public functions; the error line names argument, value and allowed types.
 
-Types are those of the signature, so that a mistake does not surface deep inside of pandas or seaborn. A frame
-must be that of the loader which the argument is named after.
+The types come from the signature, so that a mistake does not surface deep inside pandas or seaborn. Each
+frame must come from the loader that matches the argument's name.
 """
 
 import functools
@@ -15,31 +15,31 @@ import numpy as np
 import pandas as pd
 
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
-"""By the argument that takes a frame the loader whose frame it is."""
+"""The loader of a frame, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
-"""Columns that no frame of another loader has together."""
+"""The columns that only frames of this loader have together."""
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
-    "bool": ("True or False", "truth values"),
-    "int": ("a whole number", "whole numbers"),
-    "str": ("a text", "texts"),
+    "bool": ("True or False", "booleans"),
+    "int": ("an integer", "integers"),
+    "str": ("a string", "strings"),
     "Path": ("a path", "paths"),
     "DataFrame": ("a DataFrame", "DataFrames"),
     "Axes": ("a matplotlib Axes", "matplotlib Axes"),
 }
-"""By a type's name one value and several in words."""
+"""The singular and plural description of a type, by type name."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Check what a function is given against the types of its signature, and frames by their columns.
+    """Decorate a function to check its arguments against its signature, and frames by their columns.
 
     Raises:
-        TypeError: An argument has another type.
-        ValueError: A frame is that of another loader, is empty, or names a column twice.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a frame comes from another loader, is empty or has a duplicate column.
     """
     signature = inspect.signature(function)
     hints = functools.cache(lambda: get_type_hints(function))
@@ -56,18 +56,18 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_type(argument: str, value: Any, hint: Any) -> None:
-    """Whether a value has a type.
+    """Raise TypeError if a value does not have the given type.
 
     Raises:
-        TypeError: It has another.
+        TypeError: If the type differs.
     """
     if _has_type(value, hint):
         return
     allowed = _describe_type(hint)
     if isinstance(value, str) and argument == "ax":
-        allowed += f"; an axis of the sweep is chosen by name, as in x={value!r}"
+        allowed += f"; select an axis of the sweep by name, as in x={value!r}"
     if argument in FRAMES:
-        allowed += f", that of {FRAMES[argument]}"
+        allowed += f" from {FRAMES[argument]}"
     raise TypeError(f"{argument}={_format_value(value)}: must be {allowed}")
 
 
@@ -77,13 +77,12 @@ def _check_frame(argument: str, frame: pd.DataFrame) -> None:
         (kind for kind, marks in _FRAME_COLUMNS.items() if marks <= names and kind != argument), None
     )
     if other is not None:
-        given, wanted = FRAMES[other], FRAMES[argument]
-        raise ValueError(f"{argument}: the frame is that of {given}; it must be that of {wanted}")
+        raise ValueError(f"{argument}: frame from {FRAMES[other]}; must be a frame from {FRAMES[argument]}")
     if len(names) < len(frame.columns):
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise ValueError(f"{argument}: the frame has several columns {twice!r}; names must differ")
+        duplicate = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{argument}: duplicate column {duplicate!r}; column names must be unique")
     if frame.empty:
-        raise ValueError(f"{argument}: the frame has no rows: there is nothing to draw")
+        raise ValueError(f"{argument}: the frame has no rows; must have at least one")
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -93,12 +92,11 @@ def _has_type(value: Any, hint: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_has_type(value, one) for one in inner)
     if origin is Literal:
-        return any(_has_type(value, type(one)) for one in inner)  # which of them is checked where it is known
-    if origin is SequenceOf:  # whatever can be gone through twice: lists, arrays, columns, sets
-        is_several = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-        return (
-            is_several and getattr(value, "ndim", 1) == 1 and all(_has_type(one, inner[0]) for one in value)
-        )
+        return any(_has_type(value, type(one)) for one in inner)  # the function itself checks the value
+    if origin is SequenceOf:  # any collection: lists, arrays, columns, sets
+        is_collection = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+        is_flat = is_collection and getattr(value, "ndim", 1) == 1
+        return is_flat and all(_has_type(one, inner[0]) for one in value)
     if hint is bool:
         return isinstance(value, bool | np.bool_)
     if hint is int:
@@ -107,7 +105,7 @@ def _has_type(value: Any, hint: Any) -> bool:
 
 
 def _describe_type(hint: Any) -> str:
-    """A type in words: `a text, a list of texts or None`."""
+    """Return a type in words: `a string, a list of strings or None`."""
     return _join_words(_alternatives(hint, 0))
 
 
@@ -116,7 +114,7 @@ def _join_words(words: list[str]) -> str:
 
 
 def _alternatives(hint: Any, form: int) -> list[str]:
-    """Each type that is allowed, one value (0) or several (1) of it."""
+    """Return a description of each allowed type, singular (form 0) or plural (form 1)."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return [word for one in inner for word in _alternatives(one, form)]
@@ -128,7 +126,7 @@ def _alternatives(hint: Any, form: int) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    """A value in a line."""
+    """Return a value in one line."""
     if isinstance(value, pd.DataFrame | pd.Series | np.ndarray):
         return f"<{type(value).__name__}>"
     text = " ".join(repr(value).split())

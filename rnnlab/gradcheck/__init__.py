@@ -1,7 +1,8 @@
-"""Gradient checks: hand-derived gradients against numerical derivatives, in float64.
+"""Gradient checks: hand-derived gradients compared with numerical derivatives in float64.
 
-`check_model` checks a whole network, `check_cell` a cell alone, one of your own for instance, and
-`check_gradients` any function. `python -m rnnlab.gradcheck` checks what a command line describes.
+`check_model` checks a whole network, `check_cell` a single cell (including user-defined cells), and
+`check_gradients` any function. The command `python -m rnnlab.gradcheck` checks the networks described by its
+arguments.
 """
 
 from rnnlab.gradcheck.checks import TOLERANCE, GradientCheck, check_gradients

@@ -1,20 +1,25 @@
-"""`python -m rnnlab.gradcheck`: check the gradients of the networks that a command line describes.
+"""`python -m rnnlab.gradcheck`: check the gradients of networks given as overrides.
 
-It takes the overrides of `python -m rnnlab`; with -m several values of a key make a line each. Without
-a cell, a key of one (`cell.bias=false`) or an experiment it checks every cell in conf/cell and in
---config-dir, as `cell=all` does; the last line says what was checked. Each network is checked in float64
-on the first training batch and, where the task carries the state on, on the next one with that state.
+The command accepts the overrides of `python -m rnnlab`. With -m, each
+combination of values is one row. Without a cell, a key of a cell
+(`cell.bias=false`) or an experiment, the command checks every cell in
+conf/cell and in --config-dir, as `cell=all` does. The output lists the settings
+of all checked networks. Each network is checked in float64 on the first training
+batch. If the task carries the hidden state from batch to batch, the check also
+covers the second batch.
 
-  x[1]          the first input alone: its gradient is the one that vanishes
-  h[0], c[0]    the initial state; h_0, c_0 where it is a parameter
-  h[25]         the total gradient at h[25], of the loss of all later steps
-  one step h    through one step, as the lag curves go back
+  x[1]          the first input, whose gradient vanishes first
+  h[0], c[0]    the initial state; named h_0, c_0 if it is a parameter
+  h[25]         the total gradient at h[25] from the loss of all later steps
+  one step h    the gradient through a single step, as used by the lag curves
 
-Both columns are relative errors. In brackets stands what does not decide: finite differences, where they
-cannot see a derivative because it is too small or has a kink beside it; the complex step, where
-differences agree. In a chaotic network rounding alone can make a gradient look wrong.
+Both error columns are relative errors. Brackets mark a method that does not
+decide the verdict. Finite differences cannot resolve a very small derivative or a
+derivative near a kink. The complex step is in brackets where finite differences
+agree. In a chaotic network, rounding alone can make a gradient appear wrong.
 
-Exit codes: 0 all gradients are right; 1 one is wrong or undecided; 2 a mistake in the input.
+Exit codes: 0 all gradients are correct; 1 a gradient is wrong or undecided;
+2 invalid input.
 """
 
 import argparse
@@ -43,7 +48,7 @@ SCOPE_KEYS = (
     *("cell", "task", "init", "initial_state", "loss", "loss_reduction"),
     *("seq_len", "hidden_size", "batch_size", "seed"),
 )
-"""Keys that are always told of what was checked."""
+"""The keys that are always printed with the result."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +61,19 @@ class Report:
 
     @property
     def worst(self) -> GradientCheck:
-        """What is wrong, else what is least right."""
+        """Return a failed check if there is one, otherwise the check with the largest error."""
         return max(self.checks, key=lambda check: (not check.passed, check.error))
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check, print what was found, return the exit code."""
+    """Run the checks, print the results and return the exit code."""
     parser = CommandParser(
         "rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-m", "--multirun", action="store_true", help="several values of a key, each checked")
-    parser.add_argument("--config-dir", help="a folder with options of your own")
+    parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of values")
+    parser.add_argument("--config-dir", help="folder with user-defined options")
     parser.add_argument(
-        "overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …; every cell without one"
+        "overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …; default: every cell"
     )
     args = parser.parse_intermixed_args(argv)
     try:
@@ -99,37 +104,37 @@ def _experiments(
 
 
 def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
-    """What to check, for each cell if none is asked for."""
+    """Return the jobs to check: one per cell if the overrides name none."""
     cells = loader_of(conf_dir(), config_dir).get_group_options("cell")
     keys = [override.partition("=")[0].lstrip("+~").partition("@")[0] for override in overrides]
     names_cell = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
-    all_named = ALL_CELLS in overrides and "all" not in cells
-    if names_cell and not all_named:
+    names_all_cells = ALL_CELLS in overrides and "all" not in cells
+    if names_cell and not names_all_cells:
         return _compose(overrides, multirun, config_dir)
     others = [override for override in overrides if override != ALL_CELLS]
     jobs, problems = [], []
     for cell in cells:
         try:
-            of_cell = _compose([*others, f"cell={cell}"], multirun, config_dir)
+            cell_jobs = _compose([*others, f"cell={cell}"], multirun, config_dir)
         except ConfigProblems as error:
             problems += error.problems
         else:
-            jobs += [replace(job, sweep_values={"cell": cell} | job.sweep_values) for job in of_cell]
+            jobs += [replace(job, sweep_values={"cell": cell} | job.sweep_values) for job in cell_jobs]
     if problems:
         raise ConfigProblems(list(dict.fromkeys(problems)))
     return jobs
 
 
 def _compose(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
-    of_one_run = [] if multirun else ["pair=[]"]  # an experiment may pair the axes of its sweep
-    plan = compose_plan(conf_dir(), [*overrides, *of_one_run], multirun, config_dir)
+    unpaired = [] if multirun else ["pair=[]"]  # an experiment may pair the axes of its sweep
+    plan = compose_plan(conf_dir(), [*overrides, *unpaired], multirun, config_dir)
     if plan.problems:
         raise ConfigProblems(plan.problems)
     return plan.jobs
 
 
 def _check(job: Job, experiment: Experiment) -> list[Report]:
-    """The checks on the first batch and, where it is continued, on the next."""
+    """Return the checks on the first batch and, if the state is carried over, on the second."""
     settings, model, task = experiment.settings, experiment.trainer.model, experiment.trainer.task
     weights_rng, batches_rng, _ = generators(settings.seed)
     params = model.init_params(weights_rng, settings.init, np.dtype(np.float64))
@@ -145,7 +150,7 @@ def _check(job: Job, experiment: Experiment) -> list[Report]:
 
 
 def _show(reports: Sequence[Report], in_full: bool) -> int:
-    """Print every gradient; of several configurations a line each, and in full what is wrong."""
+    """Print all gradients of one configuration, or one row per configuration plus failed checks in full."""
     console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -158,14 +163,15 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
-    verdict = f"not right in {len(wrong)} of {len(reports)} tables" if wrong else "all gradients are right"
+    failed = f"gradients wrong or undecided in {len(wrong)} of {len(reports)} tables"
+    verdict = failed if wrong else "all gradients are correct"
     console.print(Text(f"\nChecked {_scope(reports)}"), soft_wrap=True)
-    console.print(f"{verdict}; largest relative error {largest:.1e}, allowed {TOLERANCE:.0e}")
+    console.print(f"{verdict}; largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}")
     return int(bool(wrong))
 
 
 def _scope(reports: Sequence[Report]) -> str:
-    """What was checked, as it is typed: nothing is said of other cells, tasks or losses."""
+    """Return the settings that the checks cover, written as overrides."""
     jobs = [report.job for report in reports]
     keys = dict.fromkeys([*SCOPE_KEYS, *(key for job in jobs for key in job.sweep_values)])
     values = {key: dict.fromkeys(_value(job, key) for job in jobs) for key in keys}
@@ -185,7 +191,7 @@ def _summary(reports: Sequence[Report]) -> Table:
         table.add_column(axis)
     for column in ("gradients", "smallest norm", "largest error"):
         table.add_column(column, justify="right")
-    table.add_column("of")
+    table.add_column("gradient of")
     table.add_column("")
     for report in reports:
         smallest = min((check.norm for check in report.checks if check.norm > 0), default=0.0)
@@ -219,13 +225,16 @@ def _table(checks: Sequence[GradientCheck]) -> Table:
 
 
 def _verdict(check: GradientCheck) -> Text:
-    styles = {"right": "green", "wrong": "red", "undecided": "yellow"}
-    text = "WRONG" if check.verdict == "wrong" else check.verdict
-    return Text(text, styles[check.verdict])
+    text, style = {
+        "right": ("correct", "green"),
+        "wrong": ("WRONG", "red"),
+        "undecided": ("undecided", "yellow"),
+    }[check.verdict]
+    return Text(text, style)
 
 
 def _format_error(check: GradientCheck, method: Method) -> Text:
-    """The error by a method, in brackets if it does not decide."""
+    """Return the error of a method, in brackets if the method does not decide."""
     error = check.error_by(method)
     text = "–" if error is None else f"{error:.1e}"
     return Text(text) if method == check.method else Text(f"({text})", "dim")

@@ -1,7 +1,8 @@
-"""Gradients checked by projection: ⟨∇f, v⟩ by hand against the derivative of f along v.
+"""Gradient checks by projection: the hand-derived ⟨∇f, v⟩ against the derivative of f along v.
 
-Each variable is checked along a direction v of its own, half at random and half along the gradient it
-is told to have. The first half sees every error, the second keeps ⟨∇f, v⟩ from being small by chance.
+Each variable is checked along its own direction v, the sum of a random direction and the direction of the
+hand-derived gradient. The random part detects every error; the other part prevents ⟨∇f, v⟩ from being small
+by chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
 MIN_NORM = 1e-285
-"""Derivatives below this run out of float64 on the way."""
+"""The magnitude below which derivatives underflow in float64 during the computation."""
 
 Function = Callable[[dict[str, Array]], float | complex]
 Method = Literal["differences", "complex step"]
@@ -29,17 +30,17 @@ Part = tuple[str, int | EllipsisType]
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """One gradient, checked.
+    """The check of one gradient.
 
     Attributes:
-        name: Of the variable, or of its part.
-        shape: Of what was checked.
-        norm: ‖∇f‖, by hand.
-        projection: ⟨∇f, v⟩, by hand.
-        difference: The derivative along v by finite differences.
-        difference_error: How far off that may be, by its own estimate.
-        complex_step: The derivative along v by a complex step; None where f takes no complex numbers, or is
-            seen not to be analytic: where differences and gradient agree and the complex step does not.
+        name: Name of the variable or of its part.
+        shape: Shape of the checked gradient.
+        norm: Hand-derived ‖∇f‖.
+        projection: Hand-derived ⟨∇f, v⟩.
+        difference: Derivative along v by finite differences.
+        difference_error: Estimated absolute error of `difference`.
+        complex_step: Derivative along v by the complex step. None if f does not accept complex numbers, or if
+            f appears not to be analytic: differences and gradient agree, but the complex step does not.
     """
 
     name: str
@@ -52,21 +53,26 @@ class GradientCheck:
 
     @property
     def verdict(self) -> Verdict:
-        """`right` if a method that can see the derivative agrees; `undecided` if none can see it."""
+        """Return the verdict.
+
+        The verdict is `right` if a method that resolves the derivative agrees, `undecided` if no method
+        resolves it, and `wrong` otherwise.
+        """
         if self._agrees("differences") or self._agrees("complex step"):
             return "right"
         return "undecided" if self.method is None else "wrong"
 
     @property
     def passed(self) -> bool:
-        """Whether the gradient is right."""
+        """Return whether the gradient is correct."""
         return self.verdict == "right"
 
     @property
     def method(self) -> Method | None:
-        """The method that decides: differences where they see the derivative, and the complex step where not.
+        """Return the deciding method: differences if they agree, otherwise the complex step if it resolves.
 
-        Over a kink differences may be wrong and not know it, so the complex step has the last word.
+        Across a kink, differences may be wrong while their error estimate is small. The complex step
+        therefore decides where the two methods disagree.
         """
         if self._agrees("differences"):
             return "differences"
@@ -76,19 +82,19 @@ class GradientCheck:
 
     @property
     def error(self) -> float:
-        """Relative error |by hand - numerical| / max(|by hand|, |numerical|) by the method that decides."""
+        """Return the relative error |hand − numerical| / max(|hand|, |numerical|) of the deciding method."""
         error = None if self.method is None else self.error_by(self.method)
         return inf if error is None or isnan(error) else error
 
     def error_by(self, method: Method) -> float | None:
-        """The relative error by one method; None where there is no derivative by it."""
+        """Return the relative error of one method, or None if the method yields no derivative."""
         numerical = self.difference if method == "differences" else self.complex_step
         if numerical is None or numerical == self.projection:
             return None if numerical is None else 0.0
         return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
 
     def _resolves(self, method: Method) -> bool:
-        """Whether a method can tell this derivative from none."""
+        """Return whether a method can distinguish this derivative from zero."""
         if method == "differences":
             return self.difference_error <= TOLERANCE * abs(self.difference)
         if self.complex_step is None:
@@ -110,21 +116,21 @@ def check_gradients(
     """Check the gradients of a function of several arrays.
 
     Args:
-        function: Of the variables, all float64 or all complex128; it must not change them.
-        variables: Where to check.
-        gradients: What is checked, under the variables' names.
-        rng: For the directions.
-        parts: What to check of the variables: by name, a variable and an index along its first axis
-            (... for all of it). Default: each variable as a whole.
+        function: Function of the variables, which are all float64 or all complex128; must not modify them.
+        variables: Values at which to check the gradients.
+        gradients: Gradients to check, under the variables' names.
+        rng: Random generator for the directions.
+        parts: Parts of the variables to check: by name, a variable and an index along its first axis (... for
+            the whole variable). Default: every variable as a whole.
 
     Raises:
-        ValueError: Names or shapes of variables and gradients differ.
+        ValueError: If names or shapes of variables and gradients differ.
     """
     variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
     for name in variables.keys() | gradients.keys():
-        of_both = [arrays[name].shape if name in arrays else None for arrays in (variables, gradients)]
-        if of_both[0] != of_both[1]:
-            raise ValueError(f"{name}: variable of shape {of_both[0]}, gradient of shape {of_both[1]}")
+        shapes = [arrays[name].shape if name in arrays else None for arrays in (variables, gradients)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name}: variable of shape {shapes[0]}, gradient of shape {shapes[1]}")
     parts = parts or {name: (name, ...) for name in variables}
     checks = [_check(function, variables, gradients, rng, name, *part) for name, part in parts.items()]
     analytic = not any(check._agrees("differences") and not check._agrees("complex step") for check in checks)
@@ -163,7 +169,7 @@ def _check(
 
 
 def _direction(gradient: Array, rng: np.random.Generator) -> Array:
-    """A unit vector, half at random and half along the gradient."""
+    """Return the normalised sum of a random direction and the gradient's direction."""
     direction = rng.standard_normal(gradient.shape)
     direction /= norm(direction)
     length = norm(gradient)

@@ -1,11 +1,11 @@
-"""Derivatives of a function of one real number, by two methods that know nothing of its equations.
+"""Numerical derivatives of a function of one real number, by two methods independent of its equations.
 
     differences     f'(0) ≈ (f(s) - f(-s)) / 2s, extrapolated to s → 0 over halved steps s
     complex step    f'(0) = Im f(i s) / s, for an analytic f and any tiny s
 
-Differences subtract numbers that are nearly the same, so they cannot see a derivative far below the
-function's own value: of a gradient that has vanished they give 0. The complex step subtracts nothing
-and is right to rounding at any magnitude, but needs a function that takes complex numbers.
+Differences subtract nearly equal numbers and therefore cannot resolve a derivative far below the function's
+own value; for a vanished gradient they yield 0. The complex step subtracts nothing and is accurate to
+rounding at any magnitude, but requires a function that accepts complex numbers.
 
 References:
     C. J. F. Ridders, *Accurate computation of F'(x) and F'(x)F''(x)* (1982), for the extrapolation;
@@ -25,9 +25,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def central_difference(f: Callable[[float], float]) -> tuple[float, float]:
-    """f'(0) and an estimate of its absolute error, of extrapolation and of rounding."""
+    """Return f'(0) and an estimate of its absolute error from extrapolation and rounding."""
     best, best_error = 0.0, inf
-    row: list[float] = []  # f' from ever smaller steps, each entry with one more order of error removed
+    row: list[float] = []  # estimates of f'; each entry removes one more order of the error
     for halving in range(HALVINGS):
         step = FIRST_STEP / 2**halving
         ahead, behind = f(step), f(-step)
@@ -40,12 +40,12 @@ def central_difference(f: Callable[[float], float]) -> tuple[float, float]:
             if error <= best_error:
                 best, best_error = row[-1], error
         if rounding > best_error:
-            break  # smaller steps cannot do better
+            break  # smaller steps cannot reduce the error
     return best, best_error
 
 
 def complex_step(f: Callable[[complex], complex | float]) -> float | None:
-    """f'(0), or None where f does not take complex numbers."""
+    """Return f'(0), or None if f does not accept complex numbers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)

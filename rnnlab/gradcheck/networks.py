@@ -1,4 +1,4 @@
-"""Which gradients of a network there are to check, and the functions that they belong to."""
+"""The gradients of a network or cell to be checked, and the functions to which they belong."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,20 +18,21 @@ DIRECTIONS_SEED = 7
 def check_cell(
     cell: Cell, params: Params, x: Array, initial: States | None = None, seed: int = DIRECTIONS_SEED
 ) -> list[GradientCheck]:
-    """Check a cell's backward pass over a sequence, one of your own for instance.
+    """Check a cell's backward pass over a sequence; user-defined cells are accepted.
 
     The function is Σ_t ⟨u[t], h[t]⟩ with random u[t], so that e[t] = u[t].
 
     Args:
-        cell: The cell.
-        params: Its parameters, of any float dtype; others beside them are left alone.
-        x: (T, X, B) vectors or (T, B) symbols.
-        initial: (H, B) for each state; None draws it at random, so that a term in h[0] is seen.
-        seed: Of u, of the initial state and of the directions.
+        cell: Cell to check.
+        params: Parameters of the cell, of any float dtype; additional parameters are ignored.
+        x: Inputs, (T, X, B) vectors or (T, B) symbols.
+        initial: Initial states by name, each (H, B). None draws random states, so that errors in terms with
+            h[0] are detected.
+        seed: Seed of u, of the initial state and of the directions.
 
     Returns:
-        A check for each parameter, for `x` and the first of them, `x[1]`, if x is of vectors, for each
-        initial state `h[0]`, and for one step half-way by `step` and `adjoint_step`.
+        Checks of each parameter, of each initial state such as `h[0]` and of one step half-way by `step` and
+            `adjoint_step`. For vector inputs, also checks of `x` and of the first input `x[1]`.
     """
     rng = np.random.default_rng(seed)
     params = {name: np.asarray(params[name], np.float64) for name in cell.param_shapes() if name in params}
@@ -53,7 +54,7 @@ def check_cell(
         return value
 
     workspace = Workspace()
-    for _ in range(2):  # buffers that are used again must not remember
+    for _ in range(2):  # the second pass checks that reused buffers carry nothing over
         tape = cell.forward(params, variables.get("x", x), start, workspace)
         deltas = cell.backward(params, tape, u, workspace)
     gradients = dict(deltas.grads) | {f"{name}[0]": value for name, value in deltas.initial.items()}
@@ -69,24 +70,23 @@ def check_model(
     """Check all gradients of a network's loss on a batch.
 
     Args:
-        model: The network.
-        params: Its parameters, of any float dtype.
-        batch: Inputs and targets, of any float dtype. Symbols are checked as the one-hot vectors they stand
-            for as well.
-        initial: (H, B) for each state; None is the model's own initial state.
-        seed: Of the directions, and of an initial state that is random.
+        model: Network to check.
+        params: Parameters of the network, of any float dtype.
+        batch: Inputs and targets, of any float dtype. Symbols are checked as symbols and as one-hot vectors.
+        initial: Initial states by name, each (H, B). None selects the model's own initial state.
+        seed: Seed of the directions and of a random initial state.
 
     Returns:
-        A check for each parameter, for the inputs `x` and the first of them, `x[1]`, for each initial state
-        `h[0]`; for the total gradient at each state early, half-way and late, `h[25]`, against the loss of
-        all later steps; and for one step, whose way back the lag curves take.
+        Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state such
+            as `h[0]`. Further checks compare the total gradient at an early, a middle and a late state
+            (`h[25]`) with the loss of all later steps, and check one backward step, as in the lag curves.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)
     if not is_symbols(batch.x):
         batch = replace(batch, x=batch.x.astype(np.float64))
-    own = initial is None and model.initial_state.learned  # then h_0 stands for h[0]
-    states = {} if own else _start(model, params, batch, initial, rng)
+    is_learned = initial is None and model.initial_state.learned  # the parameter h_0 then replaces h[0]
+    states = {} if is_learned else _start(model, params, batch, initial, rng)
     checks = _check_batch(model, params, states, batch, rng)
     if is_symbols(batch.x):
         one_hot = np.eye(model.cell.input_size)[batch.x].transpose(0, 2, 1)
@@ -105,7 +105,7 @@ def _check_batch(
     if not is_symbols(batch.x):
         variables["x"] = batch.x
     workspace = Workspace()
-    for _ in range(2):  # buffers that are used again must not remember
+    for _ in range(2):  # the second pass checks that reused buffers carry nothing over
         tape = _forward(model, variables, params, states, batch, workspace)
         grads, deltas = model.backward(params, tape, workspace)
     gradients = dict(grads) | {f"{name}[0]": deltas.initial[name] for name in states}
@@ -122,7 +122,7 @@ def _check_batch(
 def _check_state(
     model: Model, params: Params, states: States, batch: Batch, t: int, rng: np.random.Generator
 ) -> list[GradientCheck]:
-    """The state adjoint at t, without the loss there, is the gradient of all that comes after."""
+    """Check that the state adjoint at t, without the loss at t, is the gradient of all later losses."""
     tape = _forward(model, params, params, states, batch)
     _, deltas = model.backward(params, tape)
     adjoints = model.cell.state_adjoints(tape.cell, deltas)
@@ -147,7 +147,7 @@ def _check_state(
 
 
 def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Generator) -> list[GradientCheck]:
-    """`adjoint_step` half-way through a sequence's tape, against `step` forward."""
+    """Check `adjoint_step` half-way through a sequence against the forward `step`."""
     own = {name: params[name] for name in cell.param_shapes()}
     step = tape.step(1 + tape.time // 2 if tape.time > 1 else 1)
     λ = {name: rng.standard_normal(value.shape) for name, value in step.after.items()}
@@ -180,13 +180,13 @@ def _forward(
     batch: Batch,
     workspace: Workspace | None = None,
 ) -> Tape:
-    """The forward pass where the variables are `at`."""
+    """Return the tape of a forward pass with the variables set to `at`."""
     start = {name: at.get(f"{name}[0]", value) for name, value in states.items()} or None
     x = at.get("x", batch.x)
     return model.forward({name: at[name] for name in params}, replace(batch, x=x), start, workspace)
 
 
 def _parts(variables: Mapping[str, Array]) -> dict[str, Part]:
-    """Each variable, and of the inputs the first as well: it is the one whose gradient vanishes."""
+    """Return each variable as a part, and the first input, whose gradient vanishes, as an extra part."""
     parts: dict[str, Part] = {name: (name, ...) for name in variables}
     return parts | ({"x[1]": ("x", 0)} if "x" in variables else {})

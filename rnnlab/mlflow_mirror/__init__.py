@@ -1,1 +1,1 @@
-"""MLflow as a mirror of run folders."""
+"""MLflow tracking as a mirror of run folders."""

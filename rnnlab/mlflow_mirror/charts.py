@@ -1,10 +1,10 @@
-"""How a sweep looks in MLflow: the link to its charts, and what stands first on that page.
+"""The appearance of a sweep in MLflow: the link to its charts and the first section of that page.
 
-Left alone, MLflow sorts chart sections by name, so the page would open with clip rates, and gives
-runs colours that may be the same. A *shared view*, a JSON state in a tag of the experiment that the
-link names (what MLflow's own Share button makes), puts the fading gradient first; everything else
-follows in MLflow's own order. MLflow ignores a `searchFilter` in a link that names a shared view, so
-the view holds the filter and there is one view a sweep.
+By default MLflow sorts chart sections by name, so that clip rates come first, and may give two runs the same
+colour. A *shared view* puts the vanishing gradient first and leaves the rest in MLflow's own order. The
+shared view is a JSON state in an experiment tag, as created by MLflow's Share button, and the link names it.
+MLflow ignores a `searchFilter` in a link that names a shared view. The filter is therefore part of the view,
+and each sweep has its own view.
 """
 
 import json
@@ -25,16 +25,16 @@ FIRST_CHARTS = (
 )
 _ROWS = "\n".join(f"| `{row.name}` | {row.x} | {row.in_markdown} |" for row in METRICS if row.mlflow)
 DESCRIPTION = f"""
-**Where to look**: artifacts → `figures/lag_curves.png` (how far the gradient reaches, with theory), \
-`time_heatmap`, `contributions`, `gates`, `clipping`; the images *lag curve over training* have a slider.
+**Figures**: artifacts → `figures/lag_curves.png` (reach of the gradient, with theory), `time_heatmap`, \
+`contributions`, `gates`, `clipping`. A slider steps through the images *lag curve over training*.
 
 | metric | x | meaning |
 | --- | --- | --- |
 {_ROWS}
 
-Norms are geometric means over examples whose gradient is not 0; `c` and `state` are an LSTM's cell and \
-whole state, `x` the input. All recordings are in the artifact `gradients.parquet`; docs/measurements.md \
-defines every quantity.
+Norms are geometric means over the examples with a non-zero gradient. `c` is the cell state of an LSTM, \
+`state` its full state and `x` the input. The artifact `gradients.parquet` contains all recordings; \
+docs/measurements.md defines every quantity.
 """
 # Seaborn's "colorblind" palette.
 RUN_COLORS = (
@@ -52,7 +52,7 @@ RUN_COLORS = (
 
 
 def charts_link(base: str, experiment_id: str, sweep: str) -> str:
-    """The address of the charts of one sweep; opening the experiment itself lands elsewhere."""
+    """Return the address of the charts of one sweep; the experiment's own address opens another page."""
     return (
         f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={quote(sweep)}"
@@ -60,7 +60,7 @@ def charts_link(base: str, experiment_id: str, sweep: str) -> str:
 
 
 def shared_view(sweep: str) -> tuple[str, str]:
-    """The experiment tag, key and value, that `charts_link` refers to."""
+    """Return the key and value of the experiment tag to which `charts_link` refers."""
     state = {
         "searchFilter": f"tags.sweep = '{sweep}'",
         "orderByKey": "attributes.start_time",

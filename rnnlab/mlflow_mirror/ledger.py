@@ -1,4 +1,4 @@
-"""`mlflow.json` in a run's folder: what MLflow has of the run and under which id, one entry per store."""
+"""The file `mlflow.json` in a run folder: MLflow run id and amount sent, one entry per tracking store."""
 
 import hashlib
 import json
@@ -12,43 +12,43 @@ from rnnlab.runs.files import replace_text
 LEDGER_FILE = "mlflow.json"
 NOTHING_SENT = {"position": 0, "tail": ""}
 RUN_ID = re.compile("[0-9a-f]{32}")
-"""What MLflow names its runs."""
+"""The pattern of MLflow's run ids."""
 
 
 class Ledger:
-    """The entry of one store.
+    """The ledger entry of one tracking store.
 
     Attributes:
-        store: A digest of its address.
+        store: Digest of the store's address.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
         self._folder = folder
-        place = str(sqlite_file(uri) or uri)
-        self.store = hashlib.sha256(place.encode()).hexdigest()[:12]  # a URI may hold a password
+        address = str(sqlite_file(uri) or uri)
+        self.store = hashlib.sha256(address.encode()).hexdigest()[:12]  # a URI may contain a password
 
     def entry(self) -> dict[str, Any]:
-        """What the store has; empty where no run was made there."""
+        """Return the store's entry; empty if the store has no MLflow run for this folder."""
         return _entries(self._folder).get(self.store, {})
 
     def write(self, entry: dict[str, Any]) -> None:
         """Replace the entry.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: If the file cannot be written.
         """
         text = json.dumps(_entries(self._folder) | {self.store: entry}, indent=1)
         replace_text(self._folder / LEDGER_FILE, text)
 
 
 def first_run_id(folder: Path) -> str | None:
-    """The id of the run in the store that it was first sent to; None where it was sent to none."""
+    """Return the MLflow run id in the first store that received the run, or None if no store did."""
     ids = (entry["run_id"] for entry in _entries(folder).values())
     return next((run_id for run_id in ids if RUN_ID.fullmatch(run_id)), None)
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]]:
-    """What was sent, by store; a damaged file counts as none, and all is sent once more."""
+    """Return the entries by store; a damaged file counts as empty, so that everything is sent again."""
     try:
         ledger = json.loads((folder / LEDGER_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -1,10 +1,10 @@
-"""MLflow as a mirror of run folders.
+"""The MLflow mirror of run folders.
 
-One thread of the launching process reads the folders while workers fill them and sends what is new,
-many steps a call. Training never waits for it: a worker knows no MLflow. When a store does not answer,
-the mirror warns once and tries again, ever less often, for as long as runs go on; what is left at the
-end is sent within bounds, and `python -m rnnlab.sync` sends what then remains. As only this process speaks
-to MLflow, no two of a sweep's runs can race to create the database.
+While workers fill the run folders, a thread of the launching process reads them and sends new data, many
+steps per call. Training never waits for MLflow: workers do not import it. If a store does not answer, the
+mirror warns once and retries at increasing intervals until the runs have ended. Remaining data are then sent
+within a time limit; after that, `python -m rnnlab.sync` sends the rest. Only this process connects to MLflow,
+so the runs of a sweep cannot race to create the database.
 """
 
 import threading
@@ -28,31 +28,37 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 MAX_WAIT_SECONDS = 30.0
-"""Seconds between two attempts, at most."""
+"""The maximum number of seconds between two attempts."""
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
-"""When all runs have ended: how long a store may take for one step forward. A request to a server waits ten
-seconds; a database on this machine may first have to be made, by several commands one after the other."""
+"""Seconds to wait for an answer after all runs have ended, for a server (True) or a database (False).
+
+A request to a server times out after 10 seconds. A local database may first have to be created by several
+commands in turn.
+"""
 SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
-"""When all runs have ended: how long a store that goes forward may take, and how much longer a run left."""
+"""The time limit after all runs have ended, in seconds, and the extra seconds per remaining run."""
 LEAVE_SECONDS = 1.0
-"""How long the thread may take to leave a store alone."""
+"""Seconds to wait for the thread after the mirror has given up on the store."""
 CORE_SHARE = 1 / 3
-"""Of a core, taken on average while runs go on. A thread of lower priority would starve on a busy machine,
-with the interpreter's lock in its hands, and nobody but root could raise its priority again."""
+"""The mean share of one core that the mirror uses while runs are in progress.
+
+A low-priority thread would starve on a busy machine while holding the interpreter lock, and only root could
+raise its priority again.
+"""
 LOOK_AHEAD = 32
-"""Runs that have not started are looked for among the next so many: runs start nearly in order."""
+"""The number of runs not yet started that the mirror checks; runs start nearly in order."""
 PROCESS_DIED = "its process died"
 
 
 @dataclass
 class MirrorReport:
-    """What became of the mirroring.
+    """The result of the mirroring.
 
     Attributes:
-        experiment_id: None when MLflow was not reached.
-        error: Why something is left to be sent, or None.
-        unsent_runs: How many runs that concerns.
-        closed_runs: Runs that a dead process had left as running, and that are closed now.
+        experiment_id: MLflow experiment id; None if MLflow was not reached.
+        error: Reason why data remain unsent, or None.
+        unsent_runs: Number of runs with unsent data.
+        closed_runs: Number of runs that the mirror closed because their process had died.
     """
 
     experiment_id: str | None = None
@@ -62,10 +68,10 @@ class MirrorReport:
 
 
 class Mirror:
-    """Follows run folders until told that all runs have ended.
+    """A thread that mirrors run folders until all runs have ended.
 
     Attributes:
-        report: How it goes.
+        report: Current result.
     """
 
     def __init__(self, uri: str, experiment: str, sweep: str, folders: Sequence[Path]) -> None:
@@ -87,14 +93,14 @@ class Mirror:
         show: Callable[[int, float], None] = lambda left, seconds: None,
         is_interrupted: bool = False,
     ) -> MirrorReport:
-        """All runs have ended: send the rest while the store takes it, within bounds, and say how it went.
+        """Send the remaining data of the ended runs within a time limit, and return the result.
 
-        A store that hangs is left alone; its thread must not be waited for.
+        The mirror abandons a store that hangs; the caller must not wait for the thread.
 
         Args:
-            give_up: Whether to leave the rest to `rnnlab.sync`; asked again and again.
-            show: Given how many runs are left, and for how many seconds they have been sent.
-            is_interrupted: Whether a signal asked to end: then more runs get no more time.
+            give_up: Function that returns True once the rest should be left to `rnnlab.sync`.
+            show: Function that receives the number of runs left and the seconds spent so far.
+            is_interrupted: True after a signal; the time limit then does not grow with the number of runs.
         """
         self._ended.set()
         began = self._last_answer = now = time.monotonic()
@@ -102,16 +108,18 @@ class Mirror:
         problem, left, counted = None, self._count_unsent(), began
         while self._thread.is_alive() and not give_up():
             now = time.monotonic()
-            if now - counted > 1:  # each count looks at a folder a run
+            if now - counted > 1:  # each count checks one folder per run
                 left, counted = self._count_unsent(), now
             show(left, now - began)
-            trouble = self.report.error is not None  # then it has been tried for long
-            patience = POLL_SECONDS if trouble else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
+            has_failed = self.report.error is not None  # a failed attempt has already waited long
+            patience = (
+                POLL_SECONDS if has_failed else GIVE_UP_SECONDS[is_server(self._uri) and self._imported]
+            )
             if now - self._last_answer > patience:
                 problem = "no answer"
                 break
             if now - began > longest:
-                problem = f"not done after {longest:.0f} s"
+                problem = f"not finished after {longest:.0f} s"
                 break
             self._thread.join(0.1)
         self._abandoned.set()
@@ -121,7 +129,7 @@ class Mirror:
         return self.report
 
     def _count_unsent(self) -> int:
-        """How many runs MLflow does not have yet, or not all of."""
+        """Return the number of runs of which MLflow lacks data."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
     def _follow(self) -> None:
@@ -132,21 +140,21 @@ class Mirror:
             try:
                 self._send()
                 self.report.error, wait = None, POLL_SECONDS
-            except Exception as error:  # whatever a tracker, its database or its server can raise
+            except Exception as error:  # MLflow, its database or its server may raise anything
                 if self._abandoned.is_set():
                     return
                 self.report.error = error_line(error)
                 wait = min(2 * wait, MAX_WAIT_SECONDS)
-                last = last and sum(run.complete for run in self._runs) == complete  # else others may follow
+                last = last and sum(run.complete for run in self._runs) == complete  # stop without progress
             if last:
                 return
             self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
-        """Send what is new of all runs; after two failures in a row, the next call starts behind them.
+        """Send new data of all runs; after two consecutive failures, the next call starts after these runs.
 
         Raises:
-            Exception: The last of what MLflow raised.
+            Exception: The last exception raised by MLflow.
         """
         if self._client is None or self.report.experiment_id is None:
             import_mlflow(self._uri)
@@ -159,7 +167,7 @@ class Mirror:
             own = {run.folder for run in self._runs}
             self.report.closed_runs = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
-            self._work_started = time.thread_time()  # a start is made once, and runs do not wait for it
+            self._work_started = time.thread_time()  # the one-time start does not count
         failed_in_a_row, problem = 0, None
         started = self._started_runs()
         for run in started[self._first :] + started[: self._first]:
@@ -179,17 +187,17 @@ class Mirror:
             raise problem
 
     def _note_answer(self) -> None:
-        """Note that the store answers."""
+        """Record that the store has answered."""
         if not self._abandoned.is_set():
             self._last_answer, self.report.error = time.monotonic(), None
 
     def _yield_cores(self) -> None:
-        """Leave the cores to training, while there is any, so that no more than a share of one is taken."""
+        """Pause so that the mirror uses no more than its share of a core while runs are in progress."""
         self._ended.wait((time.thread_time() - self._work_started) * (1 / CORE_SHARE - 1))
         self._work_started = time.thread_time()
 
     def _started_runs(self) -> list[MirroredRun]:
-        """The runs of which something may be new."""
+        """Return the runs that may have new data."""
         started, not_started = [], 0
         for run in self._runs:
             if run.folder.is_dir():
@@ -202,11 +210,11 @@ class Mirror:
 
 
 class _StoreAbandoned(Exception):
-    """The store is left alone."""
+    """The mirror has given up on the store."""
 
 
 class _MonitoredClient:
-    """A client whose every answer is a step forward, and which asks nothing once the store is left alone."""
+    """A client that reports every answer and sends no more requests once the store is abandoned."""
 
     def __init__(
         self, client: "MlflowClient", on_answer: Callable[[], None], abandoned: threading.Event
@@ -216,34 +224,34 @@ class _MonitoredClient:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
 
-        def ask(*args: Any, **keys: Any) -> Any:
+        def call(*args: Any, **keys: Any) -> Any:
             if self._abandoned.is_set():
                 raise _StoreAbandoned
             answer = method(*args, **keys)
             self._on_answer()
             return answer
 
-        return ask
+        return call
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
-    """Close the runs of this machine that MLflow shows as running and whose process is gone.
+    """Close the runs of this machine that MLflow shows as running but whose process has died.
 
     Args:
-        client: Of the store.
-        experiment_id: Where to look.
-        uri: Of the store.
-        leave: Folders of runs that are about to be made, or looked after anyway.
+        client: MLflow client of the store.
+        experiment_id: Experiment to search.
+        uri: URI of the store.
+        leave: Folders of runs to skip, because this process creates or mirrors them.
 
     Returns:
-        How many were closed.
+        Number of runs closed.
     """
     running = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host()}'"
-    found = client.search_runs([experiment_id], running)
+    runs = client.search_runs([experiment_id], running)
     return sum(
         _close(client, experiment_id, uri, run)
-        for run in found
-        if {FOLDER_TAG, ID_TAG} <= run.data.tags.keys()  # anybody may have made the others
+        for run in runs
+        if {FOLDER_TAG, ID_TAG} <= run.data.tags.keys()  # other runs may come from another program
         and (folder := Path(run.data.tags[FOLDER_TAG])).is_absolute()
         and folder not in leave
     )
@@ -254,7 +262,7 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
     try:
         info = read_run_info(folder)
         if info is None or info["id"] != run.data.tags[ID_TAG]:
-            client.set_terminated(run.info.run_id, "KILLED")  # its folder was removed
+            client.set_terminated(run.info.run_id, "KILLED")  # the run folder is gone
             return True
         close_run(folder, "killed", {"error": PROCESS_DIED})
     except (RunInUse, OSError, ValueError, KeyError):
@@ -262,9 +270,9 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
     mirrored = MirroredRun(folder, uri)
     try:
         mirrored.update(client, experiment_id)
-    except ValueError:  # a run.json of another version lacks what is sent
+    except ValueError:  # a run.json of another version lacks required keys
         return False
     if mirrored.run_id() == run.info.run_id:
         return True
-    client.delete_run(run.info.run_id)  # made by a request whose answer was lost
+    client.delete_run(run.info.run_id)  # duplicate from a request whose answer was lost
     return False

@@ -1,8 +1,8 @@
-"""One run folder and its MLflow run, kept alike.
+"""The synchronisation of one run folder with its MLflow run.
 
-Whatever is sent follows from the folder alone, timestamps included, and MLflow stores a value that it has
-already only once. So anything may be sent again, after a crash or a lost answer, and nothing doubles. What
-has been sent is noted in the folder's `mlflow.json`, one entry a store, to save that work.
+All data sent, including timestamps, follow from the folder alone, and MLflow stores a repeated value only
+once. After a crash or a lost answer, sending the data again therefore creates no duplicates. To avoid
+repeated work, the file `mlflow.json` in the folder records the data sent, with one entry per store.
 """
 
 import json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 CHUNK_BYTES = 4_000_000
-"""Bytes of metrics.jsonl that are read at once."""
+"""The number of bytes of metrics.jsonl read per pass."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
@@ -52,18 +52,18 @@ REQUIRED_KEYS = (
     "machine",
     "started",
 )
-"""What a `run.json` must hold for its run to be sent."""
+"""The keys that `run.json` must contain before its run can be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
 class MirroredRun:
-    """Sends what a folder has and MLflow has not.
+    """A sender of the data that a run folder has and MLflow lacks.
 
     Attributes:
-        complete: Whether MLflow has all of it.
-        deleted: Whether it was deleted there, and is left alone.
-        outdated: Whether the folder is a copy made while the run went on, and MLflow has more of the run.
-        ended: Whether nothing new can come.
+        complete: True once MLflow has all data of the folder.
+        deleted: True if the run was deleted in MLflow, in which case it is not sent again.
+        outdated: True if the folder is an older copy of a run of which MLflow has more data.
+        ended: True once no new data can appear.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -73,16 +73,16 @@ class MirroredRun:
         self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Send what is new; return whether there was anything.
+        """Send new data, and return whether there were any.
 
         Raises:
-            DamagedFile: There is a link in the folder.
-            Exception: Whatever MLflow, its database or its server raises; nothing is lost or doubled by it.
+            DamagedFile: If the folder contains a symbolic link.
+            Exception: If MLflow, its database or its server fails; no data are lost or duplicated.
         """
         if self.ended or not self.folder.is_dir():
             return False
         if not self._is_checked and (link := link_in(self.folder)):
-            raise DamagedFile(f"{link}: symbolic link; what it leads to is not sent")
+            raise DamagedFile(f"{link}: symbolic link; refusing to read through it")
         with FileLock(self.folder / MIRROR_LOCK, LOCK_SECONDS):
             if (info := sanitize_values(read_run_info(self.folder, REQUIRED_KEYS))) is None:
                 return False
@@ -91,11 +91,11 @@ class MirroredRun:
             try:
                 return not self.ended and self._update(client, experiment_id, info)
             except Exception:
-                self._is_checked = False  # it may have been deleted meanwhile
+                self._is_checked = False  # the run may have been deleted in the meantime
                 raise
 
     def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
-        """See what became of a run that another process sent to this store."""
+        """Check the MLflow state of a run that another process sent to this store."""
         from mlflow.exceptions import MlflowException
 
         run_id = self.run_id()
@@ -107,33 +107,33 @@ class MirroredRun:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                self._ledger.write({})  # another database at the same place
+                self._ledger.write({})  # another database has the same address
         self.complete = self.ended = self.deleted or self.outdated
         self._is_checked = True
 
     def run_id(self) -> str | None:
-        """The id of the MLflow run, if one was made."""
+        """Return the id of the MLflow run, or None before it exists."""
         return self._ledger.entry().get("run_id")
 
     def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
         entry = self._ledger.entry()
         outcome = info["outcome"]
         if outcome is not None and entry.get("sent") == [outcome, info["ended"]]:
-            self.complete, self.ended = True, outcome in ENDED  # another may be about to be resumed
+            self.complete, self.ended = True, outcome in ENDED  # other outcomes may still be resumed
             return False
         self.complete = False
         if "run_id" not in entry:
-            there = _find_runs(client, experiment_id, info)
-            if there and _is_outdated(self.folder, info, there[0]):
+            existing = _find_runs(client, experiment_id, info)
+            if existing and _is_outdated(self.folder, info, existing[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
-            if there:
-                run_id = _log_params_and_data(client, there[0], info)
+            if existing:
+                run_id = _log_params_and_data(client, existing[0], info)
             else:
                 run_id = _create(client, experiment_id, self.folder, info)
             entry |= {"run_id": run_id, **NOTHING_SENT}
             self._ledger.write(entry)
-        if outcome is None and entry.get("sent"):  # it is being resumed
+        if outcome is None and entry.get("sent"):  # the run has been resumed
             client.update_run(entry["run_id"], status="RUNNING")
             client.set_tag(entry["run_id"], HOST_TAG, latest_machine(info).get("host") or "")
             client.set_tag(entry["run_id"], "outcome", "running")
@@ -148,11 +148,11 @@ class MirroredRun:
         client.set_tag(run_id, "outcome", outcome)
         if regime := (info.get("summary") or {}).get("regime"):
             client.set_tag(run_id, "regime", regime)
-        self._send_artifacts(client, run_id)  # first: who sees the run's end may read its files
+        self._send_artifacts(client, run_id)  # before the final status, after which users may open the files
         client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
         for other in _find_runs(client, experiment_id, info):
             if other.info.run_id != run_id:
-                client.delete_run(other.info.run_id)  # made by a request whose answer was lost
+                client.delete_run(other.info.run_id)  # duplicate from a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
         self._ledger.write(entry)
         self.complete, self.ended = True, outcome in ENDED
@@ -163,7 +163,7 @@ class MirroredRun:
     ) -> bool:
         reader, sent = MetricsReader(self.folder, entry["position"], entry["tail"]), False
         while (rows := reader.new_rows(CHUNK_BYTES)) or reader.position != entry["position"]:
-            if reader.restarted:  # MLflow keeps whatever it was sent, so another run takes the place of this
+            if reader.restarted:  # MLflow cannot remove sent values, so a new run replaces this one
                 replaced, reader.restarted = entry["run_id"], False
                 entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
                 self._ledger.write(entry)
@@ -175,14 +175,14 @@ class MirroredRun:
         return sent
 
     def _final_metrics(self, info: dict[str, Any]) -> list["Metric"]:
-        """What is known of a run as a whole alone; sent when nothing can come after."""
+        """Return the metrics of the finished run, sent once no further data can appear."""
         from mlflow.entities import Metric
 
         now, summary = _ms(info["ended"]), info.get("summary") or {}
         keys = [row.name for row in METRICS if row.when == "end" and row.mlflow and row.name in summary]
         metrics = [Metric(key, summary[key], now, int(info["steps"])) for key in keys]
         last = _last_training_row(self.folder)
-        if last is not None and last["step"] % _stride(info):  # else it is among the others
+        if last is not None and last["step"] % _stride(info):  # otherwise already sent
             metrics += _as_metrics(last, info, [key for key in last if is_shown(key) and is_per_step(key)])
         return metrics + _curves(self.folder, now)
 
@@ -196,25 +196,25 @@ class MirroredRun:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Whether a folder is a copy that is behind what MLflow has, or behind the folder that was sent there."""
+    """Return whether a folder has less progress than MLflow, or than the folder sent to MLflow."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
         return True
-    first = Path(run.data.tags.get(FOLDER_TAG) or folder)
-    if first == folder:
+    original = Path(run.data.tags.get(FOLDER_TAG) or folder)
+    if original == folder:
         return False
     with suppress(ValueError, OSError):
-        other = read_run_info(first)
+        other = read_run_info(original)
         if other is not None and other.get("id") == info["id"]:
-            return read_advance(other, first / METRICS_FILE) > read_advance(info, folder / METRICS_FILE)
+            return read_advance(other, original / METRICS_FILE) > read_advance(info, folder / METRICS_FILE)
     return False
 
 
 def _find_runs(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
-    """The MLflow runs of a run folder, the oldest first."""
-    found = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    """Return the MLflow runs of a run folder, oldest first."""
+    runs = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
+    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
@@ -240,7 +240,7 @@ def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict
 
 
 def _log_params_and_data(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
-    """The id of a run, whose parameters and data are noted."""
+    """Log a run's parameters and data set, and return the run's id."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     run_id: str = run.info.run_id
@@ -257,7 +257,7 @@ def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> No
 
 
 def _stride(info: dict[str, Any]) -> int:
-    """Of the metrics of every step, one in so many steps is sent."""
+    """Return the number of steps between two sent values of a per-step metric."""
     return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
 
 
@@ -280,7 +280,7 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:
-    """The first and the last lag curve and profile over time, whose x is the lag or time step."""
+    """Return the first and last lag curve and time profile, with lag or time step as x."""
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 
@@ -305,7 +305,7 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
 
 
 def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
-    """The images that MLflow shows with a slider over training steps; their names are new at every call."""
+    """Send the images that MLflow shows with a slider; MLflow creates new file names at every call."""
     from PIL import Image
 
     images = {int(path.stem): path for path in sorted(folder.glob("*.png"))}
@@ -317,5 +317,5 @@ def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
 
 
 def _ms(seconds: float) -> int:
-    """Seconds as MLflow keeps them."""
+    """Convert seconds to MLflow's integer milliseconds."""
     return round(1000 * seconds)

@@ -1,7 +1,7 @@
-"""Whose database it is: each MLflow version has a schema of its own.
+"""The schema check of an MLflow database; each MLflow version has its own schema.
 
-MLflow migrates a database of an older version by itself where tables are missing, without a word or a backup,
-and the older version cannot open it any more. So each database is compared with the installed MLflow first.
+If tables are missing, MLflow silently migrates an older database without a backup, after which the older
+MLflow version can no longer open it. Each database is therefore first compared with the installed MLflow.
 """
 
 import shlex
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 class OtherSchema(Exception):
-    """The database belongs to another MLflow version; the message says what to do."""
+    """The database belongs to another MLflow version; the message gives a remedy."""
 
 
 def check_schema(uri: str) -> None:
-    """Refuse a database that MLflow would migrate, or cannot read.
+    """Raise OtherSchema for a database that MLflow would migrate or cannot read.
 
     Args:
-        uri: Of a database; one that does not exist yet, or is empty, passes.
+        uri: URI of a database; a missing or empty database passes.
 
     Raises:
-        OtherSchema: Its schema is older or newer than that of the installed MLflow.
+        OtherSchema: If the schema is older or newer than that of the installed MLflow.
     """
     import mlflow
     from alembic.script import ScriptDirectory
@@ -40,8 +40,8 @@ def check_schema(uri: str) -> None:
         return
     if found in {script.revision for script in scripts.walk_revisions()}:
         upgrade = shlex.join(["mlflow", "db", "upgrade", uri])
-        raise OtherSchema(f"the database is of an older MLflow version; make a backup, then run `{upgrade}`")
+        raise OtherSchema(f"database of an older MLflow version; make a backup, then run `{upgrade}`")
     installed = mlflow.__version__
     raise OtherSchema(
-        f"the database is of a newer MLflow version than the installed {installed}; name another"
+        f"database of a newer MLflow version than the installed {installed}; choose another database"
     )

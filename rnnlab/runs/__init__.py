@@ -1,1 +1,1 @@
-"""The format of a run's folder; nothing here imports MLflow."""
+"""The format of run folders; this package does not import MLflow."""

@@ -1,7 +1,7 @@
-"""How far a run folder is, to choose between a run and a copy of it.
+"""The progress recorded in a run folder, used to choose between a run folder and its copy.
 
-A folder may have been copied while its run went on. Both have the same id, and the one further on is the
-run: one that ended of itself before one that did not, then the one with more steps, then the newer.
+A run folder may have been copied while its run was in progress, so that two folders share one id. The folder
+with more progress counts as the run: first by whether the run ended, then by step, then by time.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from rnnlab.runs.metrics_jsonl import last_step
 
 @dataclass(frozen=True, order=True)
 class Advance:
-    """How far a run is; what is further on is greater.
+    """The progress of a run; a run with more progress compares as greater.
 
     Attributes:
-        ended: Whether it came to its own end.
-        step: The last step that it has metrics of; -1 for none.
-        at: When it ended or else was last begun, seconds since 1970.
+        ended: True if the run ended on its own.
+        step: Last step with metrics; -1 if no step has any.
+        at: Time at which the run ended or, failing that, last started or resumed, in seconds since 1970.
     """
 
     ended: bool
@@ -29,8 +29,7 @@ class Advance:
 
 
 def read_advance(info: Mapping[str, Any], metrics_file: Path) -> Advance:
-    """How far the run with this `run.json` and `metrics.jsonl` is; the latter need not be there."""
-    lives = [life["at"] for life in info.get("resumed") or []]
-    began = [*lives, info.get("started") or 0.0]
-    at = info.get("ended") or max(began)
+    """Return the progress of the run with this `run.json` and this `metrics.jsonl`, which may be missing."""
+    resumptions = [resumption["at"] for resumption in info.get("resumed") or []]
+    at = info.get("ended") or max([*resumptions, info.get("started") or 0.0])
     return Advance(info.get("outcome") in ENDED, last_step(metrics_file), float(at))

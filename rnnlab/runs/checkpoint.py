@@ -1,9 +1,9 @@
-"""What a run is resumed from, and how it is known to be whole.
+"""The checkpoint from which a run resumes, and the checksums that verify it.
 
-A checkpoint is a safetensors file with a SHA-256 of all that it holds, as safetensors has no sum of its own.
-What it holds covers the files that led to it, too: the length and the SHA-256 that `metrics.jsonl` and
-`gradients.arrow` had when it was written. These sums run along while the files grow, so that no checkpoint
-reads a file again; a resumed run reads them once.
+A checkpoint is a safetensors file with a SHA-256 checksum of its content, because safetensors has none. The
+content includes the length and the SHA-256 checksum of `metrics.jsonl` and `gradients.arrow` at the time of
+the checkpoint. Each run updates these two checksums as the files grow, so writing a checkpoint never rereads
+them. A resumed run reads both files once.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ _CHUNK = 2**20
 
 
 class Prefix:
-    """The length and SHA-256 of what has been written to a file that is appended to.
+    """The length and SHA-256 checksum of the data appended to a file so far.
 
     Attributes:
-        size: Bytes.
+        size: Length in bytes.
     """
 
     def __init__(self) -> None:
@@ -36,28 +36,28 @@ class Prefix:
         self._sum = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
-        """Take in what is appended."""
+        """Update the length and checksum with appended data."""
         self.size += len(data)
         self._sum.update(data)
 
     def to_plain(self) -> dict[str, Any]:
-        """Length and sum, for JSON."""
+        """Return the length and checksum as JSON data."""
         return {"bytes": self.size, "sha256": self._sum.hexdigest()}
 
     @classmethod
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
-        """The beginning of a file, as `to_plain` described it.
+        """Read the beginning of a file and verify its length and checksum from `to_plain`.
 
         Raises:
-            DamagedFile: The file begins otherwise, or is shorter.
-            OSError: It cannot be read.
+            DamagedFile: If the file is shorter, or its beginning differs.
+            OSError: If the file cannot be read.
         """
-        prefix, left = cls(), expected["bytes"]
-        if left:
+        prefix, remaining = cls(), expected["bytes"]
+        if remaining:
             with file.open("rb") as opened:
-                while left > 0 and (chunk := opened.read(min(left, _CHUNK))):
+                while remaining > 0 and (chunk := opened.read(min(remaining, _CHUNK))):
                     prefix.add(chunk)
-                    left -= len(chunk)
+                    remaining -= len(chunk)
         if prefix.to_plain() != dict(expected):
             raise DamagedFile(f"{file.name}: changed since the checkpoint")
         return prefix
@@ -65,13 +65,13 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose sums are right.
+    """A checkpoint with verified checksums.
 
     Attributes:
-        arrays: The arrays of the training state.
-        state: The rest of it.
-        rows: What of `metrics.jsonl` led to it.
-        recordings: What of `gradients.arrow` did.
+        arrays: Arrays of the training state.
+        state: Plain data of the training state.
+        rows: The part of `metrics.jsonl` that precedes the checkpoint.
+        recordings: The part of `gradients.arrow` that precedes the checkpoint.
     """
 
     arrays: dict[str, Array]
@@ -83,32 +83,33 @@ class Checkpoint:
 def write_checkpoint(
     folder: Path, arrays: Mapping[str, Array], plain: Mapping[str, Any], rows: Prefix, recordings: Prefix
 ) -> None:
-    """Put a run's checkpoint in place in one move.
+    """Write a run's checkpoint in one atomic replacement.
 
     Args:
-        folder: The run's.
-        arrays: The arrays of the training state.
-        plain: The rest of it.
-        rows: What `metrics.jsonl` holds.
-        recordings: What `gradients.arrow` does.
+        folder: Run folder.
+        arrays: Arrays of the training state.
+        plain: Plain data of the training state.
+        rows: Current content of `metrics.jsonl`.
+        recordings: Current content of `gradients.arrow`.
 
     Raises:
-        OSError: It could not be written; an earlier one is as it was.
+        OSError: If the checkpoint cannot be written; an earlier checkpoint is left unchanged.
     """
     from safetensors.numpy import save
 
-    whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    contiguous = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     files = {"rows": rows.to_plain(), "recordings": recordings.to_plain()}
     state = json.dumps({"state": plain} | files)
-    metadata = {"state": state, "digest": digest(whole, state)}
-    replace_file(folder / CHECKPOINT_FILE, lambda file: file.write(save(whole, metadata)))
+    metadata = {"state": state, "digest": digest(contiguous, state)}
+    replace_file(folder / CHECKPOINT_FILE, lambda file: file.write(save(contiguous, metadata)))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """A run's checkpoint; None where there is none.
+    """Return a run's checkpoint, or None if there is none.
 
     Raises:
-        Exception: Whatever reading a damaged file can raise; a DamagedFile where a sum is wrong.
+        DamagedFile: If a checksum is wrong.
+        Exception: If the file is damaged in some other way.
     """
     from safetensors import safe_open
 
@@ -119,22 +120,23 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
         state, expected = file.metadata()["state"], file.metadata()["digest"]
     if digest(arrays, state) != expected:
-        raise DamagedFile(f"{path.name}: its checksum is wrong")
-    kept = json.loads(state)
-    rows = Prefix.read(folder / METRICS_FILE, kept["rows"])
-    return Checkpoint(arrays, kept["state"], rows, Prefix.read(folder / GRADIENT_LOG, kept["recordings"]))
+        raise DamagedFile(f"{path.name}: checksum mismatch")
+    content = json.loads(state)
+    rows = Prefix.read(folder / METRICS_FILE, content["rows"])
+    recordings = Prefix.read(folder / GRADIENT_LOG, content["recordings"])
+    return Checkpoint(arrays, content["state"], rows, recordings)
 
 
 def digest(arrays: Mapping[str, Array], state: str) -> str:
-    """SHA-256 of a checkpoint."""
-    whole = hashlib.sha256(state.encode())
+    """Return the SHA-256 checksum of a checkpoint."""
+    checksum = hashlib.sha256(state.encode())
     for name in sorted(arrays):
-        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        whole.update(np.ascontiguousarray(arrays[name]).data)
-    return whole.hexdigest()
+        checksum.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        checksum.update(np.ascontiguousarray(arrays[name]).data)
+    return checksum.hexdigest()
 
 
 def clear_resume_files(folder: Path) -> None:
-    """Remove what only a run that has not ended needs."""
+    """Remove the files that only an unfinished run needs."""
     for name in (GRADIENT_LOG, CHECKPOINT_FILE):
         (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The end of a run whose process did not come to note it."""
+"""The end of runs whose process died before recording an outcome."""
 
 import time
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from rnnlab.runs.run_json import read_run_info
 def record_failure(
     folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Note that a run failed whose process did not come to note anything; return its info.
+    """Record a run as failed after its process died early, and return the run's info.
 
     Raises:
-        RunInUse: Its process is still there.
-        RunEnded: It came to its end.
-        OSError: It could not be written.
+        RunInUse: If the process is still running.
+        RunEnded: If the run has already ended.
+        OSError: If the outcome cannot be written.
     """
     with RunFolder(folder, info, config, resume=True, patience=0) as run:
         run.finish("failed", summary)
@@ -29,12 +29,12 @@ def record_failure(
 
 
 def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Note the end of a run whose process could not; return its info.
+    """Record the outcome of a run whose process died, and return the run's info.
 
     Raises:
-        RunInUse: Its process is still there.
-        OSError: It could not be written.
-        ValueError: A link would lead out of the folder.
+        RunInUse: If the process is still running.
+        OSError: If the outcome cannot be written.
+        ValueError: If the folder contains a symbolic link.
     """
     from rnnlab.runs.gradient_table import write_gradients
 
@@ -50,4 +50,4 @@ def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dic
                 write_run_info(folder, info)
             return info
     except Timeout:
-        raise RunInUse(f"another process is making the run in {folder}") from None
+        raise RunInUse(f"{folder} belongs to a run that is still in progress") from None

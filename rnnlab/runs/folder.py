@@ -1,22 +1,21 @@
-"""A run's own folder: written first, complete, and the truth about the run.
+"""The run folder: the complete and authoritative record of one run.
 
-| file | what |
+| file | content |
 | --- | --- |
-| `run.json` | name, sweep, overrides, versions; at the end outcome and summary |
+| `run.json` | name, sweep, overrides, versions; outcome and summary once the run has ended |
 | `config.yaml` | the resolved configuration |
-| `metrics.jsonl` | one object a training step, metrics by name; appended while training |
+| `metrics.jsonl` | one object per training step, metrics by name; appended during training |
 | `gradients.parquet` | gradient norms by step × time step and by step × lag (`records.GRADIENT_COLUMNS`) |
 | `weights.safetensors` | the final weights |
-| `figures/`, `sample.txt` … | what a person looks at |
-| `run.log` | what was said, with the time; appended to |
-| `gradients.arrow`, `checkpoint.safetensors` | what a run that has not ended is continued from |
+| `figures/`, `sample.txt` … | output for human readers |
+| `run.log` | log messages with timestamps; appended |
+| `gradients.arrow`, `checkpoint.safetensors` | state from which an unfinished run resumes |
 
-Rows are appended. A checkpoint vouches for the rows and recordings that led to it (`tracking.checkpoint`).
-A run that is continued from it makes the steps since then once more. Their recordings are written again.
-Their rows come out the same to the last bit, and stand; from the first one on that does not, they are
-replaced. Where the checkpoint, or what it vouches for, is damaged, rows and recordings are made again from
-the beginning. So whoever has read a row, such as the mirror, has read it for good, unless the rows are
-replaced, which `MetricsReader` notices.
+A checkpoint verifies the rows and recordings that precede it (key `tracking.checkpoint`). A
+resumed run repeats the steps after its last checkpoint and writes their recordings again. Repeated rows that
+are bit-identical remain; the first row that differs and all later rows are replaced. If the checkpoint or the
+files it verifies are damaged, the run restarts from the beginning. A reader such as the MLflow mirror
+therefore reads each row once, unless `MetricsReader` detects that rows were replaced.
 """
 
 import json
@@ -54,32 +53,32 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
-"""Locked by the process that makes the run, for as long as it lives."""
+"""The lock file that the process of a run holds until it exits."""
 FILES = (
     *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
 )
-"""What of a run's folder are files; most are written beside their place first, as `<name>.new`."""
-MISPLACED_FOLDER = "a folder, where a run has a file"
+"""Files of a run folder; most are first written to a temporary file `<name>.new` in the same folder."""
+MISPLACED_FOLDER = "is a directory"
 CONFIGURATION_KEYS = ("identity", "steps", "seed", "goal", "dataset")
-"""What of `run.json` follows from configuration and data: taken from them again when a run is resumed."""
+"""Keys of `run.json` that follow from configuration and data; resuming a run computes them again."""
 LOCK_SECONDS = 10.0
-"""How long a run waits for the process that made it before, which may be about to end."""
+"""Seconds that a run waits for an earlier process of the same run, which may be about to exit."""
 
 
 class RunInUse(Exception):
-    """Another process is making this run."""
+    """The run is still in progress in another process."""
 
 
 class RunEnded(Exception):
-    """The run came to its end already."""
+    """The run has already ended."""
 
 
 class RunFolder:
-    """Writes one run. Use it as a context: whatever happens inside, what was recorded is kept.
+    """The writer of one run, used as a context manager so that recorded data survive any exception.
 
     Attributes:
-        info: What `run.json` says.
+        info: Content of `run.json`.
     """
 
     def __init__(
@@ -90,20 +89,20 @@ class RunFolder:
         resume: bool = False,
         patience: float = LOCK_SECONDS,
     ) -> None:
-        """Make the folder and note what is known before the run, or take it up again.
+        """Create the folder and record the run's initial information, or resume an existing run.
 
         Args:
-            folder: Must not exist yet, unless the run is to be resumed.
-            info: What is known of the run; of one that is resumed, its own `run.json` stands.
-            config: The resolved configuration.
-            resume: Whether to go on with what the folder holds, if anything.
-            patience: Seconds to wait for another process that is making the run.
+            folder: Run folder; must not exist yet, unless `resume` is true.
+            info: Initial information about the run; a resumed run keeps its own `run.json`.
+            config: Resolved configuration.
+            resume: If true, continue from the folder's existing content, if any.
+            patience: Seconds to wait for another process of the same run.
 
         Raises:
-            FileExistsError: The folder exists.
-            RunInUse: Another process is making the run.
-            RunEnded: There is nothing left to do.
-            ValueError: There is a link in the folder.
+            FileExistsError: If the folder exists.
+            RunInUse: If the run is still in progress in another process.
+            RunEnded: If the run has already ended.
+            ValueError: If the folder contains a symbolic link.
         """
         folder.mkdir(parents=True, exist_ok=resume)
         refuse_links_in(folder)
@@ -112,7 +111,7 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=patience)
         except Timeout:
-            raise RunInUse(f"another process is making the run in {folder}") from None
+            raise RunInUse(f"{folder} belongs to a run that is still in progress") from None
         try:
             self._open(info, config)
         except BaseException:
@@ -126,8 +125,8 @@ class RunFolder:
         self.info = {"format": FORMAT, **info, "started": now, **(earlier or {})}
         if earlier is not None:
             self.info |= {key: info[key] for key in CONFIGURATION_KEYS if key in info}
-            life = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}
-            self.info["resumed"] = [*earlier.get("resumed", []), life]
+            resumption = {"at": now} | {key: info[key] for key in ("machine", "tags") if key in info}
+            self.info["resumed"] = [*earlier.get("resumed", []), resumption]
         self.info["outcome"] = None
         for stale in ("ended", "summary"):
             self.info.pop(stale, None)
@@ -150,10 +149,10 @@ class RunFolder:
             self._lock.release()
 
     def close(self) -> None:
-        """No more records: make the table of the gradients.
+        """Close the records and write the gradient table.
 
         Raises:
-            OSError: It could not be written.
+            OSError: If the table cannot be written.
         """
         from rnnlab.runs.gradient_table import write_gradients
 
@@ -166,25 +165,25 @@ class RunFolder:
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, without the time between its processes."""
+        """Return the run's total duration in seconds, without gaps between its processes."""
         return self._rows.seconds
 
     @property
     def differs_since(self) -> int | None:
-        """The first step after a checkpoint that came out otherwise than it stood, of all lives."""
-        lives = self.info.get("resumed", [])
-        return min((life["differs_since"] for life in lives if "differs_since" in life), default=None)
+        """Return the first step, over all resumptions, whose repeated row differed, or None."""
+        resumptions = self.info.get("resumed", [])
+        return min((r["differs_since"] for r in resumptions if "differs_since" in r), default=None)
 
     def records(self, checkpoint: Checkpoint) -> list[StepRecord]:
-        """The steps that led to a checkpoint.
+        """Return the records of the steps before a checkpoint.
 
         Raises:
-            ValueError: It does not lie between two rows.
+            ValueError: If the checkpoint does not fall between two rows.
         """
         return self._rows.records(checkpoint.rows)
 
     def covers_recordings(self, checkpoint: Checkpoint, step: int) -> bool:
-        """Whether a checkpoint of a step covers all recordings of earlier steps."""
+        """Return whether the checkpoint at a step covers all recordings of earlier steps."""
         if not (self.folder / GRADIENT_LOG).is_file():
             return True
         from rnnlab.runs.gradient_table import recorded_steps
@@ -193,12 +192,13 @@ class RunFolder:
         return recorded_steps(self.folder, checkpoint.recordings.size) == earlier
 
     def resume_from(self, checkpoint: Checkpoint | None) -> None:
-        """Go on from a checkpoint, or from the beginning where there is none.
+        """Continue from a checkpoint, or from the beginning if there is none.
 
-        Rows after it stand until they come out otherwise; recordings after it are cut off.
+        Rows after the checkpoint remain until a repeated row differs; recordings after the checkpoint are cut
+        off.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: If the folder cannot be written.
         """
         if checkpoint is None:
             self._clear_differences()
@@ -208,34 +208,34 @@ class RunFolder:
         self._cut_recordings()
 
     def restart(self) -> None:
-        """Begin again with nothing: what the folder holds is damaged.
+        """Discard the folder's damaged records and restart from the beginning.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: If the folder cannot be written.
         """
         self._recordings, self._is_continuation = Prefix(), False
         self._clear_differences()
         self._rows.restart()
         self._cut_recordings()
-        (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it says that the others are damaged
+        (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it marks the other files as damaged
 
     def _clear_differences(self) -> None:
-        """All is made in this life, and ends as if it were the only one."""
-        for life in self.info.get("resumed", []):
-            life.pop("differs_since", None)
+        """Remove all noted differences, because the current process repeats the whole run."""
+        for resumption in self.info.get("resumed", []):
+            resumption.pop("differs_since", None)
 
     def _cut_recordings(self) -> None:
         if (log := self.folder / GRADIENT_LOG).is_file():
             LineFile(log, self._recordings.size).close()
 
     def write(self, record: StepRecord) -> bool:
-        """Append a step's curves and metrics, at once; a row that stands already stays if it is the same.
+        """Append the curves and metrics of a step immediately, unless an identical row already exists.
 
         Returns:
-            Whether another row stood in its place.
+            True if a different row existed for this step.
 
         Raises:
-            OSError: They could not be written.
+            OSError: If the records cannot be written.
         """
         if record.gradients:
             self._gradient_log().append(record.step, record.gradients)
@@ -246,10 +246,10 @@ class RunFolder:
         return differs
 
     def complete(self) -> bool:
-        """There are no more steps; return whether rows stood after the last, which are cut off.
+        """Cut off rows after the last step, and return whether any existed.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: If the folder cannot be written.
         """
         differs = self._rows.drop_unverified()
         if differs:
@@ -263,57 +263,57 @@ class RunFolder:
 
     def _gradient_log(self) -> "GradientLog":
         if self._gradients is None:
-            from rnnlab.runs.gradient_table import GradientLog  # with pyarrow, which takes a while
+            from rnnlab.runs.gradient_table import GradientLog  # deferred: importing pyarrow is slow
 
             self._gradients = GradientLog(self.folder, self._recordings)
         return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-        """Note how the run ended; called last, when everything else is in place.
+        """Record the outcome of the run, after all other files have been written.
 
         Raises:
-            OSError: It could not be written.
+            OSError: If the outcome cannot be written.
         """
         began = self.info.get("started", 0.0)
-        ended = max(time.time(), began + self.seconds)  # a clock may be set back meanwhile
+        ended = max(time.time(), began + self.seconds)  # the clock may have been set back during the run
         ended = min(ended, MAX_TIME)
         self.info |= {"outcome": outcome, "ended": ended, "summary": dict(summary)}
         write_run_info(self.folder, self.info)
 
     def write_weights(self, params: Params) -> None:
-        """Keep the weights under their names."""
+        """Save the weights under their names."""
         from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
         replace_file(self.folder / WEIGHTS_FILE, lambda file: file.write(save(arrays)))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
-        """Keep what the run can be continued from, in place of an earlier one.
+        """Replace the checkpoint from which the run resumes.
 
-        It covers the rows and recordings that led to it.
+        The checkpoint covers the rows and recordings written so far.
         """
-        self._rows.sync()  # no checkpoint without the records that lead to it
+        self._rows.sync()  # the records must reach the disk before the checkpoint that covers them
         if self._gradients is not None:
             self._gradients.sync()
         write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
-        """Keep a text for people to look at, which may be printed: it holds no control characters."""
+        """Save a text for human readers, with control characters removed so that it is safe to print."""
         replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:
-        """Keep what the code has changed, to the letter."""
+        """Save the uncommitted changes of the source code unmodified."""
         replace_text(self.folder / name, diff)
 
 
 def latest_machine(info: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine that makes a run, or made it last."""
-    lives = [info, *info.get("resumed", [])]
-    return dict(lives[-1].get("machine") or {})
+    """Return the machine on which the run last started or resumed."""
+    latest = [info, *info.get("resumed", [])][-1]
+    return dict(latest.get("machine") or {})
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a process is making this run."""
+    """Return whether a run is in progress in any process."""
     try:
         FileLock(folder / RUN_LOCK).acquire(timeout=0).lock.release()
     except Timeout:
@@ -322,19 +322,19 @@ def is_in_use(folder: Path) -> bool:
 
 
 def find_misplaced_folder(folder: Path) -> Path | None:
-    """A folder in the place of one of a run's files, which can be neither read nor written."""
-    places = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
-    return next((path for path in places if path.is_dir() and not path.is_symlink()), None)
+    """Return a folder at the path of one of a run's files, or None."""
+    paths = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
+    return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Replace `run.json` in one move, so that a reader never sees half of it."""
+    """Replace `run.json` atomically, so that no reader ever gets a partial file."""
     text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
     replace_text(folder / RUN_FILE, text)
 
 
 def run_folders(folder: Path) -> Iterator[Path]:
-    """The runs' folders below a folder, absolute; what MLflow keeps there are copies."""
+    """Yield the absolute paths of the run folders below a folder, except copies stored by MLflow."""
     for file in sorted(folder.rglob(RUN_FILE)):
         if file.parent.name != ARTIFACTS:
             yield file.parent.absolute()

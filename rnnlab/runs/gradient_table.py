@@ -1,8 +1,8 @@
-"""The gradient table of a run while it grows: an Arrow stream, one batch of rows a recording.
+"""The gradient table of a run in progress: an Arrow stream with one batch of rows per recording.
 
-A stream can be read up to where a dead process left it, which a Parquet file cannot; so rows are
-appended to a stream, and become `gradients.parquet` when the run ends. The stream has no mark of its end,
-which readers do without, so that it can be gone on with.
+Unlike a Parquet file, an Arrow stream stays readable after its writer dies. Rows are therefore appended to a
+stream, which becomes `gradients.parquet` when the run ends. The stream has no end marker, so that a resumed
+run can append to it; readers do not need the marker.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,19 +25,19 @@ _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.flo
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
-"""Of `gradients.parquet`, whose quantities are few and often repeated."""
-_REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary of what never repeats is larger than it
+"""The schema of `gradients.parquet`, which stores its few, often repeated quantities as a dictionary."""
+_REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
 class GradientLog:
-    """Appends recordings."""
+    """The writer that appends recordings to a run's gradient log."""
 
     def __init__(self, folder: Path, written: Prefix | None = None) -> None:
-        """Open the log of a run.
+        """Open the gradient log of a run.
 
         Args:
-            folder: The run's.
-            written: What of the log stands, and from now on all that is written; the rest is cut off.
+            folder: Run folder.
+            written: The part of the log to keep, updated with each write; the rest is cut off.
         """
         self._written = Prefix() if written is None else written
         self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
@@ -48,7 +48,7 @@ class GradientLog:
         """Write the curves of one recording.
 
         Raises:
-            OSError: They could not be written.
+            OSError: If the curves cannot be written.
         """
         if curves:
             self._write(_as_batch(step, curves).serialize())
@@ -59,7 +59,7 @@ class GradientLog:
         self._written.add(data)
 
     def sync(self) -> None:
-        """Have what is written reach the disk itself."""
+        """Flush written data to the disk."""
         self._file.sync()
 
     def close(self) -> None:
@@ -68,10 +68,10 @@ class GradientLog:
 
 
 def write_gradients(folder: Path) -> None:
-    """Make `gradients.parquet` of what the log holds.
+    """Write `gradients.parquet` from the log.
 
     Raises:
-        OSError: It could not be written.
+        OSError: If the table cannot be written.
     """
     table = _as_table(_batches(folder))
     replace_file(folder / GRADIENTS_FILE, lambda file: _write(table, file))
@@ -82,11 +82,11 @@ def _write(table: pa.Table, file: BinaryIO) -> None:
 
 
 def read_gradients(file: Path) -> pa.Table:
-    """`gradients.parquet`.
+    """Return the table in `gradients.parquet`.
 
     Raises:
-        DamagedFile: It is there, and is no such table.
-        OSError: It is not there.
+        DamagedFile: If the file is not a valid gradient table.
+        OSError: If the file does not exist.
     """
     try:
         with file.open("rb") as opened:
@@ -99,12 +99,12 @@ def read_gradients(file: Path) -> pa.Table:
         return table
     except FileNotFoundError:
         raise
-    except Exception as error:  # whatever parsing a damaged file can raise
+    except Exception as error:  # parsing a damaged file may raise anything
         raise DamagedFile(f"{file.name}: {error_reason(error)}") from None
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
-    """What the log holds so far, as `gradients.parquet` will have it; None where there is no log."""
+    """Return the recordings logged so far with the schema of `gradients.parquet`, or None without a log."""
     return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
 
 
@@ -115,19 +115,19 @@ def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
 
 
 def recorded_steps(folder: Path, size: int | None = None) -> list[int]:
-    """The steps whose recordings the first `size` bytes of the log hold, or all of it."""
+    """Return the steps recorded in the first `size` bytes of the log, or in the whole log."""
     return [batch["step"][0].as_py() for batch in _batches(folder, size)]
 
 
 def _batches(folder: Path, size: int | None = None) -> Iterator[pa.RecordBatch]:
-    """The whole recordings in the log, or in its first `size` bytes."""
+    """Yield the complete recordings in the log, or in its first `size` bytes."""
     path = folder / GRADIENT_LOG
     if not path.is_file():
         return
     last = -1
     with suppress(Exception), pa.ipc.open_stream(path.read_bytes()[:size]) as reader:
-        for batch in reader if reader.schema == _SCHEMA else ():  # raises where the file was cut off
-            batch.validate(full=True)  # a damaged one may refer to memory that is not its own
+        for batch in reader if reader.schema == _SCHEMA else ():  # raises at the end of a truncated file
+            batch.validate(full=True)  # a damaged batch may refer to memory outside its buffers
             steps = pc.min_max(batch["step"]).as_py()
             if not (batch.num_rows and steps["min"] == steps["max"] > last):
                 return

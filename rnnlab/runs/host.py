@@ -1,4 +1,4 @@
-"""Which machine this is: only who runs on it can say whether a process is still there."""
+"""The identity of the machine; only processes on the same machine can check whether a process is alive."""
 
 import socket
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @cache
 def host() -> str:
-    """The host's name, with the start of its machine id where it has one: names repeat."""
+    """Return the host name with a prefix of the machine id, if any, because host names repeat."""
     try:
         machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     except OSError:

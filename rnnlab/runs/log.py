@@ -1,4 +1,4 @@
-"""`run.log` and `sweep.log`: what was said, with the time, and what the libraries warn of."""
+"""The log files `run.log` and `sweep.log`: timestamped messages and warnings of libraries."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ LOG = logging.getLogger("rnnlab")
 
 
 class LogFile(logging.Handler):
-    """Appends to a file, from when it is opened on; what was said before is kept until then."""
+    """A log handler that appends to a file and buffers messages until the file is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class LogFile(logging.Handler):
         self._before: list[str] = []
 
     def open(self, path: Path) -> None:
-        """Write into a file, the first that is opened, or nowhere if it cannot be: nothing depends on it."""
+        """Open the log file, unless one is open; log nowhere if the file cannot be opened."""
         if self._file is not None:
             return
         with suppress(OSError):
@@ -42,7 +42,7 @@ class LogFile(logging.Handler):
         if self._file is None:
             self._before.append(line)
             return
-        with suppress(OSError):  # who fills the run's own files tells of a full disk
+        with suppress(OSError):  # the writer of the run's other files reports a full disk
             self._file.append(line)
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class LogFile(logging.Handler):
 
 @contextmanager
 def capture_log() -> Iterator[LogFile]:
-    """Have what this process says and warns of, its libraries' warnings included, go to a log as well."""
+    """Copy this process's log messages and all Python warnings, including those of libraries, to a log."""
     log, root = LogFile(), logging.getLogger()
     level, show = LOG.level, warnings.showwarning
 

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: a row for every step from 0 on, an object of the step and the metrics by name."""
+"""The file `metrics.jsonl`: one JSON object per step, from 0 on, with the step and the metrics by name."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from rnnlab.runs.checkpoint import Prefix
 from rnnlab.runs.files import LineFile
 
 MAX_RUN_SECONDS = 1e9
-"""Seconds of a run: what is longer, some thirty years, is damage."""
+"""The longest plausible duration of a run in seconds, about 30 years; a longer one indicates damage."""
 SEAL = 4096
-"""Bytes; more than a row, whose `seconds` are others when it is written again."""
+"""The number of bytes in the tail checksum: more than one row, because a rewritten row has new `seconds`."""
 LAST_ROWS = 200_000
-"""Bytes in which the last rows are looked for."""
+"""The number of bytes at the end of the file that are searched for the last rows."""
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
-    """A line's row; None where it is damaged."""
+    """Return the row in a line, or None if the line is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -33,10 +33,10 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
 
 
 def last_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole rows at the end of the file, the last first.
+    """Yield the complete rows near the end of the file in reverse order.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: If the file cannot be read.
     """
     with file.open("rb") as opened:
         opened.seek(max(0, opened.seek(0, 2) - LAST_ROWS))
@@ -45,7 +45,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def last_step(file: Path) -> int:
-    """The step of the last row; -1 where there is none."""
+    """Return the step of the last row, or -1 if there is none."""
     try:
         return next((int(row["step"]) for row in last_rows(file)), -1)
     except OSError:
@@ -59,7 +59,7 @@ def _is_value(value: Any) -> bool:
 
 
 def _valid_lines(written: bytes) -> Iterator[bytes]:
-    """The lines of the rows up to the first that is damaged or missing."""
+    """Yield the lines of all rows before the first damaged or missing row."""
     before = 0.0
     for step, line in enumerate(written[: written.rfind(b"\n") + 1].splitlines(keepends=True)):
         row = parse_row(line)
@@ -71,21 +71,22 @@ def _valid_lines(written: bytes) -> Iterator[bytes]:
 
 
 class MetricsWriter:
-    """Appends rows, a step's once.
+    """The writer that appends one row per step.
 
-    Of a run that goes on, rows may stand already of the steps that are made once more. One that comes out the
-    same stays, with its time. From the first on that does not, they are cut off and written again.
+    In a resumed run, rows may already exist for the steps to be repeated. A repeated row that is identical
+    keeps the existing row and its time. The first row that differs and all later rows are cut off and written
+    again.
 
     Attributes:
-        verified: What is known to be right: what led to the checkpoint, came out the same, or was appended.
-        count: The rows of that.
+        verified: The verified part of the file: rows before the checkpoint, identical rows and appended rows.
+        count: Number of verified rows.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the file; what follows the first damaged row is cut off."""
+        """Open the file and cut off everything from the first damaged row on."""
         self._path = folder / METRICS_FILE
-        whole = self._path.read_bytes() if self._path.is_file() else b""
-        self._existing_lines = list(_valid_lines(whole))
+        content = self._path.read_bytes() if self._path.is_file() else b""
+        self._existing_lines = list(_valid_lines(content))
         self._file = LineFile(self._path, sum(map(len, self._existing_lines)))
         self.count, self.verified = 0, Prefix()
         self._set_clock(json.loads(self._existing_lines[-1])["seconds"] if self._existing_lines else 0.0)
@@ -96,14 +97,14 @@ class MetricsWriter:
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, without the time between its processes."""
+        """Return the run's total duration in seconds, without gaps between its processes."""
         return time.perf_counter() - self._began
 
     def records(self, rows: Prefix) -> list[StepRecord]:
-        """What stands at the beginning of the file.
+        """Return the records of the leading rows.
 
         Raises:
-            ValueError: It does not end with a row.
+            ValueError: If `rows` does not end at the end of a row.
         """
         lines = map(json.loads, self._existing_lines[: self._count(rows)])
         return [StepRecord(row["step"], _metrics(row)) for row in lines]
@@ -112,29 +113,29 @@ class MetricsWriter:
         return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
     def resume_from(self, rows: Prefix) -> None:
-        """Go on behind these rows, which are right."""
+        """Continue after the leading rows, which are verified."""
         self.count, self.verified = self._count(rows), rows
 
     def restart(self) -> None:
-        """Begin again with an empty file.
+        """Restart from the beginning with an empty file.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: If the file cannot be written.
         """
         self.count, self.verified = 0, Prefix()
         self.drop_unverified()
         self._set_clock(0.0)
 
     def differs_from_existing(self, record: StepRecord) -> bool:
-        """Whether another row stands in the place of the next, of another machine or damaged."""
+        """Return whether the existing row of the next step differs, through damage or another machine."""
         existing = self._next_existing
         return existing is not None and existing != _line_at_same_time(record, existing)
 
     def write(self, record: StepRecord) -> None:
-        """Append a step's row, at once, unless it stands.
+        """Append the row of a step immediately, unless the row exists.
 
         Raises:
-            OSError: It could not be written.
+            OSError: If the row cannot be written.
         """
         now, line = time.perf_counter(), self._next_existing
         if line is None:
@@ -149,10 +150,10 @@ class MetricsWriter:
         return self._existing_lines[self.count] if self.count < len(self._existing_lines) else None
 
     def drop_unverified(self) -> bool:
-        """Cut off the rows that stand and are not known to be right; return whether there were any.
+        """Cut off existing rows that are not verified, and return whether there were any.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: If the file cannot be written.
         """
         if self._next_existing is None:
             return False
@@ -162,7 +163,7 @@ class MetricsWriter:
         return True
 
     def sync(self) -> None:
-        """Have what is written reach the disk itself."""
+        """Flush written data to the disk."""
         self._file.sync()
 
     def close(self) -> None:
@@ -176,7 +177,7 @@ def _line(record: StepRecord, seconds: float, speed: float | None) -> bytes:
 
 
 def _line_at_same_time(record: StepRecord, existing: bytes) -> bytes:
-    """The line of a step at the time of the one that stands."""
+    """Return the line of a step with the times of the existing line."""
     row = json.loads(existing)
     return _line(record, row["seconds"], row.get(STEPS_PER_SECOND))
 
@@ -186,12 +187,14 @@ def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 class MetricsReader:
-    """Reads a growing `metrics.jsonl`, each row once; all of it again where what was read was replaced.
+    """A reader of a growing `metrics.jsonl` that returns each row once.
+
+    If rows were replaced since the last call, the reader returns all rows again.
 
     Attributes:
-        position: Bytes read so far.
-        tail: SHA-256 of the last of these bytes, by which it is noticed that they were replaced.
-        restarted: Whether that was noticed.
+        position: Number of bytes read so far.
+        tail: SHA-256 checksum of the last of these bytes, used to detect replaced rows.
+        restarted: True if replaced rows were detected.
     """
 
     def __init__(self, folder: Path, position: int = 0, tail: str = "") -> None:
@@ -200,7 +203,7 @@ class MetricsReader:
         self.restarted = False
 
     def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
-        """The complete rows written since the last call, of the next `at_most` bytes; not damaged ones."""
+        """Return the complete, undamaged rows in the next `at_most` bytes since the last call."""
         start = max(0, self.position - SEAL)
         try:
             with self._path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a run's `run.json` and `config.yaml` may hold, which may be damaged when they are read."""
+"""Validation of `run.json` and `config.yaml`, which may be damaged or come from an untrusted source."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
@@ -25,36 +25,36 @@ from rnnlab.records import RUN_FILE, Outcome
 from rnnlab.text import sanitize
 
 FORMAT = 1
-"""Of run folders. A `run.json` without it was written before it was noted, and is read like format 1."""
+"""The version of the run folder format; a `run.json` without a version is read as format 1."""
 
 MAX_NODES = 100_000
-"""In a configuration; one that refers to itself has no end of them."""
+"""The maximum number of nodes in a configuration; one that contains itself has infinitely many."""
 MAX_DEPTH = 50
-"""Levels of a configuration; some ten thousand would break the parser, and this process with it."""
+"""The maximum nesting depth of a configuration; about 10,000 levels would crash the process."""
 
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
-"""It becomes a part of searches in MLflow."""
+"""A name that MLflow searches can quote."""
 MAX_TIME = 9.2e9
-"""Seconds since 1970; the times of pandas end in 2262."""
+"""The latest valid time in seconds since 1970; pandas times end in 2262."""
 Seconds = Annotated[float, Ge(0), Le(MAX_TIME)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
 NEWER_FORMAT: LiteralString = "newer_format"
 NEWER: LiteralString = (
-    "format {written}, written by rnnlab {by}; this is rnnlab {version}, which reads formats up to {own}; "
-    "read it with that version or a newer one"
+    "format {written}, written by rnnlab {by}; rnnlab {version} reads formats up to {own}; "
+    "use a newer version of rnnlab"
 )
 
 _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class NewerFormat(ValueError):
-    """A run folder was written by a later version, in a format that this one does not read."""
+    """The run folder has a newer format, written by a later version of rnnlab."""
 
 
 class _Part(BaseModel):
-    """There may be more than is named."""
+    """A part of `run.json` that may hold additional keys."""
 
     model_config = _STRICT
 
@@ -100,7 +100,7 @@ class _FirstNonFinite(TypedDict):
 
 @with_config(_STRICT)
 class Summary(TypedDict, total=False):
-    """What a run's summary may hold beside its metrics, whose names have a `/`."""
+    """The optional keys of a run's summary other than metrics, whose names contain a `/`."""
 
     steps_to_solve: Annotated[float, Ge(0), Lt(2**53)] | None
     regime: str | None
@@ -112,16 +112,16 @@ class Summary(TypedDict, total=False):
 
 
 def _keep_order(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """A summary in its own order, which is that of columns in frames."""
+    """Validate a summary but keep its order, which sets the column order in data frames."""
     check(summary)
     for key, value in summary.items():
         if "/" in key and not (value is None or (isinstance(value, int | float) and abs(value) <= 1e308)):
-            raise ValueError(f"{key} is no number")
+            raise ValueError(f"{key}: must be a number")
     return summary
 
 
 class RunFile(_Part):
-    """`run.json`."""
+    """The content of `run.json`."""
 
     format: Annotated[int, Ge(1)] = FORMAT
     outcome: Outcome | None
@@ -145,29 +145,29 @@ class RunFile(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_newer(cls, given: Any) -> Any:
-        written = given.get("format") if isinstance(given, dict) else None
+    def _refuse_newer(cls, content: Any) -> Any:
+        written = content.get("format") if isinstance(content, dict) else None
         if type(written) is int and written > FORMAT:
-            tags = given.get("tags")
+            tags = content.get("tags")
             by = tags.get("rnnlab_version") if isinstance(tags, dict) else None
             context = {"written": written, "by": sanitize(by) if isinstance(by, str) else "unknown"}
             context |= {"own": FORMAT, "version": __version__}
             raise PydanticCustomError(NEWER_FORMAT, NEWER, context)
-        return given
+        return content
 
 
 _Kind = TypeVar("_Kind", bound=RunFile)
 
 
 def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] | None:
-    """What is known of a run, or None where its folder does not exist yet.
+    """Return the content of a run's `run.json`, or None if the file does not exist yet.
 
     Args:
-        folder: The run's.
-        needed: Keys that must be there, and not null.
+        folder: Run folder.
+        needed: Keys that must be present and not null.
 
     Raises:
-        ValueError: `run.json` is damaged.
+        ValueError: If `run.json` is damaged.
     """
     try:
         data = (folder / RUN_FILE).read_bytes()
@@ -183,11 +183,11 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
 
 
 def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
-    """A `run.json`.
+    """Return the parsed content of a `run.json`.
 
     Raises:
-        NewerFormat: A later version wrote it.
-        ValueError: It is none, in a line that says why.
+        NewerFormat: If a later version of rnnlab wrote the file.
+        ValueError: If the content is invalid; the message gives the reason in one line.
     """
     try:
         return kind.model_validate_json(data)
@@ -198,11 +198,11 @@ def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
         raise kind_of_error(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is one
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times as fast
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """A run's resolved configuration; empty where it cannot be read."""
+    """Return a run's resolved configuration, or an empty one if the file cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -212,16 +212,16 @@ def read_config(file: Path) -> dict[str, Any]:
             return {}
         tree = yaml.load(text, _Loader)
         is_valid = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MAX_NODES)) < MAX_NODES
-    except Exception:  # whatever parsing a damaged file can raise
+    except Exception:  # parsing a damaged file may raise anything
         return {}
     return tree if is_valid else {}
 
 
 def _nodes(tree: Any) -> Iterator[object]:
-    """A tree and all that is in it.
+    """Yield a tree and all its descendants.
 
     Raises:
-        TypeError: Something is nothing that JSON has, such as a date, bytes, a set, or a key that is no text.
+        TypeError: If a value or key is not valid in JSON, such as a date, bytes, a set or a numeric key.
     """
     yield tree
     if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
@@ -246,7 +246,7 @@ def _depth(text: str) -> int:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A tree's leaves by their dotted keys."""
+    """Yield the leaves of a tree with their dotted keys."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The training loop, and the state that it can be stopped in and continued from."""
+"""The training loop and the training state from which it can resume."""
 
 from rnnlab.training.memory import memory_needed
 from rnnlab.training.restoring import ImpossibleState

@@ -1,4 +1,4 @@
-"""How much memory a run takes, reckoned before any of it is taken."""
+"""An estimate of the memory that a run needs, made before the run allocates any."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,22 +11,25 @@ from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
 TRAINING_COPIES = 4
-"""Arrays like the weights, beside the optimiser's: themselves, gradients, a copy for each loop over time."""
+"""The number of arrays shaped like the weights, besides the optimiser's state.
+
+They are the weights, their gradients and one copy for each loop over time.
+"""
 MEASUREMENT_COPIES = 3
-"""Further ones at a step that is measured: unclipped gradients, weights before the update, the update."""
+"""The additional arrays at a probed step: unclipped gradients, weights before the update, and the update."""
 JACOBIAN_COPIES = 6
-"""float64 arrays of n × n for each example: Jacobian, product and inverse, and copies."""
+"""The number of n × n float64 arrays per example: Jacobian, product, inverse and their copies."""
 SYMBOL_BYTES = 8
-"""Bytes of an input that is a symbol; an input or a target that is a number is drawn in as many."""
+"""Bytes of one symbol input; numeric inputs and targets are also drawn with this size."""
 
 
 @dataclass(frozen=True)
 class _Sequences:
-    """What of one example's arrays grows with time, in bytes.
+    """Memory of one example that grows with the sequence length, in bytes.
 
     Attributes:
-        steps: For each time step.
-        outputs: For each of those with an output.
+        steps: Bytes per time step.
+        outputs: Bytes per time step with an output.
     """
 
     steps: int
@@ -37,20 +40,20 @@ class _Sequences:
 
 
 def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
-    """Bytes of the arrays that a run holds at once, by what they are for.
+    """Return the bytes of the arrays that a run holds at the same time, by purpose.
 
-    A forward pass keeps G gates and S states of H units a time step; a backward pass has twice as much of the
-    gates and once of the states beside them, about: 3 G + 2 S in all, which is 16 for an LSTM. An output adds
-    H for the readout's input and 3 Y: the outputs, and their gradient alone and weighted.
+    A forward pass stores G gates and S states of H units per time step. A backward pass adds about 2 G gate
+    and S state arrays, for a total of 3 G + 2 S (16 for an LSTM). Each output adds H numbers for the
+    readout's input and 3 Y for the outputs, their gradient and the weighted gradient.
 
     Args:
-        trainer: What is to be trained.
-        dtype: Of its parameters.
-        example: One sequence of the task's length, by which it is known how many outputs there are and
-            whether inputs are vectors; without it the least there can be is reckoned.
+        trainer: The model, task, optimiser and probe of the run.
+        dtype: Data type of the parameters.
+        example: One sequence of the task's length, which determines the number of outputs and whether inputs
+            are vectors. Without an example the function returns a lower bound.
 
     Returns:
-        `weights`, `training step`, `validation` and `probe`.
+        Bytes for `weights`, `training step`, `validation` and `probe`.
     """
     model, task, probe = trainer.model, trainer.task, trainer.probe
     cell, size = model.cell, np.dtype(dtype).itemsize
@@ -67,7 +70,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     of_optimizer = sum(a.size for a in trainer.optimizer.init({"w": np.zeros(2)}).values()) // 2
     copies = TRAINING_COPIES + of_optimizer + (MEASUREMENT_COPIES if probe.measurements else 0)
     validation = task.validation_size
-    kept = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)
+    stored = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)
     measured = 0
     if probe.measurements:
         length = probe.length or task.time
@@ -86,6 +89,6 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     return {
         "weights": size * copies * sum(rows * columns for rows, columns in shapes),
         "training step": both_ways.of(task.batch_size, task.longest, outputs(task.longest)),
-        "validation": kept + forward.of(validation.batch, validation.time, outputs(validation.time)),
+        "validation": stored + forward.of(validation.batch, validation.time, outputs(validation.time)),
         "probe": measured,
     }

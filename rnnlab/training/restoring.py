@@ -1,7 +1,7 @@
-"""A training state out of a file, held against the one that training would begin with.
+"""Restoration of a training state from a file, checked against the initial state of the training.
 
-A file may hold anything: it may be damaged, or come from other code or another configuration. What cannot be
-a state of this training is refused as a whole.
+The file may be damaged, or come from other code or another configuration. A state that this training cannot
+reach is rejected as a whole.
 """
 
 import sys
@@ -21,20 +21,20 @@ MAX_LOG = log(sys.float_info.max)
 
 
 class ImpossibleState(ValueError):
-    """What training cannot have come to; the message names it."""
+    """The training cannot reach this state; the message names the offending part."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a state may be, beside what follows from the one at the beginning.
+    """Bounds on a training state that do not follow from the initial state.
 
     Attributes:
-        steps: Updates of the whole run.
-        carried: Final states of a batch, any, whose names, shapes and types are right.
-        non_negative: The optimiser's states that are.
-        counters: The optimiser's states that count updates.
-        clips: Whether a gradient may be clipped.
-        solves: Whether training may go on with the task solved.
+        steps: Number of updates in the whole run.
+        carried: Example final states of a batch, with the required names, shapes and types.
+        non_negative: Names of the optimiser's states that are never negative.
+        counters: Names of the optimiser's states that count updates.
+        clips: True if clipping is on.
+        solves: True if training may continue after the task is solved.
     """
 
     steps: int
@@ -48,26 +48,26 @@ class Limits:
 def restore(
     arrays: Mapping[str, Array], plain: Mapping[str, Any], initial: TrainingState, limits: Limits
 ) -> TrainingState:
-    """The state that `to_parts` took apart, with everything in the order of the beginning.
+    """Return the training state that `to_parts` converted, with its entries in their initial order.
 
     Args:
-        arrays: The arrays by `part/name`.
-        plain: The rest.
-        initial: The state before the first step.
-        limits: What else a state may be.
+        arrays: Arrays by `part/name`.
+        plain: Plain data of the state.
+        initial: State before the first step.
+        limits: Further bounds on the state.
 
     Raises:
-        ImpossibleState: There is no such state after some step of this training.
+        ImpossibleState: If this training cannot reach the state after any step.
     """
-    _same_names("state", plain, initial.to_parts()[1])
-    step = _whole("step", plain["step"], 1, limits.steps)
+    _require_names("state", plain, initial.to_parts()[1])
+    step = _require_integer("step", plain["step"], 1, limits.steps)
     like = {"params": initial.params, "optimizer": initial.optimizer, "carried": limits.carried}
     templates = {f"{part}/{name}": array for part in like for name, array in like[part].items()}
-    _same_names("arrays", arrays, templates)
+    _require_names("arrays", arrays, templates)
     for name, template in templates.items():
         _require(arrays[name].dtype == template.dtype and arrays[name].shape == template.shape, name)
     parts = {part: {name: arrays[f"{part}/{name}"] for name in like[part]} for part in like}
-    for name, array in parts["carried"].items():  # else the run would have diverged
+    for name, array in parts["carried"].items():  # a run with non-finite states would have ended
         _require(bool(np.isfinite(array).all()), f"carried/{name}")
     for name, array in parts["optimizer"].items():
         _require(name not in limits.counters or bool((array == step).all()), f"optimizer/{name}")
@@ -81,15 +81,15 @@ def restore(
         stability=_stability(plain["stability"], initial.stability, step),
         carried=parts["carried"],
         step=step,
-        clipped=_whole("clipped", plain["clipped"], 0, step if limits.clips else 0),
-        solved=bool(_whole("solved", plain["solved"], 0, int(limits.solves), bool)),
+        clipped=_require_integer("clipped", plain["clipped"], 0, step if limits.clips else 0),
+        solved=bool(_require_integer("solved", plain["solved"], 0, int(limits.solves), bool)),
     )
 
 
 def _spikes(state: Any, initial: Spikes, step: int) -> Spikes:
-    _same_names("spikes", state, asdict(initial))
-    seen = _whole("spikes.seen", state["seen"], 0, 0 if initial.factor is None else step)
-    rest = _whole("spikes.rest", state["rest"], -seen, SPIKE_WINDOW if seen else 0)
+    _require_names("spikes", state, asdict(initial))
+    seen = _require_integer("spikes.seen", state["seen"], 0, 0 if initial.factor is None else step)
+    rest = _require_integer("spikes.rest", state["rest"], -seen, SPIKE_WINDOW if seen else 0)
     mean_log = state["mean_log"]
     _require(_is_finite(mean_log) and abs(mean_log) <= (2 * MAX_LOG if seen else 0), "spikes.mean_log")
     _require(mean_log <= MAX_LOG, "spikes.mean_log")
@@ -98,36 +98,36 @@ def _spikes(state: Any, initial: Spikes, step: int) -> Spikes:
 
 
 def _stability(state: Any, initial: Stability, step: int) -> Stability:
-    _same_names("stability", state, asdict(initial))
+    _require_names("stability", state, asdict(initial))
     _require((state["window"], state["factor"]) == (initial.window, initial.factor), "stability.window")
     since, recent = state["since"], state["recent"]
     if since is not None:
-        _whole("stability.since", since, initial.window - 1, step - 1)
+        _require_integer("stability.since", since, initial.window - 1, step - 1)
     _require(isinstance(recent, list) and len(recent) == min(initial.window, step), "stability.recent")
     _require(all(map(_is_finite, recent)), "stability.recent")
     return Stability(initial.window, initial.factor, since, recent)
 
 
 def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
-    """A generator of the kind of that at the beginning and, where its state says so, of the same stream."""
+    """Return a generator of the initial kind and stream with the stored state."""
     first = initial.bit_generator.state
     bits = type(initial.bit_generator)()
     try:
         bits.state = state
-    except Exception:  # whatever NumPy raises over what is no state
-        raise ImpossibleState(f"{name} is no state of a {first['bit_generator']} generator") from None
-    _require(bits.state == state and state.get("has_uint32", 0) in (0, 1), name)  # else NumPy made more of it
-    _require(bits.state["state"].get("inc") == first["state"].get("inc"), f"{name}: the stream")
+    except Exception:  # NumPy may raise anything for an invalid state
+        raise ImpossibleState(f"{name}: not a state of a {first['bit_generator']} generator") from None
+    _require(bits.state == state and state.get("has_uint32", 0) in (0, 1), name)  # NumPy may coerce values
+    _require(bits.state["state"].get("inc") == first["state"].get("inc"), f"{name}.state.inc")
     return np.random.Generator(bits)
 
 
-def _same_names(what: str, kept: Any, expected: Mapping[str, Any]) -> None:
-    _require(isinstance(kept, Mapping), what)
-    if wrong := sorted(set(kept) ^ set(expected)):
-        raise ImpossibleState(f"{what}: {wrong[0]} is {'not expected' if wrong[0] in kept else 'missing'}")
+def _require_names(part: str, stored: Any, expected: Mapping[str, Any]) -> None:
+    _require(isinstance(stored, Mapping), part)
+    if wrong := sorted(set(stored) ^ set(expected)):
+        raise ImpossibleState(f"{part}.{wrong[0]}: {'unexpected' if wrong[0] in stored else 'missing'}")
 
 
-def _whole(name: str, value: Any, least: int, most: int, kind: type = int) -> int:
+def _require_integer(name: str, value: Any, least: int, most: int, kind: type = int) -> int:
     _require(type(value) is kind, name)
     number = int(value)
     _require(least <= number <= most, name)
@@ -138,6 +138,6 @@ def _is_finite(value: Any) -> bool:
     return type(value) is float and isfinite(value)
 
 
-def _require(holds: bool, name: str) -> None:
-    if not holds:
-        raise ImpossibleState(f"{name} cannot be that of this run")
+def _require(condition: bool, name: str) -> None:
+    if not condition:
+        raise ImpossibleState(f"{name}: impossible in this run")

@@ -1,8 +1,8 @@
-"""Everything that the next training step depends on.
+"""The training state: everything on which the next training step depends.
 
-Training that is continued from a state taken between two steps goes on as if it had never stopped, to
-the last bit: weights, optimiser, both generators, the carried hidden state, and what the running
-verdicts (spikes, stability, solved) have seen.
+The state consists of weights, optimiser state, both generators, the carried hidden state and the running
+verdicts (spikes, stability, solved). Training resumed from a state between two steps is bit-identical to
+training without interruption.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,13 +18,13 @@ from rnnlab.optimizers import State
 
 @dataclass
 class Stability:
-    """Finds the first step at which the loss, averaged over a window, exceeds `factor` times that of chance.
+    """A detector of the first step at which the mean loss over a window exceeds `factor` times chance level.
 
     Attributes:
-        window: Steps of the average.
-        factor: What chance is multiplied with.
-        since: The step found, or None.
-        recent: The last losses.
+        window: Number of steps in the window.
+        factor: Multiple of the chance-level loss that marks instability.
+        since: First unstable step, or None.
+        recent: Losses of the last steps.
     """
 
     window: int
@@ -33,7 +33,7 @@ class Stability:
     recent: list[float] = field(default_factory=list)
 
     def update(self, step: int, loss: float, chance: float) -> None:
-        """Take in the loss of a step, and what chance would have had there."""
+        """Add the loss of a step and compare the window with the chance-level loss at that step."""
         self.recent.append(loss)
         del self.recent[: -self.window]
         full = len(self.recent) == self.window
@@ -43,20 +43,20 @@ class Stability:
 
 @dataclass
 class TrainingState:
-    """Training between two steps; `Trainer.continue_from` changes it in place.
+    """The state of training between two steps, which `Trainer.continue_from` changes in place.
 
     Attributes:
-        params: The parameters.
-        optimizer: The optimiser's state.
-        batches: Draws the batches.
-        starts: Draws the initial states.
-        spikes: Has seen the gradient norms so far.
-        stability: Has seen the losses so far.
-        carried: Final states of the last batch, for one that continues it.
-        step: The next step.
-        clipped: Steps whose gradient was clipped.
-        solved: Whether the task's criterion has been met.
-        ended: Whether there is no next step.
+        params: Parameters.
+        optimizer: State of the optimiser.
+        batches: Random generator for the batches.
+        starts: Random generator for the initial states.
+        spikes: Spike detector, updated with every gradient norm.
+        stability: Instability detector, updated with every loss.
+        carried: Final states of the last batch, used by a batch that continues it.
+        step: Number of the next step.
+        clipped: Number of steps with a clipped gradient.
+        solved: True once the task's criterion has been met.
+        ended: True if there is no next step.
     """
 
     params: Params
@@ -72,9 +72,9 @@ class TrainingState:
     ended: bool = False
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """The state as named arrays and as plain data that JSON keeps exactly, for `Trainer.restore`.
+        """Return the state as named arrays and as plain data that JSON stores exactly, for `Trainer.restore`.
 
-        One that has ended has nothing to go on with, and is not taken apart.
+        The state must not have ended.
         """
         assert not self.ended
         arrays = {

@@ -1,4 +1,4 @@
-"""The training loop: a generator of records that writes nothing and knows no tracker."""
+"""The training loop: a generator of records that writes no files and is independent of any tracker."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -47,22 +47,22 @@ from rnnlab.workspace import Workspace
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
 VALIDATION_SEED = 0
-"""Of random initial states, which are the same at every validation."""
+"""The seed of random initial states, which are the same at every validation."""
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a training run is made of.
+    """The components and settings of a training run.
 
     Attributes:
-        model: The network.
-        task: Where batches come from.
-        optimizer: What turns gradients into updates.
-        clipping: What happens to gradients before that.
-        probe: What is measured on the way.
+        model: Network.
+        task: Source of the batches.
+        optimizer: Optimiser that turns gradients into updates.
+        clipping: Gradient clipping, applied before the optimiser.
+        probe: Measurements during training.
         steps: Number of updates.
-        val_every: Steps between validations; None for only the last one.
-        stop_when_solved: Whether to end at the first validation at which the task is solved.
+        val_every: Number of steps between validations; None for a single validation at the end.
+        stop_when_solved: If true, training ends at the first validation at which the task is solved.
     """
 
     model: Model
@@ -75,28 +75,28 @@ class Trainer:
     stop_when_solved: bool
 
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
-        """Train `params` in place; yield a record for every step, and a last one for the end.
+        """Train `params` in place; yield one record per step and a final record.
 
-        A record of step s belongs to the network after s updates. The generator ends early, with a
-        record that says where, when the loss or a gradient is no longer finite.
+        The record of step s describes the network after s updates. When the loss or a gradient is no longer
+        finite, the generator ends early with a record of the first non-finite quantity.
 
         Args:
-            params: The parameters, changed in place.
-            rng: For the batches. Measuring draws from the probe's own seed, never from this one.
+            params: Parameters, changed in place.
+            rng: Random generator for the batches; the probe draws from its own seed instead.
 
         Yields:
-            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation; where it ends
-            because the task is solved, the last step is measured, but not taken.
+            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation. If training
+                ends because the task is solved, the last step is measured but its update is undone.
         """
         return self.continue_from(self.begin(params, rng))
 
     def begin(self, params: Params, rng: np.random.Generator) -> TrainingState:
-        """The state before the first step; it holds `params` and `rng` themselves."""
+        """Return the state before the first step, which refers to `params` and `rng` themselves."""
         return TrainingState(
             params=params,
             optimizer=self.optimizer.init(params),
             batches=rng,
-            starts=rng.spawn(1)[0],  # of its own, so that the choice of initial state leaves batches alone
+            starts=rng.spawn(1)[0],  # a separate stream: initial states must not affect the batches
             spikes=Spikes(self.probe.spike_factor),
             stability=Stability(min(UNSTABLE_WINDOW, self.steps), UNSTABLE_FACTOR),
         )
@@ -104,33 +104,33 @@ class Trainer:
     def restore(
         self, initial: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
     ) -> TrainingState:
-        """The state that `TrainingState.to_parts` took apart, held against the one at the beginning.
+        """Return the state that `TrainingState.to_parts` converted, checked against the initial state.
 
         Raises:
-            ImpossibleState: This training cannot come to it.
+            ImpossibleState: If this training cannot reach the state.
         """
         cell, dtype = self.model.cell, next(iter(initial.params.values())).dtype
         final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
-        goes_on_solved = bool(self.val_every) and not self.stop_when_solved
+        continues_when_solved = bool(self.val_every) and not self.stop_when_solved
         limits = Limits(
             steps=self.steps,
             carried=dict.fromkeys(cell.states, final),
             non_negative=self.optimizer.non_negative,
             counters=self.optimizer.counters,
             clips=self.clipping.threshold is not None,
-            solves=goes_on_solved and self.task.goal(self.model.loss).criterion is not None,
+            solves=continues_when_solved and self.task.goal(self.model.loss).criterion is not None,
         )
         return restore(arrays, plain, initial, limits)
 
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
-        """Train on from a state, which is changed in place; yield as `train` does.
+        """Continue training from a state, which is changed in place; yield records as `train` does.
 
-        Between two records the state may be taken apart and kept; what continues from it yields the same
-        records, and ends with the same parameters, to the last bit.
+        The state may be saved between two records. Training continued from the saved state yields the same
+        records and bit-identical final parameters.
         """
         steps = self._steps(state)
         while True:
-            with np.errstate(all="ignore"):  # what is not finite is looked for, and is a result
+            with np.errstate(all="ignore"):  # non-finite values are detected below and count as a result
                 record = next(steps, None)
             if record is None:
                 return
@@ -197,17 +197,17 @@ class Trainer:
         closing = self.validate(params)
         if closing.get(VAL_SOLVED) and not state.solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
-        broken = non_finite_weights(params)  # a saturated unit may hide them from the loss
+        broken = non_finite_weights(params)  # a saturated unit may hide non-finite weights from the loss
         if broken is None and closing[VAL_LOSS] is None:
             broken = FirstNonFinite(VAL_LOSS, None)
         state.ended = True
         yield StepRecord(self.steps, closing, (), state.stability.since, broken)
 
     def probe_inputs(self) -> ProbeInputs:
-        """What the probe measures on, the same at every call.
+        """Return the inputs of the probe, which are the same at every call.
 
         Raises:
-            ValueError: The task has no sequence of the probe's length.
+            ValueError: If the task has no sequence of the probe's length.
         """
         probe, task = self.probe, self.task
 
@@ -219,14 +219,14 @@ class Trainer:
         def long(length: int) -> Batch:
             try:
                 return drawn(1, length)
-            except ValueError:  # a task of short sequences drives by one after the other
+            except ValueError:  # short sequences are joined end to end
                 return _end_to_end(drawn(-(-length // task.time), task.time), length)
 
         batch = drawn(probe.examples, probe.length or task.time)
         return ProbeInputs(batch, long, probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Mean loss of a target over the whole validation set, the task's own metrics and its verdict."""
+        """Return the mean loss per target over the validation set, the task's metrics and its verdict."""
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
         states, workspace = None, Workspace()
@@ -248,14 +248,14 @@ class Trainer:
 
 
 def _end_to_end(batch: Batch, length: int) -> Batch:
-    """One sequence of `length` time steps made of a batch's sequences, with its last target."""
+    """Return one sequence of `length` time steps, joined from a batch's sequences, with its last target."""
     x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
     return Batch(x[:length, ..., None], y[-1:, ..., None])
 
 
 @dataclass
 class _Mean:
-    """Of values that come in batches of several sizes."""
+    """The mean of values from batches of different sizes."""
 
     total: float = 0.0
     count: int = 0

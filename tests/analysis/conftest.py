@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 @pytest.fixture
 def ax() -> Axes:
     figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)  # else nothing is drawn when the canvas is
+    FigureCanvasAgg(figure)  # otherwise drawing the canvas draws nothing
     return figure.subplots()
 
 

@@ -1,4 +1,4 @@
-"""Frames of a small made-up sweep, as the loaders return them."""
+"""Frames of a small synthetic sweep, as returned by the loaders."""
 
 import itertools
 from typing import Any
@@ -16,7 +16,7 @@ def runs_frame(
     clips: tuple[float, ...] = (0.1, NAN),
     seeds: int = 3,
 ) -> pd.DataFrame:
-    """Every combination is a run; its numbers are drawn from its number."""
+    """Return one run per combination, with values drawn from a generator seeded by its number."""
     rows = []
     for number, (cell, seq_len, clip, seed) in enumerate(
         itertools.product(cells, seq_lens, clips, range(seeds))
@@ -45,7 +45,7 @@ def runs_frame(
 
 
 def gradients_frame(runs: pd.DataFrame, steps: tuple[int, ...] = (0, 5, 20), lags: int = 8) -> pd.DataFrame:
-    """Lag curves of `state` and `x`, and `h` by time step, of every run."""
+    """Return lag curves of `state` and `x`, and `h` by time step, of every run."""
     rows = []
     for place, run in enumerate(runs.to_dict("records")):
         rng = np.random.default_rng(1000 + place)
@@ -65,7 +65,7 @@ def gradients_frame(runs: pd.DataFrame, steps: tuple[int, ...] = (0, 5, 20), lag
 
 
 def metrics_frame(runs: pd.DataFrame, steps: int = 12) -> pd.DataFrame:
-    """`val/loss` and `train/loss` of every run."""
+    """Return `val/loss` and `train/loss` of every run."""
     rows = []
     for place, run in enumerate(runs.to_dict("records")):
         rng = np.random.default_rng(2000 + place)
@@ -80,7 +80,7 @@ def key_of(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Words as categories, some of them of no row; whole numbers Int64."""
+    """Convert text to categories, some of them unused, and integers to Int64."""
     known = {
         "cell": CELLS,
         "regime": ("vanishing", "stable", "exploding"),

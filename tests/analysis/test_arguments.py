@@ -73,17 +73,17 @@ def test_a_figure_takes_the_frame_of_its_loader_alone(name: str) -> None:
     argument, frame = frame_of(name)
     for other, wrong in OF.items():
         if other != argument:
-            with pytest.raises(ValueError, match=rf"^{argument}: the frame is that of load_{other}"
+            with pytest.raises(ValueError, match=rf"^{argument}: frame from load_{other}"
                                if other != "runs" else "no such column|not in the frame"):  # fmt: skip
                 DRAW[name](wrong, **MORE.get(name, {}))
     for wrong in (None, 5, "runs", [frame], frame.to_dict(), np.zeros(3), frame["cell"]):
-        with pytest.raises(TypeError, match=f"^{argument}=.*: must be a DataFrame, that of load_{argument}$"):
+        with pytest.raises(TypeError, match=f"^{argument}=.*: must be a DataFrame from load_{argument}$"):
             DRAW[name](wrong)
     with pytest.raises(ValueError, match=f"^{argument}: the frame has no rows"):
         DRAW[name](frame[:0])
     with pytest.raises(ValueError, match=f"^{argument}: the frame has no rows"):
         DRAW[name](pd.DataFrame())
-    with pytest.raises(ValueError, match=f"^{argument}: the frame has several columns 'cell'"):
+    with pytest.raises(ValueError, match=f"^{argument}: duplicate column 'cell'"):
         DRAW[name](pd.concat([frame, frame[["cell"]]], axis=1))
 
 
@@ -110,11 +110,9 @@ def test_any_column_can_be_an_axis_or_is_refused_in_a_line(name: str) -> None:
 def test_what_was_given_in_place_of_an_axes_is_explained() -> None:
     with pytest.raises(TypeError) as raised:
         analysis.draw_gain(RUNS, "lr")  # type: ignore[arg-type]
-    message = (
-        "ax='lr': must be a matplotlib Axes or None; an axis of the sweep is chosen by name, as in x='lr'"
-    )
+    message = "ax='lr': must be a matplotlib Axes or None; select an axis of the sweep by name, as in x='lr'"
     assert str(raised.value) == message
-    with pytest.raises(TypeError, match=r"^hue=\['cell', 'clip'\]: must be a text or None$"):
+    with pytest.raises(TypeError, match=r"^hue=\['cell', 'clip'\]: must be a string or None$"):
         analysis.draw_gain(RUNS, hue=["cell", "clip"])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^axes=<.*Axes.*>: must be a list of matplotlib Axes or None$"):
         analysis.draw_clipping(RUNS, Figure().subplots())  # type: ignore[arg-type]
@@ -149,7 +147,7 @@ def test_a_loader_names_the_argument_that_is_wrong(name: str, tmp_path: Path) ->
             LOAD[name](tmp_path, **{argument: value})
     for source in (None, 5, 1.5, b"x", [5], {"a": 1}, RUNS, object()):
         with pytest.raises(
-            TypeError, match=r"^source=.*: must be a text, a path, a list of texts or paths or MLf"
+            TypeError, match=r"^source=.*: must be a string, a path, a list of strings or paths or MLf"
         ):
             LOAD[name](source)
     assert len(LOAD[name]({tmp_path})) > 0
@@ -160,7 +158,7 @@ def test_a_loader_names_the_argument_that_is_wrong(name: str, tmp_path: Path) ->
     [("experiment", None), ("experiment", 5), ("sweep", 5), ("sweep", ["a"]), ("uri", 5), ("cache", 5)],
 )
 def test_where_runs_are_in_mlflow_is_checked(field: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=f"^{field}=.*: must be a text"):
+    with pytest.raises(TypeError, match=f"^{field}=.*: must be a string"):
         MLflowRuns(**{field: value})
 
 

@@ -1,4 +1,4 @@
-"""Tracked runs as frames: the same from folders, a database and a server, and whole where runs are not."""
+"""Frames of tracked runs are the same from folders, a database and a server, even for incomplete runs."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ LOADERS = (load_runs, load_metrics, load_gradients)
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """A sweep of five runs over several axes, one of which diverges."""
+    """A sweep of five runs over several axes; one run diverges."""
     folder = tmp_path_factory.mktemp("mixed")
     axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0", "optimizer=sgd", "lr=0.1")
     done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false")
@@ -45,7 +45,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 @pytest.fixture(scope="module")
 def server(mixed: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An MLflow server that keeps the files of the same runs itself."""
+    """An MLflow server that stores the files of the same runs."""
     folder = tmp_path_factory.mktemp("server")
     server = MLflowServer(folder, f"sqlite:///{folder / 'server.db'}")
     try:
@@ -72,7 +72,7 @@ def test_folders_a_database_and_a_server_give_the_same_frame(
     for other in (several, database):
         pd.testing.assert_frame_equal(from_folder, other, check_exact=True)
     pd.testing.assert_frame_equal(served, again, check_exact=True)
-    if load is load_runs:  # a server has ids of its own
+    if load is load_runs:  # each server has its own ids
         assert set(served["mlflow_run_id"]).isdisjoint(from_folder["mlflow_run_id"])
         served["mlflow_run_id"] = from_folder["mlflow_run_id"]
     pd.testing.assert_frame_equal(from_folder, served, check_exact=True)
@@ -172,14 +172,14 @@ def test_types_are_proper(mixed: Done) -> None:
     for number in ("lr", "clip", "val/loss", "grad/horizon"):
         assert frame[number].dtype == np.float64, number
     assert frame["started"].dt.tz is not None
-    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null is off
+    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null means off
 
 
 def test_a_key_that_one_run_overrode_has_a_value_in_the_others_too(mixed: Done) -> None:
     frame = load_runs(mixed.folder)
     lstm = frame["cell"] == "lstm"
     assert sorted(frame.loc[lstm, "cell.forget_bias"]) == [0, 0, 1]
-    assert frame.loc[~lstm, "cell.forget_bias"].isna().all()  # it has none
+    assert frame.loc[~lstm, "cell.forget_bias"].isna().all()  # this run has none
 
 
 def test_metrics_are_those_of_the_files(mixed: Done) -> None:
@@ -267,23 +267,29 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda source: load_runs(source / "gone"), "gone: no such folder"),
-        (lambda source: load_runs(source, where="cell == 'gru'"), "holds for none of the 5 runs"),
-        (lambda source: load_runs(source, where="cel == 'rnn'"), "'cel' is not defined; columns: run, name"),
+        (lambda source: load_runs(source / "gone"), "gone: not found"),
+        (lambda source: load_runs(source, where="cell == 'gru'"), "matches none of the 5 runs"),
+        (
+            lambda source: load_runs(source, where="cel == 'rnn'"),
+            "'cel' is not defined; available columns: run, name",
+        ),
         (lambda source: load_runs(source, where="cell =="), "where='cell =='"),
         (
             lambda source: load_runs(source, where="seed + 1"),
-            "where='seed . 1': is no condition; columns: run",
+            "where='seed . 1': must be a condition; available columns: run",
         ),
         (
             lambda source: load_gradients(source, steps=[1, 99]),
-            r"steps=\[99\]: in none of the runs; there: 0, 1, ",
+            r"steps=\[99\]: in none of the runs; available: 0, 1, ",
         ),
         (
             lambda source: load_metrics(source, "val/los"),
-            r"metrics=\['val/los'\]: in none of the runs; there: ",
+            r"metrics=\['val/los'\]: in none of the runs; available: ",
         ),
-        (lambda source: load_gradients(source, ["h", "y"]), r"quantities=\['y'\]: in none .* there: .*state"),
+        (
+            lambda source: load_gradients(source, ["h", "y"]),
+            r"quantities=\['y'\]: in none .* available: .*state",
+        ),
         (
             lambda source: load_gradients(source, axis="time"),
             "axis='time': must be 'lag', 'timestep' or None",
@@ -298,20 +304,20 @@ def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, told: str
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")
 def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no runs in"):
+    with pytest.raises(ValueError, match="no runs found"):
         load_runs(tmp_path)
-    with pytest.raises(ValueError, match="an empty list"):
+    with pytest.raises(ValueError, match=r"source=\[\]: no runs found"):
         load_runs([])
-    with pytest.raises(ValueError, match="no such database"):
+    with pytest.raises(ValueError, match=r"gone\.db: not found"):
         load_runs(MLflowRuns(uri=f"sqlite:///{tmp_path}/gone.db"))
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="must be sqlite:///"):
         load_runs(MLflowRuns(uri="./mlruns"))
-    with pytest.raises(ValueError, match=r"experiment='other': not in .*; there: .*rnnlab"):
+    with pytest.raises(ValueError, match=r"experiment='other': not found in .*; available: .*rnnlab"):
         load_runs(MLflowRuns(experiment="other", uri=mixed.uri))
-    with pytest.raises(ValueError, match="holds no runs with sweep='s'"):
+    with pytest.raises(ValueError, match="has no runs with sweep='s'"):
         load_runs(MLflowRuns(sweep="s", uri=mixed.uri))
-    with pytest.raises(ValueError, match="no sweep has such a name"):
+    with pytest.raises(ValueError, match="must not contain quotes or backslashes"):
         load_runs(MLflowRuns(sweep="s' or tags.sweep != '", uri=mixed.uri))
 
 
@@ -345,7 +351,7 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
         frame = load_runs(tmp_path)
     told = str(warned[0].message)
     assert warned[0].filename == __file__
-    assert told.startswith("3 of 6 runs are not whole: ")
+    assert told.startswith("3 of 6 runs are incomplete: ")
     assert (
         "ended early (killed)" in told and "going on (running)" in told and "4 (damaged: run.json: " in told
     )
@@ -369,7 +375,7 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
     with pytest.warns(IncompleteRuns) as warned:
         metrics = load_metrics(tmp_path, "train/loss")
     told = str(warned[0].message)
-    assert "odd row (damaged: metrics.jsonl: line 3 is no row)" in told
+    assert "odd row (damaged: metrics.jsonl: line 3 is not a valid row)" in told
     assert "ended early (killed)" in told
     steps = metrics.groupby("run", observed=True)["step"].apply(list)
     assert steps[ids["odd row"]] == [0, 1] and steps[ids["going on"]] == [0, 1, 2, 3]
@@ -388,7 +394,7 @@ def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tm
         with RunFolder(tmp_path / "1", info_of("going on"), config_of()) as folder:
             folder.write(record(0))
             MirroredRun(tmp_path / "1", uri).update(client, experiment_id)
-    with pytest.warns(IncompleteRuns, match=r"1 of 2 runs are not whole: going on \(running\)"):
+    with pytest.warns(IncompleteRuns, match=r"1 of 2 runs are incomplete: going on \(running\)"):
         frame = load_runs(MLflowRuns(uri=uri)).set_index("name")
     assert frame["outcome"].to_dict() == {"going on": "running", "fine": "finished"}
     assert frame.loc["going on", ["cell", "lr"]].tolist() == ["rnn", 0.1]
@@ -401,7 +407,7 @@ def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
     assert len(load_runs([copy, mixed.folder])) == 5
 
 
-@pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before the original, and after it
+@pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before or after the original
 @pytest.mark.parametrize("outcome", ["finished", "killed", None])
 def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
     from rnnlab.runs.closing import close_run
@@ -413,7 +419,7 @@ def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome
         write(folder, range(2, 6))
         if outcome is not None:
             finish(folder, outcome)
-    if outcome == "killed":  # the copy, which ended later, but not of itself
+    if outcome == "killed":  # the copy ended later, but was killed
         close_run(tmp_path / place / "0", "killed", {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
@@ -463,7 +469,7 @@ def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
         with pytest.warns(IncompleteRuns, match=r"run \(running\)"):
             assert load_runs(source)["outcome"].tolist() == ["running"]
         with pytest.warns(IncompleteRuns):
-            assert load_metrics(source).empty  # what MLflow has is of the earlier life
+            assert load_metrics(source).empty  # MLflow's files date from before the resumption
         folder.close()
         folder.finish("finished", {})
     MirroredRun(path, server).update(client, experiment_id)
@@ -477,7 +483,7 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
     calls: list[str] = []
 
     class Client:
-        """Notes in which order a run is sent."""
+        """Record the order in which a run is sent."""
 
         def __getattr__(self, name: str) -> Any:
             def call(*_: Any, **__: Any) -> Any:
@@ -490,7 +496,7 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
         class info:
             run_id = "0" * 32
 
-    with pytest.raises(AttributeError):  # at the ledger's check of its own run, after all was sent
+    with pytest.raises(AttributeError):  # during the check of the ledger's run, after all data were sent
         run = MirroredRun(whole_run(tmp_path / "0"), "http://127.0.0.1:9")
         run.update(Client(), "1")  # type: ignore[arg-type]
         raise AttributeError
@@ -508,7 +514,9 @@ def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_pa
     finally:
         (mixed.folder / "hidden").rename(hidden)
     assert set(frame["outcome"]) == {"damaged"}
-    assert any("its files are not where MLflow says" in str(warning.message) for warning in told)
+    assert any(
+        "files not found at the location recorded in MLflow" in str(warning.message) for warning in told
+    )
 
 
 @pytest.mark.parametrize(
@@ -516,8 +524,8 @@ def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_pa
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-7]), "ends within a line"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_text('{"loss": 1.5}\n{"step": 1}\n'), "line 1 is no row"),
-        (lambda path: path.write_text('{"step": 0, "a": "x"}\n'), "line 1 is no row"),
+        (lambda path: path.write_text('{"loss": 1.5}\n{"step": 1}\n'), "line 1 is not a valid row"),
+        (lambda path: path.write_text('{"step": 0, "a": "x"}\n'), "line 1 is not a valid row"),
         (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
         (lambda path: path.unlink(), "No such file"),
     ],
@@ -525,7 +533,7 @@ def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_pa
 def test_a_finished_run_whose_metrics_are_damaged_is_named(tmp_path: Path, damage: Any, why: str) -> None:
     whole_run(tmp_path / "0", "fine")
     damage(whole_run(tmp_path / "1", "hurt") / "metrics.jsonl")
-    with pytest.warns(IncompleteRuns, match=rf"1 of 2 runs are not whole: hurt \(.*{why}"):
+    with pytest.warns(IncompleteRuns, match=rf"1 of 2 runs are incomplete: hurt \(.*{why}"):
         frame = load_metrics(tmp_path)
     assert (frame.loc[frame["run"] == "id-fine", "metric"] == "train/loss").sum() == 5
     assert frame["step"].dtype == np.int64
@@ -598,7 +606,7 @@ def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None
         with RunFolder(tmp_path / str(number), info, config_of()) as folder:
             folder.close()
             folder.finish("finished", {"val/loss": loss})
-    with pytest.warns(IncompleteRuns, match="val/loss is no number"):
+    with pytest.warns(IncompleteRuns, match="val/loss: must be a number"):
         frame = load_runs(tmp_path)
     assert frame["val/loss"].dtype == np.float64 and sorted(frame["val/loss"].dropna()) == [0.5, 0.5]
     assert {float(seed) for seed in frame["seed"].dropna()} == {float(2**64), 3.0}

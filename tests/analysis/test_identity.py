@@ -1,4 +1,4 @@
-"""Each kind of difference between two runs is found, and none where there is none."""
+"""Each kind of difference between two runs is found, and identical runs show none."""
 
 import json
 import shutil
@@ -59,18 +59,18 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
             row |= {"seconds": row["seconds"] + 5, "time/steps_per_second": 0.1}
 
     change_rows(other, slower)
-    (other / "run.json").write_text("{}")  # says who made it and when
+    (other / "run.json").write_text("{}")  # describes the run's origin
     assert find_differences(run, other) == find_differences(other, run) == []
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda w: w.update(more=np.ones(1)), "weights: other names, shapes or types"),
-        (lambda w: w.pop("b_h"), "weights: other names, shapes or types"),
-        (lambda w: w.update(b_h=np.ones((2, 1))), "weights: other names, shapes or types"),
-        (lambda w: w.update(b_h=np.ones(2, np.float32)), "weights: other names, shapes or types"),
-        (lambda w: w.update(b_h=np.array([1.0, 1.25])), "weights: b_h differ, by at most 0.25"),
+        (lambda w: w.update(more=np.ones(1)), "weights: names, shapes or types differ"),
+        (lambda w: w.pop("b_h"), "weights: names, shapes or types differ"),
+        (lambda w: w.update(b_h=np.ones((2, 1))), "weights: names, shapes or types differ"),
+        (lambda w: w.update(b_h=np.ones(2, np.float32)), "weights: names, shapes or types differ"),
+        (lambda w: w.update(b_h=np.array([1.0, 1.25])), "weights: b_h differ by at most 0.25"),
         (lambda w: w.update(W_hh=np.array([[1, -0.0], [np.nan, np.inf]])), "weights: W_hh differ"),
     ],
 )
@@ -85,10 +85,10 @@ def test_other_weights_are_found(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda rows: rows[1].update({"train/loss": 7.0}), "metrics: train/loss differs since step 1: "),
-        (lambda rows: rows[1].update({"train/loss": None}), "metrics: train/loss differs since step 1: "),
-        (lambda rows: rows[2].update({"grad/norm": 1.0}), "metrics: grad/norm differs since step 2: "),
-        (lambda rows: rows[3].update({"val/more": 1.0}), "metrics: only in one: val/more"),
+        (lambda rows: rows[1].update({"train/loss": 7.0}), "metrics: train/loss differs from step 1 on: "),
+        (lambda rows: rows[1].update({"train/loss": None}), "metrics: train/loss differs from step 1 on: "),
+        (lambda rows: rows[2].update({"grad/norm": 1.0}), "metrics: grad/norm differs from step 2 on: "),
+        (lambda rows: rows[3].update({"val/more": 1.0}), "metrics: in only one run: val/more"),
         (lambda rows: rows.append({"step": 4, "val/loss": 1.0}), "metrics: "),
     ],
 )
@@ -118,7 +118,7 @@ def test_the_last_bit_counts(
     loss = float(np.nextafter(1 / (step + 3), ulps * np.inf))
     change_rows(other, lambda rows: rows[step].update({"train/loss": loss}))
     (found,) = find_differences(run, other)
-    assert f"since step {step}: " in found and repr(loss) in found
+    assert f"from step {step} on: " in found and repr(loss) in found
 
 
 @pytest.mark.parametrize("column", ["step", "quantity", "lag", "target", "mean", "log10_gmean"])
@@ -132,7 +132,7 @@ def test_another_table_of_gradients_is_found(run: Path, other: Path, column: str
 
 
 def test_runs_that_failed_at_once_can_be_compared(run: Path, tmp_path: Path) -> None:
-    """Their files are there, but hold no row."""
+    """The files exist but contain no rows."""
     for name in "ab":
         with RunFolder(tmp_path / name, {"steps": 3}, {}) as folder:
             folder.write_weights({"b_h": np.ones(2)})

@@ -1,4 +1,4 @@
-"""The page of a sweep: what stands in it, for any sweep there can be."""
+"""The content of a sweep's report, for any possible sweep."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.runs.small_runs import config_of, info_of, record, whole_run
 
 
 class Page(HTMLParser):
-    """The tables of a page by their section, each a list of rows, and the rest of the text."""
+    """The tables of a page by section, each a list of rows, and the remaining text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """Cells, thresholds and seeds, of which one run is unstable."""
+    """A sweep over cells, thresholds and seeds with one unstable run."""
     folder = tmp_path_factory.mktemp("swept")
     axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0,1")
     done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false", "optimizer=sgd")
@@ -97,7 +97,7 @@ def test_figures_are_those_that_the_axes_call_for(swept: Done) -> None:
     assert told[:2] == ["Lag curves, trained", "Lag curves, untrained"]
     assert {"Tail gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(told)
     assert {"Gradient by time step: rnn clip=null seed=0"} <= set(told)
-    assert "Solved against clip" not in told  # nobody can solve characters
+    assert "Solved against clip" not in told  # char_lm has no criterion
 
 
 def test_it_says_how_to_repeat_the_sweep(swept: Done) -> None:
@@ -181,7 +181,7 @@ def test_it_is_made_at_the_end_of_a_sweep_and_put_into_mlflow(tmp_path: Path) ->
     assert (again.code, again.out, again.err) == (0, "Report: mine.html\n", "")
     assert len(client.search_runs(["1"])) == 3
     held = [file.path for file in client.list_artifacts(summary.info.run_id)]
-    assert held == ["report.html"]  # the newest, whatever its file is called here
+    assert held == ["report.html"]  # the newest version, regardless of its file name
 
 
 def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_the_command_says_what_it_cannot_do(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for given, told in (
-        (["gone"], r"gone: not a folder, and sqlite:////.*mlflow.db: no such database"),
-        (["."], r"no runs in \."),
+        (["gone"], r"gone: no folder, and sqlite:////.*mlflow.db: not found"),
+        (["."], r"\.: no runs found"),
         ([str(swept.folder), "--out", "no/such/folder.html"], "no/such/folder.html: cannot be written"),
     ):
         assert main(given) == 2
@@ -243,14 +243,14 @@ def frame(**axes: list[object]) -> pd.DataFrame:
         ({"cell": ["rnn", "lstm"]}, Encodings(["cell"], "cell")),
         (
             {"seq_len": [1, 2, 1, 2], "cell": ["rnn", "rnn", "lstm", "lstm"], "steps": [4, 2, 4, 2]},
-            Encodings(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps go with seq_len
+            Encodings(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps are determined by seq_len
         ),
         ({"lr": [1.0, 2.0, 3.0]}, Encodings(["lr"], "lr")),
-        (  # a random search: nothing follows from what is never the same twice
+        (  # a random search: a never repeated value determines no other axis
             {"lr": [0.1, 0.2, 0.3], "g": [1.5, 1.6, 1.7], "cell": ["r", "l", "r"]},
             Encodings(["cell", "lr", "g"], "cell", "lr", "g", "g"),
         ),
-        (  # what only some runs have tells nothing apart in a figure
+        (  # a key that only some runs have is not used in figures
             {"cell": ["r", "r", "l", "l"], "cell.bias": [1.0, 2.0, None, None], "lr": [1.0, 1.0, 1.0, 2.0]},
             Encodings(["cell", "lr", "cell.bias"], "cell", "lr"),
         ),

@@ -255,7 +255,7 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
     (lambda: draw_lag_curves(GRADIENTS[:0]), r"no rows"),
     (
         lambda: draw_lag_curves(METRICS),
-        r"gradients: the frame is that of load_metrics; it must be that of load_g",
+        r"gradients: frame from load_metrics; must be a frame from load_g",
     ),
     (lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")), r"column 'quantity': not in the frame"),
     (

@@ -113,7 +113,7 @@ def test_an_empty_argument_is_told_as_such(
 def test_a_database_needs_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = messages("tracking.uri='sqlite:///nowhere/mlflow.db'", capsys, here)
     folder = here / "nowhere"
-    assert line == f"rnnlab: tracking.uri=sqlite:///nowhere/mlflow.db: the folder {folder} does not exist"
+    assert line == f"rnnlab: tracking.uri=sqlite:///nowhere/mlflow.db: {folder}: not found"
 
 
 def test_an_address_from_the_environment_is_checked(

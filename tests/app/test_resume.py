@@ -285,13 +285,11 @@ def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
 def test_a_folder_in_place_of_a_runs_file_is_refused_at_once(here: Path, name: str) -> None:
     run_folder = begun_run("a", 1.0)
     (run_folder / name).mkdir()
-    told = f"{run_folder / name}: a folder, where a run has a file"
+    told = f"{run_folder / name}: is a directory"
     assert problem("resume=outputs/a", multirun=False) == told
     there = begun(*SWEEP)
     (there.jobs[1].folder / name).mkdir(parents=True)
-    assert (
-        problem(*SWEEP, "resume=true") == f"{there.jobs[1].folder / name}: a folder, where a run has a file"
-    )
+    assert problem(*SWEEP, "resume=true") == f"{there.jobs[1].folder / name}: is a directory"
 
 
 def test_runs_stay_in_their_experiment(here: Path) -> None:

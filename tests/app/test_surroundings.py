@@ -58,12 +58,12 @@ def test_a_store_that_cannot_be_written(closed: Path, tmp_path: Path) -> None:
     done = run_obeying(closed, *LITTLE)
     database = closed / "mlflow.db"
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"rnnlab: tracking.uri=sqlite:///{database}: {closed} cannot be written\n"
+    assert done.err == f"rnnlab: tracking.uri=sqlite:///{database}: {closed}: cannot be written\n"
     sqlite3.connect(tmp_path / "others.db").execute("create table t (x)").connection.close()
     (tmp_path / "others.db").chmod(0o444)
     done = run_obeying(tmp_path, *LITTLE, "tracking.uri='sqlite:///others.db'")
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("others.db cannot be written\n") and not (tmp_path / "outputs").exists()
+    assert done.err.endswith("others.db: cannot be written\n") and not (tmp_path / "outputs").exists()
 
 
 def test_an_unreadable_text(tmp_path: Path) -> None:
@@ -89,7 +89,8 @@ def test_a_run_that_was_begun_and_a_deleted_experiment_are_each_told(tmp_path: P
     second = run(tmp_path, *LITTLE, "seed=1")
     assert second.code == 0 and len(second.runs) == 2
     assert (
-        "the experiment 'rnnlab' is deleted; `mlflow experiments restore -x 1`, or name another" in second.out
+        "experiment=rnnlab: deleted; run `mlflow experiments restore -x 1` or choose another experiment"
+        in second.out
     )
     client.restore_experiment("1")
     sent = run(tmp_path, "outputs", module="rnnlab.sync")
@@ -104,7 +105,7 @@ def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     done = run(tmp_path, *LITTLE, "seed=1")
     assert done.code == 0 and "Traceback" not in done.out + done.err
-    assert "the database is of a newer MLflow version than the installed 3." in done.out
+    assert "database of a newer MLflow version than the installed 3." in done.out
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
@@ -116,7 +117,7 @@ def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(
     assert database.read_bytes() == before
     for reader in ("rnnlab.ui", "rnnlab.compare"):
         told = run(tmp_path, *(["0" * 32] * 2 if reader == "rnnlab.compare" else []), module=reader)
-        assert told.code == 2 and "the database is of an older MLflow version" in told.err
+        assert told.code == 2 and "database of an older MLflow version" in told.err
         assert database.read_bytes() == before
     (printed,) = re.findall("make a backup, then run `(mlflow db upgrade .*?)`", " ".join(done.out.split()))
     program, *arguments = shlex.split(printed)

@@ -69,8 +69,8 @@ def test_what_cannot_be_compared_is_one_line(
     good = str(sweep.runs["rnn"])
     (tmp_path / "run.json").write_text("{")
     for given, told in (
-        ("nowhere", f"nowhere: neither a run's folder nor a run in {sweep.uri} ("),
-        (f"{tmp_path}/gone", f"{tmp_path}/gone: no folder of a run"),
+        ("nowhere", f"nowhere: neither a run folder nor a run in {sweep.uri} ("),
+        (f"{tmp_path}/gone", f"{tmp_path}/gone: not a run folder"),
         (str(tmp_path), f"{tmp_path}: damaged: run.json: "),
     ):
         assert main([good, given, "--uri", sweep.uri]) == 2

@@ -69,7 +69,7 @@ def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     save_file(weights, copy / "weights.safetensors")
     assert main([str(copy)]) == 1
     told = capsys.readouterr().out
-    assert f"Not identical to {copy}:\n  weights: W_hh differ, by at most " in told
+    assert f"Not identical to {copy}:\n  weights: W_hh differ by at most " in told
     assert "W_xh" not in told and "metrics:" not in told and "gradients:" not in told
 
 
@@ -79,7 +79,7 @@ def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main([str(copy)]) == 1
     told = capsys.readouterr().out
-    assert "  metrics: train/loss differs since step 7: " in told
+    assert "  metrics: train/loss differs from step 7 on: " in told
     assert "weights:" not in told and "gradients:" not in told
 
 
@@ -92,7 +92,7 @@ def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.
     assert main([str(copy)]) == 1
     told = capsys.readouterr().out
     assert (
-        "  metrics: of other steps (12 and 13 of them)" in told and "  rnnlab_version: 0.0.1 before, " in told
+        "  metrics: the steps differ (12 and 13 rows)" in told and "  rnnlab_version: 0.0.1 before, " in told
     )
 
 
@@ -106,15 +106,15 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_a_run_that_is_unknown(original: Done, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = f"rnnlab.repeat: nowhere: neither a run's folder nor a run in {original.uri} ("
+    told = f"rnnlab.repeat: nowhere: neither a run folder nor a run in {original.uri} ("
     assert refused(capsys, "nowhere", "--uri", original.uri).startswith(told)
     assert refused(capsys, "nowhere", "--uri", "mlruns").startswith(
-        "rnnlab.repeat: nowhere: no folder of a run, and mlruns: must be sqlite:///"
+        "rnnlab.repeat: nowhere: not a run folder, and mlruns: must be sqlite:///"
     )
 
 
 def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, "nowhere").endswith("mlflow.db: no such database")
+    assert refused(capsys, "nowhere").endswith("mlflow.db: not found")
     assert not list(Path().glob("mlflow.db*"))
 
 

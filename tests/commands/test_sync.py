@@ -212,7 +212,7 @@ def test_a_run_with_a_folder_in_place_of_a_file_is_not_sent(
     file.mkdir()
     assert sync.main(["--uri", uri]) == 1
     heard = capsys.readouterr()
-    assert heard.err.splitlines() == [f"rnnlab.sync: {here / 'a'}: {name}: a folder, where a run has a file"]
+    assert heard.err.splitlines() == [f"rnnlab.sync: {here / 'a'}: {name}: is a directory"]
     assert contents(uri) == []
 
 

@@ -29,7 +29,7 @@ def free_port() -> int:
             "no such database; run `python -m rnnlab` in this folder first, or choose a database with --uri",
         ),
         (("--uri", "./mlruns"), "must be sqlite:///<file>, http(s)://<server> or a database"),
-        (("--uri", "sqlite:////nowhere/at/all.db"), "the folder /nowhere/at does not exist"),
+        (("--uri", "sqlite:////nowhere/at/all.db"), "/nowhere/at: not found"),
     ],
 )
 def test_says_what_is_wrong(

@@ -86,7 +86,7 @@ def test_a_pipe_is_not_waited_for(keys: tuple[str]) -> None:
 def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_bytes(b'{"step": 0, "a": 1}\n{"step": 1, "\xaa": 1}\n')
-    with pytest.raises(DamagedTable, match="line 2 is no row") as raised:
+    with pytest.raises(DamagedTable, match="line 2 is not a valid row") as raised:
         metrics_table(file)
     assert raised.value.rows["step"].to_pylist() == [0]
 

@@ -1,4 +1,4 @@
-"""`check_gradients`, `check_cell` and `check_model`, on right and on wrong gradients."""
+"""Tests of `check_gradients`, `check_cell` and `check_model` with correct and wrong gradients."""
 
 from dataclasses import dataclass, replace
 
@@ -70,7 +70,7 @@ def test_what_neither_method_can_see_is_not_passed():
 
 
 def test_a_vanished_gradient_that_is_given_as_zero_is_wrong():
-    """Differences see 0 too; the complex step does not."""
+    """Finite differences also yield 0; the complex step does not."""
 
     def small(at):
         return 1.0 + 1e-26 * np.sum(at["a"]).item()
@@ -81,7 +81,7 @@ def test_a_vanished_gradient_that_is_given_as_zero_is_wrong():
 
 
 def test_beside_a_kink_the_complex_step_has_the_last_word():
-    """Differences over a kink are off and may not know it."""
+    """Differences across a kink are inaccurate, and their error estimate may not show it."""
 
     def kinked(at):
         total = np.sum(np.maximum(at["a"] - VARIABLES["a"] + 1e-3, 0))  # kinks a thousandth away
@@ -130,7 +130,7 @@ def test_names_and_shapes_must_agree(gradients, message):
 
 @dataclass(frozen=True)
 class Forgetful(Vanilla):
-    """A cell of somebody's own that makes one of the usual mistakes."""
+    """A user-defined cell with one of the usual mistakes."""
 
     def _backward(self, params, tape, *arguments) -> CellDeltas:
         right = super()._backward(params, tape, *arguments)
@@ -212,7 +212,7 @@ def test_a_wrong_state_adjoint_is_seen_half_way(monkeypatch):
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("check_one", [lambda case: failures(case), lambda case: cell_failures(case)])
 def test_a_wrong_way_back_through_one_step_is_seen(cell, check_one, monkeypatch):
-    """The lag curves take it, and no sequence does."""
+    """Only the lag curves use this step, not the backward pass over a sequence."""
     right = type(cell).adjoint_step
 
     def doubled(cell, *arguments):
@@ -246,11 +246,11 @@ def test_float32_inputs_and_parameters_beside_the_cells_own_are_taken():
     assert failures(case, case.initial) == []
 
 
-# What has vanished.
+# Vanished gradients.
 
 
 def vanished():
-    """σ_w = 0.5, 60 steps, the loss at the end: 2e-21 of the gradient is left at the first input."""
+    """With σ_w = 0.5, 60 steps and a loss at the end, 2e-21 of the gradient remains at the first input."""
     normal, narrow = Initializer("normal", 1.0), Initializer("normal", 0.5)
     case = build(replace(TANH, hidden_size=16), mask="only output", time=60, inputs="vectors", start="zero")
     params = case.model.init_params(np.random.default_rng(0), Init(narrow, normal, normal), np.float64)
@@ -268,7 +268,7 @@ def test_a_vanished_gradient_is_right_by_the_complex_step():
 
 
 class Blurred(Vanilla):
-    """0.05 % too much of the gradient at the initial state."""
+    """The gradient at the initial state is 0.05 % too large."""
 
     def _backward(self, *arguments) -> CellDeltas:
         right = super()._backward(*arguments)
@@ -276,7 +276,7 @@ class Blurred(Vanilla):
 
 
 class Truncated(Vanilla):
-    """Nothing goes back further than 35 steps."""
+    """No gradient reaches back further than 35 steps."""
 
     def _backward(self, *arguments) -> CellDeltas:
         right = super()._backward(*arguments)
@@ -286,7 +286,7 @@ class Truncated(Vanilla):
 
 
 def test_a_vanished_gradient_that_was_cut_off_is_caught():
-    """0 is within 1e-18 of the right gradient."""
+    """The value 0 is within 1e-18 of the correct gradient."""
     case = vanished()
     cut = Truncated(case.model.cell.input_size, case.model.cell.hidden_size, "tanh", bias=True)
     assert failures(replace(case, model=replace(case.model, cell=cut))) == ["h[0]", "x[1]"]

@@ -1,4 +1,4 @@
-"""`python -m rnnlab.gradcheck`, as it is typed."""
+"""The command `python -m rnnlab.gradcheck`."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
     ):
         assert done.stdout.count(f"\n{name} ") == 2
     assert "seq_len=4, next batch, state carried" in done.stdout
-    assert "all gradients are right; largest relative error" in done.stdout
+    assert "all gradients are correct; largest relative error" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +50,11 @@ def scope(told: str) -> str:
 def test_without_a_cell_every_one_is_checked(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*asked, "task.carry=false", *SMALL]) == 0
     told = capsys.readouterr().out
-    assert [line.split()[0] for line in told.splitlines() if line.endswith("right")] == ["gru", "lstm", "rnn"]
+    assert [line.split()[0] for line in told.splitlines() if line.endswith("correct")] == [
+        "gru",
+        "lstm",
+        "rnn",
+    ]
     assert scope(told).startswith(
         "Checked cell=gru,lstm,rnn task=char_lm init=torch initial_state=zero loss=null"
     )
@@ -68,7 +72,7 @@ def test_what_is_asked_for_alone_is_checked_and_named(
 def test_all_cells_by_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", "loss_reduction=sum,mean", "cell=all", "task.carry=false", *SMALL]) == 0
     told = capsys.readouterr().out
-    assert told.count("  right") == 6 and "loss_reduction=sum,mean" in scope(told)
+    assert told.count("  correct") == 6 and "loss_reduction=sum,mean" in scope(told)
 
 
 def test_all_cells_include_ones_own(
@@ -92,14 +96,14 @@ def test_one_wrong_cell_of_all_is_not_right(
 
     monkeypatch.setattr(LSTM, "_backward", wrong)
     assert main(["task.carry=false", *SMALL]) == 1
-    assert "not right in 1 of 3 tables" in capsys.readouterr().out
+    assert "gradients wrong or undecided in 1 of 3 tables" in capsys.readouterr().out
 
 
 def test_checks_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = ["-m", "cell=rnn,lstm,gru", "initial_state=zero,normal,learned", "loss=null,squared_error"]
     assert main([*sweep, "task.carry=false", "task.targets=last", *SMALL]) == 0
     told = capsys.readouterr().out
-    assert told.count("  right") == 18
+    assert told.count("  correct") == 18
     assert "WRONG" not in told
 
 
@@ -114,13 +118,13 @@ def test_a_wrong_gradient_is_named_and_fails(
         return deltas
 
     monkeypatch.setattr(LSTM, "_backward", missing_bias)
-    assert main([*SMALL, "-m", "cell=rnn,lstm", "task.carry=false"]) == 1  # -m may stand anywhere
+    assert main([*SMALL, "-m", "cell=rnn,lstm", "task.carry=false"]) == 1  # -m may appear anywhere
     told = capsys.readouterr().out
     summary, row = (line for line in told.splitlines() if line.rstrip().endswith("WRONG"))
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
-    assert told.count("W_hh") == 1  # the right one is not shown in full
-    assert "not right in 1 of 2 tables; largest relative error 1.0e+00" in told
+    assert told.count("W_hh") == 1  # the correct network is not shown in full
+    assert "gradients wrong or undecided in 1 of 2 tables; largest relative error 1.0e+00" in told
 
 
 @pytest.mark.parametrize(

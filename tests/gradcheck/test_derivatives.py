@@ -26,7 +26,7 @@ def test_both_methods_know_these_derivatives(f, derivative):
 
 @pytest.mark.parametrize("f", [math.exp, lambda s: math.sin(3 * s + 0.5), lambda s: math.tanh(2 * s + 0.3)])
 def test_extrapolation_of_the_right_order_needs_seven_steps_or_fewer(f):
-    """Each order removed is a factor of 4 a halving; with another factor the same precision takes more."""
+    """Each order gains a factor of 4 per halving; a wrong factor needs more halvings for the same precision."""
     asked = []
     central_difference(lambda s: asked.append(s) or f(s))
     assert len(asked) <= 2 * 7
@@ -34,7 +34,7 @@ def test_extrapolation_of_the_right_order_needs_seven_steps_or_fewer(f):
 
 @given(st.floats(-3, 3), st.floats(-12, 0))
 def test_the_estimated_error_covers_the_real_one(phase, magnitude):
-    """Also where rounding is all there is to see."""
+    """The estimate must also cover pure rounding error."""
     scale = 10.0**magnitude
     difference, error = central_difference(lambda s: 1 + scale * math.sin(phase + s))
     assert abs(difference - scale * math.cos(phase)) <= 4 * error

@@ -1,4 +1,4 @@
-"""The gradient check is itself checked: it must catch gradients that are wrong on purpose."""
+"""The gradient check must detect deliberately wrong gradients."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.oracles import faults
 from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build
 from tests.oracles.projection import TOLERANCE, projection_errors
 
-# What each fault must be seen in.
+# The gradients in which each fault must be detected.
 IN_EVERY_CELL = [
     (faults.off_by_one_in_time, "W_hh"),
     (faults.missing_recurrent_bias, "b_h"),
@@ -48,7 +48,7 @@ def test_a_fault_in_one_gradient_is_seen_in_no_other():
 
 
 def test_stepwise_backward_passes_are_right_where_nothing_is_dropped():
-    """The faults above come from what is dropped, not from going step by step."""
+    """The faults come from the dropped terms, not from the step-by-step loop."""
     for cell in (TANH, GATED, RESET):
         case = build(cell, inputs="vectors")
         errors = projection_errors(case, faults.step_by_step(case, carried=cell.states))

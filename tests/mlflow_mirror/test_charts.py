@@ -1,4 +1,4 @@
-"""The link to a sweep's charts and the view that it names."""
+"""The link to a sweep's charts and the shared view that the link names."""
 
 import json
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""A server that takes connections and never answers: training ends, and what it missed is sent later."""
+"""A server that accepts connections but never answers: training ends, and the data are sent later."""
 
 import re
 import socket
@@ -15,14 +15,14 @@ from tests.tracked import tracked_runs
 
 @pytest.fixture
 def hung() -> Iterator[str]:
-    """The address of such a server."""
+    """Yield the address of a server that never answers."""
     taken: list[socket.socket] = []
 
     def take(server: socket.socket) -> None:
         while True:
             try:
                 taken.append(server.accept()[0])
-            except OSError:  # it was closed
+            except OSError:  # the socket was closed
                 return
 
     with socket.create_server(("127.0.0.1", 0)) as server:

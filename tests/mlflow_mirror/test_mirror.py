@@ -1,4 +1,4 @@
-"""What MLflow shows of the session's sweep, against the run folders that it mirrors."""
+"""MLflow's content for the session's sweep, compared with the mirrored run folders."""
 
 import re
 from math import isfinite
@@ -97,7 +97,7 @@ def test_params_are_the_keys_one_types(runs: dict[str, Tracked], cell: str) -> N
         "steps": "12",
         "seed": "0",
         "dtype": "float32",
-        "val_every": "6",  # joins them because it was given
+        "val_every": "6",  # included because it was set
     }
 
 
@@ -135,7 +135,7 @@ def test_metrics_of_every_step_are_thinned_and_end_with_the_last(
     sweep: Done, runs: dict[str, Tracked], cell: str
 ) -> None:
     rows = {row["step"]: row for row in metric_rows(sweep.runs[cell])}
-    for key in PER_STEP:  # 12 steps in at most 5 points: every third, and the last
+    for key in PER_STEP:  # 12 steps in at most 5 points: every third step and the last
         assert runs[cell].history[key] == [(step, rows[step][key]) for step in (0, 3, 6, 9, 11)]
 
 
@@ -175,7 +175,7 @@ def test_the_folder_is_among_the_artifacts(sweep: Done, runs: dict[str, Tracked]
     folder = sweep.runs[cell]
     files = {str(file.relative_to(folder)) for file in folder.rglob("[!.]*") if file.is_file()}
     assert LEDGER_FILE in files and not any("checkpoint" in name or ".arrow" in name for name in files)
-    files.remove(LEDGER_FILE)  # says what this store has of the run
+    files.remove(LEDGER_FILE)  # records the data sent to this store
     assert {path for path in runs[cell].artifacts if not path.startswith("images/")} == files
 
 

@@ -1,4 +1,4 @@
-"""The mirror on a machine that has other work and with a store that is slow, until all is sent or a bound is met."""
+"""The mirror on a busy machine and with a slow store, until all data are sent or a limit is reached."""
 
 import os
 import re
@@ -57,7 +57,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def busy() -> Iterator[None]:
-    """All cores have other work, of a higher priority than a polite thread would have."""
+    """Keep all cores busy at a higher priority than that of a low-priority thread."""
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
     yield
     for burner in burners:
@@ -66,7 +66,7 @@ def busy() -> Iterator[None]:
 
 
 def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let each answer of the store take so long."""
+    """Delay every answer of the store."""
 
     class Slow:
         def __init__(self, client: Any) -> None:
@@ -87,7 +87,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def cpu_of(thread: threading.Thread) -> float:
-    """Seconds of CPU that a thread has used."""
+    """Return the CPU seconds that a thread has used."""
     fields = Path(f"/proc/self/task/{thread.native_id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -103,7 +103,7 @@ def test_mirroring_takes_a_share_of_a_core_while_runs_go_on(folders: list[Path],
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there has a thread a priority of its own")
 def test_no_thread_is_left_behind_other_work(folders: list[Path], uri: str, busy: None) -> None:
-    """None that a library has started meanwhile, either: it would keep its priority for what comes after."""
+    """Threads started by a library must not lose priority either, because they would never regain it."""
     mirror = Mirror(uri, "rnnlab", "sweep-1", folders)
     wait_until(lambda: mirror._runs[0].complete, "it sends")
     own = os.getpriority(os.PRIO_PROCESS, 0)
@@ -117,7 +117,7 @@ def test_a_store_that_is_slow_but_answers_gets_its_time(
     folders: list[Path], uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly(monkeypatch, 0.3)
-    monkeypatch.setattr(mirrors, "GIVE_UP_SECONDS", {True: 3.0, False: 3.0})  # less than a run takes
+    monkeypatch.setattr(mirrors, "GIVE_UP_SECONDS", {True: 3.0, False: 3.0})  # less than one run takes
     mirror, shown = Mirror(uri, "rnnlab", "sweep-1", folders[:2]), []
     report = mirror.finish(lambda: False, lambda left, seconds: shown.append((left, seconds)))
     assert (report.unsent_runs, report.error) == (0, None)
@@ -135,9 +135,9 @@ def test_a_store_that_is_too_slow_is_left_within_bounds(
     monkeypatch.setattr(mirrors, "SECONDS_PER_RUN", 0.1)
     mirror, began = Mirror(uri, "rnnlab", "sweep-1", folders), time.monotonic()
     report = mirror.finish(lambda: False, is_interrupted=in_haste)
-    assert report.error == f"not done after {1 if in_haste else 2} s"
+    assert report.error == f"not finished after {1 if in_haste else 2} s"
     assert report.unsent_runs > 0 and time.monotonic() - began < 6
-    assert not mirror._thread.is_alive()  # it asks for nothing more
+    assert not mirror._thread.is_alive()  # no further requests
     wait_until(
         lambda: all(MirroredRun(folder, uri).run_id() is None for folder in folders[-1:]), "none is begun"
     )
@@ -152,8 +152,8 @@ def test_ctrl_c_while_the_rest_is_sent_leaves_a_line_that_sends_it(start: Starte
         return len(files) == 3 and all(run_info(file.parent)["outcome"] for file in files)
 
     wait_until(all_ended, "all runs have ended")
-    wait_until(lambda: len(children(process.pid)) <= 1, "no worker is left")  # but Python's own tracker
-    time.sleep(0.5)  # the table is not there yet: the rest is being sent
+    wait_until(lambda: len(children(process.pid)) <= 1, "no worker is left")  # except Python's own tracker
+    time.sleep(0.5)  # the gradient table does not exist yet while other data are sent
     process.send_signal(signal.SIGINT)
     done = finish(tmp_path, process)
     assert (done.code, done.err) == (130, "")
@@ -175,4 +175,6 @@ def test_the_mirror_does_not_wait_for_ever_for_another_that_sends_the_same_run(
     monkeypatch.setattr("rnnlab.mlflow_mirror.mirrored_run.LOCK_SECONDS", 0.1)
     with FileLock(folders[0] / ".mirroring"):
         report = Mirror(uri, "rnnlab", "sweep-1", folders[:2]).finish(lambda: False)
-    assert report.unsent_runs == 1 and report.error == f"another process holds {folders[0] / '.mirroring'}"
+    assert (
+        report.unsent_runs == 1 and report.error == f"{folders[0] / '.mirroring'}: locked by another process"
+    )

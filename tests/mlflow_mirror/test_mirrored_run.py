@@ -1,4 +1,4 @@
-"""A folder and its MLflow run are alike in the end, whatever broke on the way and however often it is sent."""
+"""A run folder and its MLflow run agree in the end, after any failure and any number of attempts."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.runs.small_runs import STEPS, config_of, finish, held, info_of, whole
 
 @dataclass
 class Store:
-    """A database of MLflow, in which each case has an experiment of its own."""
+    """An MLflow database with a separate experiment for each case."""
 
     uri: str
     client: Any
@@ -48,13 +48,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has ended and that MLflow has not seen."""
+    """A run that has ended but has not been sent to MLflow."""
     return whole_run(tmp_path_factory.mktemp("whole") / "run")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(store: Store, whole: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What MLflow holds of it when nothing goes wrong."""
+    """The MLflow content of a run sent without failures."""
     folder = shutil.copytree(whole, tmp_path_factory.mktemp("undisturbed") / "run")
     experiment = store.experiment()
     assert MirroredRun(folder, store.uri).update(store.client, experiment)
@@ -62,7 +62,7 @@ def undisturbed(store: Store, whole: Path, tmp_path_factory: pytest.TempPathFact
 
 
 class Unreliable:
-    """A client whose n-th request breaks, before the store has it or after."""
+    """A client whose n-th request fails, before or after the store has processed it."""
 
     def __init__(self, client: Any, breaks_at: int, carried_out: bool) -> None:
         self._client, self._left, self._carried_out = client, breaks_at, carried_out
@@ -110,7 +110,7 @@ def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]
     assert [step for step, *_ in run["history"]["log10_h_by_lag/0001"]] == [0, 1, 2, 3, 4]
     assert [(x, value) for x, value, _ in run["history"]["log10_h_lag/last"]] == [(0, 0), (1, -4)]
     assert run["datasets"] == ["abc"]
-    assert sum(path.startswith("images/") for path in run["artifacts"]) == 4  # two, each in two sizes
+    assert sum(path.startswith("images/") for path in run["artifacts"]) == 4  # two images, each in two sizes
     assert not {LEDGER_FILE, ".running", ".mirroring"} & set(run["artifacts"])
 
 
@@ -122,7 +122,7 @@ def test_a_request_that_breaks_changes_nothing_in_the_end(
     tmp_path: Path,
     carried_out: bool,
 ) -> None:
-    """Each request in turn; the same process tries again, or another."""
+    """Each request fails in turn; the same process or another one retries."""
     wrong = []
     for breaks_at in count():
         folder = shutil.copytree(whole, tmp_path / str(breaks_at))
@@ -156,7 +156,7 @@ def test_all_may_be_sent_again(
 def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Store, tmp_path: Path) -> None:
     path, experiment = tmp_path / "followed", store.experiment()
 
-    def send() -> bool:  # by another process each time
+    def send() -> bool:  # by a different process each time
         return MirroredRun(path, store.uri).update(store.client, experiment)
 
     assert not send(), "there is no folder yet"
@@ -190,7 +190,7 @@ def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Stor
 def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
     store: Store, tmp_path: Path, break_at: int | None
 ) -> None:
-    """Sent by one process all along, by another each time, and by requests that break and are made again."""
+    """The run is sent by one process, by a different process each time, and with failing, repeated requests."""
     path, experiment = tmp_path / "run", store.experiment()
     with RunFolder(path, info_of(), config_of()) as folder:
         write(folder, [0, 1])
@@ -214,9 +214,9 @@ def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
 def test_a_run_that_was_made_twice_remains_once(
     store: Store, whole: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """By a request whose answer was lost, and that was carried out late."""
+    """A request with a lost answer was carried out late and created the duplicate."""
     folder, experiment = shutil.copytree(whole, tmp_path / "run"), store.experiment()
-    client = Unreliable(store.client, 1, carried_out=True)  # that which makes the run
+    client = Unreliable(store.client, 1, carried_out=True)  # the request that creates the run
     run = MirroredRun(folder, store.uri)
     with pytest.raises(ConnectionError, match="create_run"):
         run.update(client, experiment)
@@ -231,14 +231,14 @@ def test_a_run_that_was_made_twice_remains_once(
 def test_of_runs_that_were_made_late_too_that_remains_which_holds_the_data(
     store: Store, tmp_path: Path
 ) -> None:
-    """Requests to make the run that are carried out when another has been made and filled meanwhile."""
+    """Late requests create the run after another request has created and filled it."""
     experiment, path = store.experiment(), tmp_path / "run"
     with RunFolder(path, info_of(), config_of()) as folder:
         write(folder, [0])
         run = MirroredRun(path, store.uri)
         assert run.update(store.client, experiment)
         (first,) = store.client.search_runs([experiment])
-        for _ in range(12):  # MLflow draws their ids, whose order is a coin
+        for _ in range(12):  # MLflow draws random ids, so their order varies
             store.client.create_run(experiment, first.info.start_time, {**first.data.tags}, "run")
         write(folder, range(1, STEPS + 1))
         finish(folder)
@@ -262,7 +262,7 @@ def test_an_abandoned_run_that_was_made_twice_is_closed_for_good(store: Store, t
 def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_path: Path) -> None:
     experiment = store.experiment()
     folders = [tmp_path / name for name in ("a", "b", "c", "d", "e")]
-    for folder in folders[:3]:  # two of them begun before, and deleted by somebody since
+    for folder in folders[:3]:  # two runs were started earlier and have since been deleted
         with RunFolder(folder, info_of(folder.name), config_of()) as writer:
             write(writer, [0])
         if folder.name in "ab":
@@ -280,7 +280,7 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
     mirror._thread.join()
     sent = store.held(experiment)
     assert {run["name"]: run["status"] for run in sent} == dict.fromkeys("cde", "FINISHED")
-    assert (report.unsent_runs, report.error) == (0, None)  # what somebody deleted is left alone
+    assert (report.unsent_runs, report.error) == (0, None)  # deleted runs are not sent again
 
 
 def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where MLflow keeps its runs, found out without MLflow."""
+"""The tracking store, checked without importing MLflow."""
 
 import sys
 from pathlib import Path
@@ -32,20 +32,20 @@ from rnnlab.mlflow_mirror.store import (
         ("", "must be sqlite:///"),
         ("postgresql+psycopg2://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
         ("postgresql+nothing://me@127.0.0.1/mlflow", "cannot be read (Can't load plugin"),
-        ("mysql+pymysql://me@127.0.0.1/mlflow", "needs the driver pymysql"),
-        ("http://", "names no server"),
+        ("mysql+pymysql://me@127.0.0.1/mlflow", "the driver pymysql is not installed"),
+        ("http://", "must name a server"),
         ("http://127.0.0.1:65536", "Port out of range"),
         ("sqlite://", "must name a file"),
         ("sqlite:///.", "must name a file"),
-        ("sqlite:///folder", "folder is a folder"),
+        ("sqlite:///folder", "folder: is a directory"),
         ("sqlite:///" + "x" * 244, "contains a name that is too long (256 bytes; at most 255)"),
-        ("sqlite:///text", "text is no SQLite database"),
+        ("sqlite:///text", "text: not a SQLite database"),
         ("sqlite:///nothing_yet", None),
         ("sqlite:///it's a = b, (c) # größe", None),
-        ("sqlite:///x.db?mode=ro", "takes no path with ?"),
-        ("sqlite:///100%.db", "takes no path with %"),
-        ("sqlite:///'a\"b.db", "takes no path with both kinds of quotes"),
-        ("sqlite:///nowhere/mlflow.db", "nowhere does not exist"),
+        ("sqlite:///x.db?mode=ro", "accepts no path with ?"),
+        ("sqlite:///100%.db", "accepts no path with %"),
+        ("sqlite:///'a\"b.db", "accepts no path with both kinds of quotes"),
+        ("sqlite:///nowhere/mlflow.db", "nowhere: not found"),
     ],
 )
 def test_a_tracking_uri_is_checked_without_mlflow(
@@ -57,7 +57,7 @@ def test_a_tracking_uri_is_checked_without_mlflow(
     for driver in ("psycopg", "MySQLdb"):
         monkeypatch.setitem(sys.modules, driver, ModuleType(driver))
     for driver in ("psycopg2", "pymysql"):
-        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+        monkeypatch.setitem(sys.modules, driver, None)  # simulates a missing package
     problem = uri_problem(uri)
     assert (problem is None) if told is None else (problem is not None and told in problem)
 

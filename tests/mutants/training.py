@@ -24,17 +24,17 @@ TRAINING_LOOP = [
     ),
     Mutant(
         "training/memory.py",
-        "kept = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)",
-        "kept = 0",
+        "stored = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)",
+        "stored = 0",
         MEMORY,
     ),
     Mutant(
-        "training/memory.py", "kept + forward.of(validation.batch,", "forward.of(validation.batch,", MEMORY
+        "training/memory.py", "stored + forward.of(validation.batch,", "forward.of(validation.batch,", MEMORY
     ),
     Mutant(
         "training/memory.py",
-        "kept + forward.of(validation.batch, validation.time, outputs(validation.time))",
-        "kept",
+        "stored + forward.of(validation.batch, validation.time, outputs(validation.time))",
+        "stored",
         MEMORY,
     ),
     Mutant(

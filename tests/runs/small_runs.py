@@ -1,4 +1,4 @@
-"""Run folders as training leaves them, made without training, and all that MLflow holds of them."""
+"""Run folders in the state left by training, written without training, and their content in MLflow."""
 
 import re
 import warnings
@@ -16,7 +16,7 @@ STEPS = 5
 
 
 def info_of(name: str = "run", host: str = "here", experiment: str = "rnnlab") -> dict[str, Any]:
-    """What is known of a run before it starts."""
+    """The information about a run before its start."""
     return {
         "id": f"id-{name}",
         "name": name,
@@ -42,7 +42,7 @@ def config_of(uri: str | None = None, backend: str = "mlflow") -> dict[str, Any]
 
 
 def record(step: int) -> StepRecord:
-    """What training yields at a step: the same each time."""
+    """The record of a training step, the same at every call."""
     if step == STEPS:
         return StepRecord(step, {"val/loss": 0.5, "val/baseline": 1.0})
     drawn = ()
@@ -55,13 +55,13 @@ def record(step: int) -> StepRecord:
 
 
 def write(folder: RunFolder, steps: Sequence[int]) -> None:
-    """Let training write these steps."""
+    """Write these steps as training does."""
     for step in steps:
         folder.write(record(step))
 
 
 def finish(folder: RunFolder, outcome: Outcome = "finished") -> None:
-    """All that happens at the end of a run."""
+    """Write everything that training writes at the end of a run."""
     folder.write_weights({"W_hh": np.ones((2, 2))})
     folder.close()
     timeline = folder.folder / "figures" / "timeline"
@@ -73,7 +73,7 @@ def finish(folder: RunFolder, outcome: Outcome = "finished") -> None:
 
 
 def whole_run(path: Path, name: str = "run", outcome: Outcome = "finished", **choices: Any) -> Path:
-    """The folder of a run that has ended."""
+    """Return the folder of a run that has ended."""
     uri = choices.pop("uri", None)
     with RunFolder(path, info_of(name, **choices), config_of(uri)) as folder:
         write(folder, range(STEPS + 1))
@@ -82,7 +82,7 @@ def whole_run(path: Path, name: str = "run", outcome: Outcome = "finished", **ch
 
 
 def held(client: Any, experiment_id: str) -> list[dict[str, Any]]:
-    """All active runs of an experiment with every point, timestamps included, as often as it is there."""
+    """Return all active runs of an experiment with every stored point, timestamps and duplicates included."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLAlchemy's, about MLflow
         runs = client.search_runs([experiment_id])
@@ -117,5 +117,5 @@ def _files(client: Any, run_id: str, folder: str | None) -> list[str]:
 
 
 def _without_uuid(path: str) -> str:
-    """An image's name without the moment and the random part that MLflow gives it."""
+    """Return an image's name without MLflow's timestamp and random part."""
     return re.sub(r"[%+]timestamp.*?(\+compressed)?(\.\w+)$", r"\1\2", path)

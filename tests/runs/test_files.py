@@ -1,4 +1,4 @@
-"""Whole files and whole lines, whatever was in the way."""
+"""Files and lines stay complete after any interruption."""
 
 import os
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_scratch_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_line_that_was_not_finished_is_cut_off(
     tmp_path: Path, before: list[str], after: list[str], data: st.DataObject
 ) -> None:
-    """Wherever the process died, in the middle of a character among others."""
+    """The process may die at any byte, even within a character."""
     path = tmp_path / "lines"
     path.unlink(missing_ok=True)
     file = LineFile(path)

@@ -1,4 +1,4 @@
-"""The run folder, which is written first and kept whatever happens."""
+"""The run folder survives every kind of failure."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_both_kinds_of_curves_share_a_table(tmp_path: Path) -> None:
 def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=None))
-        with pytest.raises(ValueError, match="JSON"):  # and never slips through as NaN
+        with pytest.raises(ValueError, match="JSON"):  # and is never read as NaN
             folder.write(record(1, loss=float("nan")))
     assert rows(tmp_path / "run")[0]["train/loss"] is None
 
@@ -147,7 +147,7 @@ def test_texts_are_utf8(tmp_path: Path) -> None:
 
 def test_run_json_is_replaced_in_one_move(tmp_path: Path) -> None:
     write_run_info(tmp_path, {"outcome": None})
-    with (tmp_path / "run.json").open() as reader:  # who reads while it is written has the old one, whole
+    with (tmp_path / "run.json").open() as reader:  # a reader during the write gets the complete old file
         write_run_info(tmp_path, {"outcome": "finished"})
         assert json.load(reader) == {"outcome": None}
     assert json.loads((tmp_path / "run.json").read_text()) == {"outcome": "finished"}
@@ -187,7 +187,7 @@ def test_the_reader_gives_each_complete_row_once(tmp_path: Path) -> None:
     assert not reader.restarted
 
 
-@pytest.mark.parametrize("size", [1, 3, 300])  # rows: fewer and more bytes than the reader looks back on
+@pytest.mark.parametrize("size", [1, 3, 300])  # numbers of rows below and above the reader's tail in bytes
 def test_the_reader_begins_again_where_what_it_read_was_replaced(tmp_path: Path, size: int) -> None:
     def lines(seconds: float) -> str:
         return "".join(json.dumps({"step": step, "seconds": seconds + step}) + "\n" for step in range(size))
@@ -207,7 +207,7 @@ def test_the_reader_begins_again_where_what_it_read_was_replaced(tmp_path: Path,
 
 
 def training(steps: int) -> list[StepRecord]:
-    """What a run yields, the same each time."""
+    """The records of a run, the same at every call."""
     drawn = [
         record(step, curve("lag", [0.0, -step]), loss=1 / (step + 1), norm=None) for step in range(steps)
     ]
@@ -226,7 +226,7 @@ def without_clock(folder: Path) -> list[dict[str, float | None]]:
 def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each life goes on from a checkpoint at or before where the one before it was cut off."""
+    """Each process resumes from a checkpoint at or before the step at which the previous process was killed."""
     top = tmp_path_factory.mktemp("lives")
     made = training(6)
     with RunFolder(top / "whole", INFO, CONFIG) as folder:
@@ -254,7 +254,7 @@ def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
 
 
 def goes_on(folder: RunFolder) -> int:
-    """The step that a run goes on with."""
+    """Return the step at which a run resumes."""
     try:
         kept = read_checkpoint(folder.folder)
     except DamagedFile:
@@ -281,7 +281,7 @@ def test_the_clock_goes_on_without_the_time_between(tmp_path: Path) -> None:
 
 
 def half_made(folder: Path) -> list[dict[str, float | None]]:
-    """A run that was cut off after four steps, with a checkpoint after two; its rows."""
+    """Write a run killed after four steps, with a checkpoint after two; return its rows."""
     with RunFolder(folder, INFO, CONFIG) as run:
         for step in training(4)[:4]:
             run.write(step)
@@ -300,7 +300,7 @@ def test_from_a_step_on_that_comes_out_otherwise_rows_are_replaced_and_that_is_n
         assert rows(run)[:3] == before[:3] and rows(run)[3]["train/loss"] != before[3]["train/loss"]
         assert not folder.write(record(4, loss=7.0))
         assert folder.differs_since == 3
-    with RunFolder(run, INFO, CONFIG, resume=True) as folder:  # a life that sees no difference
+    with RunFolder(run, INFO, CONFIG, resume=True) as folder:  # a resumption without a difference
         goes_on(folder)
         assert folder.differs_since == 3
         folder.restart()
@@ -372,7 +372,7 @@ def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=1.0))
         before = rows(tmp_path / "run"), read_run_info(tmp_path / "run")
-        with pytest.raises(RunInUse, match="another process is making the run in"):
+        with pytest.raises(RunInUse, match="belongs to a run that is still in progress"):
             RunFolder(tmp_path / "run", {"name": "other"}, {}, resume=True)
         with pytest.raises(RunInUse):
             close_run(tmp_path / "run", "killed", {})
@@ -426,7 +426,7 @@ def test_the_run_of_a_dead_process_is_closed_once(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", INFO, CONFIG)
     folder.write(record(0, curve("lag", [0.0, -1.0]), loss=1.0))
     folder._gradient_log()._file.close()
-    folder._lock.release()  # as the system does for a process that dies
+    folder._lock.release()  # as the operating system does for a process that dies
     info = close_run(tmp_path / "run", "killed", {"error": "died"})
     assert info == read_run_info(tmp_path / "run")
     assert (info["outcome"], info["summary"]) == ("killed", {"error": "died"})

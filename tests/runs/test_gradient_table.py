@@ -1,4 +1,4 @@
-"""The gradients' log, cut off anywhere, and the table that is made of it."""
+"""The gradient log, truncated at any byte, and the gradient table written from it."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 def expected(made: Sequence[Recording]) -> list[tuple[object, ...]]:
-    """The rows, value by value, with None for what is not finite or does not apply."""
+    """Return the expected rows, with None for non-finite and inapplicable values."""
     return [
         (
             step,
@@ -108,7 +108,7 @@ def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
         os.truncate(cut / GRADIENT_LOG, at)
         kept = sum(end <= at for end in ends)
         assert rows(table(cut)) == expected(made[:kept]), "who reads it as it was left"
-        known = data.draw(st.integers(0, kept)) if at else 0  # what a checkpoint vouches for
+        known = data.draw(st.integers(0, kept)) if at else 0  # the part verified by a checkpoint
         stands = Prefix.read(cut / GRADIENT_LOG, prefixes[known]) if at >= prefixes[known]["bytes"] else None
         write(cut, made[known:] if stands else made, stands)
         assert (cut / GRADIENT_LOG).read_bytes() == (whole / GRADIENT_LOG).read_bytes()
@@ -121,7 +121,7 @@ def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
 def test_a_tail_that_never_reached_the_disk_reads_as_zeros_and_is_cut_off(
     made: list[Recording], data: st.DataObject
 ) -> None:
-    """As some file systems leave it when the machine stops: the size is there, the content is not."""
+    """After a power loss, some file systems keep the size of a file but lose its content."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         log, ends = GradientLog(folder), []
@@ -139,7 +139,7 @@ def test_a_tail_that_never_reached_the_disk_reads_as_zeros_and_is_cut_off(
 
 
 def test_a_log_without_recordings_makes_an_empty_table(tmp_path: Path) -> None:
-    write_gradients(tmp_path)  # there is no log at all
+    write_gradients(tmp_path)  # no log exists
     assert rows(table(tmp_path)) == []
     write(tmp_path, [(3, [])])
     frame = table(tmp_path)
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_log_counts_as_none(tmp_path: Path) -> None:
 
 
 def test_a_recording_is_there_at_once(tmp_path: Path) -> None:
-    """Before the log is closed, which a killed process does not come to."""
+    """The log is still open, as in a killed process."""
     log = GradientLog(tmp_path)
     log.append(7, [Curve("h", "lag", np.arange(2), *[np.arange(2.0)] * 5)])
     assert table(tmp_path)["step"].tolist() == [7, 7]

@@ -1,4 +1,4 @@
-"""run.log and sweep.log: what was said, with the time."""
+"""The log files run.log and sweep.log: messages with timestamps."""
 
 import errno
 import logging

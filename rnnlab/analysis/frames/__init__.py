@@ -1,1 +1,1 @@
-"""Run folders and MLflow runs as pandas frames."""
+"""Run folders and MLflow runs as pandas data frames."""

@@ -1,4 +1,4 @@
-"""What differs between two runs: configuration, outcome, summary, code and machine."""
+"""The comparison of two runs: configuration, outcome, summary, code and machine."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -14,9 +14,9 @@ SECTIONS = ("config", "outcome", "summary", "code and machine")
 
 
 def compare_runs(first: RunEntry, second: RunEntry) -> pd.DataFrame:
-    """One row a thing that differs: `section` (of SECTIONS), `key`, and the `first` and `second` value.
+    """Return one row per difference: `section` (one of SECTIONS), `key`, and the `first` and `second` value.
 
-    What a run does not have is None. Times, names and folders, which always differ, are left out.
+    A value that a run lacks is None. Times, names and folders always differ and are excluded.
     """
     rows = []
     for section, one, other in zip(SECTIONS, _sections(first), _sections(second), strict=True):
@@ -37,7 +37,7 @@ def _sections(run: RunEntry) -> Iterator[dict[str, Any]]:
 
 
 def _digest(run: RunEntry) -> str | None:
-    """Of what the checkout had changed."""
+    """Return the digest of the run's uncommitted source changes, or None if there are none."""
     try:
         return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether two runs came out the same, to the last bit."""
+"""A bit-by-bit comparison of two run folders."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +18,12 @@ from rnnlab.user_files import error_reason
 
 
 def find_differences(first: Path, second: Path) -> list[str]:
-    """A line for each kind of difference between two run folders, the clock's apart; none: bit-identical."""
+    """Return one line per difference between two run folders, ignoring times; [] if bit-identical."""
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
 def find_unreadable_files(folder: Path) -> list[str]:
-    """A line for each file of a run that cannot be compared with another, as it is damaged."""
+    """Return one line per damaged file, which cannot be compared."""
     readers: dict[str, Callable[[Path], object]] = {
         WEIGHTS_FILE: load_file,
         METRICS_FILE: metrics_table,
@@ -33,7 +33,7 @@ def find_unreadable_files(folder: Path) -> list[str]:
     for file, read in readers.items():
         try:
             read(folder / file)
-        except Exception as error:  # whatever parsing a damaged file can raise
+        except Exception as error:  # parsing a damaged file may raise anything
             message = error_reason(error)
             problems.append(message if file in message else f"{file}: {message}")
     return problems
@@ -44,28 +44,28 @@ def _weights(first: Path, second: Path) -> Iterator[str]:
     if {name: (w.shape, w.dtype) for name, w in one.items()} != {
         name: (w.shape, w.dtype) for name, w in other.items()
     }:
-        yield "weights: other names, shapes or types"
+        yield "weights: names, shapes or types differ"
         return
     differing = [name for name, w in one.items() if w.tobytes() != other[name].tobytes()]
     if differing:
         with np.errstate(all="ignore"):
             largest = max(float(np.abs(one[name] - other[name]).max()) for name in differing)
-        yield f"weights: {', '.join(differing)} differ, by at most {largest:.2g}"
+        yield f"weights: {', '.join(differing)} differ by at most {largest:.2g}"
 
 
 def _metrics(first: Path, second: Path) -> Iterator[str]:
     one, other = _by_step(first), _by_step(second)
     if list(one.index) != list(other.index):
-        yield f"metrics: of other steps ({len(one)} and {len(other)} of them)"
+        yield f"metrics: the steps differ ({len(one)} and {len(other)} rows)"
     common = one.index.intersection(other.index)
     if set(one) != set(other):
-        yield f"metrics: only in one: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
+        yield f"metrics: in only one run: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
     for name in (name for name in one if name in other):
         a, b = one[name].loc[common].to_numpy(), other[name].loc[common].to_numpy()
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
         if differs.any():
             at = int(differs.argmax())
-            yield f"metrics: {name} differs since step {common[at]}: {a[at]!r} and {b[at]!r}"
+            yield f"metrics: {name} differs from step {common[at]} on: {float(a[at])!r} and {float(b[at])!r}"
 
 
 def _by_step(folder: Path) -> pd.DataFrame:

@@ -1,6 +1,7 @@
-"""Tracked runs as tidy pandas frames: one row a run, a metric's value, or a gradient norm.
+"""Loaders of tracked runs as tidy pandas frames: one row per run, metric value or gradient norm.
 
-The source is a folder with runs below it, a list of such folders, or `MLflowRuns`; all give the same frame.
+The source is a folder with runs below it, a list of such folders, or `MLflowRuns`. Each source gives the same
+frame.
 """
 
 import warnings
@@ -31,11 +32,11 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
 from rnnlab.text import one_line
 
 MAX_PARALLEL_READS = 16
-"""Runs that are read, or fetched, side by side."""
+"""The maximum number of runs read or fetched in parallel."""
 MAX_NAMED_RUNS = 10
-"""Runs that a warning names."""
+"""The maximum number of runs named in a warning."""
 DEFAULT_AXES = ("cell", "task", "seq_len", "seed")
-"""Axes that long frames have even where all runs agree."""
+"""The axes that long frames always contain, even if all runs agree."""
 ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
     [("step", pa.int64()), ("metric", pa.dictionary(pa.int32(), pa.string())), ("value", pa.float64())]
@@ -46,59 +47,60 @@ Steps = Literal["first", "last", "ends"] | int | Sequence[int]
 
 
 class IncompleteRuns(UserWarning):
-    """Some runs have not come to their end, or cannot be read to theirs."""
+    """Some runs have not ended, or their files cannot be read completely."""
 
 
 @check_arguments
 def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
-    """One row a run: axes, outcome, summary with the last value of every metric, and where it was made.
+    """Return one row per run: axes, outcome, last value of every metric, start time, host and folder.
 
-    Words are categories, in the order in which they first come; whole numbers that may be missing are Int64;
-    what is off, such as `clip=null`, is NaN. A run whose `run.json` is damaged has a row with its name. `run`
-    is the lab's id of a run, the same in all of its copies; `mlflow_run_id` is MLflow's, NaN for a run that
-    was never sent there. Of a folder whose run is in several stores it is that in the first.
+    Text columns are categories, ordered by first appearance. Integer columns with missing values have the
+    type Int64. A setting that is off, such as `clip=null`, is NaN. A run with a damaged `run.json` has a row
+    with its name. The column `run` is rnnlab's id of a run, which all copies share. The column
+    `mlflow_run_id` is the id in MLflow, or NaN for a run never sent there. For a run folder sent to several
+    stores, `mlflow_run_id` is the id in the first store.
 
     Args:
-        source: A folder with runs below it, several, or `MLflowRuns`.
-        where: Which runs, as `DataFrame.query` takes it: `"cell == 'lstm' and seq_len > 50"`.
+        source: Folder with runs below it, list of folders, or `MLflowRuns`.
+        where: Condition that selects runs, as in `DataFrame.query`: `"cell == 'lstm' and seq_len > 50"`.
 
     Raises:
-        ValueError: There are no runs, or `where` is no condition on them.
-        TypeError: An argument has another type.
-        ConnectionError: MLflow does not answer.
+        ValueError: If there are no runs, or `where` is not a condition on them.
+        TypeError: If an argument has the wrong type.
+        ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: Of runs that were killed, failed, still run or are damaged.
+        IncompleteRuns: If runs were killed, have failed, are still in progress or are damaged.
     """
-    found = RunCollection.find(source, where)
-    _warn(found)
-    return found.frame
+    collection = RunCollection.find(source, where)
+    _warn(collection)
+    return collection.frame
 
 
 @check_arguments
 def load_metrics(
     source: Source, metrics: str | Sequence[str] | None = None, where: str | None = None
 ) -> pd.DataFrame:
-    """Long form: one row a run × metric × training step, with the axes that differ between the runs.
+    """Return one row per run, metric and training step, with the axes that differ between the runs.
 
-    A value that was not finite has no row.
+    Values that are not finite have no row.
 
     Args:
         source: As in `load_runs`.
-        metrics: A name or several, such as `"val/loss"`; None is all.
+        metrics: One or several names, such as `"val/loss"`; None selects all.
         where: As in `load_runs`.
 
     Raises:
-        ValueError: As `load_runs`; or no run has such a metric.
-        TypeError: An argument has another type.
-        ConnectionError: MLflow does not answer.
+        ValueError: As in `load_runs`, or if no run has such a metric.
+        TypeError: If an argument has the wrong type.
+        ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: Of runs that `load_runs` warns of, or whose metrics cannot be read to their end.
+        IncompleteRuns: As in `load_runs`, or if the metrics of a run cannot be read completely.
     """
-    found = RunCollection.find(source, where)
-    frame = found.metrics(metrics)
-    _warn(found)
+    collection = RunCollection.find(source, where)
+    frame = collection.metrics(metrics)
+    _warn(collection)
     return frame
 
 
@@ -111,42 +113,43 @@ def load_gradients(
     where: str | None = None,
     targets: bool = False,
 ) -> pd.DataFrame:
-    """Long form: one row a run × training step × quantity × (time step or lag), with the axes that differ.
+    """Return one row per run, training step, quantity and time step or lag, with the differing axes.
 
     The other columns are `records.GRADIENT_COLUMNS`; lag curves show `log10_gmean`.
 
     Args:
         source: As in `load_runs`.
-        quantities: A name or several, such as `"state"`; None is all.
-        axis: Lag curves alone, or what is by time step; None is both.
-        steps: Each run's first or last recording, both ends, or these training steps; None is all.
+        quantities: One or several names, such as `"state"`; None selects all.
+        axis: `"lag"` for lag curves only, `"timestep"` for norms by time step only; None selects both.
+        steps: First or last recording of each run, both ends, or specific training steps; None selects all.
         where: As in `load_runs`.
-        targets: Whether to have the lag curves that start at other targets than the last, too.
+        targets: If true, include lag curves that start at targets other than the last.
 
     Raises:
-        ValueError: As `load_runs`; or no run has such a quantity or step; or `axis` or `steps` is another.
-        TypeError: An argument has another type.
-        ConnectionError: MLflow does not answer.
+        ValueError: As in `load_runs`, if no run has such a quantity or step, or if `axis` or `steps` is
+            invalid.
+        TypeError: If an argument has the wrong type.
+        ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: Of runs that `load_runs` warns of, or whose table cannot be read.
+        IncompleteRuns: As in `load_runs`, or if the gradient table of a run cannot be read.
     """
-    found = RunCollection.find(source, where)
-    frame = found.gradients(quantities, axis, steps, targets)
-    _warn(found)
+    collection = RunCollection.find(source, where)
+    frame = collection.gradients(quantities, axis, steps, targets)
+    _warn(collection)
     return frame
 
 
 @dataclass(frozen=True)
 class RunCollection:
-    """The runs of a source, found once, and their tables.
+    """The runs of a source and their tables.
 
     Attributes:
-        runs: In their order.
-        frame: With a row for each.
-        axes: The frame's columns that are axes.
-        varying: Those of them in which runs differ; of damaged runs they are not known.
-        problems: Why a run is not whole, by its id; of its tables, once they have been read.
+        runs: Runs in sorted order.
+        frame: Frame with one row per run.
+        axes: Columns of the frame that are axes.
+        varying: Axes in which the runs differ; damaged runs do not count.
+        problems: Reason why a run is incomplete, by run id, including its tables once they have been read.
     """
 
     runs: list[RunEntry]
@@ -157,7 +160,7 @@ class RunCollection:
 
     @classmethod
     def find(cls, source: Source, where: str | None = None) -> "RunCollection":
-        """Find them; errors as in `load_runs`."""
+        """Return the runs of a source, with the errors of `load_runs`."""
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}
@@ -166,19 +169,19 @@ class RunCollection:
         if where is not None:
             runs = [runs[row] for row in _rows(frame, where)]
             frame, axis_names = runs_frame(runs)
-        whole = frame[frame["outcome"] != DAMAGED]
-        varying = [axis for axis in axis_names if whole[axis].nunique(dropna=False) > 1]
+        undamaged = frame[frame["outcome"] != DAMAGED]
+        varying = [axis for axis in axis_names if undamaged[axis].nunique(dropna=False) > 1]
         problems = {run.row["run"]: run.problem for run in runs if run.problem is not None}
         return cls(runs, frame, axis_names, varying, problems)
 
     def select(self, indices: Iterable[int]) -> "RunCollection":
-        """Some of them, by their places, told apart by the same axes; of their problems all know."""
-        chosen = [int(place) for place in indices]
-        frame = self.frame.iloc[chosen].reset_index(drop=True)
-        return replace(self, runs=[self.runs[place] for place in chosen], frame=frame)
+        """Return the runs at some positions, keeping the varying axes and sharing the problems."""
+        positions = [int(index) for index in indices]
+        frame = self.frame.iloc[positions].reset_index(drop=True)
+        return replace(self, runs=[self.runs[position] for position in positions], frame=frame)
 
     def metrics(self, metrics: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """As `load_metrics`."""
+        """Return the frame of `load_metrics`."""
         requested = _as_list(metrics)
         tables = list(self._tables(lambda run: metrics_table(run.file(METRICS_FILE)), _NO_METRICS))
         _check_present(
@@ -195,7 +198,7 @@ class RunCollection:
         steps: Steps | None = None,
         targets: bool = False,
     ) -> pd.DataFrame:
-        """As `load_gradients`."""
+        """Return the frame of `load_gradients`."""
         if axis not in ("lag", "timestep", None):
             raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
         if isinstance(steps, str) and steps not in ENDS:
@@ -215,7 +218,7 @@ class RunCollection:
             sizes = list(pool.map(lambda run: gradients_rows(run.stored.file(GRADIENTS_FILE)), self.runs))
         columns, lengths = GradientColumns(sum(sizes)), []
         for table, size in zip(self._tables(read, GRADIENT_SCHEMA.empty_table()), sizes, strict=True):
-            columns.add(table[:size])  # of a run that goes on there may be more by now
+            columns.add(table[:size])  # a run in progress may have grown in the meantime
             lengths.append(min(size, len(table)))
         _check_present("quantities", requested, names)
         if isinstance(chosen, list):
@@ -223,10 +226,10 @@ class RunCollection:
         return self._add_labels(columns.frame(), lengths)
 
     def _tables(self, read: Callable[[StoredRun], pa.Table], absent: pa.Table) -> Iterator[pa.Table]:
-        """A table of each run, read side by side; what is wrong with one is noted.
+        """Yield the table of each run, read in parallel, and record any problem.
 
         Raises:
-            ConnectionError: A server does not answer.
+            ConnectionError: If a server does not answer.
         """
 
         def read_table(run: RunEntry) -> tuple[pa.Table, str | None]:
@@ -241,34 +244,37 @@ class RunCollection:
             return table, None
 
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
-            for start in range(0, len(self.runs), MAX_PARALLEL_READS):  # no more in memory than that
-                some = self.runs[start : start + MAX_PARALLEL_READS]
-                for run, (table, problem) in zip(some, pool.map(read_table, some), strict=True):
+            for start in range(0, len(self.runs), MAX_PARALLEL_READS):  # limits the tables in memory
+                runs = self.runs[start : start + MAX_PARALLEL_READS]
+                for run, (table, problem) in zip(runs, pool.map(read_table, runs), strict=True):
                     if problem is not None and run.row["outcome"] in (*ENDED, DAMAGED):
-                        self.problems.setdefault(run.row["run"], problem)  # others may end within a row
+                        self.problems.setdefault(run.row["run"], problem)  # an unfinished run may end mid-row
                     yield table
 
     def _add_labels(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
-        """The runs' tables below one another, each row with its run and axes."""
+        """Return the concatenated tables of the runs, with the run and its axes in each row."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
         axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]
         labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in axes}
-        for place, (name, values) in enumerate(labels.items()):
-            long.insert(place, name, values)
+        for position, (name, values) in enumerate(labels.items()):
+            long.insert(position, name, values)
         return long
 
 
 def _rows(frame: pd.DataFrame, where: str) -> list[int]:
     try:
-        holds = frame.eval(where)
-    except Exception as error:  # whatever the parser, a comparison or a name can raise
-        raise ValueError(f"where={where!r}: {error}; columns: {', '.join(frame.columns)}") from error
-    if not (isinstance(holds, pd.Series) and pd.api.types.is_bool_dtype(holds)):
-        raise ValueError(f"where={where!r}: is no condition; columns: {', '.join(frame.columns)}")
-    rows: list[int] = np.flatnonzero(holds.fillna(False)).tolist()
+        mask = frame.eval(where)
+    except Exception as error:  # the parser, a comparison or a name may raise anything
+        raise ValueError(
+            f"where={where!r}: {error}; available columns: {', '.join(frame.columns)}"
+        ) from error
+    if not (isinstance(mask, pd.Series) and pd.api.types.is_bool_dtype(mask)):
+        columns = ", ".join(frame.columns)
+        raise ValueError(f"where={where!r}: must be a condition; available columns: {columns}")
+    rows: list[int] = np.flatnonzero(mask.fillna(False)).tolist()
     if not rows:
-        raise ValueError(f"where={where!r}: holds for none of the {len(frame)} runs")
+        raise ValueError(f"where={where!r}: matches none of the {len(frame)} runs")
     return rows
 
 
@@ -283,24 +289,26 @@ def _as_step_list(steps: int | Sequence[int]) -> list[int]:
 def _check_present(argument: str, requested: Iterable[Any] | None, present: Collection[Any]) -> None:
     if missing := [name for name in requested or () if name not in present]:
         names = ", ".join(map(str, sorted(present))) or "none"
-        raise ValueError(f"{argument}={missing}: in none of the runs; there: {names}")
+        raise ValueError(f"{argument}={missing}: in none of the runs; available: {names}")
 
 
-def _warn(found: RunCollection) -> None:
-    """Warn the caller of a loader of the runs that are not whole."""
-    names = {run.row["run"]: run.row["name"] for run in found.runs}
+def _warn(collection: RunCollection) -> None:
+    """Warn the caller of a loader of incomplete runs."""
+    names = {run.row["run"]: run.row["name"] for run in collection.runs}
     descriptions = [
-        one_line(f"{name} ({found.problems[run]})") for run, name in names.items() if run in found.problems
+        one_line(f"{name} ({collection.problems[run]})")
+        for run, name in names.items()
+        if run in collection.problems
     ]
     if descriptions:
         more = f" and {len(descriptions) - MAX_NAMED_RUNS} more" if len(descriptions) > MAX_NAMED_RUNS else ""
         listed = ", ".join(descriptions[:MAX_NAMED_RUNS])
-        text = f"{len(descriptions)} of {len(found.runs)} runs are not whole: {listed}{more}"
+        text = f"{len(descriptions)} of {len(collection.runs)} runs are incomplete: {listed}{more}"
         warnings.warn(text, IncompleteRuns, stacklevel=4)
 
 
 def _melt(table: pa.Table, requested: list[str] | None) -> pa.Table:
-    """One row a value of a table with a column a metric."""
+    """Convert a table with one column per metric to one row per value."""
     names = [
         name for name in table.column_names if name != "step" and (requested is None or name in requested)
     ]
@@ -324,7 +332,7 @@ def _select(
     steps: str | list[int] | None,
     targets: bool,
 ) -> pa.Table:
-    """The rows that are asked for."""
+    """Return the requested rows."""
     tests = [] if quantities is None else [pc.is_in(table["quantity"], pa.array(quantities))]
     if axis is not None:
         tests.append(table[axis].is_valid())
@@ -337,7 +345,7 @@ def _select(
 
 
 def _at_end(table: pa.Table, end: str) -> pa.Array:
-    """Which rows are of the first or the last recording of their quantity by its axis."""
+    """Return a mask of the rows in the first or last recording of their quantity and axis."""
     step = table["step"].to_numpy()
     quantity = table["quantity"].combine_chunks().indices.to_numpy()
     series = 2 * quantity + table["lag"].is_valid().to_numpy()

@@ -1,4 +1,4 @@
-"""The tables of one run's folder, as Arrow and as pandas."""
+"""The tables of one run folder, as Arrow tables and as pandas frames."""
 
 import json
 from pathlib import Path
@@ -20,10 +20,10 @@ INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
 
 class DamagedTable(ValueError):
-    """A table of a run cannot be read, or not to its end.
+    """A table of a run cannot be read, or not completely.
 
     Attributes:
-        rows: What could be read of it.
+        rows: Rows that could be read.
     """
 
     def __init__(self, problem: str, rows: pa.Table) -> None:
@@ -32,36 +32,36 @@ class DamagedTable(ValueError):
 
 
 def metrics_table(file: Path) -> pa.Table:
-    """`metrics.jsonl`: a row a training step, a column a metric, null where a step has no finite value.
+    """Return `metrics.jsonl`: one row per training step, one column per metric, null without a finite value.
 
     Raises:
-        DamagedTable: It is empty, ends within a line, as that of a process that was killed may, or has a line
-            that is no row; with the rows before it.
-        OSError: It cannot be read.
+        DamagedTable: If the file is empty, ends within a line (as after a killed process) or has an invalid
+            line; the exception holds the rows before the damage.
+        OSError: If the file cannot be read.
     """
-    written = file.read_bytes()
-    whole = written[: written.rfind(b"\n") + 1]
+    content = file.read_bytes()
+    complete = content[: content.rfind(b"\n") + 1]
     try:
-        rows = _parse(whole)
-    except (pa.ArrowException, ValueError):  # a name that is no UTF-8 is found when it is asked for
-        lines = whole.splitlines(keepends=True)
-        good = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
-        problem = f"{file.name}: line {good + 1} is no row"
-        raise DamagedTable(problem, _parse(b"".join(lines[:good]))) from None
-    if whole != written or not whole:
-        raise DamagedTable(f"{file.name}: {'ends within a line' if written else 'is empty'}", rows)
+        rows = _parse(complete)
+    except (pa.ArrowException, ValueError):  # an invalid UTF-8 name raises only when it is accessed
+        lines = complete.splitlines(keepends=True)
+        valid = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
+        problem = f"{file.name}: line {valid + 1} is not a valid row"
+        raise DamagedTable(problem, _parse(b"".join(lines[:valid]))) from None
+    if complete != content or not complete:
+        raise DamagedTable(f"{file.name}: {'ends within a line' if content else 'is empty'}", rows)
     return rows
 
 
 def _parse(lines: bytes) -> pa.Table:
     if not lines:
         return pa.table({"step": pa.array([], pa.int64())})
-    # In one block: a metric may first come late, and its type with it.
+    # A single block, because a metric and its type may first appear late in the file.
     options = pj.ReadOptions(use_threads=False, block_size=len(lines))
     table = pj.read_json(pa.BufferReader(lines), read_options=options)
     steps = table["step"] if "step" in table.column_names else None
     if steps is None or steps.null_count or not all(map(_is_number, table.schema.types)):
-        raise pa.ArrowInvalid("no row of numbers with a step")
+        raise pa.ArrowInvalid("not a row of numbers with a step")
     types = [pa.field(name, pa.int64() if name == "step" else pa.float64()) for name in table.column_names]
     return table.cast(pa.schema(types))
 
@@ -79,11 +79,11 @@ def _is_row(line: bytes) -> bool:
 
 
 def gradients_table(file: Path) -> pa.Table:
-    """`gradients.parquet`, or of a run that has not ended what its log beside it holds.
+    """Return `gradients.parquet` or, for an unfinished run, the content of its gradient log.
 
     Raises:
-        DamagedTable: It is there, and is no such table.
-        OSError: Neither can be read.
+        DamagedTable: If the file is not a valid gradient table.
+        OSError: If neither file can be read.
     """
     if not file.is_file() and (logged := logged_gradients(file.parent)) is not None:
         return logged
@@ -94,12 +94,12 @@ def gradients_table(file: Path) -> pa.Table:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """One row a training step, one column a metric, NaN where a step has no value.
+    """Return one row per training step and one column per metric, NaN where a step has no value.
 
-    Of a damaged file the rows before the damage: a process may have been killed while it wrote.
+    A damaged file yields the rows before the damage, because a process may have been killed while writing.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: If the file cannot be read.
     """
     try:
         table = metrics_table(folder / METRICS_FILE)
@@ -110,13 +110,13 @@ def read_metrics(folder: Path) -> pd.DataFrame:
 
 
 def read_gradients(folder: Path) -> pd.DataFrame:
-    """Gradient norms in long form: one row a step × quantity × time step, or × lag.
+    """Return gradient norms in long form: one row per step, quantity and time step or lag.
 
-    Columns are `records.GRADIENT_COLUMNS`; `timestep`, `lag` and `target` are nullable integers.
+    The columns are `records.GRADIENT_COLUMNS`; `timestep`, `lag` and `target` are nullable integers.
 
     Raises:
-        DamagedTable: It is no such table.
-        OSError: It cannot be read.
+        DamagedTable: If the file is not a valid gradient table.
+        OSError: If the file cannot be read.
     """
     table = gradients_table(folder / GRADIENTS_FILE)
     columns = GradientColumns(len(table))
@@ -125,21 +125,21 @@ def read_gradients(folder: Path) -> pd.DataFrame:
 
 
 def gradients_rows(file: Path) -> int:
-    """How many rows `gradients_table` will have, or at least had a moment ago; 0 if it cannot be read."""
+    """Return the number of rows that `gradients_table` currently has; 0 if the file cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows) if file.is_file() else len(gradients_table(file))
-    except Exception:  # whatever parsing a damaged file can raise
+    except Exception:  # parsing a damaged file may raise anything
         return 0
 
 
 class GradientColumns:
-    """The columns of a frame of gradients, allocated once and filled table by table.
+    """The columns of a gradient frame, allocated once and filled table by table.
 
-    Arrow's tables of many runs beside a frame of them would need twice the memory, and twice the time.
+    Converting all Arrow tables at the end would double memory and time.
     """
 
     def __init__(self, rows: int) -> None:
-        """Make room for so many rows."""
+        """Allocate space for a number of rows."""
         self._rows = 0
         self._step = np.empty(rows, np.int64)
         self._quantity = np.empty(rows, np.int16)
@@ -148,7 +148,7 @@ class GradientColumns:
         self._statistics = {name: np.empty(rows) for name in STATISTIC_COLUMNS}
 
     def add(self, table: pa.Table) -> None:
-        """Append a table's rows, which there must be room for."""
+        """Append a table's rows, which must fit into the allocated space."""
         rows = slice(self._rows, self._rows + len(table))
         self._rows = rows.stop
         self._step[rows] = table["step"]
@@ -163,7 +163,7 @@ class GradientColumns:
             statistic[rows] = table[name]
 
     def frame(self) -> pd.DataFrame:
-        """What was added: `step` int64, `quantity` a category, and what may be missing Int64 or NaN."""
+        """Return the rows as a frame with nullable Int64 index columns and float64 statistics."""
         n = self._rows
         columns: dict[str, Any] = {"step": self._step[:n]}
         columns["quantity"] = pd.Categorical.from_codes(self._quantity[:n], pd.Index(list(self._codes)))

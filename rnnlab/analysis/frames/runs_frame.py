@@ -1,4 +1,4 @@
-"""What `run.json` says of many runs, as one typed frame."""
+"""The content of many `run.json` files as one typed frame."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
-"""Outcomes of runs whose end nobody has noted, and of those whose `run.json` cannot be read."""
+"""The outcomes of runs without a recorded end, and of runs with an unreadable `run.json`."""
 INTEGER_COLUMNS = {
     *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
     *("diverged_at.step", "diverged_at.timestep"),
 }
-"""Columns that are whole numbers even where no run has one."""
+"""The columns that are integers even if no run has a value."""
 TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id")
 CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
-"""Columns that are categories even where no run has one."""
+"""The columns that are categories even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
-"""Columns that are float64 even where all runs have whole numbers."""
+"""The columns that are float64 even if all values are integers."""
 
 
 class _CompleteRunFile(RunFile):
-    """What must stand in a `run.json` for the run to have its place among others."""
+    """A `run.json` with the keys that a run needs to be compared with others."""
 
     id: Name
     name: str
@@ -38,20 +38,20 @@ class _CompleteRunFile(RunFile):
 
 
 class RunEntry:
-    """A run and what is known of it.
+    """A run and its metadata.
 
     Attributes:
-        stored: Where its files are.
-        problem: Why it is not whole: `killed`, `failed: …`, `running`, `damaged: …`; None if it is.
-        row: Its values by column, the axes apart.
-        axes: Its values by axis.
+        stored: Location of the run's files.
+        problem: Reason why the run is incomplete (`killed`, `failed: …`, `running`, `damaged: …`), or None.
+        row: Values by column, without the axes.
+        axes: Values by axis.
     """
 
     def __init__(self, stored: StoredRun) -> None:
-        """Read what there is.
+        """Read the run's metadata.
 
         Raises:
-            ConnectionError: A server does not answer.
+            ConnectionError: If a server does not answer.
         """
         self.stored = stored
         self.info, outcome, self.problem = _read(stored)
@@ -77,25 +77,25 @@ class RunEntry:
 
     @property
     def sort_key(self) -> tuple[str, int, float]:
-        """What runs are sorted by."""
+        """Return the sort key of the run."""
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
     @cached_property
     def advance(self) -> Advance:
-        """How far it is, to be compared with that of a copy.
+        """Return the run's progress, used to compare the run with its copies.
 
         Raises:
-            ConnectionError: A server does not answer.
+            ConnectionError: If a server does not answer.
         """
         return read_advance(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration; empty where it cannot be read."""
+        """Return the resolved configuration, or an empty one if the file cannot be read."""
         return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
-        """Of an axis; one that only others overrode stands in the configuration."""
+        """Return the value of an axis, from the configuration if only other runs override the axis."""
         if axis in self.axes:
             return self.axes[axis]
         value: Any = self.config
@@ -107,26 +107,26 @@ class RunEntry:
 def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     values = {key: summary[key] for key in summary if "/" in key or key in Summary.__annotations__}
     for key, value in flatten(values):
-        if not isinstance(value, list) and key != "diverged_at":  # null, or a table of its own
+        if not isinstance(value, list) and key != "diverged_at":  # null if the run did not diverge
             yield key, value
 
 
 def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
-    """Of the runs with the same id the one further on, or of several as far the first.
+    """Keep one run per id: the run with the most progress, or the first of several with equal progress.
 
     Raises:
-        ConnectionError: A server does not answer.
+        ConnectionError: If a server does not answer.
     """
-    found: dict[str, RunEntry] = {}
+    by_id: dict[str, RunEntry] = {}
     for run in runs:
-        other = found.setdefault(run.row["run"], run)
+        other = by_id.setdefault(run.row["run"], run)
         if other is not run and run.advance > other.advance:
-            found[run.row["run"]] = run
-    return list(found.values())
+            by_id[run.row["run"]] = run
+    return list(by_id.values())
 
 
 def runs_frame(runs: Sequence[RunEntry]) -> tuple[pd.DataFrame, list[str]]:
-    """One row a run, and the names of those of its columns that are axes."""
+    """Return a frame with one row per run, and the names of the columns that are axes."""
     axes = list(dict.fromkeys(key for run in runs for key in run.axes))
     columns = {key: [run.value(key) for run in runs] for key in axes}
     names = list(dict.fromkeys(key for run in runs for key in run.row))
@@ -143,10 +143,10 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
         info = parse_run_file(_CompleteRunFile, stored.file(RUN_FILE).read_bytes()).model_dump(
             exclude_unset=True
         )
-    except FileNotFoundError:  # MLflow gets it when the run ends
+    except FileNotFoundError:  # MLflow receives the file when the run ends
         if stored.info.get("status", RUNNING).lower() == RUNNING:
             return stored.info, RUNNING, RUNNING
-        return stored.info, DAMAGED, f"{DAMAGED}: its files are not where MLflow says"
+        return stored.info, DAMAGED, f"{DAMAGED}: files not found at the location recorded in MLflow"
     except ConnectionError:
         raise
     except OSError as error:
@@ -160,7 +160,7 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
 
 
 def _value(text: str) -> Any:
-    """A parameter as it was before it became text: a number, a truth value, None, or the text."""
+    """Return a text parameter as its original number, boolean or None, or unchanged."""
     if text in ("True", "False"):
         return text == "True"
     try:

@@ -1,4 +1,4 @@
-"""Where runs are found: below folders, or in MLflow, whose files are fetched when they are read."""
+"""The sources of runs: folders, or MLflow, from which files are fetched when they are read."""
 
 import re
 import shutil
@@ -32,14 +32,14 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run, wherever its files are.
+    """One run and the location of its files.
 
     Attributes:
-        folder: Where it was made.
-        info: What is known of it without its files, in the form of `run.json`; its `name` at least.
-        local_folder: The folder on this machine in which its files can be read.
-        fetch: Brings one of its files into a folder, if there is such a file; None where all are in place.
-        mlflow_run_id: Of a run that was found in MLflow, its id there.
+        folder: Original run folder.
+        info: Metadata available without the run's files, in the form of `run.json`; at least `name`.
+        local_folder: Folder on this machine from which the files can be read.
+        fetch: Function that downloads one file, if it exists, to a folder; None if all files are local.
+        mlflow_run_id: MLflow run id of a run found in MLflow, otherwise None.
     """
 
     folder: str
@@ -49,22 +49,22 @@ class StoredRun:
     mlflow_run_id: str | None = None
 
     def file(self, name: str) -> Path:
-        """Where one of its files can be read; it need not be there.
+        """Return the local path of one of the run's files, which may be missing.
 
         Raises:
-            ConnectionError: It could not be fetched.
+            ConnectionError: If the file cannot be fetched.
         """
         path = self.local_folder / name
         if self.fetch is None or path.is_file():
             return path
         self.local_folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self.local_folder))  # who is interrupted leaves no half of a file
+        scratch = Path(tempfile.mkdtemp(dir=self.local_folder))  # an interruption leaves no partial file
         try:
             self.fetch(name, scratch)
             if (scratch / name).is_file():
                 (scratch / name).replace(path)
-        except Exception as error:  # whatever a server can raise
-            raise ConnectionError(f"{name} cannot be fetched: {redact(str(error))}") from error
+        except Exception as error:  # a server may raise anything
+            raise ConnectionError(f"{name}: cannot be fetched ({redact(str(error))})") from error
         finally:
             shutil.rmtree(scratch)
         return path
@@ -72,13 +72,13 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class MLflowRuns:
-    """Runs of an MLflow experiment, to be read from there.
+    """The runs of an MLflow experiment as a source.
 
     Attributes:
-        experiment: Its name.
-        sweep: The name of a sweep, which all its runs have as a tag; None is all of them.
-        uri: The tracking URI; None is MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
-        cache: Where what is fetched from a server is kept; None is the user's cache folder.
+        experiment: Name of the experiment.
+        sweep: Name of a sweep, stored as a tag of its runs; None selects all sweeps.
+        uri: Tracking URI; None selects MLFLOW_TRACKING_URI or `mlflow.db` in the current folder.
+        cache: Folder for files fetched from a server; None selects the user's cache folder.
     """
 
     experiment: str = "rnnlab"
@@ -87,61 +87,61 @@ class MLflowRuns:
     cache: str | Path | None = None
 
     def __post_init__(self) -> None:
-        """Check the types.
+        """Check the types of the fields.
 
         Raises:
-            TypeError: A field has another.
+            TypeError: If a field has the wrong type.
         """
         for name, hint in get_type_hints(MLflowRuns).items():
             check_type(name, getattr(self, name), hint)
 
 
 Source = str | Path | Sequence[str | Path] | MLflowRuns
-"""A folder with runs below it, several, or runs in MLflow."""
+"""A folder with runs below it, a list of such folders, or the runs of an MLflow experiment."""
 
 
 def find_runs(source: Source) -> list[StoredRun]:
-    """The runs of a source.
+    """Return the runs of a source.
 
     Raises:
-        ValueError: There are none, with where they were looked for.
-        ConnectionError: MLflow does not answer.
+        ValueError: If there are no runs; the message names the locations searched.
+        ConnectionError: If MLflow does not answer.
     """
     if isinstance(source, MLflowRuns):
         return _find_in_mlflow(source)
     folders = [source] if isinstance(source, str | Path) else list(source)
     if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
-        raise ValueError(f"{', '.join(addresses)}: an address, and only folders on this machine are read")
+        raise ValueError(f"{', '.join(addresses)}: an address; must be a folder on this machine")
     if missing := [str(folder) for folder in folders if not is_folder(folder)]:
-        raise ValueError(f"{', '.join(missing)}: no such folder")
-    found = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
-    if not found:
-        raise ValueError(f"no runs in {', '.join(map(str, folders)) or 'an empty list of folders'}")
-    return [_run_in_folder(path) for path in found]
+        raise ValueError(f"{', '.join(missing)}: not found")
+    paths = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
+    if not paths:
+        raise ValueError(f"{', '.join(map(str, folders)) or 'source=[]'}: no runs found")
+    return [_run_in_folder(path) for path in paths]
 
 
 def find_run(run: str, uri: str | None = None) -> StoredRun:
-    """One run, by its folder or by its MLflow run id.
+    """Return one run by its folder or its MLflow run id.
 
     Raises:
-        ValueError: There is none.
+        ValueError: If there is no such run.
     """
     if is_address(run):
-        raise ValueError(f"{run}: an address; it must be a folder on this machine or a run id")
+        raise ValueError(f"{run}: an address; must be a folder on this machine or a run id")
     if is_file(Path(run, RUN_FILE)):
         return _run_in_folder(Path(run).absolute())
     if len(Path(run).parts) > 1:
-        raise ValueError(f"{run}: no folder of a run")
+        raise ValueError(f"{run}: not a run folder")
     try:
         uri, cache = _resolve_store(uri, None)
     except ValueError as error:
-        raise ValueError(f"{run}: no folder of a run, and {error}") from None
+        raise ValueError(f"{run}: not a run folder, and {error}") from None
     try:
         client = connect(uri)
         return _run_in_mlflow(client.get_run(run), client, cache)
-    except Exception as error:  # whatever a database or a server can raise
+    except Exception as error:  # a database or a server may raise anything
         raise ValueError(
-            f"{run}: neither a run's folder nor a run in {redact(uri)} ({error_line(error)})"
+            f"{run}: neither a run folder nor a run in {redact(uri)} ({error_line(error)})"
         ) from error
 
 
@@ -150,16 +150,16 @@ def _run_in_folder(folder: Path) -> StoredRun:
 
 
 def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
-    """The tracking URI, and where what is fetched from there is kept.
+    """Return the tracking URI and the cache folder for its files.
 
     Raises:
-        ValueError: It is none, or of a database that does not exist.
+        ValueError: If the URI is invalid, or its database does not exist.
     """
     if cache is not None and is_address(str(cache)):
-        raise ValueError(f"cache={cache}: an address; it must be a folder on this machine")
+        raise ValueError(f"cache={cache}: an address; must be a folder on this machine")
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
-    problem = uri_problem(uri) or ("no such database" if database and not is_file(database) else None)
+    problem = uri_problem(uri) or ("not found" if database and not is_file(database) else None)
     if problem:
         raise ValueError(f"{redact(uri)}: {problem}")
     digest = sha256(str(database or redact(uri)).encode()).hexdigest()[:12]
@@ -169,41 +169,41 @@ def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path
 def _find_in_mlflow(source: MLflowRuns) -> list[StoredRun]:
     uri, cache = _resolve_store(source.uri, source.cache)
     if source.sweep is not None and re.search(r"['\"\\]", source.sweep):
-        raise ValueError(f"sweep={source.sweep!r}: no sweep has such a name")
+        raise ValueError(f"sweep={source.sweep!r}: must not contain quotes or backslashes")
     client = connect(uri)
     try:
         experiment = client.get_experiment_by_name(source.experiment)
-        others = [] if experiment else [found.name for found in client.search_experiments()]
-        found = _search(client, experiment.experiment_id, source.sweep) if experiment else []
-    except Exception as error:  # whatever a database or a server can raise
+        others = [] if experiment else [other.name for other in client.search_experiments()]
+        runs = _search(client, experiment.experiment_id, source.sweep) if experiment else []
+    except Exception as error:  # a database or a server may raise anything
         raise ConnectionError(f"MLflow at {redact(uri)}: {error_line(error)}") from error
     if experiment is None:
         names = ", ".join(others)
-        raise ValueError(f"experiment={source.experiment!r}: not in {redact(uri)}; there: {names}")
-    if not found:
+        raise ValueError(f"experiment={source.experiment!r}: not found in {redact(uri)}; available: {names}")
+    if not runs:
         sweep = "" if source.sweep is None else f" with sweep={source.sweep!r}"
-        raise ValueError(f"experiment={source.experiment!r}: holds no runs{sweep}")
-    return [_run_in_mlflow(run, client, cache) for run in found]
+        raise ValueError(f"experiment={source.experiment!r}: has no runs{sweep}")
+    return [_run_in_mlflow(run, client, cache) for run in runs]
 
 
 def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> list["Run"]:
     condition = "" if sweep is None else f"tags.sweep = '{sweep}'"
-    found: list[Run] = []
+    runs: list[Run] = []
     token = None
     while True:
         page = client.search_runs([experiment_id], condition, max_results=PAGE, page_token=token)
-        found += [run for run in page if ID_TAG in run.data.tags]  # others are not ours
+        runs += [run for run in page if ID_TAG in run.data.tags]  # skips runs of other programs
         if not (token := page.token):
-            return found
+            return runs
 
 
 def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
-    """A run as MLflow describes it."""
+    """Return a run as described by MLflow."""
     tags, run_id = run.data.tags, run.info.run_id
     if ID_TAG not in tags:
-        raise ValueError(f"{run_id} was not made by rnnlab")
-    if not RUN_ID.fullmatch(run_id):  # it becomes part of a path
-        raise ValueError(f"MLflow names a run {run_id!r}, which is no run id")
+        raise ValueError(f"{run_id}: not a run of rnnlab")
+    if not RUN_ID.fullmatch(run_id):  # the id becomes part of a path
+        raise ValueError(f"{run_id!r}: invalid run id returned by MLflow")
     info = {
         "id": tags[ID_TAG],
         "name": run.info.run_name,
@@ -214,7 +214,7 @@ def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun
         "status": run.info.status,
     }
     folder = tags.get(FOLDER_TAG, "")
-    if run.info.status == "RUNNING":  # what files there are is of an earlier life
+    if run.info.status == "RUNNING":  # existing files were sent before the run was resumed
         return StoredRun(folder, info, cache / run_id / "none", mlflow_run_id=run_id)
     artifacts = urlsplit(run.info.artifact_uri)
     if artifacts.scheme in ("", "file"):
@@ -224,5 +224,5 @@ def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun
         if any(file.path == name for file in client.list_artifacts(run_id)):
             client.download_artifacts(run_id, name, str(into))
 
-    local_folder = cache / run_id / str(run.info.end_time)  # of a run that is resumed, another time
+    local_folder = cache / run_id / str(run.info.end_time)  # a resumed run has a new end time
     return StoredRun(folder, info, local_folder, fetch, run_id)

@@ -1,4 +1,4 @@
-"""The figures of a report: those that a sweep's axes call for."""
+"""The figures of a report, selected by the axes of the sweep."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -26,18 +26,18 @@ from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SO
 
 MAX_HEATMAPS = 4
 MAX_LOSS_CURVES = 60
-"""Runs whose losses are read: the whole training of each."""
+"""The maximum number of runs whose complete losses are read."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in a page.
+    """A figure in the report.
 
     Attributes:
-        title: What it is called.
-        text: What one sees.
-        address: A `data:` address that holds it.
-        wide: Whether it is a grid, which needs the width of two.
+        title: Title.
+        text: Caption.
+        address: `data:` URL with the content.
+        wide: True for a grid, which needs the full page width.
     """
 
     title: str
@@ -46,21 +46,21 @@ class Picture:
     wide: bool
 
 
-def draw_pictures(found: RunCollection, encodings: Encodings) -> list[Picture]:
-    """Draw what there is to draw of a sweep.
+def draw_pictures(collection: RunCollection, encodings: Encodings) -> list[Picture]:
+    """Draw all figures that apply to a sweep.
 
     Raises:
-        ConnectionError: MLflow does not answer.
+        ConnectionError: If MLflow does not answer.
     """
     drawings = [
-        *_lag_curves(found, encodings),
-        *_scalar_plots(found.frame, encodings),
-        *_losses(found, encodings),
-        *_heatmaps(found, encodings),
+        *_lag_curves(collection, encodings),
+        *_scalar_plots(collection.frame, encodings),
+        *_losses(collection, encodings),
+        *_heatmaps(collection, encodings),
     ]
     rendered = []
     for title, text, draw in drawings:
-        with suppress(ValueError):  # nothing to show in it
+        with suppress(ValueError):  # no data to draw
             rendered.append(Picture(title, text, *_render(draw)))
     return rendered
 
@@ -68,14 +68,14 @@ def draw_pictures(found: RunCollection, encodings: Encodings) -> list[Picture]:
 Drawing = tuple[str, str, Callable[[], Any]]
 
 
-def _lag_curves(found: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
+def _lag_curves(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
     text = (
-        "The loss at one time step is sent back alone; its gradient k steps earlier, relative to one step. "
-        "On this logarithmic axis a straight line is a constant gain."
+        "Gradient of the loss at a single time step with respect to the state k steps earlier, relative to "
+        "lag 1. On the logarithmic axis, a straight line means a constant gain."
     )
     try:
-        curves = found.gradients("state", "lag", "ends")
-    except ValueError:  # the probe recorded none
+        curves = collection.gradients("state", "lag", "ends")
+    except ValueError:  # the probe made no recordings
         return
     for when, step in (("trained", "last"), ("untrained", "first")):
         draw = partial(draw_lag_curves, curves, hue=encodings.hue, col=encodings.col, step=step)
@@ -86,22 +86,22 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     x, hue = encodings.x, encodings.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = (
-            "The factor of the gradient a time step back, over the longer half of the lags; 1 keeps it. "
-            "The gain in the tables is over all lags."
+            "Factor by which the gradient changes per time step backwards, over the longer half of the lags; "
+            "1 preserves the gradient. The gain in the tables covers all lags."
         )
         yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, HORIZON):
-        text = "The last time step back at which a hundredth of the gradient is left, even after a dip."
+        text = "Largest lag at which 1 % of the gradient remains, even after a dip."
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, VAL_SOLVED):
-        text = "The share of runs that met their task's criterion."
+        text = "Fraction of runs that met the criterion of their task."
         yield f"Solved against {x}", text, partial(draw_solved, runs, x=x, hue=hue, col=encodings.col)
     y = encodings.y or hue
     if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
-        text = "What becomes of the gradient at each combination: the most frequent regime of its runs."
+        text = "Most frequent gradient regime of the runs at each combination of axis values."
         yield f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y)
     if "clip" in encodings.axes and runs["clip"].notna().any() and _has(runs, VAL_LOSS):
-        text = "How often the gradient was clipped, and the validation loss that came of it."
+        text = "Clip rate and validation loss at each clip threshold."
         yield "Clipping", text, partial(draw_clipping, runs, hue=hue if hue != "clip" else None)
 
 
@@ -109,37 +109,37 @@ def _has(runs: pd.DataFrame, column: str) -> bool:
     return column in runs and bool(runs[column].notna().any())
 
 
-def _losses(found: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
+def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
     selected = np.unique(
-        np.linspace(0, len(found.runs) - 1, min(len(found.runs), MAX_LOSS_CURVES)).astype(int)
+        np.linspace(0, len(collection.runs) - 1, min(len(collection.runs), MAX_LOSS_CURVES)).astype(int)
     )
     try:
-        losses = found.select(selected).metrics(VAL_LOSS)
-    except ValueError:  # none came to a validation
+        losses = collection.select(selected).metrics(VAL_LOSS)
+    except ValueError:  # no run reached a validation
         return
-    text = "The validation loss over training."
-    if len(selected) < len(found.runs):
-        text += f" Of {len(selected)} runs, evenly chosen from {len(found.runs)}."
+    text = "Validation loss during training."
+    if len(selected) < len(collection.runs):
+        text += f" The figure shows {len(selected)} runs, evenly selected from {len(collection.runs)}."
     yield "Losses", text, partial(draw_losses, losses, hue=encodings.hue, col=encodings.col)
 
 
-def _heatmaps(found: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    """One run of each colour, the first."""
-    firsts = found.frame.drop_duplicates([encodings.hue]) if encodings.hue else found.frame[:1]
+def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
+    """Yield a heatmap of the first run of each colour."""
+    firsts = collection.frame.drop_duplicates([encodings.hue]) if encodings.hue else collection.frame[:1]
     for index in firsts.index[:MAX_HEATMAPS]:
         try:
-            norms = found.select([index]).gradients("h", "timestep")
-        except ValueError:  # the probe recorded none
+            norms = collection.select([index]).gradients("h", "timestep")
+        except ValueError:  # the probe made no recordings
             continue
         if norms.empty:
             continue
-        text = "The total gradient at each time step over training, of one run."
-        title = f"Gradient by time step: {found.runs[index].row['name']}"
+        text = "Norm of the total gradient at each time step during the training of one run."
+        title = f"Gradient by time step: {collection.runs[index].row['name']}"
         yield title, text, partial(draw_time_heatmap, norms)
 
 
 def _render(draw: Callable[[], Any]) -> tuple[str, bool]:
-    """A figure as an SVG picture, whose text is result as the reader may have other fonts; is it wide?"""
+    """Return a figure as an SVG data URL with text as paths, and whether the figure is wide."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():

@@ -1,4 +1,4 @@
-"""Which axes of a sweep tell its runs apart, and which of them a figure shows how."""
+"""The assignment of a sweep's axes to colours, x axis and grid columns of the figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import pandas as pd
 from rnnlab.analysis.figures.style import NULL_LABELS
 
 AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
-"""Axes that come before others."""
+"""The axes that precede all others."""
 MAX_COLORS, MAX_COLUMNS = 10, 6
-"""Values that colours, and the columns of a grid, can tell apart."""
+"""The maximum numbers of values shown as colours and as columns of a grid."""
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """What figures of a sweep show its axes as.
+    """The visual encoding of a sweep's axes in figures.
 
     Attributes:
-        axes: All that differ between the runs, `seed` apart.
-        hue: The one that colours stand for.
-        x: The numbers that others are drawn against.
-        y: Further numbers, for a table of two axes.
-        col: The one that columns of a grid stand for.
+        axes: All axes that differ between the runs, except `seed`.
+        hue: Axis shown as colour.
+        x: Numeric axis on the x axis.
+        y: Second numeric axis, for figures of two axes.
+        col: Axis shown as columns of a grid.
     """
 
     axes: list[str]
@@ -33,7 +33,7 @@ class Encodings:
 
 
 def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
-    """Choose what a figure of some runs shows as what."""
+    """Choose the visual encoding of the axes for figures of some runs."""
     ordered = [
         *(axis for axis in AXIS_ORDER if axis in axes),
         *(axis for axis in axes if axis not in AXIS_ORDER),
@@ -41,8 +41,8 @@ def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
     varying = [axis for axis in ordered if axis != "seed" and _count_values(runs, [axis]) > 1]
     independent: list[str] = []
     for axis in varying:
-        everywhere = axis in NULL_LABELS or runs[axis].notna().all()
-        if everywhere and not _follows(runs, independent, axis):
+        is_complete = axis in NULL_LABELS or runs[axis].notna().all()
+        if is_complete and not _follows(runs, independent, axis):
             independent.append(axis)
     numbers = [axis for axis in independent if _is_number(runs[axis])]
     words = [
@@ -62,7 +62,7 @@ def _count_values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 
 def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
-    """Whether an axis goes with an earlier one, as what `pair` names does."""
+    """Return whether an axis is determined by an earlier axis, as in a `pair`."""
     return any(
         _count_values(runs, [other, axis]) == _count_values(runs, [other]) < len(runs) for other in others
     )

@@ -1,4 +1,4 @@
-"""A sweep in one HTML page that needs nothing beside it: figures, tables, failures, how to repeat it."""
+"""The report of a sweep as one self-contained HTML page: figures, tables, problems, commands."""
 
 import base64
 import shlex
@@ -27,33 +27,33 @@ from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, redact, sanitize
 
 
 def write_report(source: Source, page: Path) -> list[RunEntry]:
-    """Write the page of a sweep in one move; return the runs that it is of.
+    """Write the report of a sweep in one atomic replacement, and return its runs.
 
     Raises:
-        ValueError: There are no runs.
-        ConnectionError: MLflow does not answer.
-        OSError: It cannot be written.
+        ValueError: If there are no runs.
+        ConnectionError: If MLflow does not answer.
+        OSError: If the page cannot be written.
     """
-    found = RunCollection.find(source)
-    replace_text(page, _html(found, source))
-    return found.runs
+    collection = RunCollection.find(source)
+    replace_text(page, _html(collection, source))
+    return collection.runs
 
 
 def report_html(source: Source) -> str:
-    """The page of a sweep.
+    """Return the report of a sweep as HTML.
 
     Raises:
-        ValueError: There are no runs.
-        ConnectionError: MLflow does not answer.
+        ValueError: If there are no runs.
+        ConnectionError: If MLflow does not answer.
     """
     return _html(RunCollection.find(source), source)
 
 
-def _html(found: RunCollection, source: Source) -> str:
-    runs, entries = found.frame, found.runs
-    encodings = choose_encodings(runs[runs["outcome"] != DAMAGED], found.varying)
-    seeds = ["seed"] if "seed" in found.varying else []
-    figures = draw_pictures(found, encodings)
+def _html(collection: RunCollection, source: Source) -> str:
+    runs, entries = collection.frame, collection.runs
+    encodings = choose_encodings(runs[runs["outcome"] != DAMAGED], collection.varying)
+    seeds = ["seed"] if "seed" in collection.varying else []
+    figures = draw_pictures(collection, encodings)
     configs = [dict(flatten(run.config)) for run in entries]
     environment = Environment(
         loader=PackageLoader("rnnlab.analysis.report"),
@@ -73,7 +73,7 @@ def _html(found: RunCollection, source: Source) -> str:
         figures=figures,
         averages=averages_table(runs, encodings.axes),
         runs=runs_table(entries, encodings.axes + seeds),
-        failures=failures_table(entries, found.problems),
+        failures=failures_table(entries, collection.problems),
         differing=differences_table(configs),
         common=_common(configs),
         commands=_commands(entries, source),
@@ -87,7 +87,7 @@ def _any_zeros(runs: pd.DataFrame) -> bool:
 
 
 def _as_text(value: object) -> str:
-    """What a template shows of a value: whoever wrote it, there are no control characters in it."""
+    """Return a value as template text without control characters."""
     return Markup(sanitize(value)) if isinstance(value, Markup) else sanitize(str(value))
 
 
@@ -99,7 +99,7 @@ def _title(runs: pd.DataFrame) -> str:
 def _facts(runs: pd.DataFrame, entries: Sequence[RunEntry]) -> dict[str, str]:
     began, seconds = runs["started"].min(), float(runs["seconds"].sum()) if "seconds" in runs else 0.0
     facts = {
-        "began": "" if pd.isna(began) else f"{began:%Y-%m-%d %H:%M} UTC",
+        "started": "" if pd.isna(began) else f"{began:%Y-%m-%d %H:%M} UTC",
         "training time": _duration(seconds),
         "task": ", ".join(map(str, runs["task"].dropna().unique())) if "task" in runs else NO_VALUE,
         "code": ", ".join(_code(entries)),
@@ -117,15 +117,15 @@ def _duration(seconds: float) -> str:
 
 def _code(entries: Sequence[RunEntry]) -> list[str]:
     tags = [run.info.get("tags") or {} for run in entries]
-    found = (
+    versions = (
         f"rnnlab {t['rnnlab_version']} {t.get('git_commit', '')[:12]}" for t in tags if "rnnlab_version" in t
     )
-    return list(dict.fromkeys(word.strip() for word in found))
+    return list(dict.fromkeys(version.strip() for version in versions))
 
 
 def _machines(entries: Sequence[RunEntry]) -> list[str]:
-    found = (describe_machine(run.info.get("machine") or {}) for run in entries)
-    return list(dict.fromkeys(text for text in found if text))
+    machines = (describe_machine(run.info.get("machine") or {}) for run in entries)
+    return list(dict.fromkeys(machine for machine in machines if machine))
 
 
 def _outcomes(runs: pd.DataFrame) -> list[tuple[str, int]]:
@@ -142,20 +142,21 @@ def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
-    """What to type to make this again, or to go on."""
+    """Return the commands that repeat the sweep or load its data."""
     tags = [run.info.get("tags") or {} for run in entries]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
-    whole = list(dict.fromkeys(command for run in entries if (command := run.info.get("command"))))
+    sweeps = list(dict.fromkeys(command for run in entries if (command := run.info.get("command"))))
     commands = {}
     if commits:
-        commands["the code"] = "\n".join(_checkout_command(commit) for commit in commits)
-    if whole:
-        commands["the whole sweep"] = "\n".join(whole)
+        commands["Check out the code"] = "\n".join(_checkout_command(commit) for commit in commits)
+    if sweeps:
+        commands["Repeat the whole sweep"] = "\n".join(sweeps)
     if folders := [run.row["folder"] for run in entries if run.row["outcome"] in ENDED]:
-        commands["one run, compared to the last bit"] = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
-    tracked = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
-    commands["in a notebook"] = (
-        f"from rnnlab.analysis import draw_lag_curves, load_gradients{tracked}\n"
+        repeat = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
+        commands["Repeat one run and check that the results are bit-identical"] = repeat
+    mlflow_import = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
+    commands["Load the gradients in a notebook"] = (
+        f"from rnnlab.analysis import draw_lag_curves, load_gradients{mlflow_import}\n"
         f"gradients = load_gradients({_source_as_python(source)})\n"
         "draw_lag_curves(gradients)"
     )
@@ -163,7 +164,7 @@ def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
 
 
 def _source_as_python(source: Source) -> str:
-    """A source as Python."""
+    """Return a source as a Python expression."""
     if isinstance(source, MLflowRuns):
         uri = redact(tracking_uri(source.uri))
         return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
@@ -173,7 +174,5 @@ def _source_as_python(source: Source) -> str:
 
 
 def _checkout_command(commit: str) -> str:
-    changed = (
-        "  # and git apply code.diff, which is in each run's folder" if commit.endswith("-dirty") else ""
-    )
-    return f"git checkout {commit.removesuffix('-dirty')}{changed}"
+    note = "  # then git apply code.diff from the run folder" if commit.endswith("-dirty") else ""
+    return f"git checkout {commit.removesuffix('-dirty')}{note}"

@@ -1,4 +1,4 @@
-"""The tables of a report: averages, runs, what went wrong, what differs in the configurations."""
+"""The tables of a report: averages, runs, problems and configuration differences."""
 
 import math
 from collections import Counter
@@ -41,7 +41,7 @@ from rnnlab.text import (
 )
 
 MAX_VALUES = 8
-"""Values of a key that are named."""
+"""The maximum number of values listed per key."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: What is shown.
-        key: What it is sorted by.
+        text: Text shown.
+        key: Sort key.
     """
 
     text: str
@@ -59,14 +59,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose columns can be sorted; `numbers` says which hold numbers."""
+    """A table with sortable columns."""
 
     columns: list[str]
     rows: list[list[Cell]]
 
     @property
     def numbers(self) -> list[bool]:
-        """Which columns hold numbers."""
+        """Return, for each column, whether it holds numbers."""
         return [
             any(isinstance(row[column].key, float) for row in self.rows)
             for column in range(len(self.columns))
@@ -74,9 +74,9 @@ class Table:
 
 
 def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """A row for each combination of axes, where runs share one: means with their 95 % t intervals.
+    """Return one row per combination of axes with means and 95 % t intervals; None if no runs share one.
 
-    The metrics are of the runs that did not diverge: what one has is from before it did.
+    The metrics exclude diverged runs, whose values date from before the divergence.
     """
     runs = runs[runs["outcome"] != DAMAGED].assign(all="")
     by = [*axes] or ["all"]
@@ -113,12 +113,12 @@ def _mean_cell(
     power: bool = False,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Cell:
-    """A mean and its interval; ≥ where a horizon in it may be longer."""
+    """Return a mean and its interval; ≥ marks horizons that may be longer."""
     rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
     if rows_with_value.empty:
         return Cell(NO_VALUE)
-    found = mean_interval(rows_with_value.assign(all=0), ["all"], name).iloc[0]
-    middle, low, high = (10 ** found[key] if power else found[key] for key in ("mean", "low", "high"))
+    interval = mean_interval(rows_with_value.assign(all=0), ["all"], name).iloc[0]
+    middle, low, high = (10 ** interval[key] if power else interval[key] for key in ("mean", "low", "high"))
     low, high = max(low, within[0]), min(high, within[1])
     at_least = (
         "≥ "
@@ -130,7 +130,7 @@ def _mean_cell(
 
 
 def _mean_gain_cell(group: pd.DataFrame) -> Cell:
-    """The geometric mean of the gains over 0, how many are 0, and the mean share of examples that are."""
+    """Return the geometric mean of non-zero gains, the number of zeros and the mean zero fraction."""
     gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
     lost = int((gains == 0).sum())
     if lost and lost == len(gains):
@@ -143,7 +143,7 @@ def _mean_gain_cell(group: pd.DataFrame) -> Cell:
 
 
 def _mean_horizon_cell(group: pd.DataFrame) -> Cell:
-    """The mean horizon, what a dip makes of it, and the mean share of examples that are 0 there."""
+    """Return the mean horizon, the effect of a dip, and the mean zero fraction at the horizon."""
     mean = _mean_cell(group, HORIZON, ".0f", within=(0, math.inf))
     if mean.text == NO_VALUE:
         return mean
@@ -159,7 +159,7 @@ def _plain_mean(group: pd.DataFrame, name: str) -> float | None:
 
 
 def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
-    """A row a run."""
+    """Return a table with one row per run."""
     solvable = any((run.info.get("goal") or {}).get("criterion") for run in entries)
     columns = [
         "run",
@@ -199,7 +199,7 @@ def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
 
 
 def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> Table | None:
-    """Runs that did not simply finish, or whose files are damaged, and why."""
+    """Return the runs that did not finish normally or have damaged files, with the reason."""
     rows = []
     for run in entries:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}
@@ -210,11 +210,11 @@ def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> 
             rows.append(
                 [_text_cell(run.row["name"]), _text_cell(why), _text_cell(Path(run.row["folder"]).name)]
             )
-    return Table(["run", "what happened", "folder"], rows) if rows else None
+    return Table(["run", "problem", "folder"], rows) if rows else None
 
 
 def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
-    """Every key that not all runs have in common, with its values."""
+    """Return the keys that differ between the runs, with their values."""
     rows = []
     for key in dict.fromkeys(key for config in configs for key in config):
         counts = Counter(str(config.get(key, NO_VALUE)) for config in configs)
@@ -222,11 +222,11 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
             named = [f"{value} ({number})" for value, number in counts.most_common(MAX_VALUES)]
             more = [f"and {len(counts) - MAX_VALUES} more"] if len(counts) > MAX_VALUES else []
             rows.append([_text_cell(key), _text_cell(", ".join([*named, *more]))])
-    return Table(["key", "values (of so many runs)"], rows) if rows else None
+    return Table(["key", "values (number of runs)"], rows) if rows else None
 
 
 def format_cell(value: Any, axis: str) -> Cell:
-    """The value of an axis; null is off for a threshold, else the run has no such key."""
+    """Return the cell of an axis value; a null clip threshold means off, any other null a missing key."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return Cell(NULL_LABELS.get(axis, NO_VALUE))
     if isinstance(value, str | bool):
