@@ -223,3 +223,18 @@ def test_a_parquet_column_of_texts_that_are_no_utf8_is_refused() -> None:
         refused = say(main, ["task=series", "task.path=table.pq", *few])
         assert refused.code == 2 and len(refused.err) == 1
         assert refused.err[0].startswith("rnnlab: task.path=table.pq: cannot be read ("), refused
+
+
+@pytest.mark.parametrize(
+    "line", ["null", "5", '"x"', "[1]", '{"step": 1, "a": ' + "[" * 100_000 + "]" * 100_000 + "}"]
+)
+def test_a_metrics_line_that_crashed_arrow_is_reported(line: str, tmp_path: Path) -> None:
+    row = '{"step": 0, "{a}": 1.5}\n'
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(f"{row}{line}\n{row}")
+    with pytest.raises(DamagedTable, match="line 2 is not a valid row") as raised:
+        metrics_table(file)
+    assert raised.value.rows.to_pylist() == [{"step": 0, "{a}": 1.5}]
+    file.write_text(f"{line}\n{row}")
+    with pytest.raises(DamagedTable, match="line 1 is not a valid row"):
+        metrics_table(file)

@@ -1,6 +1,7 @@
 """The tables of one run folder, as Arrow tables and as pandas frames."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from rnnlab.runs.files import DamagedFile
 from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
+FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
+"""One flat JSON object per line. Arrow's JSON reader crashes on some other lines, such as `null`."""
+PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
 
@@ -43,7 +47,7 @@ def metrics_table(file: Path) -> pa.Table:
     complete = content[: content.rfind(b"\n") + 1]
     try:
         rows = _parse(complete)
-    except (pa.ArrowException, ValueError):  # an invalid UTF-8 name raises only when it is accessed
+    except PARSE_ERRORS:  # an invalid UTF-8 name raises only when it is accessed
         lines = complete.splitlines(keepends=True)
         valid = next((n for n, line in enumerate(lines) if not _is_row(line)), 0)
         problem = f"{file.name}: line {valid + 1} is not a valid row"
@@ -56,14 +60,24 @@ def metrics_table(file: Path) -> pa.Table:
 def _parse(lines: bytes) -> pa.Table:
     if not lines:
         return pa.table({"step": pa.array([], pa.int64())})
-    # A single block, because a metric and its type may first appear late in the file.
-    options = pj.ReadOptions(use_threads=False, block_size=len(lines))
-    table = pj.read_json(pa.BufferReader(lines), read_options=options)
+    if FLAT_OBJECTS.fullmatch(lines):
+        # A single block, because a metric and its type may first appear late in the file.
+        options = pj.ReadOptions(use_threads=False, block_size=len(lines))
+        table = pj.read_json(pa.BufferReader(lines), read_options=options)
+    else:
+        table = pa.Table.from_pylist([_parse_line(line) for line in lines.splitlines()])
     steps = table["step"] if "step" in table.column_names else None
     if steps is None or steps.null_count or not all(map(_is_number, table.schema.types)):
         raise pa.ArrowInvalid("not a row of numbers with a step")
     types = [pa.field(name, pa.int64() if name == "step" else pa.float64()) for name in table.column_names]
     return table.cast(pa.schema(types))
+
+
+def _parse_line(line: bytes) -> dict[str, float | None]:
+    row = json.loads(line)
+    if not isinstance(row, dict) or not {type(value) for value in row.values()} <= {int, float, type(None)}:
+        raise pa.ArrowInvalid("not an object of numbers")
+    return {name: value if name == "step" or value is None else float(value) for name, value in row.items()}
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -74,7 +88,7 @@ def _is_row(line: bytes) -> bool:
     try:
         row = json.loads(line)
         return isinstance(row, dict) and isinstance(row["step"], int) and _parse(line) is not None
-    except (ValueError, KeyError, RecursionError, pa.ArrowException):
+    except (KeyError, *PARSE_ERRORS):
         return False
 
 
