@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from rnnlab.metrics import is_shown
+from rnnlab.metric_table import is_shown
 from rnnlab.mlflow_mirror.store import connect
 from rnnlab.records import LOSS
 from rnnlab.runs.metrics_jsonl import MetricsReader

@@ -1,6 +1,6 @@
-"""Tables of metrics in Markdown from `rnnlab.metrics`; `docs/conf.py` inserts them into `metrics.md`."""
+"""Tables of metrics in Markdown from `rnnlab.metric_table`; `docs/conf.py` inserts them into `metrics.md`."""
 
-from rnnlab import metrics
+from rnnlab import metric_table as metrics
 
 TABLES = {
     "every_step": metrics.EVERY_STEP,

@@ -149,3 +149,10 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
         return f"{outcome}: {summary['error']}"
     differs = summary.get("differs_since")  # resumed where floating-point rounding differs
     return outcome if differs is None else f"{outcome}, not bit-identical since step {differs}"
+
+
+def describe_error(error: Exception) -> str:
+    """Describe an exception in one line; all errors of a full disk have the same description."""
+    if "No space left" in str(error):
+        return "no space left on the disk"
+    return f"{type(error).__name__}: {error}"

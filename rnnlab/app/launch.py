@@ -13,7 +13,7 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.display import Display
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.app.jobs.resume import sweep_lock, write_sweep_file
-from rnnlab.app.jobs.run_job import WorkOrder, describe_error
+from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.base import Engine
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.mlflow_mirror.mirror import PROCESS_DIED, Mirror, MirrorReport
@@ -25,7 +25,7 @@ from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, is_in_use
 from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG
 from rnnlab.runs.run_json import read_run_info
 from rnnlab.signals import INTERRUPTED, Interrupts, temporary_handler
-from rnnlab.text import redact
+from rnnlab.text import describe_error, redact
 
 REFRESH_SECONDS = 0.25
 

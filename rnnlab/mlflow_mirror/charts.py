@@ -11,7 +11,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from rnnlab.metrics import METRICS
+from rnnlab.metric_table import METRICS
 
 SHARED_VIEW = "mlflow.sharedViewState."
 SECTION = "how far gradients reach"

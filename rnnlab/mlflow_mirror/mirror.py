@@ -19,7 +19,7 @@ from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, Mirr
 from rnnlab.mlflow_mirror.store import error_line, import_mlflow, is_server, open_experiment
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.folder import RunInUse
-from rnnlab.runs.host import host
+from rnnlab.runs.host_identity import host
 from rnnlab.runs.run_json import read_run_info
 
 if TYPE_CHECKING:

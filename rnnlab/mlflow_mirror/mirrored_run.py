@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from rnnlab.metrics import METRICS, is_per_step, is_shown
+from rnnlab.metric_table import METRICS, is_per_step, is_shown
 from rnnlab.mlflow_mirror.charts import DESCRIPTION, RUN_COLORS
 from rnnlab.mlflow_mirror.ledger import LEDGER_FILE, NOTHING_SENT, Ledger
 from rnnlab.mlflow_mirror.store import LOCK_SECONDS

@@ -1,7 +1,7 @@
 """The training loop and the training state from which it can resume."""
 
-from rnnlab.training.memory import memory_needed
-from rnnlab.training.restoring import ImpossibleState
+from rnnlab.training.memory_estimate import memory_needed
+from rnnlab.training.restore_state import ImpossibleState
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.trainer import UNSTABLE_FACTOR, UNSTABLE_WINDOW, Trainer
 

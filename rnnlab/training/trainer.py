@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params, copy_params
-from rnnlab.clipping import Clipping, ClipReport
+from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import (
     Probe,
     ProbeInputs,
@@ -20,18 +20,11 @@ from rnnlab.diagnostics import (
     first_non_finite,
     non_finite_weights,
 )
-from rnnlab.model import Batch, Model, Tape
+from rnnlab.model import Batch, Model
 from rnnlab.norms import global_norm
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
-    CLIP_COEFFICIENT,
-    CLIP_COSINE,
-    CLIP_RATE,
-    CLIPPED,
-    CLIPPED_FRACTION,
     GRAD_NORM,
-    GRAD_NORM_CLIPPED,
-    LOSS,
     STEPS_TO_SOLVE,
     VAL_BASELINE,
     VAL_LOSS,
@@ -40,8 +33,9 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.tasks import Task
-from rnnlab.training.restoring import Limits, restore
+from rnnlab.training.restore_state import Limits, restore
 from rnnlab.training.state import Stability, TrainingState
+from rnnlab.training.step_metrics import finite_or_none, step_metrics
 from rnnlab.workspace import Workspace
 
 UNSTABLE_WINDOW = 50
@@ -160,7 +154,7 @@ class Trainer:
             raw_grads = copy_params(grads) if due else {}
             report = self.clipping.apply(grads, norm)
             state.clipped += report.clipped
-            metrics |= _step_metrics(tape, report, state.clipped / (step + 1))
+            metrics |= step_metrics(tape, report, step, state.clipped)
             if not (isfinite(tape.loss) and isfinite(norm)):
                 state.ended = True
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
@@ -238,7 +232,7 @@ class Trainer:
             for name, values in task.scores(loss, batch, tape).items():
                 means[name].update(values)
             states = tape.cell.final_states()
-        metrics = {name: _finite(mean.value) for name, mean in means.items()}
+        metrics = {name: finite_or_none(mean.value) for name, mean in means.items()}
         goal = task.goal(loss)
         metrics[VAL_BASELINE] = goal.baseline
         if goal.criterion is not None and goal.below is not None:
@@ -267,21 +261,3 @@ class _Mean:
     @property
     def value(self) -> float:
         return self.total / self.count
-
-
-def _step_metrics(tape: Tape, report: ClipReport, clip_rate: float) -> dict[str, float | None]:
-    metrics: dict[str, float | None] = {
-        LOSS: tape.loss,
-        GRAD_NORM: report.norm,
-        GRAD_NORM_CLIPPED: report.norm_clipped,
-        CLIP_COEFFICIENT: report.coefficient,
-        CLIPPED_FRACTION: report.fraction,
-        CLIP_COSINE: report.cosine,
-        CLIPPED: float(report.clipped),
-        CLIP_RATE: clip_rate,
-    }
-    return {name: _finite(value) for name, value in metrics.items() if value is not None}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if isfinite(value) else None

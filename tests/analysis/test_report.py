@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rnnlab.analysis.frames.sources import MLflowRuns
-from rnnlab.analysis.report.layout import Encodings, choose_encodings
+from rnnlab.analysis.report.encodings import Encodings, choose_encodings
 from rnnlab.analysis.report.page import report_html, write_report
 from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, run, run_info

@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rnnlab.app.jobs.run_job import RunMonitor, _summary
+from rnnlab.app.jobs.run_monitor import RunMonitor
 from rnnlab.records import StepRecord
-from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
@@ -59,15 +58,15 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
     assert infos[0]["summary"]["diverged_at"]["timestep"] is None, "a parameter"
 
 
-def test_a_summary_holds_no_value_that_is_gone(tmp_path: Path) -> None:
-    course, folder = RunMonitor(), RunFolder(tmp_path / "run", {}, {})
-    course.update(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
-    course.update(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
-    assert _summary(course, folder)["regime"] == "exploding"
-    course.update(StepRecord(2, {"grad/log10_gain_tail": None, "grad/gain_tail": 0.0, "grad/zero_lag": 3.0}))
-    with folder:
-        summary = _summary(course, folder)
+def test_a_summary_holds_no_value_that_is_gone() -> None:
+    monitor = RunMonitor()
+    monitor.update(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
+    monitor.update(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
+    assert monitor.summary(None)["regime"] == "exploding"
+    monitor.update(StepRecord(2, {"grad/log10_gain_tail": None, "grad/gain_tail": 0.0, "grad/zero_lag": 3.0}))
+    summary = monitor.summary(7)
     assert summary["grad/log10_gain_tail"] is None and summary["regime"] == "vanishing"
+    assert summary["differs_since"] == 7
 
 
 def test_a_diverged_run_keeps_what_it_has(wild: Done) -> None:

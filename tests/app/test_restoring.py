@@ -375,6 +375,6 @@ def test_a_file_that_cannot_be_read_now_is_no_damage(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as context:
-        context.setattr("rnnlab.app.jobs.run_job.read_checkpoint", unreadable)
+        context.setattr("rnnlab.app.jobs.restore_run.read_checkpoint", unreadable)
         assert execute(order, never) == "failed"
     assert {name: (order.folder / name).read_bytes() for name in before} == before

@@ -13,8 +13,9 @@ from unittest import mock
 import numpy as np
 from safetensors.numpy import load_file
 
-from rnnlab.app.jobs.run_job import WorkOrder, describe_error, execute
+from rnnlab.app.jobs.run_job import WorkOrder, execute
 from rnnlab.records import ENDED, WEIGHTS_FILE
+from rnnlab.text import describe_error
 
 NO_TRACEBACKS = {"HYDRA_FULL_ERROR": "0"}
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rnnlab import __version__
-from rnnlab.metrics import EVERY_STEP
+from rnnlab.metric_table import EVERY_STEP
 from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
 from rnnlab.records import CLIPPED_FRACTION
 from tests.processes import Done, metric_rows, run_info

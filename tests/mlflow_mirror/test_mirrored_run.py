@@ -15,7 +15,7 @@ from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import open_experiment
 from rnnlab.records import StepRecord
 from rnnlab.runs.folder import RunFolder
-from rnnlab.runs.host import host
+from rnnlab.runs.host_identity import host
 from rnnlab.runs.run_json import read_run_info
 from tests.runs.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
 

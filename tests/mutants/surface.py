@@ -34,7 +34,7 @@ SURFACE = [
         ("analysis/test_report.py",),
     ),
     Mutant(
-        "analysis/report/layout.py",
+        "analysis/report/encodings.py",
         "and not _follows(runs, independent, axis)",
         "",
         ("analysis/test_report.py",),
@@ -72,7 +72,7 @@ SURFACE = [
         ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
     ),
     Mutant(
-        "app/jobs/run_job.py",
+        "app/jobs/run_monitor.py",
         '"finished" if self.unstable_since is None else "unstable"',
         '"finished"',
         ("app/test_outcomes.py::test_the_sweep_goes_on",),
@@ -125,9 +125,9 @@ SURFACE = [
         ("app/test_launch.py::test_the_summary_has_quantiles_of_the_norms",),
     ),
     Mutant(
-        "metrics.py",
+        "metric_table.py",
         'Metric(CLIP_COSINE, "step"',
         'Metric(CLIP_COSINE, "validation"',
-        ("test_metrics.py",),
+        ("test_metric_table.py",),
     ),
 ]

@@ -27,6 +27,7 @@ from rnnlab.analysis.frames.run_tables import (
 )
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry, drop_copies, runs_frame
 from rnnlab.analysis.frames.sources import Source, StoredRun, find_runs
+from rnnlab.analysis.frames.varying_axes import find_varying_axes
 from rnnlab.records import ENDED, GRADIENTS_FILE, METRICS_FILE
 from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
 from rnnlab.text import one_line
@@ -169,8 +170,7 @@ class RunCollection:
         if where is not None:
             runs = [runs[row] for row in _rows(frame, where)]
             frame, axis_names = runs_frame(runs)
-        undamaged = frame[frame["outcome"] != DAMAGED]
-        varying = [axis for axis in axis_names if undamaged[axis].nunique(dropna=False) > 1]
+        varying = find_varying_axes(frame, axis_names)
         problems = {run.row["run"]: run.problem for run in runs if run.problem is not None}
         return cls(runs, frame, axis_names, varying, problems)
 

@@ -21,7 +21,7 @@ from rnnlab.analysis.figures.style import figure_style
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.frames.load import RunCollection
-from rnnlab.analysis.report.layout import Encodings
+from rnnlab.analysis.report.encodings import Encodings
 from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
 
 MAX_HEATMAPS = 4

@@ -16,8 +16,8 @@ from rnnlab import __version__
 from rnnlab.analysis.frames.load import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
+from rnnlab.analysis.report.encodings import choose_encodings
 from rnnlab.analysis.report.figures import draw_pictures
-from rnnlab.analysis.report.layout import choose_encodings
 from rnnlab.analysis.report.tables import averages_table, differences_table, failures_table, runs_table
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, ZERO_FRACTION

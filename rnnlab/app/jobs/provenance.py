@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 
 from rnnlab import __version__
 from rnnlab.paths import PACKAGE
-from rnnlab.runs.host import host
+from rnnlab.runs.host_identity import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")

@@ -7,10 +7,9 @@ started the worker shows the progress and mirrors the folder to MLflow.
 import os
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,32 +19,26 @@ from threadpoolctl import threadpool_limits
 
 from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
-from rnnlab.diagnostics import recorded_regime
-from rnnlab.metrics import is_in_summary
+from rnnlab.app.jobs.restore_run import restore_run
+from rnnlab.app.jobs.run_monitor import RunMonitor
 from rnnlab.records import (
-    CLIPPED,
     DIFF_FILE,
     ENDED,
     GRAD_NORM,
     HORIZON,
     LOSS,
-    NORM_QUANTILES,
     VAL_LOSS,
     ZERO_AT_HORIZON,
     Outcome,
     StepRecord,
 )
-from rnnlab.runs.checkpoint import CHECKPOINT_FILE, clear_resume_files, read_checkpoint
-from rnnlab.runs.files import DamagedFile
+from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.folder import ERROR_FILE, RunFolder, latest_machine
 from rnnlab.runs.log import LOG, RUN_LOG, capture_log
 from rnnlab.signals import install_handler
-from rnnlab.text import describe_machine, describe_outcome, format_number
-from rnnlab.training import Trainer, TrainingState
+from rnnlab.text import describe_error, describe_machine, describe_outcome, format_number
 
 LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
-STEPS_BEFORE = 20
-"""Number of steps before a divergence whose loss and gradient norm are stored in the summary."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +58,6 @@ class WorkOrder:
     info: dict[str, Any]
     resume: bool = False
     diff: str = ""
-
-
-@dataclass
-class RunMonitor:
-    """State of a run as observed from its records."""
-
-    unstable_since: int | None = None
-    non_finite: dict[str, Any] | None = None
-    latest: dict[str, float | None] = field(default_factory=dict)
-    norms: list[float] = field(default_factory=list)
-    before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
-
-    def update(self, record: StepRecord) -> None:
-        """Update the state with one record."""
-        self.unstable_since = record.unstable_since
-        if record.non_finite is not None:
-            self.non_finite = {"step": record.step, **vars(record.non_finite), "before": list(self.before)}
-        elif (norm := record.metrics.get(GRAD_NORM)) is not None:
-            self.norms.append(norm)
-            self.before.append({"step": record.step, LOSS: record.metrics[LOSS], GRAD_NORM: norm})
-        self.latest |= record.metrics  # None overwrites an earlier value
-
-    @property
-    def outcome(self) -> Outcome:
-        """Outcome of the run if it finished now."""
-        if self.non_finite is not None:
-            return "diverged"
-        return "finished" if self.unstable_since is None else "unstable"
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
@@ -118,7 +83,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         _write_diff(folder, order.diff)
         try:
             outcome, monitor = _train(build(order.config), folder, stopping)
-            summary = _summary(monitor, folder)
+            summary = monitor.summary(folder.differs_since)
         except Exception as error:
             outcome, summary = _record_failure(folder, error)
         summary["seconds"] = round(folder.seconds, 3)
@@ -173,13 +138,6 @@ def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: signal_received or also()
 
 
-def describe_error(error: Exception) -> str:
-    """Describe an exception in one line; all errors of a full disk have the same description."""
-    if "No space left" in str(error):
-        return "no space left on the disk"
-    return f"{type(error).__name__}: {error}"
-
-
 def _record_failure(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[str, Any]]:
     with suppress(OSError):
         folder.write_text(ERROR_FILE, "".join(traceback.format_exception(error)))
@@ -192,7 +150,7 @@ def _train(
     trainer, settings = experiment.trainer, experiment.settings
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
     params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
-    state, monitor = _restore(folder, trainer, trainer.begin(params, batches_rng))
+    state, monitor = restore_run(folder, trainer, trainer.begin(params, batches_rng))
     if state.step:
         LOG.info("resuming from the checkpoint at step %s", state.step)
     last_checkpoint = time.monotonic()
@@ -240,58 +198,6 @@ def _log_step(record: StepRecord) -> None:
         position = "" if at.timestep is None else f" at time step {at.timestep}"
         values += f" (not finite: {at.quantity}{position})"
     LOG.info("step %s: %s", record.step, values.strip())
-
-
-def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tuple[TrainingState, RunMonitor]:
-    """Return the state to resume from, or the initial state if the checkpoint is missing or damaged."""
-    state, monitor = initial, RunMonitor()
-    try:
-        checkpoint = read_checkpoint(folder.folder)
-        if checkpoint is not None:
-            state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
-            records = folder.records(checkpoint)
-            if len(records) != state.step:
-                raise DamagedFile(
-                    f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
-                )
-            if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
-                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
-            if not folder.covers_recordings(checkpoint, state.step):
-                raise DamagedFile(
-                    f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
-                )
-            for record in records:
-                monitor.update(record)
-    except Exception as error:  # any effect of a damaged file; a restart gives the same result
-        if _is_system_error(error):
-            raise
-        LOG.warning(
-            "checkpoint or its records are damaged (%s); restarting from the beginning", describe_error(error)
-        )
-        folder.restart()
-        return initial, RunMonitor()
-    folder.resume_from(checkpoint)
-    return state, monitor
-
-
-def _is_system_error(error: Exception) -> bool:
-    """Return True if an error comes from the system rather than from the contents of a file."""
-    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
-
-
-def _summary(monitor: RunMonitor, folder: RunFolder) -> dict[str, Any]:
-    """Return the last metrics of a run, and the steps at which it became unstable or diverged."""
-    summary: dict[str, Any] = {key: value for key, value in monitor.latest.items() if is_in_summary(key)}
-    if monitor.norms:
-        quantiles = np.quantile(monitor.norms, list(NORM_QUANTILES.values())).tolist()
-        summary |= dict(zip(NORM_QUANTILES, quantiles, strict=True))
-    summary["regime"] = recorded_regime(monitor.latest)
-    summary["unstable_since"] = monitor.unstable_since
-    summary["diverged_at"] = monitor.non_finite
-    if folder.differs_since is not None:
-        summary["differs_since"] = folder.differs_since
-    return summary
 
 
 def _draw_figures(folder: Path) -> None:

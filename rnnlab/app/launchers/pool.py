@@ -16,9 +16,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from rnnlab.app.jobs.run_job import WorkOrder, describe_error, execute, use_one_thread, watch_stop_signals
+from rnnlab.app.jobs.run_job import WorkOrder, execute, use_one_thread, watch_stop_signals
 from rnnlab.signals import block_signals, ignore_keyboard, unblock_signals
 from rnnlab.terminal.streams import make_streams_lossy
+from rnnlab.text import describe_error
 
 STOP_SECONDS = 2.0
 """Time limit for a run to stop, for example in the middle of a validation."""

@@ -9,7 +9,7 @@ import pytest
 from docs import metric_tables
 from rnnlab import records
 from rnnlab.app.config.build import Experiment, generators
-from rnnlab.metrics import METRICS, is_per_step, is_shown, metric_of
+from rnnlab.metric_table import METRICS, is_per_step, is_shown, metric_of
 from rnnlab.mlflow_mirror.charts import DESCRIPTION, FIRST_CHARTS
 from rnnlab.records import LOSS, NORM_QUANTILES, STEPS_PER_SECOND
 from tests.app.test_options import DRAWN, LENGTH, OPTIONS, experiment_of

@@ -1,0 +1,53 @@
+"""The decision whether a run continues from its checkpoint or restarts from the beginning.
+
+`rnnlab.app.jobs.resume` chooses the run folder; this module reads the checkpoint in it.
+"""
+
+from rnnlab.app.jobs.run_monitor import RunMonitor
+from rnnlab.records import CLIPPED
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE, read_checkpoint
+from rnnlab.runs.files import DamagedFile
+from rnnlab.runs.folder import RunFolder
+from rnnlab.runs.log import LOG
+from rnnlab.text import describe_error
+from rnnlab.training import Trainer, TrainingState
+
+
+def restore_run(
+    folder: RunFolder, trainer: Trainer, initial: TrainingState
+) -> tuple[TrainingState, RunMonitor]:
+    """Return the state to resume from, or the initial state if the checkpoint is missing or damaged."""
+    state, monitor = initial, RunMonitor()
+    try:
+        checkpoint = read_checkpoint(folder.folder)
+        if checkpoint is not None:
+            state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
+            records = folder.records(checkpoint)
+            if len(records) != state.step:
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
+                )
+            if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
+                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
+            if not folder.covers_recordings(checkpoint, state.step):
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
+                )
+            for record in records:
+                monitor.update(record)
+    except Exception as error:  # any effect of a damaged file; a restart gives the same result
+        if _is_system_error(error):
+            raise
+        LOG.warning(
+            "checkpoint or its records are damaged (%s); restarting from the beginning", describe_error(error)
+        )
+        folder.restart()
+        return initial, RunMonitor()
+    folder.resume_from(checkpoint)
+    return state, monitor
+
+
+def _is_system_error(error: Exception) -> bool:
+    """Return True if an error comes from the system rather than from the contents of a file."""
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
