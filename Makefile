@@ -17,6 +17,8 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell --dictionary=- --dictionary=.ci/words.txt
+	! git grep -nE -f .ci/phrases.txt -- '*.py' '*.md' '*.yaml' ':!CHANGELOG.md'
 
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch

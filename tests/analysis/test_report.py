@@ -206,7 +206,7 @@ def test_the_command_says_what_it_cannot_do(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for given, told in (
-        (["gone"], r"gone: no folder, and sqlite:////.*mlflow.db: not found"),
+        (["gone"], r"gone: not a folder, and sqlite:////.*mlflow.db: not found"),
         (["."], r"\.: no runs found"),
         ([str(swept.folder), "--out", "no/such/folder.html"], "no/such/folder.html: cannot be written"),
     ):

@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,8 @@ def try_help(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["hydra.hydra_logging={version: 1, root: {handlers: [nowhere]}}"]
     parser = private().command_line_parser()
     args = parser.parse_args(arguments)
+    root = logging.getLogger()
+    before = root.handlers[:], root.level  # Hydra's info adds a handler on today's stdout
     shown = private().HydraWithoutLogging("rnnlab", loader_of())
     GlobalHydra.instance().initialize(shown)
     try:
@@ -163,6 +166,7 @@ def try_help(capsys: pytest.CaptureFixture[str]) -> None:
             shown.show_cfg("config", arguments, "job", "nowhere", False)
     finally:
         GlobalHydra.instance().clear()
+        root.handlers[:], root.level = before
     assert "with_log_configuration" in inspect.signature(type(shown).__base__.compose_config).parameters
 
 

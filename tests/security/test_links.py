@@ -109,7 +109,7 @@ def test_no_folder_on_the_way_is_a_link(tmp_path: Path, outside: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sweep.log")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         LineFile(tmp_path / "sweep.log")
 
 
