@@ -1,5 +1,4 @@
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ SLOWEST = (
     "test_gradients.py",
 )
 """The slowest test files, slowest first; they start first, so that no slow file runs alone at the end."""
-Starter = Callable[..., subprocess.Popen[str]]
+Starter = Callable[..., commands.Command]
 
 # No deadline: tests check results, not run times. Derandomised: failures are reproducible.
 settings.register_profile("rnnlab", deadline=None, derandomize=True, database=None)
@@ -47,9 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def start() -> Iterator[Starter]:
     """Yield `commands.start`; kill processes that still run after the test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[commands.Command] = []
 
-    def begin(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+    def begin(folder: Path, *arguments: str, **settings: str) -> commands.Command:
         started.append(commands.start(folder, *arguments, **settings))
         return started[-1]
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.forked import ForkedCommand, fork_command
+
 ROOT = Path(__file__).parent.parent
 TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9", "report=false")
 ENDLESS = "steps=1000000"
@@ -59,8 +61,13 @@ def hear_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> "subprocess.Popen[str]":
-    """Start `python -m module` in a folder."""
+Command = subprocess.Popen[str] | ForkedCommand
+
+
+def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Command:
+    """Start `python -m module` in a folder; without settings of its environment, as a `ForkedCommand`."""
+    if not settings and module.startswith("rnnlab"):
+        return fork_command(folder, environment(), module, *arguments)
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
@@ -73,7 +80,7 @@ def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str
     )
 
 
-def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
+def finish(folder: Path, process: Command) -> Done:
     """Wait for a process from `start` to end, and return its result."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
@@ -83,11 +90,13 @@ def finish(folder: Path, process: "subprocess.Popen[str]") -> Done:
     return Done(folder, process.returncode, out, err)
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def end(process: Command) -> None:
     """Kill a process from `start` and its child processes, if they still run."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    if isinstance(process, ForkedCommand):
+        process.close()
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:
