@@ -1,7 +1,8 @@
 """Reading of the user's data files, which must be regular files on this machine.
 
-Libraries that parse a format receive the opened file or its bytes, never a path: pandas, for example, would
-download from a URL and infer a compression from the suffix. Library errors are reported in one line.
+Parsing libraries receive the opened file or its bytes, never a path. Given a path, pandas, for example, would
+download from a URL and infer a compression format from the suffix. Each library error is reported in one
+line.
 """
 
 import bz2
@@ -37,7 +38,7 @@ def user_file(path: str) -> Path:
     """Return the path of a user's file; refuse addresses, pipes and devices.
 
     Raises:
-        OSError: If the path is neither a regular file nor a folder.
+        OSError: The path is neither a regular file nor a folder.
     """
     if is_address(path):
         raise OSError(EINVAL, "an address, not a local file; download it first")
@@ -53,10 +54,10 @@ def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
 
     Args:
         path: Path of the file, for the message.
-        hint: Text to append to the message of a parser.
+        hint: Text to append to a parser's error message.
 
     Raises:
-        UnreadableFile: If reading fails; the message quotes the library's reason.
+        UnreadableFile: The file cannot be read; the message quotes the library's reason.
     """
     try:
         yield
