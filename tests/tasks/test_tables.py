@@ -93,7 +93,8 @@ def test_a_column_without_numbers_is_left_out_by_name(here: Path, cells: list[st
     assert task.input_names == ["a"]
     assert task.remarks == (f"task.path=t.csv: columns left out: 'b' ({why})",)
     assert series(columns=["a"]).remarks == ()
-    with pytest.raises(ValueError, match=r"^columns=b: (contains|has)"): series(columns=["b"])
+    with pytest.raises(ValueError, match=r"^columns=b: (contains|has)"):
+        series(columns=["b"])
 
 
 @pytest.mark.parametrize("cells", [["3.2 kg"] * ROWS, ["$5"] * ROWS, ["45%"] * ROWS, ['"1,234"'] * ROWS])
