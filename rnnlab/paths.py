@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Maximum number of nested folders; Python itself fails at a few hundred levels more."""
+"""Maximum number of nested folders; Python itself fails a few hundred levels beyond this limit."""
 
 
 def conf_dir() -> Path:

@@ -42,7 +42,7 @@ def install_handler(handler: Handler) -> None:
 
 
 class Interrupts:
-    """Counter of stop requests: the first stop signal counts, and then every Ctrl-C.
+    """Counter of stop requests, which are the first stop signal and every later Ctrl-C.
 
     One request may cause several signals: `timeout` signals the process and its group, and both the terminal
     and the shell send a hang-up. Counting is safer than an exception, which a library could swallow.

@@ -30,12 +30,12 @@ class UnreadableFile(ValueError):
 
 
 def is_address(path: str) -> bool:
-    """Return True if a text is an address (of any scheme) rather than a local path."""
+    """Return True if a text is a URL of any scheme or a network path rather than a local path."""
     return ADDRESS.match(path) is not None
 
 
 def user_file(path: str) -> Path:
-    """Return the path of a user's file; refuse addresses, pipes and devices.
+    """Return the path of a user's file; refuse URLs, network paths, pipes and devices.
 
     Raises:
         OSError: The path is neither a regular file nor a folder.

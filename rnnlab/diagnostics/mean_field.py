@@ -89,7 +89,7 @@ def _critical(σ_x2: float) -> float:
 
 
 def _root(function: Callable[[float], float], upper: float) -> float:
-    """Find by bisection the root of a function that is positive below it; return 0 if no root exists."""
+    """Find by bisection the root of a function that is positive below the root; 0 if no root exists."""
     while function(upper) > 0:
         upper *= 10
     lower = 0.0

@@ -18,7 +18,7 @@ These arrays are the weights, their gradients and one copy for each loop over ti
 MEASUREMENT_COPIES = 3
 """Number of additional arrays at a step with a recording: gradients, previous weights and the update."""
 JACOBIAN_COPIES = 6
-"""Number of n × n float64 arrays per example: Jacobian, product, inverse and their copies."""
+"""Number of n × n float64 arrays per example, for the Jacobian, product, inverse and their copies."""
 SYMBOL_BYTES = 8
 """Size of one input symbol in bytes; numeric inputs and targets also have this size when drawn."""
 

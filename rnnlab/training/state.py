@@ -75,7 +75,7 @@ class TrainingState:
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the state as named arrays and as plain data that JSON stores exactly, for `Trainer.restore`.
 
-        The attribute `ended` must be False.
+        Call this method only while `ended` is False.
         """
         assert not self.ended
         arrays = {
