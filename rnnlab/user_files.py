@@ -1,6 +1,6 @@
 """Reading of the user's data files, which must be regular files on this machine.
 
-Parsing libraries receive the opened file or its bytes, never a path. Given a path, pandas, for example, would
+Parsing libraries receive the opened file or its bytes, never a path. Given a path, pandas would, for example,
 download from a URL and infer a compression format from the suffix. Each library error is reported in one
 line.
 """

@@ -27,9 +27,9 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
     come from the loss at the same time step only; their norms are `h_immediate` and so on. The norms of the
-    states are `h_norm` and `c_norm`. All gradients are gradients of the training loss. If the training loss
-    is a mean over time, each of the N targets of an example has the weight 1/N, whereas the single target of
-    a lag curve has the weight 1.
+    states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the training loss is a mean
+    over time, each of the N targets of an example has the weight 1/N, whereas the single target of a lag
+    curve has the weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)

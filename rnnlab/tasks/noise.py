@@ -1,8 +1,8 @@
 """White noise: random inputs with a random class, for measurements on a network at initialisation.
 
 The inputs are independent normal numbers of standard deviation `std`. The target is one random class at the
-last time step, so no network can do better than chance. Theory for networks at initialisation assumes such
-inputs without temporal structure.
+last time step, so no network can do better than chance. Theory for networks at initialisation assumes inputs
+without temporal structure.
 """
 
 from collections.abc import Mapping

@@ -36,8 +36,7 @@ def loss(y: list[Array], correct: Array) -> Any:
 
 
 def output_gradients(y: list[Array], correct: Array) -> list[Array]:
-    """Return dy_t from equation (8), P minus 1 at the correct class, and zero for time steps without
-    output."""
+    """Return dy_t from equation (8), P minus 1 at the correct class; zero for steps without output."""
     first = len(y) - len(correct)
     dy = [np.zeros_like(y_t) for y_t in y]
     for t, class_t in enumerate(correct, start=first):
