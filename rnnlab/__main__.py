@@ -13,7 +13,7 @@ def main() -> NoReturn:
 
 
 def _command_line(argv: Sequence[str]) -> int:
-    """Run the named command, or the runs that the keys describe; late imports keep Ctrl-C responsive."""
+    """Run the named command, or the runs described by overrides; late imports keep Ctrl-C responsive."""
     from rnnlab.commands import MODULES, load_command
 
     if argv and argv[0] in MODULES:

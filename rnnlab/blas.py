@@ -19,14 +19,14 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
     """Return the fastest function for products of one matrix (M, K) with many matrices (K, columns).
 
     OpenBLAS multiplies small matrices directly but copies larger ones into panels first. A recurrent product
-    has few columns, so the copying dominates its cost. Splitting the matrix into n blocks of rows, which one
-    np.matmul call multiplies, saves 13 to 19 % of the time (H = 128 to 512, B = 32 to 64). The speed-up
-    requires the small-matrix kernels of OpenBLAS, which need AVX-512. If the product is already small, np.dot
-    is 0.5 µs faster per call, which is a fifth of the product at H = 32, B = 16.
+    has few columns, so this copying dominates the cost. Splitting the matrix into n blocks of rows and
+    multiplying all blocks in one np.matmul call saves 13 to 19 % of the time (H = 128 to 512, B = 32 to 64).
+    The speed-up requires the small-matrix kernels of OpenBLAS, which need AVX-512. If the product is already
+    small, np.dot is 0.5 µs faster per call, a fifth of the time at H = 32, B = 16.
 
     Returns:
-        The function and its left operand. The function takes the left operand, the right operand and the
-        output. The left operand is `matrix` or a stack of its row blocks (n, M/n, K), and the output is
+        The function to call, and its left operand. The function takes the left operand, the right operand and
+        the output. The left operand is `matrix` or a stack of its row blocks (n, M/n, K), and the output is
         (M, columns) or (n, M/n, columns).
     """
     rows, inner = matrix.shape

@@ -26,8 +26,8 @@ class ClipReport:
         norm: Global norm before clipping.
         norm_clipped: Global norm after clipping.
         clipped: True if any element changed.
-        coefficient: Clip coefficient, by which clipping by norm multiplies the gradient, 1 if unclipped; None
-            for clipping by value.
+        coefficient: Clip coefficient, the factor that clipping by norm applies to the gradient (1 if
+            unclipped); None for clipping by value.
         fraction: Clipped fraction of the elements for clipping by value; None for clipping by norm.
         cosine: Cosine of the angle between the gradients before and after clipping; 1 for clipping by norm.
     """
@@ -42,13 +42,13 @@ class ClipReport:
 
 @dataclass(frozen=True)
 class Clipping:
-    """Clipping at a threshold θ; with threshold None, only the gradient norm is reported."""
+    """Gradient clipping at a threshold θ; if the threshold is None, only the gradient norm is reported."""
 
     threshold: float | None
     mode: Literal["norm", "value"]
 
     def apply(self, grads: Params, norm: float | None = None) -> ClipReport:
-        """Clip `grads` in place and return a report; `norm` is their global norm if already computed."""
+        """Clip `grads` in place and return a report; `norm` is the global norm, if already computed."""
         before = global_norm(grads.values()) if norm is None else norm
         if self.threshold is None or not np.isfinite(before):  # keep non-finite values detectable
             return self._unclipped(before)

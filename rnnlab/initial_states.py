@@ -20,13 +20,13 @@ class InitialState(Protocol):
 
     @property
     def digest(self) -> str:
-        """Digest of the data read from a file, or an empty string."""
+        """Digest of the data read from a file, or an empty string without a file."""
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
         """Return the initial value of one state, (H, B) in float64.
 
         Raises:
-            ValueError: If the state or shape is not available, or if a random state has no generator.
+            ValueError: The state or shape is not available, or a random state has no generator.
         """
 
 
@@ -46,7 +46,7 @@ class Zero:
 class Normal:
     """Random initial state, s[0] ~ N(0, std²), with a new draw for every sequence.
 
-    F. Shah, *RNN backpropagation*, calls it the "predefined distribution".
+    Shah, *RNN backpropagation*, calls this distribution the "predefined distribution".
     """
 
     learned: ClassVar[bool] = False
@@ -63,7 +63,7 @@ class Normal:
 class Learned:
     """Learned initial state, a parameter `h_0` (and `c_0`) with initial values from N(0, std²).
 
-    The gradient sums over the batch: dL/ds_0 = Σ_b ∂L/∂s[0][:, b].
+    The gradient is summed over the batch: dL/ds_0 = Σ_b ∂L/∂s[0][:, b].
     """
 
     learned: ClassVar[bool] = True
@@ -72,7 +72,7 @@ class Learned:
     std: Annotated[float, Ge(0)]
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return the values before training."""
+        """Return the parameter values before training."""
         return _normal(self.std, shape, rng)
 
 
@@ -88,7 +88,7 @@ class Given:
         _ = self._arrays  # report an unreadable file immediately
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return the array of the file in every column."""
+        """Return the array from the file, repeated in every column."""
         array = self._arrays.get(state)
         if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
             available = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "none"

@@ -17,8 +17,7 @@ class Initializer:
     - `normal`: N(0, gain²/H); for W_hh the gain is the σ_w of mean-field theory.
     - `orthogonal`: gain times a random matrix with orthonormal rows or columns.
     - `fan_in`: U(-gain √(3/columns), gain √(3/columns)) with variance gain²/columns; W_xh then preserves the
-      variance of the inputs for any H (Y. LeCun, L. Bottou, G. B. Orr & K.-R. Müller, *Efficient BackProp*,
-      1998).
+      variance of the inputs for any H (LeCun, Bottou, Orr & Müller, *Efficient BackProp*, 1998).
     - `identity`: gain times the identity (Le, Jaitly & Hinton 2015, with relu).
     - `zero`: all entries 0.
 
@@ -51,7 +50,7 @@ class Initializer:
     def draw_gates(
         self, rng: np.random.Generator, gates: int, rows: int, columns: int, hidden_size: int
     ) -> Array:
-        """Return `gates` independent matrices stacked to (gates·rows, columns)."""
+        """Return `gates` independent matrices, stacked into one matrix (gates·rows, columns)."""
         return np.concatenate([self.draw(rng, rows, columns, hidden_size) for _ in range(gates)])
 
 

@@ -26,14 +26,14 @@ def losses_and_gradients(
     Args:
         loss: Name of the loss.
         outputs: Outputs o, (Y, N).
-        targets: Classes, integers in [0, Y), (N,); for the squared error also values, (Y, N).
+        targets: Integer classes in [0, Y), (N,); for the squared error, also values (Y, N).
         workspace: Buffers for the gradients.
 
     Returns:
-        The losses (N,), cross-entropy in nats, and their gradients (Y, N).
+        The losses (N,) and their gradients (Y, N); the cross-entropy is in nats.
 
     Raises:
-        ValueError: If a class is outside [0, Y).
+        ValueError: A class is outside [0, Y).
     """
     if targets.ndim == 1 and (targets.min() < 0 or targets.max() >= len(outputs)):
         raise ValueError(
@@ -51,11 +51,11 @@ def uniform_guess_loss(loss: Loss, classes: int) -> float:
 
 
 def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> Array:
-    """Return the weight of the loss at each time step in the loss of the batch, (T, B) in float64.
+    """Return the weight of each loss in the batch loss, (T, B) in float64.
 
-    The loss of the batch is a mean over examples. The loss of each example is the sum or mean over its time
-    steps with a target. The weight is therefore 1/B for a sum, 1/(B·N_b) for a mean over N_b targets, and 0
-    for a time step without a target.
+    The batch loss is a mean over examples. The loss of each example is the sum or mean over its time steps
+    with a target. The weight is therefore 1/B for a sum, 1/(B·N_b) for a mean over N_b targets, and 0 for a
+    time step without a target.
     """
     present = np.ones((time, batch)) if mask is None else mask.astype(np.float64)
     if reduction == "mean":
@@ -64,7 +64,7 @@ def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> A
 
 
 def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Array, Array]:
-    """Subtract the largest logit of each column first, for numerical stability."""
+    """Compute losses and gradients after subtracting the largest logit of each column, for stability."""
     columns = np.arange(logits.shape[1])
     np.subtract(logits, logits.max(axis=0), out=do)
     at_target = do[targets, columns]

@@ -65,11 +65,12 @@ class Metric:
 
     Attributes:
         name: Name in `metrics.jsonl`, with `<…>` for the variable parts of a family.
-        when: Recording event: a training step, a validation, a recording of the probe, or the end of the run.
+        when: Event at which the metric is recorded: a training step, a validation, a recording of the probe,
+            or the end of the run.
         unit: Unit of the values; empty for norms and ratios of norms.
         meaning: Description in one line.
         mlflow: True if MLflow shows the metric.
-        summary: True if the summary in `run.json` holds the last value.
+        summary: True if the summary in `run.json` contains the last value.
         x: Label of the x axis in the MLflow chart.
     """
 
@@ -83,7 +84,7 @@ class Metric:
 
     @property
     def in_markdown(self) -> str:
-        """Meaning with vertical bars escaped for a Markdown table."""
+        """Description with vertical bars escaped for a Markdown table."""
         return self.meaning.replace("|", r"\|")
 
     @cached_property
@@ -132,7 +133,7 @@ VALIDATION = (
         "val/mse", "validation", "squared units of the target", "mean squared error, without the factor ½"
     ),
     Metric("val/accuracy", "validation", "share", "share of images classified correctly, for `digits`"),
-    Metric("val/error_rate", "validation", "share", "share of sequences that the task counts as incorrect"),
+    Metric("val/error_rate", "validation", "share", "share of incorrect sequences, as defined by the task"),
     Metric(
         VAL_BASELINE,
         "validation",
@@ -206,7 +207,7 @@ LAG_CURVE = (
         "time steps",
         "number of lags before the first drop below 1 %: largest k with g ≥ g(1)/100 at all lags 1 … k",
     ),
-    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon equals K and is only a lower bound"),
+    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon equals K and is therefore only a lower bound"),
     Metric(
         "grad/at_task_lag",
         "recording",
@@ -237,7 +238,7 @@ LAG_CURVE = (
         "log10_x_by_lag/<lag>",
         "recording",
         "decades",
-        "as `log10_<state>_by_lag`, but for the gradient at the input x",
+        "log10 g(1) at lag 1; log10 g(k)/g(1) at lags 2, 4, 8 … for the gradient at the input x",
         False,
         False,
     ),
@@ -373,7 +374,7 @@ CLOSING = (
         "log10_<layer>_time/<end>",
         "end",
         "decades",
-        "log10 norm of the total gradient at h[t] or c[t], for the training loss and batch",
+        "log10 of the norm of the total gradient at h[t] or c[t], for the training loss and batch",
         summary=False,
         x="time step t",
     ),
@@ -400,6 +401,6 @@ def is_per_step(name: str) -> bool:
 
 
 def is_in_summary(name: str) -> bool:
-    """Return True if the run summary holds the metric's last value; user-defined metrics always qualify."""
+    """Return True if the run summary contains the last value, as it does for user-defined metrics."""
     metric = metric_of(name)
     return metric is None or metric.summary

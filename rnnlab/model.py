@@ -21,13 +21,13 @@ from rnnlab.workspace import Workspace, by_feature
 class Batch:
     """A batch of sequences with targets.
 
-    The network has outputs at the last S time steps: S = T means an output at every time step, S = 1 a single
-    output at the end.
+    The network has outputs at the last S time steps: S = T means an output at every time step, and S = 1
+    means a single output at the end.
 
     Attributes:
         x: Inputs, symbols (T, B) or vectors (T, X, B).
         y: Targets of the last S time steps, classes (S, B) or values (S, Y, B).
-        mask: True where a target counts, booleans (S, B); None means that all targets count.
+        mask: Boolean mask (S, B), True where a target counts in the loss; None means that all targets count.
         continues: True if the sequences continue those of the previous batch, whose final state is then the
             initial state.
     """
@@ -62,9 +62,9 @@ class Tape:
         features: Input of the readout, (H, S·B).
         outputs: Outputs o, (Y, S·B); for the cross-entropy, the logits.
         losses: Losses ℓ[t,b] of the last S time steps, (S, B).
-        weights: Weights w[t,b] of the losses in the loss of the batch, (S, B).
+        weights: Weights w[t,b] of the losses in the batch loss, (S, B).
         d_outputs: Unweighted gradients ∂ℓ/∂o, (Y, S·B).
-        loss: Loss of the batch, L = Σ w ℓ.
+        loss: Batch loss, L = Σ w ℓ.
         own_start: True if the sequences started from the model's own initial state.
     """
 
@@ -118,7 +118,7 @@ class Model:
         """Return the model's own initial states, (H, B) each.
 
         Raises:
-            ValueError: If the initial state is random and `rng` is None.
+            ValueError: The initial state is random and `rng` is None.
         """
         dtype = check_params(params, self.cell.param_shapes())
         H = self.cell.hidden_size
@@ -139,7 +139,8 @@ class Model:
     ) -> Tape:
         """Run the network over a batch.
 
-        The loss L = Σ_{t,b} w[t,b] ℓ[t,b] is the mean over examples of the mean or sum over their targets.
+        The loss L = Σ_{t,b} w[t,b] ℓ[t,b] is a mean over examples; the loss of each example is a mean or sum
+        over its targets.
 
         Args:
             params: Parameters with the names and shapes of `init_params`.
@@ -149,7 +150,7 @@ class Model:
             rng: Generator for a random initial state.
 
         Raises:
-            ValueError: If parameters, inputs, targets or mask have a wrong shape, dtype or range.
+            ValueError: Parameters, inputs, targets or mask have the wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
         dtype = check_params(params, self.readout.param_shapes())
@@ -172,9 +173,9 @@ class Model:
     def backward(
         self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
     ) -> tuple[Params, CellDeltas]:
-        """Return the gradients of all parameters by name, and the deltas of the cell.
+        """Return the gradients of all parameters by name, and the result of the cell's backward pass.
 
-        Without `with_dx`, the deltas omit the gradients with respect to the inputs.
+        Without `with_dx`, the result omits the gradients with respect to the inputs.
         """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)

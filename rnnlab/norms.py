@@ -36,7 +36,7 @@ def norm(a: Array, axis: int | None = None) -> Array:
 def global_norm(arrays: Iterable[Array]) -> float:
     """Return the Euclidean norm over all entries of all arrays, for entries of any magnitude.
 
-    The fast dot product is tried first. If its result may be inaccurate, the scaled form replaces it.
+    A fast dot product is tried first and is replaced by the scaled form if the result may be inaccurate.
     """
     arrays = list(arrays)
     squares = sum(float(np.vdot(a, a)) for a in arrays)

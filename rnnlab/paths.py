@@ -1,4 +1,4 @@
-"""Locations of the package's own files, and limits of the operating system on paths."""
+"""Locations of the package's own files, and the operating system's limits on paths."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Maximum number of nested folders; Python itself fails a few hundred levels deeper."""
+"""Maximum number of nested folders; Python itself fails a few hundred levels beyond this limit."""
 
 
 def conf_dir() -> Path:

@@ -3,8 +3,8 @@
     o[t] = W_hy h[t] + b_y
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
 
-One matrix product covers all S time steps with an output. o has the shape (Y, S·B); the output of example b
-at the s-th of these time steps is column s·B + b.
+One matrix product computes the outputs of all S time steps. o has the shape (Y, S·B); the output of example b
+at the s-th of these time steps is in column s·B + b.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Readout:
     bias: bool
 
     def init_params(self, rng: np.random.Generator, dtype: DTypeLike) -> Params:
-        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), like torch.nn.Linear."""
+        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), as in torch.nn.Linear."""
         bound = 1 / np.sqrt(self.hidden_size)
         params = {"W_hy": rng.uniform(-bound, bound, (self.output_size, self.hidden_size)).astype(dtype)}
         if self.bias:

@@ -1,8 +1,8 @@
-"""The contract between training, tracking and analysis.
+"""Types and names shared by training, tracking and analysis.
 
-This module defines the types that training yields, the names of the metrics and the columns of the tables.
-A *step* counts the updates made so far: a value recorded at step s belongs to the network after s updates,
-so step 0 is the network as initialised. Within a sequence, *time steps* run from 1 to T.
+This module defines the records produced by training, the names of the metrics and the columns of the tables.
+A *step* is a number of updates: a value recorded at step s describes the network after s updates, so step 0
+is the network at initialisation. Within a sequence, *time steps* run from 1 to T.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ AXES = (
     "seed",
     "dtype",
 )
-"""Configuration keys that every run shows as parameters, along with its overridden keys."""
+"""Configuration keys that are shown as parameters of every run, in addition to the overridden keys."""
 
 # Files in a run folder.
 RUN_FILE = "run.json"
@@ -46,7 +46,7 @@ FIGURES_FOLDER = "figures"
 ARTIFACTS = "artifacts"  # folder in which MLflow stores the files of a run
 TIMELINE_FOLDER = "timeline"
 REPORT_FILE = "report.html"
-"""Report of a sweep, stored in the sweep folder."""
+"""File name of the report in a sweep folder."""
 
 # Columns of `gradients.parquet`. Each row sets exactly one of timestep and lag. A row sets target only if its
 # lag curve does not start at the last target. The other columns are statistics of a `Curve`, null where they
@@ -94,13 +94,13 @@ TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
-"""Columns of `metrics.jsonl` that differ whenever a run is repeated."""
+"""Columns of `metrics.jsonl` that differ between repetitions of the same run."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
 """Quantiles of the global gradient norm before clipping over all training steps, for the summary of a run."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """Return the metric name for one lag of a curve; the MLflow metrics have at most 23 characters."""
+    """Return the metric name for one lag of a lag curve, which has at most 23 characters in MLflow."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
@@ -108,8 +108,8 @@ def by_lag_key(quantity: str, lag: int) -> str:
 class Curve:
     """Statistics of one nonnegative quantity over the examples of a batch, along time steps or lags.
 
-    All arrays are float64 of length N, with NaN for values that do not exist. A quantity of the whole batch
-    counts as one example.
+    All arrays are float64 of length N, with NaN for missing values. A quantity of the entire batch counts as
+    one example.
 
     Attributes:
         quantity: Name of the measured quantity, as listed in docs/measurements.md.
@@ -120,7 +120,8 @@ class Curve:
         max: Maximum over examples.
         log10_gmean: log10 of the geometric mean over the examples with a nonzero value.
         zero_fraction: Share of the examples whose value is zero.
-        target: Time step τ whose loss is sent back in a lag curve; None means each example's last target.
+        target: Time step τ whose loss is backpropagated in a lag curve; None means each example's last
+            target.
     """
 
     quantity: str

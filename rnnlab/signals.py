@@ -1,7 +1,7 @@
 """Stop signals: signals that request the end of a process.
 
 Stop signals come from Ctrl-C, from `kill`, from a lost connection, and from clusters before a time limit.
-Signals that were ignored when the process started stay ignored, because `nohup` and shells rely on this.
+Signals that were ignored at the start of the process remain ignored, as `nohup` and shells require.
 """
 
 import signal
@@ -36,13 +36,13 @@ def temporary_handler(handler: Handler) -> Iterator[None]:
 
 
 def install_handler(handler: Handler) -> None:
-    """Handle stop signals from now on."""
+    """Install the handlers of the stop signals."""
     for number in _active_signals():
         signal.signal(number, handler)
 
 
 class Interrupts:
-    """Counter of stop requests: the first stop signal, then every Ctrl-C.
+    """Counter of stop requests, which are the first stop signal and every later Ctrl-C.
 
     One request may cause several signals: `timeout` signals the process and its group, and both the terminal
     and the shell send a hang-up. Counting is safer than an exception, which a library could swallow.
@@ -59,9 +59,9 @@ class Interrupts:
 
 @contextmanager
 def raise_at_first_signal() -> Iterator[None]:
-    """Turn the first stop signal into KeyboardInterrupt and ignore later ones except Ctrl-C.
+    """Turn the first stop signal into KeyboardInterrupt and ignore later signals except Ctrl-C.
 
-    After the block only Ctrl-C has an effect, because the process is about to end.
+    After the block, only Ctrl-C has an effect, because the process is about to end.
     """
     interrupted = False
 

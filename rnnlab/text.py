@@ -22,13 +22,13 @@ _UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]"
 
 
 PASSWORD_MASK = "***"
-"""Replacement for a password in an address."""
+"""Replacement for a password in a URL."""
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
-"""Query parameters of an address whose values are secret."""
+"""Names of URL query parameters whose values are secret."""
 
 
 def redact(text: str) -> str:
-    """Mask the passwords in all addresses of a text; when in doubt, mask more."""
+    """Mask the passwords in all URLs of a text; when in doubt, mask more."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
@@ -53,14 +53,14 @@ MAX_DECADES = 308
 
 
 def one_line(text: str) -> str:
-    """Return a text as one printable line: escape control characters and shorten a long line."""
+    """Convert a text to one printable line: escape control characters and shorten a long line."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE_LENGTH // 2
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[:half]} … {line[-half:]}"
 
 
 def format_run_count(count: int) -> str:
-    """Return a number of runs as text, such as `1 run` or `2 runs`."""
+    """Format a number of runs, such as `1 run` or `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
@@ -81,7 +81,7 @@ ZERO_NOTE = (
 
 
 def format_gain(summary: Mapping[str, Any]) -> str:
-    """Format the gain and the share of examples with zero gradient; a gain of 0 means that all are zero."""
+    """Format the gain and the share of examples with zero gradient; at gain 0, all gradients are zero."""
     gain = gain_from_summary(summary)
     if gain == 0:
         return "0"
@@ -113,7 +113,7 @@ def format_regime(summary: Mapping[str, Any]) -> str:
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Return a note if the curve falls below 1 % before its horizon, else an empty string."""
+    """Return a note if the curve falls below 1 % before its horizon, otherwise an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
@@ -126,7 +126,7 @@ def format_zero_share(share: float | None) -> str:
 
 
 def append_notes(text: str, *notes: str) -> str:
-    """Append non-empty notes to a number in parentheses."""
+    """Append the non-empty notes, in parentheses, to a formatted number."""
     nonempty = [note for note in notes if note]
     return f"{text} ({', '.join(nonempty)})" if nonempty and text != NO_VALUE else text
 

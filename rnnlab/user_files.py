@@ -1,7 +1,8 @@
 """Reading of the user's data files, which must be regular files on this machine.
 
-Libraries that parse a format receive the opened file or its bytes, never a path: pandas, for example, would
-download from a URL and infer a compression from the suffix. Library errors are reported in one line.
+Parsing libraries receive the opened file or its bytes, never a path. Given a path, pandas would, for example,
+download from a URL and infer a compression format from the suffix. Each library error is reported in one
+line.
 """
 
 import bz2
@@ -29,15 +30,15 @@ class UnreadableFile(ValueError):
 
 
 def is_address(path: str) -> bool:
-    """Return True if a text is an address (of any scheme) rather than a local path."""
+    """Return True if a text is a URL of any scheme or a network path rather than a local path."""
     return ADDRESS.match(path) is not None
 
 
 def user_file(path: str) -> Path:
-    """Return the path of a user's file; refuse addresses, pipes and devices.
+    """Return the path of a user's file; refuse URLs, network paths, pipes and devices.
 
     Raises:
-        OSError: If the path is neither a regular file nor a folder.
+        OSError: The path is neither a regular file nor a folder.
     """
     if is_address(path):
         raise OSError(EINVAL, "an address, not a local file; download it first")
@@ -53,10 +54,10 @@ def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
 
     Args:
         path: Path of the file, for the message.
-        hint: Text to append to the message of a parser.
+        hint: Text to append to a parser's error message.
 
     Raises:
-        UnreadableFile: If reading fails; the message quotes the library's reason.
+        UnreadableFile: The file cannot be read; the message quotes the library's reason.
     """
     try:
         yield

@@ -19,7 +19,7 @@ class Workspace:
     """Named array buffers that are reused from call to call.
 
     Every training step needs the same arrays, and reusing them avoids the page faults of fresh memory. If a
-    function returns arrays of a workspace, the next call with this workspace overwrites them.
+    function returns arrays of a workspace, the next call with the same workspace overwrites these arrays.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Workspace:
         """Return the time steps of several sequences in parallel, for a loop over time in either direction.
 
         Each time step needs a dozen views, and creating a view costs as much as the overhead of a small
-        matrix product. Views are therefore cached while their `owners` are the same buffers, which saves
+        matrix product. Views are therefore cached as long as their `owners` are the same buffers, which saves
         10 % of an LSTM's forward loop (H = 128, B = 32). For long sequences, cached views would need as much
         memory as the arrays of a small network, so the loop creates new views.
         """
@@ -55,7 +55,7 @@ class Workspace:
 
 
 class Steps(Protocol):
-    """Time steps that can be iterated in both directions."""
+    """Sequence of time steps that can be iterated in both directions."""
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         """Iterate from the first time step to the last."""

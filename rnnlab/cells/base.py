@@ -1,12 +1,12 @@
 """Common interface of the recurrent cells.
 
-A cell is a frozen record of sizes and options. It contains neither parameters nor state. The parameters are a
-dict of arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The gradients have the same keys.
+A cell is a frozen record of sizes and options, without parameters or state. The parameters are a dict of
+arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The dict of gradients has the same keys.
 
-Every cell works at two levels with the same parameters. `forward` and `backward` process a whole sequence and
-are optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations.
-The public methods check their arguments and are final. A subclass implements the equations in the abstract
-methods.
+Every cell has two interfaces with the same parameters. `forward` and `backward` process an entire sequence
+and are optimised for speed. `step` and `step_backward` process one time step and follow the textbook
+equations. The public methods check their arguments and are final. A subclass implements the equations in the
+abstract methods.
 """
 
 from abc import ABC, abstractmethod
@@ -46,11 +46,11 @@ class Cell(ABC):
     gates: ClassVar[tuple[str, ...]]
     """Names of the G blocks of H rows in `W_xh`, `W_hh` and `b_h`, from top to bottom."""
     states: ClassVar[tuple[str, ...]]
-    """Names of the states that the cell carries from time step to time step, `h` first."""
+    """Names of the states that one time step passes to the next, starting with `h`."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Recurrent biases (H, 1), which are added to W_hh h[t-1], each with the name of its gate."""
+    """Map from each recurrent bias (H, 1) to its gate; the bias is added to this gate's W_hh h[t-1]."""
     sigmoid_gates: ClassVar[tuple[str, ...]] = ()
-    """The sigmoid gates among `gates`; the tape's `inner["gates"]` holds their activations."""
+    """Names of the sigmoid gates, whose activations the tape stores in `inner["gates"]`."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
@@ -68,13 +68,13 @@ class Cell(ABC):
         """Run the cell over a sequence.
 
         Args:
-            params: float32 or float64 arrays of the shapes in `param_shapes`.
-            x: Inputs: vectors (T, X, B) of the parameters' dtype, or integer symbols (T, B).
+            params: float32 or float64 arrays with the shapes from `param_shapes`.
+            x: Inputs, either vectors (T, X, B) of the parameters' dtype or integer symbols (T, B).
             initial: Initial states, (H, B) each; None means zero.
             workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
 
         Raises:
-            ValueError: If an argument has a wrong shape, dtype or range.
+            ValueError: An argument has the wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -101,14 +101,14 @@ class Cell(ABC):
         """Backpropagate the immediate gradients e[t] = ∂ℓ[t]/∂h[t] through time.
 
         Args:
-            params: The parameters of the forward pass.
-            tape: The tape of the forward pass.
+            params: Parameters used in the forward pass.
+            tape: Tape returned by `forward`.
             e: Immediate gradients of the last S time steps, (S, H, B); the earlier time steps have no loss.
             workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
             with_dx: True to compute the gradients with respect to the inputs.
 
         Raises:
-            ValueError: If `params` or `e` do not match the tape.
+            ValueError: The shape or dtype of `params` or `e` does not match the tape.
         """
         h = tape.states["h"]
         self._check_fits(params, h)
@@ -131,15 +131,15 @@ class Cell(ABC):
         """Run one time step.
 
         Args:
-            params: float32 or float64 arrays of the shapes in `param_shapes`.
-            x: Input x[t]: vectors (X, B) of the parameters' dtype, or integer symbols (B,).
+            params: float32 or float64 arrays with the shapes from `param_shapes`.
+            x: Input x[t], either vectors (X, B) of the parameters' dtype or integer symbols (B,).
             before: Previous states h[t-1] (and c[t-1]), (H, B) each; None means zero.
 
         Returns:
             The tape of the time step, with the new states in `after`.
 
         Raises:
-            ValueError: If an argument has a wrong shape, dtype or range.
+            ValueError: An argument has the wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -156,20 +156,20 @@ class Cell(ABC):
 
     @final
     def step_backward(self, params: Params, tape: StepTape, adjoint: States) -> StepGradients:
-        """Propagate the state adjoint λ[t] back through one time step.
+        """Backpropagate the state adjoint λ[t] through one time step.
 
-        Backpropagation through time calls this method for each time step, from the last to the first, and
-        sums `grads`. The adjoint for time step t is λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where
-        e[t] = ∂ℓ[t]/∂h[t] and `before` is the result for time step t+1.
+        For backpropagation through time, call this method for each time step in reverse order and sum
+        `grads`. The adjoint for time step t is λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where e[t] =
+        ∂ℓ[t]/∂h[t] and `before` is the result for time step t+1.
 
         Args:
-            params: The parameters of the forward step.
-            tape: The tape of the forward step.
-            adjoint: State adjoint λ[t], (H, B) for each state: the gradient with respect to the states
-                after the time step, treated as independent variables.
+            params: Parameters used in the forward step.
+            tape: Tape returned by `step`.
+            adjoint: State adjoint λ[t], (H, B) for each state: the gradient with respect to the new states as
+                independent variables.
 
         Raises:
-            ValueError: If `params` or `adjoint` do not match the tape.
+            ValueError: The shape or dtype of `params` or `adjoint` does not match the tape.
         """
         h = tape.before["h"]
         self._check_fits(params, h)
@@ -214,7 +214,7 @@ class Cell(ABC):
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Propagate λ[t] back by one time step without parameter gradients; see `step_backward`.
+        """Backpropagate λ[t] through one time step without parameter gradients; see `step_backward`.
 
         The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
         """
@@ -232,7 +232,7 @@ class Cell(ABC):
             dz: Gradient ∂L/∂z, (G·H, B) or (T, G·H, B).
 
         Returns:
-            The gradient in the shape of `dz`; equal to `dz` if W_hh h[t-1] enters z additively.
+            The gradient, which has the shape of `dz`; equal to `dz` if W_hh h[t-1] enters z additively.
         """
 
     @abstractmethod
@@ -243,7 +243,7 @@ class Cell(ABC):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return the states and inner arrays; write h into the first H rows of `joined` from index 1 on."""
+        """Return the states and inner arrays; write h[1] … h[T] into the first H rows of `joined`."""
 
     @abstractmethod
     def _backward(
@@ -259,7 +259,7 @@ class Cell(ABC):
 
 
 def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-    """Draw every parameter, one gate's block at a time; the initialiser of `b_h` draws all biases."""
+    """Draw every parameter gate by gate; the initialiser of `b_h` draws all biases."""
     initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
     params = {}
     for name, (rows, columns) in cell.param_shapes().items():

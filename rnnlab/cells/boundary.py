@@ -83,7 +83,7 @@ def _check(x: Array, input_size: int, dtype: np.dtype[Any], leading: tuple[str, 
             f"({', '.join((*leading, str(input_size), 'batch'))}), got {x.dtype} of shape {x.shape}"
         )
     if x.size == 0:
-        least = "time step and one example" if leading else "example"
-        raise ValueError(f"x: expected at least one {least}, got shape {x.shape}")
+        time_step = "time step and one " if leading else ""
+        raise ValueError(f"x: expected at least one {time_step}example, got shape {x.shape}")
     if symbols and (x.min() < 0 or x.max() >= input_size):
         raise ValueError(f"x: symbols must be in [0, {input_size}), got values from {x.min()} to {x.max()}")

@@ -13,7 +13,7 @@ def sigmoid(z: Array) -> Array:
 def halve_rows(params: Params, rows: slice) -> Params:
     """Return copies of the parameters with the sigmoid rows halved.
 
-    With halved rows, one tanh activates all gates; the sigmoid rows y then need only the map ½ y + ½.
+    With halved rows, a single tanh activates all gates; the sigmoid rows y are then mapped to ½ y + ½.
     """
     copies: Params = {name: params[name].copy() for name in ("W_xh", "W_hh", "b_h") if name in params}
     for copy in copies.values():

@@ -10,10 +10,10 @@ Backward pass, with the total gradient δ[t] = ∂L/∂h[t]:
     δ[t-1] = e[t-1] + u∘δ[t] + W_hhᵀ [da; dz_r; dz_u]
     dW_hh = Σ_t [da; dz_r; dz_u] h[t-1]ᵀ           db_hn = Σ_t da 1
 
-The blocks of the weights have the order r, u, n. In the forward pass, one product gives [a; z_r; z_u], with
-the sigmoid rows contiguous. In the backward pass, dz_r, dz_u, dz_n and da are δ times factors that are
-computed before the loop. In [da; dz_r; dz_u; dz_n], W_hhᵀ multiplies the first three blocks, and the last
-three blocks are dz.
+The weight blocks are in the order r, u, n. In the forward pass, one product gives [a; z_r; z_u], so that the
+sigmoid rows are contiguous. In the backward pass, dz_r, dz_u, dz_n and da are δ times factors that are
+computed before the loop. W_hhᵀ multiplies the first three blocks of [da; dz_r; dz_u; dz_n]; the last three
+blocks are dz.
 
 References:
     K. Cho et al., *Learning phrase representations using RNN encoder-decoder* (2014), but with the reset
@@ -56,7 +56,7 @@ class GRU(Cell):
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1) and `b_hn`; rows r, u, n."""
+        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1) and `b_hn`; blocks r, u, n."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
@@ -135,7 +135,7 @@ class GRU(Cell):
         return {"h": h}, {"gates": gates, "a": a}
 
     def _joined_weights(self, params: Params, weights: Params, x: Array) -> Array:
-        """Return the weights from the joined array to [a; z_r; z_u]; a ignores x and has the bias b_hn."""
+        """Return the weights that map the joined array to [a; z_r; z_u], where a = W_hn h + b_hn."""
         H = self.hidden_size
         columns = [np.concatenate([params["W_hh"][2 * H :], weights["W_hh"][: 2 * H]])]
         if not is_symbols(x):

@@ -9,11 +9,11 @@
     δ[t] = e[t] + W_hhᵀ dz[t+1]                    κ[t] = δ[t] ∘ o ∘ (1 - tanh²c[t]) + f[t+1] ∘ κ[t+1]
     dz_i = κ∘g∘i(1-i)    dz_f = κ∘c[t-1]∘f(1-f)    dz_o = δ∘tanh(c)∘o(1-o)    dz_g = κ∘i∘ψ'
 
-with ψ' = 1 - g² for tanh and g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1].
-κ already includes the path c[t] → h[t], so ‖(δ, κ)‖ would count that path twice.
+Here ψ' = 1 - g² for tanh and ψ' = g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1]. κ
+already includes the path c[t] → h[t], so ‖(δ, κ)‖ would count that path twice.
 
 The forward pass is fast for two reasons. First, each time step has one array [o; i; f; g; c[t-1]], so that
-[i; f] ∘ [g; c[t-1]] is a single multiplication. The two halves of the result add up to c[t]. Second,
+[i; f] ∘ [g; c[t-1]] is a single multiplication. The sum of the two halves of this product is c[t]. Second,
 σ(z) = ½ tanh(z/2) + ½: the sigmoid rows of the weights are halved before the loop, and one tanh activates all
 four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ times factors that are computed
 before the loop. A fifth block is f ∘ κ, the gradient that flows to c[t-1].
@@ -57,7 +57,7 @@ class LSTM(Cell):
             raise ValueError(f"forget_bias={self.forget_bias}: must be 0 for a cell without biases")
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); rows o, i, f, g."""
+        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); blocks o, i, f, g."""
         params = draw_params(self, rng, init, dtype)
         if self.bias:
             params["b_h"][self.rows("f")] += self.forget_bias
@@ -116,7 +116,7 @@ class LSTM(Cell):
         half = np.array(0.5, h.dtype)
 
         def sequences() -> tuple[Sequence[Array] | Array, ...]:
-            # For symbols, `gates` already holds W_xh x + b_h and the loop adds the product.
+            # For symbols, `gates` already contains W_xh x + b_h and the loop adds the product.
             products = [recurrent] * time if symbols else gates.reshape(time, *recurrent.shape)
             i_f, g_c, o = blocks[:-1, H : 3 * H], blocks[:-1, 3 * H :], blocks[:-1, :H]
             return joined[:-1], products, gates, gates[:, sigmoids], i_f, g_c, o, c[1:], tanh_c, h[1:]
@@ -184,12 +184,12 @@ class LSTM(Cell):
         return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
     def _slopes(self, tape: CellTape, blocks: Array, c_from_h: Array) -> None:
-        """Write the factors of δ and κ in the backward equations, for all time steps.
+        """Compute the factors of δ and κ in the backward equations for all time steps.
 
         Args:
             tape: The tape of the forward pass.
-            blocks: Output for the factors of δ (block o) and κ (blocks i, f, g and f ∘ κ), (T, 5H, B).
-            c_from_h: Output for ∂h[t]/∂c[t] = o ∘ (1 - tanh²c), (T, H, B).
+            blocks: Output array for the factors of δ (block o) and κ (blocks i, f, g and f ∘ κ), (T, 5H, B).
+            c_from_h: Output array for ∂h[t]/∂c[t] = o ∘ (1 - tanh²c), (T, H, B).
         """
         H, gates, tanh_c = self.hidden_size, tape.inner["gates"], tape.inner["tanh_c"]
         o, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)

@@ -1,7 +1,7 @@
 """Results of a cell's forward and backward passes, over a sequence and for one time step.
 
-Sequences have the shape (time, features, batch). The equations count inputs from 1: input x[t] leads to
-h[t], and h[0] is the initial state. The arrays count inputs from 0: `x[t]` leads to `h[t + 1]`.
+Sequences have the shape (time, features, batch). The equations number the inputs from 1: input x[t] leads to
+h[t], and h[0] is the initial state. The arrays number the inputs from 0: `x[t]` leads to `h[t + 1]`.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class StepTape:
 
     Attributes:
         x: Input x[t], vectors (X, B) or symbols (B,).
-        before: Previous states h[t-1] (and c[t-1] for LSTM), (H, B) each.
-        after: New states h[t] (and c[t] for LSTM), (H, B) each.
+        before: Previous states h[t-1] (and c[t-1] for an LSTM), (H, B) each.
+        after: New states h[t] (and c[t] for an LSTM), (H, B) each.
         inner: Arrays specific to the cell, such as gate activations, (…, B).
     """
 
@@ -31,11 +31,11 @@ class StepTape:
 
 @dataclass(frozen=True)
 class StepDeltas:
-    """One time step of the backward pass.
+    """Results of one time step of the backward pass.
 
     Attributes:
-        total: Total gradient ∂L/∂s[t] for each state, (H, B); for c including the path c[t] → h[t].
-        before: State adjoint λ[t-1] without e[t-1], (H, B) for each state.
+        total: Total gradient ∂L/∂s[t] for each state, (H, B); for c, the path c[t] → h[t] is included.
+        before: State adjoint λ[t-1] without the immediate gradient e[t-1], (H, B) for each state.
         dz: Gradient ∂L/∂z[t], (G·H, B).
     """
 
@@ -49,7 +49,7 @@ class StepGradients:
     """Result of `Cell.step_backward`.
 
     Attributes:
-        grads: Contribution of the time step to the parameters' gradients, under the parameters' names.
+        grads: Contribution of the time step to the gradient of each parameter, by parameter name.
         dx: Gradient ∂L/∂x[t], (X, B); None for symbols.
         deltas: Gradients with respect to the states and the pre-activations.
     """
@@ -65,9 +65,9 @@ class CellTape:
 
     Attributes:
         x: Inputs, vectors (T, X, B) or symbols (T, B).
-        states: Values of each state (`h`, and `c` for LSTM), initial state first, (T+1, H, B).
+        states: Values of each state (`h`, and `c` for an LSTM), initial state first, (T+1, H, B).
         inner: Arrays specific to the cell, such as gate activations, (T, …, B).
-        joined: Operands of the recurrent matrix product, rows [h; x; 1] or fewer, (T+1, K, B).
+        joined: Operands of the recurrent matrix product: the rows [h; x; 1] or a subset, (T+1, K, B).
     """
 
     x: Array
@@ -81,7 +81,7 @@ class CellTape:
         return len(self.x)
 
     def step(self, t: int) -> StepTape:
-        """Return the tape of time step t = 1 … T, as views."""
+        """Return the tape of time step t = 1 … T; its arrays are views."""
         return StepTape(
             self.x[t - 1],
             {name: values[t - 1] for name, values in self.states.items()},
@@ -90,7 +90,7 @@ class CellTape:
         )
 
     def final_states(self) -> dict[str, Array]:
-        """Return a copy of the states after the last time step; the next chunk starts from them."""
+        """Return a copy of the states after the last time step, from which the next chunk can start."""
         return {name: values[-1].copy() for name, values in self.states.items()}
 
 
@@ -99,14 +99,14 @@ class CellDeltas:
     """Results of a backward pass over a sequence.
 
     Attributes:
-        grads: Gradients of the parameters, under the parameters' names.
+        grads: Gradient of each parameter, by parameter name.
         total: Total gradient ∂L/∂s[t] of each state for t = 1 … T, (T, H, B).
-        immediate: Immediate gradient of each state, from the loss at the same time step alone, (T, H, B);
-            for h the argument `e`, padded with zeros to T time steps.
+        immediate: Immediate gradient of each state, from the loss at the same time step only, (T, H, B). For
+            h, the immediate gradient is the argument `e`, padded with zeros to T time steps.
         dz: Gradient ∂L/∂z[t], (T, G·H, B).
         dx: Gradient ∂L/∂x[t], (T, X, B); None for symbols or without `with_dx`.
         initial: Gradient ∂L/∂s[0] of each state, (H, B).
-        first_loss: Number of leading time steps without a loss; their immediate gradients are 0.
+        first_loss: Number of leading time steps without a loss, at which immediate gradients are 0.
     """
 
     grads: Params

@@ -78,7 +78,7 @@ class Vanilla(Cell):
             gather_inputs(params, x, out=h[1:])
 
         def sequences() -> tuple[Sequence[Array] | Array, ...]:
-            # For symbols, h[1:] already holds W_xh x + b_h and the loop adds the product.
+            # For symbols, h[1:] already contains W_xh x + b_h and the loop adds the product.
             products = [recurrent] * time if symbols else h[1:].reshape(time, *recurrent.shape)
             return joined[:-1], products, h[1:]
 

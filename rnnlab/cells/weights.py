@@ -1,14 +1,15 @@
 """Affine maps and weight gradients shared by all cells.
 
 Inputs are vectors (T, X, B) of the parameters' dtype or symbols (T, B), integers in [0, X).
-A symbol s represents the one-hot vector with a 1 at s; its product with W_xh is column s of W_xh.
+A symbol s represents a one-hot vector with a 1 at s; the product W_xh x is then column s of W_xh.
 
-The *joined* array has the rows [h[t-1]; x[t]; 1] for vector inputs and a bias. One matrix product then gives
+The *joined* array has the rows [h[t-1]; x[t]; 1] for vector inputs and a bias. A single matrix product then
+computes the pre-activations:
 
     W_hh h[t-1] + W_xh x[t] + b_h = [W_hh W_xh b_h] [h[t-1]; x[t]; 1]
 
-and another one gives the gradients of W_hh, W_xh and b_h. For symbols, the joined array omits x[t], and the
-forward pass gathers columns of W_xh instead.
+A second matrix product computes the gradients of W_hh, W_xh and b_h. For symbols, the joined array omits
+x[t], and the forward pass gathers columns of W_xh instead.
 """
 
 from collections.abc import Iterator
@@ -23,14 +24,14 @@ from rnnlab.workspace import Workspace, by_feature
 CHUNK = 512
 """Maximum number of columns (time × batch) in a product for a weight gradient; limits the size of copies.
 
-With 2048 columns, a training step takes just as long, but its peak memory is up to 1.58 times the required
-memory instead of 1.25 times.
+With 2048 columns, a training step is no faster, but its peak memory is up to 1.58 times the required memory
+instead of 1.25 times.
 """
 
 MAX_ONE_HOT = 256
-"""Maximum number of symbols for which a product with one-hot vectors sums the gradients.
+"""Maximum number of symbols for which a product with one-hot vectors sums the gradients by symbol.
 
-The cost of this product grows with the number of symbols.
+The cost of the one-hot product grows with the number of symbols.
 """
 
 
@@ -55,7 +56,7 @@ def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Wo
 
 
 def joined_weights(params: Params, x: Array) -> Array:
-    """Return the blocks of [W_hh W_xh b_h] that multiply the joined array; only W_hh for symbols."""
+    """Return the blocks of [W_hh W_xh b_h] that multiply the joined array; for symbols, return W_hh."""
     if is_symbols(x):
         return params["W_hh"]
     return np.concatenate([params[name] for name in ("W_hh", "W_xh", "b_h") if name in params], axis=1)
@@ -64,10 +65,10 @@ def joined_weights(params: Params, x: Array) -> Array:
 def gather_inputs(params: Params, x: Array, out: Array) -> None:
     """Write W_xh x[t] + b_h for symbols x into `out` (T, G·H, B).
 
-    Gathering takes 8 µs per time step, a product with one-hot vectors 23 µs (G·H = 512, 62 symbols, batch
-    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols are already checked. The method `take`
-    with positional arguments is 0.8 µs per time step faster than np.take, which is 6 % of a training step at
-    H = 32, B = 16.
+    Gathering takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512, 62 symbols, B =
+    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols have already been checked. The method
+    `take` with positional arguments is 0.8 µs per time step faster than np.take, which is 6 % of a training
+    step at H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     for symbols, out_t in zip(x, out, strict=True):
@@ -75,19 +76,19 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
 
 
 def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
-    """Return slices of time for products over time × batch; chunking keeps copies small for any T."""
+    """Return slices along time for products over time × batch; the slices keep copies small for any T."""
     chunks = -(-time // max(CHUNK // batch, 1))
     steps = -(-time // chunks)  # equal lengths except for the last chunk
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
 def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
-    """Return `by_feature` of a chunk of time; a shorter last chunk gets its own buffer."""
+    """Apply `by_feature` to a chunk of time steps; a shorter last chunk gets its own buffer."""
     return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
 
 
 def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace: Workspace) -> None:
-    """Add left rightᵀ of matrices (F, N) and (K, N) to `out`, or overwrite `out` if `is_first`."""
+    """Add the product left rightᵀ of matrices (F, N) and (K, N) to `out`; overwrite `out` if `is_first`."""
     if is_first:
         np.matmul(left, right.T, out=out)
     else:
@@ -95,11 +96,11 @@ def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace
 
 
 def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspace) -> None:
-    """Add each of the columns (F, N) to the column of its symbol in `out` (F, X).
+    """Add each of the columns (F, N) to the column of `out` (F, X) that belongs to its symbol.
 
-    For few symbols, a product with one-hot vectors sums the columns. For many symbols, sorting the columns
-    and summing runs is faster: 3 ms instead of 51 ms with 10,000 symbols, but 400 µs instead of 290 µs with
-    62 symbols (F = 400, N = 500).
+    For few symbols, a product with one-hot vectors is faster: 290 µs instead of 400 µs with 62 symbols (F =
+    400, N = 500). For many symbols, sorting the columns by symbol is faster: 3 ms instead of 51 ms with
+    10,000 symbols.
     """
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)

@@ -6,8 +6,8 @@ Two B × B Gram matrices per time step give ‖C[t]‖_F without any H × H arra
 
     ‖C[t]‖²_F = Σ_{b,b'} (dz[t]ᵀ dz[t] ∘ h[t-1]ᵀ h[t-1])[b, b']
 
-C[t] belongs to the whole batch, because the loss is a mean over examples. The losses of time step t and of
-all later time steps contribute to C[t].
+C[t] is a property of the entire batch, because the loss is a mean over examples. The losses at time step t
+and at all later time steps contribute to C[t].
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Arra
     Without scaling, the squares of entries below 1e-154 would underflow.
 
     Returns:
-        The scaled array in float64, and the exponents of two that were factored out, (T,).
+        The scaled array in float64, and the exponents of the powers of two that were factored out, (T,).
     """
     largest = np.maximum(a.max(axis=(1, 2)), -a.min(axis=(1, 2))).astype(np.float64)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]

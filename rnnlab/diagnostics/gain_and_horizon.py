@@ -4,9 +4,10 @@ The summary is relative to g(1) and excludes lag 0, because the readout and, in 
 between lags 0 and 1. K is the largest lag.
 
 g(k) is the geometric mean over the examples with a non-zero gradient, so the summary describes only these
-examples. `zero_fraction` is the fraction of the other examples. If the gradient of every example is 0, g(k)
-is 0: the gain is 0, and the horizon ends before lag k. Lags without a value are excluded and do not count as
-0. A lag has no value before the start of every sequence, or if the gradient overflowed.
+examples. `zero_fraction` is the fraction of the examples with a zero gradient. If the gradient of every
+example is 0 at lag k, then g(k) is 0, the gain is 0, and the horizon is shorter than k. Lags without a value
+are excluded and do not count as 0. A lag has no value if it reaches beyond the start of every sequence or if
+the gradient overflowed.
 """
 
 from collections.abc import Mapping
@@ -27,31 +28,31 @@ REGIME_DECADES_PER_100 = 3.0
 
 @dataclass(frozen=True)
 class LagSummary:
-    """Summary of a lag curve; a field is None if the curve is too short or has no value.
+    """Summary of a lag curve; a field is None if the curve is too short or has no values.
 
     Attributes:
-        gain: Factor per step back in time, 10**log10_gain: below 1 if the gradient vanishes, above 1 if the
-            gradient explodes; 0 if g is 0 at the last lag with a value.
+        gain: Factor per step back in time, 10**log10_gain. The gain is below 1 if the gradient vanishes,
+            above 1 if the gradient explodes, and 0 if g is 0 at the last lag with a value.
         log10_gain: Slope of the least-squares line through log10 g(k), k = 1 … K, in decades per step; None
             if the gain is 0.
-        r2: Coefficient of determination R² of the line.
-        gain_short: Gain over k = 1 … 10; 0 if g is 0 at the last lag of this range with a value.
+        r2: Coefficient of determination R² of the fitted line.
+        gain_short: Gain over the lags k = 1 … 10; 0 if g is 0 at the last lag of this range with a value.
         log10_gain_short: log10 of the short gain.
-        gain_tail: Gain over k ≥ K/2; 0 if g is 0 at the last lag of this range with a value.
+        gain_tail: Gain over the lags k ≥ K/2; 0 if g is 0 at the last lag of this range with a value.
         log10_gain_tail: log10 of the tail gain.
         half_life: Number of lags over which the gradient halves, -ln 2 / ln gain; 0 for a gain of 0, None if
             the gain is at least 1.
         log10_decay: log10 g(K) - log10 g(1); None if g(K) is 0.
-        horizon: Largest lag with g(k) ≥ g(1)/100, even if the curve is lower at some smaller lag; 0 if
-            g(1) is 0.
+        horizon: Largest lag with g(k) ≥ g(1)/100, even if the curve dips below g(1)/100 at a smaller lag; 0
+            if g(1) is 0.
         horizon_first: Largest k such that g ≥ g(1)/100 at all lags 1 … k; smaller than the horizon if the
             curve recovers later.
         censored: True if the horizon equals K, so that the true horizon may be longer.
-        zero_lag: First lag at which g is 0.
+        zero_lag: Smallest lag at which g is 0.
         zero_fraction: Fraction of the examples with a gradient of exactly 0 at lag K.
         zero_at_horizon: Fraction of the examples with a gradient of exactly 0 at the horizon.
-        regime: Regime of the tail gain: vanishing if 100 · log10_gain_tail is below -3 or gain_tail is 0,
-            exploding if above 3, else stable.
+        regime: Regime of the tail gain: vanishing if 100 · log10_gain_tail < -3 or gain_tail = 0, exploding
+            if 100 · log10_gain_tail > 3, otherwise stable.
         at_task_lag: log10 g(lag)/g(1) at the lag required by the task; None if g(lag) is 0.
     """
 
@@ -91,8 +92,8 @@ def summarize_lag_curve(
             fraction is 1.
 
     Returns:
-        The summary. If g is 0 at every lag from 0 on, no gradient was backpropagated, and only `zero_lag`
-        and `zero_fraction` have values.
+        The summary. If g is 0 at every lag, including lag 0, no gradient was backpropagated, and only
+        `zero_lag` and `zero_fraction` have values.
 
     >>> halving = summarize_lag_curve(np.log10(0.5) * np.arange(21))
     >>> round(10**halving.log10_gain, 6), halving.horizon, halving.censored, halving.regime
@@ -135,7 +136,7 @@ def summarize_lag_curve(
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Classify a tail gain: vanishing below -3 decades per 100 lags, exploding above 3, else stable.
+    """Classify a tail gain: vanishing below -3 decades per 100 lags, exploding above 3, otherwise stable.
 
     >>> regime(-0.04), regime(0.02), regime(0.04), regime(float("-inf"))
     ('vanishing', 'stable', 'exploding', 'vanishing')
@@ -176,7 +177,7 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
 
 
 def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
-    """Return slope and R² of the least-squares line through the finite points, None for fewer than two."""
+    """Return slope and R² of the least-squares line through finite points; None for fewer than two points."""
     finite = np.isfinite(values)
     if finite.sum() < 2:
         return None, None

@@ -1,8 +1,8 @@
 """Activation statistics: open and closed gates, saturated units, and the product of the forget gates.
 
-A sigmoid gate counts as closed below 0.1 and as open above 0.9 (A. Karpathy, J. Johnson & L. Fei-Fei,
-*Visualizing and understanding recurrent networks*, 2016). A tanh unit is saturated above 0.9 in magnitude.
-Fractions are over the units of each example.
+A sigmoid gate counts as closed below 0.1 and as open above 0.9 (Karpathy, Johnson & Fei-Fei, *Visualizing and
+understanding recurrent networks*, 2016). A tanh unit counts as saturated if the magnitude of its activation
+exceeds 0.9. Each fraction is the share of one example's units.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
 def measure_gates(snapshot: Snapshot) -> Readings:
     """Measure gate activations and saturation by time step, and `forget_product` by lag.
 
-    Each sigmoid gate has three curves; those of the forget gate are `gate_f`, the mean activation over units,
-    and `gate_f_closed` and `gate_f_open`, the fractions of closed and open units. For the vanilla cell,
+    Each sigmoid gate has three curves. For the forget gate, `gate_f` is the mean activation over units, and
+    `gate_f_closed` and `gate_f_open` are the fractions of closed and open units. For the vanilla cell,
     `h_saturated` is the fraction of units with |h| above 0.9 (tanh) or h = 0 (relu). `tanh_c_saturated`
-    (LSTM) and `gate_n_saturated` (candidate state of a GRU) are the fractions above 0.9 in magnitude.
-    `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1]: the factor by which
-    the cell path alone scales a gradient at c.
+    (LSTM) and `gate_n_saturated` (candidate state of a GRU) are the fractions of units with a magnitude above
+    0.9. `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1]: the factor by
+    which the cell path alone scales a gradient at c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}
@@ -60,7 +60,7 @@ def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
 
 
 def log_forget_product(tape: CellTape, f: Array) -> Array:
-    """Return Σ ln f[t] over the last k time steps, averaged over units, (T+1, B); 0 at lag 0."""
+    """Return Σ ln f[t] over the last k time steps for k = 0 … T, averaged over units, (T+1, B)."""
     backwards = _log(f).mean(axis=1)[::-1]
     return np.concatenate([np.zeros((1, f.shape[2])), np.cumsum(backwards, axis=0)])
 

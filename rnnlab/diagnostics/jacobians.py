@@ -2,10 +2,10 @@
 
     P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s: full state, (h, c) for an LSTM
 
-The largest singular value is computed from the product, the smallest as 1/σ_max of the product of inverses.
-The small singular values of a float64 product are dominated by rounding error: in one experiment, their
-logarithm fell by 1.4 per step instead of 7.7. Products are rescaled by powers of two to stay within the range
-of float64.
+The largest singular value is computed from the product of the Jacobians, the smallest as 1/σ_max of the
+product of their inverses. The small singular values of a float64 product are dominated by rounding error: in
+one experiment, the logarithm of the smallest fell by 1.4 per step instead of 7.7. Products are rescaled by
+powers of two to stay within the range of float64.
 """
 
 from typing import Annotated
@@ -25,9 +25,9 @@ def measure_jacobians(
     """Measure the largest and smallest singular values of ∂s[T]/∂s[T-k] by lag, `sv_max` and `sv_min`.
 
     Args:
-        snapshot: A training step; the trajectory is that of the probe batch.
+        snapshot: Snapshot of a training step; the trajectory is the forward pass over the probe batch.
         examples: Number of sequences of the probe batch.
-        lags: Maximum number of lags, spaced evenly in log k from lag 1 on.
+        lags: Maximum number of lags, spaced evenly on a logarithmic scale starting at lag 1.
     """
     batch, model = snapshot.inputs.batch, snapshot.model
     start_rng = np.random.default_rng(snapshot.inputs.seed)
@@ -42,18 +42,18 @@ def measure_jacobians(
 def log_singular_values(
     cell: Cell, params: Params, tape: CellTape, lags: Array, examples: int
 ) -> tuple[Array, Array]:
-    """Return ln of the largest and ln of the smallest singular value, (N, examples) each.
+    """Return the logarithms of the largest and of the smallest singular value, (N, examples) each.
 
     Args:
         cell: The cell.
         params: Parameters of the cell, converted to float64.
         tape: Trajectory of a forward pass; τ is its last time step.
         lags: Lags k in 1 … T, ascending, (N,).
-        examples: Number of leading examples of the tape.
+        examples: Number of examples to use, counted from the first example of the tape.
 
     Returns:
-        Both logarithms; NaN for the smallest singular value if a Jacobian is singular, or if a product is
-        not finite.
+        Both logarithms. NaN marks a product that is not finite and, for the smallest singular value, a
+        singular Jacobian.
     """
     wide = copy_params(params, np.float64)
     n = len(cell.states) * cell.hidden_size
@@ -73,7 +73,7 @@ def log_singular_values(
 
 
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
-    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n) with n the size of the state.
+    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n), where n is the state's size.
 
     Row j is the result of an adjoint step from the unit vector e_j. One call computes all rows, with the unit
     vectors as columns of the adjoint.
@@ -111,7 +111,7 @@ def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Arra
 
 
 def _rescale(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
-    """Scale each matrix by a power of two to a largest entry in [½, 1), and update the log scale."""
+    """Scale each matrix by a power of two so that its largest entry is in [½, 1); update the log scale."""
     largest = np.abs(matrices).max(axis=(1, 2))
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return np.ldexp(matrices, -exponents[:, None, None]), log_scale + exponents * np.log(2)

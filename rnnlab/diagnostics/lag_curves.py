@@ -1,12 +1,14 @@
-"""Lag curves: the gradient norm of the loss at one time step as a function of the lag.
+"""Lag curves: the norm of the gradient of the loss at one time step, as a function of the lag.
 
     g(k) = ‖∂ℓ_τ/∂s[τ-k]‖      k = 0 … τ-1, per example
 
-Only the loss at one time step τ is backpropagated, with weight 1. With losses at all time steps, short paths
-would hide a vanishing gradient. By default, τ is each example's last time step with a target.
+Only the loss at one time step τ is backpropagated, with weight 1. If the losses of all time steps were
+included, short paths would hide a vanishing gradient. By default, τ is each example's last time step with a
+target.
 
-Norms by time step use the training loss instead. If that loss is a mean over time, each of the N targets of
-an example has the weight 1/N, and g(0) is N times `h_immediate` at time step τ of the same batch.
+The norms by time step in `diagnostics.norms` use the training loss instead. If the training loss is a mean
+over time, each of the N targets of an example has the weight 1/N, and g(0) is N times `h_immediate` at time
+step τ of the same batch.
 """
 
 from typing import Annotated, Literal
@@ -33,7 +35,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
     The metrics summarise the curve whose target is `last`.
 
     Args:
-        snapshot: A training step.
+        snapshot: Snapshot of a training step.
         targets: Time steps τ whose losses are backpropagated separately; `last` or numbers in 1 … T.
     """
     all_curves: list[Curve] = []
@@ -51,7 +53,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
-    """Return statistics over examples for the result of `per_example_lag_curves`."""
+    """Return the statistics over examples of the curves from `per_example_lag_curves`."""
     return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
 
 
@@ -65,12 +67,12 @@ def per_example_lag_curves(
 ) -> dict[str, Array]:
     """Return ln g(k) of each quantity for every lag and example.
 
-    The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the gradient `x` with
-    respect to the input (for a symbol, to its one-hot vector), and `dW_hh`, the example's contribution to
-    the weight gradient at that time step, with norm ‖dz‖ ‖h‖.
+    The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the input gradient `x`,
+    and `dW_hh`. For a symbol, `x` is the gradient with respect to its one-hot vector. `dW_hh` is the
+    example's contribution to the weight gradient at one time step; its norm is ‖dz‖ ‖h‖.
 
-    At every time step, each example's gradient is rescaled by a power of two, with the logarithm of the scale
-    stored separately. The curves therefore neither underflow nor overflow. The forward pass runs in the
+    At every time step, each example's gradient is rescaled by a power of two, and the logarithm of the scale
+    is stored separately. The curves therefore neither underflow nor overflow. The forward pass runs in the
     parameters' dtype.
 
     Args:
@@ -118,9 +120,9 @@ def per_example_lag_curves(
 def lag_metrics(
     lag_curves: list[Curve], states: tuple[str, ...], task_lag: int | None
 ) -> dict[str, float | None]:
-    """Return the metrics of the lag curves: their summary, and each curve at the powers of two.
+    """Return the metrics of the lag curves: the summary, and the value of each curve at every power of two.
 
-    `…_by_lag/0001` is log10 g(1); the values at the other lags are relative to g(1), also in log10.
+    The metric `…_by_lag/0001` is log10 g(1); the metrics at larger lags k are log10 g(k)/g(1).
     """
     by_quantity = {curve.quantity: curve.log10_gmean for curve in lag_curves}
     state = next(curve for curve in lag_curves if curve.quantity == "state")
@@ -137,7 +139,7 @@ def lag_metrics(
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:
-    """Reindex norms by time step (T, B) by the lag from each example's τ; NaN for k ≥ τ."""
+    """Reorder norms by time step (T, B) into norms by lag from each example's τ; NaN for k ≥ τ."""
     lags = np.full_like(log_norms, np.nan)
     for example, τ in enumerate(τs):
         lags[:τ, example] = log_norms[:τ, example][::-1]
@@ -168,7 +170,7 @@ def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:
 
 
 def _rescale(adjoint: States) -> tuple[dict[str, Array], Array]:
-    """Scale each example by a power of two, an exact operation, to a largest entry in [½, 1)."""
+    """Scale each example exactly, by a power of two, so that its largest entry is in [½, 1)."""
     largest = np.max([np.abs(part).max(axis=0) for part in adjoint.values()], axis=0)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return {name: np.ldexp(part, -exponents) for name, part in adjoint.items()}, exponents

@@ -1,7 +1,7 @@
 """Lyapunov exponents: mean exponential rates per step at which nearby states of a driven network separate.
 
-The QR method (G. Benettin et al., 1980) is applied to the transposed Jacobians along one long trajectory,
-from the last time step to the first. The adjoint step gives J[t]ᵀ Q without forming J[t]:
+The QR method (Benettin et al., 1980) is applied to the transposed Jacobians along one long trajectory, from
+the last time step to the first. The adjoint step gives J[t]ᵀ Q without forming J[t]:
 
     Q R = J[t]ᵀ Q      λ_i = mean over t of ln |R_ii|
 
@@ -9,9 +9,9 @@ The transposed products have the same exponents as the forward products. At any 
 the singular values divided by the lag differ from the exponents.
 
 Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by
-non-overlapping batch means (B. Schmeiser, 1982): the standard deviation of the means of 10 blocks of
-successive steps, divided by √10. The estimate is valid if a block is much longer than the correlation time.
-With 9 degrees of freedom, the estimate has a relative uncertainty of about one quarter.
+non-overlapping batch means (Schmeiser, 1982): the standard deviation of the means of 10 blocks of successive
+steps, divided by √10. The estimate is valid if a block is much longer than the correlation time. With 9
+degrees of freedom, the estimate has a relative uncertainty of about one quarter.
 """
 
 from typing import Annotated
@@ -36,11 +36,11 @@ def measure_lyapunov(
     """Measure the exponents `lyapunov/top`, `lyapunov/02`, … and their standard errors on the task's inputs.
 
     Args:
-        snapshot: A training step.
+        snapshot: Snapshot of a training step.
         steps: Number of time steps to average over.
         warm_up: Number of extra time steps at each end, excluded from the average: the state converges at
             the start, and Q converges at the end.
-        exponents: Number of exponents, counted from the largest.
+        exponents: Number of exponents to measure, starting with the largest.
     """
     cell = snapshot.model.cell
     batch = snapshot.inputs.long(steps + 2 * warm_up)
@@ -60,7 +60,7 @@ def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int,
     Args:
         cell: The cell.
         params: Parameters of the cell, converted to float64.
-        tape: The tape of a forward pass.
+        tape: Tape of a forward pass.
         warm_up: Number of time steps at each end that are excluded from the average.
         exponents: Number of exponents, limited to the dimension of the state.
 
@@ -72,7 +72,7 @@ def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int,
 
 
 def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, exponents: int) -> Array:
-    """Return ln |R_ii| of each averaged time step; for the arguments see `lyapunov_exponents`.
+    """Return ln |R_ii| for each time step of the average; the arguments are those of `lyapunov_exponents`.
 
     Returns:
         Local exponents in order of time, (steps, exponents), with columns sorted by descending mean; NaN if

@@ -1,16 +1,16 @@
 """Mean-field theory of the vanilla cell at initialisation.
 
-Let the entries of W_hh be drawn from N(0, σ_w²/H) and the input to each unit have variance σ_x². In a wide
-network, the pre-activations are then Gaussian with variance q, and each step back in time multiplies the norm
-of a gradient by √χ:
+Suppose that the entries of W_hh are drawn from N(0, σ_w²/H) and that the input to each unit has variance
+σ_x². In a wide network, the pre-activations are then Gaussian with variance q, and each step back in time
+multiplies the norm of a gradient by √χ:
 
     q = σ_w² E[φ(√q Z)²] + σ_x²        χ = σ_w² E[φ'(√q Z)²]        Z ~ N(0, 1)
 
-The norm of a gradient changes by a factor e over the depth 2/|ln χ|. The edge of chaos is at χ = 1.
+The norm of a gradient changes by a factor of e over the depth 2/|ln χ|. The edge of chaos is at χ = 1.
 
 References:
     B. Poole et al., *Exponential expressivity in deep neural networks through transient chaos* (2016).
-    S. S. Schoenholz et al., *Deep information propagation* (2017), for feed-forward networks; their layers
+    S. S. Schoenholz et al., *Deep information propagation* (2017), for feed-forward networks, whose layers
     correspond to time steps here.
 """
 
@@ -35,7 +35,7 @@ class MeanField:
 
     Attributes:
         q: Variance of the pre-activations.
-        χ: Factor of a gradient's squared norm per step back in time.
+        χ: Factor by which a gradient's squared norm changes per step back in time.
         critical_σ_w: Value of σ_w at which χ = 1 for the same σ_x².
     """
 
@@ -50,7 +50,7 @@ class MeanField:
 
     @property
     def depth(self) -> float | None:
-        """Return the depth 2/|ln χ|, over which a gradient's norm changes by a factor e; None at χ = 1."""
+        """Return the depth 2/|ln χ|, over which a gradient's norm changes by a factor of e; None at χ = 1."""
         return 2 / abs(log(self.χ)) if self.χ and self.χ != 1 else None
 
 
@@ -89,7 +89,7 @@ def _critical(σ_x2: float) -> float:
 
 
 def _root(function: Callable[[float], float], upper: float) -> float:
-    """Return by bisection the root of a function that is positive below its root; 0 if no root exists."""
+    """Find by bisection the root of a function that is positive below the root; 0 if no root exists."""
     while function(upper) > 0:
         upper *= 10
     lower = 0.0

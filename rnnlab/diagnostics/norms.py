@@ -1,6 +1,6 @@
 """Per-example gradient norms at every time step of the training batch.
 
-The loss L of a batch is a mean over B examples, so the gradient norm of one example's loss is
+The loss L of a batch is a mean over B examples, so the gradient norm of one example's loss has a factor B:
 
     ‖∂ℓ_b/∂s[t]‖ := B · ‖∂L/∂s[t][:, b]‖₂
 
@@ -25,11 +25,11 @@ _COLUMNS = 256
 def measure_norms(snapshot: Snapshot) -> Readings:
     """Measure norms of states, and of gradients with respect to states, pre-activations and inputs.
 
-    The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. The norms of
-    immediate gradients, from the loss at the same time step alone, are `h_immediate` and so on. The norms of
-    the states are `h_norm` and `c_norm`. All gradients are those of the training loss. If the training loss
-    is a mean over time, each of the N targets of an example has the weight 1/N, whereas the one target of a
-    lag curve has the weight 1.
+    The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
+    come from the loss at the same time step only; their norms are `h_immediate` and so on. The norms of the
+    states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the training loss is a mean
+    over time, each of the N targets of an example has the weight 1/N, whereas the single target of a lag
+    curve has the weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -53,7 +53,7 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
     """Return ln of each example's total and immediate gradient norms by state, (T, B); -inf for 0.
 
-    `state` is the state adjoint; for a cell with a single state, `state` equals `h`.
+    The entry `state` is the state adjoint; for a cell with a single state, `state` equals `h`.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
@@ -75,9 +75,9 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
 def log_norm_of_steps(a: Array) -> Array:
     """Return ln of the norm over the features of a sequence (T, F, B), as (T, B).
 
-    A plain sum of squares gives most norms. Time steps with possible underflow or overflow are recomputed.
-    For float32, the recomputation uses float64, whose range covers all squares. For float64, it uses the safe
-    norm, which is several times slower.
+    Most norms are computed from a plain sum of squares. Time steps with possible underflow or overflow are
+    recomputed. For float32, the recomputation uses float64, whose range covers all squares. For float64, the
+    recomputation uses `rnnlab.norms.norm`, which is several times slower.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
@@ -106,7 +106,7 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
 def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
     """Return ∂ℓ[t]/∂z[t], the gradient of the loss at t alone, for a slice of time steps, (G·H, S·B).
 
-    One adjoint step, with λ_h = e[t] and all other adjoints 0, handles all time steps as columns.
+    One adjoint step, with λ_h = e[t] and all other adjoints 0, processes all time steps as columns.
     """
     after_steps = slice(steps.start + 1, steps.stop + 1)
     e = _columns(deltas.immediate["h"][steps])
@@ -126,6 +126,6 @@ def _columns(a: Array) -> Array:
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Return slices of time that are short enough for intermediate results to fit into a core's cache."""
+    """Return slices along time that are so short that intermediate results fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

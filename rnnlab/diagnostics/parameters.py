@@ -1,4 +1,4 @@
-"""Norms of the gradient, weights and update of each parameter, as a whole and per gate."""
+"""Norms of the gradient, weights and update of each parameter, in total and per gate."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from rnnlab.norms import global_norm
 
 
 def measure_parameters(snapshot: Snapshot) -> Readings:
-    """Measure norms of each parameter and of its rows for each gate, for example `W_hh` and `W_hh.f`.
+    """Measure norms for each parameter, such as `W_hh`, and for each gate's rows, such as `W_hh.f`.
 
     `grad_norm/W_hh` is ‖dW‖ before clipping, and `weight_norm/W_hh` is ‖W‖. `update_ratio/W_hh` is
     ‖ΔW‖ / ‖W‖, where ΔW is the optimiser's update; None if W is 0.
@@ -26,7 +26,7 @@ def measure_parameters(snapshot: Snapshot) -> Readings:
 
 
 def _parts(cell: Cell, name: str, rows: int) -> Iterator[tuple[str, slice]]:
-    """Yield the name and rows of the whole parameter and of the block of each gate, if any."""
+    """Yield the name and rows of the entire parameter and, for a cell with gates, of each gate's block."""
     yield name, slice(None)
     if name in ("W_xh", "W_hh", "b_h") and len(cell.gates) > 1:
         for gate in cell.gates:

@@ -17,11 +17,11 @@ class Schedule:
     """Training steps at which a measurement runs, always including the first and the last step.
 
     Attributes:
-        dense: Number of initial training steps that are all measured.
+        dense: Number of training steps at the start of a run, all of which are measured.
         per_decade: Number of measurements per decade of training steps after the dense steps, spaced evenly
             on a logarithmic scale.
         every: Interval between regular measurements, in training steps; None for no regular measurements.
-        on_spike: True to measure at each spike of the gradient norm, too.
+        on_spike: True to measure also at each spike of the gradient norm.
     """
 
     dense: Annotated[int, Ge(0)]
@@ -44,22 +44,22 @@ class Schedule:
         return frozenset(chosen)
 
     def due(self, step: int, points: Collection[int]) -> bool:
-        """Return True if a measurement is due at a training step: by `points`, `dense` or `every`."""
+        """Return True if `points`, `dense` or `every` requires a measurement at a training step."""
         return step < self.dense or step in points or (self.every is not None and step % self.every == 0)
 
 
 @dataclass
 class Spikes:
-    """Detector of gradient spikes, which are norms above `factor` times their running geometric mean.
+    """Detector of spikes: gradient norms above `factor` times their running geometric mean.
 
-    The mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run never count as spikes, and
-    neither do the norms within SPIKE_WINDOW training steps after a spike.
+    The running mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run never count as
+    spikes, and neither do the norms within SPIKE_WINDOW training steps after a spike.
 
     Attributes:
         factor: Threshold relative to the running mean; None disables detection.
         mean_log: Running mean of the logarithms of the norms.
-        seen: Number of norms so far.
-        rest: Number of training steps until the next possible spike.
+        seen: Number of norms processed so far.
+        rest: Number of training steps before the next spike can be detected.
     """
 
     WARM_UP: ClassVar[int] = 10

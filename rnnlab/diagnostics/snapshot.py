@@ -12,7 +12,7 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class ProbeInputs:
-    """Fixed inputs of measurements that run their own forward pass; training never uses them.
+    """Fixed inputs, never used in training, of measurements that run their own forward pass.
 
     Attributes:
         batch: Sequences with targets.

@@ -9,13 +9,13 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Number of blocks: large enough for a relative error of about a quarter, small enough for long blocks."""
+"""Number of blocks, a compromise between a small relative error (about one quarter) and long blocks."""
 
 
 def curves(
     axis: Literal["timestep", "lag"], index: Array, logs: Mapping[str, Array], target: int | None = None
 ) -> list[Curve]:
-    """Return the statistics over examples of several quantities, one curve for each.
+    """Return the statistics over examples of several quantities, with one curve per quantity.
 
     Args:
         axis: Meaning of `index`.

@@ -14,13 +14,13 @@ ORTHOGONAL = 1e-3
 
 
 def measure_theory(snapshot: Snapshot) -> Readings:
-    """Compute the theoretical gain of the network at training step 0 only.
+    """Compute the theoretical gain of the network, but only at training step 0.
 
     For a vanilla cell with random W_hh, mean-field theory predicts `theory/log10_gain`, `theory/q`,
     `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The inputs of the theory, `theory/sigma_w` and
     `theory/sigma_x`, are measured from the weights and the probe batch. For a cell with forget gates,
-    `theory/log10_cell_path` is the mean of log10 f on the probe batch. This mean describes the gradient at c
-    along the cell path without the path through h.
+    `theory/log10_cell_path` is the mean of log10 f on the probe batch. The mean of log10 f describes the
+    gradient at c along the cell path, without the path through h.
     """
     if snapshot.step > 0:
         return Readings()
@@ -63,7 +63,7 @@ def input_variance(params: Params, x: Array) -> float:
 
 
 def _is_random(W_hh: Array) -> bool:
-    """Return False for zero and for multiples of the identity or of an orthogonal matrix."""
+    """Return False for the zero matrix and for multiples of the identity or of an orthogonal matrix."""
     product = W_hh @ W_hh.T
     scale = np.trace(product) / len(product)
     if scale == 0 or len(product) == 1:

@@ -1,12 +1,12 @@
 """`python -m rnnlab.gradcheck`: check the gradients of networks given as overrides.
 
 The command accepts the overrides of `python -m rnnlab`. With -m, each
-combination of values is one row. Without a cell, a key of a cell
-(`cell.bias=false`) or an experiment, the command checks every cell in
-conf/cell and in --config-dir, as `cell=all` does. The output lists the settings
-of all checked networks. Each network is checked in float64 on the first training
-batch. If the task carries the hidden state from batch to batch, the check also
-covers the second batch.
+combination of values is one row of the output. If the overrides name no cell, no
+key of a cell (such as `cell.bias=false`) and no experiment, the command checks
+every cell in conf/cell and in --config-dir, as with `cell=all`. The output lists
+the settings of all checked networks. Each network is checked in float64 on the
+first training batch. If the task carries the hidden state from batch to batch,
+the check also covers the second batch.
 
   x[1]          the first input, whose gradient vanishes first
   h[0], c[0]    the initial state; named h_0, c_0 if it is a parameter
@@ -16,7 +16,8 @@ covers the second batch.
 Both error columns are relative errors. Brackets mark a method that does not
 decide the verdict. Finite differences cannot resolve a very small derivative or a
 derivative near a kink. The complex step is in brackets where finite differences
-agree. In a chaotic network, rounding alone can make a gradient appear wrong.
+agree with the gradient. In a chaotic network, rounding errors alone can make a
+gradient appear wrong.
 
 Exit codes: 0 all gradients are correct; 1 a gradient is wrong or undecided;
 2 invalid input.
@@ -48,7 +49,7 @@ SCOPE_KEYS = (
     *("cell", "task", "init", "initial_state", "loss", "loss_reduction"),
     *("seq_len", "hidden_size", "batch_size", "seed"),
 )
-"""The keys that are always printed with the result."""
+"""Keys that are always printed with the result."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of values")
     parser.add_argument("--config-dir", help="folder with user-defined options")
     parser.add_argument(
-        "overrides", nargs="*", help="as for python -m rnnlab: cell=lstm seq_len=7 …; default: every cell"
+        "overrides", nargs="*", help="overrides of python -m rnnlab, such as cell=lstm; default: every cell"
     )
     args = parser.parse_intermixed_args(argv)
     try:
@@ -104,7 +105,7 @@ def _experiments(
 
 
 def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
-    """Return the jobs to check: one per cell if the overrides name none."""
+    """Return the jobs to check: one job per cell if the overrides name no cell."""
     cells = loader_of(conf_dir(), config_dir).get_group_options("cell")
     keys = [override.partition("=")[0].lstrip("+~").partition("@")[0] for override in overrides]
     names_cell = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
@@ -150,7 +151,7 @@ def _check(job: Job, experiment: Experiment) -> list[Report]:
 
 
 def _show(reports: Sequence[Report], in_full: bool) -> int:
-    """Print all gradients of one configuration, or one row per configuration plus failed checks in full."""
+    """Print all gradients of a single configuration, or one row per configuration and all failed checks."""
     console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -234,7 +235,7 @@ def _verdict(check: GradientCheck) -> Text:
 
 
 def _format_error(check: GradientCheck, method: Method) -> Text:
-    """Return the error of a method, in brackets if the method does not decide."""
+    """Return the error of a method, in brackets if the method does not decide the verdict."""
     error = check.error_by(method)
     text = "–" if error is None else f"{error:.1e}"
     return Text(text) if method == check.method else Text(f"({text})", "dim")

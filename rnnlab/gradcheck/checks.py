@@ -1,8 +1,8 @@
-"""Gradient checks by projection: the hand-derived ⟨∇f, v⟩ against the derivative of f along v.
+"""Gradient checks by projection: the hand-derived ⟨∇f, v⟩ is compared with the derivative of f along v.
 
-Each variable is checked along its own direction v, the sum of a random direction and the direction of the
-hand-derived gradient. The random part detects every error; the other part prevents ⟨∇f, v⟩ from being small
-by chance.
+Each variable is checked along a separate direction v, the sum of a random direction and the direction of the
+hand-derived gradient. The random part detects every error; the gradient part prevents ⟨∇f, v⟩ from being
+small by chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
 MIN_NORM = 1e-285
-"""The magnitude below which derivatives underflow in float64 during the computation."""
+"""Magnitude below which derivatives underflow in float64 during the computation."""
 
 Function = Callable[[dict[str, Array]], float | complex]
 Method = Literal["differences", "complex step"]
@@ -30,17 +30,17 @@ Part = tuple[str, int | EllipsisType]
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The check of one gradient.
+    """Result of the check of one gradient.
 
     Attributes:
-        name: Name of the variable or of its part.
+        name: Name of the variable, or of a part of the variable.
         shape: Shape of the checked gradient.
         norm: Hand-derived ‖∇f‖.
         projection: Hand-derived ⟨∇f, v⟩.
         difference: Derivative along v by finite differences.
         difference_error: Estimated absolute error of `difference`.
         complex_step: Derivative along v by the complex step. None if f does not accept complex numbers, or if
-            f appears not to be analytic: differences and gradient agree, but the complex step does not.
+            f appears not to be analytic because only the complex step disagrees with the gradient.
     """
 
     name: str
@@ -56,7 +56,7 @@ class GradientCheck:
         """Return the verdict.
 
         The verdict is `right` if a method that resolves the derivative agrees, `undecided` if no method
-        resolves it, and `wrong` otherwise.
+        resolves the derivative, and `wrong` otherwise.
         """
         if self._agrees("differences") or self._agrees("complex step"):
             return "right"
@@ -64,15 +64,16 @@ class GradientCheck:
 
     @property
     def passed(self) -> bool:
-        """Return whether the gradient is correct."""
+        """Return True if the gradient is correct."""
         return self.verdict == "right"
 
     @property
     def method(self) -> Method | None:
-        """Return the deciding method: differences if they agree, otherwise the complex step if it resolves.
+        """Return the method that decides the verdict, or None.
 
-        Across a kink, differences may be wrong while their error estimate is small. The complex step
-        therefore decides where the two methods disagree.
+        The deciding method is finite differences if they agree with the gradient, and otherwise the complex
+        step if it resolves the derivative. Across a kink, finite differences may be wrong even if their error
+        estimate is small.
         """
         if self._agrees("differences"):
             return "differences"
@@ -87,14 +88,14 @@ class GradientCheck:
         return inf if error is None or isnan(error) else error
 
     def error_by(self, method: Method) -> float | None:
-        """Return the relative error of one method, or None if the method yields no derivative."""
+        """Return the relative error of one method, or None if the method has no result."""
         numerical = self.difference if method == "differences" else self.complex_step
         if numerical is None or numerical == self.projection:
             return None if numerical is None else 0.0
         return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
 
     def _resolves(self, method: Method) -> bool:
-        """Return whether a method can distinguish this derivative from zero."""
+        """Return True if a method can distinguish this derivative from zero."""
         if method == "differences":
             return self.difference_error <= TOLERANCE * abs(self.difference)
         if self.complex_step is None:
@@ -116,15 +117,16 @@ def check_gradients(
     """Check the gradients of a function of several arrays.
 
     Args:
-        function: Function of the variables, which are all float64 or all complex128; must not modify them.
+        function: Function of the variables, which are all float64 or all complex128; the function must not
+            modify the variables.
         variables: Values at which to check the gradients.
-        gradients: Gradients to check, under the variables' names.
+        gradients: Gradients to check, by variable name.
         rng: Random generator for the directions.
-        parts: Parts of the variables to check: by name, a variable and an index along its first axis (... for
-            the whole variable). Default: every variable as a whole.
+        parts: Parts of the variables to check: a dict from the name of each part to a variable and an index
+            along its first axis (... for the entire variable). By default, each variable is one part.
 
     Raises:
-        ValueError: If names or shapes of variables and gradients differ.
+        ValueError: The variables and gradients differ in their names or shapes.
     """
     variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
     for name in variables.keys() | gradients.keys():

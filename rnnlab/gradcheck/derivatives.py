@@ -1,11 +1,11 @@
-"""Numerical derivatives of a function of one real number, by two methods independent of its equations.
+"""Numerical derivatives of a function of one real number, by two methods that do not use its equations.
 
     differences     f'(0) ≈ (f(s) - f(-s)) / 2s, extrapolated to s → 0 over halved steps s
     complex step    f'(0) = Im f(i s) / s, for an analytic f and any tiny s
 
-Differences subtract nearly equal numbers and therefore cannot resolve a derivative far below the function's
-own value; for a vanished gradient they yield 0. The complex step subtracts nothing and is accurate to
-rounding at any magnitude, but requires a function that accepts complex numbers.
+Finite differences subtract nearly equal numbers and therefore cannot resolve a derivative much smaller than
+the function value; for a vanished gradient, the result is 0. The complex step involves no subtraction and is
+accurate to rounding error at any magnitude, but requires a function that accepts complex numbers.
 
 References:
     C. J. F. Ridders, *Accurate computation of F'(x) and F'(x)F''(x)* (1982), for the extrapolation;

@@ -1,4 +1,4 @@
-"""The gradients of a network or cell to be checked, and the functions to which they belong."""
+"""Gradient checks of an entire network and of a single cell."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ def check_cell(
 ) -> list[GradientCheck]:
     """Check a cell's backward pass over a sequence; user-defined cells are accepted.
 
-    The function is Σ_t ⟨u[t], h[t]⟩ with random u[t], so that e[t] = u[t].
+    The differentiated function is Σ_t ⟨u[t], h[t]⟩ with random u[t], so that e[t] = u[t].
 
     Args:
         cell: Cell to check.
@@ -31,8 +31,9 @@ def check_cell(
         seed: Seed of u, of the initial state and of the directions.
 
     Returns:
-        Checks of each parameter, of each initial state such as `h[0]` and of one step half-way by `step` and
-            `adjoint_step`. For vector inputs, also checks of `x` and of the first input `x[1]`.
+        Checks of each parameter, of each initial state such as `h[0]` and of one step, computed by `step` and
+        `adjoint_step`, in the middle of the sequence. For vector inputs, also checks of `x` and of the first
+        input `x[1]`.
     """
     rng = np.random.default_rng(seed)
     params = {name: np.asarray(params[name], np.float64) for name in cell.param_shapes() if name in params}
@@ -78,8 +79,8 @@ def check_model(
 
     Returns:
         Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state such
-            as `h[0]`. Further checks compare the total gradient at an early, a middle and a late state
-            (`h[25]`) with the loss of all later steps, and check one backward step, as in the lag curves.
+            as `h[0]`. Further checks compare the total gradient at an early, a middle and a late state (such
+            as `h[25]`) with the loss of all later steps, and check one backward step, as in the lag curves.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)
@@ -147,7 +148,7 @@ def _check_state(
 
 
 def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Generator) -> list[GradientCheck]:
-    """Check `adjoint_step` half-way through a sequence against the forward `step`."""
+    """Check `adjoint_step` against the forward `step` in the middle of a sequence."""
     own = {name: params[name] for name in cell.param_shapes()}
     step = tape.step(1 + tape.time // 2 if tape.time > 1 else 1)
     λ = {name: rng.standard_normal(value.shape) for name, value in step.after.items()}
@@ -187,6 +188,6 @@ def _forward(
 
 
 def _parts(variables: Mapping[str, Array]) -> dict[str, Part]:
-    """Return each variable as a part, and the first input, whose gradient vanishes, as an extra part."""
+    """Return each variable as a part, and the first input, whose gradient vanishes first, separately."""
     parts: dict[str, Part] = {name: (name, ...) for name in variables}
     return parts | ({"x[1]": ("x", 0)} if "x" in variables else {})

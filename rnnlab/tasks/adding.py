@@ -33,7 +33,7 @@ class Adding(MarkedPairs):
         return 0.0
 
     def target(self, one: Array, other: Array) -> Array:
-        """Return the sum, scaled and shifted as the version defines."""
+        """Return the sum, scaled and shifted as defined by the version."""
         total = one + other
         return {"le_2015": total, "pascanu_2013": total / 2, "hochreiter_1997": 0.5 + total / 4}[self.version]
 

@@ -1,4 +1,4 @@
-"""Classification of a table's columns: numbers, other content, or numbers with faulty cells among them."""
+"""Classification of a table's columns: numbers, numbers with faulty cells, or other content."""
 
 import re
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Column:
     Attributes:
         kind: The kind of content, such as numbers or dates.
         numbers: The values in float64 if all are finite numbers, else None.
-        first: Row (counted from 0) and content of the first faulty cell, or of a cell that shows the kind.
+        first: Row (counted from 0) and content of the first faulty cell, or of an example cell.
         faults: Number of faulty cells.
     """
 
@@ -59,7 +59,7 @@ class Column:
 
 
 def read_column(values: "pd.Series", decimal: str) -> Column:
-    """Classify a column; strings count as numbers if the whole column consists of numbers."""
+    """Classify a column; strings count as numbers if every string in the column is a number."""
     match values.dtype.kind:
         case "i" | "u" | "f":
             return _number_column(values.to_numpy(dtype=np.float64), values.tolist())
@@ -88,12 +88,12 @@ def read_column(values: "pd.Series", decimal: str) -> Column:
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Return True if a string is a number and nothing else."""
+    """Return True if a string contains a number and nothing else."""
     return _number(text, decimal) is not None
 
 
 def is_date(text: str) -> bool:
-    """Return True if a string is a date or a time in digits."""
+    """Return True if a string is a date or a time written in digits."""
     return _is_date(text) and not is_number(text)
 
 
@@ -107,7 +107,7 @@ def _number_column(numbers: Array, cells: Sequence[Any]) -> Column:
 
 
 def _number(cell: Any, decimal: str) -> float | None:
-    """Return a cell as a float: inf on overflow, NaN for a cell that is NaN, None if it is not a number."""
+    """Return a cell as a float: inf on overflow, NaN for a NaN cell, None for a cell that is not a number."""
     if isinstance(cell, str):
         text = cell if decimal == "." else cell.replace(".", "?").replace(decimal, ".")
         return float(text) if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) else None
@@ -140,6 +140,6 @@ def _is_date(cell: Any) -> bool:
 
 
 def _cell(cells: Sequence[Any], row: int) -> tuple[int, str]:
-    """Return a row and its content; a missing cell (NaN in pandas) has empty content."""
+    """Return a row number and the cell's content; a missing cell (NaN in pandas) has empty content."""
     cell = cells[row]
     return row, "" if cell is None or (isinstance(cell, float) and cell != cell) else str(cell)

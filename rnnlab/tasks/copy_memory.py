@@ -1,12 +1,12 @@
 """Copy memory: reproduce ten symbols after T time steps.
 
 The inputs are ten symbols drawn from an alphabet of eight, T - 1 blanks, the cue and ten blanks. The targets
-are T + 10 blanks and the ten symbols. A prediction without memory has a mean loss of 10 ln 8 / (T + 20), the
-baseline.
+are T + 10 blanks and the ten symbols. The baseline is the mean loss of a prediction without memory, 10 ln 8 /
+(T + 20).
 
-The paper compares curves with this baseline and gives no threshold. Here the criterion is that of
-memorization: the task is solved when fewer than 1 % of the validation sequences have a wrong symbol among the
-ten.
+The paper compares loss curves with this baseline and gives no threshold. Here the criterion is the same as
+for memorization: the task is solved when fewer than 1 % of the validation sequences have a wrong symbol among
+the ten.
 
 References:
     M. Arjovsky, A. Shah & Y. Bengio, *Unitary Evolution Recurrent Neural Networks* (2016).
@@ -39,9 +39,9 @@ class CopyMemory(Recall):
 
     @property
     def cue_before(self) -> int:
-        """Number of time steps between the cue and the first answer, 1."""
+        """Number of time steps between the cue and the first answer; always 1."""
         return 1
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean loss with the baseline of guessing the ten symbols."""
+        """Return the mean loss; the baseline guesses the ten symbols."""
         return Goal(VAL_LOSS, self.guess_loss(loss), ERROR_RATE, MAX_ERROR_RATE)

@@ -1,14 +1,14 @@
-"""Handwritten digits, read pixel by pixel or row by row: classify the image at the end.
+"""Handwritten digits: classify an image that is read pixel by pixel or row by row.
 
 The task is a small version of sequential MNIST.
 
-An image has 8 × 8 pixels with values from 0 to 16, here divided by 16. `read` sets the input of a time step:
-one pixel (T = 64) or one row of eight pixels (T = 8). With `permuted`, the pixels are in one random order,
-the same for all images. The digit is the target at the last time step.
+An image has 8 × 8 pixels with values from 0 to 16, here divided by 16. The key `read` selects the input of a
+time step: one pixel (T = 64) or one row of eight pixels (T = 8). With `permuted`, the pixels of all images
+are in the same random order. The digit is the target at the last time step.
 
-`validation_examples` of the 1797 images are drawn once and held out. No threshold has been published for this
-task; here it is solved when fewer than 5 % of the digits are wrong. The baseline always predicts the most
-frequent digit of the training part.
+For validation, `validation_examples` of the 1797 images are drawn once and held out. No threshold has been
+published for this task; here the task is solved when fewer than 5 % of the digits are wrong. The baseline
+always predicts the most frequent digit of the training part.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository
@@ -65,7 +65,7 @@ class Digits(NamedTask):
 
     @property
     def time(self) -> int:
-        """T, 64 for pixels or 8 for rows."""
+        """T, the number of time steps: 64 for pixels or 8 for rows."""
         return self.seq_len
 
     @property
@@ -85,7 +85,7 @@ class Digits(NamedTask):
 
     @property
     def mean_square(self) -> None:
-        """None, because the targets are classes."""
+        """The mean square is None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -116,7 +116,7 @@ class Digits(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All held-out images, in one batch."""
+        """All held-out images as one batch."""
         return ValidationSize(0, self.validation_examples, self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:

@@ -31,13 +31,13 @@ CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 
 """Control characters that do not appear in text."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
 MIN_ASCII_SHARE = 0.65
-"""Share of ASCII bytes above which the encoding is taken to use one byte per character."""
+"""Share of ASCII bytes above which the encoding is assumed to use one byte per character."""
 SAMPLE_BYTES = 100_000
 """Number of bytes used to guess the encoding."""
 
 
 def encoding_problem(data: bytes, path: Path) -> str | None:
-    """Return why data is not UTF-8 text, and the command that converts it; None for UTF-8 text.
+    """Return the reason why data is not UTF-8 text, and the conversion command; None for UTF-8 text.
 
     Args:
         data: The content of the file.
@@ -62,7 +62,7 @@ def encoding_problem(data: bytes, path: Path) -> str | None:
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """Return the iconv name of the most likely encoding of data that is not UTF-8; None if it is not text."""
+    """Return the iconv name of the most likely encoding of non-UTF-8 data; None if the data is not text."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark) and _is_text(data, encoding):
             return encoding

@@ -1,13 +1,13 @@
-"""The latch: classify a sequence by its first numbers, which noise follows.
+"""The latch: classify a sequence by its first numbers, which are followed by noise.
 
 Each time step has one number. The first `information` numbers are all +1 or all -1, and this sign is the
 class. All later numbers are normal noise of standard deviation `noise_std`.
 
-The first numbers are given, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose noise has
+The first numbers are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose noise has
 variance 0.2 (`noise_std=0.447`). In Bengio et al. the first numbers are learned.
 
 The task is solved when all 256 validation sequences are classified correctly, the first stopping criterion of
-Hochreiter & Schmidhuber. Chance level: half of the sequences are wrong.
+Hochreiter & Schmidhuber. At chance level, half of the sequences are wrong.
 
 References:
     Y. Bengio, P. Simard & P. Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult*
@@ -44,17 +44,17 @@ class Latch(Synthetic):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The two signs, which are the classes."""
+        """Names of the two classes, which are the two signs."""
         return "-", "+"
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step to the last number that shows the class."""
+        """Lag from the last time step to the last number that depends on the class."""
         return self.seq_len - self.information
 
     @property
     def mean_square(self) -> None:
-        """None, because the targets are classes."""
+        """The mean square is None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:

@@ -1,4 +1,4 @@
-"""Number sequences with two marked positions: common base of the adding and the multiplication problem.
+"""Number sequences with two marked positions: common base of the adding and multiplication problems.
 
 Each time step has a number and a marker. The target, at the last time step, is computed from the two numbers
 whose marker is 1. The published versions differ in the positions of the marks (0-based, in a sequence of T
@@ -62,7 +62,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step to the earliest possible mark, at the first time step."""
+        """Lag from the last time step to the first time step, the earliest possible position of a mark."""
         return self.seq_len - 1
 
     @property
@@ -83,7 +83,7 @@ class MarkedPairs(Synthetic):
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences; in older versions, batches are up to 10 % longer."""
+        """Return the size of the set of sequences, which are up to 10 % longer than T before `le_2015`."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
@@ -116,7 +116,7 @@ class MarkedPairs(Synthetic):
     @property
     @abstractmethod
     def neutral(self) -> float:
-        """The number at the first time step if that step is marked, in `hochreiter_1997`."""
+        """The number at the first time step in `hochreiter_1997` if this time step is marked."""
 
     @property
     @abstractmethod
@@ -125,7 +125,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def first_is_marked(self) -> float:
-        """Probability that the first time step is marked, in `hochreiter_1997`."""
+        """Probability that the first time step is marked in `hochreiter_1997`."""
         T = np.array(self.lengths)
         if len(T) == 1:
             T = np.arange(self.seq_len, self.extent(self.seq_len).longest + 1)

@@ -1,12 +1,12 @@
 """Noiseless memorization: reproduce a few symbols after T time steps.
 
-The inputs are `positions` symbols, each with one of `values` values, T blanks, and the cue together with the
-first blank of the answer. The 5-bit task has 5 positions of 2 values; the 20-bit task has 10 positions of 5
-values.
+The inputs are `positions` symbols, each with one of `values` values, T blanks, the cue, and blanks; the cue
+coincides with the first symbol of the answer. The 5-bit task has 5 positions of 2 values; the 20-bit task has
+10 positions of 5 values.
 
 The task is solved when fewer than 1 % of 10,000 sequences have a wrong symbol. The 5-bit task has only 32
-sequences, all used for both training and validation, and is solved when none is wrong. Chance level: all
-sequences but one in values^positions are wrong.
+sequences, all used for both training and validation, and is solved when no sequence is wrong. At chance
+level, one in values^positions sequences is correct.
 
 References:
     J. Martens & I. Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
@@ -45,7 +45,7 @@ class Memorization(Recall):
 
     @property
     def cue_before(self) -> int:
-        """Number of time steps between the cue and the first answer, 0."""
+        """Number of time steps between the cue and the first answer; always 0."""
         return 0
 
     def goal(self, loss: Loss) -> Goal:

@@ -1,9 +1,10 @@
 """The multiplication problem: predict the product of the two marked numbers in a sequence.
 
 The multiplication problem is the adding problem with the target x₁ x₂ and numbers from U[0, 1]. In
-`hochreiter_1997` the number at the first time step is 1 if that step is marked. The criterion is that of the
-adding problem. The baseline predicts the mean of the target, ¼, with the mean squared error 7/144. In
-`hochreiter_1997` the mean and the error are slightly larger, because a factor may be the constant 1.
+`hochreiter_1997` the number at the first time step is 1 if this time step is marked. The criterion is the
+same as for the adding problem. The baseline predicts the mean of the target, ¼, with the mean squared error
+7/144. In `hochreiter_1997` the mean and the error are slightly larger, because a factor may be the constant
+1.
 
 References: the module `marked_pairs` lists the papers.
 """

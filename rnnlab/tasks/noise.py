@@ -1,8 +1,8 @@
-"""White noise: random inputs and a random class, for measurements on a network at initialisation.
+"""White noise: random inputs with a random class, for measurements on a network at initialisation.
 
 The inputs are independent normal numbers of standard deviation `std`. The target is one random class at the
-last time step, so no network can do better than chance. Theory for networks at initialisation assumes such
-inputs without temporal structure.
+last time step, so no network can do better than chance. Theory for networks at initialisation assumes inputs
+without temporal structure.
 """
 
 from collections.abc import Mapping
@@ -30,22 +30,22 @@ class Noise(Synthetic):
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the features: their numbers from 0."""
+        """Names of the features, which are numbered from 0."""
         return [str(feature) for feature in range(self.features)]
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the classes: their numbers from 0."""
+        """Names of the classes, which are numbered from 0."""
         return [str(label) for label in range(self.classes)]
 
     @property
     def lag(self) -> None:
-        """None, because the task needs no memory."""
+        """The task lag is None, because the task needs no memory."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """None, because the targets are classes."""
+        """The mean square is None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:

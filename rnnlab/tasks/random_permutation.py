@@ -1,7 +1,7 @@
-"""Random permutation: predict at the end the first symbol of a sequence of random symbols.
+"""Random permutation: at the end of a sequence of random symbols, predict its first symbol.
 
-Each time step has one of 100 symbols. The first symbol is 0 or 1; all others are drawn from 2 … 99. The
-target, at the last time step, is the first symbol.
+Each time step has one of 100 symbols. The first symbol is 0 or 1; all other symbols are drawn from 2 … 99.
+The target, at the last time step, is the first symbol.
 
 The task is solved when fewer than 1 % of 10,000 sequences are wrong. The baseline guesses between 0 and 1 and
 is wrong in half of the sequences.
@@ -30,7 +30,7 @@ FIRST_SYMBOLS = 2
 
 @dataclass(frozen=True)
 class RandomPermutation(Symbolic):
-    """Prediction of the first symbol after T - 1 others."""
+    """Prediction of the first symbol after T - 1 other symbols."""
 
     @property
     def answers(self) -> int:
@@ -39,12 +39,12 @@ class RandomPermutation(Symbolic):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the symbols: their numbers from 0."""
+        """Names of the symbols, which are numbered from 0."""
         return tuple(str(symbol) for symbol in range(SYMBOLS))
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the output symbols, the same as the inputs."""
+        """Names of the output symbols, the same as those of the inputs."""
         return self.input_names
 
     @property

@@ -2,13 +2,12 @@
 
 A string is B, then T or P, then a string of the Reber grammar, then the same T or P again, then E. The target
 at every time step is the next symbol. Only one prediction needs a long memory: the second-to-last symbol
-repeats the second. Strings differ in length. A string of n symbols takes n - 1 time steps; strings of more
-than T time steps are not used.
+repeats the second symbol. Strings differ in length. A string of n symbols takes n - 1 time steps; strings of
+more than T time steps are not used.
 
-As in the papers, a fixed set of strings is for training, and a disjoint set is for validation. The task is
-solved when, at every symbol of every validation string, each symbol that may come next has a larger output
-than all other symbols. The baseline uses the grammar but forgets the second symbol, so half of the strings
-are wrong.
+As in the papers, training uses a fixed set of strings, and validation uses a disjoint set. The task is solved
+when, at every symbol of every validation string, each symbol that may come next has a larger output than all
+other symbols. The baseline uses the grammar but forgets the second symbol, so half of the strings are wrong.
 
 References:
     A. Cleeremans, D. Servan-Schreiber & J. L. McClelland, *Finite State Automata and Simple Recurrent
@@ -87,12 +86,12 @@ class EmbeddedReber(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag from the second-to-last symbol back to the second, in the longest validation string."""
+        """Lag from the second-to-last symbol back to the second symbol, in the longest validation string."""
         return max(len(string) for string in self._validation_strings) - 4
 
     @property
     def mean_square(self) -> None:
-        """None, because the targets are classes."""
+        """The mean square is None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
@@ -110,7 +109,7 @@ class EmbeddedReber(NamedTask):
         return _as_batch([self._strings[index] for index in drawn])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return the longest validation string of at most `length` time steps, and random others."""
+        """Return the longest validation string of at most `length` time steps, and other random strings."""
         fitting = [string for string in self._validation_strings if len(string) - 1 <= length]
         if length > self.seq_len or not fitting:
             shortest = min(len(string) for string in self._validation_strings) - 1
@@ -124,7 +123,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All validation strings, in one batch."""
+        """All validation strings as one batch."""
         longest = max(len(string) for string in self._validation_strings)
         return ValidationSize(0, self.validation_examples, longest - 1)
 
@@ -150,7 +149,7 @@ class EmbeddedReber(NamedTask):
 
     @cached_property
     def _strings(self) -> list[str]:
-        """Different strings, the training strings first."""
+        """Strings without duplicates, starting with the training strings."""
         rng = np.random.default_rng(STRINGS_SEED)
         required = self.train_examples + self.validation_examples
         strings: dict[str, None] = {}
@@ -192,7 +191,7 @@ def _allowed(string: str) -> list[list[int]]:
 
 
 def _as_batch(strings: list[str], time: int | None = None) -> Batch:
-    """Return strings with the next symbols as targets; a mask excludes time steps after the end."""
+    """Return strings with the next symbols as targets; a mask excludes the time steps after each string."""
     longest = max(len(string) for string in strings)
     time = time or longest - 1
     symbols = np.full((time + 1, len(strings)), SYMBOLS.index("E"))

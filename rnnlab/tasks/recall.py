@@ -58,7 +58,7 @@ class Recall(Symbolic):
         return self.seq_len + self.symbol_count
 
     def guess_loss(self, loss: Loss) -> float:
-        """Return the mean loss per target if the blanks are right and the symbols are guessed."""
+        """Return the mean loss per target if the blanks are correct and the symbols are guessed."""
         time = float(self.time)
         if len(self.lengths) > 1:
             batches = list(self.validation())

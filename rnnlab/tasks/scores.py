@@ -16,7 +16,7 @@ def wrong_targets(batch: Batch, tape: Tape) -> Array:
 
 
 def wrong_sequences(batch: Batch, tape: Tape, last: int) -> Array:
-    """Return True for each example with a wrong target among the final `last` targets, shape (B,)."""
+    """Return True for each example with a wrong prediction among the final `last` targets, shape (B,)."""
     return np.asarray((_wrong(batch, tape) & _present(batch, tape))[-last:].any(axis=0))
 
 

@@ -2,10 +2,11 @@
 
     x[t] = v[t]    y[t] = v[t+1]    v standardised: (value - mean) / std of the training part
 
-`held_out` is the share of the series, at its end, for validation; the rest is for training. A training batch
-has windows of T values from random positions. Validation reads the held-out part in consecutive windows.
-Every window starts from the initial state. The metric is `val/mse`, the mean squared error of the
-standardised values. The baseline repeats the last value (persistence). The task has no success criterion.
+The fraction `held_out` at the end of the series is used for validation; the beginning is used for training. A
+training batch has windows of T values from random positions. Validation reads the held-out part in
+consecutive windows. Every window starts from the initial state. The metric is `val/mse`, the mean squared
+error of the standardised values. The baseline repeats the last value (persistence). The task has no success
+criterion.
 """
 
 import hashlib
@@ -28,14 +29,14 @@ from rnnlab.tasks.tables import MAX_NAMED, Table, read_table
 VALIDATION_WINDOWS = 256
 """Maximum number of windows per validation batch."""
 MIN_SPREAD = 1000 * np.finfo(np.float64).eps
-"""Minimum ratio of standard deviation to largest value; float64 then still resolves three digits."""
+"""Minimum ratio of standard deviation to largest value, at which float64 still resolves three digits."""
 MAX_DISTANCE = 1e15
-"""Maximum distance from the mean in standard deviations; larger squared errors could overflow float32."""
+"""Maximum distance from the mean in standard deviations; the squares of larger distances may overflow."""
 
 
 @dataclass(frozen=True)
 class Series(NamedTask):
-    """Columns of a file as a task; with `path` None, the monthly sunspot numbers in the package."""
+    """Columns of a file as a task; with `path=None`, the monthly sunspot numbers from the package."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -86,12 +87,12 @@ class Series(NamedTask):
 
     @property
     def lag(self) -> None:
-        """None, because a series has no single lag."""
+        """The task lag is None, because a series has no single lag."""
         return None
 
     @property
     def mean_square(self) -> float:
-        """The number of columns, because each column has variance 1."""
+        """Mean square of the targets, which is the number of columns because each column has variance 1."""
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
@@ -108,7 +109,7 @@ class Series(NamedTask):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Columns left out, with the reason for each."""
+        """Columns left out, with the reason for each column."""
         left_out = self._table.left_out
         if self.path is None or not left_out:
             return ()
@@ -135,7 +136,7 @@ class Series(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of one group of windows of the held-out part."""
+        """Size of one group of windows from the held-out part."""
         windows = (len(self._parts[1]) - 1) // self.seq_len
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
@@ -185,7 +186,7 @@ class Series(NamedTask):
         mean, std = self._moments
         with np.errstate(
             over="ignore", divide="ignore", invalid="ignore"
-        ):  # __post_init__ refuses such columns
+        ):  # __post_init__ rejects such columns
             standardised = (self._scaled - mean) / std
         return standardised[: self._cut], standardised[self._cut :]
 

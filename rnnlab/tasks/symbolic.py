@@ -25,7 +25,7 @@ class Symbolic(Synthetic):
 
     @property
     def mean_square(self) -> None:
-        """None, because the targets are classes."""
+        """The mean square is None, because the targets are classes."""
         return None
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:

@@ -1,8 +1,8 @@
 """Common base of tasks with randomly drawn sequences.
 
-Training draws new sequences at every step. The validation set is drawn once, from its own seed. If the number
-of different sequences is finite, training redraws every sequence that is in the validation set. The exception
-is a validation set of *all* sequences, which training uses too.
+Training draws new sequences at every step. The validation set is drawn once, from a separate seed. If the
+number of different sequences is finite, training redraws every sequence that is in the validation set. The
+exception is a validation set of *all* sequences, which training uses too.
 """
 
 from abc import abstractmethod
@@ -26,12 +26,12 @@ VALIDATION_LENGTHS = 10
 """Minimum number of validation batches if lengths vary; each batch has one length."""
 
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
-"""Type of the length T."""
+"""Type of the sequence length T."""
 
 MAX_COUNTED = 100
-"""Number of random symbols above which a count of different sequences stays fixed.
+"""Number of random symbols above which the number of different sequences is no longer computed.
 
-The count then already exceeds the size of any set of sequences.
+At this length, the number already exceeds the size of any set of sequences.
 """
 
 
@@ -59,8 +59,9 @@ class Synthetic(NamedTask):
     Attributes:
         seq_len: T, the length.
         batch_size: Number of sequences per training batch.
-        length_range: Shortest and longest length. Each training batch draws its T from this range; the
-            validation set spreads its lengths evenly over the range. With None, T is `seq_len`.
+        length_range: Shortest and longest length. The length T of each training batch is drawn from this
+            range; the lengths in the validation set are spaced evenly over the range. With None, T is
+            `seq_len`.
         validation_examples: Number of sequences in the validation set.
     """
 
@@ -131,7 +132,7 @@ class Synthetic(NamedTask):
         T = length - (self.time - self.seq_len)
         if T < 1:
             raise ValueError(
-                f"must be at least {self.time - self.seq_len + 1}, the time steps of the shortest sequence"
+                f"must be at least {self.time - self.seq_len + 1}, the length of the shortest sequence"
             )
         self.check(T)
         return self.draw(rng, examples, T)

@@ -1,8 +1,9 @@
 """Reader of a user's table: the columns for training, the columns left out, and errors in the table.
 
-Without a choice of columns, every column that holds only numbers is used. Columns of dates, text or booleans,
-columns without values and columns without a name are left out, and a message lists them. A column of numbers
-with other cells among them is an error, because only the user can decide to leave it out or to fill it in.
+By default, every column that contains only numbers is used. Columns that contain dates, text or booleans are
+left out, as are columns without values or without a name; a message lists the columns left out. A column of
+numbers that also contains other cells is an error, because only the user can decide whether to leave out or
+to correct the column.
 """
 
 import re
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 SUNSPOTS = "sunspots.csv"
 PARQUET = (".parquet", ".pq")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-"""Header cells of an index column, as pandas and Excel write them."""
+"""Header cells of an index column, as written by pandas and Excel."""
 MAX_NAMED = 8
 """Maximum number of column names in one message."""
 _HINT = "; set task.separator and task.decimal to match the file"
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf|on|off|yes|no)$)[A-Za-z_][A-Za-z0-9_]*")
-"""Names that need no quotes in an override."""
+"""Column names that need no quotes in an override."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +53,14 @@ class Table:
 
 
 class _LongRows(Exception):
-    """Rows of a CSV file have more fields than the header."""
+    """Error for a CSV file whose rows have more fields than the header."""
 
 
 def read_table(path: str | None, columns: list[str] | None, separator: str, decimal: str) -> Table:
     """Read a CSV or Parquet file; with `path` None, read the monthly sunspot numbers.
 
     Raises:
-        ValueError: If the file cannot be read or a column cannot be used; the message names the key.
+        ValueError: The file cannot be read or a column cannot be used; the message names the key.
     """
     if path is None:
         frame = _parse_csv((files("rnnlab.tasks") / "data" / SUNSPOTS).read_bytes(), ",", ".")
@@ -94,7 +95,7 @@ def columns_override(names: Iterable[str]) -> str | None:
 def _select_columns(
     names: list[str], read: Callable[[int], Column], columns: list[str], decimal: str, has_header: bool
 ) -> Table:
-    """Return the chosen columns, in the order of the choice."""
+    """Return the chosen columns in the order in which the user listed them."""
     values = []
     for name in columns:
         if columns.count(name) > 1:
@@ -113,12 +114,12 @@ def _select_columns(
 def _select_numeric(
     names: list[str], columns: list[Column], path: str, decimal: str, has_header: bool
 ) -> Table:
-    """Return the columns that hold only numbers."""
+    """Return the columns that contain only numbers."""
     if has_header and _has_no_header(names, columns, decimal):
         override = columns_override(n for n, c in zip(names, columns, strict=True) if c.numbers is not None)
         remedy = f", or set {override} if this row is the header" if override else ""
         raise ValueError(
-            f"path={path}: no header; the first row ({_list_names(names)}) holds values; "
+            f"path={path}: no header; the first row ({_list_names(names)}) contains values; "
             f"add a row of column names above it{remedy}"
         )
     training = [
@@ -145,7 +146,7 @@ def _select_numeric(
 
 
 def _has_no_header(names: Sequence[str], columns: Sequence[Column], decimal: str) -> bool:
-    """Return True if every header cell matches its column's kind and at least one is a number."""
+    """Return True if each header cell matches its column's content and at least one cell is a number."""
     matches, numbers = [], 0
     for name, column in zip(names, columns, strict=True):
         numbers += (is_value := is_number(name, decimal) or is_number(name)) and "numbers" in column.kind
@@ -161,16 +162,16 @@ def _has_no_header(names: Sequence[str], columns: Sequence[Column], decimal: str
 
 
 def _refusal_reason(column: Column, decimal: str, has_header: bool) -> str:
-    """Return why a column cannot be used, and the remedy for its cells."""
+    """Return the reason why a column cannot be used, and the remedy for its cells."""
     if column.first is None:
         return "has no values"
     row, cell = column.first
     position = f"row {row + 1}{' below the header' if has_header else ''}"
     text = _shorten(cell) if cell.strip() else "empty"
     if column.kind == "faulty dates":
-        return f"holds dates, but {position} is {text}; correct it"
+        return f"contains dates, but {position} is {text}; correct it"
     if column.kind != "faulty numbers":
-        return f"holds {column.kind}, not numbers ({position} is {text})"
+        return f"contains {column.kind}, not numbers ({position} is {text})"
     remedy = "correct them" if column.faults > 1 else "correct it"
     other = "." if decimal == "," else ","
     if is_number(cell, other) and not is_number(cell, decimal):
@@ -214,7 +215,7 @@ def _read_csv(path: str, separator: str, decimal: str) -> "pd.DataFrame":
 def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
     """Return the cells of a CSV file, with the first row as column names.
 
-    By default, pandas would make names unique and turn words such as NA into missing values.
+    With default options, pandas would make names unique and turn words such as NA into missing values.
     """
     import pandas as pd  # late import: pandas takes as long as all other imports together
 

@@ -1,12 +1,12 @@
 """Temporal order: classify the order of the special symbols X and Y in a sequence.
 
-Each time step has one of six symbols. Among random symbols a, b, c, d there are two or three special symbols,
-each X or Y. Two special symbols are at random time steps in [T/10, 2T/10) and [5T/10, 6T/10). Three are in
-[T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The target, at the last time
-step, is the sequence of special symbols: with two, the class is XX, XY, YX or YY.
+Each time step has one of six symbols. Two or three special symbols, each X or Y, appear among random symbols
+a, b, c, d. Two special symbols are at random time steps in [T/10, 2T/10) and [5T/10, 6T/10). Three special
+symbols are in [T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The target, at the
+last time step, is the sequence of special symbols: with two special symbols, the class is XX, XY, YX or YY.
 
-The task is solved when fewer than 1 % of 10,000 sequences are wrong. Chance level: 3 of 4 sequences are wrong
-with two special symbols, 7 of 8 with three.
+The task is solved when fewer than 1 % of 10,000 sequences are wrong. At chance level, 3 of 4 sequences are
+wrong with two special symbols, and 7 of 8 with three.
 
 References:
     S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiment 6.

@@ -1,7 +1,7 @@
 """Executable versions of five published derivations, equation by equation in the notation of each source.
 
-The code is slow on purpose: it loops over time and over indices in float64 and shares no code with the rest
-of the package. Each line can be compared with an equation, and the fast code with both.
+The code is deliberately slow: it loops over time and over indices in float64 and shares no code with the rest
+of the package. Each line corresponds to an equation, and the fast code can be compared with this code.
 
     softmax        Jacobian of the softmax, and gradient of the cross-entropy through the softmax
     kumar          M. Kumar, *RNN Derivatives and Code sample*
@@ -11,6 +11,6 @@ of the package. Each line can be compared with an equation, and the fast code wi
     brown          Carter N. Brown, *Gradients for an RNN* (2017), after the WildML tutorial
     numpy_slides   *Building a RNN with numpy* (slides)
 
-The documentation page docs/derivations.md explains all five derivations. The page has a table of the notation
-in each source and a list of errata in the sources.
+The documentation page docs/derivations.md explains all five derivations. The page also compares the notation
+of the sources and lists their errata.
 """

@@ -4,8 +4,8 @@
     (2) L = -1/N Σ_t y_t · log ŷ_t                     (3) E_t = -y_t · log ŷ_t
 
 The network has no biases. The gradients of W and U are explicit sums instead of a recursion. Each term
-belongs to an earlier time step r and is the product of the Jacobians from s_r to s_t, times the immediate
-derivative of s_r with respect to W or U. The product of Jacobians can vanish or explode.
+belongs to one earlier time step r: the product of the Jacobians from s_r to s_t is multiplied by the
+immediate derivative of s_r with respect to W or U. The product of Jacobians can vanish or explode.
 
 Shapes for one sequence: x (N, X), y (N, Y) one-hot, s_before = s_{-1} (H,). Time steps are 0 … N-1.
 """

@@ -3,7 +3,7 @@
     a⁽ᵗ⁾ = b + W h⁽ᵗ⁻¹⁾ + U x⁽ᵗ⁾    h⁽ᵗ⁾ = tanh(a⁽ᵗ⁾)    o⁽ᵗ⁾ = c + V h⁽ᵗ⁾    ŷ⁽ᵗ⁾ = softmax(o⁽ᵗ⁾)
     L = Σ_t L⁽ᵗ⁾,    L⁽ᵗ⁾ = -log ŷ⁽ᵗ⁾[y⁽ᵗ⁾]
 
-The cell input of this LSTM is a sigmoid, where other variants use tanh:
+The cell input of this LSTM uses a sigmoid, whereas other variants use tanh:
 
     f = σ(b^f + U^f x⁽ᵗ⁾ + W^f h⁽ᵗ⁻¹⁾)    forget gate        q = σ(b^o + U^o x⁽ᵗ⁾ + W^o h⁽ᵗ⁻¹⁾)    output gate
     g = σ(b^g + U^g x⁽ᵗ⁾ + W^g h⁽ᵗ⁻¹⁾)    input gate         s⁽ᵗ⁾ = f s⁽ᵗ⁻¹⁾ + g σ(b + U x⁽ᵗ⁾ + W h⁽ᵗ⁻¹⁾)
@@ -25,7 +25,7 @@ from rnnlab.textbook.softmax import softmax
 Array = NDArray[Any]
 Parameters = dict[str, Array]
 GATES = ("f", "g", "o", "")
-"""Superscripts of b, U and W for forget, input and output gate; the cell input has no superscript."""
+"""Superscripts of b, U and W for the forget, input and output gates; the cell input has no superscript."""
 
 
 def rnn_forward(p: Parameters, x: Array, h0: Array) -> tuple[list[Array], list[Array]]:
@@ -84,7 +84,7 @@ def lstm_gradients(
 ) -> tuple[Parameters, list[Array], list[Array]]:
     """Return the gradients of the LSTM, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for each time step, (τ, H).
 
-    h⁽ᵗ⁾ enters the loss at t and, through the four affine maps, time step t + 1. s⁽ᵗ⁾ enters h⁽ᵗ⁾ and,
+    h⁽ᵗ⁾ affects the loss at t and, through the four affine maps, time step t + 1. s⁽ᵗ⁾ affects h⁽ᵗ⁾ and,
     through the forget gate, s⁽ᵗ⁺¹⁾. The derivative of each σ is σ(1 - σ).
 
     Returns:

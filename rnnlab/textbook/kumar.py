@@ -5,10 +5,10 @@
 
 The module has three parts:
 
-- one time step, whose gradients are outer products;
-- backpropagation through a chunk, where each time step receives `dhnext` from the next one;
+- the gradients of one time step, which are outer products;
+- backpropagation through a chunk, where each time step receives `dhnext` from the next time step;
 - training by AdaGrad with elementwise gradient clipping. Each chunk starts from the last state of the
-  previous chunk, but no gradient crosses the boundary.
+  previous chunk, but no gradient flows between chunks.
 
 Shapes: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize), bh (statesize, 1),
 by (numclasses, 1). Shapes of a chunk: xs[t] (inputs, columns), labels (c, columns) integers.
@@ -55,7 +55,7 @@ def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array)
 def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
     """Return the states hs[0] … hs[c] and the class probabilities of a chunk, with hs[0] = `state`.
 
-    The source counts inputs from 0 and stores the state before the chunk as hs[-1].
+    The source numbers the inputs from 0 and stores the state before the chunk as hs[-1].
     """
     hs, ps = [state], []
     for x in xs:
@@ -75,7 +75,7 @@ def loss(ps: list[Array], labels: Array) -> Any:
 
 
 def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: list[Array]) -> Weights:
-    """Backpropagate through the chunk and return the gradients of E under the names of the weights."""
+    """Backpropagate through the chunk and return the gradients of E by weight name."""
     numclasses = len(weights["by"])
     d = {name: np.zeros_like(value) for name, value in weights.items()}
     dhnext = np.zeros_like(hs[0])
@@ -110,7 +110,7 @@ def train(
 ) -> list[float]:
     """Train `weights` in place on the consecutive chunks (xs, labels) of a stream and return the losses.
 
-    The first chunk starts from a zero state, each later chunk from the last state of the previous chunk.
+    The first chunk starts from a zero state, and each later chunk from the last state of the previous chunk.
     """
     memory = {name: np.zeros_like(value) for name, value in weights.items()}
     losses: list[float] = []

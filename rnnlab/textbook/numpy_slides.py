@@ -2,9 +2,9 @@
 
     a⁽ᵗ⁾ = tanh(Wax x⁽ᵗ⁾ + Waa a⁽ᵗ⁻¹⁾ + ba)      ŷ⁽ᵗ⁾ = softmax(Wya a⁽ᵗ⁾ + by)
 
-A cell consists of a forward and a backward function with a common dict of parameters. The forward function
+A cell consists of a forward and a backward function that share a dict of parameters. The forward function
 returns a `cache` for the backward function. The network applies the cell repeatedly, and the backward pass
-applies the backward function in reverse order. Columns are examples.
+applies the backward function in reverse order. Each column is one example.
 
 Shapes: xt (n_x, m), a (n_a, m), Wax (n_a, n_x), Waa (n_a, n_a), Wya (n_y, n_a), ba (n_a, 1), by (n_y, 1).
 """

@@ -2,8 +2,8 @@
 
     (1) h_t = tanh(W_hh h_{t-1} + W_xh x_t)    (2) y_t = W_hy h_t    loss = -log P_correct, P = softmax(y_t)
 
-The network has no biases. h_0 is zero or drawn from a fixed distribution. The network has an output at the
-last time step s only or at every time step; the loss is summed over the outputs.
+The network has no biases. h_0 is zero or drawn from a fixed distribution. The network has an output either
+only at the last time step s or at every time step; the loss is summed over the outputs.
 
 Shapes for one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,). The correct classes are
 integers, (s,) or, for a single output, (1,).
@@ -36,7 +36,7 @@ def loss(y: list[Array], correct: Array) -> Any:
 
 
 def output_gradients(y: list[Array], correct: Array) -> list[Array]:
-    """Return dy_t, equation (8): P minus 1 at the correct class, and zero for time steps without output."""
+    """Return dy_t from equation (8), P minus 1 at the correct class; zero for steps without output."""
     first = len(y) - len(correct)
     dy = [np.zeros_like(y_t) for y_t in y]
     for t, class_t in enumerate(correct, start=first):
@@ -49,7 +49,7 @@ def gradients(weights: Weights, x: Array, h: list[Array], y: list[Array], correc
     """Return the gradients with respect to W_hy, W_hh, W_xh and h_0, equations (9) to (16).
 
     Equation (14) splits dh_t into the contribution of the loss at t and the contribution of all later losses.
-    The later losses depend on h_t through h_{t+1} alone, so dh_t follows from dh_{t+1}, equation (16).
+    The later losses depend on h_t only through h_{t+1}, so dh_t follows from dh_{t+1}, equation (16).
     """
     dy = output_gradients(y, correct)
     d = {name: np.zeros_like(value) for name, value in weights.items()}

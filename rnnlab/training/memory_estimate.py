@@ -1,4 +1,4 @@
-"""An estimate of the memory that a run needs, made before the run allocates any."""
+"""Estimate of the memory required by a run, computed before the run allocates its arrays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +11,21 @@ from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
 TRAINING_COPIES = 4
-"""The number of arrays shaped like the weights, besides the optimiser's state.
+"""Number of arrays with the shape of the weights, excluding the optimiser's state.
 
-They are the weights, their gradients and one copy for each loop over time.
+These arrays are the weights, their gradients and one copy for each loop over time.
 """
 MEASUREMENT_COPIES = 3
-"""The additional arrays at a probed step: unclipped gradients, weights before the update, and the update."""
+"""Number of additional arrays at a step with a recording: gradients, previous weights and the update."""
 JACOBIAN_COPIES = 6
-"""The number of n × n float64 arrays per example: Jacobian, product, inverse and their copies."""
+"""Number of n × n float64 arrays per example, for the Jacobian, product, inverse and their copies."""
 SYMBOL_BYTES = 8
-"""Bytes of one symbol input; numeric inputs and targets are also drawn with this size."""
+"""Size of one input symbol in bytes; numeric inputs and targets also have this size when drawn."""
 
 
 @dataclass(frozen=True)
 class _Sequences:
-    """Memory of one example that grows with the sequence length, in bytes.
+    """Part of the memory of one example that grows with the sequence length, in bytes.
 
     Attributes:
         steps: Bytes per time step.
@@ -40,7 +40,7 @@ class _Sequences:
 
 
 def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
-    """Return the bytes of the arrays that a run holds at the same time, by purpose.
+    """Return the size in bytes of the arrays that a run needs at the same time, by purpose.
 
     A forward pass stores G gates and S states of H units per time step. A backward pass adds about 2 G gate
     and S state arrays, for a total of 3 G + 2 S (16 for an LSTM). Each output adds H numbers for the
@@ -50,7 +50,7 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
         trainer: The model, task, optimiser and probe of the run.
         dtype: Data type of the parameters.
         example: One sequence of the task's length, which determines the number of outputs and whether inputs
-            are vectors. Without an example the function returns a lower bound.
+            are vectors. Without an example, the function returns a lower bound.
 
     Returns:
         Bytes for `weights`, `training step`, `validation` and `probe`.

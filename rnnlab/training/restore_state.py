@@ -1,7 +1,7 @@
-"""Restoration of a training state from a file, checked against the initial state of the training.
+"""Restoration of a training state from a file, with checks against the initial state of the training.
 
-The file may be damaged, or come from other code or another configuration. A state that this training cannot
-reach is rejected as a whole.
+The file may be damaged, or may come from different code or a different configuration. A state that this
+training cannot reach is rejected completely.
 """
 
 import sys
@@ -21,7 +21,7 @@ MAX_LOG = log(sys.float_info.max)
 
 
 class ImpossibleState(ValueError):
-    """The training cannot reach this state; the message names the offending part."""
+    """Error for a state that the training cannot reach; the message names the offending part."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Limits:
     """Bounds on a training state that do not follow from the initial state.
 
     Attributes:
-        steps: Number of updates in the whole run.
-        carried: Example final states of a batch, with the required names, shapes and types.
+        steps: Number of updates in the entire run.
+        carried: Final states of an example batch, which have the required names, shapes and types.
         non_negative: Names of the optimiser's states that are never negative.
         counters: Names of the optimiser's states that count updates.
-        clips: True if clipping is on.
+        clips: True if clipping is enabled.
         solves: True if training may continue after the task is solved.
     """
 
@@ -48,16 +48,16 @@ class Limits:
 def restore(
     arrays: Mapping[str, Array], plain: Mapping[str, Any], initial: TrainingState, limits: Limits
 ) -> TrainingState:
-    """Return the training state that `to_parts` converted, with its entries in their initial order.
+    """Return the training state from the output of `to_parts`, with its entries in their initial order.
 
     Args:
         arrays: Arrays by `part/name`.
-        plain: Plain data of the state.
+        plain: Entries of the state that are not arrays.
         initial: State before the first step.
         limits: Further bounds on the state.
 
     Raises:
-        ImpossibleState: If this training cannot reach the state after any step.
+        ImpossibleState: This training cannot reach the state at any step.
     """
     _require_names("state", plain, initial.to_parts()[1])
     step = _require_integer("step", plain["step"], 1, limits.steps)
@@ -109,12 +109,12 @@ def _stability(state: Any, initial: Stability, step: int) -> Stability:
 
 
 def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
-    """Return a generator of the initial kind and stream with the stored state."""
+    """Return a generator with the stored state and with the type and stream of the initial generator."""
     first = initial.bit_generator.state
     bits = type(initial.bit_generator)()
     try:
         bits.state = state
-    except Exception:  # NumPy may raise anything for an invalid state
+    except Exception:  # NumPy may raise any exception for an invalid state
         raise ImpossibleState(f"{name}: not a state of a {first['bit_generator']} generator") from None
     _require(bits.state == state and state.get("has_uint32", 0) in (0, 1), name)  # NumPy may coerce values
     _require(bits.state["state"].get("inc") == first["state"].get("inc"), f"{name}.state.inc")

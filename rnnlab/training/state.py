@@ -1,8 +1,8 @@
-"""The training state: everything on which the next training step depends.
+"""The training state: all data on which the next training step depends.
 
-The state consists of weights, optimiser state, both generators, the carried hidden state and the running
-verdicts (spikes, stability, solved). Training resumed from a state between two steps is bit-identical to
-training without interruption.
+The state consists of weights, optimiser state, both random generators, the carried hidden state, the two
+detectors and the solved flag. Training resumed from a state between two steps is bit-identical to training
+without interruption.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ from rnnlab.optimizers import State
 
 @dataclass
 class Stability:
-    """A detector of the first step at which the mean loss over a window exceeds `factor` times chance level.
+    """Detector of the first step at which the mean loss of a window exceeds a multiple of the chance level.
 
     Attributes:
         window: Number of steps in the window.
@@ -43,7 +43,7 @@ class Stability:
 
 @dataclass
 class TrainingState:
-    """The state of training between two steps, which `Trainer.continue_from` changes in place.
+    """State of training between two steps, which `Trainer.continue_from` changes in place.
 
     Attributes:
         params: Parameters.
@@ -52,11 +52,12 @@ class TrainingState:
         starts: Random generator for the initial states.
         spikes: Spike detector, updated with every gradient norm.
         stability: Instability detector, updated with every loss.
-        carried: Final states of the last batch, used by a batch that continues it.
+        carried: Final states of the last batch, used as initial states by a batch that continues its
+            sequences.
         step: Number of the next step.
         clipped: Number of steps with a clipped gradient.
         solved: True once the task's criterion has been met.
-        ended: True if there is no next step.
+        ended: True if training has ended and has no next step.
     """
 
     params: Params
@@ -74,7 +75,7 @@ class TrainingState:
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the state as named arrays and as plain data that JSON stores exactly, for `Trainer.restore`.
 
-        The state must not have ended.
+        Call this method only while `ended` is False.
         """
         assert not self.ended
         arrays = {

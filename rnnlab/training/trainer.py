@@ -1,4 +1,4 @@
-"""The training loop: a generator of records that writes no files and is independent of any tracker."""
+"""The training loop: a generator of records that writes no files and is independent of any tracking tool."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ from rnnlab.workspace import Workspace
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
 VALIDATION_SEED = 0
-"""The seed of random initial states, which are the same at every validation."""
+"""Seed of the random initial states for validation, which are the same at every validation."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Trainer:
         probe: Measurements during training.
         steps: Number of updates.
         val_every: Number of steps between validations; None for a single validation at the end.
-        stop_when_solved: If true, training ends at the first validation at which the task is solved.
+        stop_when_solved: True to end training at the first validation that meets the task's criterion.
     """
 
     model: Model
@@ -71,21 +71,22 @@ class Trainer:
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         """Train `params` in place; yield one record per step and a final record.
 
-        The record of step s describes the network after s updates. When the loss or a gradient is no longer
-        finite, the generator ends early with a record of the first non-finite quantity.
+        The record of step s describes the network after s updates. If the loss or a gradient becomes
+        non-finite, the generator ends early with a record of the first non-finite quantity.
 
         Args:
             params: Parameters, changed in place.
-            rng: Random generator for the batches; the probe draws from its own seed instead.
+            rng: Random generator for the batches; the probe uses a separate seed instead.
 
         Yields:
-            Steps 0 … steps-1 with the training metrics, and step `steps` with the validation. If training
-                ends because the task is solved, the last step is measured but its update is undone.
+            Records of steps 0 … steps-1 with the training metrics, and of step `steps` with the validation.
+                If training ends because the task is solved, the last step is measured but its update is
+                undone.
         """
         return self.continue_from(self.begin(params, rng))
 
     def begin(self, params: Params, rng: np.random.Generator) -> TrainingState:
-        """Return the state before the first step, which refers to `params` and `rng` themselves."""
+        """Return the state before the first step, which contains `params` and `rng` without copying them."""
         return TrainingState(
             params=params,
             optimizer=self.optimizer.init(params),
@@ -98,10 +99,10 @@ class Trainer:
     def restore(
         self, initial: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
     ) -> TrainingState:
-        """Return the state that `TrainingState.to_parts` converted, checked against the initial state.
+        """Restore and check a state from the output of `TrainingState.to_parts`.
 
         Raises:
-            ImpossibleState: If this training cannot reach the state.
+            ImpossibleState: This training cannot reach the state.
         """
         cell, dtype = self.model.cell, next(iter(initial.params.values())).dtype
         final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
@@ -201,7 +202,7 @@ class Trainer:
         """Return the inputs of the probe, which are the same at every call.
 
         Raises:
-            ValueError: If the task has no sequence of the probe's length.
+            ValueError: The task has no sequence of the probe's length.
         """
         probe, task = self.probe, self.task
 
@@ -220,7 +221,7 @@ class Trainer:
         return ProbeInputs(batch, long, probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Return the mean loss per target over the validation set, the task's metrics and its verdict."""
+        """Return the validation metrics: mean loss, the task's metrics, its baseline and its success flag."""
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
         states, workspace = None, Workspace()
@@ -242,14 +243,14 @@ class Trainer:
 
 
 def _end_to_end(batch: Batch, length: int) -> Batch:
-    """Return one sequence of `length` time steps, joined from a batch's sequences, with its last target."""
+    """Join the sequences of a batch into one sequence of `length` time steps with a single target."""
     x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
     return Batch(x[:length, ..., None], y[-1:, ..., None])
 
 
 @dataclass
 class _Mean:
-    """The mean of values from batches of different sizes."""
+    """Mean of values from batches of different sizes."""
 
     total: float = 0.0
     count: int = 0

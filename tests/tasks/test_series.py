@@ -183,8 +183,12 @@ TABLES = {
         r"^path=.*broken\.csv: is not UTF-8 text \(invalid start byte at byte 2\)$",
     ),
     "no numbers": ("a\n" + "x\n" * 20, None, r"^path=.*broken\.csv: no numeric column; available: 'a'$"),
-    "words": (lines("x", "y"), ["a"], "^columns=a: holds text, not numbers .row 1 below the header is 'x'"),
-    "booleans": (lines("True", "False"), ["a"], "^columns=a: holds booleans, not numbers"),
+    "words": (
+        lines("x", "y"),
+        ["a"],
+        "^columns=a: contains text, not numbers .row 1 below the header is 'x'",
+    ),
+    "booleans": (lines("True", "False"), ["a"], "^columns=a: contains booleans, not numbers"),
     "unknown": (lines(1, 2), ["b", "wind"], "^columns=wind: no such column; available: 'a', 'b'$"),
     "missing": (
         lines(1, ""),
@@ -294,7 +298,7 @@ def test_other_separators_and_decimal_commas(folder):
         ),
         (
             "1.5,2\n" + "1,2\n" * 20,
-            r"no header; the first row \('1.5', '2'\) holds values; add a row of column names above it, or set ",
+            r"no header; the first row \('1.5', '2'\) contains values; add a row of column names above it, or ",
         ),
     ],
     ids=["decimal comma", "both", "semicolons", "no header"],

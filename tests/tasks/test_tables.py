@@ -93,7 +93,7 @@ def test_a_column_without_numbers_is_left_out_by_name(here: Path, cells: list[st
     assert task.input_names == ["a"]
     assert task.remarks == (f"task.path=t.csv: columns left out: 'b' ({why})",)
     assert series(columns=["a"]).remarks == ()
-    with pytest.raises(ValueError, match=r"^columns=b: h(olds|as)"):
+    with pytest.raises(ValueError, match=r"^columns=b: (contains|has)"):
         series(columns=["b"])
 
 
@@ -136,7 +136,7 @@ def test_rows_without_values(here: Path, extra: str, message: str) -> None:
 def test_a_total_below_dates(here: Path) -> None:
     write({"day": [*DAYS[:-1], "total"], "a": WAVE})
     with pytest.raises(
-        ValueError, match=r"^columns=day: holds dates, but row 40 below the header is 'total'; correct"
+        ValueError, match=r"^columns=day: contains dates, but row 40 below the header is 'total'; correct"
     ):
         series()
 
@@ -147,7 +147,7 @@ def test_a_total_below_dates(here: Path) -> None:
 def test_a_first_row_of_values_is_not_a_header(here: Path, columns: dict[str, list[str]]) -> None:
     write(columns)
     with pytest.raises(
-        ValueError, match=r"^path=t.csv: no header; the first row \(.*'0.5'\) holds values; add a row"
+        ValueError, match=r"^path=t.csv: no header; the first row \(.*'0.5'\) contains values; add a row"
     ):
         series()
     assert series(columns=["0.5"]).input_names == ["0.5"]  # the printed remedy
