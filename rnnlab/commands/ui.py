@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
         return 0
-    except Exception as error:  # any error of a database or server
+    except Exception as error:  # databases and servers may raise any error
         print_problems("rnnlab.ui", [f"{uri}: {error_line(error)}"])
         return 2
 

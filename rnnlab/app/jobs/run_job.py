@@ -1,7 +1,7 @@
-"""Execution of one run, from its configuration to its finished folder.
+"""Execution of one run, from its configuration to the completed run folder.
 
-A worker prints nothing and does not use MLflow. The worker only writes the run folder. The process that
-started the worker shows the progress and mirrors the folder to MLflow.
+Workers neither print nor use MLflow; each worker only writes its run folder. The launching process shows
+progress and mirrors the folder to MLflow.
 """
 
 import os
@@ -45,19 +45,19 @@ from rnnlab.training import Trainer, TrainingState
 
 LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 STEPS_BEFORE = 20
-"""Number of steps before a divergence whose loss and gradient norm are stored in the summary."""
+"""Number of steps before divergence for which the summary stores the loss and gradient norm."""
 
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Input of a worker for one run.
+    """Input that a worker needs for one run.
 
     Attributes:
         folder: Absolute path of the run folder.
         config: The resolved configuration.
         info: Entries of `run.json` that are available before the run starts.
         resume: True if the folder may contain an unfinished run.
-        diff: Changes of the code since its commit.
+        diff: Uncommitted changes in the source code.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class WorkOrder:
 
 @dataclass
 class RunMonitor:
-    """State of a run as observed from its records."""
+    """State of a run, derived from its records."""
 
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
@@ -89,14 +89,14 @@ class RunMonitor:
 
     @property
     def outcome(self) -> Outcome:
-        """Outcome of the run if it finished now."""
+        """Outcome that the run would have if it finished now."""
         if self.non_finite is not None:
             return "diverged"
         return "finished" if self.unstable_since is None else "unstable"
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
-    """Execute or resume one run and return its outcome; an exception becomes the outcome `failed`.
+    """Execute or resume one run and return its outcome; an exception results in the outcome `failed`.
 
     Args:
         order: The work order of the run.
@@ -107,7 +107,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
     Raises:
         RunInUse: If another process is executing the run.
-        OSError: If the folder cannot be written, for example on a full disk.
+        OSError: If writing to the folder fails, for example on a full disk.
     """
     if stopping():
         return None
@@ -147,7 +147,7 @@ def _log_start(info: Mapping[str, Any]) -> None:
 
 
 def _write_diff(folder: RunFolder, diff: str) -> None:
-    """Save the changes of the code since its commit; in a resumed run, only if they are different."""
+    """Save the uncommitted code changes; in a resumed run, only if they differ from the saved changes."""
     first, resumptions = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
     if resumptions and first.is_file() and first.read_bytes() == diff.encode():
         return
@@ -156,13 +156,13 @@ def _write_diff(folder: RunFolder, diff: str) -> None:
 
 
 def use_one_thread() -> None:
-    """Limit loaded and future BLAS libraries of this process to one thread."""
+    """Limit all BLAS libraries in this process, including those loaded later, to one thread."""
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threadpool_limits(1)
 
 
 def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a function that is True after a stop signal, or when `also` returns True."""
+    """Return a function that returns True after a stop signal or when `also` returns True."""
     signal_received = False
 
     def note_signal(_number: int, _frame: FrameType | None) -> None:
@@ -174,7 +174,7 @@ def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception in one line; all errors of a full disk have the same description."""
+    """Describe an exception in one line; all full-disk errors have the same description."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"
@@ -227,7 +227,7 @@ def _train(
 
 
 def _log_step(record: StepRecord) -> None:
-    """Log the metrics at a validation and the position of the first non-finite value."""
+    """Log the metrics of a validation step and the position of the first non-finite value."""
     metrics = record.metrics.items()
     metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):
@@ -255,14 +255,14 @@ def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tup
                     f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
                 )
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
-                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
+                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps does not match the rows")
             if not folder.covers_recordings(checkpoint, state.step):
                 raise DamagedFile(
                     f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
                 )
             for record in records:
                 monitor.update(record)
-    except Exception as error:  # any effect of a damaged file; a restart gives the same result
+    except Exception as error:  # a damaged file may raise any exception; a restart gives the same result
         if _is_system_error(error):
             raise
         LOG.warning(
@@ -275,13 +275,13 @@ def _restore(folder: RunFolder, trainer: Trainer, initial: TrainingState) -> tup
 
 
 def _is_system_error(error: Exception) -> bool:
-    """Return True if an error comes from the system rather than from the contents of a file."""
+    """Return True if an error was caused by the system rather than by the contents of a file."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)
 
 
 def _summary(monitor: RunMonitor, folder: RunFolder) -> dict[str, Any]:
-    """Return the last metrics of a run, and the steps at which it became unstable or diverged."""
+    """Return the last metrics of a run, and the steps at which the run became unstable or diverged."""
     summary: dict[str, Any] = {key: value for key, value in monitor.latest.items() if is_in_summary(key)}
     if monitor.norms:
         quantiles = np.quantile(monitor.norms, list(NORM_QUANTILES.values())).tolist()
