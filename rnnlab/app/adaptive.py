@@ -97,7 +97,7 @@ class _BatchLauncher:
         return returned
 
     def show_results(self) -> int:
-        """Show all runs and the best one, and return the exit code."""
+        """Show all runs and the best run, and return the exit code."""
         if self._last is None:
             raise ConfigProblems(["hydra/sweeper=optuna: no trial was run"])
         checked, result = self._last

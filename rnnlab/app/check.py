@@ -36,7 +36,7 @@ class CheckedPlan:
         settings: Settings of the first job, used for keys that are the same for all jobs.
         launcher: The launcher that executes the runs; None for processes on this machine.
         note: A message to print before the runs start, or None.
-        remarks: Remarks about the tasks' data, one line each.
+        remarks: One line per remark about the data of the tasks.
     """
 
     plan: Plan
@@ -92,7 +92,7 @@ def check(plan: Plan) -> CheckedPlan:
 
 
 def _resume_problem(order: WorkOrder) -> str | None:
-    """Return the reason why a run cannot be resumed from its folder, or None."""
+    """Return the reason why a run cannot be resumed from its folder, or None if it can be resumed."""
     try:
         info = read_run_info(order.folder, ("identity", "tracking"))
     except NewerFormat as error:

@@ -120,7 +120,7 @@ class Display:
         self._line(f"Report: {os.path.relpath(page)}")
 
     def warn_once(self, problem: str | None) -> None:
-        """Warn once that MLflow does not accept the runs."""
+        """Warn that MLflow does not accept the runs, but only the first time."""
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
@@ -235,7 +235,7 @@ class Display:
             self._line(ZERO_NOTE)
 
     def _line(self, text: str, style: str = "") -> None:
-        """Print and log one line without wrapping, because it may contain a link."""
+        """Print and log one line without wrapping, because the line may contain a link."""
         console = self._warnings if style == WARNING else self.console
         console.print(Text(text, style), soft_wrap=True)
         LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())

@@ -109,7 +109,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
 
 
 def _describe_length(task: Task) -> str:
-    """Describe the number of time steps per sequence and its range across batches."""
+    """Describe the number of time steps per sequence and the range of this number across batches."""
     rng = np.random.default_rng(0)
     lengths = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
     varies = f" ({min(lengths)} to {max(lengths)} across batches)" if len(lengths) > 1 else ""

@@ -126,7 +126,7 @@ def _port_problem(port: int) -> str | None:
 
 
 def _wait_for_server(address: str, server: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the server responds; return False if it exits or does not respond in time."""
+    """Wait until the server responds; return False if the server exits or does not respond in time."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # bypass proxies
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:

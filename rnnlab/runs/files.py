@@ -65,7 +65,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def touch(path: Path) -> None:
-    """Create an empty file if the file does not exist.
+    """Create an empty file if no file exists at the path.
 
     Raises:
         OSError: If the file cannot be created, or the path is a symbolic link.

@@ -328,7 +328,7 @@ def find_misplaced_folder(folder: Path) -> Path | None:
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Replace `run.json` atomically, so that no reader ever gets a partial file."""
+    """Replace `run.json` atomically, so that readers never read a partial file."""
     text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
     replace_text(folder / RUN_FILE, text)
 

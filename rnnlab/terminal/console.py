@@ -71,5 +71,5 @@ def print_problems(command: str, problems: Sequence[str]) -> None:
 
 
 def output_exit_code() -> int:
-    """Return the exit code of a command that only prints: 1 if its output could not be written."""
+    """Return the exit code of a command that only prints: 0, or 1 if output could not be written."""
     return int(output_problem() is not None)

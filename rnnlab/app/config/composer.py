@@ -1,4 +1,4 @@
-"""Composition of jobs from their overrides: name, folder and configuration of each job."""
+"""Composition of the name, folder and configuration of each job from its overrides."""
 
 import copy
 import re

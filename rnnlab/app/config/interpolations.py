@@ -1,4 +1,4 @@
-"""Messages for interpolations (`${…}`) that cannot be resolved: key, file and reason."""
+"""Messages about interpolations (`${…}`) that cannot be resolved, with key, file and reason."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -26,7 +26,7 @@ def cores() -> int:
 
 @cache
 def memory() -> int | None:
-    """Return the total memory of this machine or container in bytes, or None if it is not reported."""
+    """Return the total memory of this machine or container in bytes, or None if it cannot be determined."""
     sizes = []
     with suppress(OSError, ValueError, AttributeError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -187,7 +187,7 @@ def _explain_missing_option(error: MissingConfigException) -> str:
 
 
 def _override_of(key: str, overrides: Sequence[str]) -> str:
-    """Return the override that sets a key, or the key if no override sets it."""
+    """Return the override that sets a key, or the key itself if no override sets the key."""
     return next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
 
 

@@ -20,11 +20,11 @@ class JobFacts:
 
     Attributes:
         settings: Values of the top-level keys outside the groups.
-        identity: Digest of everything that affects the result.
+        identity: Digest of everything that affects the result of the run.
         goal: Metric, baseline and criterion of the task.
         dataset: Name, digest and source of the data.
         memory: Estimated memory of the run in bytes.
-        remarks: Remarks about data that the task ignores, one line each.
+        remarks: One line per remark about data that the task ignores.
     """
 
     settings: Settings

@@ -139,7 +139,7 @@ def _resume_run(plan: Plan, key: str, resume: bool | str) -> tuple[Plan, str | N
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    """Return the `run.json` of a folder, or default values if it cannot be read."""
+    """Return the content of `run.json` in a folder, or default values if the file cannot be read."""
     default = {"identity": None, "started": 0.0}
     with suppress(ValueError):
         return default | (read_run_info(folder) or {})

@@ -140,12 +140,12 @@ def is_interpolation(node: Node) -> bool:
 
 
 def raw_value(node: Node) -> Any:
-    """Return the value of a node, with interpolations unresolved."""
+    """Return the value of a node without resolving interpolations."""
     return node._value()
 
 
 def dereference(node: Node) -> Node | None:
-    """Return the node that an interpolation refers to.
+    """Return the node to which an interpolation refers.
 
     Raises:
         OmegaConfBaseException: If the interpolation cannot be resolved.
