@@ -152,7 +152,7 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception in one line; all errors of a full disk have the same description."""
+    """Describe an exception in one line; all full-disk errors have the same description."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"

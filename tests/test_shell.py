@@ -211,4 +211,7 @@ def test_an_empty_name_is_not_the_current_folder(
 def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "run.json").write_text("{}")
     assert repeat.main([".", "--uri", "mlruns"]) == 2
-    assert capsys.readouterr().err == "rnnlab.repeat: --uri=mlruns: only for a run in MLflow; . is a folder\n"
+    assert (
+        capsys.readouterr().err
+        == "rnnlab.repeat: --uri=mlruns: applies only to a run in MLflow; . is a folder\n"
+    )

@@ -1,4 +1,4 @@
-"""Adaptive sweeps, in which Hydra's Optuna sweeper chooses each batch of runs from earlier results."""
+"""Adaptive sweeps: Hydra's Optuna sweeper chooses each batch of runs based on earlier results."""
 
 import copy
 from collections.abc import Sequence
@@ -56,17 +56,17 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
         sweeper.sweep(sweep.arguments)
     except _Interrupted:
         pass
-    except (ValueError, TypeError, AssertionError) as error:  # raised by the sweeper about its keys
+    except (ValueError, TypeError, AssertionError) as error:  # raised by the sweeper for invalid keys
         raise ConfigProblems([f"hydra/sweeper=optuna: {' '.join(str(error).split())}"]) from error
     return launcher.show_results()
 
 
 class _Interrupted(Exception):
-    """Exception that ends the search after Ctrl-C, or after a failed run with `fail_fast`."""
+    """Exception that ends the search after Ctrl-C, or after a run fails with `fail_fast=true`."""
 
 
 class _BatchLauncher:
-    """Stand-in for Hydra's launcher that runs the batches of the sweeper."""
+    """Replacement for Hydra's launcher that runs each batch of jobs requested by the sweeper."""
 
     def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
         self._sweep = sweep
@@ -76,7 +76,7 @@ class _BatchLauncher:
         self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Execute one batch and return the objective of each run, or the worst value for a failed run."""
+        """Run one batch of jobs and return each run's objective value; a failed run gets the worst value."""
         checked = check(self._sweep.plan(job_overrides, initial_job_idx))
         result = launch(checked, self._display)
         self._last = checked, result
@@ -97,7 +97,7 @@ class _BatchLauncher:
         return returned
 
     def show_results(self) -> int:
-        """Show all runs and the best one, and return the exit code."""
+        """Show all runs and the best run, and return the exit code."""
         if self._last is None:
             raise ConfigProblems(["hydra/sweeper=optuna: no trial was run"])
         checked, result = self._last

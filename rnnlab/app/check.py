@@ -1,4 +1,4 @@
-"""Checks that turn composed jobs into work orders; nothing is written until every job is valid."""
+"""Validation of composed jobs and creation of their work orders, before any file is written."""
 
 import os
 import uuid
@@ -23,7 +23,7 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 from rnnlab.text import redact
 
 SWEEP_KEYS = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
-"""Keys that apply to a sweep as a whole."""
+"""Configuration keys that must have the same value in all runs of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class CheckedPlan:
     """A plan whose jobs are all valid.
 
     Attributes:
-        plan: The plan with the final run folders; an earlier command may have started some of the runs.
+        plan: The plan with its final run folders; an earlier command may have started some of the runs.
         orders: One work order per job.
-        settings: Settings of the first job, for keys that apply to all jobs.
+        settings: Settings of the first job, used for keys that are the same for all jobs.
         launcher: The launcher that executes the runs; None for processes on this machine.
         note: A message to print before the runs start, or None.
-        remarks: Remarks about the tasks' data, one line each.
+        remarks: One line per remark about the data of the tasks.
     """
 
     plan: Plan
@@ -51,7 +51,7 @@ def check(plan: Plan) -> CheckedPlan:
     """Check every job of a plan.
 
     Raises:
-        ConfigProblems: If any job is invalid; the error has one line per problem.
+        ConfigProblems: If any job is invalid; the error lists one problem per line.
     """
     facts, problems = list[JobFacts](), list(plan.problems)
     inspector = Inspector(is_local=plan.launcher is None)
@@ -92,7 +92,7 @@ def check(plan: Plan) -> CheckedPlan:
 
 
 def _resume_problem(order: WorkOrder) -> str | None:
-    """Return the reason why a run cannot be resumed from its folder, or None."""
+    """Return the reason why a run cannot be resumed from its folder, or None if it can be resumed."""
     try:
         info = read_run_info(order.folder, ("identity", "tracking"))
     except NewerFormat as error:
@@ -102,7 +102,7 @@ def _resume_problem(order: WorkOrder) -> str | None:
     if info is None:
         return None
     if info["identity"] != order.info["identity"]:
-        return f"{order.folder}: contains a different run from the one in {SWEEP_FILE}"
+        return f"{order.folder}: does not contain the run listed in {SWEEP_FILE}"
     requested, recorded = order.info["tracking"]["experiment"], info["tracking"]["experiment"]
     if requested != recorded:
         return f"tracking.experiment={requested}: these runs belong to the experiment {recorded}"
@@ -110,22 +110,22 @@ def _resume_problem(order: WorkOrder) -> str | None:
 
 
 def _folder_problems(plan: Plan) -> list[str]:
-    """Return one problem per folder that already exists or is not valid for a run."""
+    """Return one message per run folder that already exists or is invalid."""
     problems, folders = [], set()
     if plan.is_sweep and (invalid := sweep_problems(plan.folder, {job.folder for job in plan.jobs})):
         return invalid
     if plan.is_sweep and is_folder(plan.folder) and any(plan.folder.glob("[!.]*")):
-        return [f"{plan.folder}: not empty; each sweep needs a folder of its own"]
+        return [f"{plan.folder}: not empty; each sweep needs its own folder"]
     may_exist = os.path.exists(plan.folder)
     for job in plan.jobs:
         if job.folder in folders or (may_exist and os.path.exists(job.folder)):
-            problems.append(f"{job.folder}: already in use; each run needs a folder of its own")
+            problems.append(f"{job.folder}: already in use; each run needs its own folder")
         folders.add(job.folder)
     return problems
 
 
 def _common_problems(settings: list[Settings]) -> list[str]:
-    """Return the problems of the keys that apply to the sweep as a whole."""
+    """Return the problems with keys that must be the same for all runs of a sweep."""
     problem = _tracking_problem(settings[0])
     differing = [
         key for key in SWEEP_KEYS if any(getattr(s, key) != getattr(settings[0], key) for s in settings)
@@ -179,7 +179,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
 
 
 def _redact_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration to be saved, without a password in the tracking URI."""
+    """Return the configuration to save, with any password removed from the tracking URI."""
     tracking = config["tracking"]
     uri = tracking["uri"] and redact(tracking["uri"])
     return config if uri == tracking["uri"] else config | {"tracking": tracking | {"uri": uri}}

@@ -1,10 +1,10 @@
-"""The command line around Hydra.
+"""Command-line interface of rnnlab, built on Hydra.
 
 This module composes, checks and launches runs and sweeps. Hydra itself provides help, `--cfg`, `--info` and
 shell completion. The exit codes are:
 
-- 0: All runs ended on their own; diverged runs count as ended.
-- 1: A run failed, or help or a configuration could not be printed.
+- 0: All runs completed, including runs that diverged.
+- 1: At least one run failed, or the help text or a configuration could not be printed.
 - 2: The input is invalid.
 - 130: A signal ended the command.
 """
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     version.setbase("1.3")
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise exceptions instead of printing them and exiting
     try:
         return _run(list(argv))
     except ConfigProblems as error:
@@ -54,7 +54,7 @@ def _run(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)  # -m may appear anywhere
     if args.experimental_rerun is not None:
         raise ConfigProblems(
-            ["--experimental-rerun: not supported; it would unpickle and execute the contents of the file"]
+            ["--experimental-rerun: not supported, because unpickling the file could execute arbitrary code"]
         )
     if args.config_name is not None or args.config_path is not None:
         raise ConfigProblems(

@@ -1,4 +1,4 @@
-"""Terminal output of runs and sweeps: progress, a table of the results, and links to them."""
+"""Terminal output of runs and sweeps: progress, a table of results, and links to the results."""
 
 import logging
 import os
@@ -46,12 +46,12 @@ from rnnlab.text import (
 MAX_COLUMNS = 1000
 WARNING = "yellow"
 SENDING_NOTE_SECONDS = 30.0
-"""Seconds until the first message about sending; the limit doubles after each message."""
+"""Seconds before the first message about sending data; the interval doubles after each message."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
 class Display:
-    """Output to a console and a log; progress bars appear only on a terminal."""
+    """Writer of console and log output; progress bars appear only on a terminal."""
 
     def __init__(
         self, console: Console | None = None, log: LogFile | None = None, quiet: bool = False
@@ -60,7 +60,7 @@ class Display:
 
         Args:
             console: The console; None for the terminal.
-            log: The log, which is written after `open_log` has set its path.
+            log: The log, which is buffered until `open_log` sets its path.
             quiet: If True, print only warnings and, at the end, the results folder.
         """
         self.console = console or Terminal(quiet=quiet)
@@ -71,7 +71,7 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a progress bar with the steps of one run or the runs of a sweep."""
+        """Show a progress bar that counts the steps of one run, or the runs of a sweep."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
         columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
@@ -90,7 +90,7 @@ class Display:
             refresh()
 
     def open_log(self, path: Path) -> None:
-        """Write past and future messages to a log file if its folder exists."""
+        """Write buffered and future messages to a log file if its folder exists."""
         if self._log is not None and path.parent.is_dir():
             self._log.open(path)
 
@@ -116,11 +116,11 @@ class Display:
         self._line(line, WARNING)
 
     def show_report(self, page: Path) -> None:
-        """Print the path of the report on the sweep."""
+        """Print the path of the sweep report."""
         self._line(f"Report: {os.path.relpath(page)}")
 
     def warn_once(self, problem: str | None) -> None:
-        """Warn once that MLflow does not accept the runs."""
+        """Warn that MLflow does not accept the runs, but only the first time."""
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
@@ -130,17 +130,17 @@ class Display:
 
     @contextmanager
     def show_status(self, message: str) -> Iterator[None]:
-        """Show a message while the block runs."""
+        """Show a message while the `with` block runs."""
         with self.console.status(message):
             yield
 
     @contextmanager
     def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show the number of runs still to be sent to MLflow and the time spent on sending.
+        """Show the number of runs not yet sent to MLflow and the time spent sending.
 
         Yields:
-            A function that takes these two numbers. The function also writes occasional lines to the log and
-            to output that is not a terminal.
+            A function that takes the number of runs left and the seconds spent. The function also writes
+            occasional lines to the log and to non-terminal output.
         """
         due = SENDING_NOTE_SECONDS
 
@@ -163,7 +163,7 @@ class Display:
         tracking: Tracking,
         mirror_report: MirrorReport | None,
     ) -> None:
-        """Print the table of results, the folder of the files, and the link to MLflow."""
+        """Print the table of results, the path of the results folder, and the link to MLflow."""
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
@@ -235,7 +235,7 @@ class Display:
             self._line(ZERO_NOTE)
 
     def _line(self, text: str, style: str = "") -> None:
-        """Print and log one line without wrapping, because it may contain a link."""
+        """Print and log one line without wrapping, because the line may contain a link."""
         console = self._warnings if style == WARNING else self.console
         console.print(Text(text, style), soft_wrap=True)
         LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())
@@ -250,7 +250,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _python() -> str:
-    """Return the shell command for this Python: `python` if it is the same interpreter, else its path."""
+    """Return the shell command for this interpreter: `python` if that name refers to it, else its path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())

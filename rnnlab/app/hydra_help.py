@@ -1,4 +1,4 @@
-"""Hydra output that needs no run: help, `--cfg`, `--info` and shell completion."""
+"""Hydra output that does not require a run: help, `--cfg`, `--info` and shell completion."""
 
 import argparse
 import os
@@ -57,7 +57,7 @@ def _print_requested(
 
 
 def _complete(hydra: HydraWithoutLogging, arguments: list[str]) -> None:
-    """Print the shell set-up for completion of `rnnlab`, or the completions themselves."""
+    """Print the shell code that enables completion of `rnnlab` commands, or the completions themselves."""
     if len(arguments) != 1 or not COMPLETION.fullmatch(arguments[0]):
         raise ConfigProblems(
             [f"{' '.join(['-sc', *arguments])}: must be one of install=bash, install=fish, install=zsh"]

@@ -32,10 +32,10 @@ REFRESH_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a plan.
+    """The result of executing a plan.
 
     Attributes:
-        infos: The final `run.json` of each run, with at least its outcome and summary.
+        infos: The final content of each run's `run.json`, with at least outcome and summary.
         interrupted: True if a signal, such as Ctrl-C, ended the plan early.
         mirror_report: The result of mirroring to MLflow; None without tracking.
     """
@@ -97,7 +97,7 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
             before = min(interrupts.count, 1)
             with display.show_sending() as show:
                 report = mirror.finish(lambda: interrupts.count > before, show, is_interrupted=before > 0)
-        display.open_log(plan.folder / RUN_LOG)  # the folder of a single run exists only now
+        display.open_log(plan.folder / RUN_LOG)  # the folder of a single run did not exist until now
     return Result(infos, interrupts.count > 0, report)
 
 
@@ -105,7 +105,7 @@ def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
     """Create and lock the folder of a sweep, or check that the folder of a single run can be created.
 
     Raises:
-        ConfigProblems: If the folder cannot be created; new parent folders are then removed.
+        ConfigProblems: If the folder cannot be created; any new parent folders are removed.
     """
     plan = checked.plan
     new = [folder for folder in (plan.folder, *plan.folder.parents) if not os.path.exists(folder)]
@@ -134,7 +134,7 @@ def _is_done(order: WorkOrder) -> bool:
 
 
 def _runs_in_other_processes(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
-    """Return the runs that other processes execute, after a grace period for workers of a dead launcher."""
+    """Return the runs that other processes are executing, after a grace period for orphaned workers."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
     while (busy := [order for order in busy if is_in_use(order.folder)]) and not interrupts.count:
@@ -153,7 +153,7 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 
 @dataclass
 class _SweepMonitor:
-    """Monitor that follows the runs and records how each of them ends.
+    """Monitor that tracks runs and records the outcome of each run.
 
     The first signal stops the runs and saves their progress; a later Ctrl-C kills them immediately.
     """
@@ -171,7 +171,7 @@ class _SweepMonitor:
         return self.interrupts.count > 0 or (self.fail_fast and self.failed)
 
     def follow(self, engine: Engine) -> None:
-        """Execute the runs of an engine until all have ended."""
+        """Run an engine until all of its runs have ended."""
         try:
             while engine.busy and self.interrupts.count < 2:
                 for order, error in engine.ended(REFRESH_SECONDS):
@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Return the runs that other processes still execute, and those that they left unfinished."""
+        """Return the runs that other processes are still executing, and the runs left unfinished by them."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]
@@ -200,12 +200,12 @@ class _SweepMonitor:
 
 
 def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str, Any]:
-    """Return the final `run.json` of a run; mark a run without an outcome as failed or killed.
+    """Return the final content of a run's `run.json`; mark a run without an outcome as failed or killed.
 
     Args:
         order: The work order of the run.
         error: A description of the error, or None.
-        stopping: True if the process was stopped on purpose.
+        stopping: True if the process was stopped deliberately.
     """
     if stopping:
         error = None

@@ -15,8 +15,8 @@ from rnnlab.runs.run_json import read_run_info
 class SweepProgress:
     """Progress of several runs.
 
-    The progress is read four times per second. In a sweep of thousands of runs, only unfinished runs and the
-    next few runs to start are read.
+    Progress is read four times per second. Only unfinished runs and the next few runs to start are read,
+    because a sweep may contain thousands of runs.
     """
 
     def __init__(self, runs: list["RunProgress"]) -> None:
@@ -25,7 +25,7 @@ class SweepProgress:
         self._steps_of_ended = self.ended = 0
 
     def refresh(self) -> None:
-        """Read new progress of all runs."""
+        """Update the progress of all runs from their folders."""
         not_started = 0
         for run in list(self._open):
             run.refresh()
@@ -54,7 +54,7 @@ class RunProgress:
         self.started = self.ended = False
 
     def refresh(self) -> None:
-        """Read new progress of the run."""
+        """Update the progress of the run from its folder."""
         try:
             info = read_run_info(self._folder)
         except ValueError:  # damaged; reported at the end
@@ -68,7 +68,7 @@ class RunProgress:
 
 
 class Latest(ProgressColumn):
-    """Column with step, loss, gradient norm and speed of one run."""
+    """Progress-bar column with the step, loss, gradient norm and speed of one run."""
 
     def __init__(self, run: RunProgress) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Latest(ProgressColumn):
 
 
 class Count(ProgressColumn):
-    """Column with the number of finished runs of a sweep."""
+    """Progress-bar column with the number of finished runs in a sweep."""
 
     def __init__(self, runs: SweepProgress) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The report at the end of a sweep."""
+"""Creation of the report at the end of a sweep."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from rnnlab.records import REPORT_FILE
 def write_sweep_report(
     plan: Plan, settings: Settings, mirror_report: MirrorReport | None, display: Display
 ) -> None:
-    """Write the report into the sweep folder and upload it to MLflow; errors only cause a warning."""
+    """Write the report into the sweep folder and upload it to MLflow; errors cause only a warning."""
     if not (plan.is_sweep and settings.report):
         return
     folder = os.path.relpath(plan.folder)
@@ -25,7 +25,7 @@ def write_sweep_report(
 
             from rnnlab.analysis.report.page import write_report  # importing seaborn takes two seconds
 
-            matplotlib.use("Agg")  # draw without a window
+            matplotlib.use("Agg")  # draw without opening a window
             write_report(plan.folder, plan.folder / REPORT_FILE)
         display.show_report(plan.folder / REPORT_FILE)
         if (
@@ -36,7 +36,7 @@ def write_sweep_report(
             with display.show_status("Sending the report to MLflow (Ctrl-C to skip)"):
                 uri, experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
                 log_report(uri, experiment, plan.sweep, plan.folder / REPORT_FILE)
-    except (Exception, KeyboardInterrupt) as error:  # any error of drawing or MLflow
+    except (Exception, KeyboardInterrupt) as error:  # drawing and MLflow may raise any error
         command = f"python -m rnnlab.report {shlex.quote(folder)}"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else error_line(error)
         display.warn(f"The report was not written or not sent ({reason}); to retry, run: {command}")

@@ -11,7 +11,7 @@ MODULES = {
 
 
 def load_command(name: str) -> Callable[[Sequence[str]], int]:
-    """Import a command and return its `main`; the import is late because some commands load slowly.
+    """Import a command on demand, because some commands load slowly, and return its `main`.
 
     Raises:
         KeyError: If no such command exists.

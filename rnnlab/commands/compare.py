@@ -1,7 +1,7 @@
 """List the differences between two runs.
 
-Each run is a run folder or an MLflow run id. The command compares configuration, outcome, summary, code and
-machine. To check that a run is reproducible, use `python -m rnnlab.repeat`.
+Each run is given as a run folder or an MLflow run id. The command compares configuration, outcome, summary,
+code and machine. To check that a run is reproducible, use `python -m rnnlab.repeat`.
 """
 
 from collections.abc import Sequence
@@ -70,6 +70,6 @@ def _format_value(value: Any) -> str:
 
 
 def _difference(first: Any, second: Any) -> str:
-    """Format the second number minus the first; return an empty string for other values."""
+    """Format the second of two numbers minus the first; return an empty string for other values."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     return f"{second - first:+.3g}" if numbers else ""

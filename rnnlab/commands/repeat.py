@@ -1,7 +1,7 @@
 """Repeat a run and report whether the result is bit-identical.
 
-The run is a run folder or an MLflow run id. The repetition is written to a new folder under outputs/ and is
-not tracked in MLflow.
+The run is given as a run folder or an MLflow run id. The repetition is written to a new folder under outputs/
+and is not tracked in MLflow.
 """
 
 import re
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 def _find_folder(run: str, uri: str | None) -> Path:
     """Return a local folder with the run's files, downloaded from MLflow if necessary."""
     if uri is not None and is_file(Path(run, RUN_FILE)):
-        raise ConfigProblems([f"--uri={uri}: only for a run in MLflow; {run} is a folder"])
+        raise ConfigProblems([f"--uri={uri}: applies only to a run in MLflow; {run} is a folder"])
     try:
         stored = find_run(run, uri)
         names = [name for name in COMPARED_FILES if stored.file(name).is_file()]
@@ -78,7 +78,7 @@ def _repeat(run: str, folder: Path) -> int:
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
         raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
     if now["identity"] != info["identity"]:
-        raise ConfigProblems([f"{run}: its data has changed, or its keys have a different meaning now"])
+        raise ConfigProblems([f"{run}: its data or the meaning of its keys has changed"])
     result = launch(checked, Display())
     if result.interrupted:
         return result.exit_code
@@ -112,7 +112,7 @@ def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
 
 
 def _differing_origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
-    """List the differences between the two runs in code and machine."""
+    """List the differences in code and machine between the two runs."""
     before = {**_code(info), **latest_machine(info)}
     now = {**_code(repeated), **latest_machine(repeated)}
     return [f"{key}: {before.get(key)} before, {now[key]} now" for key in now if before.get(key) != now[key]]

@@ -1,7 +1,7 @@
 """Write a report on a sweep: one HTML page with figures and tables.
 
-The sweep is a folder that contains runs, or the name of a sweep in MLflow. The page is a single file that
-needs no network. If the sweep is tracked in MLflow, the page is also uploaded to its summary run.
+The sweep is given as a folder that contains runs, or as the name of a sweep in MLflow. The page is a single
+file that works offline. If the sweep is tracked in MLflow, the page is also uploaded to its summary run.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         return _refuse(f"{page}: cannot be written (folder {page.parent} not found)")
     if problem := path_problem(page.absolute().with_name(f"{page.name}.new")):
         return _refuse(f"{page}: {problem}")
-    matplotlib.use("Agg")  # draw without a window
+    matplotlib.use("Agg")  # draw without opening a window
     try:
         runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:
@@ -76,7 +76,7 @@ def _log(runs: Sequence[RunEntry], uri: str | None, page: Path) -> int:
         return 0
     try:
         log_report(store, experiment, sweeps.pop(), page)
-    except Exception as error:  # any error of a database or server
+    except Exception as error:  # databases and servers may raise any error
         return _refuse(f"MLflow at {redact(store)} did not accept the report ({error_line(error)})", 1)
     return 0
 

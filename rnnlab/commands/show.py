@@ -1,7 +1,7 @@
 """Print and draw a few examples of a task.
 
 The command takes the same keys as `python -m rnnlab`. The output describes the task and lists some
-sequences with their targets; a figure of them is saved as a PNG file.
+sequences with their targets; a figure of these sequences is saved as a PNG file.
 
 Example: python -m rnnlab.show task=adding seq_len=12
 """
@@ -35,9 +35,9 @@ EXAMPLES = 4
 FOLDER = Path("outputs/show")
 PIPE_WIDTH = 100
 MAX_BLOCKS = 5
-"""Maximum number of blocks, each as wide as the terminal, that are printed for a long sequence."""
+"""Maximum number of terminal-width blocks printed for a long sequence."""
 MAX_ROWS = 8
-"""Maximum number of input rows that are printed."""
+"""Maximum number of input rows to print."""
 LENGTHS_TRIED = 200
 NO_TARGET = "·"
 
@@ -109,7 +109,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
 
 
 def _describe_length(task: Task) -> str:
-    """Describe the number of time steps per sequence and its range across batches."""
+    """Describe the number of time steps per sequence and the range of this number across batches."""
     rng = np.random.default_rng(0)
     lengths = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
     varies = f" ({min(lengths)} to {max(lengths)} across batches)" if len(lengths) > 1 else ""
@@ -139,7 +139,7 @@ def _printable_name(name: str) -> str:
 
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
-    """Print one row per input and target over the time steps, in blocks as wide as the console."""
+    """Print one row per input or target and one column per time step, in blocks as wide as the console."""
     inputs = dict(_input_rows(task, batch, example))
     rows = dict(list(inputs.items())[:MAX_ROWS]) | dict(_target_rows(task, batch, example))
     margin = max(map(len, rows)) + 2

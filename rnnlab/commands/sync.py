@@ -1,8 +1,8 @@
 """Send the missing data of runs to MLflow.
 
-Use this command for runs that were made without MLflow, while MLflow was unavailable, or on another machine.
-The command can be repeated safely because nothing is sent twice. A run whose process died is marked as
-killed; a run in progress is skipped. If a run has several copies, only the most advanced copy is sent.
+Use this command for runs that were recorded without MLflow, while MLflow was unavailable, or on another
+machine. The command can be repeated safely because nothing is sent twice. A run whose process died is marked
+as killed; a run in progress is skipped. If a run has several copies, only the most advanced copy is sent.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ MAX_FAILURES = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Send the runs and return the exit code: 1 if some were not sent, 2 for invalid input, 130 on Ctrl-C."""
+    """Send the runs and return the exit code: 1 if a run was not sent, 2 for invalid input, 130 on Ctrl-C."""
     parser = CommandParser("rnnlab.sync", description=__doc__)
     parser.add_argument(
         "folders",
@@ -101,7 +101,7 @@ def _drop_copies(folders: Sequence[Path]) -> list[Path]:
 
 
 class _Sender:
-    """Sender of runs to their stores and experiments.
+    """Sender of runs to their tracking stores and experiments.
 
     Attributes:
         problems: One line per run that cannot be sent, or one line for a store that accepts no runs.
@@ -137,7 +137,7 @@ class _Sender:
         except DamagedFile as error:
             self.problems.append(f"{folder}: {error_line(error)}")
             return LEFT
-        except Exception as error:  # any error of a database or server
+        except Exception as error:  # databases and servers may raise any error
             self._failures[uri] += 1 if (uri, experiment) in self._opened else MAX_FAILURES
             origin = f"MLflow at {uri}" if self._failures[uri] >= MAX_FAILURES else str(folder)
             self.problems.append(f"{origin}: cannot be sent ({error_line(error)})")

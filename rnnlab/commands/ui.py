@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
         return 0
-    except Exception as error:  # any error of a database or server
+    except Exception as error:  # databases and servers may raise any error
         print_problems("rnnlab.ui", [f"{uri}: {error_line(error)}"])
         return 2
 
@@ -126,7 +126,7 @@ def _port_problem(port: int) -> str | None:
 
 
 def _wait_for_server(address: str, server: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the server responds; return False if it exits or does not respond in time."""
+    """Wait until the server responds; return False if the server exits or does not respond in time."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # bypass proxies
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:

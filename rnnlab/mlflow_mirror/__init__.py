@@ -1,1 +1,1 @@
-"""MLflow tracking as a mirror of run folders."""
+"""Mirroring of run folders to MLflow."""

@@ -1,10 +1,10 @@
-"""The appearance of a sweep in MLflow: the link to its charts and the first section of that page.
+"""The chart page of a sweep in MLflow: the link to the page and its first section.
 
-By default MLflow sorts chart sections by name, so that clip rates come first, and may give two runs the same
-colour. A *shared view* puts the vanishing gradient first and leaves the rest in MLflow's own order. The
-shared view is a JSON state in an experiment tag, as created by MLflow's Share button, and the link names it.
-MLflow ignores a `searchFilter` in a link that names a shared view. The filter is therefore part of the view,
-and each sweep has its own view.
+By default, MLflow sorts chart sections by name, so clip rates come first, and may give two runs the same
+colour. A *shared view* puts the charts of vanishing gradients first and leaves all other sections in MLflow's
+order. An experiment tag stores the shared view as JSON, in the format of MLflow's Share button, and the link
+refers to this tag. MLflow ignores a `searchFilter` in a link to a shared view. The filter is
+therefore part of the view, and each sweep has its own view.
 """
 
 import json
@@ -52,7 +52,7 @@ RUN_COLORS = (
 
 
 def charts_link(base: str, experiment_id: str, sweep: str) -> str:
-    """Return the address of the charts of one sweep; the experiment's own address opens another page."""
+    """Return the link to the charts of one sweep; the plain link to the experiment opens another page."""
     return (
         f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={quote(sweep)}"

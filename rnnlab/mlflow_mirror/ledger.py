@@ -1,4 +1,4 @@
-"""The file `mlflow.json` in a run folder: MLflow run id and amount sent, one entry per tracking store."""
+"""The file `mlflow.json` in a run folder: the MLflow run id and the amount sent, per tracking store."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from rnnlab.runs.files import replace_text
 LEDGER_FILE = "mlflow.json"
 NOTHING_SENT = {"position": 0, "tail": ""}
 RUN_ID = re.compile("[0-9a-f]{32}")
-"""The pattern of MLflow's run ids."""
+"""Regular expression that matches MLflow run ids."""
 
 
 class Ledger:
@@ -42,13 +42,13 @@ class Ledger:
 
 
 def first_run_id(folder: Path) -> str | None:
-    """Return the MLflow run id in the first store that received the run, or None if no store did."""
+    """Return the MLflow run id in the first store that received the run, or None if the run was not sent."""
     ids = (entry["run_id"] for entry in _entries(folder).values())
     return next((run_id for run_id in ids if RUN_ID.fullmatch(run_id)), None)
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries by store; a damaged file counts as empty, so that everything is sent again."""
+    """Return the entries, keyed by store; a damaged file counts as empty, so that all data are sent again."""
     try:
         ledger = json.loads((folder / LEDGER_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):

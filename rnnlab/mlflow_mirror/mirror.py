@@ -1,10 +1,10 @@
-"""The MLflow mirror of run folders.
+"""Mirroring of run folders to MLflow in a background thread.
 
-While workers fill the run folders, a thread of the launching process reads them and sends new data, many
-steps per call. Training never waits for MLflow: workers do not import it. If a store does not answer, the
-mirror warns once and retries at increasing intervals until the runs have ended. Remaining data are then sent
-within a time limit; after that, `python -m rnnlab.sync` sends the rest. Only this process connects to MLflow,
-so the runs of a sweep cannot race to create the database.
+While workers write the run folders, a thread of the launching process reads the folders and sends new data,
+many steps per call. Training never waits for MLflow, because workers do not import MLflow. If a store does
+not respond, the mirror warns once and retries at increasing intervals until the runs have ended. Remaining
+data are then sent within a time limit; `python -m rnnlab.sync` can send any unsent data later. Only the
+launching process connects to MLflow, so the runs of a sweep cannot race to create the database.
 """
 
 import threading
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 MAX_WAIT_SECONDS = 30.0
-"""The maximum number of seconds between two attempts."""
+"""Maximum number of seconds between two attempts to reach a store."""
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
-"""Seconds to wait for an answer after all runs have ended, for a server (True) or a database (False).
+"""Timeout in seconds after all runs have ended, for a server (key True) or a database (key False).
 
-A request to a server times out after 10 seconds. A local database may first have to be created by several
-commands in turn.
+A request to a server times out after 10 seconds. For a local database, several commands may have to take
+turns during its creation.
 """
 SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
-"""The time limit after all runs have ended, in seconds, and the extra seconds per remaining run."""
+"""Time limit in seconds for sending after all runs have ended, and extra seconds per remaining run."""
 LEAVE_SECONDS = 1.0
-"""Seconds to wait for the thread after the mirror has given up on the store."""
+"""Seconds to wait for the thread after the mirror has abandoned the store."""
 CORE_SHARE = 1 / 3
-"""The mean share of one core that the mirror uses while runs are in progress.
+"""Mean fraction of one CPU core that the mirror uses while runs are in progress.
 
-A low-priority thread would starve on a busy machine while holding the interpreter lock, and only root could
-raise its priority again.
+A low-priority thread could starve on a busy machine while holding the interpreter lock, and only root could
+restore its priority.
 """
 LOOK_AHEAD = 32
-"""The number of runs not yet started that the mirror checks; runs start nearly in order."""
+"""Number of pending runs that the mirror checks, because runs start nearly in order."""
 PROCESS_DIED = "its process died"
 
 
 @dataclass
 class MirrorReport:
-    """The result of the mirroring.
+    """The result of mirroring runs to MLflow.
 
     Attributes:
-        experiment_id: MLflow experiment id; None if MLflow was not reached.
+        experiment_id: MLflow experiment id; None if MLflow could not be reached.
         error: Reason why data remain unsent, or None.
         unsent_runs: Number of runs with unsent data.
-        closed_runs: Number of runs that the mirror closed because their process had died.
+        closed_runs: Number of runs that the mirror closed because their processes had died.
     """
 
     experiment_id: str | None = None
@@ -95,10 +95,10 @@ class Mirror:
     ) -> MirrorReport:
         """Send the remaining data of the ended runs within a time limit, and return the result.
 
-        The mirror abandons a store that hangs; the caller must not wait for the thread.
+        The mirror abandons a store that hangs; the caller must not wait for the mirror's thread.
 
         Args:
-            give_up: Function that returns True once the rest should be left to `rnnlab.sync`.
+            give_up: Function that returns True once all remaining data should be left to `rnnlab.sync`.
             show: Function that receives the number of runs left and the seconds spent so far.
             is_interrupted: True after a signal; the time limit then does not grow with the number of runs.
         """
@@ -129,7 +129,7 @@ class Mirror:
         return self.report
 
     def _count_unsent(self) -> int:
-        """Return the number of runs of which MLflow lacks data."""
+        """Return the number of runs with data that MLflow lacks."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
     def _follow(self) -> None:
@@ -151,10 +151,10 @@ class Mirror:
             self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
-        """Send new data of all runs; after two consecutive failures, the next call starts after these runs.
+        """Send new data of all runs; after two consecutive failures, the next call starts at the next run.
 
         Raises:
-            Exception: The last exception raised by MLflow.
+            Exception: If MLflow fails; the last exception is raised.
         """
         if self._client is None or self.report.experiment_id is None:
             import_mlflow(self._uri)
@@ -187,12 +187,12 @@ class Mirror:
             raise problem
 
     def _note_answer(self) -> None:
-        """Record that the store has answered."""
+        """Record that the store has responded."""
         if not self._abandoned.is_set():
             self._last_answer, self.report.error = time.monotonic(), None
 
     def _yield_cores(self) -> None:
-        """Pause so that the mirror uses no more than its share of a core while runs are in progress."""
+        """Pause so that the mirror does not exceed its share of a CPU core while runs are in progress."""
         self._ended.wait((time.thread_time() - self._work_started) * (1 / CORE_SHARE - 1))
         self._work_started = time.thread_time()
 
@@ -210,11 +210,11 @@ class Mirror:
 
 
 class _StoreAbandoned(Exception):
-    """The mirror has given up on the store."""
+    """Exception raised after the mirror has abandoned the store."""
 
 
 class _MonitoredClient:
-    """A client that reports every answer and sends no more requests once the store is abandoned."""
+    """Client that reports every response and sends no more requests once the store is abandoned."""
 
     def __init__(
         self, client: "MlflowClient", on_answer: Callable[[], None], abandoned: threading.Event
@@ -235,13 +235,13 @@ class _MonitoredClient:
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
-    """Close the runs of this machine that MLflow shows as running but whose process has died.
+    """Close the runs of this machine that MLflow lists as running although their processes have died.
 
     Args:
         client: MLflow client of the store.
         experiment_id: Experiment to search.
         uri: URI of the store.
-        leave: Folders of runs to skip, because this process creates or mirrors them.
+        leave: Run folders to skip because this process creates or mirrors them.
 
     Returns:
         Number of runs closed.

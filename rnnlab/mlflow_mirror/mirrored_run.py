@@ -1,8 +1,8 @@
-"""The synchronisation of one run folder with its MLflow run.
+"""Synchronisation of one run folder with its MLflow run.
 
-All data sent, including timestamps, follow from the folder alone, and MLflow stores a repeated value only
-once. After a crash or a lost answer, sending the data again therefore creates no duplicates. To avoid
-repeated work, the file `mlflow.json` in the folder records the data sent, with one entry per store.
+All data sent, including timestamps, are derived only from the folder, and MLflow stores a repeated value only
+once. Sending data again after a crash or a lost response therefore creates no duplicates. To avoid repeated
+work, the file `mlflow.json` in the folder records the data already sent to each store.
 """
 
 import json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 CHUNK_BYTES = 4_000_000
-"""The number of bytes of metrics.jsonl read per pass."""
+"""Number of bytes of `metrics.jsonl` read per pass."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
@@ -52,18 +52,18 @@ REQUIRED_KEYS = (
     "machine",
     "started",
 )
-"""The keys that `run.json` must contain before its run can be sent."""
+"""Keys that `run.json` must contain before the run can be sent."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
 class MirroredRun:
-    """A sender of the data that a run folder has and MLflow lacks.
+    """Sender of data in a run folder that MLflow lacks.
 
     Attributes:
         complete: True once MLflow has all data of the folder.
-        deleted: True if the run was deleted in MLflow, in which case it is not sent again.
-        outdated: True if the folder is an older copy of a run of which MLflow has more data.
-        ended: True once no new data can appear.
+        deleted: True if the run was deleted in MLflow; a deleted run is not sent again.
+        outdated: True if the folder is an old copy and MLflow already has more data of the run.
+        ended: True once no new data can appear in the folder.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -73,7 +73,7 @@ class MirroredRun:
         self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Send new data, and return whether there were any.
+        """Send new data, and return True if any existed.
 
         Raises:
             DamagedFile: If the folder contains a symbolic link.
@@ -112,7 +112,7 @@ class MirroredRun:
         self._is_checked = True
 
     def run_id(self) -> str | None:
-        """Return the id of the MLflow run, or None before it exists."""
+        """Return the id of the MLflow run, or None if the MLflow run does not exist yet."""
         return self._ledger.entry().get("run_id")
 
     def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
@@ -175,7 +175,7 @@ class MirroredRun:
         return sent
 
     def _final_metrics(self, info: dict[str, Any]) -> list["Metric"]:
-        """Return the metrics of the finished run, sent once no further data can appear."""
+        """Return the metrics of the finished run, which are sent once no further data can appear."""
         from mlflow.entities import Metric
 
         now, summary = _ms(info["ended"]), info.get("summary") or {}
@@ -196,7 +196,7 @@ class MirroredRun:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Return whether a folder has less progress than MLflow, or than the folder sent to MLflow."""
+    """Return True if a folder has less progress than MLflow, or than the folder sent to MLflow."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
@@ -257,7 +257,7 @@ def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> No
 
 
 def _stride(info: dict[str, Any]) -> int:
-    """Return the number of steps between two sent values of a per-step metric."""
+    """Return the interval, in steps, between the values of a per-step metric that are sent to MLflow."""
     return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
 
 
@@ -280,7 +280,7 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:
-    """Return the first and last lag curve and time profile, with lag or time step as x."""
+    """Return the first and last lag curves and time profiles, with lag or time step as the x-coordinate."""
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 

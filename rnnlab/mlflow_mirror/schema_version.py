@@ -1,7 +1,8 @@
-"""The schema check of an MLflow database; each MLflow version has its own schema.
+"""Schema check of an MLflow database, because the schema differs between MLflow versions.
 
-If tables are missing, MLflow silently migrates an older database without a backup, after which the older
-MLflow version can no longer open it. Each database is therefore first compared with the installed MLflow.
+If tables are missing, MLflow silently migrates an older database without a backup. The older MLflow version
+can then no longer open the database. The schema of each database is therefore first compared with that of the
+installed MLflow version.
 """
 
 import shlex
@@ -9,14 +10,14 @@ from pathlib import Path
 
 
 class OtherSchema(Exception):
-    """The database belongs to another MLflow version; the message gives a remedy."""
+    """Exception for a database that belongs to another MLflow version; the message gives a remedy."""
 
 
 def check_schema(uri: str) -> None:
     """Raise OtherSchema for a database that MLflow would migrate or cannot read.
 
     Args:
-        uri: URI of a database; a missing or empty database passes.
+        uri: URI of a database; a missing or empty database passes the check.
 
     Raises:
         OtherSchema: If the schema is older or newer than that of the installed MLflow.
@@ -43,5 +44,5 @@ def check_schema(uri: str) -> None:
         raise OtherSchema(f"database of an older MLflow version; make a backup, then run `{upgrade}`")
     installed = mlflow.__version__
     raise OtherSchema(
-        f"database of a newer MLflow version than the installed {installed}; choose another database"
+        f"database of an MLflow version newer than the installed {installed}; choose another database"
     )

@@ -23,7 +23,7 @@ SERVER_SCHEMES = ("http", "https")
 SQLITE_HEADER = b"SQLite format 3\0"
 INVALID_ADDRESS = "invalid address; in a user name or password, write / as %2F, @ as %40 and : as %3A"
 NO_FOLDER_STORE = (
-    "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 accepts no plain folder"
+    "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 does not accept plain folders"
 )
 BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR_LENGTH = 240
@@ -48,11 +48,11 @@ def tracking_uri(configured: str | None) -> str:
 
 
 def uri_problem(uri: str, writing: bool = False) -> str | None:
-    """Return the problem with a tracking URI, or None, without importing MLflow.
+    """Return a message if a tracking URI is invalid, else None, without importing MLflow.
 
     Args:
         uri: Tracking URI.
-        writing: If true, the store must also be writable.
+        writing: True if the store must also be writable.
     """
     try:
         parts = urlsplit(uri)
@@ -70,7 +70,7 @@ def uri_problem(uri: str, writing: bool = False) -> str | None:
 
 
 def _file_problem(database: Path | None, writing: bool) -> str | None:
-    """Return the reason why a file cannot be or become an MLflow database, or None."""
+    """Return the reason why a file cannot be used as an MLflow database, or None."""
     if database is None or database == Path.cwd():
         return "must name a file, as in sqlite:///mlflow.db"
     name = str(database)
@@ -114,7 +114,7 @@ def _driver_problem(uri: str) -> str | None:
 
 
 def error_line(error: Exception) -> str:
-    """Return an error of MLflow or its database in one short line without passwords."""
+    """Return the message of an MLflow or database error as one short line without passwords."""
     if isinstance(error, OtherSchema):  # not shortened: the message contains a command to type
         return redact(str(error))
     if isinstance(error, Timeout):
@@ -130,19 +130,19 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def is_server(uri: str) -> bool:
-    """Return whether the URI is that of an MLflow server and not of a database."""
+    """Return True if a URI refers to an MLflow server rather than to a database."""
     return urlsplit(uri).scheme in SERVER_SCHEMES
 
 
 def ui_address(uri: str, port: int = UI_PORT) -> str:
-    """Return the address of the UI: the server itself, or `rnnlab.ui` serving a database."""
+    """Return the address of the UI: the tracking server, or the local server started by `rnnlab.ui`."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
     return re.sub(rf"://\S*{re.escape(PASSWORD_MASK)}@", "://", redact(uri))
 
 
 def import_mlflow(uri: str) -> None:
-    """Import MLflow when it is first needed, with short timeouts; the import takes a second."""
+    """Import MLflow on first use, because the import takes a second, and set short timeouts."""
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
@@ -171,7 +171,7 @@ def connect(uri: str) -> "MlflowClient":
 
 
 def _make_database(path: Path) -> None:
-    """Create MLflow's tables in a temporary file and move it to `path` atomically."""
+    """Create MLflow's tables in a temporary file, and move the file to `path` atomically."""
     from mlflow.store.db import utils
 
     def fill(file: BinaryIO) -> None:  # SQLite accepts the empty file as a new database
@@ -192,7 +192,7 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
 
     Raises:
         Timeout: If another process holds the lock.
-        RuntimeError: If the experiment is deleted.
+        RuntimeError: If the experiment has been deleted.
         Exception: If MLflow, its database or its server fails in another way.
     """
     database = sqlite_file(uri)

@@ -1,4 +1,4 @@
-"""The summary run of a sweep: a separate MLflow run that holds the report."""
+"""The summary run of a sweep: a separate MLflow run that contains the report."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""The format of run folders; this package does not import MLflow."""
+"""Run folder format, with readers and writers that do not import MLflow."""

@@ -1,9 +1,9 @@
 """The checkpoint from which a run resumes, and the checksums that verify it.
 
-A checkpoint is a safetensors file with a SHA-256 checksum of its content, because safetensors has none. The
-content includes the length and the SHA-256 checksum of `metrics.jsonl` and `gradients.arrow` at the time of
-the checkpoint. Each run updates these two checksums as the files grow, so writing a checkpoint never rereads
-them. A resumed run reads both files once.
+A checkpoint is a safetensors file with a SHA-256 checksum of its content, because the format has no checksum.
+The content includes the length and the SHA-256 checksum of `metrics.jsonl` and `gradients.arrow` at the time
+of the checkpoint. Each run updates these two checksums as the files grow, so writing a checkpoint does not
+require rereading the files. A resumed run reads both files once.
 """
 
 import hashlib
@@ -46,10 +46,10 @@ class Prefix:
 
     @classmethod
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
-        """Read the beginning of a file and verify its length and checksum from `to_plain`.
+        """Read the beginning of a file and verify it against the length and checksum from `to_plain`.
 
         Raises:
-            DamagedFile: If the file is shorter, or its beginning differs.
+            DamagedFile: If the file is too short or its beginning differs.
             OSError: If the file cannot be read.
         """
         prefix, remaining = cls(), expected["bytes"]
@@ -83,7 +83,7 @@ class Checkpoint:
 def write_checkpoint(
     folder: Path, arrays: Mapping[str, Array], plain: Mapping[str, Any], rows: Prefix, recordings: Prefix
 ) -> None:
-    """Write a run's checkpoint in one atomic replacement.
+    """Write a run's checkpoint, replacing any earlier checkpoint atomically.
 
     Args:
         folder: Run folder.
@@ -105,11 +105,11 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Return a run's checkpoint, or None if there is none.
+    """Return a run's checkpoint, or None if the run has no checkpoint.
 
     Raises:
-        DamagedFile: If a checksum is wrong.
-        Exception: If the file is damaged in some other way.
+        DamagedFile: If a checksum does not match.
+        Exception: If the file is damaged in another way.
     """
     from safetensors import safe_open
 

@@ -1,4 +1,4 @@
-"""The end of runs whose process died before recording an outcome."""
+"""Closing of runs whose process died before recording an outcome."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from rnnlab.runs.run_json import read_run_info
 def record_failure(
     folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Record a run as failed after its process died early, and return the run's info.
+    """Record a run as failed because its process died, and return the content of `run.json`.
 
     Raises:
         RunInUse: If the process is still running.
@@ -29,7 +29,7 @@ def record_failure(
 
 
 def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Record the outcome of a run whose process died, and return the run's info.
+    """Record the outcome of a run whose process died, and return the content of `run.json`.
 
     Raises:
         RunInUse: If the process is still running.

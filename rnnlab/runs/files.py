@@ -1,8 +1,8 @@
-"""File writes that leave only complete files and complete lines after a crash.
+"""File operations that leave only complete files and complete lines after a crash.
 
-The project creates and appends to files only through this module. A run folder from an untrusted source may
-contain symbolic links at the paths of output files. Writing through such a link would change a file
-elsewhere, so no function here follows one.
+All files of rnnlab are created and extended only through this module. A run folder from an untrusted source
+may contain symbolic links at the paths of output files. Writing through such a link would change a file
+elsewhere, so no function in this module follows symbolic links.
 """
 
 import os
@@ -19,16 +19,16 @@ _MODE = 0o666  # before the umask
 
 
 class DamagedFile(ValueError):
-    """A file of a run cannot be read; the message names the file and the reason."""
+    """Exception for a file of a run that cannot be read; the message names the file and the reason."""
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path | None = None) -> None:
-    """Let `write` fill a temporary file next to `path`, then replace `path` atomically.
+    """Call `write` with a temporary file in the folder of `path`, then replace `path` atomically.
 
     Args:
         path: Destination file.
         write: Function that receives the temporary file, open for writing.
-        within: Optional folder above the file; no folder between the two may be a symbolic link.
+        within: Optional parent folder; no folder between the parent and the file may be a symbolic link.
 
     Raises:
         OSError: If the file cannot be written, for example on a full disk; `path` is left unchanged.
@@ -47,7 +47,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path |
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file in one atomic replacement.
+    """Write a UTF-8 text file, replacing any existing file atomically.
 
     Raises:
         OSError: If the file cannot be written; `path` is left unchanged.
@@ -58,14 +58,14 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Create a file, replacing a leftover of a killed process or a symbolic link."""
+    """Create a file, replacing a symbolic link or a file left by a killed process."""
     path.unlink(missing_ok=True)
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags | _BINARY, _MODE)) as file:
         yield file
 
 
 def touch(path: Path) -> None:
-    """Create an empty file if the file does not exist.
+    """Create an empty file if no file exists at the path.
 
     Raises:
         OSError: If the file cannot be created, or the path is a symbolic link.
@@ -77,19 +77,19 @@ def make_folder(path: Path, within: Path) -> None:
     """Create a folder inside an existing parent, unless the folder exists.
 
     Raises:
-        OSError: If the folder cannot be created, or a folder from `within` down is a symbolic link.
+        OSError: If the folder cannot be created, or if `within` or a folder below it is a symbolic link.
     """
     refuse_links(path, within)
     path.mkdir(exist_ok=True)
 
 
 def is_inside(path: Path) -> bool:
-    """Return whether a relative path stays inside its base folder."""
+    """Return True if a relative path stays inside its base folder."""
     return not path.is_absolute() and ".." not in path.parts
 
 
 def link_in(folder: Path) -> Path | None:
-    """Return a symbolic link in a folder, or the folder itself if it is one; None otherwise."""
+    """Return a symbolic link in a folder, the folder itself if it is a symbolic link, or None."""
     return next((path for path in (folder, *sorted(folder.rglob("*"))) if path.is_symlink()), None)
 
 
@@ -110,7 +110,7 @@ def refuse_links_in(folder: Path) -> None:
 
 
 def refuse_links(path: Path, within: Path) -> None:
-    """Raise OSError if a path leads through a symbolic link.
+    """Raise OSError if a path passes through a symbolic link.
 
     Raises:
         OSError: If `path`, or a folder between `within` and `path`, is a symbolic link.
@@ -120,14 +120,14 @@ def refuse_links(path: Path, within: Path) -> None:
 
 
 class LineFile:
-    """A file to which each line is appended in one immediate write, so that a killed process loses none."""
+    """Append-only file that writes each line immediately, so that a killed process loses no lines."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
-        """Open the file and cut off an incomplete last line, the leftover of a killed process.
+        """Open the file and remove an incomplete last line left by a killed process.
 
         Args:
             path: Path of the file.
-            keep: Number of leading bytes to keep; the rest is cut off.
+            keep: Number of leading bytes to keep; all later bytes are removed.
 
         Raises:
             OSError: If the file cannot be opened, is a symbolic link or is not a regular file.

@@ -12,8 +12,8 @@
 | `gradients.arrow`, `checkpoint.safetensors` | state from which an unfinished run resumes |
 
 A checkpoint verifies the rows and recordings that precede it (key `tracking.checkpoint`). A
-resumed run repeats the steps after its last checkpoint and writes their recordings again. Repeated rows that
-are bit-identical remain; the first row that differs and all later rows are replaced. If the checkpoint or the
+resumed run repeats the steps after its last checkpoint and writes their recordings again. Bit-identical
+repeated rows are kept; the first row that differs and all later rows are replaced. If the checkpoint or the
 files it verifies are damaged, the run restarts from the beginning. A reader such as the MLflow mirror
 therefore reads each row once, unless `MetricsReader` detects that rows were replaced.
 """
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
-"""The lock file that the process of a run holds until it exits."""
+"""Lock file held by the process of a run until the process exits."""
 FILES = (
     *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
@@ -61,21 +61,21 @@ FILES = (
 """Files of a run folder; most are first written to a temporary file `<name>.new` in the same folder."""
 MISPLACED_FOLDER = "is a directory"
 CONFIGURATION_KEYS = ("identity", "steps", "seed", "goal", "dataset")
-"""Keys of `run.json` that follow from configuration and data; resuming a run computes them again."""
+"""Keys of `run.json` that are derived from configuration and data, and recomputed when a run resumes."""
 LOCK_SECONDS = 10.0
 """Seconds that a run waits for an earlier process of the same run, which may be about to exit."""
 
 
 class RunInUse(Exception):
-    """The run is still in progress in another process."""
+    """Exception raised if a run is still in progress in another process."""
 
 
 class RunEnded(Exception):
-    """The run has already ended."""
+    """Exception raised if a run has already ended."""
 
 
 class RunFolder:
-    """The writer of one run, used as a context manager so that recorded data survive any exception.
+    """Writer of one run folder; as a context manager, the writer preserves recorded data after any exception.
 
     Attributes:
         info: Content of `run.json`.
@@ -165,12 +165,12 @@ class RunFolder:
 
     @property
     def seconds(self) -> float:
-        """Return the run's total duration in seconds, without gaps between its processes."""
+        """Return the run's total duration in seconds, excluding gaps between its processes."""
         return self._rows.seconds
 
     @property
     def differs_since(self) -> int | None:
-        """Return the first step, over all resumptions, whose repeated row differed, or None."""
+        """Return the first step whose repeated row differed in any resumption, or None."""
         resumptions = self.info.get("resumed", [])
         return min((r["differs_since"] for r in resumptions if "differs_since" in r), default=None)
 
@@ -183,7 +183,7 @@ class RunFolder:
         return self._rows.records(checkpoint.rows)
 
     def covers_recordings(self, checkpoint: Checkpoint, step: int) -> bool:
-        """Return whether the checkpoint at a step covers all recordings of earlier steps."""
+        """Return True if the checkpoint at a step covers all recordings of earlier steps."""
         if not (self.folder / GRADIENT_LOG).is_file():
             return True
         from rnnlab.runs.gradient_table import recorded_steps
@@ -192,10 +192,10 @@ class RunFolder:
         return recorded_steps(self.folder, checkpoint.recordings.size) == earlier
 
     def resume_from(self, checkpoint: Checkpoint | None) -> None:
-        """Continue from a checkpoint, or from the beginning if there is none.
+        """Continue from a checkpoint, or from the beginning if there is no checkpoint.
 
-        Rows after the checkpoint remain until a repeated row differs; recordings after the checkpoint are cut
-        off.
+        Rows after the checkpoint are kept until a repeated row differs; recordings after the checkpoint are
+        removed.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -220,7 +220,7 @@ class RunFolder:
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it marks the other files as damaged
 
     def _clear_differences(self) -> None:
-        """Remove all noted differences, because the current process repeats the whole run."""
+        """Delete all recorded differences, because the current process repeats the entire run."""
         for resumption in self.info.get("resumed", []):
             resumption.pop("differs_since", None)
 
@@ -246,7 +246,7 @@ class RunFolder:
         return differs
 
     def complete(self) -> bool:
-        """Cut off rows after the last step, and return whether any existed.
+        """Remove rows after the last step, and return True if any existed.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -298,11 +298,11 @@ class RunFolder:
         write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
-        """Save a text for human readers, with control characters removed so that it is safe to print."""
+        """Save a text for human readers, without control characters so that the text is safe to print."""
         replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:
-        """Save the uncommitted changes of the source code unmodified."""
+        """Save the uncommitted changes in the source code without modification."""
         replace_text(self.folder / name, diff)
 
 
@@ -313,7 +313,7 @@ def latest_machine(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Return whether a run is in progress in any process."""
+    """Return True if a run is in progress in any process."""
     try:
         FileLock(folder / RUN_LOCK).acquire(timeout=0).lock.release()
     except Timeout:
@@ -322,13 +322,13 @@ def is_in_use(folder: Path) -> bool:
 
 
 def find_misplaced_folder(folder: Path) -> Path | None:
-    """Return a folder at the path of one of a run's files, or None."""
+    """Return a folder that occupies the path of one of the run's files, or None."""
     paths = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
     return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
 
 
 def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Replace `run.json` atomically, so that no reader ever gets a partial file."""
+    """Replace `run.json` atomically, so that readers never read a partial file."""
     text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
     replace_text(folder / RUN_FILE, text)
 

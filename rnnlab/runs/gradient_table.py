@@ -1,8 +1,8 @@
 """The gradient table of a run in progress: an Arrow stream with one batch of rows per recording.
 
 Unlike a Parquet file, an Arrow stream stays readable after its writer dies. Rows are therefore appended to a
-stream, which becomes `gradients.parquet` when the run ends. The stream has no end marker, so that a resumed
-run can append to it; readers do not need the marker.
+stream, which is converted to `gradients.parquet` when the run ends. The stream has no end marker, so that a
+resumed run can append to it; readers do not need the marker.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,19 +25,19 @@ _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.flo
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
-"""The schema of `gradients.parquet`, which stores its few, often repeated quantities as a dictionary."""
+"""Schema of `gradients.parquet`, with dictionary encoding for the often repeated names of quantities."""
 _REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
 class GradientLog:
-    """The writer that appends recordings to a run's gradient log."""
+    """Writer that appends recordings to a run's gradient log."""
 
     def __init__(self, folder: Path, written: Prefix | None = None) -> None:
         """Open the gradient log of a run.
 
         Args:
             folder: Run folder.
-            written: The part of the log to keep, updated with each write; the rest is cut off.
+            written: The part of the log to keep, updated with each write; all later data are removed.
         """
         self._written = Prefix() if written is None else written
         self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
@@ -104,7 +104,7 @@ def read_gradients(file: Path) -> pa.Table:
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
-    """Return the recordings logged so far with the schema of `gradients.parquet`, or None without a log."""
+    """Return the recordings logged so far, with the schema of `gradients.parquet`; None without a log."""
     return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
 
 
@@ -115,7 +115,7 @@ def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
 
 
 def recorded_steps(folder: Path, size: int | None = None) -> list[int]:
-    """Return the steps recorded in the first `size` bytes of the log, or in the whole log."""
+    """Return the steps recorded in the first `size` bytes of the log, or in the entire log."""
     return [batch["step"][0].as_py() for batch in _batches(folder, size)]
 
 

@@ -1,4 +1,4 @@
-"""The identity of the machine; only processes on the same machine can check whether a process is alive."""
+"""Identity of the machine, needed because only the same machine can check whether a process is alive."""
 
 import socket
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @cache
 def host() -> str:
-    """Return the host name with a prefix of the machine id, if any, because host names repeat."""
+    """Return the host name with a prefix of the machine id, if any, because host names are not unique."""
     try:
         machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The log files `run.log` and `sweep.log`: timestamped messages and warnings of libraries."""
+"""The log files `run.log` and `sweep.log`: timestamped messages and library warnings."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ class LogFile(logging.Handler):
         self._before: list[str] = []
 
     def open(self, path: Path) -> None:
-        """Open the log file, unless one is open; log nowhere if the file cannot be opened."""
+        """Open the log file, unless a file is already open; discard messages if the file cannot be opened."""
         if self._file is not None:
             return
         with suppress(OSError):

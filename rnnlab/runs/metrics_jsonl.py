@@ -1,4 +1,4 @@
-"""The file `metrics.jsonl`: one JSON object per step, from 0 on, with the step and the metrics by name."""
+"""The file `metrics.jsonl`: one JSON object per step, starting at 0, with the step and its named metrics."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from rnnlab.runs.checkpoint import Prefix
 from rnnlab.runs.files import LineFile
 
 MAX_RUN_SECONDS = 1e9
-"""The longest plausible duration of a run in seconds, about 30 years; a longer one indicates damage."""
+"""Longest plausible duration of a run in seconds, about 30 years; a longer duration indicates damage."""
 SEAL = 4096
-"""The number of bytes in the tail checksum: more than one row, because a rewritten row has new `seconds`."""
+"""Number of bytes in the tail checksum; more than one row, because a rewritten row has new `seconds`."""
 LAST_ROWS = 200_000
-"""The number of bytes at the end of the file that are searched for the last rows."""
+"""Number of bytes at the end of the file that are searched for the last rows."""
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
-    """Return the row in a line, or None if the line is damaged."""
+    """Return the row that a line contains, or None if the line is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -45,7 +45,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def last_step(file: Path) -> int:
-    """Return the step of the last row, or -1 if there is none."""
+    """Return the step of the last row, or -1 if there are no rows."""
     try:
         return next((int(row["step"]) for row in last_rows(file)), -1)
     except OSError:
@@ -71,11 +71,11 @@ def _valid_lines(written: bytes) -> Iterator[bytes]:
 
 
 class MetricsWriter:
-    """The writer that appends one row per step.
+    """Writer that appends one row per step.
 
-    In a resumed run, rows may already exist for the steps to be repeated. A repeated row that is identical
-    keeps the existing row and its time. The first row that differs and all later rows are cut off and written
-    again.
+    In a resumed run, rows may already exist for the repeated steps. If a repeated row is identical, the
+    existing row and its time are kept. The first row that differs and all later rows are removed and
+    rewritten.
 
     Attributes:
         verified: The verified part of the file: rows before the checkpoint, identical rows and appended rows.
@@ -83,7 +83,7 @@ class MetricsWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the file and cut off everything from the first damaged row on."""
+        """Open the file and remove the first damaged row and all later rows."""
         self._path = folder / METRICS_FILE
         content = self._path.read_bytes() if self._path.is_file() else b""
         self._existing_lines = list(_valid_lines(content))
@@ -97,14 +97,14 @@ class MetricsWriter:
 
     @property
     def seconds(self) -> float:
-        """Return the run's total duration in seconds, without gaps between its processes."""
+        """Return the run's total duration in seconds, excluding gaps between its processes."""
         return time.perf_counter() - self._began
 
     def records(self, rows: Prefix) -> list[StepRecord]:
         """Return the records of the leading rows.
 
         Raises:
-            ValueError: If `rows` does not end at the end of a row.
+            ValueError: If `rows` ends in the middle of a row.
         """
         lines = map(json.loads, self._existing_lines[: self._count(rows)])
         return [StepRecord(row["step"], _metrics(row)) for row in lines]
@@ -113,7 +113,7 @@ class MetricsWriter:
         return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
     def resume_from(self, rows: Prefix) -> None:
-        """Continue after the leading rows, which are verified."""
+        """Continue after the leading rows, which have been verified."""
         self.count, self.verified = self._count(rows), rows
 
     def restart(self) -> None:
@@ -127,7 +127,7 @@ class MetricsWriter:
         self._set_clock(0.0)
 
     def differs_from_existing(self, record: StepRecord) -> bool:
-        """Return whether the existing row of the next step differs, through damage or another machine."""
+        """Return True if the existing row of the next step differs, because of damage or another machine."""
         existing = self._next_existing
         return existing is not None and existing != _line_at_same_time(record, existing)
 
@@ -150,7 +150,7 @@ class MetricsWriter:
         return self._existing_lines[self.count] if self.count < len(self._existing_lines) else None
 
     def drop_unverified(self) -> bool:
-        """Cut off existing rows that are not verified, and return whether there were any.
+        """Remove existing rows that are not verified, and return True if any existed.
 
         Raises:
             OSError: If the file cannot be written.
@@ -193,7 +193,7 @@ class MetricsReader:
 
     Attributes:
         position: Number of bytes read so far.
-        tail: SHA-256 checksum of the last of these bytes, used to detect replaced rows.
+        tail: SHA-256 checksum of the last bytes read, used to detect replaced rows.
         restarted: True if replaced rows were detected.
     """
 
@@ -203,7 +203,7 @@ class MetricsReader:
         self.restarted = False
 
     def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
-        """Return the complete, undamaged rows in the next `at_most` bytes since the last call."""
+        """Return the complete, undamaged rows in the unread bytes of the file, at most `at_most` bytes."""
         start = max(0, self.position - SEAL)
         try:
             with self._path.open("rb") as file:

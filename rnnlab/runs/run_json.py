@@ -28,15 +28,15 @@ FORMAT = 1
 """The version of the run folder format; a `run.json` without a version is read as format 1."""
 
 MAX_NODES = 100_000
-"""The maximum number of nodes in a configuration; one that contains itself has infinitely many."""
+"""Maximum number of nodes in a configuration; a configuration that contains itself has infinitely many."""
 MAX_DEPTH = 50
-"""The maximum nesting depth of a configuration; about 10,000 levels would crash the process."""
+"""Maximum nesting depth of a configuration; about 10,000 levels would crash the process."""
 
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
-"""A name that MLflow searches can quote."""
+"""A name that can be quoted in an MLflow search."""
 MAX_TIME = 9.2e9
-"""The latest valid time in seconds since 1970; pandas times end in 2262."""
+"""Latest valid time in seconds since 1970; pandas timestamps end in 2262."""
 Seconds = Annotated[float, Ge(0), Le(MAX_TIME)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
@@ -50,11 +50,11 @@ _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class NewerFormat(ValueError):
-    """The run folder has a newer format, written by a later version of rnnlab."""
+    """Exception for a run folder in a newer format, written by a later version of rnnlab."""
 
 
 class _Part(BaseModel):
-    """A part of `run.json` that may hold additional keys."""
+    """A part of `run.json` that may contain additional keys."""
 
     model_config = _STRICT
 
@@ -100,7 +100,7 @@ class _FirstNonFinite(TypedDict):
 
 @with_config(_STRICT)
 class Summary(TypedDict, total=False):
-    """The optional keys of a run's summary other than metrics, whose names contain a `/`."""
+    """Optional keys of a run's summary, except for metrics, whose names contain a `/`."""
 
     steps_to_solve: Annotated[float, Ge(0), Lt(2**53)] | None
     regime: str | None
@@ -112,7 +112,7 @@ class Summary(TypedDict, total=False):
 
 
 def _keep_order(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a summary but keep its order, which sets the column order in data frames."""
+    """Validate a summary but preserve its key order, which determines the column order in data frames."""
     check(summary)
     for key, value in summary.items():
         if "/" in key and not (value is None or (isinstance(value, int | float) and abs(value) <= 1e308)):
@@ -202,7 +202,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten t
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Return a run's resolved configuration, or an empty one if the file cannot be read."""
+    """Return a run's resolved configuration, or an empty configuration if the file cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -218,7 +218,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def _nodes(tree: Any) -> Iterator[object]:
-    """Yield a tree and all its descendants.
+    """Yield the root of a tree and all its descendants.
 
     Raises:
         TypeError: If a value or key is not valid in JSON, such as a date, bytes, a set or a numeric key.

@@ -1,1 +1,1 @@
-"""Terminal output of commands, lost output streams, and the end of a command."""
+"""Terminal output of commands, handling of lost output streams, and the process exit."""

@@ -1,4 +1,4 @@
-"""A command as a process: standard streams, stop signals and exit code."""
+"""Process-level handling of a command: standard streams, stop signals and exit code."""
 
 import atexit
 import os
@@ -14,8 +14,8 @@ from rnnlab.terminal.streams import make_streams_lossy, output_problem
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command's `main` and end the process with its exit code, even if standard output is closed.
 
-    File errors and memory errors are reported in one line; inside a run, they only make that run fail.
-    Warnings are printed as plain text.
+    File errors and memory errors are reported in one line; inside a run, such an error only makes that run
+    fail. Warnings are printed as plain text.
     """
     make_streams_lossy()
     _plain_warnings()
@@ -32,7 +32,7 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
         except MemoryError:
             if show_traceback:
                 raise
-            _print_problem("not enough memory for this data and these keys")
+            _print_problem("not enough memory for this data and configuration")
             code = 2
         except OSError as error:
             if show_traceback or error.filename is None:
@@ -47,7 +47,7 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 def _exit(code: int) -> NoReturn:
     """End the process without finalizing the interpreter.
 
-    During finalization, a thread inside a library, such as one that waits for a tracking store, would abort
+    During finalization, a library thread that is still waiting, for example for a tracking store, would abort
     the process ("terminate called without an active exception") and change the exit code.
     """
     atexit._run_exitfuncs()

@@ -17,14 +17,14 @@ SEE_HELP = "see --help"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser of `python -m <command>` that reports mistakes in one line."""
+    """Argument parser of `python -m <command>` that reports each error in one line."""
 
     def __init__(self, command: str, **keys: Any) -> None:
         super().__init__(prog=f"python -m {command}", **keys)
         self._command = command
 
     def error(self, message: str) -> NoReturn:
-        """Report a mistake in the arguments and end the process with exit code 2."""
+        """Report invalid arguments and end the process with exit code 2."""
         print_problems(self._command, [f"{message}; {SEE_HELP}"])
         sys.exit(2)
 
@@ -48,7 +48,7 @@ def nonempty_path(text: str) -> Path:
 
 
 class Terminal(Console):
-    """Console that removes control characters; rich uses colours only on terminals and without NO_COLOR."""
+    """Console that removes control characters; colours appear only on terminals and if NO_COLOR is unset."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(highlight=False, **keys)
@@ -71,5 +71,5 @@ def print_problems(command: str, problems: Sequence[str]) -> None:
 
 
 def output_exit_code() -> int:
-    """Return the exit code of a command that only prints: 1 if its output could not be written."""
+    """Return the exit code of a command that only prints: 0, or 1 if output could not be written."""
     return int(output_problem() is not None)

@@ -1,7 +1,7 @@
-"""Standard streams that drop output instead of failing when it cannot be written.
+"""Standard streams that drop output that cannot be written, instead of raising an error.
 
-The reader may have exited (`| head`), the disk may be full, or the terminal connection may be lost. In
-these cases output is dropped, so that no run fails because of unread output.
+The reader may have exited (`| head`), the disk may be full, or the terminal connection may be lost. In these
+cases output is dropped, so that no run fails because its output cannot be written.
 """
 
 import os
@@ -17,7 +17,7 @@ STANDARD = ("stdin", "stdout", "stderr")
 
 
 class _LossyFile(FileIO):
-    """A file that accepts all output and drops what cannot be written.
+    """A file wrapper that accepts all output and drops data that cannot be written.
 
     Attributes:
         lost: First error that caused output to be dropped, or None.
@@ -26,7 +26,7 @@ class _LossyFile(FileIO):
     lost: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write data, or drop it if it cannot be written."""
+        """Write data, or drop the data if writing fails."""
         while True:
             try:
                 return os.write(self.fileno(), data)
@@ -38,9 +38,10 @@ class _LossyFile(FileIO):
 
 
 def make_streams_lossy() -> None:
-    """Make the standard streams of this process lossy and replace closed ones with /dev/null.
+    """Make the standard streams of this process lossy and replace closed streams with /dev/null.
 
-    Otherwise the next opened file would reuse the descriptor of a closed stream and receive its output.
+    Otherwise the next opened file would reuse the descriptor of a closed stream and receive the output of
+    that stream.
     """
     for number, name in enumerate(STANDARD):
         descriptor = number
@@ -55,7 +56,7 @@ def make_streams_lossy() -> None:
 
 
 def output_problem() -> OSError | None:
-    """Return the error that lost printed output; None if nothing was lost or the reader has exited."""
+    """Return the error that caused output loss, or None if nothing was lost or the reader has exited."""
     if sys.stdout is None:
         return None
     sys.stdout.flush()

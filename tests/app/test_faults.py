@@ -173,7 +173,7 @@ def test_a_run_never_goes_into_anothers_folder(tmp_path: Path) -> None:
     before = (tmp_path / "mine" / "metrics.jsonl").read_bytes()
     second = run(tmp_path, *LITTLE, "tracking=none", "hydra.run.dir=mine")
     assert (first.code, second.code) == (0, 2)
-    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already in use; each run needs a folder of its own\n"
+    assert second.err == f"rnnlab: {tmp_path / 'mine'}: already in use; each run needs its own folder\n"
     assert (tmp_path / "mine" / "metrics.jsonl").read_bytes() == before
 
 

@@ -83,8 +83,8 @@ GLOBAL = b"# @package _global_\n"
 OPTIONS = {
     b"": "experiment/own.yaml: must begin with the line # @package _global_",
     b"lr: 1\n": "experiment/own.yaml: must begin with the line # @package _global_",
-    GLOBAL + b"- a\n": "experiment/own.yaml: must have one line key: value for each key",
-    GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not a UTF-8 text (invalid start byte at byte 28)",
+    GLOBAL + b"- a\n": "experiment/own.yaml: must contain one line of the form key: value per key",
+    GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not UTF-8 text (invalid start byte at byte 28)",
     GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (the file contains itself)",
     GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: unknown group experiment/nope",
     GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name without /",
@@ -106,7 +106,7 @@ def test_an_empty_argument_is_told_as_such(
     nothing: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["task.path=a", nothing]) == 2
-    expected = f"rnnlab: {nothing!r}: empty argument; is a variable of the shell empty?\n"
+    expected = f"rnnlab: {nothing!r}: empty argument; check for an empty shell variable\n"
     assert capsys.readouterr().err == expected
 
 
@@ -136,7 +136,7 @@ def test_a_folder_in_use_is_refused(
     command_line: str, taken: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = messages(command_line, capsys, here)
-    assert f"{taken}: {problem}; each " in line and line.endswith(" needs a folder of its own")
+    assert f"{taken}: {problem}; each " in line and line.endswith(" needs its own folder")
 
 
 @pytest.mark.usefixtures("texts")

@@ -105,7 +105,7 @@ def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     done = run(tmp_path, *LITTLE, "seed=1")
     assert done.code == 0 and "Traceback" not in done.out + done.err
-    assert "database of a newer MLflow version than the installed 3." in done.out
+    assert "database of an MLflow version newer than the installed 3." in done.out
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
@@ -148,7 +148,7 @@ def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path:
     assert [done.code for done in ended] == [0, 2]
     assert ended[1].err in [
         f"rnnlab: {tmp_path / 'mine'}: {why}\n"
-        for why in ("cannot be written (File exists)", "not empty; each sweep needs a folder of its own")
+        for why in ("cannot be written (File exists)", "not empty; each sweep needs its own folder")
     ]
     assert len(list((tmp_path / "mine").glob("*/run.json"))) == 2
     assert {run_info(file.parent)["outcome"] for file in (tmp_path / "mine").glob("*/run.json")} == {

@@ -169,4 +169,4 @@ def test_an_initial_state_that_has_changed(
     given = ("initial_state=given", "initial_state.path=h.npz", "hydra.run.dir=mine", "tracking=none")
     assert run(tmp_path, *given, "figures=false", *TINY).code == 0
     np.savez("h.npz", h=np.ones(8))
-    assert "its data has changed" in refused(capsys, "mine")
+    assert "its data or the meaning of its keys has changed" in refused(capsys, "mine")

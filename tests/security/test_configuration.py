@@ -76,8 +76,8 @@ REFUSED = {
     "hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     "--cfg job hydra.searchpath=[pkg://telltale]": "hydra.searchpath=pkg://telltale: must be a folder",
     # Hydra's own pickle
-    "--experimental-rerun config.pickle": "--experimental-rerun: not supported; it would unpickle and execute the contents of the file",
-    "--experimental-re config.pickle": "--experimental-rerun: not supported; it would unpickle and execute the contents of the file",
+    "--experimental-rerun config.pickle": "--experimental-rerun: not supported, because unpickling the file could execute arbitrary code",
+    "--experimental-re config.pickle": "--experimental-rerun: not supported, because unpickling the file could execute arbitrary code",
 }
 
 

@@ -1,7 +1,8 @@
-"""Schema of the configuration (keys, types, bounds) and construction of the objects that it describes.
+"""Configuration schema (keys, types, bounds) and construction of the configured objects.
 
-Only `conf/` contains defaults. A group whose option names a class (`_target_`) takes its keys, types and
-bounds from that class, so a new cell or optimiser requires no change in this module.
+All default values are in `conf/`. If the selected option of a group names a class (`_target_`), that class
+defines the keys, types and bounds of the group. Adding a cell or optimiser therefore requires no change to
+this module.
 """
 
 import json
@@ -40,24 +41,24 @@ SUPPLIED = {
     "optimizer": ("lr",),
     "initial_state": (),
 }
-"""Arguments of each group's class that come from keys outside the group."""
+"""Constructor arguments of each group's class whose values come from keys outside the group."""
 KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
 """Interface that each group's class must implement."""
 TASK_CACHE_SIZE = 4
-"""Maximum number of tasks, whose data may be large, in memory while a sweep is checked."""
+"""Maximum number of tasks kept in memory while a sweep is checked, because their data may be large."""
 MAX_EXPERIMENT = 500
-"""Maximum number of characters in the name of an MLflow experiment."""
+"""Maximum length of an MLflow experiment name, in characters."""
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Tracking of runs in MLflow, in addition to their run folders.
+    """Settings for tracking runs in MLflow, in addition to their run folders.
 
     Attributes:
         backend: `mlflow`, or `none` for run folders only.
         uri: MLflow tracking URI; None selects MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
         experiment: Name of the MLflow experiment.
-        points: Maximum number of points of each per-step metric that are sent to MLflow.
+        points: Maximum number of points sent to MLflow for each per-step metric.
     """
 
     backend: Literal["mlflow", "none"]
@@ -68,7 +69,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Settings:
-    """Keys of the configuration outside the groups that name a class."""
+    """Top-level configuration keys, excluding groups whose options name a class."""
 
     seq_len: Annotated[int, Ge(1)]
     clip: Annotated[float, Gt(0)] | None
@@ -101,7 +102,7 @@ class Experiment:
     """Objects constructed from a configuration.
 
     Attributes:
-        settings: Keys outside the groups.
+        settings: Values of the top-level keys outside the groups.
         trainer: Trainer constructed from the groups.
         memory: Estimated memory of each part of training, in bytes.
     """
@@ -112,14 +113,14 @@ class Experiment:
 
 
 def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    """Validate the keys outside the groups; return None after recording problems."""
+    """Validate the top-level keys outside the groups; on failure, record the problems and return None."""
     plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
     settings = validate(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
     return None if settings is None else Settings(**settings)
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """Return the dtype that limits the numbers of a configuration; float64 if its dtype is invalid."""
+    """Return the dtype whose range limits the numbers of a configuration; float64 if `dtype` is invalid."""
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
@@ -129,16 +130,17 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
     Args:
         config: Resolved configuration as plain data.
         is_local: True if the run must fit into the memory of this machine.
-        tasks: Cache of tasks that earlier calls constructed.
+        tasks: Cache of tasks constructed by earlier calls.
 
     Raises:
-        InvalidConfig: If keys are invalid; one line per key gives the key, its value and the allowed values.
+        InvalidConfig: If a key is invalid; the error has one line per key with its value and the allowed
+            values.
     """
     problems: list[str] = []
     s = read_settings(config, problems)
     probe = _probe(config.get("probe"), dtype_of(config), problems)
     if s is None:
-        for group, supplied in SUPPLIED.items():  # report the mistakes of the groups as well
+        for group, supplied in SUPPLIED.items():  # also report mistakes in the groups
             _class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
@@ -176,13 +178,13 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
 
 class TaskCache:
-    """Cache of recent tasks; constructing a task from a large file takes longer than all other checks."""
+    """Cache of recent tasks, because building a task from a large file is slower than all other checks."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Task | None, list[str]]] = {}
 
     def get(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
-        """Return the task of a configuration, or None after recording its problems."""
+        """Return the task of a configuration; on failure, record the problems and return None."""
         key = json.dumps([config.get("task"), supplied, dtype_of(config)], sort_keys=True)
         if key not in self._entries:
             if len(self._entries) == TASK_CACHE_SIZE:
@@ -201,19 +203,19 @@ class TaskCache:
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-    """Return independent random generators for the weights, the batches and the final samples of a run."""
+    """Return independent random generators for the weights, batches and final samples of a run."""
     weights, batches, samples = np.random.SeedSequence(seed).spawn(3)
     return np.random.default_rng(weights), np.random.default_rng(batches), np.random.default_rng(samples)
 
 
 def _source(config: dict[str, Any]) -> str:
-    """Return the first key of the initial state other than its class, with its value."""
+    """Return the first key of `initial_state` other than `_target_`, in the form `key=value`."""
     keys = {key: value for key, value in config["initial_state"].items() if key != "_target_"}
     return next((f"{key}={value}" for key, value in keys.items()), "_target_")
 
 
 def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the value of each key, including the keys inside groups."""
+    """Return all keys with their values, including the keys inside groups."""
     groups = {group: keys for group, keys in config.items() if isinstance(keys, dict)}
     inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
     lyapunov = ((config.get("probe") or {}).get("measurements") or {}).get("lyapunov") or {}
@@ -221,7 +223,7 @@ def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
-    """Construct the object of a group; return None after recording problems."""
+    """Construct the object of a group; on failure, record the problems and return None."""
     result = _class_and_values(config, group, supplied, problems)
     if result is None:
         return None
@@ -238,7 +240,7 @@ def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], pro
 def _class_and_values(
     config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
 ) -> tuple[type, dict[str, Any]] | None:
-    """Return the class of a group and its validated values; return None after recording problems."""
+    """Return the class and validated values of a group; on failure, record the problems and return None."""
     if not config.get(group):
         problems.append(f"{group}: missing")
         return None
@@ -251,9 +253,9 @@ def _class_and_values(
 
 
 def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
-    """Return the probe, without measurements set to null; return None after recording problems."""
+    """Return the probe without measurements set to null; on failure, record the problems and return None."""
     if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
-        problems.append("probe: must have the key measurements, a mapping with one key per measurement")
+        problems.append("probe: must contain the key measurements, with one entry per measurement")
         return None
     keys = {key: value for key, value in config.items() if key != "measurements"}
     values = validate(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems, dtype)
@@ -266,7 +268,7 @@ def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
 
 
 def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Measurement | None:
-    """Return a measurement with its options and schedule; return None after recording problems."""
+    """Return a measurement with its options and schedule; on failure, record the problems and return None."""
     path = f"probe.measurements.{name}"
     if not isinstance(config, dict):
         problems.append(
@@ -287,14 +289,14 @@ def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Mea
 
 
 def _task_problem(settings: Settings, task: Task) -> str | None:
-    """Return a message if the settings require something that the task does not support, else None."""
+    """Return a message if the task does not support the settings, else None."""
     name = type(task).__name__
     if settings.loss is not None and settings.loss not in task.losses:
         return f"loss={settings.loss}: must be {' or '.join(task.losses)} for the task {name}"
     if settings.stop_when_solved and task.goal(settings.loss or task.losses[0]).criterion is None:
         return f"stop_when_solved=true: the task {name} has no criterion for being solved"
     if settings.stop_when_solved and settings.val_every is None:
-        return "val_every=null: stop_when_solved=true requires validations during training"
+        return "val_every=null: stop_when_solved=true requires validation during training"
     return None
 
 

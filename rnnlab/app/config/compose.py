@@ -1,7 +1,7 @@
-"""Composition of all jobs of a command line, each composed once by Hydra.
+"""Composition of all jobs described by a command line.
 
-Hydra's own `run` and `multirun` create folders before they have composed all jobs, and they stop at the first
-mistake. This module composes every job first and reports all mistakes together.
+Hydra's own `run` and `multirun` create folders before they have composed all jobs, and stop at the first
+error. This module composes every job first and reports all errors together.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, format_command
 from rnnlab.app.config.sweep_axes import expand
 
 ADAPTIVE = "optuna"
-"""Hydra sweeper that chooses jobs from the results of earlier jobs."""
+"""Name of the Hydra sweeper that chooses jobs based on the results of earlier jobs."""
 
 
 def compose_plan(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan:
-    """Compose all jobs as `compose` does, and refuse adaptive sweeps."""
+    """Compose all jobs with `compose`, and reject adaptive sweeps."""
     plan = compose(conf_dir, overrides, multirun, config_dir)
     if isinstance(plan, AdaptiveSweep):
         reason = "not supported here, because its jobs depend on earlier results"
@@ -46,16 +46,16 @@ def compose_plan(
 def compose(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan | AdaptiveSweep:
-    """Compose every job that the overrides describe.
+    """Compose every job described by the overrides.
 
     Args:
         conf_dir: Folder that contains `config.yaml`.
         overrides: Overrides in Hydra's grammar.
-        multirun: True if several values of a key make a sweep (`-m`).
+        multirun: True if keys with several values define a sweep (`-m`).
         config_dir: Additional folder with the user's own options.
 
     Raises:
-        ConfigProblems: If the command line has mistakes; one line describes each mistake.
+        ConfigProblems: If the command line is invalid; the error has one line per problem.
     """
     setup_globals()
     register_resolvers()
@@ -76,7 +76,7 @@ def compose(
 
 
 def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
-    """Plan a command line from the configuration that all of its jobs share."""
+    """Return the plan of a command line, based on the configuration shared by all of its jobs."""
     sweeper = base.hydra.runtime.choices["hydra/sweeper"]
     if sweeper not in SUPPORTED["hydra/sweeper"]:
         allowed = ", ".join(SUPPORTED["hydra/sweeper"])
@@ -93,9 +93,10 @@ def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode)
 
 
 def _common_overrides(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
-    """Return the overrides that all jobs of a sweep share.
+    """Return the overrides shared by all jobs of a sweep.
 
-    All other keys are set job by job, because a key may exist only for some options of a swept group.
+    All other keys are set separately for each job, because some keys exist only for certain options of a
+    group.
     """
     if mode is RunMode.RUN:
         return overrides

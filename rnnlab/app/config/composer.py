@@ -1,4 +1,4 @@
-"""Composition of jobs from their overrides: name, folder and configuration of each job."""
+"""Composition of the name, folder and configuration of each job from its overrides."""
 
 import copy
 import re
@@ -22,7 +22,7 @@ from rnnlab.app.config.suggestions import KeyIndex
 from rnnlab.app.config.template import Template, is_plain, plain_value
 
 MAX_NAME = 80
-"""Maximum number of characters in a folder name made from a job name."""
+"""Maximum length of a folder name derived from a job name, in characters."""
 
 
 def plan_single_run(config: DictConfig) -> Plan:
@@ -52,10 +52,10 @@ def plan_sweep(
     Args:
         loader: Hydra's configuration loader.
         jobs: Overrides of each job.
-        launcher: Keys of the chosen launcher; None for processes on this machine.
-        folder: Sweep folder; None takes the folder from the configuration of the first job.
+        launcher: Keys of the chosen launcher; None selects processes on this machine.
+        folder: Sweep folder; None selects the folder configured in the first job.
         first: Number of the first job.
-        sweep_keys: Axes of the sweep; None selects the keys whose values differ.
+        sweep_keys: Axes of the sweep; None selects the keys whose values differ between jobs.
     """
     values: dict[str, set[str]] = {}
     for overrides in jobs:
@@ -90,13 +90,14 @@ def line_of(override: Override) -> str:
 class Composer:
     """Composer of the jobs of a sweep.
 
-    Hydra takes 50 to 80 ms to merge the chosen files and almost no time to set values. The composer therefore
-    merges each choice of files once and sets the values in a copy, as Hydra does. Copying and resolving a
-    configuration takes 10 ms, so jobs that differ only in plain values also share that step.
+    Merging the chosen files takes Hydra 50 to 80 ms, whereas setting values takes almost no time. The
+    composer therefore merges each selection of files only once and sets the values in a copy, as Hydra does.
+    Copying and resolving a configuration takes 10 ms, so jobs that differ only in plain values also share
+    this result.
 
     Attributes:
         folder: Absolute path of the sweep folder; None until the first job is composed.
-        pattern: Pattern from which Hydra made that path.
+        pattern: Pattern from which Hydra derived `folder`.
     """
 
     def __init__(
@@ -106,13 +107,13 @@ class Composer:
         sweep_keys: Collection[str] = (),
         folder: Path | None = None,
     ) -> None:
-        """Store the data that all jobs share.
+        """Store the data shared by all jobs.
 
         Args:
             loader: Hydra's configuration loader.
             varying_keys: Keys, with their prefixes, whose values differ between jobs.
-            sweep_keys: Axes of the sweep, which appear in the names of jobs.
-            folder: Sweep folder, if it is already fixed.
+            sweep_keys: Axes of the sweep, which appear in job names.
+            folder: Sweep folder, or None if the first job determines it.
         """
         self.folder, self.pattern = folder, ""
         self._loader, self._varying_keys, self._sweep_keys = loader, varying_keys, sweep_keys
@@ -139,7 +140,7 @@ class Composer:
             config = self.compose(overrides)
             with explain_interpolation_errors(self._loader, config, lines):
                 job = self._job_from_config(config, number, lines, sweep_values)
-            if common not in self._templates and plain:  # without plain values no other job can share it
+            if common not in self._templates and plain:  # else no other job can share it
                 base = self._base_configs[self._files(overrides)]
                 settings = [override for override in overrides if not self._loader.names_file(override)]
                 self._templates[common] = Template.from_job(base, config, job, settings, plain)
@@ -159,14 +160,14 @@ class Composer:
         return Job(number, name, folder, config_data, lines, sweep_values, template.choices)
 
     def record_refusal(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
-        """Record a refused job, and with it all jobs that differ from it only in plain values."""
+        """Record a rejected job, which also rejects all jobs that differ from it only in plain values."""
         keys = [override.key_or_group for override in overrides if self._is_plain(override)]
         if not any(key in problem for key in keys for problem in problems):
             self._refusals.add(self._common_part(overrides))
         return problems
 
     def is_refused(self, overrides: Sequence[Override]) -> bool:
-        """Return True if a job shares the mistakes of a job that was refused before."""
+        """Return True if a job differs only in plain values from a job that was already rejected."""
         return bool(self._refusals) and self._common_part(overrides) in self._refusals
 
     def compose(self, overrides: Sequence[Override]) -> DictConfig:
@@ -181,7 +182,7 @@ class Composer:
         return config
 
     def key_index(self, overrides: Sequence[Override]) -> KeyIndex:
-        """Return all keys that exist with the files chosen by these overrides."""
+        """Return all keys of the configuration files chosen by the overrides."""
         files = self._files(overrides)
         if files not in self._key_indices:
             self._key_indices[files] = key_index(self._loader, files)
@@ -191,7 +192,7 @@ class Composer:
         return tuple(line_of(override) for override in overrides if self._loader.names_file(override))
 
     def _common_part(self, overrides: Sequence[Override]) -> tuple[str, ...]:
-        """Return the part that jobs share if they differ only in plain values."""
+        """Return the part of the overrides that is common to jobs that differ only in plain values."""
         return tuple(o.key_or_group if self._is_plain(o) else line_of(o) for o in overrides)
 
     def _is_plain(self, override: Override) -> bool:
@@ -203,7 +204,7 @@ class Composer:
         return self._plain_lines[line]
 
     def _record_overrides(self, config: DictConfig, overrides: Sequence[Override]) -> None:
-        """Store the overrides in Hydra's own node."""
+        """Store the overrides in the `hydra` node."""
         task_overrides = [override for override in overrides if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in task_overrides]
         config.hydra.overrides.hydra = [o.input_line for o in overrides if o.is_hydra_override()]
@@ -228,29 +229,29 @@ class Composer:
 
 
 def parse_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Override, ...]]:
-    """Parse the overrides of each job, parsing each distinct line only once."""
+    """Parse the overrides of each job; each distinct override is parsed only once."""
     parser = OverridesParser.create(config_loader=loader)
     overrides = {line: parser.parse_override(line) for line in {line for job in jobs for line in job}}
     return [tuple(overrides[line] for line in job) for job in jobs]
 
 
 def folder_name(name: str) -> str:
-    """Return a job name in characters that every file system accepts."""
+    """Return a job name that contains only characters accepted by every file system."""
     return re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
 
 
 def name_job(config: DictConfig, number: int, name: str) -> None:
-    """Store the number and name of a job in Hydra's own node."""
+    """Store the number and name of a job in the `hydra` node."""
     with open_dict(config.hydra):
         config.hydra.job.num, config.hydra.job.id = number, str(number)
         config.hydra.job.name = folder_name(name)
 
 
 def _plain_config(config: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration without Hydra's node."""
+    """Return the resolved configuration without the `hydra` node."""
     return {str(key): plain_value(config, key) for key in config if key != "hydra"}
 
 
 def _raw_folder(node: DictConfig, key: str) -> str:
-    """Return a folder pattern of Hydra, with `${…}` unresolved."""
+    """Return one of Hydra's folder patterns, with `${…}` unresolved."""
     return str(OmegaConf.to_container(node, resolve=False)[key])  # type: ignore[index, call-overload]

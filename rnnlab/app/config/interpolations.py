@@ -1,4 +1,4 @@
-"""Messages for interpolations (`${…}`) that cannot be resolved: key, file and reason."""
+"""Messages about interpolations (`${…}`) that cannot be resolved, with key, file and reason."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.loader import Loader
 
 HYDRA_KEYS = ("run", "sweep", "sweeper", "launcher", "mode")
-"""Keys of Hydra's own node that rnnlab reads; interpolations in all other keys stay unresolved."""
+"""Keys in the `hydra` node that rnnlab reads; all other interpolations in that node stay unresolved."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
     Phrase.NO_KEY_REFERENCED: r"refers to the unknown key \1",
@@ -30,11 +30,11 @@ REASONS = {
     Phrase.NO_ENVIRONMENT_VARIABLE: r"\1",
     Phrase.NO_SUCH_RESOLVER: r"\1",
 }
-"""Messages of rnnlab for OmegaConf's errors about interpolations."""
+"""Messages that replace OmegaConf's messages about interpolations."""
 
 
 class InterpolationProblems(Exception):
-    """Interpolations that cannot be resolved, with one line for each."""
+    """Exception that lists the interpolations that cannot be resolved, one per line."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -45,15 +45,16 @@ class InterpolationProblems(Exception):
 def explain_interpolation_errors(
     loader: Loader, config: DictConfig, overrides: Sequence[str]
 ) -> Iterator[None]:
-    """Convert errors about interpolations in the `with` block to messages with key, value and reason.
+    """Convert interpolation errors raised in the `with` block to messages with key, value and reason.
 
     Args:
         loader: Loader that composed the configuration.
         config: Composed configuration.
-        overrides: Overrides of the configuration from the command line.
+        overrides: Command-line overrides of the configuration.
 
     Raises:
-        InterpolationProblems: If interpolations cannot be resolved; one line describes each.
+        InterpolationProblems: If an interpolation cannot be resolved; the error has one line per
+            interpolation.
     """
     try:
         yield
@@ -64,7 +65,7 @@ def explain_interpolation_errors(
 
 
 def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """Return one line for each broken interpolation, except those that only refer to another broken one."""
+    """Return one line per broken interpolation that does not merely refer to another broken interpolation."""
     lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
     literal_keys = [key for key, line in lines.items() if "${" not in line]
     broken_nodes = {
@@ -90,7 +91,7 @@ def _interpolations(config: DictConfig) -> Iterator[tuple[str, Node]]:
             yield from _interpolations_below(str(name), node_at(config, name))
     for name in HYDRA_KEYS:
         for key, node in _interpolations_below(f"hydra.{name}", node_at(config.hydra, name)):
-            needs_job = key == "hydra.sweep.subdir"  # only the configuration of a job resolves this key
+            needs_job = key == "hydra.sweep.subdir"  # resolved only in the configuration of a job
             if not (needs_job and OmegaConf.is_missing(config.hydra.job, "num")):
                 yield key, node
 
@@ -106,7 +107,7 @@ def _interpolations_below(key: str, node: Any) -> Iterator[tuple[str, Node]]:
 
 
 def _reason(node: Node) -> str | None:
-    """Return the reason why an interpolation cannot be resolved, or None if it can."""
+    """Return the reason why an interpolation cannot be resolved, or None if it can be resolved."""
     try:
         value = dereference(node)
         if isinstance(value, DictConfig | ListConfig):
@@ -124,7 +125,7 @@ def _reason(node: Node) -> str | None:
 
 
 def _cycle(key: str, broken_nodes: Mapping[str, Node]) -> list[str]:
-    """Return the keys through which a key refers to itself, starting with it; empty if there is no cycle."""
+    """Return the cycle of keys through which a key refers to itself; an empty list without a cycle."""
     path, current = [key], key
     while True:
         targets = [

@@ -1,4 +1,4 @@
-"""Hydra loader that rejects configurations that would make Hydra import or call something."""
+"""Hydra loader that rejects configurations that would make Hydra import modules or call functions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ HYDRA_TARGETS = (
 
 
 class _OptionReader(FileReader):
-    """Reader of option files whose errors name the file."""
+    """Reader of option files whose error messages name the file."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Read an option file.
@@ -45,7 +45,7 @@ class _OptionReader(FileReader):
             raise ConfigProblems([f"{name}: cannot be read ({reason})"]) from error
         except UnicodeDecodeError as error:
             raise ConfigProblems(
-                [f"{name}: not a UTF-8 text ({error.reason} at byte {error.start})"]
+                [f"{name}: not UTF-8 text ({error.reason} at byte {error.start})"]
             ) from error
         except RecursionError as error:
             raise ConfigProblems([f"{name}: cannot be read (the file contains itself)"]) from error
@@ -53,7 +53,7 @@ class _OptionReader(FileReader):
             key = getattr(error, "full_key", None)
             raise ConfigProblems([f"{name}: {key}: interpolation cannot be parsed"]) from error
         if result is not None and not isinstance(result.config, DictConfig):
-            raise ConfigProblems([f"{name}: must have one line key: value for each key"])
+            raise ConfigProblems([f"{name}: must contain one line of the form key: value per key"])
         if name.startswith("experiment/") and result and result.header.get("package") != "_global_":
             raise ConfigProblems([f"{name}: must begin with the line # @package _global_"])
         return result
@@ -70,7 +70,8 @@ class Loader(HydraLoader):
         """Compose a configuration.
 
         Raises:
-            ConfigProblems: If there are callbacks, options outside their group, or packages to import.
+            ConfigProblems: If the configuration contains callbacks, options outside their group, or packages
+                to import.
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
@@ -90,7 +91,7 @@ class Loader(HydraLoader):
         return self._group_flags[key] and not isinstance(override.value(), dict)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """Raise ConfigProblems for a package (`pkg://…`), which Hydra would import, or a missing folder."""
+        """Raise ConfigProblems if a path is a missing folder or a package, which Hydra would import."""
         search_paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
             search_paths.append(OmegaConf.select(primary, "hydra.searchpath"))
@@ -111,7 +112,7 @@ def check_plugin(config: DictConfig, kind: str) -> None:
 
     Args:
         config: Configuration with Hydra's node.
-        kind: Key of the plugin in `hydra`.
+        kind: Key of the plugin in the `hydra` node.
 
     Raises:
         ConfigProblems: If the plugin names a class that is not Hydra's own.

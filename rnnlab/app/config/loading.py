@@ -1,4 +1,4 @@
-"""Loader for the available options, and queries that use the loader."""
+"""Creation of the Hydra loader, and queries about the available keys and options."""
 
 import secrets
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ CONFIG_NAME = "config"
 
 
 def register_resolvers() -> None:
-    """Register the random suffix of folder names, which separates sweeps that start in the same second."""
+    """Register a random folder-name suffix, which distinguishes sweeps that start in the same second."""
     suffix = secrets.token_hex(3)
     OmegaConf.register_new_resolver("rnnlab_suffix", lambda: suffix, replace=True)
 
@@ -39,7 +39,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
 
 
 def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
-    """Return all keys of the chosen options, or of the default options if the choice cannot be composed."""
+    """Return all keys of the chosen options, or of the default options if the former cannot be composed."""
     try:
         parser = OverridesParser.create(config_loader=loader)
         files = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 GIB = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Files with the memory limit of a container."""
+"""Files that contain the memory limit of a container."""
 LYAPUNOV = "probe.measurements.lyapunov.steps"
 KEYS = {
     "weights": ("hidden_size", "task.features", "task.classes"),
@@ -16,7 +16,7 @@ KEYS = {
     "validation": ("hidden_size", "seq_len", "task.validation_examples"),
     "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }
-"""Configuration keys that determine the memory of each part of a run."""
+"""Configuration keys that determine the memory use of each part of a run."""
 
 
 def cores() -> int:
@@ -26,7 +26,7 @@ def cores() -> int:
 
 @cache
 def memory() -> int | None:
-    """Return the total memory of this machine or container in bytes, or None if it is not reported."""
+    """Return the total memory of this machine or container in bytes, or None if it cannot be determined."""
     sizes = []
     with suppress(OSError, ValueError, AttributeError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -53,7 +53,7 @@ def memory_problem(sizes: Mapping[str, int], values: Mapping[str, object]) -> st
 
 
 def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int | None) -> str | None:
-    """Return a message if runs that fit one at a time do not fit in parallel, else None."""
+    """Return a message if runs that fit into memory one at a time do not fit in parallel, else None."""
     available = memory()
     largest = sorted(sizes, reverse=True)[:parallel_runs]
     if available is None or sum(largest) <= available:
@@ -62,7 +62,7 @@ def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int 
     value = "null" if jobs is None else jobs
     return (
         f"jobs={value}: {parallel_runs} of these runs in parallel need about {format_gib(sum(largest))} of "
-        f"memory, and this machine has {format_gib(available)}; reduce to jobs={fitting}"
+        f"memory, but this machine has {format_gib(available)}; reduce to jobs={fitting}"
     )
 
 

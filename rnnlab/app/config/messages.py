@@ -1,4 +1,4 @@
-"""Messages for mistakes on the command line, one line per mistake."""
+"""Messages for command-line errors, one line per error."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweepe
 """Supported options of groups to which Hydra and its plugins add further options."""
 
 _INTERNAL_ERRORS = (TypeError, AttributeError, AssertionError, OSError, RecursionError)
-"""Errors of Hydra for unexpected input, such as a list of numbers for a group or a very long name."""
+"""Exceptions that Hydra raises for unexpected input, such as a list of numbers for a group or a long name."""
 # ValueError: a group set to null or a number. YAMLError: a file of --config-dir.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_INTERNAL_ERRORS)
 
@@ -41,7 +41,7 @@ LONG_NUMBER = re.compile(r"\d{4301}")
 
 
 class ConfigProblems(Exception):
-    """All mistakes of a command line, detected before any file or folder is created."""
+    """Exception that lists all errors in a command line, raised before any file or folder is created."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(dict.fromkeys(map(one_line, problems)))
@@ -49,15 +49,15 @@ class ConfigProblems(Exception):
 
 
 def explain_composition_error(error: Exception, overrides: Sequence[str], index: KeyIndex) -> str:
-    """Return one line that names the override at fault and the allowed values.
+    """Return a one-line message that names the invalid override and the allowed values.
 
     Args:
         error: Exception of Hydra or OmegaConf.
-        overrides: Overrides of the command line, one of which is at fault.
+        overrides: Command-line overrides, one of which is invalid.
         index: Existing keys and chosen options.
     """
     message = str(error)
-    if not message and error.__cause__ is not None:  # Hydra wraps OmegaConf's error in an empty one
+    if not message and error.__cause__ is not None:  # Hydra's wrapper has no message
         message = str(error.__cause__)
     if isinstance(error, OverrideParseException):
         if Phrase.EMPTY_CHOICE.find(message):
@@ -121,7 +121,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
 
 
 def _type_requirement(error: BaseException | str | None) -> str:
-    """Return the type that a key of Hydra requires, from OmegaConf's error about a wrong value."""
+    """Return the type required by one of Hydra's keys, based on OmegaConf's error message."""
     message = str(error)
     if match := Phrase.EXPECTED_ONE_OF.find(message):
         return f"must be {' or '.join(match[1].split(', '))}"
@@ -135,13 +135,13 @@ def _type_requirement(error: BaseException | str | None) -> str:
 
 
 def _first_quoted(message: str) -> str:
-    """Return the first key or override quoted in a message; the message itself if it quotes none."""
+    """Return the first key or override quoted in a message, or the full message if nothing is quoted."""
     match = Phrase.QUOTED.find(message)
     return match[1] if match else message
 
 
 def _is_unusual(override: str) -> bool:
-    """Return True if no valid override has such a key or value."""
+    """Return True if the key or value of an override cannot be valid."""
     parsed = OverridesParser.create().parse_override(override)
     value, key = parsed.value(), parsed.key_or_group
     has_other_types = isinstance(value, list) and not all(isinstance(v, str | QuotedString) for v in value)
@@ -149,15 +149,15 @@ def _is_unusual(override: str) -> bool:
 
 
 def _override_with_interpolation(overrides: Sequence[str], name: str) -> str:
-    """Return the override whose interpolation refers to a name."""
+    """Return the override that contains an interpolation with the given name."""
     return next((o for o in overrides if "${" in o and name in o), "${" + name + "}")
 
 
 def _explain_parse_error(override: str, overrides: Sequence[str]) -> str:
-    """Explain why an override cannot be parsed, with the quoted form where quotes help."""
+    """Explain why an override cannot be parsed, and suggest a quoted form if quotes help."""
     previous = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
     if not override.strip("+~ "):
-        return f"{override!r}: empty argument; is a variable of the shell empty?"
+        return f"{override!r}: empty argument; check for an empty shell variable"
     if "=" not in override and "=" in previous:
         joined = quote_override(f"{previous} {override}")
         return f"{override}: has no key; if it belongs to the previous argument, write {joined}"
@@ -178,7 +178,8 @@ def _explain_missing_option(error: MissingConfigException) -> str:
     group, _, option = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
     if (group, option) == ("hydra/sweeper", "optuna"):
         return "hydra/sweeper=optuna: not installed; install it with: pip install 'rnnlab[optuna]'"
-    own = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))  # Hydra names none for a list
+    # If several options are requested as a list, Hydra's error does not contain the available options.
+    own = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
     allowed = SUPPORTED.get(group) or error.options or own
     if not allowed:
         return f"{group}={option}: unknown group {group}"
@@ -186,7 +187,7 @@ def _explain_missing_option(error: MissingConfigException) -> str:
 
 
 def _override_of(key: str, overrides: Sequence[str]) -> str:
-    """Return the override that sets a key, or the key if no override sets it."""
+    """Return the override that sets a key, or the key itself if no override sets the key."""
     return next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
 
 
@@ -199,7 +200,7 @@ def _is_number(text: str) -> bool:
 
 
 def _lacks_option(override: str, keys: Sequence[str]) -> bool:
-    """Return True if an override sets a group to something that cannot name an option."""
+    """Return True if an override sets a group to a value that cannot be the name of an option."""
     parsed = OverridesParser.create().parse_override(override)
     is_value = parsed.key_or_group in keys and not any(k.startswith(f"{parsed.key_or_group}.") for k in keys)
     return not (is_value or isinstance(parsed.value(), str | list | QuotedString) or parsed.is_delete())

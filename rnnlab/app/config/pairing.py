@@ -1,4 +1,4 @@
-"""Pairing of sweep axes (`pair`), whose values are combined one to one instead of multiplied."""
+"""Pairing of sweep axes (`pair`): values are combined one to one instead of in every combination."""
 
 from rnnlab.app.config.messages import ConfigProblems
 

@@ -1,4 +1,4 @@
-"""Plan of a command: its jobs, their names, and the folder that they share."""
+"""Plan of a command: its jobs, their names, and their common folder."""
 
 import glob
 import re
@@ -22,10 +22,10 @@ class Job:
 
     Attributes:
         number: Position in the sweep, from 0.
-        name: Name made from the values of the sweep axes, such as `lstm seq_len=50`.
+        name: Name derived from the values of the sweep axes, such as `lstm seq_len=50`.
         folder: Run folder, absolute.
         config: Resolved configuration as plain data.
-        overrides: Overrides from the command line.
+        overrides: Overrides given on the command line.
         sweep_values: Values of the overrides that differ within the sweep, by key.
         choices: Chosen option of every group.
     """
@@ -44,15 +44,15 @@ class Plan:
     """All jobs of one command.
 
     Attributes:
-        folder: Folder that the runs share, absolute; for a single run, its run folder.
+        folder: Absolute path of the folder shared by the runs; for a single run, its run folder.
         jobs: Jobs that could be composed.
-        is_sweep: True for a sweep, even of one run.
-        pattern: Pattern that `folder` was made from; `${…}` marks the parts that differ between commands.
-        sweep: Name that all runs of this command share.
-        launcher: Keys of the chosen Hydra launcher; None for processes on this machine.
+        is_sweep: True for a sweep, even with only one run.
+        pattern: Pattern from which `folder` was derived; `${…}` marks the parts that differ between commands.
+        sweep: Name shared by all runs of the command.
+        launcher: Keys of the chosen Hydra launcher; None selects processes on this machine.
         is_continuation: True if the folder already contains earlier jobs of this command.
         command: Command line.
-        problems: One line for each job that could not be composed.
+        problems: One message per job that could not be composed.
     """
 
     folder: Path
@@ -67,15 +67,15 @@ class Plan:
 
     @property
     def earlier_folders(self) -> list[Path]:
-        """Folders that this command could have used at an earlier time, absolute."""
+        """Absolute paths of the folders that earlier calls of this command could have used."""
         parts = re.split(r"\$\{[^{}]*\}", self.pattern)
         return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
 
 
 def sweep_name(folder: Path) -> str:
-    """Return the name of a command's runs, made from the last two parts of its folder.
+    """Return the name shared by a command's runs, derived from the last two parts of its folder path.
 
-    The characters and the length of the name are valid in the key of an MLflow tag.
+    The name is short enough for the key of an MLflow tag and contains only valid characters.
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP_NAME:]
 
@@ -83,7 +83,7 @@ def sweep_name(folder: Path) -> str:
 def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
     """Return the name of a job, such as `lstm seq_len=50`.
 
-    The name lists the values of the sweep axes. For a single run, it lists the cell and the overrides.
+    The name lists the values of the sweep axes. For a single run, the name lists the cell and the overrides.
     """
     parts = sweep_values
     if not sweep_values:
@@ -97,7 +97,7 @@ def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[s
 
 
 def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
-    """Return overrides as pairs (key, value)."""
+    """Return overrides as (key, value) pairs."""
     return [(key, value) for key, _, value in (override.partition("=") for override in overrides)]
 
 

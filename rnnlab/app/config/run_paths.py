@@ -1,4 +1,4 @@
-"""Checks of the folders of a command's runs, made before any of them is created or searched."""
+"""Checks of run folders before any folder is created or searched."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -13,22 +13,22 @@ from rnnlab.runs.log import SWEEP_LOG
 SWEEP_FILE = "sweep.json"
 SWEEP_LOCK = ".running"
 SLURM_FOLDER = ".slurm"
-"""Folder of submitit, with the output of each job."""
+"""Folder in which submitit stores the output of each job."""
 RESULTS_FILE = "optimization_results.yaml"
 """File that Hydra's Optuna sweeper writes at the end of a sweep."""
 STOP_PREFIX = ".stop-"
-"""Prefix of the file that signals the jobs on a cluster to stop."""
+"""Prefix of the stop file, which signals cluster jobs to stop."""
 SWEEP_FILES = (SWEEP_FILE, SWEEP_LOCK, SWEEP_LOG, SLURM_FOLDER, REPORT_FILE, RESULTS_FILE)
-"""Files and folders of a sweep besides its runs; some are first written under the name `<name>.new`."""
+"""Files and folders of a sweep other than its runs; some are first written as `<name>.new`."""
 DEEPEST_RUN_FILE = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
-"""Longest path inside a run folder."""
+"""Longest relative path of a file inside a run folder."""
 
 
 def resolve_folder(key: str, value: str) -> Path:
-    """Return the folder named by a key of Hydra, as an absolute path.
+    """Return the absolute path of the folder set by one of Hydra's keys.
 
     Raises:
-        ConfigProblems: If no such folder can exist.
+        ConfigProblems: If a folder cannot exist at this path.
     """
     path = Path(value)
     if ".." in path.parts and not path_problem(path):
@@ -40,7 +40,7 @@ def folder_in_sweep(sweep: Path, subdir: str) -> Path:
     """Return the folder of one run of a sweep, as an absolute path.
 
     Raises:
-        ConfigProblems: If no such folder can exist, or if it would replace a file of the sweep.
+        ConfigProblems: If a folder cannot exist at this path, or would replace a file of the sweep.
     """
     override = f"hydra.sweep.subdir={subdir}"
     if not is_inside(Path(subdir)):
@@ -78,14 +78,14 @@ def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
 
 
 def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
-    """Yield each folder inside another folder, together with the outer folder."""
+    """Yield each folder that is inside another of the folders, together with the outer folder."""
     paths = set(folders)
     for folder in sorted(paths):
         yield from ((folder, parent) for parent in folder.parents if parent in paths)
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
-    """Return one line for each nested run folder and each symbolic link in the paths that a sweep writes.
+    """Return one message per nested run folder and per symbolic link in the output paths of a sweep.
 
     Args:
         sweep: Sweep folder.

@@ -1,4 +1,4 @@
-"""Suggestions for keys, options and values that a user mistyped."""
+"""Suggestions for mistyped keys, options and values."""
 
 import difflib
 import shlex
@@ -24,17 +24,17 @@ SYNONYMS = {
     **dict.fromkeys(("precision", "float"), "dtype"),
     **dict.fromkeys(("workers", "n_jobs", "processes"), "jobs"),
 }
-"""Names of keys in other programs, with the key in rnnlab."""
+"""Key names used in other software, with the corresponding keys of rnnlab."""
 CUTOFF = 0.65
 """Minimum similarity of a suggestion; difflib's default of 0.6 would suggest readout_bias for forget_bias."""
 
 
 @dataclass(frozen=True)
 class KeyIndex:
-    """Existing keys and chosen options, from which suggestions are made.
+    """Existing keys and chosen options, used to find suggestions.
 
     Attributes:
-        keys: All keys, groups included, in dotted form.
+        keys: All keys, including groups, in dotted form.
         choices: Chosen option of each group.
     """
 
@@ -53,7 +53,7 @@ class KeyIndex:
 
 
 def explain_unknown_key(key: str, index: KeyIndex) -> str:
-    """Return a message that a key is unknown, with the likely key or the existing keys."""
+    """Return a message about an unknown key, with the most likely key or all existing keys."""
     parent, siblings = index.siblings(key)
     choice = index.choices.get(parent)
     problem = f"unknown key of {parent}={choice}" if choice else "unknown key"
@@ -71,21 +71,21 @@ def explain_unknown_key(key: str, index: KeyIndex) -> str:
 
 
 def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
-    """Return a message that an option is unknown, with the likely option and all allowed options."""
+    """Return a message about an unknown option, with the most likely option and all allowed options."""
     suggestion = nearest(name, allowed)
     question = f"did you mean {suggestion}? " if suggestion else ""
     return f"unknown option; {question}allowed: {', '.join(allowed)}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the most similar word, or None; case and dashes do not count."""
+    """Return the most similar word, ignoring case and dashes, or None."""
     originals = {_fold(other): other for other in words}
     matches = difflib.get_close_matches(_fold(word), originals, n=1, cutoff=CUTOFF)
     return originals[matches[0]] if matches else None
 
 
 def quote_override(override: str) -> str | None:
-    """Return an override quoted for the shell and Hydra; None if no quotes help."""
+    """Return an override quoted for both the shell and Hydra, or None if quotes do not help."""
     key, equals, value = override.partition("=")
     if not value.isprintable():
         return None
@@ -101,7 +101,7 @@ def quote_override(override: str) -> str | None:
 
 
 def _option_with_key(key: str, index: KeyIndex) -> str | None:
-    """Name an option that was not chosen and that has this key, or a key with this ending."""
+    """Return a hint about an option that was not chosen and has this key, or a key with this ending."""
     if key.startswith("probe.measurements."):
         measurement = key.split(".")[2]
         exists = (conf_dir() / "measurement" / f"{measurement}.yaml").is_file()

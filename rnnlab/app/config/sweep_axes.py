@@ -1,4 +1,4 @@
-"""Axes of a sweep: the number of jobs, counted before any job is created, and the overrides of each job."""
+"""Sweep axes: the number of jobs, counted before any is created, and the overrides of each job."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +17,17 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.pairing import check_pair
 
 MAX_JOBS = 100_000
-"""Maximum number of jobs in a sweep; composing and checking them takes 30 s to 3 min and 0.7 GB of memory."""
+"""Maximum number of jobs in a sweep; checking this many jobs takes 30 s to 3 min and 0.7 GB of memory."""
 PARAMS = "hydra.sweeper.params"
 MIN_ROUNDED = 10**12
-"""Smallest count that is printed with only three digits."""
+"""Smallest count that is printed with only three significant digits."""
 PLURAL_KEYS = ("seed", "cell", "task", "optimizer", "probe", "experiment")
-"""Keys with a plural in plain English."""
+"""Keys whose English plural is used in messages, as in `2 cells`."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One key of a sweep with its values.
+    """Axis of a sweep: one key with its values.
 
     Attributes:
         override: Parsed override, before expansion.
@@ -46,9 +46,9 @@ class Axis:
 
 
 def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[tuple[Override, ...]]:
-    """Return the overrides of every job: the product of all axes, including those in `hydra.sweeper.params`.
+    """Return the overrides of every job: the product of all axes, including `hydra.sweeper.params`.
 
-    The axes named by `pair` form one axis of the product, which combines their values one to one.
+    The axes named in `pair` form a single axis, in which their values are combined one to one.
 
     Raises:
         ConfigProblems: If an axis has no values, axes cannot be paired, or the sweep has too many jobs.
@@ -66,10 +66,10 @@ def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[t
 
 
 def read_axes(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[Axis]:
-    """Return the axes of a sweep, unexpanded, starting with those of its configuration.
+    """Return the unexpanded axes of a sweep, starting with the axes set in its configuration.
 
     Raises:
-        ConfigProblems: If axes have no values; one line describes each.
+        ConfigProblems: If an axis has no values; the error has one line per axis.
     """
     config_lines = configured_axes(base.hydra.sweeper.get("params") or {})
     texts = [f"{PARAMS}.{line}" for line in config_lines] + list(overrides)
@@ -91,7 +91,8 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
     """Return the axes of `hydra.sweeper.params` as overrides.
 
     Raises:
-        ConfigProblems: If values are empty, or neither text nor a number; one line describes each.
+        ConfigProblems: If a value is empty, or is neither text nor a number; the error has one line per
+            value.
     """
     problems = []
     for key, value in params.items():
@@ -105,7 +106,7 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
 
 
 def _param_problem(key: str, value: Any) -> str:
-    """Describe the problem of a value that is neither text nor a number."""
+    """Explain why a value that is neither text nor a number is invalid."""
     plain = _plain(value)
     if value is None:
         return f"has no values; for the value null write {key}: 'null'"
@@ -148,7 +149,7 @@ def _size(loader: Loader, override: Override) -> int:
 
 
 def _range_size(sweep: RangeSweep) -> int:
-    """Return max(0, ⌈(stop - start) / step⌉), the number of values that Hydra's `range` yields."""
+    """Return max(0, ⌈(stop - start) / step⌉), the number of values in Hydra's `range`."""
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None or not all(map(_is_finite, (start, stop, step))):
         raise ValueError("a range needs finite numbers")
@@ -177,7 +178,7 @@ def _format_factor(key: str, size: int) -> str:
 
 
 def _format_count(count: int) -> str:
-    """Return a count as text, such as `2,000,000`; for a very large count, three digits and the exponent."""
+    """Return a count as text, such as `2,000,000`; a very large count has three digits and an exponent."""
     if count < MIN_ROUNDED:
         return f"{count:,}"
     digits = len(f"{count:x}")  # Python limits the length of a decimal string
@@ -185,7 +186,7 @@ def _format_count(count: int) -> str:
 
 
 def _values(loader: Loader, axis: Axis) -> list[Override]:
-    """Return one override per value, as Hydra's basic sweeper writes it."""
+    """Return one override per value, in the format of Hydra's basic sweeper."""
     override, parser = axis.override, OverridesParser.create(config_loader=loader)
     if not override.is_sweep_override():
         return [parser.parse_override(f"{axis.key}={override.get_value_element_as_str()}")]

@@ -1,4 +1,4 @@
-"""Shared configuration of the jobs of a sweep that differ only in plain values, such as the seed."""
+"""Configuration shared by jobs of a sweep that differ only in plain values, such as the seed."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.plan import Job
 
 JOB_REFERENCE = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
-"""References to job properties that can be filled in without the configuration of the job."""
+"""Interpolations of job properties that can be resolved without the configuration of the job."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Template:
         overrides: Sequence[Override],
         varying_overrides: Sequence[Override],
     ) -> "Template | None":
-        """Return the template of a job for all jobs whose `varying_overrides` have other values.
+        """Return a template, made from one job, for all jobs that differ only in `varying_overrides`.
 
         Args:
-            base: Configuration before any value was set.
+            base: Configuration before any values are set.
             config: Configuration of the job.
             job: Composed job.
             overrides: All overrides of the job that set values.
             varying_overrides: Overrides whose values differ between the jobs.
 
         Returns:
-            The template, or None if only Hydra can determine the effect of another value.
+            The template, or None if only Hydra can determine the effect of other values.
         """
         for override in varying_overrides:
             key = override.key_or_group
@@ -78,11 +78,11 @@ class Template:
     def fill(
         self, number: int, name: str, values: Mapping[str, Any], apply_values: Callable[[], DictConfig]
     ) -> tuple[str, dict[str, Any]]:
-        """Return the folder of another job within the sweep folder, and the configuration of that job.
+        """Return the folder (relative to the sweep folder) and the configuration of another job.
 
         Args:
             number: Number of the job.
-            name: Name of the job in the form used for folders.
+            name: Name of the job, in the form used for folders.
             values: Values specific to the job, by key.
             apply_values: Function that sets the values in `config` and returns it.
         """
@@ -105,7 +105,7 @@ def is_plain(override: Override) -> bool:
 
 
 def plain_value(config: DictConfig, key: Any) -> Any:
-    """Return the value of a top-level key, resolved."""
+    """Return the resolved value of a top-level key."""
     value = config[key]
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
@@ -119,7 +119,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _is_leaf(config: DictConfig, key: str) -> bool:
-    """Return True if a key contains a value or a list, which another value can replace directly."""
+    """Return True if a key contains a plain value or a list, which can be replaced directly."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, DictConfig) or _is_special(node):
@@ -138,7 +138,7 @@ def _is_prefix(prefix: str, key: str) -> bool:
 
 
 def _has_interpolation(node: Any) -> bool:
-    """Return True if a node or any node below it is an interpolation."""
+    """Return True if a node or any of its descendants is an interpolation."""
     assert isinstance(node, Node)
     if is_interpolation(node):
         return True
@@ -148,7 +148,7 @@ def _has_interpolation(node: Any) -> bool:
 
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a tree with new values; the copy shares all unchanged branches."""
+    """Return a copy of a tree with new values; the copy shares all unchanged branches with the original."""
     new_tree = dict(tree)
     for key, value in values.items():
         *path, last = key.split(".")

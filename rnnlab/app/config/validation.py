@@ -23,7 +23,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class InvalidConfig(ValueError):
-    """Configuration that violates the schema, with one line per problem."""
+    """Exception for a configuration that violates the schema, with one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = [one_line(problem) for problem in problems]
@@ -31,7 +31,7 @@ class InvalidConfig(ValueError):
 
 
 def pop_class(keys: dict[str, Any], path: str, kind: type, problems: list[str]) -> Any:
-    """Remove `_target_` from `keys` and return the class that it names, or None after recording a problem.
+    """Remove `_target_` from `keys` and return its class; on failure, record a problem and return None.
 
     Args:
         keys: Keys of a group.
@@ -44,7 +44,7 @@ def pop_class(keys: dict[str, Any], path: str, kind: type, problems: list[str]) 
 
 
 def pop_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], problems: list[str]) -> Any:
-    """Remove `_target_` from `keys` and return the function that it names, or None after recording a problem.
+    """Remove `_target_` from `keys` and return its function; on failure, record a problem and return None.
 
     Args:
         keys: Keys of a measurement.
@@ -130,7 +130,7 @@ def validate(
         dtype: Floating-point type of the run.
 
     Returns:
-        The values as objects, or None if there are problems.
+        The validated values as objects, or None if any value is invalid.
     """
     schema = _schema(name, tuple(hints.items()))
     try:
@@ -176,8 +176,8 @@ def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -
     Args:
         number: Number to check.
         dtype: Floating-point type of the run.
-        allows: Function that returns True if the key may have another value; a tiny number may become 0
-            only if the key may be 0.
+        allows: Function that returns True if the key accepts another value; a tiny number may be rounded to 0
+            only if the key accepts 0.
     """
     rounded, widest = _cast(number, dtype), np.finfo("float64")
     if isinf(rounded):
@@ -191,7 +191,7 @@ def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -
 
 
 def _allows(schema: type[BaseModel], values: Any, path: Sequence[str], value: float) -> bool:
-    """Return True if the key at a path may have another value."""
+    """Return True if the key at a path accepts another value."""
     candidate = copy.deepcopy(values)
     node = candidate
     for part in path[:-1]:
@@ -226,11 +226,11 @@ _REQUIREMENTS = {
     "int_parsing_size": "must be a smaller number",
     "bool_type": "must be true or false",
 }
-"""Requirements in plain words, by type of pydantic error."""
+"""Requirements in plain English, keyed by the type of the pydantic error."""
 
 
 def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
-    """Return one line per key, with the requirements of all types that the key accepts."""
+    """Return one message per invalid key, with the requirements of all types that the key accepts."""
     by_key: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         key = error["loc"][:-1] if error["loc"][-1] in ("bool", "str") else error["loc"]
@@ -247,7 +247,7 @@ def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any])
 
 
 def _requirement(error: Any) -> str:
-    """Return the requirement of one error, with the nearest allowed word or number."""
+    """Return the requirement that caused one error, with the closest allowed word or number."""
     value = error["input"]
     requirement = _REQUIREMENTS.get(error["type"]) or str(error["msg"]).replace("Input should be", "must be")
     requirement = requirement.replace("String should have", "must have")

@@ -1,4 +1,4 @@
-"""Facts about jobs before they run, computed once for all jobs that share them."""
+"""Facts about jobs, computed before the runs start and shared between similar jobs."""
 
 import json
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
-"""Keys that are checked separately because no size, no data and no other check depends on them."""
+"""Keys that are checked separately because they affect no sizes, data or other checks."""
 MAX_CACHED_TEXTS = 10_000
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """Facts about one job, stored instead of its objects to save memory in a sweep of thousands.
+    """Facts about one job, stored in place of the job's objects to save memory in large sweeps.
 
     Attributes:
-        settings: The top-level keys outside the groups.
-        identity: Digest of everything that affects the result.
+        settings: Values of the top-level keys outside the groups.
+        identity: Digest of everything that affects the result of the run.
         goal: Metric, baseline and criterion of the task.
         dataset: Name, digest and source of the data.
         memory: Estimated memory of the run in bytes.
-        remarks: Remarks about data that the task ignores, one line each.
+        remarks: One line per remark about data that the task ignores.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class _SharedFacts:
 
 
 class Inspector:
-    """Checker of the jobs of a plan, with the same checks as `build`."""
+    """Inspector that applies the checks of `build` to the jobs of a plan."""
 
     def __init__(self, is_local: bool) -> None:
         """Create an inspector with empty caches.
@@ -63,7 +63,7 @@ class Inspector:
         """Return the facts of one job.
 
         Raises:
-            InvalidConfig: If a key is invalid; the error has one line per key.
+            InvalidConfig: If a key is invalid; the error has one line per invalid key.
         """
         texts = {key: self._texts.format_json(value) for key, value in job.config.items()}
         key = json.dumps([(key, text) for key, text in texts.items() if key not in INDEPENDENT_KEYS])
@@ -92,7 +92,7 @@ class Inspector:
 
 
 class _JsonCache:
-    """Cache of the JSON text of groups that jobs share."""
+    """Cache of the JSON text of groups shared between jobs."""
 
     def __init__(self) -> None:
         self._cached: dict[int, tuple[Any, str]] = {}

@@ -1,4 +1,4 @@
-"""Provenance of a run: its code and its machine."""
+"""Provenance of a run: the code and the machine that produced it."""
 
 import os
 import platform
@@ -20,17 +20,18 @@ from rnnlab.runs.host_identity import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
-"""Folders, relative to the package, whose untracked files count as code of a run."""
+"""Folders, relative to the package, whose untracked files are part of a run's code."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 
 @dataclass(frozen=True)
 class Code:
-    """The code of this process.
+    """The source code that this process runs.
 
     Attributes:
-        tags: `rnnlab_version`, and `git_commit` of a checkout (with the suffix `-dirty` if it has changes).
-        diff: Changes of the checkout since its commit, including new files; empty if there are none.
+        tags: `rnnlab_version` and, in a Git checkout, `git_commit` (with the suffix `-dirty` if files have
+            changed).
+        diff: Uncommitted changes in the checkout, including new files; empty if there are no changes.
     """
 
     tags: dict[str, str]
@@ -39,7 +40,7 @@ class Code:
 
 @cache
 def code() -> Code:
-    """Return the version and, in a Git checkout, the commit and its changes."""
+    """Return the version and, in a Git checkout, the commit and the uncommitted changes."""
     tags, diff = {"rnnlab_version": __version__}, ""
     with suppress(OSError, subprocess.CalledProcessError):
         commit = _git("rev-parse", "HEAD").strip()
@@ -53,7 +54,7 @@ def code() -> Code:
 
 @cache
 def machine() -> dict[str, Any]:
-    """Return the host, CPU, Python, package versions and BLAS of this process."""
+    """Return the host, CPU, Python version, package versions and BLAS library of this process."""
     np.dot(np.ones(2), np.ones(2))  # forces the BLAS library to load
     blas: dict[str, Any] = next(
         (library for library in threadpool_info() if library["user_api"] == "blas"), {}

@@ -28,14 +28,14 @@ def restore_run(
                     f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
                 )
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
-                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps differs from the rows")
+                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps does not match the rows")
             if not folder.covers_recordings(checkpoint, state.step):
                 raise DamagedFile(
                     f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
                 )
             for record in records:
                 monitor.update(record)
-    except Exception as error:  # any effect of a damaged file; a restart gives the same result
+    except Exception as error:  # a damaged file may raise any exception; a restart gives the same result
         if _is_system_error(error):
             raise
         LOG.warning(
@@ -48,6 +48,6 @@ def restore_run(
 
 
 def _is_system_error(error: Exception) -> bool:
-    """Return True if an error comes from the system rather than from the contents of a file."""
+    """Return True if an error was caused by the system rather than from the contents of a file."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)

@@ -1,7 +1,7 @@
-"""Matching of a command's jobs with earlier runs that can be resumed.
+"""Matching of jobs to earlier runs that can be resumed.
 
-Two runs are the same if everything that can affect their results is equal: the resolved configuration, except
-for keys without an effect on results, and the data.
+Two runs are the same if they use the same data and the same resolved configuration, ignoring keys that do not
+affect results.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 @dataclass(frozen=True)
 class Sweep:
-    """Contents of `sweep.json`: the name of the sweep, and the identity of each run by folder name."""
+    """Contents of `sweep.json`: the name of the sweep, and each run's identity, keyed by folder name."""
 
     folder: Path
     name: str
@@ -42,12 +42,12 @@ class _SweepFile(BaseModel):
 
 
 def identity(config: Mapping[str, Any], data: str) -> str:
-    """Return a digest of everything that affects a run's result, from its configuration and data digest."""
+    """Return a digest of everything that affects a run's result: its configuration and its data."""
     return identity_from_json({key: format_json(value) for key, value in config.items()}, data)
 
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
-    """Return the same digest as `identity`, from the JSON text of every key's value."""
+    """Return the same digest as `identity`, computed from the JSON text of each key's value."""
     entries = (
         f"{format_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY
     )
@@ -61,7 +61,7 @@ def format_json(value: Any) -> str:
 
 
 def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tuple[Plan, str | None]:
-    """Return the plan with the folders of earlier runs, if it is to be resumed.
+    """Return the plan, with the folders of earlier runs if these runs are to be resumed.
 
     Args:
         plan: The plan of the command.
@@ -72,8 +72,8 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
         The plan, and a message if `resume` is true and no earlier run matches.
 
     Raises:
-        ConfigProblems: If the sweep or run does not exist or is still running, if one of its files is a
-            folder, or if its folder contains a symbolic link.
+        ConfigProblems: If the sweep or run is missing or still running, or if its folder contains a symbolic
+            link or a misplaced folder.
     """
     if resume is False:
         return plan, None
@@ -139,7 +139,7 @@ def _resume_run(plan: Plan, key: str, resume: bool | str) -> tuple[Plan, str | N
 
 
 def _read_info(folder: Path) -> dict[str, Any]:
-    """Return the `run.json` of a folder, or default values if it cannot be read."""
+    """Return the content of `run.json` in a folder, or default values if the file cannot be read."""
     default = {"identity": None, "started": 0.0}
     with suppress(ValueError):
         return default | (read_run_info(folder) or {})
@@ -183,7 +183,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """Move the plan to the sweep's folder; earlier runs keep their folders and new runs get new ones."""
+    """Move the plan to the sweep's folder; earlier runs keep their folders and new runs get new folders."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)

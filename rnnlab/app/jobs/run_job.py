@@ -1,7 +1,7 @@
-"""Execution of one run, from its configuration to its finished folder.
+"""Execution of one run, from its configuration to the completed run folder.
 
-A worker prints nothing and does not use MLflow. The worker only writes the run folder. The process that
-started the worker shows the progress and mirrors the folder to MLflow.
+Workers neither print nor use MLflow; each worker only writes its run folder. The launching process shows
+progress and mirrors the folder to MLflow.
 """
 
 import os
@@ -43,14 +43,14 @@ LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Input of a worker for one run.
+    """Input that a worker needs for one run.
 
     Attributes:
         folder: Absolute path of the run folder.
         config: The resolved configuration.
         info: Entries of `run.json` that are available before the run starts.
         resume: True if the folder may contain an unfinished run.
-        diff: Changes of the code since its commit.
+        diff: Uncommitted changes in the source code.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class WorkOrder:
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
-    """Execute or resume one run and return its outcome; an exception becomes the outcome `failed`.
+    """Execute or resume one run and return its outcome; an exception results in the outcome `failed`.
 
     Args:
         order: The work order of the run.
@@ -72,7 +72,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
     Raises:
         RunInUse: If another process is executing the run.
-        OSError: If the folder cannot be written, for example on a full disk.
+        OSError: If writing to the folder fails, for example on a full disk.
     """
     if stopping():
         return None
@@ -112,7 +112,7 @@ def _log_start(info: Mapping[str, Any]) -> None:
 
 
 def _write_diff(folder: RunFolder, diff: str) -> None:
-    """Save the changes of the code since its commit; in a resumed run, only if they are different."""
+    """Save the uncommitted code changes; in a resumed run, only if they differ from the saved changes."""
     first, resumptions = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
     if resumptions and first.is_file() and first.read_bytes() == diff.encode():
         return
@@ -121,13 +121,13 @@ def _write_diff(folder: RunFolder, diff: str) -> None:
 
 
 def use_one_thread() -> None:
-    """Limit loaded and future BLAS libraries of this process to one thread."""
+    """Limit all BLAS libraries in this process, including those loaded later, to one thread."""
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threadpool_limits(1)
 
 
 def watch_stop_signals(also: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a function that is True after a stop signal, or when `also` returns True."""
+    """Return a function that returns True after a stop signal or when `also` returns True."""
     signal_received = False
 
     def note_signal(_number: int, _frame: FrameType | None) -> None:
@@ -185,7 +185,7 @@ def _train(
 
 
 def _log_step(record: StepRecord) -> None:
-    """Log the metrics at a validation and the position of the first non-finite value."""
+    """Log the metrics of a validation step and the position of the first non-finite value."""
     metrics = record.metrics.items()
     metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):

@@ -11,12 +11,12 @@ from rnnlab.metric_table import is_in_summary
 from rnnlab.records import GRAD_NORM, LOSS, NORM_QUANTILES, Outcome, StepRecord
 
 STEPS_BEFORE = 20
-"""Number of steps before a divergence whose loss and gradient norm are stored in the summary."""
+"""Number of steps before divergence for which the summary stores the loss and gradient norm."""
 
 
 @dataclass
 class RunMonitor:
-    """State of a run as observed from its records."""
+    """State of a run, derived from its records."""
 
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
@@ -36,13 +36,13 @@ class RunMonitor:
 
     @property
     def outcome(self) -> Outcome:
-        """Outcome of the run if it finished now."""
+        """Outcome that the run would have if it finished now."""
         if self.non_finite is not None:
             return "diverged"
         return "finished" if self.unstable_since is None else "unstable"
 
     def summary(self, differs_since: int | None) -> dict[str, Any]:
-        """Return the last metrics of a run, and the steps at which it became unstable or diverged."""
+        """Return the last metrics of a run, and the steps at which the run became unstable or diverged."""
         summary: dict[str, Any] = {key: value for key, value in self.latest.items() if is_in_summary(key)}
         if self.norms:
             quantiles = np.quantile(self.norms, list(NORM_QUANTILES.values())).tolist()

@@ -10,17 +10,17 @@ from rnnlab.app.jobs.run_job import WorkOrder
 
 
 class Engine(Protocol):
-    """Executor of runs, on this machine or on others."""
+    """Executor of runs on this machine or on other machines."""
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait at most `timeout` seconds and return the runs that ended, each with its error or None."""
+        """Wait at most `timeout` seconds and return each run that ended, with its error or None."""
 
     @property
     def busy(self) -> bool:
-        """True while some runs have not ended."""
+        """True until all runs have ended."""
 
     def stop(self) -> None:
-        """Start no more runs and stop the active ones as `killed`; call repeatedly until they end."""
+        """Start no more runs and stop active runs with the outcome `killed`; call until all runs end."""
 
     def close(self) -> None:
         """Release all resources and kill active runs."""
@@ -30,7 +30,7 @@ class Launcher(Protocol):
     """Interface of the class named by `hydra.launcher._target_`."""
 
     needs: ClassVar[dict[str, str]]
-    """Required modules and, for each, the rnnlab extra that installs it."""
+    """Required modules, each with the rnnlab extra that installs it."""
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
         """Submit the runs and return the engine that executes them.
@@ -38,7 +38,7 @@ class Launcher(Protocol):
         Args:
             orders: The work orders of the runs.
             jobs: Maximum number of parallel runs; None for the launcher's default.
-            folder: The folder that the runs share.
+            folder: The folder shared by the runs.
 
         Raises:
             ConfigProblems: If the launcher cannot accept the runs.
@@ -49,7 +49,7 @@ def build_launcher(config: dict[str, Any]) -> Launcher:
     """Validate the keys of `hydra.launcher` and return the launcher.
 
     Raises:
-        InvalidConfig: If a key is invalid; the error has one line per key.
+        InvalidConfig: If a key is invalid; the error has one line per invalid key.
     """
     keys, problems = dict(config), list[str]()
     cls = pop_class(keys, "hydra.launcher", Launcher, problems)

@@ -1,4 +1,4 @@
-"""Execution of one run as a cluster job, which a stop file can end."""
+"""Execution of one run as a cluster job that a stop file can end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ MAX_NAME_LENGTH = 60  # characters of at most four bytes, so that the file name 
 def make_run(order: WorkOrder, stop_file: Path) -> None:
     """Execute one run with one BLAS thread.
 
-    The run ends as `killed`, with a checkpoint, as soon as `stop_file` exists or the cluster sends a signal
-    before the time limit.
+    If `stop_file` appears, or the cluster sends a signal before the time limit, the run writes a checkpoint
+    and ends with the outcome `killed`.
     """
     use_one_thread()
     with suppress(RunEnded, RunInUse):  # the cluster may start a job twice
@@ -25,14 +25,14 @@ def make_run(order: WorkOrder, stop_file: Path) -> None:
 
 
 def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
-    """Return the path of the stop file for the jobs on all nodes, and delete an old stop file."""
+    """Return the path of the stop file shared by the jobs on all nodes, and delete any old stop file."""
     path = folder / f"{STOP_PREFIX}{orders[0].folder.name[-MAX_NAME_LENGTH:]}"
     path.unlink(missing_ok=True)
     return path
 
 
 def _file_watcher(path: Path) -> Callable[[], bool]:
-    """Return a function that checks for a file, at most once every POLL_SECONDS."""
+    """Return a function that checks whether a file exists, at most once every POLL_SECONDS."""
     last_check, exists = 0.0, False
 
     def file_exists() -> bool:

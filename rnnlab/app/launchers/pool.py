@@ -1,7 +1,8 @@
 """Worker processes on this machine.
 
-Each worker has its own pipe and shares no lock and no queue with the others. If a worker is killed, only its
-run is lost and a new worker replaces it, whereas the pools of `concurrent.futures` and joblib break entirely.
+Each worker has its own pipe and shares no locks or queues with other workers. If a worker is killed, only its
+run is lost, and a new worker replaces it. In `concurrent.futures` and joblib, a killed worker breaks the
+entire pool.
 """
 
 import multiprocessing
@@ -22,9 +23,9 @@ from rnnlab.terminal.streams import make_streams_lossy
 from rnnlab.text import describe_error
 
 STOP_SECONDS = 2.0
-"""Time limit for a run to stop, for example in the middle of a validation."""
+"""Time limit in seconds for a run to stop, for example in the middle of a validation."""
 END_SECONDS = 5.0
-"""Time limit for an idle worker to exit."""
+"""Time limit in seconds for an idle worker to exit."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
 
 
@@ -36,7 +37,7 @@ class _Worker:
 
 
 class LocalPool:
-    """An `Engine` of reusable processes with one BLAS thread each."""
+    """An `Engine` that executes runs in reusable processes with one BLAS thread each."""
 
     def __init__(self, orders: Sequence[WorkOrder], workers: int) -> None:
         self._waiting = deque(orders)
@@ -46,7 +47,7 @@ class LocalPool:
 
     @property
     def busy(self) -> bool:
-        """True while some runs have not ended."""
+        """True until all runs have ended."""
         return bool(self._waiting) or any(worker.order for worker in self._workers)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
@@ -128,7 +129,7 @@ def _start_worker() -> _Worker:
 
 
 def _join(process: BaseProcess) -> None:
-    """Wait for an idle process to exit, and kill it if it does not."""
+    """Wait for an idle process to exit, and kill the process after a timeout."""
     process.join(END_SECONDS)
     if process.is_alive():  # suspended, or hanging on exit
         process.kill()
@@ -136,7 +137,7 @@ def _join(process: BaseProcess) -> None:
 
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
-    """Execute runs in sequence until the pipe closes; a stop signal ends the run and the process."""
+    """Execute runs one after another until the pipe closes; a stop signal ends the run and the process."""
     make_streams_lossy()
     use_one_thread()
     ignore_keyboard()

@@ -1,4 +1,4 @@
-"""Runs as tasks of a Ray cluster; the results are in the run folders."""
+"""Execution of runs as tasks on a Ray cluster; the results are written to the run folders."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from rnnlab.app.launchers.cluster_job import make_run, stop_file
 from rnnlab.runs.files import touch
 
 KILL_SECONDS = 5.0
-"""Time limit for tasks to stop."""
+"""Time limit in seconds for tasks to stop."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Ray:
 
 
 class RayEngine:
-    """An `Engine` of Ray tasks."""
+    """An `Engine` that executes runs as Ray tasks."""
 
     def __init__(
         self, orders: Sequence[WorkOrder], jobs: int | None, options: dict[str, Any], stop_file: Path
@@ -67,7 +67,7 @@ class RayEngine:
 
     @property
     def busy(self) -> bool:
-        """True while some runs have not ended."""
+        """True until all runs have ended."""
         return bool(self._waiting or self._tasks)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
@@ -79,7 +79,7 @@ class RayEngine:
         return [(self._tasks.pop(task), self._problem(task)) for task in done]
 
     def stop(self) -> None:
-        """Start no more runs, request the active ones to stop, and cancel them after KILL_SECONDS."""
+        """Start no more runs, request active runs to stop, and cancel them after KILL_SECONDS."""
         self._waiting.clear()
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
@@ -89,7 +89,7 @@ class RayEngine:
                 self._ray.cancel(task, force=True)
 
     def close(self) -> None:
-        """Cancel all tasks and disconnect, which stops a cluster that was started here."""
+        """Cancel all tasks and disconnect; a cluster started by this process then stops."""
         for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()

@@ -1,7 +1,7 @@
-"""Runs as jobs of a Slurm cluster, submitted with submitit as one array.
+"""Execution of runs on a Slurm cluster, submitted with submitit as one job array.
 
-One call of `squeue` returns the state of all jobs. submitit itself uses `sacct`, which without Slurm's
-accounting waits forever for a killed job. The results are in the run folders.
+One call to `squeue` returns the state of all jobs. In contrast, submitit uses `sacct`; if Slurm accounting is
+disabled, submitit waits forever for a killed job. The results are written to the run folders.
 """
 
 import subprocess
@@ -23,9 +23,9 @@ from rnnlab.runs.files import LINK, link_in, touch
 from rnnlab.runs.run_json import read_run_info
 
 KILL_SECONDS = 10.0
-"""Time limit for jobs to stop, including the delay until the request reaches their nodes."""
+"""Time limit in seconds for jobs to stop, including the delay until the request reaches their nodes."""
 GRACE_SECONDS = 10.0
-"""Time limit for the files of a finished job to appear on a shared file system."""
+"""Time limit in seconds for the files of a finished job to appear on a shared file system."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class _Job:
 
 @dataclass
 class SlurmEngine:
-    """An `Engine` of Slurm jobs."""
+    """An `Engine` that executes runs as Slurm jobs."""
 
     jobs: dict[str, _Job]
     stop_file: Path
@@ -102,11 +102,11 @@ class SlurmEngine:
 
     @property
     def busy(self) -> bool:
-        """True while some runs have not ended."""
+        """True until all runs have ended."""
         return bool(self.jobs)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait, then check the run folders and, every `poll_seconds`, the queue."""
+        """Wait, then check the run folders; check the queue only every `poll_seconds`."""
         time.sleep(timeout)
         ended: list[tuple[WorkOrder, str | None]] = []
         for name in [
@@ -133,7 +133,7 @@ class SlurmEngine:
         return ended
 
     def stop(self) -> None:
-        """Cancel pending jobs, request the others to stop, and cancel them after KILL_SECONDS."""
+        """Cancel pending jobs, request running jobs to stop, and cancel them after KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             touch(self.stop_file)

@@ -1,5 +1,6 @@
-"""Internals of Hydra and OmegaConf that rnnlab uses and that may change without notice.
+"""Internals of Hydra and OmegaConf on which rnnlab depends; they may change without notice.
 
-`private_api` contains private names, `phrases` the wording of error messages. Each entry has a canary test in
-`tests/app/test_hydra_internals.py`, which checks the installed versions and describes the fix after a change.
+`private_api` wraps private names, and `phrases` contains the wording of error messages. Each entry has a
+canary test in `tests/app/test_hydra_internals.py`. The test fails if an installed version differs, and
+describes the fix.
 """

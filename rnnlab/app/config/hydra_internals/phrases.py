@@ -1,7 +1,7 @@
 """Phrases in the error messages of Hydra and OmegaConf that rnnlab recognises, with their meanings.
 
-rnnlab uses the class or the attributes of an exception instead where they suffice. No other module matches
-the words of these messages.
+Where possible, rnnlab relies on the class or attributes of an exception instead. No other module matches the
+text of these messages.
 """
 
 import re
@@ -11,7 +11,7 @@ _HYDRA, _OMEGACONF = "hydra/_internal/", "omegaconf/"
 
 
 class Phrase(Enum):
-    """Phrase of an error message: regular expression, meaning, and the file that contains the message."""
+    """Phrase of an error message: regular expression, meaning, and the source file of the message."""
 
     # Phrases about the command line
     EMPTY_CHOICE = (
@@ -42,7 +42,7 @@ class Phrase(Enum):
     )
     NOT_CHOSEN = (
         r"\ACould not delete '(.*)'\. No match in the defaults list",
-        "~GROUP=OPTION (1) removes an option that is not selected",
+        "~GROUP=OPTION (regex group 1) removes an option that is not selected",
         _HYDRA + "defaults_list.py",
     )
     NOT_AN_OPTION = (
@@ -52,7 +52,7 @@ class Phrase(Enum):
     )
     UNRESOLVED_GROUP = (
         r"\AError resolving interpolation '(.*?)', possible interpolation keys: (.*)",
-        "an interpolation (1) in a defaults list does not name one of the groups (2)",
+        "an interpolation (regex group 1) in a defaults list does not name one of the groups (regex group 2)",
         "hydra/core/default_element.py",
     )
     # Phrases about values
@@ -63,33 +63,33 @@ class Phrase(Enum):
     )
     NOT_MERGED = (
         r"(?s)\AError merging override (.*)",
-        "the key does not accept the value of the override (1); the cause is OmegaConf's error",
+        "the key does not accept the value of the override (regex group 1); the cause is OmegaConf's error",
         _HYDRA + "config_loader_impl.py",
     )
     DELETED_OTHER_VALUE = (
         r"\ACould not delete from config\. The value of '(.*?)' is (.*) and not",
-        "~KEY=VALUE removes a key (1) that has another value (2)",
+        "~KEY=VALUE removes a key (regex group 1) that has another value (regex group 2)",
         _HYDRA + "config_loader_impl.py",
     )
     NOTHING_TO_DELETE = (
         r"\ACould not delete from config\. '(.*)' does not exist",
-        "~KEY removes a key (1) that does not exist or is null",
+        "~KEY removes a key (regex group 1) that does not exist or is null",
         _HYDRA + "config_loader_impl.py",
     )
     ADDED_TWICE = (
         r"\ACould not append to config\. An item is already at '(.*?)'",
-        "+KEY=VALUE adds a key (1) that already exists",
+        "+KEY=VALUE adds a key (regex group 1) that already exists",
         _HYDRA + "config_loader_impl.py",
     )
     FILE_NOT_MERGED = (
         r"(?s)\AIn '(.*?)': \w+ raised while composing config:\n(.*)",
-        "a file (1) does not match the schema of earlier files, for the reason given by OmegaConf (2)",
+        "a file (regex group 1) violates the schema of earlier files; regex group 2 is OmegaConf's reason",
         _HYDRA + "config_loader_impl.py",
     )
     # Phrases about the type of a key
     EXPECTED_ONE_OF = (
         r"expected one of \[(.*?)\]",
-        "the key accepts only these words (1)",
+        "the key accepts only these words (regex group 1)",
         _OMEGACONF + "nodes.py",
     )
     NOT_OPTIONAL = (
@@ -110,12 +110,12 @@ class Phrase(Enum):
     # Phrases about interpolations
     NO_KEY_REFERENCED = (
         r"(?s)\AInterpolation key '(.*?)' not found\Z",
-        "an interpolation refers to a key (1) that does not exist",
+        "an interpolation refers to a key (regex group 1) that does not exist",
         _OMEGACONF + "base.py",
     )
     MISSING_VALUE = (
         r"(?s)\A(?:.*: )?Missing mandatory value: (\S+)\Z",
-        "the key (1) has the value ???",
+        "the key (regex group 1) has the value ???",
         _OMEGACONF + "dictconfig.py",
     )
     HYDRA_NOT_SET = (
@@ -141,12 +141,12 @@ class Phrase(Enum):
     # Phrases in all errors
     QUOTED = (
         r"\A[^']*'([^']*)",
-        "the first quoted text of a message is the key or override at fault (1)",
+        "the first quoted text of a message is the key or override at fault (regex group 1)",
         _HYDRA + "config_loader_impl.py",
     )
     FULL_KEY = (
         r"full_key: (\S+)",
-        "the key at fault (1), if OmegaConf's message is part of another message",
+        "the key at fault (regex group 1), if OmegaConf's message is part of another message",
         _OMEGACONF + "_utils.py",
     )
     LOCATION = (
@@ -156,7 +156,7 @@ class Phrase(Enum):
     )
     TOO_MANY_DIGITS = (
         r"integer string conversion",
-        "Python refuses a number of more than 4300 digits, which Hydra passes on",
+        "Python rejects a number with more than 4300 digits, and Hydra passes on this error",
         "the documentation of sys.set_int_max_str_digits",
     )
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, ListConfig, Node
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-"""`_target_` of Hydra's own launcher and of its own sweeper."""
+"""`_target_` values of Hydra's built-in launcher and sweeper."""
 
 
 def command_line_parser() -> ArgumentParser:
@@ -31,12 +31,12 @@ def command_line_parser() -> ArgumentParser:
 
 
 def search_path_of(folder: Path) -> ConfigSearchPath:
-    """Return the search path for options: Hydra, this folder, and the plugins."""
+    """Return the search path for options: Hydra's own options, this folder, and the plugins."""
     return create_config_search_path(str(folder))
 
 
 def context_of(loader: ConfigLoader) -> HydraContext:
-    """Return the context that a sweeper of Hydra requires, without callbacks."""
+    """Return the context object that Hydra's sweepers require, without callbacks."""
     return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
@@ -53,10 +53,10 @@ def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str
 
 
 def override_with_number(sweep: Override, number: int | float, line: str) -> Override:
-    """Return the override that sets one number of a sweep, without parsing its line.
+    """Return the override for one number of a sweep axis, without parsing its text.
 
     Args:
-        sweep: Override with all values.
+        sweep: Override with all values of the axis.
         number: Value to set.
         line: Override as text.
     """
@@ -72,7 +72,7 @@ def override_with_number(sweep: Override, number: int | float, line: str) -> Ove
 
 
 class FileReader(ConfigRepository):
-    """Hydra's reader of option files, whose subclasses override `load_config`."""
+    """Hydra's reader of option files; subclasses override `load_config`."""
 
 
 class HydraLoader(ConfigLoaderImpl):
@@ -83,7 +83,7 @@ class HydraLoader(ConfigLoaderImpl):
         self.repository = reader
 
     def set_values(self, config: DictConfig, overrides: Sequence[Override]) -> None:
-        """Apply overrides that set, add or delete values without choosing files."""
+        """Apply overrides that set, add or delete values but choose no files."""
         self._apply_overrides_to_config(list(overrides), config)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
@@ -91,7 +91,7 @@ class HydraLoader(ConfigLoaderImpl):
 
         Args:
             primary: Content of the primary configuration file, or None.
-            overrides: Overrides from the command line.
+            overrides: Overrides given on the command line.
         """
 
     def _process_config_searchpath(
@@ -103,10 +103,10 @@ class HydraLoader(ConfigLoaderImpl):
 
 
 class HydraWithoutLogging(Hydra):
-    """Hydra's help with logging disabled, because its configuration could name functions and files."""
+    """Hydra's help with logging disabled, because a logging configuration could name functions and files."""
 
     def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
-        """Compose a configuration, but never configure logging."""
+        """Compose a configuration without configuring logging."""
         return super().compose_config(*args, **keys)
 
 
@@ -140,12 +140,12 @@ def is_interpolation(node: Node) -> bool:
 
 
 def raw_value(node: Node) -> Any:
-    """Return the value of a node, with interpolations unresolved."""
+    """Return the value of a node without resolving interpolations."""
     return node._value()
 
 
 def dereference(node: Node) -> Node | None:
-    """Return the node that an interpolation refers to.
+    """Return the node to which an interpolation refers.
 
     Raises:
         OmegaConfBaseException: If the interpolation cannot be resolved.
