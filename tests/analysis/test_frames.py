@@ -280,11 +280,11 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         ),
         (
             lambda source: load_gradients(source, steps=[1, 99]),
-            r"steps=\[99\]: in none of the runs; available: 0, 1, ",
+            r"steps=\[99\]: not found in any run; available: 0, 1, ",
         ),
         (
             lambda source: load_metrics(source, "val/los"),
-            r"metrics=\['val/los'\]: in none of the runs; available: ",
+            r"metrics=\['val/los'\]: not found in any run; available: ",
         ),
         (
             lambda source: load_gradients(source, ["h", "y"]),

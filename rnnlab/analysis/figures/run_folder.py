@@ -35,7 +35,7 @@ RIGHT_MARGINS = {
     "gates": 0.8,
     "singular_values": 0.78,
 }
-"""Right edge of the Axes as a fraction of the figure's width, with space for a colour bar or legend."""
+"""Right edge of the Axes as a fraction of the figure width; the margin contains a colour bar or legend."""
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
-    """Draw the lag curve at a few training steps, one image per step, on the same scale; the first dashed."""
+    """Draw the lag curve at a few training steps, one image per step, each with the first curve dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
     ]
