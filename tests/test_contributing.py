@@ -52,11 +52,11 @@ class Copy:
             copy(ROOT / name, self.package / name)
 
     def follow(self, heading: str) -> list[Done]:
-        told = section(heading)
-        for name, content in told.files.items():
+        instructions = section(heading)
+        for name, content in instructions.files.items():
             assert not (ROOT / name).exists()
             (self.package / name).write_text(content, encoding="utf-8")
-        return [self.run(*command) for command in told.commands]
+        return [self.run(*command) for command in instructions.commands]
 
     def run(self, python: str, m: str, module: str, *arguments: str) -> Done:
         assert (python, m) == ("python", "-m")

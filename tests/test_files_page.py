@@ -64,8 +64,8 @@ def test_every_key_of_run_json_is_listed(sweep: Done, killed: Path) -> None:
     for info in infos:
         for key in ("goal", "dataset", "tracking", "machine"):
             assert list(info[key]) == re.findall(r"`(\w+)`", keys[key].split(" | ")[0])
-        said = re.findall(r"`([\w.]+)`", keys["tags"])
-        assert set(info["tags"]) <= set(said)
+        tags = re.findall(r"`([\w.]+)`", keys["tags"])
+        assert set(info["tags"]) <= set(tags)
 
 
 def test_every_column_and_its_type_is_listed(sweep: Done) -> None:
@@ -76,8 +76,8 @@ def test_every_column_and_its_type_is_listed(sweep: Done) -> None:
         for name, cells in columns.items():
             kind = schema.field(name).type
             dictionary = " (dictionary)" if pa.types.is_dictionary(kind) else ""
-            told = f"{kind.value_type if dictionary else kind}{dictionary}"
-            assert cells.split(" | ")[0] in (told, f"{told} or null")
+            type_name = f"{kind.value_type if dictionary else kind}{dictionary}"
+            assert cells.split(" | ")[0] in (type_name, f"{type_name} or null")
 
 
 def test_metrics_begin_with_what_is_listed(sweep: Done) -> None:
@@ -94,8 +94,8 @@ def test_every_array_is_listed_with_its_shape(sweep: Done, killed: Path) -> None
     for folder, cell in of_run.items():
         sizes = {"G·H": {"rnn": 8, "lstm": 32}[cell], "H": 8, "X": X, "Y": Y, "1": 1}
         for name, array in load_file(folder / "weights.safetensors").items():
-            told = re.match(r"\((.+), (.+)\)", arrays[name])
-            assert told is not None and array.shape == (sizes[told[1]], sizes[told[2]])
+            dimensions = re.match(r"\((.+), (.+)\)", arrays[name])
+            assert dimensions is not None and array.shape == (sizes[dimensions[1]], sizes[dimensions[2]])
             assert array.dtype == np.float32
 
 

@@ -1,8 +1,8 @@
 """Type checks for the arguments of public functions.
 
-The allowed types come from the function's signature, so that a mistake does not surface deep inside pandas or
-seaborn. Each error message gives the argument, its value and the allowed types. Each data frame must come from
-the loader that matches the argument's name.
+The allowed types come from the function's signature, so that a mistake does not surface deep inside pandas
+or seaborn. Each error message gives the argument, its value and the allowed types. Each data frame must come
+from the loader that matches the argument's name.
 """
 
 import functools

@@ -174,8 +174,7 @@ def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
 
 
 def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
-    """Return the font size in points at which two marks fit into a cell, and True if their counts also fit.
-    """
+    """Return the font size in points at which two marks fit into a cell, and True if counts also fit."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)

@@ -104,8 +104,7 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean and its interval at each x position; a line connects all means except that at "off".
-        """
+        """Draw the mean and its interval at each x; a line connects all means except that at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:

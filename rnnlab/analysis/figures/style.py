@@ -209,9 +209,7 @@ def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
 
 
 def legend_columns(entries: Iterable[str], inches: float) -> int:
-    """Return the number of legend columns: one per entry if all fit in one row, or else the number that fits.
-
-    """
+    """Return the number of legend columns: one per entry if all fit in one row, else the number that fits."""
     widths = [0.55 * len(word) + 4.2 for word in entries]  # in letters, including the line sample
     total = inches * 72 / _points("small")
     return len(widths) if sum(widths) <= total else max(1, int(total / max(widths)))

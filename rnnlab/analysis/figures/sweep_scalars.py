@@ -277,8 +277,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Make the y axis logarithmic if the values span a factor of 10, without the parts of intervals below 0.
-    """
+    """Make the y axis logarithmic if the values span a factor of 10; hide the parts of intervals below 0."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())

@@ -55,8 +55,8 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """Return one row per run: axes, outcome, last value of every metric, start time, host and folder.
 
     Text columns are categories, ordered by first appearance. Integer columns with missing values have the
-    type Int64. A disabled setting, such as `clip=null`, is NaN. A run with a damaged `run.json` has a row
-    with only its name. The column `run` contains rnnlab's run id, which all copies of a run share. The column
+    type Int64. A disabled setting, such as `clip=null`, is NaN. A run with a damaged `run.json` still has a
+    row with its name. The column `run` contains rnnlab's run id, which all copies of a run share. The column
     `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run
     folder sent to several stores, `mlflow_run_id` is the id in the first store.
 

@@ -18,8 +18,7 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
-"""Pattern of lines with one flat JSON object each; Arrow's reader crashes on some other lines, such as `null`.
-"""
+"""One flat JSON object per line; Arrow's JSON reader crashes on some other lines, such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 

@@ -95,7 +95,10 @@ class RunEntry:
         return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
-        """Return the value of an axis; if only other runs override it, the value comes from the configuration.
+        """Return the value of an axis.
+
+        The value comes from the configuration if only other runs override the axis.
+
         """
         if axis in self.axes:
             return self.axes[axis]

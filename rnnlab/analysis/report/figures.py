@@ -86,8 +86,8 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     x, hue = encodings.x, encodings.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = (
-            "Factor by which the gradient norm changes per time step backwards, over the longer half of the lags; "
-            "a gain of 1 preserves the norm. The gain in the tables covers all lags."
+            "Factor by which the gradient norm changes per time step backwards, over the longer half of the "
+            "lags; a gain of 1 preserves the norm. The gain in the tables covers all lags."
         )
         yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, HORIZON):
