@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def start() -> Iterator[Starter]:
-    """Yield `commands.start`; kill processes that still run after the test."""
+    """Yield `commands.start`, and kill the processes that are still running after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
@@ -72,7 +72,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Path:
 
 @pytest.fixture
 def database(tables: Path, tmp_path: Path) -> None:
-    """Copy an empty MLflow database to `tmp_path`, the default location, to save the time to create it."""
+    """Copy an empty MLflow database to `tmp_path`, the default location, because creating one takes time."""
     shutil.copy(tables, tmp_path / "mlflow.db")
 
 

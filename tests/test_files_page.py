@@ -1,4 +1,4 @@
-"""docs/files.md lists what a run and a sweep leave behind: every file, every key, every column."""
+"""Tests that docs/files.md lists every file, key and column that a run or a sweep writes."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
 
 
 def listed(heading: str) -> dict[str, str]:
-    """The names in the first table under a heading, each with the rest of its row."""
+    """Return the names in the first table under a heading, each with the other cells of its row."""
     table = PAGE.split(f"\n{heading}\n")[1].split("\n| --- ")[1].split("\n\n")[0]
     rows = [row.strip("| ").split(" | ", 1) for row in table.splitlines()[1:]]
     assert len({row[0] for row in rows}) == len(rows)
@@ -33,7 +33,7 @@ FIGURES = set(re.findall(r"`(\w+)`", FILES["figures/"]))
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was ended before its end."""
+    """Return the folder of a run that stopped before its last step."""
     folder = tmp_path_factory.mktemp("killed") / "run"
     arguments = [*TINY, "tracking=none", "cell=lstm", "initial_state=learned", f"hydra.run.dir={folder}"]
     (order,) = check(compose_plan(conf_dir(), arguments, multirun=False)).orders

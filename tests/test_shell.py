@@ -30,7 +30,7 @@ SETUP = 'eval "$(rnnlab -sc install=bash)"'
 
 
 class Screen:
-    """A command on its own terminal."""
+    """A command that runs in a separate terminal."""
 
     def __init__(self, terminal: int) -> None:
         self.terminal, self.shown = terminal, ""
@@ -89,7 +89,7 @@ def test_tab_completes_in_bash(here: Path) -> None:
         screen.wait_for("ready> ")
         screen.type("rnnlab -q -m cell=l\t")
         screen.wait_for("cell=lstm")
-        screen.type(" optimizer=\t\t")  # several: they are shown
+        screen.type(" optimizer=\t\t")  # several candidates: the shell lists them
         screen.wait_for("optimizer=rmsprop")
 
 

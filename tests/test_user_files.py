@@ -1,4 +1,4 @@
-"""Tests that every error of a library about a user's file becomes one line."""
+"""Tests that every library error about a user's file becomes a one-line message."""
 
 import lzma
 import tarfile
