@@ -122,6 +122,6 @@ def _goal(folder: Path) -> dict[str, Any]:
 
 
 def _first_value(metrics: pd.DataFrame, name: str) -> float | None:
-    """Return the metric's first value, or None."""
+    """Return the first value of a metric, or None without a value."""
     values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
     return float(values.iloc[0]) if len(values) else None

@@ -68,10 +68,10 @@ def draw_gain(
 ) -> Any:
     """Draw the gain of the gradient per time step against a sweep axis.
 
-    Below a gain of 1 the gradient vanishes; above 1 the gradient explodes. Each small point is a run. Each
-    large point is the geometric mean of the runs, 10 to the mean of log10 gain, with the 95 % t interval of
-    that mean. Downward triangles at the lower end are runs whose gain is 0, which the mean excludes. For a
-    run that diverged, the gain comes from its last recording.
+    Below a gain of 1 the gradient vanishes; above 1 the gradient explodes. Each small point represents a run.
+    Each large point is the geometric mean of the runs, 10 to the mean of log10 gain, with the 95 % t interval
+    of that mean. Downward triangles at the lower end represent runs whose gain is 0, which the mean excludes.
+    For a run that diverged, the gain comes from its last recording.
 
     Args:
         runs: Frame returned by `load_runs`.
@@ -130,10 +130,10 @@ def draw_horizon(
     """Draw the horizon of the gradient against a sweep axis.
 
     The horizon is the largest lag at which at least 1 % of the gradient remains, even after a dip. Each small
-    point is a run. Each large point is the mean of the runs with its 95 % t interval. An upward triangle is a
-    censored run: its lag curve ends above 1 %, so the horizon may be longer. A mean that includes a censored
-    run is also drawn as a triangle, because the mean is then a lower bound. Arguments, return value and
-    errors are those of `draw_gain`.
+    point represents a run. Each large point is the mean of the runs with its 95 % t interval. An upward
+    triangle represents a censored run: its lag curve ends above 1 %, so the horizon may be longer. A mean
+    that includes a censored run is also drawn as a triangle, because the mean is then a lower bound.
+    Arguments, return value and errors are those of `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
@@ -206,9 +206,9 @@ def draw_clipping(
 ) -> Any:
     """Draw the clip rate and, below it, the loss against the clip threshold.
 
-    Each small point is a run. Each large point is the mean of the runs with its 95 % t interval. The value
-    `clip=null` is labelled "off", at the right. A cross above the losses means that some runs diverged; the
-    mean excludes diverged runs.
+    Each small point represents a run. Each large point is the mean of the runs with its 95 % t interval. The
+    value `clip=null` is labelled "off", at the right. A cross above the losses means that some runs diverged;
+    the mean excludes diverged runs.
 
     Args:
         runs: Frame returned by `load_runs`.

@@ -91,12 +91,12 @@ def load_metrics(
         where: As in `load_runs`.
 
     Raises:
-        ValueError: As in `load_runs`, or if no run has one of the metrics.
+        ValueError: If `load_runs` would raise it, or if no run has one of the metrics.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: As in `load_runs`, or if the metrics of a run cannot be read completely.
+        IncompleteRuns: If `load_runs` would issue it, or if the metrics of a run cannot be read completely.
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -126,13 +126,13 @@ def load_gradients(
         targets: True includes lag curves that start at targets other than the last.
 
     Raises:
-        ValueError: As in `load_runs`, if no run has one of the quantities or steps, or if `axis` or `steps`
-            is invalid.
+        ValueError: If `load_runs` would raise it, if no run has one of the quantities or steps, or if `axis`
+            or `steps` is invalid.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: As in `load_runs`, or if the gradient table of a run cannot be read.
+        IncompleteRuns: If `load_runs` would issue it, or if the gradient table of a run cannot be read.
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)
@@ -149,7 +149,7 @@ class RunCollection:
         frame: Frame with one row per run.
         axes: Columns of the frame that are axes.
         varying: Axes in which the undamaged runs differ.
-        problems: Reason why each incomplete run is incomplete, by run id; reading a table adds its damage.
+        problems: Problem of each incomplete run, by run id; reading a damaged table adds a problem.
     """
 
     runs: list[RunEntry]
@@ -160,7 +160,7 @@ class RunCollection:
 
     @classmethod
     def find(cls, source: Source, where: str | None = None) -> "RunCollection":
-        """Return the runs of a source, or raise the same errors as `load_runs`."""
+        """Return the runs of a source; raise the same errors as `load_runs`."""
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}

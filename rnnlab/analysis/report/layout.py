@@ -18,10 +18,10 @@ class Encodings:
     """The visual encoding of a sweep's axes in figures.
 
     Attributes:
-        axes: All axes that differ between the runs, except `seed`.
+        axes: All sweep axes in which the runs differ, except `seed`.
         hue: Axis shown as colour.
-        x: Numeric axis on the x axis.
-        y: Second numeric axis, for figures that span two axes.
+        x: Numeric sweep axis shown on the x axis.
+        y: Second numeric sweep axis, for figures of two axes.
         col: Axis shown as columns of a grid.
     """
 
