@@ -35,12 +35,12 @@ test-cluster: .venv/installed-cluster
 	tests/cluster/install
 	RNNLAB_CLUSTER=1 unshare --net sh -c 'ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec $(BIN)/python -m pytest tests/cluster'
 
-# Test ten thousand random configurations, files, damaged run folders, lost streams and signals, 60 times as many as
-# `make test`. The run takes about an hour on two cores.
+# Test ten thousand random configurations, user files, damaged run folders, closed output streams and signals, 60 times
+# as many as `make test`. This target takes about an hour on two cores.
 fuzz: .venv/installed-dev
 	RNNLAB_FUZZ=60 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
 
-# Test that the tests detect a hundred faulty versions of the code. The run takes about an hour on two cores.
+# Check that the tests detect a hundred faulty versions of the code. This target takes about an hour on two cores.
 mutants: .venv/installed-dev
 	$(BIN)/python -m tests.mutants
 
@@ -67,7 +67,7 @@ audit: .venv/installed-dev
 docs: .venv/installed-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
-# Pin exact versions for every Python version and platform that pyproject.toml allows.
+# Pin exact package versions for every Python version and platform that pyproject.toml allows.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra docs --extra ray --extra slurm --extra optuna --extra postgresql \
 	  --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt

@@ -1,1 +1,1 @@
-"""Documentation pages, and the modules that generate their tables."""
+"""Modules that generate the tables of the documentation pages."""

@@ -29,14 +29,14 @@ html_css_files = ["wide.css"]
 exclude_patterns = ["_build", "figures/README.md"]
 
 LINK_ONLY = re.compile(r"\[[^]]*\]\(([^)#]+\.md)\)\s*")
-"""A page that consists of a single link; the build replaces the page with the link's target."""
+"""Pattern of a page that consists of a single link; the build replaces the page with the link's target."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(\))")
 KEYS = re.compile(r"<!-- keys: (\w+) -->")
 METRICS = re.compile(r"<!-- metrics: (\w+) -->")
 
 
 def _read(app: Sphinx, docname: str, content: list[str]) -> None:
-    """Insert the tables of keys and metrics, and the repository files that are also pages."""
+    """Insert the tables of keys and metrics, and the repository files that pages include."""
     page = DOCS / f"{docname}.md"
     origin, text = page, content[0]
     if link_only := LINK_ONLY.fullmatch(text):

@@ -48,7 +48,8 @@ class Key:
     Attributes:
         path: Name of the key on the command line.
         allowed: Allowed values in words.
-        defaults: Default for each option of the key's group; for a key outside groups, under the empty name.
+        defaults: Default for each option of the key's group; a key outside groups has one default, under an
+            empty name.
         meaning: Description of the key.
         optional: True if the key may be null.
     """
@@ -61,7 +62,7 @@ class Key:
 
     @property
     def default(self) -> str:
-        """The default in Markdown, or the default for each option if they differ."""
+        """The default in Markdown, or the default for each option if the defaults differ."""
         by_value: dict[str, list[str]] = {}
         for option, value in self.defaults.items():
             missing = value is NO_DEFAULT or (value is None and not self.optional)

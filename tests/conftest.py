@@ -71,7 +71,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Path:
 
 @pytest.fixture
 def database(tables: Path, tmp_path: Path) -> None:
-    """Copy an empty MLflow database to `tmp_path`, the default location, to save the time to create it."""
+    """Copy an empty MLflow database to `tmp_path`, the default location, because creating one takes time."""
     shutil.copy(tables, tmp_path / "mlflow.db")
 
 

@@ -1,4 +1,4 @@
-"""Commands as a user types them, each in its own process, and the runs that they write."""
+"""Commands as a user types them, each in a separate process, and the runs that the commands write."""
 
 import json
 import os
@@ -51,12 +51,12 @@ class Done:
 
 
 def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Done:
-    """Run `python -m module` in a folder and wait for its end."""
+    """Run `python -m module` in a folder and wait until the process ends."""
     return finish(folder, start(folder, *arguments, module=module, **settings))
 
 
 def hear_signals() -> None:
-    """Restore the default handlers of the stop signals; a process in a script's background may ignore some."""
+    """Restore the default handlers of the stop signals; a background process may ignore some signals."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
@@ -133,7 +133,7 @@ def children(pid: int) -> list[int]:
 
 
 def worker_of(pid: int | None, folder: Path) -> int | None:
-    """Return the child of a command (None: any process) that executes a run, identified by its open metrics."""
+    """Return the child process of a command (None: of any process) that has the metrics file of a run open."""
     everyone = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
     for child in everyone if pid is None else children(pid):
         try:

@@ -1,4 +1,4 @@
-"""Forged checkpoints: changed and signed again, so that only their content reveals the change."""
+"""Forged checkpoints, changed and signed again so that only their content reveals the change."""
 
 import json
 from collections.abc import Callable

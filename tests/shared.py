@@ -1,4 +1,4 @@
-"""Results that take long to compute, computed once for all processes of pytest-xdist."""
+"""Results of long computations, computed once for all processes of pytest-xdist."""
 
 import json
 from collections.abc import Callable

@@ -54,7 +54,7 @@ def test_norms_where_a_sum_of_squares_fails(dtype, entry):
 
 
 def test_global_norm_of_entries_whose_squares_are_subnormal():
-    """The float32 sum of squares is not 0 but has hardly any significant digits."""
+    """The sum of squares in float32 is not 0 but has hardly any significant digits."""
     entries = np.full(3, 3e-23, np.float32)
     assert 0 < float(np.vdot(entries, entries)) < 1e-38
     assert global_norm([entries]) == pytest.approx(3e-23 * np.sqrt(3), rel=1e-6, abs=0)

@@ -1,4 +1,4 @@
-"""The tables of docs/configuration.md contain every key that Hydra composes, with a description."""
+"""Tests that the tables of docs/configuration.md describe every key that Hydra composes."""
 
 import dataclasses
 import re

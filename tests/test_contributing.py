@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says is done as it says it, in a copy of the package: its files written, its commands run."""
+"""The files of CONTRIBUTING.md are written and its commands are run, in a copy of the package."""
 
 import json
 import re
@@ -36,12 +36,12 @@ def section(heading: str) -> Section:
     blocks = list(FENCED.finditer(rest.partition("\n## ")[0]))
     files = {block["file"]: block["content"] for block in blocks if block["file"]}
     lines = [line for block in blocks if block["kind"] == "sh" for line in block["content"].splitlines()]
-    assert len(files) == 2 and len(blocks) == 3  # every block is a file or commands
+    assert len(files) == 2 and len(blocks) == 3  # every block is a file or a list of commands
     return Section(files, [shlex.split(line) for line in lines])
 
 
 class Copy:
-    """The package in a folder of its own, with what a section adds."""
+    """Copy of the package in a separate folder, with the files that a section adds."""
 
     def __init__(self, folder: Path) -> None:
         self.package, self.here = folder / "copy", folder / "here"
@@ -52,11 +52,11 @@ class Copy:
             copy(ROOT / name, self.package / name)
 
     def follow(self, heading: str) -> list[Done]:
-        told = section(heading)
-        for name, content in told.files.items():
+        instructions = section(heading)
+        for name, content in instructions.files.items():
             assert not (ROOT / name).exists()
             (self.package / name).write_text(content, encoding="utf-8")
-        return [self.run(*command) for command in told.commands]
+        return [self.run(*command) for command in instructions.commands]
 
     def run(self, python: str, m: str, module: str, *arguments: str) -> Done:
         assert (python, m) == ("python", "-m")

@@ -1,4 +1,7 @@
-"""The commands and notebooks of the studies run on small sweeps; the committed outputs come from the full sweeps."""
+"""Tests that run the commands and notebooks of the studies on small sweeps.
+
+The committed outputs come from the full sweeps.
+"""
 
 import re
 import shlex

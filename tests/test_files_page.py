@@ -1,4 +1,4 @@
-"""docs/files.md lists what a run and a sweep leave behind: every file, every key, every column."""
+"""Tests that docs/files.md lists every file, key and column that a run or a sweep writes."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
 
 
 def listed(heading: str) -> dict[str, str]:
-    """The names in the first table under a heading, each with the rest of its row."""
+    """Return the names in the first table under a heading, each with the other cells of its row."""
     table = PAGE.split(f"\n{heading}\n")[1].split("\n| --- ")[1].split("\n\n")[0]
     rows = [row.strip("| ").split(" | ", 1) for row in table.splitlines()[1:]]
     assert len({row[0] for row in rows}) == len(rows)
@@ -33,7 +33,7 @@ FIGURES = set(re.findall(r"`(\w+)`", FILES["figures/"]))
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was ended before its end."""
+    """Return the folder of a run that stopped before its last step."""
     folder = tmp_path_factory.mktemp("killed") / "run"
     arguments = [*TINY, "tracking=none", "cell=lstm", "initial_state=learned", f"hydra.run.dir={folder}"]
     (order,) = check(compose_plan(conf_dir(), arguments, multirun=False)).orders
@@ -64,8 +64,8 @@ def test_every_key_of_run_json_is_listed(sweep: Done, killed: Path) -> None:
     for info in infos:
         for key in ("goal", "dataset", "tracking", "machine"):
             assert list(info[key]) == re.findall(r"`(\w+)`", keys[key].split(" | ")[0])
-        said = re.findall(r"`([\w.]+)`", keys["tags"])
-        assert set(info["tags"]) <= set(said)
+        tags = re.findall(r"`([\w.]+)`", keys["tags"])
+        assert set(info["tags"]) <= set(tags)
 
 
 def test_every_column_and_its_type_is_listed(sweep: Done) -> None:
@@ -76,8 +76,8 @@ def test_every_column_and_its_type_is_listed(sweep: Done) -> None:
         for name, cells in columns.items():
             kind = schema.field(name).type
             dictionary = " (dictionary)" if pa.types.is_dictionary(kind) else ""
-            told = f"{kind.value_type if dictionary else kind}{dictionary}"
-            assert cells.split(" | ")[0] in (told, f"{told} or null")
+            type_name = f"{kind.value_type if dictionary else kind}{dictionary}"
+            assert cells.split(" | ")[0] in (type_name, f"{type_name} or null")
 
 
 def test_metrics_begin_with_what_is_listed(sweep: Done) -> None:
@@ -94,8 +94,8 @@ def test_every_array_is_listed_with_its_shape(sweep: Done, killed: Path) -> None
     for folder, cell in of_run.items():
         sizes = {"G·H": {"rnn": 8, "lstm": 32}[cell], "H": 8, "X": X, "Y": Y, "1": 1}
         for name, array in load_file(folder / "weights.safetensors").items():
-            told = re.match(r"\((.+), (.+)\)", arrays[name])
-            assert told is not None and array.shape == (sizes[told[1]], sizes[told[2]])
+            dimensions = re.match(r"\((.+), (.+)\)", arrays[name])
+            assert dimensions is not None and array.shape == (sizes[dimensions[1]], sizes[dimensions[2]])
             assert array.dtype == np.float32
 
 

@@ -1,7 +1,8 @@
-"""The estimate of a run's memory, array by array; `tests/app/test_memory_limit.py` compares it with runs.
+"""Tests of the estimate of a run's memory, array by array.
 
-H = 5 hidden units, B = 3 examples, T = 12 time steps, float32 (4 bytes); an input that is a number is drawn in
-float64 (8 bytes) and kept in float32 as well, one that is a symbol has 8 bytes.
+The sizes are H = 5 hidden units, B = 3 examples and T = 12 time steps in float32 (4 bytes). A numeric input is
+drawn in float64 (8 bytes) and also stored in float32; a symbol input takes 8 bytes. The tests in
+`tests/app/test_memory_limit.py` compare the estimate with runs.
 """
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_training_step_keeps_inputs_gates_states_and_outputs(cell: str, gates:
 
 def test_outputs_at_every_step_are_counted_at_every_step() -> None:
     copied = memory("cell=rnn", "task=copy", "task.validation_examples=11", *NO_PROBE)
-    time = 12 + 20  # with ten symbols before and after, and ten classes
+    time = 12 + 20  # ten more symbols before and after the delay, and ten classes
     assert copied["training step"] == 3 * time * (both_ways(1, 1) + 8 + 4 * (5 + 3 * 9))
 
 

@@ -72,7 +72,7 @@ def test_updates_in_place_and_leaves_gradients_alone(optimizer, dtype):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_params_have_separate_states(optimizer):
-    """Two parameters updated together follow the same trajectories as each one alone."""
+    """Two parameters updated together follow the same trajectories as when each is updated separately."""
     rng = np.random.default_rng(0)
     gradients = {"a": rng.standard_normal(5), "b": rng.standard_normal(5)}
     params = {name: np.zeros(1) for name in gradients}

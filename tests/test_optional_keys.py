@@ -1,6 +1,7 @@
-"""A `run.json` of a stranger, or of another version, may lack any key: no command ends in a traceback.
+"""Tests that no command ends in a traceback if a `run.json` lacks a key.
 
-Each key is taken away, and then is null, on its own. What a command needs it asks for in a line.
+Such a `run.json` may come from another version or another program. Each key in turn is removed, and then set
+to null. A command that requires the key reports this in one line.
 """
 
 import copy
@@ -23,12 +24,12 @@ from tests.processes import TINY, run
 
 Place = tuple[str | int, ...]
 WHOLE = ("machine", "tags", "goal", "dataset", "tracking", "resumed")
-"""Parts whose own keys are taken away one by one."""
+"""Parts of `run.json` whose keys are removed one by one."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two lives, with every key that there is."""
+    """Return a run that was resumed once, so that its `run.json` has every key."""
     folder = tmp_path_factory.mktemp("made")
     done = run(folder, *TINY, "tracking=none", "figures=false", "probe=light")
     assert done.code == 0, done.err
@@ -40,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places(tree: Any, depth: int = 0) -> Iterator[Place]:
-    """Every key, and those within the parts that are named above."""
+    """Return the path of every key, including the keys within the parts in WHOLE."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if isinstance(key, str):
             yield (key,)
@@ -62,7 +63,7 @@ def without(info: dict[str, Any], place: Place, null: bool) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in the current folder; repetitions end before they train, pages have no figures."""
+    """Copy the run to the current folder; skip the training of repetitions and the figures of reports."""
 
     def stop(*_: Any) -> None:
         raise ConfigProblems(["stopped before training"])

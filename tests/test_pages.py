@@ -1,4 +1,4 @@
-"""The pages: links resolve, commands compose, Python examples run, formulas can be converted to MathML."""
+"""Tests of the pages: links resolve, commands compose, Python examples run, formulas convert to MathML."""
 
 import doctest
 import importlib
@@ -29,9 +29,9 @@ SHOWN = {name: text for name, text in TEXTS.items() if not name.startswith("expe
 LINK = re.compile(r"(?:\]\(|(?:href|src)=\")([^)\s\":]*)(?:\)|\")")
 PYTHON = re.compile(r"```python\n(.+?)```", re.DOTALL)
 ELSEWHERE = ("docs/derivations.md", "CONTRIBUTING.md")
-"""Pages whose Python other tests compare with the code."""
+"""Pages whose Python blocks are compared with the code in other tests."""
 NOT_HERE = ("<", "…", "hydra/sweeper=optuna", "--help", "--cfg", "lsmt")
-"""Marks of commands that are not tested: placeholders, further packages, and mistakes on purpose."""
+"""Marks of commands that are not tested: placeholders, additional packages, and deliberate mistakes."""
 
 
 def anchors(text: str) -> set[str]:
@@ -75,7 +75,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the pages mention."""
+    """Return a folder with the files that the pages mention."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it to 1; monkeypatch restores it
@@ -191,7 +191,7 @@ def formulas() -> set[str]:
 @pytest.mark.parametrize("formula", sorted(formulas()))
 def test_a_formula_can_be_drawn(formula: str) -> None:
     drawn = convert(formula)
-    assert drawn.startswith("<math") and "\\" not in drawn  # a command that was not converted
+    assert drawn.startswith("<math") and "\\" not in drawn  # a LaTeX command that was not converted
 
 
 def test_commands_for_clusters_are_those_that_are_tested() -> None:

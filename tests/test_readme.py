@@ -1,4 +1,4 @@
-"""The README fits on one screen, and its first commands exist."""
+"""Tests that the README fits on one screen and that its first commands exist."""
 
 from tests.processes import ROOT
 

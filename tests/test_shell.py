@@ -30,7 +30,7 @@ SETUP = 'eval "$(rnnlab -sc install=bash)"'
 
 
 class Screen:
-    """A command on its own terminal."""
+    """A command that runs in a separate terminal."""
 
     def __init__(self, terminal: int) -> None:
         self.terminal, self.shown = terminal, ""
@@ -89,7 +89,7 @@ def test_tab_completes_in_bash(here: Path) -> None:
         screen.wait_for("ready> ")
         screen.type("rnnlab -q -m cell=l\t")
         screen.wait_for("cell=lstm")
-        screen.type(" optimizer=\t\t")  # several: they are shown
+        screen.type(" optimizer=\t\t")  # several candidates: the shell lists them
         screen.wait_for("optimizer=rmsprop")
 
 
@@ -101,9 +101,9 @@ def test_it_is_the_same_set_up_for_python_m(
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion rnnlab")
 
 
-@pytest.mark.parametrize(("arguments", "told"), [([], True), (["seed=1"], False), (["-q"], False)])
+@pytest.mark.parametrize(("arguments", "has_message"), [([], True), (["seed=1"], False), (["-q"], False)])
 def test_a_run_of_the_default_says_that_it_is_one(
-    arguments: list[str], told: bool, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], has_message: bool, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -111,7 +111,7 @@ def test_a_run_of_the_default_says_that_it_is_one(
     monkeypatch.setattr(launch, "launch", interrupted)
     assert main(arguments) == 130
     line = "Running the default: cell=rnn task=char_lm seq_len=50 steps=2000. For all keys, see --help.\n"
-    assert capsys.readouterr().out == (line if told else "")
+    assert capsys.readouterr().out == (line if has_message else "")
 
 
 def test_quiet_tells_the_folder_and_warnings_alone(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

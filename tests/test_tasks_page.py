@@ -1,4 +1,4 @@
-"""The table in docs/tasks.md agrees with the task classes."""
+"""Tests that the table in docs/tasks.md agrees with the task classes."""
 
 import re
 from fractions import Fraction

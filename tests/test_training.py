@@ -339,7 +339,7 @@ def linear(task, **choices):
 
 
 def ending(trainer, params):
-    """Return the records after checking that only the last one reports an end."""
+    """Return the records after checking that only the last record reports an end."""
     before = copy_params(params)
     records = list(trainer.train(params, np.random.default_rng(2)))
     assert all(record.non_finite is None for record in records[:-1])

@@ -52,7 +52,7 @@ Making = tuple[str, ...]
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
-    """The folder with the state from which a run resumes."""
+    """Return the folder with the state from which a run resumes."""
     with RunFolder(tmp_path_factory.mktemp("shelf") / "run", {"steps": STEPS}, {}) as folder:
         yield folder
 
@@ -99,7 +99,7 @@ def exactly(record: StepRecord) -> Any:
 
 
 def through(run: Run, shelf: RunFolder, state: TrainingState) -> TrainingState:
-    """Return a state as read by another process."""
+    """Return a state as another process would read it."""
     shelf.write_checkpoint(*state.to_parts())
     kept = read_checkpoint(shelf.folder)
     assert kept is not None
@@ -148,7 +148,7 @@ def goes_on_from_every_step(run: Run, shelf: RunFolder) -> list[Any]:
 @example("gru", "adam", "char_lm", "float64", "normal", "light", 1)
 @example("rnn", "adagrad", "adding", "float32", "normal", "light", 2)
 @example("lstm", "rmsprop", "digits_rows", "float64", "zero", "light", 3)
-@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than another
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than the others
 def test_any_run_goes_on_from_any_step(
     shelf: RunFolder,
     cell: str,
@@ -246,7 +246,7 @@ def test_a_run_that_stopped_when_solved_has_ended(shelf: RunFolder, solved_at: i
 
 
 def test_what_is_taken_apart_is_kept_as_it_was(shelf: RunFolder) -> None:
-    """Bits, types and shapes are kept, including those of scalars and of 128-bit integers in JSON."""
+    """Bits, types and shapes are preserved, including those of scalars and of 128-bit integers in JSON."""
     run = Run(("cell=lstm", "task=char_lm", *TASKS["char_lm"], "optimizer=adam"))
     trainer, state = run.begin()
     list(islice(trainer.continue_from(state), 3))

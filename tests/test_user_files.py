@@ -1,4 +1,4 @@
-"""Tests that every error of a library about a user's file becomes one line."""
+"""Tests that every library error about a user's file becomes a one-line message."""
 
 import lzma
 import tarfile
@@ -23,9 +23,9 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_any_error_of_a_reader_is_a_line(error: Exception) -> None:
-    with pytest.raises(UnreadableFile) as told, convert_read_errors("f"):
+    with pytest.raises(UnreadableFile) as error_info, convert_read_errors("f"):
         raise error
-    assert str(told.value) == "path=f: cannot be read (cut off)"
+    assert str(error_info.value) == "path=f: cannot be read (cut off)"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The solved criterion: the verdict at each validation, and early stopping."""
+"""Tests of the solved criterion at each validation, and of early stopping."""
 
 from dataclasses import replace
 from functools import partial

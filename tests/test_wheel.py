@@ -1,4 +1,4 @@
-"""The built package: what it holds, and that it runs from any folder without the checkout."""
+"""Tests of the content of the built package, which must run from any folder without the checkout."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_runs_from_an_empty_folder(command: list[str], installed: Path, tmp_path
 
 
 def test_an_editable_install_copies_no_configuration(tmp_path: Path) -> None:
-    """A copy in site-packages would go stale, and nobody would notice."""
+    """A copy in site-packages would become outdated without any error."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel:editable"]
     subprocess.run([*command, "--directory", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()

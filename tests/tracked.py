@@ -1,4 +1,4 @@
-"""The runs in an MLflow store, read with MLflow's client."""
+"""Runs in an MLflow store, read with MLflow's client."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""Tracked runs as pandas frames and figures; this package needs no training code."""
+"""Data frames and figures of tracked runs; this package does not depend on the training code."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ _FIGURES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a figure function on first use, so that other commands need not wait for seaborn."""
+    """Import a figure function on first use, so that commands without figures do not load seaborn."""
     for module, names in _FIGURES.items():
         if name in names:
             return getattr(import_module(f"rnnlab.analysis.figures.{module}"), name)

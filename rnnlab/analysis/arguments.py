@@ -1,7 +1,8 @@
-"""Checks of the arguments of public functions; the error line names argument, value and allowed types.
+"""Type checks for the arguments of public functions.
 
-The types come from the signature, so that a mistake does not surface deep inside pandas or seaborn. Each
-frame must come from the loader that matches the argument's name.
+The allowed types come from the function's signature, so that a mistake does not surface deep inside pandas
+or seaborn. Each error message gives the argument, its value and the allowed types. Each data frame must come
+from the loader that matches the argument's name.
 """
 
 import functools
@@ -15,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
-"""The loader of a frame, by argument name."""
+"""Loader that returns each data frame, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
-"""The columns that only frames of this loader have together."""
+"""Columns that identify the frames of one loader; frames of other loaders lack at least one of them."""
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
@@ -28,18 +29,18 @@ _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "DataFrame": ("a DataFrame", "DataFrames"),
     "Axes": ("a matplotlib Axes", "matplotlib Axes"),
 }
-"""The singular and plural description of a type, by type name."""
+"""Singular and plural descriptions of types, by type name."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function to check its arguments against its signature, and frames by their columns.
+    """Decorate a function so that each call checks the argument types and the columns of data frames.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If a frame comes from another loader, is empty or has a duplicate column.
+        ValueError: If a data frame comes from the wrong loader, has no rows or has a duplicate column.
     """
     signature = inspect.signature(function)
     hints = functools.cache(lambda: get_type_hints(function))
@@ -59,7 +60,7 @@ def check_type(argument: str, value: Any, hint: Any) -> None:
     """Raise TypeError if a value does not have the given type.
 
     Raises:
-        TypeError: If the type differs.
+        TypeError: If the value has a different type.
     """
     if _has_type(value, hint):
         return
@@ -82,7 +83,7 @@ def _check_frame(argument: str, frame: pd.DataFrame) -> None:
         duplicate = frame.columns[frame.columns.duplicated()][0]
         raise ValueError(f"{argument}: duplicate column {duplicate!r}; column names must be unique")
     if frame.empty:
-        raise ValueError(f"{argument}: the frame has no rows; must have at least one")
+        raise ValueError(f"{argument}: the frame has no rows; at least one row is required")
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -105,7 +106,7 @@ def _has_type(value: Any, hint: Any) -> bool:
 
 
 def _describe_type(hint: Any) -> str:
-    """Return a type in words: `a string, a list of strings or None`."""
+    """Return a description of a type, such as `a string, a list of strings or None`."""
     return _join_words(_alternatives(hint, 0))
 
 
@@ -126,7 +127,7 @@ def _alternatives(hint: Any, form: int) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    """Return a value in one line."""
+    """Return a value as one line of text, shortened if long."""
     if isinstance(value, pd.DataFrame | pd.Series | np.ndarray):
         return f"<{type(value).__name__}>"
     text = " ".join(repr(value).split())

@@ -143,7 +143,7 @@ def test_a_row_a_run_says_what_its_folder_says(mixed: Done) -> None:
         for key, value in info["summary"].items():
             if isinstance(value, float):
                 assert row[key] == value, key
-    swept = frame[frame["sweep"] == frame["sweep"].iloc[-1]]
+    sweep_rows = frame[frame["sweep"] == frame["sweep"].iloc[-1]]
     assert frame["cell"].tolist().count("lstm") == 3
     assert (
         frame.groupby("sweep", observed=True)["number"]
@@ -151,7 +151,7 @@ def test_a_row_a_run_says_what_its_folder_says(mixed: Done) -> None:
         .map(sorted)
         .equals(frame.groupby("sweep", observed=True)["number"].apply(list))
     )
-    assert len(swept)
+    assert len(sweep_rows)
 
 
 def test_types_are_proper(mixed: Done) -> None:
@@ -188,14 +188,14 @@ def test_metrics_are_those_of_the_files(mixed: Done) -> None:
     assert frame["step"].dtype == np.int64
     for run_id, folder in zip(runs["run"], runs["folder"], strict=True):
         mine = frame[frame["run"] == run_id]
-        told = {(row.metric, row.step): row.value for row in mine.itertuples()}
+        values = {(row.metric, row.step): row.value for row in mine.itertuples()}
         written = {
             (name, row["step"]): value
             for row in metric_rows(Path(folder))
             for name, value in row.items()
             if name != "step" and value is not None
         }
-        assert told == written and len(mine) == len(told)
+        assert values == written and len(mine) == len(values)
 
 
 def test_gradients_are_those_of_the_files(mixed: Done) -> None:
@@ -265,7 +265,7 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         (lambda source: load_runs(source / "gone"), "gone: not found"),
         (lambda source: load_runs(source, where="cell == 'gru'"), "matches none of the 5 runs"),
@@ -280,11 +280,11 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         ),
         (
             lambda source: load_gradients(source, steps=[1, 99]),
-            r"steps=\[99\]: in none of the runs; available: 0, 1, ",
+            r"steps=\[99\]: not found in any run; available: 0, 1, ",
         ),
         (
             lambda source: load_metrics(source, "val/los"),
-            r"metrics=\['val/los'\]: in none of the runs; available: ",
+            r"metrics=\['val/los'\]: not found in any run; available: ",
         ),
         (
             lambda source: load_gradients(source, ["h", "y"]),
@@ -297,8 +297,8 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         (lambda source: load_gradients(source, steps="all"), "steps='all': must be 'first'"),
     ],
 )
-def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call(mixed.folder)
 
 
@@ -349,11 +349,13 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
 
     with pytest.warns(IncompleteRuns) as warned:
         frame = load_runs(tmp_path)
-    told = str(warned[0].message)
+    message = str(warned[0].message)
     assert warned[0].filename == __file__
-    assert told.startswith("3 of 6 runs are incomplete: ")
+    assert message.startswith("3 of 6 runs are incomplete: ")
     assert (
-        "ended early (killed)" in told and "going on (running)" in told and "4 (damaged: run.json: " in told
+        "ended early (killed)" in message
+        and "going on (running)" in message
+        and "4 (damaged: run.json: " in message
     )
     outcomes = dict(zip(frame["name"], frame["outcome"], strict=True))
     assert outcomes.pop("4") == "damaged" and outcomes.pop("going on") == "running"
@@ -374,9 +376,9 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
 
     with pytest.warns(IncompleteRuns) as warned:
         metrics = load_metrics(tmp_path, "train/loss")
-    told = str(warned[0].message)
-    assert "odd row (damaged: metrics.jsonl: line 3 is not a valid row)" in told
-    assert "ended early (killed)" in told
+    message = str(warned[0].message)
+    assert "odd row (damaged: metrics.jsonl: line 3 is not a valid row)" in message
+    assert "ended early (killed)" in message
     steps = metrics.groupby("run", observed=True)["step"].apply(list)
     assert steps[ids["odd row"]] == [0, 1] and steps[ids["going on"]] == [0, 1, 2, 3]
     running.close()
@@ -508,14 +510,15 @@ def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_pa
     hidden = mixed.folder / "mlartifacts"
     hidden.rename(mixed.folder / "hidden")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught_warnings:
             warnings.simplefilter("always")
             frame = load_runs(MLflowRuns(uri=f"sqlite:///{folder / 'mlflow.db'}"))
     finally:
         (mixed.folder / "hidden").rename(hidden)
     assert set(frame["outcome"]) == {"damaged"}
     assert any(
-        "files not found at the location recorded in MLflow" in str(warning.message) for warning in told
+        "files not found at the location recorded in MLflow" in str(warning.message)
+        for warning in caught_warnings
     )
 
 
@@ -570,13 +573,13 @@ def test_an_odd_run_json_hurts_one_run_alone(tmp_path: Path, odd: dict[str, Any]
     whole_run(tmp_path / "0", "fine")
     file = whole_run(tmp_path / "1", "odd") / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | odd))
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
         for load in LOADERS:
             assert "id-fine" in set(load(tmp_path)["run"])
-    assert [f"1 (damaged: run.json: {why}" in str(warning.message) for warning in told] == [True] * 3 * bool(
-        why
-    )
+    assert [f"1 (damaged: run.json: {why}" in str(warning.message) for warning in caught_warnings] == [
+        True
+    ] * 3 * bool(why)
     write_report(tmp_path, tmp_path / "report.html")
 
 
@@ -596,8 +599,8 @@ def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
         folder.finish("failed", {"error": "line\n" * 500})
     with pytest.warns(IncompleteRuns, match=r"hurt \(failed: line") as warned:
         load_runs(tmp_path)
-    told = str(warned[0].message)
-    assert len(told.splitlines()) == 1 and len(told) < 1000
+    message = str(warned[0].message)
+    assert len(message.splitlines()) == 1 and len(message) < 1000
 
 
 def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda w: w.update(more=np.ones(1)), "weights: names, shapes or types differ"),
         (lambda w: w.pop("b_h"), "weights: names, shapes or types differ"),
@@ -75,15 +75,15 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
     ],
 )
 def test_other_weights_are_found(
-    run: Path, other: Path, change: Callable[[Weights], object], told: str
+    run: Path, other: Path, change: Callable[[Weights], object], message: str
 ) -> None:
     change_weights(other, change)
     for found in (find_differences(run, other), find_differences(other, run)):
-        assert len(found) == 1 and found[0].startswith(told)
+        assert len(found) == 1 and found[0].startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda rows: rows[1].update({"train/loss": 7.0}), "metrics: train/loss differs from step 1 on: "),
         (lambda rows: rows[1].update({"train/loss": None}), "metrics: train/loss differs from step 1 on: "),
@@ -92,10 +92,10 @@ def test_other_weights_are_found(
         (lambda rows: rows.append({"step": 4, "val/loss": 1.0}), "metrics: "),
     ],
 )
-def test_other_metrics_are_found(run: Path, other: Path, change: Callable[..., object], told: str) -> None:
+def test_other_metrics_are_found(run: Path, other: Path, change: Callable[..., object], message: str) -> None:
     change_rows(other, change)
     for found in (find_differences(run, other), find_differences(other, run)):
-        assert len(found) == 1 and found[0].startswith(told)
+        assert len(found) == 1 and found[0].startswith(message)
 
 
 def test_all_metrics_that_differ_are_told(run: Path, other: Path) -> None:

@@ -51,25 +51,25 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def sweep_result(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A sweep over cells, thresholds and seeds with one unstable run."""
-    folder = tmp_path_factory.mktemp("swept")
+    folder = tmp_path_factory.mktemp("sweep_result")
     axes = ("cell=rnn,lstm", "clip=null,0.1", "seed=0,1")
     done = run(folder, "-m", *axes, *TINY, "val_every=6", "figures=false", "optimizer=sgd")
     assert done.code == 0, done.err
     return done
 
 
-def test_all_runs_with_their_numbers(swept: Done) -> None:
-    page = Page(report_html(swept.folder))
+def test_all_runs_with_their_numbers(sweep_result: Done) -> None:
+    page = Page(report_html(sweep_result.folder))
     head, *rows = page.tables["runs"]
     assert head == [
         *("run", "cell", "clip", "seed", "metric", "value", "baseline"),
         *("gain", "horizon", "regime", "clip rate", "outcome", "seconds"),
     ]
     by_name = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
-    assert by_name.keys() == swept.runs.keys()
-    for name, folder in swept.runs.items():
+    assert by_name.keys() == sweep_result.runs.keys()
+    for name, folder in sweep_result.runs.items():
         info, row = run_info(folder), by_name[name]
         assert row["value"] == f"{info['summary']['val/bpc']:.3f}"
         assert row["gain"] == f"{10 ** info['summary']['grad/log10_gain']:.3f}"
@@ -78,52 +78,52 @@ def test_all_runs_with_their_numbers(swept: Done) -> None:
         assert row["outcome"] == info["outcome"]
 
 
-def test_averages_are_over_seeds(swept: Done) -> None:
-    page = Page(report_html(swept.folder))
+def test_averages_are_over_seeds(sweep_result: Done) -> None:
+    page = Page(report_html(sweep_result.folder))
     head, *rows = page.tables["averages"]
     assert head[:4] == ["cell", "clip", "runs", "val/bpc"] and len(rows) == 4
     for row in rows:
         of_group = [
             run_info(folder)["summary"]["val/bpc"]
-            for folder in swept.runs.values()
+            for folder in sweep_result.runs.values()
             if run_info(folder)["params"]["cell"] == row[0]
             and run_info(folder)["params"]["clip"].replace("null", "off") == row[1]
         ]
         assert row[2] == "2" and row[3].startswith(f"{np.mean(of_group):.3g}")
 
 
-def test_figures_are_those_that_the_axes_call_for(swept: Done) -> None:
-    told = [alt.partition(". ")[0] for alt in Page(report_html(swept.folder)).pictures]
-    assert told[:2] == ["Lag curves, trained", "Lag curves, untrained"]
-    assert {"Tail gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(told)
-    assert {"Gradient by time step: rnn clip=null seed=0"} <= set(told)
-    assert "Solved against clip" not in told  # char_lm has no criterion
+def test_figures_are_those_that_the_axes_call_for(sweep_result: Done) -> None:
+    titles = [alt.partition(". ")[0] for alt in Page(report_html(sweep_result.folder)).pictures]
+    assert titles[:2] == ["Lag curves, trained", "Lag curves, untrained"]
+    assert {"Tail gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(titles)
+    assert {"Gradient by time step: rnn clip=null seed=0"} <= set(titles)
+    assert "Solved against clip" not in titles  # char_lm has no criterion
 
 
-def test_it_says_how_to_repeat_the_sweep(swept: Done) -> None:
-    page = Page(report_html(swept.folder))
+def test_it_says_how_to_repeat_the_sweep(sweep_result: Done) -> None:
+    page = Page(report_html(sweep_result.folder))
     given = "python -m rnnlab -m cell=rnn,lstm clip=null,0.1 seed=0,1 steps=12"
     assert given in page.text
-    (folder, *_) = swept.runs.values()
+    (folder, *_) = sweep_result.runs.values()
     assert f"python -m rnnlab.repeat {folder}" in page.text
-    assert f"load_gradients('{swept.folder}')" in page.text
+    assert f"load_gradients('{sweep_result.folder}')" in page.text
     commit = run_info(folder)["tags"].get("git_commit", "")
     assert f"git checkout {commit.removesuffix('-dirty')}" in page.text
 
 
-def test_differences_in_the_configuration_and_what_is_common(swept: Done) -> None:
-    page = Page(report_html(swept.folder))
-    told = dict(page.tables["configuration"][1:])
-    assert told["clip"] == "None (4), 0.1 (4)" and told["seed"] == "0 (4), 1 (4)"
-    assert "hidden_size" not in told and "hidden_size8" in page.text.replace("\n", "")
+def test_differences_in_the_configuration_and_what_is_common(sweep_result: Done) -> None:
+    page = Page(report_html(sweep_result.folder))
+    differences = dict(page.tables["configuration"][1:])
+    assert differences["clip"] == "None (4), 0.1 (4)" and differences["seed"] == "0 (4), 1 (4)"
+    assert "hidden_size" not in differences and "hidden_size8" in page.text.replace("\n", "")
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")
-def test_the_same_page_from_mlflow(swept: Done) -> None:
-    sweep = run_info(next(iter(swept.runs.values())))["tags"]["sweep"]
-    here, there = report_html(swept.folder), report_html(MLflowRuns(sweep=sweep, uri=swept.uri))
-    given = repr(str(swept.folder)).replace("'", "&#39;")
-    tracked = f"MLflowRuns('rnnlab', '{sweep}', '{swept.uri}')".replace("'", "&#39;")
+def test_the_same_page_from_mlflow(sweep_result: Done) -> None:
+    sweep = run_info(next(iter(sweep_result.runs.values())))["tags"]["sweep"]
+    here, there = report_html(sweep_result.folder), report_html(MLflowRuns(sweep=sweep, uri=sweep_result.uri))
+    given = repr(str(sweep_result.folder)).replace("'", "&#39;")
+    tracked = f"MLflowRuns('rnnlab', '{sweep}', '{sweep_result.uri}')".replace("'", "&#39;")
     here = here.replace(given, tracked).replace("load_gradients\n", "load_gradients, MLflowRuns\n")
     assert here == there
 
@@ -142,9 +142,9 @@ def test_what_went_wrong_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "4").mkdir()
     (tmp_path / "4" / "run.json").write_text("{")
     text = report_html(tmp_path)
-    told = {row[0]: row[1] for row in Page(text).tables["failures"][1:]}
-    assert told.pop("4").startswith("damaged: run.json: ")
-    assert told == {
+    problems = {row[0]: row[1] for row in Page(text).tables["failures"][1:]}
+    assert problems.pop("4").startswith("damaged: run.json: ")
+    assert problems == {
         "ended early": "killed",
         "blown up": "diverged at step 3, time step 2: h",
         "broken": "failed: ValueError: <b>no</b>",
@@ -199,32 +199,35 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_it_cannot_do(
-    swept: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sweep_result: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rnnlab.commands.report import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for given, told in (
+    for given, message in (
         (["gone"], r"gone: not a folder, and sqlite:////.*mlflow.db: not found"),
         (["."], r"\.: no runs found"),
-        ([str(swept.folder), "--out", "no/such/folder.html"], "no/such/folder.html: cannot be written"),
+        (
+            [str(sweep_result.folder), "--out", "no/such/folder.html"],
+            "no/such/folder.html: cannot be written",
+        ),
     ):
         assert main(given) == 2
         out, err = capsys.readouterr()
-        assert out == "" and re.match(f"rnnlab.report: {told}", err) and err.count("\n") == 1
+        assert out == "" and re.match(f"rnnlab.report: {message}", err) and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
-    assert main([str(swept.folder), "--out", "page.html", "--uri", "http://127.0.0.1:9"]) == 1
+    assert main([str(sweep_result.folder), "--out", "page.html", "--uri", "http://127.0.0.1:9"]) == 1
     assert (
         "rnnlab.report: MLflow at http://127.0.0.1:9 did not accept the report (" in capsys.readouterr().err
     )
     assert (tmp_path / "page.html").is_file()
 
 
-def test_the_same_page_twice_and_in_one_move(swept: Done, tmp_path: Path) -> None:
-    write_report(swept.folder, tmp_path / "page.html")
+def test_the_same_page_twice_and_in_one_move(sweep_result: Done, tmp_path: Path) -> None:
+    write_report(sweep_result.folder, tmp_path / "page.html")
     first = (tmp_path / "page.html").read_text()
-    write_report(swept.folder, tmp_path / "page.html")
+    write_report(sweep_result.folder, tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == first and len(list(tmp_path.iterdir())) == 1
 
 
@@ -336,7 +339,7 @@ def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> 
         ("0.100 (50% zero)", "30 (first under 1% after 4, 25% zero)", "stable (50% zero)"),
     ]
     head, row = page.tables["averages"]
-    told = dict(zip(head, row, strict=True))
-    assert told["gain"] == "0.1 (0 in 1 of 2 runs, 75% zero)"
-    assert told["horizon"].endswith("(first under 1% after 2, 25% zero)")
+    cells = dict(zip(head, row, strict=True))
+    assert cells["gain"] == "0.1 (0 in 1 of 2 runs, 75% zero)"
+    assert cells["horizon"].endswith("(first under 1% after 2, 25% zero)")
     assert "n% zero: share of probe examples" in page.text

@@ -93,7 +93,7 @@ def test_the_table_has_gains_of_0_and_shares_of_zeros(
     half = {"grad/gain": 0.5, "grad/horizon": 31.0, "grad/zero_fraction": 0.69, "grad/zero_at_horizon": 0.5}
     infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
     display.show_results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
-    told = screen.getvalue()
-    assert "0.500 (69% zero)" in told and "31 (50% zero)" in told and "zero: share of probe" in told
-    first = next(line.split() for line in told.splitlines() if "finished" in line)
+    output = screen.getvalue()
+    assert "0.500 (69% zero)" in output and "31 (50% zero)" in output and "zero: share of probe" in output
+    first = next(line.split() for line in output.splitlines() if "finished" in line)
     assert first[3:5] == ["0", "0"]

@@ -90,8 +90,8 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     done = finish(tmp_path, process)
     assert done.code == 1
     (folder,) = done.runs.values()
-    told = "worker process died (SIGKILL; the system kills processes when memory runs out)"
-    assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", told)
+    message = "worker process died (SIGKILL; the system kills processes when memory runs out)"
+    assert (run_info(folder)["outcome"], run_info(folder)["summary"]["error"]) == ("failed", message)
     assert [run.status for run in tracked_runs(done.uri).values()] == ["FAILED"]
     again = run(tmp_path, *LITTLE, "resume=true")
     assert again.code == 0 and again.runs == done.runs

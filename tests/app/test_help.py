@@ -71,12 +71,12 @@ os._exit(0)
 """
 
 
-@pytest.mark.parametrize(("code", "told"), [(FIRST_STEP, "step 0"), (MIRROR, "mirror")])
-def test_nothing_heavy_is_loaded_before_the_first_step(code: str, told: str, here: Path) -> None:
+@pytest.mark.parametrize(("code", "output"), [(FIRST_STEP, "step 0"), (MIRROR, "mirror")])
+def test_nothing_heavy_is_loaded_before_the_first_step(code: str, output: str, here: Path) -> None:
     """Neither by a worker nor by the mirror, which opens MLflow in a thread of its own."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=here, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.stderr) == (told, "")
+    assert (done.stdout.strip(), done.stderr) == (output, "")
 
 
 @pytest.fixture

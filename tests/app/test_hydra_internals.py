@@ -65,8 +65,8 @@ def test_every_phrase_has_a_canary() -> None:
 
 def test_what_is_removed_from_a_message_leaves_the_reason() -> None:
     assert Phrase.LOCATION.remove_from(message_of_key(Path())) == "Interpolation key 'nowhere' not found"
-    said = message_of_interpolation("${oc.env:NOPE}")(Path())
-    assert Phrase.WHILE_RESOLVING.remove_from(said).strip("'\"") == "Environment variable 'NOPE' not found"
+    message = message_of_interpolation("${oc.env:NOPE}")(Path())
+    assert Phrase.WHILE_RESOLVING.remove_from(message).strip("'\"") == "Environment variable 'NOPE' not found"
 
 
 def parsed(line: str) -> Any:

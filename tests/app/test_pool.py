@@ -27,8 +27,8 @@ def orders_of(*steps: str) -> list[WorkOrder]:
 
 def outcome(order: WorkOrder) -> str | None:
     """Return the outcome of a run from its folder."""
-    told: str | None = run_info(order.folder)["outcome"]
-    return told
+    result: str | None = run_info(order.folder)["outcome"]
+    return result
 
 
 def worker_at(order: WorkOrder, pool: LocalPool, rows: int = 2) -> int:
@@ -45,31 +45,31 @@ def worker_at(order: WorkOrder, pool: LocalPool, rows: int = 2) -> int:
 
 def rest(pool: LocalPool) -> dict[str, str | None]:
     """Return the errors of all runs by folder name after all have ended."""
-    told: dict[str, str | None] = {}
+    errors: dict[str, str | None] = {}
 
     def ended() -> bool:
-        told.update({order.folder.name: error for order, error in pool.ended(0.1)})
+        errors.update({order.folder.name: error for order, error in pool.ended(0.1)})
         return not pool.busy
 
     wait_until(ended, "all runs have ended")
-    return told
+    return errors
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [
         (signal.SIGKILL, "worker process died (SIGKILL; the system kills processes when memory runs out)"),
         (signal.SIGSEGV, "worker process died (SIGSEGV)"),
     ],
 )
 def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
-    here: Path, number: signal.Signals, told: str
+    here: Path, number: signal.Signals, message: str
 ) -> None:
     lost, *others = orders = orders_of(ENDLESS, "steps=3", "steps=4")
     pool = LocalPool(orders, workers=1)
     try:
         os.kill(worker_at(lost, pool), number)
-        assert rest(pool) == {"0": told, "1": None, "2": None}
+        assert rest(pool) == {"0": message, "1": None, "2": None}
     finally:
         pool.close()
     assert outcome(lost) is None
@@ -113,10 +113,10 @@ def test_an_order_that_cannot_be_carried_out_is_told_and_its_worker_goes_on(here
     refused.folder.mkdir(parents=True)
     pool = LocalPool(orders, workers=1)
     try:
-        told = rest(pool)
+        errors = rest(pool)
     finally:
         pool.close()
-    assert str(told["0"]).startswith("FileExistsError: ") and told["1"] is None
+    assert str(errors["0"]).startswith("FileExistsError: ") and errors["1"] is None
     assert outcome(other) == "finished" and not list(refused.folder.iterdir())
 
 
@@ -136,21 +136,21 @@ def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
 def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
     deaf, listening = orders = orders_of(ENDLESS, ENDLESS)
     pool = LocalPool(orders, workers=2)
-    told: dict[Path, str | None] = {}
+    errors: dict[Path, str | None] = {}
     try:
         pid, _ = worker_at(deaf, pool), worker_at(listening, pool)
         os.kill(pid, signal.SIGSTOP)
 
         def ended() -> bool:
             pool.stop()
-            told.update({order.folder: error for order, error in pool.ended(0.05)})
+            errors.update({order.folder: error for order, error in pool.ended(0.05)})
             return not pool.busy
 
         wait_until(ended, "all runs have ended")
     finally:
         pool.close()
-    assert told[listening.folder] is None and outcome(listening) == "killed"
-    assert str(told[deaf.folder]).startswith("worker process died (SIGKILL")
+    assert errors[listening.folder] is None and outcome(listening) == "killed"
+    assert str(errors[deaf.folder]).startswith("worker process died (SIGKILL")
     assert outcome(deaf) is None and not Path(f"/proc/{pid}").exists()
 
 

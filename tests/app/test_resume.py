@@ -56,8 +56,8 @@ def begun_run(folder: str, started: float, *overrides: str) -> Path:
 def problem(*overrides: str, multirun: bool = True) -> str:
     with pytest.raises(ConfigProblems) as caught:
         checked(*overrides, multirun=multirun)
-    (told,) = caught.value.problems
-    return told
+    (message,) = caught.value.problems
+    return message
 
 
 # Identity of runs
@@ -196,8 +196,8 @@ def test_a_sweep_can_be_named(here: Path, how: str) -> None:
 
 def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
     there = begun(*SWEEP)
-    told = f"resume=nowhere: not the name or the folder of a sweep; available: {there.sweep}"
-    assert problem(*SWEEP, "resume=nowhere") == told
+    message = f"resume=nowhere: not the name or the folder of a sweep; available: {there.sweep}"
+    assert problem(*SWEEP, "resume=nowhere") == message
 
 
 def test_a_run_that_a_named_sweep_lacks_gets_a_folder_of_its_own(here: Path) -> None:
@@ -237,8 +237,8 @@ def test_the_newest_run_of_the_same_configuration_is_taken_up(here: Path) -> Non
 def test_a_run_can_be_named_by_its_folder(here: Path) -> None:
     named, _ = begun_run("a", 1.0), begun_run("b", 2.0)
     assert folders(checked("resume=outputs/a", multirun=False).plan) == [named]
-    told = "resume=outputs/a: not the folder of a run with this configuration"
-    assert problem("resume=outputs/a", "seed=1", multirun=False) == told
+    message = "resume=outputs/a: not the folder of a run with this configuration"
+    assert problem("resume=outputs/a", "seed=1", multirun=False) == message
 
 
 def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,19 +253,19 @@ def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFi
 def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
     folder = begun_run("a", 1.0)
     with FileLock(folder / ".running"):
-        told = problem("resume=outputs/a", multirun=False)
-    assert told == f"{folder}: this run is still running in another process"
+        message = problem("resume=outputs/a", multirun=False)
+    assert message == f"{folder}: this run is still running in another process"
 
 
 def test_nothing_found_is_told(here: Path) -> None:
     there = begun(*SWEEP)
     assert checked(*SWEEP, "resume=true").note is None
-    told = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
-    assert told == (
+    message = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
+    assert message == (
         "resume=true: no earlier sweep contains all of these runs; starting a new sweep "
         f"({there.sweep} contains 4 of 6 runs; use resume={there.sweep} to add the others)"
     )
-    assert checked(*SWEEP, "lr=1", "resume=true").note == told.partition(" (")[0]
+    assert checked(*SWEEP, "lr=1", "resume=true").note == message.partition(" (")[0]
     assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)
 
 
@@ -285,8 +285,8 @@ def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
 def test_a_folder_in_place_of_a_runs_file_is_refused_at_once(here: Path, name: str) -> None:
     run_folder = begun_run("a", 1.0)
     (run_folder / name).mkdir()
-    told = f"{run_folder / name}: is a directory"
-    assert problem("resume=outputs/a", multirun=False) == told
+    message = f"{run_folder / name}: is a directory"
+    assert problem("resume=outputs/a", multirun=False) == message
     there = begun(*SWEEP)
     (there.jobs[1].folder / name).mkdir(parents=True)
     assert problem(*SWEEP, "resume=true") == f"{there.jobs[1].folder / name}: is a directory"
@@ -297,8 +297,8 @@ def test_runs_stay_in_their_experiment(here: Path) -> None:
     order = checked(*SWEEP, "resume=true").orders[0]
     order.folder.mkdir()
     write_run_info(order.folder, order.info | {"started": 0.0, "ended": 0.0, "outcome": "killed"})
-    told = "tracking.experiment=other: these runs belong to the experiment rnnlab"
-    assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == told
+    message = "tracking.experiment=other: these runs belong to the experiment rnnlab"
+    assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == message
 
 
 def test_what_another_process_makes_is_waited_for(

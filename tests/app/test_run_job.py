@@ -31,9 +31,9 @@ def test_a_text_that_is_gone_by_now_fails_the_run(here: Path) -> None:
     assert execute(order, never) == "failed"
     info = run_info(order.folder)
     assert info["outcome"] == "failed"
-    told = f"InvalidConfig: task.path={text}: cannot be read (No such file or directory)"
-    assert info["summary"]["error"] == told
-    assert (order.folder / "error.txt").read_text().rstrip().endswith(told)
+    message = f"InvalidConfig: task.path={text}: cannot be read (No such file or directory)"
+    assert info["summary"]["error"] == message
+    assert (order.folder / "error.txt").read_text().rstrip().endswith(message)
 
 
 def test_a_run_that_breaks_on_its_way_keeps_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ DEEP = "z/" * 300 + "z"
 A_NAME = "contains a name that is too long (256 bytes; at most 255)"
 
 
-def told(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: Any, here: Path) -> str:
+def message_of(of: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: Any, here: Path) -> str:
     """Return the single line that a command prints; the command creates no files."""
     before = sorted(here.rglob("*"))
     os.environ["HYDRA_FULL_ERROR"] = "0"  # the command line sets this variable; `here` restores it
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be(
     key: str, given: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = SINGLE if key == "hydra.run.dir" else SWEEP
-    line = told(main, [*command, f'{key}="{given}"'], capsys, here)
+    line = message_of(main, [*command, f'{key}="{given}"'], capsys, here)
     assert line.startswith(one_line(f"{key}={given}")[:200]) and line.endswith(problem)
 
 
@@ -92,7 +92,7 @@ def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
 def test_a_run_is_not_in_the_place_of_a_file_of_the_sweep(
     subdir: str, own: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = told(main, [*SWEEP, f"hydra.sweep.subdir={subdir}"], capsys, here)
+    line = message_of(main, [*SWEEP, f"hydra.sweep.subdir={subdir}"], capsys, here)
     assert line.endswith(f": must not replace {own}, which belongs to the sweep")
 
 
@@ -101,7 +101,7 @@ def test_a_run_is_not_inside_of_another(
 ) -> None:
     monkeypatch.setenv("PLACE0", "a")
     monkeypatch.setenv("PLACE1", "a/b")
-    line = told(main, [*SWEEP, 'hydra.sweep.subdir="${oc.env:PLACE${seed}}"'], capsys, here)
+    line = message_of(main, [*SWEEP, 'hydra.sweep.subdir="${oc.env:PLACE${seed}}"'], capsys, here)
     assert line == f"{here / 'sweep/a/b'}: inside {here / 'sweep/a'}, the folder of another run"
 
 
@@ -118,7 +118,7 @@ def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest
         ["tracking=mlflow", f"tracking.uri=sqlite:///{given}"],
         [f"hydra.searchpath=[{given}]"],
     ):
-        assert long in told(main, [*SINGLE, *arguments], capsys, here)
+        assert long in message_of(main, [*SINGLE, *arguments], capsys, here)
     uri = ["--uri", f"sqlite:///{given}"]
     for of, arguments in (
         (report.main, [given]),
@@ -131,7 +131,7 @@ def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest
         (ui.main, uri),
         (show.main, ["--config-dir", given]),
     ):
-        assert long in told(of, arguments, capsys, here)
+        assert long in message_of(of, arguments, capsys, here)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_page_that_cannot_be_is_told_before_runs_are_read(
         except SystemExit as end:
             return int(end.code or 0)
 
-    assert told(run, ["runs", "--out", out], capsys, here) == problem
+    assert message_of(run, ["runs", "--out", out], capsys, here) == problem
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_a_folder_that_may_not_be_looked_into(here: Path, capsys: pytest.Capture
                 ["--config-dir", f"{closed}/in"],
                 [f"resume={closed}/in"],
             ):
-                assert str(closed) in told(main, [*SINGLE, *arguments], capsys, Path(top))
+                assert str(closed) in message_of(main, [*SINGLE, *arguments], capsys, Path(top))
             for of in (report.main, sync.main, repeat.main):
-                assert str(closed) in told(of, [f"{closed}/in"], capsys, Path(top))
+                assert str(closed) in message_of(of, [f"{closed}/in"], capsys, Path(top))
         finally:
             os.seteuid(0)

@@ -86,15 +86,15 @@ def one_by_one(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
             config = loader.load_configuration(CONFIG_NAME, list(job), RunMode.RUN)
             with explain_interpolation_errors(loader, config, list(job)):
                 folder = folder or Path(config.hydra.sweep.dir).absolute()
-                choices, swept = chosen_options(config), {key: line[key] for key in line if key in axes}
-                name = job_name(swept, list(job), choices)
+                choices, axis_values = chosen_options(config), {key: line[key] for key in line if key in axes}
+                name = job_name(axis_values, list(job), choices)
                 name_job(config, number, name)
                 if ".." in Path(config.hydra.sweep.subdir).parts:
                     outside = f"hydra.sweep.subdir={config.hydra.sweep.subdir}"
                     raise ConfigProblems([f"{outside}: must be inside the sweep folder"])
                 place = folder / config.hydra.sweep.subdir
                 plain = {key: plain_value(config, key) for key in config if key != "hydra"}
-                composed.append(Job(number, name, place, plain, list(job), swept, choices))
+                composed.append(Job(number, name, place, plain, list(job), axis_values, choices))
         except (InterpolationProblems, ConfigProblems) as error:
             problems += error.problems
         except COMPOSITION_ERRORS as error:
@@ -237,13 +237,13 @@ def test_an_identity_is_that_of_the_whole_configuration() -> None:
 
 
 def test_a_mistake_that_jobs_share_is_explained_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     explain = composer.explain_composition_error
 
     def noted(*args: Any) -> str:
-        told.append(explain(*args))
-        return told[-1]
+        messages.append(explain(*args))
+        return messages[-1]
 
     monkeypatch.setattr(composer, "explain_composition_error", noted)
-    assert compose.compose_plan(conf_dir(), ["seed=range(50)", "lrr=1"], multirun=True).problems == told
-    assert told == ["lrr=1: unknown key; did you mean lr?"]
+    assert compose.compose_plan(conf_dir(), ["seed=range(50)", "lrr=1"], multirun=True).problems == messages
+    assert messages == ["lrr=1: unknown key; did you mean lr?"]

@@ -116,8 +116,8 @@ def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(
     assert done.code == 0 and "Traceback" not in done.out + done.err
     assert database.read_bytes() == before
     for reader in ("rnnlab.ui", "rnnlab.compare"):
-        told = run(tmp_path, *(["0" * 32] * 2 if reader == "rnnlab.compare" else []), module=reader)
-        assert told.code == 2 and "database of an older MLflow version" in told.err
+        result = run(tmp_path, *(["0" * 32] * 2 if reader == "rnnlab.compare" else []), module=reader)
+        assert result.code == 2 and "database of an older MLflow version" in result.err
         assert database.read_bytes() == before
     (printed,) = re.findall("make a backup, then run `(mlflow db upgrade .*?)`", " ".join(done.out.split()))
     program, *arguments = shlex.split(printed)

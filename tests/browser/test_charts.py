@@ -34,8 +34,8 @@ def link(sweep: Done) -> Iterator[str]:
     process = start(sweep.folder, "--port", str(free_port()), module="rnnlab.ui", PYTHONUNBUFFERED="1")
     assert process.stdout is not None
     try:
-        told = next(line for line in process.stdout if "Newest sweep" in line)
-        yield told.partition(": ")[2].strip()
+        output = next(line for line in process.stdout if "Newest sweep" in line)
+        yield output.partition(": ")[2].strip()
         process.send_signal(signal.SIGINT)
         finish(sweep.folder, process)
     finally:

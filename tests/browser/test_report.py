@@ -22,9 +22,9 @@ ATTACK = "<img src=x onerror=document.title='attacked'><script>document.title='a
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of a sweep with hostile run names and a hostile error message."""
     folder = tmp_path_factory.mktemp("attacked")
-    swept = run(folder, "-m", *TINY, "cell=rnn,lstm", "seq_len=9,20", "figures=false", "tracking=none")
-    assert swept.code == 0, swept.err
-    for path in swept.runs.values():
+    sweep_result = run(folder, "-m", *TINY, "cell=rnn,lstm", "seq_len=9,20", "figures=false", "tracking=none")
+    assert sweep_result.code == 0, sweep_result.err
+    for path in sweep_result.runs.values():
         info = run_info(path)
         info["name"] += ATTACK
         if info["number"] == 3:

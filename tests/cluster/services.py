@@ -73,10 +73,10 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
         begin(["slurmd", "-D", "-N", host, "-f", str(conf)])
 
         def idle() -> bool:
-            told = subprocess.run(
+            result = subprocess.run(
                 ["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True, check=False
             )
-            return told.stdout.strip() == "idle"
+            return result.stdout.strip() == "idle"
 
         wait_until(idle, "Slurm's node is idle")
         try:

@@ -29,7 +29,7 @@ def test_a_search_ends_with_the_best_of_its_runs(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
-    for mistake, told in (
+    for mistake, message in (
         ("hydra.sweeper.direction=up", "hydra/sweeper=optuna: Please set either 'minimize' or 'maximize'"),
         ("resume=true", "resume=True: not supported with hydra/sweeper=optuna"),
         (
@@ -39,5 +39,5 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
         ("lr=interval(-2,-1)", "must be greater than 0"),
     ):
         done = run(tmp_path, *SEARCH, mistake, "hydra.sweeper.n_trials=1", "tracking=none")
-        assert done.code == 2 and told in done.err, done.err
+        assert done.code == 2 and message in done.err, done.err
         assert len(done.err.splitlines()) == 1

@@ -22,12 +22,12 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, l
 
 def test_two_cells_differ_in_what_they_differ_in(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = sweep.runs["rnn"], sweep.runs["lstm"]
-    told = compared(capsys, str(one), str(other))
-    assert told["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
-    assert told["cell.nonlinearity"] == ["tanh", "–"] and told["cell.forget_bias"] == ["–", "0"]
+    table = compared(capsys, str(one), str(other))
+    assert table["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
+    assert table["cell.nonlinearity"] == ["tanh", "–"] and table["cell.forget_bias"] == ["–", "0"]
     first, second = (run_info(folder)["summary"]["val/loss"] for folder in (one, other))
-    assert told["val/loss"] == [f"{first:.5g}", f"{second:.5g}", f"{second - first:+.3g}"]
-    assert {"seq_len", "lr", "outcome", "git_commit", "seconds"}.isdisjoint(told)
+    assert table["val/loss"] == [f"{first:.5g}", f"{second:.5g}", f"{second - first:+.3g}"]
+    assert {"seq_len", "lr", "outcome", "git_commit", "seconds"}.isdisjoint(table)
 
 
 def test_each_thing_that_was_changed_is_told_and_no_other(
@@ -46,21 +46,21 @@ def test_each_thing_that_was_changed_is_told_and_no_other(
     config = yaml.safe_load((other / "config.yaml").read_text())
     config["optimizer"]["betas"] = [0.5, 0.6]
     (other / "config.yaml").write_text(yaml.safe_dump(config))
-    told = compared(capsys, str(one), str(other))
-    assert told["outcome"] == ["finished", "failed"] and told["why"] == ["–", "no", "space", "left"]
-    assert told["packages.numpy"][1] == "3.0" and told["optimizer.betas"][-2:] == ["[0.5,", "0.6]"]
-    assert "git_commit" in told
+    table = compared(capsys, str(one), str(other))
+    assert table["outcome"] == ["finished", "failed"] and table["why"] == ["–", "no", "space", "left"]
+    assert table["packages.numpy"][1] == "3.0" and table["optimizer.betas"][-2:] == ["[0.5,", "0.6]"]
+    assert "git_commit" in table
     (other / "code.diff").write_text("another")
     assert compared(capsys, str(one), str(other))["code.diff"][-2:] == ["sha256", "ae448ac86c4e"]
-    sections = {"config", "summary", "code"} & set(told)
-    assert sections == {"config", "code"} and len(told) == 1 + 2 + 3 + 5 - 2, told
+    sections = {"config", "summary", "code"} & set(table)
+    assert sections == {"config", "code"} and len(table) == 1 + 2 + 3 + 5 - 2, table
 
 
 def test_a_run_is_named_by_its_id_in_mlflow_too(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     tracked = tracked_runs(sweep.uri)
-    told = compared(capsys, tracked["rnn"].run_id, str(sweep.runs["lstm"]), "--uri", sweep.uri)
-    assert told["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
-    assert {"folder", "host"}.isdisjoint(told)
+    table = compared(capsys, tracked["rnn"].run_id, str(sweep.runs["lstm"]), "--uri", sweep.uri)
+    assert table["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
+    assert {"folder", "host"}.isdisjoint(table)
 
 
 def test_what_cannot_be_compared_is_one_line(
@@ -68,14 +68,14 @@ def test_what_cannot_be_compared_is_one_line(
 ) -> None:
     good = str(sweep.runs["rnn"])
     (tmp_path / "run.json").write_text("{")
-    for given, told in (
+    for given, message in (
         ("nowhere", f"nowhere: neither a run folder nor a run in {sweep.uri} ("),
         (f"{tmp_path}/gone", f"{tmp_path}/gone: not a run folder"),
         (str(tmp_path), f"{tmp_path}: damaged: run.json: "),
     ):
         assert main([good, given, "--uri", sweep.uri]) == 2
         out, err = capsys.readouterr()
-        assert out == "" and err.startswith(f"rnnlab.compare: {told}") and err.count("\n") == 1
+        assert out == "" and err.startswith(f"rnnlab.compare: {message}") and err.count("\n") == 1
 
 
 def test_values_are_no_markup(sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,8 +83,8 @@ def test_values_are_no_markup(sweep: Done, tmp_path: Path, capsys: pytest.Captur
     config = yaml.safe_load((other / "config.yaml").read_text())
     config["task"]["path"] = "[/b]x[bold]"
     (other / "config.yaml").write_text(yaml.safe_dump(config))
-    told = compared(capsys, str(sweep.runs["rnn"]), str(other))
-    assert told["task.path"] == ["–", "[/b]x[bold]"]
+    table = compared(capsys, str(sweep.runs["rnn"]), str(other))
+    assert table["task.path"] == ["–", "[/b]x[bold]"]
     (other / "config.yaml").unlink()
     assert main([str(sweep.runs["rnn"]), str(other)]) == 2
     assert capsys.readouterr().err == f"rnnlab.compare: {other}: config.yaml cannot be read\n"

@@ -68,9 +68,9 @@ def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     weights["W_hh"][2, 3] = np.nextafter(weights["W_hh"][2, 3], np.float32(9))
     save_file(weights, copy / "weights.safetensors")
     assert main([str(copy)]) == 1
-    told = capsys.readouterr().out
-    assert f"Not identical to {copy}:\n  weights: W_hh differ by at most " in told
-    assert "W_xh" not in told and "metrics:" not in told and "gradients:" not in told
+    output = capsys.readouterr().out
+    assert f"Not identical to {copy}:\n  weights: W_hh differ by at most " in output
+    assert "W_xh" not in output and "metrics:" not in output and "gradients:" not in output
 
 
 def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,9 +78,9 @@ def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     rows[7]["train/loss"] += 1e-12
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main([str(copy)]) == 1
-    told = capsys.readouterr().out
-    assert "  metrics: train/loss differs from step 7 on: " in told
-    assert "weights:" not in told and "gradients:" not in told
+    output = capsys.readouterr().out
+    assert "  metrics: train/loss differs from step 7 on: " in output
+    assert "weights:" not in output and "gradients:" not in output
 
 
 def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,9 +90,10 @@ def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.
     rows = metric_rows(copy)
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
     assert main([str(copy)]) == 1
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "  metrics: the steps differ (12 and 13 rows)" in told and "  rnnlab_version: 0.0.1 before, " in told
+        "  metrics: the steps differ (12 and 13 rows)" in output
+        and "  rnnlab_version: 0.0.1 before, " in output
     )
 
 
@@ -106,8 +107,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_a_run_that_is_unknown(original: Done, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = f"rnnlab.repeat: nowhere: neither a run folder nor a run in {original.uri} ("
-    assert refused(capsys, "nowhere", "--uri", original.uri).startswith(told)
+    message = f"rnnlab.repeat: nowhere: neither a run folder nor a run in {original.uri} ("
+    assert refused(capsys, "nowhere", "--uri", original.uri).startswith(message)
     assert refused(capsys, "nowhere", "--uri", "mlruns").startswith(
         "rnnlab.repeat: nowhere: not a run folder, and mlruns: must be sqlite:///"
     )
@@ -120,8 +121,8 @@ def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureF
 
 def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
-    told = f"rnnlab.repeat: {copy}: killed; only a completed run can be repeated"
-    assert refused(capsys, str(copy)) == told
+    message = f"rnnlab.repeat: {copy}: killed; only a completed run can be repeated"
+    assert refused(capsys, str(copy)) == message
 
 
 def test_a_run_that_still_goes_on(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,27 +139,27 @@ def test_a_run_that_mlflow_still_sees_running(
     client = MlflowClient(original.uri)
     client.update_run(tracked.run_id, status="RUNNING")
     try:
-        told = f"rnnlab.repeat: {tracked.run_id}: still running, or its files are not in MLflow"
-        assert refused(capsys, tracked.run_id, "--uri", original.uri) == told
+        message = f"rnnlab.repeat: {tracked.run_id}: still running, or its files are not in MLflow"
+        assert refused(capsys, tracked.run_id, "--uri", original.uri) == message
     finally:
         client.set_terminated(tracked.run_id)
 
 
 def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "weights.safetensors").unlink()
-    told = f"rnnlab.repeat: {copy}: cannot be compared without weights.safetensors"
-    assert refused(capsys, str(copy)) == told
+    message = f"rnnlab.repeat: {copy}: cannot be compared without weights.safetensors"
+    assert refused(capsys, str(copy)) == message
 
 
 @pytest.mark.parametrize("now", ["to be or not to bee" * 50, None])
 def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.txt").unlink()
     if now is None:
-        told = "rnnlab.repeat: task.path=text.txt: cannot be read (No such file or directory)"
+        message = "rnnlab.repeat: task.path=text.txt: cannot be read (No such file or directory)"
     else:
         Path("text.txt").write_text(now)
-        told = f"rnnlab.repeat: {copy}: its data has changed (text.txt)"
-    assert refused(capsys, str(copy)) == told
+        message = f"rnnlab.repeat: {copy}: its data has changed (text.txt)"
+    assert refused(capsys, str(copy)) == message
 
 
 def test_an_initial_state_that_has_changed(

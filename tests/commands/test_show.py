@@ -47,37 +47,37 @@ def test_shows_sequences_from_which_the_target_can_be_told(tmp_path: Path) -> No
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_can_be_seen(task: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"task={task}", f"seq_len={LENGTH.get(task, 12)}", "--examples", "2"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"{task}, seq_len=") and "\nexample 2\n" in told and "example 3" not in told
-    assert max(map(len, told.splitlines())) <= 110
+    output = capsys.readouterr().out
+    assert output.startswith(f"{task}, seq_len=") and "\nexample 2\n" in output and "example 3" not in output
+    assert max(map(len, output.splitlines())) <= 110
     with Image.open(here / "outputs" / "show" / f"{task}.png") as image:
         assert np.asarray(image.convert("L")).std() > 10
 
 
 def test_symbols_are_told_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=copy", "seq_len=5", "--examples=1"]) == 0
-    told = capsys.readouterr().out
-    (given,) = re.findall(r"^input +([0-7]{10})_{4}\?_{10}$", told, re.MULTILINE)
-    assert re.search(rf"^target +_{{15}}{given}$", told, re.MULTILINE)
+    output = capsys.readouterr().out
+    (given,) = re.findall(r"^input +([0-7]{10})_{4}\?_{10}$", output, re.MULTILINE)
+    assert re.search(rf"^target +_{{15}}{given}$", output, re.MULTILINE)
 
 
 def test_of_long_sequences_the_beginning_and_the_end_are_shown(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["task=copy", "seq_len=900", "--examples=1"]) == 0
-    told = capsys.readouterr().out
-    left_out = int(re.findall(r"… (\d+) more time steps", told)[0])
-    inputs = re.findall(r"^input  +([0-7_?]+)$", told, re.MULTILINE)
+    output = capsys.readouterr().out
+    left_out = int(re.findall(r"… (\d+) more time steps", output)[0])
+    inputs = re.findall(r"^input  +([0-7_?]+)$", output, re.MULTILINE)
     assert left_out + sum(map(len, inputs)) == 920
-    targets = re.findall(r"^target +([0-7_]+)$", told, re.MULTILINE)
+    targets = re.findall(r"^target +([0-7_]+)$", output, re.MULTILINE)
     assert inputs[0][:10] == targets[-1][-10:] and "_" not in inputs[0][:10]
 
 
 def test_what_follows_the_last_target_is_not_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=reber", "--examples=6"]) == 0
-    told = capsys.readouterr().out
-    inputs = re.findall(r"^input   ([A-Z]+)$", told, re.MULTILINE)
-    targets = re.findall(r"^target  ([A-Z]+)$", told, re.MULTILINE)
+    output = capsys.readouterr().out
+    inputs = re.findall(r"^input   ([A-Z]+)$", output, re.MULTILINE)
+    targets = re.findall(r"^target  ([A-Z]+)$", output, re.MULTILINE)
     assert len(inputs) == 6 and all(
         x[1:] == y[:-1] and y[-1] == "E" for x, y in zip(inputs, targets, strict=True)
     )

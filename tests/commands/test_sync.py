@@ -39,7 +39,7 @@ def contents(uri: str, experiment: str = "rnnlab") -> list[dict[str, Any]]:
     return [] if found is None else held(client, found.experiment_id)
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> str:
+def output_line(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.strip().splitlines()[-1]
 
 
@@ -66,16 +66,16 @@ def test_any_number_of_times_and_into_several_stores(
     whole_run(here / "runs" / "deep" / "b", "b", uri=second)
     whole_run(here / "runs" / "c", "c", outcome="failed", experiment="another")
     assert sync.main([]) == 0
-    assert told(capsys) == "3 runs: 3 sent"
+    assert output_line(capsys) == "3 runs: 3 sent"
     assert [found["name"] for found in contents(first)] == ["a"]
     assert [found["name"] for found in contents(second)] == ["b"], "its own configuration says where"
     assert [found["status"] for found in contents(first, "another")] == ["FAILED"]
     before = contents(first)
     assert sync.main(["runs"]) == 0
-    assert told(capsys) == "3 runs: 3 already complete"
+    assert output_line(capsys) == "3 runs: 3 already complete"
     assert contents(first) == before
     assert sync.main(["runs", "--uri", second]) == 0  # all of them there too
-    assert told(capsys) == "3 runs: 2 sent, 1 already complete"
+    assert output_line(capsys) == "3 runs: 2 sent, 1 already complete"
     assert [found["name"] for found in contents(second)] == ["a", "b"]
     assert contents(first) == before == [found for found in contents(second) if found["name"] == "a"]
 
@@ -91,7 +91,7 @@ def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     assert list(here.glob("mlartifacts/**/run.json"))
     for _ in range(2):
         assert sync.main([]) == 0
-        assert told(capsys) == "1 run: 1 already complete"
+        assert output_line(capsys) == "1 run: 1 already complete"
     assert contents(uri) == before
 
 
@@ -103,10 +103,10 @@ def test_a_folder_copied_elsewhere_goes_into_another_store(
     assert sync.main([]) == 0
     shutil.copytree(here / "runs", tmp_path / "elsewhere")
     assert sync.main([str(tmp_path / "elsewhere"), "--uri", second]) == 0
-    assert told(capsys) == "1 run: 1 sent"
+    assert output_line(capsys) == "1 run: 1 sent"
     assert contents(second) == contents(first) != []
     assert sync.main([str(tmp_path / "elsewhere"), "--uri", first]) == 0
-    assert told(capsys) == "1 run: 1 already complete"
+    assert output_line(capsys) == "1 run: 1 already complete"
     assert len(contents(first)) == 1
 
 
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_is_left_alone_and_one_of_a_dead_process_is_closed(
     with RunFolder(here / "runs" / "alive", info_of("alive"), config_of()) as folder:
         write(folder, [0, 1])
         assert sync.main(["runs"]) == 0
-        assert told(capsys) in ("2 runs: 1 still running, 1 sent", "2 runs: 1 sent, 1 still running")
+        assert output_line(capsys) in ("2 runs: 1 still running, 1 sent", "2 runs: 1 sent, 1 still running")
         assert {found["name"]: found["status"] for found in contents(uri)} == {"dead": "KILLED"}
         assert read_run_info(here / "runs" / "alive")["outcome"] is None  # type: ignore[index]
         assert read_run_info(here / "runs" / "dead")["outcome"] == "killed"  # type: ignore[index]
@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_is_left_alone_and_one_of_a_dead_process_is_closed(
         write(folder, range(STEPS + 1))
         finish(folder)
     assert sync.main(["runs"]) == 0
-    assert told(capsys) == "2 runs: 2 sent"
+    assert output_line(capsys) == "2 runs: 2 sent"
     alive, dead = contents(uri)
     assert alive["status"] == dead["status"] == "FINISHED"
     values = [{k: [p[:2] for p in points] for k, points in one["history"].items()} for one in (alive, dead)]
@@ -152,10 +152,10 @@ def test_a_lost_database_is_filled_again(
         ledger.write_text(entry)
     capsys.readouterr()
     assert sync.main(["runs", "--uri", other]) == 0
-    assert told(capsys) == "2 runs: 2 sent"
+    assert output_line(capsys) == "2 runs: 2 sent"
     assert contents(other) == before
     assert sync.main(["runs", "--uri", other]) == 0
-    assert told(capsys) == "2 runs: 2 already complete"
+    assert output_line(capsys) == "2 runs: 2 already complete"
 
 
 def test_what_was_deleted_in_mlflow_stays_deleted(
@@ -169,7 +169,7 @@ def test_what_was_deleted_in_mlflow_stays_deleted(
     connect(uri).delete_run(run_id)
     for _ in range(2):
         assert sync.main(["runs"]) == 0
-        assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 already complete"
+        assert output_line(capsys) == "2 runs: 1 deleted in MLflow, 1 already complete"
         assert [found["name"] for found in contents(uri)] == ["b"]
 
 
@@ -184,7 +184,7 @@ def test_an_unfinished_run_that_was_deleted_does_not_keep_the_others_from_being_
         client.delete_run(mirrored.run_id())
     whole_run(here / "b", "b")
     assert sync.main([]) == 0
-    assert told(capsys) == "2 runs: 1 deleted in MLflow, 1 sent"
+    assert output_line(capsys) == "2 runs: 1 deleted in MLflow, 1 sent"
     assert [found["name"] for found in contents(uri)] == ["b"]
 
 
@@ -300,7 +300,7 @@ def test_of_copies_the_one_further_on_is_sent(
     uri = fresh(tables, here / "mlflow.db")
     with_a_copy(here / "m" / "run", here / copy / "run")
     assert sync.main([]) == 0
-    assert told(capsys) == f"2 runs: 1 {COPY}, 1 sent"
+    assert output_line(capsys) == f"2 runs: 1 {COPY}, 1 sent"
     (sent,) = contents(uri)
     assert sent["status"] == "FINISHED" and sent["tags"]["outcome"] == "finished"
     info = read_run_info(here / copy / "run")
@@ -318,7 +318,7 @@ def test_an_outdated_copy_is_not_sent_over_a_finished_run(
     capsys.readouterr()
     for _ in range(2):
         assert sync.main(["a"]) == 0
-        assert told(capsys) == f"1 run: 1 {COPY}"
+        assert output_line(capsys) == f"1 run: 1 {COPY}"
     assert contents(uri) == before and before[0]["status"] == "FINISHED"
 
 
@@ -332,8 +332,8 @@ def test_an_outdated_copy_does_not_end_a_run_that_goes_on(
         shutil.copytree(path, here / "a" / "run")
         write(folder, range(2, 4))
         assert sync.main(["m"]) == 0
-        assert told(capsys) == "1 run: 1 still running"
+        assert output_line(capsys) == "1 run: 1 still running"
         MirroredRun(path, uri).update(*open_experiment(uri, "rnnlab"))
         assert sync.main(["a"]) == 0
-        assert told(capsys) == f"1 run: 1 {COPY}"
+        assert output_line(capsys) == f"1 run: 1 {COPY}"
         assert [found["status"] for found in contents(uri)] == ["RUNNING"]

@@ -42,8 +42,8 @@ def test_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert ui.main(arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("rnnlab.ui: ") and message in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("rnnlab.ui: ") and message in output and output.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -106,8 +106,8 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
 
     servers = [pid for child in children(process.pid) for pid in (child, *children(child))]
-    told = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *servers))
-    assert b"mlflow" in told and b"sqlite" not in told  # an address may contain a password
+    command_lines = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *servers))
+    assert b"mlflow" in command_lines and b"sqlite" not in command_lines  # an address may contain a password
     process.send_signal(number)
     assert finish(sweep.folder, process).code == 0
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), "the server has ended")

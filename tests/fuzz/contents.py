@@ -131,8 +131,8 @@ def csvs(draw: st.DrawFn) -> tuple[bytes, str]:
     whole = end.join(separator.join(line) for line in lines).encode(
         draw(st.sampled_from(ENCODINGS)), "replace"
     )
-    told = draw(st.sampled_from((separator, separator, separator, "x", "é", '"', "1", "\n", "\x00")))
-    return draw(st.just(whole) | st.just(whole) | damaged(whole)), told
+    option = draw(st.sampled_from((separator, separator, separator, "x", "é", '"', "1", "\n", "\x00")))
+    return draw(st.just(whole) | st.just(whole) | damaged(whole)), option
 
 
 KINDS: dict[str, tuple[str, ...]] = {

@@ -46,10 +46,10 @@ def outcome_of(line: Sequence[str]) -> tuple[Said | None, CheckedPlan | None]:
 def judge(line: Sequence[str]) -> str:
     """Return the outcome of a command line, after checking it."""
     with empty_folder() as here:
-        said, checked = outcome_of(line)
+        result, checked = outcome_of(line)
         assert list(here.iterdir()) == []
-        if said is not None:
-            return judge_said(said, shows=any(line[-len(flag) :] == flag for flag in FLAGS))
+        if result is not None:
+            return judge_result(result, shows=any(line[-len(flag) :] == flag for flag in FLAGS))
         assert checked is not None
         for order in checked.orders:
             if not order.folder.is_relative_to(here) or not is_small(order.config):
@@ -59,17 +59,17 @@ def judge(line: Sequence[str]) -> str:
         return "trained"
 
 
-def judge_said(said: Said, shows: bool) -> str:
-    if said.code == 0:
-        assert said.out or said.err
+def judge_result(result: Said, shows: bool) -> str:
+    if result.code == 0:
+        assert result.out or result.err
         return "shown"
-    assert said.code == 2, said
-    told = [line for line in said.err if line]
-    assert told and not any("Traceback" in line for line in told), said
-    if not told[0].startswith("usage:"):
-        assert (shows or said.out == "") and all(
-            line.startswith("rnnlab: ") and len(line) > 12 for line in told
-        ), said
+    assert result.code == 2, result
+    messages = [line for line in result.err if line]
+    assert messages and not any("Traceback" in line for line in messages), result
+    if not messages[0].startswith("usage:"):
+        assert (shows or result.out == "") and all(
+            line.startswith("rnnlab: ") and len(line) > 12 for line in messages
+        ), result
     return "refused"
 
 
@@ -117,9 +117,9 @@ def test_experiments_that_refer_in_circles_are_refused_in_lines(text: str, line:
     with empty_folder() as here:
         (here / "experiment").mkdir()
         (here / "experiment" / "own.yaml").write_text(text, encoding="utf-8")
-        said, checked = outcome_of(["--config-dir=.", "experiment=own", "steps=1", *line])
+        result, checked = outcome_of(["--config-dir=.", "experiment=own", "steps=1", *line])
         assert [path.name for path in here.iterdir()] == ["experiment"]
-        if said is not None:
-            judge_said(said, shows=False)
-            assert not any("full_key" in told or "${}" in told for told in said.err), said
+        if result is not None:
+            judge_result(result, shows=False)
+            assert not any("full_key" in message or "${}" in message for message in result.err), result
         tried[f"experiments, odd: {'refused' if checked is None else 'valid'}"] += 1

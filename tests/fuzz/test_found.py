@@ -37,16 +37,18 @@ COMPOSED = {
 @pytest.mark.parametrize("override", COMPOSED)
 def test_what_hydra_trips_over_is_told_in_a_line(override: str) -> None:
     with empty_folder():
-        said = say(main, [override])
+        result = say(main, [override])
     assert (
-        said.code == 2 and len(said.err) == 1 and said.err[0].startswith(f"rnnlab: {COMPOSED[override]}")
-    ), said
+        result.code == 2
+        and len(result.err) == 1
+        and result.err[0].startswith(f"rnnlab: {COMPOSED[override]}")
+    ), result
 
 
 def test_a_message_has_bounds() -> None:
     with empty_folder():
-        said = say(main, [f"+{'x' * 5000}=1", "lr=" + "9" * 5000])
-    assert said.code == 2 and all(len(line) < 700 for line in said.err)
+        result = say(main, [f"+{'x' * 5000}=1", "lr=" + "9" * 5000])
+    assert result.code == 2 and all(len(line) < 700 for line in result.err)
 
 
 def npz(**arrays: np.ndarray) -> bytes:
@@ -68,8 +70,8 @@ DAMAGED = {
 def test_an_initial_state_that_is_none(what: str) -> None:
     with empty_folder():
         Path("state").write_bytes(DAMAGED[what])
-        said = say(main, ["initial_state=given", "initial_state.path=state"])
-    (line,) = said.err
+        result = say(main, ["initial_state=given", "initial_state.path=state"])
+    (line,) = result.err
     assert line.startswith("rnnlab: initial_state.path=state: cannot be read (")
     assert line.endswith("); must be an .npz file of numbers")
 
@@ -79,8 +81,8 @@ def test_a_pipe_is_not_waited_for(keys: tuple[str]) -> None:
     name = "initial_state.path" if keys[0].startswith("initial") else "task.path"
     with empty_folder():
         os.mkfifo("pipe")
-        said = say(main, [*filter(None, keys), f"{name}=pipe"])
-    assert said.err == [f"rnnlab: {name}=pipe: cannot be read (not a regular file)"]
+        result = say(main, [*filter(None, keys), f"{name}=pipe"])
+    assert result.err == [f"rnnlab: {name}=pipe: cannot be read (not a regular file)"]
 
 
 def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
@@ -134,20 +136,20 @@ def test_a_run_json_of_another_form_is_damaged(tmp_path: Path, content: str) -> 
 def test_a_damaged_run_json_is_told_by_every_command() -> None:
     with copied(Damage(FINISHED / "run.json", "content", b'{"outcome": "finished"')):
         for name, command in (("repeat", repeat.main), ("compare", compare.main)):
-            said = say(command, [str(FINISHED)] + [str(KILLED)] * (name == "compare"))
-            assert said.code == 2 and said.err[0].startswith(f"rnnlab.{name}: {FINISHED}: "), said
-            assert "run.json: " in said.err[0] and len(said.err) == 1
-        said = say(sync.main, ["sweep"])
-        assert said.code == 1 and "0_rnn: run.json: " in said.err[0], said
-        said = say(main, [*SWEEP, "resume=sweep"])
-        assert said.code == 2 and "0_rnn: cannot be read (run.json: " in said.err[0], said
+            result = say(command, [str(FINISHED)] + [str(KILLED)] * (name == "compare"))
+            assert result.code == 2 and result.err[0].startswith(f"rnnlab.{name}: {FINISHED}: "), result
+            assert "run.json: " in result.err[0] and len(result.err) == 1
+        result = say(sync.main, ["sweep"])
+        assert result.code == 1 and "0_rnn: run.json: " in result.err[0], result
+        result = say(main, [*SWEEP, "resume=sweep"])
+        assert result.code == 2 and "0_rnn: cannot be read (run.json: " in result.err[0], result
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "gradients.parquet", "metrics.jsonl", "config.yaml"])
 def test_what_a_repetition_is_compared_with_is_read_first(file: str) -> None:
     with copied(Damage(FINISHED / file, "content", b"{")):
-        said = say(repeat.main, [str(FINISHED)])
-        assert said.code == 2 and len(said.err) == 1 and file in said.err[0], said
+        result = say(repeat.main, [str(FINISHED)])
+        assert result.code == 2 and len(result.err) == 1 and file in result.err[0], result
         assert not Path("outputs").exists()
 
 
@@ -157,8 +159,8 @@ def test_weights_of_a_type_that_numpy_does_not_have_are_named(dtype: str) -> Non
     header = json.dumps({"W_hh": {"dtype": dtype, "shape": [4], "data_offsets": [0, 4 * size]}}).encode()
     content = struct.pack("<Q", len(header)) + header + bytes(4 * size)
     with copied(Damage(FINISHED / "weights.safetensors", "content", content)):
-        said = say(repeat.main, [str(FINISHED)])
-        assert said.code == 2 and len(said.err) == 1 and "weights.safetensors: " in said.err[0], said
+        result = say(repeat.main, [str(FINISHED)])
+        assert result.code == 2 and len(result.err) == 1 and "weights.safetensors: " in result.err[0], result
 
 
 def one_bit(content: bytes) -> bytes:
@@ -183,8 +185,8 @@ def test_a_resumed_run_ends_as_if_nothing_was_damaged(file: str, how: Callable[[
     with copied():
         whole = (KILLED / file).read_bytes() if (KILLED / file).is_file() else b""
         (KILLED / file).write_bytes(how(whole))
-        said = say(main, [*SWEEP, "resume=sweep"])
-        assert said.code == 0, said
+        result = say(main, [*SWEEP, "resume=sweep"])
+        assert result.code == 0, result
         assert digest(KILLED) == weights()[KILLED]
         assert [row.as_py() for row in metrics_table(KILLED / "metrics.jsonl")["step"]] == [0, 1, 2, 3, 4]
 
@@ -200,8 +202,10 @@ def test_a_log_of_gradients_of_another_form_counts_as_none(tmp_path: Path) -> No
 @pytest.mark.parametrize("runs", ['{"../../elsewhere": "x"}', '{"": "x"}', '{"a": [1]}', "[]"])
 def test_a_damaged_list_of_a_sweeps_runs_is_none(runs: str) -> None:
     with copied(Damage(Path("sweep", "sweep.json"), "content", f'{{"sweep": "s", "runs": {runs}}}'.encode())):
-        said = say(main, [*SWEEP, "resume=sweep"])
-        assert said.code == 2 and "resume=sweep: not the name or the folder of a sweep" in said.err[0], said
+        result = say(main, [*SWEEP, "resume=sweep"])
+        assert result.code == 2 and "resume=sweep: not the name or the folder of a sweep" in result.err[0], (
+            result
+        )
 
 
 def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
@@ -209,9 +213,9 @@ def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
     with copied(Damage(FINISHED / "gradients.parquet", "content", b"PAR1")):
         (KILLED / "mlflow.json").write_text("[" * 100_000)
         with mock.patch("rnnlab.commands.sync.open_experiment", store.open):
-            said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
-        assert said.code == 1 and len(said.err) == 1, said
-        assert "0_rnn: gradients.parquet: " in said.err[0] and "MLflow at" not in said.err[0]
+            result = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
+        assert result.code == 1 and len(result.err) == 1, result
+        assert "0_rnn: gradients.parquet: " in result.err[0] and "MLflow at" not in result.err[0]
 
 
 def test_a_parquet_column_of_texts_that_are_no_utf8_is_refused() -> None:

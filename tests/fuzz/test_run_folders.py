@@ -65,13 +65,15 @@ def outside() -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in SECRET.parent.rglob("*") if file.is_file()}
 
 
-def judge(said: Said) -> str:
+def judge(result: Said) -> str:
     """Return the outcome of a command, and check that its errors are single lines."""
-    assert said.code in (0, 1, 2), said
-    assert not any("Traceback" in line for line in said.err), said
-    if said.code == 2:
-        assert said.err and all(line.startswith("rnnlab") and len(line) < 1000 for line in said.err), said
-    return f"exit code {said.code}"
+    assert result.code in (0, 1, 2), result
+    assert not any("Traceback" in line for line in result.err), result
+    if result.code == 2:
+        assert result.err and all(line.startswith("rnnlab") and len(line) < 1000 for line in result.err), (
+            result
+        )
+    return f"exit code {result.code}"
 
 
 @cache
@@ -128,9 +130,9 @@ def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
 def test_a_sweep_is_resumed(damage: Damage) -> None:
     weights()
     with copied(damage):
-        said = say(main, [*SWEEP, "resume=sweep"])
-        tried[f"damaged runs, resumed: {judge(said)}"] += 1
-        if said.code == 0:
+        result = say(main, [*SWEEP, "resume=sweep"])
+        tried[f"damaged runs, resumed: {judge(result)}"] += 1
+        if result.code == 0:
             untouched = [run for run in weights() if run / WEIGHTS_FILE != damage.file]
             assert {run: digest(run) for run in untouched} == {run: weights()[run] for run in untouched}
             if damage.file.name in RESUMED_FROM and damage.file.parent != FINISHED:
@@ -142,8 +144,8 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
 def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
     expected = whole()
     with copied(damage):
-        said = say(main, [*SWEEP, "resume=sweep"])
-        assert said.code == 0, said
+        result = say(main, [*SWEEP, "resume=sweep"])
+        assert result.code == 0, result
         assert {run: contents(run) for run in expected} == expected
         over = STARTS_OVER in (damage.file.parent / "run.log").read_text(encoding="utf-8")
         tried[f"harmed runs, resumed: {'started over' if over else 'went on'}"] += 1
@@ -158,8 +160,8 @@ def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
     expected = whole()
     with copied():
         resigned.write(run, arrays, kept)
-        said = say(main, [*SWEEP, "resume=sweep"])
-        assert said.code == 0, said
+        result = say(main, [*SWEEP, "resume=sweep"])
+        assert result.code == 0, result
         over = STARTS_OVER in (run / "run.log").read_text(encoding="utf-8")
         tried[f"forged checkpoints, resumed: {'started over' if over else 'went on'}"] += 1
         others = [other for other in expected if over or other != run]
@@ -191,8 +193,8 @@ def test_runs_are_compared(damage: Damage, runs: Sequence[Path]) -> None:
 @given(damages())
 def test_a_run_is_repeated(damage: Damage) -> None:
     with copied(damage):
-        said = say(repeat.main, [str(FINISHED)])
-        tried[f"damaged runs, repeated: {judge(said)}"] += 1
+        result = say(repeat.main, [str(FINISHED)])
+        tried[f"damaged runs, repeated: {judge(result)}"] += 1
 
 
 @examples(8)
@@ -200,10 +202,10 @@ def test_a_run_is_repeated(damage: Damage) -> None:
 def test_runs_are_sent(damage: Damage) -> None:
     store = Store()
     with copied(damage), mock.patch("rnnlab.commands.sync.open_experiment", store.open):
-        said = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
-        tried[f"damaged runs, sent: {judge(said)}"] += 1
+        result = say(sync.main, ["sweep", "--uri", "sqlite:///mlflow.db"])
+        tried[f"damaged runs, sent: {judge(result)}"] += 1
         others = {run.name for run in (FINISHED, KILLED, DEAD)} - {damage.run.name}
-        assert others <= {Path(run.data.tags["rnnlab.folder"]).name for run in store.runs.values()}, said
+        assert others <= {Path(run.data.tags["rnnlab.folder"]).name for run in store.runs.values()}, result
 
 
 @examples(1)
@@ -211,6 +213,6 @@ def test_runs_are_sent(damage: Damage) -> None:
 @pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.load.IncompleteRuns")
 def test_a_report_is_written(damage: Damage) -> None:
     with copied(damage):
-        said = say(report.main, ["sweep"])
-        tried[f"damaged runs, reported: {judge(said)}"] += 1
-        assert said.code == 0 and Path("sweep", "report.html").is_file(), said
+        result = say(report.main, ["sweep"])
+        tried[f"damaged runs, reported: {judge(result)}"] += 1
+        assert result.code == 0 and Path("sweep", "report.html").is_file(), result

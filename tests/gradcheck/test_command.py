@@ -41,24 +41,24 @@ def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def scope(told: str) -> str:
-    (line,) = (line for line in told.splitlines() if line.startswith("Checked "))
+def scope(output: str) -> str:
+    (line,) = (line for line in output.splitlines() if line.startswith("Checked "))
     return line
 
 
 @pytest.mark.parametrize("asked", [[], ["cell=all"], ["-m"]])
 def test_without_a_cell_every_one_is_checked(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*asked, "task.carry=false", *SMALL]) == 0
-    told = capsys.readouterr().out
-    assert [line.split()[0] for line in told.splitlines() if line.endswith("correct")] == [
+    output = capsys.readouterr().out
+    assert [line.split()[0] for line in output.splitlines() if line.endswith("correct")] == [
         "gru",
         "lstm",
         "rnn",
     ]
-    assert scope(told).startswith(
+    assert scope(output).startswith(
         "Checked cell=gru,lstm,rnn task=char_lm init=torch initial_state=zero loss=null"
     )
-    assert re.search(r"seq_len=4 hidden_size=5 batch_size=2 seed=0: \d+ gradients$", scope(told))
+    assert re.search(r"seq_len=4 hidden_size=5 batch_size=2 seed=0: \d+ gradients$", scope(output))
 
 
 @pytest.mark.parametrize("asked", [["cell=rnn"], ["cell.nonlinearity=relu"], ["experiment=source_shah"]])
@@ -71,8 +71,8 @@ def test_what_is_asked_for_alone_is_checked_and_named(
 
 def test_all_cells_by_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", "loss_reduction=sum,mean", "cell=all", "task.carry=false", *SMALL]) == 0
-    told = capsys.readouterr().out
-    assert told.count("  correct") == 6 and "loss_reduction=sum,mean" in scope(told)
+    output = capsys.readouterr().out
+    assert output.count("  correct") == 6 and "loss_reduction=sum,mean" in scope(output)
 
 
 def test_all_cells_include_ones_own(
@@ -102,9 +102,9 @@ def test_one_wrong_cell_of_all_is_not_right(
 def test_checks_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = ["-m", "cell=rnn,lstm,gru", "initial_state=zero,normal,learned", "loss=null,squared_error"]
     assert main([*sweep, "task.carry=false", "task.targets=last", *SMALL]) == 0
-    told = capsys.readouterr().out
-    assert told.count("  correct") == 18
-    assert "WRONG" not in told
+    output = capsys.readouterr().out
+    assert output.count("  correct") == 18
+    assert "WRONG" not in output
 
 
 def test_a_wrong_gradient_is_named_and_fails(
@@ -119,16 +119,16 @@ def test_a_wrong_gradient_is_named_and_fails(
 
     monkeypatch.setattr(LSTM, "_backward", missing_bias)
     assert main([*SMALL, "-m", "cell=rnn,lstm", "task.carry=false"]) == 1  # -m may appear anywhere
-    told = capsys.readouterr().out
-    summary, row = (line for line in told.splitlines() if line.rstrip().endswith("WRONG"))
+    output = capsys.readouterr().out
+    summary, row = (line for line in output.splitlines() if line.rstrip().endswith("WRONG"))
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
-    assert told.count("W_hh") == 1  # the correct network is not shown in full
-    assert "gradients wrong or undecided in 1 of 2 tables; largest relative error 1.0e+00" in told
+    assert output.count("W_hh") == 1  # the correct network is not shown in full
+    assert "gradients wrong or undecided in 1 of 2 tables; largest relative error 1.0e+00" in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["lr=-1"], "rnnlab.gradcheck: lr=-1: must be greater than 0\n"),
         (
@@ -148,7 +148,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     ],
 )
 def test_a_mistake_is_told_in_a_line(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message

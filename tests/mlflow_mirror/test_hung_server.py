@@ -47,8 +47,8 @@ def test_a_server_that_hangs_costs_nothing_but_a_line_and_a_sync_later(
     assert (folder / "weights.safetensors").is_file() and (folder / "gradients.parquet").is_file()
     rows = metric_rows(folder)
     assert [row["step"] for row in rows] == list(range(13))
-    told = [line for line in done.out.splitlines() if "rnnlab.sync" in line]
-    assert len(told) == 1, done.out
+    messages = [line for line in done.out.splitlines() if "rnnlab.sync" in line]
+    assert len(messages) == 1, done.out
     assert not re.search(r"Traceback|urllib3|Retrying", done.out)
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"

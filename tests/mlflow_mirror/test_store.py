@@ -17,7 +17,7 @@ from rnnlab.mlflow_mirror.store import (
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
         ("sqlite:///mlflow.db", None),
         ("http://127.0.0.1:5000", None),
@@ -49,7 +49,7 @@ from rnnlab.mlflow_mirror.store import (
     ],
 )
 def test_a_tracking_uri_is_checked_without_mlflow(
-    uri: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uri: str, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
@@ -59,7 +59,7 @@ def test_a_tracking_uri_is_checked_without_mlflow(
     for driver in ("psycopg2", "pymysql"):
         monkeypatch.setitem(sys.modules, driver, None)  # simulates a missing package
     problem = uri_problem(uri)
-    assert (problem is None) if told is None else (problem is not None and told in problem)
+    assert (problem is None) if message is None else (problem is not None and message in problem)
 
 
 def test_the_file_of_a_sqlite_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +87,8 @@ def test_where_a_browser_finds_the_ui() -> None:
 
 def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    told = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
-    assert told is not None and "pip install 'rnnlab[postgresql]'" in told
+    message = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
+    assert message is not None and "pip install 'rnnlab[postgresql]'" in message
 
 
 def test_a_database_that_could_not_be_finished_is_not_there(

@@ -509,16 +509,16 @@ def test_a_process_killed_while_it_writes_loses_no_row_that_was_written(tmp_path
     arguments = [sys.executable, "-c", WRITER, str(run)]
     process = subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    told = [int(process.stdout.readline()) for _ in range(300)]
+    numbers = [int(process.stdout.readline()) for _ in range(300)]
     assert is_in_use(run)
     process.send_signal(signal.SIGKILL)
-    told += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    numbers += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     process.wait()
     process.stdout.close()
     wait_until(lambda: not is_in_use(run), "the lock is free")
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
         standing = [row["step"] for row in rows(run)]
-        assert standing == list(range(len(standing))) and len(standing) > told[-1]
+        assert standing == list(range(len(standing))) and len(standing) > numbers[-1]
         kept = read_checkpoint(run)
         assert kept is not None and 250 < kept.state["step"] <= len(standing)
         assert (kept.arrays["params/w"] == kept.state["step"] - 1).all()

@@ -22,9 +22,9 @@ def lines(path: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_a_run_tells_its_course(sweep: Done, cell: str) -> None:
-    told = lines(sweep.runs[cell] / RUN_LOG)
-    assert {level for level, _ in told} == {"INFO"}
-    started, host, *steps, outcome = (text for _, text in told)
+    messages = lines(sweep.runs[cell] / RUN_LOG)
+    assert {level for level, _ in messages} == {"INFO"}
+    started, host, *steps, outcome = (text for _, text in messages)
     assert started.startswith("started: python -m rnnlab ") and f"cell={cell}" in started
     assert re.match(r"host \S+: .*, Python 3\.\d+\.\d+, NumPy \d", host)
     assert [text.split(":")[0] for text in steps] == ["step 0", "step 6", "step 12"]
@@ -39,10 +39,10 @@ def test_mlflow_has_it_too(sweep: Done) -> None:
 
 def test_a_sweep_keeps_what_stood_on_the_terminal(sweep: Done) -> None:
     (folder,) = {path.parent for path in sweep.runs.values()}
-    told = [text for _, text in lines(folder / SWEEP_LOG)]
-    assert told[0].startswith("2 runs: python -m rnnlab -m cell=rnn,lstm ")
+    messages = [text for _, text in lines(folder / SWEEP_LOG)]
+    assert messages[0].startswith("2 runs: python -m rnnlab -m cell=rnn,lstm ")
     shown = [line.strip() for line in sweep.out.splitlines() if line.strip()]
-    assert told[1:] == shown and any("http://127.0.0.1" in line for line in shown)
+    assert messages[1:] == shown and any("http://127.0.0.1" in line for line in shown)
 
 
 def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_what_a_link_leads_to_is_not_sent(
     shutil.rmtree(begun / "figures")
     (begun / name).symlink_to(secret if name == "figures" else secret / "id_rsa")
     assert sync.main([str(begun), "--uri", f"sqlite:///{here / 'mlflow.db'}"]) == 1
-    told = "symbolic link; refusing to read through it"
-    assert told.split(";")[0] in capsys.readouterr().err
+    message = "symbolic link; refusing to read through it"
+    assert message.split(";")[0] in capsys.readouterr().err
     assert not [file for file in here.rglob("mlartifacts/**/*") if file.name == "id_rsa"]
     with pytest.raises(ValueError, match="symbolic link"):
         MirroredRun(begun, f"sqlite:///{here / 'mlflow.db'}").update(None, "1")  # type: ignore[arg-type]

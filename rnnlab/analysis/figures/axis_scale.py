@@ -1,4 +1,4 @@
-"""Positions of an axis's values in a figure, including "off"."""
+"""Positions of the values of a sweep axis in a figure, including "off"."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from rnnlab.analysis.figures.style import NULL_LABELS, is_wide, to_labels
 
 @dataclass(frozen=True)
 class AxisScale:
-    """Positions of one column's values along x.
+    """Positions of a column's values along the x axis.
 
     Attributes:
-        positions: The x position of each label.
-        is_log: True if x is logarithmic.
-        off_position: The x position of the null that means "off", or None.
+        positions: Position of each label on the x axis.
+        is_log: True if the x axis is logarithmic.
+        off_position: Position of the null value labelled "off", or None if the column has no such value.
     """
 
     positions: dict[str, float]
@@ -28,11 +28,11 @@ class AxisScale:
     off_position: float | None
 
     def map_values(self, values: pd.Series) -> pd.Series:
-        """Return the x position of each value, NaN for values without one."""
+        """Return the x position of each value, or NaN for a value without a position."""
         return to_labels(values).map(self.positions).astype("float64")
 
     def dodge(self, x: pd.Series, index: int, count: int) -> pd.Series:
-        """Shift x so that the marks of `count` groups at the same x do not overlap."""
+        """Shift the x positions so that the markers of `count` groups do not overlap."""
         positions = np.sort(np.array(list(self.positions.values())))
         positions = np.log10(positions) if self.is_log else positions
         gap = float(np.diff(positions).min()) if len(positions) > 1 else 0.3
@@ -40,7 +40,7 @@ class AxisScale:
         return x * 10**shift if self.is_log else x + shift
 
     def draw_axis(self, ax: Axes, name: str) -> None:
-        """Set the scale, the axis label, and as many value ticks as fit."""
+        """Set the scale, the label and the ticks of the x axis; omit ticks whose labels would overlap."""
         ax.set_xlabel(name)
         if self.is_log:
             ax.set_xscale("log")
@@ -56,7 +56,11 @@ class AxisScale:
 
 
 def choose_scale(values: pd.Series) -> AxisScale:
-    """Return the scale of a column: numbers at their values, logarithmic if wide, and words evenly spaced."""
+    """Return the axis scale of a column.
+
+    Numbers are placed at their values, on a logarithmic axis if they span a factor of 10. Strings are evenly
+    spaced.
+    """
     words = list(to_labels(values).cat.categories)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return AxisScale({word: float(i) for i, word in enumerate(words)}, False, None)
@@ -80,13 +84,13 @@ def choose_scale(values: pd.Series) -> AxisScale:
 
 
 def select_labels(words: Sequence[str], fractions: np.ndarray, ax: Axes, share: float = 1.0) -> list[int]:
-    """Return the indices of tick labels that do not overlap, always including the last.
+    """Return the indices of tick labels that do not overlap, always including the last label.
 
     Args:
-        words: The labels.
-        fractions: Their positions, as fractions of the width of the Axes.
-        ax: The Axes that the ticks belong to.
-        share: The fraction of its width that the Axes will keep.
+        words: Tick labels.
+        fractions: Positions of the labels, as fractions of the width of the Axes.
+        ax: Axes with the ticks.
+        share: Fraction of the width that remains after a colour bar is added to the Axes.
     """
     assert ax.figure is not None
     points = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()

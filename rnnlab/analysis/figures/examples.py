@@ -1,4 +1,4 @@
-"""Figures of a task's sequences: the network's inputs and targets."""
+"""Figures of example sequences of a task, with inputs and targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ TARGET_COLOR = PALETTE[3]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One sequence with its targets.
+    """One sequence of inputs with its targets.
 
     Attributes:
         inputs: Symbols, shape (T,), or vectors, shape (T, X).
         targets: Classes, shape (S,), or values, shape (S, Y), at the last S time steps.
-        present: Boolean mask of the targets that enter the loss, shape (S,).
+        present: Boolean mask of the targets that contribute to the loss, shape (S,).
         input_names: Names of the input symbols or features.
         output_names: Names of the target classes or values.
     """
@@ -52,10 +52,10 @@ def draw_examples(examples: Sequence[Example], title: str) -> Figure:
 
 @with_literal_text
 def draw_example(example: Example, ax: Axes) -> Axes:
-    """Draw one example.
+    """Draw the inputs and targets of one example.
 
-    Up to 12 symbols are points on rows, more symbols are text; up to 3 features are lines, more features are
-    a heat map.
+    Symbol inputs are drawn as points if there are at most 12 symbols, and otherwise as text. Vector inputs
+    are drawn as lines if they have at most 3 features, and otherwise as a heat map.
     """
     time = np.arange(1, len(example.inputs) + 1)
     first_target = len(time) - len(example.targets)
@@ -94,7 +94,7 @@ def _draw_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, 
 
 
 def _write_symbols(example: Example, ax: Axes, time: Array, target_steps: Array, targets: Array) -> None:
-    """Write the symbols as text, in one row for inputs and one for targets."""
+    """Draw the symbols as text, with one row for inputs and one row for targets."""
     size = min(11.0, 450 / len(time))
     for t, symbol in zip(time, example.inputs, strict=True):
         ax.text(t, 1, example.input_names[symbol], ha="center", va="center", fontsize=size, color=PALETTE[0])

@@ -1,4 +1,4 @@
-"""Drawing on one Axes, or on a grid with one Axes per subset of a data frame."""
+"""Functions that draw on one Axes, or on a grid with one Axes per subset of a data frame."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -35,17 +35,18 @@ def draw_on_axes(
     legend_title: str | None,
     below: bool = False,
 ) -> Any:
-    """Draw a frame on one Axes, or its subsets on a grid if `columns` names a `col` or `row`.
+    """Draw a data frame on one Axes, or its subsets on a grid if `columns` has a `col` or `row`.
 
     Args:
-        frame: Data to draw; its columns `col` and `row` hold strings.
+        frame: Data to draw; its columns `col` and `row` contain strings.
         draw: Function that draws the frame or a subset of it on an Axes.
         ax: Target Axes; None makes a new figure.
-        columns: Column names for `col` and `row`, or None.
+        columns: Column name for each of `col` and `row`, or None.
         title: Lines of the title above the figure.
         entries: Legend entries.
         legend_title: Legend title.
-        below: True places the legend below even a wide Axes, for example next to a colour bar.
+        below: True places the legend below the Axes even if the Axes is wide, for example because of a colour
+            bar.
 
     Returns:
         The Axes, or the seaborn FacetGrid.
@@ -61,7 +62,7 @@ def draw_on_axes(
             add_legend(ax, entries, legend_title, below)
         return ax
     if ax is not None:
-        raise ValueError("ax: cannot be combined with col or row, which make a grid of their own")
+        raise ValueError("ax: cannot be combined with col or row, which create a grid of Axes")
     if frame.empty:
         facets = ", ".join(
             f"{role}={columns[role]!r}" for role in ("col", "row") if columns[role] is not None

@@ -1,4 +1,4 @@
-"""Means and proportions over runs with 95 % intervals, and descriptions of the averages."""
+"""Means and proportions over runs with 95 % intervals, and captions that describe them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     """Return the mean of each group with its 95 % t interval.
 
     Returns:
-        A frame with the columns `by`, `mean`, `low`, `high` (NaN for groups of one value) and `count`.
+        Frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and `high` are
+        NaN for groups of one value.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     summary["low"] = summary["high"] = summary["mean"].where(summary["count"] > 1)
@@ -26,7 +27,7 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     """Return the proportion of ones in each group with its 95 % interval (Wilson, 1927).
 
     Returns:
-        A frame with the columns `by`, `mean` (the proportion), `low`, `high` and `count`.
+        Frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and `count`.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
     limits = [
@@ -40,13 +41,13 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
 
 
 def format_count(counts: pd.Series) -> str:
-    """Return the count as one number, or as a range such as `2–5`."""
+    """Return equal counts as one number, and different counts as a range such as `2–5`."""
     low, high = int(counts.min()), int(counts.max())
     return str(high) if low == high else f"{low}–{high}"
 
 
 def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
-    """Return a caption with the statistic, the number of runs and the averaged axes."""
+    """Return a caption with the statistic, the number of runs and the axes averaged over."""
     if counts.empty or counts.max() == 1:
         return single
     across = f" (over {', '.join(over)})" if over else ""
@@ -54,7 +55,7 @@ def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str
 
 
 def is_hashable(values: pd.Series) -> bool:
-    """Return True if the values are hashable; a user's column may contain lists, which are not."""
+    """Return True if the values are hashable; a user's column may contain unhashable values such as lists."""
     try:
         values.unique()
     except TypeError:
@@ -63,7 +64,7 @@ def is_hashable(values: pd.Series) -> bool:
 
 
 def find_averaged_axes(frame: pd.DataFrame, by: Sequence[str], excluded: Sequence[str]) -> list[str]:
-    """Return the axes along which runs of the same group differ."""
+    """Return the sweep axes in which runs of the same group differ."""
     runs = frame.drop_duplicates("run") if "run" in frame else frame
     axes = [str(name) for name in runs if name not in excluded and name != "run" and name not in by]
     axes = [name for name in axes if runs[name].dtype != object or is_hashable(runs[name])]

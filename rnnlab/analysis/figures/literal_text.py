@@ -1,9 +1,11 @@
-r"""Literal text in figures: a column `$x_$` is not drawn as a formula, and control characters are removed.
+r"""Literal text in figures, without formulas or control characters.
+
+A column name such as `$x_$` is drawn literally instead of as a formula.
 
 Matplotlib parses text between two dollar signs as a formula and raises an error if the parsing fails. The
 decorator `with_literal_text` turns this parsing off for all text of a figure. Matplotlib recreates tick
-labels whenever it draws, so their dollar signs are escaped instead. Numbers on logarithmic axes stay
-formulas.
+labels at every drawing, so dollar signs in tick labels are escaped instead. Numbers on logarithmic axes
+remain formulas.
 """
 
 import warnings
@@ -71,7 +73,7 @@ def allow_odd_names() -> Iterator[None]:
 
 
 class _NameFormatter(Formatter):
-    """Formatter of tick labels that are names."""
+    """Tick formatter that shortens names and escapes dollar signs."""
 
     def __init__(self, names: Formatter) -> None:
         self._names = names

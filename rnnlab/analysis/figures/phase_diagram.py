@@ -31,10 +31,10 @@ OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
 OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("diverged runs", "x"), "unstable": ("unstable runs", r"$\sim$")}
 ZERO_MARK = "0"
-"""Mark of cells with runs whose gain is 0; the mean excludes these runs."""
+"""Mark of grid cells that contain runs whose gain is 0; the mean excludes these runs."""
 DIVERGING = "vlag"
 SHARE_BESIDE_BAR = 0.8
-"""Fraction of its width that an Axes keeps next to a colour bar."""
+"""Fraction of the width of an Axes that remains next to a colour bar."""
 MIN_FONT_SIZE = 5.0
 """Smallest legible font size in points."""
 
@@ -51,25 +51,26 @@ def draw_phase_diagram(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the gradient's regime or gain for every combination of two axes.
+    """Draw the regime or the gain of the gradient for every combination of values of two axes.
 
-    Each cell shows the most frequent regime of its runs, or their mean log10 gain. The mark "× 2/3" means
-    that two of the cell's three runs diverged; "~ 1/3" means that one run was unstable. For a run that
-    diverged, regime and gain come from its last recording.
+    Each grid cell shows the most frequent regime of its runs or the mean of their log10 gains. The mark "×
+    2/3" means that two of three runs diverged; "~ 1/3" means that one of three runs was unstable. For a run
+    that diverged, the regime and the gain come from its last recording.
 
     Args:
         runs: Frame returned by `load_runs`.
         ax: Target Axes; None makes a new figure.
-        x: Axis from left to right; numbers are in ascending order, and `clip=null` comes last as "off".
-        y: Axis from bottom to top, in the same order.
-        color: "regime" or "gain".
+        x: Axis drawn from left to right; numbers are in ascending order, and `clip=null` comes last, labelled
+            "off".
+        y: Axis drawn from bottom to top, in the same order as `x`.
+        color: Quantity shown as colour: "regime" or "gain".
         value: Column of the log10 gain for `color="gain"`. The mean excludes a run whose gain is 0; the mark
             "0 1/3" counts such runs.
         col: Axis for the columns of a grid.
         row: Axis for the rows of a grid.
 
     Returns:
-        The Axes; with `col` or `row` a seaborn FacetGrid.
+        The Axes; with `col` or `row`, a seaborn FacetGrid.
 
     Raises:
         ValueError: If the frame lacks a column or has no rows, if `color` is invalid, or if `ax` is combined
@@ -159,7 +160,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
 
 
 def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
-    """Label every column, in a smaller font if necessary, or only some if the font would be too small."""
+    """Label every column in a font that fits, or only some columns if that font would be too small."""
     assert ax.figure is not None
     inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
     default_size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
@@ -173,7 +174,7 @@ def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
 
 
 def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
-    """Return the font size in points at which two marks fit into a cell, and True if their shares fit too."""
+    """Return the font size in points at which two marks fit into a cell, and True if counts also fit."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
@@ -183,7 +184,7 @@ def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
 
 
 def most_frequent(regimes: pd.Series) -> str:
-    """Return the most frequent regime, `MIXED` for a tie, or `NO_REGIME` if there is no value."""
+    """Return the most frequent regime, `MIXED` for a tie, or `NO_REGIME` if no run has a regime."""
     counts = regimes.value_counts()
     counts = counts[counts > 0]
     if counts.empty:

@@ -1,4 +1,4 @@
-"""Figures as PNG or SVG, in memory and in files."""
+"""Conversion of figures to PNG or SVG, in memory and in files."""
 
 import io
 from pathlib import Path
@@ -11,12 +11,12 @@ from rnnlab.text import sanitize
 
 
 def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
-    """Return a figure as PNG or SVG bytes; control characters are removed from the text of an SVG.
+    """Return a figure as PNG or SVG bytes, without control characters in the text of an SVG.
 
     Args:
         figure: Figure to convert.
-        form: Format, `png` or `svg`.
-        **keys: Further arguments of matplotlib's `savefig`.
+        form: Image format: `png` or `svg`.
+        **keys: Additional arguments for matplotlib's `savefig`.
     """
     buffer = io.BytesIO()
     if form == "svg":
@@ -26,13 +26,13 @@ def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
 
 
 def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
-    """Write a figure atomically, in the format of the file's extension.
+    """Write a figure atomically, in the format given by the file extension.
 
     Args:
         figure: Figure to write.
         path: Path of the file.
-        within: Folder above the file; no folder between the two may be a symbolic link.
-        **keys: Further arguments of matplotlib's `savefig`.
+        within: Folder above the file; the path from this folder to the file must not contain a symbolic link.
+        **keys: Additional arguments for matplotlib's `savefig`.
 
     Raises:
         OSError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""Plots of one number per run against an axis: points, and means with their intervals."""
+"""Plots of one value per run against a sweep axis, with points, means and intervals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,10 @@ Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:
-    """Return the columns that are axes; in a frame of `load_runs`, those between `outcome` and `metric`."""
+    """Return the columns that are axes of the sweep.
+
+    In a frame from `load_runs`, the axes are the columns between `outcome` and `metric`.
+    """
     names = list(map(str, runs))
     if "outcome" in names and "metric" in names:
         return names[names.index("outcome") + 1 : names.index("metric")]
@@ -32,7 +35,7 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
 
 
 def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
-    """Return a note on the share of examples whose gradient is 0, or "" if there are none."""
+    """Return a note on the share of examples whose gradient is 0, or "" if no run has such examples."""
     shares = to_numbers(runs[column]) if column in runs else pd.Series(dtype=float)
     positive = shares[shares > 0]
     if positive.empty:
@@ -43,7 +46,7 @@ def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
 
 
 class ScalarPlot:
-    """Plot of one number per run against an axis; the data frame has fixed column names."""
+    """Plot of one value per run against a sweep axis, drawn from a data frame with fixed column names."""
 
     def __init__(
         self,
@@ -61,12 +64,12 @@ class ScalarPlot:
         Args:
             runs: Frame with one row per run.
             x: Column on the x axis.
-            value: Column of the plotted number.
+            value: Column with the plotted value.
             encodings: Columns for `hue`, `col` and `row`.
-            flag: Column that is 1 for runs with a different marker.
-            zero: Column that is 0 for runs that have no value because their gain is 0.
-            zero_share: Column of the share of examples that the value excludes because they are 0.
-            value_name: Name of the number in the caption's note about a gain of 0.
+            flag: Column that is 1 for runs drawn with a different marker.
+            zero: Column that is 0 for runs without a plotted value because their gain is 0.
+            zero_share: Column with the share of examples excluded from the value because their gradient is 0.
+            value_name: Name of the plotted gain in the caption, for runs whose gain is 0.
         """
         runs = runs.reset_index(drop=True)
         self.x, self.encodings, self.run_count, self.value_name = x, encodings, len(runs), value_name
@@ -101,7 +104,7 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean and its interval at each x; a line joins all means except the one at "off"."""
+        """Draw the mean and its interval at each x; a line connects all means except that at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:
@@ -125,7 +128,7 @@ class ScalarPlot:
                     )
 
     def draw_zero_gains(self, frame: pd.DataFrame, ax: Axes) -> None:
-        """Draw runs whose gain is 0 at the lower end of the y axis, which may be logarithmic."""
+        """Draw runs whose gain is 0 at the lower end of the y axis, because a logarithmic axis has no 0."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["zero"]]
             if len(part):
@@ -162,7 +165,7 @@ class ScalarPlot:
             self.scale.draw_axis(ax, self.x)
 
     def draw(self, ax: Axes | None, draw: Draw, entries: dict[str, Artist], title: list[str]) -> Any:
-        """Draw on one Axes or on a grid."""
+        """Draw the plot on one Axes or on a grid of Axes."""
 
         def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
             draw(frame, ax)

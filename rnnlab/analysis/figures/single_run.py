@@ -32,7 +32,7 @@ def draw_training_lag_curves(
     bound: float | None = None,
     cell_path: float | None = None,
 ) -> Axes:
-    """Draw lag curves over training: log10 of the gradient k time steps back, one line per training step.
+    """Draw log10 of the gradient norm against the lag, with one lag curve per training step.
 
     Each of the slopes `theory`, `bound` and `cell_path` is drawn as a line through g(1) of the first
     recording.
@@ -43,7 +43,8 @@ def draw_training_lag_curves(
         quantity: Quantity whose lag curves are drawn.
         theory: Slope that mean-field theory predicts for the untrained network, in decades per time step.
         bound: Upper bound on the slope of the untrained network, in decades per time step.
-        cell_path: Slope from the forget gates alone in the untrained LSTM, in decades per time step.
+        cell_path: Slope of the cell path, from only the forget gates of the untrained LSTM, in decades per
+            time step.
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
@@ -79,10 +80,12 @@ def draw_time_heatmap(
     """Draw the total gradient norm by training step and time step on a logarithmic colour scale.
 
     Args:
-        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`, and `run` if it has several runs.
+        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`, and a column `run` if the frame
+            contains several runs.
         ax: Target Axes; None makes a new figure.
         quantity: Quantity whose gradient is drawn.
-        run: Run identifier, or "mean" for the mean of log10 over all runs; required if the frame has several.
+        run: Run identifier, or "mean" for the mean of log10 over all runs; required if the frame contains
+            several runs.
 
     Returns:
         The Axes.
@@ -128,7 +131,10 @@ def draw_time_heatmap(
 
 @with_literal_text
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw each time step's contribution to dW_hh, per gate, at the last recording; the first is dashed."""
+    """Draw the contribution of each time step to dW_hh, per gate.
+
+    The last recording is solid, and the first recording is dashed.
+    """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
     for name in names:
@@ -144,7 +150,7 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Draw mean gate activations over time, or the share of saturated units if the cell has no gates.
 
-    The last recording is solid, the first dashed.
+    The last recording is solid, and the first recording is dashed.
     """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if re.fullmatch("gate_[a-z]", name))
@@ -162,7 +168,10 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw extreme singular values of the k-step state Jacobian, in decades per time step; first dashed."""
+    """Draw the largest and smallest singular values of the k-step state Jacobian, in decades per time step.
+
+    The last recording is solid, and the first recording is dashed.
+    """
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
         wide = by_step(gradients, "lag", name)
         if wide.notna().to_numpy().any():
@@ -227,7 +236,7 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
 def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
     """Return a table with one row per training step and one column per lag or time step.
 
-    For lag curves, the table includes only the gradient of the last target.
+    For lag curves, the table contains only the curves that start at the last target.
     """
     rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
     if "target" in rows:
@@ -236,7 +245,7 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
 
 
 def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
-    """Return a note on the share of omitted zero examples at the last training step and longest lag."""
+    """Return a note on the share of examples with zero gradient at the last training step and longest lag."""
     if "zero_fraction" not in gradients:
         return ""
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()

@@ -1,4 +1,4 @@
-"""Style shared by all figures: colours, order and labels of an axis's values, titles and legends."""
+"""Style shared by all figures: colours, order and labels of values, titles and legends."""
 
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -22,9 +22,9 @@ PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Colour of each built-in cell in every figure; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
-"""Colour of elements that do not belong to a cell."""
+"""Colour of figure elements that do not belong to a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Label of the null value on axes that allow null."""
+"""Label of the null value of each sweep axis that allows null."""
 
 STYLE = {
     "axes.spines.top": False,
@@ -37,7 +37,7 @@ STYLE = {
 SIZE = (4.9, 3.6)
 """Figure size in inches; at a display width of 3.5 inches, the smallest text has 7 points."""
 MIN_WIDE_INCHES = 4.3
-"""Width in inches from which an Axes has its legend to the right instead of below."""
+"""Minimum width in inches of an Axes whose legend is on the right instead of below."""
 
 
 def figure_style() -> Any:
@@ -46,16 +46,16 @@ def figure_style() -> Any:
 
 
 def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:
-    """Check that the frame has the columns that a figure needs and the columns that its arguments name.
+    """Check that the frame has the columns that a figure requires and those named by its arguments.
 
     Raises:
-        ValueError: If a column does not exist, or if its values cannot be those of an axis.
+        ValueError: If a column does not exist, or if it contains unhashable values such as lists.
     """
     names = ", ".join(map(str, frame.columns))
     for column in needed:
         if column not in frame:
             raise ValueError(
-                f"column {column!r}: not in the frame, but the figure needs it; available: {names}"
+                f"column {column!r}: required by the figure, but not in the frame; available: {names}"
             )
     for argument, name in columns.items():
         if name is None:
@@ -74,7 +74,7 @@ def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
 
     Args:
         values: Column to convert.
-        argument: Argument that names the column; None if the figure always uses this column.
+        argument: Name of the argument that selects the column; None if the figure always uses this column.
 
     Raises:
         ValueError: If the column is not numeric.
@@ -89,10 +89,10 @@ def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
 
 
 def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
-    """Return an axis's values as an ordered categorical of strings, with null for missing values.
+    """Return the values of a sweep axis as an ordered categorical of strings; missing values remain null.
 
     Numbers are in ascending order; strings are in the order of their categories or of their first appearance.
-    The null of `clip` is "off" and comes last.
+    The null value of `clip` becomes "off" and comes last.
     """
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = values.astype("float64")
@@ -114,10 +114,11 @@ def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
 
 
 def choose_colors(values: pd.Series) -> dict[str, Any]:
-    """Return the colour of each of an axis's values, by label.
+    """Return a colour for each value of a sweep axis, by label.
 
-    Cells have fixed colours; numbers are evenly spaced on viridis; "off" is grey. Other labels take the
-    palette's colours by their position among all categories, so a subset of a frame keeps the same colours.
+    Cells have fixed colours. Numbers are evenly spaced on the viridis colour map, and "off" is grey. Other
+    labels get palette colours by their position among all categories, so that a subset of a frame keeps the
+    same colours.
     """
     words = list(to_labels(values).cat.categories)
     if values.name == "cell":
@@ -147,7 +148,7 @@ def is_wide(values: Iterable[float]) -> bool:
 
 
 def new_axes(rows: int = 1) -> Any:
-    """Return the Axes of a new pyplot figure, stacked vertically."""
+    """Return one or several vertically stacked Axes in a new pyplot figure."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context(figure_style()):
@@ -169,7 +170,7 @@ def add_note(ax: Axes, text: str) -> None:
 
 
 def add_legend(ax: Axes, entries: Mapping[str, Artist], title: str | None, below: bool = False) -> None:
-    """Add a legend to the right of a wide Axes, or below if the Axes is narrow or `below` is True.
+    """Add a legend to the right of a wide Axes, or below the Axes if it is narrow or `below` is True.
 
     The figure's layout must reserve space for the legend, as `layout="constrained"` does.
     """
@@ -201,14 +202,14 @@ def _points(size: Any) -> float:
 
 
 def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
-    """Wrap lines of small text to a width in inches; a letter is about half as wide as high."""
+    """Wrap lines of small text to a width in inches, assuming letters about half as wide as high."""
     fitting = int(inches * 72 / (0.52 * _points("small")))
     letters = max(16, min(fitting, MAX_LINE_LENGTH))  # longer lines would be shortened in the middle
     return [part for line in lines for part in textwrap.wrap(line, letters) or [""]]
 
 
 def legend_columns(entries: Iterable[str], inches: float) -> int:
-    """Return the number of legend columns: one per entry if they fit in one row, else as many as fit."""
+    """Return the number of legend columns: one per entry if all fit in one row, else the number that fits."""
     widths = [0.55 * len(word) + 4.2 for word in entries]  # in letters, including the line sample
     total = inches * 72 / _points("small")
     return len(widths) if sum(widths) <= total else max(1, int(total / max(widths)))

@@ -1,8 +1,8 @@
-"""Curves of many runs: lag curves and losses; each line is the mean over its runs.
+"""Curves of many runs: lag curves and losses, averaged over groups of runs.
 
-Each function takes a frame in long form, draws on the given or a new Axes, and returns the Axes; with `col`
-or `row` it returns a seaborn FacetGrid. Legends lie outside the Axes, so your own figure needs
-`layout="constrained"`.
+Each function takes a frame in long form, draws on a given or new Axes, and returns the Axes. With `col` or
+`row`, each function returns a seaborn FacetGrid. Legends are outside the Axes, so a figure that you create
+needs `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from rnnlab.text import format_run_count
 
 MAX_STEPS = 8
 MAX_MARKED_POINTS = 6
-"""Maximum number of points at which a curve still has a marker at every point."""
+"""Maximum number of points of a curve that is drawn with markers."""
 ENDS = {"first": "first step", "last": "last step"}
 DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 CHANNELS = ("hue", "style", "col", "row")
@@ -54,11 +54,12 @@ def draw_lag_curves(
     relative: bool = True,
     traces: bool = False,
 ) -> Any:
-    """Draw lag curves of many runs: log10 of the gradient k time steps back, one line per group of runs.
+    """Draw lag curves of many runs, with one line per group of runs.
 
-    Each line is the mean over runs of log10 g(k) with its 95 % t interval; g(k) is the geometric mean over
-    examples. At each lag, the mean excludes runs whose gradient is exactly 0 or missing. The title gives the
-    smallest number of averaged runs and the share of examples whose gradient is 0.
+    Each line is the mean over runs of log10 g(k) with its 95 % t interval. The value g(k) is the geometric
+    mean over examples of the gradient norm k time steps back. At each lag, the mean excludes runs whose
+    gradient is exactly 0 or missing. The title gives the number of averaged runs, as a range if it varies,
+    and the share of examples whose gradient is 0.
 
     Args:
         gradients: Frame returned by `load_gradients`.
@@ -68,13 +69,13 @@ def draw_lag_curves(
         style: Axis for the dash patterns.
         col: Axis for the columns of a grid.
         row: Axis for the rows of a grid.
-        step: "first" or "last" step of each run, "ends" for both (the first dashed), or a training step.
-            Ignored if `hue`, `style`, `col` or `row` is "step".
+        step: "first" or "last" step of each run, "ends" for both (with the first dashed), or a training step.
+            The argument is ignored if `hue`, `style`, `col` or `row` is "step".
         relative: True draws g(k)/g(1) from lag 1; False draws g(k) from lag 0.
         traces: True draws every run as a thin line instead of the interval.
 
     Returns:
-        The Axes; with `col` or `row` a seaborn FacetGrid.
+        The Axes; with `col` or `row`, a seaborn FacetGrid.
 
     Raises:
         ValueError: If the frame lacks a column, the quantity or the step, if it has no rows, or if `ax` is
@@ -90,7 +91,7 @@ def draw_lag_curves(
         if step == "ends":
             if style is not None:
                 raise ValueError(
-                    f'style={style!r}: cannot be combined with step="ends", which uses the dashes'
+                    f'style={style!r}: cannot be combined with step="ends", which also sets the dash patterns'
                 )
             encodings["style"] = "end"
     rows = rows.reset_index(drop=True)
@@ -127,10 +128,11 @@ def draw_losses(
     row: str | None = None,
     traces: bool = False,
 ) -> Any:
-    """Draw a metric over training; each line is the mean over its runs with its 95 % t interval.
+    """Draw a metric over training, as means over groups of runs with 95 % t intervals.
 
     The y axis is logarithmic if the means span a factor of 10. At each step, the mean excludes runs without a
-    value, for example after they diverged; the title gives the smallest number of averaged runs.
+    value, such as runs that have diverged. The title gives the number of averaged runs, as a range if it
+    varies.
 
     Args:
         metrics: Frame returned by `load_metrics`.
@@ -143,7 +145,7 @@ def draw_losses(
         traces: True draws every run as a thin line instead of the interval.
 
     Returns:
-        The Axes; with `col` or `row` a seaborn FacetGrid.
+        The Axes; with `col` or `row`, a seaborn FacetGrid.
 
     Raises:
         ValueError: If the frame lacks a column or the metric, if it has no rows, or if `ax` is combined with
@@ -168,7 +170,7 @@ def draw_losses(
 
 
 class _Curves:
-    """Rows to draw, in a frame with fixed column names, and their means."""
+    """Curves to draw, as a frame with fixed column names, and the means of the curves over runs."""
 
     def __init__(
         self,
@@ -265,7 +267,7 @@ class _Curves:
 
 
 def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return the rows of one quantity's lag curves for the last target."""
+    """Return the rows of a quantity's lag curves that start at the last target."""
     rows = gradients[gradients["lag"].notna()]
     available = list(map(str, rows["quantity"].dropna().unique()))
     if quantity not in available:
@@ -278,14 +280,14 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
-    """Return a few training steps, including the first and last, that at least half of the runs recorded."""
+    """Return a few training steps that at least half of the runs recorded, including the first and last."""
     runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
     steps = np.sort(runs.index[runs >= runs.max() / 2])
     return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(MAX_STEPS, len(steps))).astype(int))])
 
 
 def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
-    """Return the rows of a training step, or of both ends with a column `end`, and the step's description."""
+    """Return the rows of the selected training step or steps, and a description of the selection."""
     steps = rows.groupby("run", observed=True)["step"]
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
     if step == "ends":

@@ -1,8 +1,8 @@
-"""Numbers of many runs against an axis: gain, horizon, share of solved runs, and clip rate.
+"""Plots of gain, horizon, share of solved runs and clip rate against a sweep axis.
 
-Each function takes the frame of `load_runs`, draws on the given or a new Axes, and returns the Axes; with
-`col` or `row` it returns a seaborn FacetGrid. Legends lie outside the Axes, so your own figure needs
-`layout="constrained"`.
+Each function takes a frame from `load_runs`, draws on a given or new Axes, and returns the Axes. With `col`
+or `row`, each function returns a seaborn FacetGrid. Legends are outside the Axes, so a figure that you create
+needs `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -66,24 +66,26 @@ def draw_gain(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the gradient's gain per time step against an axis: below 1 it vanishes, above 1 it explodes.
+    """Draw the gain of the gradient per time step against a sweep axis.
 
-    Small points are single runs. A large point is their geometric mean, 10 to the mean of log10 gain, with
-    the 95 % t interval of that mean. Runs whose gain is 0 are downward triangles at the lower end, and the
-    mean excludes them. For a run that diverged, the gain comes from its last recording.
+    Below a gain of 1 the gradient vanishes; above 1 the gradient explodes. Each small point represents a run.
+    Each large point is the geometric mean of the runs, 10 to the mean of log10 gain, with the 95 % t interval
+    of that mean. Downward triangles at the lower end represent runs whose gain is 0, which the mean excludes.
+    For a run that diverged, the gain comes from its last recording.
 
     Args:
         runs: Frame returned by `load_runs`.
         ax: Target Axes; None makes a new figure.
-        x: Axis from left to right; logarithmic if its values span a factor of 10. `clip=null` is "off", at
-            the right.
+        x: Axis drawn from left to right, logarithmic if its values span a factor of 10; `clip=null` is "off",
+            at the right.
         hue: Axis for the colours.
-        value: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`; or without `log10_`.
+        value: Column of the gain: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`, or
+            one of these names without `log10_`.
         col: Axis for the columns of a grid.
         row: Axis for the rows of a grid.
 
     Returns:
-        The Axes; with `col` or `row` a seaborn FacetGrid.
+        The Axes; with `col` or `row`, a seaborn FacetGrid.
 
     Raises:
         ValueError: If the frame lacks a column, has no rows or does not come from `load_runs`, or if `ax` is
@@ -125,12 +127,13 @@ def draw_horizon(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the horizon against an axis: the last lag with at least 1 % of the gradient, even after a dip.
+    """Draw the horizon of the gradient against a sweep axis.
 
-    Small points are single runs; a large point is their mean with its 95 % t interval. An upward triangle is
-    a censored run, whose curve ends above 1 %, so the horizon may be longer. A mean that includes a censored
-    run is also drawn as a triangle because it is a lower bound. Arguments, result and errors are those of
-    `draw_gain`.
+    The horizon is the largest lag at which at least 1 % of the gradient remains, even after a dip. Each small
+    point represents a run. Each large point is the mean of the runs with its 95 % t interval. An upward
+    triangle represents a censored run: its lag curve ends above 1 %, so the horizon may be longer. A mean
+    that includes a censored run is also drawn as a triangle, because the mean is then a lower bound.
+    Arguments, return value and errors are those of `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
@@ -160,10 +163,11 @@ def draw_solved(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the share of runs that met their task's criterion against an axis, with its 95 % Wilson interval.
+    """Draw the share of solved runs against a sweep axis, with its 95 % Wilson interval.
 
-    A run that diverged without a value counts as unsolved; other runs without a value are omitted. Arguments,
-    result and errors are those of `draw_gain`.
+    A run is solved if it met the criterion of its task. A diverged run without a validation result counts as
+    unsolved; other runs without a validation result are omitted. Arguments, return value and errors are those
+    of `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
@@ -180,7 +184,7 @@ def draw_solved(
 
 
 def judge_runs(runs: pd.DataFrame) -> pd.Series:
-    """Return 1 for solved runs, 0 for runs that did not solve their task or that diverged, else NaN.
+    """Return 1 for solved runs, 0 for runs that diverged or did not solve their task, and NaN for other runs.
 
     A task has a criterion if at least one run has a value of `val/solved`.
     """
@@ -202,15 +206,16 @@ def draw_clipping(
 ) -> Any:
     """Draw the clip rate and, below it, the loss against the clip threshold.
 
-    Small points are single runs; a large point is their mean with its 95 % t interval. `clip=null` is "off",
-    at the right. A cross above the losses means that some runs diverged; the mean excludes them.
+    Each small point represents a run. Each large point is the mean of the runs with its 95 % t interval. The
+    value `clip=null` is labelled "off", at the right. A cross above the losses means that some runs diverged;
+    the mean excludes diverged runs.
 
     Args:
         runs: Frame returned by `load_runs`.
         axes: Two Axes, for the clip rate and for the loss; None makes a new figure.
-        x: Axis from left to right; logarithmic if its values span a factor of 10.
+        x: Axis drawn from left to right, logarithmic if its values span a factor of 10.
         hue: Axis for the colours.
-        loss: Column of the lower Axes.
+        loss: Column drawn in the lower Axes.
 
     Returns:
         An array of the two Axes.
@@ -222,7 +227,7 @@ def draw_clipping(
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
     to_numbers(runs[CLIP_RATE])
-    losses = to_numbers(runs[loss], "loss").mask(diverged)  # their last loss may be that of untrained weights
+    losses = to_numbers(runs[loss], "loss").mask(diverged)  # the last loss may be that of untrained weights
     rate, below = (
         ScalarPlot(runs, x, CLIP_RATE, encodings),
         ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings),
@@ -272,7 +277,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Make y logarithmic if the runs span a factor of 10; the part of an interval below 0 is not drawn."""
+    """Make the y axis logarithmic if the values span a factor of 10; hide the parts of intervals below 0."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())

@@ -1,4 +1,4 @@
-"""A bit-by-bit comparison of two run folders."""
+"""Bit-by-bit comparison of two run folders."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +18,12 @@ from rnnlab.user_files import error_reason
 
 
 def find_differences(first: Path, second: Path) -> list[str]:
-    """Return one line per difference between two run folders, ignoring times; [] if bit-identical."""
+    """Return one line per difference between two run folders, ignoring times; no lines if bit-identical."""
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
 def find_unreadable_files(folder: Path) -> list[str]:
-    """Return one line per damaged file, which cannot be compared."""
+    """Return one line per damaged file of a run folder, with the reason."""
     readers: dict[str, Callable[[Path], object]] = {
         WEIGHTS_FILE: load_file,
         METRICS_FILE: metrics_table,

@@ -1,7 +1,7 @@
-"""Loaders of tracked runs as tidy pandas frames: one row per run, metric value or gradient norm.
+"""Loaders of tracked runs as tidy pandas frames.
 
-The source is a folder with runs below it, a list of such folders, or `MLflowRuns`. Each source gives the same
-frame.
+Each frame has one row per run, metric value or gradient norm. The source is a folder that contains runs, a
+list of such folders, or `MLflowRuns`. The frame does not depend on the kind of source.
 """
 
 import warnings
@@ -33,11 +33,11 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
 from rnnlab.text import one_line
 
 MAX_PARALLEL_READS = 16
-"""The maximum number of runs read or fetched in parallel."""
+"""Maximum number of runs read or fetched in parallel."""
 MAX_NAMED_RUNS = 10
-"""The maximum number of runs named in a warning."""
+"""Maximum number of runs named in a warning."""
 DEFAULT_AXES = ("cell", "task", "seq_len", "seed")
-"""The axes that long frames always contain, even if all runs agree."""
+"""Axes that long frames always contain, even if all runs have the same value."""
 ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
     [("step", pa.int64()), ("metric", pa.dictionary(pa.int32(), pa.string())), ("value", pa.float64())]
@@ -48,7 +48,7 @@ Steps = Literal["first", "last", "ends"] | int | Sequence[int]
 
 
 class IncompleteRuns(UserWarning):
-    """Some runs have not ended, or their files cannot be read completely."""
+    """Warning about runs that have not ended or have files that cannot be read completely."""
 
 
 @check_arguments
@@ -56,17 +56,17 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """Return one row per run: axes, outcome, last value of every metric, start time, host and folder.
 
     Text columns are categories, ordered by first appearance. Integer columns with missing values have the
-    type Int64. A setting that is off, such as `clip=null`, is NaN. A run with a damaged `run.json` has a row
-    with its name. The column `run` is rnnlab's id of a run, which all copies share. The column
-    `mlflow_run_id` is the id in MLflow, or NaN for a run never sent there. For a run folder sent to several
-    stores, `mlflow_run_id` is the id in the first store.
+    type Int64. A disabled setting, such as `clip=null`, is NaN. A run with a damaged `run.json` still has a
+    row with its name. The column `run` contains rnnlab's run id, which all copies of a run share. The column
+    `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run
+    folder sent to several stores, `mlflow_run_id` is the id in the first store.
 
     Args:
-        source: Folder with runs below it, list of folders, or `MLflowRuns`.
+        source: Folder that contains runs, list of such folders, or `MLflowRuns`.
         where: Condition that selects runs, as in `DataFrame.query`: `"cell == 'lstm' and seq_len > 50"`.
 
     Raises:
-        ValueError: If there are no runs, or `where` is not a condition on them.
+        ValueError: If no runs are found, or if `where` is not a condition on the columns.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not answer.
 
@@ -84,20 +84,20 @@ def load_metrics(
 ) -> pd.DataFrame:
     """Return one row per run, metric and training step, with the axes that differ between the runs.
 
-    Values that are not finite have no row.
+    Non-finite values have no row.
 
     Args:
         source: As in `load_runs`.
-        metrics: One or several names, such as `"val/loss"`; None selects all.
+        metrics: One or several names of metrics, such as `"val/loss"`; None selects all.
         where: As in `load_runs`.
 
     Raises:
-        ValueError: As in `load_runs`, or if no run has such a metric.
+        ValueError: If `load_runs` would raise it, or if no run has one of the metrics.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: As in `load_runs`, or if the metrics of a run cannot be read completely.
+        IncompleteRuns: If `load_runs` would issue it, or if the metrics of a run cannot be read completely.
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -114,26 +114,26 @@ def load_gradients(
     where: str | None = None,
     targets: bool = False,
 ) -> pd.DataFrame:
-    """Return one row per run, training step, quantity and time step or lag, with the differing axes.
+    """Return one row per run, training step, quantity, and time step or lag, with the axes that differ.
 
-    The other columns are `records.GRADIENT_COLUMNS`; lag curves show `log10_gmean`.
+    The other columns are `records.GRADIENT_COLUMNS`; figures of lag curves show `log10_gmean`.
 
     Args:
         source: As in `load_runs`.
-        quantities: One or several names, such as `"state"`; None selects all.
+        quantities: One or several names of quantities, such as `"state"`; None selects all.
         axis: `"lag"` for lag curves only, `"timestep"` for norms by time step only; None selects both.
         steps: First or last recording of each run, both ends, or specific training steps; None selects all.
         where: As in `load_runs`.
-        targets: If true, include lag curves that start at targets other than the last.
+        targets: True includes lag curves that start at targets other than the last.
 
     Raises:
-        ValueError: As in `load_runs`, if no run has such a quantity or step, or if `axis` or `steps` is
-            invalid.
+        ValueError: If `load_runs` would raise it, if no run has one of the quantities or steps, or if `axis`
+            or `steps` is invalid.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not answer.
 
     Warns:
-        IncompleteRuns: As in `load_runs`, or if the gradient table of a run cannot be read.
+        IncompleteRuns: If `load_runs` would issue it, or if the gradient table of a run cannot be read.
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)
@@ -149,8 +149,8 @@ class RunCollection:
         runs: Runs in sorted order.
         frame: Frame with one row per run.
         axes: Columns of the frame that are axes.
-        varying: Axes in which the runs differ; damaged runs do not count.
-        problems: Reason why a run is incomplete, by run id, including its tables once they have been read.
+        varying: Axes in which the undamaged runs differ.
+        problems: Problem of each incomplete run, by run id; reading a damaged table adds a problem.
     """
 
     runs: list[RunEntry]
@@ -161,7 +161,7 @@ class RunCollection:
 
     @classmethod
     def find(cls, source: Source, where: str | None = None) -> "RunCollection":
-        """Return the runs of a source, with the errors of `load_runs`."""
+        """Return the runs of a source; raise the same errors as `load_runs`."""
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}
@@ -175,7 +175,7 @@ class RunCollection:
         return cls(runs, frame, axis_names, varying, problems)
 
     def select(self, indices: Iterable[int]) -> "RunCollection":
-        """Return the runs at some positions, keeping the varying axes and sharing the problems."""
+        """Return a collection of the runs at some positions, with the same varying axes and problems."""
         positions = [int(index) for index in indices]
         frame = self.frame.iloc[positions].reset_index(drop=True)
         return replace(self, runs=[self.runs[position] for position in positions], frame=frame)
@@ -289,11 +289,11 @@ def _as_step_list(steps: int | Sequence[int]) -> list[int]:
 def _check_present(argument: str, requested: Iterable[Any] | None, present: Collection[Any]) -> None:
     if missing := [name for name in requested or () if name not in present]:
         names = ", ".join(map(str, sorted(present))) or "none"
-        raise ValueError(f"{argument}={missing}: in none of the runs; available: {names}")
+        raise ValueError(f"{argument}={missing}: not found in any run; available: {names}")
 
 
 def _warn(collection: RunCollection) -> None:
-    """Warn the caller of a loader of incomplete runs."""
+    """Warn the caller of a loader about incomplete runs."""
     names = {run.row["run"]: run.row["name"] for run in collection.runs}
     descriptions = [
         one_line(f"{name} ({collection.problems[run]})")

@@ -1,4 +1,4 @@
-"""The tables of one run folder, as Arrow tables and as pandas frames."""
+"""Tables of a run folder, as Arrow tables and as pandas frames."""
 
 import json
 import re
@@ -18,13 +18,13 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
-"""One flat JSON object per line. Arrow's JSON reader crashes on some other lines, such as `null`."""
+"""One flat JSON object per line; Arrow's JSON reader crashes on some other lines, such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
 
 class DamagedTable(ValueError):
-    """A table of a run cannot be read, or not completely.
+    """Error for a table of a run that cannot be read completely.
 
     Attributes:
         rows: Rows that could be read.
@@ -36,11 +36,13 @@ class DamagedTable(ValueError):
 
 
 def metrics_table(file: Path) -> pa.Table:
-    """Return `metrics.jsonl`: one row per training step, one column per metric, null without a finite value.
+    """Return `metrics.jsonl` as a table with one row per training step and one column per metric.
+
+    Missing and non-finite values are null.
 
     Raises:
         DamagedTable: If the file is empty, ends within a line (as after a killed process) or has an invalid
-            line; the exception holds the rows before the damage.
+            line; the exception contains the rows before the damage.
         OSError: If the file cannot be read.
     """
     content = file.read_bytes()
@@ -108,9 +110,10 @@ def gradients_table(file: Path) -> pa.Table:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """Return one row per training step and one column per metric, NaN where a step has no value.
+    """Return a frame with one row per training step and one column per metric; missing values are NaN.
 
-    A damaged file yields the rows before the damage, because a process may have been killed while writing.
+    For a damaged file, the function returns the rows before the damage, because a process may have been
+    killed while writing.
 
     Raises:
         OSError: If the file cannot be read.
@@ -139,7 +142,7 @@ def read_gradients(folder: Path) -> pd.DataFrame:
 
 
 def gradients_rows(file: Path) -> int:
-    """Return the number of rows that `gradients_table` currently has; 0 if the file cannot be read."""
+    """Return the current number of rows of `gradients_table`, or 0 if the file cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows) if file.is_file() else len(gradients_table(file))
     except Exception:  # parsing a damaged file may raise anything
@@ -147,9 +150,9 @@ def gradients_rows(file: Path) -> int:
 
 
 class GradientColumns:
-    """The columns of a gradient frame, allocated once and filled table by table.
+    """Columns of a gradient frame, allocated once and filled table by table.
 
-    Converting all Arrow tables at the end would double memory and time.
+    Converting all Arrow tables at the end would double the required memory and time.
     """
 
     def __init__(self, rows: int) -> None:

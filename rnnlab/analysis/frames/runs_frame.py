@@ -1,4 +1,4 @@
-"""The content of many `run.json` files as one typed frame."""
+"""Conversion of many `run.json` files to one typed frame."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
-"""The outcomes of runs without a recorded end, and of runs with an unreadable `run.json`."""
+"""Outcomes of runs without a recorded end, and of runs with an unreadable `run.json`."""
 INTEGER_COLUMNS = {
     *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
     *("diverged_at.step", "diverged_at.timestep"),
 }
-"""The columns that are integers even if no run has a value."""
+"""Columns that are integers even if no run has a value."""
 TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id")
 CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
-"""The columns that are categories even if no run has a value."""
+"""Columns that are categories even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
-"""The columns that are float64 even if all values are integers."""
+"""Columns that are float64 even if all values are integers."""
 
 
 class _CompleteRunFile(RunFile):
-    """A `run.json` with the keys that a run needs to be compared with others."""
+    """Schema of a `run.json` with the keys required to compare runs."""
 
     id: Name
     name: str
@@ -91,11 +91,15 @@ class RunEntry:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Return the resolved configuration, or an empty one if the file cannot be read."""
+        """Return the resolved configuration, or an empty dictionary if the file cannot be read."""
         return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
-        """Return the value of an axis, from the configuration if only other runs override the axis."""
+        """Return the value of an axis.
+
+        The value comes from the configuration if only other runs override the axis.
+
+        """
         if axis in self.axes:
             return self.axes[axis]
         value: Any = self.config
@@ -160,7 +164,7 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
 
 
 def _value(text: str) -> Any:
-    """Return a text parameter as its original number, boolean or None, or unchanged."""
+    """Convert a text parameter to the number, boolean or None that it represents, or return it unchanged."""
     if text in ("True", "False"):
         return text == "True"
     try:

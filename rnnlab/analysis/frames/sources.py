@@ -1,4 +1,4 @@
-"""The sources of runs: folders, or MLflow, from which files are fetched when they are read."""
+"""Sources of runs: folders, and MLflow experiments, whose files are fetched on demand."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ class StoredRun:
 
     Attributes:
         folder: Original run folder.
-        info: Metadata available without the run's files, in the form of `run.json`; at least `name`.
+        info: Metadata available without the run's files, in the form of `run.json`; always includes `name`.
         local_folder: Folder on this machine from which the files can be read.
         fetch: Function that downloads one file, if it exists, to a folder; None if all files are local.
         mlflow_run_id: MLflow run id of a run found in MLflow, otherwise None.
@@ -72,7 +72,7 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class MLflowRuns:
-    """The runs of an MLflow experiment as a source.
+    """Runs of an MLflow experiment, as a source for the loaders.
 
     Attributes:
         experiment: Name of the experiment.
@@ -97,14 +97,14 @@ class MLflowRuns:
 
 
 Source = str | Path | Sequence[str | Path] | MLflowRuns
-"""A folder with runs below it, a list of such folders, or the runs of an MLflow experiment."""
+"""A folder that contains runs, a list of such folders, or the runs of an MLflow experiment."""
 
 
 def find_runs(source: Source) -> list[StoredRun]:
     """Return the runs of a source.
 
     Raises:
-        ValueError: If there are no runs; the message names the locations searched.
+        ValueError: If no runs are found; the message names the searched locations.
         ConnectionError: If MLflow does not answer.
     """
     if isinstance(source, MLflowRuns):

@@ -1,1 +1,1 @@
-"""The report of a sweep as a single HTML page."""
+"""Report of a sweep as a single HTML page."""

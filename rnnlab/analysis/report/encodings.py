@@ -1,4 +1,4 @@
-"""The assignment of a sweep's axes to colours, x axis and grid columns of the figures."""
+"""Assignment of the axes of a sweep to the colours, x axis and grid columns of figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import pandas as pd
 from rnnlab.analysis.figures.style import NULL_LABELS
 
 AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
-"""The axes that precede all others."""
+"""Axes that precede all others, in this order."""
 MAX_COLORS, MAX_COLUMNS = 10, 6
-"""The maximum numbers of values shown as colours and as columns of a grid."""
+"""Maximum numbers of values shown as colours and as columns of a grid."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Encodings:
     """The visual encoding of a sweep's axes in figures.
 
     Attributes:
-        axes: All axes that differ between the runs, except `seed`.
+        axes: All sweep axes in which the runs differ, except `seed`.
         hue: Axis shown as colour.
-        x: Numeric axis on the x axis.
-        y: Second numeric axis, for figures of two axes.
+        x: Numeric sweep axis shown on the x axis.
+        y: Second numeric sweep axis, for figures of two axes.
         col: Axis shown as columns of a grid.
     """
 
@@ -33,7 +33,7 @@ class Encodings:
 
 
 def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
-    """Choose the visual encoding of the axes for figures of some runs."""
+    """Choose how figures of the runs encode the axes."""
     ordered = [
         *(axis for axis in AXIS_ORDER if axis in axes),
         *(axis for axis in axes if axis not in AXIS_ORDER),
@@ -62,7 +62,7 @@ def _count_values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 
 def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
-    """Return whether an axis is determined by an earlier axis, as in a `pair`."""
+    """Return True if an earlier axis determines the value of an axis, as in a `pair`."""
     return any(
         _count_values(runs, [other, axis]) == _count_values(runs, [other]) < len(runs) for other in others
     )

@@ -1,4 +1,4 @@
-"""The figures of a report, selected by the axes of the sweep."""
+"""Figures of a report, selected by the axes of the sweep."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SO
 
 MAX_HEATMAPS = 4
 MAX_LOSS_CURVES = 60
-"""The maximum number of runs whose complete losses are read."""
+"""Maximum number of runs whose complete loss curves are read."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Picture:
         title: Title.
         text: Caption.
         address: `data:` URL with the content.
-        wide: True for a grid, which needs the full page width.
+        wide: True for a grid, which requires the full page width.
     """
 
     title: str
@@ -86,12 +86,12 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     x, hue = encodings.x, encodings.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = (
-            "Factor by which the gradient changes per time step backwards, over the longer half of the lags; "
-            "1 preserves the gradient. The gain in the tables covers all lags."
+            "Factor by which the gradient norm changes per time step backwards, over the longer half of the "
+            "lags; a gain of 1 preserves the norm. The gain in the tables covers all lags."
         )
         yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, HORIZON):
-        text = "Largest lag at which 1 % of the gradient remains, even after a dip."
+        text = "Largest lag at which at least 1 % of the gradient remains, even after a dip."
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, VAL_SOLVED):
         text = "Fraction of runs that met the criterion of their task."
@@ -124,7 +124,7 @@ def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing
 
 
 def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    """Yield a heatmap of the first run of each colour."""
+    """Yield a heat map of the first run of each colour."""
     firsts = collection.frame.drop_duplicates([encodings.hue]) if encodings.hue else collection.frame[:1]
     for index in firsts.index[:MAX_HEATMAPS]:
         try:

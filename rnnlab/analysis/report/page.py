@@ -1,4 +1,4 @@
-"""The report of a sweep as one self-contained HTML page: figures, tables, problems, commands."""
+"""Report of a sweep as a self-contained HTML page with figures, tables, problems and commands."""
 
 import base64
 import shlex
@@ -27,10 +27,10 @@ from rnnlab.text import NO_VALUE, ZERO_NOTE, describe_machine, redact, sanitize
 
 
 def write_report(source: Source, page: Path) -> list[RunEntry]:
-    """Write the report of a sweep in one atomic replacement, and return its runs.
+    """Write the report of a sweep atomically, and return the runs of the sweep.
 
     Raises:
-        ValueError: If there are no runs.
+        ValueError: If no runs are found.
         ConnectionError: If MLflow does not answer.
         OSError: If the page cannot be written.
     """
@@ -43,7 +43,7 @@ def report_html(source: Source) -> str:
     """Return the report of a sweep as HTML.
 
     Raises:
-        ValueError: If there are no runs.
+        ValueError: If no runs are found.
         ConnectionError: If MLflow does not answer.
     """
     return _html(RunCollection.find(source), source)
@@ -150,7 +150,7 @@ def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
     if commits:
         commands["Check out the code"] = "\n".join(_checkout_command(commit) for commit in commits)
     if sweeps:
-        commands["Repeat the whole sweep"] = "\n".join(sweeps)
+        commands["Repeat the sweep"] = "\n".join(sweeps)
     if folders := [run.row["folder"] for run in entries if run.row["outcome"] in ENDED]:
         repeat = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
         commands["Repeat one run and check that the results are bit-identical"] = repeat

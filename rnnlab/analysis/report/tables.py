@@ -1,4 +1,4 @@
-"""The tables of a report: averages, runs, problems and configuration differences."""
+"""Tables of a report: averages, runs, problems and configuration differences."""
 
 import math
 from collections import Counter
@@ -41,7 +41,7 @@ from rnnlab.text import (
 )
 
 MAX_VALUES = 8
-"""The maximum number of values listed per key."""
+"""Maximum number of values listed per key."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: Text shown.
+        text: Displayed text.
         key: Sort key.
     """
 
@@ -66,7 +66,7 @@ class Table:
 
     @property
     def numbers(self) -> list[bool]:
-        """Return, for each column, whether it holds numbers."""
+        """Return True for each column that contains numbers, and False for other columns."""
         return [
             any(isinstance(row[column].key, float) for row in self.rows)
             for column in range(len(self.columns))
@@ -74,9 +74,10 @@ class Table:
 
 
 def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """Return one row per combination of axes with means and 95 % t intervals; None if no runs share one.
+    """Return a table of means with 95 % t intervals, one row per combination of axis values.
 
-    The metrics exclude diverged runs, whose values date from before the divergence.
+    The result is None if no two runs share a combination. The metrics exclude diverged runs, because their
+    values date from before the divergence.
     """
     runs = runs[runs["outcome"] != DAMAGED].assign(all="")
     by = [*axes] or ["all"]
@@ -113,7 +114,7 @@ def _mean_cell(
     power: bool = False,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Cell:
-    """Return a mean and its interval; ≥ marks horizons that may be longer."""
+    """Return a mean and its interval; the sign ≥ marks a mean horizon that is a lower bound."""
     rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
     if rows_with_value.empty:
         return Cell(NO_VALUE)
@@ -130,7 +131,7 @@ def _mean_cell(
 
 
 def _mean_gain_cell(group: pd.DataFrame) -> Cell:
-    """Return the geometric mean of non-zero gains, the number of zeros and the mean zero fraction."""
+    """Return the geometric mean of non-zero gains, the number of zero gains and the mean zero fraction."""
     gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
     lost = int((gains == 0).sum())
     if lost and lost == len(gains):
@@ -199,7 +200,7 @@ def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
 
 
 def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> Table | None:
-    """Return the runs that did not finish normally or have damaged files, with the reason."""
+    """Return a table of the runs that did not finish normally or have damaged files, with the reasons."""
     rows = []
     for run in entries:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}
@@ -214,7 +215,7 @@ def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> 
 
 
 def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
-    """Return the keys that differ between the runs, with their values."""
+    """Return a table of the configuration keys that differ between the runs, with their values."""
     rows = []
     for key in dict.fromkeys(key for config in configs for key in config):
         counts = Counter(str(config.get(key, NO_VALUE)) for config in configs)
@@ -226,7 +227,10 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
 
 
 def format_cell(value: Any, axis: str) -> Cell:
-    """Return the cell of an axis value; a null clip threshold means off, any other null a missing key."""
+    """Return the cell of an axis value.
+
+    A null clip threshold means that clipping is off; any other null means that the key is missing.
+    """
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return Cell(NULL_LABELS.get(axis, NO_VALUE))
     if isinstance(value, str | bool):
