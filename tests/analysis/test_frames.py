@@ -288,7 +288,7 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         ),
         (
             lambda source: load_gradients(source, ["h", "y"]),
-            r"quantities=\['y'\]: in none .* available: .*state",
+            r"quantities=\['y'\]: not found in any run; available: .*state",
         ),
         (
             lambda source: load_gradients(source, axis="time"),
