@@ -82,7 +82,8 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Star
     def worker() -> int | None:
         for pid in children(process.pid):
             with suppress(OSError):  # has already ended
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                imports = "multiarray" in Path(f"/proc/{pid}/maps").read_text()  # and has its order by now
+                if imports and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return None
 

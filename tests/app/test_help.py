@@ -1,4 +1,4 @@
-"""What is shown without a run: help, configuration, completion, and how little is loaded for it."""
+"""Texts printed without a run: help, configuration, completion, and the few modules loaded for them."""
 
 import subprocess
 import sys

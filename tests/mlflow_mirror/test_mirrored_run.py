@@ -93,7 +93,7 @@ def until_complete(run: MirroredRun, client: Any, experiment: str) -> None:
             continue
         if run.complete:
             return
-    raise AssertionError("it never came to its end")
+    raise AssertionError("the mirror did not finish")
 
 
 def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]], whole: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Stor
     def send() -> bool:  # by a different process each time
         return MirroredRun(path, store.uri).update(store.client, experiment)
 
-    assert not send(), "there is no folder yet"
+    assert not send(), "the run folder does not exist yet"
     with RunFolder(path, info_of(), config_of()) as folder:
         assert not send()
         assert [run["status"] for run in store.held(experiment)] == ["RUNNING"]
