@@ -91,7 +91,7 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     line = ""
     while "Newest sweep" not in line:
         line = process.stdout.readline()
-        assert line, "the UI ended before it message its link"
+        assert line, "the UI ended before printing its link"
     name = run_info(sweep.runs["rnn"])["tags"]["sweep"]
     assert line.rstrip().endswith(f"&viewStateShareKey={name}")
     assert f"http://127.0.0.1:{port}/#/experiments/" in line
