@@ -257,7 +257,10 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
         lambda: draw_lag_curves(METRICS),
         r"gradients: frame from load_metrics; must be a frame from load_g",
     ),
-    (lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")), r"column 'quantity': not in the frame"),
+    (
+        lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")),
+        r"column 'quantity': required by the figure, but not in the frame",
+    ),
     (
         lambda: draw_losses(METRICS, metric="val/bpc"),
         r"metric='val/bpc': no such metric.*: val/loss, train/loss",
