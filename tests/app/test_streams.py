@@ -6,6 +6,8 @@ import pty
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -25,10 +27,6 @@ ONE_ALONE = {
     "errors full": "2>/dev/full",
     "input closed": "<&-",
 }
-TWO = ("all closed", "output full")
-"""Streams for slow commands: one closed from the start and one that fails on writing.
-
-Other commands test the remaining two kinds, which use the same code in `terminal/streams.py`."""
 RUN = f"{' '.join(TINY)} figures=false tracking=none"
 PRINTING = (
     "rnnlab --help", "rnnlab --hydra-help", "rnnlab --cfg job", "rnnlab --info defaults", "rnnlab -sc install=bash",
@@ -46,15 +44,17 @@ WORKING = {
     "rnnlab.repeat {rnn}": 0,
     "rnnlab.ui --uri http://127.0.0.1:9": 2,
 }
-LONG = (
-    "rnnlab -m",
-    "rnnlab -q",
-    "rnnlab.show",
-    "rnnlab.compare",
-    "rnnlab.report",
-    "rnnlab.sync",
-    "rnnlab.repeat",
-)
+
+
+def cases(commands: Iterable[str], per_command: int) -> list[tuple[str, str]]:
+    """Return pairs of command and stream: all streams of the first command, and a few of the others in turn.
+
+    All commands handle lost output in the same code, `terminal/streams.py`.
+    """
+    first, *others = commands
+    streams = cycle(STREAMS)
+    pairs = [(first, stream) for stream in STREAMS]
+    return pairs + [(command, next(streams)) for command in others for _ in range(per_command)]
 
 
 def end_of(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
@@ -82,7 +82,7 @@ def filled_in(command: str, sweep: Done) -> str:
 
 @pytest.mark.parametrize(
     ("command", "stream"),
-    [(c, stream) for c in PRINTING for stream in (TWO if c.startswith(LONG) else STREAMS)],
+    cases(PRINTING, 2),
 )
 def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
     command: str, stream: str, sweep: Done, tmp_path: Path
@@ -94,7 +94,7 @@ def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
 
 @pytest.mark.parametrize(
     ("command", "stream"),
-    [(c, stream) for c in WORKING for stream in (TWO if c.startswith(LONG) else STREAMS)],
+    cases(WORKING, 1),
 )
 def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
     command: str, stream: str, sweep: Done, tmp_path: Path

@@ -111,7 +111,7 @@ def undisturbed(command: str) -> dict[str, str]:
         return weights(Path(folder))
 
 
-@examples(4)
+@examples(2)
 @given(
     command=st.sampled_from(list(COMMANDS)),
     stream=st.sampled_from(STREAMS),
