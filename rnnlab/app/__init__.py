@@ -1,1 +1,1 @@
-"""The command line: composes configurations with Hydra, checks every job and starts the runs."""
+"""Command-line application that composes configurations with Hydra, checks every job and starts the runs."""

@@ -28,11 +28,11 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
     """Run the sweep and return the exit code.
 
     Args:
-        sweep: The sweep with its search space.
-        display: The display for progress and results.
+        sweep: Adaptive sweep with its search space.
+        display: Display that shows progress and results.
 
     Raises:
-        ConfigProblems: If the search space or one of its jobs is invalid.
+        ConfigProblems: If the search space or a job of the sweep is invalid.
     """
     config = sweep.config
     if config.resume is not False:
@@ -76,7 +76,7 @@ class _BatchLauncher:
         self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run one batch of jobs and return each run's objective value; a failed run gets the worst value."""
+        """Run one batch of jobs and return the objective of each run (±inf, the worst, for a failed run)."""
         checked = check(self._sweep.plan(job_overrides, initial_job_idx))
         result = launch(checked, self._display)
         self._last = checked, result
@@ -99,7 +99,7 @@ class _BatchLauncher:
     def show_results(self) -> int:
         """Show all runs and the best run, and return the exit code."""
         if self._last is None:
-            raise ConfigProblems(["hydra/sweeper=optuna: no trial was run"])
+            raise ConfigProblems(["hydra/sweeper=optuna: no trials were run"])
         checked, result = self._last
         plan = replace(checked.plan, jobs=self._jobs)
         self._display.show_results(plan, self._infos, checked.settings.tracking, result.mirror_report)

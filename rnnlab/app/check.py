@@ -31,12 +31,12 @@ class CheckedPlan:
     """A plan whose jobs are all valid.
 
     Attributes:
-        plan: The plan with its final run folders; an earlier command may have started some of the runs.
-        orders: One work order per job.
+        plan: Plan with the final run folders; if runs are resumed, some of these folders already exist.
+        orders: Work order of each job, which contains everything that a worker needs to execute the run.
         settings: Settings of the first job, used for keys that are the same for all jobs.
-        launcher: The launcher that executes the runs; None for processes on this machine.
-        note: A message to print before the runs start, or None.
-        remarks: One line per remark about the data of the tasks.
+        launcher: Launcher that executes the runs; None selects processes on this machine.
+        note: Message to print before the runs start, or None.
+        remarks: Remarks about the data of the tasks, one line each.
     """
 
     plan: Plan
@@ -51,7 +51,7 @@ def check(plan: Plan) -> CheckedPlan:
     """Check every job of a plan.
 
     Raises:
-        ConfigProblems: If any job is invalid; the error lists one problem per line.
+        ConfigProblems: If any job is invalid; the exception lists one problem per line.
     """
     facts, problems = list[JobFacts](), list(plan.problems)
     inspector = Inspector(is_local=plan.launcher is None)
@@ -105,12 +105,12 @@ def _resume_problem(order: WorkOrder) -> str | None:
         return f"{order.folder}: does not contain the run listed in {SWEEP_FILE}"
     requested, recorded = order.info["tracking"]["experiment"], info["tracking"]["experiment"]
     if requested != recorded:
-        return f"tracking.experiment={requested}: these runs belong to the experiment {recorded}"
+        return f"tracking.experiment={requested}: the runs to be resumed belong to the experiment {recorded}"
     return None
 
 
 def _folder_problems(plan: Plan) -> list[str]:
-    """Return one message per run folder that already exists or is invalid."""
+    """Return messages about run folders that already exist or are invalid."""
     problems, folders = [], set()
     if plan.is_sweep and (invalid := sweep_problems(plan.folder, {job.folder for job in plan.jobs})):
         return invalid
@@ -125,7 +125,7 @@ def _folder_problems(plan: Plan) -> list[str]:
 
 
 def _common_problems(settings: list[Settings]) -> list[str]:
-    """Return the problems with keys that must be the same for all runs of a sweep."""
+    """Return the problems with configuration keys that must have the same value in all runs of a sweep."""
     problem = _tracking_problem(settings[0])
     differing = [
         key for key in SWEEP_KEYS if any(getattr(s, key) != getattr(settings[0], key) for s in settings)
@@ -179,7 +179,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
 
 
 def _redact_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration to save, with any password removed from the tracking URI."""
+    """Return the configuration without any password in the tracking URI."""
     tracking = config["tracking"]
     uri = tracking["uri"] and redact(tracking["uri"])
     return config if uri == tracking["uri"] else config | {"tracking": tracking | {"uri": uri}}

@@ -1,9 +1,9 @@
 """Command-line interface of rnnlab, built on Hydra.
 
-This module composes, checks and launches runs and sweeps. Hydra itself provides help, `--cfg`, `--info` and
+This module composes, checks and launches runs and sweeps. Hydra provides the help text, `--cfg`, `--info` and
 shell completion. The exit codes are:
 
-- 0: All runs completed, including runs that diverged.
+- 0: All runs completed; diverged runs count as completed.
 - 1: At least one run failed, or the help text or a configuration could not be printed.
 - 2: The input is invalid.
 - 130: A signal ended the command.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command line and return its exit code."""
+    """Run the command with the given arguments and return its exit code."""
     version.setbase("1.3")
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise exceptions instead of printing them and exiting

@@ -276,7 +276,7 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         (lambda source: load_runs(source, where="cell =="), "where='cell =='"),
         (
             lambda source: load_runs(source, where="seed + 1"),
-            "where='seed . 1': must be a condition; available columns: run",
+            "where='seed . 1': must be a condition on the columns; available columns: run",
         ),
         (
             lambda source: load_gradients(source, steps=[1, 99]),

@@ -85,10 +85,10 @@ def test_other_weights_are_found(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows[1].update({"train/loss": 7.0}), "metrics: train/loss differs from step 1 on: "),
-        (lambda rows: rows[1].update({"train/loss": None}), "metrics: train/loss differs from step 1 on: "),
-        (lambda rows: rows[2].update({"grad/norm": 1.0}), "metrics: grad/norm differs from step 2 on: "),
-        (lambda rows: rows[3].update({"val/more": 1.0}), "metrics: in only one run: val/more"),
+        (lambda rows: rows[1].update({"train/loss": 7.0}), "metrics: train/loss first differs at step 1: "),
+        (lambda rows: rows[1].update({"train/loss": None}), "metrics: train/loss first differs at step 1: "),
+        (lambda rows: rows[2].update({"grad/norm": 1.0}), "metrics: grad/norm first differs at step 2: "),
+        (lambda rows: rows[3].update({"val/more": 1.0}), "metrics: present in only one run: val/more"),
         (lambda rows: rows.append({"step": 4, "val/loss": 1.0}), "metrics: "),
     ],
 )
@@ -118,7 +118,7 @@ def test_the_last_bit_counts(
     loss = float(np.nextafter(1 / (step + 3), ulps * np.inf))
     change_rows(other, lambda rows: rows[step].update({"train/loss": loss}))
     (found,) = find_differences(run, other)
-    assert f"from step {step} on: " in found and repr(loss) in found
+    assert f"at step {step}: " in found and repr(loss) in found
 
 
 @pytest.mark.parametrize("column", ["step", "quantity", "lag", "target", "mean", "log10_gmean"])

@@ -445,7 +445,9 @@ def test_other_bad_arguments_are_named(ax: Axes) -> None:
         draw_gain(RUNS, ax, value="cell")
     with pytest.raises(ValueError, match="color='loss': must be"):
         draw_phase_diagram(RUNS, ax, color="loss")
-    with pytest.raises(ValueError, match="axes: must have two elements, for clip rate and loss, not 1"):
+    with pytest.raises(
+        ValueError, match="axes: must contain two Axes, one for the clip rate and one for the loss, not 1"
+    ):
         draw_clipping(RUNS, [ax])
     with pytest.raises(ValueError, match="column 'val/solved': required by the figure, but not in the frame"):
         draw_solved(RUNS.drop(columns="val/solved"), ax)

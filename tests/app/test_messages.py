@@ -83,9 +83,9 @@ GLOBAL = b"# @package _global_\n"
 OPTIONS = {
     b"": "experiment/own.yaml: must begin with the line # @package _global_",
     b"lr: 1\n": "experiment/own.yaml: must begin with the line # @package _global_",
-    GLOBAL + b"- a\n": "experiment/own.yaml: must contain one line of the form key: value per key",
+    GLOBAL + b"- a\n": "experiment/own.yaml: must contain lines of the form key: value",
     GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not UTF-8 text (invalid start byte at byte 28)",
-    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (the file contains itself)",
+    GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (the content refers to itself)",
     GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: unknown group experiment/nope",
     GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name without /",
 }

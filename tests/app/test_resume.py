@@ -297,7 +297,7 @@ def test_runs_stay_in_their_experiment(here: Path) -> None:
     order = checked(*SWEEP, "resume=true").orders[0]
     order.folder.mkdir()
     write_run_info(order.folder, order.info | {"started": 0.0, "ended": 0.0, "outcome": "killed"})
-    message = "tracking.experiment=other: these runs belong to the experiment rnnlab"
+    message = "tracking.experiment=other: the runs to be resumed belong to the experiment rnnlab"
     assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == message
 
 

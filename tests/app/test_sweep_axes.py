@@ -133,7 +133,7 @@ def own_experiment(folder: Path, text: str) -> Path:
         ("hydra: {sweep: {dir: '${nowhere}'}}", ["hydra.sweep.dir=${nowhere} in FILE: refers to the unknown key nowhere"]),
         ("hydra: {sweep: {subdir: '${nowhere}'}}", ["hydra.sweep.subdir=${nowhere} in FILE: refers to the unknown key nowhere"]),
         ("lr: ${", ["FILE: lr: interpolation cannot be parsed"]),
-        ("defaults: [{override /cell: '${nowhere}'}]", ["${nowhere} in a defaults list: must name a group, such as ${experiment}"]),
+        ("defaults: [{override /cell: '${nowhere}'}]", ["${nowhere} in a defaults list: must refer to a group, such as ${experiment}"]),
     ],
 )  # fmt: skip
 def test_an_interpolation_that_fails_in_a_file_is_told_by_key_value_and_reason(

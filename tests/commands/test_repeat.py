@@ -79,7 +79,7 @@ def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main([str(copy)]) == 1
     output = capsys.readouterr().out
-    assert "  metrics: train/loss differs from step 7 on: " in output
+    assert "  metrics: train/loss first differs at step 7: " in output
     assert "weights:" not in output and "gradients:" not in output
 
 

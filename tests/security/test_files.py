@@ -83,9 +83,9 @@ def test_an_address_is_no_argument(
         out, err = capsys.readouterr()
         assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": is an address; only" in err
     for source in (address, [address], MLflowRuns(uri="sqlite:///none.db", cache=Path(address))):
-        with pytest.raises(ValueError, match="an address"):
+        with pytest.raises(ValueError, match="not a URL"):
             find_runs(source)
-    with pytest.raises(ValueError, match="an address"):
+    with pytest.raises(ValueError, match="not a URL"):
         find_run(address)
     assert list(here.iterdir()) == []
 

@@ -1,8 +1,8 @@
-"""Plots of gain, horizon, share of solved runs and clip rate against a sweep axis.
+"""Plots of gain, horizon, fraction of solved runs and clip rate against a sweep axis.
 
-Each function takes a frame from `load_runs`, draws on a given or new Axes, and returns the Axes. With `col`
-or `row`, each function returns a seaborn FacetGrid. Legends are outside the Axes, so a figure that you create
-needs `layout="constrained"`.
+Each function draws a frame returned by `load_runs` on existing or new Axes, and returns the Axes. If `col` or
+`row` is given, the function returns a seaborn FacetGrid instead. Legends are drawn outside the Axes, so a
+figure that you create yourself needs `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -48,11 +48,11 @@ GAINS = {
     "grad/log10_gain_short": "short gain",
     LOG10_GAIN_TAIL: "tail gain",
 }
-"""Names of the gains over all lags, over lags 1 … 10, and over the longer half of the lags."""
+"""Display names of the gain metrics: over all lags, lags 1 to 10, and the longer half of the lags."""
 FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
-"""Map from the metric of a log10 gain to the metric of the gain itself, which may be 0."""
+"""Mapping from each log10-gain metric to the corresponding gain metric, which may be 0."""
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
-"""Map from the metric of a gain to the metric of its logarithm."""
+"""Mapping from each gain metric to the corresponding log10-gain metric."""
 
 
 @check_arguments
@@ -66,30 +66,30 @@ def draw_gain(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the gain of the gradient per time step against a sweep axis.
+    """Draw the gradient gain per time step against a sweep axis.
 
-    Below a gain of 1 the gradient vanishes; above 1 the gradient explodes. Each small point represents a run.
-    Each large point is the geometric mean of the runs, 10 to the mean of log10 gain, with the 95 % t interval
-    of that mean. Downward triangles at the lower end represent runs whose gain is 0, which the mean excludes.
-    For a run that diverged, the gain comes from its last recording.
+    A gain below 1 means that the gradient vanishes; a gain above 1 means that the gradient explodes. Each
+    small point represents one run. Each large point is the geometric mean of the gain over runs, computed
+    from log10 gain, with its 95 % t interval. Downward triangles at the bottom represent runs with a gain of
+    0, which the mean excludes. The gain of a diverged run comes from the last probe recording of the run.
 
     Args:
         runs: Frame returned by `load_runs`.
-        ax: Target Axes; None makes a new figure.
-        x: Axis drawn from left to right, logarithmic if its values span a factor of 10; `clip=null` is "off",
-            at the right.
-        hue: Axis for the colours.
-        value: Column of the gain: `grad/log10_gain`, `grad/log10_gain_short` or `grad/log10_gain_tail`, or
-            one of these names without `log10_`.
-        col: Axis for the columns of a grid.
-        row: Axis for the rows of a grid.
+        ax: Axes to draw on; None creates a new figure.
+        x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
+            10; `clip=null` appears at the right end, labelled "off".
+        hue: Sweep axis shown as colour.
+        value: Column that contains the gain: `grad/log10_gain`, `grad/log10_gain_short` or
+            `grad/log10_gain_tail`, or one of these names without `log10_`.
+        col: Sweep axis shown as the columns of a grid of plots.
+        row: Sweep axis shown as the rows of a grid of plots.
 
     Returns:
-        The Axes; with `col` or `row`, a seaborn FacetGrid.
+        The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
         ValueError: If the frame lacks a column, has no rows or does not come from `load_runs`, or if `ax` is
-            combined with `col` or `row`.
+            given together with `col` or `row`.
         TypeError: If an argument has the wrong type.
     """
     encodings: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
@@ -127,13 +127,13 @@ def draw_horizon(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the horizon of the gradient against a sweep axis.
+    """Draw the gradient horizon against a sweep axis.
 
-    The horizon is the largest lag at which at least 1 % of the gradient remains, even after a dip. Each small
-    point represents a run. Each large point is the mean of the runs with its 95 % t interval. An upward
-    triangle represents a censored run: its lag curve ends above 1 %, so the horizon may be longer. A mean
-    that includes a censored run is also drawn as a triangle, because the mean is then a lower bound.
-    Arguments, return value and errors are those of `draw_gain`.
+    The horizon is the largest lag at which at least 1 % of the gradient remains, even if less remains at some
+    shorter lag. Each small point represents one run. Each large point is the mean over runs, with its 95 % t
+    interval. An upward triangle represents a censored run: the lag curve ends above 1 %, so the true horizon
+    may be longer. A mean that includes censored runs is a lower bound and is also drawn as an upward
+    triangle. Arguments, return value and exceptions are the same as for `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
@@ -163,11 +163,11 @@ def draw_solved(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the share of solved runs against a sweep axis, with its 95 % Wilson interval.
+    """Draw the fraction of solved runs, with its 95 % Wilson interval, against a sweep axis.
 
-    A run is solved if it met the criterion of its task. A diverged run without a validation result counts as
-    unsolved; other runs without a validation result are omitted. Arguments, return value and errors are those
-    of `draw_gain`.
+    A run is solved if it met the success criterion of its task. A diverged run without a validation result
+    counts as unsolved; other runs without a validation result are omitted. Arguments, return value and
+    exceptions are the same as for `draw_gain`.
     """
     encodings = {"hue": hue, "col": col, "row": row}
     check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
@@ -176,17 +176,20 @@ def draw_solved(
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
         plot.draw_means(frame, ax, share_interval)
-        ax.set(ylabel="share of solved runs", ylim=(-0.04, 1.04))
+        ax.set(ylabel="fraction of solved runs", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
-    caption = plot.caption("share and 95 % Wilson interval", "share and 95 % Wilson interval of single runs")
+    caption = plot.caption(
+        "fraction and 95 % Wilson interval", "fraction and 95 % Wilson interval of each run"
+    )
     return plot.draw(ax, draw, plot.legend_entries(), ["Solved tasks", caption])
 
 
 def judge_runs(runs: pd.DataFrame) -> pd.Series:
-    """Return 1 for solved runs, 0 for runs that diverged or did not solve their task, and NaN for other runs.
+    """Return 1 for each solved run, 0 for each unsolved run, and NaN for each run without a result.
 
-    A task has a criterion if at least one run has a value of `val/solved`.
+    A run that diverged before validation counts as unsolved if its task has a success criterion. A task has a
+    success criterion if at least one run of the task has a value of `val/solved`.
     """
     verdict = to_numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
@@ -204,21 +207,22 @@ def draw_clipping(
     hue: str | None = "cell",
     loss: str = VAL_LOSS,
 ) -> Any:
-    """Draw the clip rate and, below it, the loss against the clip threshold.
+    """Draw the clip rate (upper Axes) and the loss (lower Axes) against the clip threshold.
 
-    Each small point represents a run. Each large point is the mean of the runs with its 95 % t interval. The
-    value `clip=null` is labelled "off", at the right. A cross above the losses means that some runs diverged;
-    the mean excludes diverged runs.
+    Each small point represents one run. Each large point is the mean over runs, with its 95 % t interval. The
+    value `clip=null` appears at the right end, labelled "off". A cross above the losses means that some runs
+    at this position diverged; the mean loss excludes diverged runs.
 
     Args:
         runs: Frame returned by `load_runs`.
-        axes: Two Axes, for the clip rate and for the loss; None makes a new figure.
-        x: Axis drawn from left to right, logarithmic if its values span a factor of 10.
-        hue: Axis for the colours.
-        loss: Column drawn in the lower Axes.
+        axes: Two Axes, one for the clip rate and one for the loss; None creates a new figure.
+        x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
+            10.
+        hue: Sweep axis shown as colour.
+        loss: Column that contains the loss drawn in the lower Axes.
 
     Returns:
-        An array of the two Axes.
+        Array that contains the upper and the lower Axes.
 
     Raises:
         ValueError: If the frame lacks a column or has no rows, or if `axes` does not have two elements.
@@ -227,13 +231,16 @@ def draw_clipping(
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
     to_numbers(runs[CLIP_RATE])
-    losses = to_numbers(runs[loss], "loss").mask(diverged)  # the last loss may be that of untrained weights
+    # The last recorded loss of a diverged run may be that of the untrained network.
+    losses = to_numbers(runs[loss], "loss").mask(diverged)
     rate, below = (
         ScalarPlot(runs, x, CLIP_RATE, encodings),
         ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings),
     )
     if axes is not None and len(axes) != 2:
-        raise ValueError(f"axes: must have two elements, for clip rate and loss, not {len(axes)}")
+        raise ValueError(
+            f"axes: must contain two Axes, one for the clip rate and one for the loss, not {len(axes)}"
+        )
     if axes is None:
         with matplotlib.rc_context(figure_style()):
             return draw_clipping(runs, new_axes(2), x, hue, loss)
@@ -245,7 +252,7 @@ def draw_clipping(
         plot.label_x(ax)
         if plot.frame.empty:
             add_note(ax, NOTHING_TO_SHOW)
-    top.set(ylabel="share of steps clipped", xlabel="", ylim=(-0.04, 1.04))
+    top.set(ylabel="fraction of steps clipped", xlabel="", ylim=(-0.04, 1.04))
     top.yaxis.set_major_formatter(PercentFormatter(1))
     bottom.set_ylabel(loss)
     _scale_y(bottom, below.frame["y"])
@@ -277,7 +284,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Make the y axis logarithmic if the values span a factor of 10; hide the parts of intervals below 0."""
+    """Use a logarithmic y axis, without the parts of intervals below 0, if the values span a factor of 10."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())

@@ -1,4 +1,4 @@
-"""Comparison of two runs: configuration, outcome, summary, code and machine."""
+"""Comparison of two runs by configuration, outcome, summary, code and machine."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -14,10 +14,10 @@ SECTIONS = ("config", "outcome", "summary", "code and machine")
 
 
 def compare_runs(first: RunEntry, second: RunEntry) -> pd.DataFrame:
-    """Return a frame with one row per difference.
+    """Return a data frame with one row per difference between two runs.
 
-    The columns are `section` (one of SECTIONS), `key`, and the values `first` and `second`. A missing value
-    is None. Times, names and folders always differ and are excluded.
+    The columns are `section` (one of SECTIONS), `key`, and the values of the two runs, `first` and `second`.
+    A missing value is None. Times, names and folders are excluded because they always differ between runs.
     """
     rows = []
     for section, one, other in zip(SECTIONS, _sections(first), _sections(second), strict=True):
@@ -38,7 +38,7 @@ def _sections(run: RunEntry) -> Iterator[dict[str, Any]]:
 
 
 def _digest(run: RunEntry) -> str | None:
-    """Return the digest of the run's uncommitted source changes, or None without such changes."""
+    """Return a hash of the uncommitted code changes of a run, or None if all code was committed."""
     try:
         return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
     except OSError:

@@ -1,4 +1,4 @@
-"""Bit-by-bit comparison of two run folders."""
+"""Bitwise comparison of two run folders."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +18,15 @@ from rnnlab.user_files import error_reason
 
 
 def find_differences(first: Path, second: Path) -> list[str]:
-    """Return one line per difference between two run folders, ignoring times; no lines if bit-identical."""
+    """Return one message per difference between two run folders, ignoring times.
+
+    An empty list means that the two runs are bit-identical.
+    """
     return [*_weights(first, second), *_metrics(first, second), *_gradients(first, second)]
 
 
 def find_unreadable_files(folder: Path) -> list[str]:
-    """Return one line per damaged file of a run folder, with the reason."""
+    """Return one message per unreadable file in a run folder, with the reason."""
     readers: dict[str, Callable[[Path], object]] = {
         WEIGHTS_FILE: load_file,
         METRICS_FILE: metrics_table,
@@ -59,13 +62,13 @@ def _metrics(first: Path, second: Path) -> Iterator[str]:
         yield f"metrics: the steps differ ({len(one)} and {len(other)} rows)"
     common = one.index.intersection(other.index)
     if set(one) != set(other):
-        yield f"metrics: in only one run: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
+        yield f"metrics: present in only one run: {', '.join(sorted(map(str, set(one) ^ set(other))))}"
     for name in (name for name in one if name in other):
         a, b = one[name].loc[common].to_numpy(), other[name].loc[common].to_numpy()
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
         if differs.any():
             at = int(differs.argmax())
-            yield f"metrics: {name} differs from step {common[at]} on: {float(a[at])!r} and {float(b[at])!r}"
+            yield f"metrics: {name} first differs at step {common[at]}: {float(a[at])!r} and {float(b[at])!r}"
 
 
 def _by_step(folder: Path) -> pd.DataFrame:

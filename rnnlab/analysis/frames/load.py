@@ -1,7 +1,8 @@
-"""Loaders of tracked runs as tidy pandas frames.
+"""Functions that load tracked runs as tidy pandas data frames.
 
-Each frame has one row per run, metric value or gradient norm. The source is a folder that contains runs, a
-list of such folders, or `MLflowRuns`. The frame does not depend on the kind of source.
+The frames contain one row per run (`load_runs`), metric value (`load_metrics`) or gradient norm
+(`load_gradients`). Runs are loaded from a folder that contains runs, a list of such folders, or `MLflowRuns`.
+A run yields the same rows whether it is loaded from a folder or from MLflow.
 """
 
 import warnings
@@ -33,11 +34,11 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
 from rnnlab.text import one_line
 
 MAX_PARALLEL_READS = 16
-"""Maximum number of runs read or fetched in parallel."""
+"""Maximum number of runs whose files are read or downloaded in parallel."""
 MAX_NAMED_RUNS = 10
-"""Maximum number of runs named in a warning."""
+"""Maximum number of runs listed by name in a warning."""
 DEFAULT_AXES = ("cell", "task", "seq_len", "seed")
-"""Axes that long frames always contain, even if all runs have the same value."""
+"""Sweep axes included in every long-format frame, even if all runs have the same value."""
 ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
     [("step", pa.int64()), ("metric", pa.dictionary(pa.int32(), pa.string())), ("value", pa.float64())]
@@ -48,30 +49,32 @@ Steps = Literal["first", "last", "ends"] | int | Sequence[int]
 
 
 class IncompleteRuns(UserWarning):
-    """Warning about runs that have not ended or have files that cannot be read completely."""
+    """Warning about runs that did not finish or have unreadable files."""
 
 
 @check_arguments
 def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
-    """Return one row per run: axes, outcome, last value of every metric, start time, host and folder.
+    """Return one row per run, with sweep axes, outcome, final metric values, start time, host and folder.
 
-    Text columns are categories, ordered by first appearance. Integer columns with missing values have the
-    type Int64. A disabled setting, such as `clip=null`, is NaN. A run with a damaged `run.json` still has a
-    row with its name. The column `run` contains rnnlab's run id, which all copies of a run share. The column
-    `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run
-    folder sent to several stores, `mlflow_run_id` is the id in the first store.
+    Most string columns are categorical, with categories in order of first appearance. Integer columns with
+    missing values have the dtype Int64. A setting that is disabled with null, such as `clip=null`, appears as
+    NaN. A run with a damaged `run.json` still has a row that contains the name of the run. The column `run`
+    contains the run id assigned by rnnlab, which is the same for all copies of a run. The column
+    `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run sent
+    to several tracking stores, `mlflow_run_id` is the id in the first of these stores.
 
     Args:
-        source: Folder that contains runs, list of such folders, or `MLflowRuns`.
-        where: Condition that selects runs, as in `DataFrame.query`: `"cell == 'lstm' and seq_len > 50"`.
+        source: Folder that contains runs, list of such folders, or `MLflowRuns` object.
+        where: Condition that selects runs, in the syntax of `DataFrame.query`, such as
+            `"cell == 'lstm' and seq_len > 50"`.
 
     Raises:
-        ValueError: If no runs are found, or if `where` is not a condition on the columns.
+        ValueError: If no runs are found, or if `where` is not a valid condition or matches no runs.
         TypeError: If an argument has the wrong type.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If runs were killed, have failed, are still in progress or are damaged.
+        IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files.
     """
     collection = RunCollection.find(source, where)
     _warn(collection)
@@ -82,22 +85,24 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
 def load_metrics(
     source: Source, metrics: str | Sequence[str] | None = None, where: str | None = None
 ) -> pd.DataFrame:
-    """Return one row per run, metric and training step, with the axes that differ between the runs.
+    """Return metric values, with one row per run, metric and training step.
 
-    Non-finite values have no row.
+    The frame also contains the sweep axes that vary between the runs. Non-finite values are omitted.
 
     Args:
         source: As in `load_runs`.
-        metrics: One or several names of metrics, such as `"val/loss"`; None selects all.
+        metrics: Name of a metric, such as `"val/loss"`, or list of names; None selects all metrics.
         where: As in `load_runs`.
 
     Raises:
-        ValueError: If `load_runs` would raise it, or if no run has one of the metrics.
+        ValueError: If `load_runs` raises ValueError for this source, or if a requested metric is not found in
+            any run.
         TypeError: If an argument has the wrong type.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` would issue it, or if the metrics of a run cannot be read completely.
+        IncompleteRuns: If `load_runs` issues this warning, or if the metrics of a run cannot be read
+            completely.
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -114,26 +119,29 @@ def load_gradients(
     where: str | None = None,
     targets: bool = False,
 ) -> pd.DataFrame:
-    """Return one row per run, training step, quantity, and time step or lag, with the axes that differ.
+    """Return gradient norms, with one row per run, training step, quantity, and time step or lag.
 
-    The other columns are `records.GRADIENT_COLUMNS`; figures of lag curves show `log10_gmean`.
+    The frame contains the sweep axes that vary between the runs, and the columns listed in
+    `records.GRADIENT_COLUMNS`. Plots of lag curves show the column `log10_gmean`.
 
     Args:
         source: As in `load_runs`.
-        quantities: One or several names of quantities, such as `"state"`; None selects all.
-        axis: `"lag"` for lag curves only, `"timestep"` for norms by time step only; None selects both.
-        steps: First or last recording of each run, both ends, or specific training steps; None selects all.
+        quantities: Name of a quantity, such as `"state"`, or list of names; None selects all quantities.
+        axis: `"lag"` selects lag curves, `"timestep"` selects gradient norms by time step, and None selects
+            both.
+        steps: `"first"` or `"last"` recording of each run, `"ends"` for both of these, or one or more
+            training steps; None selects all recordings.
         where: As in `load_runs`.
-        targets: True includes lag curves that start at targets other than the last.
+        targets: True to include lag curves that start at a target other than the last target of the sequence.
 
     Raises:
-        ValueError: If `load_runs` would raise it, if no run has one of the quantities or steps, or if `axis`
-            or `steps` is invalid.
+        ValueError: If `load_runs` raises ValueError for this source, if a requested quantity or step is not
+            found in any run, or if `axis` or `steps` is invalid.
         TypeError: If an argument has the wrong type.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` would issue it, or if the gradient table of a run cannot be read.
+        IncompleteRuns: If `load_runs` issues this warning, or if the gradient table of a run cannot be read.
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)
@@ -143,14 +151,15 @@ def load_gradients(
 
 @dataclass(frozen=True)
 class RunCollection:
-    """The runs of a source and their tables.
+    """Runs loaded from one source, with methods that read their tables.
 
     Attributes:
         runs: Runs in sorted order.
         frame: Frame with one row per run.
-        axes: Columns of the frame that are axes.
-        varying: Axes in which the undamaged runs differ.
-        problems: Problem of each incomplete run, by run id; reading a damaged table adds a problem.
+        axes: Columns of `frame` that are sweep axes.
+        varying: Sweep axes whose values differ between the undamaged runs.
+        problems: Description of the problem of each incomplete run, by run id; reading a damaged table adds
+            an entry.
     """
 
     runs: list[RunEntry]
@@ -161,7 +170,7 @@ class RunCollection:
 
     @classmethod
     def find(cls, source: Source, where: str | None = None) -> "RunCollection":
-        """Return the runs of a source; raise the same errors as `load_runs`."""
+        """Return the runs of a source, raising the same exceptions as `load_runs`."""
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}
@@ -175,7 +184,7 @@ class RunCollection:
         return cls(runs, frame, axis_names, varying, problems)
 
     def select(self, indices: Iterable[int]) -> "RunCollection":
-        """Return a collection of the runs at some positions, with the same varying axes and problems."""
+        """Return a collection of the runs at the given positions, with `varying` and `problems` unchanged."""
         positions = [int(index) for index in indices]
         frame = self.frame.iloc[positions].reset_index(drop=True)
         return replace(self, runs=[self.runs[position] for position in positions], frame=frame)
@@ -202,7 +211,9 @@ class RunCollection:
         if axis not in ("lag", "timestep", None):
             raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
         if isinstance(steps, str) and steps not in ENDS:
-            raise ValueError(f"steps={steps!r}: must be 'first', 'last', 'ends', training steps or None")
+            raise ValueError(
+                f"steps={steps!r}: must be 'first', 'last', 'ends', None, or one or more training steps"
+            )
         requested = _as_list(quantities)
         chosen = steps if steps is None or isinstance(steps, str) else _as_step_list(steps)
         names: set[str] = set()
@@ -218,7 +229,7 @@ class RunCollection:
             sizes = list(pool.map(lambda run: gradients_rows(run.stored.file(GRADIENTS_FILE)), self.runs))
         columns, lengths = GradientColumns(sum(sizes)), []
         for table, size in zip(self._tables(read, GRADIENT_SCHEMA.empty_table()), sizes, strict=True):
-            columns.add(table[:size])  # a run in progress may have grown in the meantime
+            columns.add(table[:size])  # the table of a run in progress may have grown
             lengths.append(min(size, len(table)))
         _check_present("quantities", requested, names)
         if isinstance(chosen, list):
@@ -226,10 +237,10 @@ class RunCollection:
         return self._add_labels(columns.frame(), lengths)
 
     def _tables(self, read: Callable[[StoredRun], pa.Table], absent: pa.Table) -> Iterator[pa.Table]:
-        """Yield the table of each run, read in parallel, and record any problem.
+        """Read the tables of the runs in parallel, yield each table, and add any problem to `problems`.
 
         Raises:
-            ConnectionError: If a server does not answer.
+            ConnectionError: If a tracking server does not respond.
         """
 
         def read_table(run: RunEntry) -> tuple[pa.Table, str | None]:
@@ -252,7 +263,7 @@ class RunCollection:
                     yield table
 
     def _add_labels(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
-        """Return the concatenated tables of the runs, with the run and its axes in each row."""
+        """Insert the run id and the sweep axes as the first columns of a long frame, and return the frame."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
         axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]
@@ -271,7 +282,7 @@ def _rows(frame: pd.DataFrame, where: str) -> list[int]:
         ) from error
     if not (isinstance(mask, pd.Series) and pd.api.types.is_bool_dtype(mask)):
         columns = ", ".join(frame.columns)
-        raise ValueError(f"where={where!r}: must be a condition; available columns: {columns}")
+        raise ValueError(f"where={where!r}: must be a condition on the columns; available columns: {columns}")
     rows: list[int] = np.flatnonzero(mask.fillna(False)).tolist()
     if not rows:
         raise ValueError(f"where={where!r}: matches none of the {len(frame)} runs")
@@ -293,7 +304,7 @@ def _check_present(argument: str, requested: Iterable[Any] | None, present: Coll
 
 
 def _warn(collection: RunCollection) -> None:
-    """Warn the caller of a loader about incomplete runs."""
+    """Issue a warning that lists the incomplete runs."""
     names = {run.row["run"]: run.row["name"] for run in collection.runs}
     descriptions = [
         one_line(f"{name} ({collection.problems[run]})")
@@ -308,7 +319,7 @@ def _warn(collection: RunCollection) -> None:
 
 
 def _melt(table: pa.Table, requested: list[str] | None) -> pa.Table:
-    """Convert a table with one column per metric to one row per value."""
+    """Convert a table with one column per metric to a table with one row per metric value."""
     names = [
         name for name in table.column_names if name != "step" and (requested is None or name in requested)
     ]
@@ -345,7 +356,7 @@ def _select(
 
 
 def _at_end(table: pa.Table, end: str) -> pa.Array:
-    """Return a mask of the rows in the first or last recording of their quantity and axis."""
+    """Return a mask of the rows from the first or last recording of each quantity and axis."""
     step = table["step"].to_numpy()
     quantity = table["quantity"].combine_chunks().indices.to_numpy()
     series = 2 * quantity + table["lag"].is_valid().to_numpy()

@@ -1,4 +1,4 @@
-"""Tables of a run folder, as Arrow tables and as pandas frames."""
+"""Functions that read the tables of a run folder as Arrow tables or pandas data frames."""
 
 import json
 import re
@@ -18,16 +18,16 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
-"""One flat JSON object per line; Arrow's JSON reader crashes on some other lines, such as `null`."""
+"""Pattern of lines with one flat JSON object each; Arrow's JSON reader crashes on input such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
 
 class DamagedTable(ValueError):
-    """Error for a table of a run that cannot be read completely.
+    """Exception raised if a table of a run cannot be read completely.
 
     Attributes:
-        rows: Rows that could be read.
+        rows: Readable rows of the table.
     """
 
     def __init__(self, problem: str, rows: pa.Table) -> None:
@@ -41,8 +41,8 @@ def metrics_table(file: Path) -> pa.Table:
     Missing and non-finite values are null.
 
     Raises:
-        DamagedTable: If the file is empty, ends within a line (as after a killed process) or has an invalid
-            line; the exception contains the rows before the damage.
+        DamagedTable: If the file is empty, ends in the middle of a line (for example, because the process was
+            killed) or contains an invalid line; the exception contains the rows before the damage.
         OSError: If the file cannot be read.
     """
     content = file.read_bytes()
@@ -70,7 +70,7 @@ def _parse(lines: bytes) -> pa.Table:
         table = pa.Table.from_pylist([_parse_line(line) for line in lines.splitlines()])
     steps = table["step"] if "step" in table.column_names else None
     if steps is None or steps.null_count or not all(map(_is_number, table.schema.types)):
-        raise pa.ArrowInvalid("not a row of numbers with a step")
+        raise pa.ArrowInvalid("row must be an object with numeric values and a step")
     types = [pa.field(name, pa.int64() if name == "step" else pa.float64()) for name in table.column_names]
     return table.cast(pa.schema(types))
 
@@ -78,7 +78,7 @@ def _parse(lines: bytes) -> pa.Table:
 def _parse_line(line: bytes) -> dict[str, float | None]:
     row = json.loads(line)
     if not isinstance(row, dict) or not {type(value) for value in row.values()} <= {int, float, type(None)}:
-        raise pa.ArrowInvalid("not an object of numbers")
+        raise pa.ArrowInvalid("row must be an object with numeric values")
     return {name: value if name == "step" or value is None else float(value) for name, value in row.items()}
 
 
@@ -95,11 +95,13 @@ def _is_row(line: bytes) -> bool:
 
 
 def gradients_table(file: Path) -> pa.Table:
-    """Return `gradients.parquet` or, for an unfinished run, the content of its gradient log.
+    """Return the gradient table of a run.
+
+    For an unfinished run, which has no `gradients.parquet`, the rows come from its gradient log.
 
     Raises:
         DamagedTable: If the file is not a valid gradient table.
-        OSError: If neither file can be read.
+        OSError: If neither `gradients.parquet` nor the gradient log can be read.
     """
     if not file.is_file() and (logged := logged_gradients(file.parent)) is not None:
         return logged
@@ -112,8 +114,8 @@ def gradients_table(file: Path) -> pa.Table:
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return a frame with one row per training step and one column per metric; missing values are NaN.
 
-    For a damaged file, the function returns the rows before the damage, because a process may have been
-    killed while writing.
+    If the file is damaged, for example because the process was killed while writing, the frame contains only
+    the rows before the damage.
 
     Raises:
         OSError: If the file cannot be read.
@@ -127,9 +129,10 @@ def read_metrics(folder: Path) -> pd.DataFrame:
 
 
 def read_gradients(folder: Path) -> pd.DataFrame:
-    """Return gradient norms in long form: one row per step, quantity and time step or lag.
+    """Return gradient norms, with one row per training step, quantity, and time step or lag.
 
-    The columns are `records.GRADIENT_COLUMNS`; `timestep`, `lag` and `target` are nullable integers.
+    The columns are listed in `records.GRADIENT_COLUMNS`. The columns `timestep`, `lag` and `target` contain
+    nullable integers.
 
     Raises:
         DamagedTable: If the file is not a valid gradient table.
@@ -142,7 +145,7 @@ def read_gradients(folder: Path) -> pd.DataFrame:
 
 
 def gradients_rows(file: Path) -> int:
-    """Return the current number of rows of `gradients_table`, or 0 if the file cannot be read."""
+    """Return the current number of rows in a gradient table, or 0 if the table cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows) if file.is_file() else len(gradients_table(file))
     except Exception:  # parsing a damaged file may raise anything
@@ -150,13 +153,13 @@ def gradients_rows(file: Path) -> int:
 
 
 class GradientColumns:
-    """Columns of a gradient frame, allocated once and filled table by table.
+    """Preallocated columns of a gradient frame, filled with one table at a time.
 
-    Converting all Arrow tables at the end would double the required memory and time.
+    Collecting all Arrow tables and converting them together would double the required memory and time.
     """
 
     def __init__(self, rows: int) -> None:
-        """Allocate space for a number of rows."""
+        """Allocate columns for a given number of rows."""
         self._rows = 0
         self._step = np.empty(rows, np.int64)
         self._quantity = np.empty(rows, np.int16)
@@ -165,7 +168,7 @@ class GradientColumns:
         self._statistics = {name: np.empty(rows) for name in STATISTIC_COLUMNS}
 
     def add(self, table: pa.Table) -> None:
-        """Append a table's rows, which must fit into the allocated space."""
+        """Append the rows of a table, which must fit into the allocated columns."""
         rows = slice(self._rows, self._rows + len(table))
         self._rows = rows.stop
         self._step[rows] = table["step"]
@@ -180,7 +183,7 @@ class GradientColumns:
             statistic[rows] = table[name]
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows as a frame with nullable Int64 index columns and float64 statistics."""
+        """Return a data frame with index columns of dtype Int64 and statistics of dtype float64."""
         n = self._rows
         columns: dict[str, Any] = {"step": self._step[:n]}
         columns["quantity"] = pd.Categorical.from_codes(self._quantity[:n], pd.Index(list(self._codes)))

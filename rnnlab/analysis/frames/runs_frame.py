@@ -1,4 +1,4 @@
-"""Conversion of many `run.json` files to one typed frame."""
+"""Conversion of the `run.json` files of many runs to one data frame with typed columns."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
-"""Outcomes of runs without a recorded end, and of runs with an unreadable `run.json`."""
+"""Outcome of runs that have not ended, and outcome of runs with an unreadable `run.json`."""
 INTEGER_COLUMNS = {
     *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
     *("diverged_at.step", "diverged_at.timestep"),
 }
-"""Columns that are integers even if no run has a value."""
+"""Columns of dtype Int64, even if no run has a value."""
 TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id")
 CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
-"""Columns that are categories even if no run has a value."""
+"""Columns of categorical dtype, even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
-"""Columns that are float64 even if all values are integers."""
+"""Columns of dtype float64, even if all values are integers."""
 
 
 class _CompleteRunFile(RunFile):
-    """Schema of a `run.json` with the keys required to compare runs."""
+    """Schema of a `run.json` file that contains all keys required to compare runs."""
 
     id: Name
     name: str
@@ -43,15 +43,15 @@ class RunEntry:
     Attributes:
         stored: Location of the run's files.
         problem: Reason why the run is incomplete (`killed`, `failed: …`, `running`, `damaged: …`), or None.
-        row: Values by column, without the axes.
-        axes: Values by axis.
+        row: Value of each column of the runs frame, without the sweep axes.
+        axes: Value of each sweep axis that the run overrides.
     """
 
     def __init__(self, stored: StoredRun) -> None:
         """Read the run's metadata.
 
         Raises:
-            ConnectionError: If a server does not answer.
+            ConnectionError: If a tracking server does not respond.
         """
         self.stored = stored
         self.info, outcome, self.problem = _read(stored)
@@ -77,15 +77,15 @@ class RunEntry:
 
     @property
     def sort_key(self) -> tuple[str, int, float]:
-        """Return the sort key of the run."""
+        """Return the sort key of the run: sweep, number within the sweep, and start time."""
         return self.row["sweep"] or "", self.row["number"] or 0, self.row["started"] or 0.0
 
     @cached_property
     def advance(self) -> Advance:
-        """Return the run's progress, used to compare the run with its copies.
+        """Return the progress of the run, used to choose between several copies of the run.
 
         Raises:
-            ConnectionError: If a server does not answer.
+            ConnectionError: If a tracking server does not respond.
         """
         return read_advance(self.info | {"outcome": self.row["outcome"]}, self.stored.file(METRICS_FILE))
 
@@ -95,9 +95,9 @@ class RunEntry:
         return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
-        """Return the value of an axis.
+        """Return the run's value of a sweep axis.
 
-        The value comes from the configuration if only other runs override the axis.
+        If the run does not override the axis, the value comes from the configuration of the run.
 
         """
         if axis in self.axes:
@@ -116,10 +116,10 @@ def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
-    """Keep one run per id: the run with the most progress, or the first of several with equal progress.
+    """Return one run per run id: the copy with the most progress, or the first of equally advanced copies.
 
     Raises:
-        ConnectionError: If a server does not answer.
+        ConnectionError: If a tracking server does not respond.
     """
     by_id: dict[str, RunEntry] = {}
     for run in runs:
@@ -130,7 +130,7 @@ def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
 
 
 def runs_frame(runs: Sequence[RunEntry]) -> tuple[pd.DataFrame, list[str]]:
-    """Return a frame with one row per run, and the names of the columns that are axes."""
+    """Return a frame with one row per run, and the names of the columns that are sweep axes."""
     axes = list(dict.fromkeys(key for run in runs for key in run.axes))
     columns = {key: [run.value(key) for run in runs] for key in axes}
     names = list(dict.fromkeys(key for run in runs for key in run.row))
@@ -164,7 +164,7 @@ def _read(stored: StoredRun) -> tuple[dict[str, Any], str, str | None]:
 
 
 def _value(text: str) -> Any:
-    """Convert a text parameter to the number, boolean or None that it represents, or return it unchanged."""
+    """Convert a string to the number, Boolean or None that it represents; return other strings unchanged."""
     if text in ("True", "False"):
         return text == "True"
     try:

@@ -1,4 +1,4 @@
-"""Sources of runs: folders, and MLflow experiments, whose files are fetched on demand."""
+"""Sources of runs: folders, and MLflow experiments whose files are downloaded on demand."""
 
 import re
 import shutil
@@ -32,14 +32,16 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run and the location of its files.
+    """A run and the location of its files.
 
     Attributes:
-        folder: Original run folder.
-        info: Metadata available without the run's files, in the form of `run.json`; always includes `name`.
-        local_folder: Folder on this machine from which the files can be read.
-        fetch: Function that downloads one file, if it exists, to a folder; None if all files are local.
-        mlflow_run_id: MLflow run id of a run found in MLflow, otherwise None.
+        folder: Path of the original run folder.
+        info: Metadata available without reading the run's files, structured like `run.json`; always includes
+            `name`.
+        local_folder: Folder on this machine that contains the files, or to which they are downloaded.
+        fetch: Function that downloads a named file to a folder if the file exists; None if all files are
+            local.
+        mlflow_run_id: MLflow run id if the run was found in MLflow, otherwise None.
     """
 
     folder: str
@@ -49,10 +51,12 @@ class StoredRun:
     mlflow_run_id: str | None = None
 
     def file(self, name: str) -> Path:
-        """Return the local path of one of the run's files, which may be missing.
+        """Return the local path of a file of the run, after downloading the file if necessary.
+
+        The file may not exist.
 
         Raises:
-            ConnectionError: If the file cannot be fetched.
+            ConnectionError: If the file cannot be downloaded.
         """
         path = self.local_folder / name
         if self.fetch is None or path.is_file():
@@ -64,7 +68,7 @@ class StoredRun:
             if (scratch / name).is_file():
                 (scratch / name).replace(path)
         except Exception as error:  # a server may raise anything
-            raise ConnectionError(f"{name}: cannot be fetched ({redact(str(error))})") from error
+            raise ConnectionError(f"{name}: cannot be downloaded ({redact(str(error))})") from error
         finally:
             shutil.rmtree(scratch)
         return path
@@ -72,13 +76,13 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class MLflowRuns:
-    """Runs of an MLflow experiment, as a source for the loaders.
+    """Runs of an MLflow experiment, for use as the source of a loading function such as `load_runs`.
 
     Attributes:
         experiment: Name of the experiment.
-        sweep: Name of a sweep, stored as a tag of its runs; None selects all sweeps.
-        uri: Tracking URI; None selects MLFLOW_TRACKING_URI or `mlflow.db` in the current folder.
-        cache: Folder for files fetched from a server; None selects the user's cache folder.
+        sweep: Name of a sweep, as recorded in the MLflow tag `sweep` of each run; None selects all sweeps.
+        uri: MLflow tracking URI; None selects MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
+        cache: Folder for files downloaded from a tracking server; None selects the user's cache folder.
     """
 
     experiment: str = "rnnlab"
@@ -87,7 +91,7 @@ class MLflowRuns:
     cache: str | Path | None = None
 
     def __post_init__(self) -> None:
-        """Check the types of the fields.
+        """Check the type of each field.
 
         Raises:
             TypeError: If a field has the wrong type.
@@ -105,13 +109,13 @@ def find_runs(source: Source) -> list[StoredRun]:
 
     Raises:
         ValueError: If no runs are found; the message names the searched locations.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
     """
     if isinstance(source, MLflowRuns):
         return _find_in_mlflow(source)
     folders = [source] if isinstance(source, str | Path) else list(source)
     if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
-        raise ValueError(f"{', '.join(addresses)}: an address; must be a folder on this machine")
+        raise ValueError(f"{', '.join(addresses)}: must be a folder on this machine, not a URL")
     if missing := [str(folder) for folder in folders if not is_folder(folder)]:
         raise ValueError(f"{', '.join(missing)}: not found")
     paths = dict.fromkeys(run for folder in folders for run in run_folders(Path(folder)))
@@ -121,13 +125,13 @@ def find_runs(source: Source) -> list[StoredRun]:
 
 
 def find_run(run: str, uri: str | None = None) -> StoredRun:
-    """Return one run by its folder or its MLflow run id.
+    """Return the run with the given run folder or MLflow run id.
 
     Raises:
-        ValueError: If there is no such run.
+        ValueError: If no run has this folder or MLflow run id.
     """
     if is_address(run):
-        raise ValueError(f"{run}: an address; must be a folder on this machine or a run id")
+        raise ValueError(f"{run}: must be a folder on this machine or a run id, not a URL")
     if is_file(Path(run, RUN_FILE)):
         return _run_in_folder(Path(run).absolute())
     if len(Path(run).parts) > 1:
@@ -150,13 +154,13 @@ def _run_in_folder(folder: Path) -> StoredRun:
 
 
 def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
-    """Return the tracking URI and the cache folder for its files.
+    """Return the tracking URI and the folder in which files downloaded from it are cached.
 
     Raises:
         ValueError: If the URI is invalid, or its database does not exist.
     """
     if cache is not None and is_address(str(cache)):
-        raise ValueError(f"cache={cache}: an address; must be a folder on this machine")
+        raise ValueError(f"cache={cache}: must be a folder on this machine, not a URL")
     uri = tracking_uri(uri)
     database = sqlite_file(uri)
     problem = uri_problem(uri) or ("not found" if database and not is_file(database) else None)
@@ -198,10 +202,10 @@ def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> li
 
 
 def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
-    """Return a run as described by MLflow."""
+    """Convert an MLflow run to a StoredRun."""
     tags, run_id = run.data.tags, run.info.run_id
     if ID_TAG not in tags:
-        raise ValueError(f"{run_id}: not a run of rnnlab")
+        raise ValueError(f"{run_id}: not an rnnlab run")
     if not RUN_ID.fullmatch(run_id):  # the id becomes part of a path
         raise ValueError(f"{run_id!r}: invalid run id returned by MLflow")
     info = {

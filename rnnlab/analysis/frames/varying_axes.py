@@ -1,4 +1,4 @@
-"""The axes of a sweep in which its runs differ; the columns of the report's table and of its figures."""
+"""Selection of the sweep axes whose values differ between the runs."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from rnnlab.analysis.frames.runs_frame import DAMAGED
 
 
 def find_varying_axes(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
-    """Return the axes with several values among the undamaged runs.
+    """Return the sweep axes that have more than one value among the undamaged runs.
 
     Args:
         runs: Frame with one row per run.
-        axes: Columns of the frame that are axes.
+        axes: Columns of the frame that are sweep axes.
     """
     undamaged = runs[runs["outcome"] != DAMAGED]
     return [axis for axis in axes if undamaged[axis].nunique(dropna=False) > 1]

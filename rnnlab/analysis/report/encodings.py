@@ -8,21 +8,21 @@ import pandas as pd
 from rnnlab.analysis.figures.style import NULL_LABELS
 
 AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
-"""Axes that precede all others, in this order."""
+"""Sweep axes that precede all other axes, in this order."""
 MAX_COLORS, MAX_COLUMNS = 10, 6
-"""Maximum numbers of values shown as colours and as columns of a grid."""
+"""Maximum number of colours in a figure, and maximum number of columns in a grid of plots."""
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """The visual encoding of a sweep's axes in figures.
+    """Assignment of sweep axes to the visual properties of figures.
 
     Attributes:
-        axes: All sweep axes in which the runs differ, except `seed`.
-        hue: Axis shown as colour.
+        axes: All sweep axes except `seed` whose values differ between the runs.
+        hue: Sweep axis shown as colour.
         x: Numeric sweep axis shown on the x axis.
-        y: Second numeric sweep axis, for figures of two axes.
-        col: Axis shown as columns of a grid.
+        y: Second numeric sweep axis, shown on the y axis of phase diagrams.
+        col: Sweep axis shown as the columns of a grid of plots.
     """
 
     axes: list[str]
@@ -33,7 +33,7 @@ class Encodings:
 
 
 def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
-    """Choose how figures of the runs encode the axes."""
+    """Choose how figures of the runs represent each sweep axis."""
     ordered = [
         *(axis for axis in AXIS_ORDER if axis in axes),
         *(axis for axis in axes if axis not in AXIS_ORDER),
@@ -62,7 +62,7 @@ def _count_values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 
 def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
-    """Return True if an earlier axis determines the value of an axis, as in a `pair`."""
+    """Return True if another axis determines the value of this axis, as for axes linked by `pair`."""
     return any(
         _count_values(runs, [other, axis]) == _count_values(runs, [other]) < len(runs) for other in others
     )

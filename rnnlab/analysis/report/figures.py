@@ -1,4 +1,4 @@
-"""Figures of a report, selected by the axes of the sweep."""
+"""Figures of a report, chosen according to the axes of the sweep."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SO
 
 MAX_HEATMAPS = 4
 MAX_LOSS_CURVES = 60
-"""Maximum number of runs whose complete loss curves are read."""
+"""Maximum number of runs whose loss curves are read and drawn."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Picture:
     Attributes:
         title: Title.
         text: Caption.
-        address: `data:` URL with the content.
-        wide: True for a grid, which requires the full page width.
+        address: `data:` URL that contains the image.
+        wide: True for a grid of plots, which requires the full page width.
     """
 
     title: str
@@ -47,10 +47,10 @@ class Picture:
 
 
 def draw_pictures(collection: RunCollection, encodings: Encodings) -> list[Picture]:
-    """Draw all figures that apply to a sweep.
+    """Draw all figures for which a sweep has the required axes and data.
 
     Raises:
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
     """
     drawings = [
         *_lag_curves(collection, encodings),
@@ -70,8 +70,8 @@ Drawing = tuple[str, str, Callable[[], Any]]
 
 def _lag_curves(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
     text = (
-        "Gradient of the loss at a single time step with respect to the state k steps earlier, relative to "
-        "lag 1. On the logarithmic axis, a straight line means a constant gain."
+        "Norm of the gradient of the loss at a single time step with respect to the state k time steps "
+        "earlier, relative to the norm at lag 1. On the logarithmic axis, a constant gain is a straight line."
     )
     try:
         curves = collection.gradients("state", "lag", "ends")
@@ -86,19 +86,21 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     x, hue = encodings.x, encodings.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = (
-            "Factor by which the gradient norm changes per time step backwards, over the longer half of the "
-            "lags; a gain of 1 preserves the norm. The gain in the tables covers all lags."
+            "Factor by which the norm of the backpropagated gradient changes per time step, over the longer "
+            "half of the lags; a gain of 1 preserves the norm. The gain in the tables covers all lags."
         )
         yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, HORIZON):
-        text = "Largest lag at which at least 1 % of the gradient remains, even after a dip."
+        text = (
+            "Largest lag at which at least 1 % of the gradient remains, even if less remains at a lower lag."
+        )
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, VAL_SOLVED):
-        text = "Fraction of runs that met the criterion of their task."
+        text = "Fraction of runs that met the success criterion of their task."
         yield f"Solved against {x}", text, partial(draw_solved, runs, x=x, hue=hue, col=encodings.col)
     y = encodings.y or hue
     if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
-        text = "Most frequent gradient regime of the runs at each combination of axis values."
+        text = "Most frequent gradient regime among the runs with each combination of axis values."
         yield f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y)
     if "clip" in encodings.axes and runs["clip"].notna().any() and _has(runs, VAL_LOSS):
         text = "Clip rate and validation loss at each clip threshold."
@@ -119,12 +121,12 @@ def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing
         return
     text = "Validation loss during training."
     if len(selected) < len(collection.runs):
-        text += f" The figure shows {len(selected)} runs, evenly selected from {len(collection.runs)}."
+        text += f" The figure shows {len(selected)} evenly spaced runs out of {len(collection.runs)}."
     yield "Losses", text, partial(draw_losses, losses, hue=encodings.hue, col=encodings.col)
 
 
 def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    """Yield a heat map of the first run of each colour."""
+    """Yield a heat map for the first run with each value of the colour axis."""
     firsts = collection.frame.drop_duplicates([encodings.hue]) if encodings.hue else collection.frame[:1]
     for index in firsts.index[:MAX_HEATMAPS]:
         try:
@@ -139,7 +141,7 @@ def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawi
 
 
 def _render(draw: Callable[[], Any]) -> tuple[str, bool]:
-    """Return a figure as an SVG data URL with text as paths, and whether the figure is wide."""
+    """Return the `data:` URL of a figure as SVG, with text as paths, and True if the figure is a grid."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():

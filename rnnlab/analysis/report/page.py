@@ -31,7 +31,7 @@ def write_report(source: Source, page: Path) -> list[RunEntry]:
 
     Raises:
         ValueError: If no runs are found.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
         OSError: If the page cannot be written.
     """
     collection = RunCollection.find(source)
@@ -44,7 +44,7 @@ def report_html(source: Source) -> str:
 
     Raises:
         ValueError: If no runs are found.
-        ConnectionError: If MLflow does not answer.
+        ConnectionError: If MLflow does not respond.
     """
     return _html(RunCollection.find(source), source)
 
@@ -87,7 +87,7 @@ def _any_zeros(runs: pd.DataFrame) -> bool:
 
 
 def _as_text(value: object) -> str:
-    """Return a value as template text without control characters."""
+    """Return a template value as a string without control characters."""
     return Markup(sanitize(value)) if isinstance(value, Markup) else sanitize(str(value))
 
 
@@ -142,7 +142,7 @@ def _common(configs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
-    """Return the commands that repeat the sweep or load its data."""
+    """Return the commands that repeat the sweep or load its data, keyed by description."""
     tags = [run.info.get("tags") or {} for run in entries]
     commits = list(dict.fromkeys(t["git_commit"] for t in tags if "git_commit" in t))
     sweeps = list(dict.fromkeys(command for run in entries if (command := run.info.get("command"))))
@@ -164,7 +164,7 @@ def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
 
 
 def _source_as_python(source: Source) -> str:
-    """Return a source as a Python expression."""
+    """Return a Python expression that recreates a source."""
     if isinstance(source, MLflowRuns):
         uri = redact(tracking_uri(source.uri))
         return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
@@ -174,5 +174,5 @@ def _source_as_python(source: Source) -> str:
 
 
 def _checkout_command(commit: str) -> str:
-    note = "  # then git apply code.diff from the run folder" if commit.endswith("-dirty") else ""
+    note = "  # then run: git apply RUN_FOLDER/code.diff" if commit.endswith("-dirty") else ""
     return f"git checkout {commit.removesuffix('-dirty')}{note}"

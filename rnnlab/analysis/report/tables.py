@@ -41,7 +41,7 @@ from rnnlab.text import (
 )
 
 MAX_VALUES = 8
-"""Maximum number of values listed per key."""
+"""Maximum number of values listed per configuration key."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Table:
 
     @property
     def numbers(self) -> list[bool]:
-        """Return True for each column that contains numbers, and False for other columns."""
+        """Return one Boolean per column: True if the column contains numbers."""
         return [
             any(isinstance(row[column].key, float) for row in self.rows)
             for column in range(len(self.columns))
@@ -76,8 +76,8 @@ class Table:
 def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
     """Return a table of means with 95 % t intervals, one row per combination of axis values.
 
-    The result is None if no two runs share a combination. The metrics exclude diverged runs, because their
-    values date from before the divergence.
+    The result is None if no two runs have the same combination of axis values. The mean metrics exclude
+    diverged runs, whose last values were recorded before the divergence.
     """
     runs = runs[runs["outcome"] != DAMAGED].assign(all="")
     by = [*axes] or ["all"]
@@ -114,7 +114,7 @@ def _mean_cell(
     power: bool = False,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Cell:
-    """Return a mean and its interval; the sign ≥ marks a mean horizon that is a lower bound."""
+    """Return a cell with a mean and its interval; the sign ≥ marks a mean horizon that is a lower bound."""
     rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
     if rows_with_value.empty:
         return Cell(NO_VALUE)
@@ -131,7 +131,10 @@ def _mean_cell(
 
 
 def _mean_gain_cell(group: pd.DataFrame) -> Cell:
-    """Return the geometric mean of non-zero gains, the number of zero gains and the mean zero fraction."""
+    """Return a cell with the geometric mean of the non-zero gains.
+
+    The cell also shows the number of gains that are 0 and the mean fraction of examples with zero gradient.
+    """
     gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
     lost = int((gains == 0).sum())
     if lost and lost == len(gains):
@@ -144,7 +147,7 @@ def _mean_gain_cell(group: pd.DataFrame) -> Cell:
 
 
 def _mean_horizon_cell(group: pd.DataFrame) -> Cell:
-    """Return the mean horizon, the effect of a dip, and the mean zero fraction at the horizon."""
+    """Return a cell with the mean horizon and notes on dips and on zero gradients at the horizon."""
     mean = _mean_cell(group, HORIZON, ".0f", within=(0, math.inf))
     if mean.text == NO_VALUE:
         return mean
@@ -227,9 +230,9 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
 
 
 def format_cell(value: Any, axis: str) -> Cell:
-    """Return the cell of an axis value.
+    """Return a table cell that shows the value of a sweep axis.
 
-    A null clip threshold means that clipping is off; any other null means that the key is missing.
+    A null clip threshold is shown as "off"; any other null is shown as a missing value.
     """
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return Cell(NULL_LABELS.get(axis, NO_VALUE))

@@ -1,4 +1,4 @@
-"""Sweep that runs in batches because each batch depends on earlier results."""
+"""Adaptive sweep, in which each batch of jobs depends on the results of earlier batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ from rnnlab.app.config.run_paths import resolve_folder
 
 @dataclass(frozen=True)
 class AdaptiveSweep:
-    """Sweep whose next jobs are chosen based on the results of earlier jobs.
+    """Sweep whose jobs are chosen based on the results of earlier jobs.
 
     Attributes:
         loader: Hydra's configuration loader.
-        config: Configuration, with the sweeper's keys in `hydra.sweeper`.
+        config: Configuration, which contains the keys of the sweeper in `hydra.sweeper`.
         arguments: Command-line arguments that define the search space.
     """
 
@@ -27,7 +27,7 @@ class AdaptiveSweep:
     arguments: list[str]
 
     def plan(self, batch: Sequence[Sequence[str]], first: int) -> Plan:
-        """Return the plan of the next batch, in the folder shared by all jobs of the sweep."""
+        """Return the plan of the next batch of jobs; all batches share one sweep folder."""
         hydra_overrides = list(self.config.hydra.overrides.hydra)
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
         axes = [override.get_key_element() for override in overrides if override.is_sweep_override()]

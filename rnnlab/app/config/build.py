@@ -1,8 +1,8 @@
 """Configuration schema (keys, types, bounds) and construction of the configured objects.
 
-All default values are in `conf/`. If the selected option of a group names a class (`_target_`), that class
-defines the keys, types and bounds of the group. Adding a cell or optimiser therefore requires no change to
-this module.
+All default values are in `conf/`. If the selected option of a configuration group names a class (`_target_`),
+that class defines the keys, types and bounds of the group. A new cell or optimiser requires no change to this
+module.
 """
 
 import json
@@ -41,18 +41,18 @@ SUPPLIED = {
     "optimizer": ("lr",),
     "initial_state": (),
 }
-"""Constructor arguments of each group's class whose values come from keys outside the group."""
+"""Constructor arguments, by configuration group, whose values come from keys outside the group."""
 KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
-"""Interface that each group's class must implement."""
+"""Interface that the class of each configuration group must implement."""
 TASK_CACHE_SIZE = 4
-"""Maximum number of tasks kept in memory while a sweep is checked, because their data may be large."""
+"""Maximum number of tasks kept in memory while a sweep is checked; the data of a task may be large."""
 MAX_EXPERIMENT = 500
 """Maximum length of an MLflow experiment name, in characters."""
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Settings for tracking runs in MLflow, in addition to their run folders.
+    """Settings for MLflow tracking; run folders are written regardless of these settings.
 
     Attributes:
         backend: `mlflow`, or `none` for run folders only.
@@ -69,7 +69,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Settings:
-    """Top-level configuration keys, excluding groups whose options name a class."""
+    """Values of the top-level configuration keys, excluding groups whose options name a class."""
 
     seq_len: Annotated[int, Ge(1)]
     clip: Annotated[float, Gt(0)] | None
@@ -102,8 +102,8 @@ class Experiment:
     """Objects constructed from a configuration.
 
     Attributes:
-        settings: Values of the top-level keys outside the groups.
-        trainer: Trainer constructed from the groups.
+        settings: Values of the top-level configuration keys that are not groups.
+        trainer: Trainer constructed from the configuration.
         memory: Estimated memory of each part of training, in bytes.
     """
 
@@ -113,14 +113,14 @@ class Experiment:
 
 
 def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    """Validate the top-level keys outside the groups; on failure, record the problems and return None."""
+    """Validate the top-level keys that are not groups; on failure, record the problems and return None."""
     plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
     settings = validate(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
     return None if settings is None else Settings(**settings)
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """Return the dtype whose range limits the numbers of a configuration; float64 if `dtype` is invalid."""
+    """Return the dtype in which numbers of a configuration must be finite; float64 if `dtype` is invalid."""
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
@@ -128,13 +128,13 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
     """Validate a configuration and construct its objects.
 
     Args:
-        config: Resolved configuration as plain data.
-        is_local: True if the run must fit into the memory of this machine.
+        config: Resolved configuration as dictionaries, lists and literal values.
+        is_local: True if the run is executed on this machine and must fit into its memory.
         tasks: Cache of tasks constructed by earlier calls.
 
     Raises:
-        InvalidConfig: If a key is invalid; the error has one line per key with its value and the allowed
-            values.
+        InvalidConfig: If a key is invalid; the exception lists each invalid key with its value and the
+            allowed values.
     """
     problems: list[str] = []
     s = read_settings(config, problems)
@@ -166,7 +166,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
             with np.errstate(over="ignore"):
                 if not np.isfinite(sample.astype(s.dtype)).all():
                     raise ValueError(
-                        f"{_source(config)}: numbers in {state} overflow to infinity in {s.dtype}"
+                        f"{_source(config)}: values of the state {state} overflow to infinity in {s.dtype}"
                     )
     except ValueError as error:
         raise InvalidConfig([f"initial_state.{error}"]) from None
@@ -178,7 +178,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
 
 class TaskCache:
-    """Cache of recent tasks, because building a task from a large file is slower than all other checks."""
+    """Cache of recent tasks, because construction from a large file takes longer than all other checks."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Task | None, list[str]]] = {}
@@ -215,7 +215,7 @@ def _source(config: dict[str, Any]) -> str:
 
 
 def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
-    """Return all keys with their values, including the keys inside groups."""
+    """Return a flat dictionary of configuration keys and values, including the keys inside groups."""
     groups = {group: keys for group, keys in config.items() if isinstance(keys, dict)}
     inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
     lyapunov = ((config.get("probe") or {}).get("measurements") or {}).get("lyapunov") or {}
@@ -223,7 +223,7 @@ def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
-    """Construct the object of a group; on failure, record the problems and return None."""
+    """Construct the object of a configuration group; on failure, record the problems and return None."""
     result = _class_and_values(config, group, supplied, problems)
     if result is None:
         return None
@@ -240,7 +240,7 @@ def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], pro
 def _class_and_values(
     config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
 ) -> tuple[type, dict[str, Any]] | None:
-    """Return the class and validated values of a group; on failure, record the problems and return None."""
+    """Return the class of a group and its arguments; on failure, record the problems and return None."""
     if not config.get(group):
         problems.append(f"{group}: missing")
         return None
@@ -253,7 +253,7 @@ def _class_and_values(
 
 
 def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
-    """Return the probe without measurements set to null; on failure, record the problems and return None."""
+    """Return the probe, omitting null measurements; on failure, record the problems and return None."""
     if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
         problems.append("probe: must contain the key measurements, with one entry per measurement")
         return None
@@ -289,19 +289,19 @@ def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Mea
 
 
 def _task_problem(settings: Settings, task: Task) -> str | None:
-    """Return a message if the task does not support the settings, else None."""
+    """Return a message if the task is incompatible with the settings, otherwise None."""
     name = type(task).__name__
     if settings.loss is not None and settings.loss not in task.losses:
         return f"loss={settings.loss}: must be {' or '.join(task.losses)} for the task {name}"
     if settings.stop_when_solved and task.goal(settings.loss or task.losses[0]).criterion is None:
-        return f"stop_when_solved=true: the task {name} has no criterion for being solved"
+        return f"stop_when_solved=true: the task {name} has no success criterion"
     if settings.stop_when_solved and settings.val_every is None:
         return "val_every=null: stop_when_solved=true requires validation during training"
     return None
 
 
 def _probe_problem(trainer: Trainer) -> str | None:
-    """Return a message if the probe does not match the task, else None."""
+    """Return a message if the probe is incompatible with the task, otherwise None."""
     try:
         inputs = trainer.probe_inputs()
     except ValueError as error:

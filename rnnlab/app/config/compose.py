@@ -35,10 +35,10 @@ ADAPTIVE = "optuna"
 def compose_plan(
     conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
 ) -> Plan:
-    """Compose all jobs with `compose`, and reject adaptive sweeps."""
+    """Compose all jobs as `compose` does, but reject adaptive sweeps."""
     plan = compose(conf_dir, overrides, multirun, config_dir)
     if isinstance(plan, AdaptiveSweep):
-        reason = "not supported here, because its jobs depend on earlier results"
+        reason = "not supported here, because the jobs depend on the results of earlier jobs"
         raise ConfigProblems([f"hydra/sweeper={ADAPTIVE}: {reason}"])
     return plan
 
@@ -51,11 +51,11 @@ def compose(
     Args:
         conf_dir: Folder that contains `config.yaml`.
         overrides: Overrides in Hydra's grammar.
-        multirun: True if keys with several values define a sweep (`-m`).
-        config_dir: Additional folder with the user's own options.
+        multirun: True if overrides with several values define a sweep, as with `-m`.
+        config_dir: Additional folder that contains the user's own option files.
 
     Raises:
-        ConfigProblems: If the command line is invalid; the error has one line per problem.
+        ConfigProblems: If the command line is invalid; the exception lists one problem per line.
     """
     setup_globals()
     register_resolvers()
@@ -95,8 +95,8 @@ def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode)
 def _common_overrides(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
     """Return the overrides shared by all jobs of a sweep.
 
-    All other keys are set separately for each job, because some keys exist only for certain options of a
-    group.
+    All other overrides are applied to each job separately, because some keys exist only for certain options
+    of a group.
     """
     if mode is RunMode.RUN:
         return overrides

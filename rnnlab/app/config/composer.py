@@ -1,4 +1,4 @@
-"""Composition of the name, folder and configuration of each job from its overrides."""
+"""Derivation of the name, folder and configuration of each job from its overrides."""
 
 import copy
 import re
@@ -26,7 +26,7 @@ MAX_NAME = 80
 
 
 def plan_single_run(config: DictConfig) -> Plan:
-    """Return the plan of a single run from its configuration."""
+    """Create the plan of a single run from its configuration."""
     if isinstance(config.pair, ListConfig) and config.pair:
         raise ConfigProblems([f"pair={list(config.pair)}: applies only to the axes of a sweep; add -m"])
     overrides = list(config.hydra.overrides.task)
@@ -52,7 +52,7 @@ def plan_sweep(
     Args:
         loader: Hydra's configuration loader.
         jobs: Overrides of each job.
-        launcher: Keys of the chosen launcher; None selects processes on this machine.
+        launcher: Configuration of the chosen launcher; None selects processes on this machine.
         folder: Sweep folder; None selects the folder configured in the first job.
         first: Number of the first job.
         sweep_keys: Axes of the sweep; None selects the keys whose values differ between jobs.
@@ -88,16 +88,16 @@ def line_of(override: Override) -> str:
 
 
 class Composer:
-    """Composer of the jobs of a sweep.
+    """Composer that creates the jobs of a sweep from overrides.
 
-    Merging the chosen files takes Hydra 50 to 80 ms, whereas setting values takes almost no time. The
-    composer therefore merges each selection of files only once and sets the values in a copy, as Hydra does.
-    Copying and resolving a configuration takes 10 ms, so jobs that differ only in plain values also share
-    this result.
+    Hydra takes 50 to 80 ms to merge the chosen configuration files, but almost no time to set values. The
+    composer therefore merges each combination of files only once and sets the values in a copy, as Hydra
+    does. Copying and resolving a configuration takes 10 ms, so jobs that differ only in literal values also
+    share the resolved configuration.
 
     Attributes:
         folder: Absolute path of the sweep folder; None until the first job is composed.
-        pattern: Pattern from which Hydra derived `folder`.
+        pattern: Folder pattern with interpolations from which Hydra derived `folder`.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class Composer:
         sweep_keys: Collection[str] = (),
         folder: Path | None = None,
     ) -> None:
-        """Store the data shared by all jobs.
+        """Create a composer from the data shared by all jobs.
 
         Args:
             loader: Hydra's configuration loader.
-            varying_keys: Keys, with their prefixes, whose values differ between jobs.
+            varying_keys: Keys whose values differ between jobs, including prefixes such as `+`.
             sweep_keys: Axes of the sweep, which appear in job names.
             folder: Sweep folder, or None if the first job determines it.
         """
@@ -160,18 +160,18 @@ class Composer:
         return Job(number, name, folder, config_data, lines, sweep_values, template.choices)
 
     def record_refusal(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
-        """Record a rejected job, which also rejects all jobs that differ from it only in plain values."""
+        """Reject a job and, unless a literal value is at fault, all jobs that differ only in such values."""
         keys = [override.key_or_group for override in overrides if self._is_plain(override)]
         if not any(key in problem for key in keys for problem in problems):
             self._refusals.add(self._common_part(overrides))
         return problems
 
     def is_refused(self, overrides: Sequence[Override]) -> bool:
-        """Return True if a job differs only in plain values from a job that was already rejected."""
+        """Return True if a job differs only in literal values from a job that was already rejected."""
         return bool(self._refusals) and self._common_part(overrides) in self._refusals
 
     def compose(self, overrides: Sequence[Override]) -> DictConfig:
-        """Return the configuration of one job, as Hydra composes it."""
+        """Return the configuration that Hydra would compose for one job."""
         files = self._files(overrides)
         if files not in self._base_configs:
             self._base_configs[files] = self._loader.load_configuration(CONFIG_NAME, list(files), RunMode.RUN)
@@ -192,11 +192,11 @@ class Composer:
         return tuple(line_of(override) for override in overrides if self._loader.names_file(override))
 
     def _common_part(self, overrides: Sequence[Override]) -> tuple[str, ...]:
-        """Return the part of the overrides that is common to jobs that differ only in plain values."""
+        """Return the part of the overrides that is shared by all jobs that differ only in literal values."""
         return tuple(o.key_or_group if self._is_plain(o) else line_of(o) for o in overrides)
 
     def _is_plain(self, override: Override) -> bool:
-        """Return True if an override sets a plain value that differs between jobs."""
+        """Return True if an override sets a literal value that differs between jobs."""
         line = line_of(override)
         if line not in self._plain_lines:
             varies = override.get_key_element() in self._varying_keys
@@ -229,14 +229,14 @@ class Composer:
 
 
 def parse_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Override, ...]]:
-    """Parse the overrides of each job; each distinct override is parsed only once."""
+    """Parse the overrides of all jobs, parsing each distinct override only once."""
     parser = OverridesParser.create(config_loader=loader)
     overrides = {line: parser.parse_override(line) for line in {line for job in jobs for line in job}}
     return [tuple(overrides[line] for line in job) for job in jobs]
 
 
 def folder_name(name: str) -> str:
-    """Return a job name that contains only characters accepted by every file system."""
+    """Return a folder name for a job, using only characters accepted by every file system."""
     return re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
 
 
@@ -253,5 +253,5 @@ def _plain_config(config: DictConfig) -> dict[str, Any]:
 
 
 def _raw_folder(node: DictConfig, key: str) -> str:
-    """Return one of Hydra's folder patterns, with `${…}` unresolved."""
+    """Return one of Hydra's folder patterns without resolving interpolations (`${…}`)."""
     return str(OmegaConf.to_container(node, resolve=False)[key])  # type: ignore[index, call-overload]

@@ -21,7 +21,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.loader import Loader
 
 HYDRA_KEYS = ("run", "sweep", "sweeper", "launcher", "mode")
-"""Keys in the `hydra` node that rnnlab reads; all other interpolations in that node stay unresolved."""
+"""Keys in the `hydra` node that rnnlab reads; interpolations under its other keys are not resolved."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
     Phrase.NO_KEY_REFERENCED: r"refers to the unknown key \1",
@@ -30,7 +30,7 @@ REASONS = {
     Phrase.NO_ENVIRONMENT_VARIABLE: r"\1",
     Phrase.NO_SUCH_RESOLVER: r"\1",
 }
-"""Messages that replace OmegaConf's messages about interpolations."""
+"""Messages that replace OmegaConf's error messages about interpolations."""
 
 
 class InterpolationProblems(Exception):
@@ -45,7 +45,7 @@ class InterpolationProblems(Exception):
 def explain_interpolation_errors(
     loader: Loader, config: DictConfig, overrides: Sequence[str]
 ) -> Iterator[None]:
-    """Convert interpolation errors raised in the `with` block to messages with key, value and reason.
+    """Replace interpolation errors from the `with` block by an exception that lists key, value and reason.
 
     Args:
         loader: Loader that composed the configuration.
@@ -53,7 +53,7 @@ def explain_interpolation_errors(
         overrides: Command-line overrides of the configuration.
 
     Raises:
-        InterpolationProblems: If an interpolation cannot be resolved; the error has one line per
+        InterpolationProblems: If an interpolation cannot be resolved; the exception has one line per such
             interpolation.
     """
     try:
@@ -65,7 +65,7 @@ def explain_interpolation_errors(
 
 
 def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """Return one line per broken interpolation that does not merely refer to another broken interpolation."""
+    """Return one message per broken interpolation, omitting those that only refer to another broken one."""
     lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
     literal_keys = [key for key, line in lines.items() if "${" not in line]
     broken_nodes = {
@@ -125,7 +125,7 @@ def _reason(node: Node) -> str | None:
 
 
 def _cycle(key: str, broken_nodes: Mapping[str, Node]) -> list[str]:
-    """Return the cycle of keys through which a key refers to itself; an empty list without a cycle."""
+    """Return the cycle of keys through which a key refers to itself, or an empty list if none exists."""
     path, current = [key], key
     while True:
         targets = [
@@ -142,7 +142,7 @@ def _cycle(key: str, broken_nodes: Mapping[str, Node]) -> list[str]:
 
 
 def _file_of(loader: Loader, config: DictConfig, key: str, value: Any) -> str | None:
-    """Return the chosen file that sets a key to this value, or None."""
+    """Return the name of the chosen configuration file that sets a key to a given value, or None."""
     choices = config.hydra.runtime.choices.items()
     names = [f"{group}/{option}" for group, option in reversed(list(choices)) if option and "@" not in group]
     for name in [*names, "config"]:

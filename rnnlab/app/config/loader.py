@@ -1,4 +1,4 @@
-"""Hydra loader that rejects configurations that would make Hydra import modules or call functions."""
+"""Configuration loader that prevents Hydra from importing modules or calling functions named by the user."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ HYDRA_TARGETS = (
 
 
 class _OptionReader(FileReader):
-    """Reader of option files whose error messages name the file."""
+    """Reader of option files that names the file in each error message."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Read an option file.
@@ -48,19 +48,19 @@ class _OptionReader(FileReader):
                 [f"{name}: not UTF-8 text ({error.reason} at byte {error.start})"]
             ) from error
         except RecursionError as error:
-            raise ConfigProblems([f"{name}: cannot be read (the file contains itself)"]) from error
+            raise ConfigProblems([f"{name}: cannot be read (the content refers to itself)"]) from error
         except GrammarParseError as error:
             key = getattr(error, "full_key", None)
             raise ConfigProblems([f"{name}: {key}: interpolation cannot be parsed"]) from error
         if result is not None and not isinstance(result.config, DictConfig):
-            raise ConfigProblems([f"{name}: must contain one line of the form key: value per key"])
+            raise ConfigProblems([f"{name}: must contain lines of the form key: value"])
         if name.startswith("experiment/") and result and result.header.get("package") != "_global_":
             raise ConfigProblems([f"{name}: must begin with the line # @package _global_"])
         return result
 
 
 class Loader(HydraLoader):
-    """Hydra loader for untrusted configurations."""
+    """Hydra's configuration loader, restricted for untrusted configurations."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path, _OptionReader(config_search_path))
@@ -70,8 +70,8 @@ class Loader(HydraLoader):
         """Compose a configuration.
 
         Raises:
-            ConfigProblems: If the configuration contains callbacks, options outside their group, or packages
-                to import.
+            ConfigProblems: If the configuration contains callbacks, an option with a slash in its name, or a
+                search path that Hydra would import.
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
@@ -91,7 +91,7 @@ class Loader(HydraLoader):
         return self._group_flags[key] and not isinstance(override.value(), dict)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """Raise ConfigProblems if a path is a missing folder or a package, which Hydra would import."""
+        """Raise ConfigProblems if a search path is not a folder, because Hydra would import a package."""
         search_paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
             search_paths.append(OmegaConf.select(primary, "hydra.searchpath"))
@@ -106,16 +106,16 @@ class Loader(HydraLoader):
 
 
 def check_plugin(config: DictConfig, kind: str) -> None:
-    """Check that a sweeper or launcher names only Hydra's own classes.
+    """Check that the configuration of a sweeper or launcher names only Hydra's own classes.
 
-    rnnlab constructs all other objects itself, with its own checks.
+    All other objects are checked and constructed by rnnlab instead of Hydra.
 
     Args:
         config: Configuration with Hydra's node.
-        kind: Key of the plugin in the `hydra` node.
+        kind: Key of the sweeper or launcher in the `hydra` node.
 
     Raises:
-        ConfigProblems: If the plugin names a class that is not Hydra's own.
+        ConfigProblems: If the configuration names a class that is not one of Hydra's own.
     """
     node = config.hydra[kind]
     if not isinstance(node, DictConfig):
@@ -138,10 +138,10 @@ def check_plugin(config: DictConfig, kind: str) -> None:
 
 
 def launcher_keys(config: DictConfig) -> dict[str, Any] | None:
-    """Return the keys of the chosen launcher; None for Hydra's default launcher.
+    """Return the configuration of the chosen launcher, or None for Hydra's default launcher.
 
     Raises:
-        ConfigProblems: If rnnlab would silently ignore the chosen launcher.
+        ConfigProblems: If the chosen launcher is invalid or not supported by rnnlab.
     """
     choice = config.hydra.runtime.choices.get("hydra/launcher")
     if choice == "basic":

@@ -25,7 +25,7 @@ def register_resolvers() -> None:
 
 
 def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
-    """Return Hydra's loader for the options in both folders.
+    """Return a configuration loader for the options in `conf_dir` and, unless it is None, `config_dir`.
 
     Raises:
         ConfigProblems: If `config_dir` is not a folder.
@@ -39,7 +39,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
 
 
 def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
-    """Return all keys of the chosen options, or of the default options if the former cannot be composed."""
+    """Return the keys of the chosen options, or of the default options if the choice cannot be composed."""
     try:
         parser = OverridesParser.create(config_loader=loader)
         files = [
@@ -66,7 +66,7 @@ def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
 
 
 def chosen_options(config: DictConfig) -> dict[str, str]:
-    """Return the chosen option of every group that has one."""
+    """Return the chosen option of each group, omitting groups without a chosen option."""
     return {
         key: choice
         for key, choice in config.hydra.runtime.choices.items()

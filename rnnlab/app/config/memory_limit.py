@@ -1,4 +1,4 @@
-"""Memory limit of this machine, checked before runs start."""
+"""Check of the memory needed by runs against the memory of this machine, made before any run starts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ def memory() -> int | None:
 
 
 def memory_problem(sizes: Mapping[str, int], values: Mapping[str, object]) -> str | None:
-    """Return a message if a run needs more memory than this machine has, else None.
+    """Return a message if a run needs more memory than this machine has, otherwise None.
 
     Args:
         sizes: Memory of each part of the run in bytes, as estimated by `training.memory_needed`.
-        values: Values of the configuration by key.
+        values: Configuration values by key.
     """
     total, available = sum(sizes.values()), memory()
     if available is None or total <= available:
@@ -53,7 +53,7 @@ def memory_problem(sizes: Mapping[str, int], values: Mapping[str, object]) -> st
 
 
 def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int | None) -> str | None:
-    """Return a message if runs that fit into memory one at a time do not fit in parallel, else None."""
+    """Return a message if runs in parallel need more memory than this machine has, otherwise None."""
     available = memory()
     largest = sorted(sizes, reverse=True)[:parallel_runs]
     if available is None or sum(largest) <= available:
@@ -67,5 +67,5 @@ def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int 
 
 
 def format_gib(size: int) -> str:
-    """Return a number of bytes as text, such as `1.5 GiB`."""
+    """Format a number of bytes as a string, such as `1.5 GiB`."""
     return f"{size / GIB:,.3g} GiB" if size < 1000 * GIB else f"{size / GIB:,.0f} GiB"

@@ -1,4 +1,4 @@
-"""Messages for command-line errors, one line per error."""
+"""One-line messages for command-line errors."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -28,16 +28,16 @@ from rnnlab.paths import conf_dir
 from rnnlab.text import one_line
 
 SUPPORTED = {"hydra/launcher": ("basic", "ray", "submitit_slurm"), "hydra/sweeper": ("basic", "optuna")}
-"""Supported options of groups to which Hydra and its plugins add further options."""
+"""Options supported by rnnlab, for groups in which Hydra and its plugins define additional options."""
 
 _INTERNAL_ERRORS = (TypeError, AttributeError, AssertionError, OSError, RecursionError)
-"""Exceptions that Hydra raises for unexpected input, such as a list of numbers for a group or a long name."""
+"""Exceptions that Hydra raises for unexpected input, such as a long name or a group set to numbers."""
 # ValueError: a group set to null or a number. YAMLError: a file of --config-dir.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError, *_INTERNAL_ERRORS)
 
 MAX_OVERRIDE_LENGTH = 200
 LONG_NUMBER = re.compile(r"\d{4301}")
-"""Pattern of a number with more digits than Python converts to an integer."""
+"""Pattern of a number with more digits than Python allows in conversions to an integer."""
 
 
 class ConfigProblems(Exception):
@@ -54,7 +54,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
     Args:
         error: Exception of Hydra or OmegaConf.
         overrides: Command-line overrides, one of which is invalid.
-        index: Existing keys and chosen options.
+        index: Keys of the configuration, and chosen options of its groups.
     """
     message = str(error)
     if not message and error.__cause__ is not None:  # Hydra's wrapper has no message
@@ -103,7 +103,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
     if match := Phrase.UNRESOLVED_GROUP.find(message):
         if any("${" in override for override in overrides):
             return f"{_override_with_interpolation(overrides, '')}: must name an option"
-        return f"{match[1]} in a defaults list: must name a group, such as ${{{match[2].split(', ')[0]}}}"
+        return f"{match[1]} in a defaults list: must refer to a group, such as ${{{match[2].split(', ')[0]}}}"
     params = [override for override in overrides if override.lstrip("+").startswith("hydra.sweeper.params")]
     if params and isinstance(error, AttributeError | AssertionError):  # Hydra cannot merge into null
         return f"{params[0]}: cannot be set on the command line; write each axis as -m <key>=a,b"
@@ -121,7 +121,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
 
 
 def _type_requirement(error: BaseException | str | None) -> str:
-    """Return the type required by one of Hydra's keys, based on OmegaConf's error message."""
+    """Return the type that a key requires, inferred from OmegaConf's error message."""
     message = str(error)
     if match := Phrase.EXPECTED_ONE_OF.find(message):
         return f"must be {' or '.join(match[1].split(', '))}"
@@ -135,13 +135,13 @@ def _type_requirement(error: BaseException | str | None) -> str:
 
 
 def _first_quoted(message: str) -> str:
-    """Return the first key or override quoted in a message, or the full message if nothing is quoted."""
+    """Return the first quoted key or override in a message, or the full message if it contains no quotes."""
     match = Phrase.QUOTED.find(message)
     return match[1] if match else message
 
 
 def _is_unusual(override: str) -> bool:
-    """Return True if the key or value of an override cannot be valid."""
+    """Return True if an override has no key, is very long, or sets a list with non-string elements."""
     parsed = OverridesParser.create().parse_override(override)
     value, key = parsed.value(), parsed.key_or_group
     has_other_types = isinstance(value, list) and not all(isinstance(v, str | QuotedString) for v in value)
@@ -154,7 +154,7 @@ def _override_with_interpolation(overrides: Sequence[str], name: str) -> str:
 
 
 def _explain_parse_error(override: str, overrides: Sequence[str]) -> str:
-    """Explain why an override cannot be parsed, and suggest a quoted form if quotes help."""
+    """Explain why an override cannot be parsed, and suggest a quoted form if that would be valid."""
     previous = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
     if not override.strip("+~ "):
         return f"{override!r}: empty argument; check for an empty shell variable"
@@ -171,7 +171,7 @@ def _explain_several_values(override: str) -> str:
     value = override.partition("=")[2]
     message = f"{override}: several values; add -m to sweep over them"
     may_be_one = any(mark in value for mark in "./\\ ") and not any(map(_is_number, value.split(",")))
-    return f"{message}, or for a single value write {quote_override(override)}" if may_be_one else message
+    return f"{message}, or write {quote_override(override)} to pass a single value" if may_be_one else message
 
 
 def _explain_missing_option(error: MissingConfigException) -> str:

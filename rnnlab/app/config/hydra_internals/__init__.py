@@ -1,6 +1,6 @@
-"""Internals of Hydra and OmegaConf on which rnnlab depends; they may change without notice.
+"""Internals of Hydra and OmegaConf that rnnlab depends on, and that may change without notice.
 
-`private_api` wraps private names, and `phrases` contains the wording of error messages. Each entry has a
-canary test in `tests/app/test_hydra_internals.py`. The test fails if an installed version differs, and
-describes the fix.
+`private_api` wraps private functions and classes, and `phrases` contains the wording of error messages. Each
+wrapper and each phrase has a canary test in `tests/app/test_hydra_internals.py`. If the installed version of
+Hydra or OmegaConf behaves differently, the canary test fails and describes the fix.
 """

@@ -1,6 +1,6 @@
-"""Public wrappers for private names of Hydra and OmegaConf.
+"""Public wrappers for private functions and classes of Hydra and OmegaConf.
 
-No other module imports `hydra._internal` or uses an attribute of Hydra or OmegaConf that begins with an
+Only this module imports `hydra._internal` or uses attributes of Hydra or OmegaConf that begin with an
 underscore.
 """
 
@@ -22,21 +22,21 @@ from omegaconf import DictConfig, ListConfig, Node
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-"""`_target_` values of Hydra's built-in launcher and sweeper."""
+"""Values of `_target_` that select Hydra's built-in launcher and sweeper."""
 
 
 def command_line_parser() -> ArgumentParser:
-    """Return the parser of Hydra's flags, which collects all other arguments in `overrides`."""
+    """Return Hydra's command-line parser, which collects all arguments that are not flags in `overrides`."""
     return get_args_parser()
 
 
 def search_path_of(folder: Path) -> ConfigSearchPath:
-    """Return the search path for options: Hydra's own options, this folder, and the plugins."""
+    """Return a search path that contains Hydra's own options, the given folder and the options of plugins."""
     return create_config_search_path(str(folder))
 
 
 def context_of(loader: ConfigLoader) -> HydraContext:
-    """Return the context object that Hydra's sweepers require, without callbacks."""
+    """Return a context object, without callbacks, for Hydra's sweepers."""
     return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
@@ -44,7 +44,7 @@ def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str
     """Return `hydra.job.override_dirname`.
 
     Args:
-        overrides: Overrides of keys outside Hydra's own node.
+        overrides: Overrides of keys outside the `hydra` node.
         settings: Value of `hydra.job.config.override_dirname`.
     """
     return get_overrides_dirname(
@@ -53,10 +53,10 @@ def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str
 
 
 def override_with_number(sweep: Override, number: int | float, line: str) -> Override:
-    """Return the override for one number of a sweep axis, without parsing its text.
+    """Create the override for one number of a sweep axis directly instead of parsing the override text.
 
     Args:
-        sweep: Override with all values of the axis.
+        sweep: Override that contains all values of the axis.
         number: Value to set.
         line: Override as text.
     """
@@ -76,14 +76,14 @@ class FileReader(ConfigRepository):
 
 
 class HydraLoader(ConfigLoaderImpl):
-    """Hydra's loader with a custom reader and a check of `hydra.searchpath`."""
+    """Hydra's configuration loader, with a custom file reader and a check of `hydra.searchpath`."""
 
     def __init__(self, search_path: ConfigSearchPath, reader: FileReader) -> None:
         super().__init__(search_path)
         self.repository = reader
 
     def set_values(self, config: DictConfig, overrides: Sequence[Override]) -> None:
-        """Apply overrides that set, add or delete values but choose no files."""
+        """Apply overrides that set, add or delete values but do not choose configuration files."""
         self._apply_overrides_to_config(list(overrides), config)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
@@ -103,7 +103,7 @@ class HydraLoader(ConfigLoaderImpl):
 
 
 class HydraWithoutLogging(Hydra):
-    """Hydra's help with logging disabled, because a logging configuration could name functions and files."""
+    """Hydra without its logging setup, because a logging configuration could call functions or open files."""
 
     def compose_config(self, *args: Any, with_log_configuration: bool = False, **keys: Any) -> DictConfig:
         """Compose a configuration without configuring logging."""
@@ -116,7 +116,7 @@ def node_at(config: DictConfig, key: Any) -> Any:
 
 
 def children(node: DictConfig | ListConfig) -> Iterator[tuple[Any, Node]]:
-    """Yield the key or index and the unresolved node of each direct child of a node."""
+    """Yield the key (or index) and the unresolved node of each direct child of a node."""
     keys: Iterable[Any] = node.keys() if isinstance(node, DictConfig) else range(len(node))
     for key in keys:
         child = node._get_node(key)
