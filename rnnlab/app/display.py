@@ -199,7 +199,7 @@ class Display:
         """Print and log the table of results, with one line per run."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.sweep_values)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
-        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may have none
+        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may lack the goal
         metrics = [goal.get("metric") for goal in goals]
         one_metric = metrics[0] if len(set(metrics)) == 1 else None
         can_be_solved = any(goal.get("criterion") for goal in goals)
@@ -252,7 +252,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _python() -> str:
-    """Return the shell command for the running interpreter: `python` if that starts it, else its path."""
+    """Return the shell command that starts this interpreter: `python` if possible, else its path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())

@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Return the runs still active in other processes, and the runs that have ended there unfinished."""
+        """Return the runs still active in other processes, and those that ended there without finishing."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]

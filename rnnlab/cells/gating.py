@@ -13,7 +13,7 @@ def sigmoid(z: Array) -> Array:
 def halve_rows(params: Params, rows: slice) -> Params:
     """Return copies of the parameters in which the rows of the sigmoid gates are halved.
 
-    A single tanh call then activates all gates, and ½ tanh + ½ gives the activations of the sigmoid gates.
+    With these weights, one tanh call serves all gates; mapping its output y to ½ y + ½ gives the sigmoid.
     """
     copies: Params = {name: params[name].copy() for name in ("W_xh", "W_hh", "b_h") if name in params}
     for copy in copies.values():

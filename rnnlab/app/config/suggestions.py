@@ -53,7 +53,7 @@ class KeyIndex:
 
 
 def explain_unknown_key(key: str, index: KeyIndex) -> str:
-    """Return a message about an unknown key that suggests a similar key or lists the available keys."""
+    """Return a message that reports an unknown key and suggests a similar key or lists the available keys."""
     parent, siblings = index.siblings(key)
     choice = index.choices.get(parent)
     problem = f"unknown key of {parent}={choice}" if choice else "unknown key"
@@ -71,7 +71,7 @@ def explain_unknown_key(key: str, index: KeyIndex) -> str:
 
 
 def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
-    """Return a message about an unknown option that suggests a similar option and lists all options."""
+    """Return a message that reports an unknown option, suggests a similar one and lists all options."""
     suggestion = nearest(name, allowed)
     question = f"did you mean {suggestion}? " if suggestion else ""
     return f"unknown option; {question}allowed: {', '.join(allowed)}"

@@ -65,7 +65,7 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
 
     Args:
         plan: Plan of the command.
-        identities: Identity of each job in the plan.
+        identities: Digest of each job in the plan, as returned by `identity`.
         resume: Value of the key `resume`: true, false, a run folder, or the name or folder of a sweep.
 
     Returns:

@@ -112,7 +112,7 @@ def _log_start(info: Mapping[str, Any]) -> None:
 
 
 def _write_diff(folder: RunFolder, diff: str) -> None:
-    """Save the uncommitted code changes, unless a resumed run already saved the same changes."""
+    """Save the uncommitted code changes, unless the first attempt of a resumed run saved the same changes."""
     first, resumptions = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
     if resumptions and first.is_file() and first.read_bytes() == diff.encode():
         return

@@ -1,4 +1,4 @@
-"""Execution of runs on a Slurm cluster as one job array, which submitit submits.
+"""Execution of runs on a Slurm cluster as one job array, submitted through submitit.
 
 One call to `squeue` returns the state of all jobs. The state query of submitit is not used: submitit calls
 `sacct` and, if Slurm accounting is disabled, waits forever for a killed job. Each run writes its results to
@@ -31,7 +31,7 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Slurm:
-    """Slurm launcher with the resources per run; conf/hydra/launcher/submitit_slurm.yaml lists the keys."""
+    """Slurm launcher with the resources per run; conf/hydra/launcher/submitit_slurm.yaml describes them."""
 
     partition: str | None
     timeout_min: Annotated[int, Ge(1)]
