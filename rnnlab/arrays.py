@@ -1,4 +1,4 @@
-"""Array types and copies of named parameters."""
+"""Type aliases for arrays and parameters, and a function that copies parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,5 +11,5 @@ Params = dict[str, Array]
 
 
 def copy_params(params: Mapping[str, Array], dtype: DTypeLike | None = None) -> Params:
-    """Return a copy of every array, converted to `dtype` if given."""
+    """Return copies of all parameters, converted to `dtype` if given."""
     return {name: np.array(a, dtype=dtype) for name, a in params.items()}

@@ -1,4 +1,4 @@
-"""Choice of the fastest OpenBLAS call for products with small matrices."""
+"""Choice of the fastest NumPy function for products of small matrices with OpenBLAS."""
 
 from collections.abc import Callable
 from functools import cache
@@ -16,18 +16,19 @@ _SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, Array], object], Array]:
-    """Return the fastest function for products of one matrix (M, K) with many matrices (K, columns).
+    """Return the fastest function for multiplying one M × K matrix by many matrices with K rows.
 
-    OpenBLAS multiplies small matrices directly but copies larger ones into panels first. A recurrent product
-    has few columns, so this copying dominates the cost. Splitting the matrix into n blocks of rows and
-    multiplying all blocks in one np.matmul call saves 13 to 19 % of the time (H = 128 to 512, B = 32 to 64).
-    The speed-up requires the small-matrix kernels of OpenBLAS, which need AVX-512. If the product is already
-    small, np.dot is 0.5 µs faster per call, a fifth of the time at H = 32, B = 16.
+    OpenBLAS multiplies small matrices directly but copies larger ones into panels first. In the recurrent
+    product W_hh h[t-1], the right operand has few columns, so this copying dominates the cost. Splitting the
+    matrix into n blocks of rows and multiplying all blocks in one np.matmul call saves 13 to 19 % of the time
+    (H = 128 to 512, B = 32 to 64). The speed-up requires the small-matrix kernels of OpenBLAS, which need
+    AVX-512. For products that OpenBLAS already computes without copying, np.dot is 0.5 µs per call faster
+    than np.matmul, which is a fifth of the time at H = 32, B = 16.
 
     Returns:
-        The function to call, and its left operand. The function takes the left operand, the right operand and
-        the output. The left operand is `matrix` or a stack of its row blocks (n, M/n, K), and the output is
-        (M, columns) or (n, M/n, columns).
+        The function to call, and its left operand. The arguments of the function are the left operand, the
+        right operand and the output array. The left operand is either `matrix`, for outputs of shape
+        (M, columns), or a stack of n row blocks, shape (n, M/n, K), for outputs of shape (n, M/n, columns).
     """
     rows, inner = matrix.shape
     max_rows = _SMALL_PRODUCT // (inner * columns)

@@ -46,7 +46,7 @@ from rnnlab.text import (
 MAX_COLUMNS = 1000
 WARNING = "yellow"
 SENDING_NOTE_SECONDS = 30.0
-"""Seconds before the first message about sending data; the interval doubles after each message."""
+"""Seconds until the first message about sending runs to MLflow; the interval doubles after each message."""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
@@ -59,9 +59,9 @@ class Display:
         """Set up the console and the log.
 
         Args:
-            console: The console; None for the terminal.
-            log: The log, which is buffered until `open_log` sets its path.
-            quiet: If True, print only warnings and, at the end, the results folder.
+            console: Console for the output; None for the terminal.
+            log: Log file; messages are buffered until `open_log` sets the path of the file.
+            quiet: If True, print only warnings and, when the command ends, the path of the results folder.
         """
         self.console = console or Terminal(quiet=quiet)
         self._warnings = Terminal(stderr=True) if quiet else self.console
@@ -71,7 +71,7 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a progress bar that counts the steps of one run, or the runs of a sweep."""
+        """Show a progress bar with the metrics of a single run or the number of finished runs of a sweep."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
         columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
@@ -90,7 +90,7 @@ class Display:
             refresh()
 
     def open_log(self, path: Path) -> None:
-        """Write buffered and future messages to a log file if its folder exists."""
+        """Open a log file if its folder exists, and write the buffered and all later messages to it."""
         if self._log is not None and path.parent.is_dir():
             self._log.open(path)
 
@@ -99,7 +99,7 @@ class Display:
         self._refresh()
 
     def show_resumption(self, plan: Plan, orders: Sequence[WorkOrder], done: int) -> None:
-        """Print the number of finished, unfinished and new runs of a resumed sweep or run."""
+        """If runs are resumed, print the numbers of finished, unfinished and new runs."""
         if not orders[0].resume:
             return
         unfinished = sum((order.folder / METRICS_FILE).is_file() for order in orders) - done
@@ -120,7 +120,7 @@ class Display:
         self._line(f"Report: {os.path.relpath(page)}")
 
     def warn_once(self, problem: str | None) -> None:
-        """Warn that MLflow does not accept the runs, but only the first time."""
+        """Warn, at most once per command, that MLflow does not accept the runs."""
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
@@ -136,11 +136,11 @@ class Display:
 
     @contextmanager
     def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show the number of runs not yet sent to MLflow and the time spent sending.
+        """Show the number of runs that have not yet been sent to MLflow, and the elapsed time.
 
         Yields:
-            A function that takes the number of runs left and the seconds spent. The function also writes
-            occasional lines to the log and to non-terminal output.
+            A function that takes the number of unsent runs and the elapsed seconds, and updates the display.
+            At increasing intervals, the function also prints and logs a line.
         """
         due = SENDING_NOTE_SECONDS
 
@@ -149,7 +149,7 @@ class Display:
             def show(left: int, seconds: float) -> None:
                 nonlocal due
                 line = f"Sending to MLflow: {format_run_count(left)} left after {seconds:.0f} s"
-                status.update(f"{line} (Ctrl-C to stop; rnnlab.sync can send the rest later)")
+                status.update(f"{line} (Ctrl-C to stop; to send the remaining runs later, use rnnlab.sync)")
                 if seconds > due:
                     due *= 2
                     self._line(line)
@@ -175,13 +175,15 @@ class Display:
             return
         if mirror_report.closed_runs:
             closed = format_run_count(mirror_report.closed_runs)
-            self._line(f"Marked {closed} of earlier commands as killed because the process had died.")
+            self._line(
+                f"Marked {closed} of earlier commands as killed because their processes no longer exist."
+            )
         if mirror_report.unsent_runs or mirror_report.experiment_id is None:
             reason = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"
             self._line(
                 f"Not fully sent to MLflow: {mirror_report.unsent_runs} of {format_run_count(len(infos))}"
                 f"{reason}. "
-                f"To send the rest, run: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
+                f"To send the remaining data, run: {_python()} -m rnnlab.sync {shlex.quote(folder)}",
                 WARNING,
             )
         if mirror_report.experiment_id is None:
@@ -197,7 +199,7 @@ class Display:
         """Print and log the table of results, with one line per run."""
         axes = list(dict.fromkeys(key for job in plan.jobs for key in job.sweep_values)) or ["cell"]
         summaries = [info.get("summary", {}) for info in infos]
-        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may have none
+        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may lack the goal
         metrics = [goal.get("metric") for goal in goals]
         one_metric = metrics[0] if len(set(metrics)) == 1 else None
         can_be_solved = any(goal.get("criterion") for goal in goals)
@@ -235,7 +237,7 @@ class Display:
             self._line(ZERO_NOTE)
 
     def _line(self, text: str, style: str = "") -> None:
-        """Print and log one line without wrapping, because the line may contain a link."""
+        """Print and log one line without wrapping it, because wrapping would break links."""
         console = self._warnings if style == WARNING else self.console
         console.print(Text(text, style), soft_wrap=True)
         LOG.log(logging.WARNING if style == WARNING else logging.INFO, "%s", text.strip())
@@ -250,7 +252,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _python() -> str:
-    """Return the shell command for this interpreter: `python` if that name refers to it, else its path."""
+    """Return the shell command that starts this interpreter: `python` if possible, else its path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())

@@ -1,4 +1,4 @@
-"""Hydra output that does not require a run: help, `--cfg`, `--info` and shell completion."""
+"""Output of Hydra's own options, which start no run: help, `--cfg`, `--info` and shell completion."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 
 
 def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Path) -> None:
-    """Print the requested information, without passwords.
+    """Print the requested Hydra output, with passwords removed.
 
     Raises:
         ConfigProblems: If the overrides cannot be composed.

@@ -32,12 +32,12 @@ REFRESH_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Result:
-    """The result of executing a plan.
+    """Result of executing a plan.
 
     Attributes:
-        infos: The final content of each run's `run.json`, with at least outcome and summary.
+        infos: Final content of each run's `run.json`, including at least the outcome and the summary.
         interrupted: True if a signal, such as Ctrl-C, ended the plan early.
-        mirror_report: The result of mirroring to MLflow; None without tracking.
+        mirror_report: Result of mirroring the runs to MLflow; None if tracking is disabled.
     """
 
     infos: list[dict[str, Any]]
@@ -59,8 +59,8 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
     """Execute the unfinished jobs of a plan.
 
     Args:
-        checked: The plan and its work orders.
-        display: The display for progress and messages.
+        checked: Validated plan and its work orders.
+        display: Display for progress and messages.
 
     Raises:
         ConfigProblems: If the folder cannot be created, or if another process is running this sweep.
@@ -153,7 +153,7 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 
 @dataclass
 class _SweepMonitor:
-    """Monitor that tracks runs and records the outcome of each run.
+    """Monitor that follows the runs of an engine and records the outcome of each run.
 
     The first signal stops the runs and saves their progress; a later Ctrl-C kills them immediately.
     """
@@ -171,7 +171,7 @@ class _SweepMonitor:
         return self.interrupts.count > 0 or (self.fail_fast and self.failed)
 
     def follow(self, engine: Engine) -> None:
-        """Run an engine until all of its runs have ended."""
+        """Follow the runs of an engine until all of them have ended."""
         try:
             while engine.busy and self.interrupts.count < 2:
                 for order, error in engine.ended(REFRESH_SECONDS):
@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Return the runs that other processes are still executing, and the runs left unfinished by them."""
+        """Return the runs still active in other processes, and those that ended there without finishing."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]
@@ -203,9 +203,9 @@ def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str
     """Return the final content of a run's `run.json`; mark a run without an outcome as failed or killed.
 
     Args:
-        order: The work order of the run.
-        error: A description of the error, or None.
-        stopping: True if the process was stopped deliberately.
+        order: Work order of the run.
+        error: Description of the error, or None.
+        stopping: True if the runs were stopped deliberately, for example by Ctrl-C.
     """
     if stopping:
         error = None
@@ -219,7 +219,7 @@ def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str
         if info["outcome"] is not None:
             return info
         outcome: Outcome = "killed" if error is None else "failed"
-        reason = "did not stop in time" if stopping else PROCESS_DIED
+        reason = "the run did not stop in time" if stopping else PROCESS_DIED
         return close_run(order.folder, outcome, {"error": error or reason})
     except RunInUse:
         return order.info | {"outcome": "running in another process", "summary": {}}

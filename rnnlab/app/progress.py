@@ -1,4 +1,4 @@
-"""Progress of runs, read from their folders, and the columns of the progress bar."""
+"""Progress of runs, read from the run folders, and the columns of the progress bar."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from rnnlab.runs.run_json import read_run_info
 class SweepProgress:
     """Progress of several runs.
 
-    Progress is read four times per second. Only unfinished runs and the next few runs to start are read,
-    because a sweep may contain thousands of runs.
+    Progress is read from the run folders four times per second. Because a sweep may contain thousands of
+    runs, finished runs and runs that will not start soon are skipped.
     """
 
     def __init__(self, runs: list["RunProgress"]) -> None:
@@ -75,7 +75,7 @@ class Latest(ProgressColumn):
         self._run = run
 
     def render(self, task: Task) -> Text:
-        """Return the latest values as text."""
+        """Return the latest metrics of the run as text."""
         latest = self._run.latest
         if LOSS not in latest:
             return Text("starting")

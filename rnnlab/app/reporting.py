@@ -39,4 +39,4 @@ def write_sweep_report(
     except (Exception, KeyboardInterrupt) as error:  # drawing and MLflow may raise any error
         command = f"python -m rnnlab.report {shlex.quote(folder)}"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else error_line(error)
-        display.warn(f"The report was not written or not sent ({reason}); to retry, run: {command}")
+        display.warn(f"The report could not be written or sent ({reason}); to retry, run: {command}")

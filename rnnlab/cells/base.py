@@ -1,12 +1,12 @@
 """Common interface of the recurrent cells.
 
-A cell is a frozen record of sizes and options, without parameters or state. The parameters are a dict of
-arrays: `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The dict of gradients has the same keys.
+A cell object is immutable and contains sizes and options, but no parameters or states. The parameters are a
+dict of arrays with the keys `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The parameter gradients are a
+dict with the same keys.
 
-Every cell has two interfaces with the same parameters. `forward` and `backward` process an entire sequence
-and are optimised for speed. `step` and `step_backward` process one time step and follow the textbook
-equations. The public methods check their arguments and are final. A subclass implements the equations in the
-abstract methods.
+Every cell implements its equations twice. `forward` and `backward` process an entire sequence and are
+optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations. These
+four methods are final and check their arguments. Subclasses implement the equations in the abstract methods.
 """
 
 from abc import ABC, abstractmethod
@@ -44,13 +44,13 @@ class Cell(ABC):
     """
 
     gates: ClassVar[tuple[str, ...]]
-    """Names of the G blocks of H rows in `W_xh`, `W_hh` and `b_h`, from top to bottom."""
+    """Names of the G gates; each gate has a block of H rows in `W_xh`, `W_hh` and `b_h`, in this order."""
     states: ClassVar[tuple[str, ...]]
     """Names of the states that one time step passes to the next, starting with `h`."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Map from each recurrent bias (H, 1) to its gate; the bias is added to this gate's W_hh h[t-1]."""
+    """Map from each recurrent bias to its gate; the bias is added to the rows of W_hh h[t-1] of this gate."""
     sigmoid_gates: ClassVar[tuple[str, ...]] = ()
-    """Names of the sigmoid gates, whose activations the tape stores in `inner["gates"]`."""
+    """Names of the gates with sigmoid activation; the tape stores their activations in `inner["gates"]`."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
@@ -65,16 +65,16 @@ class Cell(ABC):
     def forward(
         self, params: Params, x: Array, initial: States | None = None, workspace: Workspace | None = None
     ) -> CellTape:
-        """Run the cell over a sequence.
+        """Run the forward pass over a sequence.
 
         Args:
-            params: float32 or float64 arrays with the shapes from `param_shapes`.
-            x: Inputs, either vectors (T, X, B) of the parameters' dtype or integer symbols (T, B).
-            initial: Initial states, (H, B) each; None means zero.
-            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
+            params: Parameters, float32 or float64 arrays with the shapes given by `param_shapes`.
+            x: Inputs: vectors in the parameters' dtype, shape (T, X, B), or integer symbols, shape (T, B).
+            initial: Initial states, each of shape (H, B); None for zero states.
+            workspace: Buffers to reuse; each call overwrites the results of the previous call.
 
         Raises:
-            ValueError: An argument has the wrong shape, dtype or range.
+            ValueError: If an argument has the wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -103,12 +103,12 @@ class Cell(ABC):
         Args:
             params: Parameters used in the forward pass.
             tape: Tape returned by `forward`.
-            e: Immediate gradients of the last S time steps, (S, H, B); the earlier time steps have no loss.
-            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
-            with_dx: True to compute the gradients with respect to the inputs.
+            e: Immediate gradients at the last S time steps, shape (S, H, B); earlier time steps have no loss.
+            workspace: Buffers to reuse; each call overwrites the results of the previous call.
+            with_dx: If True, also compute the gradients with respect to the inputs.
 
         Raises:
-            ValueError: The shape or dtype of `params` or `e` does not match the tape.
+            ValueError: If the shape or dtype of `params` or `e` does not match the tape.
         """
         h = tape.states["h"]
         self._check_fits(params, h)
@@ -128,18 +128,19 @@ class Cell(ABC):
 
     @final
     def step(self, params: Params, x: Array, before: States | None = None) -> StepTape:
-        """Run one time step.
+        """Run one time step of the forward pass.
 
         Args:
-            params: float32 or float64 arrays with the shapes from `param_shapes`.
-            x: Input x[t], either vectors (X, B) of the parameters' dtype or integer symbols (B,).
-            before: Previous states h[t-1] (and c[t-1]), (H, B) each; None means zero.
+            params: Parameters, float32 or float64 arrays with the shapes given by `param_shapes`.
+            x: Input x[t]: vectors in the parameters' dtype, shape (X, B), or integer symbols, shape (B,).
+            before: Previous states h[t-1] (and c[t-1] for an LSTM), each of shape (H, B); None for zero
+                states.
 
         Returns:
             The tape of the time step, with the new states in `after`.
 
         Raises:
-            ValueError: An argument has the wrong shape, dtype or range.
+            ValueError: If an argument has the wrong shape, dtype or range.
         """
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
@@ -160,16 +161,16 @@ class Cell(ABC):
 
         For backpropagation through time, call this method for each time step in reverse order and sum
         `grads`. The adjoint for time step t is λ_h[t] = e[t] + before_h and λ_c[t] = before_c, where e[t] =
-        ∂ℓ[t]/∂h[t] and `before` is the result for time step t+1.
+        ∂ℓ[t]/∂h[t], and before_h and before_c are the entries of `deltas.before` returned for time step t+1.
 
         Args:
-            params: Parameters used in the forward step.
+            params: Parameters used in the forward pass.
             tape: Tape returned by `step`.
-            adjoint: State adjoint λ[t], (H, B) for each state: the gradient with respect to the new states as
-                independent variables.
+            adjoint: State adjoint λ[t], the gradient with respect to the new states as independent variables;
+                one array of shape (H, B) per state.
 
         Raises:
-            ValueError: The shape or dtype of `params` or `adjoint` does not match the tape.
+            ValueError: If the shape or dtype of `params` or `adjoint` does not match the tape.
         """
         h = tape.before["h"]
         self._check_fits(params, h)
@@ -206,7 +207,7 @@ class Cell(ABC):
 
     @final
     def rows(self, first: str, last: str | None = None) -> slice:
-        """Return the rows of the gates from `first` to `last` in an array with G·H rows."""
+        """Return the slice of the rows of the gates from `first` to `last` in an array with G·H rows."""
         start, stop = self.gates.index(first), self.gates.index(last or first) + 1
         return slice(start * self.hidden_size, stop * self.hidden_size)
 
@@ -214,36 +215,36 @@ class Cell(ABC):
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Backpropagate λ[t] through one time step without parameter gradients; see `step_backward`.
+        """Backpropagate λ[t] through one time step, as `step_backward`, but without parameter gradients.
 
         The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
         """
 
     @abstractmethod
     def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """Return the state adjoints λ[t] of all time steps, (T, H, B) for each state."""
+        """Return the state adjoints λ[t] of all time steps, one array of shape (T, H, B) per state."""
 
     @abstractmethod
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return the gradient with respect to W_hh h[t-1], whose product with h[t-1]ᵀ gives dW_hh.
+        """Return the gradient with respect to a = W_hh h[t-1]; the gradient of W_hh is da h[t-1]ᵀ.
 
         Args:
             inner: The `inner` arrays of a tape, for one time step or a sequence.
-            dz: Gradient ∂L/∂z, (G·H, B) or (T, G·H, B).
+            dz: Gradient ∂L/∂z, shape (G·H, B) or (T, G·H, B).
 
         Returns:
-            The gradient, which has the shape of `dz`; equal to `dz` if W_hh h[t-1] enters z additively.
+            The gradient, in the shape of `dz`; it equals `dz` if W_hh h[t-1] is a summand of z.
         """
 
     @abstractmethod
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
-        """Return the new states and the tape's inner arrays, given `inputs` = W_xh x + b_h (G·H, B)."""
+        """Return the new states and the tape's inner arrays, given `inputs` = W_xh x + b_h."""
 
     @abstractmethod
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return the states and inner arrays; write h[1] … h[T] into the first H rows of `joined`."""
+        """Return the states and the inner arrays; write h[1] … h[T] into the first H rows of `joined`."""
 
     @abstractmethod
     def _backward(
@@ -255,11 +256,11 @@ class Cell(ABC):
         with_dx: bool,
         workspace: Workspace,
     ) -> CellDeltas:
-        """Backpropagate through time; e (T, H, B) is 0 in the first `first_loss` time steps."""
+        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
 
 
 def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-    """Draw every parameter gate by gate; the initialiser of `b_h` draws all biases."""
+    """Draw every parameter gate by gate; `init.b_h` draws all biases."""
     initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
     params = {}
     for name, (rows, columns) in cell.param_shapes().items():

@@ -24,7 +24,7 @@ def check_fields(record: Any) -> None:
 
 
 def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> np.dtype[Any]:
-    """Return the common dtype; raise ValueError if a parameter is missing or has a wrong shape or dtype."""
+    """Return the parameters' dtype; raise ValueError if one is missing or has the wrong shape or dtype."""
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
@@ -38,7 +38,7 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
 
 
 def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise ValueError unless the array has this shape and dtype."""
+    """Raise ValueError unless the array has the given shape and dtype."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
         got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
         raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {got}")
@@ -55,7 +55,7 @@ def check_states(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> None:
-    """Raise ValueError unless `states` has exactly these names, each with this shape and dtype."""
+    """Raise ValueError unless `states` has exactly the given names, shape and dtype."""
     if not isinstance(states, Mapping) or set(states) != set(names):
         got = sorted(states) if isinstance(states, Mapping) else _kind(states)
         raise ValueError(f"{name}: expected the states {list(names)}, got {got}")

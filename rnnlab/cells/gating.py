@@ -11,9 +11,9 @@ def sigmoid(z: Array) -> Array:
 
 
 def halve_rows(params: Params, rows: slice) -> Params:
-    """Return copies of the parameters with the sigmoid rows halved.
+    """Return copies of the parameters in which the rows of the sigmoid gates are halved.
 
-    With halved rows, a single tanh activates all gates; the sigmoid rows y are then mapped to ½ y + ½.
+    With these weights, one tanh call serves all gates; mapping its output y to ½ y + ½ gives the sigmoid.
     """
     copies: Params = {name: params[name].copy() for name in ("W_xh", "W_hh", "b_h") if name in params}
     for copy in copies.values():

@@ -10,14 +10,14 @@ Backward pass, with the total gradient δ[t] = ∂L/∂h[t]:
     δ[t-1] = e[t-1] + u∘δ[t] + W_hhᵀ [da; dz_r; dz_u]
     dW_hh = Σ_t [da; dz_r; dz_u] h[t-1]ᵀ           db_hn = Σ_t da 1
 
-The weight blocks are in the order r, u, n. In the forward pass, one product gives [a; z_r; z_u], so that the
-sigmoid rows are contiguous. In the backward pass, dz_r, dz_u, dz_n and da are δ times factors that are
-computed before the loop. W_hhᵀ multiplies the first three blocks of [da; dz_r; dz_u; dz_n]; the last three
-blocks are dz.
+The rows of the weights are grouped by gate, in the order r, u, n. In the forward pass, one matrix product
+gives [a; z_r; z_u], so that the rows of the sigmoid gates are contiguous. In the backward pass, dz_r, dz_u,
+dz_n and da are δ multiplied by factors that are computed before the loop over time steps. W_hhᵀ multiplies
+the first three blocks of [da; dz_r; dz_u; dz_n]; the last three blocks form dz.
 
 References:
-    K. Cho et al., *Learning phrase representations using RNN encoder-decoder* (2014), but with the reset
-    gate applied as in torch.nn.GRU.
+    Cho et al. (2014), *Learning phrase representations using RNN encoder-decoder*; here, the reset gate is
+    applied as in torch.nn.GRU.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class GRU(Cell):
     recurrent_biases: ClassVar[Mapping[str, str]] = {"b_hn": "n"}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (3H, X), `W_hh` (3H, H) and, with biases, `b_h` (3H, 1) and `b_hn`; blocks r, u, n."""
+        """Draw `W_xh`, `W_hh` and any biases `b_h` and `b_hn`; the gates are in the order r, u, n."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
@@ -75,7 +75,7 @@ class GRU(Cell):
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return [dz_r; dz_u; da], which is dz with da = r ∘ dz_n as its last block."""
+        """Return [dz_r; dz_u; da], which is dz with da = r ∘ dz_n in place of dz_n."""
         recurrent = dz.copy()
         recurrent[..., self.rows("n"), :] *= inner["gates"][..., self.rows("r"), :]
         return recurrent
@@ -92,7 +92,7 @@ class GRU(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return h and the `inner` arrays: activations `gates` (T, 3H, B) and `a` (T, H, B)."""
+        """Return h and the `inner` arrays: `gates`, shape (T, 3H, B), and `a`, shape (T, H, B)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         weights = halve_rows(params, self.rows("r", "u"))
@@ -190,7 +190,7 @@ class GRU(Cell):
         return CellDeltas(grads, {"h": d_h[1:]}, {"h": e}, dz, dx, {"h": d_h[0]}, first_loss)
 
     def _gradients(self, params: Params, tape: CellTape, blocks: Array, workspace: Workspace) -> Params:
-        """Return the parameters' gradients, given [da; dz_r; dz_u; dz_n], (T, 4H, B)."""
+        """Return the parameter gradients, given `blocks` = [da; dz_r; dz_u; dz_n] for all time steps."""
         time, rows, batch = blocks.shape
         H, X, x = rows // 4, self.input_size, tape.x
         K = tape.joined.shape[1]
@@ -216,7 +216,7 @@ class GRU(Cell):
         return grads
 
     def _slopes(self, tape: CellTape, blocks: Array) -> None:
-        """Write the factors of δ in da, dz_r, dz_u and dz_n into `blocks` (T, 4H, B), for all time steps."""
+        """Write the factors by which δ is multiplied in da, dz_r, dz_u and dz_n into `blocks`."""
         H, gates = self.hidden_size, tape.inner["gates"]
         r, u, n = (gates[:, self.rows(gate)] for gate in self.gates)
         da, dz_r, dz_u, dz_n = (blocks[:, i * H : (i + 1) * H] for i in range(4))

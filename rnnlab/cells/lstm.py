@@ -3,24 +3,25 @@
     i, f, o = σ(W_x· x[t] + W_h· h[t-1] + b·)      g = ψ(W_xg x[t] + W_hg h[t-1] + b_g)
     c[t] = f ∘ c[t-1] + i ∘ g                      h[t] = o ∘ tanh(c[t])
 
-ψ is tanh (as in torch.nn.LSTM) or σ (as in the textbook). Backward pass, with the total gradients
-δ[t] = ∂L/∂h[t] and κ[t] = ∂L/∂c[t]:
+The candidate activation ψ is tanh (as in torch.nn.LSTM) or σ (as in the textbook by Goodfellow et al.).
+Backward pass, with the total gradients δ[t] = ∂L/∂h[t] and κ[t] = ∂L/∂c[t]:
 
     δ[t] = e[t] + W_hhᵀ dz[t+1]                    κ[t] = δ[t] ∘ o ∘ (1 - tanh²c[t]) + f[t+1] ∘ κ[t+1]
     dz_i = κ∘g∘i(1-i)    dz_f = κ∘c[t-1]∘f(1-f)    dz_o = δ∘tanh(c)∘o(1-o)    dz_g = κ∘i∘ψ'
 
-Here ψ' = 1 - g² for tanh and ψ' = g(1 - g) for σ. The state adjoint is λ_h = δ[t], λ_c = f[t+1] ∘ κ[t+1]. κ
-already includes the path c[t] → h[t], so ‖(δ, κ)‖ would count that path twice.
+The derivative ψ' is 1 - g² for tanh and g(1 - g) for σ. The components of the state adjoint λ[t] are
+λ_h = δ[t] and λ_c = f[t+1] ∘ κ[t+1]. The gradient κ already includes the path c[t] → h[t], so the norm
+‖(δ, κ)‖ would count that path twice.
 
-The forward pass is fast for two reasons. First, each time step has one array [o; i; f; g; c[t-1]], so that
-[i; f] ∘ [g; c[t-1]] is a single multiplication. The sum of the two halves of this product is c[t]. Second,
-σ(z) = ½ tanh(z/2) + ½: the sigmoid rows of the weights are halved before the loop, and one tanh activates all
-four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ times factors that are computed
-before the loop. A fifth block is f ∘ κ, the gradient that flows to c[t-1].
+The forward pass is fast for two reasons. First, [o; i; f; g; c[t-1]] is one array per time step, so that a
+single multiplication, [i; f] ∘ [g; c[t-1]], gives both terms of c[t]. Second, σ(z) = ½ tanh(z/2) + ½, so the
+weights of the sigmoid gates are halved before the loop over time steps, and one tanh call activates all four
+gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ multiplied by factors that are computed
+before the loop over time steps. A fifth block contains f ∘ κ, the gradient that flows to c[t-1].
 
 References:
-    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.10.1; F. A. Gers,
-    J. Schmidhuber & F. Cummins, *Learning to forget* (2000), for the forget gate.
+    Goodfellow, Bengio & Courville (2016), *Deep Learning*, section 10.10.1.
+    Gers, Schmidhuber & Cummins (2000), *Learning to forget*, for the forget gate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ from rnnlab.workspace import Workspace, unbuffered
 
 @dataclass(frozen=True)
 class LSTM(Cell):
-    """LSTM cell with candidate function ψ, optional biases and an initial forget-gate bias."""
+    """LSTM cell with candidate activation ψ, optional biases and an initial forget-gate bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("o", "i", "f", "g")
     sigmoid_gates: ClassVar[tuple[str, ...]] = ("o", "i", "f")
@@ -57,7 +58,7 @@ class LSTM(Cell):
             raise ValueError(f"forget_bias={self.forget_bias}: must be 0 for a cell without biases")
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (4H, X), `W_hh` (4H, H) and, with a bias, `b_h` (4H, 1); blocks o, i, f, g."""
+        """Draw `W_xh`, `W_hh` and, for a cell with biases, `b_h`; the gates are in the order o, i, f, g."""
         params = draw_params(self, rng, init, dtype)
         if self.bias:
             params["b_h"][self.rows("f")] += self.forget_bias
@@ -82,7 +83,7 @@ class LSTM(Cell):
         return {"h": deltas.total["h"], "c": λ_c}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return dz, because W_hh h[t-1] enters z additively."""
+        """Return dz, because W_hh h[t-1] is a summand of z."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
@@ -96,7 +97,7 @@ class LSTM(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return h and c, and the `inner` arrays: activations `gates` (T, 4H, B), `tanh_c` (T, H, B)."""
+        """Return h and c, and the `inner` arrays: the gate activations `gates`, and `tanh_c` = tanh(c)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         sigmoids = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
@@ -184,12 +185,13 @@ class LSTM(Cell):
         return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
     def _slopes(self, tape: CellTape, blocks: Array, c_from_h: Array) -> None:
-        """Compute the factors of δ and κ in the backward equations for all time steps.
+        """Compute the factors that multiply δ and κ in the backward equations, for all time steps.
 
         Args:
-            tape: The tape of the forward pass.
-            blocks: Output array for the factors of δ (block o) and κ (blocks i, f, g and f ∘ κ), (T, 5H, B).
-            c_from_h: Output array for ∂h[t]/∂c[t] = o ∘ (1 - tanh²c), (T, H, B).
+            tape: Tape of the forward pass.
+            blocks: Output array, shape (T, 5H, B), for the factors of δ (block o) and κ (blocks i, f, g and
+                f ∘ κ).
+            c_from_h: Output array, shape (T, H, B), for ∂h[t]/∂c[t] = o ∘ (1 - tanh²c).
         """
         H, gates, tanh_c = self.hidden_size, tape.inner["gates"], tape.inner["tanh_c"]
         o, i, f, g = (gates[:, self.rows(gate)] for gate in self.gates)

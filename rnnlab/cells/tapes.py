@@ -1,7 +1,8 @@
 """Results of a cell's forward and backward passes, over a sequence and for one time step.
 
-Sequences have the shape (time, features, batch). The equations number the inputs from 1: input x[t] leads to
-h[t], and h[0] is the initial state. The arrays number the inputs from 0: `x[t]` leads to `h[t + 1]`.
+Sequences have the shape (time, features, batch). In the equations, inputs are numbered from 1: x[t]
+produces h[t], and h[0] is the initial state. In the arrays, inputs are numbered from 0: `x[t]` produces
+`h[t + 1]`.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,13 @@ States = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class StepTape:
-    """Inputs and results of the forward pass of one time step.
+    """Inputs and results of one time step of the forward pass.
 
     Attributes:
-        x: Input x[t], vectors (X, B) or symbols (B,).
-        before: Previous states h[t-1] (and c[t-1] for an LSTM), (H, B) each.
-        after: New states h[t] (and c[t] for an LSTM), (H, B) each.
-        inner: Arrays specific to the cell, such as gate activations, (…, B).
+        x: Input x[t]: vectors, shape (X, B), or symbols, shape (B,).
+        before: Previous states h[t-1] (and c[t-1] for an LSTM), each of shape (H, B).
+        after: New states h[t] (and c[t] for an LSTM), each of shape (H, B).
+        inner: Arrays specific to the type of cell, such as gate activations, each of shape (…, B).
     """
 
     x: Array
@@ -34,9 +35,10 @@ class StepDeltas:
     """Results of one time step of the backward pass.
 
     Attributes:
-        total: Total gradient ∂L/∂s[t] for each state, (H, B); for c, the path c[t] → h[t] is included.
-        before: State adjoint λ[t-1] without the immediate gradient e[t-1], (H, B) for each state.
-        dz: Gradient ∂L/∂z[t], (G·H, B).
+        total: Total gradient ∂L/∂s[t] of each state s, shape (H, B); for c, the gradient includes the path
+            c[t] → h[t].
+        before: State adjoint λ[t-1] without the immediate gradient e[t-1], shape (H, B) for each state.
+        dz: Gradient ∂L/∂z[t], shape (G·H, B).
     """
 
     total: States
@@ -50,7 +52,7 @@ class StepGradients:
 
     Attributes:
         grads: Contribution of the time step to the gradient of each parameter, by parameter name.
-        dx: Gradient ∂L/∂x[t], (X, B); None for symbols.
+        dx: Gradient ∂L/∂x[t], shape (X, B); None for symbol inputs.
         deltas: Gradients with respect to the states and the pre-activations.
     """
 
@@ -64,10 +66,12 @@ class CellTape:
     """Inputs and results of a forward pass over a sequence.
 
     Attributes:
-        x: Inputs, vectors (T, X, B) or symbols (T, B).
-        states: Values of each state (`h`, and `c` for an LSTM), initial state first, (T+1, H, B).
-        inner: Arrays specific to the cell, such as gate activations, (T, …, B).
-        joined: Operands of the recurrent matrix product: the rows [h; x; 1] or a subset, (T+1, K, B).
+        x: Inputs: vectors, shape (T, X, B), or symbols, shape (T, B).
+        states: Values of each state (`h`, and `c` for an LSTM), shape (T+1, H, B); index 0 is the initial
+            state.
+        inner: Arrays specific to the type of cell, such as gate activations, each of shape (T, …, B).
+        joined: Right operands of the recurrent matrix product, shape (T+1, K, B), with the rows [h; x; 1] or
+            some of these rows.
     """
 
     x: Array
@@ -90,7 +94,7 @@ class CellTape:
         )
 
     def final_states(self) -> dict[str, Array]:
-        """Return a copy of the states after the last time step, from which the next chunk can start."""
+        """Return copies of the states after the last time step, as initial states of the next chunk."""
         return {name: values[-1].copy() for name, values in self.states.items()}
 
 
@@ -100,13 +104,14 @@ class CellDeltas:
 
     Attributes:
         grads: Gradient of each parameter, by parameter name.
-        total: Total gradient ∂L/∂s[t] of each state for t = 1 … T, (T, H, B).
-        immediate: Immediate gradient of each state, from the loss at the same time step only, (T, H, B). For
-            h, the immediate gradient is the argument `e`, padded with zeros to T time steps.
-        dz: Gradient ∂L/∂z[t], (T, G·H, B).
-        dx: Gradient ∂L/∂x[t], (T, X, B); None for symbols or without `with_dx`.
-        initial: Gradient ∂L/∂s[0] of each state, (H, B).
-        first_loss: Number of leading time steps without a loss, at which immediate gradients are 0.
+        total: Total gradient ∂L/∂s[t] of each state s for t = 1 … T, shape (T, H, B).
+        immediate: Immediate gradient of each state, shape (T, H, B): the gradient of the loss at the same
+            time step only. For h, the immediate gradient is the argument `e`, padded with zeros to T time
+            steps.
+        dz: Gradient ∂L/∂z[t], shape (T, G·H, B).
+        dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.
+        initial: Gradient ∂L/∂s[0] of each initial state, shape (H, B).
+        first_loss: Number of time steps before the first loss; immediate gradients at these steps are 0.
     """
 
     grads: Params

@@ -8,11 +8,12 @@ Backward pass, given the immediate gradient e[t] = ∂ℓ[t]/∂h[t] of the loss
     dz[t] = φ'(z[t]) ∘ δ[t]
     dW_hh = Σ_t dz[t] h[t-1]ᵀ
 
-As a function of h, φ' is 1 - h² for tanh, [h > 0] for relu and 1 for the identity.
+In terms of h, the derivative φ' is 1 - h² for tanh and 1 for the identity. For relu, φ' is 1 if h > 0 and 0
+otherwise.
 
 References:
-    I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning* (2016), section 10.2.2.
-    F. Shah, *RNN backpropagation*, and C. N. Brown, *Gradients for an RNN*, use this cell without biases.
+    Goodfellow, Bengio & Courville (2016), *Deep Learning*, section 10.2.2.
+    Shah, *RNN backpropagation*, and Brown, *Gradients for an RNN*, for the cell without biases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class Vanilla(Cell):
-    """Vanilla cell with nonlinearity φ and an optional bias."""
+    """Vanilla recurrent cell with activation function φ and an optional bias."""
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
@@ -41,7 +42,7 @@ class Vanilla(Cell):
     nonlinearity: Literal["tanh", "relu", "identity"]
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw `W_xh` (H, X), `W_hh` (H, H) and, with a bias, `b_h` (H, 1)."""
+        """Draw `W_xh`, `W_hh` and, for a cell with a bias, `b_h`."""
         return draw_params(self, rng, init, dtype)
 
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
@@ -55,7 +56,7 @@ class Vanilla(Cell):
         return {"h": deltas.total["h"]}
 
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return dz, because W_hh h[t-1] enters z additively."""
+        """Return dz, because W_hh h[t-1] is a summand of z."""
         return dz
 
     def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
@@ -67,7 +68,7 @@ class Vanilla(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return h and no `inner` arrays, because h overwrites z."""
+        """Return h, and no `inner` arrays, because the array of z is overwritten with h."""
         h = joined[:, : self.hidden_size]
         time, H, batch = h[1:].shape
         product, W = step_product(joined_weights(params, x), batch)

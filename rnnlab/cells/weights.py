@@ -1,15 +1,15 @@
 """Affine maps and weight gradients shared by all cells.
 
-Inputs are vectors (T, X, B) of the parameters' dtype or symbols (T, B), integers in [0, X).
-A symbol s represents a one-hot vector with a 1 at s; the product W_xh x is then column s of W_xh.
+Inputs are either vectors in the parameters' dtype, shape (T, X, B), or symbols, which are integers in [0, X),
+shape (T, B). A symbol s represents the one-hot vector x whose element s is 1, so W_xh x is column s of W_xh.
 
-The *joined* array has the rows [h[t-1]; x[t]; 1] for vector inputs and a bias. A single matrix product then
-computes the pre-activations:
+For vector inputs and a cell with a bias, the *joined* array has the rows [h[t-1]; x[t]; 1]. A single matrix
+product of the joined weights and this array gives the pre-activations:
 
     W_hh h[t-1] + W_xh x[t] + b_h = [W_hh W_xh b_h] [h[t-1]; x[t]; 1]
 
-A second matrix product computes the gradients of W_hh, W_xh and b_h. For symbols, the joined array omits
-x[t], and the forward pass gathers columns of W_xh instead.
+In the backward pass, a single matrix product gives the gradients of W_hh, W_xh and b_h. For symbol inputs,
+the joined array omits x[t], and the forward pass gathers columns of W_xh instead.
 """
 
 from collections.abc import Iterator
@@ -22,28 +22,28 @@ from rnnlab.cells.tapes import CellTape
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
-"""Maximum number of columns (time × batch) in a product for a weight gradient; limits the size of copies.
+"""Maximum number of columns (time steps × batch size) in each matrix product for a weight gradient.
 
-With 2048 columns, a training step is no faster, but its peak memory is up to 1.58 times the required memory
-instead of 1.25 times.
+The limit keeps temporary copies small. With a limit of 2048 columns, a training step would be no faster, and
+its peak memory would be up to 1.58 times the required memory; with 512 columns, the factor is at most 1.25.
 """
 
 MAX_ONE_HOT = 256
-"""Maximum number of symbols for which a product with one-hot vectors sums the gradients by symbol.
+"""Maximum number of symbols for which gradients are summed by symbol through a product with one-hot vectors.
 
 The cost of the one-hot product grows with the number of symbols.
 """
 
 
 def is_symbols(x: Array) -> bool:
-    """Return True for integer symbols (T, B) or (B,), False for vectors (T, X, B) or (X, B)."""
+    """Return True if the inputs are integer symbols, or False if the inputs are vectors."""
     return x.dtype.kind in "iu"
 
 
 def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Workspace) -> Array:
-    """Return the joined array (T+1, K, B); the forward pass fills its first H rows with the states.
+    """Return the joined array, shape (T+1, K, B); the forward pass writes the states into its first H rows.
 
-    K is H + X for vectors and H for symbols, plus 1 if `ones`.
+    The number of rows K is H + X for vector inputs and H for symbols, plus 1 if `ones` is True.
     """
     vectors = 0 if is_symbols(x) else x.shape[1]
     shape = (len(x) + 1, hidden_size + vectors + ones, x.shape[-1])
@@ -56,19 +56,19 @@ def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Wo
 
 
 def joined_weights(params: Params, x: Array) -> Array:
-    """Return the blocks of [W_hh W_xh b_h] that multiply the joined array; for symbols, return W_hh."""
+    """Return the matrix that multiplies the joined array: W_hh for symbols, else [W_hh W_xh b_h]."""
     if is_symbols(x):
         return params["W_hh"]
     return np.concatenate([params[name] for name in ("W_hh", "W_xh", "b_h") if name in params], axis=1)
 
 
 def gather_inputs(params: Params, x: Array, out: Array) -> None:
-    """Write W_xh x[t] + b_h for symbols x into `out` (T, G·H, B).
+    """Write W_xh x[t] + b_h for symbol inputs x into `out`, shape (T, G·H, B).
 
-    Gathering takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512, 62 symbols, B =
-    32). Mode "wrap" skips NumPy's bounds check and buffer; the symbols have already been checked. The method
-    `take` with positional arguments is 0.8 µs per time step faster than np.take, which is 6 % of a training
-    step at H = 32, B = 16.
+    Gathering columns of W_xh takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512,
+    62 symbols, B = 32). The mode "wrap" of `take` skips NumPy's bounds check and buffer; the bounds of the
+    symbols have already been checked. Compared with np.take, the method `take` with positional arguments
+    saves 0.8 µs per time step, or 6 % of the time of a training step at H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     for symbols, out_t in zip(x, out, strict=True):
@@ -76,19 +76,19 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
 
 
 def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
-    """Return slices along time for products over time × batch; the slices keep copies small for any T."""
+    """Return slices of the time axis that limit each product to CHUNK columns (time steps × batch size)."""
     chunks = -(-time // max(CHUNK // batch, 1))
     steps = -(-time // chunks)  # equal lengths except for the last chunk
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
 def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
-    """Apply `by_feature` to a chunk of time steps; a shorter last chunk gets its own buffer."""
+    """Apply `by_feature` to a chunk of time steps; a shorter last chunk uses a separate buffer."""
     return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
 
 
 def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace: Workspace) -> None:
-    """Add the product left rightᵀ of matrices (F, N) and (K, N) to `out`; overwrite `out` if `is_first`."""
+    """Add the matrix product left rightᵀ to `out`, or overwrite `out` if `is_first` is True."""
     if is_first:
         np.matmul(left, right.T, out=out)
     else:
@@ -96,11 +96,11 @@ def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace
 
 
 def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspace) -> None:
-    """Add each of the columns (F, N) to the column of `out` (F, X) that belongs to its symbol.
+    """Add column j of `columns` to the column of `out` with the index `symbols[j]`, for every j.
 
-    For few symbols, a product with one-hot vectors is faster: 290 µs instead of 400 µs with 62 symbols (F =
-    400, N = 500). For many symbols, sorting the columns by symbol is faster: 3 ms instead of 51 ms with
-    10,000 symbols.
+    With few symbols, multiplication by one-hot vectors is faster than sorting the columns by symbol: 290 µs
+    instead of 400 µs for 62 symbols (500 columns of length 400). With many symbols, sorting is faster than
+    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols.
     """
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)
@@ -116,7 +116,7 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
 def cell_gradients(
     params: Params, tape: CellTape, dz: Array, with_dx: bool, workspace: Workspace
 ) -> tuple[Params, Array | None]:
-    """Return parameter and input gradients for z = W_xh x + W_hh h + b_h, given dz (T, G·H, B).
+    """Return the parameter and input gradients for z = W_xh x + W_hh h + b_h, given dz = ∂L/∂z.
 
     dW_hh = Σ_t dz[t] h[t-1]ᵀ    dW_xh = Σ_t dz[t] x[t]ᵀ    db_h = Σ_t dz[t] 1    dx[t] = W_xhᵀ dz[t]
     """
@@ -136,7 +136,7 @@ def cell_gradients(
 
 
 def symbol_gradients(params: Params, by_symbol: Array) -> Params:
-    """Return dW_xh and db_h from the sums of dz by symbol; db_h is the sum over all symbols."""
+    """Return dW_xh, which contains the sum of dz for each symbol, and db_h, the sum over all symbols."""
     grads = {"W_xh": by_symbol}
     if "b_h" in params:
         grads["b_h"] = by_symbol.sum(axis=1, keepdims=True)
@@ -153,13 +153,13 @@ def split_joined(params: Params, d_joined: Array) -> Params:
 
 
 def input_gradient(params: Params, x: Array, dz: Array, workspace: Workspace) -> Array:
-    """Return dx[t] = W_xhᵀ dz[t] for vector inputs, (T, X, B)."""
+    """Return dx[t] = W_xhᵀ dz[t] of all time steps for vector inputs."""
     W_xhT = np.ascontiguousarray(params["W_xh"].T)
     return np.asarray(np.matmul(W_xhT, dz, out=workspace.array("dx", x.shape, dz.dtype)))
 
 
 def step_input_gradients(params: Params, x: Array, dz: Array) -> tuple[Params, Array | None]:
-    """Return dW_xh, db_h and dx of one time step, given x (X, B) or (B,) and dz (G·H, B)."""
+    """Return the gradients dW_xh, db_h and dx of one time step, given the inputs x and the gradient dz."""
     if is_symbols(x):
         dW_xh, dx = np.zeros_like(params["W_xh"]), None
         np.add.at(dW_xh.T, x, dz.T)

@@ -193,7 +193,7 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, "-m", "cell=rnn", *asked, "figures=false", PYTHONPATH=str(broken))
     assert (done.code, done.err) == (0, "")
     assert (
-        "The report was not written or not sent ('nothing' is undefined); to retry, run: python -m rnnlab.report multirun/"
+        "The report could not be written or sent ('nothing' is undefined); to retry, run: python -m rnnlab.report multirun/"
         in done.out
     )
 

@@ -128,7 +128,7 @@ def test_an_interrupt_keeps_what_was_recorded(start: Starter, number: signal.Sig
 
 NOT_SENT = re.compile(
     r"^Not fully sent to MLflow: 1 of 1 run.*\. "
-    r"To send the rest, run: \S+ -m rnnlab\.sync (outputs/\S+)$",
+    r"To send the remaining data, run: \S+ -m rnnlab\.sync (outputs/\S+)$",
     re.MULTILINE,
 )
 
@@ -210,7 +210,8 @@ def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp
     done = run(tmp_path, "hydra.run.dir=other", *QUICK)
     assert (done.code, done.err) == (0, "")
     assert (
-        "Marked 2 runs of earlier commands as killed because the process had died." in done.out.splitlines()
+        "Marked 2 runs of earlier commands as killed because their processes no longer exist."
+        in done.out.splitlines()
     )
     statuses = {name: run.status for name, run in tracked_runs(uri).items()}
     name = run_info(tmp_path / "other")["name"]

@@ -263,7 +263,7 @@ def test_nothing_found_is_told(here: Path) -> None:
     message = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
     assert message == (
         "resume=true: no earlier sweep contains all of these runs; starting a new sweep "
-        f"({there.sweep} contains 4 of 6 runs; use resume={there.sweep} to add the others)"
+        f"({there.sweep} contains 4 of 6 runs; use resume={there.sweep} to add the missing runs)"
     )
     assert checked(*SWEEP, "lr=1", "resume=true").note == message.partition(" (")[0]
     assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)

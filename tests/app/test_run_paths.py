@@ -48,8 +48,8 @@ def message_of(of: Callable[[Sequence[str]], int], arguments: Sequence[str], cap
         (f"a/{LONG}/b", A_NAME),
         (DEEP, "nested folders; at most 200"),
         (LONGER, "bytes including the files written there; at most 4095)"),
-        ("artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
-        ("a/artifacts", "must not end with artifacts, because commands do not search such folders for runs"),
+        ("artifacts", "must not end with artifacts; a folder with this name is not searched for runs"),
+        ("a/artifacts", "must not end with artifacts; a folder with this name is not searched for runs"),
     ],
 )
 def test_a_folder_that_cannot_be(
@@ -102,7 +102,7 @@ def test_a_run_is_not_inside_of_another(
     monkeypatch.setenv("PLACE0", "a")
     monkeypatch.setenv("PLACE1", "a/b")
     line = message_of(main, [*SWEEP, 'hydra.sweep.subdir="${oc.env:PLACE${seed}}"'], capsys, here)
-    assert line == f"{here / 'sweep/a/b'}: inside {here / 'sweep/a'}, the folder of another run"
+    assert line == f"{here / 'sweep/a/b'}: must not be inside {here / 'sweep/a'}, the folder of another run"
 
 
 @pytest.mark.parametrize("given", [LONG, LONGER])

@@ -39,7 +39,7 @@ if __name__ == "__main__":
     main()
 """
 NOT_SENT = re.compile(
-    r"^Not fully sent to MLflow: (\d) of 3 runs.*\. To send the rest, run: (.*)$", re.MULTILINE
+    r"^Not fully sent to MLflow: (\d) of 3 runs.*\. To send the remaining data, run: (.*)$", re.MULTILINE
 )
 
 

@@ -1,4 +1,4 @@
-"""Pairing of sweep axes (`pair`): values are combined one to one instead of in every combination."""
+"""Pairing of the sweep axes listed in `pair`: only values at the same position of each axis are combined."""
 
 from rnnlab.app.config.messages import ConfigProblems
 
@@ -7,11 +7,12 @@ def check_pair(keys: list[str], sizes: dict[str, int]) -> None:
     """Raise ConfigProblems unless all paired axes have the same number of values.
 
     Args:
-        keys: Keys of the paired axes, as in `pair`.
+        keys: Keys listed in `pair`.
         sizes: Number of values of each axis.
 
     Raises:
-        ConfigProblems: If the axes cannot be paired.
+        ConfigProblems: If `pair` lists only one key, if an axis has only one value, or if the numbers of
+            values differ.
     """
     override = f"pair=[{','.join(keys)}]"
     if len(keys) == 1:

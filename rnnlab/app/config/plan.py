@@ -1,4 +1,4 @@
-"""Plan of a command: its jobs, their names, and their common folder."""
+"""Plan of a command: jobs, job names and output folder."""
 
 import glob
 import re
@@ -12,7 +12,7 @@ KEYS_OUTSIDE_IDENTITY = (
     *("jobs", "pair", "objective", "fail_fast", "resume"),
     *("checkpoint_every", "figures", "report", "tracking"),
 )
-"""Keys that do not affect the results of a run."""
+"""Configuration keys that do not affect the results of a run."""
 MAX_SWEEP_NAME = 200
 
 
@@ -21,13 +21,13 @@ class Job:
     """Specification of one run.
 
     Attributes:
-        number: Position in the sweep, from 0.
+        number: Position of the job in the sweep, starting at 0.
         name: Name derived from the values of the sweep axes, such as `lstm seq_len=50`.
-        folder: Run folder, absolute.
-        config: Resolved configuration as plain data.
+        folder: Absolute path of the run folder.
+        config: Resolved configuration, as built-in Python objects.
         overrides: Overrides given on the command line.
-        sweep_values: Values of the overrides that differ within the sweep, by key.
-        choices: Chosen option of every group.
+        sweep_values: Values of the overrides that differ between jobs of the sweep, by key.
+        choices: Chosen option of each configuration group.
     """
 
     number: int
@@ -44,15 +44,16 @@ class Plan:
     """All jobs of one command.
 
     Attributes:
-        folder: Absolute path of the folder shared by the runs; for a single run, its run folder.
-        jobs: Jobs that could be composed.
-        is_sweep: True for a sweep, even with only one run.
-        pattern: Pattern from which `folder` was derived; `${…}` marks the parts that differ between commands.
+        folder: Absolute path of the sweep folder or, for a single run, of the run folder.
+        jobs: Jobs whose configurations were composed without errors.
+        is_sweep: True for a sweep, including a sweep of only one run.
+        pattern: Path template from which `folder` was derived; interpolated values `${…}`, such as the
+            date, may differ between commands.
         sweep: Name shared by all runs of the command.
-        launcher: Keys of the chosen Hydra launcher; None selects processes on this machine.
+        launcher: Configuration of the chosen Hydra launcher; None for worker processes on this machine.
         is_continuation: True if the folder already contains earlier jobs of this command.
         command: Command line.
-        problems: One message per job that could not be composed.
+        problems: One message per job whose configuration could not be composed.
     """
 
     folder: Path
@@ -67,7 +68,7 @@ class Plan:
 
     @property
     def earlier_folders(self) -> list[Path]:
-        """Absolute paths of the folders that earlier calls of this command could have used."""
+        """Absolute paths of the existing folders that match `pattern` and may come from earlier commands."""
         parts = re.split(r"\$\{[^{}]*\}", self.pattern)
         return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
 
@@ -75,7 +76,8 @@ class Plan:
 def sweep_name(folder: Path) -> str:
     """Return the name shared by a command's runs, derived from the last two parts of its folder path.
 
-    The name is short enough for the key of an MLflow tag and contains only valid characters.
+    The name has at most 200 characters and contains only letters, digits, dots, underscores and hyphens, as
+    required for the key of an MLflow tag.
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{folder.parent.name}_{folder.name}")[-MAX_SWEEP_NAME:]
 
@@ -83,7 +85,8 @@ def sweep_name(folder: Path) -> str:
 def job_name(sweep_values: dict[str, str], overrides: list[str], choices: dict[str, str]) -> str:
     """Return the name of a job, such as `lstm seq_len=50`.
 
-    The name lists the values of the sweep axes. For a single run, the name lists the cell and the overrides.
+    In a sweep, the name lists the values of the sweep axes. For a single run, the name lists the cell and the
+    overrides.
     """
     parts = sweep_values
     if not sweep_values:

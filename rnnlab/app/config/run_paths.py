@@ -1,4 +1,4 @@
-"""Checks of run folders before any folder is created or searched."""
+"""Validation of the paths of run folders, before any folder is created or searched."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -17,18 +17,18 @@ SLURM_FOLDER = ".slurm"
 RESULTS_FILE = "optimization_results.yaml"
 """File that Hydra's Optuna sweeper writes at the end of a sweep."""
 STOP_PREFIX = ".stop-"
-"""Prefix of the stop file, which signals cluster jobs to stop."""
+"""Filename prefix of the stop file; cluster jobs stop when this file exists."""
 SWEEP_FILES = (SWEEP_FILE, SWEEP_LOCK, SWEEP_LOG, SLURM_FOLDER, REPORT_FILE, RESULTS_FILE)
-"""Files and folders of a sweep other than its runs; some are first written as `<name>.new`."""
+"""Files and folders in a sweep folder, apart from run folders; some are first written as `<name>.new`."""
 DEEPEST_RUN_FILE = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
 """Longest relative path of a file inside a run folder."""
 
 
 def resolve_folder(key: str, value: str) -> Path:
-    """Return the absolute path of the folder set by one of Hydra's keys.
+    """Return the absolute path of an output folder, given a Hydra key and its value.
 
     Raises:
-        ConfigProblems: If a folder cannot exist at this path.
+        ConfigProblems: If the path is not valid for a run folder.
     """
     path = Path(value)
     if ".." in path.parts and not path_problem(path):
@@ -37,10 +37,10 @@ def resolve_folder(key: str, value: str) -> Path:
 
 
 def folder_in_sweep(sweep: Path, subdir: str) -> Path:
-    """Return the folder of one run of a sweep, as an absolute path.
+    """Return the absolute path of a run folder in a sweep.
 
     Raises:
-        ConfigProblems: If a folder cannot exist at this path, or would replace a file of the sweep.
+        ConfigProblems: If the path is invalid, is outside the sweep folder, or would replace a sweep file.
     """
     override = f"hydra.sweep.subdir={subdir}"
     if not is_inside(Path(subdir)):
@@ -53,21 +53,21 @@ def folder_in_sweep(sweep: Path, subdir: str) -> Path:
 def _check_folder(override: str, folder: Path) -> Path:
     problem = path_problem(folder / DEEPEST_RUN_FILE)
     if not problem and folder.name == ARTIFACTS:
-        problem = f"must not end with {ARTIFACTS}, because commands do not search such folders for runs"
+        problem = f"must not end with {ARTIFACTS}; a folder with this name is not searched for runs"
     if problem:
         raise ConfigProblems([f"{override}: {problem}"])
     return folder
 
 
 def _sweep_file_at(subdir: PurePath) -> str | None:
-    """Return the file of the sweep that conflicts with a run folder, or None."""
+    """Return the name of the sweep file that a run folder would replace, or None."""
     first = next(iter(subdir.parts), "")
     names = (*SWEEP_FILES, *(f"{name}.new" for name in SWEEP_FILES))
     return first if first in names or first.startswith(STOP_PREFIX) else None
 
 
 def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
-    """Return True if folders with these names can be the run folders of one sweep."""
+    """Return True if all names are valid for the run folders of one sweep."""
     paths = [PurePath(name) for name in names]
     are_valid = (path.parts and is_inside(Path(path)) and not _sweep_file_at(path) for path in paths)
     return (
@@ -78,21 +78,22 @@ def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
 
 
 def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
-    """Yield each folder that is inside another of the folders, together with the outer folder."""
+    """Yield the inner and the outer folder of each pair of nested folders."""
     paths = set(folders)
     for folder in sorted(paths):
         yield from ((folder, parent) for parent in folder.parents if parent in paths)
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
-    """Return one message per nested run folder and per symbolic link in the output paths of a sweep.
+    """Return one message per nested run folder and one per symbolic link in the paths of a sweep.
 
     Args:
         sweep: Sweep folder.
         runs: Run folders of the sweep.
     """
     problems = [
-        f"{inner}: inside {outer}, the folder of another run" for inner, outer in _nested_folders(runs)
+        f"{inner}: must not be inside {outer}, the folder of another run"
+        for inner, outer in _nested_folders(runs)
     ]
     paths = [sweep / name for name in SWEEP_FILES] + list(runs)
     links = dict.fromkeys(link for path in paths if (link := link_between(sweep, path)))

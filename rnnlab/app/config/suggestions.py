@@ -24,25 +24,25 @@ SYNONYMS = {
     **dict.fromkeys(("precision", "float"), "dtype"),
     **dict.fromkeys(("workers", "n_jobs", "processes"), "jobs"),
 }
-"""Key names used in other software, with the corresponding keys of rnnlab."""
+"""Map from key names used in other software to the corresponding keys of rnnlab."""
 CUTOFF = 0.65
 """Minimum similarity of a suggestion; difflib's default of 0.6 would suggest readout_bias for forget_bias."""
 
 
 @dataclass(frozen=True)
 class KeyIndex:
-    """Existing keys and chosen options, used to find suggestions.
+    """Index of the existing keys and chosen options, from which suggestions are derived.
 
     Attributes:
-        keys: All keys, including groups, in dotted form.
-        choices: Chosen option of each group.
+        keys: All configuration keys, in dotted form, including the names of groups.
+        choices: Chosen option of each configuration group.
     """
 
     keys: Sequence[str] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def siblings(self, key: str) -> tuple[str, list[str]]:
-        """Return the innermost existing group of a key, and the keys directly inside that group."""
+        """Return the innermost existing parent of a dotted key, and the keys directly inside that parent."""
         parent = key.rpartition(".")[0]
         while parent and parent not in self.keys:
             parent = parent.rpartition(".")[0]
@@ -53,7 +53,7 @@ class KeyIndex:
 
 
 def explain_unknown_key(key: str, index: KeyIndex) -> str:
-    """Return a message about an unknown key, with the most likely key or all existing keys."""
+    """Return a message that reports an unknown key and suggests a similar key or lists the available keys."""
     parent, siblings = index.siblings(key)
     choice = index.choices.get(parent)
     problem = f"unknown key of {parent}={choice}" if choice else "unknown key"
@@ -71,21 +71,21 @@ def explain_unknown_key(key: str, index: KeyIndex) -> str:
 
 
 def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
-    """Return a message about an unknown option, with the most likely option and all allowed options."""
+    """Return a message that reports an unknown option, suggests a similar one and lists all options."""
     suggestion = nearest(name, allowed)
     question = f"did you mean {suggestion}? " if suggestion else ""
     return f"unknown option; {question}allowed: {', '.join(allowed)}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the most similar word, ignoring case and dashes, or None."""
+    """Return the word most similar to `word`, or None; the comparison ignores case and equates - with _."""
     originals = {_fold(other): other for other in words}
     matches = difflib.get_close_matches(_fold(word), originals, n=1, cutoff=CUTOFF)
     return originals[matches[0]] if matches else None
 
 
 def quote_override(override: str) -> str | None:
-    """Return an override quoted for both the shell and Hydra, or None if quotes do not help."""
+    """Return an override quoted for both the shell and Hydra, or None if quoting would alter the value."""
     key, equals, value = override.partition("=")
     if not value.isprintable():
         return None
@@ -101,7 +101,7 @@ def quote_override(override: str) -> str | None:
 
 
 def _option_with_key(key: str, index: KeyIndex) -> str | None:
-    """Return a hint about an option that was not chosen and has this key, or a key with this ending."""
+    """Return a hint that names another option with this key, or None if no option has the key."""
     if key.startswith("probe.measurements."):
         measurement = key.split(".")[2]
         exists = (conf_dir() / "measurement" / f"{measurement}.yaml").is_file()

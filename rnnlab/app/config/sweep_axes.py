@@ -1,4 +1,4 @@
-"""Sweep axes: the number of jobs, counted before any is created, and the overrides of each job."""
+"""Expansion of sweep axes into the overrides of each job, after a check of the number of jobs."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,21 +17,21 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.pairing import check_pair
 
 MAX_JOBS = 100_000
-"""Maximum number of jobs in a sweep; checking this many jobs takes 30 s to 3 min and 0.7 GB of memory."""
+"""Maximum number of jobs in a sweep; validating this many jobs takes 30 s to 3 min and 0.7 GB of memory."""
 PARAMS = "hydra.sweeper.params"
 MIN_ROUNDED = 10**12
 """Smallest count that is printed with only three significant digits."""
 PLURAL_KEYS = ("seed", "cell", "task", "optimizer", "probe", "experiment")
-"""Keys whose English plural is used in messages, as in `2 cells`."""
+"""Keys that messages use as plural nouns, as in `2 cells`."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Axis of a sweep: one key with its values.
+    """Axis of a sweep: one key and its values.
 
     Attributes:
         override: Parsed override, before expansion.
-        text: Override as the user wrote it.
+        text: Override as written by the user.
         size: Number of values.
     """
 
@@ -41,17 +41,19 @@ class Axis:
 
     @property
     def key(self) -> str:
-        """Key with its prefix, if any."""
+        """Key of the axis, including the prefix `+` or `++` if the override has one."""
         return self.override.get_key_element()
 
 
 def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[tuple[Override, ...]]:
-    """Return the overrides of every job: the product of all axes, including `hydra.sweeper.params`.
+    """Return the overrides of every job: the Cartesian product of all axes.
 
-    The axes named in `pair` form a single axis, in which their values are combined one to one.
+    The axes include those in `hydra.sweeper.params`. The axes named in `pair` form a single axis, whose n-th
+    entry combines the n-th values of the named axes.
 
     Raises:
-        ConfigProblems: If an axis has no values, axes cannot be paired, or the sweep has too many jobs.
+        ConfigProblems: If an axis has no values, the axes named in `pair` cannot be paired, or the sweep has
+            too many jobs.
     """
     axes = {axis.key: axis for axis in read_axes(loader, base, overrides)}
     pair = [str(key) for key in base.pair] if isinstance(base.pair, ListConfig) else []
@@ -66,10 +68,10 @@ def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[t
 
 
 def read_axes(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[Axis]:
-    """Return the unexpanded axes of a sweep, starting with the axes set in its configuration.
+    """Return the axes of a sweep before expansion, with the axes set in the configuration first.
 
     Raises:
-        ConfigProblems: If an axis has no values; the error has one line per axis.
+        ConfigProblems: If an axis has no values; the error has one line per invalid axis.
     """
     config_lines = configured_axes(base.hydra.sweeper.get("params") or {})
     texts = [f"{PARAMS}.{line}" for line in config_lines] + list(overrides)
@@ -91,8 +93,8 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
     """Return the axes of `hydra.sweeper.params` as overrides.
 
     Raises:
-        ConfigProblems: If a value is empty, or is neither text nor a number; the error has one line per
-            value.
+        ConfigProblems: If a value is empty, or is neither a string nor a number; the error has one line per
+            invalid value.
     """
     problems = []
     for key, value in params.items():
@@ -106,7 +108,7 @@ def configured_axes(params: Mapping[Any, Any]) -> list[str]:
 
 
 def _param_problem(key: str, value: Any) -> str:
-    """Explain why a value that is neither text nor a number is invalid."""
+    """Return the message for an axis value that is neither a string nor a number."""
     plain = _plain(value)
     if value is None:
         return f"has no values; for the value null write {key}: 'null'"
@@ -173,12 +175,12 @@ def _check_job_count(sizes: Iterable[tuple[str, int]]) -> None:
 
 
 def _format_factor(key: str, size: int) -> str:
-    """Return the size of an axis as text, such as `2 cells` or `3 values of lr`."""
+    """Format the size of an axis, as in `2 cells` or `3 values of lr`."""
     return f"{_format_count(size)} {key}s" if key in PLURAL_KEYS else f"{_format_count(size)} values of {key}"
 
 
 def _format_count(count: int) -> str:
-    """Return a count as text, such as `2,000,000`; a very large count has three digits and an exponent."""
+    """Format a count, as in `2,000,000`; a count of 10¹² or more has three digits and an exponent."""
     if count < MIN_ROUNDED:
         return f"{count:,}"
     digits = len(f"{count:x}")  # Python limits the length of a decimal string
@@ -186,7 +188,7 @@ def _format_count(count: int) -> str:
 
 
 def _values(loader: Loader, axis: Axis) -> list[Override]:
-    """Return one override per value, in the format of Hydra's basic sweeper."""
+    """Return one override per value of an axis, in the format of Hydra's basic sweeper."""
     override, parser = axis.override, OverridesParser.create(config_loader=loader)
     if not override.is_sweep_override():
         return [parser.parse_override(f"{axis.key}={override.get_value_element_as_str()}")]

@@ -1,4 +1,4 @@
-"""Configuration shared by jobs of a sweep that differ only in plain values, such as the seed."""
+"""Fast composition of the jobs of a sweep that differ only in literal values, such as the seed."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +18,17 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.plan import Job
 
 JOB_REFERENCE = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
-"""Interpolations of job properties that can be resolved without the configuration of the job."""
+"""Pattern of interpolations, such as `${hydra.job.num}`, that can be resolved without composing the job."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """Composed job from which other jobs are derived by setting values.
+    """Composed configuration of one job, from which the configurations of similar jobs are derived.
 
     Attributes:
-        config: Configuration of the job, modified only where interpolations require it.
-        choices: Chosen option of every group.
-        plain: Configuration as plain data; all jobs share the unchanged parts.
+        config: Configuration of the job; `fill` modifies the configuration only to resolve interpolations.
+        choices: Chosen option of each configuration group.
+        plain: Configuration as built-in Python objects; all jobs share the parts that do not vary.
         subdir: `hydra.sweep.subdir` if it depends only on the number and name of the job, else None.
         interpolated_keys: Top-level keys that contain interpolations.
     """
@@ -48,17 +48,17 @@ class Template:
         overrides: Sequence[Override],
         varying_overrides: Sequence[Override],
     ) -> "Template | None":
-        """Return a template, made from one job, for all jobs that differ only in `varying_overrides`.
+        """Return a template, made from one job, for all jobs that differ from it only in `varying_overrides`.
 
         Args:
-            base: Configuration before any values are set.
+            base: Configuration before the overrides set any values.
             config: Configuration of the job.
             job: Composed job.
-            overrides: All overrides of the job that set values.
+            overrides: Overrides of the job that set values rather than choose options.
             varying_overrides: Overrides whose values differ between the jobs.
 
         Returns:
-            The template, or None if only Hydra can determine the effect of other values.
+            The template, or None if other values require Hydra to compose the configuration again.
         """
         for override in varying_overrides:
             key = override.key_or_group
@@ -78,13 +78,13 @@ class Template:
     def fill(
         self, number: int, name: str, values: Mapping[str, Any], apply_values: Callable[[], DictConfig]
     ) -> tuple[str, dict[str, Any]]:
-        """Return the folder (relative to the sweep folder) and the configuration of another job.
+        """Return the run folder, relative to the sweep folder, and the configuration of another job.
 
         Args:
             number: Number of the job.
-            name: Name of the job, in the form used for folders.
+            name: Name of the job, in the format used for folder names.
             values: Values specific to the job, by key.
-            apply_values: Function that sets the values in `config` and returns it.
+            apply_values: Function that sets the values in `config` and returns `config`.
         """
         plain = _with_values(self.plain, values)
         config = apply_values() if self.interpolated_keys or self.subdir is None else None
@@ -97,7 +97,7 @@ class Template:
 
 
 def is_plain(override: Override) -> bool:
-    """Return True if an override only sets a value that is neither a group nor an interpolation."""
+    """Return True if an override sets an existing key to a literal value or a list of literal values."""
     is_change = not (override.is_delete() or override.is_add())
     is_simple = is_change and override.package is None and not override.is_hydra_override()
     has_plain_key = re.fullmatch(r"\w+(\.\w+)*", override.key_or_group) is not None
@@ -119,7 +119,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _is_leaf(config: DictConfig, key: str) -> bool:
-    """Return True if a key contains a plain value or a list, which can be replaced directly."""
+    """Return True if the value of a key is a literal or a list, which can be replaced directly."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, DictConfig) or _is_special(node):
@@ -133,7 +133,7 @@ def _is_special(node: Node) -> bool:
 
 
 def _is_prefix(prefix: str, key: str) -> bool:
-    """Return True if `prefix` is `key` or one of its parents."""
+    """Return True if `prefix` is `key` or a parent of `key`."""
     return f"{key}.".startswith(f"{prefix}.")
 
 
@@ -148,7 +148,7 @@ def _has_interpolation(node: Any) -> bool:
 
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a tree with new values; the copy shares all unchanged branches with the original."""
+    """Return a copy of nested dicts with new values; the copy shares unchanged dicts with the original."""
     new_tree = dict(tree)
     for key, value in values.items():
         *path, last = key.split(".")

@@ -31,26 +31,26 @@ class InvalidConfig(ValueError):
 
 
 def pop_class(keys: dict[str, Any], path: str, kind: type, problems: list[str]) -> Any:
-    """Remove `_target_` from `keys` and return its class; on failure, record a problem and return None.
+    """Remove `_target_` from `keys` and return the class that it names; on failure, return None.
 
     Args:
         keys: Keys of a group.
-        path: Path of the group in the configuration.
-        kind: Abstract class or protocol that the class must implement.
-        problems: List to which a problem is appended.
+        path: Dotted path of the group in the configuration.
+        kind: Abstract class or protocol that the named class must implement.
+        problems: List of messages, to which a message is appended on failure.
     """
     requirement = f"must implement {kind.__name__}"
     return _pop_target(keys, path, "class", lambda cls: _implements(cls, kind), requirement, problems)
 
 
 def pop_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], problems: list[str]) -> Any:
-    """Remove `_target_` from `keys` and return its function; on failure, record a problem and return None.
+    """Remove `_target_` from `keys` and return the function that it names; on failure, return None.
 
     Args:
         keys: Keys of a measurement.
-        path: Path of the measurement in the configuration.
-        hints: Annotations that the function must have, starting with its first parameter.
-        problems: List to which a problem is appended.
+        path: Dotted path of the measurement in the configuration.
+        hints: Required type annotations of the function, by name, starting with the first parameter.
+        problems: List of messages, to which a message is appended on failure.
     """
     requirement = f"must be a function that takes a {next(iter(hints.values())).__name__}"
     return _pop_target(
@@ -100,14 +100,14 @@ def _has_hints(function: Callable[..., Any], hints: Mapping[str, Any]) -> bool:
 
 
 def fields(cls: type, excluded: Collection[str] = ()) -> dict[str, Any]:
-    """Return the annotations of a dataclass's fields."""
+    """Return the type annotation of each field of a dataclass."""
     hints = annotations(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name not in excluded}
 
 
 @cache
 def annotations(obj: Callable[..., Any]) -> Mapping[str, Any]:
-    """Return the annotations of a class or function, including bounds."""
+    """Return the type annotations of a class or function, including bounds such as `Ge(1)`."""
     return typing.get_type_hints(obj, include_extras=True)
 
 
@@ -119,18 +119,18 @@ def validate(
     problems: list[str],
     dtype: str = "float64",
 ) -> dict[str, Any] | None:
-    """Validate values against annotations and against the range of a dtype.
+    """Validate values against type annotations and the range of a floating-point type.
 
     Args:
         name: Name of the schema.
-        hints: Annotation of each key.
-        values: Value of each key, as plain data.
-        prefix: Prefix of the keys in messages.
-        problems: List to which problems are appended.
+        hints: Type annotation of each key.
+        values: Value of each key, as built-in Python objects.
+        prefix: Prefix of each key in messages, such as `task.`.
+        problems: List of messages, to which a message is appended for each invalid value.
         dtype: Floating-point type of the run.
 
     Returns:
-        The validated values as objects, or None if any value is invalid.
+        The validated values, converted to the annotated types, or None if any value is invalid.
     """
     schema = _schema(name, tuple(hints.items()))
     try:
@@ -151,7 +151,7 @@ def validate(
 
 
 def _floats(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield the path and value of every real number in a tree of values."""
+    """Yield the path and value of every float in nested values."""
     if isinstance(tree, float):
         yield path, tree
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -165,7 +165,7 @@ def _floats(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def _cast(number: float, dtype: str) -> float:
-    """Return a number rounded to a dtype."""
+    """Return a number rounded to the precision of a dtype."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.asarray(number).astype(dtype))
 
@@ -176,7 +176,7 @@ def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -
     Args:
         number: Number to check.
         dtype: Floating-point type of the run.
-        allows: Function that returns True if the key accepts another value; a tiny number may be rounded to 0
+        allows: Function that returns True if the key accepts a given value; a tiny number may be rounded to 0
             only if the key accepts 0.
     """
     rounded, widest = _cast(number, dtype), np.finfo("float64")
@@ -191,7 +191,7 @@ def _range_problem(number: float, dtype: str, allows: Callable[[float], bool]) -
 
 
 def _allows(schema: type[BaseModel], values: Any, path: Sequence[str], value: float) -> bool:
-    """Return True if the key at a path accepts another value."""
+    """Return True if the schema accepts `value` for the key at `path`."""
     candidate = copy.deepcopy(values)
     node = candidate
     for part in path[:-1]:
@@ -226,11 +226,11 @@ _REQUIREMENTS = {
     "int_parsing_size": "must be a smaller number",
     "bool_type": "must be true or false",
 }
-"""Requirements in plain English, keyed by the type of the pydantic error."""
+"""Requirement in plain English for each type of pydantic error."""
 
 
 def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
-    """Return one message per invalid key, with the requirements of all types that the key accepts."""
+    """Return one message per invalid key, listing the requirements of every type that the key accepts."""
     by_key: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         key = error["loc"][:-1] if error["loc"][-1] in ("bool", "str") else error["loc"]
@@ -247,7 +247,7 @@ def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any])
 
 
 def _requirement(error: Any) -> str:
-    """Return the requirement that caused one error, with the closest allowed word or number."""
+    """Return the requirement that a value violated, with a suggested value if possible."""
     value = error["input"]
     requirement = _REQUIREMENTS.get(error["type"]) or str(error["msg"]).replace("Input should be", "must be")
     requirement = requirement.replace("String should have", "must have")
@@ -277,7 +277,7 @@ def _format_error(key: str, error: Any, requirement: str, hints: Collection[str]
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as a user would write it."""
+    """Return a value in the format of an override."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     is_ambiguous = isinstance(value, str) and (not value or value.replace(".", "").isdigit())

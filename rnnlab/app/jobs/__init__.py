@@ -1,1 +1,1 @@
-"""Facts, provenance, resuming and execution of jobs."""
+"""Validation, provenance, resumption and execution of jobs."""

@@ -1,4 +1,4 @@
-"""Facts about jobs, computed before the runs start and shared between similar jobs."""
+"""Inspection of jobs before the runs start; similar jobs share the results."""
 
 import json
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
-"""Keys that are checked separately because they affect no sizes, data or other checks."""
+"""Keys that are validated separately, because sizes, data and other validations do not depend on them."""
 MAX_CACHED_TEXTS = 10_000
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """Facts about one job, stored in place of the job's objects to save memory in large sweeps.
+    """Facts about one job, kept instead of the job's task and model to save memory in large sweeps.
 
     Attributes:
-        settings: Values of the top-level keys outside the groups.
+        settings: Values of the top-level keys that are not configuration groups.
         identity: Digest of everything that affects the result of the run.
-        goal: Metric, baseline and criterion of the task.
+        goal: Metric, baseline and success criterion of the task.
         dataset: Name, digest and source of the data.
-        memory: Estimated memory of the run in bytes.
-        remarks: One line per remark about data that the task ignores.
+        memory: Estimated memory use of the run, in bytes.
+        remarks: Remarks about data that the task ignores, one line each.
     """
 
     settings: Settings
@@ -48,13 +48,13 @@ class _SharedFacts:
 
 
 class Inspector:
-    """Inspector that applies the checks of `build` to the jobs of a plan."""
+    """Inspector that validates jobs with `build` and reuses the results for similar jobs."""
 
     def __init__(self, is_local: bool) -> None:
         """Create an inspector with empty caches.
 
         Args:
-            is_local: True if the runs must fit into the memory of this machine.
+            is_local: True if the runs are executed on this machine and must therefore fit into its memory.
         """
         self._is_local, self._tasks, self._texts = is_local, TaskCache(), _JsonCache()
         self._shared: dict[str, _SharedFacts] = {}
@@ -70,7 +70,7 @@ class Inspector:
         settings = read_settings(job.config, [])
         if settings is None:
             build(job.config, self._is_local, self._tasks)
-            raise AssertionError("a job without valid settings cannot be built")
+            raise AssertionError("build must raise InvalidConfig for invalid settings")
         if key not in self._shared:
             self._shared[key] = self._inspect(job.config)
         shared = self._shared[key]
@@ -92,7 +92,7 @@ class Inspector:
 
 
 class _JsonCache:
-    """Cache of the JSON text of groups shared between jobs."""
+    """Cache of the JSON text of configuration groups that several jobs share."""
 
     def __init__(self) -> None:
         self._cached: dict[int, tuple[Any, str]] = {}

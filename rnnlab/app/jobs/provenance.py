@@ -20,18 +20,18 @@ from rnnlab.runs.host_identity import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
-"""Folders, relative to the package, whose untracked files are part of a run's code."""
+"""Folders, relative to the package, whose untracked files are recorded as part of a run's code."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 
 @dataclass(frozen=True)
 class Code:
-    """The source code that this process runs.
+    """Version of the source code that this process runs.
 
     Attributes:
-        tags: `rnnlab_version` and, in a Git checkout, `git_commit` (with the suffix `-dirty` if files have
-            changed).
-        diff: Uncommitted changes in the checkout, including new files; empty if there are no changes.
+        tags: `rnnlab_version` and, in a Git checkout, `git_commit` (with the suffix `-dirty` if
+            there are uncommitted changes).
+        diff: Diff of the uncommitted changes in the checkout, including new files; empty if there are none.
     """
 
     tags: dict[str, str]
@@ -40,7 +40,7 @@ class Code:
 
 @cache
 def code() -> Code:
-    """Return the version and, in a Git checkout, the commit and the uncommitted changes."""
+    """Return rnnlab's version and, in a Git checkout, the commit and the uncommitted changes."""
     tags, diff = {"rnnlab_version": __version__}, ""
     with suppress(OSError, subprocess.CalledProcessError):
         commit = _git("rev-parse", "HEAD").strip()

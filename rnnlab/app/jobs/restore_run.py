@@ -1,6 +1,6 @@
-"""The decision whether a run continues from its checkpoint or restarts from the beginning.
+"""Restoration of a run from its checkpoint, or from the beginning if the checkpoint is unusable.
 
-`rnnlab.app.jobs.resume` chooses the run folder; this module reads the checkpoint in it.
+`rnnlab.app.jobs.resume` chooses the run folder; this module reads the checkpoint in that folder.
 """
 
 from rnnlab.app.jobs.run_monitor import RunMonitor
@@ -25,13 +25,15 @@ def restore_run(
             records = folder.records(checkpoint)
             if len(records) != state.step:
                 raise DamagedFile(
-                    f"{CHECKPOINT_FILE}: step {state.step} does not match the {len(records)} recorded rows"
+                    f"{CHECKPOINT_FILE}: written at step {state.step}, but {len(records)} rows are recorded"
                 )
             if state.clipped != sum(record.metrics.get(CLIPPED) or 0 for record in records):
-                raise DamagedFile(f"{CHECKPOINT_FILE}: number of clipped steps does not match the rows")
+                raise DamagedFile(
+                    f"{CHECKPOINT_FILE}: number of clipped steps does not match the recorded rows"
+                )
             if not folder.covers_recordings(checkpoint, state.step):
                 raise DamagedFile(
-                    f"{CHECKPOINT_FILE}: does not cover the recordings before step {state.step}"
+                    f"{CHECKPOINT_FILE}: does not include all recordings before step {state.step}"
                 )
             for record in records:
                 monitor.update(record)
@@ -48,6 +50,6 @@ def restore_run(
 
 
 def _is_system_error(error: Exception) -> bool:
-    """Return True if an error was caused by the system rather than from the contents of a file."""
+    """Return True if an error was caused by the system rather than by the contents of a file."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)

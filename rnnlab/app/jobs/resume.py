@@ -1,7 +1,7 @@
 """Matching of jobs to earlier runs that can be resumed.
 
-Two runs are the same if they use the same data and the same resolved configuration, ignoring keys that do not
-affect results.
+A job matches an earlier run if both have the same data and the same resolved configuration, apart from keys
+that do not affect results.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 @dataclass(frozen=True)
 class Sweep:
-    """Contents of `sweep.json`: the name of the sweep, and each run's identity, keyed by folder name."""
+    """Contents of `sweep.json`: the name of the sweep, and the identity of the run in each run folder."""
 
     folder: Path
     name: str
@@ -56,17 +56,17 @@ def identity_from_json(texts: Mapping[str, str], data: str) -> str:
 
 
 def format_json(value: Any) -> str:
-    """Return a value as JSON text; equal values have equal texts."""
+    """Return a value as JSON with sorted keys, so that equal values give equal strings."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tuple[Plan, str | None]:
-    """Return the plan, with the folders of earlier runs if these runs are to be resumed.
+    """Return the plan; if runs are resumed, their jobs use the folders of the matching earlier runs.
 
     Args:
-        plan: The plan of the command.
-        identities: The identities of the plan's jobs.
-        resume: The value of the key `resume`: true, false, or the name or folder of a sweep.
+        plan: Plan of the command.
+        identities: Digest of each job in the plan, as returned by `identity`.
+        resume: Value of the key `resume`: true, false, a run folder, or the name or folder of a sweep.
 
     Returns:
         The plan, and a message if `resume` is true and no earlier run matches.
@@ -90,12 +90,13 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
     note = "resume=true: no earlier sweep contains all of these runs; starting a new sweep"
     shared, name = nearest
     if shared:
-        note += f" ({name} contains {shared} of {len(identities)} runs; use resume={name} to add the others)"
+        note += f" ({name} contains {shared} of {len(identities)} runs; "
+        note += f"use resume={name} to add the missing runs)"
     return plan, note
 
 
 def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
-    """Write `sweep.json` with the runs of the plan and the runs already in the folder."""
+    """Write `sweep.json` with the runs of the plan and the runs that the file already lists."""
     before = _read_sweep(plan.folder)
     runs = dict(before.runs if before else {}) | {
         str(job.folder.relative_to(plan.folder)): key for job, key in zip(plan.jobs, identities, strict=True)
@@ -105,7 +106,7 @@ def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
 
 
 def sweep_lock(folder: Path) -> FileLock:
-    """Acquire the lock of a sweep for this process.
+    """Acquire and return the lock of a sweep folder.
 
     Raises:
         ConfigProblems: If another process holds the lock.
@@ -147,7 +148,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
 
 
 def _refusal_reason(folder: Path) -> str:
-    """Return the reason why a folder cannot be resumed."""
+    """Return the reason why the run in a folder cannot be resumed."""
     try:
         read_run_info(folder)
     except NewerFormat as error:
@@ -158,7 +159,7 @@ def _refusal_reason(folder: Path) -> str:
 
 
 def _earlier_sweeps(plan: Plan) -> list[Sweep]:
-    """Return all earlier sweeps, newest first."""
+    """Return the earlier sweeps of this command, newest first."""
     sweeps = [sweep for folder in plan.earlier_folders if (sweep := _read_sweep(folder)) is not None]
     return sorted(sweeps, key=lambda sweep: (sweep.folder / SWEEP_FILE).stat().st_mtime, reverse=True)
 
@@ -183,7 +184,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """Move the plan to the sweep's folder; earlier runs keep their folders and new runs get new folders."""
+    """Return the plan, moved to the folder of an earlier sweep; only new runs get new run folders."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)

@@ -1,7 +1,7 @@
 """Execution of one run, from its configuration to the completed run folder.
 
-Workers neither print nor use MLflow; each worker only writes its run folder. The launching process shows
-progress and mirrors the folder to MLflow.
+Worker processes neither print nor contact MLflow; each worker writes only to its run folder. The launching
+process shows progress and mirrors the run folders to MLflow.
 """
 
 import os
@@ -43,14 +43,14 @@ LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Input that a worker needs for one run.
+    """Complete input of a worker process for one run.
 
     Attributes:
         folder: Absolute path of the run folder.
-        config: The resolved configuration.
+        config: Resolved configuration.
         info: Entries of `run.json` that are available before the run starts.
-        resume: True if the folder may contain an unfinished run.
-        diff: Uncommitted changes in the source code.
+        resume: True if the folder may contain an unfinished run to resume.
+        diff: Diff of the uncommitted changes in the source code.
     """
 
     folder: Path
@@ -61,11 +61,11 @@ class WorkOrder:
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
-    """Execute or resume one run and return its outcome; an exception results in the outcome `failed`.
+    """Execute or resume one run and return its outcome; an exception gives the outcome `failed`.
 
     Args:
-        order: The work order of the run.
-        stopping: A function, called after every step, that returns True if the run must end as `killed`.
+        order: Work order of the run.
+        stopping: Function called after every training step; if it returns True, the run ends as `killed`.
 
     Returns:
         The outcome, or None if the run was not started because `stopping` already returned True.
@@ -112,7 +112,7 @@ def _log_start(info: Mapping[str, Any]) -> None:
 
 
 def _write_diff(folder: RunFolder, diff: str) -> None:
-    """Save the uncommitted code changes; in a resumed run, only if they differ from the saved changes."""
+    """Save the uncommitted code changes, unless the first attempt of a resumed run saved the same changes."""
     first, resumptions = folder.folder / DIFF_FILE, len(folder.info.get("resumed", []))
     if resumptions and first.is_file() and first.read_bytes() == diff.encode():
         return
@@ -157,7 +157,8 @@ def _train(
     for record in trainer.continue_from(state):
         if folder.write(record):
             LOG.warning(
-                "step %s differs from the recorded row; rows from this step on are replaced", record.step
+                "step %s: result differs from the recorded row; replacing the rows from this step on",
+                record.step,
             )
         monitor.update(record)
         if VAL_LOSS in record.metrics or record.non_finite is not None:
@@ -176,7 +177,7 @@ def _train(
             LOG.info("step %s: checkpoint", state.step)
             last_checkpoint = time.monotonic()
     if folder.complete():
-        LOG.warning("removed the rows after the last step %s", record.step)
+        LOG.warning("removed the rows recorded after step %s, the last step", record.step)
     folder.write_weights(state.params)
     if monitor.non_finite is None:
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
@@ -185,7 +186,7 @@ def _train(
 
 
 def _log_step(record: StepRecord) -> None:
-    """Log the metrics of a validation step and the position of the first non-finite value."""
+    """Log the main metrics of a training step and, if any, the position of the first non-finite value."""
     metrics = record.metrics.items()
     metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):

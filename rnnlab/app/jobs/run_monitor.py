@@ -1,4 +1,4 @@
-"""The state of a run as observed from its records: outcome and summary."""
+"""Computation of the outcome and summary of a run from its step records."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ STEPS_BEFORE = 20
 
 @dataclass
 class RunMonitor:
-    """State of a run, derived from its records."""
+    """State of a run, updated with each step record."""
 
     unstable_since: int | None = None
     non_finite: dict[str, Any] | None = None
@@ -25,7 +25,7 @@ class RunMonitor:
     before: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=STEPS_BEFORE))
 
     def update(self, record: StepRecord) -> None:
-        """Update the state with one record."""
+        """Update the state with one step record."""
         self.unstable_since = record.unstable_since
         if record.non_finite is not None:
             self.non_finite = {"step": record.step, **vars(record.non_finite), "before": list(self.before)}
@@ -36,13 +36,13 @@ class RunMonitor:
 
     @property
     def outcome(self) -> Outcome:
-        """Outcome that the run would have if it finished now."""
+        """Outcome of the run if no further records follow."""
         if self.non_finite is not None:
             return "diverged"
         return "finished" if self.unstable_since is None else "unstable"
 
     def summary(self, differs_since: int | None) -> dict[str, Any]:
-        """Return the last metrics of a run, and the steps at which the run became unstable or diverged."""
+        """Return the latest metrics of the run, and the steps at which it became unstable or diverged."""
         summary: dict[str, Any] = {key: value for key, value in self.latest.items() if is_in_summary(key)}
         if self.norms:
             quantiles = np.quantile(self.norms, list(NORM_QUANTILES.values())).tolist()

@@ -13,32 +13,32 @@ class Engine(Protocol):
     """Executor of runs on this machine or on other machines."""
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait at most `timeout` seconds and return each run that ended, with its error or None."""
+        """Wait at most `timeout` seconds; return each run that has ended, with an error message or None."""
 
     @property
     def busy(self) -> bool:
         """True until all runs have ended."""
 
     def stop(self) -> None:
-        """Start no more runs and stop active runs with the outcome `killed`; call until all runs end."""
+        """Start no more runs and stop active runs as `killed`; call repeatedly until all runs have ended."""
 
     def close(self) -> None:
-        """Release all resources and kill active runs."""
+        """Kill active runs and release all resources."""
 
 
 class Launcher(Protocol):
     """Interface of the class named by `hydra.launcher._target_`."""
 
     needs: ClassVar[dict[str, str]]
-    """Required modules, each with the rnnlab extra that installs it."""
+    """Map from each required module to the rnnlab extra that installs the module."""
 
     def engine(self, orders: Sequence[WorkOrder], jobs: int | None, folder: Path) -> Engine:
         """Submit the runs and return the engine that executes them.
 
         Args:
-            orders: The work orders of the runs.
+            orders: Work orders of the runs.
             jobs: Maximum number of parallel runs; None for the launcher's default.
-            folder: The folder shared by the runs.
+            folder: Folder that contains the run folders.
 
         Raises:
             ConfigProblems: If the launcher cannot accept the runs.

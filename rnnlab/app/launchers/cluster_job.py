@@ -1,4 +1,4 @@
-"""Execution of one run as a cluster job that a stop file can end."""
+"""Execution of one run as a cluster job, which stops when a stop file is created."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
-"""Worker processes on this machine.
+"""Execution of runs in worker processes on this machine.
 
 Each worker has its own pipe and shares no locks or queues with other workers. If a worker is killed, only its
-run is lost, and a new worker replaces it. In `concurrent.futures` and joblib, a killed worker breaks the
-entire pool.
+run is lost, and a new worker replaces it. With `concurrent.futures` or joblib, the death of one worker would
+break the entire pool.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ from rnnlab.terminal.streams import make_streams_lossy
 from rnnlab.text import describe_error
 
 STOP_SECONDS = 2.0
-"""Time limit in seconds for a run to stop, for example in the middle of a validation."""
+"""Time limit in seconds for a run to stop after a stop signal; a run stops only between training steps."""
 END_SECONDS = 5.0
 """Time limit in seconds for an idle worker to exit."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
@@ -106,7 +106,7 @@ class LocalPool:
                 idle.order = order
 
     def _remove_dead(self, worker: _Worker) -> str:
-        """Remove a dead worker and describe how it died."""
+        """Remove a dead worker and return the cause of its death."""
         _join(worker.process)
         worker.pipe.close()
         self._workers.remove(worker)

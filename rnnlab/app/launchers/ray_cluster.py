@@ -16,12 +16,12 @@ from rnnlab.app.launchers.cluster_job import make_run, stop_file
 from rnnlab.runs.files import touch
 
 KILL_SECONDS = 5.0
-"""Time limit in seconds for tasks to stop."""
+"""Time limit in seconds for tasks to stop before they are cancelled."""
 
 
 @dataclass(frozen=True)
 class Ray:
-    """Resources per run; conf/hydra/launcher/ray.yaml explains the keys."""
+    """Ray launcher with the resources per run; conf/hydra/launcher/ray.yaml describes the keys."""
 
     num_cpus: Annotated[float, Ge(0)]
     memory_gb: Annotated[float, Gt(0)] | None
@@ -79,7 +79,7 @@ class RayEngine:
         return [(self._tasks.pop(task), self._problem(task)) for task in done]
 
     def stop(self) -> None:
-        """Start no more runs, request active runs to stop, and cancel them after KILL_SECONDS."""
+        """Start no more runs, signal active runs to stop, and cancel runs still active after KILL_SECONDS."""
         self._waiting.clear()
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()

@@ -1,7 +1,8 @@
-"""Execution of runs on a Slurm cluster, submitted with submitit as one job array.
+"""Execution of runs on a Slurm cluster as one job array, submitted through submitit.
 
-One call to `squeue` returns the state of all jobs. In contrast, submitit uses `sacct`; if Slurm accounting is
-disabled, submitit waits forever for a killed job. The results are written to the run folders.
+One call to `squeue` returns the state of all jobs. The state query of submitit is not used: submitit calls
+`sacct` and, if Slurm accounting is disabled, waits forever for a killed job. Each run writes its results to
+its run folder.
 """
 
 import subprocess
@@ -23,14 +24,14 @@ from rnnlab.runs.files import LINK, link_in, touch
 from rnnlab.runs.run_json import read_run_info
 
 KILL_SECONDS = 10.0
-"""Time limit in seconds for jobs to stop, including the delay until the request reaches their nodes."""
+"""Time limit in seconds for jobs to stop, including the delay until all nodes can read the stop file."""
 GRACE_SECONDS = 10.0
 """Time limit in seconds for the files of a finished job to appear on a shared file system."""
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """Resources per run; conf/hydra/launcher/submitit_slurm.yaml explains the keys."""
+    """Slurm launcher with the resources per run; conf/hydra/launcher/submitit_slurm.yaml describes them."""
 
     partition: str | None
     timeout_min: Annotated[int, Ge(1)]
@@ -47,7 +48,7 @@ class Slurm:
         """Submit the runs as one job array.
 
         Raises:
-            ConfigProblems: If Slurm is missing or rejects the jobs.
+            ConfigProblems: If Slurm is not installed or rejects the jobs.
         """
         import submitit
 
@@ -106,7 +107,7 @@ class SlurmEngine:
         return bool(self.jobs)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait, then check the run folders; check the queue only every `poll_seconds`."""
+        """Wait, then check the run folders and, every `poll_seconds`, also the Slurm queue."""
         time.sleep(timeout)
         ended: list[tuple[WorkOrder, str | None]] = []
         for name in [
@@ -133,7 +134,7 @@ class SlurmEngine:
         return ended
 
     def stop(self) -> None:
-        """Cancel pending jobs, request running jobs to stop, and cancel them after KILL_SECONDS."""
+        """Cancel pending jobs, signal running jobs to stop, and cancel them if they exceed KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             touch(self.stop_file)
@@ -148,7 +149,7 @@ class SlurmEngine:
 
 
 def _ended(order: WorkOrder) -> float | None:
-    """Return the end time of a run, possibly of an earlier attempt, or None."""
+    """Return the recorded end time of a run, possibly of an earlier attempt, or None."""
     ended: float | None = (read_run_info(order.folder) or {}).get("ended")
     return ended
 
