@@ -20,13 +20,14 @@ class InitialState(Protocol):
 
     @property
     def digest(self) -> str:
-        """Digest of the data read from a file, or an empty string without a file."""
+        """Digest of the arrays that were read from a file; empty if the initial state uses no file."""
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return the initial value of one state, (H, B) in float64.
+        """Return the initial value of one state, an array (H, B) in float64.
 
         Raises:
-            ValueError: The state or shape is not available, or a random state has no generator.
+            ValueError: If the initial state is not available in this shape, or if it is random and `rng` is
+                None.
         """
 
 
@@ -44,7 +45,7 @@ class Zero:
 
 @dataclass(frozen=True)
 class Normal:
-    """Random initial state, s[0] ~ N(0, std²), with a new draw for every sequence.
+    """Random initial state, s[0] ~ N(0, std²), drawn independently for each sequence.
 
     Shah, *RNN backpropagation*, calls this distribution the "predefined distribution".
     """
@@ -61,7 +62,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Learned:
-    """Learned initial state, a parameter `h_0` (and `c_0`) with initial values from N(0, std²).
+    """Learned initial state: a parameter `h_0` (and `c_0`) that is initialised from N(0, std²).
 
     The gradient is summed over the batch: dL/ds_0 = Σ_b ∂L/∂s[0][:, b].
     """
@@ -72,13 +73,13 @@ class Learned:
     std: Annotated[float, Ge(0)]
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return the parameter values before training."""
+        """Return the values of the parameter before training."""
         return _normal(self.std, shape, rng)
 
 
 @dataclass(frozen=True)
 class Given:
-    """Initial state from an .npz file with an array (H,) for each state of the cell, `h` (and `c`)."""
+    """Initial state from an .npz file with one array (H,) for each state of the cell, `h` (and `c`)."""
 
     learned: ClassVar[bool] = False
 
@@ -88,7 +89,7 @@ class Given:
         _ = self._arrays  # report an unreadable file immediately
 
     def draw(self, state: str, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
-        """Return the array from the file, repeated in every column."""
+        """Return the array from the file, repeated for each sequence of the batch."""
         array = self._arrays.get(state)
         if array is None or array.shape != (shape[0],) or not np.isfinite(array).all():
             available = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in self._arrays.items()) or "none"
@@ -100,7 +101,7 @@ class Given:
 
     @cached_property
     def digest(self) -> str:
-        """Return the first 16 hex digits of the SHA-256 of the arrays."""
+        """Return the first 16 hexadecimal digits of the SHA-256 digest of the arrays."""
         content = b"".join(name.encode() + array.tobytes() for name, array in sorted(self._arrays.items()))
         return hashlib.sha256(content).hexdigest()[:16]
 

@@ -13,16 +13,17 @@ from rnnlab.arrays import Array
 class Initializer:
     """Initialiser of a matrix in a network with H units.
 
-    - `uniform`: U(-gain/√H, gain/√H), the default of PyTorch for gain 1.
-    - `normal`: N(0, gain²/H); for W_hh the gain is the σ_w of mean-field theory.
-    - `orthogonal`: gain times a random matrix with orthonormal rows or columns.
-    - `fan_in`: U(-gain √(3/columns), gain √(3/columns)) with variance gain²/columns; W_xh then preserves the
-      variance of the inputs for any H (LeCun, Bottou, Orr & Müller, *Efficient BackProp*, 1998).
-    - `identity`: gain times the identity (Le, Jaitly & Hinton 2015, with relu).
-    - `zero`: all entries 0.
+    - `uniform` draws the entries from U(-gain/√H, gain/√H), which is the default of PyTorch if the gain is 1.
+    - `normal` draws the entries from N(0, gain²/H); for W_hh, the gain is the σ_w of mean-field theory.
+    - `orthogonal` is the gain times a random matrix with orthonormal rows or columns.
+    - `fan_in` draws the entries from U(-gain √(3/columns), gain √(3/columns)), with variance gain²/columns;
+      for any H and a gain of 1, W_xh then preserves the variance of the inputs (LeCun, Bottou, Orr & Müller,
+      *Efficient BackProp*, 1998).
+    - `identity` is the gain times the identity matrix (Le, Jaitly & Hinton 2015, with relu).
+    - `zero` sets all entries to 0.
 
     Attributes:
-        kind: Distribution or fixed matrix, as listed above.
+        kind: Distribution of the entries, or type of fixed matrix.
         gain: Scale factor.
     """
 
@@ -30,7 +31,7 @@ class Initializer:
     gain: Annotated[float, Gt(0)]
 
     def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
-        """Return one float64 matrix (rows, columns)."""
+        """Return a matrix of shape (rows, columns) in float64."""
         scale = self.gain / np.sqrt(hidden_size)
         match self.kind:
             case "uniform":
@@ -56,7 +57,7 @@ class Initializer:
 
 @dataclass(frozen=True)
 class Init:
-    """Initialisers of the three parameters of a cell."""
+    """Initialisers for the three parameters of a cell."""
 
     W_hh: Initializer
     W_xh: Initializer

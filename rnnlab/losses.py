@@ -1,10 +1,10 @@
-"""Losses for one target, and their gradients with respect to the network's output o.
+"""Loss functions for a single target, and their gradients with respect to the network output o.
 
     cross-entropy   ℓ = -log p[y]    p = softmax(o)   ∂p_i/∂o_j = p_i (δ_ij - p_j)   ∂ℓ/∂o = p - onehot(y)
     squared error   ℓ = ½ ‖o - y‖²   ∂ℓ/∂o = o - y    with y = onehot(class) for class targets
 
 References:
-    M. Kumar, *RNN Derivatives and Code sample*, for the softmax Jacobian.
+    Kumar, *RNN Derivatives and Code sample*, for the softmax Jacobian.
 """
 
 from math import log
@@ -25,15 +25,16 @@ def losses_and_gradients(
 
     Args:
         loss: Name of the loss.
-        outputs: Outputs o, (Y, N).
-        targets: Integer classes in [0, Y), (N,); for the squared error, also values (Y, N).
+        outputs: Network outputs o, shape (Y, N).
+        targets: Integer classes in [0, Y), shape (N,); for the squared error, alternatively real-valued
+            targets, shape (Y, N).
         workspace: Buffers for the gradients.
 
     Returns:
-        The losses (N,) and their gradients (Y, N); the cross-entropy is in nats.
+        Losses, shape (N,), and gradients, shape (Y, N). Cross-entropy losses are in nats.
 
     Raises:
-        ValueError: A class is outside [0, Y).
+        ValueError: If a class is outside [0, Y).
     """
     if targets.ndim == 1 and (targets.min() < 0 or targets.max() >= len(outputs)):
         raise ValueError(
@@ -51,11 +52,11 @@ def uniform_guess_loss(loss: Loss, classes: int) -> float:
 
 
 def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> Array:
-    """Return the weight of each loss in the batch loss, (T, B) in float64.
+    """Return the weight of each loss in the batch loss, an array (T, B) in float64.
 
-    The batch loss is a mean over examples. The loss of each example is the sum or mean over its time steps
-    with a target. The weight is therefore 1/B for a sum, 1/(B·N_b) for a mean over N_b targets, and 0 for a
-    time step without a target.
+    The batch loss is a mean over examples. The loss of an example is the sum or the mean of the losses at all
+    time steps that have a target. The weight of a loss is therefore 1/B for a sum, 1/(B·N_b) for a mean over
+    N_b targets, and 0 for a time step without a target.
     """
     present = np.ones((time, batch)) if mask is None else mask.astype(np.float64)
     if reduction == "mean":
@@ -64,7 +65,7 @@ def step_weights(mask: Array | None, time: int, batch: int, reduction: str) -> A
 
 
 def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Array, Array]:
-    """Compute losses and gradients after subtracting the largest logit of each column, for stability."""
+    """Compute losses and gradients; for numerical stability, first subtract each column's largest logit."""
     columns = np.arange(logits.shape[1])
     np.subtract(logits, logits.max(axis=0), out=do)
     at_target = do[targets, columns]

@@ -1,7 +1,7 @@
 """The table of all metrics; charts, summaries and documentation are generated from its rows.
 
-In a metric name, `<…>` stands for a variable part, such as a parameter or a lag. Each recorded name matches
-exactly one row.
+In a metric name, `<…>` stands for a variable part, such as a parameter or a lag. Each recorded metric matches
+exactly one row of the table.
 """
 
 import re
@@ -61,16 +61,17 @@ VARIABLE_PARTS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the table: a metric or a family of metrics.
+    """One row of the metric table: a metric or a family of metrics.
 
     Attributes:
-        name: Name in `metrics.jsonl`, with `<…>` for the variable parts of a family.
+        name: Name of the metric in `metrics.jsonl`; in the name of a family, `<…>` stands for a variable
+            part.
         when: Event at which the metric is recorded: a training step, a validation, a recording of the probe,
             or the end of the run.
         unit: Unit of the values; empty for norms and ratios of norms.
         meaning: Description in one line.
         mlflow: True if MLflow shows the metric.
-        summary: True if the summary in `run.json` contains the last value.
+        summary: True if the summary in `run.json` contains the last value of the metric.
         x: Label of the x axis in the MLflow chart.
     """
 
@@ -89,7 +90,7 @@ class Metric:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Regular expression that fully matches the names in the family."""
+        """Regular expression that matches the complete name of each metric in the family."""
         parts = re.split("<([a-z ]+)>", self.name)
         parts[::2] = map(re.escape, parts[::2])
         parts[1::2] = [f"(?:{VARIABLE_PARTS[part]})" for part in parts[1::2]]
@@ -100,25 +101,32 @@ EVERY_STEP = (
     Metric(LOSS, "step", "nats per target, or half the squared error", "training loss of the batch"),
     Metric(GRAD_NORM, "step", "", "global gradient norm before clipping, over all parameters"),
     Metric(GRAD_NORM_CLIPPED, "step", "", "global gradient norm after clipping"),
-    Metric(CLIP_RATE, "step", "share", "clip rate: share of training steps so far with a clipped gradient"),
+    Metric(
+        CLIP_RATE, "step", "fraction", "clip rate: fraction of training steps so far with a clipped gradient"
+    ),
     Metric(
         CLIP_COEFFICIENT,
         "step",
         "factor",
-        "clip coefficient: factor applied to the gradient, for `clip_mode=norm`",
+        "clip coefficient: factor by which clipping scales the gradient, for `clip_mode=norm`",
     ),
     Metric(
         CLIPPED_FRACTION,
         "step",
-        "share",
-        "clipped fraction: share of gradient elements clipped, for `clip_mode=value`",
+        "fraction",
+        "clipped fraction: fraction of gradient elements that are clipped, for `clip_mode=value`",
     ),
     Metric(CLIP_COSINE, "step", "", "cosine similarity between the gradients before and after clipping"),
     Metric(
         CLIPPED, "step", "0 or 1", "1 if the gradient was clipped at this step, otherwise 0", mlflow=False
     ),
     Metric(
-        STEPS_PER_SECOND, "step", "1/s", "training speed, including recording and validation", False, False
+        STEPS_PER_SECOND,
+        "step",
+        "1/s",
+        "training steps per second, including time for recording and validation",
+        False,
+        False,
     ),
 )
 VALIDATION = (
@@ -128,24 +136,39 @@ VALIDATION = (
         "nats per target, or half the squared error",
         "mean validation loss per target",
     ),
-    Metric("val/bpc", "validation", "bits per character", "`val/loss` / ln 2, for `char_lm`"),
+    Metric(
+        "val/bpc",
+        "validation",
+        "bits per character",
+        "bits per character, `val/loss` / ln 2, for the task `char_lm`",
+    ),
     Metric(
         "val/mse", "validation", "squared units of the target", "mean squared error, without the factor ½"
     ),
-    Metric("val/accuracy", "validation", "share", "share of images classified correctly, for `digits`"),
-    Metric("val/error_rate", "validation", "share", "share of incorrect sequences, as defined by the task"),
+    Metric(
+        "val/accuracy",
+        "validation",
+        "fraction",
+        "fraction of images classified correctly, for the task `digits`",
+    ),
+    Metric(
+        "val/error_rate",
+        "validation",
+        "fraction",
+        "fraction of incorrectly predicted sequences, as defined by the task",
+    ),
     Metric(
         VAL_BASELINE,
         "validation",
         "unit of the task's metric",
-        "value of the task's metric for predictions without memory or without inputs",
+        "baseline: value of the task's metric for a predictor without memory or without inputs",
     ),
-    Metric(VAL_SOLVED, "validation", "0 or 1", "1 if the task's criterion is met, otherwise 0"),
+    Metric(VAL_SOLVED, "validation", "0 or 1", "1 if the task's success criterion is met, otherwise 0"),
     Metric(
         STEPS_TO_SOLVE,
         "validation",
         "steps",
-        "training step of the first validation that meets the criterion",
+        "training step of the first validation that meets the success criterion",
     ),
 )
 LAG_CURVE = (
@@ -173,72 +196,85 @@ LAG_CURVE = (
         LOG10_GAIN,
         "recording",
         "decades per time step",
-        "slope of the least-squares line through log10 g(k), k = 1 … K; `null` if the gain is 0",
+        "slope of the least-squares line through log10 g(k) for k = 1 … K; `null` if the gain is 0",
     ),
     Metric(
-        "grad/r2", "recording", "share", "share of the variance explained by the fit of `grad/log10_gain`"
+        "grad/r2",
+        "recording",
+        "fraction",
+        "fraction of the variance explained by the fit of `grad/log10_gain`",
     ),
     Metric(
-        "grad/log10_gain_short", "recording", "decades per time step", "slope of log10 g(k) over k = 1 … 10"
+        "grad/log10_gain_short",
+        "recording",
+        "decades per time step",
+        "slope of the least-squares line through log10 g(k) for k = 1 … 10",
     ),
     Metric(
         LOG10_GAIN_TAIL,
         "recording",
         "decades per time step",
-        "slope of log10 g(k) over k ≥ K/2, which determines the regime",
+        "slope of the least-squares line through log10 g(k) for k ≥ K/2, which determines the regime",
     ),
     Metric(
         "grad/half_life",
         "recording",
         "time steps",
-        "number of lags over which the gradient halves; 0 if the gain is 0, `null` if the gain is at least 1",
+        "lags over which the gradient norm halves; 0 if the gain is 0, `null` if the gain is at least 1",
         mlflow=False,
     ),
-    Metric("grad/log10_decay", "recording", "decades", "log10 g(K)/g(1); `null` if g(K) is 0"),
+    Metric("grad/log10_decay", "recording", "decades", "log10(g(K)/g(1)); `null` if g(K) is 0"),
     Metric(
         HORIZON,
         "recording",
         "time steps",
-        "last lag k with g(k) ≥ g(1)/100, even after a dip; 0 if g(1) is 0",
+        "largest lag k with g(k) ≥ g(1)/100, even if g dips below g(1)/100 at a shorter lag; 0 if g(1) is 0",
     ),
     Metric(
         HORIZON_FIRST,
         "recording",
         "time steps",
-        "number of lags before the first drop below 1 %: largest k with g ≥ g(1)/100 at all lags 1 … k",
+        "largest lag k such that g ≥ g(1)/100 at every lag from 1 to k",
     ),
-    Metric(CENSORED, "recording", "0 or 1", "1 if the horizon equals K and is therefore only a lower bound"),
+    Metric(
+        CENSORED,
+        "recording",
+        "0 or 1",
+        "1 if the horizon equals the largest lag K and is therefore only a lower bound",
+    ),
     Metric(
         "grad/at_task_lag",
         "recording",
         "decades",
-        "log10 g(k)/g(1) at the lag that the task requires; `null` if g(k) is 0",
+        "log10(g(k)/g(1)) at the lag k that the task requires; `null` if g(k) is 0",
     ),
-    Metric(ZERO_LAG, "recording", "time steps", "first lag at which every example's gradient is exactly 0"),
+    Metric(
+        ZERO_LAG, "recording", "time steps", "smallest lag at which every example's gradient is exactly 0"
+    ),
     Metric(
         ZERO_FRACTION,
         "recording",
-        "share",
-        "share of the probe's examples whose gradient is exactly 0 at lag K",
+        "fraction",
+        "fraction of examples in the probe batch whose gradient is exactly 0 at the largest lag K",
     ),
     Metric(
         ZERO_AT_HORIZON,
         "recording",
-        "share",
-        "share of the probe's examples whose gradient is exactly 0 at the horizon",
+        "fraction",
+        "fraction of examples in the probe batch whose gradient is exactly 0 at the horizon",
     ),
     Metric(
         "log10_<state>_by_lag/<lag>",
         "recording",
         "decades",
-        "log10 g(1) at lag 1; log10 g(k)/g(1) at lags 2, 4, 8 …; `state` is (h, c) of an LSTM",
+        "log10 g(1) at lag 1; log10(g(k)/g(1)) at lags k = 2, 4, 8 …; `state` is (h, c) of an LSTM",
         summary=False,
     ),
     Metric(
         "log10_x_by_lag/<lag>",
         "recording",
         "decades",
-        "log10 g(1) at lag 1; log10 g(k)/g(1) at lags 2, 4, 8 … for the gradient at the input x",
+        "for the gradient at the input x: log10 g(1) at lag 1; log10(g(k)/g(1)) at lags k = 2, 4, 8 …",
         False,
         False,
     ),
@@ -290,13 +326,13 @@ NETWORK = (
         TOP_LYAPUNOV_SE,
         "recording",
         "nats per time step",
-        "standard error of `lyapunov/top` from 10 blocks of time steps",
+        "standard error of `lyapunov/top`, estimated from 10 blocks of time steps",
     ),
     Metric(
         "lyapunov/<number>",
         "recording",
         "nats per time step",
-        "further Lyapunov exponents in descending order, `02`, `03` …",
+        "further Lyapunov exponents in descending order, numbered `02`, `03` …",
         mlflow=False,
     ),
     Metric(
@@ -312,31 +348,34 @@ THEORY = (
         THEORY_LOG10_GAIN,
         "recording",
         "decades per time step",
-        "mean-field prediction for the untrained network, ½ log10 χ",
+        "mean-field prediction of `grad/log10_gain` for the untrained network, ½ log10 χ",
     ),
     Metric(
-        THEORY_DIFFERENCE, "recording", "decades per time step", "`grad/log10_gain` minus `theory/log10_gain`"
+        THEORY_DIFFERENCE,
+        "recording",
+        "decades per time step",
+        "difference between measurement and theory, `grad/log10_gain` - `theory/log10_gain`",
     ),
     Metric(
         THEORY_CELL_PATH,
         "recording",
         "decades per time step",
-        "mean log10 f of an LSTM: decay of the gradient at c along the cell path alone",
+        "mean log10 f of an LSTM: decay of the gradient at c along the direct path through the cell states",
     ),
     Metric(
         THEORY_BOUND,
         "recording",
         "decades per time step",
-        "log10 of ‖W_hh‖₂ max|φ'|, an upper bound on the gain of any time step",
+        "log10 of ‖W_hh‖₂ max|φ'|, an upper bound on the gain per time step",
     ),
     Metric("theory/sigma_w", "recording", "", "measured σ_w: √(H · mean W_hh²)", mlflow=False),
     Metric("theory/sigma_x", "recording", "", "measured σ_x: root mean square of W_xh x + b_h", mlflow=False),
-    Metric("theory/q", "recording", "", "variance of the pre-activations", mlflow=False),
+    Metric("theory/q", "recording", "", "q, variance of the pre-activations", mlflow=False),
     Metric(
         "theory/chi",
         "recording",
         "",
-        "χ, factor by which the squared gradient norm changes per time step back",
+        "χ, factor by which the squared gradient norm changes per time step back in time",
         mlflow=False,
     ),
     Metric(
@@ -347,7 +386,11 @@ THEORY = (
         mlflow=False,
     ),
     Metric(
-        "theory/critical_sigma_w", "recording", "", "σ_w at which χ = 1 for the measured σ_x", mlflow=False
+        "theory/critical_sigma_w",
+        "recording",
+        "",
+        "critical σ_w: value of σ_w at which χ = 1 for the measured σ_x",
+        mlflow=False,
     ),
 )
 _QUANTILES = {0.5: "median", 1.0: "maximum"}
@@ -366,7 +409,7 @@ CLOSING = (
         "log10_<curve>_lag/<end>",
         "end",
         "decades",
-        "complete lag curve, log10 g(k), of the first or last recording; `c` and `state` for LSTMs only",
+        "complete lag curve, log10 g(k), of the first or last recording; only LSTMs have `c` and `state`",
         summary=False,
         x="lag k",
     ),
@@ -374,7 +417,7 @@ CLOSING = (
         "log10_<layer>_time/<end>",
         "end",
         "decades",
-        "log10 of the norm of the total gradient at h[t] or c[t], for the training loss and batch",
+        "log10 of the norm of the total gradient of the training loss at h[t] or c[t]",
         summary=False,
         x="time step t",
     ),
@@ -384,7 +427,7 @@ METRICS = (*EVERY_STEP, *VALIDATION, *LAG_CURVE, *NETWORK, *THEORY, *CLOSING)
 
 @lru_cache(maxsize=10_000)
 def metric_of(name: str) -> Metric | None:
-    """Return the row of a metric, or None if the name is not one of rnnlab's metrics."""
+    """Return the row of a metric, or None if the table does not contain the metric."""
     return next((metric for metric in METRICS if metric.pattern.fullmatch(name)), None)
 
 
@@ -401,6 +444,6 @@ def is_per_step(name: str) -> bool:
 
 
 def is_in_summary(name: str) -> bool:
-    """Return True if the run summary contains the last value, as it does for user-defined metrics."""
+    """Return True if the run summary contains the last value of the metric; true for user-defined metrics."""
     metric = metric_of(name)
     return metric is None or metric.summary

@@ -213,5 +213,5 @@ def test_an_address_is_not_left_unused(here: Path, capsys: pytest.CaptureFixture
     assert repeat.main([".", "--uri", "mlruns"]) == 2
     assert (
         capsys.readouterr().err
-        == "rnnlab.repeat: --uri=mlruns: applies only to a run in MLflow; . is a folder\n"
+        == "rnnlab.repeat: --uri=mlruns: applies only to an MLflow run id; . is a run folder\n"
     )

@@ -7,14 +7,15 @@ MODULES = {
     **{name: f"rnnlab.commands.{name}" for name in ("ui", "show", "compare", "report", "sync", "repeat")},
     "gradcheck": "rnnlab.gradcheck.__main__",
 }
-"""Module of each command; the help text in `conf/config.yaml` describes the commands."""
+"""Module of each command. The help text in `conf/config.yaml` describes the commands."""
 
 
 def load_command(name: str) -> Callable[[Sequence[str]], int]:
-    """Import a command on demand, because some commands load slowly, and return its `main`.
+    """Import the module of a command and return the function `main` of the module.
 
     Raises:
-        KeyError: If no such command exists.
+        KeyError: If no command has this name.
     """
+    # Modules are imported on demand because some of them load slowly.
     main: Callable[[Sequence[str]], int] = import_module(MODULES[name]).main
     return main

@@ -1,7 +1,8 @@
 """List the differences between two runs.
 
-Each run is given as a run folder or an MLflow run id. The command compares configuration, outcome, summary,
-code and machine. To check that a run is reproducible, use `python -m rnnlab.repeat`.
+Specify each run by its run folder or its MLflow run id. The command compares the configuration, outcome,
+summary, code version and machine of the two runs.
+To check that a run is reproducible, use `python -m rnnlab.repeat`.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, outp
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the differences and return the exit code: 2 if a run cannot be read."""
+    """Print the differences and return the exit code (2 if a run cannot be read)."""
     parser = CommandParser("rnnlab.compare", description=__doc__)
     parser.add_argument("first", type=nonempty_name, help="MLflow run id or run folder")
     parser.add_argument("second", type=nonempty_name, help="MLflow run id or run folder")
     parser.add_argument(
-        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+        "--uri",
+        help="MLflow tracking URI (default: MLFLOW_TRACKING_URI, or else mlflow.db in the current folder)",
     )
     args = parser.parse_args(argv)
     try:
@@ -70,6 +72,6 @@ def _format_value(value: Any) -> str:
 
 
 def _difference(first: Any, second: Any) -> str:
-    """Format the second of two numbers minus the first; return an empty string for other values."""
+    """Return `second` minus `first` as text if both are numbers, otherwise an empty string."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     return f"{second - first:+.3g}" if numbers else ""

@@ -1,7 +1,7 @@
 """Repeat a run and report whether the result is bit-identical.
 
-The run is given as a run folder or an MLflow run id. The repetition is written to a new folder under outputs/
-and is not tracked in MLflow.
+Specify the run by its run folder or its MLflow run id. The repetition is written to a new folder under
+outputs/ and is not tracked in MLflow.
 """
 
 import re
@@ -29,11 +29,12 @@ COMPARED_FILES = (RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_F
 
 
 def main(argv: Sequence[str]) -> int:
-    """Repeat a run and return the exit code: 1 if the result differs, 2 if the run cannot be repeated."""
+    """Repeat a run and return the exit code (1 if the result differs, 2 if the run cannot be repeated)."""
     parser = CommandParser("rnnlab.repeat", description=__doc__)
     parser.add_argument("run", type=nonempty_name, help="MLflow run id or run folder")
     parser.add_argument(
-        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+        "--uri",
+        help="MLflow tracking URI (default: MLFLOW_TRACKING_URI, or else mlflow.db in the current folder)",
     )
     args = parser.parse_args(argv)
     try:
@@ -44,16 +45,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _find_folder(run: str, uri: str | None) -> Path:
-    """Return a local folder with the run's files, downloaded from MLflow if necessary."""
+    """Return a local folder that contains the run's files; download the files from MLflow if necessary."""
     if uri is not None and is_file(Path(run, RUN_FILE)):
-        raise ConfigProblems([f"--uri={uri}: applies only to a run in MLflow; {run} is a folder"])
+        raise ConfigProblems([f"--uri={uri}: applies only to an MLflow run id; {run} is a run folder"])
     try:
         stored = find_run(run, uri)
         names = [name for name in COMPARED_FILES if stored.file(name).is_file()]
     except (ValueError, ConnectionError) as error:
         raise ConfigProblems([str(error)]) from error
     if RUN_FILE not in names:
-        raise ConfigProblems([f"{run}: still running, or its files are not in MLflow"])
+        raise ConfigProblems([f"{run}: the run is still in progress, or its files are not in MLflow"])
     return stored.local_folder
 
 
@@ -65,7 +66,10 @@ def _repeat(run: str, folder: Path) -> int:
     assert info is not None
     if info["outcome"] is None:
         raise ConfigProblems(
-            [f"{run}: still running, or its process died; only a completed run can be repeated"]
+            [
+                f"{run}: the run is still in progress, or its process died; "
+                "only a completed run can be repeated"
+            ]
         )
     if info["outcome"] not in ENDED:
         raise ConfigProblems([f"{run}: {info['outcome']}; only a completed run can be repeated"])
@@ -76,9 +80,11 @@ def _repeat(run: str, folder: Path) -> int:
     checked = check(_plan(run, folder, info))
     now = checked.orders[0].info
     if now["dataset"]["digest"] != info["dataset"]["digest"]:
-        raise ConfigProblems([f"{run}: its data has changed ({info['dataset']['source']})"])
+        raise ConfigProblems([f"{run}: the data has changed since this run ({info['dataset']['source']})"])
     if now["identity"] != info["identity"]:
-        raise ConfigProblems([f"{run}: its data or the meaning of its keys has changed"])
+        raise ConfigProblems(
+            [f"{run}: the data or the meaning of the configuration keys has changed since this run"]
+        )
     result = launch(checked, Display())
     if result.interrupted:
         return result.exit_code
@@ -88,7 +94,7 @@ def _repeat(run: str, folder: Path) -> int:
     differences = find_differences(folder, checked.plan.folder)
     print_line(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
     if not differences:
-        print_line(f"Bit-identical to {run}: weights, metrics and gradient table.")
+        print_line(f"The weights, metrics and gradient table are bit-identical to run {run}.")
         return 0
     print_line(f"Not identical to {run}:")
     for line in differences + _differing_origins(info, repeated):
@@ -112,7 +118,7 @@ def _plan(run: str, folder: Path, info: dict[str, Any]) -> Plan:
 
 
 def _differing_origins(info: dict[str, Any], repeated: dict[str, Any]) -> list[str]:
-    """List the differences in code and machine between the two runs."""
+    """List the differences in code version and machine between the original run and its repetition."""
     before = {**_code(info), **latest_machine(info)}
     now = {**_code(repeated), **latest_machine(repeated)}
     return [f"{key}: {before.get(key)} before, {now[key]} now" for key in now if before.get(key) != now[key]]

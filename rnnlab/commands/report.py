@@ -1,7 +1,8 @@
 """Write a report on a sweep: one HTML page with figures and tables.
 
-The sweep is given as a folder that contains runs, or as the name of a sweep in MLflow. The page is a single
-file that works offline. If the sweep is tracked in MLflow, the page is also uploaded to its summary run.
+Specify the sweep by a folder that contains runs, or by the name of a sweep in MLflow. The report is a single
+HTML file that works offline. If the sweep is tracked in MLflow, the report is also uploaded to the summary
+run of the sweep.
 """
 
 from collections.abc import Sequence
@@ -21,23 +22,26 @@ from rnnlab.text import PASSWORD_MASK, redact
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a report and return the exit code: 1 if the upload to MLflow failed, 2 for invalid input."""
+    """Write a report and return the exit code (1 if the upload to MLflow failed, 2 for invalid input)."""
     parser = CommandParser("rnnlab.report", description=__doc__)
     parser.add_argument(
         "sweep", type=nonempty_name, help="folder that contains runs, or name of a sweep in MLflow"
     )
     parser.add_argument(
-        "--uri", help="tracking URI (default: the sweep's own, else MLFLOW_TRACKING_URI, else mlflow.db here)"
+        "--uri",
+        help="MLflow tracking URI (default: URI of the sweep, or else MLFLOW_TRACKING_URI, "
+        "or else mlflow.db in the current folder)",
     )
     parser.add_argument(
         "--experiment",
         default="rnnlab",
-        help="MLflow experiment of a sweep given by name (default: %(default)s)",
+        help="MLflow experiment that contains a sweep specified by name (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
         type=nonempty_path,
-        help=f"path of the page (default: {REPORT_FILE} in the sweep folder, else in this folder)",
+        help=f"path of the HTML file (default: {REPORT_FILE} in the sweep folder or, for a sweep in MLflow, "
+        "in the current folder)",
     )
     args = parser.parse_args(argv)
     folder = Path(args.sweep) if is_folder(args.sweep) else None
@@ -66,7 +70,7 @@ def _refuse(problem: str, code: int = 2) -> int:
 
 
 def _log(runs: Sequence[RunEntry], uri: str | None, page: Path) -> int:
-    """Upload the page to MLflow if the runs are tracked there."""
+    """Upload the report to MLflow if all runs belong to one sweep that is tracked there."""
     sweeps = {run.row["sweep"] for run in runs} - {None}  # None for a damaged run
     stores = {pair for run in runs if (pair := _store_and_experiment(run, uri)) is not None}
     if len(sweeps) != 1 or len(stores) != 1:
@@ -82,7 +86,7 @@ def _log(runs: Sequence[RunEntry], uri: str | None, page: Path) -> int:
 
 
 def _store_and_experiment(run: RunEntry, uri: str | None) -> tuple[str, str] | None:
-    """Return the store and the experiment to which a run is mirrored, or None."""
+    """Return the tracking store and MLflow experiment of a run, or None if a report cannot be uploaded."""
     tracking = run.config.get("tracking")
     tracking = tracking if isinstance(tracking, dict) else {}
     if tracking.get("backend") != "mlflow" and uri is None:

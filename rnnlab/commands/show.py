@@ -1,7 +1,7 @@
 """Print and draw a few examples of a task.
 
-The command takes the same keys as `python -m rnnlab`. The output describes the task and lists some
-sequences with their targets; a figure of these sequences is saved as a PNG file.
+The command accepts the same overrides as `python -m rnnlab`. The command prints a description of the
+task and some example sequences with their targets, and saves a figure of these sequences as a PNG file.
 
 Example: python -m rnnlab.show task=adding seq_len=12
 """
@@ -35,7 +35,7 @@ EXAMPLES = 4
 FOLDER = Path("outputs/show")
 PIPE_WIDTH = 100
 MAX_BLOCKS = 5
-"""Maximum number of terminal-width blocks printed for a long sequence."""
+"""Maximum number of blocks printed per sequence; each block is as wide as the terminal."""
 MAX_ROWS = 8
 """Maximum number of input rows to print."""
 LENGTHS_TRIED = 200
@@ -43,14 +43,16 @@ NO_TARGET = "·"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Show a task and return the exit code: 2 for invalid input."""
+    """Show a task and return the exit code (2 for invalid input)."""
     parser = CommandParser("rnnlab.show", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "--examples", type=int, default=EXAMPLES, help="number of examples (default: %(default)s)"
+        "--examples", type=int, default=EXAMPLES, help="number of examples to show (default: %(default)s)"
     )
-    parser.add_argument("--config-dir", type=nonempty_name, help="folder with your own options")
     parser.add_argument(
-        "overrides", nargs="*", help="keys as for python -m rnnlab, such as task=adding seq_len=12"
+        "--config-dir", type=nonempty_name, help="folder with user-defined configuration files"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", help="overrides as in python -m rnnlab, such as task=adding seq_len=12"
     )
     args = parser.parse_intermixed_args(argv)
     try:
@@ -109,7 +111,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
 
 
 def _describe_length(task: Task) -> str:
-    """Describe the number of time steps per sequence and the range of this number across batches."""
+    """Describe the sequence length and, if the length varies, its range across batches."""
     rng = np.random.default_rng(0)
     lengths = {task.batch(rng, step).time for step in range(LENGTHS_TRIED)}
     varies = f" ({min(lengths)} to {max(lengths)} across batches)" if len(lengths) > 1 else ""
@@ -183,7 +185,7 @@ def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, 
 
 
 def _count_steps(batch: Batch, example: int) -> int:
-    """Return the number of time steps up to the last target; later steps are padding."""
+    """Return the time step of the last target; all later time steps are padding."""
     return batch.first_output + int(np.flatnonzero(_target_mask(batch, example))[-1]) + 1
 
 

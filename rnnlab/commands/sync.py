@@ -1,8 +1,9 @@
-"""Send the missing data of runs to MLflow.
+"""Send runs to MLflow; data that MLflow already has are not sent again.
 
 Use this command for runs that were recorded without MLflow, while MLflow was unavailable, or on another
-machine. The command can be repeated safely because nothing is sent twice. A run whose process died is marked
-as killed; a run in progress is skipped. If a run has several copies, only the most advanced copy is sent.
+machine. Repeating the command is safe because no data are sent twice. Runs whose process died are marked as
+killed; runs that are still in progress are skipped. If several copies of a run folder exist, only the most
+advanced copy is sent.
 """
 
 from collections import Counter
@@ -34,11 +35,11 @@ SENT, COMPLETE, DELETED = "sent", "already complete", "deleted in MLflow"
 RUNNING, LEFT, INTERRUPTED_BEFORE = "still running", "not sent", "not reached"
 COPY = "skipped (another copy of the run is more advanced)"
 MAX_FAILURES = 2
-"""Number of consecutive failures after which no more runs are sent to a store."""
+"""Number of consecutive failures after which no more runs are sent to a tracking store."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Send the runs and return the exit code: 1 if a run was not sent, 2 for invalid input, 130 on Ctrl-C."""
+    """Send runs and return the exit code (1 if a run was not sent, 2 for invalid input, 130 on Ctrl-C)."""
     parser = CommandParser("rnnlab.sync", description=__doc__)
     parser.add_argument(
         "folders",
@@ -48,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
         help="folders that contain runs (default: this folder)",
     )
     parser.add_argument(
-        "--uri", help="tracking URI (default: each run's own, else MLFLOW_TRACKING_URI, else mlflow.db here)"
+        "--uri",
+        help="MLflow tracking URI (default: URI of each run, or else MLFLOW_TRACKING_URI, "
+        "or else mlflow.db in the current folder)",
     )
     args = parser.parse_args(argv)
     folders = [Path(folder) for folder in args.folders]
@@ -68,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
-    """Send runs and print the number of runs per result; `folder_count` includes copies."""
+    """Send runs and print the number of runs with each result; `folder_count` includes copies of runs."""
     sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
     counts[COPY] = folder_count - len(runs)
     try:
@@ -86,7 +89,7 @@ def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
 
 
 def _drop_copies(folders: Sequence[Path]) -> list[Path]:
-    """Keep only the most advanced copy of each run, and every folder whose `run.json` is damaged."""
+    """Return the most advanced copy of each run and every folder in which `run.json` is damaged."""
     furthest: dict[object, tuple[Advance, Path]] = {}
     for folder in folders:
         try:
@@ -104,7 +107,8 @@ class _Sender:
     """Sender of runs to their tracking stores and experiments.
 
     Attributes:
-        problems: One line per run that cannot be sent, or one line for a store that accepts no runs.
+        problems: Error messages, one line per run that cannot be sent or per tracking store that does not
+            accept runs.
     """
 
     def __init__(self, uri: str | None) -> None:
@@ -115,7 +119,7 @@ class _Sender:
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
-        """Send the missing data of one run and return the result as text."""
+        """Send the data of a run that are missing in MLflow, and return a description of the result."""
         try:
             info = read_run_info(folder, REQUIRED_KEYS)
             assert info is not None
@@ -167,5 +171,5 @@ class _Sender:
         if problem := uri_problem(uri, writing=True):
             raise ValueError(f"{uri}: {problem}")
         if PASSWORD_MASK in uri:
-            raise ValueError(f"{uri}: the password was not saved; give the full address with --uri")
+            raise ValueError(f"{uri}: the password was not saved; specify the complete URI with --uri")
         return uri

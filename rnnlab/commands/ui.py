@@ -1,7 +1,7 @@
 """Open tracked runs in the MLflow UI on this machine.
 
-The command starts an MLflow server that only this machine can reach, and prints a link to the charts of the
-newest sweep. With a remote tracking server, the command only prints the link.
+The command starts an MLflow server that is accessible only from this machine, and prints a link to the charts
+of the newest sweep. If the tracking store is a remote server, the command only prints the link.
 """
 
 import os
@@ -31,12 +31,15 @@ END_SECONDS = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the UI until a signal stops it and return the exit code: 2 for invalid input."""
+    """Run the UI until it is interrupted, and return the exit code (2 for invalid input)."""
     parser = CommandParser("rnnlab.ui", description=__doc__)
     parser.add_argument(
-        "--uri", help="tracking URI (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+        "--uri",
+        help="MLflow tracking URI (default: MLFLOW_TRACKING_URI, or else mlflow.db in the current folder)",
     )
-    parser.add_argument("--port", type=int, default=UI_PORT, help="port of the UI (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=UI_PORT, help="port of the MLflow UI (default: %(default)s)"
+    )
     parser.add_argument("--experiment", default="rnnlab", help="MLflow experiment (default: %(default)s)")
     args = parser.parse_args(argv)
     uri = tracking_uri(args.uri)
@@ -79,7 +82,7 @@ def _serve(uri: str, port: int, experiment: str) -> int:
             os.set_blocking(server.stderr.fileno(), False)  # child processes may keep the pipe open
             output = server.stderr.read() or b""
             lines = output.decode(errors="replace").splitlines()
-            print_problems("rnnlab.ui", ["MLflow's server did not start", *lines])
+            print_problems("rnnlab.ui", ["the MLflow server did not start", *lines])
             return 1
         print(f"Newest sweep: {link}\nPress Ctrl-C to stop the server.", flush=True)
         server.communicate()
@@ -98,7 +101,7 @@ def _stop_server(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _newest_charts_link(uri: str, address: str, experiment: str) -> str:
-    """Return the link to the charts of the newest sweep, or to all experiments if there is no sweep."""
+    """Return a link to the charts of the newest sweep or, if no sweep exists, to all experiments."""
     client = connect(uri)
     stored = client.get_experiment_by_name(experiment)
     runs = client.search_runs([stored.experiment_id], max_results=1) if stored else []

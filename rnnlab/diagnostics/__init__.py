@@ -1,4 +1,4 @@
-"""Measurements, which are pure functions of a snapshot of a training step, and helper functions."""
+"""Measurements, each a pure function of a snapshot of one training step."""
 
 from rnnlab.diagnostics.contributions import measure_contributions
 from rnnlab.diagnostics.first_non_finite import first_non_finite, non_finite_weights

@@ -2,12 +2,12 @@
 
     dW_hh = Σ_t C[t]    C[t] = Σ_b dz[t][:, b] h[t-1][:, b]ᵀ
 
-Two B × B Gram matrices per time step give ‖C[t]‖_F without any H × H array:
+The norm ‖C[t]‖_F follows from two B × B Gram matrices per time step, without any H × H array:
 
     ‖C[t]‖²_F = Σ_{b,b'} (dz[t]ᵀ dz[t] ∘ h[t-1]ᵀ h[t-1])[b, b']
 
-C[t] is a property of the entire batch, because the loss is a mean over examples. The losses at time step t
-and at all later time steps contribute to C[t].
+C[t] describes the entire batch, not a single example, because the sum runs over all examples b. The losses at
+time step t and at all later time steps contribute to C[t].
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from rnnlab.workspace import Workspace
 
 
 def measure_contributions(snapshot: Snapshot) -> Readings:
-    """Measure ‖C[t]‖_F as `dW_hh` and, for a cell with gates, the norm of each gate's block as `dW_hh.f`."""
+    """Measure ‖C[t]‖_F as `dW_hh` and the norm of each gate's block of C[t] as, for example, `dW_hh.f`."""
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     dz, dz_exponents = scale_to_one(
         cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace
@@ -36,12 +36,12 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
 
 
 def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
-    """Scale each time step of `a` (T, F, B) by a power of two so that its largest entry is near 1.
+    """Divide each time step of `a` (T, F, B) by a power of two to bring its largest magnitude close to 1.
 
     Without scaling, the squares of entries below 1e-154 would underflow.
 
     Returns:
-        The scaled array in float64, and the exponents of the powers of two that were factored out, (T,).
+        Scaled array in float64, and the base-2 logarithm of the divisor at each time step, shape (T,).
     """
     largest = np.maximum(a.max(axis=(1, 2)), -a.min(axis=(1, 2))).astype(np.float64)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
@@ -52,5 +52,5 @@ def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Arra
 
 
 def gram(a: Array) -> Array:
-    """Return the Gram matrices aᵀa of all time steps of `a` (T, F, B), as (T, B, B)."""
+    """Return the Gram matrix aᵀa of each time step: an array (T, B, B) for `a` of shape (T, F, B)."""
     return np.asarray(np.matmul(a.transpose(0, 2, 1), a))

@@ -9,14 +9,14 @@ from rnnlab.records import FirstNonFinite
 
 
 def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Params) -> FirstNonFinite | None:
-    """Return the first quantity with a non-finite value, or None.
+    """Return the first quantity that contains a non-finite value, or None if all values are finite.
 
     The search follows the order of computation:
 
-    1. the parameters, which the previous update may have made non-finite;
-    2. the forward pass, from the earliest time step: the states, then the loss;
-    3. the backward pass, from the latest time step: `d_h`, `d_c`, `d_z`;
-    4. the gradients of the parameters, which have no time step because they sum over time.
+    1. the parameters, which may be non-finite after the previous update;
+    2. the states and the loss of the forward pass, from the first time step to the last;
+    3. `d_h`, `d_c` and `d_z` of the backward pass, from the last time step to the first;
+    4. the gradients of the parameters, which are sums over all time steps.
     """
     if (non_finite := non_finite_weights(params)) is not None:
         return non_finite
@@ -41,11 +41,11 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
 
 
 def non_finite_weights(params: Params) -> FirstNonFinite | None:
-    """Return the first parameter with a non-finite value, or None."""
+    """Return the first parameter that contains a non-finite value, or None if all values are finite."""
     names = (name for name, w in params.items() if not np.isfinite(w).all())
     return next((FirstNonFinite(name, None) for name in names), None)
 
 
 def _bad_steps(values: Array) -> Array:
-    """Return the indices along the first axis with a non-finite value."""
+    """Return the indices along the first axis at which `values` contains a non-finite value."""
     return np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))

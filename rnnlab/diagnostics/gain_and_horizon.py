@@ -1,13 +1,13 @@
 """Summary of a lag curve: gain, horizon and regime.
 
-The summary is relative to g(1) and excludes lag 0, because the readout and, in an LSTM, the output gate act
+Ratios are relative to g(1). Lag 0 is excluded because the readout and, in an LSTM, the output gate act
 between lags 0 and 1. K is the largest lag.
 
 g(k) is the geometric mean over the examples with a non-zero gradient, so the summary describes only these
-examples. `zero_fraction` is the fraction of the examples with a zero gradient. If the gradient of every
-example is 0 at lag k, then g(k) is 0, the gain is 0, and the horizon is shorter than k. Lags without a value
-are excluded and do not count as 0. A lag has no value if it reaches beyond the start of every sequence or if
-the gradient overflowed.
+examples. `zero_fraction` is the fraction of examples whose gradient is 0. If the gradient of every example is
+0 at lag k, then g(k) is 0, the gain is 0, and the horizon is shorter than k. Lags without a value are
+ignored; they are not treated as lags with g(k) = 0. A lag has no value if it extends beyond the start of
+every sequence or if the gradient overflows.
 """
 
 from collections.abc import Mapping
@@ -31,29 +31,30 @@ class LagSummary:
     """Summary of a lag curve; a field is None if the curve is too short or has no values.
 
     Attributes:
-        gain: Factor per step back in time, 10**log10_gain. The gain is below 1 if the gradient vanishes,
-            above 1 if the gradient explodes, and 0 if g is 0 at the last lag with a value.
-        log10_gain: Slope of the least-squares line through log10 g(k), k = 1 … K, in decades per step; None
-            if the gain is 0.
+        gain: Factor by which the gradient norm changes per time step back in time, 10**log10_gain. The gain
+            is below 1 if the gradient vanishes, above 1 if the gradient explodes, and 0 if g is 0 at the last
+            lag that has a value.
+        log10_gain: Slope of the least-squares line through log10 g(k) for k = 1 … K, in decades per time
+            step; None if the gain is 0.
         r2: Coefficient of determination R² of the fitted line.
-        gain_short: Gain over the lags k = 1 … 10; 0 if g is 0 at the last lag of this range with a value.
+        gain_short: Gain over lags k = 1 … 10; 0 if g is 0 at the last of these lags that has a value.
         log10_gain_short: log10 of the short gain.
-        gain_tail: Gain over the lags k ≥ K/2; 0 if g is 0 at the last lag of this range with a value.
+        gain_tail: Gain over lags k ≥ K/2; 0 if g is 0 at the last of these lags that has a value.
         log10_gain_tail: log10 of the tail gain.
-        half_life: Number of lags over which the gradient halves, -ln 2 / ln gain; 0 for a gain of 0, None if
-            the gain is at least 1.
+        half_life: Number of lags over which the gradient norm halves, -ln 2 / ln(gain); 0 if the gain is 0,
+            None if the gain is at least 1.
         log10_decay: log10 g(K) - log10 g(1); None if g(K) is 0.
-        horizon: Largest lag with g(k) ≥ g(1)/100, even if the curve dips below g(1)/100 at a smaller lag; 0
-            if g(1) is 0.
-        horizon_first: Largest k such that g ≥ g(1)/100 at all lags 1 … k; smaller than the horizon if the
-            curve recovers later.
-        censored: True if the horizon equals K, so that the true horizon may be longer.
-        zero_lag: Smallest lag at which g is 0.
-        zero_fraction: Fraction of the examples with a gradient of exactly 0 at lag K.
-        zero_at_horizon: Fraction of the examples with a gradient of exactly 0 at the horizon.
-        regime: Regime of the tail gain: vanishing if 100 · log10_gain_tail < -3 or gain_tail = 0, exploding
-            if 100 · log10_gain_tail > 3, otherwise stable.
-        at_task_lag: log10 g(lag)/g(1) at the lag required by the task; None if g(lag) is 0.
+        horizon: Largest lag k with g(k) ≥ g(1)/100, even if g is below g(1)/100 at some shorter lag; 0 if
+            g(1) is 0.
+        horizon_first: Largest lag k such that g ≥ g(1)/100 at every lag from 1 to k; smaller than the horizon
+            if g later rises above g(1)/100 again.
+        censored: True if the horizon equals K and is therefore only a lower bound.
+        zero_lag: Smallest lag k with g(k) = 0.
+        zero_fraction: Fraction of examples whose gradient is exactly 0 at lag K.
+        zero_at_horizon: Fraction of examples whose gradient is exactly 0 at the horizon.
+        regime: Regime according to the tail gain: vanishing if 100 · log10_gain_tail < -3 or gain_tail = 0,
+            exploding if 100 · log10_gain_tail > 3, otherwise stable.
+        at_task_lag: log10(g(k)/g(1)) at the lag k required by the task; None if g(k) is 0.
     """
 
     gain: float | None = None
@@ -86,10 +87,10 @@ def summarize_lag_curve(
     """Summarise a lag curve g(k), k = 0 … K.
 
     Args:
-        log10_g: log10 g(k), (K+1,); -inf where g is exactly 0, NaN where g has no value.
-        task_lag: Lag required by the task.
-        zero_fraction: Fraction of the examples with a gradient of 0 at each lag, (K+1,); g is 0 where the
-            fraction is 1.
+        log10_g: Values of log10 g(k), shape (K+1,); -inf where g is exactly 0, NaN where g has no value.
+        task_lag: Lag required by the task, or None.
+        zero_fraction: Fraction of examples whose gradient is 0 at each lag, shape (K+1,); where this fraction
+            is 1, g is 0.
 
     Returns:
         The summary. If g is 0 at every lag, including lag 0, no gradient was backpropagated, and only
@@ -136,7 +137,7 @@ def summarize_lag_curve(
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Classify a tail gain: vanishing below -3 decades per 100 lags, exploding above 3, otherwise stable.
+    """Classify a tail gain as vanishing (below -3 decades per 100 lags), exploding (above 3) or stable.
 
     >>> regime(-0.04), regime(0.02), regime(0.04), regime(float("-inf"))
     ('vanishing', 'stable', 'exploding', 'vanishing')
@@ -150,13 +151,13 @@ def regime(log10_gain_tail: float | None) -> Regime | None:
 
 
 def recorded_regime(metrics: Mapping[str, float | None]) -> Regime | None:
-    """Return the regime from recorded metrics, in which a gain of 0 has no logarithm."""
+    """Return the regime for recorded metrics, which contain no logarithm for a tail gain of 0."""
     return regime(-np.inf if metrics.get(GAIN_TAIL) == 0 else metrics.get(LOG10_GAIN_TAIL))
 
 
 @dataclass(frozen=True)
 class _Gain:
-    """Gain over a range of lags: factor per step, its log10, and R² of the line."""
+    """Gain over a range of lags: factor per time step, log10 of the factor, and R² of the fitted line."""
 
     factor: float | None = None
     log10: float | None = None
@@ -164,9 +165,9 @@ class _Gain:
 
 
 def _gain(curve: Array, first: int, last: int) -> _Gain:
-    """Fit the gain over lags `first` … `last`; the gain is 0 if g is 0 at the last lag with a value.
+    """Fit the gain over lags `first` … `last`; return a gain of 0 if g is 0 at the last lag that has a value.
 
-    A gain of 0 is the limit of the fitted gain when the last values of g tend to 0.
+    As the last values of g tend to 0, the fitted gain also tends to 0.
     """
     lags, values = np.arange(first, last + 1), curve[first : last + 1]
     finite_or_zero = values[~np.isnan(values)]
@@ -177,7 +178,7 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
 
 
 def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
-    """Return slope and R² of the least-squares line through finite points; None for fewer than two points."""
+    """Return slope and R² of the least-squares line through the finite points; None for fewer than two."""
     finite = np.isfinite(values)
     if finite.sum() < 2:
         return None, None

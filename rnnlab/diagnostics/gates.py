@@ -2,7 +2,7 @@
 
 A sigmoid gate counts as closed below 0.1 and as open above 0.9 (Karpathy, Johnson & Fei-Fei, *Visualizing and
 understanding recurrent networks*, 2016). A tanh unit counts as saturated if the magnitude of its activation
-exceeds 0.9. Each fraction is the share of one example's units.
+exceeds 0.9. All fractions are computed over the units of one example.
 """
 
 import numpy as np
@@ -18,12 +18,13 @@ CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
 def measure_gates(snapshot: Snapshot) -> Readings:
     """Measure gate activations and saturation by time step, and `forget_product` by lag.
 
-    Each sigmoid gate has three curves. For the forget gate, `gate_f` is the mean activation over units, and
-    `gate_f_closed` and `gate_f_open` are the fractions of closed and open units. For the vanilla cell,
-    `h_saturated` is the fraction of units with |h| above 0.9 (tanh) or h = 0 (relu). `tanh_c_saturated`
-    (LSTM) and `gate_n_saturated` (candidate state of a GRU) are the fractions of units with a magnitude above
-    0.9. `forget_product` at lag k is the geometric mean over units of f[T] ∘ … ∘ f[T-k+1]: the factor by
-    which the cell path alone scales a gradient at c.
+    Three curves are recorded for each sigmoid gate. For the forget gate, `gate_f` is the mean activation over
+    units, and `gate_f_closed` and `gate_f_open` are the fractions of closed and open units. For the vanilla
+    cell, `h_saturated` is the fraction of units with |h| > 0.9 for tanh or with h = 0 for relu. For an LSTM,
+    `tanh_c_saturated` is the fraction of units with |tanh c| > 0.9. For a GRU, `gate_n_saturated` is the
+    fraction of units with |n| > 0.9, where n is the candidate state. `forget_product` at lag k is the
+    geometric mean over units of f[T] ∘ … ∘ f[T-k+1], the factor by which the direct path through the cell
+    states scales a gradient at c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}
@@ -45,7 +46,7 @@ def measure_gates(snapshot: Snapshot) -> Readings:
 
 
 def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
-    """Return boolean arrays (T, H, B) by name that mark the saturated units."""
+    """Return boolean arrays of shape (T, H, B) that mark the saturated units."""
     match cell:
         case Vanilla(nonlinearity="relu"):
             return {"h": tape.states["h"][1:] == 0}
@@ -60,7 +61,7 @@ def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
 
 
 def log_forget_product(tape: CellTape, f: Array) -> Array:
-    """Return Σ ln f[t] over the last k time steps for k = 0 … T, averaged over units, (T+1, B)."""
+    """Return Σ ln f[t] over the last k = 0 … T time steps, averaged over units: an array (T+1, B)."""
     backwards = _log(f).mean(axis=1)[::-1]
     return np.concatenate([np.zeros((1, f.shape[2])), np.cumsum(backwards, axis=0)])
 

@@ -1,11 +1,12 @@
-"""Singular values of the state Jacobian over many time steps.
+"""Singular values of the Jacobian of a state with respect to an earlier state.
 
     P_k = ∂s[τ]/∂s[τ-k] = J[τ] J[τ-1] … J[τ-k+1]      s: full state, (h, c) for an LSTM
 
-The largest singular value is computed from the product of the Jacobians, the smallest as 1/σ_max of the
-product of their inverses. The small singular values of a float64 product are dominated by rounding error: in
-one experiment, the logarithm of the smallest fell by 1.4 per step instead of 7.7. Products are rescaled by
-powers of two to stay within the range of float64.
+The largest singular value is computed from the product of the one-step Jacobians. The smallest singular value
+is the reciprocal of the largest singular value of the inverse product. In a float64 product, the small
+singular values are dominated by rounding error: in one experiment, the logarithm of the smallest singular
+value fell by 1.4 per time step instead of the correct 7.7. Products are rescaled by powers of two to stay
+within the range of float64.
 """
 
 from typing import Annotated
@@ -25,9 +26,10 @@ def measure_jacobians(
     """Measure the largest and smallest singular values of ∂s[T]/∂s[T-k] by lag, `sv_max` and `sv_min`.
 
     Args:
-        snapshot: Snapshot of a training step; the trajectory is the forward pass over the probe batch.
-        examples: Number of sequences of the probe batch.
-        lags: Maximum number of lags, spaced evenly on a logarithmic scale starting at lag 1.
+        snapshot: Snapshot of a training step. The Jacobians are evaluated along a forward pass over the probe
+            batch.
+        examples: Number of sequences of the probe batch to use.
+        lags: Maximum number of lags, evenly spaced on a logarithmic scale from 1 to T.
     """
     batch, model = snapshot.inputs.batch, snapshot.model
     start_rng = np.random.default_rng(snapshot.inputs.seed)
@@ -42,18 +44,18 @@ def measure_jacobians(
 def log_singular_values(
     cell: Cell, params: Params, tape: CellTape, lags: Array, examples: int
 ) -> tuple[Array, Array]:
-    """Return the logarithms of the largest and of the smallest singular value, (N, examples) each.
+    """Return the natural logarithms of the largest and smallest singular values, two arrays (N, examples).
 
     Args:
         cell: The cell.
-        params: Parameters of the cell, converted to float64.
-        tape: Trajectory of a forward pass; τ is its last time step.
-        lags: Lags k in 1 … T, ascending, (N,).
-        examples: Number of examples to use, counted from the first example of the tape.
+        params: Parameters of the cell; the function converts them to float64.
+        tape: Tape of a forward pass; τ is the last time step.
+        lags: Lags k in 1 … T in ascending order, shape (N,).
+        examples: Number of examples of the tape to use, starting with the first.
 
     Returns:
-        Both logarithms. NaN marks a product that is not finite and, for the smallest singular value, a
-        singular Jacobian.
+        The logarithms of the largest and of the smallest singular values. A value is NaN if the product is
+        not finite; the smallest singular value is also NaN if a Jacobian is singular.
     """
     wide = copy_params(params, np.float64)
     n = len(cell.states) * cell.hidden_size
@@ -75,8 +77,8 @@ def log_singular_values(
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
     """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n), where n is the state's size.
 
-    Row j is the result of an adjoint step from the unit vector e_j. One call computes all rows, with the unit
-    vectors as columns of the adjoint.
+    Row j is the result of an adjoint step applied to the unit vector e_j. A single adjoint step computes all
+    rows because the unit vectors are stacked as columns.
     """
     H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
 
@@ -97,7 +99,7 @@ def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -
 
 
 def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:
-    """Return (P J)⁻¹ = J⁻¹ P⁻¹, given P⁻¹ = `inverse`, and a mask of the examples with an inverse."""
+    """Return (P J)⁻¹ = J⁻¹ P⁻¹ for P⁻¹ = `inverse`, and a mask of the examples for which (P J)⁻¹ exists."""
     J = Jᵀ.transpose(0, 2, 1)
     out = np.zeros_like(inverse)
     exists = invertible.copy()
@@ -111,14 +113,14 @@ def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Arra
 
 
 def _rescale(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
-    """Scale each matrix by a power of two so that its largest entry is in [½, 1); update the log scale."""
+    """Scale each matrix by a power of two to a largest magnitude in [½, 1); update the logarithmic scale."""
     largest = np.abs(matrices).max(axis=(1, 2))
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return np.ldexp(matrices, -exponents[:, None, None]), log_scale + exponents * np.log(2)
 
 
 def _log_largest(matrices: Array) -> Array:
-    """Return ln of each matrix's largest singular value; -inf for a zero matrix, NaN if not finite."""
+    """Return ln of the largest singular value of each matrix; -inf for zero, NaN for non-finite matrices."""
     out = np.full(len(matrices), np.nan)
     finite = np.isfinite(matrices).all(axis=(1, 2))
     if finite.any():

@@ -2,13 +2,13 @@
 
     g(k) = ‖∂ℓ_τ/∂s[τ-k]‖      k = 0 … τ-1, per example
 
-Only the loss at one time step τ is backpropagated, with weight 1. If the losses of all time steps were
-included, short paths would hide a vanishing gradient. By default, τ is each example's last time step with a
-target.
+Only the loss at one time step τ is backpropagated, with weight 1. If the losses at all time steps were
+backpropagated, gradients from nearby losses would mask a vanishing gradient. By default, τ is each example's
+last time step with a target.
 
-The norms by time step in `diagnostics.norms` use the training loss instead. If the training loss is a mean
-over time, each of the N targets of an example has the weight 1/N, and g(0) is N times `h_immediate` at time
-step τ of the same batch.
+By contrast, the gradient norms per time step in `diagnostics.norms` refer to the training loss. If the
+training loss is a mean over time, each of the N targets of an example has weight 1/N; for the same batch,
+g(0) is then N times `h_immediate` at time step τ.
 """
 
 from typing import Annotated, Literal
@@ -32,11 +32,12 @@ Target = Literal["last"] | Annotated[int, Ge(1)]
 def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Readings:
     """Measure the lag curves `h`, `c`, `state`, `x` and `dW_hh` of the probe batch.
 
-    The metrics summarise the curve whose target is `last`.
+    Metrics are computed only from the curves for the target `last`.
 
     Args:
         snapshot: Snapshot of a training step.
-        targets: Time steps τ whose losses are backpropagated separately; `last` or numbers in 1 … T.
+        targets: Time steps τ whose losses are backpropagated, one at a time; each is `last` or a number in 1
+            … T.
     """
     all_curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
@@ -53,7 +54,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
-    """Return the statistics over examples of the curves from `per_example_lag_curves`."""
+    """Compute statistics over examples for the curves returned by `per_example_lag_curves`."""
     return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
 
 
@@ -68,8 +69,8 @@ def per_example_lag_curves(
     """Return ln g(k) of each quantity for every lag and example.
 
     The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the input gradient `x`,
-    and `dW_hh`. For a symbol, `x` is the gradient with respect to its one-hot vector. `dW_hh` is the
-    example's contribution to the weight gradient at one time step; its norm is ‖dz‖ ‖h‖.
+    and `dW_hh`. If the inputs are symbols, `x` is the gradient with respect to their one-hot vectors. `dW_hh`
+    is the contribution of one example at one time step to the gradient of W_hh, with norm ‖dz‖ ‖h‖.
 
     At every time step, each example's gradient is rescaled by a power of two, and the logarithm of the scale
     is stored separately. The curves therefore neither underflow nor overflow. The forward pass runs in the
@@ -78,14 +79,14 @@ def per_example_lag_curves(
     Args:
         model: The network.
         params: Parameters of the network.
-        batch: Sequences that start from the model's initial state.
+        batch: Batch of sequences that start from the model's initial state.
         workspace: Buffers to reuse.
-        rng: Generator for a random initial state.
-        target: Time step τ of the loss; None means each example's last target.
+        rng: Random number generator, required for a random initial state.
+        target: Time step τ of the loss; None selects the last target of each example.
 
     Returns:
-        Arrays (K+1, B) by quantity: -inf where g is 0, NaN for k ≥ τ and for examples without a target at τ.
-        The dict is empty if no example has a target at τ.
+        Arrays of ln g(k), shape (K+1, B), by name of the quantity. Values are -inf where g is 0, and NaN for
+        k ≥ τ and for examples without a target at τ. The dict is empty if no example has a target at τ.
     """
     cell = model.cell
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
@@ -120,9 +121,9 @@ def per_example_lag_curves(
 def lag_metrics(
     lag_curves: list[Curve], states: tuple[str, ...], task_lag: int | None
 ) -> dict[str, float | None]:
-    """Return the metrics of the lag curves: the summary, and the value of each curve at every power of two.
+    """Return the summary of the lag curves, and the value of each curve at lags 1, 2, 4, 8 …, as metrics.
 
-    The metric `…_by_lag/0001` is log10 g(1); the metrics at larger lags k are log10 g(k)/g(1).
+    The metric `…_by_lag/0001` is log10 g(1); the metrics at larger lags k are log10(g(k)/g(1)).
     """
     by_quantity = {curve.quantity: curve.log10_gmean for curve in lag_curves}
     state = next(curve for curve in lag_curves if curve.quantity == "state")
@@ -139,7 +140,7 @@ def lag_metrics(
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:
-    """Reorder norms by time step (T, B) into norms by lag from each example's τ; NaN for k ≥ τ."""
+    """Reindex an array (T, B) from time step to lag, counted back from each example's τ; NaN for k ≥ τ."""
     lags = np.full_like(log_norms, np.nan)
     for example, τ in enumerate(τs):
         lags[:τ, example] = log_norms[:τ, example][::-1]
@@ -155,7 +156,7 @@ def _last_targets(batch: Batch) -> Array:
 
 
 def _targets_at(batch: Batch, target: int) -> Array:
-    """Return `target` for each example with a target at that time step, else 0."""
+    """Return `target` for each example that has a target at this time step, and 0 for each other example."""
     output = target - batch.first_output - 1
     if not 0 <= output < len(batch.y):
         return np.zeros(batch.size, int)
@@ -170,7 +171,7 @@ def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:
 
 
 def _rescale(adjoint: States) -> tuple[dict[str, Array], Array]:
-    """Scale each example exactly, by a power of two, so that its largest entry is in [½, 1)."""
+    """Scale each example by a power of two (without rounding error) to a largest magnitude in [½, 1)."""
     largest = np.max([np.abs(part).max(axis=0) for part in adjoint.values()], axis=0)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return {name: np.ldexp(part, -exponents) for name, part in adjoint.items()}, exponents

@@ -1,17 +1,17 @@
-"""Lyapunov exponents: mean exponential rates per step at which nearby states of a driven network separate.
+"""Lyapunov exponents: mean exponential rates at which nearby states of a driven network diverge.
 
 The QR method (Benettin et al., 1980) is applied to the transposed Jacobians along one long trajectory, from
 the last time step to the first. The adjoint step gives J[t]ᵀ Q without forming J[t]:
 
     Q R = J[t]ᵀ Q      λ_i = mean over t of ln |R_ii|
 
-The transposed products have the same exponents as the forward products. At any finite lag, the logarithms of
-the singular values divided by the lag differ from the exponents.
+Products of the transposed Jacobians have the same exponents as products of the Jacobians. At a finite lag,
+the exponents differ from the logarithms of the singular values divided by the lag.
 
-Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by
-non-overlapping batch means (Schmeiser, 1982): the standard deviation of the means of 10 blocks of successive
-steps, divided by √10. The estimate is valid if a block is much longer than the correlation time. With 9
-degrees of freedom, the estimate has a relative uncertainty of about one quarter.
+Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by the method
+of non-overlapping batch means (Schmeiser, 1982). The standard error is the standard deviation of the means of
+10 blocks of consecutive time steps, divided by √10. The estimate is valid if a block is much longer than the
+correlation time. With 9 degrees of freedom, the estimate has a relative uncertainty of about one quarter.
 """
 
 from typing import Annotated
@@ -38,8 +38,8 @@ def measure_lyapunov(
     Args:
         snapshot: Snapshot of a training step.
         steps: Number of time steps to average over.
-        warm_up: Number of extra time steps at each end, excluded from the average: the state converges at
-            the start, and Q converges at the end.
+        warm_up: Number of additional time steps at the start, where the state converges, and at the end,
+            where Q converges; both are excluded from the average.
         exponents: Number of exponents to measure, starting with the largest.
     """
     cell = snapshot.model.cell
@@ -59,24 +59,24 @@ def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int,
 
     Args:
         cell: The cell.
-        params: Parameters of the cell, converted to float64.
+        params: Parameters of the cell; the function converts them to float64.
         tape: Tape of a forward pass.
         warm_up: Number of time steps at each end that are excluded from the average.
-        exponents: Number of exponents, limited to the dimension of the state.
+        exponents: Number of exponents; values above the dimension of the state are reduced to this dimension.
 
     Returns:
-        The exponents, (exponents,); -inf for a direction that is mapped to exactly 0, NaN if the trajectory
+        Exponents, shape (exponents,); -inf for a direction that is mapped to exactly 0, NaN if the trajectory
         is not finite.
     """
     return np.asarray(local_exponents(cell, params, tape, warm_up, exponents).mean(axis=0))
 
 
 def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, exponents: int) -> Array:
-    """Return ln |R_ii| for each time step of the average; the arguments are those of `lyapunov_exponents`.
+    """Return ln |R_ii| for each averaged time step; see `lyapunov_exponents` for the arguments.
 
     Returns:
-        Local exponents in order of time, (steps, exponents), with columns sorted by descending mean; NaN if
-        the trajectory is not finite.
+        Local exponents, shape (steps, exponents). Rows are in order of time, and columns are in descending
+        order of their means. All values are NaN if the trajectory is not finite.
     """
     wide = copy_params(params, np.float64)
     H, n = cell.hidden_size, len(cell.states) * cell.hidden_size

@@ -9,8 +9,8 @@ multiplies the norm of a gradient by √χ:
 The norm of a gradient changes by a factor of e over the depth 2/|ln χ|. The edge of chaos is at χ = 1.
 
 References:
-    B. Poole et al., *Exponential expressivity in deep neural networks through transient chaos* (2016).
-    S. S. Schoenholz et al., *Deep information propagation* (2017), for feed-forward networks, whose layers
+    Poole et al., *Exponential expressivity in deep neural networks through transient chaos* (2016).
+    Schoenholz et al., *Deep information propagation* (2017), for feed-forward networks, whose layers
     correspond to time steps here.
 """
 
@@ -31,11 +31,11 @@ _HALVINGS = 200
 
 @dataclass(frozen=True)
 class MeanField:
-    """Predictions of mean-field theory for one network; None where no fixed point exists.
+    """Predictions of mean-field theory for one network; a value is None if no fixed point exists.
 
     Attributes:
         q: Variance of the pre-activations.
-        χ: Factor by which a gradient's squared norm changes per step back in time.
+        χ: Factor by which the squared norm of a gradient changes per time step back in time.
         critical_σ_w: Value of σ_w at which χ = 1 for the same σ_x².
     """
 
@@ -45,25 +45,25 @@ class MeanField:
 
     @property
     def log10_gain(self) -> float | None:
-        """Return the gain of a gradient's norm in decades per step, ½ log10 χ."""
+        """Return the logarithmic gain of the gradient norm, ½ log10 χ, in decades per time step."""
         return 0.5 * log(self.χ, 10) if self.χ else None
 
     @property
     def depth(self) -> float | None:
-        """Return the depth 2/|ln χ|, over which a gradient's norm changes by a factor of e; None at χ = 1."""
+        """Return the depth 2/|ln χ|, over which the gradient norm changes by a factor of e; None at χ = 1."""
         return 2 / abs(log(self.χ)) if self.χ and self.χ != 1 else None
 
 
 def mean_field(nonlinearity: Nonlinearity, σ_w2: float, σ_x2: float) -> MeanField:
-    """Solve for q and χ, by quadrature for tanh and in closed form for relu and the identity.
+    """Compute q and χ, by quadrature for tanh and in closed form for relu and the identity function.
 
     >>> round(mean_field("tanh", σ_w2=1.0, σ_x2=0.25).χ ** 0.5, 4)  # the gain of a gradient's norm
     0.7615
 
     Args:
         nonlinearity: Activation function φ.
-        σ_w2: σ_w², H times the variance of the entries of W_hh.
-        σ_x2: σ_x², variance per unit of W_xh x + b.
+        σ_w2: Value of σ_w², which is H times the variance of the entries of W_hh.
+        σ_x2: Value of σ_x², the variance of each entry of W_xh x + b.
     """
     match nonlinearity:
         case "relu":  # E φ² = q/2 and E φ'² = ½: no fixed point for σ_w² ≥ 2
@@ -75,12 +75,12 @@ def mean_field(nonlinearity: Nonlinearity, σ_w2: float, σ_x2: float) -> MeanFi
 
 
 def _fixed_point(σ_w2: float, σ_x2: float) -> float:
-    """Return q for tanh; σ_w² E[tanh²] is concave in q, so at most one positive root exists."""
+    """Return q for tanh. Because σ_w² E[tanh²] is concave in q, at most one positive solution exists."""
     return _root(lambda q: σ_w2 * _mean(_tanh_squared, q) + σ_x2 - q, σ_w2 + σ_x2)
 
 
 def _critical(σ_x2: float) -> float:
-    """Return σ_w at χ = 1 by solving the equation for q with σ_w² = 1 / E[φ'²]."""
+    """Return the σ_w at which χ = 1, found by solving the equation for q with σ_w² = 1 / E[φ'²]."""
     if σ_x2 == 0:
         return 1.0
     upper = 10 * (1 + σ_x2)
@@ -89,7 +89,10 @@ def _critical(σ_x2: float) -> float:
 
 
 def _root(function: Callable[[float], float], upper: float) -> float:
-    """Find by bisection the root of a function that is positive below the root; 0 if no root exists."""
+    """Return the root of a function by bisection, or 0 if no root exists.
+
+    The function must be positive below the root.
+    """
     while function(upper) > 0:
         upper *= 10
     lower = 0.0
@@ -104,9 +107,10 @@ def _root(function: Callable[[float], float], upper: float) -> float:
 def _mean(function: Callable[[Array], Array], q: float) -> float:
     """Return E[f(√q Z)].
 
-    The trapezoidal rule in v, with z = w sinh v, is dense near 0, where f varies on the scale w = 1/√q, and
-    converges spectrally for smooth f. Gauss–Hermite quadrature is inaccurate here: at σ_w = 3 the result for
-    √χ is 1.063, 1.328 and 1.365 with 20, 50 and 101 nodes; the true value is 1.3631.
+    The integral is computed by the trapezoidal rule in v, where z = w sinh v. The nodes are dense near z = 0,
+    where f varies on the scale w = 1/√q. Convergence is spectral for smooth f. Gauss–Hermite quadrature would
+    be inaccurate: for σ_w = 3, 20 nodes give √χ = 1.063, 50 nodes give 1.328 and 101 nodes give 1.365,
+    whereas the true value is 1.3631.
     """
     width = 1 / max(1.0, sqrt(q))
     reach = asinh(_REACH / width)
@@ -121,5 +125,5 @@ def _tanh_squared(u: Array) -> Array:
 
 
 def _slope_squared(u: Array) -> Array:
-    """Return (1 - tanh²)² as sech⁴, which is accurate in the tail."""
+    """Return the squared derivative of tanh, (1 - tanh²)², computed as sech⁴ for accuracy at large |u|."""
     return np.cosh(np.minimum(np.abs(u), 300.0)) ** -4.0

@@ -1,10 +1,10 @@
 """Per-example gradient norms at every time step of the training batch.
 
-The loss L of a batch is a mean over B examples, so the gradient norm of one example's loss has a factor B:
+The batch loss L is the mean of the losses ℓ_b of B examples, so the gradient norm of ℓ_b includes a factor B:
 
     ‖∂ℓ_b/∂s[t]‖ := B · ‖∂L/∂s[t][:, b]‖₂
 
-These norms do not depend on the batch size, and the gradients of different examples cannot cancel.
+These norms do not depend on the batch size, and gradients of different examples do not cancel.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     """Measure norms of states, and of gradients with respect to states, pre-activations and inputs.
 
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
-    come from the loss at the same time step only; their norms are `h_immediate` and so on. The norms of the
-    states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the training loss is a mean
-    over time, each of the N targets of an example has the weight 1/N, whereas the single target of a lag
-    curve has the weight 1.
+    include only the loss at the same time step; the norms of immediate gradients are `h_immediate` and so on.
+    The norms of the states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the
+    training loss is a mean over time, each of the N targets of an example has the weight 1/N, whereas the
+    single target of a lag curve has the weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -51,9 +51,9 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
 
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-    """Return ln of each example's total and immediate gradient norms by state, (T, B); -inf for 0.
+    """Return ln of the norms of the total and immediate gradients, as arrays (T, B); -inf where a norm is 0.
 
-    The entry `state` is the state adjoint; for a cell with a single state, `state` equals `h`.
+    The entry `state` refers to the state adjoint; for a cell with a single state, `state` equals `h`.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
@@ -73,11 +73,11 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
 
 
 def log_norm_of_steps(a: Array) -> Array:
-    """Return ln of the norm over the features of a sequence (T, F, B), as (T, B).
+    """Return ln of the norm over features: an array (T, B) for a sequence of shape (T, F, B).
 
-    Most norms are computed from a plain sum of squares. Time steps with possible underflow or overflow are
-    recomputed. For float32, the recomputation uses float64, whose range covers all squares. For float64, the
-    recomputation uses `rnnlab.norms.norm`, which is several times slower.
+    Norms are first computed from an unscaled sum of squares. Time steps at which this sum may underflow or
+    overflow are then recomputed. Norms of float32 arrays are recomputed in float64, whose range covers all
+    squares. Norms of float64 arrays are recomputed by `rnnlab.norms.norm`, which is several times slower.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
@@ -97,7 +97,7 @@ def log_norm_of_steps(a: Array) -> Array:
 
 
 def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
-    """Return ln of the joint norm over `axis` of several arrays (…, H, …); -inf where the norm is 0."""
+    """Return ln of the norm of several arrays, concatenated along `axis`; -inf where the norm is 0."""
     total = norm(np.stack([norm(part, axis) for part in parts.values()]), axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(total))
@@ -106,7 +106,8 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
 def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
     """Return ∂ℓ[t]/∂z[t], the gradient of the loss at t alone, for a slice of time steps, (G·H, S·B).
 
-    One adjoint step, with λ_h = e[t] and all other adjoints 0, processes all time steps as columns.
+    A single adjoint step processes all time steps, arranged as columns; λ_h is e[t], and all other adjoints
+    are 0.
     """
     after_steps = slice(steps.start + 1, steps.stop + 1)
     e = _columns(deltas.immediate["h"][steps])
@@ -126,6 +127,6 @@ def _columns(a: Array) -> Array:
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Return slices along time that are so short that intermediate results fit into a core's cache."""
+    """Return slices of the time axis, short enough for intermediate results to fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

@@ -1,4 +1,4 @@
-"""Norms of the gradient, weights and update of each parameter, in total and per gate."""
+"""Norms of each parameter, of its gradient and of its update, in total and per gate."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ def measure_parameters(snapshot: Snapshot) -> Readings:
     """Measure norms for each parameter, such as `W_hh`, and for each gate's rows, such as `W_hh.f`.
 
     `grad_norm/W_hh` is ‖dW‖ before clipping, and `weight_norm/W_hh` is ‖W‖. `update_ratio/W_hh` is
-    ‖ΔW‖ / ‖W‖, where ΔW is the optimiser's update; None if W is 0.
+    ‖ΔW‖/‖W‖, where ΔW is the optimiser's update; the ratio is None if W is 0.
     """
     cell = snapshot.model.cell
     metrics: dict[str, float | None] = {}

@@ -27,13 +27,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Probe:
-    """The measurements of a run, which are recorded in addition to the metrics of every training step.
+    """Measurements of a run, recorded in addition to the metrics of each training step.
 
     Attributes:
         measurements: Measurements by name.
         examples: Number of sequences in the probe batch.
-        length: Number of time steps of the probe batch; None means seq_len.
-        seed: Seed of the probe batch, which is the same at every training step of every run.
+        length: Number of time steps per sequence of the probe batch; None selects seq_len.
+        seed: Seed of the probe batch; the same probe batch is used at every training step of every run.
         spike_factor: Ratio of a gradient norm to its running mean above which the norm counts as a spike;
             None disables spike detection.
     """
@@ -45,7 +45,7 @@ class Probe:
     spike_factor: Annotated[float, Gt(1)] | None
 
     def plan(self, steps: int) -> dict[str, frozenset[int]]:
-        """Return the training steps from `Schedule.points` for each measurement."""
+        """Return the training steps at which `Schedule.points` schedules each measurement."""
         return {name: measurement.when.points(steps) for name, measurement in self.measurements.items()}
 
     def due(self, plan: Mapping[str, frozenset[int]], step: int, spiking: bool) -> list[str]:

@@ -17,11 +17,11 @@ class Schedule:
     """Training steps at which a measurement runs, always including the first and the last step.
 
     Attributes:
-        dense: Number of training steps at the start of a run, all of which are measured.
-        per_decade: Number of measurements per decade of training steps after the dense steps, spaced evenly
-            on a logarithmic scale.
+        dense: Number of initial training steps, at each of which the measurement runs.
+        per_decade: Number of measurements per tenfold increase of the training step, evenly spaced on a
+            logarithmic scale; applies after the first `dense` training steps.
         every: Interval between regular measurements, in training steps; None for no regular measurements.
-        on_spike: True to measure also at each spike of the gradient norm.
+        on_spike: True to run the measurement also at each spike of the gradient norm.
     """
 
     dense: Annotated[int, Ge(0)]
@@ -30,7 +30,9 @@ class Schedule:
     on_spike: bool
 
     def points(self, steps: int) -> frozenset[int]:
-        """Return the scheduled training steps in 0 … steps-1, without those from `dense` and `every`.
+        """Return the first, the last and the logarithmically spaced training steps in 0 … steps-1.
+
+        The training steps scheduled by `dense` and `every` are not included.
 
         >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).points(100))
         [0, 3, 9, 30, 95, 99]
@@ -44,16 +46,16 @@ class Schedule:
         return frozenset(chosen)
 
     def due(self, step: int, points: Collection[int]) -> bool:
-        """Return True if `points`, `dense` or `every` requires a measurement at a training step."""
+        """Return True if `points`, `dense` or `every` schedules a measurement at a training step."""
         return step < self.dense or step in points or (self.every is not None and step % self.every == 0)
 
 
 @dataclass
 class Spikes:
-    """Detector of spikes: gradient norms above `factor` times their running geometric mean.
+    """Detector of spikes, which are gradient norms above `factor` times the running geometric mean.
 
-    The running mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run never count as
-    spikes, and neither do the norms within SPIKE_WINDOW training steps after a spike.
+    The running mean covers about the last SPIKE_WINDOW norms. The first ten norms of a run, and all norms
+    within SPIKE_WINDOW training steps after a spike, never count as spikes.
 
     Attributes:
         factor: Threshold relative to the running mean; None disables detection.
@@ -70,7 +72,7 @@ class Spikes:
     rest: int = 0
 
     def update(self, norm: float) -> bool:
-        """Add the gradient norm of a training step and return True if the norm is a spike."""
+        """Process the gradient norm of a training step and return True if the norm is a spike."""
         if self.factor is None or not (isfinite(norm) and norm > 0):
             return False
         self.seen += 1

@@ -12,12 +12,12 @@ from rnnlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class ProbeInputs:
-    """Fixed inputs, never used in training, of measurements that run their own forward pass.
+    """Fixed inputs, never used in training, for measurements that run their own forward pass.
 
     Attributes:
         batch: Sequences with targets.
         long: Function that returns an input sequence of a given length; if the sequences of the task are
-            shorter, the function joins several of them.
+            shorter, the function concatenates several sequences.
         seed: Seed for a random initial state.
     """
 
@@ -28,17 +28,17 @@ class ProbeInputs:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Read-only state of one training step, the argument of all measurements.
+    """Read-only record of one training step, which is passed to every measurement.
 
     Attributes:
         step: Number of updates before this training step.
         model: The network.
-        params: Parameters before the update of this step.
+        params: Parameters before the update of this training step.
         tape: Forward pass over the training batch.
         deltas: Backward pass over the training batch.
         grads: Gradients before clipping.
-        updates: Updates added to the parameters by the optimiser.
-        inputs: Inputs of measurements that run their own forward pass.
+        updates: Updates that the optimiser adds to the parameters.
+        inputs: Inputs for measurements that run their own forward pass.
         task_lag: Lag required by the task, or None.
         workspace: Buffers reserved for measurements.
     """

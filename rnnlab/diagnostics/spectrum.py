@@ -14,10 +14,11 @@ def measure_spectrum(snapshot: Snapshot) -> Readings:
     """Measure `weights/spectral_radius` and `weights/spectral_norm` of W_hh.
 
     For a cell with gates, each gate's block has its own metrics, such as `weights/spectral_norm.f`. For the
-    vanilla cell, `theory/log10_bound` is the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'| in decades per step.
+    vanilla cell, `theory/log10_bound` is the bound ‖∂h[t]/∂h[t-1]‖₂ ≤ ‖W_hh‖₂ max|φ'| in decades per time
+    step.
 
     References:
-        R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013).
+        Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013).
     """
     cell, W_hh = snapshot.model.cell, snapshot.params["W_hh"].astype(np.float64)
     metrics: dict[str, float | None] = {}

@@ -1,4 +1,4 @@
-"""Statistics of a `Curve` over examples, and the standard error of a mean over time."""
+"""Statistics over examples for a `Curve`, and the standard error of a time average."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,23 +9,24 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Number of blocks, a compromise between a small relative error (about one quarter) and long blocks."""
+"""Number of blocks. More blocks reduce the relative error (about one quarter), but each block is shorter."""
 
 
 def curves(
     axis: Literal["timestep", "lag"], index: Array, logs: Mapping[str, Array], target: int | None = None
 ) -> list[Curve]:
-    """Return the statistics over examples of several quantities, with one curve per quantity.
+    """Compute statistics over examples and return one curve per quantity.
 
     Args:
         axis: Meaning of `index`.
         index: Time steps or lags, (N,).
-        logs: ln of the values by quantity, (N, B); -inf for a value of 0, NaN or inf for a missing value.
+        logs: Natural logarithms of the values, shape (N, B), by name of the quantity; -inf for a value of 0,
+            NaN or inf for a missing value.
         target: Time step whose loss is backpropagated, for lag curves only.
 
     Returns:
-        The curves, with NaN where no example has a value. Magnitudes below the range of float64 are 0 in
-        mean, median and max, but exact in log10_gmean.
+        Curves, with NaN where no example has a value. Magnitudes that underflow in float64 count as 0 in the
+        mean, median and maximum, but are included exactly in log10_gmean.
     """
     if not logs:
         return []
@@ -46,16 +47,17 @@ def curves(
 
 
 def standard_error(series: Array, blocks: int = BLOCKS) -> Array:
-    """Return the standard error of the time mean of a correlated series, by non-overlapping batch means.
+    """Estimate the standard error of the time average of a correlated series by non-overlapping batch means.
 
         s² = Σ_j (m_j - m̄)² / (b (b - 1))      m_j: mean of the j-th of b blocks of successive values
 
     Args:
-        series: Values in order of time, (N, …), with N ≥ `blocks`; block lengths differ by at most one.
+        series: Values in order of time, shape (N, …), with N ≥ `blocks`. The lengths of the blocks differ by
+            at most one.
         blocks: Number of blocks b.
 
     Returns:
-        The standard error, (…); NaN if any value is not finite.
+        Standard error, with the shape of `series[0]`; NaN if any value is not finite.
     """
     means = np.stack([block.mean(axis=0) for block in np.array_split(series, blocks)])
     with np.errstate(invalid="ignore"):

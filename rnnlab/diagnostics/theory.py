@@ -10,17 +10,17 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
 ORTHOGONAL = 1e-3
-"""Tolerance below which W Wᵀ counts as a multiple of the identity; mean-field theory needs a random W."""
+"""Tolerance within which W Wᵀ counts as a multiple of the identity; mean-field theory requires a random W."""
 
 
 def measure_theory(snapshot: Snapshot) -> Readings:
-    """Compute the theoretical gain of the network, but only at training step 0.
+    """Compute theoretical predictions at training step 0; return no readings at later training steps.
 
     For a vanilla cell with random W_hh, mean-field theory predicts `theory/log10_gain`, `theory/q`,
     `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The inputs of the theory, `theory/sigma_w` and
     `theory/sigma_x`, are measured from the weights and the probe batch. For a cell with forget gates,
-    `theory/log10_cell_path` is the mean of log10 f on the probe batch. The mean of log10 f describes the
-    gradient at c along the cell path, without the path through h.
+    `theory/log10_cell_path` is the mean of log10 f on the probe batch. The mean of log10 f predicts the decay
+    of the gradient at c along the direct path through the cell states, without the path through h.
     """
     if snapshot.step > 0:
         return Readings()

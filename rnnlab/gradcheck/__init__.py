@@ -1,7 +1,7 @@
 """Gradient checks: hand-derived gradients compared with numerical derivatives in float64.
 
 `check_model` checks an entire network, `check_cell` a single cell (including user-defined cells), and
-`check_gradients` any function. The command `python -m rnnlab.gradcheck` checks the networks described by its
+`check_gradients` any function. The command `python -m rnnlab.gradcheck` checks the networks specified by its
 arguments.
 """
 

@@ -1,26 +1,27 @@
-"""`python -m rnnlab.gradcheck`: check the gradients of networks given as overrides.
+"""Check the gradients of networks that are specified by overrides.
 
-The command accepts the overrides of `python -m rnnlab`. With -m, each
-combination of values is one row of the output. If the overrides name no cell, no
-key of a cell (such as `cell.bias=false`) and no experiment, the command checks
-every cell in conf/cell and in --config-dir, as with `cell=all`. The output lists
-the settings of all checked networks. Each network is checked in float64 on the
-first training batch. If the task carries the hidden state from batch to batch,
-the check also covers the second batch.
+The command accepts the overrides of `python -m rnnlab`. With -m, the output has
+one row per combination of values. If no override selects a cell, a key of a cell
+(such as `cell.bias=false`) or an experiment, the command checks every cell in
+conf/cell and in --config-dir, as with `cell=all`. The output lists the settings
+of all checked networks. Each network is checked in float64 on the first training
+batch. If the task carries the hidden state from batch to batch, the check also
+covers the second batch.
 
   x[1]          the first input, whose gradient vanishes first
-  h[0], c[0]    the initial state; named h_0, c_0 if it is a parameter
+  h[0], c[0]    the initial state; named h_0, c_0 if the initial state is learned
   h[25]         the total gradient at h[25] from the loss of all later steps
   one step h    the gradient through a single step, as used by the lag curves
 
-Both error columns are relative errors. Brackets mark a method that does not
-decide the verdict. Finite differences cannot resolve a very small derivative or a
-derivative near a kink. The complex step is in brackets where finite differences
-agree with the gradient. In a chaotic network, rounding errors alone can make a
-gradient appear wrong.
+The columns `differences` and `complex step` contain relative errors. An error is
+in brackets if its method does not determine the result. If finite differences
+agree with the gradient, the error of the complex-step method is in brackets.
+Finite differences cannot resolve a very small derivative or a derivative near a
+kink of the activation function. In a chaotic network, rounding errors alone can
+make a correct gradient appear incorrect.
 
-Exit codes: 0 all gradients are correct; 1 a gradient is wrong or undecided;
-2 invalid input.
+Exit codes: 0 if all gradients are correct; 1 if a gradient is incorrect or
+undecided; 2 for invalid input.
 """
 
 import argparse
@@ -49,12 +50,12 @@ SCOPE_KEYS = (
     *("cell", "task", "init", "initial_state", "loss", "loss_reduction"),
     *("seq_len", "hidden_size", "batch_size", "seed"),
 )
-"""Keys that are always printed with the result."""
+"""Configuration keys that are always printed with the result."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The checks of one configuration on one batch."""
+    """Checks of one configuration on one batch."""
 
     job: Job
     occasion: str
@@ -62,7 +63,7 @@ class Report:
 
     @property
     def worst(self) -> GradientCheck:
-        """Return a failed check if there is one, otherwise the check with the largest error."""
+        """Return the check with the largest error, among the failed checks if any check failed."""
         return max(self.checks, key=lambda check: (not check.passed, check.error))
 
 
@@ -71,10 +72,14 @@ def main(argv: Sequence[str]) -> int:
     parser = CommandParser(
         "rnnlab.gradcheck", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-m", "--multirun", action="store_true", help="check every combination of values")
-    parser.add_argument("--config-dir", help="folder with user-defined options")
     parser.add_argument(
-        "overrides", nargs="*", help="overrides of python -m rnnlab, such as cell=lstm; default: every cell"
+        "-m", "--multirun", action="store_true", help="check every combination of comma-separated values"
+    )
+    parser.add_argument("--config-dir", help="folder with user-defined configuration files")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        help="overrides as in python -m rnnlab, such as cell=lstm (default: every cell)",
     )
     args = parser.parse_intermixed_args(argv)
     try:
@@ -105,7 +110,7 @@ def _experiments(
 
 
 def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[Job]:
-    """Return the jobs to check: one job per cell if the overrides name no cell."""
+    """Return the jobs to check, with one job per cell if the overrides do not select a cell."""
     cells = loader_of(conf_dir(), config_dir).get_group_options("cell")
     keys = [override.partition("=")[0].lstrip("+~").partition("@")[0] for override in overrides]
     names_cell = any(key in ("cell", "experiment") or key.startswith("cell.") for key in keys)
@@ -135,7 +140,7 @@ def _compose(overrides: Sequence[str], multirun: bool, config_dir: str | None) -
 
 
 def _check(job: Job, experiment: Experiment) -> list[Report]:
-    """Return the checks on the first batch and, if the state is carried over, on the second."""
+    """Return the checks on the first batch and, if the state is carried over, on the second batch."""
     settings, model, task = experiment.settings, experiment.trainer.model, experiment.trainer.task
     weights_rng, batches_rng, _ = generators(settings.seed)
     params = model.init_params(weights_rng, settings.init, np.dtype(np.float64))
@@ -151,7 +156,7 @@ def _check(job: Job, experiment: Experiment) -> list[Report]:
 
 
 def _show(reports: Sequence[Report], in_full: bool) -> int:
-    """Print all gradients of a single configuration, or one row per configuration and all failed checks."""
+    """Print all checks of one configuration, or a summary of several configurations and their failures."""
     console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -164,7 +169,7 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
-    failed = f"gradients wrong or undecided in {len(wrong)} of {len(reports)} tables"
+    failed = f"gradients incorrect or undecided in {len(wrong)} of {len(reports)} tables"
     verdict = failed if wrong else "all gradients are correct"
     console.print(Text(f"\nChecked {_scope(reports)}"), soft_wrap=True)
     console.print(f"{verdict}; largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}")
@@ -172,7 +177,7 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
 
 
 def _scope(reports: Sequence[Report]) -> str:
-    """Return the settings that the checks cover, written as overrides."""
+    """Return the settings of all checked networks, formatted as overrides."""
     jobs = [report.job for report in reports]
     keys = dict.fromkeys([*SCOPE_KEYS, *(key for job in jobs for key in job.sweep_values)])
     values = {key: dict.fromkeys(_value(job, key) for job in jobs) for key in keys}
@@ -235,7 +240,7 @@ def _verdict(check: GradientCheck) -> Text:
 
 
 def _format_error(check: GradientCheck, method: Method) -> Text:
-    """Return the error of a method, in brackets if the method does not decide the verdict."""
+    """Return the error of a method, in brackets if the method does not determine the result."""
     error = check.error_by(method)
     text = "–" if error is None else f"{error:.1e}"
     return Text(text) if method == check.method else Text(f"({text})", "dim")

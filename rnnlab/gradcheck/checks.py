@@ -1,8 +1,8 @@
 """Gradient checks by projection: the hand-derived ⟨∇f, v⟩ is compared with the derivative of f along v.
 
 Each variable is checked along a separate direction v, the sum of a random direction and the direction of the
-hand-derived gradient. The random part detects every error; the gradient part prevents ⟨∇f, v⟩ from being
-small by chance.
+hand-derived gradient. The random direction makes every error detectable; the direction of the gradient
+prevents ⟨∇f, v⟩ from being small by chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
 MIN_NORM = 1e-285
-"""Magnitude below which derivatives underflow in float64 during the computation."""
+"""Magnitude below which the computation of a derivative underflows in float64."""
 
 Function = Callable[[dict[str, Array]], float | complex]
 Method = Literal["differences", "complex step"]
@@ -30,17 +30,18 @@ Part = tuple[str, int | EllipsisType]
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """Result of the check of one gradient.
+    """Result of a gradient check.
 
     Attributes:
         name: Name of the variable, or of a part of the variable.
         shape: Shape of the checked gradient.
-        norm: Hand-derived ‖∇f‖.
-        projection: Hand-derived ⟨∇f, v⟩.
+        norm: Norm of the hand-derived gradient, ‖∇f‖.
+        projection: Projection of the hand-derived gradient, ⟨∇f, v⟩.
         difference: Derivative along v by finite differences.
         difference_error: Estimated absolute error of `difference`.
-        complex_step: Derivative along v by the complex step. None if f does not accept complex numbers, or if
-            f appears not to be analytic because only the complex step disagrees with the gradient.
+        complex_step: Derivative along v by the complex-step method; None if f does not accept complex numbers
+            or if f appears not to be analytic. If only the complex-step method disagrees with the gradient, f
+            is assumed not to be analytic.
     """
 
     name: str
@@ -53,10 +54,10 @@ class GradientCheck:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict.
+        """Return the result of the check.
 
-        The verdict is `right` if a method that resolves the derivative agrees, `undecided` if no method
-        resolves the derivative, and `wrong` otherwise.
+        The result is `right` if a method that resolves the derivative agrees with the gradient, `undecided`
+        if no method resolves the derivative, and `wrong` otherwise.
         """
         if self._agrees("differences") or self._agrees("complex step"):
             return "right"
@@ -69,11 +70,11 @@ class GradientCheck:
 
     @property
     def method(self) -> Method | None:
-        """Return the method that decides the verdict, or None.
+        """Return the method that determines the result, or None if no method resolves the derivative.
 
-        The deciding method is finite differences if they agree with the gradient, and otherwise the complex
-        step if it resolves the derivative. Across a kink, finite differences may be wrong even if their error
-        estimate is small.
+        Finite differences determine the result if they agree with the gradient. Otherwise, the complex-step
+        method determines the result if it resolves the derivative. Across a kink of f, finite differences may
+        be inaccurate even if their estimated error is small.
         """
         if self._agrees("differences"):
             return "differences"
@@ -83,19 +84,19 @@ class GradientCheck:
 
     @property
     def error(self) -> float:
-        """Return the relative error |hand − numerical| / max(|hand|, |numerical|) of the deciding method."""
+        """Return the relative error |analytic − numerical| / max(|analytic|, |numerical|) of `method`."""
         error = None if self.method is None else self.error_by(self.method)
         return inf if error is None or isnan(error) else error
 
     def error_by(self, method: Method) -> float | None:
-        """Return the relative error of one method, or None if the method has no result."""
+        """Return the relative error of one method, or None if the method gives no derivative."""
         numerical = self.difference if method == "differences" else self.complex_step
         if numerical is None or numerical == self.projection:
             return None if numerical is None else 0.0
         return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
 
     def _resolves(self, method: Method) -> bool:
-        """Return True if a method can distinguish this derivative from zero."""
+        """Return True if a method can distinguish the derivative from 0."""
         if method == "differences":
             return self.difference_error <= TOLERANCE * abs(self.difference)
         if self.complex_step is None:
@@ -122,17 +123,20 @@ def check_gradients(
         variables: Values at which to check the gradients.
         gradients: Gradients to check, by variable name.
         rng: Random generator for the directions.
-        parts: Parts of the variables to check: a dict from the name of each part to a variable and an index
-            along its first axis (... for the entire variable). By default, each variable is one part.
+        parts: Parts of the variables to check, by name of the part. Each part is a pair: the name of a
+            variable, and an index along the first axis of the variable or `...` for the entire variable. By
+            default, every variable is checked as one part.
 
     Raises:
-        ValueError: The variables and gradients differ in their names or shapes.
+        ValueError: If the variables and the gradients have different names or shapes.
     """
     variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
     for name in variables.keys() | gradients.keys():
         shapes = [arrays[name].shape if name in arrays else None for arrays in (variables, gradients)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{name}: variable of shape {shapes[0]}, gradient of shape {shapes[1]}")
+            raise ValueError(
+                f"{name}: the variable has shape {shapes[0]}, but the gradient has shape {shapes[1]}"
+            )
     parts = parts or {name: (name, ...) for name in variables}
     checks = [_check(function, variables, gradients, rng, name, *part) for name, part in parts.items()]
     analytic = not any(check._agrees("differences") and not check._agrees("complex step") for check in checks)

@@ -1,15 +1,16 @@
-"""Numerical derivatives of a function of one real number, by two methods that do not use its equations.
+"""Numerical derivatives of a function of one real variable, by two methods that only evaluate the function.
 
     differences     f'(0) ≈ (f(s) - f(-s)) / 2s, extrapolated to s → 0 over halved steps s
     complex step    f'(0) = Im f(i s) / s, for an analytic f and any tiny s
 
-Finite differences subtract nearly equal numbers and therefore cannot resolve a derivative much smaller than
-the function value; for a vanished gradient, the result is 0. The complex step involves no subtraction and is
-accurate to rounding error at any magnitude, but requires a function that accepts complex numbers.
+Finite differences subtract nearly equal numbers and therefore cannot resolve a derivative that is much
+smaller than the function value; a vanished gradient appears as 0. The complex-step method involves no
+subtraction and is accurate to rounding error at any magnitude, but requires a function that accepts complex
+numbers.
 
 References:
-    C. J. F. Ridders, *Accurate computation of F'(x) and F'(x)F''(x)* (1982), for the extrapolation;
-    J. R. R. A. Martins, P. Sturdza & J. J. Alonso, *The complex-step derivative approximation* (2003).
+    Ridders, *Accurate computation of F'(x) and F'(x)F''(x)* (1982), for the extrapolation.
+    Martins, Sturdza & Alonso, *The complex-step derivative approximation* (2003).
 """
 
 import warnings
@@ -25,7 +26,7 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def central_difference(f: Callable[[float], float]) -> tuple[float, float]:
-    """Return f'(0) and an estimate of its absolute error from extrapolation and rounding."""
+    """Return f'(0) and an estimate of the absolute error due to extrapolation and rounding."""
     best, best_error = 0.0, inf
     row: list[float] = []  # estimates of f'; each entry removes one more order of the error
     for halving in range(HALVINGS):
@@ -45,7 +46,7 @@ def central_difference(f: Callable[[float], float]) -> tuple[float, float]:
 
 
 def complex_step(f: Callable[[complex], complex | float]) -> float | None:
-    """Return f'(0), or None if f does not accept complex numbers."""
+    """Return f'(0) by the complex-step method, or None if f does not accept complex numbers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)

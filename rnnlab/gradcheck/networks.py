@@ -18,22 +18,22 @@ DIRECTIONS_SEED = 7
 def check_cell(
     cell: Cell, params: Params, x: Array, initial: States | None = None, seed: int = DIRECTIONS_SEED
 ) -> list[GradientCheck]:
-    """Check a cell's backward pass over a sequence; user-defined cells are accepted.
+    """Check the backward pass of a cell, which may be user-defined, over a sequence.
 
     The differentiated function is Σ_t ⟨u[t], h[t]⟩ with random u[t], so that e[t] = u[t].
 
     Args:
         cell: Cell to check.
-        params: Parameters of the cell, of any float dtype; additional parameters are ignored.
+        params: Parameters of the cell, of any floating-point dtype; additional parameters are ignored.
         x: Inputs, (T, X, B) vectors or (T, B) symbols.
-        initial: Initial states by name, each (H, B). None draws random states, so that errors in terms with
-            h[0] are detected.
-        seed: Seed of u, of the initial state and of the directions.
+        initial: Initial states by name, each of shape (H, B). By default, the initial states are random, so
+            that errors in terms that contain h[0] are detected.
+        seed: Seed for u, for random initial states and for the directions.
 
     Returns:
-        Checks of each parameter, of each initial state such as `h[0]` and of one step, computed by `step` and
-        `adjoint_step`, in the middle of the sequence. For vector inputs, also checks of `x` and of the first
-        input `x[1]`.
+        Checks of each parameter, of each initial state (such as `h[0]`), and of `adjoint_step` at one time
+        step in the middle of the sequence. If the inputs are vectors, all inputs `x` and the first input
+        `x[1]` are also checked.
     """
     rng = np.random.default_rng(seed)
     params = {name: np.asarray(params[name], np.float64) for name in cell.param_shapes() if name in params}
@@ -55,7 +55,7 @@ def check_cell(
         return value
 
     workspace = Workspace()
-    for _ in range(2):  # the second pass checks that reused buffers carry nothing over
+    for _ in range(2):  # the second pass detects results that depend on previous contents of the buffers
         tape = cell.forward(params, variables.get("x", x), start, workspace)
         deltas = cell.backward(params, tape, u, workspace)
     gradients = dict(deltas.grads) | {f"{name}[0]": value for name, value in deltas.initial.items()}
@@ -72,15 +72,18 @@ def check_model(
 
     Args:
         model: Network to check.
-        params: Parameters of the network, of any float dtype.
-        batch: Inputs and targets, of any float dtype. Symbols are checked as symbols and as one-hot vectors.
-        initial: Initial states by name, each (H, B). None selects the model's own initial state.
-        seed: Seed of the directions and of a random initial state.
+        params: Parameters of the network, of any floating-point dtype.
+        batch: Inputs and targets, of any floating-point dtype. Symbol inputs are checked as symbols and as
+            one-hot vectors.
+        initial: Initial states by name, each of shape (H, B). By default, the initial state of the model is
+            used.
+        seed: Seed for the directions and for a random initial state.
 
     Returns:
-        Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state such
-            as `h[0]`. Further checks compare the total gradient at an early, a middle and a late state (such
-            as `h[25]`) with the loss of all later steps, and check one backward step, as in the lag curves.
+        Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state (such
+        as `h[0]`). Further checks cover the gradient of the losses at all later time steps with respect
+        to an early, a middle and a late state (such as `h[25]`), and a single backward step, as used by the
+        lag curves.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)
@@ -106,7 +109,7 @@ def _check_batch(
     if not is_symbols(batch.x):
         variables["x"] = batch.x
     workspace = Workspace()
-    for _ in range(2):  # the second pass checks that reused buffers carry nothing over
+    for _ in range(2):  # the second pass detects results that depend on previous contents of the buffers
         tape = _forward(model, variables, params, states, batch, workspace)
         grads, deltas = model.backward(params, tape, workspace)
     gradients = dict(grads) | {f"{name}[0]": deltas.initial[name] for name in states}
@@ -123,7 +126,7 @@ def _check_batch(
 def _check_state(
     model: Model, params: Params, states: States, batch: Batch, t: int, rng: np.random.Generator
 ) -> list[GradientCheck]:
-    """Check that the state adjoint at t, without the loss at t, is the gradient of all later losses."""
+    """Check that the state adjoint at t, excluding the loss at t, is the gradient of all later losses."""
     tape = _forward(model, params, params, states, batch)
     _, deltas = model.backward(params, tape)
     adjoints = model.cell.state_adjoints(tape.cell, deltas)
@@ -181,13 +184,13 @@ def _forward(
     batch: Batch,
     workspace: Workspace | None = None,
 ) -> Tape:
-    """Return the tape of a forward pass with the variables set to `at`."""
+    """Return the tape of a forward pass in which the variables have the values in `at`."""
     start = {name: at.get(f"{name}[0]", value) for name, value in states.items()} or None
     x = at.get("x", batch.x)
     return model.forward({name: at[name] for name in params}, replace(batch, x=x), start, workspace)
 
 
 def _parts(variables: Mapping[str, Array]) -> dict[str, Part]:
-    """Return each variable as a part, and the first input, whose gradient vanishes first, separately."""
+    """Return one part per variable, and one part for the first input, whose gradient vanishes first."""
     parts: dict[str, Part] = {name: (name, ...) for name in variables}
     return parts | ({"x[1]": ("x", 0)} if "x" in variables else {})

@@ -1,4 +1,4 @@
-"""The file `mlflow.json` in a run folder: the MLflow run id and the amount sent, per tracking store."""
+"""The file `mlflow.json` in a run folder: MLflow run id and amount of data sent, per tracking store."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ class Ledger:
     """The ledger entry of one tracking store.
 
     Attributes:
-        store: Digest of the store's address.
+        store: Digest of the URI of the tracking store.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -28,7 +28,7 @@ class Ledger:
         self.store = hashlib.sha256(address.encode()).hexdigest()[:12]  # a URI may contain a password
 
     def entry(self) -> dict[str, Any]:
-        """Return the store's entry; empty if the store has no MLflow run for this folder."""
+        """Return the entry of the tracking store; empty if the store has no MLflow run for this folder."""
         return _entries(self._folder).get(self.store, {})
 
     def write(self, entry: dict[str, Any]) -> None:

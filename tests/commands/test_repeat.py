@@ -12,7 +12,7 @@ from rnnlab.commands.repeat import main
 from tests.processes import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
-SAME = "weights, metrics and gradient table."
+SAME = "The weights, metrics and gradient table are bit-identical to run"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_run_is_repeated_by_its_folder(original: Done) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     done = run(original.folder, given, module="rnnlab.repeat")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[-1] == f"Bit-identical to {given}: {SAME}"
+    assert done.out.splitlines()[-1] == f"{SAME} {given}."
     (again,) = made(original.folder)
     assert f"Files: {again.relative_to(original.folder)}" in done.out
     assert (again / "weights.safetensors").read_bytes() == before[folder / "weights.safetensors"]
@@ -60,7 +60,7 @@ def test_a_run_is_repeated_by_its_id_in_mlflow(
     shutil.rmtree(copy)  # its files are downloaded from MLflow
     (tracked,) = tracked_runs(original.uri).values()
     assert main([tracked.run_id, "--uri", original.uri]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"Bit-identical to {tracked.run_id}: {SAME}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{SAME} {tracked.run_id}."
 
 
 def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +139,9 @@ def test_a_run_that_mlflow_still_sees_running(
     client = MlflowClient(original.uri)
     client.update_run(tracked.run_id, status="RUNNING")
     try:
-        message = f"rnnlab.repeat: {tracked.run_id}: still running, or its files are not in MLflow"
+        message = (
+            f"rnnlab.repeat: {tracked.run_id}: the run is still in progress, or its files are not in MLflow"
+        )
         assert refused(capsys, tracked.run_id, "--uri", original.uri) == message
     finally:
         client.set_terminated(tracked.run_id)
@@ -158,7 +160,7 @@ def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.Captu
         message = "rnnlab.repeat: task.path=text.txt: cannot be read (No such file or directory)"
     else:
         Path("text.txt").write_text(now)
-        message = f"rnnlab.repeat: {copy}: its data has changed (text.txt)"
+        message = f"rnnlab.repeat: {copy}: the data has changed since this run (text.txt)"
     assert refused(capsys, str(copy)) == message
 
 
@@ -170,4 +172,5 @@ def test_an_initial_state_that_has_changed(
     given = ("initial_state=given", "initial_state.path=h.npz", "hydra.run.dir=mine", "tracking=none")
     assert run(tmp_path, *given, "figures=false", *TINY).code == 0
     np.savez("h.npz", h=np.ones(8))
-    assert "its data or the meaning of its keys has changed" in refused(capsys, "mine")
+    message = "the data or the meaning of the configuration keys has changed since this run"
+    assert message in refused(capsys, "mine")

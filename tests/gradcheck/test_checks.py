@@ -114,9 +114,9 @@ def test_a_part_of_a_variable_is_checked_alone():
 @pytest.mark.parametrize(
     ("gradients", "message"),
     [
-        ({"a": GRADIENTS["a"]}, "b: variable of shape (1, 1), gradient of shape None"),
-        (GRADIENTS | {"c": np.zeros(2)}, "c: variable of shape None, gradient of shape (2,)"),
-        (GRADIENTS | {"a": np.zeros(2)}, "a: variable of shape (3,), gradient of shape (2,)"),
+        ({"a": GRADIENTS["a"]}, "b: the variable has shape (1, 1), but the gradient has shape None"),
+        (GRADIENTS | {"c": np.zeros(2)}, "c: the variable has shape None, but the gradient has shape (2,)"),
+        (GRADIENTS | {"a": np.zeros(2)}, "a: the variable has shape (3,), but the gradient has shape (2,)"),
     ],
 )
 def test_names_and_shapes_must_agree(gradients, message):

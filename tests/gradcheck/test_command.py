@@ -96,7 +96,7 @@ def test_one_wrong_cell_of_all_is_not_right(
 
     monkeypatch.setattr(LSTM, "_backward", wrong)
     assert main(["task.carry=false", *SMALL]) == 1
-    assert "gradients wrong or undecided in 1 of 3 tables" in capsys.readouterr().out
+    assert "gradients incorrect or undecided in 1 of 3 tables" in capsys.readouterr().out
 
 
 def test_checks_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +124,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
     assert output.count("W_hh") == 1  # the correct network is not shown in full
-    assert "gradients wrong or undecided in 1 of 2 tables; largest relative error 1.0e+00" in output
+    assert "gradients incorrect or undecided in 1 of 2 tables; largest relative error 1.0e+00" in output
 
 
 @pytest.mark.parametrize(
