@@ -3,7 +3,7 @@
 `init` creates the optimiser state for a dict of parameters. `update` takes the gradients by parameter name
 and changes the parameters and the state in place. In the formulas, η is the learning rate `lr`.
 
-Each optimiser concatenates the gradients of all parameters into one vector, in alphabetical order of the
+Each optimiser concatenates the gradients of all parameters into one vector, in sorted order of the
 parameter names. In a small network, function calls dominate the cost of an update. Updating the parameters
 one by one needs five times as many calls (8 % of a training step at H = 100, B = 1, T = 25).
 """
@@ -157,7 +157,7 @@ def _zeros(params: Params) -> Array:
 
 
 def _flat(params: Params, grads: Params) -> Array:
-    """Concatenate all gradients in alphabetical order of the parameter names."""
+    """Concatenate all gradients in sorted order of the parameter names."""
     return np.concatenate([grads[name].reshape(-1) for name in sorted(params)])
 
 
