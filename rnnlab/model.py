@@ -21,15 +21,17 @@ from rnnlab.workspace import Workspace, by_feature
 class Batch:
     """A batch of sequences with targets.
 
-    The network has outputs at the last S time steps: S = T means an output at every time step, and S = 1
-    means a single output at the end.
+    The network produces an output at each of the last S of T time steps. S = T means an output at every time
+    step, and S = 1 means a single output at the last time step.
 
     Attributes:
-        x: Inputs, symbols (T, B) or vectors (T, X, B).
-        y: Targets of the last S time steps, classes (S, B) or values (S, Y, B).
-        mask: Boolean mask (S, B), True where a target counts in the loss; None means that all targets count.
-        continues: True if the sequences continue those of the previous batch, whose final state is then the
-            initial state.
+        x: Inputs: symbols, shape (T, B), or vectors, shape (T, X, B).
+        y: Targets of the last S time steps: integer classes, shape (S, B), or real-valued targets, shape (S,
+            Y, B).
+        mask: Boolean mask of shape (S, B), True where a target contributes to the loss. None means that all
+            targets contribute.
+        continues: True if this batch continues the sequences of the previous batch. The final state of the
+            previous batch is then the initial state of this batch.
     """
 
     x: Array
@@ -59,13 +61,13 @@ class Tape:
 
     Attributes:
         cell: Tape of the cell.
-        features: Input of the readout, (H, S·B).
-        outputs: Outputs o, (Y, S·B); for the cross-entropy, the logits.
-        losses: Losses ℓ[t,b] of the last S time steps, (S, B).
-        weights: Weights w[t,b] of the losses in the batch loss, (S, B).
-        d_outputs: Unweighted gradients ∂ℓ/∂o, (Y, S·B).
+        features: Input of the readout, shape (H, S·B).
+        outputs: Outputs o, shape (Y, S·B); with the cross-entropy loss, the outputs are logits.
+        losses: Losses ℓ[t,b] at the last S time steps, shape (S, B).
+        weights: Weights w[t,b] of the losses in the batch loss, shape (S, B).
+        d_outputs: Unweighted gradients ∂ℓ/∂o, shape (Y, S·B).
         loss: Batch loss, L = Σ w ℓ.
-        own_start: True if the sequences started from the model's own initial state.
+        own_start: True if the initial state was the model's own, not an argument of `forward`.
     """
 
     cell: CellTape
@@ -91,8 +93,8 @@ class Model:
         cell: Recurrent cell.
         readout: Affine map from the hidden state to the output.
         initial_state: Initial state of each sequence.
-        loss: Name of the loss for one target.
-        loss_reduction: Reduction of the losses over the targets of an example.
+        loss: Name of the loss function that is applied to each target.
+        loss_reduction: Reduction over the targets of an example, by mean or sum.
     """
 
     cell: Cell
@@ -105,7 +107,7 @@ class Model:
         check_fields(self)
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw the parameters of the cell, W_hy and b_y of the readout, and h_0 (and c_0) if learned."""
+        """Draw the parameters of the cell and the readout and, if learned, the initial state (h_0, c_0)."""
         params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
         if self.initial_state.learned:
             shape = (self.cell.hidden_size, 1)
@@ -115,10 +117,10 @@ class Model:
         return params
 
     def start(self, params: Params, batch: int, rng: np.random.Generator | None = None) -> States:
-        """Return the model's own initial states, (H, B) each.
+        """Return the model's initial value of each state variable, shape (H, B).
 
         Raises:
-            ValueError: The initial state is random and `rng` is None.
+            ValueError: If the initial state is random and `rng` is None.
         """
         dtype = check_params(params, self.cell.param_shapes())
         H = self.cell.hidden_size
@@ -137,20 +139,22 @@ class Model:
         workspace: Workspace | None = None,
         rng: np.random.Generator | None = None,
     ) -> Tape:
-        """Run the network over a batch.
+        """Run the forward pass on a batch.
 
-        The loss L = Σ_{t,b} w[t,b] ℓ[t,b] is a mean over examples; the loss of each example is a mean or sum
-        over its targets.
+        The batch loss is L = Σ_{t,b} w[t,b] ℓ[t,b]. The weights w average the loss over the examples of the
+        batch; the loss of one example is the mean or the sum over the targets of this example.
 
         Args:
             params: Parameters with the names and shapes of `init_params`.
-            batch: Inputs and targets; vectors and values are converted to the parameters' dtype.
-            initial: Initial states, (H, B) each; None means the model's own initial state.
-            workspace: Buffers to reuse; the call overwrites earlier results from the same workspace.
-            rng: Generator for a random initial state.
+            batch: Inputs and targets; floating-point arrays are converted to the parameters' dtype.
+            initial: Initial value of each state variable, shape (H, B); None selects the model's own initial
+                state.
+            workspace: Buffers to reuse; each call overwrites the results of earlier calls with the same
+                workspace.
+            rng: Random number generator, which a random initial state requires.
 
         Raises:
-            ValueError: Parameters, inputs, targets or mask have the wrong shape, dtype or range.
+            ValueError: If the parameters, inputs, targets or mask have a wrong shape, dtype or range.
         """
         workspace = workspace or Workspace()
         dtype = check_params(params, self.readout.param_shapes())
@@ -173,9 +177,9 @@ class Model:
     def backward(
         self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
     ) -> tuple[Params, CellDeltas]:
-        """Return the gradients of all parameters by name, and the result of the cell's backward pass.
+        """Return the parameter gradients by name, and the result of the cell's backward pass.
 
-        Without `with_dx`, the result omits the gradients with respect to the inputs.
+        If `with_dx` is false, the gradients with respect to the inputs are omitted.
         """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
@@ -194,7 +198,7 @@ class Model:
 
 
 def _of_dtype(batch: Batch, dtype: np.dtype[Any]) -> Batch:
-    """Return the batch with vectors and values converted to the parameters' precision."""
+    """Return the batch with floating-point arrays converted to the parameters' dtype."""
 
     def cast(a: Array) -> Array:
         kinds = a.dtype.kind + dtype.kind if isinstance(a, np.ndarray) else ""
@@ -210,7 +214,7 @@ def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
         if not isinstance(array, np.ndarray) and not (name == "mask" and array is None):
             raise ValueError(f"{name}: expected an array, got a {type(array).__name__}")
     if x.ndim < 2:
-        raise ValueError(f"x: expected (time, batch) or (time, features, batch), got shape {x.shape}")
+        raise ValueError(f"x: expected shape (time, batch) or (time, features, batch), got {x.shape}")
     if y.ndim < 1 or not 1 <= len(y) <= len(x):
         raise ValueError(
             f"y: expected targets for 1 to {len(x)} time steps (x has {len(x)}), got shape {y.shape}"
@@ -221,7 +225,7 @@ def _check_batch(batch: Batch, loss: Loss, output_size: int) -> None:
     if not classes and not values:
         expected = f"integers of shape {shape}"
         if loss == "squared_error":
-            expected += f" or values of shape {values_shape}"
+            expected += f" or floats of shape {values_shape}"
         raise ValueError(f"y: expected {expected} to match x, got {y.dtype} of shape {y.shape}")
     if mask is not None and (mask.shape != shape or mask.dtype != bool):
         raise ValueError(

@@ -13,15 +13,15 @@ SAFE_SQUARES = (1e-30, 1e30)
 def norm(a: Array, axis: int | None = None) -> Array:
     """Return the Euclidean norm without underflow or overflow.
 
-    The scaled form is ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|. A plain float32 sum of squares is 0 if all
-    entries are below about 1e-23, which is common for vanishing gradients.
+    Entries are scaled before squaring: ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|. In float32, the square of an
+    entry below about 1e-23 underflows to 0, and entries of vanishing gradients are often this small.
 
     Args:
         a: Array of any shape.
-        axis: Axis to sum over; None means all axes.
+        axis: Axis over which the norm is computed; None means all axes.
 
     Returns:
-        The norm in float64, in the shape of `a` without `axis`.
+        Norm in float64, with the shape of `a` after removal of `axis`.
     """
     if a.dtype == np.float32:  # float64 covers squares of float32, 1e-90 to 1e77, without scaling
         return np.asarray(np.sqrt(np.sum(np.square(a, dtype=np.float64), axis=axis)))
@@ -34,9 +34,10 @@ def norm(a: Array, axis: int | None = None) -> Array:
 
 
 def global_norm(arrays: Iterable[Array]) -> float:
-    """Return the Euclidean norm over all entries of all arrays, for entries of any magnitude.
+    """Return the Euclidean norm of all entries of all arrays, without underflow or overflow.
 
-    A fast dot product is tried first and is replaced by the scaled form if the result may be inaccurate.
+    The function first computes an unscaled sum of squares, which is fast. If this sum may have underflowed or
+    overflowed, the function computes the scaled norm instead.
     """
     arrays = list(arrays)
     squares = sum(float(np.vdot(a, a)) for a in arrays)

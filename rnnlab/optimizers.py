@@ -1,11 +1,11 @@
-"""Optimisers with the two methods `init` and `update`.
+"""Optimisers, each with the methods `init` and `update`.
 
-`init` creates the state for a dict of parameters. `update` changes parameters and state in place, given the
-gradients by parameter name. η is the learning rate `lr`.
+`init` creates the optimiser state for a dict of parameters. `update` takes the gradients by parameter name
+and changes the parameters and the state in place. In the formulas, η is the learning rate `lr`.
 
-Each optimiser concatenates all parameters, in order of their names, into one vector. In a small network,
-function calls dominate the cost of the update, and updating the parameters one by one needs five times as
-many calls (8 % of a training step at H = 100, B = 1, T = 25).
+Each optimiser concatenates the gradients of all parameters into one vector, in sorted order of the
+parameter names. In a small network, function calls dominate the cost of an update. Updating the parameters
+one by one needs five times as many calls (8 % of a training step at H = 100, B = 1, T = 25).
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Optimizer(Protocol):
     """Interface of all optimisers.
 
     Attributes:
-        non_negative: Names of the states that are never negative, such as sums of squares.
-        counters: Names of the states that count updates.
+        non_negative: Names of the state variables that are never negative, such as sums of squares.
+        counters: Names of the state variables that count updates.
     """
 
     non_negative: ClassVar[tuple[str, ...]]
     counters: ClassVar[tuple[str, ...]]
 
     def init(self, params: Params) -> State:
-        """Return the state before the first update."""
+        """Return the optimiser state before the first update."""
 
     def update(self, params: Params, grads: Params, state: State) -> None:
         """Update `params` and `state` in place."""
@@ -50,7 +50,7 @@ class SGD:
     momentum: Decay
 
     def init(self, params: Params) -> State:
-        """Return the velocities v, or an empty state if the momentum is 0."""
+        """Return the initial velocity v = 0, or an empty state if the momentum is 0."""
         return {"v": _zeros(params)} if self.momentum else {}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
@@ -69,7 +69,7 @@ class SGD:
 class AdaGrad:
     """AdaGrad (J. Duchi, E. Hazan & Y. Singer, 2011): m ← m + g², w ← w - η g / √(m + ε).
 
-    The constant ε is inside the root, as in Kumar, *RNN Derivatives and Code sample*.
+    The constant ε is inside the square root, as in Kumar, *RNN Derivatives and Code sample*.
     """
 
     non_negative: ClassVar[tuple[str, ...]] = ("m",)
@@ -79,7 +79,7 @@ class AdaGrad:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """Return the sums of squares m."""
+        """Return the initial sum of squared gradients, m = 0."""
         return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
@@ -104,7 +104,7 @@ class RMSProp:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """Return the running mean squares m."""
+        """Return the initial running mean of squared gradients, m = 0."""
         return {"m": _zeros(params)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
@@ -131,7 +131,7 @@ class Adam:
     epsilon: Rate
 
     def init(self, params: Params) -> State:
-        """Return the running means m and v, and the number of updates k."""
+        """Return the initial running means m and v and the initial update count k, all 0."""
         return {"m": _zeros(params), "v": _zeros(params), "k": np.zeros((), np.int64)}
 
     def update(self, params: Params, grads: Params, state: State) -> None:
@@ -157,7 +157,7 @@ def _zeros(params: Params) -> Array:
 
 
 def _flat(params: Params, grads: Params) -> Array:
-    """Concatenate all gradients in order of their names; the result does not depend on the dict's order."""
+    """Concatenate all gradients in sorted order of the parameter names."""
     return np.concatenate([grads[name].reshape(-1) for name in sorted(params)])
 
 
@@ -170,6 +170,6 @@ def _subtract(params: Params, step: Array) -> None:
 
 
 def _average(mean: Array, value: Array, decay: float) -> None:
-    """Update in place: mean ← decay · mean + (1 - decay) · value."""
+    """Update a running mean in place: mean ← decay · mean + (1 - decay) · value."""
     mean *= decay
     mean += (1 - decay) * value

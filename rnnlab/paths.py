@@ -1,4 +1,4 @@
-"""Locations of the package's own files, and the operating system's limits on paths."""
+"""Locations of rnnlab's own files, and limits of the operating system on paths."""
 
 import os
 from pathlib import Path
@@ -7,27 +7,33 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Maximum number of nested folders; Python itself fails a few hundred levels beyond this limit."""
+"""Maximum number of nested folders; with a few hundred levels more, Python itself fails."""
 
 
 def conf_dir() -> Path:
-    """Return the configuration folder, inside the installed package or next to it in a checkout."""
+    """Return the configuration folder: inside an installed package, or next to the package in a checkout."""
     inside = PACKAGE / "conf"
     return inside if (inside / "config.yaml").is_file() else PACKAGE.parent / "conf"
 
 
 def is_folder(path: str | Path) -> bool:
-    """Return True if a path is a folder; unlike `Path.is_dir`, return False for names that are too long."""
+    """Return True if a path is a folder.
+
+    Unlike `Path.is_dir`, this function returns False if a name in the path is too long.
+    """
     return os.path.isdir(path)
 
 
 def is_file(path: str | Path) -> bool:
-    """Return True if a path is a file; unlike `Path.is_file`, return False for names that are too long."""
+    """Return True if a path is a file.
+
+    Unlike `Path.is_file`, this function returns False if a name in the path is too long.
+    """
     return os.path.isfile(path)
 
 
 def path_problem(path: Path) -> str | None:
-    """Return the reason why the system rejects a path, or None; the path need not exist."""
+    """Return the reason why the operating system rejects a path, or None; the path need not exist."""
     try:
         name_bytes = max(len(os.fsencode(part)) for part in (*path.parts, ""))
         path_bytes = len(os.fsencode(path))

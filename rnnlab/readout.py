@@ -1,10 +1,10 @@
-"""Affine readout from the hidden state to the output; for the cross-entropy, the outputs are logits.
+"""Affine readout from the hidden state to the output; with the cross-entropy loss, the outputs are logits.
 
     o[t] = W_hy h[t] + b_y
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
 
-One matrix product computes the outputs of all S time steps. o has the shape (Y, S·B); the output of example b
-at the s-th of these time steps is in column s·B + b.
+One matrix product computes the outputs o of all S time steps, shape (Y, S·B). Column s·B + b contains the
+output of example b at output step s, where b and s are counted from 0.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from rnnlab.workspace import Workspace, by_feature, by_time
 
 @dataclass(frozen=True)
 class Readout:
-    """Readout with an optional bias."""
+    """Affine readout with an optional bias."""
 
     hidden_size: int
     output_size: int
     bias: bool
 
     def init_params(self, rng: np.random.Generator, dtype: DTypeLike) -> Params:
-        """Draw `W_hy` (Y, H) and, with a bias, `b_y` (Y, 1) from U(-1/√H, 1/√H), as in torch.nn.Linear."""
+        """Draw all parameters from U(-1/√H, 1/√H), as in torch.nn.Linear."""
         bound = 1 / np.sqrt(self.hidden_size)
         params = {"W_hy": rng.uniform(-bound, bound, (self.output_size, self.hidden_size)).astype(dtype)}
         if self.bias:
@@ -38,7 +38,10 @@ class Readout:
         return shapes | ({"b_y": (self.output_size, 1)} if self.bias else {})
 
     def forward(self, params: Params, h: Array, workspace: Workspace) -> tuple[Array, Array]:
-        """Return the outputs (Y, S·B) for hidden states (S, H, B), and these states as a matrix (H, S·B)."""
+        """Return the outputs, shape (Y, S·B), and the hidden states as a matrix, shape (H, S·B).
+
+        The hidden states `h` have the shape (S, H, B).
+        """
         features = by_feature(h, workspace, "readout_h")
         shape = (self.output_size, features.shape[1])
         outputs = np.matmul(params["W_hy"], features, out=workspace.array("outputs", shape, h.dtype))
@@ -49,7 +52,10 @@ class Readout:
     def backward(
         self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
     ) -> tuple[Params, Array]:
-        """Return the gradients of the parameters and e (S, H, B), given do (Y, S·B)."""
+        """Return the gradients of the parameters, and e = ∂L/∂h through the readout, shape (S, H, B).
+
+        The gradients `do` = ∂L/∂o have the shape (Y, S·B).
+        """
         shape = params["W_hy"].shape
         grads = {"W_hy": np.matmul(do, features.T, out=workspace.array("dW_hy", shape, do.dtype))}
         if self.bias:

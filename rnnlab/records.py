@@ -1,8 +1,8 @@
 """Types and names shared by training, tracking and analysis.
 
 This module defines the records produced by training, the names of the metrics and the columns of the tables.
-A *step* is a number of updates: a value recorded at step s describes the network after s updates, so step 0
-is the network at initialisation. Within a sequence, *time steps* run from 1 to T.
+A *step* counts parameter updates: a value recorded at step s describes the network after s updates, and step
+0 describes the network at initialisation. The *time steps* of a sequence are numbered from 1 to T.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,34 +94,35 @@ TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
-"""Columns of `metrics.jsonl` that differ between repetitions of the same run."""
+"""Columns of `metrics.jsonl` with timings, which differ between repetitions of the same run."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
-"""Quantiles of the global gradient norm before clipping over all training steps, for the summary of a run."""
+"""Quantiles of the global gradient norm before clipping, over all training steps, in a run's summary."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """Return the metric name for one lag of a lag curve, which has at most 23 characters in MLflow."""
+    """Return the metric name for one lag of a lag curve; in MLflow, the name has at most 23 characters."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Statistics of one nonnegative quantity over the examples of a batch, along time steps or lags.
+    """Statistics of a nonnegative quantity over the examples of a batch, for each time step or lag.
 
-    All arrays are float64 of length N, with NaN for missing values. A quantity of the entire batch counts as
-    one example.
+    All arrays have the dtype float64 and the same length; NaN marks a missing value. A quantity that is
+    defined only for the entire batch is treated as a single example.
 
     Attributes:
         quantity: Name of the measured quantity, as listed in docs/measurements.md.
-        axis: `timestep` within the training batch, or `lag` counted back from `target`.
+        axis: `timestep` for the time steps of the training batch, or `lag` for lags counted back from
+            `target`.
         index: Time steps 1 … T or lags 0 … K.
         mean: Arithmetic mean over examples.
         median: Median over examples.
         max: Maximum over examples.
-        log10_gmean: log10 of the geometric mean over the examples with a nonzero value.
-        zero_fraction: Share of the examples whose value is zero.
-        target: Time step τ whose loss is backpropagated in a lag curve; None means each example's last
-            target.
+        log10_gmean: Base-10 logarithm of the geometric mean over the examples with a nonzero value.
+        zero_fraction: Fraction of the examples whose value is zero.
+        target: Time step τ whose loss is backpropagated to compute a lag curve; None means the last target of
+            each example.
     """
 
     quantity: str
@@ -140,8 +141,8 @@ class FirstNonFinite:
     """Location of the first non-finite value of a run.
 
     Attributes:
-        quantity: Name of the quantity: `h`, `loss`, a gradient such as `d_h` or `d_W_hh`, `val/loss` …
-        timestep: Time step 1 … T, 0 for an initial state, or None if the quantity has no time step.
+        quantity: Name of the quantity, such as `h`, `loss`, `val/loss` or the gradient `d_W_hh`.
+        timestep: Time step from 1 to T, 0 for an initial state, or None for a quantity without a time step.
     """
 
     quantity: str
@@ -153,10 +154,10 @@ class StepRecord:
     """Results of one training step.
 
     Attributes:
-        step: Number of updates made before this step.
-        metrics: Values by metric name, with None for non-finite values.
-        gradients: Curves for `gradients.parquet`; empty outside the probe's schedule.
-        unstable_since: Step at which the smoothed loss first exceeded twice the chance level.
+        step: Number of parameter updates made before this step.
+        metrics: Metric values by name; None replaces a non-finite value.
+        gradients: Curves for `gradients.parquet`; empty if the probe is not scheduled at this step.
+        unstable_since: Step at which the smoothed loss first exceeded twice the chance-level loss, or None.
         non_finite: Location of the first non-finite value, set only on the last record of a diverged run.
     """
 

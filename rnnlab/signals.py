@@ -1,7 +1,7 @@
-"""Stop signals: signals that request the end of a process.
+"""Handling of stop signals, which request that a process terminate.
 
-Stop signals come from Ctrl-C, from `kill`, from a lost connection, and from clusters before a time limit.
-Signals that were ignored at the start of the process remain ignored, as `nohup` and shells require.
+Stop signals are sent by Ctrl-C, by `kill`, when a connection is lost, and by cluster schedulers before a time
+limit. Signals that are ignored when the process starts remain ignored, as `nohup` and shells require.
 """
 
 import signal
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""Exit code of a command that was ended by a signal."""
+"""Exit code of a command that was terminated by a signal."""
 Handler = Callable[[int, FrameType | None], None]
 
 
 def _available_signals(*names: str) -> frozenset[signal.Signals]:
-    """Return the signals that exist on this system."""
+    """Return the named signals that exist on this operating system."""
     return frozenset(signal.Signals[name] for name in names if name in signal.Signals.__members__)
 
 
 STOP_SIGNALS = _available_signals("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 KEYBOARD_SIGNALS = _available_signals("SIGINT", "SIGQUIT")
-"""Signals that a terminal sends to all processes of a command."""
+"""Keyboard signals, which a terminal sends to all processes of a command."""
 
 
 @contextmanager
 def temporary_handler(handler: Handler) -> Iterator[None]:
-    """Handle stop signals inside the block and restore the earlier handlers afterwards."""
+    """Install a handler for stop signals within a `with` block, and then restore the previous handlers."""
     before = {number: signal.signal(number, handler) for number in _active_signals()}
     try:
         yield
@@ -36,16 +36,17 @@ def temporary_handler(handler: Handler) -> Iterator[None]:
 
 
 def install_handler(handler: Handler) -> None:
-    """Install the handlers of the stop signals."""
+    """Install a handler for all stop signals that are not ignored."""
     for number in _active_signals():
         signal.signal(number, handler)
 
 
 class Interrupts:
-    """Counter of stop requests, which are the first stop signal and every later Ctrl-C.
+    """Counter of stop requests: the first stop signal and each later Ctrl-C.
 
-    One request may cause several signals: `timeout` signals the process and its group, and both the terminal
-    and the shell send a hang-up. Counting is safer than an exception, which a library could swallow.
+    One request may cause several signals: `timeout` sends a signal to the process and to the process group,
+    and both the terminal and the shell send SIGHUP. Counting signals is safer than raising an exception,
+    which a library could suppress.
     """
 
     def __init__(self) -> None:
@@ -59,9 +60,9 @@ class Interrupts:
 
 @contextmanager
 def raise_at_first_signal() -> Iterator[None]:
-    """Turn the first stop signal into KeyboardInterrupt and ignore later signals except Ctrl-C.
+    """Raise KeyboardInterrupt at the first stop signal, and ignore later stop signals except Ctrl-C.
 
-    After the block, only Ctrl-C has an effect, because the process is about to end.
+    After the `with` block, only Ctrl-C has an effect, because the process is about to exit.
     """
     interrupted = False
 
@@ -83,7 +84,10 @@ def raise_at_first_signal() -> Iterator[None]:
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Block signals in this thread and in its child processes, which can call `unblock_signals`."""
+    """Block stop and keyboard signals in this thread and in child processes started from this thread.
+
+    A child process can unblock the signals with `unblock_signals`.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -101,7 +105,7 @@ def unblock_signals() -> None:
 
 
 def ignore_keyboard() -> None:
-    """Ignore keyboard signals, because the main process handles them."""
+    """Ignore keyboard signals in a worker; the main process handles these signals."""
     for number in KEYBOARD_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,10 +1,11 @@
 """Mirroring of run folders to MLflow in a background thread.
 
-While workers write the run folders, a thread of the launching process reads the folders and sends new data,
-many steps per call. Training never waits for MLflow, because workers do not import MLflow. If a store does
-not respond, the mirror warns once and retries at increasing intervals until the runs have ended. Remaining
-data are then sent within a time limit; `python -m rnnlab.sync` can send any unsent data later. Only the
-launching process connects to MLflow, so the runs of a sweep cannot race to create the database.
+While workers write the run folders, a thread of the launching process reads the folders and sends new data to
+MLflow, many training steps per call. Training never waits for MLflow, because workers do not import MLflow.
+If the MLflow store does not respond, the mirror warns once and retries at increasing intervals. Once all runs
+have ended, the mirror sends the remaining data within a time limit; `python -m rnnlab.sync` can send any
+unsent data later. Only the launching process connects to MLflow, so the runs of a sweep cannot race to create
+the database.
 """
 
 import threading
@@ -28,37 +29,37 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 MAX_WAIT_SECONDS = 30.0
-"""Maximum number of seconds between two attempts to reach a store."""
+"""Longest pause, in seconds, between two attempts to reach the MLflow store."""
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
-"""Timeout in seconds after all runs have ended, for a server (key True) or a database (key False).
+"""Seconds without a response after which the mirror gives up, once all runs have ended.
 
-A request to a server times out after 10 seconds. For a local database, several commands may have to take
-turns during its creation.
+The key True is for an MLflow server, on which a request times out after 10 seconds. The key False is for a
+database. While a local database is being created, other commands have to wait.
 """
 SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
-"""Time limit in seconds for sending after all runs have ended, and extra seconds per remaining run."""
+"""Time limit, in seconds, for sending data after all runs have ended: a base and an increment per run."""
 LEAVE_SECONDS = 1.0
-"""Seconds to wait for the thread after the mirror has abandoned the store."""
+"""Seconds to wait for the mirror's thread to exit after the mirror has stopped sending data."""
 CORE_SHARE = 1 / 3
-"""Mean fraction of one CPU core that the mirror uses while runs are in progress.
+"""Maximum mean fraction of one CPU core that the mirror uses while runs are in progress.
 
-A low-priority thread could starve on a busy machine while holding the interpreter lock, and only root could
-restore its priority.
+Lowering the priority of the mirror's thread would be unsafe. On a busy machine, a low-priority thread may get
+no CPU time while it holds Python's global interpreter lock. Only root could restore the priority.
 """
 LOOK_AHEAD = 32
-"""Number of pending runs that the mirror checks, because runs start nearly in order."""
+"""The mirror checks at most this number of runs that have not started; runs start nearly in order."""
 PROCESS_DIED = "its process died"
 
 
 @dataclass
 class MirrorReport:
-    """The result of mirroring runs to MLflow.
+    """Result of mirroring runs to MLflow.
 
     Attributes:
         experiment_id: MLflow experiment id; None if MLflow could not be reached.
-        error: Reason why data remain unsent, or None.
-        unsent_runs: Number of runs with unsent data.
-        closed_runs: Number of runs that the mirror closed because their processes had died.
+        error: Reason why some data have not been sent to MLflow, or None.
+        unsent_runs: Number of runs whose data have not all been sent to MLflow.
+        closed_runs: Number of runs that the mirror marked as killed because the run's process had died.
     """
 
     experiment_id: str | None = None
@@ -68,10 +69,10 @@ class MirrorReport:
 
 
 class Mirror:
-    """A thread that mirrors run folders until all runs have ended.
+    """Thread that mirrors run folders to MLflow until all runs have ended.
 
     Attributes:
-        report: Current result.
+        report: Current result of mirroring.
     """
 
     def __init__(self, uri: str, experiment: str, sweep: str, folders: Sequence[Path]) -> None:
@@ -93,14 +94,18 @@ class Mirror:
         show: Callable[[int, float], None] = lambda left, seconds: None,
         is_interrupted: bool = False,
     ) -> MirrorReport:
-        """Send the remaining data of the ended runs within a time limit, and return the result.
+        """Send the remaining data to MLflow within a time limit, and return the result.
 
-        The mirror abandons a store that hangs; the caller must not wait for the mirror's thread.
+        The mirror gives up if the store stops responding. The caller must not wait for the mirror's thread,
+        which may still be blocked.
 
         Args:
-            give_up: Function that returns True once all remaining data should be left to `rnnlab.sync`.
-            show: Function that receives the number of runs left and the seconds spent so far.
-            is_interrupted: True after a signal; the time limit then does not grow with the number of runs.
+            give_up: Function that returns True if the mirror should stop and leave the remaining data to
+                `rnnlab.sync`.
+            show: Function that displays the progress, given the number of unsent runs and the elapsed
+                seconds.
+            is_interrupted: True after a stop signal; the time limit then does not increase with the number of
+                runs.
         """
         self._ended.set()
         began = self._last_answer = now = time.monotonic()
@@ -129,7 +134,7 @@ class Mirror:
         return self.report
 
     def _count_unsent(self) -> int:
-        """Return the number of runs with data that MLflow lacks."""
+        """Return the number of runs with data that are not yet in MLflow."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
     def _follow(self) -> None:
@@ -151,10 +156,12 @@ class Mirror:
             self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
-        """Send new data of all runs; after two consecutive failures, the next call starts at the next run.
+        """Send the new data of all runs, but stop after two consecutive failures.
+
+        After such a stop, the next call starts with the run that follows the second failed run.
 
         Raises:
-            Exception: If MLflow fails; the last exception is raised.
+            Exception: If MLflow fails for at least one run; the most recent exception is raised.
         """
         if self._client is None or self.report.experiment_id is None:
             import_mlflow(self._uri)
@@ -192,12 +199,12 @@ class Mirror:
             self._last_answer, self.report.error = time.monotonic(), None
 
     def _yield_cores(self) -> None:
-        """Pause so that the mirror does not exceed its share of a CPU core while runs are in progress."""
+        """Pause to keep the mirror's CPU use below CORE_SHARE while runs are in progress."""
         self._ended.wait((time.thread_time() - self._work_started) * (1 / CORE_SHARE - 1))
         self._work_started = time.thread_time()
 
     def _started_runs(self) -> list[MirroredRun]:
-        """Return the runs that may have new data."""
+        """Return the started runs that may have new data to send."""
         started, not_started = [], 0
         for run in self._runs:
             if run.folder.is_dir():
@@ -210,11 +217,11 @@ class Mirror:
 
 
 class _StoreAbandoned(Exception):
-    """Exception raised after the mirror has abandoned the store."""
+    """Exception that prevents requests after the mirror has stopped sending data."""
 
 
 class _MonitoredClient:
-    """Client that reports every response and sends no more requests once the store is abandoned."""
+    """MLflow client that reports each response, and sends no requests once the mirror has given up."""
 
     def __init__(
         self, client: "MlflowClient", on_answer: Callable[[], None], abandoned: threading.Event
@@ -235,16 +242,16 @@ class _MonitoredClient:
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
-    """Close the runs of this machine that MLflow lists as running although their processes have died.
+    """Mark as killed each run of this machine that MLflow lists as running although its process has died.
 
     Args:
         client: MLflow client of the store.
         experiment_id: Experiment to search.
         uri: URI of the store.
-        leave: Run folders to skip because this process creates or mirrors them.
+        leave: Folders to skip: runs that the current process executes or mirrors.
 
     Returns:
-        Number of runs closed.
+        Number of runs marked as killed.
     """
     running = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host()}'"
     runs = client.search_runs([experiment_id], running)

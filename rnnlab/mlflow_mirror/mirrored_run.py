@@ -1,8 +1,9 @@
 """Synchronisation of one run folder with its MLflow run.
 
-All data sent, including timestamps, are derived only from the folder, and MLflow stores a repeated value only
-once. Sending data again after a crash or a lost response therefore creates no duplicates. To avoid repeated
-work, the file `mlflow.json` in the folder records the data already sent to each store.
+The data sent to MLflow, including timestamps, depend only on the run folder, and MLflow stores a repeated
+value only once. Resending data after a crash or a lost response therefore creates no duplicates. To avoid
+unnecessary resending, the file `mlflow.json` in the run folder records the data already sent to each MLflow
+store.
 """
 
 import json
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 CHUNK_BYTES = 4_000_000
-"""Number of bytes of `metrics.jsonl` read per pass."""
+"""Maximum number of bytes of `metrics.jsonl` read in one pass."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 MIRROR_LOCK = ".mirroring"
 ID_TAG = "rnnlab.id"
@@ -52,18 +53,18 @@ REQUIRED_KEYS = (
     "machine",
     "started",
 )
-"""Keys that `run.json` must contain before the run can be sent."""
+"""Keys that `run.json` must contain before the run can be sent to MLflow."""
 NOT_ARTIFACTS = (LEDGER_FILE, CHECKPOINT_FILE, GRADIENT_LOG)
 
 
 class MirroredRun:
-    """Sender of data in a run folder that MLflow lacks.
+    """Run folder whose new data are sent to MLflow.
 
     Attributes:
-        complete: True once MLflow has all data of the folder.
+        complete: True once MLflow has all data of the run folder.
         deleted: True if the run was deleted in MLflow; a deleted run is not sent again.
-        outdated: True if the folder is an old copy and MLflow already has more data of the run.
-        ended: True once no new data can appear in the folder.
+        outdated: True if the run folder is an old copy and MLflow already has later data of the run.
+        ended: True once no new data can appear in the run folder.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -73,11 +74,11 @@ class MirroredRun:
         self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Send new data, and return True if any existed.
+        """Send new data to MLflow, and return False if there were no new data.
 
         Raises:
             DamagedFile: If the folder contains a symbolic link.
-            Exception: If MLflow, its database or its server fails; no data are lost or duplicated.
+            Exception: If MLflow, the database or the server fails; no data are lost or duplicated.
         """
         if self.ended or not self.folder.is_dir():
             return False
@@ -95,7 +96,7 @@ class MirroredRun:
                 raise
 
     def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
-        """Check the MLflow state of a run that another process sent to this store."""
+        """Check whether the run has been deleted in MLflow, or the run folder is an outdated copy."""
         from mlflow.exceptions import MlflowException
 
         run_id = self.run_id()
@@ -112,7 +113,7 @@ class MirroredRun:
         self._is_checked = True
 
     def run_id(self) -> str | None:
-        """Return the id of the MLflow run, or None if the MLflow run does not exist yet."""
+        """Return the id of the MLflow run, or None if no MLflow run has been created yet."""
         return self._ledger.entry().get("run_id")
 
     def _update(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> bool:
@@ -175,7 +176,7 @@ class MirroredRun:
         return sent
 
     def _final_metrics(self, info: dict[str, Any]) -> list["Metric"]:
-        """Return the metrics of the finished run, which are sent once no further data can appear."""
+        """Return the metrics that are sent only after the run has ended."""
         from mlflow.entities import Metric
 
         now, summary = _ms(info["ended"]), info.get("summary") or {}
@@ -196,7 +197,7 @@ class MirroredRun:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Return True if a folder has less progress than MLflow, or than the folder sent to MLflow."""
+    """Return True if the run is further advanced in MLflow, or in the folder first sent, than in `folder`."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
@@ -212,7 +213,7 @@ def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
 
 
 def _find_runs(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
-    """Return the MLflow runs of a run folder, oldest first."""
+    """Return the MLflow runs created from a run folder, oldest first."""
     runs = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
     return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
@@ -240,7 +241,7 @@ def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict
 
 
 def _log_params_and_data(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
-    """Log a run's parameters and data set, and return the run's id."""
+    """Log a run's parameters and data set in MLflow, and return the id of the MLflow run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     run_id: str = run.info.run_id
@@ -257,7 +258,7 @@ def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> No
 
 
 def _stride(info: dict[str, Any]) -> int:
-    """Return the interval, in steps, between the values of a per-step metric that are sent to MLflow."""
+    """Return the number of training steps between successive values of a per-step metric sent to MLflow."""
     return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
 
 
@@ -280,7 +281,7 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:
-    """Return the first and last lag curves and time profiles, with lag or time step as the x-coordinate."""
+    """Return the first and last recorded curves as metrics, with the lag or the time step as MLflow step."""
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 
@@ -305,7 +306,10 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
 
 
 def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
-    """Send the images that MLflow shows with a slider; MLflow creates new file names at every call."""
+    """Send the images that MLflow displays with a slider, except images already sent.
+
+    Sending an image again would create a duplicate, because MLflow generates a new file name at every call.
+    """
     from PIL import Image
 
     images = {int(path.stem): path for path in sorted(folder.glob("*.png"))}
@@ -317,5 +321,5 @@ def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
 
 
 def _ms(seconds: float) -> int:
-    """Convert seconds to MLflow's integer milliseconds."""
+    """Convert seconds to integer milliseconds, the time unit of MLflow."""
     return round(1000 * seconds)

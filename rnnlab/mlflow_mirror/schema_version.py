@@ -1,8 +1,8 @@
-"""Schema check of an MLflow database, because the schema differs between MLflow versions.
+"""Check that the schema of an MLflow database matches the installed MLflow version.
 
-If tables are missing, MLflow silently migrates an older database without a backup. The older MLflow version
-can then no longer open the database. The schema of each database is therefore first compared with that of the
-installed MLflow version.
+If tables are missing, MLflow silently migrates a database of an older version, without a backup. After the
+migration, the older MLflow version can no longer open the database. Before opening a database, rnnlab
+therefore compares the schema of the database with the schema of the installed MLflow version.
 """
 
 import shlex
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class OtherSchema(Exception):
-    """Exception for a database that belongs to another MLflow version; the message gives a remedy."""
+    """Exception for a database created by another MLflow version; the message suggests a remedy."""
 
 
 def check_schema(uri: str) -> None:
@@ -20,7 +20,7 @@ def check_schema(uri: str) -> None:
         uri: URI of a database; a missing or empty database passes the check.
 
     Raises:
-        OtherSchema: If the schema is older or newer than that of the installed MLflow.
+        OtherSchema: If the database schema is older or newer than the schema of the installed MLflow version.
     """
     import mlflow
     from alembic.script import ScriptDirectory
@@ -41,8 +41,8 @@ def check_schema(uri: str) -> None:
         return
     if found in {script.revision for script in scripts.walk_revisions()}:
         upgrade = shlex.join(["mlflow", "db", "upgrade", uri])
-        raise OtherSchema(f"database of an older MLflow version; make a backup, then run `{upgrade}`")
+        raise OtherSchema(f"created by an older MLflow version; make a backup, then run `{upgrade}`")
     installed = mlflow.__version__
     raise OtherSchema(
-        f"database of an MLflow version newer than the installed {installed}; choose another database"
+        f"created by an MLflow version newer than the installed {installed}; choose another database"
     )

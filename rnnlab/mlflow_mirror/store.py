@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 SQLITE_HEADER = b"SQLite format 3\0"
-INVALID_ADDRESS = "invalid address; in a user name or password, write / as %2F, @ as %40 and : as %3A"
+INVALID_ADDRESS = "invalid URI; in a user name or password, write / as %2F, @ as %40 and : as %3A"
 NO_FOLDER_STORE = (
-    "must be sqlite:///<file>, http(s)://<server> or a database; MLflow 3 does not accept plain folders"
+    "must be sqlite:///<file>, http(s)://<server> or a database URI; MLflow 3 does not accept plain folders"
 )
 BOTH_QUOTES = "both kinds of quotes"
 MAX_ERROR_LENGTH = 240
@@ -43,16 +43,20 @@ CLIENT_ENVIRONMENT = {
 
 
 def tracking_uri(configured: str | None) -> str:
-    """Return the configured URI, or MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder."""
+    """Return the tracking URI.
+
+    If no URI is configured, the default is the environment variable MLFLOW_TRACKING_URI, or else the file
+    `mlflow.db` in the current folder.
+    """
     return configured or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
 def uri_problem(uri: str, writing: bool = False) -> str | None:
-    """Return a message if a tracking URI is invalid, else None, without importing MLflow.
+    """Return the reason why a tracking URI is invalid, or None; MLflow is not imported.
 
     Args:
         uri: Tracking URI.
-        writing: True if the store must also be writable.
+        writing: True to check also that a SQLite database is writable.
     """
     try:
         parts = urlsplit(uri)
@@ -76,7 +80,7 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
     name = str(database)
     unfit = [mark for mark in "?%" if mark in name] or ([BOTH_QUOTES] if {"'", '"'} <= set(name) else [])
     if unfit:
-        return f"MLflow accepts no path with {' and '.join(unfit)}; choose another path or tracking=none"
+        return f"MLflow does not accept {' and '.join(unfit)} in a path; choose another path or tracking=none"
     if problem := path_problem(database.with_name(f"{database.name}.new-journal")):
         return problem
     if database.is_dir():
@@ -98,7 +102,7 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
 
 
 def _driver_problem(uri: str) -> str | None:
-    """Return the reason why SQLAlchemy cannot connect, such as a missing driver, or None."""
+    """Return the reason why SQLAlchemy cannot use a database URI, such as a missing driver, or None."""
     from sqlalchemy.engine import make_url  # deferred: rarely needed
     from sqlalchemy.exc import ArgumentError
 
@@ -106,7 +110,7 @@ def _driver_problem(uri: str) -> str | None:
         make_url(uri).get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
         if error.name in ("psycopg", "psycopg2"):
-            return "missing driver; pip install 'rnnlab[postgresql]' and write postgresql+psycopg://…"
+            return "missing driver; use postgresql+psycopg://… and run: pip install 'rnnlab[postgresql]'"
         return f"the driver {error.name} is not installed"
     except ArgumentError as error:
         return f"cannot be read ({error})"
@@ -114,7 +118,7 @@ def _driver_problem(uri: str) -> str | None:
 
 
 def error_line(error: Exception) -> str:
-    """Return the message of an MLflow or database error as one short line without passwords."""
+    """Return the message of an MLflow or database error as one short line, with passwords masked."""
     if isinstance(error, OtherSchema):  # not shortened: the message contains a command to type
         return redact(str(error))
     if isinstance(error, Timeout):
@@ -135,14 +139,14 @@ def is_server(uri: str) -> bool:
 
 
 def ui_address(uri: str, port: int = UI_PORT) -> str:
-    """Return the address of the UI: the tracking server, or the local server started by `rnnlab.ui`."""
+    """Return the URL of the MLflow UI: the tracking server, or the local server started by `rnnlab.ui`."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
     return re.sub(rf"://\S*{re.escape(PASSWORD_MASK)}@", "://", redact(uri))
 
 
 def import_mlflow(uri: str) -> None:
-    """Import MLflow on first use, because the import takes a second, and set short timeouts."""
+    """Import MLflow and set short timeouts; the import takes a second and is deferred to the first use."""
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
@@ -157,10 +161,12 @@ def import_mlflow(uri: str) -> None:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """Return a client with short timeouts, creating a missing SQLite database non-atomically.
+    """Return an MLflow client with short timeouts.
+
+    MLflow creates a missing SQLite database, but not atomically.
 
     Raises:
-        OtherSchema: If the database belongs to another MLflow version.
+        OtherSchema: If the database was created by another MLflow version.
     """
     import_mlflow(uri)
     from mlflow.tracking import MlflowClient
@@ -171,7 +177,7 @@ def connect(uri: str) -> "MlflowClient":
 
 
 def _make_database(path: Path) -> None:
-    """Create MLflow's tables in a temporary file, and move the file to `path` atomically."""
+    """Create MLflow's database tables in a temporary file, and atomically rename the file to `path`."""
     from mlflow.store.db import utils
 
     def fill(file: BinaryIO) -> None:  # SQLite accepts the empty file as a new database
@@ -185,15 +191,15 @@ def _make_database(path: Path) -> None:
 
 
 def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
-    """Return a client and the experiment id, creating the database and the experiment if needed.
+    """Return an MLflow client and the experiment id; create the database and the experiment if needed.
 
-    A lock guards the creation of a SQLite file. Without the lock, two commands that start together on a new
-    file would both create the tables, and one command would lose its runs.
+    A lock ensures that only one command creates a SQLite database. Without the lock, two commands that start
+    simultaneously with a new database would both create the tables, and one command would lose its runs.
 
     Raises:
-        Timeout: If another process holds the lock.
+        Timeout: If another process holds the lock of the database for too long.
         RuntimeError: If the experiment has been deleted.
-        Exception: If MLflow, its database or its server fails in another way.
+        Exception: If MLflow, the database or the server fails for any other reason.
     """
     database = sqlite_file(uri)
     with FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext():

@@ -8,7 +8,9 @@ SUMMARY_TAG = "rnnlab.summary_of"
 ARTIFACT = "report.html"
 RUN_COLOR = "#949494"
 RUN_NAME = "summary of the sweep"
-DESCRIPTION = "Artifacts → `report.html`: figures and tables of the sweep, with commands to repeat it."
+DESCRIPTION = (
+    "The artifact `report.html` contains figures and tables of the sweep, and commands to repeat the sweep."
+)
 
 
 def log_report(uri: str, experiment: str, sweep: str, report: Path) -> None:
@@ -16,7 +18,7 @@ def log_report(uri: str, experiment: str, sweep: str, report: Path) -> None:
 
     Raises:
         ValueError: If the experiment does not exist.
-        Exception: If MLflow, its database or its server fails.
+        Exception: If MLflow, the database or the server fails.
     """
     client = connect(uri)
     found = client.get_experiment_by_name(experiment)

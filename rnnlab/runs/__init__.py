@@ -1,1 +1,1 @@
-"""Run folder format, with readers and writers that do not import MLflow."""
+"""Readers and writers of run folders, independent of MLflow."""

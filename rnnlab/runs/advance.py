@@ -1,8 +1,8 @@
-"""The progress recorded in a run folder, used to choose between copies of a run folder.
+"""Progress of a run, used to choose between copies of a run folder.
 
-A run folder may have been copied while its run was in progress, so that two folders share one id. The folder
-with more progress is used. An ended run ranks above an unfinished run; runs are then compared by step and
-finally by time.
+If a run folder is copied while the run is in progress, two folders have the same run id. In this case, the
+folder in which the run is further advanced is used. A completed run counts as further advanced than an
+unfinished run. Otherwise, the runs are compared by the last step and, if these steps are equal, by time.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from rnnlab.runs.metrics_jsonl import last_step
 
 @dataclass(frozen=True, order=True)
 class Advance:
-    """Progress of a run; more progress compares as greater.
+    """Progress of a run, ordered so that a further advanced run compares as greater.
 
     Attributes:
-        ended: True if the run ended on its own.
-        step: Last step with metrics; -1 if there are no metrics.
-        at: Time at which the run ended or, if it has not ended, last started or resumed, in seconds since
-            1970.
+        ended: True if the run is completed, so that it cannot be resumed.
+        step: Last step with recorded metrics, or -1 if no metrics have been recorded.
+        at: Time, in seconds since 1970, at which the run ended or, for an unfinished run, last started or
+            resumed.
     """
 
     ended: bool
@@ -31,7 +31,7 @@ class Advance:
 
 
 def read_advance(info: Mapping[str, Any], metrics_file: Path) -> Advance:
-    """Return the progress of a run from `run.json` and `metrics.jsonl`; the latter may be missing."""
+    """Return the progress of a run from `run.json` and `metrics.jsonl`; `metrics.jsonl` may be missing."""
     resumptions = [resumption["at"] for resumption in info.get("resumed") or []]
     at = info.get("ended") or max([*resumptions, info.get("started") or 0.0])
     return Advance(info.get("outcome") in ENDED, last_step(metrics_file), float(at))

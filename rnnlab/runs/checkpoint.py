@@ -1,9 +1,10 @@
 """The checkpoint from which a run resumes, and the checksums that verify it.
 
-A checkpoint is a safetensors file with a SHA-256 checksum of its content, because the format has no checksum.
-The content includes the length and the SHA-256 checksum of `metrics.jsonl` and `gradients.arrow` at the time
-of the checkpoint. Each run updates these two checksums as the files grow, so writing a checkpoint does not
-require rereading the files. A resumed run reads both files once.
+A checkpoint is a safetensors file. The safetensors format has no checksum, so rnnlab adds a SHA-256 checksum
+of the content. Each checkpoint also contains the lengths and SHA-256 checksums of `metrics.jsonl` and
+`gradients.arrow` at the time of the checkpoint. A run updates the checksums of these files as the files grow,
+so writing a checkpoint does not require rereading the files. A resumed run reads each of these files once to
+verify the checksum.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ _CHUNK = 2**20
 
 
 class Prefix:
-    """The length and SHA-256 checksum of the data appended to a file so far.
+    """Length and SHA-256 checksum of the data appended to a file so far.
 
     Attributes:
         size: Length in bytes.
@@ -41,12 +42,14 @@ class Prefix:
         self._sum.update(data)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the length and checksum as JSON data."""
+        """Return the length and the checksum as a JSON-compatible dictionary."""
         return {"bytes": self.size, "sha256": self._sum.hexdigest()}
 
     @classmethod
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
-        """Read the beginning of a file and verify it against the length and checksum from `to_plain`.
+        """Read the beginning of a file, and verify the length and checksum in `expected`.
+
+        The method `to_plain` returns `expected` when the checkpoint is written.
 
         Raises:
             DamagedFile: If the file is too short or its beginning differs.
@@ -69,9 +72,9 @@ class Checkpoint:
 
     Attributes:
         arrays: Arrays of the training state.
-        state: Plain data of the training state.
-        rows: The part of `metrics.jsonl` that precedes the checkpoint.
-        recordings: The part of `gradients.arrow` that precedes the checkpoint.
+        state: JSON-compatible values of the training state.
+        rows: Length and checksum of the part of `metrics.jsonl` written before the checkpoint.
+        recordings: Length and checksum of the part of `gradients.arrow` written before the checkpoint.
     """
 
     arrays: dict[str, Array]
@@ -88,9 +91,9 @@ def write_checkpoint(
     Args:
         folder: Run folder.
         arrays: Arrays of the training state.
-        plain: Plain data of the training state.
-        rows: Current content of `metrics.jsonl`.
-        recordings: Current content of `gradients.arrow`.
+        plain: JSON-compatible values of the training state.
+        rows: Length and checksum of the current content of `metrics.jsonl`.
+        recordings: Length and checksum of the current content of `gradients.arrow`.
 
     Raises:
         OSError: If the checkpoint cannot be written; an earlier checkpoint is left unchanged.
@@ -109,7 +112,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         DamagedFile: If a checksum does not match.
-        Exception: If the file is damaged in another way.
+        Exception: If the checkpoint file is damaged in any other way.
     """
     from safetensors import safe_open
 
@@ -128,7 +131,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def digest(arrays: Mapping[str, Array], state: str) -> str:
-    """Return the SHA-256 checksum of a checkpoint."""
+    """Return the SHA-256 checksum of the arrays and the state in a checkpoint."""
     checksum = hashlib.sha256(state.encode())
     for name in sorted(arrays):
         checksum.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
@@ -137,6 +140,6 @@ def digest(arrays: Mapping[str, Array], state: str) -> str:
 
 
 def clear_resume_files(folder: Path) -> None:
-    """Remove the files that only an unfinished run needs."""
+    """Remove the files that are needed only to resume an unfinished run."""
     for name in (GRADIENT_LOG, CHECKPOINT_FILE):
         (folder / name).unlink(missing_ok=True)

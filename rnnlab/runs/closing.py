@@ -1,4 +1,4 @@
-"""Closing of runs whose process died before recording an outcome."""
+"""Functions that record an outcome for a run whose process has died."""
 
 import time
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from rnnlab.runs.run_json import read_run_info
 def record_failure(
     folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Record a run as failed because its process died, and return the content of `run.json`.
+    """Mark a run whose process died as failed, and return the updated content of `run.json`.
 
     Raises:
-        RunInUse: If the process is still running.
+        RunInUse: If the process of the run is still running.
         RunEnded: If the run has already ended.
         OSError: If the outcome cannot be written.
     """
@@ -29,10 +29,10 @@ def record_failure(
 
 
 def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Record the outcome of a run whose process died, and return the content of `run.json`.
+    """Record an outcome for a run whose process died, and return the updated content of `run.json`.
 
     Raises:
-        RunInUse: If the process is still running.
+        RunInUse: If the process of the run is still running.
         OSError: If the outcome cannot be written.
         ValueError: If the folder contains a symbolic link.
     """

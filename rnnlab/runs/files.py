@@ -1,8 +1,9 @@
-"""File operations that leave only complete files and complete lines after a crash.
+"""Crash-safe file operations that do not follow symbolic links.
 
-All files of rnnlab are created and extended only through this module. A run folder from an untrusted source
-may contain symbolic links at the paths of output files. Writing through such a link would change a file
-elsewhere, so no function in this module follows symbolic links.
+A crash leaves only complete files and complete lines. rnnlab creates and extends files only through this
+module. A run folder from an untrusted source may contain symbolic links in place of output files. Writing
+through such a symbolic link would change a file outside the run folder, so no function in this module follows
+symbolic links.
 """
 
 import os
@@ -19,16 +20,17 @@ _MODE = 0o666  # before the umask
 
 
 class DamagedFile(ValueError):
-    """Exception for a file of a run that cannot be read; the message names the file and the reason."""
+    """Exception for a damaged file in a run folder; the message gives the file and the reason."""
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path | None = None) -> None:
-    """Call `write` with a temporary file in the folder of `path`, then replace `path` atomically.
+    """Write a temporary file in the same folder, then atomically rename the file to `path`.
 
     Args:
         path: Destination file.
-        write: Function that receives the temporary file, open for writing.
-        within: Optional parent folder; no folder between the parent and the file may be a symbolic link.
+        write: Function that writes the content to the temporary file, which is open in binary mode.
+        within: Ancestor folder of `path`, or None; no folder between this ancestor and the file may be a
+            symbolic link.
 
     Raises:
         OSError: If the file cannot be written, for example on a full disk; `path` is left unchanged.
@@ -58,7 +60,7 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Create a file, replacing a symbolic link or a file left by a killed process."""
+    """Create a file after removing any file or symbolic link that already exists at the path."""
     path.unlink(missing_ok=True)
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags | _BINARY, _MODE)) as file:
         yield file
@@ -74,33 +76,34 @@ def touch(path: Path) -> None:
 
 
 def make_folder(path: Path, within: Path) -> None:
-    """Create a folder inside an existing parent, unless the folder exists.
+    """Create a folder inside an existing parent folder, unless the folder already exists.
 
     Raises:
-        OSError: If the folder cannot be created, or if `within` or a folder below it is a symbolic link.
+        OSError: If the folder cannot be created, or if `path` or a folder between `within` and `path` is a
+            symbolic link.
     """
     refuse_links(path, within)
     path.mkdir(exist_ok=True)
 
 
 def is_inside(path: Path) -> bool:
-    """Return True if a relative path stays inside its base folder."""
+    """Return True if a path is relative and cannot leave its base folder."""
     return not path.is_absolute() and ".." not in path.parts
 
 
 def link_in(folder: Path) -> Path | None:
-    """Return a symbolic link in a folder, the folder itself if it is a symbolic link, or None."""
+    """Return the first symbolic link found in a folder, including the folder itself, or None."""
     return next((path for path in (folder, *sorted(folder.rglob("*"))) if path.is_symlink()), None)
 
 
 def link_between(within: Path, path: Path) -> Path | None:
-    """Return the first symbolic link on the path from `within` down to `path`, or None."""
+    """Return the first symbolic link below `within` on the way to `path`, or None."""
     below = [path, *path.parents][: len(path.relative_to(within).parts)]
     return next((step for step in reversed(below) if step.is_symlink()), None)
 
 
 def refuse_links_in(folder: Path) -> None:
-    """Raise ValueError if a run folder contains a symbolic link.
+    """Raise ValueError if a run folder is or contains a symbolic link.
 
     Raises:
         ValueError: If the folder is or contains a symbolic link.
@@ -120,14 +123,14 @@ def refuse_links(path: Path, within: Path) -> None:
 
 
 class LineFile:
-    """Append-only file that writes each line immediately, so that a killed process loses no lines."""
+    """Append-only file whose lines are written immediately, so that a killed process loses no line."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
         """Open the file and remove an incomplete last line left by a killed process.
 
         Args:
             path: Path of the file.
-            keep: Number of leading bytes to keep; all later bytes are removed.
+            keep: Number of bytes to keep at the beginning of the file; all later bytes are removed.
 
         Raises:
             OSError: If the file cannot be opened, is a symbolic link or is not a regular file.
@@ -155,7 +158,7 @@ class LineFile:
         self.write(f"{line}\n".encode())
 
     def write(self, data: bytes) -> None:
-        """Append complete lines, or complete records of another format.
+        """Append data, which must consist of complete lines or complete binary records.
 
         Raises:
             OSError: If the data cannot be written.
@@ -165,7 +168,7 @@ class LineFile:
             remaining = remaining[os.write(self._file, remaining) :]
 
     def sync(self) -> None:
-        """Flush written data to the disk."""
+        """Flush all written data to disk."""
         os.fsync(self._file)
 
     def close(self) -> None:

@@ -4,18 +4,19 @@
 | --- | --- |
 | `run.json` | name, sweep, overrides, versions; outcome and summary once the run has ended |
 | `config.yaml` | the resolved configuration |
-| `metrics.jsonl` | one object per training step, metrics by name; appended during training |
+| `metrics.jsonl` | one JSON object per training step with metrics by name; extended during training |
 | `gradients.parquet` | gradient norms by step × time step and by step × lag (`records.GRADIENT_COLUMNS`) |
 | `weights.safetensors` | the final weights |
 | `figures/`, `sample.txt` … | output for human readers |
-| `run.log` | log messages with timestamps; appended |
-| `gradients.arrow`, `checkpoint.safetensors` | state from which an unfinished run resumes |
+| `run.log` | log messages with timestamps; extended during the run |
+| `gradients.arrow`, `checkpoint.safetensors` | files from which an unfinished run resumes |
 
-A checkpoint verifies the rows and recordings that precede it (key `tracking.checkpoint`). A
-resumed run repeats the steps after its last checkpoint and writes their recordings again. Bit-identical
-repeated rows are kept; the first row that differs and all later rows are replaced. If the checkpoint or the
-files it verifies are damaged, the run restarts from the beginning. A reader such as the MLflow mirror
-therefore reads each row once, unless `MetricsReader` detects that rows were replaced.
+A checkpoint (key `tracking.checkpoint`) contains checksums of the metric rows and gradient recordings written
+before the checkpoint. A resumed run repeats the training steps after the last checkpoint and writes the
+gradient recordings of these steps again. If a repeated step yields a bit-identical metric row, the existing
+row is kept. The first row that differs and all later rows are replaced. A reader such as the MLflow mirror
+therefore reads each row only once, unless `MetricsReader` detects replaced rows. If the checkpoint or a file
+that it verifies is damaged, the run restarts from the beginning.
 """
 
 import json
@@ -53,17 +54,17 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
-"""Lock file held by the process of a run until the process exits."""
+"""Lock file that the process of a run holds until the process exits."""
 FILES = (
     *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
 )
-"""Files of a run folder; most are first written to a temporary file `<name>.new` in the same folder."""
+"""Files of a run folder; most of these files are first written as `<name>.new` and then renamed."""
 MISPLACED_FOLDER = "is a directory"
 CONFIGURATION_KEYS = ("identity", "steps", "seed", "goal", "dataset")
-"""Keys of `run.json` that are derived from configuration and data, and recomputed when a run resumes."""
+"""Keys of `run.json` that depend on the configuration and the data; recomputed when a run resumes."""
 LOCK_SECONDS = 10.0
-"""Seconds that a run waits for an earlier process of the same run, which may be about to exit."""
+"""Maximum number of seconds that a run waits for an earlier process of the same run to exit."""
 
 
 class RunInUse(Exception):
@@ -71,11 +72,11 @@ class RunInUse(Exception):
 
 
 class RunEnded(Exception):
-    """Exception raised if a run has already ended."""
+    """Exception raised if a run has already ended, so that it cannot be resumed."""
 
 
 class RunFolder:
-    """Writer of one run folder; as a context manager, the writer preserves recorded data after any exception.
+    """Context manager that writes a run folder, and saves the recorded data even after an exception.
 
     Attributes:
         info: Content of `run.json`.
@@ -92,14 +93,15 @@ class RunFolder:
         """Create the folder and record the run's initial information, or resume an existing run.
 
         Args:
-            folder: Run folder; must not exist yet, unless `resume` is true.
-            info: Initial information about the run; a resumed run keeps its own `run.json`.
+            folder: Path of the run folder, which must not exist unless `resume` is true.
+            info: Initial content of `run.json`. In a resumed run, existing entries take precedence, except
+                entries for CONFIGURATION_KEYS.
             config: Resolved configuration.
-            resume: If true, continue from the folder's existing content, if any.
-            patience: Seconds to wait for another process of the same run.
+            resume: True to resume the run if the folder already exists.
+            patience: Maximum number of seconds to wait for another process of the same run to exit.
 
         Raises:
-            FileExistsError: If the folder exists.
+            FileExistsError: If the folder exists and `resume` is false.
             RunInUse: If the run is still in progress in another process.
             RunEnded: If the run has already ended.
             ValueError: If the folder contains a symbolic link.
@@ -149,10 +151,10 @@ class RunFolder:
             self._lock.release()
 
     def close(self) -> None:
-        """Close the records and write the gradient table.
+        """Close the metric and gradient logs, and write `gradients.parquet`.
 
         Raises:
-            OSError: If the table cannot be written.
+            OSError: If `gradients.parquet` cannot be written.
         """
         from rnnlab.runs.gradient_table import write_gradients
 
@@ -165,25 +167,25 @@ class RunFolder:
 
     @property
     def seconds(self) -> float:
-        """Return the run's total duration in seconds, excluding gaps between its processes."""
+        """Return the run's duration in seconds, excluding the time between interruption and resumption."""
         return self._rows.seconds
 
     @property
     def differs_since(self) -> int | None:
-        """Return the first step whose repeated row differed in any resumption, or None."""
+        """Return the first step whose metrics differed when a resumed run repeated the step, or None."""
         resumptions = self.info.get("resumed", [])
         return min((r["differs_since"] for r in resumptions if "differs_since" in r), default=None)
 
     def records(self, checkpoint: Checkpoint) -> list[StepRecord]:
-        """Return the records of the steps before a checkpoint.
+        """Return the records of the steps that precede a checkpoint.
 
         Raises:
-            ValueError: If the checkpoint does not fall between two rows.
+            ValueError: If the checkpoint does not coincide with the end of a row.
         """
         return self._rows.records(checkpoint.rows)
 
     def covers_recordings(self, checkpoint: Checkpoint, step: int) -> bool:
-        """Return True if the checkpoint at a step covers all recordings of earlier steps."""
+        """Return True if a checkpoint covers all gradient recordings of the steps before `step`."""
         if not (self.folder / GRADIENT_LOG).is_file():
             return True
         from rnnlab.runs.gradient_table import recorded_steps
@@ -192,10 +194,10 @@ class RunFolder:
         return recorded_steps(self.folder, checkpoint.recordings.size) == earlier
 
     def resume_from(self, checkpoint: Checkpoint | None) -> None:
-        """Continue from a checkpoint, or from the beginning if there is no checkpoint.
+        """Resume the run from a checkpoint, or from the beginning if `checkpoint` is None.
 
-        Rows after the checkpoint are kept until a repeated row differs; recordings after the checkpoint are
-        removed.
+        Metric rows after the checkpoint are kept until a repeated row differs. Gradient recordings after the
+        checkpoint are removed.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -208,7 +210,7 @@ class RunFolder:
         self._cut_recordings()
 
     def restart(self) -> None:
-        """Discard the folder's damaged records and restart from the beginning.
+        """Discard the damaged metrics and recordings, and restart the run from the beginning.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -220,7 +222,7 @@ class RunFolder:
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # last: it marks the other files as damaged
 
     def _clear_differences(self) -> None:
-        """Delete all recorded differences, because the current process repeats the entire run."""
+        """Delete the recorded `differs_since` values, because the current process repeats the entire run."""
         for resumption in self.info.get("resumed", []):
             resumption.pop("differs_since", None)
 
@@ -229,13 +231,15 @@ class RunFolder:
             LineFile(log, self._recordings.size).close()
 
     def write(self, record: StepRecord) -> bool:
-        """Append the curves and metrics of a step immediately, unless an identical row already exists.
+        """Append the curves and the metrics of a step to the files immediately.
+
+        If an identical row of metrics already exists, the existing row is kept.
 
         Returns:
-            True if a different row existed for this step.
+            True if the file already contained a different row for this step.
 
         Raises:
-            OSError: If the records cannot be written.
+            OSError: If the curves or metrics cannot be written.
         """
         if record.gradients:
             self._gradient_log().append(record.step, record.gradients)
@@ -246,7 +250,7 @@ class RunFolder:
         return differs
 
     def complete(self) -> bool:
-        """Remove rows after the last step, and return True if any existed.
+        """Remove metric rows after the last step of the run, and return True if any were removed.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -269,7 +273,7 @@ class RunFolder:
         return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-        """Record the outcome of the run, after all other files have been written.
+        """Record the outcome of the run in `run.json`, after all other files have been written.
 
         Raises:
             OSError: If the outcome cannot be written.
@@ -281,16 +285,16 @@ class RunFolder:
         write_run_info(self.folder, self.info)
 
     def write_weights(self, params: Params) -> None:
-        """Save the weights under their names."""
+        """Save the weights by name in `weights.safetensors`."""
         from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
         replace_file(self.folder / WEIGHTS_FILE, lambda file: file.write(save(arrays)))
 
     def write_checkpoint(self, arrays: Mapping[str, Array], plain: Mapping[str, Any]) -> None:
-        """Replace the checkpoint from which the run resumes.
+        """Write a checkpoint, replacing any earlier checkpoint.
 
-        The checkpoint covers the rows and recordings written so far.
+        The checkpoint covers the metric rows and gradient recordings written so far.
         """
         self._rows.sync()  # the records must reach the disk before the checkpoint that covers them
         if self._gradients is not None:
@@ -298,22 +302,22 @@ class RunFolder:
         write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
-        """Save a text for human readers, without control characters so that the text is safe to print."""
+        """Save a text for human readers, with control characters replaced so that printing is safe."""
         replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:
-        """Save the uncommitted changes in the source code without modification."""
+        """Save a diff of uncommitted source code changes; unlike `write_text`, keep control characters."""
         replace_text(self.folder / name, diff)
 
 
 def latest_machine(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the machine on which the run last started or resumed."""
+    """Return information about the machine on which the run last started or resumed."""
     latest = [info, *info.get("resumed", [])][-1]
     return dict(latest.get("machine") or {})
 
 
 def is_in_use(folder: Path) -> bool:
-    """Return True if a run is in progress in any process."""
+    """Return True if any process is executing the run."""
     try:
         FileLock(folder / RUN_LOCK).acquire(timeout=0).lock.release()
     except Timeout:
@@ -322,7 +326,7 @@ def is_in_use(folder: Path) -> bool:
 
 
 def find_misplaced_folder(folder: Path) -> Path | None:
-    """Return a folder that occupies the path of one of the run's files, or None."""
+    """Return a folder that has the name of one of the run's files, or None."""
     paths = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
     return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
 
@@ -334,7 +338,7 @@ def write_run_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def run_folders(folder: Path) -> Iterator[Path]:
-    """Yield the absolute paths of the run folders below a folder, except copies stored by MLflow."""
+    """Yield the absolute paths of all run folders in a directory tree, except copies stored by MLflow."""
     for file in sorted(folder.rglob(RUN_FILE)):
         if file.parent.name != ARTIFACTS:
             yield file.parent.absolute()

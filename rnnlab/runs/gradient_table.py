@@ -1,8 +1,8 @@
-"""The gradient table of a run in progress: an Arrow stream with one batch of rows per recording.
+"""Gradient log of a run in progress: an Arrow stream with one batch of rows per recording.
 
-Unlike a Parquet file, an Arrow stream stays readable after its writer dies. Rows are therefore appended to a
-stream, which is converted to `gradients.parquet` when the run ends. The stream has no end marker, so that a
-resumed run can append to it; readers do not need the marker.
+Unlike a Parquet file, an Arrow stream remains readable if the writing process dies. Rows are therefore
+appended to an Arrow stream, which is converted to `gradients.parquet` when the run ends. The stream has no
+end marker, which readers do not need, so that a resumed run can append to the stream.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.flo
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
-"""Schema of `gradients.parquet`, with dictionary encoding for the often repeated names of quantities."""
+"""Schema of `gradients.parquet`; names of quantities are dictionary-encoded, because they repeat often."""
 _REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
@@ -37,7 +37,8 @@ class GradientLog:
 
         Args:
             folder: Run folder.
-            written: The part of the log to keep, updated with each write; all later data are removed.
+            written: Length and checksum of the part of the log to keep, updated with each write. All later
+                data in the log are removed.
         """
         self._written = Prefix() if written is None else written
         self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
@@ -45,7 +46,7 @@ class GradientLog:
             self._write(_SCHEMA.serialize())
 
     def append(self, step: int, curves: Sequence[Curve]) -> None:
-        """Write the curves of one recording.
+        """Append the curves of one recording to the log.
 
         Raises:
             OSError: If the curves cannot be written.
@@ -59,7 +60,7 @@ class GradientLog:
         self._written.add(data)
 
     def sync(self) -> None:
-        """Flush written data to the disk."""
+        """Flush all written data to disk."""
         self._file.sync()
 
     def close(self) -> None:
@@ -68,10 +69,10 @@ class GradientLog:
 
 
 def write_gradients(folder: Path) -> None:
-    """Write `gradients.parquet` from the log.
+    """Convert the gradient log to `gradients.parquet`.
 
     Raises:
-        OSError: If the table cannot be written.
+        OSError: If `gradients.parquet` cannot be written.
     """
     table = _as_table(_batches(folder))
     replace_file(folder / GRADIENTS_FILE, lambda file: _write(table, file))
@@ -104,7 +105,7 @@ def read_gradients(file: Path) -> pa.Table:
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
-    """Return the recordings logged so far, with the schema of `gradients.parquet`; None without a log."""
+    """Return a table of all recordings in the log, with GRADIENT_SCHEMA, or None if there is no log."""
     return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
 
 
@@ -115,12 +116,12 @@ def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
 
 
 def recorded_steps(folder: Path, size: int | None = None) -> list[int]:
-    """Return the steps recorded in the first `size` bytes of the log, or in the entire log."""
+    """Return the training steps recorded in the log; if `size` is given, read only the first `size` bytes."""
     return [batch["step"][0].as_py() for batch in _batches(folder, size)]
 
 
 def _batches(folder: Path, size: int | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the complete recordings in the log, or in its first `size` bytes."""
+    """Yield the complete recordings in the log; if `size` is given, read only the first `size` bytes."""
     path = folder / GRADIENT_LOG
     if not path.is_file():
         return

@@ -1,4 +1,7 @@
-"""Identity of the machine, needed because only the same machine can check whether a process is alive."""
+"""Identification of the current machine.
+
+Whether a process is alive can be checked only on the machine that runs the process.
+"""
 
 import socket
 from functools import cache
@@ -7,7 +10,10 @@ from pathlib import Path
 
 @cache
 def host() -> str:
-    """Return the host name with a prefix of the machine id, if any, because host names are not unique."""
+    """Return the host name, followed by the first 8 characters of the machine id if available.
+
+    The machine id is included because host names are not unique.
+    """
     try:
         machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The log files `run.log` and `sweep.log`: timestamped messages and library warnings."""
+"""The log files `run.log` and `sweep.log`, which contain timestamped messages and Python warnings."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ LOG = logging.getLogger("rnnlab")
 
 
 class LogFile(logging.Handler):
-    """A log handler that appends to a file and buffers messages until the file is opened."""
+    """Log handler that appends messages to a file, and buffers messages until the file is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,10 @@ class LogFile(logging.Handler):
         self._before: list[str] = []
 
     def open(self, path: Path) -> None:
-        """Open the log file, unless a file is already open; discard messages if the file cannot be opened."""
+        """Open the log file, unless a log file is already open, and write the buffered messages.
+
+        If the file cannot be opened, the buffered messages are discarded.
+        """
         if self._file is not None:
             return
         with suppress(OSError):
@@ -55,7 +58,7 @@ class LogFile(logging.Handler):
 
 @contextmanager
 def capture_log() -> Iterator[LogFile]:
-    """Copy this process's log messages and all Python warnings, including those of libraries, to a log."""
+    """Copy all log messages and Python warnings of this process, including libraries, to a log file."""
     log, root = LogFile(), logging.getLogger()
     level, show = LOG.level, warnings.showwarning
 

@@ -1,4 +1,7 @@
-"""The file `metrics.jsonl`: one JSON object per step, starting at 0, with the step and its named metrics."""
+"""The file `metrics.jsonl`, with one JSON object per training step, starting at step 0.
+
+Each JSON object, called a row, contains the step and the metrics by name.
+"""
 
 import hashlib
 import json
@@ -16,13 +19,16 @@ from rnnlab.runs.files import LineFile
 MAX_RUN_SECONDS = 1e9
 """Longest plausible duration of a run in seconds, about 30 years; a longer duration indicates damage."""
 SEAL = 4096
-"""Number of bytes in the tail checksum; more than one row, because a rewritten row has new `seconds`."""
+"""Number of bytes covered by the tail checksum.
+
+This number exceeds the length of a row. A rewritten row is detected because the value of `seconds` changes.
+"""
 LAST_ROWS = 200_000
-"""Number of bytes at the end of the file that are searched for the last rows."""
+"""Number of bytes at the end of the file in which `last_rows` searches for rows."""
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
-    """Return the row that a line contains, or None if the line is damaged."""
+    """Return the row in a line of the file, or None if the line is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -33,7 +39,7 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
 
 
 def last_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the complete rows near the end of the file in reverse order.
+    """Return an iterator over the complete rows near the end of the file, starting with the last row.
 
     Raises:
         OSError: If the file cannot be read.
@@ -45,7 +51,7 @@ def last_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def last_step(file: Path) -> int:
-    """Return the step of the last row, or -1 if there are no rows."""
+    """Return the step of the last row, or -1 if the file has no rows."""
     try:
         return next((int(row["step"]) for row in last_rows(file)), -1)
     except OSError:
@@ -59,7 +65,7 @@ def _is_value(value: Any) -> bool:
 
 
 def _valid_lines(written: bytes) -> Iterator[bytes]:
-    """Yield the lines of all rows before the first damaged or missing row."""
+    """Yield all lines that precede the first damaged or missing row."""
     before = 0.0
     for step, line in enumerate(written[: written.rfind(b"\n") + 1].splitlines(keepends=True)):
         row = parse_row(line)
@@ -73,12 +79,13 @@ def _valid_lines(written: bytes) -> Iterator[bytes]:
 class MetricsWriter:
     """Writer that appends one row per step.
 
-    In a resumed run, rows may already exist for the repeated steps. If a repeated row is identical, the
-    existing row and its time are kept. The first row that differs and all later rows are removed and
-    rewritten.
+    When a resumed run repeats steps, the file may already contain rows for these steps. If the metrics of a
+    step are identical, the existing row, including the time, is kept. The first row with different metrics
+    and all later rows are removed and rewritten.
 
     Attributes:
-        verified: The verified part of the file: rows before the checkpoint, identical rows and appended rows.
+        verified: Length and checksum of the verified beginning of the file: rows before the checkpoint,
+            identically repeated rows and appended rows.
         count: Number of verified rows.
     """
 
@@ -97,11 +104,11 @@ class MetricsWriter:
 
     @property
     def seconds(self) -> float:
-        """Return the run's total duration in seconds, excluding gaps between its processes."""
+        """Return the run's duration in seconds, excluding the time between interruption and resumption."""
         return time.perf_counter() - self._began
 
     def records(self, rows: Prefix) -> list[StepRecord]:
-        """Return the records of the leading rows.
+        """Return the records in `rows`, a verified beginning of the file.
 
         Raises:
             ValueError: If `rows` ends in the middle of a row.
@@ -113,7 +120,7 @@ class MetricsWriter:
         return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
     def resume_from(self, rows: Prefix) -> None:
-        """Continue after the leading rows, which have been verified."""
+        """Continue after `rows`, a verified beginning of the file."""
         self.count, self.verified = self._count(rows), rows
 
     def restart(self) -> None:
@@ -127,12 +134,15 @@ class MetricsWriter:
         self._set_clock(0.0)
 
     def differs_from_existing(self, record: StepRecord) -> bool:
-        """Return True if the existing row of the next step differs, because of damage or another machine."""
+        """Return True if the existing row of the next step differs from `record`.
+
+        Rows may differ because of damage or because another machine computed the metrics.
+        """
         existing = self._next_existing
         return existing is not None and existing != _line_at_same_time(record, existing)
 
     def write(self, record: StepRecord) -> None:
-        """Append the row of a step immediately, unless the row exists.
+        """Append the row of a step to the file immediately, unless the row already exists.
 
         Raises:
             OSError: If the row cannot be written.
@@ -150,7 +160,7 @@ class MetricsWriter:
         return self._existing_lines[self.count] if self.count < len(self._existing_lines) else None
 
     def drop_unverified(self) -> bool:
-        """Remove existing rows that are not verified, and return True if any existed.
+        """Remove all rows after the verified part of the file, and return True if any were removed.
 
         Raises:
             OSError: If the file cannot be written.
@@ -163,7 +173,7 @@ class MetricsWriter:
         return True
 
     def sync(self) -> None:
-        """Flush written data to the disk."""
+        """Flush all written data to disk."""
         self._file.sync()
 
     def close(self) -> None:
@@ -177,7 +187,7 @@ def _line(record: StepRecord, seconds: float, speed: float | None) -> bytes:
 
 
 def _line_at_same_time(record: StepRecord, existing: bytes) -> bytes:
-    """Return the line of a step with the times of the existing line."""
+    """Return the line for a record, with the timings of an existing line."""
     row = json.loads(existing)
     return _line(record, row["seconds"], row.get(STEPS_PER_SECOND))
 
@@ -187,14 +197,14 @@ def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 class MetricsReader:
-    """A reader of a growing `metrics.jsonl` that returns each row once.
+    """Reader of a growing `metrics.jsonl` that returns each row once.
 
-    If rows were replaced since the last call, the reader returns all rows again.
+    If existing rows have been replaced since the last call, the reader returns all rows again.
 
     Attributes:
         position: Number of bytes read so far.
         tail: SHA-256 checksum of the last bytes read, used to detect replaced rows.
-        restarted: True if replaced rows were detected.
+        restarted: True if the reader has detected replaced rows.
     """
 
     def __init__(self, folder: Path, position: int = 0, tail: str = "") -> None:
@@ -203,7 +213,10 @@ class MetricsReader:
         self.restarted = False
 
     def new_rows(self, at_most: int = -1) -> list[dict[str, Any]]:
-        """Return the complete, undamaged rows in the unread bytes of the file, at most `at_most` bytes."""
+        """Return the undamaged rows in the complete lines that have been added since the last call.
+
+        The method reads at most `at_most` bytes; -1 means no limit.
+        """
         start = max(0, self.position - SEAL)
         try:
             with self._path.open("rb") as file:

@@ -25,18 +25,18 @@ from rnnlab.records import RUN_FILE, Outcome
 from rnnlab.text import sanitize
 
 FORMAT = 1
-"""The version of the run folder format; a `run.json` without a version is read as format 1."""
+"""Version of the run folder format; a `run.json` without a version is treated as format 1."""
 
 MAX_NODES = 100_000
-"""Maximum number of nodes in a configuration; a configuration that contains itself has infinitely many."""
+"""Maximum number of nodes in a configuration; self-referencing YAML has infinitely many nodes."""
 MAX_DEPTH = 50
-"""Maximum nesting depth of a configuration; about 10,000 levels would crash the process."""
+"""Maximum nesting depth of a configuration; at about 10,000 levels, parsing would crash the process."""
 
 Whole = Annotated[int, Ge(0), Lt(2**53)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^'\"`\\/\x00-\x1f]*$")]
-"""A name that can be quoted in an MLflow search."""
+"""String that can be quoted safely in an MLflow search query."""
 MAX_TIME = 9.2e9
-"""Latest valid time in seconds since 1970; pandas timestamps end in 2262."""
+"""Latest valid time in seconds since 1970; pandas cannot represent times after the year 2262."""
 Seconds = Annotated[float, Ge(0), Le(MAX_TIME)]
 Number = Annotated[float, Ge(-1e308), Le(1e308)]
 
@@ -50,11 +50,11 @@ _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class NewerFormat(ValueError):
-    """Exception for a run folder in a newer format, written by a later version of rnnlab."""
+    """Exception for a run folder that a later version of rnnlab has written in a newer format."""
 
 
 class _Part(BaseModel):
-    """A part of `run.json` that may contain additional keys."""
+    """Base class for parts of `run.json`, which may contain additional keys."""
 
     model_config = _STRICT
 
@@ -100,7 +100,7 @@ class _FirstNonFinite(TypedDict):
 
 @with_config(_STRICT)
 class Summary(TypedDict, total=False):
-    """Optional keys of a run's summary, except for metrics, whose names contain a `/`."""
+    """Optional keys of a run's summary other than metrics; names of metrics contain a `/`."""
 
     steps_to_solve: Annotated[float, Ge(0), Lt(2**53)] | None
     regime: str | None
@@ -121,7 +121,7 @@ def _keep_order(summary: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 class RunFile(_Part):
-    """The content of `run.json`."""
+    """Content of `run.json`."""
 
     format: Annotated[int, Ge(1)] = FORMAT
     outcome: Outcome | None
@@ -183,7 +183,7 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
 
 
 def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
-    """Return the parsed content of a `run.json`.
+    """Parse and validate the content of a `run.json` file.
 
     Raises:
         NewerFormat: If a later version of rnnlab wrote the file.
@@ -246,7 +246,7 @@ def _depth(text: str) -> int:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a tree with their dotted keys."""
+    """Yield the dotted key and the value of each leaf of a tree."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")

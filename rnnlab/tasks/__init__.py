@@ -1,4 +1,4 @@
-"""Tasks: sources of batches, one task per module."""
+"""Tasks, which generate batches of sequences; one task per module."""
 
 from rnnlab.tasks.adding import Adding
 from rnnlab.tasks.base import Goal, Task

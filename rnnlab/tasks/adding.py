@@ -4,12 +4,13 @@
     pascanu_2013     target (x₁ + x₂) / 2       numbers from U[0, 1]
     hochreiter_1997  target ½ + (x₁ + x₂) / 4   numbers from U[-1, 1], 0 where the first time step is marked
 
-The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. The error is the
-squared error in Pascanu et al. and the absolute error in Hochreiter & Schmidhuber. Le et al. give no
-threshold; `le_2015` uses the squared error. The baseline predicts the mean of the target, and its mean
-squared error is the variance of the target: 1/6 in `le_2015`, 1/24 in `pascanu_2013`.
+The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. Pascanu et al.
+apply this threshold to the squared error, and Hochreiter & Schmidhuber apply it to the absolute error. Le et
+al. give no threshold; for `le_2015`, rnnlab uses the squared error. The baseline always predicts the mean
+target. The mean squared error of this prediction is the variance of the targets: 1/6 in `le_2015` and 1/24 in
+`pascanu_2013`.
 
-References: the module `marked_pairs` lists the papers.
+The module `marked_pairs` lists the references.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from rnnlab.tasks.marked_pairs import MarkedPairs
 
 @dataclass(frozen=True)
 class Adding(MarkedPairs):
-    """The adding problem as a task."""
+    """The adding problem in one of three published versions."""
 
     @property
     def lowest(self) -> float:
@@ -29,17 +30,17 @@ class Adding(MarkedPairs):
 
     @property
     def neutral(self) -> float:
-        """The neutral element of addition, 0."""
+        """Identity element of addition, 0."""
         return 0.0
 
     def target(self, one: Array, other: Array) -> Array:
-        """Return the sum, scaled and shifted as defined by the version."""
+        """Return the sum of the two numbers, scaled and shifted as defined by the version."""
         total = one + other
         return {"le_2015": total, "pascanu_2013": total / 2, "hochreiter_1997": 0.5 + total / 4}[self.version]
 
     @property
     def moments(self) -> tuple[float, float]:
-        """Mean and variance of the target."""
+        """Mean and variance of the targets."""
         if self.version == "hochreiter_1997":
             return 0.5, (2 - self.first_is_marked) / 3 / 16
         return (1.0, 1 / 6) if self.version == "le_2015" else (0.5, 1 / 24)

@@ -1,4 +1,4 @@
-"""The interface of a task: batches for training, validation and probing, and the success criterion."""
+"""Interface of a task, which provides batches for training, validation and probing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from rnnlab.model import Batch, Model, Tape
 
 @dataclass(frozen=True)
 class Goal:
-    """Main validation metric of a task, its baseline and the success criterion.
+    """Main validation metric of a task, with a baseline value and an optional success criterion.
 
     Attributes:
-        metric: The main validation metric of the task, such as `val/mse`.
-        baseline: The value of `metric` for predictions without memory or without inputs.
-        criterion: The validation metric that decides whether the task is solved; None for a task without a
-            criterion.
+        metric: Name of the main validation metric, such as `val/mse`.
+        baseline: Value of `metric` for predictions that use no memory or no inputs.
+        criterion: Name of the validation metric to which the success threshold applies; None for a task
+            without a success criterion.
         below: Success threshold; the task is solved when `criterion` is below this value.
     """
 
@@ -46,7 +46,7 @@ class ValidationSize:
 
 
 class NamedTask(ABC):
-    """Task properties that follow from the input names, the output names and the type of target."""
+    """Base class that derives task properties from input names, output names and the type of target."""
 
     @property
     @abstractmethod
@@ -56,17 +56,17 @@ class NamedTask(ABC):
     @property
     @abstractmethod
     def output_names(self) -> Sequence[str]:
-        """Names of the output classes or values."""
+        """Names of the output classes or real-valued outputs."""
 
     @property
     @abstractmethod
     def mean_square(self) -> float | None:
-        """Mean of Σ y² over the targets; None if the targets are classes."""
+        """Mean squared norm Σ y² of the targets; None if the targets are classes."""
 
     @property
     @abstractmethod
     def time(self) -> int:
-        """Number of time steps in a sequence of length T."""
+        """Number of time steps in a sequence, given the sequence length T of the task."""
 
     @property
     def longest(self) -> int:
@@ -75,45 +75,54 @@ class NamedTask(ABC):
 
     @property
     def input_size(self) -> int:
-        """X, the number of input symbols or features."""
+        """Number of input symbols or features, X."""
         return len(self.input_names)
 
     @property
     def output_size(self) -> int:
-        """Y, the number of output classes or values."""
+        """Number of output classes or real-valued outputs, Y."""
         return len(self.output_names)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes about the data for the user; no notes by default."""
+        """Notes to the user about the data; empty by default."""
         return ()
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """Squared error for values; for classes, cross-entropy or squared error from the one-hot class."""
+        """Losses for real-valued targets (squared error) or classes (cross-entropy or squared error).
+
+        For classes, the squared error is computed from the one-hot encoded class.
+        """
         return ("cross_entropy", "squared_error") if self.mean_square is None else ("squared_error",)
 
     def chance(self, loss: Loss) -> float:
-        """Return the loss per target for chance-level predictions: uniform over classes, or 0 for values."""
+        """Return the loss per target at chance level.
+
+        Chance-level predictions are uniform over classes, or 0 for real-valued targets.
+        """
         if self.mean_square is None:
             return uniform_guess_loss(loss, self.output_size)
         return self.mean_square / 2
 
 
 class Task(Protocol):
-    """A source of batches, built from a configuration; all randomness comes from the caller's generators."""
+    """Source of batches, built from a configuration.
+
+    All random numbers are drawn from generators that the caller passes.
+    """
 
     @property
     def seq_len(self) -> int:
-        """T, the sequence length as defined by the task."""
+        """Sequence length T, as defined by the task."""
 
     @property
     def batch_size(self) -> int:
-        """B, the number of sequences per training batch."""
+        """Number of sequences per training batch, B."""
 
     @property
     def time(self) -> int:
-        """Number of time steps in a sequence of length T."""
+        """Number of time steps in a sequence, given the sequence length T of the task."""
 
     @property
     def longest(self) -> int:
@@ -121,11 +130,11 @@ class Task(Protocol):
 
     @property
     def input_size(self) -> int:
-        """X, the number of input symbols or features."""
+        """Number of input symbols or features, X."""
 
     @property
     def output_size(self) -> int:
-        """Y, the number of output classes or values."""
+        """Number of output classes or real-valued outputs, Y."""
 
     @property
     def input_names(self) -> Sequence[str]:
@@ -133,7 +142,7 @@ class Task(Protocol):
 
     @property
     def output_names(self) -> Sequence[str]:
-        """Names of the output classes or values."""
+        """Names of the output classes or real-valued outputs."""
 
     @property
     def lag(self) -> int | None:
@@ -144,7 +153,10 @@ class Task(Protocol):
         """Losses suitable for the targets; the first loss is the task's default."""
 
     def chance(self, loss: Loss) -> float:
-        """Return the loss per target for chance-level predictions: uniform over classes, or 0 for values."""
+        """Return the loss per target at chance level.
+
+        Chance-level predictions are uniform over classes, or 0 for real-valued targets.
+        """
 
     def goal(self, loss: Loss) -> Goal:
         """Return the main validation metric, its baseline and the success criterion."""
@@ -155,30 +167,30 @@ class Task(Protocol):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes about the data for the user, such as the columns left out; one line per note."""
+        """Notes to the user about the data, such as columns that are left out; one line per note."""
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return the training batch of a training step."""
+        """Return the training batch for a training step."""
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
         """Return sequences of `length` time steps for measuring gradients.
 
         Raises:
-            ValueError: The task has no sequences of this length.
+            ValueError: If the task has no sequences of this length.
         """
 
     def validation(self) -> Iterator[Batch]:
-        """Yield the batches of the validation set, identical at every call.
+        """Yield the batches of the validation set, which are identical at every call.
 
         A batch with `continues=True` directly follows the batch whose sequences it continues.
         """
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of the validation set, computed without drawing the set."""
+        """Size of the validation set, computed without generating the set."""
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return the values whose overall mean is the metric, for each metric except `val/loss`."""
+        """Return the values whose mean is the metric, for each validation metric except `val/loss`."""
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return example texts generated by the trained network, by file name."""
+        """Return example texts generated by the trained network, keyed by file name."""

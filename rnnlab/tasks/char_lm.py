@@ -1,12 +1,12 @@
 """Character language modelling: predict the next character of a text.
 
-The fraction `held_out` at the end of the text is used for validation; the beginning is used for training. The
-training part is split into `batch_size` parallel streams, one per column. Each training step reads the next
-chunk of `seq_len` characters from every stream.
+The final part of the text, a fraction `held_out`, is used for validation; the preceding part is used for
+training. The training part is split into `batch_size` parallel streams, one per column of a batch. Each
+training step reads the next chunk of `seq_len` characters from every stream.
 
 With `carry`, the final state of a chunk is the initial state of the next chunk, but no gradient flows between
-chunks (truncated BPTT). At the end of the streams, reading restarts from the beginning and from the initial
-state. Without `carry`, every chunk starts from the initial state.
+chunks (truncated BPTT). After the last chunk, training returns to the beginning of the streams and to the
+initial state. Without `carry`, every chunk starts from the initial state.
 """
 
 import hashlib
@@ -31,24 +31,24 @@ from rnnlab.user_files import UnreadableFile, convert_read_errors, user_file
 
 BPC = "val/bpc"
 BLOCK = 1_000_000
-"""Number of characters processed at the same time; limits memory use."""
+"""Maximum number of characters per processing block, to limit memory use."""
 VALIDATION_CHUNK = 256
-"""Number of time steps in one validation batch; limits memory use."""
+"""Maximum number of time steps in a validation batch with `carry`, to limit memory use."""
 VALIDATION_STREAM = 2048
 """Minimum length of a parallel stream in the held-out part.
 
-Each stream starts from the initial state. With streams of 256 characters, the initial states cost the default
-LSTM 0.02 bits per character.
+Each stream starts from the initial state, without context. With streams of only 256 characters, this missing
+context costs the default LSTM 0.02 bits per character.
 """
 VALIDATION_STREAMS = 256
 """Maximum number of parallel streams in the held-out part."""
 VALIDATION_WINDOWS = 4096
-"""Maximum number of windows in the held-out part if each window has one target."""
+"""Maximum number of validation windows if each window has only one target."""
 
 
 @dataclass(frozen=True)
 class CharLM(NamedTask):
-    """A text as a task; with `path=None`, the text is Shakespeare's Sonnets from the package."""
+    """Character language modelling of a text file or, with `path=None`, of Shakespeare's Sonnets."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -85,7 +85,7 @@ class CharLM(NamedTask):
 
     @property
     def time(self) -> int:
-        """T, the number of time steps in a chunk."""
+        """Number of time steps in a chunk, T."""
         return self.seq_len
 
     @property
@@ -100,16 +100,19 @@ class CharLM(NamedTask):
 
     @property
     def lag(self) -> None:
-        """The task lag is None, because a text has no single lag."""
+        """Always None, because a text has no single lag."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Always None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return bits per character; the baseline predicts the character frequencies of the training part."""
+        """Return bits per character as the metric.
+
+        The baseline always predicts the character frequencies of the training part.
+        """
         if loss != "cross_entropy":
             return Goal(VAL_LOSS, self.chance(loss))
         train, held_out = self._parts
@@ -127,7 +130,7 @@ class CharLM(NamedTask):
         return {"name": name, "digest": digest, "source": source}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return the chunk of a training step from every stream, starting over after the last chunk."""
+        """Return the batch for a training step: one chunk of each stream, in cyclic order."""
         train, _ = self._parts
         length = len(train) // self.batch_size
         streams = train[: length * self.batch_size].reshape(self.batch_size, length)
@@ -147,9 +150,10 @@ class CharLM(NamedTask):
     def validation(self) -> Iterator[Batch]:
         """Yield the held-out part in the same form as the training batches.
 
-        With `carry`, parallel streams cover the entire held-out part; every character is a target, and a mask
-        marks the end of each stream. Without `carry`, windows of `seq_len` characters follow each other
-        without gaps; with `targets=last`, at most VALIDATION_WINDOWS windows are spaced evenly.
+        With `carry`, parallel streams cover the entire held-out part. Every character is then a target, and a
+        mask excludes positions after the end of the text. Without `carry`, the validation set consists of
+        windows of `seq_len` characters. With `targets=every`, the windows are adjacent; with `targets=last`,
+        at most VALIDATION_WINDOWS windows are evenly spaced.
         """
         return self._streams() if self.carry else self._windows()
 
@@ -177,7 +181,11 @@ class CharLM(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of the largest batch: with `carry`, a block of all streams; otherwise, a group of windows."""
+        """Size of the largest validation batch.
+
+        With `carry`, a batch contains a block of every stream; without `carry`, a batch contains a group of
+        windows.
+        """
         targets = len(self._parts[1]) - 1
         if self.carry:
             streams = _stream_count(targets)
@@ -185,7 +193,7 @@ class CharLM(NamedTask):
         return ValidationSize(0, min(targets, VALIDATION_STREAMS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/bpc`, bits per character: the cross-entropy in nats divided by ln 2."""
+        """Return `val/bpc`, the bits per character, which is the cross-entropy in nats divided by ln 2."""
         if loss != "cross_entropy":
             return {}
         return {BPC: tape.losses[tape.weights > 0].astype(np.float64) / log(2)}
@@ -193,8 +201,9 @@ class CharLM(NamedTask):
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
         """Return `sample.txt`, a text generated by the network.
 
-        Each character is drawn from p^(1/temperature) and becomes the next input. With cross-entropy, p is
-        softmax(o). With squared error, o is fitted to the one-hot targets, and p is o itself.
+        Each character is drawn with a probability proportional to p^(1/temperature) and becomes the next
+        input. With the cross-entropy loss, p = softmax(o). With the squared error, the outputs o approximate
+        one-hot targets, so p = max(o, 0).
         """
         if self.sample_length == 0:
             return {}
@@ -214,7 +223,7 @@ class CharLM(NamedTask):
 
     @cached_property
     def _coded(self) -> tuple[str, Array]:
-        """The alphabet, and the text as indices into the alphabet, in the smallest unsigned dtype."""
+        """The alphabet, and the text as alphabet indices, stored with the smallest unsigned dtype."""
         highest = max(int(codes.max()) for codes in _codes(self.text))
         present = np.zeros(highest + 1, bool)
         for codes in _codes(self.text):
@@ -226,24 +235,27 @@ class CharLM(NamedTask):
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
-        """The training part and the held-out part, as symbols."""
+        """The training part and the held-out part of the text, as symbol indices."""
         _, symbols = self._coded
         cut = len(symbols) - round(len(symbols) * self.held_out)
         return symbols[:cut], symbols[cut:]
 
     def _as_batch(self, windows: Array, continues: bool = False) -> Batch:
-        """Return windows (B, T+1) as a batch with the targets used for training."""
+        """Return a batch for windows of shape (B, T+1), with the targets selected by `targets`."""
         batch = _next_symbols(windows, None, continues)
         return batch if self.targets == "every" else replace(batch, y=batch.y[-1:])
 
 
 def _stream_count(targets: int) -> int:
-    """Return the number of parallel streams for a given number of targets."""
+    """Return the number of parallel validation streams for a given number of targets."""
     return min(max(targets // VALIDATION_STREAM, 1), VALIDATION_STREAMS)
 
 
 def _next_symbols(windows: Array, present: Array | None, continues: bool) -> Batch:
-    """Return windows (B, T+1) of symbols as inputs and next-symbol targets, both (T, B)."""
+    """Return a batch of inputs and next-symbol targets, both of shape (T, B).
+
+    The windows of symbols have the shape (B, T+1).
+    """
     x, y = (np.ascontiguousarray(part.T, np.int64) for part in (windows[:, :-1], windows[:, 1:]))
     return Batch(x, y, None if present is None else present.T, continues)
 
@@ -265,6 +277,6 @@ def _read(path: str | None) -> str:
 
 
 def _codes(text: str) -> Iterator[Array]:
-    """Yield the code points of the text, block by block."""
+    """Yield the Unicode code points of the text, block by block."""
     for start in range(0, len(text), BLOCK):
         yield np.frombuffer(text[start : start + BLOCK].encode("utf-32-le"), dtype="<u4")

@@ -1,4 +1,4 @@
-"""Classification of a table's columns: numbers, numbers with faulty cells, or other content."""
+"""Classification of table columns as numbers, numbers with faulty cells, or other content."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["numbers", "faulty numbers", "dates", "faulty dates", "text", "booleans", "no values"]
 
 MAX_NUMBER_LENGTH = 64
-"""Maximum length of a number in characters; longer cells are text."""
+"""Maximum number of characters in a number; a longer cell is classified as text."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 _MISSING = re.compile(r"\s*(|#?n/?a|nan|null|none|-+|\.+|\?+)\s*", re.IGNORECASE)
@@ -46,9 +46,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        kind: The kind of content, such as numbers or dates.
-        numbers: The values in float64 if all are finite numbers, else None.
-        first: Row (counted from 0) and content of the first faulty cell, or of an example cell.
+        kind: Kind of content, such as numbers or dates.
+        numbers: Values as float64 if all cells are finite numbers; otherwise None.
+        first: Row index (from 0) and content of the first faulty cell or, in a column without faults, of an
+            example cell.
         faults: Number of faulty cells.
     """
 
@@ -59,7 +60,7 @@ class Column:
 
 
 def read_column(values: "pd.Series", decimal: str) -> Column:
-    """Classify a column; strings count as numbers if every string in the column is a number."""
+    """Classify a column; a column of strings counts as numeric if every string is a number."""
     match values.dtype.kind:
         case "i" | "u" | "f":
             return _number_column(values.to_numpy(dtype=np.float64), values.tolist())
@@ -88,7 +89,7 @@ def read_column(values: "pd.Series", decimal: str) -> Column:
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Return True if a string contains a number and nothing else."""
+    """Return True if the entire string is a number."""
     return _number(text, decimal) is not None
 
 
@@ -107,7 +108,10 @@ def _number_column(numbers: Array, cells: Sequence[Any]) -> Column:
 
 
 def _number(cell: Any, decimal: str) -> float | None:
-    """Return a cell as a float: inf on overflow, NaN for a NaN cell, None for a cell that is not a number."""
+    """Return the number in a cell as a float, or None if the cell is not a number.
+
+    The result is inf on overflow, and NaN for a cell that is NaN.
+    """
     if isinstance(cell, str):
         text = cell if decimal == "." else cell.replace(".", "?").replace(decimal, ".")
         return float(text) if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text) else None
@@ -140,6 +144,6 @@ def _is_date(cell: Any) -> bool:
 
 
 def _cell(cells: Sequence[Any], row: int) -> tuple[int, str]:
-    """Return a row number and the cell's content; a missing cell (NaN in pandas) has empty content."""
+    """Return the row index and the content of a cell; the content of a missing cell is an empty string."""
     cell = cells[row]
     return row, "" if cell is None or (isinstance(cell, float) and cell != cell) else str(cell)

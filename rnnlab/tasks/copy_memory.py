@@ -1,16 +1,16 @@
 """Copy memory: reproduce ten symbols after T time steps.
 
-The inputs are ten symbols drawn from an alphabet of eight, T - 1 blanks, the cue and ten blanks. The targets
-are T + 10 blanks and the ten symbols. The baseline is the mean loss of a prediction without memory, 10 ln 8 /
-(T + 20).
+The input sequence consists of ten symbols drawn from an alphabet of eight, T - 1 blanks, a cue and ten
+blanks. The target sequence consists of T + 10 blanks and the ten symbols. The baseline is the mean loss of
+predictions without memory, 10 ln 8 / (T + 20).
 
-The paper compares loss curves with this baseline and gives no threshold. Here the criterion is the same as
-for memorization: the task is solved when fewer than 1 % of the validation sequences have a wrong symbol among
-the ten.
+Arjovsky et al. compare loss curves with this baseline and give no success threshold. rnnlab uses the success
+criterion of the memorization task: the task is solved when fewer than 1 % of the validation sequences have an
+error in any of the ten symbols.
 
 References:
     M. Arjovsky, A. Shah & Y. Bengio, *Unitary Evolution Recurrent Neural Networks* (2016).
-    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), the origin of such tasks.
+    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), which introduced similar tasks.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 @dataclass(frozen=True)
 class CopyMemory(Recall):
-    """Ten symbols from an alphabet of eight, reproduced after a delay of T time steps."""
+    """Copy memory task: reproduce ten symbols from an alphabet of eight after a delay of T time steps."""
 
     @property
     def alphabet(self) -> int:
@@ -39,9 +39,9 @@ class CopyMemory(Recall):
 
     @property
     def cue_before(self) -> int:
-        """Number of time steps between the cue and the first answer; always 1."""
+        """Number of time steps from the cue to the first target symbol, always 1."""
         return 1
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean loss; the baseline guesses the ten symbols."""
+        """Return the mean loss as the metric; the baseline guesses the ten symbols at random."""
         return Goal(VAL_LOSS, self.guess_loss(loss), ERROR_RATE, MAX_ERROR_RATE)

@@ -2,19 +2,20 @@
 
 The task is a small version of sequential MNIST.
 
-An image has 8 × 8 pixels with values from 0 to 16, here divided by 16. The key `read` selects the input of a
-time step: one pixel (T = 64) or one row of eight pixels (T = 8). With `permuted`, the pixels of all images
-are in the same random order. The digit is the target at the last time step.
+Each image has 8 × 8 pixels with values from 0 to 16, which are divided by 16. The key `read` selects the
+input at each time step: one pixel (T = 64) or one row of eight pixels (T = 8). With `permuted`, the same
+random permutation is applied to the pixels of every image. The only target is the digit, at the last time
+step.
 
-For validation, `validation_examples` of the 1797 images are drawn once and held out. No threshold has been
-published for this task; here the task is solved when fewer than 5 % of the digits are wrong. The baseline
-always predicts the most frequent digit of the training part.
+A fixed random selection of `validation_examples` of the 1797 images is held out for validation. No success
+threshold has been published for this task. In rnnlab, the task is solved when fewer than 5 % of the held-out
+images are misclassified. The baseline always predicts the most frequent digit of the training part.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository
         (1998).
     Q. V. Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear
-        Units* (2015), for MNIST read pixel by pixel.
+        Units* (2015), which introduced pixel-by-pixel MNIST.
 """
 
 import gzip
@@ -65,12 +66,12 @@ class Digits(NamedTask):
 
     @property
     def time(self) -> int:
-        """T, the number of time steps: 64 for pixels or 8 for rows."""
+        """Number of time steps T: 64 for pixels or 8 for rows."""
         return self.seq_len
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the pixels of a time step."""
+        """Names of the pixels in the input at one time step."""
         return ["pixel"] if self.read == "pixels" else [f"pixel {column}" for column in range(SIDE)]
 
     @property
@@ -80,16 +81,16 @@ class Digits(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step to the first pixel or row."""
+        """Lag between the last time step and the first pixel or row."""
         return self.seq_len - 1
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Always None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the accuracy; the task is solved when fewer than 5 % of the digits are wrong."""
+        """Return the accuracy as the metric; an error rate below 5 % is the success criterion."""
         digits = self._images[1]
         most_frequent = np.bincount(digits[self._train]).argmax()
         return Goal(ACCURACY, float((digits[self._test] == most_frequent).mean()), ERROR_RATE, MAX_ERROR_RATE)
@@ -101,11 +102,11 @@ class Digits(NamedTask):
         return {"name": "digits-8x8", "digest": digest, "source": "UCI Machine Learning Repository"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return random images of the training part."""
+        """Return a batch of random images from the training part."""
         return self._as_batch(self._train[rng.integers(0, len(self._train), self.batch_size)])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return random held-out images."""
+        """Return a batch of random held-out images."""
         if length != self.seq_len:
             raise ValueError(f"must be {self.seq_len}, the number of time steps per image")
         return self._as_batch(self._test[rng.integers(0, len(self._test), examples)])
@@ -116,7 +117,7 @@ class Digits(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All held-out images as one batch."""
+        """Size of the validation set, which is a single batch of all held-out images."""
         return ValidationSize(0, self.validation_examples, self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
@@ -125,7 +126,7 @@ class Digits(NamedTask):
         return {ACCURACY: ~wrong, ERROR_RATE: wrong}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return an empty dictionary: the task has no example texts."""
+        """Return an empty dictionary, because the task generates no texts."""
         return {}
 
     @property
@@ -142,7 +143,7 @@ class Digits(NamedTask):
 
     @cached_property
     def _images(self) -> tuple[Array, Array]:
-        """Inputs (T, X, images) and digits (images,)."""
+        """Inputs, shape (T, X, images), and digits, shape (images,)."""
         pixels = self._data[:, :PIXELS] / LEVELS
         if self.permuted:
             pixels = pixels[:, np.random.default_rng(SPLIT_SEED).permutation(PIXELS)]
@@ -151,7 +152,7 @@ class Digits(NamedTask):
 
     @cached_property
     def _data(self) -> Array:
-        """One row per image: 64 pixels and the digit."""
+        """Array with one row per image: 64 pixels and the digit."""
         packed = (files("rnnlab.tasks") / "data" / "digits.csv.gz").read_bytes()
         rows = gzip.decompress(packed).decode().splitlines()
         return np.loadtxt(rows, delimiter=",", dtype=np.int64)

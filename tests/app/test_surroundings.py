@@ -105,7 +105,7 @@ def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     done = run(tmp_path, *LITTLE, "seed=1")
     assert done.code == 0 and "Traceback" not in done.out + done.err
-    assert "database of an MLflow version newer than the installed 3." in done.out
+    assert "created by an MLflow version newer than the installed 3." in done.out
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
@@ -117,7 +117,7 @@ def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(
     assert database.read_bytes() == before
     for reader in ("rnnlab.ui", "rnnlab.compare"):
         result = run(tmp_path, *(["0" * 32] * 2 if reader == "rnnlab.compare" else []), module=reader)
-        assert result.code == 2 and "database of an older MLflow version" in result.err
+        assert result.code == 2 and "created by an older MLflow version" in result.err
         assert database.read_bytes() == before
     (printed,) = re.findall("make a backup, then run `(mlflow db upgrade .*?)`", " ".join(done.out.split()))
     program, *arguments = shlex.split(printed)

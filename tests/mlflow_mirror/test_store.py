@@ -42,9 +42,9 @@ from rnnlab.mlflow_mirror.store import (
         ("sqlite:///text", "text: not a SQLite database"),
         ("sqlite:///nothing_yet", None),
         ("sqlite:///it's a = b, (c) # größe", None),
-        ("sqlite:///x.db?mode=ro", "accepts no path with ?"),
-        ("sqlite:///100%.db", "accepts no path with %"),
-        ("sqlite:///'a\"b.db", "accepts no path with both kinds of quotes"),
+        ("sqlite:///x.db?mode=ro", "does not accept ? in a path"),
+        ("sqlite:///100%.db", "does not accept % in a path"),
+        ("sqlite:///'a\"b.db", "does not accept both kinds of quotes in a path"),
         ("sqlite:///nowhere/mlflow.db", "nowhere: not found"),
     ],
 )
