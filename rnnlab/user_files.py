@@ -1,8 +1,8 @@
 """Functions that read the user's data files, which must be regular files on this machine.
 
-Parsing libraries receive an open file or its bytes, never a path, because they interpret paths. For example,
-pandas downloads URLs and infers the compression format from the file name. Errors raised by these libraries
-are reported in one line.
+Parsing libraries receive an open file or its bytes, never a path. Given a path, pandas, for example, would
+download a URL and infer the compression format from the file name. Each error raised by these libraries is
+reported in one line.
 """
 
 import bz2

@@ -98,5 +98,5 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def _blocks(data: bytes, encoding: str) -> list[int]:
-    """Return the number of the 256-character block of Unicode that contains each character."""
+    """Return the index of the 256-character Unicode block to which each character belongs."""
     return [ord(character) >> 8 for character in data[: len(data) // 4 * 4].decode(encoding, "ignore")]

@@ -77,5 +77,5 @@ class Latch(Synthetic):
         return Batch(x, y)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/error_rate`."""
+        """Return the values of `val/error_rate`: True for each sequence that is classified incorrectly."""
         return {ERROR_RATE: wrong_targets(batch, tape)}

@@ -11,8 +11,8 @@ different ranges (0-based, in a sequence of T time steps):
 | `le_2015` | U[0, 1] | first half | second half | T |
 
 In `hochreiter_1997`, the first and the last time step have the marker -1 unless they are marked. If the first
-time step is marked, its number is a constant. rnnlab draws one sequence length per batch, whereas each batch
-in the 1997 paper is a single sequence.
+time step is marked, its number is a constant. For each batch, rnnlab draws one sequence length; in the 1997
+paper, each batch is a single sequence.
 
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
@@ -71,7 +71,7 @@ class MarkedPairs(Synthetic):
         return mean**2 + variance
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error as metric, with the variance of the target as baseline."""
+        """Return the mean squared error as the metric, with the variance of the target as the baseline."""
         return Goal(MSE, self.moments[1], ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:

@@ -1,13 +1,13 @@
 """Noiseless memorization: reproduce a few symbols after a delay of T time steps.
 
-The inputs are the symbols to remember, T blanks, the cue, and more blanks. The number of symbols is
-`positions`, and each symbol is one of `values` symbols. The network must output the first remembered symbol
-at the time step of the cue. The 5-bit task uses 5 positions and 2 values; the 20-bit task uses 10 positions
-and 5 values.
+The inputs are the symbols to remember, T blanks, the cue, and more blanks. The number of symbols to remember
+is `positions`, and the alphabet has `values` symbols. The network must output the first remembered symbol at
+the time step of the cue. The 5-bit task uses 5 positions and 2 values; the 20-bit task uses 10 positions and
+5 values.
 
 The task is solved when fewer than 1 % of 10,000 sequences contain a wrong symbol. The 5-bit task has only 32
 sequences. All 32 sequences are used for both training and validation, and the task is solved when all are
-reproduced correctly. At chance level, one in values^positions sequences is correct throughout.
+reproduced correctly. At chance level, the probability of a correct sequence is 1 / values^positions.
 
 References:
     Martens & Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).

@@ -49,7 +49,7 @@ class Noise(Synthetic):
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the validation loss as metric, with the chance-level loss as baseline."""
+        """Return the validation loss as the metric, with the chance-level loss as the baseline."""
         return Goal(VAL_LOSS, self.chance(loss))
 
     def check(self, T: int) -> None:

@@ -1,4 +1,4 @@
-"""Base class of copy memory and memorization: reproduction of symbols after a delay.
+"""Base class of the copy memory and memorization tasks: reproduction of symbols after a delay.
 
     inputs    n symbols, blanks, one cue, blanks
     targets   blanks, and at the last n time steps the n symbols

@@ -29,7 +29,10 @@ from rnnlab.tasks.tables import MAX_NAMED, Table, read_table
 VALIDATION_WINDOWS = 256
 """Maximum number of windows per validation batch."""
 MIN_SPREAD = 1000 * np.finfo(np.float64).eps
-"""Minimum ratio of the standard deviation to the largest absolute value, for three digits in float64."""
+"""Minimum ratio of a column's standard deviation to its largest absolute value.
+
+At this ratio, float64 still resolves three digits of the deviations from the mean.
+"""
 MAX_DISTANCE = 1e15
 """Maximum distance of a value from the mean, in standard deviations, so that squares do not overflow."""
 
@@ -96,7 +99,7 @@ class Series(NamedTask):
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error as metric, with the error of persistence as baseline."""
+        """Return the mean squared error as the metric, with the error of persistence as the baseline."""
         return Goal(MSE, self._persistence)
 
     @cached_property

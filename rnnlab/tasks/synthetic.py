@@ -119,7 +119,7 @@ class Synthetic(NamedTask):
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return new sequences, without symbol sequences of the validation set unless it contains all."""
+        """Return new training sequences; redraw symbol sequences that are reserved for validation."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
         while self._held_out and (repeated := self._in_validation(batch)).any():

@@ -35,7 +35,7 @@ STARTS = {2: (0.1, 0.5), 3: (0.1, 0.3, 0.6)}
 
 @dataclass(frozen=True)
 class TemporalOrder(Symbolic):
-    """Classification of sequences by the order of their special symbols, whose number is `special`."""
+    """Classification of sequences by the order of their `special` special symbols (two or three)."""
 
     special: Literal[2, 3]
 
@@ -51,7 +51,7 @@ class TemporalOrder(Symbolic):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the classes, such as XX; class Σ_i v_i 2ⁱ has v_i = 0 (X) or 1 (Y) as special symbol i."""
+        """Names of the classes; the class index is Σ_i v_i 2ⁱ, with v_i = 0 for X and v_i = 1 for Y."""
         return tuple("".join(reversed(name)) for name in product(SPECIAL, repeat=self.special))
 
     @property

@@ -48,7 +48,8 @@ def _exit(code: int) -> NoReturn:
     """End the process without finalizing the Python interpreter.
 
     Finalization would abort the process and change the exit code if a library thread were still waiting, for
-    example for a tracking store. The C++ error is "terminate called without an active exception".
+    example for a tracking store. The C++ runtime would print "terminate called without an active
+    exception".
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

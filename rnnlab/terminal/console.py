@@ -48,7 +48,7 @@ def nonempty_path(text: str) -> Path:
 
 
 class Terminal(Console):
-    """Console that removes control characters and prints colours only on terminals without NO_COLOR."""
+    """Console that removes control characters; colours are used only on terminals, if NO_COLOR is unset."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(highlight=False, **keys)
@@ -71,5 +71,5 @@ def print_problems(command: str, problems: Sequence[str]) -> None:
 
 
 def output_exit_code() -> int:
-    """Return 0, or 1 if part of the standard output could not be written, as exit code of a command."""
+    """Return exit code 1 if standard output could not be written, otherwise 0."""
     return int(output_problem() is not None)

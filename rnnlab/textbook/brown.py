@@ -4,9 +4,9 @@
     (2) L = -1/N Σ_t y_t · log ŷ_t                     (3) E_t = -y_t · log ŷ_t
 
 The network has no biases. The gradients of W and U are computed as explicit sums instead of recursively. Each
-term of these sums is the contribution of one earlier time step r: the gradient at s_t is multiplied by the
-Jacobian ∂s_t/∂s_r and by the immediate derivative of s_r with respect to W or U. The Jacobian ∂s_t/∂s_r is a
-product of one-step Jacobians, so it can vanish or explode as t - r grows.
+term of these sums is the contribution of one earlier time step r: the gradient of E_t with respect to s_t is
+multiplied by the Jacobian ∂s_t/∂s_r and by the immediate derivative of s_r with respect to W or U. The
+Jacobian ∂s_t/∂s_r is a product of one-step Jacobians, so it can vanish or explode as t - r grows.
 
 Shapes for one sequence: inputs x (N, X), one-hot targets y (N, Y), initial state s_before = s_{-1} (H,). Time
 steps are numbered 0 … N-1.

@@ -29,7 +29,7 @@ class Limits:
     """Constraints on a training state that are not implied by the initial state.
 
     Attributes:
-        steps: Number of updates in the entire run.
+        steps: Number of parameter updates in the entire run.
         carried: Hidden states with the required names, shapes and data types.
         non_negative: Names of the optimiser variables that are never negative.
         counters: Names of the optimiser variables that count updates.
@@ -109,7 +109,7 @@ def _stability(state: Any, initial: Stability, step: int) -> Stability:
 
 
 def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
-    """Return a random generator with the stored state; require the type and stream of the initial one."""
+    """Restore a random generator, whose type and stream must match those of the initial generator."""
     first = initial.bit_generator.state
     bits = type(initial.bit_generator)()
     try:

@@ -41,7 +41,7 @@ from rnnlab.workspace import Workspace
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
 VALIDATION_SEED = 0
-"""Seed of the random initial states for validation, which makes all validations use the same states."""
+"""Seed of the random initial states for validation, which are identical in all validations."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def test_an_address_is_no_argument(
         with pytest.raises(SystemExit) as ended:
             module.main(arguments)
         out, err = capsys.readouterr()
-        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": is a URL or network path; must" in err
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+        assert ": is a URL or network path; must be a local file or folder" in err
     for source in (address, [address], MLflowRuns(uri="sqlite:///none.db", cache=Path(address))):
         with pytest.raises(ValueError, match="an address"):
             find_runs(source)
