@@ -1,4 +1,4 @@
-"""Formatting of numbers, outcomes and untrusted text for the terminal and for reports."""
+"""Formatting of numbers, run outcomes and untrusted strings for the terminal and for reports."""
 
 import re
 from collections.abc import Mapping
@@ -22,24 +22,24 @@ _UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]"
 
 
 PASSWORD_MASK = "***"
-"""Replacement for a password in a URL."""
+"""Text that replaces each password in a URL."""
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "odbc_connect")
 """Names of URL query parameters whose values are secret."""
 
 
 def redact(text: str) -> str:
-    """Mask the passwords in all URLs of a text; when in doubt, mask more."""
+    """Mask the passwords in all URLs of a string; in ambiguous cases, mask the longer part."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
 
 def sanitize(text: str) -> str:
-    """Replace characters that control the terminal or the text direction with �."""
+    """Replace characters that control the terminal or the text direction with U+FFFD."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def sanitize_values(tree: Any) -> Any:
-    """Return plain data with `sanitize` applied to every string."""
+    """Apply `sanitize` to every string in nested dictionaries and lists."""
     if isinstance(tree, dict):
         return {sanitize_values(key): sanitize_values(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -49,18 +49,18 @@ def sanitize_values(tree: Any) -> Any:
 
 MAX_LINE_LENGTH = 600
 MAX_DECADES = 308
-"""Largest power of ten in float64."""
+"""Largest exponent of a power of ten that float64 can represent."""
 
 
 def one_line(text: str) -> str:
-    """Convert a text to one printable line: escape control characters and shorten a long line."""
+    """Convert a string to one printable line: escape control characters and shorten long lines."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     half = MAX_LINE_LENGTH // 2
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[:half]} … {line[-half:]}"
 
 
 def format_run_count(count: int) -> str:
-    """Format a number of runs, such as `1 run` or `2 runs`."""
+    """Format a number of runs with the noun: `1 run` or `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
@@ -70,18 +70,18 @@ def format_number(value: float | None, form: str) -> str:
 
 
 def format_metric(value: float | None) -> str:
-    """Format a metric with three decimals, or with two significant digits if it is below 0.005."""
+    """Format a metric with three decimals, or with two significant digits if its magnitude is below 0.005."""
     return format_number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
 ZERO_NOTE = (
-    "n% zero: share of probe examples whose gradient is exactly 0, at the horizon (in the horizon column) or "
-    "at the longest lag (in other columns). Gain, horizon and regime are computed from the other examples."
+    "n% zero: fraction of probe examples whose gradient is exactly 0, at the horizon (in the horizon column) "
+    "or at the longest lag (in other columns). Gain, horizon and regime exclude these examples."
 )
 
 
 def format_gain(summary: Mapping[str, Any]) -> str:
-    """Format the gain and the share of examples with zero gradient; at gain 0, all gradients are zero."""
+    """Format the gain and the fraction of examples with zero gradient, which is omitted if the gain is 0."""
     gain = gain_from_summary(summary)
     if gain == 0:
         return "0"
@@ -89,7 +89,7 @@ def format_gain(summary: Mapping[str, Any]) -> str:
 
 
 def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
-    """Return the gain, computed from its logarithm if only the logarithm was recorded."""
+    """Return the gain from a run summary, computed from its logarithm if only the logarithm was recorded."""
     gain, log10_gain = summary.get(GAIN), summary.get(LOG10_GAIN)
     if gain is not None or log10_gain is None or log10_gain > MAX_DECADES:
         return gain
@@ -97,7 +97,7 @@ def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
 
 
 def format_horizon(summary: Mapping[str, Any]) -> str:
-    """Format the horizon, with ≥ if the gradient is still above 1 % at the longest lag."""
+    """Format the horizon, preceded by ≥ if the gradient is still above 1 % at the longest lag."""
     horizon = summary.get(HORIZON)
     if horizon is None:
         return NO_VALUE
@@ -107,18 +107,18 @@ def format_horizon(summary: Mapping[str, Any]) -> str:
 
 
 def format_regime(summary: Mapping[str, Any]) -> str:
-    """Format the regime and the share of examples with zero gradient."""
+    """Format the gradient regime and the fraction of examples with zero gradient."""
     regime = summary.get("regime")
     return NO_VALUE if regime is None else append_notes(regime, format_zero_share(summary.get(ZERO_FRACTION)))
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Return a note if the curve falls below 1 % before its horizon, otherwise an empty string."""
+    """Return a note if the gradient first falls below 1 % before the horizon, otherwise an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
 def format_zero_share(share: float | None) -> str:
-    """Format the share of examples with zero gradient; return an empty string if the share is 0 or None."""
+    """Format the fraction of examples with zero gradient, or return an empty string for 0 and None."""
     if not share:
         return ""
     rounded = "<1%" if share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
@@ -126,20 +126,20 @@ def format_zero_share(share: float | None) -> str:
 
 
 def append_notes(text: str, *notes: str) -> str:
-    """Append the non-empty notes, in parentheses, to a formatted number."""
+    """Append the non-empty notes to a formatted number, in parentheses."""
     nonempty = [note for note in notes if note]
     return f"{text} ({', '.join(nonempty)})" if nonempty and text != NO_VALUE else text
 
 
 def describe_machine(machine: Mapping[str, Any]) -> str:
-    """Describe the processor and the versions of Python and NumPy, as far as `run.json` records them."""
+    """Describe the processor and the versions of Python and NumPy that are recorded in `run.json`."""
     python, numpy = machine.get("python"), (machine.get("packages") or {}).get("numpy")
     parts = [machine.get("cpu"), python and f"Python {python}", numpy and f"NumPy {numpy}"]
     return ", ".join(part for part in parts if part)
 
 
 def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
-    """Describe the outcome and, briefly, where or why it occurred."""
+    """Describe the outcome of a run, with the step at which it occurred or the error that caused it."""
     if outcome == "diverged" and (at := summary.get("diverged_at")):
         time = "" if at["timestep"] is None else f", time step {at['timestep']}"
         return f"diverged at step {at['step']}{time}: {at['quantity']}"
@@ -152,7 +152,7 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception in one line; all full-disk errors have the same description."""
+    """Describe an exception by its type and message; describe every full-disk error in the same words."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"

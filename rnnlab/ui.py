@@ -1,4 +1,4 @@
-"""Entry point of `python -m rnnlab.ui`; the command is in `rnnlab.commands.ui`."""
+"""Entry point of `python -m rnnlab.ui`, which is implemented in `rnnlab.commands.ui`."""
 
 from rnnlab.commands.ui import main
 from rnnlab.terminal.command import run_command

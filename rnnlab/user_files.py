@@ -1,8 +1,8 @@
-"""Reading of the user's data files, which must be regular files on this machine.
+"""Functions that read the user's data files, which must be regular files on this machine.
 
-Parsing libraries receive the opened file or its bytes, never a path. Given a path, pandas would, for example,
-download from a URL and infer a compression format from the suffix. Each library error is reported in one
-line.
+Parsing libraries receive an open file or its bytes, never a path. Given a path, pandas, for example, would
+download a URL and infer the compression format from the file name. Each error raised by these libraries is
+reported in one line.
 """
 
 import bz2
@@ -19,29 +19,29 @@ from pathlib import Path
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]+(?::/|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
 )
-"""Pattern of the start of an address, including `zip::` and Windows' `\\\\host\\share` but not `C:\\`.
+"""Pattern that matches the start of a URL or a network path (`zip::`, `\\\\host\\share`), but not `C:\\`.
 
-A single slash after the scheme suffices because `Path` merges repeated slashes.
+The pattern requires only one slash after the URL scheme, because `Path` merges repeated slashes.
 """
 
 
 class UnreadableFile(ValueError):
-    """Error for a user's file that cannot be read; the message gives the reason."""
+    """Error for a user's file that cannot be read; the message includes the reason."""
 
 
 def is_address(path: str) -> bool:
-    """Return True if a text is a URL of any scheme or a network path rather than a local path."""
+    """Return True if a string is a URL of any scheme or a network path, not a local path."""
     return ADDRESS.match(path) is not None
 
 
 def user_file(path: str) -> Path:
-    """Return the path of a user's file; refuse URLs, network paths, pipes and devices.
+    """Convert a string to the path of a local file; reject URLs, network paths, pipes and devices.
 
     Raises:
-        OSError: The path is neither a regular file nor a folder.
+        OSError: If the path exists but is neither a regular file nor a folder, or is not a local path.
     """
     if is_address(path):
-        raise OSError(EINVAL, "an address, not a local file; download it first")
+        raise OSError(EINVAL, "a URL or network path, not a local file; download it first")
     file = Path(path)
     if file.exists() and not (file.is_file() or file.is_dir()):
         raise OSError(EINVAL, "not a regular file")
@@ -50,14 +50,14 @@ def user_file(path: str) -> Path:
 
 @contextmanager
 def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
-    """Convert any error inside the block into a one-line `UnreadableFile`.
+    """Convert any error raised in the `with` block to an `UnreadableFile` error with a one-line message.
 
     Args:
-        path: Path of the file, for the message.
-        hint: Text to append to a parser's error message.
+        path: Path of the file, which the error message includes.
+        hint: Text appended to the error message, except for an OSError.
 
     Raises:
-        UnreadableFile: The file cannot be read; the message quotes the library's reason.
+        UnreadableFile: If the block raises an error. The message includes the error's reason.
     """
     try:
         yield
@@ -69,7 +69,7 @@ def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
 
 
 def error_reason(error: Exception) -> str:
-    """Return the library's reason for an error as one line."""
+    """Return the reason for an error in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):
@@ -79,7 +79,7 @@ def error_reason(error: Exception) -> str:
 
 
 def read_decompressed(path: Path) -> bytes:
-    """Return the bytes of a file, decompressed if its suffix is .gz, .bz2, .xz or .zip (of one file)."""
+    """Return the bytes of a file; decompress .gz, .bz2 and .xz files, and .zip archives of a single file."""
     data = path.read_bytes()
     decompress = _DECOMPRESS.get(path.suffix.lower())
     return data if decompress is None else decompress(data)
@@ -89,7 +89,7 @@ def _only_member(data: bytes) -> bytes:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
-            raise ValueError(f"zip archive of {len(members)} files; must contain exactly one")
+            raise ValueError(f"zip archive of {len(members)} files; must contain exactly one file")
         return archive.read(members[0])
 
 

@@ -1,4 +1,4 @@
-"""Reusable array buffers."""
+"""Array buffers that are reused between training steps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,18 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array
 
-# Longest sequence with cached views, which take about 2 kB per time step.
+# Maximum number of time steps for which views are cached; cached views take about 2 kB per time step.
 _MAX_CACHED_STEPS = 1000
-# NumPy's ufunc buffer, in elements; rows in the forward and backward passes are rarely shorter.
+# Size of NumPy's ufunc buffer, in elements; rows of the arrays in a training step are rarely shorter.
 _UFUNC_BUFFER = 256
 
 
 class Workspace:
-    """Named array buffers that are reused from call to call.
+    """Named array buffers that are reused by successive calls.
 
-    Every training step needs the same arrays, and reusing them avoids the page faults of fresh memory. If a
-    function returns arrays of a workspace, the next call with the same workspace overwrites these arrays.
+    Every training step needs arrays of the same shapes. Reusing these arrays avoids the page faults caused by
+    newly allocated memory. If a function returns arrays of a workspace, the next call with the same
+    workspace overwrites them.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Workspace:
         self._steps: dict[str, tuple[tuple[Array, ...], list[tuple[Array, ...]]]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return the uninitialised buffer `name`; allocate a new one if shape or dtype differ."""
+        """Return the uninitialised buffer called `name`; reallocate it if its shape or dtype differs."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
             buffer = self._buffers[name] = np.empty(shape, dtype)
@@ -39,12 +40,12 @@ class Workspace:
         owners: tuple[Array, ...],
         sequences: Callable[[], tuple[Sequence[Array] | Array, ...]],
     ) -> "Steps":
-        """Return the time steps of several sequences in parallel, for a loop over time in either direction.
+        """Return an iterable over the time steps of several sequences, for loops in either direction of time.
 
-        Each time step needs a dozen views, and creating a view costs as much as the overhead of a small
-        matrix product. Views are therefore cached as long as their `owners` are the same buffers, which saves
-        10 % of an LSTM's forward loop (H = 128, B = 32). For long sequences, cached views would need as much
-        memory as the arrays of a small network, so the loop creates new views.
+        Each time step uses a dozen array views, and creating a view takes as long as the call overhead of a
+        small matrix product. Views are therefore cached until the buffers in `owners` are replaced. Caching
+        reduces the time of an LSTM's forward loop by 10 % (H = 128, B = 32). Views are not cached for long
+        sequences, because they would require as much memory as the arrays of a small network.
         """
         if len(owners[0]) > _MAX_CACHED_STEPS:
             return _UncachedSteps(sequences())
@@ -55,13 +56,13 @@ class Workspace:
 
 
 class Steps(Protocol):
-    """Sequence of time steps that can be iterated in both directions."""
+    """Iterable over time steps, from the first to the last or in reverse."""
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        """Iterate from the first time step to the last."""
+        """Iterate over the time steps from the first to the last."""
 
     def __reversed__(self) -> Iterator[tuple[Array, ...]]:
-        """Iterate from the last time step to the first."""
+        """Iterate over the time steps from the last to the first."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ class _UncachedSteps:
 
 
 class unbuffered:
-    """Context manager that lets NumPy process strided arrays without copying.
+    """Context manager in which NumPy processes strided arrays without copying them to a buffer.
 
-    By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer.
-    With a smaller buffer, computing the factors of the backward pass takes half the time. A training step
-    takes 4 to 6 % less time for an LSTM and 5 to 9 % less for a GRU (H = 32 to 50, B = 16 to 20).
+    By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer. A
+    smaller buffer halves the time needed to compute the local derivatives of the backward pass. The time of a
+    training step decreases by 4 to 6 % for an LSTM and by 5 to 9 % for a GRU (H = 32 to 50, B = 16 to 20).
     """
 
     def __enter__(self) -> None:
@@ -91,7 +92,7 @@ class unbuffered:
 
 
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
-    """Copy a sequence (T, F, B) into a contiguous matrix (F, T·B) for products over time and batch."""
+    """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products."""
     time, features, batch = a.shape
     matrix = workspace.array(name, (features, time, batch), a.dtype)
     np.copyto(matrix, a.transpose(1, 0, 2))
@@ -99,7 +100,7 @@ def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
 
 
 def by_time(matrix: Array, time: int, workspace: Workspace, name: str) -> Array:
-    """Copy a matrix (F, T·B) back into a sequence (T, F, B)."""
+    """Copy a matrix of shape (F, T·B) into a sequence of shape (T, F, B), the inverse of `by_feature`."""
     features = matrix.shape[0]
     batch = matrix.shape[1] // time
     sequence = workspace.array(name, (time, features, batch), matrix.dtype)

@@ -1,4 +1,4 @@
-"""Detection of data that is not UTF-8 text: its likely encoding and the command that converts it."""
+"""Detection of files that are not UTF-8 text, with a guess of the encoding and a conversion command."""
 
 import shlex
 from pathlib import Path
@@ -11,7 +11,7 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte-order marks, UTF-32 first because one of its marks begins with a mark of UTF-16."""
+"""Byte-order marks; UTF-32 precedes UTF-16 because a UTF-32 mark begins with a UTF-16 mark."""
 WIDE_ENCODINGS = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
 FILE_SIGNATURES = {
     b"\x89PNG": "a PNG image",
@@ -28,20 +28,20 @@ FILE_SIGNATURES = {
     b"SQLite format 3\x00": "an SQLite database",
 }
 CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
-"""Control characters that do not appear in text."""
+"""Code points of the control characters that do not occur in text."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
 MIN_ASCII_SHARE = 0.65
-"""Share of ASCII bytes above which the encoding is assumed to use one byte per character."""
+"""Minimum fraction of ASCII bytes for an encoding to be treated as single-byte."""
 SAMPLE_BYTES = 100_000
 """Number of bytes used to guess the encoding."""
 
 
 def encoding_problem(data: bytes, path: Path) -> str | None:
-    """Return the reason why data is not UTF-8 text, and the conversion command; None for UTF-8 text.
+    """Explain why data is not UTF-8 text and how to convert it; return None for UTF-8 text.
 
     Args:
-        data: The content of the file.
-        path: The path of the file, for the conversion command.
+        data: Content of the file.
+        path: Path of the file, used in the conversion command.
     """
     file_type = next((kind for start, kind in FILE_SIGNATURES.items() if data.startswith(start)), None)
     if file_type:
@@ -62,14 +62,14 @@ def encoding_problem(data: bytes, path: Path) -> str | None:
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """Return the iconv name of the most likely encoding of non-UTF-8 data; None if the data is not text."""
+    """Return the most likely encoding of non-UTF-8 data, as named by iconv; None if the data is not text."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark) and _is_text(data, encoding):
             return encoding
     start = data[:SAMPLE_BYTES]
     ascii_share = sum(start.count(byte) for byte in ASCII) / max(len(start), 1)
     wide = {encoding: _blocks(start, encoding) for encoding in WIDE_ENCODINGS if _is_text(data, encoding)}
-    # Two or four bytes per character: mostly Latin letters, or another script (little ASCII).
+    # With two or four bytes per character, text is mostly Latin letters or contains little ASCII.
     candidates = [
         e for e, blocks in wide.items() if 2 * blocks.count(0) > len(blocks) or ascii_share < MIN_ASCII_SHARE
     ]
@@ -80,14 +80,14 @@ def guess_encoding(data: bytes) -> str | None:
 
 
 def conversion_command(path: Path, encoding: str) -> str:
-    """Return the shell command that writes a UTF-8 copy of a text to the same folder."""
+    """Return the shell command that writes a UTF-8 copy of a file to the same folder."""
     copy = path.with_name(f"{path.stem}.utf8{path.suffix}")
     source, target = (name if name[0] != "-" else f"./{name}" for name in (str(path), str(copy)))
     return f"iconv -f {encoding} -t UTF-8 {shlex.quote(source)} > {shlex.quote(target)}"
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
-    """Return True if data decodes to characters that appear in text."""
+    """Return True if the data can be decoded and contains only characters that occur in text."""
     try:
         characters = set(data.decode(encoding))
     except UnicodeDecodeError:
@@ -98,5 +98,5 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def _blocks(data: bytes, encoding: str) -> list[int]:
-    """Return the 256-character Unicode block of each character; a text uses few blocks."""
+    """Return the index of the 256-character Unicode block to which each character belongs."""
     return [ord(character) >> 8 for character in data[: len(data) // 4 * 4].decode(encoding, "ignore")]

@@ -1,18 +1,17 @@
-"""The latch: classify a sequence by its first numbers, which are followed by noise.
+"""The latch: classify a sequence of numbers by the sign of the first few, which are followed by noise.
 
-Each time step has one number. The first `information` numbers are all +1 or all -1, and this sign is the
-class. All later numbers are normal noise of standard deviation `noise_std`.
+The input at each time step is one number. The first `information` inputs are all +1 or all -1, and their sign
+is the class. All later inputs are Gaussian noise with standard deviation `noise_std`.
 
-The first numbers are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose noise has
-variance 0.2 (`noise_std=0.447`). In Bengio et al. the first numbers are learned.
+The inputs that carry the class are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose
+noise has variance 0.2 (`noise_std=0.447`). In Bengio et al., these inputs are learned.
 
-The task is solved when all 256 validation sequences are classified correctly, the first stopping criterion of
-Hochreiter & Schmidhuber. At chance level, half of the sequences are wrong.
+The task is solved when all 256 validation sequences are classified correctly, which is the first stopping
+criterion of Hochreiter & Schmidhuber. At chance level, the error rate is 50 %.
 
 References:
-    Y. Bengio, P. Simard & P. Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult*
-        (1994).
-    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiment 3a.
+    Bengio, Simard & Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult* (1994).
+    Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 3a.
 """
 
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 
 @dataclass(frozen=True)
 class Latch(Synthetic):
-    """Classification by the sign of the first numbers."""
+    """Classification of sequences by the sign of their first inputs."""
 
     information: Annotated[int, Ge(1)]
     noise_std: Annotated[float, Ge(0)]
@@ -44,39 +43,39 @@ class Latch(Synthetic):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the two classes, which are the two signs."""
+        """Names of the two classes, the signs - and +."""
         return "-", "+"
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step to the last number that depends on the class."""
+        """Lag from the last time step back to the last input that depends on the class."""
         return self.seq_len - self.information
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Mean square of the targets: None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the error rate; the task is solved when no sequence is wrong."""
+        """Return the success criterion: an error rate of zero."""
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     def check(self, T: int) -> None:
-        """Raise ValueError unless the sequence is longer than the signal."""
+        """Raise ValueError unless the sequence is longer than its first `information` inputs."""
         if self.information >= T:
             raise ValueError(f"information={self.information}: must be less than seq_len={T}")
 
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences of length T."""
+        """Return the sequence length and the number of different sequences for a given T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Return numbers (T, 1, B) and one class at the last time step (1, B)."""
+        """Return the inputs, shape (T, 1, B), and the classes at the last time step, shape (1, B)."""
         y = rng.integers(0, 2, (1, examples))
         x = self.noise_std * rng.standard_normal((T, 1, examples))
         x[: self.information] = 2.0 * y - 1.0
         return Batch(x, y)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/error_rate`."""
+        """Return the values of `val/error_rate`: True for each sequence that is classified incorrectly."""
         return {ERROR_RATE: wrong_targets(batch, tape)}

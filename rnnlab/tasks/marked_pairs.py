@@ -1,8 +1,8 @@
-"""Number sequences with two marked positions: common base of the adding and multiplication problems.
+"""Base class of the adding and multiplication problems: number sequences with two marked positions.
 
-Each time step has a number and a marker. The target, at the last time step, is computed from the two numbers
-whose marker is 1. The published versions differ in the positions of the marks (0-based, in a sequence of T
-time steps):
+The inputs at each time step are a number and a marker. The only target, at the last time step, is a function
+of the two numbers whose marker is 1. The published versions of the task draw the marked positions from
+different ranges (0-based, in a sequence of T time steps):
 
 | version | numbers | first mark | second mark | T of a batch |
 | --- | --- | --- | --- | --- |
@@ -10,16 +10,15 @@ time steps):
 | `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [T, 1.1 T) |
 | `le_2015` | U[0, 1] | first half | second half | T |
 
-In `hochreiter_1997` the first and the last time step have the marker -1 if they are not marked. If the first
-time step is marked, its number is a constant. Here one length is drawn per batch; in the paper of 1997, each
-batch is a single sequence.
+In `hochreiter_1997`, the first and the last time step have the marker -1 unless they are marked. If the first
+time step is marked, its number is a constant. For each batch, rnnlab draws one sequence length; in the 1997
+paper, each batch is a single sequence.
 
 References:
-    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
-    R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
-        its public code, pascanur/trainingRNNs.
-    Q. V. Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear
-        Units* (2015).
+    Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
+    Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
+        published with it, pascanur/trainingRNNs.
+    Le, Jaitly & Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear Units* (2015).
 """
 
 from abc import abstractmethod
@@ -46,13 +45,13 @@ MAX_ERROR_RATE = 0.01
 
 @dataclass(frozen=True)
 class MarkedPairs(Synthetic):
-    """Number sequences with two marked positions; `version` selects the paper."""
+    """Number sequences with two marked positions; `version` selects the published definition."""
 
     version: Version
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the two inputs, number and marker."""
+        """Names of the two inputs: number and marker."""
         return "number", "marker"
 
     @property
@@ -62,7 +61,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step to the first time step, the earliest possible position of a mark."""
+        """Lag from the last time step back to the first, which is the earliest position of a mark."""
         return self.seq_len - 1
 
     @property
@@ -72,22 +71,22 @@ class MarkedPairs(Synthetic):
         return mean**2 + variance
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error and the error rate; the baseline is the variance of the target."""
+        """Return the mean squared error as the metric, with the variance of the target as the baseline."""
         return Goal(MSE, self.moments[1], ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
-        """Raise ValueError if the sequence is too short for the marks."""
+        """Raise ValueError if the sequence is shorter than the version requires."""
         if MIN_LENGTH[self.version] > T:
             raise ValueError(
                 f"seq_len={T}: must be at least {MIN_LENGTH[self.version]} with version={self.version}"
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences, which are up to 10 % longer than T before `le_2015`."""
+        """Return the range of sequence lengths, from T to 10 % above T in the versions of 1997 and 2013."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Return numbers and markers (T, 2, B) and targets (1, 1, B)."""
+        """Return the numbers and markers, shape (T, 2, B), and the targets, shape (1, 1, B)."""
         columns = np.arange(examples)
         one, other = self._marks(rng, examples, T)
         x = np.zeros((T, 2, examples))
@@ -99,24 +98,24 @@ class MarkedPairs(Synthetic):
         return Batch(x, self.target(x[one, 0, columns], x[other, 0, columns])[None, None])
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/mse` and `val/error_rate`, the share of sequences with an error above the tolerance."""
+        """Return the values of `val/mse` and `val/error_rate` (True if the error exceeds the tolerance)."""
         squared = squared_errors(batch, tape)
         errors = np.sqrt(squared) if self.version == "hochreiter_1997" else squared
         return {MSE: squared, ERROR_RATE: ~(errors <= TOLERANCE)}
 
     @abstractmethod
     def target(self, one: Array, other: Array) -> Array:
-        """Return the target for the two marked numbers."""
+        """Return the target computed from the two marked numbers."""
 
     @property
     @abstractmethod
     def lowest(self) -> float:
-        """Lower bound of the numbers; the upper bound is 1."""
+        """Lower bound of the input numbers, whose upper bound is 1."""
 
     @property
     @abstractmethod
     def neutral(self) -> float:
-        """The number at the first time step in `hochreiter_1997` if this time step is marked."""
+        """Number that `hochreiter_1997` uses at the first time step if that step is marked."""
 
     @property
     @abstractmethod
@@ -133,7 +132,7 @@ class MarkedPairs(Synthetic):
         return float(1 / FIRST_TEN + (1 - 1 / FIRST_TEN) * second)
 
     def _marks(self, rng: np.random.Generator, examples: int, T: int) -> tuple[Array, Array]:
-        """Return the marked time steps, counted from 0."""
+        """Return the indices of the two marked time steps in each sequence, counted from 0."""
         if self.version == "le_2015":
             return rng.integers(0, T // 2, examples), rng.integers(T // 2, T, examples)
         if self.version == "pascanu_2013":

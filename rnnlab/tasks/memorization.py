@@ -1,17 +1,18 @@
-"""Noiseless memorization: reproduce a few symbols after T time steps.
+"""Noiseless memorization: reproduce a few symbols after a delay of T time steps.
 
-The inputs are `positions` symbols, each with one of `values` values, T blanks, the cue, and blanks; the cue
-coincides with the first symbol of the answer. The 5-bit task has 5 positions of 2 values; the 20-bit task has
-10 positions of 5 values.
+The inputs are the symbols to remember, T blanks, the cue, and more blanks. The number of symbols to remember
+is `positions`, and the alphabet has `values` symbols. The network must output the first remembered symbol at
+the time step of the cue. The 5-bit task uses 5 positions and 2 values; the 20-bit task uses 10 positions and
+5 values.
 
-The task is solved when fewer than 1 % of 10,000 sequences have a wrong symbol. The 5-bit task has only 32
-sequences, all used for both training and validation, and is solved when no sequence is wrong. At chance
-level, one in values^positions sequences is correct.
+The task is solved when fewer than 1 % of 10,000 sequences contain a wrong symbol. The 5-bit task has only 32
+sequences. All 32 sequences are used for both training and validation, and the task is solved when all are
+reproduced correctly. At chance level, the probability of a correct sequence is 1 / values^positions.
 
 References:
-    J. Martens & I. Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
-    R. Pascanu, T. Mikolov & Y. Bengio, *On the difficulty of training recurrent neural networks* (2013), and
-        its public code, pascanur/trainingRNNs, the source of this layout.
+    Martens & Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
+    Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
+        published with it, pascanur/trainingRNNs, which is the source of this sequence layout.
 """
 
 from dataclasses import dataclass
@@ -28,30 +29,31 @@ from rnnlab.tasks.symbolic import MAX_ERROR_RATE
 
 @dataclass(frozen=True)
 class Memorization(Recall):
-    """`positions` symbols, each with one of `values` values, reproduced after a delay of T time steps."""
+    """Reproduction of `positions` symbols from an alphabet of size `values` after T time steps."""
 
     values: Annotated[int, Ge(2), Le(100)]
     positions: Annotated[int, Ge(1), Le(1000)]
 
     @property
     def alphabet(self) -> int:
-        """Number of different symbols, `values`."""
+        """Number of different symbols, equal to `values`."""
         return self.values
 
     @property
     def symbol_count(self) -> int:
-        """Number of symbols to reproduce, `positions`."""
+        """Number of symbols to reproduce, equal to `positions`."""
         return self.positions
 
     @property
     def cue_before(self) -> int:
-        """Number of time steps between the cue and the first answer; always 0."""
+        """Number of time steps from the cue to the first answer, which is 0 for this task."""
         return 0
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the share of sequences with a wrong symbol.
+        """Return the success criterion, based on the fraction of sequences that contain a wrong symbol.
 
-        The task is solved below 1 %, or at 0 if the training set contains every sequence.
+        The task is solved when this fraction is below 1 %. If training uses every possible sequence, the
+        fraction must be 0.
         """
         count = self.values**self.positions
         below = 1 / count if self.validation_examples == count else MAX_ERROR_RATE

@@ -1,12 +1,13 @@
 """The multiplication problem: predict the product of the two marked numbers in a sequence.
 
-The multiplication problem is the adding problem with the target x₁ x₂ and numbers from U[0, 1]. In
-`hochreiter_1997` the number at the first time step is 1 if this time step is marked. The criterion is the
-same as for the adding problem. The baseline predicts the mean of the target, ¼, with the mean squared error
-7/144. In `hochreiter_1997` the mean and the error are slightly larger, because a factor may be the constant
-1.
+The multiplication problem differs from the adding problem only in its target, x₁ x₂, and its input numbers,
+which are drawn from U[0, 1]. The success criterion is the same for both problems. The baseline predicts the
+mean of the target, ¼, and has a mean squared error of 7/144.
 
-References: the module `marked_pairs` lists the papers.
+In `hochreiter_1997`, the first input number is replaced by 1 if it is marked. The mean of the target and the
+mean squared error of the baseline are therefore slightly larger.
+
+References: see the module `marked_pairs`.
 """
 
 from dataclasses import dataclass
@@ -18,18 +19,18 @@ from rnnlab.tasks.marked_pairs import MarkedPairs
 
 @dataclass(frozen=True)
 class Multiplication(MarkedPairs):
-    """The multiplication problem as a task."""
+    """The multiplication problem."""
 
     version: Literal["pascanu_2013", "hochreiter_1997"]
 
     @property
     def lowest(self) -> float:
-        """Lower bound of the numbers, 0."""
+        """Lower bound of the input numbers, which is 0."""
         return 0.0
 
     @property
     def neutral(self) -> float:
-        """The neutral element of multiplication, 1."""
+        """Identity element of multiplication, which is 1."""
         return 1.0
 
     def target(self, one: Array, other: Array) -> Array:
@@ -38,7 +39,7 @@ class Multiplication(MarkedPairs):
 
     @property
     def moments(self) -> tuple[float, float]:
-        """Mean and variance of the target; one factor is 1 if the first time step is marked."""
+        """Mean and variance of the target; in `hochreiter_1997`, one factor may be the constant 1."""
         first = self.first_is_marked if self.version == "hochreiter_1997" else 0.0
         mean, square = (1 - first) / 4 + first / 2, (1 - first) / 9 + first / 3
         return mean, square - mean**2

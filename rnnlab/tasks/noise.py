@@ -1,8 +1,8 @@
 """White noise: random inputs with a random class, for measurements on a network at initialisation.
 
-The inputs are independent normal numbers of standard deviation `std`. The target is one random class at the
-last time step, so no network can do better than chance. Theory for networks at initialisation assumes inputs
-without temporal structure.
+The inputs are independent normally distributed numbers with standard deviation `std`. The target is one
+random class at the last time step, so no network can do better than chance. The theory of networks at
+initialisation assumes inputs without temporal structure.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from rnnlab.tasks.synthetic import Extent, Synthetic
 
 @dataclass(frozen=True)
 class Noise(Synthetic):
-    """Sequences of `features` normal numbers of standard deviation `std`, each with a random class."""
+    """Sequences of Gaussian noise with `features` inputs per time step and a random class per sequence."""
 
     features: Annotated[int, Ge(1), Le(100_000)]
     std: Annotated[float, Gt(0)]
@@ -30,40 +30,40 @@ class Noise(Synthetic):
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the features, which are numbered from 0."""
+        """Names of the input features: their indices, starting from 0."""
         return [str(feature) for feature in range(self.features)]
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the classes, which are numbered from 0."""
+        """Names of the classes: their indices, starting from 0."""
         return [str(label) for label in range(self.classes)]
 
     @property
     def lag(self) -> None:
-        """The task lag is None, because the task needs no memory."""
+        """Lag of the task: None, because the task requires no memory."""
         return None
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Mean square of the targets: None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the loss; the baseline is its chance level."""
+        """Return the validation loss as the metric, with the chance-level loss as the baseline."""
         return Goal(VAL_LOSS, self.chance(loss))
 
     def check(self, T: int) -> None:
-        """Accept any length."""
+        """Accept any sequence length."""
 
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences of length T."""
+        """Return the sequence length and the number of different sequences for a given T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Return normal numbers (T, X, B) and one class at the last time step (1, B)."""
+        """Return the inputs, shape (T, X, B), and the classes at the last time step, shape (1, B)."""
         x = self.std * rng.standard_normal((T, self.features, examples))
         return Batch(x, rng.integers(0, self.classes, (1, examples)))
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return no metrics other than the loss."""
+        """Return an empty dictionary: the task has no metrics other than the loss."""
         return {}

@@ -1,18 +1,18 @@
-"""The embedded Reber grammar: predict which symbols may come next.
+"""The embedded Reber grammar: predict which symbols the grammar allows next.
 
-A string is B, then T or P, then a string of the Reber grammar, then the same T or P again, then E. The target
-at every time step is the next symbol. Only one prediction needs a long memory: the second-to-last symbol
-repeats the second symbol. Strings differ in length. A string of n symbols takes n - 1 time steps; strings of
-more than T time steps are not used.
+Each string consists of B, then T or P, then a string of the Reber grammar, then the same T or P again, and
+finally E. The target at every time step is the next symbol. Only one prediction requires a long memory: the
+second-to-last symbol repeats the second symbol. Strings differ in length. A string of n symbols takes n - 1
+time steps, and only strings of at most T time steps are used.
 
 As in the papers, training uses a fixed set of strings, and validation uses a disjoint set. The task is solved
-when, at every symbol of every validation string, each symbol that may come next has a larger output than all
-other symbols. The baseline uses the grammar but forgets the second symbol, so half of the strings are wrong.
+when, at every time step of every validation string, each symbol that the grammar allows next has a larger
+output than every other symbol. The baseline follows the grammar but does not remember the second symbol, so
+it mispredicts half of the strings.
 
 References:
-    A. Cleeremans, D. Servan-Schreiber & J. L. McClelland, *Finite State Automata and Simple Recurrent
-        Networks* (1989).
-    S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory* (1997), experiment 1.
+    Cleeremans, Servan-Schreiber & McClelland, *Finite State Automata and Simple Recurrent Networks* (1989).
+    Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from rnnlab.tasks.base import Goal, NamedTask, ValidationSize
 from rnnlab.tasks.scores import ERROR_RATE
 
 SYMBOLS = "BTPSXVE"
-# For each state of the Reber grammar: the allowed symbols with the state after each; None is the end.
+# For each state of the Reber grammar: the next state after each allowed symbol; None ends the string.
 GRAMMAR: tuple[dict[str, int | None], ...] = (
     {"B": 1},
     {"T": 2, "P": 3},
@@ -42,7 +42,7 @@ GRAMMAR: tuple[dict[str, int | None], ...] = (
 )
 STRINGS_SEED = 1989
 MAX_FAILED_DRAWS = 5000
-"""Number of consecutive draws without a new string after which drawing stops."""
+"""Maximum number of consecutive draws that produce no new string, after which drawing stops."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class EmbeddedReber(NamedTask):
     """Strings of the embedded Reber grammar.
 
     Attributes:
-        seq_len: T, the maximum number of time steps per string.
+        seq_len: Maximum number of time steps per string, T.
         batch_size: Number of strings per training batch.
         train_examples: Number of different training strings.
-        validation_examples: Number of different validation strings, disjoint from the training strings.
+        validation_examples: Number of different validation strings, none of which is a training string.
     """
 
     seq_len: Annotated[int, Ge(1)]
@@ -71,7 +71,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def time(self) -> int:
-        """T, the maximum number of time steps per string."""
+        """Maximum number of time steps per string, T."""
         return self.seq_len
 
     @property
@@ -86,16 +86,16 @@ class EmbeddedReber(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag from the second-to-last symbol back to the second symbol, in the longest validation string."""
+        """Lag from the prediction of the repeated T or P to its first occurrence, in the longest string."""
         return max(len(string) for string in self._validation_strings) - 4
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Mean square of the targets: None, because the targets are classes."""
         return None
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the share of strings with a wrong prediction; the task is solved at 0."""
+        """Return the success criterion: no validation string with a wrong prediction."""
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     @property
@@ -104,7 +104,7 @@ class EmbeddedReber(NamedTask):
         return {"name": "EmbeddedReber", "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return random training strings."""
+        """Return a batch of randomly chosen training strings."""
         drawn = rng.integers(0, self.train_examples, self.batch_size)
         return _as_batch([self._strings[index] for index in drawn])
 
@@ -123,12 +123,12 @@ class EmbeddedReber(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """All validation strings as one batch."""
+        """Size of the validation set, which is a single batch."""
         longest = max(len(string) for string in self._validation_strings)
         return ValidationSize(0, self.validation_examples, longest - 1)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/error_rate`, the share of strings with a wrong prediction."""
+        """Return the values of `val/error_rate`: True for each string with a wrong prediction."""
         outputs = tape.outputs.reshape(-1, *tape.losses.shape)
         wrong = [
             any(
@@ -140,7 +140,7 @@ class EmbeddedReber(NamedTask):
         return {ERROR_RATE: np.array(wrong)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return an empty dictionary: the task has no example texts."""
+        """Return an empty dictionary: this task generates no text."""
         return {}
 
     @property
@@ -149,7 +149,7 @@ class EmbeddedReber(NamedTask):
 
     @cached_property
     def _strings(self) -> list[str]:
-        """Strings without duplicates, starting with the training strings."""
+        """Different strings: first the training strings, then the validation strings."""
         rng = np.random.default_rng(STRINGS_SEED)
         required = self.train_examples + self.validation_examples
         strings: dict[str, None] = {}
@@ -160,13 +160,13 @@ class EmbeddedReber(NamedTask):
             failed_draws = 0 if is_new else failed_draws + 1
             if is_new:
                 strings[string] = None
-        # Shuffle: frequent strings are drawn first, and both parts need them.
+        # Shuffle, because the most probable strings are drawn first and must occur in both sets.
         in_draw_order = list(strings)
         return [in_draw_order[index] for index in rng.permutation(len(in_draw_order))]
 
 
 def draw_string(rng: np.random.Generator) -> str:
-    """Draw a string of the embedded grammar, with equal probabilities at every choice."""
+    """Draw a string of the embedded grammar, with equal probability for all allowed symbols."""
     inner, state = "", 0
     following: int | None = 0
     while following is not None:
@@ -180,7 +180,7 @@ def draw_string(rng: np.random.Generator) -> str:
 
 
 def _allowed(string: str) -> list[list[int]]:
-    """Return the allowed next symbols after each symbol except the last."""
+    """Return the indices of the symbols allowed after each symbol except the last."""
     allowed = ["TP", "B"]
     state: int | None = 0
     for symbol in string[2:-2]:
@@ -191,7 +191,7 @@ def _allowed(string: str) -> list[list[int]]:
 
 
 def _as_batch(strings: list[str], time: int | None = None) -> Batch:
-    """Return strings with the next symbols as targets; a mask excludes the time steps after each string."""
+    """Return a batch with the next symbols as targets and a mask that excludes padding after each string."""
     longest = max(len(string) for string in strings)
     time = time or longest - 1
     symbols = np.full((time + 1, len(strings)), SYMBOLS.index("E"))

@@ -1,10 +1,10 @@
-"""Reproduction of symbols after a delay: common base of copy memory and memorization.
+"""Base class of the copy memory and memorization tasks: reproduction of symbols after a delay.
 
     inputs    n symbols, blanks, one cue, blanks
     targets   blanks, and at the last n time steps the n symbols
 
-T is the delay; the sequence has T + 2n time steps. The baseline predicts every blank correctly and guesses
-each of the n symbols, with the loss ln(alphabet size) per symbol.
+The delay is T, and each sequence has T + 2n time steps. The baseline predicts every blank correctly and
+guesses each of the n symbols, with a loss of ln(alphabet size) per symbol.
 """
 
 from abc import abstractmethod
@@ -20,7 +20,7 @@ from rnnlab.tasks.synthetic import Extent
 
 @dataclass(frozen=True)
 class Recall(Symbolic):
-    """Reproduction of n symbols after T time steps."""
+    """Reproduction of n symbols after a delay of T time steps."""
 
     @property
     @abstractmethod
@@ -30,35 +30,35 @@ class Recall(Symbolic):
     @property
     @abstractmethod
     def symbol_count(self) -> int:
-        """n, the number of symbols to reproduce."""
+        """Number of symbols to reproduce, n."""
 
     @property
     @abstractmethod
     def cue_before(self) -> int:
-        """Number of time steps between the cue and the first answer: 0 or 1."""
+        """Number of time steps from the cue to the first answer, 0 or 1."""
 
     @property
     def answers(self) -> int:
-        """Number of scored targets: n, the symbols to reproduce."""
+        """Number of scored targets per sequence, which is the number of symbols to reproduce."""
         return self.symbol_count
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the symbols, the blank and the cue."""
+        """Names of the input symbols, including the blank and the cue."""
         return (*self.output_names, "?")
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the symbols and the blank."""
+        """Names of the output symbols, including the blank."""
         return (*(str(symbol) for symbol in range(self.alphabet)), "_")
 
     @property
     def lag(self) -> int:
-        """Lag from the answer back to the symbol in the input, equal for all n symbols."""
+        """Lag from each answer back to the corresponding input symbol, which is the same for all symbols."""
         return self.seq_len + self.symbol_count
 
     def guess_loss(self, loss: Loss) -> float:
-        """Return the mean loss per target if the blanks are correct and the symbols are guessed."""
+        """Return the mean loss per target of a baseline that predicts the blanks and guesses the symbols."""
         time = float(self.time)
         if len(self.lengths) > 1:
             batches = list(self.validation())
@@ -69,11 +69,11 @@ class Recall(Symbolic):
         """Accept any delay."""
 
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences: T + 2n time steps with n random symbols."""
+        """Return the sequence length, T + 2n, and the number of different sequences."""
         return Extent(T + 2 * self.symbol_count, T, self.alphabet**self.symbol_count)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Return symbols (T + 2n, B) with a target at every time step."""
+        """Return the input symbols and the targets, both of shape (T + 2n, B)."""
         blank, cue = self.alphabet, self.alphabet + 1
         time = T + 2 * self.symbol_count
         symbols = rng.integers(0, self.alphabet, (self.symbol_count, examples))

@@ -1,4 +1,4 @@
-"""Values whose mean over a validation set is a metric."""
+"""Per-target and per-sequence values that are averaged over the validation set to compute a metric."""
 
 import numpy as np
 
@@ -11,17 +11,17 @@ MSE = "val/mse"
 
 
 def wrong_targets(batch: Batch, tape: Tape) -> Array:
-    """Return True for each unmasked target whose class does not have the largest output, shape (N,)."""
+    """Return True for each unmasked target that is predicted incorrectly, shape (N,)."""
     return np.asarray(_wrong(batch, tape)[_present(batch, tape)])
 
 
 def wrong_sequences(batch: Batch, tape: Tape, last: int) -> Array:
-    """Return True for each example with a wrong prediction among the final `last` targets, shape (B,)."""
+    """Return True for each sequence with a wrong prediction among its last `last` targets, shape (B,)."""
     return np.asarray((_wrong(batch, tape) & _present(batch, tape))[-last:].any(axis=0))
 
 
 def squared_errors(batch: Batch, tape: Tape) -> Array:
-    """Return (o - y)² for each unmasked value, shape (Y, N)."""
+    """Return the squared error (o - y)² for each component of each unmasked target, shape (Y, N)."""
     errors = tape.outputs.reshape(-1, *tape.losses.shape) - batch.y.transpose(1, 0, 2)
     return np.asarray(np.square(errors, dtype=np.float64)[:, _present(batch, tape)])
 

@@ -1,12 +1,12 @@
 """A numeric series: predict the next value of one or more columns of a CSV or Parquet file.
 
-    x[t] = v[t]    y[t] = v[t+1]    v standardised: (value - mean) / std of the training part
+    x[t] = v[t]    y[t] = v[t+1]    v = (value - mean) / std, with mean and std of the training part
 
-The fraction `held_out` at the end of the series is used for validation; the beginning is used for training. A
-training batch has windows of T values from random positions. Validation reads the held-out part in
-consecutive windows. Every window starts from the initial state. The metric is `val/mse`, the mean squared
-error of the standardised values. The baseline repeats the last value (persistence). The task has no success
-criterion.
+The last part of the series, the fraction `held_out`, is used for validation; the rest is used for training.
+A training batch consists of windows of T values that start at random positions. Validation uses consecutive
+windows of the held-out part. The network processes every window from its initial state. The metric is
+`val/mse`, the mean squared error of the standardised values. The baseline predicts that the next value equals
+the current value (persistence). The task has no success criterion.
 """
 
 import hashlib
@@ -29,14 +29,17 @@ from rnnlab.tasks.tables import MAX_NAMED, Table, read_table
 VALIDATION_WINDOWS = 256
 """Maximum number of windows per validation batch."""
 MIN_SPREAD = 1000 * np.finfo(np.float64).eps
-"""Minimum ratio of standard deviation to largest value, at which float64 still resolves three digits."""
+"""Minimum ratio of a column's standard deviation to its largest absolute value.
+
+At this ratio, float64 still resolves three digits of the deviations from the mean.
+"""
 MAX_DISTANCE = 1e15
-"""Maximum distance from the mean in standard deviations; the squares of larger distances may overflow."""
+"""Maximum distance of a value from the mean, in standard deviations, so that squares do not overflow."""
 
 
 @dataclass(frozen=True)
 class Series(NamedTask):
-    """Columns of a file as a task; with `path=None`, the monthly sunspot numbers from the package."""
+    """Prediction of the next values of a series; `path=None` selects monthly sunspot numbers."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -61,8 +64,8 @@ class Series(NamedTask):
                 raise ValueError(f"columns={name}: the training part is constant; choose other columns")
             if not self._moments[1][n] >= MIN_SPREAD * scale[n]:
                 raise ValueError(
-                    f"columns={name}: the training part varies by less than 1e-12 of its values, too little "
-                    "for float64; subtract a constant from the column"
+                    f"columns={name}: the training part varies by less than 1e-12 of its values, which is "
+                    "too little for float64; subtract a constant from the column"
                 )
             if not furthest[n] <= MAX_DISTANCE:
                 raise ValueError(
@@ -72,36 +75,36 @@ class Series(NamedTask):
 
     @property
     def time(self) -> int:
-        """T, the number of values in a window."""
+        """Number of time steps per window, T."""
         return self.seq_len
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the columns."""
+        """Names of the columns, each of which is both an input and a target."""
         return self._table.names
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the columns."""
+        """Names of the columns, each of which is both an input and a target."""
         return self._table.names
 
     @property
     def lag(self) -> None:
-        """The task lag is None, because a series has no single lag."""
+        """Lag of the task: None, because a series has no single lag."""
         return None
 
     @property
     def mean_square(self) -> float:
-        """Mean square of the targets, which is the number of columns because each column has variance 1."""
+        """Mean of Σ y² over the targets: the number of columns, because each column has variance 1."""
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error; the baseline repeats the last value."""
+        """Return the mean squared error as the metric, with the error of persistence as the baseline."""
         return Goal(MSE, self._persistence)
 
     @cached_property
     def dataset(self) -> dict[str, str]:
-        """Name, digest (SHA-256 of the values, first 16 hex digits) and source of the series."""
+        """Name, digest (first 16 hex digits of the SHA-256 of the values) and source of the series."""
         digest = hashlib.sha256(self._values.tobytes()).hexdigest()[:16]
         if self.path is None:
             return {"name": "sunspots", "digest": digest, "source": "National Geophysical Data Center"}
@@ -109,7 +112,7 @@ class Series(NamedTask):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Columns left out, with the reason for each column."""
+        """Message that lists the columns excluded from the data, with the reason for each exclusion."""
         left_out = self._table.left_out
         if self.path is None or not left_out:
             return ()
@@ -117,18 +120,18 @@ class Series(NamedTask):
         return (f"task.path={self.path}: columns left out: {', '.join(left_out[:MAX_NAMED])}{more}",)
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return windows from random positions in the training part."""
+        """Return a batch of windows that start at random positions in the training part."""
         return _windows(self._parts[0], rng, self.batch_size, self.seq_len)
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return windows of `length` values from random positions in the held-out part."""
+        """Return windows of `length` values that start at random positions in the held-out part."""
         held_out = self._parts[1]
         if length >= len(held_out):
             raise ValueError(f"the held-out part has only {len(held_out)} values; raise task.held_out")
         return _windows(held_out, rng, examples, length)
 
     def validation(self) -> Iterator[Batch]:
-        """Yield the held-out part in consecutive windows, without the incomplete window at the end."""
+        """Yield batches of consecutive windows of the held-out part; omit an incomplete last window."""
         held_out = self._parts[1]
         starts = np.arange(0, len(held_out) - self.seq_len, self.seq_len)
         for group in np.array_split(starts, -(-len(starts) // VALIDATION_WINDOWS)):
@@ -136,16 +139,16 @@ class Series(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of one group of windows from the held-out part."""
+        """Size of the largest validation batch."""
         windows = (len(self._parts[1]) - 1) // self.seq_len
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/mse` of the standardised values."""
+        """Return the squared errors of the standardised values, whose mean is `val/mse`."""
         return {MSE: squared_errors(batch, tape)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return an empty dictionary: the task has no example texts."""
+        """Return an empty dictionary: this task generates no text."""
         return {}
 
     @property
@@ -154,20 +157,21 @@ class Series(NamedTask):
 
     @cached_property
     def _persistence(self) -> float:
-        """Mean squared error of repeating the last value."""
+        """Mean squared error of predicting that the next value equals the current value."""
         errors = [(batch.x - batch.y).reshape(-1) for batch in self.validation()]
         return float(np.mean(np.square(np.concatenate(errors))))
 
     @property
     def _cut(self) -> int:
-        """Number of values in the training part."""
+        """Number of time points in the training part."""
         return len(self._values) - round(len(self._values) * self.held_out)
 
     @cached_property
     def _scaled(self) -> Array:
-        """The values, with each column divided by a power of 2 so that the training part is of order 1.
+        """Values of the series, scaled so that the training part of each column is of order 1.
 
-        Division by a power of 2 is exact, and squares of values such as 1e-200 or 1e300 stay in range.
+        Each column is divided by a power of 2, which is exact. The squares of values such as 1e-200 or 1e300
+        would underflow or overflow without this scaling.
         """
         _, exponents = np.frexp(np.abs(self._values[: self._cut]).max(axis=0))
         with np.errstate(over="ignore", under="ignore"):
@@ -176,13 +180,13 @@ class Series(NamedTask):
 
     @cached_property
     def _moments(self) -> tuple[Array, Array]:
-        """Means and standard deviations of the scaled training part."""
+        """Mean and standard deviation of each column of the scaled training part."""
         training = self._scaled[: self._cut]
         return training.mean(axis=0), training.std(axis=0)
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
-        """The training and held-out parts, standardised, shape (values, columns)."""
+        """Standardised training part and standardised held-out part, each of shape (rows, columns)."""
         mean, std = self._moments
         with np.errstate(
             over="ignore", divide="ignore", invalid="ignore"
@@ -200,6 +204,6 @@ def _windows(values: Array, rng: np.random.Generator, examples: int, length: int
 
 
 def _as_batch(values: Array, starts: Array, length: int) -> Batch:
-    """Return windows (T, X, B) with the next values as targets."""
+    """Return a batch of windows, shape (T, X, B), with the next values as targets."""
     windows = values[starts + np.arange(length + 1)[:, None]].transpose(0, 2, 1)
     return Batch(np.ascontiguousarray(windows[:-1]), np.ascontiguousarray(windows[1:]))

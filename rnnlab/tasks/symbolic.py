@@ -1,4 +1,4 @@
-"""Common base of tasks with random symbol sequences and classes as targets."""
+"""Base class of tasks with random symbol sequences as inputs and classes as targets."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from rnnlab.tasks.scores import ERROR_RATE, wrong_sequences
 from rnnlab.tasks.synthetic import Synthetic
 
 MAX_ERROR_RATE = 0.01
-"""Success criterion of Pascanu, Mikolov & Bengio (2013), for all tasks except 5-bit memorization."""
+"""Error rate below which Pascanu, Mikolov & Bengio (2013) regard a task as solved."""
 
 
 @dataclass(frozen=True)
 class Symbolic(Synthetic):
-    """A task with named symbols and classes; only the last `answers` targets of a sequence are scored."""
+    """A task with symbols as inputs and classes as targets; only the last `answers` targets are scored."""
 
     @property
     @abstractmethod
     def answers(self) -> int:
-        """Number of final targets that must all be correct for the sequence to count as correct."""
+        """Number of targets at the end of a sequence that must all be predicted correctly."""
 
     @property
     def mean_square(self) -> None:
-        """The mean square is None, because the targets are classes."""
+        """Mean square of the targets: None, because the targets are classes."""
         return None
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/error_rate`, the share of sequences with a wrong answer."""
+        """Return the values of `val/error_rate`: True for each sequence with a wrong answer."""
         return {ERROR_RATE: wrong_sequences(batch, tape, self.answers)}

@@ -1,8 +1,8 @@
-"""Common base of tasks with randomly drawn sequences.
+"""Base class of tasks with randomly drawn sequences.
 
-Training draws new sequences at every step. The validation set is drawn once, from a separate seed. If the
-number of different sequences is finite, training redraws every sequence that is in the validation set. The
-exception is a validation set of *all* sequences, which training uses too.
+Training draws new sequences at every step. The validation set is drawn once, with a separate seed. If the
+number of different sequences is finite, training replaces every drawn sequence that is in the validation set.
+If the validation set contains *all* possible sequences, training uses the same sequences.
 """
 
 from abc import abstractmethod
@@ -23,28 +23,28 @@ VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
 """Target size of a validation batch, in time steps × examples."""
 VALIDATION_LENGTHS = 10
-"""Minimum number of validation batches if lengths vary; each batch has one length."""
+"""Minimum number of validation batches if sequences differ in length; each batch has a single length."""
 
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
-"""Type of the sequence length T."""
+"""Valid values of the sequence length T."""
 
 MAX_COUNTED = 100
-"""Number of random symbols above which the number of different sequences is no longer computed.
+"""Maximum number of random symbols considered when different sequences are counted.
 
-At this length, the number already exceeds the size of any set of sequences.
+The number of sequences with this many random symbols already exceeds the size of any validation set.
 """
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Size of the set of sequences of length T.
+    """Sequence length and number of different sequences for a given T.
 
     Attributes:
         time: Number of time steps per sequence.
-        longest: Without `length_range`, the length of each batch is drawn from T … `longest`, where `longest`
-            depends on the published version of the task.
-        different: Number of different sequences; None if numbers are drawn from an interval. Very large
-            numbers may be lower bounds.
+        longest: Maximum length that a published version of the task prescribes for a batch. If `length_range`
+            is None, the length of each batch is drawn from T … `longest`.
+        different: Number of different sequences, or a lower bound if the number is very large; None if the
+            inputs are real numbers.
     """
 
     time: int
@@ -57,11 +57,11 @@ class Synthetic(NamedTask):
     """A task with randomly drawn sequences.
 
     Attributes:
-        seq_len: T, the length.
+        seq_len: Sequence length T, as defined by the task.
         batch_size: Number of sequences per training batch.
-        length_range: Shortest and longest length. The length T of each training batch is drawn from this
-            range; the lengths in the validation set are spaced evenly over the range. With None, T is
-            `seq_len`.
+        length_range: Minimum and maximum sequence length. The length of each training batch is drawn from
+            this range; the lengths of the validation batches are spaced evenly over it. If None, the length
+            is `seq_len`.
         validation_examples: Number of sequences in the validation set.
     """
 
@@ -93,11 +93,11 @@ class Synthetic(NamedTask):
 
     @abstractmethod
     def check(self, T: int) -> None:
-        """Raise ValueError if no sequence can have length T."""
+        """Raise ValueError if the task has no sequences of length T."""
 
     @abstractmethod
     def extent(self, T: int) -> Extent:
-        """Return the size of the set of sequences of length T."""
+        """Return the sequence length and the number of different sequences for a given T."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
@@ -110,7 +110,7 @@ class Synthetic(NamedTask):
 
     @property
     def longest(self) -> int:
-        """Number of time steps in the longest sequence of `length_range` or of the published version."""
+        """Number of time steps in the longest sequence that training can draw."""
         return self.extent(self.extent(self.lengths[-1]).longest).time
 
     @property
@@ -119,7 +119,7 @@ class Synthetic(NamedTask):
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return new sequences; if the inputs are symbols, none of the sequences is in the validation set."""
+        """Return new training sequences; redraw symbol sequences that are reserved for validation."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
         while self._held_out and (repeated := self._in_validation(batch)).any():
@@ -128,7 +128,7 @@ class Synthetic(NamedTask):
         return batch
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return new sequences of `length` time steps."""
+        """Return newly drawn sequences of `length` time steps."""
         T = length - (self.time - self.seq_len)
         if T < 1:
             raise ValueError(
@@ -143,17 +143,17 @@ class Synthetic(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of the validation set and of its largest batch."""
+        """Size of the validation set, including the size of its largest batch."""
         batch = self.validation_examples if self._validates_on_all else self._validation_batch
         return ValidationSize(self.validation_examples, min(batch, self.validation_examples), self.longest)
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
-        """Return an empty dictionary: the task has no example texts."""
+        """Return an empty dictionary: this task generates no text."""
         return {}
 
     @property
     def lengths(self) -> range:
-        """All lengths T from which batches are drawn."""
+        """Range of sequence lengths T from which the length of each batch is drawn."""
         low, high = self._range
         return range(low, high + 1)
 
@@ -191,7 +191,7 @@ class Synthetic(NamedTask):
         return max(VALIDATION_STEPS // self.extent(self.lengths[-1]).longest, 1)
 
     def _all(self, rng: np.random.Generator) -> Batch:
-        """Return every sequence once; draw until no sequence is missing."""
+        """Return a batch that contains every possible sequence exactly once."""
         sequences: dict[bytes, tuple[Array, Array]] = {}
         while len(sequences) < self.validation_examples:
             batch = self.draw(rng, self.validation_examples, self.lengths[0])
@@ -202,7 +202,7 @@ class Synthetic(NamedTask):
 
     @cached_property
     def _held_out(self) -> frozenset[bytes]:
-        """Keys of the validation sequences that training must not use."""
+        """Keys of the validation sequences, which training must not use."""
         if self.extent(self.seq_len).different is None or self._validates_on_all:
             return frozenset()
         return frozenset(key for batch in self._validation for key in _keys(batch))
@@ -212,13 +212,13 @@ class Synthetic(NamedTask):
 
 
 def _compact(batch: Batch) -> Batch:
-    """Return the batch with symbols and classes stored in one byte each, to save memory."""
+    """Store each symbol and class of a batch in one byte to save memory."""
     if not is_symbols(batch.x):
         return batch
     return replace(batch, x=batch.x.astype(np.uint8), y=batch.y.astype(np.uint8))
 
 
 def _keys(batch: Batch) -> list[bytes]:
-    """Return a hashable key for each sequence of symbols (T, B), for fewer than 256 different symbols."""
+    """Return a hashable key for each sequence of at most 256 different symbols."""
     assert is_symbols(batch.x)
     return [column.tobytes() for column in np.ascontiguousarray(batch.x.T, dtype=np.uint8)]

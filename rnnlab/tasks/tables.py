@@ -1,9 +1,9 @@
-"""Reader of a user's table: the columns for training, the columns left out, and errors in the table.
+"""Selection of the numeric columns of a user's CSV or Parquet file, and detection of faulty cells.
 
-By default, every column that contains only numbers is used. Columns that contain dates, text or booleans are
-left out, as are columns without values or without a name; a message lists the columns left out. A column of
-numbers that also contains other cells is an error, because only the user can decide whether to leave out or
-to correct the column.
+By default, every column that contains only numbers is used. Columns of dates, text or booleans are left out.
+Columns without values or without a name are also left out. A message lists all columns that are left out. A
+column of numbers in which some cells are not numbers causes an error, because only the user can decide
+whether to correct the column or leave it out.
 """
 
 import re
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 SUNSPOTS = "sunspots.csv"
 PARQUET = (".parquet", ".pq")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-"""Header cells of an index column, as written by pandas and Excel."""
+"""Pattern of the column names that pandas and Excel give to an index column."""
 MAX_NAMED = 8
 """Maximum number of column names in one message."""
 _HINT = "; set task.separator and task.decimal to match the file"
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf|on|off|yes|no)$)[A-Za-z_][A-Za-z0-9_]*")
-"""Column names that need no quotes in an override."""
+"""Pattern of the column names that require no quotes in an override."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The columns of a table used for training.
+    """The columns of a user's table that are used for training.
 
     Attributes:
         names: Names of the columns.
-        values: Values in float64, all finite, shape (rows, columns).
-        left_out: Descriptions of the columns left out; empty if the user chose the columns.
+        values: Finite values in float64, shape (rows, columns).
+        left_out: Description of each column that is left out; empty if the user selected the columns.
     """
 
     names: list[str]
@@ -57,10 +57,11 @@ class _LongRows(Exception):
 
 
 def read_table(path: str | None, columns: list[str] | None, separator: str, decimal: str) -> Table:
-    """Read a CSV or Parquet file; with `path` None, read the monthly sunspot numbers.
+    """Read a CSV or Parquet file, or the monthly sunspot numbers if `path` is None.
 
     Raises:
-        ValueError: The file cannot be read or a column cannot be used; the message names the key.
+        ValueError: If the file cannot be read or a column cannot be used. The message starts with the
+            configuration key.
     """
     if path is None:
         frame = _parse_csv((files("rnnlab.tasks") / "data" / SUNSPOTS).read_bytes(), ",", ".")
@@ -83,7 +84,7 @@ def read_table(path: str | None, columns: list[str] | None, separator: str, deci
 
 
 def columns_override(names: Iterable[str]) -> str | None:
-    """Return the shell argument that selects these columns; None if no quoting can express a name."""
+    """Return the command-line override that selects the columns, or None if a name cannot be quoted."""
     quoted_names = []
     for name in names:
         if not name.isprintable() or "\\" in name or "${" in name:
@@ -95,7 +96,7 @@ def columns_override(names: Iterable[str]) -> str | None:
 def _select_columns(
     names: list[str], read: Callable[[int], Column], columns: list[str], decimal: str, has_header: bool
 ) -> Table:
-    """Return the chosen columns in the order in which the user listed them."""
+    """Return the selected columns in the order in which the user listed them."""
     values = []
     for name in columns:
         if columns.count(name) > 1:
@@ -114,7 +115,7 @@ def _select_columns(
 def _select_numeric(
     names: list[str], columns: list[Column], path: str, decimal: str, has_header: bool
 ) -> Table:
-    """Return the columns that contain only numbers."""
+    """Return the named columns that contain only numbers, and describe the columns left out."""
     if has_header and _has_no_header(names, columns, decimal):
         override = columns_override(n for n, c in zip(names, columns, strict=True) if c.numbers is not None)
         remedy = f", or set {override} if this row is the header" if override else ""
@@ -146,7 +147,7 @@ def _select_numeric(
 
 
 def _has_no_header(names: Sequence[str], columns: Sequence[Column], decimal: str) -> bool:
-    """Return True if each header cell matches its column's content and at least one cell is a number."""
+    """Return True if the first row appears to contain values instead of column names."""
     matches, numbers = [], 0
     for name, column in zip(names, columns, strict=True):
         numbers += (is_value := is_number(name, decimal) or is_number(name)) and "numbers" in column.kind
@@ -162,7 +163,7 @@ def _has_no_header(names: Sequence[str], columns: Sequence[Column], decimal: str
 
 
 def _refusal_reason(column: Column, decimal: str, has_header: bool) -> str:
-    """Return the reason why a column cannot be used, and the remedy for its cells."""
+    """Explain why a column cannot be used and how to correct its cells."""
     if column.first is None:
         return "has no values"
     row, cell = column.first
@@ -215,9 +216,10 @@ def _read_csv(path: str, separator: str, decimal: str) -> "pd.DataFrame":
 def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
     """Return the cells of a CSV file, with the first row as column names.
 
-    With default options, pandas would make names unique and turn words such as NA into missing values.
+    With its default options, pandas would rename duplicate columns and treat words such as NA as missing
+    values.
     """
-    import pandas as pd  # late import: pandas takes as long as all other imports together
+    import pandas as pd  # late import: importing pandas takes as long as all other imports together
 
     # Without index_col=False, pandas turns the first fields of rows longer than the header into an index.
     settings: dict[str, Any] = {"sep": separator, "index_col": False, "keep_default_na": False}
@@ -232,7 +234,7 @@ def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
 
 
 def _read_parquet(path: str) -> "pd.DataFrame":
-    """Return the columns of a Parquet file, including an index that pandas wrote."""
+    """Return the columns of a Parquet file, including an index column written by pandas."""
     import pyarrow.parquet as pq
 
     with convert_read_errors(path), user_file(path).open("rb") as file:

@@ -1,1 +1,1 @@
-"""Terminal output of commands, handling of lost output streams, and the process exit."""
+"""Terminal output of commands, including output that cannot be written, and exit of the process."""

@@ -1,4 +1,4 @@
-"""Process-level handling of a command: standard streams, stop signals and exit code."""
+"""Execution of a command as a process: standard streams, stop signals and exit code."""
 
 import atexit
 import os
@@ -12,10 +12,10 @@ from rnnlab.terminal.streams import make_streams_lossy, output_problem
 
 
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run a command's `main` and end the process with its exit code, even if standard output is closed.
+    """Run a command's `main` function and exit with its return code, even if standard output is closed.
 
-    File errors and memory errors are reported in one line; inside a run, such an error only makes that run
-    fail. Warnings are printed as plain text.
+    File errors and memory errors outside a training run are reported in one line. Within a training run, such
+    an error fails only that run. Warnings are printed without control characters.
     """
     make_streams_lossy()
     _plain_warnings()
@@ -45,10 +45,11 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process without finalizing the interpreter.
+    """End the process without finalizing the Python interpreter.
 
-    During finalization, a library thread that is still waiting, for example for a tracking store, would abort
-    the process ("terminate called without an active exception") and change the exit code.
+    Finalization would abort the process and change the exit code if a library thread were still waiting, for
+    example for a tracking store. The C++ runtime would print "terminate called without an active
+    exception".
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -57,7 +58,7 @@ def _exit(code: int) -> NoReturn:
 
 
 def _plain_warnings() -> None:
-    """Remove control characters from warnings."""
+    """Remove control characters from all warnings before they are printed."""
     format_warning = warnings.formatwarning
 
     def format_plain(*args: Any, **keys: Any) -> str:

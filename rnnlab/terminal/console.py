@@ -1,4 +1,4 @@
-"""Command output without control characters, and error messages without passwords."""
+"""Printing of command output without control characters and of error messages without passwords."""
 
 import argparse
 import sys
@@ -17,50 +17,50 @@ SEE_HELP = "see --help"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser of `python -m <command>` that reports each error in one line."""
+    """Argument parser for `python -m <command>` that reports each error in one line."""
 
     def __init__(self, command: str, **keys: Any) -> None:
         super().__init__(prog=f"python -m {command}", **keys)
         self._command = command
 
     def error(self, message: str) -> NoReturn:
-        """Report invalid arguments and end the process with exit code 2."""
+        """Report invalid arguments and exit with code 2."""
         print_problems(self._command, [f"{message}; {SEE_HELP}"])
         sys.exit(2)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End the process, for example after `--help`."""
+        """Exit the process, for example after `--help`."""
         super().exit(status or output_exit_code(), message)
 
 
 def nonempty_name(text: str) -> str:
-    """Return an argument, or raise an error if the argument is empty or an address."""
+    """Return a command-line argument; raise ArgumentTypeError if it is empty, a URL or a network path."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     if is_address(text):
-        raise argparse.ArgumentTypeError(f"{text}: is an address; only local files and folders can be opened")
+        raise argparse.ArgumentTypeError(f"{text}: is a URL or network path; must be a local file or folder")
     return text
 
 
 def nonempty_path(text: str) -> Path:
-    """Return an argument as the path of a file or folder."""
+    """Return a command-line argument as the path of a local file or folder."""
     return Path(nonempty_name(text))
 
 
 class Terminal(Console):
-    """Console that removes control characters; colours appear only on terminals and if NO_COLOR is unset."""
+    """Console that removes control characters; colours are used only on terminals, if NO_COLOR is unset."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(highlight=False, **keys)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Return the rendered segments without control characters."""
+        """Yield the rendered text segments without control characters."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(sanitize(segment.text), segment.style)
 
 
 def print_line(line: str) -> None:
-    """Print a line without control characters."""
+    """Print a line after removing control characters."""
     print(sanitize(line))
 
 
@@ -71,5 +71,5 @@ def print_problems(command: str, problems: Sequence[str]) -> None:
 
 
 def output_exit_code() -> int:
-    """Return the exit code of a command that only prints: 0, or 1 if output could not be written."""
+    """Return exit code 1 if standard output could not be written, otherwise 0."""
     return int(output_problem() is not None)

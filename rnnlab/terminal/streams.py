@@ -1,7 +1,7 @@
-"""Standard streams that drop output that cannot be written, instead of raising an error.
+"""Standard streams that discard output that cannot be written, instead of raising an error.
 
-The reader may have exited (`| head`), the disk may be full, or the terminal connection may be lost. In these
-cases output is dropped, so that no run fails because its output cannot be written.
+A write fails if the reading process has exited (`| head`), the disk is full, or the terminal connection is
+lost. The output is then discarded, so that training runs continue.
 """
 
 import os
@@ -17,16 +17,16 @@ STANDARD = ("stdin", "stdout", "stderr")
 
 
 class _LossyFile(FileIO):
-    """A file wrapper that accepts all output and drops data that cannot be written.
+    """A file that accepts all output and discards data that cannot be written.
 
     Attributes:
-        lost: First error that caused output to be dropped, or None.
+        lost: First error that caused output to be discarded, or None.
     """
 
     lost: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write data, or drop the data if writing fails."""
+        """Write data, or discard the data if writing fails."""
         while True:
             try:
                 return os.write(self.fileno(), data)
@@ -38,16 +38,16 @@ class _LossyFile(FileIO):
 
 
 def make_streams_lossy() -> None:
-    """Make the standard streams of this process lossy and replace closed streams with /dev/null.
+    """Make the standard streams discard output that cannot be written; open closed streams on /dev/null.
 
-    Otherwise the next opened file would reuse the descriptor of a closed stream and receive the output of
-    that stream.
+    A closed standard stream must be replaced, because the next opened file would reuse its file descriptor
+    and receive output intended for the stream.
     """
     for number, name in enumerate(STANDARD):
         descriptor = number
         if not _is_open(number):
             _open_null(number)
-        elif getattr(sys, name) is None:  # closed at the start; another file has its descriptor
+        elif getattr(sys, name) is None:  # closed at startup; another file now uses its descriptor
             descriptor = os.open(os.devnull, os.O_RDWR)
         if name != "stdin":
             setattr(
@@ -56,7 +56,7 @@ def make_streams_lossy() -> None:
 
 
 def output_problem() -> OSError | None:
-    """Return the error that caused output loss, or None if nothing was lost or the reader has exited."""
+    """Return the error that caused output loss, or None if no output was lost or the reader has exited."""
     if sys.stdout is None:
         return None
     sys.stdout.flush()
@@ -82,7 +82,7 @@ def _is_open(number: int) -> bool:
 
 def _open_null(number: int) -> None:
     opened = os.open(os.devnull, os.O_RDWR)
-    os.dup2(opened, number)  # also makes it inheritable
+    os.dup2(opened, number)  # dup2 also makes the descriptor inheritable
     if opened != number:
         os.close(opened)
     else:

@@ -1,16 +1,16 @@
-"""Executable versions of five published derivations, equation by equation in the notation of each source.
+"""Reference implementations of five published derivations, each in the notation of its source.
 
-The code is deliberately slow: it loops over time and over indices in float64 and shares no code with the rest
-of the package. Each line corresponds to an equation, and the fast code can be compared with this code.
+The code follows the sources equation by equation and is deliberately slow: it loops over time steps and
+indices, uses float64, and shares no code with the rest of rnnlab. It serves as a reference for the fast code.
 
     softmax        Jacobian of the softmax, and gradient of the cross-entropy through the softmax
-    kumar          M. Kumar, *RNN Derivatives and Code sample*
-    goodfellow     the note "RNN" (16 September 2019) after I. Goodfellow, Y. Bengio & A. Courville,
+    kumar          Kumar, *RNN Derivatives and Code sample*
+    goodfellow     the note "RNN" (16 September 2019), based on Goodfellow, Bengio & Courville,
                    *Deep Learning* (2016), chapter 10
-    shah           Falak Shah, *RNN backpropagation*
-    brown          Carter N. Brown, *Gradients for an RNN* (2017), after the WildML tutorial
+    shah           Shah, *RNN backpropagation*
+    brown          Brown, *Gradients for an RNN* (2017), based on the WildML tutorial
     numpy_slides   *Building a RNN with numpy* (slides)
 
-The documentation page docs/derivations.md explains all five derivations. The page also compares the notation
-of the sources and lists their errata.
+The documentation page docs/derivations.md explains all five derivations, compares the notation of the sources
+and lists their errata.
 """

@@ -1,13 +1,15 @@
-"""Carter N. Brown, *Gradients for an RNN* (2017), after the WildML tutorial.
+"""Gradients of an RNN as derived by Brown in *Gradients for an RNN* (2017), based on the WildML tutorial.
 
     (1a) s_t = tanh(z_t), z_t = U x_t + W s_{t-1}      (1b) ŷ_t = softmax(q_t), q_t = V s_t
     (2) L = -1/N Σ_t y_t · log ŷ_t                     (3) E_t = -y_t · log ŷ_t
 
-The network has no biases. The gradients of W and U are explicit sums instead of a recursion. Each term
-belongs to one earlier time step r: the product of the Jacobians from s_r to s_t is multiplied by the
-immediate derivative of s_r with respect to W or U. The product of Jacobians can vanish or explode.
+The network has no biases. The gradients of W and U are computed as explicit sums instead of recursively. Each
+term of these sums is the contribution of one earlier time step r: the gradient of E_t with respect to s_t is
+multiplied by the Jacobian ∂s_t/∂s_r and by the immediate derivative of s_r with respect to W or U. The
+Jacobian ∂s_t/∂s_r is a product of one-step Jacobians, so it can vanish or explode as t - r grows.
 
-Shapes for one sequence: x (N, X), y (N, Y) one-hot, s_before = s_{-1} (H,). Time steps are 0 … N-1.
+Shapes for one sequence: inputs x (N, X), one-hot targets y (N, Y), initial state s_before = s_{-1} (H,). Time
+steps are numbered 0 … N-1.
 """
 
 from typing import Any
@@ -22,7 +24,7 @@ Weights = dict[str, Array]
 
 
 def forward(weights: Weights, x: Array, s_before: Array) -> tuple[list[Array], list[Array]]:
-    """Return the lists s_{-1}, s_0 … s_{N-1} and ŷ_0 … ŷ_{N-1}, equation (1)."""
+    """Return the states s_{-1} … s_{N-1} and the predictions ŷ_0 … ŷ_{N-1} from equation (1)."""
     s = [s_before]
     for x_t in x:
         s.append(np.tanh(weights["U"] @ x_t + weights["W"] @ s[-1]))
@@ -30,7 +32,7 @@ def forward(weights: Weights, x: Array, s_before: Array) -> tuple[list[Array], l
 
 
 def loss(y: Array, y_hat: list[Array]) -> Any:
-    """Return L, the mean of E_t over time, equation (2)."""
+    """Return the loss L of equation (2), the mean of E_t over time."""
     return sum(cross_entropy(y_hat_t, y_t) for y_hat_t, y_t in zip(y_hat, y, strict=True)) / len(y)
 
 
@@ -45,7 +47,7 @@ def jacobian(weights: Weights, s: list[Array], t: int) -> Array:
 
 
 def jacobian_product(weights: Weights, s: list[Array], t: int, r: int) -> Array:
-    """Return ∂s_t/∂s_r = J_t J_{t-1} … J_{r+1}, which is the identity for r = t."""
+    """Return the Jacobian ∂s_t/∂s_r = J_t J_{t-1} … J_{r+1}, which is the identity matrix for r = t."""
     product = np.eye(len(s[0]))
     for step in range(t, r, -1):
         product = product @ jacobian(weights, s, step)
@@ -58,7 +60,7 @@ def immediate(s_r: Array, operand: Array) -> Array:
     ∂⁺s_{r,n}/∂M_ij = (1 - s_{r,n}²) δ_ni operand_j, with s_{r-1} held constant.
 
     Returns:
-        The derivative, (H, H, len(operand)).
+        Immediate derivative, shape (H, H, len(operand)).
     """
     H = len(s_r)
     derivative = np.zeros((H, H, len(operand)))
@@ -71,7 +73,7 @@ def immediate(s_r: Array, operand: Array) -> Array:
 def terms(
     weights: Weights, x: Array, y_t: Array, s: list[Array], y_hat_t: Array, t: int, of: str
 ) -> list[Array]:
-    """Return the terms r = 0 … t of ∂E_t/∂W, equation (21), or of ∂E_t/∂U, equation (24).
+    """Return the terms r = 0 … t of the sum for ∂E_t/∂W (equation 21) or ∂E_t/∂U (equation 24).
 
     Term r is the contribution of time step r: (ŷ_t - y_t)_l V_lm ∂s_{t,m}/∂s_{r,n} ∂⁺s_{r,n}/∂W_ij, summed
     over l, m and n.
@@ -86,7 +88,7 @@ def terms(
 
 
 def gradients(weights: Weights, x: Array, y: Array, s: list[Array], y_hat: list[Array]) -> Weights:
-    """Return ∂L/∂V, ∂L/∂W and ∂L/∂U, the means over t of the gradients of E_t (section 2.4)."""
+    """Return ∂L/∂V, ∂L/∂W and ∂L/∂U, which are the means over t of the gradients of E_t (section 2.4)."""
     N = len(x)
     total = {name: np.zeros_like(value) for name, value in weights.items()}
     for t in range(N):

@@ -1,18 +1,22 @@
-"""The note "RNN" (16 September 2019) after I. Goodfellow, Y. Bengio & A. Courville, *Deep Learning*, ch. 10.
+"""Gradients of an RNN and an LSTM in the notation of Goodfellow, Bengio & Courville.
+
+The source is the note "RNN" (16 September 2019), based on chapter 10 of their book *Deep Learning* (2016).
 
     a⁽ᵗ⁾ = b + W h⁽ᵗ⁻¹⁾ + U x⁽ᵗ⁾    h⁽ᵗ⁾ = tanh(a⁽ᵗ⁾)    o⁽ᵗ⁾ = c + V h⁽ᵗ⁾    ŷ⁽ᵗ⁾ = softmax(o⁽ᵗ⁾)
     L = Σ_t L⁽ᵗ⁾,    L⁽ᵗ⁾ = -log ŷ⁽ᵗ⁾[y⁽ᵗ⁾]
 
-The cell input of this LSTM uses a sigmoid, whereas other variants use tanh:
+In this LSTM variant, the activation function of the cell input is the sigmoid instead of tanh:
 
     f = σ(b^f + U^f x⁽ᵗ⁾ + W^f h⁽ᵗ⁻¹⁾)    forget gate        q = σ(b^o + U^o x⁽ᵗ⁾ + W^o h⁽ᵗ⁻¹⁾)    output gate
     g = σ(b^g + U^g x⁽ᵗ⁾ + W^g h⁽ᵗ⁻¹⁾)    input gate         s⁽ᵗ⁾ = f s⁽ᵗ⁻¹⁾ + g σ(b + U x⁽ᵗ⁾ + W h⁽ᵗ⁻¹⁾)
     h⁽ᵗ⁾ = tanh(s⁽ᵗ⁾) q
 
-The note derives ∇_o L. The other gradients of the RNN, node by node, follow section 10.2.2 of the book. For
-the LSTM, the note gives only the forward equations; this module derives the gradients in the same notation.
+For the RNN, the note derives ∇_o L, and section 10.2.2 of the book derives the other gradients node by node.
+For the LSTM, the note gives only the forward equations; this module derives the gradients in the same
+notation.
 
-Shapes for one sequence: x (τ, X), y (τ,) integers, b (H,), W (H, H), U (H, X), c (Y,), V (Y, H).
+Shapes for one sequence: inputs x (τ, X), integer classes y (τ,), parameters b (H,), W (H, H), U (H, X),
+c (Y,) and V (Y, H).
 """
 
 from typing import Any
@@ -25,11 +29,11 @@ from rnnlab.textbook.softmax import softmax
 Array = NDArray[Any]
 Parameters = dict[str, Array]
 GATES = ("f", "g", "o", "")
-"""Superscripts of b, U and W for the forget, input and output gates; the cell input has no superscript."""
+"""Superscripts of b, U and W: f, g and o for the three gates, and no superscript for the cell input."""
 
 
 def rnn_forward(p: Parameters, x: Array, h0: Array) -> tuple[list[Array], list[Array]]:
-    """Return h⁽⁰⁾ … h⁽τ⁾ and ŷ⁽¹⁾ … ŷ⁽τ⁾."""
+    """Return the hidden states h⁽⁰⁾ … h⁽τ⁾ and the predictions ŷ⁽¹⁾ … ŷ⁽τ⁾."""
     h, y_hat = [h0], []
     for x_t in x:
         a = p["b"] + p["W"] @ h[-1] + p["U"] @ x_t
@@ -40,12 +44,12 @@ def rnn_forward(p: Parameters, x: Array, h0: Array) -> tuple[list[Array], list[A
 
 
 def rnn_loss(y_hat: list[Array], y: Array) -> Any:
-    """Return L, the sum over time of the negative log-likelihoods."""
+    """Return the loss L, the sum of the negative log-likelihoods over time."""
     return sum(-np.log(y_hat_t[y_t]) for y_hat_t, y_t in zip(y_hat, y, strict=True))
 
 
 def rnn_gradients(p: Parameters, x: Array, y: Array, h: list[Array], y_hat: list[Array]) -> Parameters:
-    """Return the gradients of L with respect to each parameter and h⁽⁰⁾ ("h0"), computed node by node."""
+    """Return the gradients of L with respect to all parameters and h⁽⁰⁾ (key "h0"), computed node by node."""
     tau = len(x)
     grad = {name: np.zeros_like(value) for name, value in p.items()}
     from_next = np.zeros_like(h[0])
@@ -63,12 +67,12 @@ def rnn_gradients(p: Parameters, x: Array, y: Array, h: list[Array], y_hat: list
 
 
 def sigma(z: Array) -> Array:
-    """Return σ(z) = 1 / (1 + e^{-z})."""
+    """Return the logistic function σ(z) = 1 / (1 + e^{-z})."""
     return np.asarray(1 / (1 + np.exp(-z)))
 
 
 def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, list[Array]]:
-    """Return h⁽⁰⁾ … h⁽τ⁾, s⁽⁰⁾ … s⁽τ⁾, and the gates f, g, q and cell inputs i of time steps 1 … τ."""
+    """Return the states h and s for t = 0 … τ, and the gates f, g, q and cell inputs i for t = 1 … τ."""
     out: dict[str, list[Array]] = {"h": [h0], "s": [s0], "f": [], "g": [], "q": [], "i": []}
     for x_t in x:
         h = out["h"][-1]
@@ -82,14 +86,14 @@ def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, lis
 def lstm_gradients(
     p: Parameters, x: Array, out: dict[str, list[Array]], e: Array
 ) -> tuple[Parameters, list[Array], list[Array]]:
-    """Return the gradients of the LSTM, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for each time step, (τ, H).
+    """Return the gradients of the LSTM, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for all time steps, shape (τ, H).
 
-    h⁽ᵗ⁾ affects the loss at t and, through the four affine maps, time step t + 1. s⁽ᵗ⁾ affects h⁽ᵗ⁾ and,
-    through the forget gate, s⁽ᵗ⁺¹⁾. The derivative of each σ is σ(1 - σ).
+    The hidden state h⁽ᵗ⁾ affects the loss L⁽ᵗ⁾ and, through the gates and the cell input, time step t + 1.
+    The cell state s⁽ᵗ⁾ affects h⁽ᵗ⁾ and, through the forget gate, s⁽ᵗ⁺¹⁾. The derivative of σ is σ(1 - σ).
 
     Returns:
-        The gradients of L with respect to each parameter, h⁽⁰⁾ ("h0") and s⁽⁰⁾ ("s0"), and the lists of
-        ∇_h L and ∇_s L for t = 1 … τ.
+        The gradients of L with respect to all parameters, h⁽⁰⁾ (key "h0") and s⁽⁰⁾ (key "s0"), followed by
+        the lists of ∇_h L and ∇_s L for t = 1 … τ.
     """
     grad = {name: np.zeros_like(value) for name, value in p.items()}
     grad_hs: list[Array] = []

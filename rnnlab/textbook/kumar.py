@@ -1,17 +1,18 @@
-"""M. Kumar, *RNN Derivatives and Code sample*.
+"""Gradients and training of an RNN as described by Kumar in *RNN Derivatives and Code sample*.
 
     g_t = u x_t + w h_{t-1} + bh      h_t = tanh(g_t)      q_t = v h_t + by      p_t = softmax(q_t)
     E = -Σ_t log p_t[label_t]
 
-The module has three parts:
+This module implements three parts of the source:
 
-- the gradients of one time step, which are outer products;
-- backpropagation through a chunk, where each time step receives `dhnext` from the next time step;
-- training by AdaGrad with elementwise gradient clipping. Each chunk starts from the last state of the
+- The gradients of the loss at one time step are outer products.
+- Backpropagation through a chunk passes the gradient `dhnext` from each time step to the previous one.
+- Training uses AdaGrad with elementwise gradient clipping. Each chunk starts from the final state of the
   previous chunk, but no gradient flows between chunks.
 
-Shapes: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize), bh (statesize, 1),
-by (numclasses, 1). Shapes of a chunk: xs[t] (inputs, columns), labels (c, columns) integers.
+Shapes of the parameters: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize),
+bh (statesize, 1), by (numclasses, 1). Shapes of the data in a chunk: inputs xs[t] (inputs, columns), integer
+labels (c, columns).
 """
 
 from collections.abc import Iterator
@@ -29,14 +30,14 @@ Weights = dict[str, Array]
 def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array) -> Weights:
     """Return the gradients of E at one time step with respect to v, u, w and h_{t-1} (equations 7 to 10).
 
-    Each link of the chain E → q → h → g → (u, w, h_{t-1}) is a vector, so the gradient of each matrix is an
-    outer product.
+    The chain rule is applied along E → q → h → g → (u, w, h_{t-1}). The quantities q, h and g are vectors, so
+    the gradient of each matrix is an outer product.
 
     Args:
-        weights: The parameters.
-        x: Input, (inputs,).
-        h_before: State h_{t-1}, (statesize,).
-        y: Target, one-hot, (numclasses,).
+        weights: Parameters of the network.
+        x: Input vector, shape (inputs,).
+        h_before: State h_{t-1}, shape (statesize,).
+        y: One-hot target, shape (numclasses,).
     """
     u, w, v = weights["u"], weights["w"], weights["v"]
     h = np.tanh(u @ x + w @ h_before + weights["bh"][:, 0])
@@ -53,9 +54,9 @@ def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array)
 
 
 def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
-    """Return the states hs[0] … hs[c] and the class probabilities of a chunk, with hs[0] = `state`.
+    """Return the states hs[0] … hs[c] and the class probabilities of a chunk, where hs[0] is `state`.
 
-    The source numbers the inputs from 0 and stores the state before the chunk as hs[-1].
+    In the source, the state before the chunk is hs[-1] instead of hs[0].
     """
     hs, ps = [state], []
     for x in xs:
@@ -66,7 +67,7 @@ def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], lis
 
 
 def loss(ps: list[Array], labels: Array) -> Any:
-    """Return E, summed over the time steps and columns of the chunk."""
+    """Return the loss E, summed over the time steps and columns of the chunk."""
     total = 0.0
     for p, label in zip(ps, labels, strict=True):
         for column, correct in enumerate(label):
@@ -75,7 +76,7 @@ def loss(ps: list[Array], labels: Array) -> Any:
 
 
 def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: list[Array]) -> Weights:
-    """Backpropagate through the chunk and return the gradients of E by weight name."""
+    """Backpropagate through the chunk and return the gradient of E for each parameter."""
     numclasses = len(weights["by"])
     d = {name: np.zeros_like(value) for name, value in weights.items()}
     dhnext = np.zeros_like(hs[0])
@@ -94,12 +95,12 @@ def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: li
 
 
 def clip(d: Weights, bound: float = 5.0) -> Weights:
-    """Clip every element of the gradients to [-bound, bound]."""
+    """Clip each element of the gradients to [-bound, bound]."""
     return {name: np.minimum(np.maximum(value, -bound), bound) for name, value in d.items()}
 
 
 def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) -> None:
-    """Update in place: m ← m + d², weight ← weight - learningrate · d / √(m + 1e-8)."""
+    """Update weights in place by AdaGrad: m ← m + d², weight ← weight - learningrate · d / √(m + 1e-8)."""
     for name, dparam in d.items():
         memory[name] += dparam * dparam
         weights[name] -= learningrate * dparam / np.sqrt(memory[name] + 1e-8)
@@ -108,9 +109,10 @@ def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) 
 def train(
     weights: Weights, chunks: Iterator[tuple[Array, Array]], learningrate: float, bound: float = 5.0
 ) -> list[float]:
-    """Train `weights` in place on the consecutive chunks (xs, labels) of a stream and return the losses.
+    """Train `weights` in place on consecutive chunks (xs, labels) of a stream; return the loss per chunk.
 
-    The first chunk starts from a zero state, and each later chunk from the last state of the previous chunk.
+    The first chunk starts from a zero state. Each later chunk starts from the final state of the previous
+    chunk.
     """
     memory = {name: np.zeros_like(value) for name, value in weights.items()}
     losses: list[float] = []

@@ -1,10 +1,11 @@
-"""*Building a RNN with numpy* (slides).
+"""Forward and backward pass of an RNN as presented in the slides *Building a RNN with numpy*.
 
     a⁽ᵗ⁾ = tanh(Wax x⁽ᵗ⁾ + Waa a⁽ᵗ⁻¹⁾ + ba)      ŷ⁽ᵗ⁾ = softmax(Wya a⁽ᵗ⁾ + by)
 
-A cell consists of a forward and a backward function that share a dict of parameters. The forward function
-returns a `cache` for the backward function. The network applies the cell repeatedly, and the backward pass
-applies the backward function in reverse order. Each column is one example.
+A cell consists of a forward function and a backward function with a shared dictionary of parameters. The
+forward function returns a `cache` of values that the backward function requires. The forward pass of the
+network applies the forward function at each time step; the backward pass applies the backward function to the
+time steps in reverse order. Each of the m columns of xt and a is one example.
 
 Shapes: xt (n_x, m), a (n_a, m), Wax (n_a, n_x), Waa (n_a, n_a), Wya (n_y, n_a), ba (n_a, 1), by (n_y, 1).
 """
@@ -22,7 +23,7 @@ Cache = tuple[Array, Array, Array, Parameters]
 
 
 def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
-    """Return a⁽ᵗ⁾, ŷ⁽ᵗ⁾ and the cache for the backward pass of this time step."""
+    """Return a⁽ᵗ⁾, ŷ⁽ᵗ⁾ and the cache that the backward pass of the time step requires."""
     Wax, Waa, Wya = (parameters[name] for name in ("Wax", "Waa", "Wya"))
     a_next = np.tanh(Wax @ xt + Waa @ a_prev + parameters["ba"])
     scores = Wya @ a_next + parameters["by"]
@@ -44,7 +45,7 @@ def rnn_cell_backward(da_next: Array, cache: Cache) -> dict[str, Array]:
 
 
 def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array], list[Array], list[Cache]]:
-    """Apply the cell to x (T, n_x, m) and return a⁽¹⁾ … a⁽ᵀ⁾, ŷ⁽¹⁾ … ŷ⁽ᵀ⁾ and the caches."""
+    """Apply the cell to inputs x of shape (T, n_x, m); return the states, predictions and caches."""
     a, y_pred, caches = a0, [], []
     states = []
     for xt in x:
@@ -58,7 +59,7 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[list[Array
 def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> dict[str, Array]:
     """Return the gradients with respect to Wya, by and a⁽ᵗ⁾, given ∂J/∂(scores).
 
-    The slides omit this part of the backward pass.
+    The slides omit the backward pass of the output layer.
     """
     return {
         "dWya": dscores @ a_next.T,
@@ -68,10 +69,10 @@ def output_backward(dscores: Array, a_next: Array, parameters: Parameters) -> di
 
 
 def rnn_backward(da: Array, caches: list[Cache]) -> dict[str, Array]:
-    """Backpropagate through the network, given da (T, n_a, m), the gradients that reach a⁽ᵗ⁾ through ŷ⁽ᵗ⁾.
+    """Backpropagate through time, given the gradients da that reach the states a⁽ᵗ⁾ through the outputs ŷ⁽ᵗ⁾.
 
-    At each time step, ∂J/∂a is da[t] plus da_prev from the next time step. The parameter gradients are summed
-    over time.
+    The shape of da is (T, n_a, m). At each time step, ∂J/∂a⁽ᵗ⁾ is the sum of da[t] and the gradient da_prev
+    from the next time step. The gradients of the parameters are summed over time.
     """
     sums: dict[str, Array] = {}
     dx: list[Array] = []

@@ -1,12 +1,12 @@
-"""Falak Shah, *RNN backpropagation*.
+"""Gradients of an RNN as derived by Shah in *RNN backpropagation*.
 
     (1) h_t = tanh(W_hh h_{t-1} + W_xh x_t)    (2) y_t = W_hy h_t    loss = -log P_correct, P = softmax(y_t)
 
-The network has no biases. h_0 is zero or drawn from a fixed distribution. The network has an output either
-only at the last time step s or at every time step; the loss is summed over the outputs.
+The network has no biases. The initial state h_0 is zero or drawn from a fixed distribution. The network has
+an output either at every time step or only at the last time step s. The loss is summed over the outputs.
 
 Shapes for one sequence: x (s, f), W_hh (d, d), W_xh (d, f), W_hy (n, d), h_0 (d,). The correct classes are
-integers, (s,) or, for a single output, (1,).
+integers in an array of shape (s,), or of shape (1,) if the network has a single output.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ Weights = dict[str, Array]
 
 
 def forward(weights: Weights, x: Array, h_0: Array) -> tuple[list[Array], list[Array]]:
-    """Return h_0 … h_s, equation (1), and y_1 … y_s, equation (2)."""
+    """Return the states h_0 … h_s (equation 1) and the outputs y_1 … y_s (equation 2)."""
     h = [h_0]
     for x_t in x:
         h.append(np.tanh(weights["W_hh"] @ h[-1] + weights["W_xh"] @ x_t))
@@ -29,14 +29,14 @@ def forward(weights: Weights, x: Array, h_0: Array) -> tuple[list[Array], list[A
 
 
 def loss(y: list[Array], correct: Array) -> Any:
-    """Return -log P of the correct class, equation (5), summed over the last len(correct) time steps."""
+    """Return the loss of equation (5): -log P_correct, summed over the last len(correct) time steps."""
     return sum(
         -np.log(softmax(y_t)[class_t]) for y_t, class_t in zip(y[-len(correct) :], correct, strict=True)
     )
 
 
 def output_gradients(y: list[Array], correct: Array) -> list[Array]:
-    """Return dy_t from equation (8), P minus 1 at the correct class; zero for steps without output."""
+    """Return the gradients dy_t of equation (8), which are zero at time steps without an output."""
     first = len(y) - len(correct)
     dy = [np.zeros_like(y_t) for y_t in y]
     for t, class_t in enumerate(correct, start=first):
@@ -46,10 +46,10 @@ def output_gradients(y: list[Array], correct: Array) -> list[Array]:
 
 
 def gradients(weights: Weights, x: Array, h: list[Array], y: list[Array], correct: Array) -> Weights:
-    """Return the gradients with respect to W_hy, W_hh, W_xh and h_0, equations (9) to (16).
+    """Return the gradients of the loss with respect to W_hy, W_hh, W_xh and h_0 (equations 9 to 16).
 
-    Equation (14) splits dh_t into the contribution of the loss at t and the contribution of all later losses.
-    The later losses depend on h_t only through h_{t+1}, so dh_t follows from dh_{t+1}, equation (16).
+    Equation (14) splits dh_t into contributions from the loss at time step t and from all later losses. Later
+    losses depend on h_t only through h_{t+1}, so equation (16) computes dh_t from dh_{t+1}.
     """
     dy = output_gradients(y, correct)
     d = {name: np.zeros_like(value) for name, value in weights.items()}

@@ -1,9 +1,9 @@
-"""Softmax of one column, its Jacobian, and the gradient of the cross-entropy through the softmax.
+"""Softmax of a vector, its Jacobian, and the gradient of the cross-entropy with respect to the logits.
 
     S_i = e^{a_i} / Σ_k e^{a_k}      ∂S_i/∂a_j = S_i (δ_ij - S_j)      E = -Σ_k y_k log S_k
 
-Three sources derive these equations: M. Kumar, *RNN Derivatives and Code sample*; the note after Goodfellow,
-Bengio & Courville; and C. N. Brown, *Gradients for an RNN*, equations 8 to 11.
+These equations are derived in Kumar, *RNN Derivatives and Code sample*, in the note based on Goodfellow,
+Bengio & Courville, and in Brown, *Gradients for an RNN*, equations 8 to 11.
 """
 
 from typing import Any
@@ -15,15 +15,16 @@ Array = NDArray[Any]
 
 
 def softmax(a: Array) -> Array:
-    """Return S (N,) for the logits a (N,); subtracting the largest logit leaves S unchanged."""
+    """Return the softmax S of the logits a, both of shape (N,); the largest logit is subtracted first."""
     powers = np.exp(a - a.max())
     return np.asarray(powers / powers.sum())
 
 
 def jacobian(S: Array) -> Array:
-    """Return ∂S_i/∂a_j, (N, N), by the quotient rule (g'h - h'g) / h² with g = e^{a_i} and h = Σ_k e^{a_k}.
+    """Return the Jacobian ∂S_i/∂a_j of the softmax, shape (N, N), derived by the quotient rule.
 
-    h' is e^{a_j} for every j. g' is e^{a_i} for j = i and 0 otherwise, which gives two cases.
+    The quotient is g / h with g = e^{a_i} and h = Σ_k e^{a_k}, and its derivative is (g'h - h'g) / h². The
+    derivative h' is e^{a_j}. The derivative g' is e^{a_i} for j = i and 0 otherwise.
     """
     N = len(S)
     D = np.empty((N, N), S.dtype)
@@ -37,12 +38,12 @@ def jacobian(S: Array) -> Array:
 
 
 def cross_entropy(S: Array, y: Array) -> Any:
-    """Return E = -Σ_k y_k log S_k for a target y (N,) that sums to 1."""
+    """Return the cross-entropy E = -Σ_k y_k log S_k for a target y of shape (N,) that sums to 1."""
     return -np.sum(y * np.log(S))
 
 
 def gradient_through_the_jacobian(S: Array, y: Array) -> Array:
-    """Return ∂E/∂a_l = Σ_k ∂E/∂S_k ∂S_k/∂a_l with ∂E/∂S_k = -y_k / S_k (Brown, 8 to 10)."""
+    """Return ∂E/∂a_l = Σ_k ∂E/∂S_k ∂S_k/∂a_l with ∂E/∂S_k = -y_k / S_k (Brown, equations 8 to 10)."""
     D = jacobian(S)
     gradient = np.zeros_like(S)
     for l in range(len(S)):  # noqa: E741 (Brown's index)
@@ -52,5 +53,5 @@ def gradient_through_the_jacobian(S: Array, y: Array) -> Array:
 
 
 def gradient(S: Array, y: Array) -> Array:
-    """Return ∂E/∂a in closed form, S - y, which follows from Σ_k y_k = 1 (Brown, 11)."""
+    """Return the gradient ∂E/∂a = S - y, which follows from Σ_k y_k = 1 (Brown, equation 11)."""
     return S - y

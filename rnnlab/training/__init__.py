@@ -1,4 +1,4 @@
-"""The training loop and the training state from which it can resume."""
+"""Training loop, and the training state from which training can resume."""
 
 from rnnlab.training.memory_estimate import memory_needed
 from rnnlab.training.restore_state import ImpossibleState

@@ -1,4 +1,4 @@
-"""Estimate of the memory required by a run, computed before the run allocates its arrays."""
+"""Estimate of the memory that a run requires, computed before its arrays are allocated."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,25 +11,26 @@ from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
 TRAINING_COPIES = 4
-"""Number of arrays with the shape of the weights, excluding the optimiser's state.
+"""Number of arrays with the shape of the weights during training, excluding the optimiser's state.
 
-These arrays are the weights, their gradients and one copy for each loop over time.
+The four arrays are the weights, the gradients, and one copy of the weights each for the forward and backward
+passes.
 """
 MEASUREMENT_COPIES = 3
-"""Number of additional arrays at a step with a recording: gradients, previous weights and the update."""
+"""Number of additional arrays at recorded steps: unclipped gradients, previous weights and updates."""
 JACOBIAN_COPIES = 6
-"""Number of n × n float64 arrays per example, for the Jacobian, product, inverse and their copies."""
+"""Number of n × n float64 arrays per example: the Jacobian, the product, the inverse and their copies."""
 SYMBOL_BYTES = 8
-"""Size of one input symbol in bytes; numeric inputs and targets also have this size when drawn."""
+"""Size of one input symbol in bytes, which is also the size of a numeric input or target before casting."""
 
 
 @dataclass(frozen=True)
 class _Sequences:
-    """Part of the memory of one example that grows with the sequence length, in bytes.
+    """Memory per example that is proportional to the sequence length, in bytes.
 
     Attributes:
         steps: Bytes per time step.
-        outputs: Bytes per time step with an output.
+        outputs: Additional bytes per time step with an output.
     """
 
     steps: int
@@ -40,17 +41,18 @@ class _Sequences:
 
 
 def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
-    """Return the size in bytes of the arrays that a run needs at the same time, by purpose.
+    """Return the size in bytes of the arrays that a run needs simultaneously, by purpose.
 
-    A forward pass stores G gates and S states of H units per time step. A backward pass adds about 2 G gate
-    and S state arrays, for a total of 3 G + 2 S (16 for an LSTM). Each output adds H numbers for the
-    readout's input and 3 Y for the outputs, their gradient and the weighted gradient.
+    The forward pass stores G gates and S states of H units per time step. The backward pass adds about 2 G
+    gate arrays and S state arrays, for a total of 3 G + 2 S arrays (16 for an LSTM). Each output adds H
+    numbers for the input of the readout and 3 Y numbers for the output, its gradient and its weighted
+    gradient.
 
     Args:
-        trainer: The model, task, optimiser and probe of the run.
+        trainer: Trainer with the model, task, optimiser and probe of the run.
         dtype: Data type of the parameters.
-        example: One sequence of the task's length, which determines the number of outputs and whether inputs
-            are vectors. Without an example, the function returns a lower bound.
+        example: One sequence of the task, which determines the number of outputs and whether the inputs are
+            symbols or vectors. If None, the result is a lower bound.
 
     Returns:
         Bytes for `weights`, `training step`, `validation` and `probe`.

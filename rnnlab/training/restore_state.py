@@ -1,7 +1,7 @@
-"""Restoration of a training state from a file, with checks against the initial state of the training.
+"""Restoration of a training state from a file, with consistency checks against the run's initial state.
 
-The file may be damaged, or may come from different code or a different configuration. A state that this
-training cannot reach is rejected completely.
+The file may be damaged or may have been written by different code or with a different configuration. A state
+that the run cannot reach is rejected as a whole.
 """
 
 import sys
@@ -21,19 +21,19 @@ MAX_LOG = log(sys.float_info.max)
 
 
 class ImpossibleState(ValueError):
-    """Error for a state that the training cannot reach; the message names the offending part."""
+    """Error for a training state that the run cannot reach; the message names the invalid entry."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a training state that do not follow from the initial state.
+    """Constraints on a training state that are not implied by the initial state.
 
     Attributes:
-        steps: Number of updates in the entire run.
-        carried: Final states of an example batch, which have the required names, shapes and types.
-        non_negative: Names of the optimiser's states that are never negative.
-        counters: Names of the optimiser's states that count updates.
-        clips: True if clipping is enabled.
+        steps: Number of parameter updates in the entire run.
+        carried: Hidden states with the required names, shapes and data types.
+        non_negative: Names of the optimiser variables that are never negative.
+        counters: Names of the optimiser variables that count updates.
+        clips: True if gradient clipping is enabled.
         solves: True if training may continue after the task is solved.
     """
 
@@ -48,16 +48,16 @@ class Limits:
 def restore(
     arrays: Mapping[str, Array], plain: Mapping[str, Any], initial: TrainingState, limits: Limits
 ) -> TrainingState:
-    """Return the training state from the output of `to_parts`, with its entries in their initial order.
+    """Return the training state reconstructed from the output of `TrainingState.to_parts`.
 
     Args:
-        arrays: Arrays by `part/name`.
-        plain: Entries of the state that are not arrays.
-        initial: State before the first step.
-        limits: Further bounds on the state.
+        arrays: Arrays of the training state, with keys of the form `part/name`.
+        plain: Entries of the training state that are not arrays.
+        initial: Training state before the first step.
+        limits: Further constraints on the training state.
 
     Raises:
-        ImpossibleState: This training cannot reach the state at any step.
+        ImpossibleState: If the run cannot reach the training state at any step.
     """
     _require_names("state", plain, initial.to_parts()[1])
     step = _require_integer("step", plain["step"], 1, limits.steps)
@@ -109,7 +109,7 @@ def _stability(state: Any, initial: Stability, step: int) -> Stability:
 
 
 def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
-    """Return a generator with the stored state and with the type and stream of the initial generator."""
+    """Restore a random generator, whose type and stream must match those of the initial generator."""
     first = initial.bit_generator.state
     bits = type(initial.bit_generator)()
     try:

@@ -1,8 +1,8 @@
-"""The training state: all data on which the next training step depends.
+"""Training state: all data on which the next training step depends.
 
-The state consists of weights, optimiser state, both random generators, the carried hidden state, the two
-detectors and the solved flag. Training resumed from a state between two steps is bit-identical to training
-without interruption.
+The training state consists of the parameters, the optimiser state, two random generators, the hidden state
+carried between batches, the spike and instability detectors, and the solved flag. Training that resumes from
+a saved state is bit-identical to uninterrupted training.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,13 +18,13 @@ from rnnlab.optimizers import State
 
 @dataclass
 class Stability:
-    """Detector of the first step at which the mean loss of a window exceeds a multiple of the chance level.
+    """Detector of the first step at which the mean of recent losses exceeds a multiple of the chance level.
 
     Attributes:
-        window: Number of steps in the window.
-        factor: Multiple of the chance-level loss that marks instability.
-        since: First unstable step, or None.
-        recent: Losses of the last steps.
+        window: Number of recent losses that are averaged.
+        factor: Multiple of the chance-level loss above which training counts as unstable.
+        since: First unstable training step, or None.
+        recent: Losses of the most recent training steps.
     """
 
     window: int
@@ -33,7 +33,7 @@ class Stability:
     recent: list[float] = field(default_factory=list)
 
     def update(self, step: int, loss: float, chance: float) -> None:
-        """Add the loss of a step and compare the window with the chance-level loss at that step."""
+        """Add the loss of a training step and compare the mean of the recent losses with the chance level."""
         self.recent.append(loss)
         del self.recent[: -self.window]
         full = len(self.recent) == self.window
@@ -43,21 +43,21 @@ class Stability:
 
 @dataclass
 class TrainingState:
-    """State of training between two steps, which `Trainer.continue_from` changes in place.
+    """Training state between two training steps, which `Trainer.continue_from` modifies in place.
 
     Attributes:
-        params: Parameters.
+        params: Parameters of the network.
         optimizer: State of the optimiser.
         batches: Random generator for the batches.
-        starts: Random generator for the initial states.
+        starts: Random generator for the initial hidden states.
         spikes: Spike detector, updated with every gradient norm.
         stability: Instability detector, updated with every loss.
-        carried: Final states of the last batch, used as initial states by a batch that continues its
-            sequences.
-        step: Number of the next step.
-        clipped: Number of steps with a clipped gradient.
-        solved: True once the task's criterion has been met.
-        ended: True if training has ended and has no next step.
+        carried: Final hidden states of the last batch, which are the initial states of a batch that continues
+            the same sequences.
+        step: Index of the next training step.
+        clipped: Number of training steps with a clipped gradient.
+        solved: True once the task's success criterion has been met.
+        ended: True if training has ended.
     """
 
     params: Params
@@ -73,9 +73,9 @@ class TrainingState:
     ended: bool = False
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the state as named arrays and as plain data that JSON stores exactly, for `Trainer.restore`.
+        """Return the arrays of the training state and its other entries, which JSON stores exactly.
 
-        Call this method only while `ended` is False.
+        `Trainer.restore` accepts both parts. This method must not be called after training has ended.
         """
         assert not self.ended
         arrays = {

@@ -1,4 +1,4 @@
-"""The metrics of every training step: loss, gradient norms, clipping and clip rate."""
+"""Metrics of a training step: loss, gradient norms, clipping and clip rate."""
 
 from math import isfinite
 
@@ -20,10 +20,10 @@ def step_metrics(tape: Tape, report: ClipReport, step: int, clipped_steps: int) 
     """Return the metrics of one training step.
 
     Args:
-        tape: Forward pass of the step.
+        tape: Tape recorded by the forward pass of the step.
         report: Effect of clipping on the gradient.
-        step: Training step, from 0.
-        clipped_steps: Number of steps from 0 to `step` whose gradient was clipped.
+        step: Index of the training step, starting from 0.
+        clipped_steps: Number of training steps with a clipped gradient, from step 0 to `step` inclusive.
     """
     metrics: dict[str, float | None] = {
         LOSS: tape.loss,

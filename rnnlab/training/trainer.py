@@ -1,4 +1,4 @@
-"""The training loop: a generator of records that writes no files and is independent of any tracking tool."""
+"""Training loop: a generator of records that writes no files and does not depend on a tracking tool."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ from rnnlab.workspace import Workspace
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
 VALIDATION_SEED = 0
-"""Seed of the random initial states for validation, which are the same at every validation."""
+"""Seed of the random initial states for validation, which are identical in all validations."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Trainer:
     """The components and settings of a training run.
 
     Attributes:
-        model: Network.
-        task: Source of the batches.
-        optimizer: Optimiser that turns gradients into updates.
+        model: Network to be trained.
+        task: Task that provides the batches.
+        optimizer: Optimiser that computes the parameter updates from the gradients.
         clipping: Gradient clipping, applied before the optimiser.
-        probe: Measurements during training.
-        steps: Number of updates.
-        val_every: Number of steps between validations; None for a single validation at the end.
-        stop_when_solved: True to end training at the first validation that meets the task's criterion.
+        probe: Measurements of the network during training.
+        steps: Number of parameter updates.
+        val_every: Number of steps between validations; None for a single validation after the last update.
+        stop_when_solved: True to end training at the first validation that meets the success criterion.
     """
 
     model: Model
@@ -69,24 +69,24 @@ class Trainer:
     stop_when_solved: bool
 
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
-        """Train `params` in place; yield one record per step and a final record.
+        """Train `params` in place, and yield one record per training step and a final record.
 
         The record of step s describes the network after s updates. If the loss or a gradient becomes
-        non-finite, the generator ends early with a record of the first non-finite quantity.
+        non-finite, training ends early with a record that names the first non-finite quantity.
 
         Args:
-            params: Parameters, changed in place.
-            rng: Random generator for the batches; the probe uses a separate seed instead.
+            params: Parameters, which are modified in place.
+            rng: Random generator for the batches; the probe uses a separate seed.
 
         Yields:
-            Records of steps 0 … steps-1 with the training metrics, and of step `steps` with the validation.
-                If training ends because the task is solved, the last step is measured but its update is
-                undone.
+            Records with the training metrics of steps 0 … steps-1, and a record with the validation metrics
+                after the last update. If training ends because the task is solved, the metrics of the last
+                step are recorded, but its parameter update is reverted.
         """
         return self.continue_from(self.begin(params, rng))
 
     def begin(self, params: Params, rng: np.random.Generator) -> TrainingState:
-        """Return the state before the first step, which contains `params` and `rng` without copying them."""
+        """Return the training state before the first step; `params` and `rng` are not copied."""
         return TrainingState(
             params=params,
             optimizer=self.optimizer.init(params),
@@ -99,10 +99,10 @@ class Trainer:
     def restore(
         self, initial: TrainingState, arrays: Mapping[str, Array], plain: Mapping[str, Any]
     ) -> TrainingState:
-        """Restore and check a state from the output of `TrainingState.to_parts`.
+        """Restore a training state from the output of `TrainingState.to_parts` and check its consistency.
 
         Raises:
-            ImpossibleState: This training cannot reach the state.
+            ImpossibleState: If this training run cannot reach the state.
         """
         cell, dtype = self.model.cell, next(iter(initial.params.values())).dtype
         final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
@@ -118,10 +118,10 @@ class Trainer:
         return restore(arrays, plain, initial, limits)
 
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
-        """Continue training from a state, which is changed in place; yield records as `train` does.
+        """Continue training from a state, which is modified in place; yield the same records as `train`.
 
-        The state may be saved between two records. Training continued from the saved state yields the same
-        records and bit-identical final parameters.
+        The caller may save the state between two records. Training continued from the saved state yields the
+        same records and bit-identical final parameters as uninterrupted training.
         """
         steps = self._steps(state)
         while True:
@@ -199,10 +199,10 @@ class Trainer:
         yield StepRecord(self.steps, closing, (), state.stability.since, broken)
 
     def probe_inputs(self) -> ProbeInputs:
-        """Return the inputs of the probe, which are the same at every call.
+        """Return the input sequences of the probe, which are identical at every call.
 
         Raises:
-            ValueError: The task has no sequence of the probe's length.
+            ValueError: If the task has no sequences of the length that the probe requires.
         """
         probe, task = self.probe, self.task
 
@@ -221,7 +221,7 @@ class Trainer:
         return ProbeInputs(batch, long, probe.seed)
 
     def validate(self, params: Params) -> dict[str, float | None]:
-        """Return the validation metrics: mean loss, the task's metrics, its baseline and its success flag."""
+        """Return the validation metrics: mean loss, metrics of the task, baseline and success flag."""
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
         states, workspace = None, Workspace()
@@ -243,14 +243,14 @@ class Trainer:
 
 
 def _end_to_end(batch: Batch, length: int) -> Batch:
-    """Join the sequences of a batch into one sequence of `length` time steps with a single target."""
+    """Concatenate the sequences of a batch into a sequence of `length` time steps with one target."""
     x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
     return Batch(x[:length, ..., None], y[-1:, ..., None])
 
 
 @dataclass
 class _Mean:
-    """Mean of values from batches of different sizes."""
+    """Running mean of values from batches that may differ in size."""
 
     total: float = 0.0
     count: int = 0

@@ -342,4 +342,4 @@ def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> 
     cells = dict(zip(head, row, strict=True))
     assert cells["gain"] == "0.1 (0 in 1 of 2 runs, 75% zero)"
     assert cells["horizon"].endswith("(first under 1% after 2, 25% zero)")
-    assert "n% zero: share of probe examples" in page.text
+    assert "n% zero: fraction of probe examples" in page.text

@@ -100,7 +100,7 @@ MISTAKES = {
     "optimizer.beta1=1": "optimizer.beta1=1: must be less than 1",
     "task=digits seq_len=32": "seq_len=32: must be 64, the number of time steps per image with read=pixels",
     "task=digits_rows task.read=pixels": "seq_len=8: must be 64, the number of time steps per image with read=pixels",
-    "task=temporal_order seq_len=9": "seq_len=9: must be at least 10; each special symbol needs a tenth of the sequence",
+    "task=temporal_order seq_len=9": "seq_len=9: must be at least 10, so that a tenth of the sequence is at least one time step",
     "task=adding loss=cross_entropy": "loss=cross_entropy: must be squared_error for the task Adding",
     "task=adding task.version=lee": "task.version=lee: must be 'le_2015', 'pascanu_2013' or 'hochreiter_1997'",
     "task=copy task.length_range=[9,5]": "task.length_range=[9, 5]: must be [shortest, longest]",

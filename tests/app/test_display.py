@@ -94,6 +94,6 @@ def test_the_table_has_gains_of_0_and_shares_of_zeros(
     infos = [{"outcome": "finished", "summary": summary} for summary in (lost, half)]
     display.show_results(plan, infos, Tracking("none", None, "rnnlab", 1000), None)
     output = screen.getvalue()
-    assert "0.500 (69% zero)" in output and "31 (50% zero)" in output and "zero: share of probe" in output
+    assert "0.500 (69% zero)" in output and "31 (50% zero)" in output and "zero: fraction of probe" in output
     first = next(line.split() for line in output.splitlines() if "finished" in line)
     assert first[3:5] == ["0", "0"]

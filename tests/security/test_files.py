@@ -60,7 +60,7 @@ def test_an_address_is_no_file(
         assert command([*keys.split(), f"{key}={quoted(path)}"]) == 2
         out, err = capsys.readouterr()
         assert out == "" and err.count("\n") == 1, err
-        assert err.startswith(f"{name}: {key}=") and "(an address, not a local file" in err
+        assert err.startswith(f"{name}: {key}=") and "(a URL or network path, not a local file" in err
     assert list(here.iterdir()) == []
 
 
@@ -81,7 +81,8 @@ def test_an_address_is_no_argument(
         with pytest.raises(SystemExit) as ended:
             module.main(arguments)
         out, err = capsys.readouterr()
-        assert (ended.value.code, out, err.count("\n")) == (2, "", 1) and ": is an address; only" in err
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+        assert ": is a URL or network path; must be a local file or folder" in err
     for source in (address, [address], MLflowRuns(uri="sqlite:///none.db", cache=Path(address))):
         with pytest.raises(ValueError, match="not a URL"):
             find_runs(source)

@@ -284,7 +284,7 @@ def test_an_archive_of_several_files(here: Path) -> None:
         archive.writestr("a.csv", "a\n")
         archive.writestr("b.csv", "a\n")
     with pytest.raises(
-        ValueError, match=r"cannot be read \(zip archive of 2 files; must contain exactly one\)"
+        ValueError, match=r"cannot be read \(zip archive of 2 files; must contain exactly one file\)"
     ):
         series("t.zip")
 
