@@ -13,7 +13,8 @@ def main() -> NoReturn:
 
 
 def _command_line(argv: Sequence[str]) -> int:
-    """Run the named command, or the runs described by overrides; late imports keep Ctrl-C responsive."""
+    """Run a subcommand, or the runs that the overrides describe."""
+    # Late imports keep Ctrl-C responsive during start-up.
     from rnnlab.commands import MODULES, load_command
 
     if argv and argv[0] in MODULES:

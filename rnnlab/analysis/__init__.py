@@ -1,4 +1,4 @@
-"""Data frames and figures of tracked runs; this package does not depend on the training code."""
+"""Data frames and figures of tracked runs, independent of the training code."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

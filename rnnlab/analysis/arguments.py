@@ -1,8 +1,8 @@
 """Type checks for the arguments of public functions.
 
-The allowed types come from the function's signature, so that a mistake does not surface deep inside pandas
-or seaborn. Each error message gives the argument, its value and the allowed types. Each data frame must come
-from the loader that matches the argument's name.
+Arguments are checked against the types in the function's signature, so that errors do not surface deep inside
+pandas or seaborn. Each error message gives the argument, its value and the allowed types. A data frame must
+come from the loader for its argument, such as `load_runs` for the argument `runs`.
 """
 
 import functools
@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
-"""Loader that returns each data frame, by argument name."""
+"""Name of the loader that returns the data frame for an argument, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
-"""Columns that identify the frames of one loader; frames of other loaders lack at least one of them."""
+"""Columns that together occur only in the data frames of one loader, by argument name."""
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
@@ -57,16 +57,16 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_type(argument: str, value: Any, hint: Any) -> None:
-    """Raise TypeError if a value does not have the given type.
+    """Raise TypeError if a value does not match a type hint.
 
     Raises:
-        TypeError: If the value has a different type.
+        TypeError: If the value does not match the type hint.
     """
     if _has_type(value, hint):
         return
     allowed = _describe_type(hint)
     if isinstance(value, str) and argument == "ax":
-        allowed += f"; select an axis of the sweep by name, as in x={value!r}"
+        allowed += f"; to select an axis of the sweep, use x={value!r}"
     if argument in FRAMES:
         allowed += f" from {FRAMES[argument]}"
     raise TypeError(f"{argument}={_format_value(value)}: must be {allowed}")
@@ -78,12 +78,12 @@ def _check_frame(argument: str, frame: pd.DataFrame) -> None:
         (kind for kind, marks in _FRAME_COLUMNS.items() if marks <= names and kind != argument), None
     )
     if other is not None:
-        raise ValueError(f"{argument}: frame from {FRAMES[other]}; must be a frame from {FRAMES[argument]}")
+        raise ValueError(f"{argument}: data frame from {FRAMES[other]}; must come from {FRAMES[argument]}")
     if len(names) < len(frame.columns):
         duplicate = frame.columns[frame.columns.duplicated()][0]
         raise ValueError(f"{argument}: duplicate column {duplicate!r}; column names must be unique")
     if frame.empty:
-        raise ValueError(f"{argument}: the frame has no rows; at least one row is required")
+        raise ValueError(f"{argument}: the data frame has no rows; at least one row is required")
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -115,7 +115,7 @@ def _join_words(words: list[str]) -> str:
 
 
 def _alternatives(hint: Any, form: int) -> list[str]:
-    """Return a description of each allowed type, singular (form 0) or plural (form 1)."""
+    """Return a description of each allowed type, in the singular (form 0) or the plural (form 1)."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return [word for one in inner for word in _alternatives(one, form)]
@@ -127,7 +127,7 @@ def _alternatives(hint: Any, form: int) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as one line of text, shortened if long."""
+    """Return a value as one line of text, shortened if too long."""
     if isinstance(value, pd.DataFrame | pd.Series | np.ndarray):
         return f"<{type(value).__name__}>"
     text = " ".join(repr(value).split())

@@ -73,15 +73,15 @@ def test_a_figure_takes_the_frame_of_its_loader_alone(name: str) -> None:
     argument, frame = frame_of(name)
     for other, wrong in OF.items():
         if other != argument:
-            with pytest.raises(ValueError, match=rf"^{argument}: frame from load_{other}"
+            with pytest.raises(ValueError, match=rf"^{argument}: data frame from load_{other}"
                                if other != "runs" else "no such column|not in the frame"):  # fmt: skip
                 DRAW[name](wrong, **MORE.get(name, {}))
     for wrong in (None, 5, "runs", [frame], frame.to_dict(), np.zeros(3), frame["cell"]):
         with pytest.raises(TypeError, match=f"^{argument}=.*: must be a DataFrame from load_{argument}$"):
             DRAW[name](wrong)
-    with pytest.raises(ValueError, match=f"^{argument}: the frame has no rows"):
+    with pytest.raises(ValueError, match=f"^{argument}: the data frame has no rows"):
         DRAW[name](frame[:0])
-    with pytest.raises(ValueError, match=f"^{argument}: the frame has no rows"):
+    with pytest.raises(ValueError, match=f"^{argument}: the data frame has no rows"):
         DRAW[name](pd.DataFrame())
     with pytest.raises(ValueError, match=f"^{argument}: duplicate column 'cell'"):
         DRAW[name](pd.concat([frame, frame[["cell"]]], axis=1))
@@ -110,7 +110,7 @@ def test_any_column_can_be_an_axis_or_is_refused_in_a_line(name: str) -> None:
 def test_what_was_given_in_place_of_an_axes_is_explained() -> None:
     with pytest.raises(TypeError) as raised:
         analysis.draw_gain(RUNS, "lr")  # type: ignore[arg-type]
-    message = "ax='lr': must be a matplotlib Axes or None; select an axis of the sweep by name, as in x='lr'"
+    message = "ax='lr': must be a matplotlib Axes or None; to select an axis of the sweep, use x='lr'"
     assert str(raised.value) == message
     with pytest.raises(TypeError, match=r"^hue=\['cell', 'clip'\]: must be a string or None$"):
         analysis.draw_gain(RUNS, hue=["cell", "clip"])  # type: ignore[arg-type]

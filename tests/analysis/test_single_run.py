@@ -153,7 +153,7 @@ def test_gates_by_their_mean_and_without_gates_saturation(ax: Axes) -> None:
     alone = ax.figure.add_axes((0, 0, 1, 1))
     draw_gates(frame[frame["quantity"] == "h_saturated"], alone)
     assert lines(alone) == [([1, 2, 3, 4], [y] * 4) for y in (0.2, 0.1)]
-    assert alone.get_ylabel() == "share of saturated units"
+    assert alone.get_ylabel() == "fraction of saturated units"
 
 
 def test_singular_values_largest_and_smallest(ax: Axes) -> None:

@@ -255,7 +255,7 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
     (lambda: draw_lag_curves(GRADIENTS[:0]), r"no rows"),
     (
         lambda: draw_lag_curves(METRICS),
-        r"gradients: frame from load_metrics; must be a frame from load_g",
+        r"gradients: data frame from load_metrics; must come from load_g",
     ),
     (
         lambda: draw_lag_curves(GRADIENTS.drop(columns="quantity")),

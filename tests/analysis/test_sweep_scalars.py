@@ -565,7 +565,7 @@ def test_the_heat_map_of_many_runs_needs_a_choice(ax: Axes) -> None:
         draw_time_heatmap(frame, ax)
     with pytest.raises(ValueError, match=r"run='r9': no such run; available: mean, r0, r1, r2"):
         draw_time_heatmap(frame, ax, run="r9")
-    with pytest.raises(ValueError, match=r"quantity='z': not recorded by time step; available: h"):
+    with pytest.raises(ValueError, match=r"quantity='z': not recorded per time step; available: h"):
         draw_time_heatmap(frame, ax, "z", "r0")
     tables = [
         frame[(frame["run"] == run) & frame["timestep"].notna()].pivot(

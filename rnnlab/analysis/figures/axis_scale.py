@@ -1,4 +1,4 @@
-"""Positions of the values of a sweep axis in a figure, including "off"."""
+"""Positions along the x axis of the values of a sweep axis, including null (labelled "off")."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class AxisScale:
     Attributes:
         positions: Position of each label on the x axis.
         is_log: True if the x axis is logarithmic.
-        off_position: Position of the null value labelled "off", or None if the column has no such value.
+        off_position: Position of the value null, which is labelled "off"; None if the column has no null.
     """
 
     positions: dict[str, float]
@@ -32,7 +32,7 @@ class AxisScale:
         return to_labels(values).map(self.positions).astype("float64")
 
     def dodge(self, x: pd.Series, index: int, count: int) -> pd.Series:
-        """Shift the x positions so that the markers of `count` groups do not overlap."""
+        """Shift the x positions of group `index` so that the markers of `count` groups do not overlap."""
         positions = np.sort(np.array(list(self.positions.values())))
         positions = np.log10(positions) if self.is_log else positions
         gap = float(np.diff(positions).min()) if len(positions) > 1 else 0.3
@@ -56,10 +56,10 @@ class AxisScale:
 
 
 def choose_scale(values: pd.Series) -> AxisScale:
-    """Return the axis scale of a column.
+    """Return the scale of the x axis for a column.
 
-    Numbers are placed at their values, on a logarithmic axis if they span a factor of 10. Strings are evenly
-    spaced.
+    Numbers are placed at their values, on a logarithmic axis if they are positive and span at least a factor
+    of 10. Strings are evenly spaced.
     """
     words = list(to_labels(values).cat.categories)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
@@ -90,7 +90,7 @@ def select_labels(words: Sequence[str], fractions: np.ndarray, ax: Axes, share: 
         words: Tick labels.
         fractions: Positions of the labels, as fractions of the width of the Axes.
         ax: Axes with the ticks.
-        share: Fraction of the width that remains after a colour bar is added to the Axes.
+        share: Fraction of the width of the Axes that remains after a colour bar is added.
     """
     assert ax.figure is not None
     points = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()

@@ -23,11 +23,11 @@ class Example:
     """One sequence of inputs with its targets.
 
     Attributes:
-        inputs: Symbols, shape (T,), or vectors, shape (T, X).
-        targets: Classes, shape (S,), or values, shape (S, Y), at the last S time steps.
-        present: Boolean mask of the targets that contribute to the loss, shape (S,).
+        inputs: Input symbols as integers, shape (T,), or input vectors, shape (T, X).
+        targets: Integer classes, shape (S,), or real-valued targets, shape (S, Y), at the last S time steps.
+        present: Boolean mask, shape (S,), of the targets that contribute to the loss.
         input_names: Names of the input symbols or features.
-        output_names: Names of the target classes or values.
+        output_names: Names of the target classes, or of the components of a real-valued target.
     """
 
     inputs: Array
@@ -39,7 +39,7 @@ class Example:
 
 @with_literal_text
 def draw_examples(examples: Sequence[Example], title: str) -> Figure:
-    """Return a figure with one row per example and time steps 1 … T from left to right."""
+    """Return a figure with one row per example and the time steps 1 … T from left to right."""
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(8, 0.8 + 1.7 * len(examples)), layout="constrained")
         rows = figure.subplots(len(examples), 1, sharex=True, squeeze=False)[:, 0]
@@ -54,8 +54,8 @@ def draw_examples(examples: Sequence[Example], title: str) -> Figure:
 def draw_example(example: Example, ax: Axes) -> Axes:
     """Draw the inputs and targets of one example.
 
-    Symbol inputs are drawn as points if there are at most 12 symbols, and otherwise as text. Vector inputs
-    are drawn as lines if they have at most 3 features, and otherwise as a heat map.
+    Symbol inputs are drawn as points if the alphabet has at most 12 symbols, and as text otherwise. Vector
+    inputs are drawn as lines if they have at most 3 features, and as a heat map otherwise.
     """
     time = np.arange(1, len(example.inputs) + 1)
     first_target = len(time) - len(example.targets)

@@ -35,24 +35,24 @@ def draw_on_axes(
     legend_title: str | None,
     below: bool = False,
 ) -> Any:
-    """Draw a data frame on one Axes, or its subsets on a grid if `columns` has a `col` or `row`.
+    """Draw a data frame on one Axes, or on a grid of Axes if `columns` selects a `col` or `row`.
 
     Args:
-        frame: Data to draw; its columns `col` and `row` contain strings.
-        draw: Function that draws the frame or a subset of it on an Axes.
-        ax: Target Axes; None makes a new figure.
-        columns: Column name for each of `col` and `row`, or None.
+        frame: Data frame to draw; its columns `col` and `row` contain strings.
+        draw: Function that draws the data frame, or a subset of its rows, on an Axes.
+        ax: Axes to draw on; None creates a new figure.
+        columns: Names of the columns whose values form the columns (`col`) and rows (`row`) of the grid, or
+            None.
         title: Lines of the title above the figure.
         entries: Legend entries.
         legend_title: Legend title.
-        below: True places the legend below the Axes even if the Axes is wide, for example because of a colour
-            bar.
+        below: If True, place the legend below even a wide Axes, for example to leave space for a colour bar.
 
     Returns:
-        The Axes, or the seaborn FacetGrid.
+        The Axes, or a seaborn FacetGrid for a grid.
 
     Raises:
-        ValueError: If both `ax` and a grid are requested, or if a grid has no data.
+        ValueError: If `ax` is combined with `col` or `row`, or if a grid has no data.
     """
     if columns["col"] is None and columns["row"] is None:
         ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})

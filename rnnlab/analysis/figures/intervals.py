@@ -13,7 +13,7 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
     Returns:
         Frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and `high` are
-        NaN for groups of one value.
+        NaN for groups with one value.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     summary["low"] = summary["high"] = summary["mean"].where(summary["count"] > 1)
@@ -41,13 +41,13 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
 
 
 def format_count(counts: pd.Series) -> str:
-    """Return equal counts as one number, and different counts as a range such as `2–5`."""
+    """Return the counts as one number if they are equal, and otherwise as a range such as `2–5`."""
     low, high = int(counts.min()), int(counts.max())
     return str(high) if low == high else f"{low}–{high}"
 
 
 def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
-    """Return a caption with the statistic, the number of runs and the axes averaged over."""
+    """Return a caption with the statistic, the number of runs and the sweep axes averaged over."""
     if counts.empty or counts.max() == 1:
         return single
     across = f" (over {', '.join(over)})" if over else ""

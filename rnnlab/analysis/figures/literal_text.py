@@ -3,9 +3,9 @@ r"""Literal text in figures, without formulas or control characters.
 A column name such as `$x_$` is drawn literally instead of as a formula.
 
 Matplotlib parses text between two dollar signs as a formula and raises an error if the parsing fails. The
-decorator `with_literal_text` turns this parsing off for all text of a figure. Matplotlib recreates tick
-labels at every drawing, so dollar signs in tick labels are escaped instead. Numbers on logarithmic axes
-remain formulas.
+decorator `with_literal_text` turns off formula parsing for all text in a figure. Because Matplotlib recreates
+tick labels for every draw, dollar signs in tick labels are escaped instead. Powers of ten on logarithmic axes
+are still drawn as formulas.
 """
 
 import warnings
@@ -25,9 +25,9 @@ from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 from rnnlab.text import sanitize
 
 MAX_LINE_LENGTH = 80
-"""Maximum number of characters per line in a title or axis label."""
+"""Maximum length in characters of a line in a title or axis label."""
 MAX_NAME_LENGTH = 40
-"""Maximum number of characters of a name in a tick label or legend."""
+"""Maximum length in characters of a name in a tick label or legend."""
 P = ParamSpec("P")
 R = TypeVar("R")
 

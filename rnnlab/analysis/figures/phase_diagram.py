@@ -1,4 +1,4 @@
-"""Phase diagrams: a grid of cells over two axes of a sweep, coloured by regime or gain."""
+"""Phase diagrams: the regime or gain of the gradient as a heat map over two sweep axes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +31,10 @@ OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
 OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("diverged runs", "x"), "unstable": ("unstable runs", r"$\sim$")}
 ZERO_MARK = "0"
-"""Mark of grid cells that contain runs whose gain is 0; the mean excludes these runs."""
+"""Mark for cells of the diagram with runs whose gain is 0; the mean excludes these runs."""
 DIVERGING = "vlag"
 SHARE_BESIDE_BAR = 0.8
-"""Fraction of the width of an Axes that remains next to a colour bar."""
+"""Fraction of the width of an Axes that remains after a colour bar is added."""
 MIN_FONT_SIZE = 5.0
 """Smallest legible font size in points."""
 
@@ -51,30 +51,30 @@ def draw_phase_diagram(
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the regime or the gain of the gradient for every combination of values of two axes.
+    """Draw the regime or the gain of the gradient for each combination of values of two sweep axes.
 
-    Each grid cell shows the most frequent regime of its runs or the mean of their log10 gains. The mark "×
-    2/3" means that two of three runs diverged; "~ 1/3" means that one of three runs was unstable. For a run
-    that diverged, the regime and the gain come from its last recording.
+    Each cell of the diagram shows the most frequent regime, or the mean log10 gain, of the runs with the
+    cell's combination of values. The mark "× 2/3" means that two of three runs diverged; "~ 1/3" means that
+    one of three runs was unstable. For a diverged run, the regime and the gain come from its last recording.
 
     Args:
         runs: Frame returned by `load_runs`.
-        ax: Target Axes; None makes a new figure.
-        x: Axis drawn from left to right; numbers are in ascending order, and `clip=null` comes last, labelled
-            "off".
-        y: Axis drawn from bottom to top, in the same order as `x`.
+        ax: Axes to draw on; None creates a new figure.
+        x: Sweep axis drawn from left to right; numbers are in ascending order, and `clip=null` comes last,
+            labelled "off".
+        y: Sweep axis drawn from bottom to top, ordered like `x`.
         color: Quantity shown as colour: "regime" or "gain".
-        value: Column of the log10 gain for `color="gain"`. The mean excludes a run whose gain is 0; the mark
-            "0 1/3" counts such runs.
-        col: Axis for the columns of a grid.
-        row: Axis for the rows of a grid.
+        value: Column with the log10 gain, used only if `color` is "gain". The mean excludes runs whose gain
+            is 0; the mark "0 1/3" means that the gain is 0 in one of three runs.
+        col: Sweep axis whose values form the columns of a grid of Axes.
+        row: Sweep axis whose values form the rows of a grid of Axes.
 
     Returns:
-        The Axes; with `col` or `row`, a seaborn FacetGrid.
+        The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
-        ValueError: If the frame lacks a column or has no rows, if `color` is invalid, or if `ax` is combined
-            with `col` or `row`.
+        ValueError: If the data frame lacks a required column or has no rows, if `color` is invalid, or if
+            `ax` is combined with `col` or `row`.
     """
     if color not in ("regime", "gain"):
         raise ValueError(f'color={color!r}: must be "regime" or "gain"')
@@ -160,7 +160,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
 
 
 def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
-    """Label every column in a font that fits, or only some columns if that font would be too small."""
+    """Label every column in a font that fits, or only some columns if that font would be illegible."""
     assert ax.figure is not None
     inches = share * ax.bbox.width / ax.figure.dpi / len(columns)
     default_size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
@@ -174,7 +174,7 @@ def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
 
 
 def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
-    """Return the font size in points at which two marks fit into a cell, and True if counts also fit."""
+    """Return a font size in points at which two marks fit into a cell, and True if counts also fit."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)

@@ -31,7 +31,8 @@ def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
     Args:
         figure: Figure to write.
         path: Path of the file.
-        within: Folder above the file; the path from this folder to the file must not contain a symbolic link.
+        within: Folder that contains the file, directly or in subfolders; no part of the path below this
+            folder may be a symbolic link.
         **keys: Additional arguments for matplotlib's `savefig`.
 
     Raises:

@@ -35,7 +35,7 @@ RIGHT_MARGINS = {
     "gates": 0.8,
     "singular_values": 0.78,
 }
-"""Right edge of the Axes as a fraction of the figure width; the margin contains a colour bar or legend."""
+"""Right edge of the Axes as a fraction of the figure width; the margin is for a colour bar or legend."""
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def draw_run(folder: Path) -> list[Path]:
 def _drawings(
     metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
 ) -> dict[str, Callable[[Axes], Axes]]:
-    """Return a drawing function for each figure that has data."""
+    """Return a drawing function for each figure whose data the run recorded, by file name."""
     has = set(gradients["quantity"].dropna().unique())
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
@@ -77,7 +77,7 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
-    """Draw the lag curve at a few training steps, one image per step, each with the first curve dashed."""
+    """Draw one image of the lag curve for each of a few training steps, with the first curve dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
     ]
@@ -122,6 +122,6 @@ def _goal(folder: Path) -> dict[str, Any]:
 
 
 def _first_value(metrics: pd.DataFrame, name: str) -> float | None:
-    """Return the first value of a metric, or None without a value."""
+    """Return the first value of a metric, or None if the metric has no value."""
     values = metrics[name].dropna() if name in metrics else pd.Series(dtype=float)
     return float(values.iloc[0]) if len(values) else None

@@ -22,7 +22,7 @@ Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
 def axes_of(runs: pd.DataFrame) -> list[str]:
     """Return the columns that are axes of the sweep.
 
-    In a frame from `load_runs`, the axes are the columns between `outcome` and `metric`.
+    In a data frame from `load_runs`, the sweep axes are the columns between `outcome` and `metric`.
     """
     names = list(map(str, runs))
     if "outcome" in names and "metric" in names:
@@ -35,7 +35,7 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
 
 
 def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
-    """Return a note on the share of examples whose gradient is 0, or "" if no run has such examples."""
+    """Return a note on the fraction of examples whose gradient is 0, or "" if no run has such examples."""
     shares = to_numbers(runs[column]) if column in runs else pd.Series(dtype=float)
     positive = shares[shares > 0]
     if positive.empty:
@@ -59,17 +59,18 @@ class ScalarPlot:
         zero_share: str | None = None,
         value_name: str = "",
     ) -> None:
-        """Select the columns to plot from a frame of runs.
+        """Select the columns to plot from a data frame of runs.
 
         Args:
-            runs: Frame with one row per run.
+            runs: Data frame with one row per run.
             x: Column on the x axis.
             value: Column with the plotted value.
-            encodings: Columns for `hue`, `col` and `row`.
+            encodings: Column names for the roles `hue`, `col` and `row`, or None.
             flag: Column that is 1 for runs drawn with a different marker.
-            zero: Column that is 0 for runs without a plotted value because their gain is 0.
-            zero_share: Column with the share of examples excluded from the value because their gradient is 0.
-            value_name: Name of the plotted gain in the caption, for runs whose gain is 0.
+            zero: Column that is 0 for runs whose gain is 0; such runs have no plotted value.
+            zero_share: Column with the fraction of examples whose gradient is 0; the plotted value excludes
+                them.
+            value_name: Name of the plotted gain, used in the caption to report runs whose gain is 0.
         """
         runs = runs.reset_index(drop=True)
         self.x, self.encodings, self.run_count, self.value_name = x, encodings, len(runs), value_name
@@ -104,7 +105,7 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean and its interval at each x; a line connects all means except that at "off"."""
+        """Draw the mean with its interval at each x; a line connects all means except the one at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:
@@ -128,7 +129,7 @@ class ScalarPlot:
                     )
 
     def draw_zero_gains(self, frame: pd.DataFrame, ax: Axes) -> None:
-        """Draw runs whose gain is 0 at the lower end of the y axis, because a logarithmic axis has no 0."""
+        """Draw runs whose gain is 0 at the lower end of the y axis, because log 0 is undefined."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["zero"]]
             if len(part):

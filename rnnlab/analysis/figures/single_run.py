@@ -17,7 +17,7 @@ from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
-"""Colour of each gate in every figure."""
+"""Colour of each gate, the same in all figures."""
 MAX_CURVES = 12
 MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
@@ -34,17 +34,17 @@ def draw_training_lag_curves(
 ) -> Axes:
     """Draw log10 of the gradient norm against the lag, with one lag curve per training step.
 
-    Each of the slopes `theory`, `bound` and `cell_path` is drawn as a line through g(1) of the first
+    The slopes `theory`, `bound` and `cell_path` are drawn as straight lines that start at g(1) of the first
     recording.
 
     Args:
-        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`.
-        ax: Target Axes.
+        gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`.
+        ax: Axes to draw on.
         quantity: Quantity whose lag curves are drawn.
         theory: Slope that mean-field theory predicts for the untrained network, in decades per time step.
         bound: Upper bound on the slope of the untrained network, in decades per time step.
-        cell_path: Slope of the cell path, from only the forget gates of the untrained LSTM, in decades per
-            time step.
+        cell_path: Slope of the cell path, computed from only the forget gates of the untrained LSTM, in
+            decades per time step.
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
@@ -77,22 +77,22 @@ def draw_training_lag_curves(
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
 ) -> Axes:
-    """Draw the total gradient norm by training step and time step on a logarithmic colour scale.
+    """Draw a heat map of the total gradient norm by training step and time step, with logarithmic colours.
 
     Args:
-        gradients: Frame with the columns of `records.GRADIENT_COLUMNS`, and a column `run` if the frame
-            contains several runs.
-        ax: Target Axes; None makes a new figure.
+        gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`, and a column `run` if the data
+            frame contains several runs.
+        ax: Axes to draw on; None creates a new figure.
         quantity: Quantity whose gradient is drawn.
-        run: Run identifier, or "mean" for the mean of log10 over all runs; required if the frame contains
-            several runs.
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs; required if the data
+            frame contains several runs.
 
     Returns:
         The Axes.
 
     Raises:
-        ValueError: If the frame has no rows, if the quantity was not recorded by time step, if the run does
-            not exist, or if the frame has several runs and `run` is None.
+        ValueError: If the data frame has no rows, if the quantity was not recorded per time step, if the run
+            does not exist, or if the data frame has several runs and `run` is None.
     """
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
@@ -101,7 +101,7 @@ def draw_time_heatmap(
     rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
-        raise ValueError(f"quantity={quantity!r}: not recorded by time step; available: {available}")
+        raise ValueError(f"quantity={quantity!r}: not recorded per time step; available: {available}")
     if run == "mean":
         rows = rows[rows["quantity"] == quantity]
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
@@ -133,7 +133,7 @@ def draw_time_heatmap(
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the contribution of each time step to dW_hh, per gate.
 
-    The last recording is solid, and the first recording is dashed.
+    A solid line shows the last recording, and a dashed line shows the first recording.
     """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
@@ -148,15 +148,15 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw mean gate activations over time, or the share of saturated units if the cell has no gates.
+    """Draw mean gate activations over time, or the fraction of saturated units if the cell has no gates.
 
-    The last recording is solid, and the first recording is dashed.
+    A solid line shows the last recording, and a dashed line shows the first recording.
     """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if re.fullmatch("gate_[a-z]", name))
     label_y, title = "mean gate activation", "Gates over time"
     if not names:
-        names, label_y, title = ["h_saturated"], "share of saturated units", "Saturation over time"
+        names, label_y, title = ["h_saturated"], "fraction of saturated units", "Saturation over time"
     for name in names:
         label = name.removeprefix("gate_").removesuffix("_saturated")
         color = GATE_COLORS.get(label, PALETTE[0])
@@ -170,7 +170,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
 def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the largest and smallest singular values of the k-step state Jacobian, in decades per time step.
 
-    The last recording is solid, and the first recording is dashed.
+    A solid line shows the last recording, and a dashed line shows the first recording.
     """
     for name, color, label in (("sv_max", PALETTE[0], "largest"), ("sv_min", PALETTE[1], "smallest")):
         wide = by_step(gradients, "lag", name)
@@ -180,7 +180,7 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
             )
     _add_step_legend(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value per step", xscale="log")
+    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value per time step", xscale="log")
     ax.set_title("Jacobian of the state over k time steps")
     return ax
 
@@ -220,7 +220,7 @@ def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) -> Axes:
-    """Draw the task's validation metric, its baseline, and the step at which the task was solved."""
+    """Draw the task's validation metric with its baseline and the step at which the task was solved."""
     values = metrics[["step", metric]].dropna()
     ax.plot(values["step"], values[metric], "o-", color=PALETTE[0], markersize=4, label=metric)
     ax.axhline(baseline, color="black", linestyle="--", linewidth=1, label="baseline")
@@ -245,7 +245,7 @@ def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log
 
 
 def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
-    """Return a note on the share of examples with zero gradient at the last training step and longest lag."""
+    """Return a note on the fraction of examples with zero gradient at the last step and the longest lag."""
     if "zero_fraction" not in gradients:
         return ""
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
@@ -254,7 +254,7 @@ def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
 
 
 def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
-    """Return the rows of the selected run, or of all runs for "mean", and a suffix for the title."""
+    """Return the rows of the selected run (or of all runs, for "mean") and a suffix for the title."""
     runs = list(map(str, rows["run"].unique())) if "run" in rows else []
     if run == "mean":
         return rows, f", mean of {max(len(runs), 1)} runs"

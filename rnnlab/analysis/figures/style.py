@@ -20,11 +20,11 @@ from rnnlab.analysis.figures.literal_text import MAX_LINE_LENGTH
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
-"""Colour of each built-in cell in every figure; other cells get the remaining colours."""
+"""Colour of each built-in cell, the same in all figures; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
 """Colour of figure elements that do not belong to a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Label of the null value of each sweep axis that allows null."""
+"""Label of the value null, by the name of a sweep axis that can be null."""
 
 STYLE = {
     "axes.spines.top": False,
@@ -35,7 +35,7 @@ STYLE = {
     "svg.fonttype": "none",  # text is stored as text, not as outlines
 }
 SIZE = (4.9, 3.6)
-"""Figure size in inches; at a display width of 3.5 inches, the smallest text has 7 points."""
+"""Figure size in inches; displayed at a width of 3.5 inches, a figure's smallest text has 7 points."""
 MIN_WIDE_INCHES = 4.3
 """Minimum width in inches of an Axes whose legend is on the right instead of below."""
 
@@ -46,7 +46,7 @@ def figure_style() -> Any:
 
 
 def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:
-    """Check that the frame has the columns that a figure requires and those named by its arguments.
+    """Check that a data frame has all columns that a figure requires or that the arguments name.
 
     Raises:
         ValueError: If a column does not exist, or if it contains unhashable values such as lists.
@@ -74,7 +74,7 @@ def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
 
     Args:
         values: Column to convert.
-        argument: Name of the argument that selects the column; None if the figure always uses this column.
+        argument: Name of the argument that selects the column; None if no argument selects it.
 
     Raises:
         ValueError: If the column is not numeric.
@@ -91,8 +91,8 @@ def to_numbers(values: pd.Series, argument: str | None = None) -> pd.Series:
 def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
     """Return the values of a sweep axis as an ordered categorical of strings; missing values remain null.
 
-    Numbers are in ascending order; strings are in the order of their categories or of their first appearance.
-    The null value of `clip` becomes "off" and comes last.
+    Numbers are in ascending order; strings are in category order, or in order of first appearance if the
+    column is not categorical. A null `clip` is labelled "off" and comes last.
     """
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = values.astype("float64")
@@ -116,9 +116,9 @@ def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
 def choose_colors(values: pd.Series) -> dict[str, Any]:
     """Return a colour for each value of a sweep axis, by label.
 
-    Cells have fixed colours. Numbers are evenly spaced on the viridis colour map, and "off" is grey. Other
-    labels get palette colours by their position among all categories, so that a subset of a frame keeps the
-    same colours.
+    Cells have fixed colours. The colours of numbers are evenly spaced on the viridis colour map, and "off" is
+    grey. Other labels get palette colours by their position among all categories, so that a subset of the
+    rows keeps the same colours.
     """
     words = list(to_labels(values).cat.categories)
     if values.name == "cell":
@@ -136,12 +136,12 @@ def choose_colors(values: pd.Series) -> dict[str, Any]:
 
 
 def line_entries(colors: Mapping[str, Any], **settings: Any) -> dict[str, Artist]:
-    """Return one legend entry per label: a line in the label's colour."""
+    """Return one legend entry per label, drawn as a line in the label's colour."""
     return {word: Line2D([], [], color=color, **settings) for word, color in colors.items()}
 
 
 def is_wide(values: Iterable[float]) -> bool:
-    """Return True if the values need a logarithmic axis: all are positive, and they span a factor of 10."""
+    """Return True if a logarithmic axis suits the values: all positive, spanning at least a factor of 10."""
     numbers = np.asarray(list(values), dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     return bool(numbers.size and numbers.min() > 0 and numbers.max() / 10 >= numbers.min())
@@ -202,7 +202,7 @@ def _points(size: Any) -> float:
 
 
 def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
-    """Wrap lines of small text to a width in inches, assuming letters about half as wide as high."""
+    """Wrap lines of small text to a width in inches, assuming that letters are half as wide as high."""
     fitting = int(inches * 72 / (0.52 * _points("small")))
     letters = max(16, min(fitting, MAX_LINE_LENGTH))  # longer lines would be shortened in the middle
     return [part for line in lines for part in textwrap.wrap(line, letters) or [""]]

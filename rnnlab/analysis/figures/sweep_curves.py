@@ -1,8 +1,8 @@
-"""Curves of many runs: lag curves and losses, averaged over groups of runs.
+"""Lag curves and losses of many runs, averaged over groups of runs.
 
-Each function takes a frame in long form, draws on a given or new Axes, and returns the Axes. With `col` or
-`row`, each function returns a seaborn FacetGrid. Legends are outside the Axes, so a figure that you create
-needs `layout="constrained"`.
+Each function takes a data frame in long format, draws on a given or new Axes, and returns the Axes. If `col`
+or `row` is given, each function returns a seaborn FacetGrid instead. Legends are placed outside the Axes, so
+create your own figures with `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from rnnlab.text import format_run_count
 
 MAX_STEPS = 8
 MAX_MARKED_POINTS = 6
-"""Maximum number of points of a curve that is drawn with markers."""
+"""Maximum number of points for which a curve is drawn with markers."""
 ENDS = {"first": "first step", "last": "last step"}
 DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
 CHANNELS = ("hue", "style", "col", "row")
@@ -57,29 +57,30 @@ def draw_lag_curves(
     """Draw lag curves of many runs, with one line per group of runs.
 
     Each line is the mean over runs of log10 g(k) with its 95 % t interval. The value g(k) is the geometric
-    mean over examples of the gradient norm k time steps back. At each lag, the mean excludes runs whose
-    gradient is exactly 0 or missing. The title gives the number of averaged runs, as a range if it varies,
-    and the share of examples whose gradient is 0.
+    mean, over examples, of the gradient norm k time steps before the target. At each lag, the mean excludes
+    runs whose gradient is exactly 0 or missing. The title gives the number of runs averaged (a range if the
+    number varies) and the fraction of examples whose gradient is 0.
 
     Args:
-        gradients: Frame returned by `load_gradients`.
-        ax: Target Axes; None makes a new figure.
+        gradients: Data frame returned by `load_gradients`.
+        ax: Axes to draw on; None creates a new figure.
         quantity: Quantity whose lag curves are drawn: `state`, `h`, `c`, `x` …
-        hue: Axis for the colours, or "step" for several training steps.
-        style: Axis for the dash patterns.
-        col: Axis for the columns of a grid.
-        row: Axis for the rows of a grid.
-        step: "first" or "last" step of each run, "ends" for both (with the first dashed), or a training step.
-            The argument is ignored if `hue`, `style`, `col` or `row` is "step".
-        relative: True draws g(k)/g(1) from lag 1; False draws g(k) from lag 0.
-        traces: True draws every run as a thin line instead of the interval.
+        hue: Sweep axis shown by colour, or "step" to compare several training steps.
+        style: Sweep axis shown by dash pattern.
+        col: Sweep axis whose values form the columns of a grid of Axes.
+        row: Sweep axis whose values form the rows of a grid of Axes.
+        step: Training step to draw: a number, "first" or "last" for the first or last recording of each run,
+            or "ends" for both recordings (the first dashed). The argument `step` is ignored if `hue`,
+            `style`, `col` or `row` is "step".
+        relative: If True, draw g(k)/g(1) from lag 1; if False, draw g(k) from lag 0.
+        traces: If True, draw every run as a thin line instead of drawing intervals.
 
     Returns:
-        The Axes; with `col` or `row`, a seaborn FacetGrid.
+        The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
-        ValueError: If the frame lacks a column, the quantity or the step, if it has no rows, or if `ax` is
-            combined with `col` or `row`.
+        ValueError: If the data frame lacks a required column, the quantity or the step, if the data frame has
+            no rows, or if `ax` is combined with `col` or `row`.
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **encodings)
@@ -128,28 +129,28 @@ def draw_losses(
     row: str | None = None,
     traces: bool = False,
 ) -> Any:
-    """Draw a metric over training, as means over groups of runs with 95 % t intervals.
+    """Draw a metric against the training step, as means over groups of runs with 95 % t intervals.
 
-    The y axis is logarithmic if the means span a factor of 10. At each step, the mean excludes runs without a
-    value, such as runs that have diverged. The title gives the number of averaged runs, as a range if it
-    varies.
+    The y axis is logarithmic if the means are positive and span at least a factor of 10. At each step, the
+    mean excludes runs without a value, such as runs that have diverged. The title gives the number of runs
+    averaged (a range if the number varies).
 
     Args:
-        metrics: Frame returned by `load_metrics`.
-        ax: Target Axes; None makes a new figure.
+        metrics: Data frame returned by `load_metrics`.
+        ax: Axes to draw on; None creates a new figure.
         metric: Name of the metric.
-        hue: Axis for the colours.
-        style: Axis for the dash patterns.
-        col: Axis for the columns of a grid.
-        row: Axis for the rows of a grid.
-        traces: True draws every run as a thin line instead of the interval.
+        hue: Sweep axis shown by colour.
+        style: Sweep axis shown by dash pattern.
+        col: Sweep axis whose values form the columns of a grid of Axes.
+        row: Sweep axis whose values form the rows of a grid of Axes.
+        traces: If True, draw every run as a thin line instead of drawing intervals.
 
     Returns:
-        The Axes; with `col` or `row`, a seaborn FacetGrid.
+        The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
-        ValueError: If the frame lacks a column or the metric, if it has no rows, or if `ax` is combined with
-            `col` or `row`.
+        ValueError: If the data frame lacks a required column or the metric, if the data frame has no rows, or
+            if `ax` is combined with `col` or `row`.
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(metrics, ("step", "metric", "value"), **encodings)
@@ -170,7 +171,7 @@ def draw_losses(
 
 
 class _Curves:
-    """Curves to draw, as a frame with fixed column names, and the means of the curves over runs."""
+    """Data frame of the curves to draw, with fixed column names, and the means of the curves over runs."""
 
     def __init__(
         self,
@@ -267,7 +268,7 @@ class _Curves:
 
 
 def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return the rows of a quantity's lag curves that start at the last target."""
+    """Return the rows of a quantity's lag curves, including only curves that start at the last target."""
     rows = gradients[gradients["lag"].notna()]
     available = list(map(str, rows["quantity"].dropna().unique()))
     if quantity not in available:
@@ -280,7 +281,7 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
-    """Return a few training steps that at least half of the runs recorded, including the first and last."""
+    """Return a few training steps, including first and last, that at least half of the runs recorded."""
     runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
     steps = np.sort(runs.index[runs >= runs.max() / 2])
     return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(MAX_STEPS, len(steps))).astype(int))])
