@@ -23,12 +23,16 @@ FIRST_CHARTS = (
     "val/loss",
     "grad/norm",
 )
-_ROWS = "\n".join(f"| `{row.name}` | {row.x} | {row.in_markdown} |" for row in METRICS if row.mlflow)
+_ROWS = "\n".join(
+    f"| `{row.name}` | {row.x if row.x != 'training step' else ''} | {row.in_markdown} |"
+    for row in METRICS
+    if row.mlflow
+)
 DESCRIPTION = f"""
 **Figures**: artifacts → `figures/lag_curves.png` (reach of the gradient, with theory), `time_heatmap`, \
 `contributions`, `gates`, `clipping`. A slider steps through the images *lag curve over training*.
 
-| metric | x | meaning |
+| metric | x axis, if not the training step | meaning |
 | --- | --- | --- |
 {_ROWS}
 

@@ -20,7 +20,7 @@ from rnnlab.analysis import (
     load_metrics,
     load_runs,
 )
-from rnnlab.analysis.frames.load import DEFAULT_AXES
+from rnnlab.analysis.frames.run_collection import DEFAULT_AXES
 from rnnlab.analysis.report.page import write_report
 from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.runs.folder import RunFolder, run_folders

@@ -20,7 +20,7 @@ from rnnlab.analysis.figures.single_run import draw_time_heatmap
 from rnnlab.analysis.figures.style import figure_style
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
-from rnnlab.analysis.frames.load import RunCollection
+from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.report.encodings import Encodings
 from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
 
