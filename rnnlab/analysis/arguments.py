@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
-"""Name of the loader that returns the data frame for an argument, by argument name."""
+"""Name of the loader whose data frames an argument accepts, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
-"""Columns that together occur only in the data frames of one loader, by argument name."""
+"""Columns that occur together only in data frames from one loader, by argument name."""
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
@@ -115,7 +115,7 @@ def _join_words(words: list[str]) -> str:
 
 
 def _alternatives(hint: Any, form: int) -> list[str]:
-    """Return a description of each allowed type, in the singular (form 0) or the plural (form 1)."""
+    """Return a description of each allowed type, in the singular if `form` is 0 or the plural if it is 1."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return [word for one in inner for word in _alternatives(one, form)]
@@ -127,7 +127,7 @@ def _alternatives(hint: Any, form: int) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as one line of text, shortened if too long."""
+    """Return a value as one line of text, shortened if it is too long."""
     if isinstance(value, pd.DataFrame | pd.Series | np.ndarray):
         return f"<{type(value).__name__}>"
     text = " ".join(repr(value).split())

@@ -72,7 +72,7 @@ def test_the_heat_map(gradients: pd.DataFrame, ax: Axes) -> None:
     np.testing.assert_allclose(mesh(ax), expected)
     assert ax.get_xlabel() == "time step t" and ax.get_ylabel().startswith("training step")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "100"]
-    assert "total gradient at h" in colorbar_label(ax)
+    assert "total gradient norm w.r.t. h" in colorbar_label(ax)
     draw(ax)
 
 

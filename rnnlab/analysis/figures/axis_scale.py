@@ -1,4 +1,4 @@
-"""Positions along the x axis of the values of a sweep axis, including null (labelled "off")."""
+"""Positions of a sweep axis's values along the x axis, including that of null (labelled "off")."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def select_labels(words: Sequence[str], fractions: np.ndarray, ax: Axes, share: 
         words: Tick labels.
         fractions: Positions of the labels, as fractions of the width of the Axes.
         ax: Axes with the ticks.
-        share: Fraction of the width of the Axes that remains after a colour bar is added.
+        share: Fraction of the Axes width that remains after a colour bar is added.
     """
     assert ax.figure is not None
     points = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()

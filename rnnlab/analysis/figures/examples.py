@@ -1,4 +1,4 @@
-"""Figures of example sequences of a task, with inputs and targets."""
+"""Figures of example sequences from a task, with inputs and targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

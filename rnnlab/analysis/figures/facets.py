@@ -35,7 +35,7 @@ def draw_on_axes(
     legend_title: str | None,
     below: bool = False,
 ) -> Any:
-    """Draw a data frame on one Axes, or on a grid of Axes if `columns` selects a `col` or `row`.
+    """Draw a data frame on one Axes, or on a grid of Axes if `columns` specifies `col` or `row`.
 
     Args:
         frame: Data frame to draw; its columns `col` and `row` contain strings.
@@ -46,7 +46,8 @@ def draw_on_axes(
         title: Lines of the title above the figure.
         entries: Legend entries.
         legend_title: Legend title.
-        below: If True, place the legend below even a wide Axes, for example to leave space for a colour bar.
+        below: If True, place the legend below the Axes even if the Axes is wide, for example to leave space
+            for a colour bar.
 
     Returns:
         The Axes, or a seaborn FacetGrid for a grid.

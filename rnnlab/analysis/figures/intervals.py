@@ -1,4 +1,4 @@
-"""Means and proportions over runs with 95 % intervals, and captions that describe them."""
+"""Means and proportions over runs with 95 % confidence intervals, and captions that describe them."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
     Returns:
         Frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and `high` are
-        NaN for groups with one value.
+        NaN for groups with only one value.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     summary["low"] = summary["high"] = summary["mean"].where(summary["count"] > 1)
@@ -24,7 +24,7 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
 
 def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Return the proportion of ones in each group with its 95 % interval (Wilson, 1927).
+    """Return the proportion of ones in each group with its 95 % confidence interval (Wilson, 1927).
 
     Returns:
         Frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and `count`.
@@ -41,13 +41,13 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
 
 
 def format_count(counts: pd.Series) -> str:
-    """Return the counts as one number if they are equal, and otherwise as a range such as `2–5`."""
+    """Return the counts as one number if they are equal, or as a range such as `2–5` otherwise."""
     low, high = int(counts.min()), int(counts.max())
     return str(high) if low == high else f"{low}–{high}"
 
 
 def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
-    """Return a caption with the statistic, the number of runs and the sweep axes averaged over."""
+    """Return a caption with the statistic, the number of runs and the sweep axes in which they differ."""
     if counts.empty or counts.max() == 1:
         return single
     across = f" (over {', '.join(over)})" if over else ""

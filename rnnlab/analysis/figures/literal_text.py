@@ -1,11 +1,11 @@
 r"""Literal text in figures, without formulas or control characters.
 
-A column name such as `$x_$` is drawn literally instead of as a formula.
+A column name such as `$x_$` is drawn literally rather than as a formula.
 
-Matplotlib parses text between two dollar signs as a formula and raises an error if the parsing fails. The
-decorator `with_literal_text` turns off formula parsing for all text in a figure. Because Matplotlib recreates
-tick labels for every draw, dollar signs in tick labels are escaped instead. Powers of ten on logarithmic axes
-are still drawn as formulas.
+Matplotlib parses text between two dollar signs as a mathtext formula and raises an error if the formula is
+invalid. The decorator `with_literal_text` turns off mathtext parsing for all text in a figure. Because
+Matplotlib recreates the tick labels each time a figure is drawn, dollar signs in tick labels are escaped
+instead. Powers of ten on logarithmic axes are still drawn as formulas.
 """
 
 import warnings
@@ -25,9 +25,9 @@ from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 from rnnlab.text import sanitize
 
 MAX_LINE_LENGTH = 80
-"""Maximum length in characters of a line in a title or axis label."""
+"""Maximum length, in characters, of a line in a title or axis label."""
 MAX_NAME_LENGTH = 40
-"""Maximum length in characters of a name in a tick label or legend."""
+"""Maximum length, in characters, of a name in a tick label or legend."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,7 +45,7 @@ def with_literal_text(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def make_text_literal(drawn: Any) -> None:
-    """Turn off formula parsing for all text of an Axes, Figure or FacetGrid, and shorten long lines."""
+    """Turn off mathtext parsing for all text in an Axes, Figure or FacetGrid, and shorten long lines."""
     for artist in drawn.flat if isinstance(drawn, np.ndarray) else [drawn]:
         root = artist if isinstance(artist, Axes) else getattr(artist, "figure", None) or artist
         axes = [root] if isinstance(root, Axes) else root.axes

@@ -1,4 +1,4 @@
-"""Phase diagrams: the regime or gain of the gradient as a heat map over two sweep axes."""
+"""Phase diagrams: heat maps of the gradient's regime or gain against two sweep axes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +31,10 @@ OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
 OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
 LEGEND_MARKS = {"diverged": ("diverged runs", "x"), "unstable": ("unstable runs", r"$\sim$")}
 ZERO_MARK = "0"
-"""Mark for cells of the diagram with runs whose gain is 0; the mean excludes these runs."""
+"""Mark for diagram cells that contain runs with a gain of 0; the mean excludes these runs."""
 DIVERGING = "vlag"
 SHARE_BESIDE_BAR = 0.8
-"""Fraction of the width of an Axes that remains after a colour bar is added."""
+"""Fraction of the Axes width that remains after a colour bar is added."""
 MIN_FONT_SIZE = 5.0
 """Smallest legible font size in points."""
 
@@ -55,7 +55,8 @@ def draw_phase_diagram(
 
     Each cell of the diagram shows the most frequent regime, or the mean log10 gain, of the runs with the
     cell's combination of values. The mark "× 2/3" means that two of three runs diverged; "~ 1/3" means that
-    one of three runs was unstable. For a diverged run, the regime and the gain come from its last recording.
+    one of three runs was unstable. For a diverged run, the regime and the gain come from the run's last
+    recording.
 
     Args:
         runs: Frame returned by `load_runs`.
@@ -174,7 +175,7 @@ def _label_columns(ax: Axes, columns: list[str], share: float) -> None:
 
 
 def _mark_size(ax: Axes, columns: int, lines: int) -> tuple[float, bool]:
-    """Return a font size in points at which two marks fit into a cell, and True if counts also fit."""
+    """Return a font size in points at which two marks fit into a cell, and whether counts also fit."""
     assert ax.figure is not None
     width, height = (72 * size / ax.figure.dpi for size in (ax.bbox.width / columns, ax.bbox.height / lines))
     points = min(FontProperties(size="small").get_size_in_points(), width / 3.2, height / 2.6)
@@ -193,7 +194,7 @@ def most_frequent(regimes: pd.Series) -> str:
 
 
 def _centered_norm(frame: pd.DataFrame, color: str) -> Normalize | None:
-    """Return a colour scale of log10 gain centred on a gain of 1, or None for regimes."""
+    """Return a colour scale for log10 gain centred on a gain of 1, or None for regimes."""
     if color == "regime":
         return None
     finite = frame[np.isfinite(frame["value"].astype("float64"))]

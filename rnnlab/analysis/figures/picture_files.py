@@ -26,12 +26,12 @@ def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
 
 
 def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
-    """Write a figure atomically, in the format given by the file extension.
+    """Write a figure atomically, in the format specified by the file extension.
 
     Args:
         figure: Figure to write.
         path: Path of the file.
-        within: Folder that contains the file, directly or in subfolders; no part of the path below this
+        within: Folder that contains the file, directly or in a subfolder; no part of the path below this
             folder may be a symbolic link.
         **keys: Additional arguments for matplotlib's `savefig`.
 

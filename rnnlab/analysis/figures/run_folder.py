@@ -77,7 +77,7 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
-    """Draw one image of the lag curve for each of a few training steps, with the first curve dashed."""
+    """Draw the lag curves at a few training steps in separate images, each with the first curve dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
     ]

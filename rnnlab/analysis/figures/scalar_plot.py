@@ -1,4 +1,4 @@
-"""Plots of one value per run against a sweep axis, with points, means and intervals."""
+"""Plots of one value per run against a sweep axis, with points, means and confidence intervals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,9 +67,9 @@ class ScalarPlot:
             value: Column with the plotted value.
             encodings: Column names for the roles `hue`, `col` and `row`, or None.
             flag: Column that is 1 for runs drawn with a different marker.
-            zero: Column that is 0 for runs whose gain is 0; such runs have no plotted value.
+            zero: Column that is 0 for runs whose gain is 0; these runs have no plotted value.
             zero_share: Column with the fraction of examples whose gradient is 0; the plotted value excludes
-                them.
+                these examples.
             value_name: Name of the plotted gain, used in the caption to report runs whose gain is 0.
         """
         runs = runs.reset_index(drop=True)
@@ -105,7 +105,7 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean with its interval at each x; a line connects all means except the one at "off"."""
+        """Draw the mean and its confidence interval at each x; a line connects all means except at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:

@@ -43,7 +43,7 @@ def draw_training_lag_curves(
         quantity: Quantity whose lag curves are drawn.
         theory: Slope that mean-field theory predicts for the untrained network, in decades per time step.
         bound: Upper bound on the slope of the untrained network, in decades per time step.
-        cell_path: Slope of the cell path, computed from only the forget gates of the untrained LSTM, in
+        cell_path: Slope of the cell path, computed only from the forget gates of the untrained LSTM, in
             decades per time step.
     """
     wide = by_step(gradients, "lag", quantity)
@@ -77,13 +77,13 @@ def draw_training_lag_curves(
 def draw_time_heatmap(
     gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
 ) -> Axes:
-    """Draw a heat map of the total gradient norm by training step and time step, with logarithmic colours.
+    """Draw a heat map of the total gradient norm by training step and time step, on a logarithmic scale.
 
     Args:
         gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`, and a column `run` if the data
             frame contains several runs.
         ax: Axes to draw on; None creates a new figure.
-        quantity: Quantity whose gradient is drawn.
+        quantity: Quantity with respect to which the gradient is drawn.
         run: Run identifier, or "mean" for the mean log10 gradient norm over all runs; required if the data
             frame contains several runs.
 
@@ -119,12 +119,12 @@ def draw_time_heatmap(
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
     assert ax.figure is not None
-    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ norm of the total gradient at {quantity}")
+    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ total gradient norm w.r.t. {quantity}")
     make_text_literal(bar.ax)
     ax.set(
         xlabel="time step t",
         ylabel="training step (not to scale)",
-        title=f"Gradient at {quantity} by time step{which}",
+        title=f"Gradient w.r.t. {quantity} by time step{which}",
     )
     return ax
 
@@ -187,7 +187,7 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None = None) -> Axes:
-    """Draw a histogram of the global gradient norm before clipping over all training steps.
+    """Draw a histogram of the global gradient norms before clipping, from all training steps.
 
     A vertical line marks the clip threshold.
     """

@@ -22,9 +22,9 @@ PALETTE = sns.color_palette("colorblind")
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Colour of each built-in cell, the same in all figures; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
-"""Colour of figure elements that do not belong to a cell."""
+"""Colour of figure elements that are not associated with a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Label of the value null, by the name of a sweep axis that can be null."""
+"""Label of the null value of each sweep axis that can be null, by axis name."""
 
 STYLE = {
     "axes.spines.top": False,
@@ -35,13 +35,13 @@ STYLE = {
     "svg.fonttype": "none",  # text is stored as text, not as outlines
 }
 SIZE = (4.9, 3.6)
-"""Figure size in inches; displayed at a width of 3.5 inches, a figure's smallest text has 7 points."""
+"""Figure size in inches; if a figure is shown at a width of 3.5 inches, its smallest text has 7 points."""
 MIN_WIDE_INCHES = 4.3
-"""Minimum width in inches of an Axes whose legend is on the right instead of below."""
+"""Minimum width in inches of an Axes whose legend is on the right instead of below it."""
 
 
 def figure_style() -> Any:
-    """Return the matplotlib settings for all figures of rnnlab."""
+    """Return the matplotlib settings for all rnnlab figures."""
     return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
 
 
@@ -92,7 +92,7 @@ def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
     """Return the values of a sweep axis as an ordered categorical of strings; missing values remain null.
 
     Numbers are in ascending order; strings are in category order, or in order of first appearance if the
-    column is not categorical. A null `clip` is labelled "off" and comes last.
+    column is not categorical. The null value of `clip` is labelled "off" and comes last.
     """
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = values.astype("float64")
@@ -117,8 +117,8 @@ def choose_colors(values: pd.Series) -> dict[str, Any]:
     """Return a colour for each value of a sweep axis, by label.
 
     Cells have fixed colours. The colours of numbers are evenly spaced on the viridis colour map, and "off" is
-    grey. Other labels get palette colours by their position among all categories, so that a subset of the
-    rows keeps the same colours.
+    grey. Every other label gets the palette colour at the label's position among all categories, and a subset
+    of the rows therefore keeps the same colours.
     """
     words = list(to_labels(values).cat.categories)
     if values.name == "cell":
@@ -141,14 +141,14 @@ def line_entries(colors: Mapping[str, Any], **settings: Any) -> dict[str, Artist
 
 
 def is_wide(values: Iterable[float]) -> bool:
-    """Return True if a logarithmic axis suits the values: all positive, spanning at least a factor of 10."""
+    """Return True if the values suit a logarithmic axis: all are positive and span a factor of 10 or more."""
     numbers = np.asarray(list(values), dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     return bool(numbers.size and numbers.min() > 0 and numbers.max() / 10 >= numbers.min())
 
 
 def new_axes(rows: int = 1) -> Any:
-    """Return one or several vertically stacked Axes in a new pyplot figure."""
+    """Return one Axes, or several vertically stacked Axes, in a new pyplot figure."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context(figure_style()):
@@ -202,14 +202,14 @@ def _points(size: Any) -> float:
 
 
 def wrap_lines(lines: Iterable[str], inches: float) -> list[str]:
-    """Wrap lines of small text to a width in inches, assuming that letters are half as wide as high."""
+    """Wrap lines of small text to a width in inches, assuming that letters are twice as high as wide."""
     fitting = int(inches * 72 / (0.52 * _points("small")))
     letters = max(16, min(fitting, MAX_LINE_LENGTH))  # longer lines would be shortened in the middle
     return [part for line in lines for part in textwrap.wrap(line, letters) or [""]]
 
 
 def legend_columns(entries: Iterable[str], inches: float) -> int:
-    """Return the number of legend columns: one per entry if all fit in one row, else the number that fits."""
+    """Return the number of legend columns: one per entry if all fit in one row, else as many as fit."""
     widths = [0.55 * len(word) + 4.2 for word in entries]  # in letters, including the line sample
     total = inches * 72 / _points("small")
     return len(widths) if sum(widths) <= total else max(1, int(total / max(widths)))

@@ -73,7 +73,7 @@ def draw_lag_curves(
             or "ends" for both recordings (the first dashed). The argument `step` is ignored if `hue`,
             `style`, `col` or `row` is "step".
         relative: If True, draw g(k)/g(1) from lag 1; if False, draw g(k) from lag 0.
-        traces: If True, draw every run as a thin line instead of drawing intervals.
+        traces: If True, draw every run as a thin line instead of drawing confidence intervals.
 
     Returns:
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
@@ -143,7 +143,7 @@ def draw_losses(
         style: Sweep axis shown by dash pattern.
         col: Sweep axis whose values form the columns of a grid of Axes.
         row: Sweep axis whose values form the rows of a grid of Axes.
-        traces: If True, draw every run as a thin line instead of drawing intervals.
+        traces: If True, draw every run as a thin line instead of drawing confidence intervals.
 
     Returns:
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
@@ -171,7 +171,7 @@ def draw_losses(
 
 
 class _Curves:
-    """Data frame of the curves to draw, with fixed column names, and the means of the curves over runs."""
+    """Curves to draw, as a data frame with fixed column names, and the means of these curves over runs."""
 
     def __init__(
         self,
@@ -281,7 +281,7 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
-    """Return a few training steps, including first and last, that at least half of the runs recorded."""
+    """Return a few training steps recorded by at least half of the runs, including the first and the last."""
     runs = rows.drop_duplicates(["run", "step"])["step"].value_counts()
     steps = np.sort(runs.index[runs >= runs.max() / 2])
     return list(steps[np.unique(np.linspace(0, len(steps) - 1, min(MAX_STEPS, len(steps))).astype(int))])

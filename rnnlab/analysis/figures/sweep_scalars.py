@@ -48,9 +48,9 @@ GAINS = {
     "grad/log10_gain_short": "short gain",
     LOG10_GAIN_TAIL: "tail gain",
 }
-"""Display names of the gain metrics: over all lags, lags 1 to 10, and the longer half of the lags."""
+"""Display names of the gains over all lags, over lags 1 to 10, and over the longer half of the lags."""
 FACTORS = {log10_gain: log10_gain.replace("log10_", "") for log10_gain in GAINS}
-"""Mapping from each log10-gain metric to the corresponding gain metric, which may be 0."""
+"""Mapping from each log10-gain metric to the corresponding gain metric; a gain may be 0."""
 LOGARITHMS = {gain: log10_gain for log10_gain, gain in FACTORS.items()}
 """Mapping from each gain metric to the corresponding log10-gain metric."""
 
@@ -71,7 +71,8 @@ def draw_gain(
     A gain below 1 means that the gradient vanishes; a gain above 1 means that the gradient explodes. Each
     small point represents one run. Each large point is the geometric mean of the gain over runs, computed
     from log10 gain, with its 95 % t interval. Downward triangles at the bottom represent runs with a gain of
-    0, which the mean excludes. The gain of a diverged run comes from the last probe recording of the run.
+    0; the mean excludes these runs. The gain of a diverged run comes from the last probe recording of the
+    run.
 
     Args:
         runs: Frame returned by `load_runs`.
@@ -180,7 +181,7 @@ def draw_solved(
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
     caption = plot.caption(
-        "fraction and 95 % Wilson interval", "fraction and 95 % Wilson interval of each run"
+        "fraction and 95 % Wilson interval", "fraction and 95 % Wilson interval for each run"
     )
     return plot.draw(ax, draw, plot.legend_entries(), ["Solved tasks", caption])
 
@@ -189,7 +190,7 @@ def judge_runs(runs: pd.DataFrame) -> pd.Series:
     """Return 1 for each solved run, 0 for each unsolved run, and NaN for each run without a result.
 
     A run that diverged before validation counts as unsolved if its task has a success criterion. A task has a
-    success criterion if at least one run of the task has a value of `val/solved`.
+    success criterion if at least one run of the task has a value for `val/solved`.
     """
     verdict = to_numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
@@ -210,8 +211,8 @@ def draw_clipping(
     """Draw the clip rate (upper Axes) and the loss (lower Axes) against the clip threshold.
 
     Each small point represents one run. Each large point is the mean over runs, with its 95 % t interval. The
-    value `clip=null` appears at the right end, labelled "off". A cross above the losses means that some runs
-    at this position diverged; the mean loss excludes diverged runs.
+    value `clip=null` appears at the right end, labelled "off". A cross above the losses marks a position at
+    which some runs diverged; the mean loss excludes diverged runs.
 
     Args:
         runs: Frame returned by `load_runs`.
@@ -284,7 +285,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Use a logarithmic y axis, without the parts of intervals below 0, if the values span a factor of 10."""
+    """Use a logarithmic y axis, starting just below the smallest value, if the values span a factor of 10."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())
