@@ -110,7 +110,7 @@ def test_a_run_of_the_default_says_that_it_is_one(
 
     monkeypatch.setattr(launch, "launch", interrupted)
     assert main(arguments) == 130
-    line = "Running the default: cell=rnn task=char_lm seq_len=50 steps=2000. For all keys, see --help.\n"
+    line = "Running the default configuration: cell=rnn task=char_lm seq_len=50 steps=2000. For all keys, see --help.\n"
     assert capsys.readouterr().out == (line if has_message else "")
 
 

@@ -1,4 +1,4 @@
-"""Adaptive sweeps: Hydra's Optuna sweeper chooses each batch of runs based on earlier results."""
+"""Adaptive sweeps: Hydra's Optuna sweeper chooses each batch of runs according to earlier results."""
 
 import copy
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ class _Interrupted(Exception):
 
 
 class _BatchLauncher:
-    """Replacement for Hydra's launcher that runs each batch of jobs requested by the sweeper."""
+    """Launcher that replaces Hydra's own and runs each batch of jobs requested by the sweeper."""
 
     def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
         self._sweep = sweep
@@ -76,7 +76,7 @@ class _BatchLauncher:
         self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run one batch of jobs and return the objective of each run (±inf, the worst, for a failed run)."""
+        """Run one batch of jobs and return the objective value of each run (±inf, the worst, on failure)."""
         checked = check(self._sweep.plan(job_overrides, initial_job_idx))
         result = launch(checked, self._display)
         self._last = checked, result

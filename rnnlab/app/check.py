@@ -36,7 +36,7 @@ class CheckedPlan:
         settings: Settings of the first job, used for keys that are the same for all jobs.
         launcher: Launcher that executes the runs; None selects processes on this machine.
         note: Message to print before the runs start, or None.
-        remarks: Remarks about the data of the tasks, one line each.
+        remarks: Remarks about the tasks' data, one per line.
     """
 
     plan: Plan
@@ -179,7 +179,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
 
 
 def _redact_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration without any password in the tracking URI."""
+    """Return the configuration with any password removed from the tracking URI."""
     tracking = config["tracking"]
     uri = tracking["uri"] and redact(tracking["uri"])
     return config if uri == tracking["uri"] else config | {"tracking": tracking | {"uri": uri}}

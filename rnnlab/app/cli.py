@@ -49,7 +49,7 @@ def _run(argv: list[str]) -> int:
     parser = command_line_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
     parser.add_argument(
-        "--quiet", "-q", action="store_true", help="Print only warnings and the results folder"
+        "--quiet", "-q", action="store_true", help="Print only warnings and the path of the results folder"
     )
     args = parser.parse_intermixed_args(argv)  # -m may appear anywhere
     if args.experimental_rerun is not None:
@@ -86,7 +86,7 @@ def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
     if is_default:
         choices, settings = plan.jobs[0].choices, checked.settings
         display.note(
-            f"Running the default: cell={choices['cell']} task={choices['task']} "
+            f"Running the default configuration: cell={choices['cell']} task={choices['task']} "
             f"seq_len={settings.seq_len} steps={settings.steps}. For all keys, see --help."
         )
     result = launch(checked, display)

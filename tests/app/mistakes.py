@@ -253,15 +253,15 @@ MISTAKES = {
     "tracking.uri='sqlite:///x.db?mode=ro'": "tracking.uri=sqlite:///x.db?mode=ro: MLflow does not accept ? in a path; choose another path or tracking=none",
     "tracking.uri='sqlite:///a%20b.db'": "tracking.uri=sqlite:///a%20b.db: MLflow does not accept % in a path; choose another path or tracking=none",
     # quotes
-    "cell=rnn,lstm": "cell=rnn,lstm: several values; add -m to sweep over them",
-    "seed=range(3)": "seed=range(3): several values; add -m to sweep over them",
+    "cell=rnn,lstm": "cell=rnn,lstm: has several values; add -m to sweep over them",
+    "seed=range(3)": "seed=range(3): has several values; add -m to sweep over them",
     "a=b=c": "a=b=c: cannot be parsed; quote special characters: 'a=\"b=c\"'",
     "lr=(1": "lr=(1: cannot be parsed; quote special characters: 'lr=\"(1\"'",
     "task.path=größe.txt": "task.path=größe.txt: cannot be parsed; quote special characters: 'task.path=\"größe.txt\"'",
     "task.path=a#b.txt": "task.path=a#b.txt: cannot be parsed; quote special characters: 'task.path=\"a#b.txt\"'",
     "task.path=a=b.txt": "task.path=a=b.txt: cannot be parsed; quote special characters: 'task.path=\"a=b.txt\"'",
     "task.path=a(b.txt": "task.path=a(b.txt: cannot be parsed; quote special characters: 'task.path=\"a(b.txt\"'",
-    "task.path=a,b.txt": "task.path=a,b.txt: several values; add -m to sweep over them, or write 'task.path=\"a,b.txt\"' to pass a single value",
+    "task.path=a,b.txt": "task.path=a,b.txt: has several values; add -m to sweep over them, or write 'task.path=\"a,b.txt\"' to pass a single value",
     "task.path=it's.txt": "task.path=it's.txt: cannot be parsed; quote special characters: 'task.path=\"it'\"'\"'s.txt\"'",
     'task.path="a': 'task.path="a: cannot be parsed; quote special characters: \'task.path="\\"a"\'',
     # Hydra

@@ -16,8 +16,9 @@ SECTIONS = ("config", "outcome", "summary", "code and machine")
 def compare_runs(first: RunEntry, second: RunEntry) -> pd.DataFrame:
     """Return a data frame with one row per difference between two runs.
 
-    The columns are `section` (one of SECTIONS), `key`, and the values of the two runs, `first` and `second`.
-    A missing value is None. Times, names and folders are excluded because they always differ between runs.
+    The columns are `section` (one of SECTIONS), `key`, and `first` and `second`, which contain the values
+    from the two runs. A missing value is None. Times, names and folders are excluded because they always
+    differ between runs.
     """
     rows = []
     for section, one, other in zip(SECTIONS, _sections(first), _sections(second), strict=True):
@@ -38,7 +39,7 @@ def _sections(run: RunEntry) -> Iterator[dict[str, Any]]:
 
 
 def _digest(run: RunEntry) -> str | None:
-    """Return a hash of the uncommitted code changes of a run, or None if all code was committed."""
+    """Return a hash of the uncommitted code changes saved with a run, or None if all code was committed."""
     try:
         return f"sha256 {sha256(run.stored.file(DIFF_FILE).read_bytes()).hexdigest()[:12]}"
     except OSError:

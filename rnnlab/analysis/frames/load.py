@@ -26,14 +26,14 @@ class IncompleteRuns(UserWarning):
 
 @check_arguments
 def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
-    """Return one row per run, with sweep axes, outcome, final metric values, start time, host and folder.
+    """Return sweep axes, outcomes, final metric values, start times, hosts and folders, with one row per run.
 
     Most string columns are categorical, with categories in order of first appearance. Integer columns with
     missing values have the dtype Int64. A setting that is disabled with null, such as `clip=null`, appears as
-    NaN. A run with a damaged `run.json` still has a row that contains the name of the run. The column `run`
+    NaN. A run with a damaged `run.json` still has a row, which contains the name of the run. The column `run`
     contains the run id assigned by rnnlab, which is the same for all copies of a run. The column
     `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run sent
-    to several tracking stores, `mlflow_run_id` is the id in the first of these stores.
+    to several tracking stores, `mlflow_run_id` is the id in the first store.
 
     Args:
         source: Folder that contains runs, list of such folders, or `MLflowRuns` object.
@@ -73,8 +73,8 @@ def load_metrics(
         ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` issues this warning, or if the metrics of a run cannot be read
-            completely.
+        IncompleteRuns: If `load_runs` issues this warning for the source, or if the metrics of a run cannot
+            be read completely.
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -101,8 +101,8 @@ def load_gradients(
         quantities: Name of a quantity, such as `"state"`, or list of names; None selects all quantities.
         axis: `"lag"` selects lag curves, `"timestep"` selects gradient norms by time step, and None selects
             both.
-        steps: `"first"` or `"last"` recording of each run, `"ends"` for both of these, or one or more
-            training steps; None selects all recordings.
+        steps: `"first"` or `"last"` for that recording of each run, `"ends"` for both recordings, or one or
+            more training steps; None selects all recordings.
         where: As in `load_runs`.
         targets: True to include lag curves that start at a target other than the last target of the sequence.
 
@@ -113,7 +113,8 @@ def load_gradients(
         ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` issues this warning, or if the gradient table of a run cannot be read.
+        IncompleteRuns: If `load_runs` issues this warning for the source, or if the gradient table of a run
+            cannot be read.
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)

@@ -1,4 +1,4 @@
-"""The runs of a source and their tables, from which the data frames of `load_*` are built."""
+"""The runs from a source and their tables, from which the `load_*` functions build data frames."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +47,7 @@ class RunCollection:
         frame: Frame with one row per run.
         axes: Columns of `frame` that are sweep axes.
         varying: Sweep axes whose values differ between the undamaged runs.
-        problems: Description of the problem of each incomplete run, by run id; reading a damaged table adds
+        problems: Description of the problem with each incomplete run, by run id; reading a damaged table adds
             an entry.
     """
 
@@ -59,7 +59,7 @@ class RunCollection:
 
     @classmethod
     def find(cls, source: Source, where: str | None = None) -> "RunCollection":
-        """Return the runs of a source, raising the same exceptions as `load_runs`."""
+        """Return the runs from a source, raising the same exceptions as `load_runs`."""
         with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
             runs = drop_copies(sorted(pool.map(RunEntry, find_runs(source)), key=lambda run: run.sort_key))
             axes = {key for run in runs for key in run.axes}
@@ -152,7 +152,7 @@ class RunCollection:
                     yield table
 
     def _add_labels(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
-        """Insert the run id and the sweep axes as the first columns of a long frame, and return the frame."""
+        """Insert the run id and sweep axes at the front of a long-format frame, and return the frame."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
         axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]
@@ -230,7 +230,7 @@ def _select(
 
 
 def _at_end(table: pa.Table, end: str) -> pa.Array:
-    """Return a mask of the rows from the first or last recording of each quantity and axis."""
+    """Return a mask that selects the rows from the first or last recording of each quantity and axis."""
     step = table["step"].to_numpy()
     quantity = table["quantity"].combine_chunks().indices.to_numpy()
     series = 2 * quantity + table["lag"].is_valid().to_numpy()

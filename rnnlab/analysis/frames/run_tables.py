@@ -18,7 +18,7 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
-"""Pattern of lines with one flat JSON object each; Arrow's JSON reader crashes on input such as `null`."""
+"""Pattern that matches lines with one flat JSON object each; Arrow's JSON reader crashes on, say, `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
@@ -114,8 +114,8 @@ def gradients_table(file: Path) -> pa.Table:
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return a frame with one row per training step and one column per metric; missing values are NaN.
 
-    If the file is damaged, for example because the process was killed while writing, the frame contains only
-    the rows before the damage.
+    If the file is damaged, for example because the process was killed while writing the file, the frame
+    contains only the rows before the damage.
 
     Raises:
         OSError: If the file cannot be read.
@@ -153,7 +153,7 @@ def gradients_rows(file: Path) -> int:
 
 
 class GradientColumns:
-    """Preallocated columns of a gradient frame, filled with one table at a time.
+    """Preallocated columns of a gradient frame, filled one table at a time.
 
     Collecting all Arrow tables and converting them together would double the required memory and time.
     """
@@ -168,7 +168,7 @@ class GradientColumns:
         self._statistics = {name: np.empty(rows) for name in STATISTIC_COLUMNS}
 
     def add(self, table: pa.Table) -> None:
-        """Append the rows of a table, which must fit into the allocated columns."""
+        """Append the rows of a table; they must fit into the allocated columns."""
         rows = slice(self._rows, self._rows + len(table))
         self._rows = rows.stop
         self._step[rows] = table["step"]

@@ -1,4 +1,4 @@
-"""Conversion of the `run.json` files of many runs to one data frame with typed columns."""
+"""Conversion of the `run.json` files of many runs into one data frame with typed columns."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
 RUNNING, DAMAGED = "running", "damaged"
-"""Outcome of runs that have not ended, and outcome of runs with an unreadable `run.json`."""
+"""Outcomes assigned to runs that have not ended and to runs with an unreadable `run.json`."""
 INTEGER_COLUMNS = {
     *("number", STEPS_TO_SOLVE, "unstable_since", "differs_since"),
     *("diverged_at.step", "diverged_at.timestep"),
@@ -43,7 +43,7 @@ class RunEntry:
     Attributes:
         stored: Location of the run's files.
         problem: Reason why the run is incomplete (`killed`, `failed: …`, `running`, `damaged: …`), or None.
-        row: Value of each column of the runs frame, without the sweep axes.
+        row: Value of each column of the runs frame, except the sweep axes.
         axes: Value of each sweep axis that the run overrides.
     """
 
@@ -82,7 +82,7 @@ class RunEntry:
 
     @cached_property
     def advance(self) -> Advance:
-        """Return the progress of the run, used to choose between several copies of the run.
+        """Return the progress of the run, which determines the choice among several copies of the run.
 
         Raises:
             ConnectionError: If a tracking server does not respond.
@@ -116,7 +116,7 @@ def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
-    """Return one run per run id: the copy with the most progress, or the first of equally advanced copies.
+    """Return one run per run id: the most advanced copy, or the first of equally advanced copies.
 
     Raises:
         ConnectionError: If a tracking server does not respond.

@@ -36,8 +36,8 @@ class StoredRun:
 
     Attributes:
         folder: Path of the original run folder.
-        info: Metadata available without reading the run's files, structured like `run.json`; always includes
-            `name`.
+        info: Metadata with the structure of `run.json`, available without reading the run's files; always
+            includes `name`.
         local_folder: Folder on this machine that contains the files, or to which they are downloaded.
         fetch: Function that downloads a named file to a folder if the file exists; None if all files are
             local.
@@ -51,9 +51,9 @@ class StoredRun:
     mlflow_run_id: str | None = None
 
     def file(self, name: str) -> Path:
-        """Return the local path of a file of the run, after downloading the file if necessary.
+        """Return the local path of one of the run's files, downloading the file if necessary.
 
-        The file may not exist.
+        The file does not necessarily exist.
 
         Raises:
             ConnectionError: If the file cannot be downloaded.
@@ -105,10 +105,10 @@ Source = str | Path | Sequence[str | Path] | MLflowRuns
 
 
 def find_runs(source: Source) -> list[StoredRun]:
-    """Return the runs of a source.
+    """Return the runs from a source.
 
     Raises:
-        ValueError: If no runs are found; the message names the searched locations.
+        ValueError: If no runs are found; the message lists the locations searched.
         ConnectionError: If MLflow does not respond.
     """
     if isinstance(source, MLflowRuns):
@@ -157,7 +157,7 @@ def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path
     """Return the tracking URI and the folder in which files downloaded from it are cached.
 
     Raises:
-        ValueError: If the URI is invalid, or its database does not exist.
+        ValueError: If the URI is invalid, or if its database does not exist.
     """
     if cache is not None and is_address(str(cache)):
         raise ValueError(f"cache={cache}: must be a folder on this machine, not a URL")

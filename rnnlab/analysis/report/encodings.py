@@ -18,7 +18,7 @@ class Encodings:
     """Assignment of sweep axes to the visual properties of figures.
 
     Attributes:
-        axes: All sweep axes except `seed` whose values differ between the runs.
+        axes: Sweep axes whose values differ between the runs, excluding `seed`.
         hue: Sweep axis shown as colour.
         x: Numeric sweep axis shown on the x axis.
         y: Second numeric sweep axis, shown on the y axis of phase diagrams.
@@ -33,7 +33,7 @@ class Encodings:
 
 
 def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
-    """Choose how figures of the runs represent each sweep axis."""
+    """Choose how the figures represent each sweep axis."""
     ordered = [
         *(axis for axis in AXIS_ORDER if axis in axes),
         *(axis for axis in axes if axis not in AXIS_ORDER),
@@ -62,7 +62,7 @@ def _count_values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 
 def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
-    """Return True if another axis determines the value of this axis, as for axes linked by `pair`."""
+    """Return True if another axis determines the value of this axis, as with axes linked by `pair`."""
     return any(
         _count_values(runs, [other, axis]) == _count_values(runs, [other]) < len(runs) for other in others
     )

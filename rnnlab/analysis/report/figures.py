@@ -1,4 +1,4 @@
-"""Figures of a report, chosen according to the axes of the sweep."""
+"""Figures for a report, chosen according to the axes of the sweep."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -71,7 +71,8 @@ Drawing = tuple[str, str, Callable[[], Any]]
 def _lag_curves(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
     text = (
         "Norm of the gradient of the loss at a single time step with respect to the state k time steps "
-        "earlier, relative to the norm at lag 1. On the logarithmic axis, a constant gain is a straight line."
+        "earlier, relative to the norm at lag 1. On the logarithmic axis, a constant gain yields a straight "
+        "line."
     )
     try:
         curves = collection.gradients("state", "lag", "ends")
@@ -86,13 +87,15 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     x, hue = encodings.x, encodings.hue
     if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
         text = (
-            "Factor by which the norm of the backpropagated gradient changes per time step, over the longer "
-            "half of the lags; a gain of 1 preserves the norm. The gain in the tables covers all lags."
+            "Factor by which the norm of the backpropagated gradient changes per time step, computed only "
+            "from lags of at least half the maximum lag; a gain of 1 preserves the norm. The gain in the "
+            "tables covers all lags."
         )
         yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, HORIZON):
         text = (
-            "Largest lag at which at least 1 % of the gradient remains, even if less remains at a lower lag."
+            "Largest lag at which at least 1 % of the gradient norm remains, even if less remains at a "
+            "smaller lag."
         )
         yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=encodings.col)
     if x is not None and _has(runs, VAL_SOLVED):
@@ -121,12 +124,14 @@ def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing
         return
     text = "Validation loss during training."
     if len(selected) < len(collection.runs):
-        text += f" The figure shows {len(selected)} evenly spaced runs out of {len(collection.runs)}."
+        text += (
+            f" The figure shows {len(selected)} of {len(collection.runs)} runs, chosen at regular intervals."
+        )
     yield "Losses", text, partial(draw_losses, losses, hue=encodings.hue, col=encodings.col)
 
 
 def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    """Yield a heat map for the first run with each value of the colour axis."""
+    """Yield a heat map for the first run at each value of the colour axis."""
     firsts = collection.frame.drop_duplicates([encodings.hue]) if encodings.hue else collection.frame[:1]
     for index in firsts.index[:MAX_HEATMAPS]:
         try:
@@ -135,13 +140,13 @@ def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawi
             continue
         if norms.empty:
             continue
-        text = "Norm of the total gradient at each time step during the training of one run."
+        text = "Norm of the total gradient by time step and training step, for a single run."
         title = f"Gradient by time step: {collection.runs[index].row['name']}"
         yield title, text, partial(draw_time_heatmap, norms)
 
 
 def _render(draw: Callable[[], Any]) -> tuple[str, bool]:
-    """Return the `data:` URL of a figure as SVG, with text as paths, and True if the figure is a grid."""
+    """Return a figure as the `data:` URL of an SVG with text as paths, and True if the figure is a grid."""
     import matplotlib.pyplot as plt
 
     with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():

@@ -74,10 +74,10 @@ class Table:
 
 
 def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """Return a table of means with 95 % t intervals, one row per combination of axis values.
+    """Return a table of means and 95 % confidence intervals, with one row per combination of axis values.
 
     The result is None if no two runs have the same combination of axis values. The mean metrics exclude
-    diverged runs, whose last values were recorded before the divergence.
+    diverged runs, whose last values were recorded before they diverged.
     """
     runs = runs[runs["outcome"] != DAMAGED].assign(all="")
     by = [*axes] or ["all"]
@@ -114,7 +114,7 @@ def _mean_cell(
     power: bool = False,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Cell:
-    """Return a cell with a mean and its interval; the sign ≥ marks a mean horizon that is a lower bound."""
+    """Return a cell with a mean and its confidence interval; ≥ marks a mean horizon that is a lower bound."""
     rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
     if rows_with_value.empty:
         return Cell(NO_VALUE)
@@ -203,7 +203,7 @@ def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
 
 
 def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> Table | None:
-    """Return a table of the runs that did not finish normally or have damaged files, with the reasons."""
+    """Return a table of the runs that did not finish normally or that have damaged files, with reasons."""
     rows = []
     for run in entries:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}

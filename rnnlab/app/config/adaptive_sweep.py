@@ -14,11 +14,11 @@ from rnnlab.app.config.run_paths import resolve_folder
 
 @dataclass(frozen=True)
 class AdaptiveSweep:
-    """Sweep whose jobs are chosen based on the results of earlier jobs.
+    """Sweep whose jobs are chosen according to the results of earlier jobs.
 
     Attributes:
         loader: Hydra's configuration loader.
-        config: Configuration, which contains the keys of the sweeper in `hydra.sweeper`.
+        config: Configuration whose node `hydra.sweeper` contains the keys of the sweeper.
         arguments: Command-line arguments that define the search space.
     """
 
@@ -27,7 +27,7 @@ class AdaptiveSweep:
     arguments: list[str]
 
     def plan(self, batch: Sequence[Sequence[str]], first: int) -> Plan:
-        """Return the plan of the next batch of jobs; all batches share one sweep folder."""
+        """Return the plan for the next batch of jobs; all batches share one sweep folder."""
         hydra_overrides = list(self.config.hydra.overrides.hydra)
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(self.arguments)
         axes = [override.get_key_element() for override in overrides if override.is_sweep_override()]

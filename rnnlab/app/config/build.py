@@ -1,8 +1,8 @@
 """Configuration schema (keys, types, bounds) and construction of the configured objects.
 
-All default values are in `conf/`. If the selected option of a configuration group names a class (`_target_`),
-that class defines the keys, types and bounds of the group. A new cell or optimiser requires no change to this
-module.
+All default values are defined in `conf/`. If the selected option of a configuration group names a class
+(`_target_`), that class defines the keys, types and bounds of the group. A new cell or optimiser requires no
+change to this module.
 """
 
 import json
@@ -41,7 +41,7 @@ SUPPLIED = {
     "optimizer": ("lr",),
     "initial_state": (),
 }
-"""Constructor arguments, by configuration group, whose values come from keys outside the group."""
+"""For each configuration group, the constructor arguments whose values come from keys outside the group."""
 KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
 """Interface that the class of each configuration group must implement."""
 TASK_CACHE_SIZE = 4
@@ -104,7 +104,7 @@ class Experiment:
     Attributes:
         settings: Values of the top-level configuration keys that are not groups.
         trainer: Trainer constructed from the configuration.
-        memory: Estimated memory of each part of training, in bytes.
+        memory: Estimated memory needed for each part of training, in bytes.
     """
 
     settings: Settings
@@ -120,7 +120,7 @@ def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | 
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """Return the dtype in which numbers of a configuration must be finite; float64 if `dtype` is invalid."""
+    """Return the dtype in which numbers in a configuration must be finite; float64 if `dtype` is invalid."""
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
@@ -129,7 +129,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
     Args:
         config: Resolved configuration as dictionaries, lists and literal values.
-        is_local: True if the run is executed on this machine and must fit into its memory.
+        is_local: True if the run is executed on this machine and must therefore fit into its memory.
         tasks: Cache of tasks constructed by earlier calls.
 
     Raises:
@@ -178,7 +178,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
 
 class TaskCache:
-    """Cache of recent tasks, because construction from a large file takes longer than all other checks."""
+    """Cache of recent tasks; constructing a task from a large file takes longer than all other checks."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Task | None, list[str]]] = {}
@@ -203,7 +203,7 @@ class TaskCache:
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
-    """Return independent random generators for the weights, batches and final samples of a run."""
+    """Return independent random number generators for the weights, batches and final samples of a run."""
     weights, batches, samples = np.random.SeedSequence(seed).spawn(3)
     return np.random.default_rng(weights), np.random.default_rng(batches), np.random.default_rng(samples)
 
@@ -223,7 +223,7 @@ def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
-    """Construct the object of a configuration group; on failure, record the problems and return None."""
+    """Construct the object for a configuration group; on failure, record the problems and return None."""
     result = _class_and_values(config, group, supplied, problems)
     if result is None:
         return None
@@ -240,7 +240,7 @@ def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], pro
 def _class_and_values(
     config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
 ) -> tuple[type, dict[str, Any]] | None:
-    """Return the class of a group and its arguments; on failure, record the problems and return None."""
+    """Return a group's class and the arguments of that class, or record the problems and return None."""
     if not config.get(group):
         problems.append(f"{group}: missing")
         return None

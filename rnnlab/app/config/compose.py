@@ -29,7 +29,7 @@ from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, format_command
 from rnnlab.app.config.sweep_axes import expand
 
 ADAPTIVE = "optuna"
-"""Name of the Hydra sweeper that chooses jobs based on the results of earlier jobs."""
+"""Name of the Hydra sweeper that chooses jobs according to the results of earlier jobs."""
 
 
 def compose_plan(
@@ -76,7 +76,7 @@ def compose(
 
 
 def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
-    """Return the plan of a command line, based on the configuration shared by all of its jobs."""
+    """Return the plan for a command line, based on the configuration shared by all of its jobs."""
     sweeper = base.hydra.runtime.choices["hydra/sweeper"]
     if sweeper not in SUPPORTED["hydra/sweeper"]:
         allowed = ", ".join(SUPPORTED["hydra/sweeper"])

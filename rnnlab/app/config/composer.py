@@ -26,7 +26,7 @@ MAX_NAME = 80
 
 
 def plan_single_run(config: DictConfig) -> Plan:
-    """Create the plan of a single run from its configuration."""
+    """Create the plan for a single run from its configuration."""
     if isinstance(config.pair, ListConfig) and config.pair:
         raise ConfigProblems([f"pair={list(config.pair)}: applies only to the axes of a sweep; add -m"])
     overrides = list(config.hydra.overrides.task)
@@ -91,13 +91,13 @@ class Composer:
     """Composer that creates the jobs of a sweep from overrides.
 
     Hydra takes 50 to 80 ms to merge the chosen configuration files, but almost no time to set values. The
-    composer therefore merges each combination of files only once and sets the values in a copy, as Hydra
-    does. Copying and resolving a configuration takes 10 ms, so jobs that differ only in literal values also
-    share the resolved configuration.
+    composer therefore merges each combination of files only once and then sets the values in a copy, with the
+    same result as in Hydra. Copying and resolving a configuration takes 10 ms, so jobs that differ only in
+    literal values also share the resolved configuration.
 
     Attributes:
-        folder: Absolute path of the sweep folder; None until the first job is composed.
-        pattern: Folder pattern with interpolations from which Hydra derived `folder`.
+        folder: Absolute path of the sweep folder; None until the first job has been composed.
+        pattern: Folder pattern, with unresolved interpolations, from which Hydra derived `folder`.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Composer:
         return Job(number, name, folder, config_data, lines, sweep_values, template.choices)
 
     def record_refusal(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
-        """Reject a job and, unless a literal value is at fault, all jobs that differ only in such values."""
+        """Reject a job and, unless a literal value is at fault, jobs that differ only in literal values."""
         keys = [override.key_or_group for override in overrides if self._is_plain(override)]
         if not any(key in problem for key in keys for problem in problems):
             self._refusals.add(self._common_part(overrides))
@@ -236,7 +236,7 @@ def parse_jobs(loader: Loader, jobs: Sequence[Sequence[str]]) -> list[tuple[Over
 
 
 def folder_name(name: str) -> str:
-    """Return a folder name for a job, using only characters accepted by every file system."""
+    """Return a job's folder name, which contains only characters accepted by every file system."""
     return re.sub(r"[^A-Za-z0-9=._,+-]+", "_", name)[:MAX_NAME]
 
 

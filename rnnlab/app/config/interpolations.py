@@ -21,7 +21,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.loader import Loader
 
 HYDRA_KEYS = ("run", "sweep", "sweeper", "launcher", "mode")
-"""Keys in the `hydra` node that rnnlab reads; interpolations under its other keys are not resolved."""
+"""Keys under `hydra` that rnnlab reads; interpolations under other keys of this node are not resolved."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
     Phrase.NO_KEY_REFERENCED: r"refers to the unknown key \1",
@@ -45,7 +45,7 @@ class InterpolationProblems(Exception):
 def explain_interpolation_errors(
     loader: Loader, config: DictConfig, overrides: Sequence[str]
 ) -> Iterator[None]:
-    """Replace interpolation errors from the `with` block by an exception that lists key, value and reason.
+    """Convert interpolation errors in the `with` block to one exception that lists keys, values and reasons.
 
     Args:
         loader: Loader that composed the configuration.

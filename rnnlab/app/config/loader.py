@@ -29,7 +29,7 @@ HYDRA_TARGETS = (
 
 
 class _OptionReader(FileReader):
-    """Reader of option files that names the file in each error message."""
+    """Option-file reader that names the file in each error message."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Read an option file.
@@ -60,7 +60,7 @@ class _OptionReader(FileReader):
 
 
 class Loader(HydraLoader):
-    """Hydra's configuration loader, restricted for untrusted configurations."""
+    """Hydra's configuration loader, restricted for use with untrusted configurations."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path, _OptionReader(config_search_path))
@@ -91,7 +91,7 @@ class Loader(HydraLoader):
         return self._group_flags[key] and not isinstance(override.value(), dict)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """Raise ConfigProblems if a search path is not a folder, because Hydra would import a package."""
+        """Raise ConfigProblems unless every search path is a folder; Hydra would import a listed package."""
         search_paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
             search_paths.append(OmegaConf.select(primary, "hydra.searchpath"))

@@ -25,7 +25,7 @@ def register_resolvers() -> None:
 
 
 def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
-    """Return a configuration loader for the options in `conf_dir` and, unless it is None, `config_dir`.
+    """Return a configuration loader for the options in `conf_dir` and, if specified, in `config_dir`.
 
     Raises:
         ConfigProblems: If `config_dir` is not a folder.

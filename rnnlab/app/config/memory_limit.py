@@ -1,4 +1,4 @@
-"""Check of the memory needed by runs against the memory of this machine, made before any run starts."""
+"""Check, made before any run starts, that the memory of this machine is sufficient for the runs."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def memory_problem(sizes: Mapping[str, int], values: Mapping[str, object]) -> st
 
 
 def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int | None) -> str | None:
-    """Return a message if runs in parallel need more memory than this machine has, otherwise None."""
+    """Return a message if parallel runs together need more memory than this machine has, otherwise None."""
     available = memory()
     largest = sorted(sizes, reverse=True)[:parallel_runs]
     if available is None or sum(largest) <= available:

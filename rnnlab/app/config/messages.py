@@ -1,4 +1,4 @@
-"""One-line messages for command-line errors."""
+"""One-line messages about command-line errors."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLEr
 
 MAX_OVERRIDE_LENGTH = 200
 LONG_NUMBER = re.compile(r"\d{4301}")
-"""Pattern of a number with more digits than Python allows in conversions to an integer."""
+"""Pattern that matches a number with more digits than Python allows in conversions to an integer."""
 
 
 class ConfigProblems(Exception):
@@ -121,7 +121,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
 
 
 def _type_requirement(error: BaseException | str | None) -> str:
-    """Return the type that a key requires, inferred from OmegaConf's error message."""
+    """Return the type that a key requires, as inferred from OmegaConf's error message."""
     message = str(error)
     if match := Phrase.EXPECTED_ONE_OF.find(message):
         return f"must be {' or '.join(match[1].split(', '))}"
@@ -154,7 +154,7 @@ def _override_with_interpolation(overrides: Sequence[str], name: str) -> str:
 
 
 def _explain_parse_error(override: str, overrides: Sequence[str]) -> str:
-    """Explain why an override cannot be parsed, and suggest a quoted form if that would be valid."""
+    """Explain why an override cannot be parsed, and suggest a quoted form if it would be valid."""
     previous = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
     if not override.strip("+~ "):
         return f"{override!r}: empty argument; check for an empty shell variable"
@@ -169,7 +169,7 @@ def _explain_parse_error(override: str, overrides: Sequence[str]) -> str:
 
 def _explain_several_values(override: str) -> str:
     value = override.partition("=")[2]
-    message = f"{override}: several values; add -m to sweep over them"
+    message = f"{override}: has several values; add -m to sweep over them"
     may_be_one = any(mark in value for mark in "./\\ ") and not any(map(_is_number, value.split(",")))
     return f"{message}, or write {quote_override(override)} to pass a single value" if may_be_one else message
 

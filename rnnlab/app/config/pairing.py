@@ -1,4 +1,4 @@
-"""Pairing of the sweep axes listed in `pair`: only values at the same position of each axis are combined."""
+"""Pairing of the sweep axes listed in `pair`: only values at the same position on each axis are combined."""
 
 from rnnlab.app.config.messages import ConfigProblems
 

@@ -51,7 +51,7 @@ class Plan:
             date, may differ between commands.
         sweep: Name shared by all runs of the command.
         launcher: Configuration of the chosen Hydra launcher; None for worker processes on this machine.
-        is_continuation: True if the folder already contains earlier jobs of this command.
+        is_continuation: True if the folder already contains runs from earlier jobs of this command.
         command: Command line.
         problems: One message per job whose configuration could not be composed.
     """
@@ -68,13 +68,13 @@ class Plan:
 
     @property
     def earlier_folders(self) -> list[Path]:
-        """Absolute paths of the existing folders that match `pattern` and may come from earlier commands."""
+        """Absolute paths of folders that match `pattern` and may have been created by earlier commands."""
         parts = re.split(r"\$\{[^{}]*\}", self.pattern)
         return [Path(path).absolute() for path in glob.glob("*".join(map(glob.escape, parts)))]
 
 
 def sweep_name(folder: Path) -> str:
-    """Return the name shared by a command's runs, derived from the last two parts of its folder path.
+    """Return the name shared by a command's runs, derived from the last two parts of the folder path.
 
     The name has at most 200 characters and contains only letters, digits, dots, underscores and hyphens, as
     required for the key of an MLflow tag.

@@ -2,5 +2,5 @@
 
 `private_api` wraps private functions and classes, and `phrases` contains the wording of error messages. Each
 wrapper and each phrase has a canary test in `tests/app/test_hydra_internals.py`. If the installed version of
-Hydra or OmegaConf behaves differently, the canary test fails and describes the fix.
+Hydra or OmegaConf behaves differently, the corresponding canary test fails and describes the fix.
 """

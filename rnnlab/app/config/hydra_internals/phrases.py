@@ -11,7 +11,7 @@ _HYDRA, _OMEGACONF = "hydra/_internal/", "omegaconf/"
 
 
 class Phrase(Enum):
-    """Phrase of an error message, with regular expression, meaning and source file.
+    """Phrase in an error message, with its regular expression, meaning and source file.
 
     A meaning states the cause of the error and the text matched by each capture group of the regular
     expression.
@@ -36,17 +36,17 @@ class Phrase(Enum):
     # Phrases about groups
     NOT_IN_DEFAULTS = (
         r"To append to your default list use",
-        "an override replaces the option of a group that has no option; the message quotes the group",
+        "an override GROUP=OPTION refers to a group that has no option; the message quotes the group",
         _HYDRA + "defaults_list.py",
     )
     CHOSEN_TWICE = (
         r"To override a value use 'override",
-        "the override +GROUP=OPTION adds an option to a group that already has an option",
+        "the override +GROUP=OPTION refers to a group that already has an option",
         _HYDRA + "defaults_list.py",
     )
     NOT_CHOSEN = (
         r"\ACould not delete '(.*)'\. No match in the defaults list",
-        "the override ~GROUP=OPTION removes an option that is not selected; capture group 1 is GROUP=OPTION",
+        "the override ~GROUP=OPTION names an option that is not selected; capture group 1 is GROUP=OPTION",
         _HYDRA + "defaults_list.py",
     )
     NOT_AN_OPTION = (
@@ -63,7 +63,7 @@ class Phrase(Enum):
     # Phrases about values
     NO_SUCH_KEY = (
         r"Could not override",
-        "an override sets a key that does not exist; the message quotes the key",
+        "an override refers to a key that does not exist; the message quotes the key",
         _HYDRA + "config_loader_impl.py",
     )
     NOT_MERGED = (
@@ -74,18 +74,18 @@ class Phrase(Enum):
     )
     DELETED_OTHER_VALUE = (
         r"\ACould not delete from config\. The value of '(.*?)' is (.*) and not",
-        "the override ~KEY=VALUE removes a key whose current value is not VALUE; capture group 1 is the key, "
-        "and capture group 2 is the current value",
+        "the override ~KEY=VALUE refers to a key whose current value is not VALUE; capture group 1 is the "
+        "key, and capture group 2 is the current value",
         _HYDRA + "config_loader_impl.py",
     )
     NOTHING_TO_DELETE = (
         r"\ACould not delete from config\. '(.*)' does not exist",
-        "the override ~KEY removes a key that does not exist or is null; capture group 1 is the key",
+        "the override ~KEY refers to a key that does not exist or is null; capture group 1 is the key",
         _HYDRA + "config_loader_impl.py",
     )
     ADDED_TWICE = (
         r"\ACould not append to config\. An item is already at '(.*?)'",
-        "the override +KEY=VALUE adds a key that already exists; capture group 1 is the key",
+        "the override +KEY=VALUE refers to a key that already exists; capture group 1 is the key",
         _HYDRA + "config_loader_impl.py",
     )
     FILE_NOT_MERGED = (
@@ -112,7 +112,7 @@ class Phrase(Enum):
     )
     MAPPING_EXPECTED = (
         r"DictConfig|Dict\[|Merge error",
-        "a key that requires a mapping has another value",
+        "a key that requires a mapping has a value of another type",
         _OMEGACONF + "dictconfig.py",
     )
     # Phrases about interpolations
@@ -155,7 +155,7 @@ class Phrase(Enum):
     )
     FULL_KEY = (
         r"full_key: (\S+)",
-        "a message contains a message of OmegaConf; capture group 1 is the invalid key",
+        "a message contains a message from OmegaConf; capture group 1 is the invalid key",
         _OMEGACONF + "_utils.py",
     )
     LOCATION = (
@@ -165,7 +165,7 @@ class Phrase(Enum):
     )
     TOO_MANY_DIGITS = (
         r"integer string conversion",
-        "Python cannot convert a number with more than 4300 digits, and Hydra's message contains this error",
+        "Python cannot convert a number with more than 4300 digits, and Hydra quotes Python's error message",
         "the documentation of sys.set_int_max_str_digits",
     )
 

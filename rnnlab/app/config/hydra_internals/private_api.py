@@ -53,7 +53,7 @@ def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str
 
 
 def override_with_number(sweep: Override, number: int | float, line: str) -> Override:
-    """Create the override for one number of a sweep axis directly instead of parsing the override text.
+    """Create the override for one number on a sweep axis directly, instead of parsing the override text.
 
     Args:
         sweep: Override that contains all values of the axis.
