@@ -22,11 +22,11 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
     product W_hh h[t-1], the right operand has few columns, so this copying dominates the cost. Splitting the
     matrix into n blocks of rows and multiplying all blocks in one np.matmul call saves 13 to 19 % of the time
     (H = 128 to 512, B = 32 to 64). The speed-up requires the small-matrix kernels of OpenBLAS, which need
-    AVX-512. For products that OpenBLAS already computes without copying, np.dot is 0.5 µs per call faster
-    than np.matmul, which is a fifth of the time at H = 32, B = 16.
+    AVX-512. For products that OpenBLAS already computes without copying, np.dot saves 0.5 µs per call
+    compared with np.matmul; at H = 32, B = 16, this is a fifth of the time.
 
     Returns:
-        The function to call, and its left operand. The arguments of the function are the left operand, the
+        The function to call and its left operand. The arguments of the function are the left operand, the
         right operand and the output array. The left operand is either `matrix`, for outputs of shape
         (M, columns), or a stack of n row blocks, shape (n, M/n, K), for outputs of shape (n, M/n, columns).
     """

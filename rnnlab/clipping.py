@@ -1,7 +1,7 @@
 """Gradient clipping by global norm or by value.
 
-Clipping by global norm scales all gradients: g ← g · min(1, θ/‖g‖₂), where ‖g‖₂ is taken over all parameters.
-Clipping by value limits every element to [-θ, θ].
+Clipping by global norm scales all gradients: g ← g · min(1, θ/‖g‖₂), where ‖g‖₂ is the norm over all
+parameters. Clipping by value limits every element to [-θ, θ].
 
 References:
     Pascanu, Mikolov & Bengio (2013), *On the difficulty of training recurrent neural networks*, for clipping
@@ -28,7 +28,7 @@ class ClipReport:
         clipped: True if clipping changed any element of the gradient.
         coefficient: Clip coefficient, the factor by which clipping by norm scales the gradient (1 if not
             clipped); None for clipping by value.
-        fraction: Fraction of the gradient elements that clipping by value changed; None for clipping by norm.
+        fraction: Fraction of gradient elements changed by clipping; None for clipping by norm.
         cosine: Cosine of the angle between the gradients before and after clipping; 1 for clipping by norm.
     """
 
@@ -48,7 +48,7 @@ class Clipping:
     mode: Literal["norm", "value"]
 
     def apply(self, grads: Params, norm: float | None = None) -> ClipReport:
-        """Clip `grads` in place and return a report; pass `norm`, the global norm, if already computed."""
+        """Clip `grads` in place and return a report; if known, pass the global norm as `norm`."""
         before = global_norm(grads.values()) if norm is None else norm
         if self.threshold is None or not np.isfinite(before):  # keep non-finite values detectable
             return self._unclipped(before)

@@ -46,12 +46,15 @@ from rnnlab.text import (
 MAX_COLUMNS = 1000
 WARNING = "yellow"
 SENDING_NOTE_SECONDS = 30.0
-"""Seconds until the first message about sending runs to MLflow; the interval doubles after each message."""
+"""Time in seconds before the first message about sending runs to MLflow.
+
+The interval doubles after each message.
+"""
 OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
 class Display:
-    """Writer of console and log output; progress bars appear only on a terminal."""
+    """Console and log output of a command; progress bars appear only on a terminal."""
 
     def __init__(
         self, console: Console | None = None, log: LogFile | None = None, quiet: bool = False
@@ -71,7 +74,7 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a progress bar with the metrics of a single run or the number of finished runs of a sweep."""
+        """Show a progress bar with the metrics of a single run or the number of finished runs in a sweep."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
         columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
         columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
@@ -90,7 +93,7 @@ class Display:
             refresh()
 
     def open_log(self, path: Path) -> None:
-        """Open a log file if its folder exists, and write the buffered and all later messages to it."""
+        """Open a log file if its folder exists, and write the buffered messages and all later ones to it."""
         if self._log is not None and path.parent.is_dir():
             self._log.open(path)
 
@@ -124,7 +127,8 @@ class Display:
         if problem is not None and not self._warned:
             self._warned = True
             self._line(
-                f"MLflow does not accept the runs ({problem}); training continues, and sending is retried.",
+                f"MLflow does not accept the runs ({problem}); "
+                "training continues, and sending will be retried.",
                 WARNING,
             )
 
@@ -136,11 +140,11 @@ class Display:
 
     @contextmanager
     def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show the number of runs that have not yet been sent to MLflow, and the elapsed time.
+        """Show the number of runs that have not yet been sent to MLflow and the elapsed time.
 
         Yields:
-            A function that takes the number of unsent runs and the elapsed seconds, and updates the display.
-            At increasing intervals, the function also prints and logs a line.
+            A function that takes the number of unsent runs and the elapsed time in seconds, and updates the
+            display. At increasing intervals, the function also prints and logs a line.
         """
         due = SENDING_NOTE_SECONDS
 
@@ -163,7 +167,7 @@ class Display:
         tracking: Tracking,
         mirror_report: MirrorReport | None,
     ) -> None:
-        """Print the table of results, the path of the results folder, and the link to MLflow."""
+        """Print the table of results, the path of the results folder, and a link to MLflow."""
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
@@ -176,7 +180,7 @@ class Display:
         if mirror_report.closed_runs:
             closed = format_run_count(mirror_report.closed_runs)
             self._line(
-                f"Marked {closed} of earlier commands as killed because their processes no longer exist."
+                f"Marked {closed} from earlier commands as killed because their processes no longer exist."
             )
         if mirror_report.unsent_runs or mirror_report.experiment_id is None:
             reason = "" if self._warned or mirror_report.error is None else f" ({mirror_report.error})"

@@ -1,4 +1,4 @@
-"""Output of Hydra's own options, which start no run: help, `--cfg`, `--info` and shell completion."""
+"""Output of Hydra's own options, which do not start a run: help, `--cfg`, `--info` and shell completion."""
 
 import argparse
 import os

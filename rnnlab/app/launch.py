@@ -1,4 +1,4 @@
-"""Execution of a checked plan: run its jobs, show their progress, and mirror them to MLflow."""
+"""Execution of a checked plan, including the progress display and the mirroring of runs to MLflow."""
 
 import os
 import time
@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         infos: Final content of each run's `run.json`, including at least the outcome and the summary.
-        interrupted: True if a signal, such as Ctrl-C, ended the plan early.
+        interrupted: True if a signal, for example from Ctrl-C, stopped the plan early.
         mirror_report: Result of mirroring the runs to MLflow; None if tracking is disabled.
     """
 
@@ -134,7 +134,7 @@ def _is_done(order: WorkOrder) -> bool:
 
 
 def _runs_in_other_processes(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
-    """Return the runs that other processes are executing, after a grace period for orphaned workers."""
+    """Return the runs that other processes are still executing after a grace period for orphaned workers."""
     deadline = time.monotonic() + LOCK_SECONDS
     busy = [order for order in orders if order.resume and order.folder.is_dir()]
     while (busy := [order for order in busy if is_in_use(order.folder)]) and not interrupts.count:
@@ -155,7 +155,7 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 class _SweepMonitor:
     """Monitor that follows the runs of an engine and records the outcome of each run.
 
-    The first signal stops the runs and saves their progress; a later Ctrl-C kills them immediately.
+    After the first signal, the runs save their progress and stop; a later Ctrl-C kills them immediately.
     """
 
     interrupts: Interrupts
@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Return the runs still active in other processes, and those that ended there without finishing."""
+        """Return the runs still active in other processes and those that ended there without finishing."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]
@@ -205,7 +205,7 @@ def _final_info(order: WorkOrder, error: str | None, stopping: bool) -> dict[str
     Args:
         order: Work order of the run.
         error: Description of the error, or None.
-        stopping: True if the runs were stopped deliberately, for example by Ctrl-C.
+        stopping: True if the runs were stopped deliberately, for example with Ctrl-C.
     """
     if stopping:
         error = None

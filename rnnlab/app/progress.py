@@ -15,8 +15,8 @@ from rnnlab.runs.run_json import read_run_info
 class SweepProgress:
     """Progress of several runs.
 
-    Progress is read from the run folders four times per second. Because a sweep may contain thousands of
-    runs, finished runs and runs that will not start soon are skipped.
+    Progress is read from the run folders four times per second. Runs that have ended and runs that will
+    not start soon are skipped, because a sweep may contain thousands of runs.
     """
 
     def __init__(self, runs: list["RunProgress"]) -> None:
@@ -39,7 +39,7 @@ class SweepProgress:
 
     @property
     def steps_done(self) -> int:
-        """Number of training steps completed in all runs."""
+        """Total number of completed training steps, summed over all runs."""
         return self._steps_of_ended + sum(run.steps_done for run in self._open if run.started)
 
 

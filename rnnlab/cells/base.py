@@ -1,8 +1,8 @@
 """Common interface of the recurrent cells.
 
-A cell object is immutable and contains sizes and options, but no parameters or states. The parameters are a
-dict of arrays with the keys `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The parameter gradients are a
-dict with the same keys.
+A cell object is immutable and contains sizes and options, but no parameters or states. The parameters are
+stored in a dict of arrays with the keys `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The parameter
+gradients are stored in a dict with the same keys.
 
 Every cell implements its equations twice. `forward` and `backward` process an entire sequence and are
 optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations. These
@@ -48,7 +48,7 @@ class Cell(ABC):
     states: ClassVar[tuple[str, ...]]
     """Names of the states that one time step passes to the next, starting with `h`."""
     recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Map from each recurrent bias to its gate; the bias is added to the rows of W_hh h[t-1] of this gate."""
+    """Map from each recurrent bias to its gate; the bias is added to this gate's rows of W_hh h[t-1]."""
     sigmoid_gates: ClassVar[tuple[str, ...]] = ()
     """Names of the gates with sigmoid activation; the tape stores their activations in `inner["gates"]`."""
 
@@ -68,7 +68,7 @@ class Cell(ABC):
         """Run the forward pass over a sequence.
 
         Args:
-            params: Parameters, float32 or float64 arrays with the shapes given by `param_shapes`.
+            params: Parameters, as float32 or float64 arrays with the shapes given by `param_shapes`.
             x: Inputs: vectors in the parameters' dtype, shape (T, X, B), or integer symbols, shape (T, B).
             initial: Initial states, each of shape (H, B); None for zero states.
             workspace: Buffers to reuse; each call overwrites the results of the previous call.
@@ -131,7 +131,7 @@ class Cell(ABC):
         """Run one time step of the forward pass.
 
         Args:
-            params: Parameters, float32 or float64 arrays with the shapes given by `param_shapes`.
+            params: Parameters, as float32 or float64 arrays with the shapes given by `param_shapes`.
             x: Input x[t]: vectors in the parameters' dtype, shape (X, B), or integer symbols, shape (B,).
             before: Previous states h[t-1] (and c[t-1] for an LSTM), each of shape (H, B); None for zero
                 states.
@@ -166,8 +166,8 @@ class Cell(ABC):
         Args:
             params: Parameters used in the forward pass.
             tape: Tape returned by `step`.
-            adjoint: State adjoint λ[t], the gradient with respect to the new states as independent variables;
-                one array of shape (H, B) per state.
+            adjoint: State adjoint λ[t], the gradient with respect to the new states, treated as independent
+                variables; one array of shape (H, B) per state.
 
         Raises:
             ValueError: If the shape or dtype of `params` or `adjoint` does not match the tape.
@@ -207,7 +207,7 @@ class Cell(ABC):
 
     @final
     def rows(self, first: str, last: str | None = None) -> slice:
-        """Return the slice of the rows of the gates from `first` to `last` in an array with G·H rows."""
+        """Return the slice that selects the gates from `first` to `last` in an array with G·H rows."""
         start, stop = self.gates.index(first), self.gates.index(last or first) + 1
         return slice(start * self.hidden_size, stop * self.hidden_size)
 
@@ -215,7 +215,7 @@ class Cell(ABC):
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Backpropagate λ[t] through one time step, as `step_backward`, but without parameter gradients.
+        """Backpropagate λ[t] through one time step like `step_backward`, but without parameter gradients.
 
         The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
         """
@@ -226,14 +226,14 @@ class Cell(ABC):
 
     @abstractmethod
     def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return the gradient with respect to a = W_hh h[t-1]; the gradient of W_hh is da h[t-1]ᵀ.
+        """Return the gradient with respect to a = W_hh h[t-1]; dW_hh is da h[t-1]ᵀ.
 
         Args:
             inner: The `inner` arrays of a tape, for one time step or a sequence.
             dz: Gradient ∂L/∂z, shape (G·H, B) or (T, G·H, B).
 
         Returns:
-            The gradient, in the shape of `dz`; it equals `dz` if W_hh h[t-1] is a summand of z.
+            The gradient, with the shape of `dz`; the gradient equals `dz` if W_hh h[t-1] is a summand of z.
         """
 
     @abstractmethod
@@ -260,7 +260,7 @@ class Cell(ABC):
 
 
 def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-    """Draw every parameter gate by gate; `init.b_h` draws all biases."""
+    """Draw each parameter gate by gate; all biases are drawn with `init.b_h`."""
     initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
     params = {}
     for name, (rows, columns) in cell.param_shapes().items():

@@ -1,4 +1,4 @@
-"""Argument checks for the cells; each error reports the expected and the actual value."""
+"""Argument checks for the cells; each error reports the expected and actual values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -24,7 +24,11 @@ def check_fields(record: Any) -> None:
 
 
 def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> np.dtype[Any]:
-    """Return the parameters' dtype; raise ValueError if one is missing or has the wrong shape or dtype."""
+    """Check the parameters and return their dtype.
+
+    Raises:
+        ValueError: If a parameter is missing or has the wrong shape or dtype.
+    """
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")

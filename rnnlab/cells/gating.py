@@ -11,7 +11,7 @@ def sigmoid(z: Array) -> Array:
 
 
 def halve_rows(params: Params, rows: slice) -> Params:
-    """Return copies of the parameters in which the rows of the sigmoid gates are halved.
+    """Return copies of the parameters, with the rows of the sigmoid gates multiplied by ½.
 
     With these weights, one tanh call serves all gates; mapping its output y to ½ y + ½ gives the sigmoid.
     """

@@ -11,7 +11,7 @@ Backward pass, with the total gradient δ[t] = ∂L/∂h[t]:
     dW_hh = Σ_t [da; dz_r; dz_u] h[t-1]ᵀ           db_hn = Σ_t da 1
 
 The rows of the weights are grouped by gate, in the order r, u, n. In the forward pass, one matrix product
-gives [a; z_r; z_u], so that the rows of the sigmoid gates are contiguous. In the backward pass, dz_r, dz_u,
+gives [a; z_r; z_u], in which the rows of the sigmoid gates are contiguous. In the backward pass, dz_r, dz_u,
 dz_n and da are δ multiplied by factors that are computed before the loop over time steps. W_hhᵀ multiplies
 the first three blocks of [da; dz_r; dz_u; dz_n]; the last three blocks form dz.
 
@@ -216,7 +216,7 @@ class GRU(Cell):
         return grads
 
     def _slopes(self, tape: CellTape, blocks: Array) -> None:
-        """Write the factors by which δ is multiplied in da, dz_r, dz_u and dz_n into `blocks`."""
+        """Write to `blocks` the factors by which δ is multiplied to give da, dz_r, dz_u and dz_n."""
         H, gates = self.hidden_size, tape.inner["gates"]
         r, u, n = (gates[:, self.rows(gate)] for gate in self.gates)
         da, dz_r, dz_u, dz_n = (blocks[:, i * H : (i + 1) * H] for i in range(4))

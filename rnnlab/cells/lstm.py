@@ -13,11 +13,12 @@ The derivative ψ' is 1 - g² for tanh and g(1 - g) for σ. The components of th
 λ_h = δ[t] and λ_c = f[t+1] ∘ κ[t+1]. The gradient κ already includes the path c[t] → h[t], so the norm
 ‖(δ, κ)‖ would count that path twice.
 
-The forward pass is fast for two reasons. First, [o; i; f; g; c[t-1]] is one array per time step, so that a
-single multiplication, [i; f] ∘ [g; c[t-1]], gives both terms of c[t]. Second, σ(z) = ½ tanh(z/2) + ½, so the
-weights of the sigmoid gates are halved before the loop over time steps, and one tanh call activates all four
-gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ multiplied by factors that are computed
-before the loop over time steps. A fifth block contains f ∘ κ, the gradient that flows to c[t-1].
+The forward pass is fast for two reasons. First, [o; i; f; g; c[t-1]] is stored as one array per time step,
+and therefore a single multiplication, [i; f] ∘ [g; c[t-1]], gives both terms of c[t]. Second, σ(z) = ½
+tanh(z/2) + ½, so the weights of the sigmoid gates are halved before the loop over time steps, and one tanh
+call activates all four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ multiplied by
+factors that are computed before the loop over time steps. A fifth block contains f ∘ κ, the gradient that
+flows to c[t-1].
 
 References:
     Goodfellow, Bengio & Courville (2016), *Deep Learning*, section 10.10.1.
@@ -97,7 +98,7 @@ class LSTM(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return h and c, and the `inner` arrays: the gate activations `gates`, and `tanh_c` = tanh(c)."""
+        """Return h and c, and the `inner` arrays: the gate activations `gates` and `tanh_c` = tanh(c)."""
         H, h = self.hidden_size, joined[:, : self.hidden_size]
         time, batch = len(x), h.shape[2]
         sigmoids = slice(0, 4 * H if self.candidate == "sigmoid" else 3 * H)
@@ -185,7 +186,7 @@ class LSTM(Cell):
         return CellDeltas(grads, total, immediate, dz, dx, initial, first_loss)
 
     def _slopes(self, tape: CellTape, blocks: Array, c_from_h: Array) -> None:
-        """Compute the factors that multiply δ and κ in the backward equations, for all time steps.
+        """Compute, for all time steps, the factors by which δ and κ are multiplied in the backward equations.
 
         Args:
             tape: Tape of the forward pass.

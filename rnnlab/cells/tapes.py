@@ -35,9 +35,9 @@ class StepDeltas:
     """Results of one time step of the backward pass.
 
     Attributes:
-        total: Total gradient ∂L/∂s[t] of each state s, shape (H, B); for c, the gradient includes the path
-            c[t] → h[t].
-        before: State adjoint λ[t-1] without the immediate gradient e[t-1], shape (H, B) for each state.
+        total: Total gradient ∂L/∂s[t] with respect to each state s, shape (H, B); for c, the gradient
+            includes the path c[t] → h[t].
+        before: State adjoint λ[t-1], excluding the immediate gradient e[t-1], shape (H, B) for each state.
         dz: Gradient ∂L/∂z[t], shape (G·H, B).
     """
 
@@ -51,7 +51,8 @@ class StepGradients:
     """Result of `Cell.step_backward`.
 
     Attributes:
-        grads: Contribution of the time step to the gradient of each parameter, by parameter name.
+        grads: Contribution of the time step to the gradient with respect to each parameter, by parameter
+            name.
         dx: Gradient ∂L/∂x[t], shape (X, B); None for symbol inputs.
         deltas: Gradients with respect to the states and the pre-activations.
     """
@@ -70,8 +71,8 @@ class CellTape:
         states: Values of each state (`h`, and `c` for an LSTM), shape (T+1, H, B); index 0 is the initial
             state.
         inner: Arrays specific to the type of cell, such as gate activations, each of shape (T, …, B).
-        joined: Right operands of the recurrent matrix product, shape (T+1, K, B), with the rows [h; x; 1] or
-            some of these rows.
+        joined: Right operands of the recurrent matrix product, shape (T+1, K, B), with all or some of the
+            rows [h; x; 1].
     """
 
     x: Array
@@ -94,7 +95,7 @@ class CellTape:
         )
 
     def final_states(self) -> dict[str, Array]:
-        """Return copies of the states after the last time step, as initial states of the next chunk."""
+        """Return copies of the final states, to be used as the initial states of the next chunk."""
         return {name: values[-1].copy() for name, values in self.states.items()}
 
 
@@ -103,15 +104,15 @@ class CellDeltas:
     """Results of a backward pass over a sequence.
 
     Attributes:
-        grads: Gradient of each parameter, by parameter name.
-        total: Total gradient ∂L/∂s[t] of each state s for t = 1 … T, shape (T, H, B).
-        immediate: Immediate gradient of each state, shape (T, H, B): the gradient of the loss at the same
-            time step only. For h, the immediate gradient is the argument `e`, padded with zeros to T time
-            steps.
+        grads: Gradient with respect to each parameter, by parameter name.
+        total: Total gradient ∂L/∂s[t] with respect to each state s for t = 1 … T, shape (T, H, B).
+        immediate: Immediate gradient with respect to each state, shape (T, H, B): the gradient of the loss at
+            the same time step only. For h, the immediate gradient is the argument `e`, padded with zeros to T
+            time steps.
         dz: Gradient ∂L/∂z[t], shape (T, G·H, B).
         dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.
-        initial: Gradient ∂L/∂s[0] of each initial state, shape (H, B).
-        first_loss: Number of time steps before the first loss; immediate gradients at these steps are 0.
+        initial: Gradient ∂L/∂s[0] with respect to each initial state, shape (H, B).
+        first_loss: Number of time steps before the first loss; their immediate gradients are 0.
     """
 
     grads: Params

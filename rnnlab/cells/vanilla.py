@@ -68,7 +68,7 @@ class Vanilla(Cell):
     def _forward(
         self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return h, and no `inner` arrays, because the array of z is overwritten with h."""
+        """Return h and no `inner` arrays, because the array that holds z is overwritten with h."""
         h = joined[:, : self.hidden_size]
         time, H, batch = h[1:].shape
         product, W = step_product(joined_weights(params, x), batch)

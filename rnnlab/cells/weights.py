@@ -1,4 +1,4 @@
-"""Affine maps and weight gradients shared by all cells.
+"""Affine maps and weight gradients used by all cells.
 
 Inputs are either vectors in the parameters' dtype, shape (T, X, B), or symbols, which are integers in [0, X),
 shape (T, B). A symbol s represents the one-hot vector x whose element s is 1, so W_xh x is column s of W_xh.
@@ -8,8 +8,8 @@ product of the joined weights and this array gives the pre-activations:
 
     W_hh h[t-1] + W_xh x[t] + b_h = [W_hh W_xh b_h] [h[t-1]; x[t]; 1]
 
-In the backward pass, a single matrix product gives the gradients of W_hh, W_xh and b_h. For symbol inputs,
-the joined array omits x[t], and the forward pass gathers columns of W_xh instead.
+In the backward pass, a single matrix product gives the gradients with respect to W_hh, W_xh and b_h. For
+symbol inputs, the joined array omits x[t], and the forward pass gathers columns of W_xh instead.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ its peak memory would be up to 1.58 times the required memory; with 512 columns,
 """
 
 MAX_ONE_HOT = 256
-"""Maximum number of symbols for which gradients are summed by symbol through a product with one-hot vectors.
+"""Maximum alphabet size at which gradients are summed by symbol through a product with one-hot vectors.
 
 The cost of the one-hot product grows with the number of symbols.
 """
 
 
 def is_symbols(x: Array) -> bool:
-    """Return True if the inputs are integer symbols, or False if the inputs are vectors."""
+    """Return True if the inputs are integer symbols and False if the inputs are vectors."""
     return x.dtype.kind in "iu"
 
 
@@ -66,9 +66,9 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
     """Write W_xh x[t] + b_h for symbol inputs x into `out`, shape (T, G·H, B).
 
     Gathering columns of W_xh takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512,
-    62 symbols, B = 32). The mode "wrap" of `take` skips NumPy's bounds check and buffer; the bounds of the
-    symbols have already been checked. Compared with np.take, the method `take` with positional arguments
-    saves 0.8 µs per time step, or 6 % of the time of a training step at H = 32, B = 16.
+    62 symbols, B = 32). With `mode="wrap"`, `take` skips NumPy's bounds check and buffer; the bounds of the
+    symbols have already been checked. Compared with the function `np.take`, the method `take` with
+    positional arguments saves 0.8 µs per time step, or 6 % of the time of a training step at H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     for symbols, out_t in zip(x, out, strict=True):
@@ -144,7 +144,7 @@ def symbol_gradients(params: Params, by_symbol: Array) -> Params:
 
 
 def split_joined(params: Params, d_joined: Array) -> Params:
-    """Split the gradient of [W_hh W_xh b_h] into the gradients of W_hh, W_xh and b_h."""
+    """Split the gradient with respect to [W_hh W_xh b_h] into dW_hh, dW_xh and db_h."""
     H, X = params["W_hh"].shape[1], params["W_xh"].shape[1]
     grads = {"W_hh": d_joined[:, :H].copy(), "W_xh": d_joined[:, H : H + X].copy()}
     if "b_h" in params:

@@ -1,4 +1,4 @@
-"""Additional commands of rnnlab, available as `rnnlab NAME` and `python -m rnnlab.NAME`."""
+"""Additional rnnlab commands, available as `rnnlab NAME` and `python -m rnnlab.NAME`."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,7 +11,7 @@ MODULES = {
 
 
 def load_command(name: str) -> Callable[[Sequence[str]], int]:
-    """Import the module of a command and return the function `main` of the module.
+    """Import the module of a command and return the module's function `main`.
 
     Raises:
         KeyError: If no command has this name.

@@ -1,7 +1,7 @@
 """Repeat a run and report whether the result is bit-identical.
 
-Specify the run by its run folder or its MLflow run id. The repetition is written to a new folder under
-outputs/ and is not tracked in MLflow.
+Specify the run by its run folder or its MLflow run id. The results are written to a new folder under
+outputs/ and are not tracked in MLflow.
 """
 
 import re
@@ -83,7 +83,7 @@ def _repeat(run: str, folder: Path) -> int:
         raise ConfigProblems([f"{run}: the data has changed since this run ({info['dataset']['source']})"])
     if now["identity"] != info["identity"]:
         raise ConfigProblems(
-            [f"{run}: the data or the meaning of the configuration keys has changed since this run"]
+            [f"{run}: since this run, the data has changed or a configuration key has a new meaning"]
         )
     result = launch(checked, Display())
     if result.interrupted:
@@ -94,7 +94,7 @@ def _repeat(run: str, folder: Path) -> int:
     differences = find_differences(folder, checked.plan.folder)
     print_line(f"Files: {checked.plan.folder.relative_to(Path.cwd())}")
     if not differences:
-        print_line(f"The weights, metrics and gradient table are bit-identical to run {run}.")
+        print_line(f"The weights, metrics and gradient table are bit-identical to those of run {run}.")
         return 0
     print_line(f"Not identical to {run}:")
     for line in differences + _differing_origins(info, repeated):

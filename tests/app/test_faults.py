@@ -210,7 +210,7 @@ def test_runs_of_a_killed_command_are_closed_by_the_next_one(start: Starter, tmp
     done = run(tmp_path, "hydra.run.dir=other", *QUICK)
     assert (done.code, done.err) == (0, "")
     assert (
-        "Marked 2 runs of earlier commands as killed because their processes no longer exist."
+        "Marked 2 runs from earlier commands as killed because their processes no longer exist."
         in done.out.splitlines()
     )
     statuses = {name: run.status for name, run in tracked_runs(uri).items()}

@@ -196,7 +196,7 @@ def test_a_sweep_can_be_named(here: Path, how: str) -> None:
 
 def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
     there = begun(*SWEEP)
-    message = f"resume=nowhere: not the name or the folder of a sweep; available: {there.sweep}"
+    message = f"resume=nowhere: neither the name nor the folder of a sweep; available: {there.sweep}"
     assert problem(*SWEEP, "resume=nowhere") == message
 
 
@@ -246,7 +246,7 @@ def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFi
     with FileLock(there.folder / ".running"):
         assert main(["-m", *TINY, "tracking=none", *SWEEP, "resume=true"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still running in another process\n")
+    assert (out, err) == ("", f"rnnlab: {there.folder}: this sweep is still in progress in another process\n")
     assert not any(folder.exists() for folder in folders(there))
 
 
@@ -254,7 +254,7 @@ def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
     folder = begun_run("a", 1.0)
     with FileLock(folder / ".running"):
         message = problem("resume=outputs/a", multirun=False)
-    assert message == f"{folder}: this run is still running in another process"
+    assert message == f"{folder}: this run is still in progress in another process"
 
 
 def test_nothing_found_is_told(here: Path) -> None:

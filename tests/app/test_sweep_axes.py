@@ -83,7 +83,7 @@ PARAMS = "hydra.sweeper.params"
         ("{seed: []}", f"{PARAMS}.seed=[]: {NOTHING}, as in 1,2"),
         ("{seed: ''}", f"{PARAMS}.seed='': {NOTHING}, as in 1,2"),
         ("{seed: [1,2]}", f"{PARAMS}.seed=[1, 2]: must be text; write seed: 1,2"),
-        ("{cell: {bias: 1}}", f"{PARAMS}.cell={{'bias': 1}}: must be the values of one axis, such as cell: 1,2; write a key of a group as cell.<key>"),
+        ("{cell: {bias: 1}}", f"{PARAMS}.cell={{'bias': 1}}: must be the values of one axis, as in cell: 1,2; for a key in a group, write cell.<key>"),
         ("{seed: null}", f"experiment/own.yaml: {PARAMS}.seed: must not be null"),
         ("{seed: '???'}", f"{PARAMS}.seed: has no value"),
         ("[1]", "experiment/own.yaml: must be a mapping, as in {key: value}"),

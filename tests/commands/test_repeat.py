@@ -12,7 +12,7 @@ from rnnlab.commands.repeat import main
 from tests.processes import TINY, Done, metric_rows, run, run_info
 from tests.tracked import tracked_runs
 
-SAME = "The weights, metrics and gradient table are bit-identical to run"
+SAME = "The weights, metrics and gradient table are bit-identical to those of run"
 
 
 @pytest.fixture(scope="module")
@@ -172,5 +172,5 @@ def test_an_initial_state_that_has_changed(
     given = ("initial_state=given", "initial_state.path=h.npz", "hydra.run.dir=mine", "tracking=none")
     assert run(tmp_path, *given, "figures=false", *TINY).code == 0
     np.savez("h.npz", h=np.ones(8))
-    message = "the data or the meaning of the configuration keys has changed since this run"
+    message = "since this run, the data has changed or a configuration key has a new meaning"
     assert message in refused(capsys, "mine")

@@ -203,9 +203,9 @@ def test_a_log_of_gradients_of_another_form_counts_as_none(tmp_path: Path) -> No
 def test_a_damaged_list_of_a_sweeps_runs_is_none(runs: str) -> None:
     with copied(Damage(Path("sweep", "sweep.json"), "content", f'{{"sweep": "s", "runs": {runs}}}'.encode())):
         result = say(main, [*SWEEP, "resume=sweep"])
-        assert result.code == 2 and "resume=sweep: not the name or the folder of a sweep" in result.err[0], (
-            result
-        )
+        assert (
+            result.code == 2 and "resume=sweep: neither the name nor the folder of a sweep" in result.err[0]
+        ), result
 
 
 def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:

@@ -71,7 +71,7 @@ def test_a_folder_with_a_link_is_not_taken_up_nor_closed(name: str, begun: Path,
 def test_a_sweep_cannot_name_a_folder_outside_as_its_run(name: str, begun: Path, here: Path) -> None:
     runs = {name: run_info(begun)["identity"]}
     (begun.parent / SWEEP_FILE).write_text(json.dumps({"sweep": "theirs", "runs": runs}))
-    assert resumed(begun) == [f"resume={begun.parent}: not the name or the folder of a sweep"]
+    assert resumed(begun) == [f"resume={begun.parent}: neither the name nor the folder of a sweep"]
 
 
 @keeps("inside-the-folder")

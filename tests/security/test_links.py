@@ -171,7 +171,7 @@ def test_a_sweep_names_no_run_in_the_place_of_something_else(
     listed = json.loads((theirs / SWEEP_FILE).read_text())
     listed["runs"][name] = listed["runs"].pop("1_lstm")
     (theirs / SWEEP_FILE).write_text(json.dumps(listed))
-    assert resumed(theirs, capsys) == f"resume={theirs}: not the name or the folder of a sweep"
+    assert resumed(theirs, capsys) == f"resume={theirs}: neither the name nor the folder of a sweep"
 
 
 @keeps("inside-the-folder")

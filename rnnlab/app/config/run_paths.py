@@ -1,4 +1,4 @@
-"""Validation of the paths of run folders, before any folder is created or searched."""
+"""Validation of run-folder paths, performed before any folder is created or searched."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -17,11 +17,11 @@ SLURM_FOLDER = ".slurm"
 RESULTS_FILE = "optimization_results.yaml"
 """File that Hydra's Optuna sweeper writes at the end of a sweep."""
 STOP_PREFIX = ".stop-"
-"""Filename prefix of the stop file; cluster jobs stop when this file exists."""
+"""Filename prefix of the stop file; cluster jobs stop once the stop file exists."""
 SWEEP_FILES = (SWEEP_FILE, SWEEP_LOCK, SWEEP_LOG, SLURM_FOLDER, REPORT_FILE, RESULTS_FILE)
-"""Files and folders in a sweep folder, apart from run folders; some are first written as `<name>.new`."""
+"""Files and folders in a sweep folder other than run folders; some are first written as `<name>.new`."""
 DEEPEST_RUN_FILE = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
-"""Longest relative path of a file inside a run folder."""
+"""Longest path of any file in a run folder, relative to the run folder."""
 
 
 def resolve_folder(key: str, value: str) -> Path:
@@ -40,7 +40,8 @@ def folder_in_sweep(sweep: Path, subdir: str) -> Path:
     """Return the absolute path of a run folder in a sweep.
 
     Raises:
-        ConfigProblems: If the path is invalid, is outside the sweep folder, or would replace a sweep file.
+        ConfigProblems: If the path is invalid or outside the sweep folder, or if the run folder would replace
+            a sweep file.
     """
     override = f"hydra.sweep.subdir={subdir}"
     if not is_inside(Path(subdir)):
@@ -78,14 +79,14 @@ def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
 
 
 def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
-    """Yield the inner and the outer folder of each pair of nested folders."""
+    """Yield each pair of nested folders: the inner folder, then the outer one."""
     paths = set(folders)
     for folder in sorted(paths):
         yield from ((folder, parent) for parent in folder.parents if parent in paths)
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
-    """Return one message per nested run folder and one per symbolic link in the paths of a sweep.
+    """Return one message for each nested run folder and one for each symbolic link in the paths of a sweep.
 
     Args:
         sweep: Sweep folder.

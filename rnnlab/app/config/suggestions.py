@@ -24,9 +24,12 @@ SYNONYMS = {
     **dict.fromkeys(("precision", "float"), "dtype"),
     **dict.fromkeys(("workers", "n_jobs", "processes"), "jobs"),
 }
-"""Map from key names used in other software to the corresponding keys of rnnlab."""
+"""Map from key names used in other software to the corresponding rnnlab keys."""
 CUTOFF = 0.65
-"""Minimum similarity of a suggestion; difflib's default of 0.6 would suggest readout_bias for forget_bias."""
+"""Minimum similarity for a suggestion.
+
+With difflib's default of 0.6, `readout_bias` would be suggested for `forget_bias`.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class KeyIndex:
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def siblings(self, key: str) -> tuple[str, list[str]]:
-        """Return the innermost existing parent of a dotted key, and the keys directly inside that parent."""
+        """Return the innermost existing parent of a dotted key and the keys directly inside that parent."""
         parent = key.rpartition(".")[0]
         while parent and parent not in self.keys:
             parent = parent.rpartition(".")[0]
@@ -78,7 +81,7 @@ def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the word most similar to `word`, or None; the comparison ignores case and equates - with _."""
+    """Return the word most similar to `word`, or None; case is ignored, and - and _ are treated as equal."""
     originals = {_fold(other): other for other in words}
     matches = difflib.get_close_matches(_fold(word), originals, n=1, cutoff=CUTOFF)
     return originals[matches[0]] if matches else None
@@ -101,7 +104,7 @@ def quote_override(override: str) -> str | None:
 
 
 def _option_with_key(key: str, index: KeyIndex) -> str | None:
-    """Return a hint that names another option with this key, or None if no option has the key."""
+    """Return a hint that names another option that has this key, or None if no option has it."""
     if key.startswith("probe.measurements."):
         measurement = key.split(".")[2]
         exists = (conf_dir() / "measurement" / f"{measurement}.yaml").is_file()

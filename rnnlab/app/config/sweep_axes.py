@@ -1,4 +1,4 @@
-"""Expansion of sweep axes into the overrides of each job, after a check of the number of jobs."""
+"""Check of the number of jobs in a sweep, and expansion of the sweep axes into the overrides of each job."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,15 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.pairing import check_pair
 
 MAX_JOBS = 100_000
-"""Maximum number of jobs in a sweep; validating this many jobs takes 30 s to 3 min and 0.7 GB of memory."""
+"""Maximum number of jobs in a sweep.
+
+The validation of this many jobs takes 30 s to 3 min and requires 0.7 GB of memory.
+"""
 PARAMS = "hydra.sweeper.params"
 MIN_ROUNDED = 10**12
 """Smallest count that is printed with only three significant digits."""
 PLURAL_KEYS = ("seed", "cell", "task", "optimizer", "probe", "experiment")
-"""Keys that messages use as plural nouns, as in `2 cells`."""
+"""Keys whose plurals serve as nouns in messages, as in `2 cells`."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[t
     entry combines the n-th values of the named axes.
 
     Raises:
-        ConfigProblems: If an axis has no values, the axes named in `pair` cannot be paired, or the sweep has
-            too many jobs.
+        ConfigProblems: If an axis has no values, if the axes named in `pair` cannot be paired, or if the
+            sweep has too many jobs.
     """
     axes = {axis.key: axis for axis in read_axes(loader, base, overrides)}
     pair = [str(key) for key in base.pair] if isinstance(base.pair, ListConfig) else []
@@ -68,7 +71,7 @@ def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[t
 
 
 def read_axes(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[Axis]:
-    """Return the axes of a sweep before expansion, with the axes set in the configuration first.
+    """Return the axes of a sweep before expansion, starting with those set in the configuration.
 
     Raises:
         ConfigProblems: If an axis has no values; the error has one line per invalid axis.
@@ -90,10 +93,10 @@ def read_axes(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> lis
 
 
 def configured_axes(params: Mapping[Any, Any]) -> list[str]:
-    """Return the axes of `hydra.sweeper.params` as overrides.
+    """Return the axes set in `hydra.sweeper.params` as overrides.
 
     Raises:
-        ConfigProblems: If a value is empty, or is neither a string nor a number; the error has one line per
+        ConfigProblems: If a value is empty or is neither a string nor a number; the error has one line per
             invalid value.
     """
     problems = []
@@ -111,9 +114,9 @@ def _param_problem(key: str, value: Any) -> str:
     """Return the message for an axis value that is neither a string nor a number."""
     plain = _plain(value)
     if value is None:
-        return f"has no values; for the value null write {key}: 'null'"
+        return f"has no values; for the value null, write {key}: 'null'"
     if isinstance(plain, dict):
-        return f"must be the values of one axis, such as {key}: 1,2; write a key of a group as {key}.<key>"
+        return f"must be the values of one axis, as in {key}: 1,2; for a key in a group, write {key}.<key>"
     if not plain:
         return "has no values; an axis needs at least one value, as in 1,2"
     return f"must be text; write {key}: {','.join(map(str, plain))}"
@@ -127,7 +130,7 @@ def _size(loader: Loader, override: Override) -> int:
     """Return the number of values of an override.
 
     Raises:
-        ValueError: If the override has no values or infinitely many.
+        ValueError: If the override has no values or infinitely many, or cannot be swept.
     """
     if not override.is_sweep_override():
         return 1
@@ -151,7 +154,7 @@ def _size(loader: Loader, override: Override) -> int:
 
 
 def _range_size(sweep: RangeSweep) -> int:
-    """Return max(0, ⌈(stop - start) / step⌉), the number of values in Hydra's `range`."""
+    """Return max(0, ⌈(stop - start) / step⌉), the number of values of a Hydra `range`."""
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None or not all(map(_is_finite, (start, stop, step))):
         raise ValueError("a range needs finite numbers")
@@ -180,7 +183,7 @@ def _format_factor(key: str, size: int) -> str:
 
 
 def _format_count(count: int) -> str:
-    """Format a count, as in `2,000,000`; a count of 10¹² or more has three digits and an exponent."""
+    """Format a count, as in `2,000,000`; a count of 10¹² or more is rounded, as in `1.23e+15`."""
     if count < MIN_ROUNDED:
         return f"{count:,}"
     digits = len(f"{count:x}")  # Python limits the length of a decimal string

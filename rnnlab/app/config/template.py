@@ -18,7 +18,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.plan import Job
 
 JOB_REFERENCE = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
-"""Pattern of interpolations, such as `${hydra.job.num}`, that can be resolved without composing the job."""
+"""Pattern that matches the interpolations resolved without composing the job, such as `${hydra.job.num}`."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Template:
         overrides: Sequence[Override],
         varying_overrides: Sequence[Override],
     ) -> "Template | None":
-        """Return a template, made from one job, for all jobs that differ from it only in `varying_overrides`.
+        """Return a template, made from one job, for all jobs that differ only in `varying_overrides`.
 
         Args:
-            base: Configuration before the overrides set any values.
+            base: Configuration before the overrides that set values are applied.
             config: Configuration of the job.
             job: Composed job.
             overrides: Overrides of the job that set values rather than choose options.
-            varying_overrides: Overrides whose values differ between the jobs.
+            varying_overrides: Overrides whose values differ between jobs.
 
         Returns:
             The template, or None if other values require Hydra to compose the configuration again.
@@ -148,7 +148,7 @@ def _has_interpolation(node: Any) -> bool:
 
 
 def _with_values(tree: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of nested dicts with new values; the copy shares unchanged dicts with the original."""
+    """Return a copy of a nested dict with new values; unchanged inner dicts are shared with the original."""
     new_tree = dict(tree)
     for key, value in values.items():
         *path, last = key.split(".")

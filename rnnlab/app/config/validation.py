@@ -23,7 +23,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class InvalidConfig(ValueError):
-    """Exception for a configuration that violates the schema, with one line per problem."""
+    """Exception raised for a configuration that violates the schema; the message has one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = [one_line(problem) for problem in problems]
@@ -37,7 +37,7 @@ def pop_class(keys: dict[str, Any], path: str, kind: type, problems: list[str]) 
         keys: Keys of a group.
         path: Dotted path of the group in the configuration.
         kind: Abstract class or protocol that the named class must implement.
-        problems: List of messages, to which a message is appended on failure.
+        problems: List to which a message is appended on failure.
     """
     requirement = f"must implement {kind.__name__}"
     return _pop_target(keys, path, "class", lambda cls: _implements(cls, kind), requirement, problems)
@@ -49,8 +49,8 @@ def pop_function(keys: dict[str, Any], path: str, hints: Mapping[str, Any], prob
     Args:
         keys: Keys of a measurement.
         path: Dotted path of the measurement in the configuration.
-        hints: Required type annotations of the function, by name, starting with the first parameter.
-        problems: List of messages, to which a message is appended on failure.
+        hints: Type annotations that the function must have, by name, starting with the first parameter.
+        problems: List to which a message is appended on failure.
     """
     requirement = f"must be a function that takes a {next(iter(hints.values())).__name__}"
     return _pop_target(
@@ -69,7 +69,7 @@ def _pop_target(
     full_name = str(keys.pop("_target_", None) or "null")
     module, _, name = full_name.rpartition(".")
     if not full_name.startswith("rnnlab."):
-        problems.append(f"{path}._target_={full_name}: must be a {kind} of rnnlab")
+        problems.append(f"{path}._target_={full_name}: must be an rnnlab {kind}")
         return None
     try:
         target = getattr(importlib.import_module(module), name)
@@ -125,8 +125,8 @@ def validate(
         name: Name of the schema.
         hints: Type annotation of each key.
         values: Value of each key, as built-in Python objects.
-        prefix: Prefix of each key in messages, such as `task.`.
-        problems: List of messages, to which a message is appended for each invalid value.
+        prefix: Prefix added to each key in messages, such as `task.`.
+        problems: List to which a message is appended for each invalid value.
         dtype: Floating-point type of the run.
 
     Returns:
@@ -247,7 +247,7 @@ def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any])
 
 
 def _requirement(error: Any) -> str:
-    """Return the requirement that a value violated, with a suggested value if possible."""
+    """Return the requirement that a value violates, with a suggested value if possible."""
     value = error["input"]
     requirement = _REQUIREMENTS.get(error["type"]) or str(error["msg"]).replace("Input should be", "must be")
     requirement = requirement.replace("String should have", "must have")
@@ -277,7 +277,7 @@ def _format_error(key: str, error: Any, requirement: str, hints: Collection[str]
 
 
 def _format_value(value: Any) -> str:
-    """Return a value in the format of an override."""
+    """Return a value formatted as in an override."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     is_ambiguous = isinstance(value, str) and (not value or value.replace(".", "").isdigit())

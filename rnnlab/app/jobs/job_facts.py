@@ -1,4 +1,4 @@
-"""Inspection of jobs before the runs start; similar jobs share the results."""
+"""Inspection of jobs before the runs start; the results are reused for similar jobs."""
 
 import json
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
-"""Keys that are validated separately, because sizes, data and other validations do not depend on them."""
+"""Keys validated separately, because sizes, data and the validity of other keys do not depend on them."""
 MAX_CACHED_TEXTS = 10_000
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """Facts about one job, kept instead of the job's task and model to save memory in large sweeps.
+    """Facts about one job, stored in place of the job's task and model to save memory in large sweeps.
 
     Attributes:
         settings: Values of the top-level keys that are not configuration groups.
@@ -92,7 +92,7 @@ class Inspector:
 
 
 class _JsonCache:
-    """Cache of the JSON text of configuration groups that several jobs share."""
+    """Cache of the JSON text of configuration groups shared by several jobs."""
 
     def __init__(self) -> None:
         self._cached: dict[int, tuple[Any, str]] = {}

@@ -20,7 +20,7 @@ from rnnlab.runs.host_identity import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
-"""Folders, relative to the package, whose untracked files are recorded as part of a run's code."""
+"""Folders, as paths relative to the package, whose untracked files are recorded as part of a run's code."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 
@@ -31,7 +31,8 @@ class Code:
     Attributes:
         tags: `rnnlab_version` and, in a Git checkout, `git_commit` (with the suffix `-dirty` if
             there are uncommitted changes).
-        diff: Diff of the uncommitted changes in the checkout, including new files; empty if there are none.
+        diff: Diff of the uncommitted changes in the checkout, including new files; empty if there are no
+            changes.
     """
 
     tags: dict[str, str]

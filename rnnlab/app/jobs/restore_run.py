@@ -1,4 +1,4 @@
-"""Restoration of a run from its checkpoint, or from the beginning if the checkpoint is unusable.
+"""Restoration of a run from its checkpoint; if the checkpoint is unusable, the run restarts.
 
 `rnnlab.app.jobs.resume` chooses the run folder; this module reads the checkpoint in that folder.
 """
@@ -16,7 +16,7 @@ from rnnlab.training import Trainer, TrainingState
 def restore_run(
     folder: RunFolder, trainer: Trainer, initial: TrainingState
 ) -> tuple[TrainingState, RunMonitor]:
-    """Return the state to resume from, or the initial state if the checkpoint is missing or damaged."""
+    """Return the state from which to resume, or the initial state if the checkpoint is missing or damaged."""
     state, monitor = initial, RunMonitor()
     try:
         checkpoint = read_checkpoint(folder.folder)

@@ -96,7 +96,7 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
 
 
 def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
-    """Write `sweep.json` with the runs of the plan and the runs that the file already lists."""
+    """Write the runs of the plan to `sweep.json`; runs that the file already lists are kept."""
     before = _read_sweep(plan.folder)
     runs = dict(before.runs if before else {}) | {
         str(job.folder.relative_to(plan.folder)): key for job, key in zip(plan.jobs, identities, strict=True)
@@ -115,7 +115,7 @@ def sweep_lock(folder: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigProblems([f"{folder}: this sweep is still running in another process"]) from None
+        raise ConfigProblems([f"{folder}: this sweep is still in progress in another process"]) from None
     return lock
 
 
@@ -134,7 +134,7 @@ def _resume_run(plan: Plan, key: str, resume: bool | str) -> tuple[Plan, str | N
     if path := find_misplaced_folder(folder):
         raise ConfigProblems([f"{path}: {MISPLACED_FOLDER}"])
     if is_in_use(folder):
-        raise ConfigProblems([f"{folder}: this run is still running in another process"])
+        raise ConfigProblems([f"{folder}: this run is still in progress in another process"])
     job = replace(plan.jobs[0], folder=folder)
     return replace(plan, folder=folder, sweep=sweep_name(folder), jobs=[job]), None
 
@@ -159,7 +159,7 @@ def _refusal_reason(folder: Path) -> str:
 
 
 def _earlier_sweeps(plan: Plan) -> list[Sweep]:
-    """Return the earlier sweeps of this command, newest first."""
+    """Return the sweeps in the earlier output folders of this command, newest first."""
     sweeps = [sweep for folder in plan.earlier_folders if (sweep := _read_sweep(folder)) is not None]
     return sorted(sweeps, key=lambda sweep: (sweep.folder / SWEEP_FILE).stat().st_mtime, reverse=True)
 
@@ -172,7 +172,7 @@ def _find_sweep(plan: Plan, name: str) -> Sweep:
     if (named_sweep := _read_sweep(Path(name).absolute())) is not None:
         return named_sweep
     names = f"; available: {', '.join(sweep.name for sweep in sweeps[:5])}" if sweeps else ""
-    raise ConfigProblems([f"resume={name}: not the name or the folder of a sweep{names}"])
+    raise ConfigProblems([f"resume={name}: neither the name nor the folder of a sweep{names}"])
 
 
 def _read_sweep(folder: Path) -> Sweep | None:
@@ -184,7 +184,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """Return the plan, moved to the folder of an earlier sweep; only new runs get new run folders."""
+    """Return the plan, moved to the folder of an earlier sweep; only new runs are given new run folders."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)

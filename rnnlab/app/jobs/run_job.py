@@ -43,7 +43,7 @@ LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Complete input of a worker process for one run.
+    """Complete input that a worker process needs for one run.
 
     Attributes:
         folder: Absolute path of the run folder.
@@ -61,11 +61,12 @@ class WorkOrder:
 
 
 def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
-    """Execute or resume one run and return its outcome; an exception gives the outcome `failed`.
+    """Execute or resume one run and return its outcome; an exception leads to the outcome `failed`.
 
     Args:
         order: Work order of the run.
-        stopping: Function called after every training step; if it returns True, the run ends as `killed`.
+        stopping: Function called after every training step; if the function returns True, the run ends with
+            the outcome `killed`.
 
     Returns:
         The outcome, or None if the run was not started because `stopping` already returned True.
@@ -157,7 +158,7 @@ def _train(
     for record in trainer.continue_from(state):
         if folder.write(record):
             LOG.warning(
-                "step %s: result differs from the recorded row; replacing the rows from this step on",
+                "step %s: result differs from the recorded row; replacing the rows from this step onwards",
                 record.step,
             )
         monitor.update(record)
@@ -186,7 +187,7 @@ def _train(
 
 
 def _log_step(record: StepRecord) -> None:
-    """Log the main metrics of a training step and, if any, the position of the first non-finite value."""
+    """Log the main metrics of a training step and the position of the first non-finite value, if any."""
     metrics = record.metrics.items()
     metrics_to_log = {key: value for key, value in metrics if key in LOGGED_METRICS or key.startswith("val/")}
     if zeros := record.metrics.get(ZERO_AT_HORIZON):

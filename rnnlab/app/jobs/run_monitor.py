@@ -42,7 +42,7 @@ class RunMonitor:
         return "finished" if self.unstable_since is None else "unstable"
 
     def summary(self, differs_since: int | None) -> dict[str, Any]:
-        """Return the latest metrics of the run, and the steps at which it became unstable or diverged."""
+        """Return the latest metrics of the run and the steps at which the run became unstable or diverged."""
         summary: dict[str, Any] = {key: value for key, value in self.latest.items() if is_in_summary(key)}
         if self.norms:
             quantiles = np.quantile(self.norms, list(NORM_QUANTILES.values())).tolist()

@@ -20,7 +20,10 @@ class Engine(Protocol):
         """True until all runs have ended."""
 
     def stop(self) -> None:
-        """Start no more runs and stop active runs as `killed`; call repeatedly until all runs have ended."""
+        """Start no more runs, and stop active runs with the outcome `killed`.
+
+        Call this method repeatedly until all runs have ended.
+        """
 
     def close(self) -> None:
         """Kill active runs and release all resources."""

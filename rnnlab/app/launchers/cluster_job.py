@@ -16,8 +16,8 @@ MAX_NAME_LENGTH = 60  # characters of at most four bytes, so that the file name 
 def make_run(order: WorkOrder, stop_file: Path) -> None:
     """Execute one run with one BLAS thread.
 
-    If `stop_file` appears, or the cluster sends a signal before the time limit, the run writes a checkpoint
-    and ends with the outcome `killed`.
+    If `stop_file` appears or the cluster sends a signal before the time limit is reached, the run writes a
+    checkpoint and ends with the outcome `killed`.
     """
     use_one_thread()
     with suppress(RunEnded, RunInUse):  # the cluster may start a job twice

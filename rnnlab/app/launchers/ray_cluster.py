@@ -21,7 +21,7 @@ KILL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Ray:
-    """Ray launcher with the resources per run; conf/hydra/launcher/ray.yaml describes the keys."""
+    """Ray launcher and resources per run; conf/hydra/launcher/ray.yaml describes the keys."""
 
     num_cpus: Annotated[float, Ge(0)]
     memory_gb: Annotated[float, Gt(0)] | None

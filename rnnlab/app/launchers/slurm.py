@@ -1,8 +1,8 @@
 """Execution of runs on a Slurm cluster as one job array, submitted through submitit.
 
-One call to `squeue` returns the state of all jobs. The state query of submitit is not used: submitit calls
-`sacct` and, if Slurm accounting is disabled, waits forever for a killed job. Each run writes its results to
-its run folder.
+One call to `squeue` returns the state of all jobs. The state query provided by submitit is not used, because
+it calls `sacct` and, if Slurm accounting is disabled, waits forever for a killed job. Each run writes its
+results to its run folder.
 """
 
 import subprocess
@@ -31,7 +31,7 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Slurm:
-    """Slurm launcher with the resources per run; conf/hydra/launcher/submitit_slurm.yaml describes them."""
+    """Slurm launcher and resources per run; conf/hydra/launcher/submitit_slurm.yaml describes the keys."""
 
     partition: str | None
     timeout_min: Annotated[int, Ge(1)]
@@ -107,7 +107,7 @@ class SlurmEngine:
         return bool(self.jobs)
 
     def ended(self, timeout: float) -> list[tuple[WorkOrder, str | None]]:
-        """Wait, then check the run folders and, every `poll_seconds`, also the Slurm queue."""
+        """Wait, then check the run folders and, every `poll_seconds` seconds, also the Slurm queue."""
         time.sleep(timeout)
         ended: list[tuple[WorkOrder, str | None]] = []
         for name in [
@@ -134,7 +134,7 @@ class SlurmEngine:
         return ended
 
     def stop(self) -> None:
-        """Cancel pending jobs, signal running jobs to stop, and cancel them if they exceed KILL_SECONDS."""
+        """Cancel pending jobs, signal running jobs to stop, and cancel any that run beyond KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             touch(self.stop_file)
@@ -149,7 +149,7 @@ class SlurmEngine:
 
 
 def _ended(order: WorkOrder) -> float | None:
-    """Return the recorded end time of a run, possibly of an earlier attempt, or None."""
+    """Return the end time recorded for a run (possibly during an earlier attempt), or None."""
     ended: float | None = (read_run_info(order.folder) or {}).get("ended")
     return ended
 
