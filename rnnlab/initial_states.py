@@ -108,7 +108,7 @@ class Given:
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         with (
-            convert_read_errors(self.path, "; must be an .npz file of numbers"),
+            convert_read_errors(self.path, "; must be an .npz file that contains numbers"),
             user_file(self.path).open("rb") as file,
         ):
             if not file.peek(2).startswith(b"PK"):  # NumPy's own message is about pickles
@@ -119,11 +119,11 @@ class Given:
 
 def _numbers(name: str, array: Array) -> Array:
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"array {name} has dtype {array.dtype}, not real numbers")
+        raise TypeError(f"array {name} has dtype {array.dtype} but must contain real numbers")
     return np.asarray(array, np.float64)
 
 
 def _normal(std: float, shape: tuple[int, int], rng: np.random.Generator | None) -> Array:
     if rng is None:
-        raise ValueError("rng=None: a random initial state requires a generator")
+        raise ValueError("rng=None: a random initial state requires a random number generator")
     return rng.normal(0.0, std, shape)

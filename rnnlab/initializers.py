@@ -13,13 +13,13 @@ from rnnlab.arrays import Array
 class Initializer:
     """Initialiser of a matrix in a network with H units.
 
-    - `uniform` draws the entries from U(-gain/√H, gain/√H), which is the default of PyTorch if the gain is 1.
+    - `uniform` draws the entries from U(-gain/√H, gain/√H); a gain of 1 gives the default of PyTorch.
     - `normal` draws the entries from N(0, gain²/H); for W_hh, the gain is the σ_w of mean-field theory.
     - `orthogonal` is the gain times a random matrix with orthonormal rows or columns.
     - `fan_in` draws the entries from U(-gain √(3/columns), gain √(3/columns)), with variance gain²/columns;
-      for any H and a gain of 1, W_xh then preserves the variance of the inputs (LeCun, Bottou, Orr & Müller,
+      with a gain of 1, W_xh preserves the variance of the inputs for any H (LeCun, Bottou, Orr & Müller,
       *Efficient BackProp*, 1998).
-    - `identity` is the gain times the identity matrix (Le, Jaitly & Hinton 2015, with relu).
+    - `identity` is the gain times the identity matrix (Le, Jaitly & Hinton 2015, for relu networks).
     - `zero` sets all entries to 0.
 
     Attributes:

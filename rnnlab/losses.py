@@ -21,13 +21,13 @@ Loss = Literal["cross_entropy", "squared_error"]
 def losses_and_gradients(
     loss: Loss, outputs: Array, targets: Array, workspace: Workspace
 ) -> tuple[Array, Array]:
-    """Return the loss and its gradient for each column.
+    """Return the loss and its gradient with respect to o for each column.
 
     Args:
         loss: Name of the loss.
         outputs: Network outputs o, shape (Y, N).
-        targets: Integer classes in [0, Y), shape (N,); for the squared error, alternatively real-valued
-            targets, shape (Y, N).
+        targets: Integer classes in [0, Y), shape (N,), or, for the squared error only, real-valued targets,
+            shape (Y, N).
         workspace: Buffers for the gradients.
 
     Returns:

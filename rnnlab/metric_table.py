@@ -103,7 +103,7 @@ EVERY_STEP = (
     Metric(GRAD_NORM, "step", "", "global gradient norm before clipping, over all parameters"),
     Metric(GRAD_NORM_CLIPPED, "step", "", "global gradient norm after clipping"),
     Metric(CLIP_RATE, "step", "fraction",
-           "clip rate: fraction of training steps so far with a clipped gradient"),
+           "clip rate: fraction of the training steps so far at which the gradient was clipped"),
     Metric(CLIP_COEFFICIENT, "step", "factor",
            "clip coefficient: factor by which clipping scales the gradient, for `clip_mode=norm`"),
     Metric(CLIPPED_FRACTION, "step", "fraction",
@@ -146,9 +146,9 @@ LAG_CURVE = (
     Metric("grad/log10_gain_short", "recording", "decades per time step",
            "slope of the least-squares line through log10 g(k) for k = 1 … 10"),
     Metric(LOG10_GAIN_TAIL, "recording", "decades per time step",
-           "slope of the least-squares line through log10 g(k) for k ≥ K/2, which determines the regime"),
+           "slope, which determines the regime, of the least-squares line through log10 g(k) for k ≥ K/2"),
     Metric("grad/half_life", "recording", "time steps",
-           "lags over which the gradient norm halves; 0 if the gain is 0, `null` if the gain is at "
+           "number of lags over which the gradient norm halves; 0 if the gain is 0, `null` if the gain is at "
            "least 1", mlflow=False),
     Metric("grad/log10_decay", "recording", "decades", "log10(g(K)/g(1)); `null` if g(K) is 0"),
     Metric(HORIZON, "recording", "time steps",
@@ -167,11 +167,11 @@ LAG_CURVE = (
     Metric(ZERO_AT_HORIZON, "recording", "fraction",
            "fraction of examples in the probe batch whose gradient is exactly 0 at the horizon"),
     Metric("log10_<state>_by_lag/<lag>", "recording", "decades",
-           "log10 g(1) at lag 1; log10(g(k)/g(1)) at lags k = 2, 4, 8 …; `state` is (h, c) of an LSTM",
-           summary=False),
+           "log10 g(1) at lag 1; log10(g(k)/g(1)) at lags k = 2, 4, 8 …; `state` is the pair (h, c) of "
+           "an LSTM", summary=False),
     Metric("log10_x_by_lag/<lag>", "recording", "decades",
-           "for the gradient at the input x: log10 g(1) at lag 1; log10(g(k)/g(1)) at lags k = 2, 4, "
-           "8 …", False, False),
+           "for the gradient with respect to the input x: log10 g(1) at lag 1; log10(g(k)/g(1)) at lags "
+           "k = 2, 4, 8 …", False, False),
 )
 NETWORK = (
     Metric("grad_norm/<parameter>", "recording", "", "gradient norm ‖dW‖ before clipping", False, False),
@@ -201,8 +201,8 @@ THEORY = (
     Metric(THEORY_DIFFERENCE, "recording", "decades per time step",
            "difference between measurement and theory, `grad/log10_gain` - `theory/log10_gain`"),
     Metric(THEORY_CELL_PATH, "recording", "decades per time step",
-           "mean log10 f of an LSTM: decay of the gradient at c along the direct path through the "
-           "cell states"),
+           "mean log10 f of an LSTM: decay of the gradient with respect to c along the direct path through "
+           "the cell states"),
     Metric(THEORY_BOUND, "recording", "decades per time step",
            "log10 of ‖W_hh‖₂ max|φ'|, an upper bound on the gain per time step"),
     Metric("theory/sigma_w", "recording", "", "measured σ_w: √(H · mean W_hh²)", mlflow=False),
@@ -228,10 +228,10 @@ CLOSING = (
         for name, q in NORM_QUANTILES.items()
     ),
     Metric("log10_<curve>_lag/<end>", "end", "decades",
-           "complete lag curve, log10 g(k), of the first or last recording; only LSTMs have `c` and "
+           "complete lag curve, log10 g(k), from the first or last recording; only LSTMs have `c` and "
            "`state`", summary=False, x="lag k"),
     Metric("log10_<layer>_time/<end>", "end", "decades",
-           "log10 of the norm of the total gradient of the training loss at h[t] or c[t]",
+           "log10 of the norm of the total gradient of the training loss with respect to h[t] or c[t]",
            summary=False, x="time step t"),
 )
 # fmt: on

@@ -45,7 +45,9 @@ def test_normal_is_drawn_anew_for_every_sequence(cell):
 
 
 def test_normal_needs_a_generator():
-    with pytest.raises(ValueError, match="rng=None: a random initial state requires a generator"):
+    with pytest.raises(
+        ValueError, match="rng=None: a random initial state requires a random number generator"
+    ):
         starting(TANH, Normal(1.0)).forward()
 
 

@@ -141,7 +141,7 @@ def _printable_name(name: str) -> str:
 
 
 def _print_example(console: Console, task: Task, batch: Batch, example: int) -> None:
-    """Print one row per input or target and one column per time step, in blocks as wide as the console."""
+    """Print one row per input or target and one column per time step, in blocks as wide as the terminal."""
     inputs = dict(_input_rows(task, batch, example))
     rows = dict(list(inputs.items())[:MAX_ROWS]) | dict(_target_rows(task, batch, example))
     margin = max(map(len, rows)) + 2

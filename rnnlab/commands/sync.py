@@ -1,8 +1,8 @@
 """Send runs to MLflow; data that MLflow already has are not sent again.
 
 Use this command for runs that were recorded without MLflow, while MLflow was unavailable, or on another
-machine. Repeating the command is safe because no data are sent twice. Runs whose process died are marked as
-killed; runs that are still in progress are skipped. If several copies of a run folder exist, only the most
+machine. Repeating the command is safe because no data are sent twice. A run whose process has died is marked
+as killed; a run that is still in progress is skipped. If several copies of a run folder exist, only the most
 advanced copy is sent.
 """
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         nargs="*",
         type=nonempty_name,
         default=["."],
-        help="folders that contain runs (default: this folder)",
+        help="folders that contain runs (default: current folder)",
     )
     parser.add_argument(
         "--uri",
@@ -104,11 +104,11 @@ def _drop_copies(folders: Sequence[Path]) -> list[Path]:
 
 
 class _Sender:
-    """Sender of runs to their tracking stores and experiments.
+    """Object that sends runs to their tracking stores and experiments.
 
     Attributes:
-        problems: Error messages, one line per run that cannot be sent or per tracking store that does not
-            accept runs.
+        problems: Error messages: one line for each run that cannot be sent and for each tracking store that
+            does not accept runs.
     """
 
     def __init__(self, uri: str | None) -> None:
@@ -119,7 +119,7 @@ class _Sender:
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
-        """Send the data of a run that are missing in MLflow, and return a description of the result."""
+        """Send the missing data from a run to MLflow, and return a description of the result."""
         try:
             info = read_run_info(folder, REQUIRED_KEYS)
             assert info is not None

@@ -36,9 +36,9 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
 
 
 def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
-    """Divide each time step of `a` (T, F, B) by a power of two to bring its largest magnitude close to 1.
+    """Divide `a` (T, F, B) at each time step by a power of two that brings the largest magnitude close to 1.
 
-    Without scaling, the squares of entries below 1e-154 would underflow.
+    Without scaling, the squares of magnitudes below 1e-154 would underflow.
 
     Returns:
         Scaled array in float64, and the base-2 logarithm of the divisor at each time step, shape (T,).

@@ -16,7 +16,7 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
     1. the parameters, which may be non-finite after the previous update;
     2. the states and the loss of the forward pass, from the first time step to the last;
     3. `d_h`, `d_c` and `d_z` of the backward pass, from the last time step to the first;
-    4. the gradients of the parameters, which are sums over all time steps.
+    4. the gradients with respect to the parameters, which are sums over all time steps.
     """
     if (non_finite := non_finite_weights(params)) is not None:
         return non_finite

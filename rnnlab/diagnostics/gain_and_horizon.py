@@ -137,7 +137,7 @@ def summarize_lag_curve(
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Classify a tail gain as vanishing (below -3 decades per 100 lags), exploding (above 3) or stable.
+    """Return the regime: vanishing (tail gain below -3 decades per 100 lags), exploding (above 3) or stable.
 
     >>> regime(-0.04), regime(0.02), regime(0.04), regime(float("-inf"))
     ('vanishing', 'stable', 'exploding', 'vanishing')
@@ -151,7 +151,7 @@ def regime(log10_gain_tail: float | None) -> Regime | None:
 
 
 def recorded_regime(metrics: Mapping[str, float | None]) -> Regime | None:
-    """Return the regime for recorded metrics, which contain no logarithm for a tail gain of 0."""
+    """Return the regime according to recorded metrics, in which a tail gain of 0 has no logarithm."""
     return regime(-np.inf if metrics.get(GAIN_TAIL) == 0 else metrics.get(LOG10_GAIN_TAIL))
 
 
@@ -178,7 +178,7 @@ def _gain(curve: Array, first: int, last: int) -> _Gain:
 
 
 def _slope(k: Array, values: Array) -> tuple[float | None, float | None]:
-    """Return slope and R² of the least-squares line through the finite points; None for fewer than two."""
+    """Return the slope and R² of the least-squares line; None if fewer than two points are finite."""
     finite = np.isfinite(values)
     if finite.sum() < 2:
         return None, None

@@ -1,8 +1,9 @@
 """Activation statistics: open and closed gates, saturated units, and the product of the forget gates.
 
-A sigmoid gate counts as closed below 0.1 and as open above 0.9 (Karpathy, Johnson & Fei-Fei, *Visualizing and
-understanding recurrent networks*, 2016). A tanh unit counts as saturated if the magnitude of its activation
-exceeds 0.9. All fractions are computed over the units of one example.
+A sigmoid gate counts as closed if its activation is below 0.1, and as open if its activation is above 0.9
+(Karpathy, Johnson & Fei-Fei, *Visualizing and understanding recurrent networks*, 2016). A tanh unit counts as
+saturated if the magnitude of its activation exceeds 0.9. All fractions are computed over the units of one
+example.
 """
 
 import numpy as np
@@ -18,13 +19,13 @@ CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
 def measure_gates(snapshot: Snapshot) -> Readings:
     """Measure gate activations and saturation by time step, and `forget_product` by lag.
 
-    Three curves are recorded for each sigmoid gate. For the forget gate, `gate_f` is the mean activation over
-    units, and `gate_f_closed` and `gate_f_open` are the fractions of closed and open units. For the vanilla
-    cell, `h_saturated` is the fraction of units with |h| > 0.9 for tanh or with h = 0 for relu. For an LSTM,
-    `tanh_c_saturated` is the fraction of units with |tanh c| > 0.9. For a GRU, `gate_n_saturated` is the
-    fraction of units with |n| > 0.9, where n is the candidate state. `forget_product` at lag k is the
+    Three curves are recorded for each sigmoid gate. For the forget gate, `gate_f` is the activation averaged
+    over units, and `gate_f_closed` and `gate_f_open` are the fractions of closed and open units. For the
+    vanilla cell, `h_saturated` is the fraction of units with |h| > 0.9 for tanh or with h = 0 for relu. For
+    an LSTM, `tanh_c_saturated` is the fraction of units with |tanh c| > 0.9. For a GRU, `gate_n_saturated` is
+    the fraction of units with |n| > 0.9, where n is the candidate state. `forget_product` at lag k is the
     geometric mean over units of f[T] ∘ … ∘ f[T-k+1], the factor by which the direct path through the cell
-    states scales a gradient at c.
+    states scales the gradient with respect to c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}

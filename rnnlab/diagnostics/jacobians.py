@@ -5,8 +5,8 @@
 The largest singular value is computed from the product of the one-step Jacobians. The smallest singular value
 is the reciprocal of the largest singular value of the inverse product. In a float64 product, the small
 singular values are dominated by rounding error: in one experiment, the logarithm of the smallest singular
-value fell by 1.4 per time step instead of the correct 7.7. Products are rescaled by powers of two to stay
-within the range of float64.
+value decreased by 1.4 per time step, whereas the correct decrease is 7.7. Products are rescaled by powers of
+two to stay within the range of float64.
 """
 
 from typing import Annotated
@@ -28,7 +28,7 @@ def measure_jacobians(
     Args:
         snapshot: Snapshot of a training step. The Jacobians are evaluated along a forward pass over the probe
             batch.
-        examples: Number of sequences of the probe batch to use.
+        examples: Number of sequences to use from the probe batch.
         lags: Maximum number of lags, evenly spaced on a logarithmic scale from 1 to T.
     """
     batch, model = snapshot.inputs.batch, snapshot.model
@@ -51,7 +51,7 @@ def log_singular_values(
         params: Parameters of the cell; the function converts them to float64.
         tape: Tape of a forward pass; τ is the last time step.
         lags: Lags k in 1 … T in ascending order, shape (N,).
-        examples: Number of examples of the tape to use, starting with the first.
+        examples: Number of examples to use from the tape, starting with the first.
 
     Returns:
         The logarithms of the largest and of the smallest singular values. A value is NaN if the product is
@@ -113,14 +113,14 @@ def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Arra
 
 
 def _rescale(matrices: Array, log_scale: Array) -> tuple[Array, Array]:
-    """Scale each matrix by a power of two to a largest magnitude in [½, 1); update the logarithmic scale."""
+    """Scale each matrix by a power of two to bring its largest magnitude into [½, 1); update `log_scale`."""
     largest = np.abs(matrices).max(axis=(1, 2))
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return np.ldexp(matrices, -exponents[:, None, None]), log_scale + exponents * np.log(2)
 
 
 def _log_largest(matrices: Array) -> Array:
-    """Return ln of the largest singular value of each matrix; -inf for zero, NaN for non-finite matrices."""
+    """Return ln of each matrix's largest singular value; -inf for a zero matrix, NaN for a non-finite one."""
     out = np.full(len(matrices), np.nan)
     finite = np.isfinite(matrices).all(axis=(1, 2))
     if finite.any():

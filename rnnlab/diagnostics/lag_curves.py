@@ -36,8 +36,8 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
     Args:
         snapshot: Snapshot of a training step.
-        targets: Time steps τ whose losses are backpropagated, one at a time; each is `last` or a number in 1
-            … T.
+        targets: Time steps τ whose losses are backpropagated, one at a time; each entry is `last` or a number
+            in 1 … T.
     """
     all_curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
@@ -70,11 +70,12 @@ def per_example_lag_curves(
 
     The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the input gradient `x`,
     and `dW_hh`. If the inputs are symbols, `x` is the gradient with respect to their one-hot vectors. `dW_hh`
-    is the contribution of one example at one time step to the gradient of W_hh, with norm ‖dz‖ ‖h‖.
+    is the contribution of one example at one time step to the gradient with respect to W_hh; the norm of this
+    contribution is ‖dz‖ ‖h‖.
 
     At every time step, each example's gradient is rescaled by a power of two, and the logarithm of the scale
-    is stored separately. The curves therefore neither underflow nor overflow. The forward pass runs in the
-    parameters' dtype.
+    is stored separately. The values of the curves therefore neither underflow nor overflow. The forward pass
+    runs in the parameters' dtype.
 
     Args:
         model: The network.
@@ -85,8 +86,9 @@ def per_example_lag_curves(
         target: Time step τ of the loss; None selects the last target of each example.
 
     Returns:
-        Arrays of ln g(k), shape (K+1, B), by name of the quantity. Values are -inf where g is 0, and NaN for
-        k ≥ τ and for examples without a target at τ. The dict is empty if no example has a target at τ.
+        Arrays of ln g(k), shape (K+1, B), keyed by the name of the quantity. Values are -inf where g is 0,
+        and NaN for k ≥ τ and for examples without a target at τ. The dict is empty if no example has a target
+        at τ.
     """
     cell = model.cell
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
@@ -140,7 +142,7 @@ def lag_metrics(
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:
-    """Reindex an array (T, B) from time step to lag, counted back from each example's τ; NaN for k ≥ τ."""
+    """Reindex an array (T, B) by lag k, where lag 0 is each example's time step τ; NaN for k ≥ τ."""
     lags = np.full_like(log_norms, np.nan)
     for example, τ in enumerate(τs):
         lags[:τ, example] = log_norms[:τ, example][::-1]
@@ -156,7 +158,7 @@ def _last_targets(batch: Batch) -> Array:
 
 
 def _targets_at(batch: Batch, target: int) -> Array:
-    """Return `target` for each example that has a target at this time step, and 0 for each other example."""
+    """Return the time step `target` for each example with a target at that time step, otherwise 0."""
     output = target - batch.first_output - 1
     if not 0 <= output < len(batch.y):
         return np.zeros(batch.size, int)
@@ -171,7 +173,7 @@ def _immediate_at(params: Params, d_outputs: Array, output: Array) -> Array:
 
 
 def _rescale(adjoint: States) -> tuple[dict[str, Array], Array]:
-    """Scale each example by a power of two (without rounding error) to a largest magnitude in [½, 1)."""
+    """Scale each example exactly, by a power of two, to bring its largest magnitude into [½, 1)."""
     largest = np.max([np.abs(part).max(axis=0) for part in adjoint.values()], axis=0)
     exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     return {name: np.ldexp(part, -exponents) for name, part in adjoint.items()}, exponents

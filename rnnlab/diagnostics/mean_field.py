@@ -2,11 +2,11 @@
 
 Suppose that the entries of W_hh are drawn from N(0, σ_w²/H) and that the input to each unit has variance
 σ_x². In a wide network, the pre-activations are then Gaussian with variance q, and each step back in time
-multiplies the norm of a gradient by √χ:
+multiplies the gradient norm by √χ:
 
     q = σ_w² E[φ(√q Z)²] + σ_x²        χ = σ_w² E[φ'(√q Z)²]        Z ~ N(0, 1)
 
-The norm of a gradient changes by a factor of e over the depth 2/|ln χ|. The edge of chaos is at χ = 1.
+The gradient norm changes by a factor of e over the depth 2/|ln χ|. The edge of chaos is at χ = 1.
 
 References:
     Poole et al., *Exponential expressivity in deep neural networks through transient chaos* (2016).
@@ -35,7 +35,7 @@ class MeanField:
 
     Attributes:
         q: Variance of the pre-activations.
-        χ: Factor by which the squared norm of a gradient changes per time step back in time.
+        χ: Factor by which the squared gradient norm changes per time step back in time.
         critical_σ_w: Value of σ_w at which χ = 1 for the same σ_x².
     """
 
@@ -57,7 +57,7 @@ class MeanField:
 def mean_field(nonlinearity: Nonlinearity, σ_w2: float, σ_x2: float) -> MeanField:
     """Compute q and χ, by quadrature for tanh and in closed form for relu and the identity function.
 
-    >>> round(mean_field("tanh", σ_w2=1.0, σ_x2=0.25).χ ** 0.5, 4)  # the gain of a gradient's norm
+    >>> round(mean_field("tanh", σ_w2=1.0, σ_x2=0.25).χ ** 0.5, 4)  # the gain of the gradient norm
     0.7615
 
     Args:
@@ -89,7 +89,7 @@ def _critical(σ_x2: float) -> float:
 
 
 def _root(function: Callable[[float], float], upper: float) -> float:
-    """Return the root of a function by bisection, or 0 if no root exists.
+    """Return the root of a function, found by bisection, or 0 if no root exists.
 
     The function must be positive below the root.
     """

@@ -28,8 +28,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
     include only the loss at the same time step; the norms of immediate gradients are `h_immediate` and so on.
     The norms of the states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the
-    training loss is a mean over time, each of the N targets of an example has the weight 1/N, whereas the
-    single target of a lag curve has the weight 1.
+    training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the single
+    target of a lag curve has weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -77,7 +77,7 @@ def log_norm_of_steps(a: Array) -> Array:
 
     Norms are first computed from an unscaled sum of squares. Time steps at which this sum may underflow or
     overflow are then recomputed. Norms of float32 arrays are recomputed in float64, whose range covers all
-    squares. Norms of float64 arrays are recomputed by `rnnlab.norms.norm`, which is several times slower.
+    squares. Norms of float64 arrays are recomputed by `rnnlab.norms.norm`, which takes several times as long.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
@@ -97,7 +97,7 @@ def log_norm_of_steps(a: Array) -> Array:
 
 
 def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
-    """Return ln of the norm of several arrays, concatenated along `axis`; -inf where the norm is 0."""
+    """Return ln of the norm of several arrays concatenated along `axis`; -inf where the norm is 0."""
     total = norm(np.stack([norm(part, axis) for part in parts.values()]), axis=0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(total))
@@ -127,6 +127,6 @@ def _columns(a: Array) -> Array:
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Return slices of the time axis, short enough for intermediate results to fit into a core's cache."""
+    """Return slices of the time axis, so short that intermediate results fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 SPIKE_WINDOW = 50
-"""Window of the running mean of gradient norms, and minimum distance between spikes, in training steps."""
+"""Length, in training steps, of the window for the running mean, and minimum distance between spikes."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Schedule:
         per_decade: Number of measurements per tenfold increase of the training step, evenly spaced on a
             logarithmic scale; applies after the first `dense` training steps.
         every: Interval between regular measurements, in training steps; None for no regular measurements.
-        on_spike: True to run the measurement also at each spike of the gradient norm.
+        on_spike: True if the measurement also runs at each spike of the gradient norm.
     """
 
     dense: Annotated[int, Ge(0)]

@@ -28,7 +28,7 @@ class ProbeInputs:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Read-only record of one training step, which is passed to every measurement.
+    """Read-only record that describes one training step and is passed to every measurement.
 
     Attributes:
         step: Number of updates before this training step.

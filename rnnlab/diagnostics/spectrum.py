@@ -1,4 +1,4 @@
-"""Spectral radius and spectral norm of W_hh, and the resulting bound on the gain per step."""
+"""Spectral radius and spectral norm of W_hh, and the resulting bound on the gain per time step."""
 
 import numpy as np
 

@@ -9,7 +9,7 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Number of blocks. More blocks reduce the relative error (about one quarter), but each block is shorter."""
+"""Number of blocks; more blocks would reduce the relative uncertainty, but each block would be shorter."""
 
 
 def curves(
@@ -20,8 +20,8 @@ def curves(
     Args:
         axis: Meaning of `index`.
         index: Time steps or lags, (N,).
-        logs: Natural logarithms of the values, shape (N, B), by name of the quantity; -inf for a value of 0,
-            NaN or inf for a missing value.
+        logs: Natural logarithms of the values, shape (N, B), keyed by the name of the quantity. A value of 0
+            is represented by -inf, and a missing value by NaN or inf.
         target: Time step whose loss is backpropagated, for lag curves only.
 
     Returns:

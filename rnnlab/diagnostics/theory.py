@@ -19,8 +19,9 @@ def measure_theory(snapshot: Snapshot) -> Readings:
     For a vanilla cell with random W_hh, mean-field theory predicts `theory/log10_gain`, `theory/q`,
     `theory/chi`, `theory/depth` and `theory/critical_sigma_w`. The inputs of the theory, `theory/sigma_w` and
     `theory/sigma_x`, are measured from the weights and the probe batch. For a cell with forget gates,
-    `theory/log10_cell_path` is the mean of log10 f on the probe batch. The mean of log10 f predicts the decay
-    of the gradient at c along the direct path through the cell states, without the path through h.
+    `theory/log10_cell_path` is the mean of log10 f over the probe batch. The mean of log10 f predicts the
+    decay of the gradient with respect to c along the direct path through the cell states; the path through h
+    is ignored.
     """
     if snapshot.step > 0:
         return Readings()

@@ -1,16 +1,16 @@
 """Check the gradients of networks that are specified by overrides.
 
 The command accepts the overrides of `python -m rnnlab`. With -m, the output has
-one row per combination of values. If no override selects a cell, a key of a cell
-(such as `cell.bias=false`) or an experiment, the command checks every cell in
-conf/cell and in --config-dir, as with `cell=all`. The output lists the settings
-of all checked networks. Each network is checked in float64 on the first training
-batch. If the task carries the hidden state from batch to batch, the check also
-covers the second batch.
+one row per combination of values. If no override selects a cell or an experiment
+or changes a setting of a cell (such as `cell.bias=false`), the command checks
+every cell in conf/cell and in --config-dir, as with `cell=all`. The output lists
+the settings of all checked networks. Each network is checked in float64 on the
+first training batch. If the task carries the hidden state from batch to batch,
+the check also covers the second batch.
 
   x[1]          the first input, whose gradient vanishes first
   h[0], c[0]    the initial state; named h_0, c_0 if the initial state is learned
-  h[25]         the total gradient at h[25] from the loss of all later steps
+  h[25]         the gradient of all later losses with respect to h[25]
   one step h    the gradient through a single step, as used by the lag curves
 
 The columns `differences` and `complex step` contain relative errors. An error is
@@ -156,7 +156,7 @@ def _check(job: Job, experiment: Experiment) -> list[Report]:
 
 
 def _show(reports: Sequence[Report], in_full: bool) -> int:
-    """Print all checks of one configuration, or a summary of several configurations and their failures."""
+    """Print all checks of one configuration, or a summary of several configurations and the failed checks."""
     console = Terminal()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -169,7 +169,7 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
             console.print(_table(report.checks))
     wrong = [report.worst for report in reports if not report.worst.passed]
     largest = max(check.error for check in wrong or [report.worst for report in reports])
-    failed = f"gradients incorrect or undecided in {len(wrong)} of {len(reports)} tables"
+    failed = f"gradients are incorrect or undecided in {len(wrong)} of {len(reports)} cases"
     verdict = failed if wrong else "all gradients are correct"
     console.print(Text(f"\nChecked {_scope(reports)}"), soft_wrap=True)
     console.print(f"{verdict}; largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}")
@@ -177,7 +177,7 @@ def _show(reports: Sequence[Report], in_full: bool) -> int:
 
 
 def _scope(reports: Sequence[Report]) -> str:
-    """Return the settings of all checked networks, formatted as overrides."""
+    """Return the settings of the checked networks, formatted as overrides."""
     jobs = [report.job for report in reports]
     keys = dict.fromkeys([*SCOPE_KEYS, *(key for job in jobs for key in job.sweep_values)])
     values = {key: dict.fromkeys(_value(job, key) for job in jobs) for key in keys}

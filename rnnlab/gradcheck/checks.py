@@ -37,11 +37,11 @@ class GradientCheck:
         shape: Shape of the checked gradient.
         norm: Norm of the hand-derived gradient, ‖∇f‖.
         projection: Projection of the hand-derived gradient, ⟨∇f, v⟩.
-        difference: Derivative along v by finite differences.
+        difference: Derivative along v, computed by finite differences.
         difference_error: Estimated absolute error of `difference`.
-        complex_step: Derivative along v by the complex-step method; None if f does not accept complex numbers
-            or if f appears not to be analytic. If only the complex-step method disagrees with the gradient, f
-            is assumed not to be analytic.
+        complex_step: Derivative along v, computed by the complex-step method; None if f does not accept
+            complex numbers or if f appears not to be analytic. If only the complex-step method disagrees with
+            the gradient, f is assumed not to be analytic.
     """
 
     name: str
@@ -122,7 +122,7 @@ def check_gradients(
             modify the variables.
         variables: Values at which to check the gradients.
         gradients: Gradients to check, by variable name.
-        rng: Random generator for the directions.
+        rng: Random number generator for the directions.
         parts: Parts of the variables to check, by name of the part. Each part is a pair: the name of a
             variable, and an index along the first axis of the variable or `...` for the entire variable. By
             default, every variable is checked as one part.

@@ -26,8 +26,8 @@ def check_cell(
         cell: Cell to check.
         params: Parameters of the cell, of any floating-point dtype; additional parameters are ignored.
         x: Inputs, (T, X, B) vectors or (T, B) symbols.
-        initial: Initial states by name, each of shape (H, B). By default, the initial states are random, so
-            that errors in terms that contain h[0] are detected.
+        initial: Initial states by name, each of shape (H, B). By default, the initial states are random to
+            reveal errors in terms that contain h[0].
         seed: Seed for u, for random initial states and for the directions.
 
     Returns:
@@ -81,9 +81,9 @@ def check_model(
 
     Returns:
         Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state (such
-        as `h[0]`). Further checks cover the gradient of the losses at all later time steps with respect
-        to an early, a middle and a late state (such as `h[25]`), and a single backward step, as used by the
-        lag curves.
+        as `h[0]`). For an early, a middle and a late state (such as `h[25]`), further checks cover the
+        gradient of the losses at all later time steps. The last checks cover a single backward step, as used
+        by the lag curves.
     """
     rng = np.random.default_rng(seed)
     params = copy_params(params, np.float64)
@@ -126,7 +126,7 @@ def _check_batch(
 def _check_state(
     model: Model, params: Params, states: States, batch: Batch, t: int, rng: np.random.Generator
 ) -> list[GradientCheck]:
-    """Check that the state adjoint at t, excluding the loss at t, is the gradient of all later losses."""
+    """Check that the state adjoint at t, without the loss at t, is the gradient of all losses after t."""
     tape = _forward(model, params, params, states, batch)
     _, deltas = model.backward(params, tape)
     adjoints = model.cell.state_adjoints(tape.cell, deltas)

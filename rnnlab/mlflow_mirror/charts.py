@@ -2,9 +2,9 @@
 
 By default, MLflow sorts chart sections by name, so clip rates come first, and may give two runs the same
 colour. A *shared view* puts the charts about vanishing gradients first and leaves all other sections in
-MLflow's order. An experiment tag stores the shared view as JSON, in the format of MLflow's Share button, and
-the link refers to this tag. MLflow ignores a `searchFilter` in a link to a shared view. The filter is
-therefore part of the view, and each sweep has its own view.
+MLflow's order. An experiment tag stores the shared view as JSON, in the format that MLflow's Share button
+uses, and the link refers to this tag. MLflow ignores a `searchFilter` in a link to a shared view. The filter
+is therefore part of the view, and each sweep has its own view.
 """
 
 import json
@@ -56,7 +56,7 @@ RUN_COLORS = (
 
 
 def charts_link(base: str, experiment_id: str, sweep: str) -> str:
-    """Return the link to the charts of a sweep; a link to the experiment alone would open another page."""
+    """Return the link to the charts of a sweep; a link to the experiment alone opens another page."""
     return (
         f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={quote(sweep)}"

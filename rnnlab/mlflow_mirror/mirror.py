@@ -44,7 +44,7 @@ CORE_SHARE = 1 / 3
 """Maximum mean fraction of one CPU core that the mirror uses while runs are in progress.
 
 Lowering the priority of the mirror's thread would be unsafe. On a busy machine, a low-priority thread may get
-no CPU time while it holds Python's global interpreter lock. Only root could restore the priority.
+no CPU time while holding Python's global interpreter lock. Only root could restore the priority.
 """
 LOOK_AHEAD = 32
 """The mirror checks at most this number of runs that have not started; runs start nearly in order."""
@@ -134,7 +134,7 @@ class Mirror:
         return self.report
 
     def _count_unsent(self) -> int:
-        """Return the number of runs with data that are not yet in MLflow."""
+        """Return the number of runs whose data have not all been sent to MLflow."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
     def _follow(self) -> None:
@@ -156,9 +156,9 @@ class Mirror:
             self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
-        """Send the new data of all runs, but stop after two consecutive failures.
+        """Send the new data from all runs, but stop after two consecutive failures.
 
-        After such a stop, the next call starts with the run that follows the second failed run.
+        After two consecutive failures, the next call starts with the run that follows the second failed run.
 
         Raises:
             Exception: If MLflow fails for at least one run; the most recent exception is raised.
@@ -242,13 +242,13 @@ class _MonitoredClient:
 
 
 def close_abandoned(client: "MlflowClient", experiment_id: str, uri: str, leave: set[Path]) -> int:
-    """Mark as killed each run of this machine that MLflow lists as running although its process has died.
+    """Mark as killed each run on this machine that MLflow lists as running although its process has died.
 
     Args:
         client: MLflow client of the store.
         experiment_id: Experiment to search.
         uri: URI of the store.
-        leave: Folders to skip: runs that the current process executes or mirrors.
+        leave: Folders to skip, namely the folders of runs that the current process executes or mirrors.
 
     Returns:
         Number of runs marked as killed.

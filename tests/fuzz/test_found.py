@@ -73,7 +73,7 @@ def test_an_initial_state_that_is_none(what: str) -> None:
         result = say(main, ["initial_state=given", "initial_state.path=state"])
     (line,) = result.err
     assert line.startswith("rnnlab: initial_state.path=state: cannot be read (")
-    assert line.endswith("); must be an .npz file of numbers")
+    assert line.endswith("); must be an .npz file that contains numbers")
 
 
 @pytest.mark.parametrize("keys", [("",), ("task=series",), ("initial_state=given",)])

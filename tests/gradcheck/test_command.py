@@ -96,7 +96,7 @@ def test_one_wrong_cell_of_all_is_not_right(
 
     monkeypatch.setattr(LSTM, "_backward", wrong)
     assert main(["task.carry=false", *SMALL]) == 1
-    assert "gradients incorrect or undecided in 1 of 3 tables" in capsys.readouterr().out
+    assert "gradients are incorrect or undecided in 1 of 3 cases" in capsys.readouterr().out
 
 
 def test_checks_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
