@@ -21,8 +21,8 @@ from rnnlab.workspace import Workspace, by_feature
 class Batch:
     """A batch of sequences with targets.
 
-    The network produces an output at each of the last S of T time steps. S = T means an output at every time
-    step, and S = 1 means a single output at the last time step.
+    The network produces an output at each of the last S of the T time steps. S = T means an output at every
+    time step, and S = 1 means a single output at the last time step.
 
     Attributes:
         x: Inputs: symbols, shape (T, B), or vectors, shape (T, X, B).
@@ -61,13 +61,13 @@ class Tape:
 
     Attributes:
         cell: Tape of the cell.
-        features: Input of the readout, shape (H, S·B).
+        features: Input to the readout, shape (H, S·B).
         outputs: Outputs o, shape (Y, S·B); with the cross-entropy loss, the outputs are logits.
         losses: Losses ℓ[t,b] at the last S time steps, shape (S, B).
         weights: Weights w[t,b] of the losses in the batch loss, shape (S, B).
         d_outputs: Unweighted gradients ∂ℓ/∂o, shape (Y, S·B).
         loss: Batch loss, L = Σ w ℓ.
-        own_start: True if the initial state was the model's own, not an argument of `forward`.
+        own_start: True if the forward pass used the model's own initial state rather than one passed to it.
     """
 
     cell: CellTape
@@ -93,8 +93,8 @@ class Model:
         cell: Recurrent cell.
         readout: Affine map from the hidden state to the output.
         initial_state: Initial state of each sequence.
-        loss: Name of the loss function that is applied to each target.
-        loss_reduction: Reduction over the targets of an example, by mean or sum.
+        loss: Name of the loss function applied to each target.
+        loss_reduction: Reduction over the targets of an example: mean or sum.
     """
 
     cell: Cell
@@ -141,8 +141,9 @@ class Model:
     ) -> Tape:
         """Run the forward pass on a batch.
 
-        The batch loss is L = Σ_{t,b} w[t,b] ℓ[t,b]. The weights w average the loss over the examples of the
-        batch; the loss of one example is the mean or the sum over the targets of this example.
+        The batch loss is L = Σ_{t,b} w[t,b] ℓ[t,b]. The weights w are chosen such that L is the mean loss
+        over the examples of the batch; the loss of one example is the mean or the sum of the losses at its
+        targets.
 
         Args:
             params: Parameters with the names and shapes of `init_params`.
@@ -151,7 +152,7 @@ class Model:
                 state.
             workspace: Buffers to reuse; each call overwrites the results of earlier calls with the same
                 workspace.
-            rng: Random number generator, which a random initial state requires.
+            rng: Random number generator; required for a random initial state.
 
         Raises:
             ValueError: If the parameters, inputs, targets or mask have a wrong shape, dtype or range.

@@ -14,7 +14,8 @@ def norm(a: Array, axis: int | None = None) -> Array:
     """Return the Euclidean norm without underflow or overflow.
 
     Entries are scaled before squaring: ‖a‖ = m · sqrt(Σ (a/m)²) with m = max|a|. In float32, the square of an
-    entry below about 1e-23 underflows to 0, and entries of vanishing gradients are often this small.
+    entry with magnitude below about 1e-23 underflows to 0, and the entries of vanishing gradients are often
+    this small.
 
     Args:
         a: Array of any shape.

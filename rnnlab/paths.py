@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
 MAX_LEVELS = 200
-"""Maximum number of nested folders; with a few hundred levels more, Python itself fails."""
+"""Maximum number of nested folders; with a few hundred more levels, Python itself fails."""
 
 
 def conf_dir() -> Path:

@@ -4,7 +4,7 @@
     e[t] = W_hyᵀ do[t]    dW_hy = Σ_t do[t] h[t]ᵀ    db_y = Σ_t do[t] 1
 
 One matrix product computes the outputs o of all S time steps, shape (Y, S·B). Column s·B + b contains the
-output of example b at output step s, where b and s are counted from 0.
+output for example b at output step s, where b and s are counted from 0.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Readout:
     def backward(
         self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
     ) -> tuple[Params, Array]:
-        """Return the gradients of the parameters, and e = ∂L/∂h through the readout, shape (S, H, B).
+        """Return the parameter gradients by name, and e = ∂L/∂h through the readout, shape (S, H, B).
 
         The gradients `do` = ∂L/∂o have the shape (Y, S·B).
         """

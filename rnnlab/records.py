@@ -94,13 +94,13 @@ TOP_LYAPUNOV = "lyapunov/top"
 TOP_LYAPUNOV_SE = "lyapunov/top_se"
 STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
-"""Columns of `metrics.jsonl` with timings, which differ between repetitions of the same run."""
+"""Columns of `metrics.jsonl` that contain timings, which differ between repetitions of the same run."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
-"""Quantiles of the global gradient norm before clipping, over all training steps, in a run's summary."""
+"""Quantiles over all training steps of the global gradient norm before clipping, for a run's summary."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """Return the metric name for one lag of a lag curve; in MLflow, the name has at most 23 characters."""
+    """Return the metric name for one lag of a curve; in MLflow, these names have at most 23 characters."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
@@ -109,7 +109,7 @@ class Curve:
     """Statistics of a nonnegative quantity over the examples of a batch, for each time step or lag.
 
     All arrays have the dtype float64 and the same length; NaN marks a missing value. A quantity that is
-    defined only for the entire batch is treated as a single example.
+    defined only for the entire batch is treated as the value of a single example.
 
     Attributes:
         quantity: Name of the measured quantity, as listed in docs/measurements.md.

@@ -1,7 +1,8 @@
 """Handling of stop signals, which request that a process terminate.
 
-Stop signals are sent by Ctrl-C, by `kill`, when a connection is lost, and by cluster schedulers before a time
-limit. Signals that are ignored when the process starts remain ignored, as `nohup` and shells require.
+Stop signals are sent by Ctrl-C, by `kill`, by the terminal when a connection is lost, and by cluster
+schedulers shortly before a time limit. Signals that are ignored when the process starts remain ignored, as
+`nohup` and shells require.
 """
 
 import signal
@@ -84,7 +85,7 @@ def raise_at_first_signal() -> Iterator[None]:
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Block stop and keyboard signals in this thread and in child processes started from this thread.
+    """Block stop and keyboard signals in this thread and in child processes started by this thread.
 
     A child process can unblock the signals with `unblock_signals`.
     """

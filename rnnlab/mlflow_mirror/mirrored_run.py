@@ -61,9 +61,9 @@ class MirroredRun:
     """Run folder whose new data are sent to MLflow.
 
     Attributes:
-        complete: True once MLflow has all data of the run folder.
+        complete: True once MLflow has all data from the run folder.
         deleted: True if the run was deleted in MLflow; a deleted run is not sent again.
-        outdated: True if the run folder is an old copy and MLflow already has later data of the run.
+        outdated: True if the run folder is an old copy and MLflow already has later data from the run.
         ended: True once no new data can appear in the run folder.
     """
 
@@ -74,7 +74,7 @@ class MirroredRun:
         self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Send new data to MLflow, and return False if there were no new data.
+        """Send any new data to MLflow, and return False if there were none.
 
         Raises:
             DamagedFile: If the folder contains a symbolic link.
@@ -96,7 +96,7 @@ class MirroredRun:
                 raise
 
     def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
-        """Check whether the run has been deleted in MLflow, or the run folder is an outdated copy."""
+        """Check whether the run has been deleted in MLflow and whether the run folder is an outdated copy."""
         from mlflow.exceptions import MlflowException
 
         run_id = self.run_id()
@@ -197,7 +197,7 @@ class MirroredRun:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Return True if the run is further advanced in MLflow, or in the folder first sent, than in `folder`."""
+    """Return True if MLflow or the folder from which the run was first sent has later data than `folder`."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
@@ -281,7 +281,7 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
 
 
 def _curves(folder: Path, timestamp: int) -> list["Metric"]:
-    """Return the first and last recorded curves as metrics, with the lag or the time step as MLflow step."""
+    """Return the first and last recorded curves as metrics, with the lag or time step as the MLflow step."""
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 
@@ -306,9 +306,9 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
 
 
 def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
-    """Send the images that MLflow displays with a slider, except images already sent.
+    """Send the images that MLflow displays with a slider, except those already sent.
 
-    Sending an image again would create a duplicate, because MLflow generates a new file name at every call.
+    Sending an image again would create a duplicate, because MLflow generates a new file name for every call.
     """
     from PIL import Image
 
@@ -321,5 +321,5 @@ def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
 
 
 def _ms(seconds: float) -> int:
-    """Convert seconds to integer milliseconds, the time unit of MLflow."""
+    """Convert a time from seconds to integer milliseconds, the unit used by MLflow."""
     return round(1000 * seconds)

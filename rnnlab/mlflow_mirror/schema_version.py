@@ -1,8 +1,9 @@
 """Check that the schema of an MLflow database matches the installed MLflow version.
 
-If tables are missing, MLflow silently migrates a database of an older version, without a backup. After the
-migration, the older MLflow version can no longer open the database. Before opening a database, rnnlab
-therefore compares the schema of the database with the schema of the installed MLflow version.
+If tables are missing from a database created by an older version, MLflow silently migrates the database
+without making a backup. After the migration, the older MLflow version can no longer open the database. Before
+opening a database, rnnlab therefore compares the schema of the database with the schema of the installed
+MLflow version.
 """
 
 import shlex

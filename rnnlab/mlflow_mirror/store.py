@@ -31,7 +31,7 @@ UI_PORT = 5000
 # Without this tag the UI treats the experiment as one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 LOCK_SECONDS = 60.0
-"""Seconds to wait for another command that is creating the database."""
+"""Maximum number of seconds to wait for another command that is creating the database."""
 DATABASE_ATTEMPTS = 4  # one second in total; MLflow's own ten attempts take 100 s and are not configurable
 # One bounded attempt per request: the mirror itself retries. A hung server that recovers would carry out
 # every retry of MLflow, and could create a run twice.
@@ -45,8 +45,8 @@ CLIENT_ENVIRONMENT = {
 def tracking_uri(configured: str | None) -> str:
     """Return the tracking URI.
 
-    If no URI is configured, the default is the environment variable MLFLOW_TRACKING_URI, or else the file
-    `mlflow.db` in the current folder.
+    If no URI is configured, the default is the value of the environment variable MLFLOW_TRACKING_URI or, if
+    this variable is not set, the file `mlflow.db` in the current folder.
     """
     return configured or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
@@ -56,7 +56,7 @@ def uri_problem(uri: str, writing: bool = False) -> str | None:
 
     Args:
         uri: Tracking URI.
-        writing: True to check also that a SQLite database is writable.
+        writing: True to also check that a SQLite database is writable.
     """
     try:
         parts = urlsplit(uri)
@@ -118,7 +118,7 @@ def _driver_problem(uri: str) -> str | None:
 
 
 def error_line(error: Exception) -> str:
-    """Return the message of an MLflow or database error as one short line, with passwords masked."""
+    """Return an error message from MLflow or the database as one short line, with passwords masked."""
     if isinstance(error, OtherSchema):  # not shortened: the message contains a command to type
         return redact(str(error))
     if isinstance(error, Timeout):
@@ -146,7 +146,7 @@ def ui_address(uri: str, port: int = UI_PORT) -> str:
 
 
 def import_mlflow(uri: str) -> None:
-    """Import MLflow and set short timeouts; the import takes a second and is deferred to the first use."""
+    """Import MLflow and set short timeouts; the import takes a second and is deferred until first use."""
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
@@ -193,11 +193,12 @@ def _make_database(path: Path) -> None:
 def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
     """Return an MLflow client and the experiment id; create the database and the experiment if needed.
 
-    A lock ensures that only one command creates a SQLite database. Without the lock, two commands that start
-    simultaneously with a new database would both create the tables, and one command would lose its runs.
+    A lock ensures that a SQLite database is created by only one command. Without the lock, two commands that
+    start simultaneously with a new database would both create the tables, and one command would lose its
+    runs.
 
     Raises:
-        Timeout: If another process holds the lock of the database for too long.
+        Timeout: If another process holds the database lock for too long.
         RuntimeError: If the experiment has been deleted.
         Exception: If MLflow, the database or the server fails for any other reason.
     """

@@ -9,7 +9,7 @@ ARTIFACT = "report.html"
 RUN_COLOR = "#949494"
 RUN_NAME = "summary of the sweep"
 DESCRIPTION = (
-    "The artifact `report.html` contains figures and tables of the sweep, and commands to repeat the sweep."
+    "The artifact `report.html` contains figures and tables for the sweep, and commands to repeat the sweep."
 )
 
 

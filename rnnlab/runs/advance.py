@@ -1,8 +1,9 @@
 """Progress of a run, used to choose between copies of a run folder.
 
 If a run folder is copied while the run is in progress, two folders have the same run id. In this case, the
-folder in which the run is further advanced is used. A completed run counts as further advanced than an
-unfinished run. Otherwise, the runs are compared by the last step and, if these steps are equal, by time.
+folder in which the run has progressed further is used. A completed run is considered to have progressed
+further than an unfinished run. Otherwise, the runs are compared by the last step and, if these steps are
+equal, by time.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from rnnlab.runs.metrics_jsonl import last_step
 
 @dataclass(frozen=True, order=True)
 class Advance:
-    """Progress of a run, ordered so that a further advanced run compares as greater.
+    """Progress of a run, ordered so that a run that has progressed further compares as greater.
 
     Attributes:
-        ended: True if the run is completed, so that it cannot be resumed.
+        ended: True if the run has completed and therefore cannot be resumed.
         step: Last step with recorded metrics, or -1 if no metrics have been recorded.
         at: Time, in seconds since 1970, at which the run ended or, for an unfinished run, last started or
             resumed.

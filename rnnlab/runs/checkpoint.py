@@ -2,9 +2,9 @@
 
 A checkpoint is a safetensors file. The safetensors format has no checksum, so rnnlab adds a SHA-256 checksum
 of the content. Each checkpoint also contains the lengths and SHA-256 checksums of `metrics.jsonl` and
-`gradients.arrow` at the time of the checkpoint. A run updates the checksums of these files as the files grow,
-so writing a checkpoint does not require rereading the files. A resumed run reads each of these files once to
-verify the checksum.
+`gradients.arrow` at the time of the checkpoint. A run updates the checksums of these files as the files grow;
+writing a checkpoint therefore does not require rereading the files. A resumed run reads each of these files
+once to verify its checksum.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Prefix:
         self._sum = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
-        """Update the length and checksum with appended data."""
+        """Update the length and checksum to include appended data."""
         self.size += len(data)
         self._sum.update(data)
 
@@ -49,7 +49,7 @@ class Prefix:
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
         """Read the beginning of a file, and verify the length and checksum in `expected`.
 
-        The method `to_plain` returns `expected` when the checkpoint is written.
+        The dictionary `expected` is the result of `to_plain` at the time of the checkpoint.
 
         Raises:
             DamagedFile: If the file is too short or its beginning differs.

@@ -16,10 +16,10 @@ from rnnlab.runs.run_json import read_run_info
 def record_failure(
     folder: Path, info: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Mark a run whose process died as failed, and return the updated content of `run.json`.
+    """Mark as failed a run whose process has died, and return the updated content of `run.json`.
 
     Raises:
-        RunInUse: If the process of the run is still running.
+        RunInUse: If the run is still in progress.
         RunEnded: If the run has already ended.
         OSError: If the outcome cannot be written.
     """
@@ -29,10 +29,10 @@ def record_failure(
 
 
 def close_run(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Record an outcome for a run whose process died, and return the updated content of `run.json`.
+    """Record an outcome for a run whose process has died, and return the updated content of `run.json`.
 
     Raises:
-        RunInUse: If the process of the run is still running.
+        RunInUse: If the run is still in progress.
         OSError: If the outcome cannot be written.
         ValueError: If the folder contains a symbolic link.
     """

@@ -9,7 +9,7 @@
 | `weights.safetensors` | the final weights |
 | `figures/`, `sample.txt` … | output for human readers |
 | `run.log` | log messages with timestamps; extended during the run |
-| `gradients.arrow`, `checkpoint.safetensors` | files from which an unfinished run resumes |
+| `gradients.arrow`, `checkpoint.safetensors` | files needed to resume an unfinished run |
 
 A checkpoint (key `tracking.checkpoint`) contains checksums of the metric rows and gradient recordings written
 before the checkpoint. A resumed run repeats the training steps after the last checkpoint and writes the
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
-"""Lock file that the process of a run holds until the process exits."""
+"""Lock file that is locked by the process of a run until the process exits."""
 FILES = (
     *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
@@ -72,7 +72,7 @@ class RunInUse(Exception):
 
 
 class RunEnded(Exception):
-    """Exception raised if a run has already ended, so that it cannot be resumed."""
+    """Exception raised if a run has already ended and therefore cannot be resumed."""
 
 
 class RunFolder:
@@ -95,7 +95,7 @@ class RunFolder:
         Args:
             folder: Path of the run folder, which must not exist unless `resume` is true.
             info: Initial content of `run.json`. In a resumed run, existing entries take precedence, except
-                entries for CONFIGURATION_KEYS.
+                for the entries of CONFIGURATION_KEYS.
             config: Resolved configuration.
             resume: True to resume the run if the folder already exists.
             patience: Maximum number of seconds to wait for another process of the same run to exit.
@@ -180,7 +180,8 @@ class RunFolder:
         """Return the records of the steps that precede a checkpoint.
 
         Raises:
-            ValueError: If the checkpoint does not coincide with the end of a row.
+            ValueError: If the part of `metrics.jsonl` covered by the checkpoint does not end at the end of a
+                row.
         """
         return self._rows.records(checkpoint.rows)
 
@@ -302,11 +303,11 @@ class RunFolder:
         write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
-        """Save a text for human readers, with control characters replaced so that printing is safe."""
+        """Save a text for human readers, replacing control characters so that the text is safe to print."""
         replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:
-        """Save a diff of uncommitted source code changes; unlike `write_text`, keep control characters."""
+        """Save a diff of uncommitted source-code changes; unlike `write_text`, keep control characters."""
         replace_text(self.folder / name, diff)
 
 

@@ -1,6 +1,6 @@
 """Identification of the current machine.
 
-Whether a process is alive can be checked only on the machine that runs the process.
+Whether a process is alive can be checked only on the machine on which the process runs.
 """
 
 import socket
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @cache
 def host() -> str:
-    """Return the host name, followed by the first 8 characters of the machine id if available.
+    """Return the host name, followed by the first 8 characters of the machine id if the id is available.
 
     The machine id is included because host names are not unique.
     """

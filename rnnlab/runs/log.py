@@ -58,7 +58,7 @@ class LogFile(logging.Handler):
 
 @contextmanager
 def capture_log() -> Iterator[LogFile]:
-    """Copy all log messages and Python warnings of this process, including libraries, to a log file."""
+    """Copy all log messages and Python warnings, including those from libraries, to a log file."""
     log, root = LogFile(), logging.getLogger()
     level, show = LOG.level, warnings.showwarning
 

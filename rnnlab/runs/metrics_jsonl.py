@@ -21,14 +21,14 @@ MAX_RUN_SECONDS = 1e9
 SEAL = 4096
 """Number of bytes covered by the tail checksum.
 
-This number exceeds the length of a row. A rewritten row is detected because the value of `seconds` changes.
+This number exceeds the length of any row. A rewritten row is detected because its value of `seconds` differs.
 """
 LAST_ROWS = 200_000
 """Number of bytes at the end of the file in which `last_rows` searches for rows."""
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
-    """Return the row in a line of the file, or None if the line is damaged."""
+    """Return the row parsed from a line of the file, or None if the line is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -80,8 +80,8 @@ class MetricsWriter:
     """Writer that appends one row per step.
 
     When a resumed run repeats steps, the file may already contain rows for these steps. If the metrics of a
-    step are identical, the existing row, including the time, is kept. The first row with different metrics
-    and all later rows are removed and rewritten.
+    repeated step are identical, the existing row, including its timings, is kept. The first row with
+    different metrics and all later rows are replaced.
 
     Attributes:
         verified: Length and checksum of the verified beginning of the file: rows before the checkpoint,
@@ -108,7 +108,7 @@ class MetricsWriter:
         return time.perf_counter() - self._began
 
     def records(self, rows: Prefix) -> list[StepRecord]:
-        """Return the records in `rows`, a verified beginning of the file.
+        """Return the records in `rows`, the verified beginning of the file.
 
         Raises:
             ValueError: If `rows` ends in the middle of a row.
@@ -120,7 +120,7 @@ class MetricsWriter:
         return [0, *accumulate(map(len, self._existing_lines))].index(rows.size)
 
     def resume_from(self, rows: Prefix) -> None:
-        """Continue after `rows`, a verified beginning of the file."""
+        """Continue after `rows`, the verified beginning of the file."""
         self.count, self.verified = self._count(rows), rows
 
     def restart(self) -> None:
@@ -187,7 +187,7 @@ def _line(record: StepRecord, seconds: float, speed: float | None) -> bytes:
 
 
 def _line_at_same_time(record: StepRecord, existing: bytes) -> bytes:
-    """Return the line for a record, with the timings of an existing line."""
+    """Return the line for a record, with the timings copied from an existing line."""
     row = json.loads(existing)
     return _line(record, row["seconds"], row.get(STEPS_PER_SECOND))
 

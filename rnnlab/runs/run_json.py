@@ -50,11 +50,11 @@ _STRICT = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class NewerFormat(ValueError):
-    """Exception for a run folder that a later version of rnnlab has written in a newer format."""
+    """Exception for a run folder written in a newer format by a later version of rnnlab."""
 
 
 class _Part(BaseModel):
-    """Base class for parts of `run.json`, which may contain additional keys."""
+    """Base class for the parts of `run.json`; each part may contain additional keys."""
 
     model_config = _STRICT
 
@@ -187,7 +187,7 @@ def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
 
     Raises:
         NewerFormat: If a later version of rnnlab wrote the file.
-        ValueError: If the content is invalid; the message gives the reason in one line.
+        ValueError: If the content is invalid; the message states the reason in one line.
     """
     try:
         return kind.model_validate_json(data)
@@ -221,7 +221,7 @@ def _nodes(tree: Any) -> Iterator[object]:
     """Yield the root of a tree and all its descendants.
 
     Raises:
-        TypeError: If a value or key is not valid in JSON, such as a date, bytes, a set or a numeric key.
+        TypeError: If a value or key is not valid in JSON, for example a date, bytes, a set or a numeric key.
     """
     yield tree
     if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):

@@ -6,9 +6,9 @@
 
 The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. Pascanu et al.
 apply this threshold to the squared error, and Hochreiter & Schmidhuber apply it to the absolute error. Le et
-al. give no threshold; for `le_2015`, rnnlab uses the squared error. The baseline always predicts the mean
-target. The mean squared error of this prediction is the variance of the targets: 1/6 in `le_2015` and 1/24 in
-`pascanu_2013`.
+al. give no threshold; for `le_2015`, rnnlab applies the threshold to the squared error. The baseline always
+predicts the mean target. The mean squared error of this baseline is the variance of the targets: 1/6 in
+`le_2015` and 1/24 in `pascanu_2013`.
 
 The module `marked_pairs` lists the references.
 """
@@ -25,7 +25,7 @@ class Adding(MarkedPairs):
 
     @property
     def lowest(self) -> float:
-        """Lower bound of the numbers: -1 in `hochreiter_1997`, 0 in the other versions."""
+        """Lower limit of the range of the numbers: -1 in `hochreiter_1997`, 0 in the other versions."""
         return -1.0 if self.version == "hochreiter_1997" else 0.0
 
     @property

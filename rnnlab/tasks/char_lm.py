@@ -1,6 +1,6 @@
-"""Character language modelling: predict the next character of a text.
+"""Character-level language modelling: predict the next character of a text.
 
-The final part of the text, a fraction `held_out`, is used for validation; the preceding part is used for
+The final part of the text (a fraction `held_out`) is used for validation, and the preceding part for
 training. The training part is split into `batch_size` parallel streams, one per column of a batch. Each
 training step reads the next chunk of `seq_len` characters from every stream.
 
@@ -37,8 +37,8 @@ VALIDATION_CHUNK = 256
 VALIDATION_STREAM = 2048
 """Minimum length of a parallel stream in the held-out part.
 
-Each stream starts from the initial state, without context. With streams of only 256 characters, this missing
-context costs the default LSTM 0.02 bits per character.
+Each stream starts from the initial state, without context. With streams of only 256 characters, the missing
+context increases the validation loss of the default LSTM by 0.02 bits per character.
 """
 VALIDATION_STREAMS = 256
 """Maximum number of parallel streams in the held-out part."""
@@ -48,7 +48,7 @@ VALIDATION_WINDOWS = 4096
 
 @dataclass(frozen=True)
 class CharLM(NamedTask):
-    """Character language modelling of a text file or, with `path=None`, of Shakespeare's Sonnets."""
+    """Character-level language modelling of a text file or, with `path=None`, of Shakespeare's Sonnets."""
 
     seq_len: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
@@ -153,7 +153,7 @@ class CharLM(NamedTask):
         With `carry`, parallel streams cover the entire held-out part. Every character is then a target, and a
         mask excludes positions after the end of the text. Without `carry`, the validation set consists of
         windows of `seq_len` characters. With `targets=every`, the windows are adjacent; with `targets=last`,
-        at most VALIDATION_WINDOWS windows are evenly spaced.
+        at most VALIDATION_WINDOWS evenly spaced windows are used.
         """
         return self._streams() if self.carry else self._windows()
 
@@ -193,7 +193,7 @@ class CharLM(NamedTask):
         return ValidationSize(0, min(targets, VALIDATION_STREAMS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return `val/bpc`, the bits per character, which is the cross-entropy in nats divided by ln 2."""
+        """Return `val/bpc`, the number of bits per character: the cross-entropy in nats, divided by ln 2."""
         if loss != "cross_entropy":
             return {}
         return {BPC: tape.losses[tape.weights > 0].astype(np.float64) / log(2)}
@@ -203,7 +203,7 @@ class CharLM(NamedTask):
 
         Each character is drawn with a probability proportional to p^(1/temperature) and becomes the next
         input. With the cross-entropy loss, p = softmax(o). With the squared error, the outputs o approximate
-        one-hot targets, so p = max(o, 0).
+        one-hot targets, and p is set to max(o, 0).
         """
         if self.sample_length == 0:
             return {}
@@ -223,7 +223,7 @@ class CharLM(NamedTask):
 
     @cached_property
     def _coded(self) -> tuple[str, Array]:
-        """The alphabet, and the text as alphabet indices, stored with the smallest unsigned dtype."""
+        """The alphabet, and the text as alphabet indices with the smallest sufficient unsigned dtype."""
         highest = max(int(codes.max()) for codes in _codes(self.text))
         present = np.zeros(highest + 1, bool)
         for codes in _codes(self.text):

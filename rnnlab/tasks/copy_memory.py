@@ -1,10 +1,10 @@
 """Copy memory: reproduce ten symbols after T time steps.
 
-The input sequence consists of ten symbols drawn from an alphabet of eight, T - 1 blanks, a cue and ten
-blanks. The target sequence consists of T + 10 blanks and the ten symbols. The baseline is the mean loss of
-predictions without memory, 10 ln 8 / (T + 20).
+The input sequence consists of ten symbols (from an alphabet of eight), followed by T - 1 blanks, a cue and
+ten blanks. The target sequence consists of T + 10 blanks, followed by the ten symbols. The baseline is the
+mean loss of predictions made without memory, 10 ln 8 / (T + 20).
 
-Arjovsky et al. compare loss curves with this baseline and give no success threshold. rnnlab uses the success
+Arjovsky et al. compare loss curves with this baseline but give no success threshold. rnnlab uses the success
 criterion of the memorization task: the task is solved when fewer than 1 % of the validation sequences have an
 error in any of the ten symbols.
 

@@ -7,9 +7,10 @@ input at each time step: one pixel (T = 64) or one row of eight pixels (T = 8). 
 random permutation is applied to the pixels of every image. The only target is the digit, at the last time
 step.
 
-A fixed random selection of `validation_examples` of the 1797 images is held out for validation. No success
-threshold has been published for this task. In rnnlab, the task is solved when fewer than 5 % of the held-out
-images are misclassified. The baseline always predicts the most frequent digit of the training part.
+For validation, `validation_examples` images are held out from the 1797 images; the selection is random but
+fixed. No success threshold has been published for this task. In rnnlab, the task is solved when fewer than 5
+% of the held-out images are misclassified. The baseline always predicts the most frequent digit of the
+training part.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository
@@ -81,7 +82,7 @@ class Digits(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag between the last time step and the first pixel or row."""
+        """Lag between the first pixel or row and the last time step."""
         return self.seq_len - 1
 
     @property
@@ -143,7 +144,7 @@ class Digits(NamedTask):
 
     @cached_property
     def _images(self) -> tuple[Array, Array]:
-        """Inputs, shape (T, X, images), and digits, shape (images,)."""
+        """Inputs, shape (T, X, N), and digits, shape (N,), for all N images."""
         pixels = self._data[:, :PIXELS] / LEVELS
         if self.permuted:
             pixels = pixels[:, np.random.default_rng(SPLIT_SEED).permutation(PIXELS)]
