@@ -28,7 +28,7 @@ SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "o
 
 
 def redact(text: str) -> str:
-    """Mask the passwords in all URLs of a string; in ambiguous cases, mask the longer part."""
+    """Mask the passwords in all URLs in a string; in ambiguous cases, mask the longer part."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
@@ -60,7 +60,7 @@ def one_line(text: str) -> str:
 
 
 def format_run_count(count: int) -> str:
-    """Format a number of runs with the noun: `1 run` or `2 runs`."""
+    """Format the number of runs with a singular or plural noun: `1 run` or `2 runs`."""
     return "1 run" if count == 1 else f"{count} runs"
 
 
@@ -70,7 +70,7 @@ def format_number(value: float | None, form: str) -> str:
 
 
 def format_metric(value: float | None) -> str:
-    """Format a metric with three decimals, or with two significant digits if its magnitude is below 0.005."""
+    """Format a metric with three decimal places, or with two significant digits if |value| < 0.005."""
     return format_number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
 
 
@@ -81,7 +81,7 @@ ZERO_NOTE = (
 
 
 def format_gain(summary: Mapping[str, Any]) -> str:
-    """Format the gain and the fraction of examples with zero gradient, which is omitted if the gain is 0."""
+    """Format the gain and, unless the gain is 0, the fraction of examples with zero gradient."""
     gain = gain_from_summary(summary)
     if gain == 0:
         return "0"
@@ -97,7 +97,7 @@ def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
 
 
 def format_horizon(summary: Mapping[str, Any]) -> str:
-    """Format the horizon, preceded by ≥ if the gradient is still above 1 % at the longest lag."""
+    """Format the horizon, with a preceding ≥ if the gradient is still above 1 % at the longest lag."""
     horizon = summary.get(HORIZON)
     if horizon is None:
         return NO_VALUE
@@ -113,7 +113,7 @@ def format_regime(summary: Mapping[str, Any]) -> str:
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Return a note if the gradient first falls below 1 % before the horizon, otherwise an empty string."""
+    """Return a note if the first crossing is smaller than the horizon; otherwise, return an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
@@ -126,7 +126,7 @@ def format_zero_share(share: float | None) -> str:
 
 
 def append_notes(text: str, *notes: str) -> str:
-    """Append the non-empty notes to a formatted number, in parentheses."""
+    """Append the non-empty notes, in parentheses, to a formatted number."""
     nonempty = [note for note in notes if note]
     return f"{text} ({', '.join(nonempty)})" if nonempty and text != NO_VALUE else text
 
@@ -152,7 +152,7 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception by its type and message; describe every full-disk error in the same words."""
+    """Describe an exception by its type and message; describe all full-disk errors identically."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Functions that read the user's data files, which must be regular files on this machine.
 
 Parsing libraries receive an open file or its bytes, never a path. Given a path, pandas, for example, would
-download a URL and infer the compression format from the file name. Each error raised by these libraries is
+download URLs and infer the compression format from the file name. Each error raised by these libraries is
 reported in one line.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]+(?::/|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
 )
-"""Pattern that matches the start of a URL or a network path (`zip::`, `\\\\host\\share`), but not `C:\\`.
+"""Pattern that matches the start of a URL or of a network path (`zip::`, `\\\\host\\share`), but not `C:\\`.
 
 The pattern requires only one slash after the URL scheme, because `Path` merges repeated slashes.
 """
@@ -30,7 +30,7 @@ class UnreadableFile(ValueError):
 
 
 def is_address(path: str) -> bool:
-    """Return True if a string is a URL of any scheme or a network path, not a local path."""
+    """Return True if a string is a URL of any scheme or a network path rather than a local path."""
     return ADDRESS.match(path) is not None
 
 
@@ -38,7 +38,7 @@ def user_file(path: str) -> Path:
     """Convert a string to the path of a local file; reject URLs, network paths, pipes and devices.
 
     Raises:
-        OSError: If the path exists but is neither a regular file nor a folder, or is not a local path.
+        OSError: If the path is not local, or exists but is neither a regular file nor a folder.
     """
     if is_address(path):
         raise OSError(EINVAL, "a URL or network path, not a local file; download it first")
@@ -53,11 +53,11 @@ def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
     """Convert any error raised in the `with` block to an `UnreadableFile` error with a one-line message.
 
     Args:
-        path: Path of the file, which the error message includes.
-        hint: Text appended to the error message, except for an OSError.
+        path: Path of the file, included in the error message.
+        hint: Text appended to the error message unless the error is an OSError.
 
     Raises:
-        UnreadableFile: If the block raises an error. The message includes the error's reason.
+        UnreadableFile: If the block raises an error. The message includes the reason for the error.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def error_reason(error: Exception) -> str:
 
 
 def read_decompressed(path: Path) -> bytes:
-    """Return the bytes of a file; decompress .gz, .bz2 and .xz files, and .zip archives of a single file."""
+    """Return the bytes of a file; decompress .gz, .bz2 and .xz files and .zip archives with a single file."""
     data = path.read_bytes()
     decompress = _DECOMPRESS.get(path.suffix.lower())
     return data if decompress is None else decompress(data)

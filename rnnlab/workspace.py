@@ -19,7 +19,7 @@ class Workspace:
     """Named array buffers that are reused by successive calls.
 
     Every training step needs arrays of the same shapes. Reusing these arrays avoids the page faults caused by
-    newly allocated memory. If a function returns arrays of a workspace, the next call with the same
+    newly allocated memory. If a function returns arrays from a workspace, the next call with the same
     workspace overwrites them.
     """
 
@@ -44,8 +44,8 @@ class Workspace:
 
         Each time step uses a dozen array views, and creating a view takes as long as the call overhead of a
         small matrix product. Views are therefore cached until the buffers in `owners` are replaced. Caching
-        reduces the time of an LSTM's forward loop by 10 % (H = 128, B = 32). Views are not cached for long
-        sequences, because they would require as much memory as the arrays of a small network.
+        makes an LSTM's forward loop 10 % faster (H = 128, B = 32). Views are not cached for long sequences,
+        because they would require as much memory as the arrays of a small network.
         """
         if len(owners[0]) > _MAX_CACHED_STEPS:
             return _UncachedSteps(sequences())
@@ -77,11 +77,12 @@ class _UncachedSteps:
 
 
 class unbuffered:
-    """Context manager in which NumPy processes strided arrays without copying them to a buffer.
+    """Context manager within which NumPy processes strided arrays without copying them to a buffer.
 
     By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer. A
-    smaller buffer halves the time needed to compute the local derivatives of the backward pass. The time of a
-    training step decreases by 4 to 6 % for an LSTM and by 5 to 9 % for a GRU (H = 32 to 50, B = 16 to 20).
+    smaller buffer halves the time needed to compute the local derivatives of the backward pass. The
+    duration of a training step decreases by 4 to 6 % for an LSTM and by 5 to 9 % for a GRU (H = 32 to 50,
+    B = 16 to 20).
     """
 
     def __enter__(self) -> None:

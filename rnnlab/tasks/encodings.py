@@ -1,4 +1,4 @@
-"""Detection of files that are not UTF-8 text, with a guess of the encoding and a conversion command."""
+"""Detection of files that are not UTF-8 text, a guess of their encoding, and a command to convert them."""
 
 import shlex
 from pathlib import Path
@@ -11,7 +11,7 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte-order marks; UTF-32 precedes UTF-16 because a UTF-32 mark begins with a UTF-16 mark."""
+"""Byte-order marks; UTF-32 precedes UTF-16 because the UTF-32LE mark begins with the UTF-16LE mark."""
 WIDE_ENCODINGS = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
 FILE_SIGNATURES = {
     b"\x89PNG": "a PNG image",
@@ -31,13 +31,13 @@ CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 
 """Code points of the control characters that do not occur in text."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
 MIN_ASCII_SHARE = 0.65
-"""Minimum fraction of ASCII bytes for an encoding to be treated as single-byte."""
+"""Minimum fraction of ASCII bytes at which single-byte encodings are considered."""
 SAMPLE_BYTES = 100_000
 """Number of bytes used to guess the encoding."""
 
 
 def encoding_problem(data: bytes, path: Path) -> str | None:
-    """Explain why data is not UTF-8 text and how to convert it; return None for UTF-8 text.
+    """Explain why the data is not UTF-8 text and how to convert it; return None for UTF-8 text.
 
     Args:
         data: Content of the file.
@@ -62,7 +62,7 @@ def encoding_problem(data: bytes, path: Path) -> str | None:
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """Return the most likely encoding of non-UTF-8 data, as named by iconv; None if the data is not text."""
+    """Return iconv's name for the most likely encoding of non-UTF-8 data, or None if the data is not text."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark) and _is_text(data, encoding):
             return encoding
@@ -98,5 +98,5 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def _blocks(data: bytes, encoding: str) -> list[int]:
-    """Return the index of the 256-character Unicode block to which each character belongs."""
+    """Return, for each character, the index of the block of 256 code points to which it belongs."""
     return [ord(character) >> 8 for character in data[: len(data) // 4 * 4].decode(encoding, "ignore")]

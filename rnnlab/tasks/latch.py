@@ -3,11 +3,11 @@
 The input at each time step is one number. The first `information` inputs are all +1 or all -1, and their sign
 is the class. All later inputs are Gaussian noise with standard deviation `noise_std`.
 
-The inputs that carry the class are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, whose
-noise has variance 0.2 (`noise_std=0.447`). In Bengio et al., these inputs are learned.
+The inputs that carry the class are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, in which
+the noise has a variance of 0.2 (`noise_std=0.447`). In Bengio et al., these inputs are learned.
 
-The task is solved when all 256 validation sequences are classified correctly, which is the first stopping
-criterion of Hochreiter & Schmidhuber. At chance level, the error rate is 50 %.
+The task is solved when all 256 validation sequences are classified correctly. This condition is the first
+stopping criterion of Hochreiter & Schmidhuber. At chance level, the error rate is 50 %.
 
 References:
     Bengio, Simard & Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult* (1994).
@@ -43,7 +43,7 @@ class Latch(Synthetic):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the two classes, the signs - and +."""
+        """Names of the two classes: the signs - and +."""
         return "-", "+"
 
     @property
@@ -61,7 +61,7 @@ class Latch(Synthetic):
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     def check(self, T: int) -> None:
-        """Raise ValueError unless the sequence is longer than its first `information` inputs."""
+        """Raise ValueError unless T exceeds `information`, the number of inputs that carry the class."""
         if self.information >= T:
             raise ValueError(f"information={self.information}: must be less than seq_len={T}")
 

@@ -1,23 +1,23 @@
-"""Base class of the adding and multiplication problems: number sequences with two marked positions.
+"""Base class of the adding and multiplication problems: sequences of numbers with two marked positions.
 
 The inputs at each time step are a number and a marker. The only target, at the last time step, is a function
-of the two numbers whose marker is 1. The published versions of the task draw the marked positions from
-different ranges (0-based, in a sequence of T time steps):
+of the two numbers with a marker of 1. The published versions of the task draw the marked positions from
+different ranges (positions are 0-based, T is the number of time steps, and L is `seq_len`):
 
-| version | numbers | first mark | second mark | T of a batch |
+| version | numbers | first mark | second mark | sequence length |
 | --- | --- | --- | --- | --- |
-| `hochreiter_1997` | defined by the task | one of the first 10 | another of the first T/2 - 1 | [T, 1.1 T) |
-| `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [T, 1.1 T) |
-| `le_2015` | U[0, 1] | first half | second half | T |
+| `hochreiter_1997` | defined by the task | one of the first 10 | another of the first T/2 - 1 | [L, 1.1 L) |
+| `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [L, 1.1 L) |
+| `le_2015` | U[0, 1] | first half | second half | L |
 
-In `hochreiter_1997`, the first and the last time step have the marker -1 unless they are marked. If the first
+In `hochreiter_1997`, the first and last time steps have a marker of -1 unless they are marked. If the first
 time step is marked, its number is a constant. For each batch, rnnlab draws one sequence length; in the 1997
-paper, each batch is a single sequence.
+paper, each batch consists of a single sequence.
 
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it, pascanur/trainingRNNs.
+        published with it (pascanur/trainingRNNs).
     Le, Jaitly & Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear Units* (2015).
 """
 
@@ -45,7 +45,7 @@ MAX_ERROR_RATE = 0.01
 
 @dataclass(frozen=True)
 class MarkedPairs(Synthetic):
-    """Number sequences with two marked positions; `version` selects the published definition."""
+    """Sequences of numbers with two marked positions; `version` selects the published definition."""
 
     version: Version
 
@@ -61,7 +61,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step back to the first, which is the earliest position of a mark."""
+        """Lag from the last time step back to the first, which is the earliest that can be marked."""
         return self.seq_len - 1
 
     @property
@@ -82,7 +82,7 @@ class MarkedPairs(Synthetic):
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the range of sequence lengths, from T to 10 % above T in the versions of 1997 and 2013."""
+        """Return the range of sequence lengths: [T, 1.1 T) in the versions of 1997 and 2013, otherwise T."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

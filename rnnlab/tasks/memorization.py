@@ -7,12 +7,12 @@ the time step of the cue. The 5-bit task uses 5 positions and 2 values; the 20-b
 
 The task is solved when fewer than 1 % of 10,000 sequences contain a wrong symbol. The 5-bit task has only 32
 sequences. All 32 sequences are used for both training and validation, and the task is solved when all are
-reproduced correctly. At chance level, the probability of a correct sequence is 1 / values^positions.
+reproduced correctly. At chance level, the probability of a correct answer is 1 / values^positions.
 
 References:
     Martens & Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it, pascanur/trainingRNNs, which is the source of this sequence layout.
+        published with it (pascanur/trainingRNNs), which is the source of this sequence layout.
 """
 
 from dataclasses import dataclass

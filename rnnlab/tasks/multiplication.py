@@ -1,11 +1,11 @@
 """The multiplication problem: predict the product of the two marked numbers in a sequence.
 
-The multiplication problem differs from the adding problem only in its target, x₁ x₂, and its input numbers,
-which are drawn from U[0, 1]. The success criterion is the same for both problems. The baseline predicts the
-mean of the target, ¼, and has a mean squared error of 7/144.
+The multiplication problem differs from the adding problem only in its target, x₁ x₂, and in its input
+numbers, which are drawn from U[0, 1]. The success criterion is the same for both problems. The baseline
+predicts the mean of the target, ¼, and has a mean squared error of 7/144.
 
 In `hochreiter_1997`, the first input number is replaced by 1 if it is marked. The mean of the target and the
-mean squared error of the baseline are therefore slightly larger.
+mean squared error of the baseline are therefore slightly larger than ¼ and 7/144.
 
 References: see the module `marked_pairs`.
 """

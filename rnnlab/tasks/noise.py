@@ -1,8 +1,8 @@
-"""White noise: random inputs with a random class, for measurements on a network at initialisation.
+"""White noise: random inputs with a random class, for measurements of networks at initialisation.
 
-The inputs are independent normally distributed numbers with standard deviation `std`. The target is one
-random class at the last time step, so no network can do better than chance. The theory of networks at
-initialisation assumes inputs without temporal structure.
+The inputs are independent and normally distributed, with mean 0 and standard deviation `std`. The target is
+one random class at the last time step, and no network can therefore perform better than chance. The theory of
+networks at initialisation assumes inputs without temporal structure.
 """
 
 from collections.abc import Mapping

@@ -4,12 +4,12 @@ The input at each time step is one of 100 symbols. The first symbol is 0 or 1; a
 from 2 … 99. The only target, at the last time step, is the first symbol.
 
 The task is solved when fewer than 1 % of 10,000 sequences are classified incorrectly. The baseline guesses
-between 0 and 1 and has an error rate of 50 %.
+0 or 1 at random and has an error rate of 50 %.
 
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 2b.
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it, pascanur/trainingRNNs, which also has a single target at the last time step.
+        published with it (pascanur/trainingRNNs), which also has a single target at the last time step.
 """
 
 from dataclasses import dataclass

@@ -1,14 +1,14 @@
 """The embedded Reber grammar: predict which symbols the grammar allows next.
 
-Each string consists of B, then T or P, then a string of the Reber grammar, then the same T or P again, and
-finally E. The target at every time step is the next symbol. Only one prediction requires a long memory: the
-second-to-last symbol repeats the second symbol. Strings differ in length. A string of n symbols takes n - 1
-time steps, and only strings of at most T time steps are used.
+Each string consists of B, then T or P, then a string of the Reber grammar, then the same symbol (T or P)
+again, and finally E. The target at every time step is the next symbol. Only one prediction requires long-term
+memory: the second-to-last symbol repeats the second symbol. Strings differ in length. A string of n symbols
+takes n - 1 time steps, and only strings of at most T time steps are used.
 
 As in the papers, training uses a fixed set of strings, and validation uses a disjoint set. The task is solved
 when, at every time step of every validation string, each symbol that the grammar allows next has a larger
-output than every other symbol. The baseline follows the grammar but does not remember the second symbol, so
-it mispredicts half of the strings.
+output than every symbol that it does not allow. The baseline follows the grammar but does not remember the
+second symbol, and therefore mispredicts half of the strings.
 
 References:
     Cleeremans, Servan-Schreiber & McClelland, *Finite State Automata and Simple Recurrent Networks* (1989).
@@ -86,7 +86,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag from the prediction of the repeated T or P to its first occurrence, in the longest string."""
+        """Lag, in the longest string, from the prediction of the repeated T or P to its first occurrence."""
         return max(len(string) for string in self._validation_strings) - 4
 
     @property
@@ -100,7 +100,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def dataset(self) -> dict[str, str]:
-        """Description of the data: strings drawn from a seed."""
+        """Description of the data: strings drawn at random with a fixed seed."""
         return {"name": "EmbeddedReber", "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
@@ -109,7 +109,7 @@ class EmbeddedReber(NamedTask):
         return _as_batch([self._strings[index] for index in drawn])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return the longest validation string of at most `length` time steps, and other random strings."""
+        """Return validation strings of at most `length` time steps: the longest one and random ones."""
         fitting = [string for string in self._validation_strings if len(string) - 1 <= length]
         if length > self.seq_len or not fitting:
             shortest = min(len(string) for string in self._validation_strings) - 1
@@ -123,7 +123,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of the validation set, which is a single batch."""
+        """Size of the validation set, which consists of a single batch."""
         longest = max(len(string) for string in self._validation_strings)
         return ValidationSize(0, self.validation_examples, longest - 1)
 
@@ -149,7 +149,7 @@ class EmbeddedReber(NamedTask):
 
     @cached_property
     def _strings(self) -> list[str]:
-        """Different strings: first the training strings, then the validation strings."""
+        """All strings, without duplicates: first the training strings, then the validation strings."""
         rng = np.random.default_rng(STRINGS_SEED)
         required = self.train_examples + self.validation_examples
         strings: dict[str, None] = {}

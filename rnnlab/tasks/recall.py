@@ -4,7 +4,7 @@
     targets   blanks, and at the last n time steps the n symbols
 
 The delay is T, and each sequence has T + 2n time steps. The baseline predicts every blank correctly and
-guesses each of the n symbols, with a loss of ln(alphabet size) per symbol.
+guesses each of the n symbols; its loss is ln(alphabet size) per symbol.
 """
 
 from abc import abstractmethod
@@ -39,7 +39,7 @@ class Recall(Symbolic):
 
     @property
     def answers(self) -> int:
-        """Number of scored targets per sequence, which is the number of symbols to reproduce."""
+        """Number of scored targets per sequence, equal to the number of symbols to reproduce."""
         return self.symbol_count
 
     @property
@@ -54,7 +54,7 @@ class Recall(Symbolic):
 
     @property
     def lag(self) -> int:
-        """Lag from each answer back to the corresponding input symbol, which is the same for all symbols."""
+        """Lag from each answer back to the corresponding input symbol, identical for all answers."""
         return self.seq_len + self.symbol_count
 
     def guess_loss(self, loss: Loss) -> float:

@@ -1,4 +1,4 @@
-"""Per-target and per-sequence values that are averaged over the validation set to compute a metric."""
+"""Per-target and per-sequence values that are averaged over the validation set to compute the metrics."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ MSE = "val/mse"
 
 
 def wrong_targets(batch: Batch, tape: Tape) -> Array:
-    """Return True for each unmasked target that is predicted incorrectly, shape (N,)."""
+    """Return an array of shape (N,): True for each unmasked target that is predicted incorrectly."""
     return np.asarray(_wrong(batch, tape)[_present(batch, tape)])
 
 
 def wrong_sequences(batch: Batch, tape: Tape, last: int) -> Array:
-    """Return True for each sequence with a wrong prediction among its last `last` targets, shape (B,)."""
+    """Return an array of shape (B,): True for each sequence with an error in its last `last` predictions."""
     return np.asarray((_wrong(batch, tape) & _present(batch, tape))[-last:].any(axis=0))
 
 

@@ -2,11 +2,11 @@
 
     x[t] = v[t]    y[t] = v[t+1]    v = (value - mean) / std, with mean and std of the training part
 
-The last part of the series, the fraction `held_out`, is used for validation; the rest is used for training.
-A training batch consists of windows of T values that start at random positions. Validation uses consecutive
-windows of the held-out part. The network processes every window from its initial state. The metric is
-`val/mse`, the mean squared error of the standardised values. The baseline predicts that the next value equals
-the current value (persistence). The task has no success criterion.
+The final fraction `held_out` of the series is used for validation; the rest is used for training. A training
+batch consists of windows of T values that start at random positions. Validation uses consecutive windows of
+the held-out part. The network is reset to its initial state before every window. The metric is `val/mse`, the
+mean squared error of the standardised values. The baseline predicts that the next value equals the current
+value (persistence). The task has no success criterion.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class Series(NamedTask):
                 raise ValueError(f"columns={name}: the training part is constant; choose other columns")
             if not self._moments[1][n] >= MIN_SPREAD * scale[n]:
                 raise ValueError(
-                    f"columns={name}: the training part varies by less than 1e-12 of its values, which is "
+                    f"columns={name}: the training part varies by less than 1e-12 of its values, "
                     "too little for float64; subtract a constant from the column"
                 )
             if not furthest[n] <= MAX_DISTANCE:
@@ -95,16 +95,16 @@ class Series(NamedTask):
 
     @property
     def mean_square(self) -> float:
-        """Mean of Σ y² over the targets: the number of columns, because each column has variance 1."""
+        """Mean of Σ y² over the time steps: the number of columns, because each column has variance 1."""
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error as the metric, with the error of persistence as the baseline."""
+        """Return the mean squared error as the metric, with that of persistence as the baseline."""
         return Goal(MSE, self._persistence)
 
     @cached_property
     def dataset(self) -> dict[str, str]:
-        """Name, digest (first 16 hex digits of the SHA-256 of the values) and source of the series."""
+        """Name, digest (first 16 hex digits of the SHA-256 hash of the values) and source of the series."""
         digest = hashlib.sha256(self._values.tobytes()).hexdigest()[:16]
         if self.path is None:
             return {"name": "sunspots", "digest": digest, "source": "National Geophysical Data Center"}
@@ -144,7 +144,7 @@ class Series(NamedTask):
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return the squared errors of the standardised values, whose mean is `val/mse`."""
+        """Return the squared errors, in units of the standardised values; their mean is `val/mse`."""
         return {MSE: squared_errors(batch, tape)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:
@@ -157,7 +157,7 @@ class Series(NamedTask):
 
     @cached_property
     def _persistence(self) -> float:
-        """Mean squared error of predicting that the next value equals the current value."""
+        """Mean squared error of the prediction that the next value equals the current value."""
         errors = [(batch.x - batch.y).reshape(-1) for batch in self.validation()]
         return float(np.mean(np.square(np.concatenate(errors))))
 
@@ -170,8 +170,8 @@ class Series(NamedTask):
     def _scaled(self) -> Array:
         """Values of the series, scaled so that the training part of each column is of order 1.
 
-        Each column is divided by a power of 2, which is exact. The squares of values such as 1e-200 or 1e300
-        would underflow or overflow without this scaling.
+        Each column is divided by a power of 2; this division is exact. Without this scaling, the squares of
+        values such as 1e-200 or 1e300 would underflow or overflow.
         """
         _, exponents = np.frexp(np.abs(self._values[: self._cut]).max(axis=0))
         with np.errstate(over="ignore", under="ignore"):

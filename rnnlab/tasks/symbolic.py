@@ -21,7 +21,7 @@ class Symbolic(Synthetic):
     @property
     @abstractmethod
     def answers(self) -> int:
-        """Number of targets at the end of a sequence that must all be predicted correctly."""
+        """Number of targets, at the end of each sequence, that must all be predicted correctly."""
 
     @property
     def mean_square(self) -> None:

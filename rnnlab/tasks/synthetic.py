@@ -1,8 +1,8 @@
 """Base class of tasks with randomly drawn sequences.
 
 Training draws new sequences at every step. The validation set is drawn once, with a separate seed. If the
-number of different sequences is finite, training replaces every drawn sequence that is in the validation set.
-If the validation set contains *all* possible sequences, training uses the same sequences.
+number of different sequences is finite, a training sequence that is also in the validation set is redrawn. If
+the validation set contains *all* possible sequences, they are also used for training.
 """
 
 from abc import abstractmethod
@@ -23,13 +23,13 @@ VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
 """Target size of a validation batch, in time steps × examples."""
 VALIDATION_LENGTHS = 10
-"""Minimum number of validation batches if sequences differ in length; each batch has a single length."""
+"""Minimum number of validation batches if lengths vary; the sequences of a batch have the same length."""
 
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
 """Valid values of the sequence length T."""
 
 MAX_COUNTED = 100
-"""Maximum number of random symbols considered when different sequences are counted.
+"""Maximum number of random symbols used to compute the number of different sequences.
 
 The number of sequences with this many random symbols already exceeds the size of any validation set.
 """
@@ -41,8 +41,8 @@ class Extent:
 
     Attributes:
         time: Number of time steps per sequence.
-        longest: Maximum length that a published version of the task prescribes for a batch. If `length_range`
-            is None, the length of each batch is drawn from T … `longest`.
+        longest: Maximum sequence length that a published version of the task prescribes. If `length_range` is
+            None, the sequence length of each batch is drawn from T … `longest`.
         different: Number of different sequences, or a lower bound if the number is very large; None if the
             inputs are real numbers.
     """
@@ -59,9 +59,9 @@ class Synthetic(NamedTask):
     Attributes:
         seq_len: Sequence length T, as defined by the task.
         batch_size: Number of sequences per training batch.
-        length_range: Minimum and maximum sequence length. The length of each training batch is drawn from
-            this range; the lengths of the validation batches are spaced evenly over it. If None, the length
-            is `seq_len`.
+        length_range: Minimum and maximum sequence length. The sequence length of each training batch is drawn
+            from this range; the lengths used for validation are evenly spaced over it. If None, the length is
+            `seq_len`.
         validation_examples: Number of sequences in the validation set.
     """
 
@@ -83,7 +83,7 @@ class Synthetic(NamedTask):
         if self.validation_examples == different and low < high:
             raise ValueError(
                 f"length_range={list(self._range)}: must be null or a single length, because "
-                f"validation_examples={different} covers all sequences of that length"
+                f"validation_examples={different} covers all sequences of a single length"
             )
         if different and self.validation_examples > different // 2 and not self._validates_on_all:
             raise ValueError(
@@ -110,16 +110,16 @@ class Synthetic(NamedTask):
 
     @property
     def longest(self) -> int:
-        """Number of time steps in the longest sequence that training can draw."""
+        """Number of time steps in the longest sequence that can be drawn for training."""
         return self.extent(self.extent(self.lengths[-1]).longest).time
 
     @property
     def dataset(self) -> dict[str, str]:
-        """Description of the data: sequences drawn from a seed."""
+        """Description of the data: sequences drawn at random with a seed."""
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return new training sequences; redraw symbol sequences that are reserved for validation."""
+        """Return new training sequences; redraw those that are reserved for validation."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
         while self._held_out and (repeated := self._in_validation(batch)).any():
@@ -143,7 +143,7 @@ class Synthetic(NamedTask):
 
     @property
     def validation_size(self) -> ValidationSize:
-        """Size of the validation set, including the size of its largest batch."""
+        """Size of the validation set and of its largest batch."""
         batch = self.validation_examples if self._validates_on_all else self._validation_batch
         return ValidationSize(self.validation_examples, min(batch, self.validation_examples), self.longest)
 
@@ -153,7 +153,7 @@ class Synthetic(NamedTask):
 
     @property
     def lengths(self) -> range:
-        """Range of sequence lengths T from which the length of each batch is drawn."""
+        """Range from which the sequence length T of each batch is drawn."""
         low, high = self._range
         return range(low, high + 1)
 
@@ -202,7 +202,7 @@ class Synthetic(NamedTask):
 
     @cached_property
     def _held_out(self) -> frozenset[bytes]:
-        """Keys of the validation sequences, which training must not use."""
+        """Keys of the validation sequences, which must not be used for training."""
         if self.extent(self.seq_len).different is None or self._validates_on_all:
             return frozenset()
         return frozenset(key for batch in self._validation for key in _keys(batch))
@@ -219,6 +219,6 @@ def _compact(batch: Batch) -> Batch:
 
 
 def _keys(batch: Batch) -> list[bytes]:
-    """Return a hashable key for each sequence of at most 256 different symbols."""
+    """Return a hashable key for each sequence; the batch may contain at most 256 different symbols."""
     assert is_symbols(batch.x)
     return [column.tobytes() for column in np.ascontiguousarray(batch.x.T, dtype=np.uint8)]

@@ -1,9 +1,9 @@
 """Selection of the numeric columns of a user's CSV or Parquet file, and detection of faulty cells.
 
-By default, every column that contains only numbers is used. Columns of dates, text or booleans are left out.
-Columns without values or without a name are also left out. A message lists all columns that are left out. A
-column of numbers in which some cells are not numbers causes an error, because only the user can decide
-whether to correct the column or leave it out.
+By default, every column that contains only numbers is used. Columns of dates, text or Boolean values are left
+out. Columns without values or without a name are also left out. A message lists all columns that are left
+out. A numeric column with some non-numeric cells causes an error, because only the user can decide whether to
+correct the cells or leave the column out.
 """
 
 import re
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 SUNSPOTS = "sunspots.csv"
 PARQUET = (".parquet", ".pq")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-"""Pattern of the column names that pandas and Excel give to an index column."""
+"""Pattern that matches the names given to an index column by pandas and Excel."""
 MAX_NAMED = 8
 """Maximum number of column names in one message."""
 _HINT = "; set task.separator and task.decimal to match the file"
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf|on|off|yes|no)$)[A-Za-z_][A-Za-z0-9_]*")
-"""Pattern of the column names that require no quotes in an override."""
+"""Pattern that matches the column names that require no quotes in an override."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Table:
 
     Attributes:
         names: Names of the columns.
-        values: Finite values in float64, shape (rows, columns).
+        values: Finite float64 values, shape (rows, columns).
         left_out: Description of each column that is left out; empty if the user selected the columns.
     """
 
@@ -53,7 +53,7 @@ class Table:
 
 
 class _LongRows(Exception):
-    """Error for a CSV file whose rows have more fields than the header."""
+    """Error for a CSV file in which rows have more fields than the header."""
 
 
 def read_table(path: str | None, columns: list[str] | None, separator: str, decimal: str) -> Table:
@@ -115,7 +115,7 @@ def _select_columns(
 def _select_numeric(
     names: list[str], columns: list[Column], path: str, decimal: str, has_header: bool
 ) -> Table:
-    """Return the named columns that contain only numbers, and describe the columns left out."""
+    """Return the columns that have a name and contain only numbers, and describe the others."""
     if has_header and _has_no_header(names, columns, decimal):
         override = columns_override(n for n, c in zip(names, columns, strict=True) if c.numbers is not None)
         remedy = f", or set {override} if this row is the header" if override else ""
@@ -234,7 +234,7 @@ def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
 
 
 def _read_parquet(path: str) -> "pd.DataFrame":
-    """Return the columns of a Parquet file, including an index column written by pandas."""
+    """Return the columns of a Parquet file, including any index column written by pandas."""
     import pyarrow.parquet as pq
 
     with convert_read_errors(path), user_file(path).open("rb") as file:

@@ -1,8 +1,8 @@
 """Temporal order: classify the order of the special symbols X and Y in a sequence.
 
 The input at each time step is one of six symbols. Each sequence contains two or three special symbols (X or
-Y) among random symbols a, b, c, d. Sequences with two special symbols have one at a random time step in
-[T/10, 2T/10) and one in [5T/10, 6T/10). Sequences with three special symbols have one in each of
+Y); all other symbols are drawn from a, b, c and d. Sequences with two special symbols have one at a random
+time step in [T/10, 2T/10) and one in [5T/10, 6T/10). Sequences with three special symbols have one in each of
 [T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The only target, at the last time
 step, is the order of the special symbols. For two special symbols, the classes are XX, XY, YX and YY.
 
@@ -12,7 +12,7 @@ rate is 3/4 for two special symbols and 7/8 for three special symbols.
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 6.
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it, pascanur/trainingRNNs, which is the source of these positions.
+        published with it (pascanur/trainingRNNs), which is the source of these positions.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ STARTS = {2: (0.1, 0.5), 3: (0.1, 0.3, 0.6)}
 
 @dataclass(frozen=True)
 class TemporalOrder(Symbolic):
-    """Classification of sequences by the order of their `special` special symbols (two or three)."""
+    """Classification of sequences by the order of their special symbols; `special` is their number."""
 
     special: Literal[2, 3]
 

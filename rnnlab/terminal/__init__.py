@@ -1,1 +1,1 @@
-"""Terminal output of commands, including output that cannot be written, and exit of the process."""
+"""Terminal output and exit codes of commands, and handling of unwritable output."""

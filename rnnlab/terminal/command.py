@@ -14,8 +14,8 @@ from rnnlab.terminal.streams import make_streams_lossy, output_problem
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command's `main` function and exit with its return code, even if standard output is closed.
 
-    File errors and memory errors outside a training run are reported in one line. Within a training run, such
-    an error fails only that run. Warnings are printed without control characters.
+    File errors and memory errors outside a training run are reported in one line. A file or memory error
+    within a training run causes only that run to fail. Warnings are printed without control characters.
     """
     make_streams_lossy()
     _plain_warnings()
@@ -45,11 +45,10 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process without finalizing the Python interpreter.
+    """End the process without finalising the Python interpreter.
 
-    Finalization would abort the process and change the exit code if a library thread were still waiting, for
-    example for a tracking store. The C++ runtime would print "terminate called without an active
-    exception".
+    If a library thread were still waiting, for example for a tracking store, finalisation would abort the
+    process with the C++ message "terminate called without an active exception" and change the exit code.
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

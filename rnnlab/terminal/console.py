@@ -48,7 +48,7 @@ def nonempty_path(text: str) -> Path:
 
 
 class Terminal(Console):
-    """Console that removes control characters; colours are used only on terminals, if NO_COLOR is unset."""
+    """Console that removes control characters and uses colours only on a terminal with NO_COLOR unset."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(highlight=False, **keys)

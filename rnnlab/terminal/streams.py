@@ -1,7 +1,7 @@
-"""Standard streams that discard output that cannot be written, instead of raising an error.
+"""Standard streams that discard unwritable output instead of raising an error.
 
-A write fails if the reading process has exited (`| head`), the disk is full, or the terminal connection is
-lost. The output is then discarded, so that training runs continue.
+A write fails if the reading process has exited (`| head`), the disk is full, or the connection to the
+terminal is lost. In these cases, the output is discarded and training runs continue.
 """
 
 import os
@@ -26,7 +26,7 @@ class _LossyFile(FileIO):
     lost: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write data, or discard the data if writing fails."""
+        """Write the data, or discard it if writing fails."""
         while True:
             try:
                 return os.write(self.fileno(), data)
@@ -38,9 +38,9 @@ class _LossyFile(FileIO):
 
 
 def make_streams_lossy() -> None:
-    """Make the standard streams discard output that cannot be written; open closed streams on /dev/null.
+    """Make the standard streams discard unwritable output; open closed streams on /dev/null.
 
-    A closed standard stream must be replaced, because the next opened file would reuse its file descriptor
+    A closed standard stream must be replaced, because the next file opened would reuse its file descriptor
     and receive output intended for the stream.
     """
     for number, name in enumerate(STANDARD):
@@ -56,7 +56,7 @@ def make_streams_lossy() -> None:
 
 
 def output_problem() -> OSError | None:
-    """Return the error that caused output loss, or None if no output was lost or the reader has exited."""
+    """Return the error that caused output to be lost; None if no output was lost or the reader has exited."""
     if sys.stdout is None:
         return None
     sys.stdout.flush()

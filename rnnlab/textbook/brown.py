@@ -3,10 +3,11 @@
     (1a) s_t = tanh(z_t), z_t = U x_t + W s_{t-1}      (1b) ŷ_t = softmax(q_t), q_t = V s_t
     (2) L = -1/N Σ_t y_t · log ŷ_t                     (3) E_t = -y_t · log ŷ_t
 
-The network has no biases. The gradients of W and U are computed as explicit sums instead of recursively. Each
-term of these sums is the contribution of one earlier time step r: the gradient of E_t with respect to s_t is
-multiplied by the Jacobian ∂s_t/∂s_r and by the immediate derivative of s_r with respect to W or U. The
-Jacobian ∂s_t/∂s_r is a product of one-step Jacobians, so it can vanish or explode as t - r grows.
+The network has no biases. The gradients with respect to W and U are computed as explicit sums, not by
+recursion. Each term of these sums is the contribution of one time step r ≤ t: the gradient of E_t with
+respect to s_t is multiplied by the Jacobian ∂s_t/∂s_r and by the immediate partial derivative of s_r with
+respect to W or U. The Jacobian ∂s_t/∂s_r is a product of one-step Jacobians and can therefore vanish or
+explode as t - r grows.
 
 Shapes for one sequence: inputs x (N, X), one-hot targets y (N, Y), initial state s_before = s_{-1} (H,). Time
 steps are numbered 0 … N-1.
@@ -55,12 +56,12 @@ def jacobian_product(weights: Weights, s: list[Array], t: int, r: int) -> Array:
 
 
 def immediate(s_r: Array, operand: Array) -> Array:
-    """Return the immediate derivative ∂⁺s_r/∂M, where M multiplies `operand` in z_r.
+    """Return the immediate partial derivative ∂⁺s_r/∂M, where M multiplies `operand` in z_r.
 
     ∂⁺s_{r,n}/∂M_ij = (1 - s_{r,n}²) δ_ni operand_j, with s_{r-1} held constant.
 
     Returns:
-        Immediate derivative, shape (H, H, len(operand)).
+        Immediate partial derivative, shape (H, H, len(operand)).
     """
     H = len(s_r)
     derivative = np.zeros((H, H, len(operand)))

@@ -1,6 +1,6 @@
 """Gradients of an RNN and an LSTM in the notation of Goodfellow, Bengio & Courville.
 
-The source is the note "RNN" (16 September 2019), based on chapter 10 of their book *Deep Learning* (2016).
+The source is the note "RNN" (16 September 2019), based on chapter 10 of the book *Deep Learning* (2016).
 
     a⁽ᵗ⁾ = b + W h⁽ᵗ⁻¹⁾ + U x⁽ᵗ⁾    h⁽ᵗ⁾ = tanh(a⁽ᵗ⁾)    o⁽ᵗ⁾ = c + V h⁽ᵗ⁾    ŷ⁽ᵗ⁾ = softmax(o⁽ᵗ⁾)
     L = Σ_t L⁽ᵗ⁾,    L⁽ᵗ⁾ = -log ŷ⁽ᵗ⁾[y⁽ᵗ⁾]
@@ -72,7 +72,7 @@ def sigma(z: Array) -> Array:
 
 
 def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, list[Array]]:
-    """Return the states h and s for t = 0 … τ, and the gates f, g, q and cell inputs i for t = 1 … τ."""
+    """Return the states h and s for t = 0 … τ, and the gates f, g and q and cell inputs i for t = 1 … τ."""
     out: dict[str, list[Array]] = {"h": [h0], "s": [s0], "f": [], "g": [], "q": [], "i": []}
     for x_t in x:
         h = out["h"][-1]
@@ -86,7 +86,7 @@ def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, lis
 def lstm_gradients(
     p: Parameters, x: Array, out: dict[str, list[Array]], e: Array
 ) -> tuple[Parameters, list[Array], list[Array]]:
-    """Return the gradients of the LSTM, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for all time steps, shape (τ, H).
+    """Return the gradients of the LSTM's loss, given e⁽ᵗ⁾ = ∂L⁽ᵗ⁾/∂h⁽ᵗ⁾ for all time steps, shape (τ, H).
 
     The hidden state h⁽ᵗ⁾ affects the loss L⁽ᵗ⁾ and, through the gates and the cell input, time step t + 1.
     The cell state s⁽ᵗ⁾ affects h⁽ᵗ⁾ and, through the forget gate, s⁽ᵗ⁺¹⁾. The derivative of σ is σ(1 - σ).

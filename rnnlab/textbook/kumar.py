@@ -5,10 +5,10 @@
 
 This module implements three parts of the source:
 
-- The gradients of the loss at one time step are outer products.
-- Backpropagation through a chunk passes the gradient `dhnext` from each time step to the previous one.
-- Training uses AdaGrad with elementwise gradient clipping. Each chunk starts from the final state of the
-  previous chunk, but no gradient flows between chunks.
+- the gradients of the loss at one time step, which are outer products
+- backpropagation through a chunk, which passes the gradient `dhnext` from each time step to the previous one
+- training with AdaGrad and elementwise gradient clipping, in which each chunk starts from the final state of
+  the previous chunk, but no gradient flows between chunks
 
 Shapes of the parameters: u (statesize, inputs), w (statesize, statesize), v (numclasses, statesize),
 bh (statesize, 1), by (numclasses, 1). Shapes of the data in a chunk: inputs xs[t] (inputs, columns), integer
@@ -30,8 +30,8 @@ Weights = dict[str, Array]
 def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array) -> Weights:
     """Return the gradients of E at one time step with respect to v, u, w and h_{t-1} (equations 7 to 10).
 
-    The chain rule is applied along E → q → h → g → (u, w, h_{t-1}). The quantities q, h and g are vectors, so
-    the gradient of each matrix is an outer product.
+    The chain rule is applied along E → q → h → g → (u, w, h_{t-1}). The quantities q, h and g are vectors,
+    and the gradient with respect to each matrix is therefore an outer product.
 
     Args:
         weights: Parameters of the network.
@@ -76,7 +76,7 @@ def loss(ps: list[Array], labels: Array) -> Any:
 
 
 def backward(weights: Weights, xs: Array, labels: Array, hs: list[Array], ps: list[Array]) -> Weights:
-    """Backpropagate through the chunk and return the gradient of E for each parameter."""
+    """Backpropagate through the chunk and return the gradient of E with respect to each parameter."""
     numclasses = len(weights["by"])
     d = {name: np.zeros_like(value) for name, value in weights.items()}
     dhnext = np.zeros_like(hs[0])
@@ -100,7 +100,7 @@ def clip(d: Weights, bound: float = 5.0) -> Weights:
 
 
 def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) -> None:
-    """Update weights in place by AdaGrad: m ← m + d², weight ← weight - learningrate · d / √(m + 1e-8)."""
+    """Update weights in place with AdaGrad: m ← m + d², weight ← weight - learningrate · d / √(m + 1e-8)."""
     for name, dparam in d.items():
         memory[name] += dparam * dparam
         weights[name] -= learningrate * dparam / np.sqrt(memory[name] + 1e-8)
@@ -109,7 +109,7 @@ def adagrad(weights: Weights, d: Weights, memory: Weights, learningrate: float) 
 def train(
     weights: Weights, chunks: Iterator[tuple[Array, Array]], learningrate: float, bound: float = 5.0
 ) -> list[float]:
-    """Train `weights` in place on consecutive chunks (xs, labels) of a stream; return the loss per chunk.
+    """Train `weights` in place on consecutive chunks (xs, labels) of a stream; return the loss of each chunk.
 
     The first chunk starts from a zero state. Each later chunk starts from the final state of the previous
     chunk.

@@ -2,7 +2,7 @@
 
     a⁽ᵗ⁾ = tanh(Wax x⁽ᵗ⁾ + Waa a⁽ᵗ⁻¹⁾ + ba)      ŷ⁽ᵗ⁾ = softmax(Wya a⁽ᵗ⁾ + by)
 
-A cell consists of a forward function and a backward function with a shared dictionary of parameters. The
+A cell consists of a forward function and a backward function that share a dictionary of parameters. The
 forward function returns a `cache` of values that the backward function requires. The forward pass of the
 network applies the forward function at each time step; the backward pass applies the backward function to the
 time steps in reverse order. Each of the m columns of xt and a is one example.
@@ -72,7 +72,7 @@ def rnn_backward(da: Array, caches: list[Cache]) -> dict[str, Array]:
     """Backpropagate through time, given the gradients da that reach the states a⁽ᵗ⁾ through the outputs ŷ⁽ᵗ⁾.
 
     The shape of da is (T, n_a, m). At each time step, ∂J/∂a⁽ᵗ⁾ is the sum of da[t] and the gradient da_prev
-    from the next time step. The gradients of the parameters are summed over time.
+    from the next time step. The gradients with respect to the parameters are summed over time.
     """
     sums: dict[str, Array] = {}
     dx: list[Array] = []

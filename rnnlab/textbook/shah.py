@@ -49,7 +49,7 @@ def gradients(weights: Weights, x: Array, h: list[Array], y: list[Array], correc
     """Return the gradients of the loss with respect to W_hy, W_hh, W_xh and h_0 (equations 9 to 16).
 
     Equation (14) splits dh_t into contributions from the loss at time step t and from all later losses. Later
-    losses depend on h_t only through h_{t+1}, so equation (16) computes dh_t from dh_{t+1}.
+    losses depend on h_t only through h_{t+1}, and equation (16) therefore computes dh_t from dh_{t+1}.
     """
     dy = output_gradients(y, correct)
     d = {name: np.zeros_like(value) for name, value in weights.items()}

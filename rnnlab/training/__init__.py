@@ -1,4 +1,4 @@
-"""Training loop, and the training state from which training can resume."""
+"""Training loop, and the training state from which training can be resumed."""
 
 from rnnlab.training.memory_estimate import memory_needed
 from rnnlab.training.restore_state import ImpossibleState

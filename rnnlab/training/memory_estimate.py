@@ -11,22 +11,22 @@ from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
 TRAINING_COPIES = 4
-"""Number of arrays with the shape of the weights during training, excluding the optimiser's state.
+"""Number of arrays of the same shape as the weights during training, excluding the optimiser state.
 
-The four arrays are the weights, the gradients, and one copy of the weights each for the forward and backward
-passes.
+The four arrays are the weights, the gradients, a copy of the weights for the forward pass, and another copy
+for the backward pass.
 """
 MEASUREMENT_COPIES = 3
 """Number of additional arrays at recorded steps: unclipped gradients, previous weights and updates."""
 JACOBIAN_COPIES = 6
 """Number of n × n float64 arrays per example: the Jacobian, the product, the inverse and their copies."""
 SYMBOL_BYTES = 8
-"""Size of one input symbol in bytes, which is also the size of a numeric input or target before casting."""
+"""Size in bytes of one input symbol, and of one numeric input or target before casting."""
 
 
 @dataclass(frozen=True)
 class _Sequences:
-    """Memory per example that is proportional to the sequence length, in bytes.
+    """Memory per example, in bytes, that is proportional to the sequence length.
 
     Attributes:
         steps: Bytes per time step.
@@ -41,7 +41,7 @@ class _Sequences:
 
 
 def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
-    """Return the size in bytes of the arrays that a run needs simultaneously, by purpose.
+    """Return the sizes in bytes, by purpose, of the arrays that a run needs simultaneously.
 
     The forward pass stores G gates and S states of H units per time step. The backward pass adds about 2 G
     gate arrays and S state arrays, for a total of 3 G + 2 S arrays (16 for an LSTM). Each output adds H

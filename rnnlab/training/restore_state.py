@@ -109,7 +109,7 @@ def _stability(state: Any, initial: Stability, step: int) -> Stability:
 
 
 def _generator(name: str, state: Any, initial: np.random.Generator) -> np.random.Generator:
-    """Restore a random generator, whose type and stream must match those of the initial generator."""
+    """Restore a random number generator; its type and stream must match those of the initial generator."""
     first = initial.bit_generator.state
     bits = type(initial.bit_generator)()
     try:

@@ -1,8 +1,8 @@
 """Training state: all data on which the next training step depends.
 
-The training state consists of the parameters, the optimiser state, two random generators, the hidden state
-carried between batches, the spike and instability detectors, and the solved flag. Training that resumes from
-a saved state is bit-identical to uninterrupted training.
+The training state consists of the parameters, the optimiser state, two random number generators, the hidden
+state carried between batches, the spike and instability detectors, and the solved flag. The results of
+training that resumes from a saved state are bit-identical to those of uninterrupted training.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ from rnnlab.optimizers import State
 
 @dataclass
 class Stability:
-    """Detector of the first step at which the mean of recent losses exceeds a multiple of the chance level.
+    """Detector of the first step at which the mean of the recent losses exceeds a multiple of chance level.
 
     Attributes:
         window: Number of recent losses that are averaged.
@@ -43,16 +43,16 @@ class Stability:
 
 @dataclass
 class TrainingState:
-    """Training state between two training steps, which `Trainer.continue_from` modifies in place.
+    """Training state between two steps; `Trainer.continue_from` modifies it in place.
 
     Attributes:
         params: Parameters of the network.
         optimizer: State of the optimiser.
-        batches: Random generator for the batches.
-        starts: Random generator for the initial hidden states.
+        batches: Random number generator for the batches.
+        starts: Random number generator for the initial hidden states.
         spikes: Spike detector, updated with every gradient norm.
         stability: Instability detector, updated with every loss.
-        carried: Final hidden states of the last batch, which are the initial states of a batch that continues
+        carried: Final hidden states of the last batch, used as the initial states of a batch that continues
             the same sequences.
         step: Index of the next training step.
         clipped: Number of training steps with a clipped gradient.
@@ -73,7 +73,7 @@ class TrainingState:
     ended: bool = False
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the arrays of the training state and its other entries, which JSON stores exactly.
+        """Return the arrays of the training state and its other entries, which JSON can represent exactly.
 
         `Trainer.restore` accepts both parts. This method must not be called after training has ended.
         """

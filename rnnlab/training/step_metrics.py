@@ -1,4 +1,4 @@
-"""Metrics of a training step: loss, gradient norms, clipping and clip rate."""
+"""Metrics of a training step: loss, gradient norms, effect of clipping, and clip rate."""
 
 from math import isfinite
 

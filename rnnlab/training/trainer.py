@@ -41,7 +41,7 @@ from rnnlab.workspace import Workspace
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
 VALIDATION_SEED = 0
-"""Seed of the random initial states for validation, which are identical in all validations."""
+"""Seed of the random initial states for validation; the states are identical in all validations."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Trainer:
 
         Args:
             params: Parameters, which are modified in place.
-            rng: Random generator for the batches; the probe uses a separate seed.
+            rng: Random number generator for the batches; the probe uses a separate seed.
 
         Yields:
-            Records with the training metrics of steps 0 … steps-1, and a record with the validation metrics
+            One record with the training metrics of each step 0 … steps-1, and one with the validation metrics
                 after the last update. If training ends because the task is solved, the metrics of the last
                 step are recorded, but its parameter update is reverted.
         """
@@ -118,10 +118,10 @@ class Trainer:
         return restore(arrays, plain, initial, limits)
 
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
-        """Continue training from a state, which is modified in place; yield the same records as `train`.
+        """Continue training from a state, which is modified in place; yield records as `train` does.
 
-        The caller may save the state between two records. Training continued from the saved state yields the
-        same records and bit-identical final parameters as uninterrupted training.
+        The caller may save the state between two records. The records and final parameters of training
+        continued from the saved state are bit-identical to those of uninterrupted training.
         """
         steps = self._steps(state)
         while True:
@@ -243,7 +243,7 @@ class Trainer:
 
 
 def _end_to_end(batch: Batch, length: int) -> Batch:
-    """Concatenate the sequences of a batch into a sequence of `length` time steps with one target."""
+    """Concatenate the sequences of a batch into one sequence of `length` time steps with one target."""
     x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
     return Batch(x[:length, ..., None], y[-1:, ..., None])
 
