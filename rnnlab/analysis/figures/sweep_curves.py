@@ -129,7 +129,7 @@ def draw_losses(
     row: str | None = None,
     traces: bool = False,
 ) -> Any:
-    """Draw a metric against the training step, as means over groups of runs with 95 % t intervals.
+    """Draw a metric against the training step, as means over groups of runs with 95 % confidence intervals.
 
     The y axis is logarithmic if the means are positive and span at least a factor of 10. At each step, the
     mean excludes runs without a value, such as runs that have diverged. The title gives the number of runs
