@@ -18,7 +18,7 @@ from tests.processes import ROOT, Done, environment, run
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCED = re.compile(
-    r"(?:^`(?P<file>(?:rnnlab|conf)/[^`\n]+)`[^\n]*:\n\n)?^```(?P<kind>\w+)\n(?P<content>.*?)^```$",
+    r"(?:^`(?P<file>(?:rnnlab|conf)/[^`\n]+\.\w+)`[^\n]*:\n\n)?^```(?P<kind>\w+)\n(?P<content>.*?)^```$",
     re.M | re.S,
 )
 COPIED = ("rnnlab", "conf", "pyproject.toml")

@@ -124,7 +124,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
     assert output.count("W_hh") == 1  # the correct network is not shown in full
-    assert "gradients incorrect or undecided in 1 of 2 tables; largest relative error 1.0e+00" in output
+    assert "gradients are incorrect or undecided in 1 of 2 cases; largest relative error 1.0e+00" in output
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from rnnlab.mlflow_mirror.store import (
         ("ftp://127.0.0.1", "must be sqlite:///"),
         ("127.0.0.1:5000", "must be sqlite:///"),
         ("", "must be sqlite:///"),
-        ("postgresql+psycopg2://me@127.0.0.1/mlflow", "write postgresql+psycopg://"),
+        ("postgresql+psycopg2://me@127.0.0.1/mlflow", "use postgresql+psycopg://"),
         ("postgresql+nothing://me@127.0.0.1/mlflow", "cannot be read (Can't load plugin"),
         ("mysql+pymysql://me@127.0.0.1/mlflow", "the driver pymysql is not installed"),
         ("http://", "must name a server"),

@@ -38,7 +38,9 @@ ALLOWED = {
     "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # imports the figures, by names in that file
     "rnnlab/commands/__init__.py": ["import_module"] * 2,  # imports the commands, by names in that file
     "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader in C
-    "rnnlab/analysis/frames/load.py": ["frame.eval"],  # evaluates a condition from the user's own Python code
+    "rnnlab/analysis/frames/run_collection.py": [
+        "frame.eval"
+    ],  # evaluates a condition from the user's own Python code
 }
 WRITERS = "rnnlab/runs/files.py"
 """The only module that creates files; it does not follow symbolic links."""

@@ -374,7 +374,7 @@ def test_the_range_of_lengths_is_an_option(name):
         (("task=series", "task.path=nowhere.csv"), "task.path=nowhere.csv: cannot be read"),
         (("task=series", "task.columns=[wind]"), "task.columns=wind: no such column; available: "),
         (("task=series", "task.columns=[]"), "task.columns: must list at least 1 name, or be null"),
-        (("task=series", "stop_when_solved=true"), "stop_when_solved=true: the task Series has no criterion"),
+        (("task=series", "stop_when_solved=true"), "stop_when_solved=true: the task Series has no success criterion"),
         (("task=adding", "loss=cross_entropy"), "loss=cross_entropy: must be squared_error for the task Adding"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
