@@ -13,7 +13,7 @@ def main() -> NoReturn:
 
 
 def _command_line(argv: Sequence[str]) -> int:
-    """Run a subcommand, or the runs that the overrides describe."""
+    """Run a subcommand, or start the runs that the overrides specify."""
     # Late imports keep Ctrl-C responsive during start-up.
     from rnnlab.commands import MODULES, load_command
 

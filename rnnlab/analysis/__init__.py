@@ -39,7 +39,7 @@ _FIGURES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a figure function on first use, so that commands without figures do not load seaborn."""
+    """Import a figure function on first use, so that commands that draw no figures do not load seaborn."""
     for module, names in _FIGURES.items():
         if name in names:
             return getattr(import_module(f"rnnlab.analysis.figures.{module}"), name)

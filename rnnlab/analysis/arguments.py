@@ -2,7 +2,7 @@
 
 Arguments are checked against the types in the function's signature, so that errors do not surface deep inside
 pandas or seaborn. Each error message gives the argument, its value and the allowed types. A data frame must
-come from the loader for its argument, such as `load_runs` for the argument `runs`.
+come from the loader that matches the argument's name, such as `load_runs` for the argument `runs`.
 """
 
 import functools
@@ -18,7 +18,7 @@ import pandas as pd
 FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gradients"}
 """Name of the loader whose data frames an argument accepts, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
-"""Columns that occur together only in data frames from one loader, by argument name."""
+"""Columns that, together, identify the loader of a data frame, by argument name."""
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
@@ -115,7 +115,7 @@ def _join_words(words: list[str]) -> str:
 
 
 def _alternatives(hint: Any, form: int) -> list[str]:
-    """Return a description of each allowed type, in the singular if `form` is 0 or the plural if it is 1."""
+    """Return a description of each allowed type, in the singular (`form` 0) or in the plural (`form` 1)."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return [word for one in inner for word in _alternatives(one, form)]

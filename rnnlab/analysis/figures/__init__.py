@@ -1,1 +1,1 @@
-"""Figures drawn from the data frames of runs."""
+"""Figures drawn from data frames of runs."""

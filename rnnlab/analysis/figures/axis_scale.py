@@ -1,4 +1,4 @@
-"""Positions of a sweep axis's values along the x axis, including that of null (labelled "off")."""
+"""Positions of a sweep axis's values along the x axis, including the position of null (labelled "off")."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class AxisScale:
     Attributes:
         positions: Position of each label on the x axis.
         is_log: True if the x axis is logarithmic.
-        off_position: Position of the value null, which is labelled "off"; None if the column has no null.
+        off_position: Position of null, which is labelled "off"; None if the column contains no null.
     """
 
     positions: dict[str, float]
@@ -58,8 +58,8 @@ class AxisScale:
 def choose_scale(values: pd.Series) -> AxisScale:
     """Return the scale of the x axis for a column.
 
-    Numbers are placed at their values, on a logarithmic axis if they are positive and span at least a factor
-    of 10. Strings are evenly spaced.
+    Numbers are placed at their values, on a logarithmic axis if all numbers are positive and span at least a
+    factor of 10. Strings are evenly spaced.
     """
     words = list(to_labels(values).cat.categories)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):

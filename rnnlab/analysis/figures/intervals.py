@@ -1,4 +1,4 @@
-"""Means and proportions over runs with 95 % confidence intervals, and captions that describe them."""
+"""Means and proportions over runs with 95 % confidence intervals, and the corresponding captions."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     """Return the mean of each group with its 95 % t interval.
 
     Returns:
-        Frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and `high` are
-        NaN for groups with only one value.
+        Data frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and
+        `high` are NaN for groups with only one value.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     summary["low"] = summary["high"] = summary["mean"].where(summary["count"] > 1)
@@ -27,7 +27,8 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     """Return the proportion of ones in each group with its 95 % confidence interval (Wilson, 1927).
 
     Returns:
-        Frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and `count`.
+        Data frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and
+        `count`.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
     limits = [
@@ -47,7 +48,7 @@ def format_count(counts: pd.Series) -> str:
 
 
 def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
-    """Return a caption with the statistic, the number of runs and the sweep axes in which they differ."""
+    """Return a caption with the statistic, the number of runs and the sweep axes in which the runs differ."""
     if counts.empty or counts.max() == 1:
         return single
     across = f" (over {', '.join(over)})" if over else ""

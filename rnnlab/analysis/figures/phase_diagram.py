@@ -59,7 +59,7 @@ def draw_phase_diagram(
     recording.
 
     Args:
-        runs: Frame returned by `load_runs`.
+        runs: Data frame returned by `load_runs`.
         ax: Axes to draw on; None creates a new figure.
         x: Sweep axis drawn from left to right; numbers are in ascending order, and `clip=null` comes last,
             labelled "off".

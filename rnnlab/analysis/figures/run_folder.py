@@ -35,7 +35,7 @@ RIGHT_MARGINS = {
     "gates": 0.8,
     "singular_values": 0.78,
 }
-"""Right edge of the Axes as a fraction of the figure width; the margin is for a colour bar or legend."""
+"""Right edge of the Axes as a fraction of the figure width; the margin holds a colour bar or legend."""
 
 
 def draw_run(folder: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def draw_run(folder: Path) -> list[Path]:
 def _drawings(
     metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
 ) -> dict[str, Callable[[Axes], Axes]]:
-    """Return a drawing function for each figure whose data the run recorded, by file name."""
+    """Return a drawing function, by file name, for each figure whose data were recorded in the run."""
     has = set(gradients["quantity"].dropna().unique())
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
@@ -77,7 +77,7 @@ def _drawings(
 
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
-    """Draw the lag curves at a few training steps in separate images, each with the first curve dashed."""
+    """Draw the lag curve at each of a few training steps as an image, with the first lag curve dashed."""
     rows = gradients[
         gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
     ]

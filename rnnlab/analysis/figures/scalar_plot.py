@@ -105,7 +105,7 @@ class ScalarPlot:
                     ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
 
     def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean and its confidence interval at each x; a line connects all means except at "off"."""
+        """Draw the mean and its confidence interval at each x; a line connects the means, except at "off"."""
         for index, (word, color) in enumerate(self.colors.items()):
             part = frame[(frame["hue"] == word) & frame["y"].notna()]
             if part.empty:

@@ -41,10 +41,11 @@ def draw_training_lag_curves(
         gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`.
         ax: Axes to draw on.
         quantity: Quantity whose lag curves are drawn.
-        theory: Slope that mean-field theory predicts for the untrained network, in decades per time step.
-        bound: Upper bound on the slope of the untrained network, in decades per time step.
-        cell_path: Slope of the cell path, computed only from the forget gates of the untrained LSTM, in
-            decades per time step.
+        theory: Slope that mean-field theory predicts for the untrained network's lag curve, in decades per
+            time step.
+        bound: Upper bound on the slope of the untrained network's lag curve, in decades per time step.
+        cell_path: Slope of the lag curve along the cell path, computed only from the forget gates of the
+            untrained LSTM, in decades per time step.
     """
     wide = by_step(gradients, "lag", quantity)
     steps = wide.index.to_numpy()
@@ -83,7 +84,7 @@ def draw_time_heatmap(
         gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`, and a column `run` if the data
             frame contains several runs.
         ax: Axes to draw on; None creates a new figure.
-        quantity: Quantity with respect to which the gradient is drawn.
+        quantity: Quantity with respect to which the plotted gradient is taken.
         run: Run identifier, or "mean" for the mean log10 gradient norm over all runs; required if the data
             frame contains several runs.
 

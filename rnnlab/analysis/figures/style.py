@@ -24,7 +24,7 @@ CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 NEUTRAL_COLOR = "0.25"
 """Colour of figure elements that are not associated with a cell."""
 NULL_LABELS = {"clip": "off"}
-"""Label of the null value of each sweep axis that can be null, by axis name."""
+"""Label of the null value of each sweep axis that can have a null value, by axis name."""
 
 STYLE = {
     "axes.spines.top": False,
@@ -35,9 +35,9 @@ STYLE = {
     "svg.fonttype": "none",  # text is stored as text, not as outlines
 }
 SIZE = (4.9, 3.6)
-"""Figure size in inches; if a figure is shown at a width of 3.5 inches, its smallest text has 7 points."""
+"""Figure size in inches; in a figure shown at a width of 3.5 inches, the smallest font size is 7 points."""
 MIN_WIDE_INCHES = 4.3
-"""Minimum width in inches of an Axes whose legend is on the right instead of below it."""
+"""Minimum width in inches of an Axes whose legend is to its right instead of below it."""
 
 
 def figure_style() -> Any:
@@ -117,8 +117,8 @@ def choose_colors(values: pd.Series) -> dict[str, Any]:
     """Return a colour for each value of a sweep axis, by label.
 
     Cells have fixed colours. The colours of numbers are evenly spaced on the viridis colour map, and "off" is
-    grey. Every other label gets the palette colour at the label's position among all categories, and a subset
-    of the rows therefore keeps the same colours.
+    grey. Each remaining label gets the palette colour at the label's position among all categories, so that
+    the colours stay the same in figures of a subset of the rows.
     """
     words = list(to_labels(values).cat.categories)
     if values.name == "cell":

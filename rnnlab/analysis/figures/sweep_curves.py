@@ -268,7 +268,7 @@ class _Curves:
 
 
 def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return the rows of a quantity's lag curves, including only curves that start at the last target."""
+    """Return the rows of a quantity's lag curves, excluding curves that do not start at the last target."""
     rows = gradients[gradients["lag"].notna()]
     available = list(map(str, rows["quantity"].dropna().unique()))
     if quantity not in available:
