@@ -28,7 +28,7 @@ def search(sweep: AdaptiveSweep, display: Display) -> int:
     """Run the sweep and return the exit code.
 
     Args:
-        sweep: Adaptive sweep with its search space.
+        sweep: Adaptive sweep, including the search space.
         display: Display that shows progress and results.
 
     Raises:
@@ -66,7 +66,7 @@ class _Interrupted(Exception):
 
 
 class _BatchLauncher:
-    """Launcher that replaces Hydra's own and runs each batch of jobs requested by the sweeper."""
+    """Launcher that replaces Hydra's own launcher and runs each batch of jobs requested by the sweeper."""
 
     def __init__(self, sweep: AdaptiveSweep, display: Display) -> None:
         self._sweep = sweep
@@ -76,7 +76,7 @@ class _BatchLauncher:
         self._last: tuple[CheckedPlan, Result] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run one batch of jobs and return the objective value of each run (±inf, the worst, on failure)."""
+        """Run one batch of jobs and return the objective of each run (±inf, the worst value, on failure)."""
         checked = check(self._sweep.plan(job_overrides, initial_job_idx))
         result = launch(checked, self._display)
         self._last = checked, result

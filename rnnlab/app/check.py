@@ -33,7 +33,7 @@ class CheckedPlan:
     Attributes:
         plan: Plan with the final run folders; if runs are resumed, some of these folders already exist.
         orders: Work order of each job, which contains everything that a worker needs to execute the run.
-        settings: Settings of the first job, used for keys that are the same for all jobs.
+        settings: Settings of the first job, used for keys that have the same value in all jobs.
         launcher: Launcher that executes the runs; None selects processes on this machine.
         note: Message to print before the runs start, or None.
         remarks: Remarks about the tasks' data, one per line.

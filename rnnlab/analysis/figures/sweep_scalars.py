@@ -1,8 +1,8 @@
 """Plots of gain, horizon, fraction of solved runs and clip rate against a sweep axis.
 
-Each function draws a frame returned by `load_runs` on existing or new Axes, and returns the Axes. If `col` or
-`row` is given, the function returns a seaborn FacetGrid instead. Legends are drawn outside the Axes, so a
-figure that you create yourself needs `layout="constrained"`.
+Each function plots a data frame returned by `load_runs` on existing or new Axes, and returns the Axes, or a
+seaborn FacetGrid if `col` or `row` is given. Legends are drawn outside the Axes, so a figure that you create
+yourself needs `layout="constrained"`.
 """
 
 from collections.abc import Sequence
@@ -71,11 +71,11 @@ def draw_gain(
     A gain below 1 means that the gradient vanishes; a gain above 1 means that the gradient explodes. Each
     small point represents one run. Each large point is the geometric mean of the gain over runs, computed
     from log10 gain, with its 95 % t interval. Downward triangles at the bottom represent runs with a gain of
-    0; the mean excludes these runs. The gain of a diverged run comes from the last probe recording of the
+    0; the mean excludes these runs. The gain of a diverged run is taken from the last probe recording of the
     run.
 
     Args:
-        runs: Frame returned by `load_runs`.
+        runs: Data frame returned by `load_runs`.
         ax: Axes to draw on; None creates a new figure.
         x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
             10; `clip=null` appears at the right end, labelled "off".
@@ -89,8 +89,8 @@ def draw_gain(
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
-        ValueError: If the frame lacks a column, has no rows or does not come from `load_runs`, or if `ax` is
-            given together with `col` or `row`.
+        ValueError: If the data frame lacks a column, has no rows or does not come from `load_runs`, or if
+            `ax` is given together with `col` or `row`.
         TypeError: If an argument has the wrong type.
     """
     encodings: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
@@ -131,7 +131,7 @@ def draw_horizon(
     """Draw the gradient horizon against a sweep axis.
 
     The horizon is the largest lag at which at least 1 % of the gradient remains, even if less remains at some
-    shorter lag. Each small point represents one run. Each large point is the mean over runs, with its 95 % t
+    smaller lag. Each small point represents one run. Each large point is the mean over runs, with its 95 % t
     interval. An upward triangle represents a censored run: the lag curve ends above 1 %, so the true horizon
     may be longer. A mean that includes censored runs is a lower bound and is also drawn as an upward
     triangle. Arguments, return value and exceptions are the same as for `draw_gain`.
@@ -189,8 +189,8 @@ def draw_solved(
 def judge_runs(runs: pd.DataFrame) -> pd.Series:
     """Return 1 for each solved run, 0 for each unsolved run, and NaN for each run without a result.
 
-    A run that diverged before validation counts as unsolved if its task has a success criterion. A task has a
-    success criterion if at least one run of the task has a value for `val/solved`.
+    A run that diverged before validation counts as unsolved if its task has a success criterion. A task is
+    assumed to have a success criterion if at least one run of the task has a value for `val/solved`.
     """
     verdict = to_numbers(runs[VAL_SOLVED])
     task = runs["task"].astype(str) if "task" in runs else pd.Series("", index=runs.index)
@@ -211,11 +211,11 @@ def draw_clipping(
     """Draw the clip rate (upper Axes) and the loss (lower Axes) against the clip threshold.
 
     Each small point represents one run. Each large point is the mean over runs, with its 95 % t interval. The
-    value `clip=null` appears at the right end, labelled "off". A cross above the losses marks a position at
-    which some runs diverged; the mean loss excludes diverged runs.
+    value `clip=null` appears at the right end of the x axis, labelled "off". A cross above the losses marks
+    each x position at which at least one run diverged; the mean loss excludes diverged runs.
 
     Args:
-        runs: Frame returned by `load_runs`.
+        runs: Data frame returned by `load_runs`.
         axes: Two Axes, one for the clip rate and one for the loss; None creates a new figure.
         x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
             10.
@@ -226,7 +226,7 @@ def draw_clipping(
         Array that contains the upper and the lower Axes.
 
     Raises:
-        ValueError: If the frame lacks a column or has no rows, or if `axes` does not have two elements.
+        ValueError: If the data frame lacks a column or has no rows, or if `axes` does not have two elements.
     """
     encodings: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
@@ -285,7 +285,7 @@ def _power_of_10(values: Any) -> Any:
 
 
 def _scale_y(ax: Axes, values: pd.Series) -> None:
-    """Use a logarithmic y axis, starting just below the smallest value, if the values span a factor of 10."""
+    """Use a log y axis, starting just below the smallest value, if values span a factor of at least 10."""
     if is_wide(values):
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7 * values.min())

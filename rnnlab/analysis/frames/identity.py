@@ -18,7 +18,7 @@ from rnnlab.user_files import error_reason
 
 
 def find_differences(first: Path, second: Path) -> list[str]:
-    """Return one message per difference between two run folders, ignoring times.
+    """Return one message per difference between two run folders, ignoring recorded times.
 
     An empty list means that the two runs are bit-identical.
     """

@@ -1,6 +1,6 @@
 """Functions that load tracked runs as tidy pandas data frames.
 
-The frames contain one row per run (`load_runs`), metric value (`load_metrics`) or gradient norm
+The data frames contain one row per run (`load_runs`), metric value (`load_metrics`) or gradient norm
 (`load_gradients`). Runs are loaded from a folder that contains runs, a list of such folders, or `MLflowRuns`.
 A run yields the same rows whether it is loaded from a folder or from MLflow.
 """
@@ -21,7 +21,7 @@ MAX_NAMED_RUNS = 10
 
 
 class IncompleteRuns(UserWarning):
-    """Warning about runs that did not finish or have unreadable files."""
+    """Warning about runs that did not finish and runs that have unreadable files."""
 
 
 @check_arguments
@@ -32,8 +32,8 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     missing values have the dtype Int64. A setting that is disabled with null, such as `clip=null`, appears as
     NaN. A run with a damaged `run.json` still has a row, which contains the name of the run. The column `run`
     contains the run id assigned by rnnlab, which is the same for all copies of a run. The column
-    `mlflow_run_id` contains the id in MLflow, or NaN for a run that was never sent to MLflow. For a run sent
-    to several tracking stores, `mlflow_run_id` is the id in the first store.
+    `mlflow_run_id` contains the MLflow run id, or NaN for a run that was never sent to MLflow. For a run sent
+    to several tracking stores, `mlflow_run_id` is the run id in the first store.
 
     Args:
         source: Folder that contains runs, list of such folders, or `MLflowRuns` object.
@@ -59,7 +59,8 @@ def load_metrics(
 ) -> pd.DataFrame:
     """Return metric values, with one row per run, metric and training step.
 
-    The frame also contains the sweep axes that vary between the runs. Non-finite values are omitted.
+    The data frame also contains the sweep axes that vary between the runs. Non-finite metric values are
+    omitted.
 
     Args:
         source: As in `load_runs`.
@@ -67,14 +68,14 @@ def load_metrics(
         where: As in `load_runs`.
 
     Raises:
-        ValueError: If `load_runs` raises ValueError for this source, or if a requested metric is not found in
-            any run.
+        ValueError: If `load_runs` would raise ValueError for the same `source` and `where`, or if a requested
+            metric is not found in any run.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` issues this warning for the source, or if the metrics of a run cannot
-            be read completely.
+        IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
+            metrics of a run cannot be read completely.
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -93,7 +94,7 @@ def load_gradients(
 ) -> pd.DataFrame:
     """Return gradient norms, with one row per run, training step, quantity, and time step or lag.
 
-    The frame contains the sweep axes that vary between the runs, and the columns listed in
+    The data frame contains the sweep axes that vary between the runs, and the columns listed in
     `records.GRADIENT_COLUMNS`. Plots of lag curves show the column `log10_gmean`.
 
     Args:
@@ -101,20 +102,21 @@ def load_gradients(
         quantities: Name of a quantity, such as `"state"`, or list of names; None selects all quantities.
         axis: `"lag"` selects lag curves, `"timestep"` selects gradient norms by time step, and None selects
             both.
-        steps: `"first"` or `"last"` for that recording of each run, `"ends"` for both recordings, or one or
-            more training steps; None selects all recordings.
+        steps: `"first"` selects the first recording of each run, `"last"` selects the last, `"ends"` selects
+            both, one or more training steps select the recordings at these steps, and None selects all
+            recordings.
         where: As in `load_runs`.
         targets: True to include lag curves that start at a target other than the last target of the sequence.
 
     Raises:
-        ValueError: If `load_runs` raises ValueError for this source, if a requested quantity or step is not
-            found in any run, or if `axis` or `steps` is invalid.
+        ValueError: If `load_runs` would raise ValueError for the same `source` and `where`, if a requested
+            quantity or step is not found in any run, or if `axis` or `steps` is invalid.
         TypeError: If an argument has the wrong type.
         ConnectionError: If MLflow does not respond.
 
     Warns:
-        IncompleteRuns: If `load_runs` issues this warning for the source, or if the gradient table of a run
-            cannot be read.
+        IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
+            gradient table of a run cannot be read.
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)

@@ -28,7 +28,7 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA
 MAX_PARALLEL_READS = 16
 """Maximum number of runs whose files are read or downloaded in parallel."""
 DEFAULT_AXES = ("cell", "task", "seq_len", "seed")
-"""Sweep axes included in every long-format frame, even if all runs have the same value."""
+"""Sweep axes included in every long-format data frame, even if all runs have the same value."""
 ENDS = ("first", "last", "ends")
 _METRICS = pa.schema(
     [("step", pa.int64()), ("metric", pa.dictionary(pa.int32(), pa.string())), ("value", pa.float64())]
@@ -44,7 +44,7 @@ class RunCollection:
 
     Attributes:
         runs: Runs in sorted order.
-        frame: Frame with one row per run.
+        frame: Data frame with one row per run.
         axes: Columns of `frame` that are sweep axes.
         varying: Sweep axes whose values differ between the undamaged runs.
         problems: Description of the problem with each incomplete run, by run id; reading a damaged table adds
@@ -79,7 +79,7 @@ class RunCollection:
         return replace(self, runs=[self.runs[position] for position in positions], frame=frame)
 
     def metrics(self, metrics: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the frame of `load_metrics`."""
+        """Return the data frame of `load_metrics`."""
         requested = _as_list(metrics)
         tables = list(self._tables(lambda run: metrics_table(run.file(METRICS_FILE)), _NO_METRICS))
         _check_present(
@@ -96,7 +96,7 @@ class RunCollection:
         steps: Steps | None = None,
         targets: bool = False,
     ) -> pd.DataFrame:
-        """Return the frame of `load_gradients`."""
+        """Return the data frame of `load_gradients`."""
         if axis not in ("lag", "timestep", None):
             raise ValueError(f"axis={axis!r}: must be 'lag', 'timestep' or None")
         if isinstance(steps, str) and steps not in ENDS:
@@ -152,7 +152,7 @@ class RunCollection:
                     yield table
 
     def _add_labels(self, long: pd.DataFrame, lengths: Sequence[int]) -> pd.DataFrame:
-        """Insert the run id and sweep axes at the front of a long-format frame, and return the frame."""
+        """Insert the run id and sweep axes in `long` as the first columns, and return the data frame."""
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
         axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]

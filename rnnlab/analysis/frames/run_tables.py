@@ -18,7 +18,7 @@ from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
-"""Pattern that matches lines with one flat JSON object each; Arrow's JSON reader crashes on, say, `null`."""
+"""Pattern for lines of one flat JSON object; Arrow's JSON reader can crash on other lines, such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
 INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
 
@@ -42,7 +42,8 @@ def metrics_table(file: Path) -> pa.Table:
 
     Raises:
         DamagedTable: If the file is empty, ends in the middle of a line (for example, because the process was
-            killed) or contains an invalid line; the exception contains the rows before the damage.
+            killed) or contains an invalid line; the exception contains the rows that precede the
+            damaged part.
         OSError: If the file cannot be read.
     """
     content = file.read_bytes()
@@ -97,7 +98,7 @@ def _is_row(line: bytes) -> bool:
 def gradients_table(file: Path) -> pa.Table:
     """Return the gradient table of a run.
 
-    For an unfinished run, which has no `gradients.parquet`, the rows come from its gradient log.
+    For an unfinished run, which has no `gradients.parquet`, the rows are read from the gradient log.
 
     Raises:
         DamagedTable: If the file is not a valid gradient table.
@@ -112,10 +113,10 @@ def gradients_table(file: Path) -> pa.Table:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """Return a frame with one row per training step and one column per metric; missing values are NaN.
+    """Return a data frame with one row per training step and one column per metric; missing values are NaN.
 
-    If the file is damaged, for example because the process was killed while writing the file, the frame
-    contains only the rows before the damage.
+    If the file is damaged, for example because the process was killed while writing the file, the data frame
+    contains only the rows that precede the damaged part.
 
     Raises:
         OSError: If the file cannot be read.
@@ -153,7 +154,7 @@ def gradients_rows(file: Path) -> int:
 
 
 class GradientColumns:
-    """Preallocated columns of a gradient frame, filled one table at a time.
+    """Preallocated columns of a gradient data frame, filled one table at a time.
 
     Collecting all Arrow tables and converting them together would double the required memory and time.
     """
@@ -168,7 +169,7 @@ class GradientColumns:
         self._statistics = {name: np.empty(rows) for name in STATISTIC_COLUMNS}
 
     def add(self, table: pa.Table) -> None:
-        """Append the rows of a table; they must fit into the allocated columns."""
+        """Append the rows of a table; the rows must fit into the allocated columns."""
         rows = slice(self._rows, self._rows + len(table))
         self._rows = rows.stop
         self._step[rows] = table["step"]

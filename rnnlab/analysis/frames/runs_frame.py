@@ -43,7 +43,7 @@ class RunEntry:
     Attributes:
         stored: Location of the run's files.
         problem: Reason why the run is incomplete (`killed`, `failed: …`, `running`, `damaged: …`), or None.
-        row: Value of each column of the runs frame, except the sweep axes.
+        row: Value of each column of the data frame, except the sweep axes.
         axes: Value of each sweep axis that the run overrides.
     """
 
@@ -82,7 +82,7 @@ class RunEntry:
 
     @cached_property
     def advance(self) -> Advance:
-        """Return the progress of the run, which determines the choice among several copies of the run.
+        """Return the progress of the run, by which one of several copies of the run is chosen.
 
         Raises:
             ConnectionError: If a tracking server does not respond.
@@ -91,13 +91,13 @@ class RunEntry:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Return the resolved configuration, or an empty dictionary if the file cannot be read."""
+        """Return the resolved configuration, or an empty dictionary if its file cannot be read."""
         return read_config(self.stored.file(CONFIG_FILE))
 
     def value(self, axis: str) -> Any:
         """Return the run's value of a sweep axis.
 
-        If the run does not override the axis, the value comes from the configuration of the run.
+        If the run does not override the axis, the value is read from the configuration of the run.
 
         """
         if axis in self.axes:
@@ -130,7 +130,7 @@ def drop_copies(runs: Sequence[RunEntry]) -> list[RunEntry]:
 
 
 def runs_frame(runs: Sequence[RunEntry]) -> tuple[pd.DataFrame, list[str]]:
-    """Return a frame with one row per run, and the names of the columns that are sweep axes."""
+    """Return a data frame with one row per run, and the names of the columns that are sweep axes."""
     axes = list(dict.fromkeys(key for run in runs for key in run.axes))
     columns = {key: [run.value(key) for run in runs] for key in axes}
     names = list(dict.fromkeys(key for run in runs for key in run.row))

@@ -53,7 +53,7 @@ class StoredRun:
     def file(self, name: str) -> Path:
         """Return the local path of one of the run's files, downloading the file if necessary.
 
-        The file does not necessarily exist.
+        The path is returned even if the run has no such file.
 
         Raises:
             ConnectionError: If the file cannot be downloaded.
@@ -128,7 +128,7 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
     """Return the run with the given run folder or MLflow run id.
 
     Raises:
-        ValueError: If no run has this folder or MLflow run id.
+        ValueError: If no run has the given folder or MLflow run id.
     """
     if is_address(run):
         raise ValueError(f"{run}: must be a folder on this machine or a run id, not a URL")
@@ -154,10 +154,10 @@ def _run_in_folder(folder: Path) -> StoredRun:
 
 
 def _resolve_store(uri: str | None, cache: str | Path | None) -> tuple[str, Path]:
-    """Return the tracking URI and the folder in which files downloaded from it are cached.
+    """Return the tracking URI and the folder in which files downloaded from that URI are cached.
 
     Raises:
-        ValueError: If the URI is invalid, or if its database does not exist.
+        ValueError: If the tracking URI is invalid or refers to a database that does not exist.
     """
     if cache is not None and is_address(str(cache)):
         raise ValueError(f"cache={cache}: must be a folder on this machine, not a URL")

@@ -11,8 +11,8 @@ def find_varying_axes(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
     """Return the sweep axes that have more than one value among the undamaged runs.
 
     Args:
-        runs: Frame with one row per run.
-        axes: Columns of the frame that are sweep axes.
+        runs: Data frame with one row per run.
+        axes: Columns of the data frame that are sweep axes.
     """
     undamaged = runs[runs["outcome"] != DAMAGED]
     return [axis for axis in axes if undamaged[axis].nunique(dropna=False) > 1]

@@ -8,7 +8,7 @@ import pandas as pd
 from rnnlab.analysis.figures.style import NULL_LABELS
 
 AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
-"""Sweep axes that precede all other axes, in this order."""
+"""Sweep axes that are assigned before all other axes, in this order."""
 MAX_COLORS, MAX_COLUMNS = 10, 6
 """Maximum number of colours in a figure, and maximum number of columns in a grid of plots."""
 
@@ -62,7 +62,7 @@ def _count_values(runs: pd.DataFrame, axes: Sequence[str]) -> int:
 
 
 def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
-    """Return True if another axis determines the value of this axis, as with axes linked by `pair`."""
+    """Return True if another axis determines the value of the given axis, as with axes linked by `pair`."""
     return any(
         _count_values(runs, [other, axis]) == _count_values(runs, [other]) < len(runs) for other in others
     )

@@ -66,7 +66,7 @@ class Table:
 
     @property
     def numbers(self) -> list[bool]:
-        """Return one Boolean per column: True if the column contains numbers."""
+        """Return, for each column, True if the column contains numbers."""
         return [
             any(isinstance(row[column].key, float) for row in self.rows)
             for column in range(len(self.columns))
@@ -203,7 +203,7 @@ def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
 
 
 def failures_table(entries: Sequence[RunEntry], problems: Mapping[str, str]) -> Table | None:
-    """Return a table of the runs that did not finish normally or that have damaged files, with reasons."""
+    """Return a table of the runs that did not finish normally or have damaged files, with the reasons."""
     rows = []
     for run in entries:
         outcome, summary = run.row["outcome"], run.info.get("summary") or {}

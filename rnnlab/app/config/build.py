@@ -129,7 +129,8 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
     Args:
         config: Resolved configuration as dictionaries, lists and literal values.
-        is_local: True if the run is executed on this machine and must therefore fit into its memory.
+        is_local: True if the run is executed on this machine and must therefore fit into the memory of this
+            machine.
         tasks: Cache of tasks constructed by earlier calls.
 
     Raises:
@@ -178,7 +179,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
 
 
 class TaskCache:
-    """Cache of recent tasks; constructing a task from a large file takes longer than all other checks."""
+    """Cache of recent tasks; constructing a task from a large file takes longer than all checks together."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Task | None, list[str]]] = {}

@@ -51,7 +51,7 @@ def compose(
     Args:
         conf_dir: Folder that contains `config.yaml`.
         overrides: Overrides in Hydra's grammar.
-        multirun: True if overrides with several values define a sweep, as with `-m`.
+        multirun: True if overrides with several values define a sweep, as they do when `-m` is given.
         config_dir: Additional folder that contains the user's own option files.
 
     Raises:
@@ -95,8 +95,8 @@ def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode)
 def _common_overrides(loader: Loader, overrides: list[str], mode: RunMode) -> list[str]:
     """Return the overrides shared by all jobs of a sweep.
 
-    All other overrides are applied to each job separately, because some keys exist only for certain options
-    of a group.
+    Overrides not shared by all jobs are applied to each job separately, because some keys exist only for
+    certain options of a group.
     """
     if mode is RunMode.RUN:
         return overrides

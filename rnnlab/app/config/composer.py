@@ -91,9 +91,9 @@ class Composer:
     """Composer that creates the jobs of a sweep from overrides.
 
     Hydra takes 50 to 80 ms to merge the chosen configuration files, but almost no time to set values. The
-    composer therefore merges each combination of files only once and then sets the values in a copy, with the
-    same result as in Hydra. Copying and resolving a configuration takes 10 ms, so jobs that differ only in
-    literal values also share the resolved configuration.
+    composer merges each combination of files only once and then sets the values in a copy, with the same
+    result as in Hydra. Copying and resolving a configuration takes 10 ms, so the composer creates only one
+    resolved configuration for all jobs that differ only in literal values.
 
     Attributes:
         folder: Absolute path of the sweep folder; None until the first job has been composed.
@@ -111,7 +111,7 @@ class Composer:
 
         Args:
             loader: Hydra's configuration loader.
-            varying_keys: Keys whose values differ between jobs, including prefixes such as `+`.
+            varying_keys: Keys whose values differ between jobs, written with any prefix such as `+`.
             sweep_keys: Axes of the sweep, which appear in job names.
             folder: Sweep folder, or None if the first job determines it.
         """
@@ -160,7 +160,7 @@ class Composer:
         return Job(number, name, folder, config_data, lines, sweep_values, template.choices)
 
     def record_refusal(self, overrides: Sequence[Override], problems: list[str]) -> list[str]:
-        """Reject a job and, unless a literal value is at fault, jobs that differ only in literal values."""
+        """Reject a job and, unless a literal is invalid, all jobs that differ from it only in literals."""
         keys = [override.key_or_group for override in overrides if self._is_plain(override)]
         if not any(key in problem for key in keys for problem in problems):
             self._refusals.add(self._common_part(overrides))

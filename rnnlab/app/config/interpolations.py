@@ -21,7 +21,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.loader import Loader
 
 HYDRA_KEYS = ("run", "sweep", "sweeper", "launcher", "mode")
-"""Keys under `hydra` that rnnlab reads; interpolations under other keys of this node are not resolved."""
+"""Keys under `hydra` that rnnlab reads; interpolations under other keys of `hydra` are not resolved."""
 REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 REASONS = {
     Phrase.NO_KEY_REFERENCED: r"refers to the unknown key \1",
@@ -45,7 +45,7 @@ class InterpolationProblems(Exception):
 def explain_interpolation_errors(
     loader: Loader, config: DictConfig, overrides: Sequence[str]
 ) -> Iterator[None]:
-    """Convert interpolation errors in the `with` block to one exception that lists keys, values and reasons.
+    """Convert interpolation errors raised in the `with` block to one exception with keys, values and reasons.
 
     Args:
         loader: Loader that composed the configuration.
@@ -53,8 +53,8 @@ def explain_interpolation_errors(
         overrides: Command-line overrides of the configuration.
 
     Raises:
-        InterpolationProblems: If an interpolation cannot be resolved; the exception has one line per such
-            interpolation.
+        InterpolationProblems: If an interpolation cannot be resolved; the exception has one line per
+            unresolved interpolation.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def explain_interpolation_errors(
 
 
 def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """Return one message per broken interpolation, omitting those that only refer to another broken one."""
+    """Return one message per broken interpolation that does not merely refer to another broken one."""
     lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
     literal_keys = [key for key, line in lines.items() if "${" not in line]
     broken_nodes = {

@@ -71,7 +71,7 @@ class Loader(HydraLoader):
 
         Raises:
             ConfigProblems: If the configuration contains callbacks, an option with a slash in its name, or a
-                search path that Hydra would import.
+                search path that names a package, which Hydra would import.
         """
         config = super().load_configuration(*args, **keys)
         if names := list(config.hydra.callbacks):
@@ -91,7 +91,10 @@ class Loader(HydraLoader):
         return self._group_flags[key] and not isinstance(override.value(), dict)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """Raise ConfigProblems unless every search path is a folder; Hydra would import a listed package."""
+        """Raise ConfigProblems unless every search path is a folder.
+
+        Hydra would import a package named in a search path.
+        """
         search_paths: list[Any] = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
         if primary is not None:
             search_paths.append(OmegaConf.select(primary, "hydra.searchpath"))
@@ -108,7 +111,7 @@ class Loader(HydraLoader):
 def check_plugin(config: DictConfig, kind: str) -> None:
     """Check that the configuration of a sweeper or launcher names only Hydra's own classes.
 
-    All other objects are checked and constructed by rnnlab instead of Hydra.
+    Objects other than the sweeper and launcher are checked and constructed by rnnlab instead of Hydra.
 
     Args:
         config: Configuration with Hydra's node.

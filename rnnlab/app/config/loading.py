@@ -19,7 +19,7 @@ CONFIG_NAME = "config"
 
 
 def register_resolvers() -> None:
-    """Register a random folder-name suffix, which distinguishes sweeps that start in the same second."""
+    """Register a random suffix for folder names, so that sweeps started in the same second differ."""
     suffix = secrets.token_hex(3)
     OmegaConf.register_new_resolver("rnnlab_suffix", lambda: suffix, replace=True)
 
@@ -39,7 +39,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
 
 
 def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
-    """Return the keys of the chosen options, or of the default options if the choice cannot be composed."""
+    """Return the keys of the chosen options, or of the default options if composition fails."""
     try:
         parser = OverridesParser.create(config_loader=loader)
         files = [

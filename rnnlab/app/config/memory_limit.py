@@ -1,4 +1,4 @@
-"""Check, made before any run starts, that the memory of this machine is sufficient for the runs."""
+"""Check, before any run starts, that this machine has enough memory for the runs."""
 
 import os
 from collections.abc import Mapping, Sequence

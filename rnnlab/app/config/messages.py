@@ -37,11 +37,11 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLEr
 
 MAX_OVERRIDE_LENGTH = 200
 LONG_NUMBER = re.compile(r"\d{4301}")
-"""Pattern that matches a number with more digits than Python allows in conversions to an integer."""
+"""Pattern that matches a number with more digits than Python can convert to an integer."""
 
 
 class ConfigProblems(Exception):
-    """Exception that lists all errors in a command line, raised before any file or folder is created."""
+    """Exception, raised before any file or folder is created, that lists all errors in a command line."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(dict.fromkeys(map(one_line, problems)))
@@ -54,7 +54,7 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
     Args:
         error: Exception of Hydra or OmegaConf.
         overrides: Command-line overrides, one of which is invalid.
-        index: Keys of the configuration, and chosen options of its groups.
+        index: Configuration keys, and the chosen option of each configuration group.
     """
     message = str(error)
     if not message and error.__cause__ is not None:  # Hydra's wrapper has no message
@@ -154,7 +154,7 @@ def _override_with_interpolation(overrides: Sequence[str], name: str) -> str:
 
 
 def _explain_parse_error(override: str, overrides: Sequence[str]) -> str:
-    """Explain why an override cannot be parsed, and suggest a quoted form if it would be valid."""
+    """Explain why an override cannot be parsed, and suggest a quoted form if that form is valid."""
     previous = overrides[overrides.index(override) - 1] if override in overrides[1:] else ""
     if not override.strip("+~ "):
         return f"{override!r}: empty argument; check for an empty shell variable"

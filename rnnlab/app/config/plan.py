@@ -26,7 +26,7 @@ class Job:
         folder: Absolute path of the run folder.
         config: Resolved configuration, as built-in Python objects.
         overrides: Overrides given on the command line.
-        sweep_values: Values of the overrides that differ between jobs of the sweep, by key.
+        sweep_values: Values, by key, of the overrides that differ between jobs of the sweep.
         choices: Chosen option of each configuration group.
     """
 
@@ -51,7 +51,7 @@ class Plan:
             date, may differ between commands.
         sweep: Name shared by all runs of the command.
         launcher: Configuration of the chosen Hydra launcher; None for worker processes on this machine.
-        is_continuation: True if the folder already contains runs from earlier jobs of this command.
+        is_continuation: True if `folder` already contains runs from earlier jobs of this command.
         command: Command line.
         problems: One message per job whose configuration could not be composed.
     """
@@ -105,6 +105,6 @@ def keys_and_values(overrides: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def format_command(overrides: Sequence[str], multirun: bool) -> str:
-    """Return the command that restarts these runs from the beginning."""
+    """Return the command that restarts the runs of a plan from the beginning."""
     arguments = [override for override in overrides if not override.startswith("resume=")]
     return shlex.join(["python", "-m", "rnnlab", *(["-m"] if multirun else []), *arguments])

@@ -1,7 +1,7 @@
 """Phrases in the error messages of Hydra and OmegaConf that rnnlab recognises, with their meanings.
 
-Where possible, rnnlab relies on the class or attributes of an exception instead of its message. No other
-module matches the text of messages from Hydra or OmegaConf.
+Where possible, rnnlab relies on the class or attributes of an exception instead of its message. Only this
+module depends on the wording of messages from Hydra or OmegaConf.
 """
 
 import re

@@ -87,7 +87,7 @@ class HydraLoader(ConfigLoaderImpl):
         self._apply_overrides_to_config(list(overrides), config)
 
     def check_search_path(self, primary: Any, overrides: Sequence[Override]) -> None:
-        """Check `hydra.searchpath` before Hydra uses it.
+        """Check the value of `hydra.searchpath` before Hydra uses the value.
 
         Args:
             primary: Content of the primary configuration file, or None.
