@@ -18,12 +18,13 @@ _SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, Array], object], Array]:
     """Return the fastest function for multiplying one M × K matrix by many matrices with K rows.
 
-    OpenBLAS multiplies small matrices directly but copies larger ones into panels first. In the recurrent
-    product W_hh h[t-1], the right operand has few columns, so this copying dominates the cost. Splitting the
-    matrix into n blocks of rows and multiplying all blocks in one np.matmul call saves 13 to 19 % of the time
-    (H = 128 to 512, B = 32 to 64). The speed-up requires the small-matrix kernels of OpenBLAS, which need
-    AVX-512. For products that OpenBLAS already computes without copying, np.dot saves 0.5 µs per call
-    compared with np.matmul; at H = 32, B = 16, this is a fifth of the time.
+    OpenBLAS multiplies small matrices directly but first copies larger matrices into panels. The copying
+    dominates the cost of the recurrent product W_hh h[t-1], because the right operand has few columns.
+    Splitting the matrix into n blocks of rows and multiplying all blocks in one np.matmul call saves 13 to
+    19 % of the time (H = 128 to 512, B = 32 to 64). The speed-up from splitting requires the small-matrix
+    kernels of OpenBLAS, which need AVX-512. For products that OpenBLAS already computes without copying,
+    np.dot saves 0.5 µs per call compared with np.matmul; at H = 32, B = 16, the saving is a fifth of the time
+    per call.
 
     Returns:
         The function to call and its left operand. The arguments of the function are the left operand, the

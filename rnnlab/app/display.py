@@ -140,7 +140,7 @@ class Display:
 
     @contextmanager
     def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show the number of runs that have not yet been sent to MLflow and the elapsed time.
+        """Show the elapsed time and the number of runs that have not yet been sent to MLflow.
 
         Yields:
             A function that takes the number of unsent runs and the elapsed time in seconds, and updates the
@@ -256,7 +256,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _python() -> str:
-    """Return the shell command that starts this interpreter: `python` if possible, else its path."""
+    """Return the command for the current interpreter: `python` if possible, else the interpreter's path."""
     if shutil.which("python") == sys.executable:
         return "python"
     inside = Path(sys.executable).is_relative_to(Path.cwd())

@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         infos: Final content of each run's `run.json`, including at least the outcome and the summary.
-        interrupted: True if a signal, for example from Ctrl-C, stopped the plan early.
+        interrupted: True if a signal, for example from Ctrl-C, stopped the execution early.
         mirror_report: Result of mirroring the runs to MLflow; None if tracking is disabled.
     """
 
@@ -155,7 +155,7 @@ def _engine(checked: CheckedPlan, orders: list[WorkOrder]) -> Engine:
 class _SweepMonitor:
     """Monitor that follows the runs of an engine and records the outcome of each run.
 
-    After the first signal, the runs save their progress and stop; a later Ctrl-C kills them immediately.
+    After the first stop signal, the runs save their progress and stop; a later Ctrl-C kills them immediately.
     """
 
     interrupts: Interrupts
@@ -183,7 +183,7 @@ class _SweepMonitor:
             engine.close()
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
-        """Return the runs still active in other processes and those that ended there without finishing."""
+        """Return the runs active in other processes and the runs that those processes left unfinished."""
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]

@@ -4,9 +4,10 @@ A cell object is immutable and contains sizes and options, but no parameters or 
 stored in a dict of arrays with the keys `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The parameter
 gradients are stored in a dict with the same keys.
 
-Every cell implements its equations twice. `forward` and `backward` process an entire sequence and are
-optimised for speed. `step` and `step_backward` process one time step and follow the textbook equations. These
-four methods are final and check their arguments. Subclasses implement the equations in the abstract methods.
+Every cell implements its equations twice: `forward` and `backward` process an entire sequence and are
+optimised for speed, whereas `step` and `step_backward` process one time step and follow the textbook
+equations. `forward`, `backward`, `step` and `step_backward` are final and check their arguments. Subclasses
+implement the equations in the abstract methods.
 """
 
 from abc import ABC, abstractmethod
@@ -215,7 +216,7 @@ class Cell(ABC):
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Backpropagate λ[t] through one time step like `step_backward`, but without parameter gradients.
+        """Backpropagate λ[t] through one time step as in `step_backward`, but omit the parameter gradients.
 
         The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
         """

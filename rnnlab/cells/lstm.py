@@ -14,7 +14,7 @@ The derivative ψ' is 1 - g² for tanh and g(1 - g) for σ. The components of th
 ‖(δ, κ)‖ would count that path twice.
 
 The forward pass is fast for two reasons. First, [o; i; f; g; c[t-1]] is stored as one array per time step,
-and therefore a single multiplication, [i; f] ∘ [g; c[t-1]], gives both terms of c[t]. Second, σ(z) = ½
+which allows a single multiplication, [i; f] ∘ [g; c[t-1]], to give both terms of c[t]. Second, σ(z) = ½
 tanh(z/2) + ½, so the weights of the sigmoid gates are halved before the loop over time steps, and one tanh
 call activates all four gates. In the backward pass, the blocks o, i, f and g of dz are δ or κ multiplied by
 factors that are computed before the loop over time steps. A fifth block contains f ∘ κ, the gradient that

@@ -112,7 +112,7 @@ class CellDeltas:
         dz: Gradient ∂L/∂z[t], shape (T, G·H, B).
         dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.
         initial: Gradient ∂L/∂s[0] with respect to each initial state, shape (H, B).
-        first_loss: Number of time steps before the first loss; their immediate gradients are 0.
+        first_loss: Number of time steps before the first loss; the immediate gradients at these steps are 0.
     """
 
     grads: Params

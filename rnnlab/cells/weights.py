@@ -4,7 +4,7 @@ Inputs are either vectors in the parameters' dtype, shape (T, X, B), or symbols,
 shape (T, B). A symbol s represents the one-hot vector x whose element s is 1, so W_xh x is column s of W_xh.
 
 For vector inputs and a cell with a bias, the *joined* array has the rows [h[t-1]; x[t]; 1]. A single matrix
-product of the joined weights and this array gives the pre-activations:
+product of the joined weights and the joined array gives the pre-activations:
 
     W_hh h[t-1] + W_xh x[t] + b_h = [W_hh W_xh b_h] [h[t-1]; x[t]; 1]
 
@@ -63,7 +63,7 @@ def joined_weights(params: Params, x: Array) -> Array:
 
 
 def gather_inputs(params: Params, x: Array, out: Array) -> None:
-    """Write W_xh x[t] + b_h for symbol inputs x into `out`, shape (T, G·H, B).
+    """Write W_xh x[t] + b_h for symbol inputs x to `out`, shape (T, G·H, B).
 
     Gathering columns of W_xh takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512,
     62 symbols, B = 32). With `mode="wrap"`, `take` skips NumPy's bounds check and buffer; the bounds of the

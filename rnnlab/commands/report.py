@@ -70,7 +70,7 @@ def _refuse(problem: str, code: int = 2) -> int:
 
 
 def _log(runs: Sequence[RunEntry], uri: str | None, page: Path) -> int:
-    """Upload the report to MLflow if all runs belong to one sweep that is tracked there."""
+    """Upload the report to MLflow if all runs belong to one sweep that is tracked in MLflow."""
     sweeps = {run.row["sweep"] for run in runs} - {None}  # None for a damaged run
     stores = {pair for run in runs if (pair := _store_and_experiment(run, uri)) is not None}
     if len(sweeps) != 1 or len(stores) != 1:

@@ -19,9 +19,9 @@ RESULTS_FILE = "optimization_results.yaml"
 STOP_PREFIX = ".stop-"
 """Filename prefix of the stop file; cluster jobs stop once the stop file exists."""
 SWEEP_FILES = (SWEEP_FILE, SWEEP_LOCK, SWEEP_LOG, SLURM_FOLDER, REPORT_FILE, RESULTS_FILE)
-"""Files and folders in a sweep folder other than run folders; some are first written as `<name>.new`."""
+"""Contents of a sweep folder apart from the run folders; some files are first written as `<name>.new`."""
 DEEPEST_RUN_FILE = Path(FIGURES_FOLDER, TIMELINE_FOLDER, "00000000.png.new")
-"""Longest path of any file in a run folder, relative to the run folder."""
+"""Longest relative path of a file in a run folder."""
 
 
 def resolve_folder(key: str, value: str) -> Path:
@@ -68,7 +68,7 @@ def _sweep_file_at(subdir: PurePath) -> str | None:
 
 
 def can_hold_runs(sweep: Path, names: Collection[str]) -> bool:
-    """Return True if all names are valid for the run folders of one sweep."""
+    """Return True if all names are valid as names of run folders in the same sweep."""
     paths = [PurePath(name) for name in names]
     are_valid = (path.parts and is_inside(Path(path)) and not _sweep_file_at(path) for path in paths)
     return (
@@ -86,7 +86,7 @@ def _nested_folders(folders: Iterable[PurePath]) -> Iterator[tuple[PurePath, Pur
 
 
 def sweep_problems(sweep: Path, runs: Collection[Path]) -> list[str]:
-    """Return one message for each nested run folder and one for each symbolic link in the paths of a sweep.
+    """Return one message per nested run folder and one per symbolic link in a path inside the sweep.
 
     Args:
         sweep: Sweep folder.

@@ -28,7 +28,7 @@ SYNONYMS = {
 CUTOFF = 0.65
 """Minimum similarity for a suggestion.
 
-With difflib's default of 0.6, `readout_bias` would be suggested for `forget_bias`.
+With difflib's default cutoff of 0.6, `readout_bias` would be suggested for `forget_bias`.
 """
 
 
@@ -81,7 +81,7 @@ def explain_unknown_option(name: str, allowed: Sequence[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the word most similar to `word`, or None; case is ignored, and - and _ are treated as equal."""
+    """Return the word most similar to `word`, or None; case and the choice of `-` or `_` are ignored."""
     originals = {_fold(other): other for other in words}
     matches = difflib.get_close_matches(_fold(word), originals, n=1, cutoff=CUTOFF)
     return originals[matches[0]] if matches else None

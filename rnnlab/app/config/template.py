@@ -1,4 +1,4 @@
-"""Fast composition of the jobs of a sweep that differ only in literal values, such as the seed."""
+"""Fast composition of sweep jobs that differ only in literal values, such as the seed."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from rnnlab.app.config.hydra_internals.private_api import (
 from rnnlab.app.config.plan import Job
 
 JOB_REFERENCE = re.compile(r"\$\{hydra\.job\.(num|id|name)\}")
-"""Pattern that matches the interpolations resolved without composing the job, such as `${hydra.job.num}`."""
+"""Pattern that matches `${hydra.job.num}` and other interpolations resolved without composing the job."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Template:
             base: Configuration before the overrides that set values are applied.
             config: Configuration of the job.
             job: Composed job.
-            overrides: Overrides of the job that set values rather than choose options.
+            overrides: The job's overrides that set values rather than choose options.
             varying_overrides: Overrides whose values differ between jobs.
 
         Returns:

@@ -230,7 +230,7 @@ _REQUIREMENTS = {
 
 
 def _format_errors(prefix: str, errors: Sequence[Any], hints: Mapping[str, Any]) -> list[str]:
-    """Return one message per invalid key, listing the requirements of every type that the key accepts."""
+    """Return one message per invalid key, with the requirements of every type that the key accepts."""
     by_key: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         key = error["loc"][:-1] if error["loc"][-1] in ("bool", "str") else error["loc"]

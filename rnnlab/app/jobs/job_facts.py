@@ -24,7 +24,7 @@ class JobFacts:
         goal: Metric, baseline and success criterion of the task.
         dataset: Name, digest and source of the data.
         memory: Estimated memory use of the run, in bytes.
-        remarks: Remarks about data that the task ignores, one line each.
+        remarks: Remarks, one per line, about data that the task ignores.
     """
 
     settings: Settings

@@ -20,7 +20,7 @@ from rnnlab.runs.host_identity import host
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
 PARTS = (".", "../conf")
-"""Folders, as paths relative to the package, whose untracked files are recorded as part of a run's code."""
+"""Folders whose untracked files are recorded as part of a run's code; paths are relative to the package."""
 PACKAGES = ("numpy", "hydra-core", "mlflow", "pandas", "pyarrow", "safetensors")
 
 

@@ -1,4 +1,4 @@
-"""Restoration of a run from its checkpoint; if the checkpoint is unusable, the run restarts.
+"""Restoration of a run from its checkpoint; if the checkpoint is unusable, the run starts from the beginning.
 
 `rnnlab.app.jobs.resume` chooses the run folder; this module reads the checkpoint in that folder.
 """
@@ -50,6 +50,6 @@ def restore_run(
 
 
 def _is_system_error(error: Exception) -> bool:
-    """Return True if an error was caused by the system rather than by the contents of a file."""
+    """Return True if an error was caused by the operating system rather than by the contents of a file."""
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and not missing)

@@ -184,7 +184,7 @@ def _read_sweep(folder: Path) -> Sweep | None:
 
 
 def _place_jobs(plan: Plan, identities: Sequence[str], sweep: Sweep) -> Plan:
-    """Return the plan, moved to the folder of an earlier sweep; only new runs are given new run folders."""
+    """Return the plan with all jobs placed in an earlier sweep's folder; only new runs get new folders."""
     free: defaultdict[str, list[str]] = defaultdict(list)
     for name, key in sweep.runs.items():
         free[key].append(name)

@@ -43,7 +43,7 @@ LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Complete input that a worker process needs for one run.
+    """All data that a worker process needs to execute one run.
 
     Attributes:
         folder: Absolute path of the run folder.

@@ -32,7 +32,7 @@ def stop_file(orders: Sequence[WorkOrder], folder: Path) -> Path:
 
 
 def _file_watcher(path: Path) -> Callable[[], bool]:
-    """Return a function that checks whether a file exists, at most once every POLL_SECONDS."""
+    """Return a function that checks, at most once every POLL_SECONDS, whether a file exists."""
     last_check, exists = 0.0, False
 
     def file_exists() -> bool:

@@ -1,8 +1,8 @@
 """Execution of runs in worker processes on this machine.
 
 Each worker has its own pipe and shares no locks or queues with other workers. If a worker is killed, only its
-run is lost, and a new worker replaces it. With `concurrent.futures` or joblib, the death of one worker would
-break the entire pool.
+run is lost, and a new worker replaces it. With `concurrent.futures` or joblib, the death of one worker
+process would break the entire pool.
 """
 
 import multiprocessing
@@ -106,7 +106,7 @@ class LocalPool:
                 idle.order = order
 
     def _remove_dead(self, worker: _Worker) -> str:
-        """Remove a dead worker and return the cause of its death."""
+        """Remove a worker process that died, and return the cause."""
         _join(worker.process)
         worker.pipe.close()
         self._workers.remove(worker)

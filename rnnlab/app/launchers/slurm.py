@@ -134,7 +134,7 @@ class SlurmEngine:
         return ended
 
     def stop(self) -> None:
-        """Cancel pending jobs, signal running jobs to stop, and cancel any that run beyond KILL_SECONDS."""
+        """Cancel pending jobs, signal running jobs to stop, and cancel remaining jobs after KILL_SECONDS."""
         if self.stopped_at is None:
             self.stopped_at = time.monotonic()
             touch(self.stop_file)
