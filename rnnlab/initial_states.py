@@ -26,8 +26,8 @@ class InitialState(Protocol):
         """Return the initial value of one state, an array (H, B) in float64.
 
         Raises:
-            ValueError: If the initial state is not available in this shape, or if it is random and `rng` is
-                None.
+            ValueError: If no initial state of this shape is available, or if the initial state is random and
+                `rng` is None.
         """
 
 

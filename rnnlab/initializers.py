@@ -13,7 +13,7 @@ from rnnlab.arrays import Array
 class Initializer:
     """Initialiser of a matrix in a network with H units.
 
-    - `uniform` draws the entries from U(-gain/√H, gain/√H); a gain of 1 gives the default of PyTorch.
+    - `uniform` draws the entries from U(-gain/√H, gain/√H); a gain of 1 corresponds to the PyTorch default.
     - `normal` draws the entries from N(0, gain²/H); for W_hh, the gain is the σ_w of mean-field theory.
     - `orthogonal` is the gain times a random matrix with orthonormal rows or columns.
     - `fan_in` draws the entries from U(-gain √(3/columns), gain √(3/columns)), with variance gain²/columns;

@@ -257,6 +257,6 @@ def is_per_step(name: str) -> bool:
 
 
 def is_in_summary(name: str) -> bool:
-    """Return True if the run summary contains the last value of the metric; true for user-defined metrics."""
+    """Return True if the run summary contains a metric's last value, as for every user-defined metric."""
     metric = metric_of(name)
     return metric is None or metric.summary

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
-    """Send runs and print the number of runs with each result; `folder_count` includes copies of runs."""
+    """Send runs and print how many runs had each result; `folder_count` includes copies of runs."""
     sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
     counts[COPY] = folder_count - len(runs)
     try:
@@ -89,7 +89,7 @@ def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
 
 
 def _drop_copies(folders: Sequence[Path]) -> list[Path]:
-    """Return the most advanced copy of each run and every folder in which `run.json` is damaged."""
+    """Return the most advanced copy of each run, and all folders with a damaged `run.json`."""
     furthest: dict[object, tuple[Advance, Path]] = {}
     for folder in folders:
         try:
@@ -104,7 +104,7 @@ def _drop_copies(folders: Sequence[Path]) -> list[Path]:
 
 
 class _Sender:
-    """Object that sends runs to their tracking stores and experiments.
+    """Object that sends each run to its tracking store and MLflow experiment.
 
     Attributes:
         problems: Error messages: one line for each run that cannot be sent and for each tracking store that
@@ -119,7 +119,7 @@ class _Sender:
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
-        """Send the missing data from a run to MLflow, and return a description of the result."""
+        """Send a run's unsent data to MLflow, and return a description of the result."""
         try:
             info = read_run_info(folder, REQUIRED_KEYS)
             assert info is not None

@@ -36,9 +36,9 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
 
 
 def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
-    """Divide `a` (T, F, B) at each time step by a power of two that brings the largest magnitude close to 1.
+    """Scale `a`, shape (T, F, B), to a largest magnitude close to 1 at each time step.
 
-    Without scaling, the squares of magnitudes below 1e-154 would underflow.
+    The divisor is a power of two. Without scaling, the squares of magnitudes below 1e-154 would underflow.
 
     Returns:
         Scaled array in float64, and the base-2 logarithm of the divisor at each time step, shape (T,).

@@ -5,9 +5,9 @@ between lags 0 and 1. K is the largest lag.
 
 g(k) is the geometric mean over the examples with a non-zero gradient, so the summary describes only these
 examples. `zero_fraction` is the fraction of examples whose gradient is 0. If the gradient of every example is
-0 at lag k, then g(k) is 0, the gain is 0, and the horizon is shorter than k. Lags without a value are
-ignored; they are not treated as lags with g(k) = 0. A lag has no value if it extends beyond the start of
-every sequence or if the gradient overflows.
+0 at lag k, then g(k) is 0, the gain is 0, and the horizon is shorter than k. Lags at which g(k) has no value
+are ignored; they are not treated as lags with g(k) = 0. g(k) has no value if lag k extends beyond the start
+of every sequence or if the gradient overflows.
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,7 @@ def summarize_lag_curve(
 
     Args:
         log10_g: Values of log10 g(k), shape (K+1,); -inf where g is exactly 0, NaN where g has no value.
-        task_lag: Lag required by the task, or None.
+        task_lag: Lag required by the task; None if the task requires no particular lag.
         zero_fraction: Fraction of examples whose gradient is 0 at each lag, shape (K+1,); where this fraction
             is 1, g is 0.
 
@@ -137,7 +137,9 @@ def summarize_lag_curve(
 
 
 def regime(log10_gain_tail: float | None) -> Regime | None:
-    """Return the regime: vanishing (tail gain below -3 decades per 100 lags), exploding (above 3) or stable.
+    """Return the regime, given log10 of the tail gain.
+
+    The regime is vanishing below -3 decades per 100 lags, exploding above 3 decades, and stable in between.
 
     >>> regime(-0.04), regime(0.02), regime(0.04), regime(float("-inf"))
     ('vanishing', 'stable', 'exploding', 'vanishing')
@@ -151,13 +153,13 @@ def regime(log10_gain_tail: float | None) -> Regime | None:
 
 
 def recorded_regime(metrics: Mapping[str, float | None]) -> Regime | None:
-    """Return the regime according to recorded metrics, in which a tail gain of 0 has no logarithm."""
+    """Return the regime, given the recorded metrics; a tail gain of 0 is recorded without a logarithm."""
     return regime(-np.inf if metrics.get(GAIN_TAIL) == 0 else metrics.get(LOG10_GAIN_TAIL))
 
 
 @dataclass(frozen=True)
 class _Gain:
-    """Gain over a range of lags: factor per time step, log10 of the factor, and R² of the fitted line."""
+    """Gain over a range of lags: factor per time step, log10 of this factor, and R² of the fitted line."""
 
     factor: float | None = None
     log10: float | None = None

@@ -6,9 +6,9 @@ Only the loss at one time step τ is backpropagated, with weight 1. If the losse
 backpropagated, gradients from nearby losses would mask a vanishing gradient. By default, τ is each example's
 last time step with a target.
 
-By contrast, the gradient norms per time step in `diagnostics.norms` refer to the training loss. If the
-training loss is a mean over time, each of the N targets of an example has weight 1/N; for the same batch,
-g(0) is then N times `h_immediate` at time step τ.
+By contrast, the gradients in `diagnostics.norms` are gradients of the training loss. If the training loss is
+a mean over time, each of the N targets of an example has weight 1/N; for the same batch, g(0) is then N times
+`h_immediate` at time step τ.
 """
 
 from typing import Annotated, Literal
@@ -158,7 +158,7 @@ def _last_targets(batch: Batch) -> Array:
 
 
 def _targets_at(batch: Batch, target: int) -> Array:
-    """Return the time step `target` for each example with a target at that time step, otherwise 0."""
+    """Return, for each example, `target` if the example has a target at that time step, otherwise 0."""
     output = target - batch.first_output - 1
     if not 0 <= output < len(batch.y):
         return np.zeros(batch.size, int)

@@ -6,7 +6,7 @@ the last time step to the first. The adjoint step gives J[t]ᵀ Q without formin
     Q R = J[t]ᵀ Q      λ_i = mean over t of ln |R_ii|
 
 Products of the transposed Jacobians have the same exponents as products of the Jacobians. At a finite lag,
-the logarithms of the singular values, divided by the lag, differ from these exponents.
+the logarithms of the singular values, divided by the lag, differ from the Lyapunov exponents.
 
 Successive values of ln |R_ii| are correlated, so the standard error of their mean is estimated by the method
 of non-overlapping batch means (Schmeiser, 1982). The standard error is the standard deviation of the means of
@@ -37,7 +37,7 @@ def measure_lyapunov(
 
     Args:
         snapshot: Snapshot of a training step.
-        steps: Number of time steps to average over.
+        steps: Number of time steps included in the average.
         warm_up: Number of additional time steps both at the start, where the state converges, and at the end,
             where Q converges; these time steps are excluded from the average.
         exponents: Number of exponents to measure, starting with the largest.
@@ -62,8 +62,8 @@ def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int,
         params: Parameters of the cell; the function converts them to float64.
         tape: Tape of a forward pass.
         warm_up: Number of time steps at each end that are excluded from the average.
-        exponents: Number of exponents; if larger than the dimension of the state, this dimension is used
-            instead.
+        exponents: Number of exponents to return; values above the dimension of the state are reduced to that
+            dimension.
 
     Returns:
         Exponents, shape (exponents,); -inf for a direction that is mapped to exactly 0, NaN if the trajectory
@@ -73,7 +73,9 @@ def lyapunov_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int,
 
 
 def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, exponents: int) -> Array:
-    """Return ln |R_ii| for each averaged time step; see `lyapunov_exponents` for the arguments.
+    """Return ln |R_ii| for each time step included in the average.
+
+    The arguments are those of `lyapunov_exponents`.
 
     Returns:
         Local exponents, shape (steps, exponents). Rows are in order of time, and columns are in descending

@@ -27,9 +27,9 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
     include only the loss at the same time step; the norms of immediate gradients are `h_immediate` and so on.
-    The norms of the states are `h_norm` and `c_norm`. All gradients refer to the training loss. If the
-    training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the single
-    target of a lag curve has weight 1.
+    The norms of the states are `h_norm` and `c_norm`. All gradients are gradients of the training loss. If
+    the training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the
+    single target of a lag curve has weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
@@ -53,7 +53,7 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients, as arrays (T, B); -inf where a norm is 0.
 
-    The entry `state` refers to the state adjoint; for a cell with a single state, `state` equals `h`.
+    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
@@ -75,9 +75,10 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
 def log_norm_of_steps(a: Array) -> Array:
     """Return ln of the norm over features: an array (T, B) for a sequence of shape (T, F, B).
 
-    Norms are first computed from an unscaled sum of squares. Time steps at which this sum may underflow or
-    overflow are then recomputed. Norms of float32 arrays are recomputed in float64, whose range covers all
-    squares. Norms of float64 arrays are recomputed by `rnnlab.norms.norm`, which takes several times as long.
+    Norms are first computed from an unscaled sum of squares. At time steps where this sum may underflow or
+    overflow, the norms are then recomputed. For float32 arrays, the norms are recomputed in float64, whose
+    range covers the squares of all float32 numbers. For float64 arrays, the norms are recomputed by
+    `rnnlab.norms.norm`, which takes several times as long.
     """
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
@@ -127,6 +128,6 @@ def _columns(a: Array) -> Array:
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:
-    """Return slices of the time axis, so short that intermediate results fit into a core's cache."""
+    """Return slices of the time axis, short enough for intermediate results to fit into a core's cache."""
     steps = max(_COLUMNS // batch, 1)
     return (slice(start, min(start + steps, time)) for start in range(0, time, steps))

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 SPIKE_WINDOW = 50
-"""Length, in training steps, of the window for the running mean, and minimum distance between spikes."""
+"""Length of the window for the running mean, and minimum distance between spikes, both in training steps."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Schedule:
 
     Attributes:
         dense: Number of initial training steps, at each of which the measurement runs.
-        per_decade: Number of measurements per tenfold increase of the training step, evenly spaced on a
-            logarithmic scale; applies after the first `dense` training steps.
+        per_decade: Number of measurements per tenfold increase in the number of training steps, evenly spaced
+            on a logarithmic scale; applies after the first `dense` training steps.
         every: Interval between regular measurements, in training steps; None for no regular measurements.
         on_spike: True if the measurement also runs at each spike of the gradient norm.
     """
@@ -58,7 +58,7 @@ class Spikes:
     within SPIKE_WINDOW training steps after a spike, never count as spikes.
 
     Attributes:
-        factor: Threshold relative to the running mean; None disables detection.
+        factor: Ratio of a norm to the running mean above which the norm is a spike; None disables detection.
         mean_log: Running mean of the logarithms of the norms.
         seen: Number of norms processed so far.
         rest: Number of training steps before the next spike can be detected.

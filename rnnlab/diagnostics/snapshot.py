@@ -39,7 +39,7 @@ class Snapshot:
         grads: Gradients before clipping.
         updates: Updates that the optimiser adds to the parameters.
         inputs: Inputs for measurements that run their own forward pass.
-        task_lag: Lag required by the task, or None.
+        task_lag: Lag required by the task; None if the task requires no particular lag.
         workspace: Buffers reserved for measurements.
     """
 

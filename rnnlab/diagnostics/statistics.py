@@ -9,7 +9,7 @@ from rnnlab.arrays import Array
 from rnnlab.records import Curve
 
 BLOCKS = 10
-"""Number of blocks; more blocks would reduce the relative uncertainty, but each block would be shorter."""
+"""Number of blocks; with more blocks, the relative uncertainty would be smaller, but each block shorter."""
 
 
 def curves(

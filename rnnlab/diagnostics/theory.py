@@ -10,7 +10,7 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
 ORTHOGONAL = 1e-3
-"""Tolerance within which W Wᵀ counts as a multiple of the identity; mean-field theory requires a random W."""
+"""Tolerance for W Wᵀ to count as a multiple of the identity; mean-field theory requires a random W."""
 
 
 def measure_theory(snapshot: Snapshot) -> Readings:

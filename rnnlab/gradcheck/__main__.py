@@ -13,9 +13,10 @@ the check also covers the second batch.
   h[25]         the gradient of all later losses with respect to h[25]
   one step h    the gradient through a single step, as used by the lag curves
 
-The columns `differences` and `complex step` contain relative errors. An error is
-in brackets if its method does not determine the result. If finite differences
-agree with the gradient, the error of the complex-step method is in brackets.
+The columns `differences` and `complex step` contain relative errors. The error of
+a method is in brackets if the method does not determine the result. If finite
+differences agree with the gradient, the error of the complex-step method is in
+brackets.
 Finite differences cannot resolve a very small derivative or a derivative near a
 kink of the activation function. In a chaotic network, rounding errors alone can
 make a correct gradient appear incorrect.

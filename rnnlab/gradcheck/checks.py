@@ -19,7 +19,7 @@ from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
 MIN_NORM = 1e-285
-"""Magnitude below which the computation of a derivative underflows in float64."""
+"""Magnitude of a derivative below which the computation of the derivative underflows in float64."""
 
 Function = Callable[[dict[str, Array]], float | complex]
 Method = Literal["differences", "complex step"]

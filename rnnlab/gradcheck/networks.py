@@ -28,7 +28,7 @@ def check_cell(
         x: Inputs, (T, X, B) vectors or (T, B) symbols.
         initial: Initial states by name, each of shape (H, B). By default, the initial states are random to
             reveal errors in terms that contain h[0].
-        seed: Seed for u, for random initial states and for the directions.
+        seed: Seed for u[t], for random initial states and for the directions of the checks.
 
     Returns:
         Checks of each parameter, of each initial state (such as `h[0]`), and of `adjoint_step` at one time
@@ -77,7 +77,7 @@ def check_model(
             one-hot vectors.
         initial: Initial states by name, each of shape (H, B). By default, the initial state of the model is
             used.
-        seed: Seed for the directions and for a random initial state.
+        seed: Seed for the directions of the checks and for a random initial state.
 
     Returns:
         Checks of each parameter, of the inputs `x`, of the first input `x[1]` and of each initial state (such

@@ -1,8 +1,8 @@
 """The page with the charts of a sweep in MLflow: a link to the page, and the first section of the page.
 
-By default, MLflow sorts chart sections by name, so clip rates come first, and may give two runs the same
-colour. A *shared view* puts the charts about vanishing gradients first and leaves all other sections in
-MLflow's order. An experiment tag stores the shared view as JSON, in the format that MLflow's Share button
+By default, MLflow sorts chart sections by name, so clip rates come first, and MLflow may give two runs
+the same colour. A *shared view* puts the charts about vanishing gradients first and leaves all other sections
+in MLflow's order. An experiment tag stores the shared view as JSON, in the format that MLflow's Share button
 uses, and the link refers to this tag. MLflow ignores a `searchFilter` in a link to a shared view. The filter
 is therefore part of the view, and each sweep has its own view.
 """

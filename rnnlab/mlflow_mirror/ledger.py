@@ -42,13 +42,13 @@ class Ledger:
 
 
 def first_run_id(folder: Path) -> str | None:
-    """Return the MLflow run id from the first store that received the run, or None if no store did."""
+    """Return the MLflow run id from the first store that received the run; None if no store received it."""
     ids = (entry["run_id"] for entry in _entries(folder).values())
     return next((run_id for run_id in ids if RUN_ID.fullmatch(run_id)), None)
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries, keyed by store; a damaged file counts as empty, and all data are sent again."""
+    """Return the entries, keyed by store; a damaged file counts as empty, so all data are sent again."""
     try:
         ledger = json.loads((folder / LEDGER_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):

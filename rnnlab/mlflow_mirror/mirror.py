@@ -1,11 +1,11 @@
 """Mirroring of run folders to MLflow in a background thread.
 
 While workers write the run folders, a thread of the launching process reads the folders and sends new data to
-MLflow, many training steps per call. Training never waits for MLflow, because workers do not import MLflow.
-If the MLflow store does not respond, the mirror warns once and retries at increasing intervals. Once all runs
-have ended, the mirror sends the remaining data within a time limit; `python -m rnnlab.sync` can send any
-unsent data later. Only the launching process connects to MLflow, so the runs of a sweep cannot race to create
-the database.
+MLflow; each call sends the data of many training steps. Training never waits for MLflow, because workers do
+not import MLflow. If the MLflow store does not respond, the mirror warns once and retries at increasing
+intervals. Once all runs have ended, the mirror sends the remaining data within a time limit; the command
+`python -m rnnlab.sync` can send any unsent data later. Only the launching process connects to MLflow, so the
+runs of a sweep never try to create the database at the same time.
 """
 
 import threading
@@ -33,8 +33,8 @@ MAX_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = {True: 12.0, False: 90.0}
 """Seconds without a response after which the mirror gives up, once all runs have ended.
 
-The key True is for an MLflow server, on which a request times out after 10 seconds. The key False is for a
-database. While a local database is being created, other commands have to wait.
+The entry for True applies to an MLflow server, where requests time out after 10 seconds. The entry for False
+applies to a database. While one command creates a local database, other commands have to wait.
 """
 SEND_SECONDS, SECONDS_PER_RUN = 60.0, 3.0
 """Time limit, in seconds, for sending data after all runs have ended: a base and an increment per run."""
@@ -47,7 +47,7 @@ Lowering the priority of the mirror's thread would be unsafe. On a busy machine,
 no CPU time while holding Python's global interpreter lock. Only root could restore the priority.
 """
 LOOK_AHEAD = 32
-"""The mirror checks at most this number of runs that have not started; runs start nearly in order."""
+"""Maximum number of runs not yet started that the mirror checks per pass; runs start nearly in order."""
 PROCESS_DIED = "its process died"
 
 
@@ -58,7 +58,7 @@ class MirrorReport:
     Attributes:
         experiment_id: MLflow experiment id; None if MLflow could not be reached.
         error: Reason why some data have not been sent to MLflow, or None.
-        unsent_runs: Number of runs whose data have not all been sent to MLflow.
+        unsent_runs: Number of runs with data that have not been sent to MLflow.
         closed_runs: Number of runs that the mirror marked as killed because the run's process had died.
     """
 
@@ -134,7 +134,7 @@ class Mirror:
         return self.report
 
     def _count_unsent(self) -> int:
-        """Return the number of runs whose data have not all been sent to MLflow."""
+        """Return the number of runs with data that have not been sent to MLflow."""
         return sum(not run.complete and run.folder.is_dir() for run in self._runs)
 
     def _follow(self) -> None:
@@ -156,12 +156,12 @@ class Mirror:
             self._ended.wait(0 if self._ended.is_set() else wait)
 
     def _send(self) -> None:
-        """Send the new data from all runs, but stop after two consecutive failures.
+        """Send the new data of all runs, but stop after two consecutive failures.
 
         After two consecutive failures, the next call starts with the run that follows the second failed run.
 
         Raises:
-            Exception: If MLflow fails for at least one run; the most recent exception is raised.
+            Exception: If sending fails for at least one run; the most recent exception is raised.
         """
         if self._client is None or self.report.experiment_id is None:
             import_mlflow(self._uri)
@@ -217,11 +217,11 @@ class Mirror:
 
 
 class _StoreAbandoned(Exception):
-    """Exception that prevents requests after the mirror has stopped sending data."""
+    """Exception raised on an attempt to send a request after the mirror has given up."""
 
 
 class _MonitoredClient:
-    """MLflow client that reports each response, and sends no requests once the mirror has given up."""
+    """MLflow client that reports each response and sends no requests once the mirror has given up."""
 
     def __init__(
         self, client: "MlflowClient", on_answer: Callable[[], None], abandoned: threading.Event
