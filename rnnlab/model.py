@@ -26,7 +26,7 @@ class Batch:
 
     Attributes:
         x: Inputs: symbols, shape (T, B), or vectors, shape (T, X, B).
-        y: Targets of the last S time steps: integer classes, shape (S, B), or real-valued targets, shape (S,
+        y: Targets at the last S time steps: integer classes, shape (S, B), or real-valued targets, shape (S,
             Y, B).
         mask: Boolean mask of shape (S, B), True where a target contributes to the loss. None means that all
             targets contribute.
@@ -67,7 +67,8 @@ class Tape:
         weights: Weights w[t,b] of the losses in the batch loss, shape (S, B).
         d_outputs: Unweighted gradients ∂ℓ/∂o, shape (Y, S·B).
         loss: Batch loss, L = Σ w ℓ.
-        own_start: True if the forward pass used the model's own initial state rather than one passed to it.
+        own_start: True if the forward pass used the model's own initial state rather than a state passed by
+            the caller.
     """
 
     cell: CellTape
@@ -107,7 +108,7 @@ class Model:
         check_fields(self)
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw the parameters of the cell and the readout and, if learned, the initial state (h_0, c_0)."""
+        """Draw the parameters of the cell and readout, and the initial state (h_0, c_0) if it is learned."""
         params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
         if self.initial_state.learned:
             shape = (self.cell.hidden_size, 1)
@@ -146,7 +147,7 @@ class Model:
         targets.
 
         Args:
-            params: Parameters with the names and shapes of `init_params`.
+            params: Parameters, with the names and shapes produced by `init_params`.
             batch: Inputs and targets; floating-point arrays are converted to the parameters' dtype.
             initial: Initial value of each state variable, shape (H, B); None selects the model's own initial
                 state.
@@ -155,7 +156,7 @@ class Model:
             rng: Random number generator; required for a random initial state.
 
         Raises:
-            ValueError: If the parameters, inputs, targets or mask have a wrong shape, dtype or range.
+            ValueError: If the shape, dtype or values of the parameters, inputs, targets or mask are invalid.
         """
         workspace = workspace or Workspace()
         dtype = check_params(params, self.readout.param_shapes())
@@ -178,7 +179,7 @@ class Model:
     def backward(
         self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
     ) -> tuple[Params, CellDeltas]:
-        """Return the parameter gradients by name, and the result of the cell's backward pass.
+        """Return the gradients keyed by parameter name, and the result of the cell's backward pass.
 
         If `with_dx` is false, the gradients with respect to the inputs are omitted.
         """

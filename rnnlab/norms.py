@@ -37,8 +37,8 @@ def norm(a: Array, axis: int | None = None) -> Array:
 def global_norm(arrays: Iterable[Array]) -> float:
     """Return the Euclidean norm of all entries of all arrays, without underflow or overflow.
 
-    The function first computes an unscaled sum of squares, which is fast. If this sum may have underflowed or
-    overflowed, the function computes the scaled norm instead.
+    The function first computes the unscaled sum of squares, because this computation is fast. If the unscaled
+    sum may have underflowed or overflowed, the function computes the scaled norm instead.
     """
     arrays = list(arrays)
     squares = sum(float(np.vdot(a, a)) for a in arrays)

@@ -1,12 +1,12 @@
 """Optimisers, each with the methods `init` and `update`.
 
-`init` creates the optimiser state for a dict of parameters. `update` takes the gradients by parameter name
-and changes the parameters and the state in place. In the formulas, η is the learning rate `lr`.
+`init` creates the optimiser state for a dict of parameters. `update` takes the gradients keyed by parameter
+name, and changes the parameters and the state in place. In the formulas, η is the learning rate `lr`.
 
 Each optimiser concatenates the gradients with respect to all parameters into one vector, in sorted order of
 the parameter names. In a small network, function calls dominate the cost of an update. Updating the
-parameters one by one would require five times as many calls
-(8 % of a training step at H = 100, B = 1, T = 25).
+parameters one by one would require five times as many calls, at a cost of 8 % of a training step
+(H = 100, B = 1, T = 25).
 """
 
 from dataclasses import dataclass

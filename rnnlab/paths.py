@@ -1,4 +1,4 @@
-"""Locations of rnnlab's own files, and limits of the operating system on paths."""
+"""Locations of rnnlab's own files, and limits that the operating system imposes on paths."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ MAX_LEVELS = 200
 
 
 def conf_dir() -> Path:
-    """Return the configuration folder: inside an installed package, or next to the package in a checkout."""
+    """Return the configuration folder: in the installed package or, in a checkout, next to the package."""
     inside = PACKAGE / "conf"
     return inside if (inside / "config.yaml").is_file() else PACKAGE.parent / "conf"
 

@@ -1,8 +1,8 @@
 """Types and names shared by training, tracking and analysis.
 
-This module defines the records produced by training, the names of the metrics and the columns of the tables.
-A *step* counts parameter updates: a value recorded at step s describes the network after s updates, and step
-0 describes the network at initialisation. The *time steps* of a sequence are numbered from 1 to T.
+This module defines the records produced by training, the names of the metrics and the columns of the recorded
+tables. A *step* counts parameter updates: a value recorded at step s describes the network after s updates,
+and step 0 describes the network at initialisation. The *time steps* of a sequence are numbered from 1 to T.
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,11 +96,11 @@ STEPS_PER_SECOND = "time/steps_per_second"
 TIMING_COLUMNS = ("seconds", STEPS_PER_SECOND)
 """Columns of `metrics.jsonl` that contain timings, which differ between repetitions of the same run."""
 NORM_QUANTILES = {"grad/norm_p50": 0.5, "grad/norm_p90": 0.9, "grad/norm_p99": 0.99, "grad/norm_max": 1.0}
-"""Quantiles over all training steps of the global gradient norm before clipping, for a run's summary."""
+"""Quantiles, over all training steps, of the global gradient norm before clipping; part of run summaries."""
 
 
 def by_lag_key(quantity: str, lag: int) -> str:
-    """Return the metric name for one lag of a curve; in MLflow, these names have at most 23 characters."""
+    """Return the metric name for one lag of a curve; the names sent to MLflow have at most 23 characters."""
     return f"log10_{quantity}_by_lag/{lag:04d}"
 
 
@@ -109,7 +109,7 @@ class Curve:
     """Statistics of a nonnegative quantity over the examples of a batch, for each time step or lag.
 
     All arrays have the dtype float64 and the same length; NaN marks a missing value. A quantity that is
-    defined only for the entire batch is treated as the value of a single example.
+    defined only for the entire batch is treated as if it were the value of a single example.
 
     Attributes:
         quantity: Name of the measured quantity, as listed in docs/measurements.md.
@@ -138,7 +138,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class FirstNonFinite:
-    """Location of the first non-finite value of a run.
+    """Location of the first non-finite value in a run.
 
     Attributes:
         quantity: Name of the quantity, such as `h`, `loss`, `val/loss` or the gradient `d_W_hh`.

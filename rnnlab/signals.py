@@ -1,6 +1,6 @@
 """Handling of stop signals, which request that a process terminate.
 
-Stop signals are sent by Ctrl-C, by `kill`, by the terminal when a connection is lost, and by cluster
+Stop signals are sent by Ctrl-C, by `kill`, by the terminal when its connection is lost, and by cluster
 schedulers shortly before a time limit. Signals that are ignored when the process starts remain ignored, as
 `nohup` and shells require.
 """
@@ -43,7 +43,7 @@ def install_handler(handler: Handler) -> None:
 
 
 class Interrupts:
-    """Counter of stop requests: the first stop signal and each later Ctrl-C.
+    """Counter of stop requests; the first stop signal and each later Ctrl-C count as one request each.
 
     One request may cause several signals: `timeout` sends a signal to the process and to the process group,
     and both the terminal and the shell send SIGHUP. Counting signals is safer than raising an exception,

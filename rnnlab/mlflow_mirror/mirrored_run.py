@@ -2,8 +2,8 @@
 
 The data sent to MLflow, including timestamps, depend only on the run folder, and MLflow stores a repeated
 value only once. Resending data after a crash or a lost response therefore creates no duplicates. To avoid
-unnecessary resending, the file `mlflow.json` in the run folder records the data already sent to each MLflow
-store.
+unnecessary resending, rnnlab keeps a record of the data already sent to each MLflow store in the file
+`mlflow.json` of the run folder.
 """
 
 import json
@@ -61,10 +61,11 @@ class MirroredRun:
     """Run folder whose new data are sent to MLflow.
 
     Attributes:
-        complete: True once MLflow has all data from the run folder.
+        complete: True once MLflow has received all data from the run folder.
         deleted: True if the run was deleted in MLflow; a deleted run is not sent again.
-        outdated: True if the run folder is an old copy and MLflow already has later data from the run.
-        ended: True once no new data can appear in the run folder.
+        outdated: True if the run folder is an old copy and MLflow already contains more recent data for the
+            run.
+        ended: True once no further data will be sent from the run folder.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
@@ -74,7 +75,7 @@ class MirroredRun:
         self.ended = self._is_checked = False
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
-        """Send any new data to MLflow, and return False if there were none.
+        """Send any new data to MLflow, and return False if no new data were found.
 
         Raises:
             DamagedFile: If the folder contains a symbolic link.
@@ -197,7 +198,7 @@ class MirroredRun:
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
-    """Return True if MLflow or the folder from which the run was first sent has later data than `folder`."""
+    """Return True if `folder` is less recent than MLflow or the folder from which the run was first sent."""
     if info["outcome"] in ENDED:
         return False
     if run.data.tags.get("outcome") in ENDED:
@@ -258,7 +259,7 @@ def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> No
 
 
 def _stride(info: dict[str, Any]) -> int:
-    """Return the number of training steps between successive values of a per-step metric sent to MLflow."""
+    """Return the interval, in training steps, at which values of per-step metrics are sent to MLflow."""
     return max(1, -(-int(info["steps"]) // int(info["tracking"]["points"])))
 
 

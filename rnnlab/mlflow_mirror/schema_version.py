@@ -1,9 +1,9 @@
 """Check that the schema of an MLflow database matches the installed MLflow version.
 
-If tables are missing from a database created by an older version, MLflow silently migrates the database
-without making a backup. After the migration, the older MLflow version can no longer open the database. Before
-opening a database, rnnlab therefore compares the schema of the database with the schema of the installed
-MLflow version.
+If tables are missing from a database created by an older MLflow version, MLflow silently migrates the
+database without making a backup. After the migration, the older version can no longer open the database.
+Before opening a database, rnnlab therefore compares the schema of the database with the schema of the
+installed MLflow version.
 """
 
 import shlex
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class OtherSchema(Exception):
-    """Exception for a database created by another MLflow version; the message suggests a remedy."""
+    """Exception for a database created by a different MLflow version; the message suggests a remedy."""
 
 
 def check_schema(uri: str) -> None:

@@ -45,14 +45,14 @@ CLIENT_ENVIRONMENT = {
 def tracking_uri(configured: str | None) -> str:
     """Return the tracking URI.
 
-    If no URI is configured, the default is the value of the environment variable MLFLOW_TRACKING_URI or, if
-    this variable is not set, the file `mlflow.db` in the current folder.
+    If no URI is configured, the value of the environment variable MLFLOW_TRACKING_URI is used. If this
+    variable is not set, the URI refers to the file `mlflow.db` in the current folder.
     """
     return configured or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
 def uri_problem(uri: str, writing: bool = False) -> str | None:
-    """Return the reason why a tracking URI is invalid, or None; MLflow is not imported.
+    """Return the reason why a tracking URI is invalid, or None if it is valid, without importing MLflow.
 
     Args:
         uri: Tracking URI.
@@ -102,7 +102,7 @@ def _file_problem(database: Path | None, writing: bool) -> str | None:
 
 
 def _driver_problem(uri: str) -> str | None:
-    """Return the reason why SQLAlchemy cannot use a database URI, such as a missing driver, or None."""
+    """Return the reason, such as a missing driver, why SQLAlchemy cannot use a database URI, or None."""
     from sqlalchemy.engine import make_url  # deferred: rarely needed
     from sqlalchemy.exc import ArgumentError
 
@@ -128,7 +128,7 @@ def error_line(error: Exception) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the database file of a SQLite URI, or None for other URIs."""
+    """Return the database file to which a SQLite URI refers, or None for other URIs."""
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
 
@@ -139,14 +139,14 @@ def is_server(uri: str) -> bool:
 
 
 def ui_address(uri: str, port: int = UI_PORT) -> str:
-    """Return the URL of the MLflow UI: the tracking server, or the local server started by `rnnlab.ui`."""
+    """Return the URL of the MLflow UI on the tracking server or on the local server of `rnnlab.ui`."""
     if not is_server(uri):
         return f"http://127.0.0.1:{port}"
     return re.sub(rf"://\S*{re.escape(PASSWORD_MASK)}@", "://", redact(uri))
 
 
 def import_mlflow(uri: str) -> None:
-    """Import MLflow and set short timeouts; the import takes a second and is deferred until first use."""
+    """Import MLflow and set short timeouts; the import takes a second and is therefore deferred."""
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow.tracking
@@ -166,7 +166,7 @@ def connect(uri: str) -> "MlflowClient":
     MLflow creates a missing SQLite database, but not atomically.
 
     Raises:
-        OtherSchema: If the database was created by another MLflow version.
+        OtherSchema: If the database was created by a different MLflow version.
     """
     import_mlflow(uri)
     from mlflow.tracking import MlflowClient
@@ -194,8 +194,8 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
     """Return an MLflow client and the experiment id; create the database and the experiment if needed.
 
     A lock ensures that a SQLite database is created by only one command. Without the lock, two commands that
-    start simultaneously with a new database would both create the tables, and one command would lose its
-    runs.
+    use the same new database and start simultaneously would both create the tables, and the runs of one
+    command would be lost.
 
     Raises:
         Timeout: If another process holds the database lock for too long.

@@ -2,8 +2,8 @@
 
 If a run folder is copied while the run is in progress, two folders have the same run id. In this case, the
 folder in which the run has progressed further is used. A completed run is considered to have progressed
-further than an unfinished run. Otherwise, the runs are compared by the last step and, if these steps are
-equal, by time.
+further than an unfinished run. If both runs or neither run has completed, their last steps are compared and,
+if these steps are equal, the times recorded in `Advance.at`.
 """
 
 from collections.abc import Mapping

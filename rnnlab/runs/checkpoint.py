@@ -1,10 +1,10 @@
-"""The checkpoint from which a run resumes, and the checksums that verify it.
+"""The checkpoint from which a run resumes, and the checksums used to verify the checkpoint.
 
 A checkpoint is a safetensors file. The safetensors format has no checksum, so rnnlab adds a SHA-256 checksum
-of the content. Each checkpoint also contains the lengths and SHA-256 checksums of `metrics.jsonl` and
-`gradients.arrow` at the time of the checkpoint. A run updates the checksums of these files as the files grow;
-writing a checkpoint therefore does not require rereading the files. A resumed run reads each of these files
-once to verify its checksum.
+of the checkpoint's content. Each checkpoint also contains the lengths and SHA-256 checksums of
+`metrics.jsonl` and `gradients.arrow` at the time of the checkpoint. A run updates the checksums of these
+files as the files grow; writing a checkpoint therefore does not require rereading the files. A resumed run
+reads each of these files once and verifies the checksum.
 """
 
 import hashlib
@@ -47,12 +47,12 @@ class Prefix:
 
     @classmethod
     def read(cls, file: Path, expected: Mapping[str, Any]) -> "Prefix":
-        """Read the beginning of a file, and verify the length and checksum in `expected`.
+        """Read the beginning of a file, and verify its length and checksum against `expected`.
 
-        The dictionary `expected` is the result of `to_plain` at the time of the checkpoint.
+        The dictionary `expected` is the result that `to_plain` returned when the checkpoint was written.
 
         Raises:
-            DamagedFile: If the file is too short or its beginning differs.
+            DamagedFile: If the file is too short, or the checksum of its beginning does not match.
             OSError: If the file cannot be read.
         """
         prefix, remaining = cls(), expected["bytes"]

@@ -1,9 +1,9 @@
 """Crash-safe file operations that do not follow symbolic links.
 
-A crash leaves only complete files and complete lines. rnnlab creates and extends files only through this
-module. A run folder from an untrusted source may contain symbolic links in place of output files. Writing
-through a symbolic link could change a file outside the run folder; therefore, no function in this module
-follows symbolic links.
+A crash never leaves a partly replaced file, and an incomplete last line is removed when the file is next
+opened for appending. rnnlab creates and extends files only through this module. A run folder from an
+untrusted source may contain symbolic links in place of output files. Writing through a symbolic link could
+change a file outside the run folder; therefore, no function in this module follows symbolic links.
 """
 
 import os
@@ -20,7 +20,7 @@ _MODE = 0o666  # before the umask
 
 
 class DamagedFile(ValueError):
-    """Exception for a damaged file in a run folder; the message states the file and the reason."""
+    """Exception for a damaged file in a run folder; the message names the file and states the reason."""
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path | None = None) -> None:
@@ -76,7 +76,7 @@ def touch(path: Path) -> None:
 
 
 def make_folder(path: Path, within: Path) -> None:
-    """Create a folder inside an existing parent folder, unless the folder already exists.
+    """Create a folder, unless it already exists; the parent folder must exist.
 
     Raises:
         OSError: If the folder cannot be created, or if `path` or a folder between `within` and `path` is a
@@ -87,7 +87,7 @@ def make_folder(path: Path, within: Path) -> None:
 
 
 def is_inside(path: Path) -> bool:
-    """Return True if a path is relative and cannot lead out of its base folder."""
+    """Return True if a path is relative and cannot lead outside its base folder."""
     return not path.is_absolute() and ".." not in path.parts
 
 
@@ -97,7 +97,7 @@ def link_in(folder: Path) -> Path | None:
 
 
 def link_between(within: Path, path: Path) -> Path | None:
-    """Return the first symbolic link on the path from `within`, exclusive, to `path`, inclusive, or None."""
+    """Return the first symbolic link on the path from `within` (exclusive) to `path` (inclusive), or None."""
     below = [path, *path.parents][: len(path.relative_to(within).parts)]
     return next((step for step in reversed(below) if step.is_symlink()), None)
 
@@ -123,7 +123,7 @@ def refuse_links(path: Path, within: Path) -> None:
 
 
 class LineFile:
-    """Append-only file; lines are written immediately, and none are lost if the process is killed."""
+    """Append-only file; every line is written immediately and is not lost if the process is killed."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
         """Open the file and remove any incomplete last line left by a killed process.

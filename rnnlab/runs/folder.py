@@ -7,16 +7,16 @@
 | `metrics.jsonl` | one JSON object per training step with metrics by name; extended during training |
 | `gradients.parquet` | gradient norms by step × time step and by step × lag (`records.GRADIENT_COLUMNS`) |
 | `weights.safetensors` | the final weights |
-| `figures/`, `sample.txt` … | output for human readers |
+| `figures/`, `sample.txt` … | figures and human-readable text |
 | `run.log` | log messages with timestamps; extended during the run |
 | `gradients.arrow`, `checkpoint.safetensors` | files needed to resume an unfinished run |
 
-A checkpoint (key `tracking.checkpoint`) contains checksums of the metric rows and gradient recordings written
-before the checkpoint. A resumed run repeats the training steps after the last checkpoint and writes the
-gradient recordings of these steps again. If a repeated step yields a bit-identical metric row, the existing
-row is kept. The first row that differs and all later rows are replaced. A reader such as the MLflow mirror
-therefore reads each row only once, unless `MetricsReader` detects replaced rows. If the checkpoint or a file
-that it verifies is damaged, the run restarts from the beginning.
+A checkpoint (see the key `checkpoint_every`) contains checksums of the metric rows and gradient recordings
+written before the checkpoint. A resumed run repeats the training steps after the last checkpoint and writes
+the gradient recordings of these steps again. If a repeated step yields bit-identical metrics, the existing
+metric row is kept. The first row with different metrics and all later rows are replaced. A reader such as the
+MLflow mirror therefore reads each row only once, unless `MetricsReader` detects replaced rows. If the
+checkpoint, or a file whose checksum it contains, is damaged, the run restarts from the beginning.
 """
 
 import json
@@ -54,15 +54,15 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "error.txt"
 RUN_LOCK = ".running"
-"""Lock file that is locked by the process of a run until the process exits."""
+"""Lock file that the process of a run keeps locked until the process exits."""
 FILES = (
     *(RUN_FILE, CONFIG_FILE, METRICS_FILE, GRADIENTS_FILE, WEIGHTS_FILE),
     *(CHECKPOINT_FILE, GRADIENT_LOG, ERROR_FILE, DIFF_FILE, RUN_LOG, RUN_LOCK),
 )
-"""Files of a run folder; most of these files are first written as `<name>.new` and then renamed."""
+"""Names of the files in a run folder; most files are first written as `<name>.new` and then renamed."""
 MISPLACED_FOLDER = "is a directory"
 CONFIGURATION_KEYS = ("identity", "steps", "seed", "goal", "dataset")
-"""Keys of `run.json` that depend on the configuration and the data; recomputed when a run resumes."""
+"""Keys of `run.json` whose values depend on the configuration or data and are recomputed on resumption."""
 LOCK_SECONDS = 10.0
 """Maximum number of seconds that a run waits for an earlier process of the same run to exit."""
 
@@ -95,7 +95,7 @@ class RunFolder:
         Args:
             folder: Path of the run folder, which must not exist unless `resume` is true.
             info: Initial content of `run.json`. In a resumed run, existing entries take precedence, except
-                for the entries of CONFIGURATION_KEYS.
+                the entries whose keys are in CONFIGURATION_KEYS.
             config: Resolved configuration.
             resume: True to resume the run if the folder already exists.
             patience: Maximum number of seconds to wait for another process of the same run to exit.
@@ -234,10 +234,10 @@ class RunFolder:
     def write(self, record: StepRecord) -> bool:
         """Append the curves and the metrics of a step to the files immediately.
 
-        If an identical row of metrics already exists, the existing row is kept.
+        If a row with identical metrics already exists for the step, the existing row is kept.
 
         Returns:
-            True if the file already contained a different row for this step.
+            True if `metrics.jsonl` already contained a row with different metrics for this step.
 
         Raises:
             OSError: If the curves or metrics cannot be written.
@@ -274,7 +274,7 @@ class RunFolder:
         return self._gradients
 
     def finish(self, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-        """Record the outcome of the run in `run.json`, after all other files have been written.
+        """Record the outcome of the run in `run.json`; all other files must already have been written.
 
         Raises:
             OSError: If the outcome cannot be written.
@@ -303,7 +303,7 @@ class RunFolder:
         write_checkpoint(self.folder, arrays, plain, self._rows.verified, self._recordings)
 
     def write_text(self, name: str, text: str) -> None:
-        """Save a text for human readers, replacing control characters so that the text is safe to print."""
+        """Save human-readable text, replacing control characters so that the text is safe to print."""
         replace_text(self.folder / name, sanitize(text))
 
     def write_diff(self, name: str, diff: str) -> None:

@@ -2,7 +2,7 @@
 
 Unlike a Parquet file, an Arrow stream remains readable if the writing process dies. Rows are therefore
 appended to an Arrow stream, which is converted to `gradients.parquet` when the run ends. The stream has no
-end marker, because readers do not need one and a resumed run must be able to append to the stream.
+end marker, because readers do not need an end marker and a resumed run must be able to append to the stream.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ _TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.flo
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
-"""Schema of `gradients.parquet`; quantity names are dictionary-encoded, because each occurs in many rows."""
+"""Schema of `gradients.parquet`; quantity names are dictionary-encoded because each name occurs often."""
 _REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
@@ -37,8 +37,8 @@ class GradientLog:
 
         Args:
             folder: Run folder.
-            written: Length and checksum of the part of the log to keep, updated with each write. Any data
-                after this part are removed from the log.
+            written: Length and checksum of the part of the log to keep, updated at each write. Any later data
+                in the log are removed.
         """
         self._written = Prefix() if written is None else written
         self._file = LineFile(folder / GRADIENT_LOG, self._written.size)
@@ -105,7 +105,7 @@ def read_gradients(file: Path) -> pa.Table:
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
-    """Return a table of all recordings in the log, with GRADIENT_SCHEMA, or None if there is no log."""
+    """Return all recordings in the log as a table with GRADIENT_SCHEMA, or None if no log exists."""
     return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
 
 

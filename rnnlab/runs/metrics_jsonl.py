@@ -21,7 +21,7 @@ MAX_RUN_SECONDS = 1e9
 SEAL = 4096
 """Number of bytes covered by the tail checksum.
 
-This number exceeds the length of any row. A rewritten row is detected because its value of `seconds` differs.
+SEAL exceeds the length of any row. A rewritten row is detected because its `seconds` value differs.
 """
 LAST_ROWS = 200_000
 """Number of bytes at the end of the file in which `last_rows` searches for rows."""
@@ -84,13 +84,13 @@ class MetricsWriter:
     different metrics and all later rows are replaced.
 
     Attributes:
-        verified: Length and checksum of the verified beginning of the file: rows before the checkpoint,
-            identically repeated rows and appended rows.
+        verified: Length and checksum of the verified beginning of the file: the rows before the checkpoint,
+            the rows reproduced identically and the appended rows.
         count: Number of verified rows.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the file and remove the first damaged row and all later rows."""
+        """Open the file, and remove the first damaged row, if any, and all later rows."""
         self._path = folder / METRICS_FILE
         content = self._path.read_bytes() if self._path.is_file() else b""
         self._existing_lines = list(_valid_lines(content))
@@ -134,9 +134,9 @@ class MetricsWriter:
         self._set_clock(0.0)
 
     def differs_from_existing(self, record: StepRecord) -> bool:
-        """Return True if the existing row of the next step differs from `record`.
+        """Return True if the existing row for the next step differs from `record`.
 
-        Rows may differ because of damage or because another machine computed the metrics.
+        Rows may differ because of damage or because another machine computed the existing metrics.
         """
         existing = self._next_existing
         return existing is not None and existing != _line_at_same_time(record, existing)

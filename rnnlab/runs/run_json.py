@@ -28,7 +28,7 @@ FORMAT = 1
 """Version of the run folder format; a `run.json` without a version is treated as format 1."""
 
 MAX_NODES = 100_000
-"""Maximum number of nodes in a configuration; self-referencing YAML has infinitely many nodes."""
+"""Maximum number of nodes in a configuration; a YAML tree containing itself has infinitely many nodes."""
 MAX_DEPTH = 50
 """Maximum nesting depth of a configuration; at about 10,000 levels, parsing would crash the process."""
 
@@ -100,7 +100,7 @@ class _FirstNonFinite(TypedDict):
 
 @with_config(_STRICT)
 class Summary(TypedDict, total=False):
-    """Optional keys of a run's summary other than metrics; names of metrics contain a `/`."""
+    """Optional summary keys that are not metric names; every metric name contains a `/`."""
 
     steps_to_solve: Annotated[float, Ge(0), Lt(2**53)] | None
     regime: str | None
@@ -164,7 +164,7 @@ def read_run_info(folder: Path, needed: Collection[str] = ()) -> dict[str, Any] 
 
     Args:
         folder: Run folder.
-        needed: Keys that must be present and not null.
+        needed: Keys that must be present and must not be null.
 
     Raises:
         ValueError: If `run.json` is damaged.
@@ -202,7 +202,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten t
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Return a run's resolved configuration, or an empty configuration if the file cannot be read."""
+    """Return a run's resolved configuration, or an empty configuration if the file is unreadable."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):

@@ -5,10 +5,10 @@
     hochreiter_1997  target ½ + (x₁ + x₂) / 4   numbers from U[-1, 1], 0 where the first time step is marked
 
 The task is solved when fewer than 1 % of the validation sequences have an error above 0.04. Pascanu et al.
-apply this threshold to the squared error, and Hochreiter & Schmidhuber apply it to the absolute error. Le et
-al. give no threshold; for `le_2015`, rnnlab applies the threshold to the squared error. The baseline always
-predicts the mean target. The mean squared error of this baseline is the variance of the targets: 1/6 in
-`le_2015` and 1/24 in `pascanu_2013`.
+apply the threshold of 0.04 to the squared error, and Hochreiter & Schmidhuber apply the threshold to the
+absolute error. Le et al. give no threshold; for `le_2015`, rnnlab applies the threshold to the squared error.
+The baseline always predicts the mean target. The mean squared error of the baseline is the variance of the
+targets: 1/6 in `le_2015` and 1/24 in `pascanu_2013`.
 
 The module `marked_pairs` lists the references.
 """
@@ -25,7 +25,7 @@ class Adding(MarkedPairs):
 
     @property
     def lowest(self) -> float:
-        """Lower limit of the range of the numbers: -1 in `hochreiter_1997`, 0 in the other versions."""
+        """Lower limit of the range of the numbers: -1 in `hochreiter_1997`, and 0 in the other versions."""
         return -1.0 if self.version == "hochreiter_1997" else 0.0
 
     @property

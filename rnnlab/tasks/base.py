@@ -85,21 +85,21 @@ class NamedTask(ABC):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes to the user about the data; empty by default."""
+        """Notes about the data for the user; empty by default."""
         return ()
 
     @property
     def losses(self) -> tuple[Loss, ...]:
         """Losses for real-valued targets (squared error) or classes (cross-entropy or squared error).
 
-        For classes, the squared error is computed from the one-hot encoded class.
+        For classes, the target of the squared error is the one-hot encoded class.
         """
         return ("cross_entropy", "squared_error") if self.mean_square is None else ("squared_error",)
 
     def chance(self, loss: Loss) -> float:
         """Return the loss per target at chance level.
 
-        Chance-level predictions are uniform over classes, or 0 for real-valued targets.
+        The chance-level prediction is uniform over the classes, or 0 for real-valued targets.
         """
         if self.mean_square is None:
             return uniform_guess_loss(loss, self.output_size)
@@ -146,7 +146,7 @@ class Task(Protocol):
 
     @property
     def lag(self) -> int | None:
-        """Largest number of time steps that the gradient must span for the task to be solved, or None."""
+        """Largest lag that gradients must span for the task to be solved; None if no such lag is defined."""
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -155,7 +155,7 @@ class Task(Protocol):
     def chance(self, loss: Loss) -> float:
         """Return the loss per target at chance level.
 
-        Chance-level predictions are uniform over classes, or 0 for real-valued targets.
+        The chance-level prediction is uniform over the classes, or 0 for real-valued targets.
         """
 
     def goal(self, loss: Loss) -> Goal:
@@ -167,7 +167,7 @@ class Task(Protocol):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes to the user about the data, such as columns that are left out; one line per note."""
+        """Notes about the data for the user, for example about omitted columns; one line per note."""
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
         """Return the training batch for a training step."""

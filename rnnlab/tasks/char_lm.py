@@ -5,8 +5,8 @@ training. The training part is split into `batch_size` parallel streams, one per
 training step reads the next chunk of `seq_len` characters from every stream.
 
 With `carry`, the final state of a chunk is the initial state of the next chunk, but no gradient flows between
-chunks (truncated BPTT). After the last chunk, training returns to the beginning of the streams and to the
-initial state. Without `carry`, every chunk starts from the initial state.
+chunks (truncated BPTT). After the last chunk, training restarts from the beginning of the streams and from
+the initial state. Without `carry`, every chunk starts from the initial state.
 """
 
 import hashlib
@@ -148,12 +148,12 @@ class CharLM(NamedTask):
         return self._as_batch(held_out[starts[:, None] + np.arange(length + 1)])
 
     def validation(self) -> Iterator[Batch]:
-        """Yield the held-out part in the same form as the training batches.
+        """Yield the held-out part as batches of the same form as the training batches.
 
-        With `carry`, parallel streams cover the entire held-out part. Every character is then a target, and a
-        mask excludes positions after the end of the text. Without `carry`, the validation set consists of
-        windows of `seq_len` characters. With `targets=every`, the windows are adjacent; with `targets=last`,
-        at most VALIDATION_WINDOWS evenly spaced windows are used.
+        With `carry`, parallel streams cover the entire held-out part. Every character except the first is
+        then a target, and a mask excludes positions after the end of the text. Without `carry`, the
+        validation set consists of windows of `seq_len` characters. With `targets=every`, the windows are
+        adjacent; with `targets=last`, at most VALIDATION_WINDOWS evenly spaced windows are used.
         """
         return self._streams() if self.carry else self._windows()
 

@@ -7,10 +7,10 @@ input at each time step: one pixel (T = 64) or one row of eight pixels (T = 8). 
 random permutation is applied to the pixels of every image. The only target is the digit, at the last time
 step.
 
-For validation, `validation_examples` images are held out from the 1797 images; the selection is random but
-fixed. No success threshold has been published for this task. In rnnlab, the task is solved when fewer than 5
-% of the held-out images are misclassified. The baseline always predicts the most frequent digit of the
-training part.
+For validation, `validation_examples` of the 1797 images are held out; the selection is random but fixed. No
+success threshold has been published for this task. In rnnlab, the task counts as solved when fewer than 5 %
+of the held-out images are misclassified. The baseline always predicts the most frequent digit of the training
+part.
 
 References:
     E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository
@@ -72,7 +72,7 @@ class Digits(NamedTask):
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the pixels in the input at one time step."""
+        """Names of the pixels that form the input at one time step."""
         return ["pixel"] if self.read == "pixels" else [f"pixel {column}" for column in range(SIDE)]
 
     @property
@@ -153,7 +153,7 @@ class Digits(NamedTask):
 
     @cached_property
     def _data(self) -> Array:
-        """Array with one row per image: 64 pixels and the digit."""
+        """Array with one row per image: 64 pixel values and the digit."""
         packed = (files("rnnlab.tasks") / "data" / "digits.csv.gz").read_bytes()
         rows = gzip.decompress(packed).decode().splitlines()
         return np.loadtxt(rows, delimiter=",", dtype=np.int64)
