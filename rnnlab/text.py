@@ -28,13 +28,13 @@ SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "o
 
 
 def redact(text: str) -> str:
-    """Mask the passwords in all URLs in a string; in ambiguous cases, mask the longer part."""
+    """Mask the passwords in all URLs in a string; if the end of one is ambiguous, mask the longer part."""
     text = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{PASSWORD_MASK}@", text)
     return re.sub(rf"(?i)([?&]({'|'.join(SECRET_KEYS)})=)[^&\s]+", rf"\1{PASSWORD_MASK}", text)
 
 
 def sanitize(text: str) -> str:
-    """Replace characters that control the terminal or the text direction with U+FFFD."""
+    """Replace with U+FFFD all characters that control the terminal or the text direction."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -49,7 +49,7 @@ def sanitize_values(tree: Any) -> Any:
 
 MAX_LINE_LENGTH = 600
 MAX_DECADES = 308
-"""Largest exponent of a power of ten that float64 can represent."""
+"""Largest integer n for which float64 can represent 10ⁿ."""
 
 
 def one_line(text: str) -> str:
@@ -97,7 +97,7 @@ def gain_from_summary(summary: Mapping[str, Any]) -> float | None:
 
 
 def format_horizon(summary: Mapping[str, Any]) -> str:
-    """Format the horizon, with a preceding ≥ if the gradient is still above 1 % at the longest lag."""
+    """Format the horizon, with a preceding ≥ if the lag curve ends at or above 1 % of its first value."""
     horizon = summary.get(HORIZON)
     if horizon is None:
         return NO_VALUE
@@ -113,7 +113,7 @@ def format_regime(summary: Mapping[str, Any]) -> str:
 
 
 def format_dip(horizon: float, first: float | None) -> str:
-    """Return a note if the first crossing is smaller than the horizon; otherwise, return an empty string."""
+    """Return a note with the first crossing if it is smaller than the horizon, otherwise an empty string."""
     return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
 
 
@@ -152,7 +152,7 @@ def describe_outcome(outcome: str, summary: Mapping[str, Any]) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Describe an exception by its type and message; describe all full-disk errors identically."""
+    """Describe an exception by its type and message; use one text for all errors caused by a full disk."""
     if "No space left" in str(error):
         return "no space left on the disk"
     return f"{type(error).__name__}: {error}"

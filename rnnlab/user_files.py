@@ -1,8 +1,8 @@
 """Functions that read the user's data files, which must be regular files on this machine.
 
-Parsing libraries receive an open file or its bytes, never a path. Given a path, pandas, for example, would
-download URLs and infer the compression format from the file name. Each error raised by these libraries is
-reported in one line.
+Parsing libraries receive an open file or its bytes, never a path. If pandas, for example, received a path, it
+would download URLs and infer the compression format from the file name. Each error raised by a parsing
+library is reported in one line.
 """
 
 import bz2
@@ -19,7 +19,7 @@ from pathlib import Path
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]+(?::/|::)|(?:data|file|https?|ftps?|s3|gs|memory):|\\\\", re.IGNORECASE
 )
-"""Pattern that matches the start of a URL or of a network path (`zip::`, `\\\\host\\share`), but not `C:\\`.
+"""Pattern that matches the start of a URL or network path (`zip::` or `\\\\host\\share`), but not `C:\\`.
 
 The pattern requires only one slash after the URL scheme, because `Path` merges repeated slashes.
 """
@@ -57,7 +57,7 @@ def convert_read_errors(path: str, hint: str = "") -> Iterator[None]:
         hint: Text appended to the error message unless the error is an OSError.
 
     Raises:
-        UnreadableFile: If the block raises an error. The message includes the reason for the error.
+        UnreadableFile: If the `with` block raises an error. The message includes the reason for the error.
     """
     try:
         yield

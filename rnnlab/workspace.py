@@ -28,7 +28,7 @@ class Workspace:
         self._steps: dict[str, tuple[tuple[Array, ...], list[tuple[Array, ...]]]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return the uninitialised buffer called `name`; reallocate it if its shape or dtype differs."""
+        """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
             buffer = self._buffers[name] = np.empty(shape, dtype)
@@ -40,12 +40,12 @@ class Workspace:
         owners: tuple[Array, ...],
         sequences: Callable[[], tuple[Sequence[Array] | Array, ...]],
     ) -> "Steps":
-        """Return an iterable over the time steps of several sequences, for loops in either direction of time.
+        """Return an iterable over the time steps of several sequences, for loops in either time direction.
 
         Each time step uses a dozen array views, and creating a view takes as long as the call overhead of a
         small matrix product. Views are therefore cached until the buffers in `owners` are replaced. Caching
         makes an LSTM's forward loop 10 % faster (H = 128, B = 32). Views are not cached for long sequences,
-        because they would require as much memory as the arrays of a small network.
+        because the cached views would require as much memory as the arrays of a small network.
         """
         if len(owners[0]) > _MAX_CACHED_STEPS:
             return _UncachedSteps(sequences())
@@ -80,9 +80,9 @@ class unbuffered:
     """Context manager within which NumPy processes strided arrays without copying them to a buffer.
 
     By default, a ufunc with non-contiguous operands copies rows shorter than 8192 elements into a buffer. A
-    smaller buffer halves the time needed to compute the local derivatives of the backward pass. The
-    duration of a training step decreases by 4 to 6 % for an LSTM and by 5 to 9 % for a GRU (H = 32 to 50,
-    B = 16 to 20).
+    smaller buffer halves the time needed to compute the local derivatives of the backward pass. With the
+    smaller buffer, the duration of a training step decreases by 4 to 6 % for an LSTM and by 5 to 9 % for a
+    GRU (H = 32 to 50, B = 16 to 20).
     """
 
     def __enter__(self) -> None:
@@ -101,7 +101,7 @@ def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
 
 
 def by_time(matrix: Array, time: int, workspace: Workspace, name: str) -> Array:
-    """Copy a matrix of shape (F, T·B) into a sequence of shape (T, F, B), the inverse of `by_feature`."""
+    """Copy a matrix of shape (F, T·B) into a sequence of shape (T, F, B); inverse of `by_feature`."""
     features = matrix.shape[0]
     batch = matrix.shape[1] // time
     sequence = workspace.array(name, (time, features, batch), matrix.dtype)

@@ -1,4 +1,4 @@
-"""Detection of files that are not UTF-8 text, a guess of their encoding, and a command to convert them."""
+"""Functions that detect non-UTF-8 files, guess their encoding and return a command to convert them."""
 
 import shlex
 from pathlib import Path
@@ -11,7 +11,10 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""Byte-order marks; UTF-32 precedes UTF-16 because the UTF-32LE mark begins with the UTF-16LE mark."""
+"""Byte-order marks and the corresponding encodings.
+
+UTF-32 is listed before UTF-16, because the UTF-32LE mark begins with the UTF-16LE mark.
+"""
 WIDE_ENCODINGS = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
 FILE_SIGNATURES = {
     b"\x89PNG": "a PNG image",
@@ -28,16 +31,16 @@ FILE_SIGNATURES = {
     b"SQLite format 3\x00": "an SQLite database",
 }
 CONTROL_BYTES = frozenset([*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
-"""Code points of the control characters that do not occur in text."""
+"""Code points of control characters that are not expected in a text file."""
 ASCII = (*range(0x20, 0x7F), *b"\t\n\r")
 MIN_ASCII_SHARE = 0.65
-"""Minimum fraction of ASCII bytes at which single-byte encodings are considered."""
+"""Minimum fraction of ASCII bytes for a single-byte encoding to be considered."""
 SAMPLE_BYTES = 100_000
 """Number of bytes used to guess the encoding."""
 
 
 def encoding_problem(data: bytes, path: Path) -> str | None:
-    """Explain why the data is not UTF-8 text and how to convert it; return None for UTF-8 text.
+    """Explain why the data is not UTF-8 text and, if possible, how to convert it; return None for UTF-8.
 
     Args:
         data: Content of the file.
@@ -80,14 +83,14 @@ def guess_encoding(data: bytes) -> str | None:
 
 
 def conversion_command(path: Path, encoding: str) -> str:
-    """Return the shell command that writes a UTF-8 copy of a file to the same folder."""
+    """Return the shell command that creates a UTF-8 copy of a file in the same folder."""
     copy = path.with_name(f"{path.stem}.utf8{path.suffix}")
     source, target = (name if name[0] != "-" else f"./{name}" for name in (str(path), str(copy)))
     return f"iconv -f {encoding} -t UTF-8 {shlex.quote(source)} > {shlex.quote(target)}"
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
-    """Return True if the data can be decoded and contains only characters that occur in text."""
+    """Return True if the data can be decoded and contains only characters expected in a text file."""
     try:
         characters = set(data.decode(encoding))
     except UnicodeDecodeError:

@@ -1,13 +1,15 @@
 """The latch: classify a sequence of numbers by the sign of the first few, which are followed by noise.
 
 The input at each time step is one number. The first `information` inputs are all +1 or all -1, and their sign
-is the class. All later inputs are Gaussian noise with standard deviation `noise_std`.
+determines the class. All later inputs are Gaussian noise with standard deviation `noise_std`.
 
-The inputs that carry the class are fixed, as in the 2-sequence problem of Hochreiter & Schmidhuber, in which
-the noise has a variance of 0.2 (`noise_std=0.447`). In Bengio et al., these inputs are learned.
+The inputs that encode the class have fixed values, as in the 2-sequence problem of Hochreiter & Schmidhuber,
+in which the noise has a variance of 0.2 (`noise_std=0.447`). In Bengio et al., the inputs that encode the
+class are learned.
 
-The task is solved when all 256 validation sequences are classified correctly. This condition is the first
-stopping criterion of Hochreiter & Schmidhuber. At chance level, the error rate is 50 %.
+The task is solved when all 256 validation sequences are classified correctly. Correct classification of 256
+sequences is also the first stopping criterion of Hochreiter & Schmidhuber. At chance level, the error rate is
+50 %.
 
 References:
     Bengio, Simard & Frasconi, *Learning Long-Term Dependencies with Gradient Descent is Difficult* (1994).
@@ -61,12 +63,12 @@ class Latch(Synthetic):
         return Goal(ERROR_RATE, 0.5, ERROR_RATE, 1 / self.validation_examples)
 
     def check(self, T: int) -> None:
-        """Raise ValueError unless T exceeds `information`, the number of inputs that carry the class."""
+        """Raise ValueError unless T exceeds `information`, the number of inputs that encode the class."""
         if self.information >= T:
             raise ValueError(f"information={self.information}: must be less than seq_len={T}")
 
     def extent(self, T: int) -> Extent:
-        """Return the sequence length and the number of different sequences for a given T."""
+        """Return the sequence length and the number of different sequences for the length parameter T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

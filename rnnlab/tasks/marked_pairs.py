@@ -1,8 +1,8 @@
 """Base class of the adding and multiplication problems: sequences of numbers with two marked positions.
 
 The inputs at each time step are a number and a marker. The only target, at the last time step, is a function
-of the two numbers with a marker of 1. The published versions of the task draw the marked positions from
-different ranges (positions are 0-based, T is the number of time steps, and L is `seq_len`):
+of the two numbers whose marker is 1. In the published versions of the task, the marked positions are drawn
+from different ranges (positions are 0-based, T is the number of time steps, and L is `seq_len`):
 
 | version | numbers | first mark | second mark | sequence length |
 | --- | --- | --- | --- | --- |
@@ -10,9 +10,10 @@ different ranges (positions are 0-based, T is the number of time steps, and L is
 | `pascanu_2013` | U[0, 1] | [0, T/10) | [T/10, T/2) | [L, 1.1 L) |
 | `le_2015` | U[0, 1] | first half | second half | L |
 
-In `hochreiter_1997`, the first and last time steps have a marker of -1 unless they are marked. If the first
-time step is marked, its number is a constant. For each batch, rnnlab draws one sequence length; in the 1997
-paper, each batch consists of a single sequence.
+In `hochreiter_1997`, the marker at the first and at the last time step is -1, unless the time step is one of
+the two marked positions. If the first time step is marked, the number at this time step is replaced by a
+constant. For each batch, rnnlab draws one sequence length; in the 1997 paper, each batch consists of a single
+sequence.
 
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiments 4 and 5.
@@ -61,7 +62,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def lag(self) -> int:
-        """Lag from the last time step back to the first, which is the earliest that can be marked."""
+        """Lag from the last time step back to the first time step, the earliest that can be marked."""
         return self.seq_len - 1
 
     @property
@@ -75,14 +76,14 @@ class MarkedPairs(Synthetic):
         return Goal(MSE, self.moments[1], ERROR_RATE, MAX_ERROR_RATE)
 
     def check(self, T: int) -> None:
-        """Raise ValueError if the sequence is shorter than the version requires."""
+        """Raise ValueError if T is less than the minimum length for the selected version of the task."""
         if MIN_LENGTH[self.version] > T:
             raise ValueError(
                 f"seq_len={T}: must be at least {MIN_LENGTH[self.version]} with version={self.version}"
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the range of sequence lengths: [T, 1.1 T) in the versions of 1997 and 2013, otherwise T."""
+        """Return the range of sequence lengths: T in the 2015 version, [T, 1.1 T) in the other versions."""
         return Extent(T, T if self.version == "le_2015" else T + max(T // 10 - 1, 0), None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
@@ -110,12 +111,12 @@ class MarkedPairs(Synthetic):
     @property
     @abstractmethod
     def lowest(self) -> float:
-        """Lower bound of the input numbers, whose upper bound is 1."""
+        """Lower bound of the input numbers; the upper bound is 1."""
 
     @property
     @abstractmethod
     def neutral(self) -> float:
-        """Number that `hochreiter_1997` uses at the first time step if that step is marked."""
+        """Number that is used in `hochreiter_1997` at the first time step if this time step is marked."""
 
     @property
     @abstractmethod
@@ -124,7 +125,7 @@ class MarkedPairs(Synthetic):
 
     @property
     def first_is_marked(self) -> float:
-        """Probability that the first time step is marked in `hochreiter_1997`."""
+        """Probability in `hochreiter_1997` that the first time step is marked."""
         T = np.array(self.lengths)
         if len(T) == 1:
             T = np.arange(self.seq_len, self.extent(self.seq_len).longest + 1)

@@ -12,7 +12,7 @@ reproduced correctly. At chance level, the probability of a correct answer is 1 
 References:
     Martens & Sutskever, *Learning Recurrent Neural Networks with Hessian-Free Optimization* (2011).
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it (pascanur/trainingRNNs), which is the source of this sequence layout.
+        published with it (pascanur/trainingRNNs), which is the source of the sequence layout used here.
 """
 
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class Memorization(Recall):
 
     @property
     def cue_before(self) -> int:
-        """Number of time steps from the cue to the first answer, which is 0 for this task."""
+        """Number of time steps from the cue to the first answer: 0 for this task."""
         return 0
 
     def goal(self, loss: Loss) -> Goal:
         """Return the success criterion, based on the fraction of sequences that contain a wrong symbol.
 
-        The task is solved when this fraction is below 1 %. If training uses every possible sequence, the
-        fraction must be 0.
+        The task is solved when fewer than 1 % of the sequences contain a wrong symbol or, if training uses
+        every possible sequence, when no sequence contains a wrong symbol.
         """
         count = self.values**self.positions
         below = 1 / count if self.validation_examples == count else MAX_ERROR_RATE

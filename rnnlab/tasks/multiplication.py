@@ -1,11 +1,11 @@
 """The multiplication problem: predict the product of the two marked numbers in a sequence.
 
 The multiplication problem differs from the adding problem only in its target, x₁ x₂, and in its input
-numbers, which are drawn from U[0, 1]. The success criterion is the same for both problems. The baseline
+numbers, which are drawn from U[0, 1]. The two problems have the same success criterion. The baseline always
 predicts the mean of the target, ¼, and has a mean squared error of 7/144.
 
-In `hochreiter_1997`, the first input number is replaced by 1 if it is marked. The mean of the target and the
-mean squared error of the baseline are therefore slightly larger than ¼ and 7/144.
+In `hochreiter_1997`, the first input number is replaced by 1 if it is marked; the mean of the target and the
+mean squared error of the baseline are therefore slightly larger than ¼ and 7/144, respectively.
 
 References: see the module `marked_pairs`.
 """
@@ -25,12 +25,12 @@ class Multiplication(MarkedPairs):
 
     @property
     def lowest(self) -> float:
-        """Lower bound of the input numbers, which is 0."""
+        """Lower bound of the input numbers: 0."""
         return 0.0
 
     @property
     def neutral(self) -> float:
-        """Identity element of multiplication, which is 1."""
+        """Identity element of multiplication: 1."""
         return 1.0
 
     def target(self, one: Array, other: Array) -> Array:

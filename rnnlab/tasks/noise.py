@@ -56,7 +56,7 @@ class Noise(Synthetic):
         """Accept any sequence length."""
 
     def extent(self, T: int) -> Extent:
-        """Return the sequence length and the number of different sequences for a given T."""
+        """Return the sequence length and the number of different sequences for the length parameter T."""
         return Extent(T, T, None)
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:

@@ -9,7 +9,8 @@ The task is solved when fewer than 1 % of 10,000 sequences are classified incorr
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 2b.
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it (pascanur/trainingRNNs), which also has a single target at the last time step.
+        published with it (pascanur/trainingRNNs), in which each sequence also has a single target, at the
+        last time step.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from rnnlab.tasks.synthetic import MAX_COUNTED, Extent
 
 SYMBOLS = 100
 FIRST_SYMBOLS = 2
-"""Number of symbols that can be the first symbol of a sequence."""
+"""Number of different symbols that can occur at the first time step of a sequence."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class RandomPermutation(Symbolic):
         """Accept any sequence length."""
 
     def extent(self, T: int) -> Extent:
-        """Return the sequence length and the number of different sequences for a given T."""
+        """Return the sequence length and the number of different sequences for the length parameter T."""
         return Extent(T, T, FIRST_SYMBOLS * (SYMBOLS - FIRST_SYMBOLS) ** min(T - 1, MAX_COUNTED))
 
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
-        """Return the symbols, shape (T, B), and the first symbol as target, shape (1, B)."""
+        """Return the symbols, shape (T, B), and the first symbol as the target, shape (1, B)."""
         x = rng.integers(FIRST_SYMBOLS, SYMBOLS, (T, examples))
         x[0] = rng.integers(0, FIRST_SYMBOLS, examples)
         return Batch(x, x[:1].copy())

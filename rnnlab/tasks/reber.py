@@ -2,13 +2,13 @@
 
 Each string consists of B, then T or P, then a string of the Reber grammar, then the same symbol (T or P)
 again, and finally E. The target at every time step is the next symbol. Only one prediction requires long-term
-memory: the second-to-last symbol repeats the second symbol. Strings differ in length. A string of n symbols
-takes n - 1 time steps, and only strings of at most T time steps are used.
+memory: that of the second-to-last symbol, which repeats the second symbol. Strings differ in length. A string
+of n symbols corresponds to n - 1 time steps, and only strings of at most T time steps are used.
 
-As in the papers, training uses a fixed set of strings, and validation uses a disjoint set. The task is solved
-when, at every time step of every validation string, each symbol that the grammar allows next has a larger
-output than every symbol that it does not allow. The baseline follows the grammar but does not remember the
-second symbol, and therefore mispredicts half of the strings.
+As in the papers listed below, training uses a fixed set of strings, and validation uses a disjoint set. The
+task is solved when, at every time step of every validation string, each symbol that the grammar allows next
+has a larger output than every symbol that it does not allow. The baseline follows the grammar but does not
+remember the second symbol, and therefore makes a wrong prediction in half of the strings.
 
 References:
     Cleeremans, Servan-Schreiber & McClelland, *Finite State Automata and Simple Recurrent Networks* (1989).
@@ -42,7 +42,7 @@ GRAMMAR: tuple[dict[str, int | None], ...] = (
 )
 STRINGS_SEED = 1989
 MAX_FAILED_DRAWS = 5000
-"""Maximum number of consecutive draws that produce no new string, after which drawing stops."""
+"""Number of consecutive draws without a new string after which no further strings are drawn."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class EmbeddedReber(NamedTask):
 
     @property
     def lag(self) -> int:
-        """Lag, in the longest string, from the prediction of the repeated T or P to its first occurrence."""
+        """Lag from the prediction of the repeated T or P to the second symbol, in the longest string."""
         return max(len(string) for string in self._validation_strings) - 4
 
     @property
@@ -109,7 +109,7 @@ class EmbeddedReber(NamedTask):
         return _as_batch([self._strings[index] for index in drawn])
 
     def probe_batch(self, rng: np.random.Generator, examples: int, length: int) -> Batch:
-        """Return validation strings of at most `length` time steps: the longest one and random ones."""
+        """Return validation strings of at most `length` time steps: the longest and randomly chosen ones."""
         fitting = [string for string in self._validation_strings if len(string) - 1 <= length]
         if length > self.seq_len or not fitting:
             shortest = min(len(string) for string in self._validation_strings) - 1
@@ -166,7 +166,7 @@ class EmbeddedReber(NamedTask):
 
 
 def draw_string(rng: np.random.Generator) -> str:
-    """Draw a string of the embedded grammar, with equal probability for all allowed symbols."""
+    """Draw a string of the embedded grammar; at each position, all allowed symbols are equally probable."""
     inner, state = "", 0
     following: int | None = 0
     while following is not None:

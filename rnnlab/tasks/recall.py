@@ -3,8 +3,8 @@
     inputs    n symbols, blanks, one cue, blanks
     targets   blanks, and at the last n time steps the n symbols
 
-The delay is T, and each sequence has T + 2n time steps. The baseline predicts every blank correctly and
-guesses each of the n symbols; its loss is ln(alphabet size) per symbol.
+The delay is T time steps, and each sequence has T + 2n time steps. The baseline predicts every blank
+correctly and guesses each of the n symbols; its loss is ln(alphabet size) per guessed symbol.
 """
 
 from abc import abstractmethod
@@ -35,7 +35,7 @@ class Recall(Symbolic):
     @property
     @abstractmethod
     def cue_before(self) -> int:
-        """Number of time steps from the cue to the first answer, 0 or 1."""
+        """Number of time steps from the cue to the first answer: 0 or 1."""
 
     @property
     def answers(self) -> int:
@@ -54,7 +54,7 @@ class Recall(Symbolic):
 
     @property
     def lag(self) -> int:
-        """Lag from each answer back to the corresponding input symbol, identical for all answers."""
+        """Lag from each answer back to the corresponding input symbol; it is the same for all answers."""
         return self.seq_len + self.symbol_count
 
     def guess_loss(self, loss: Loss) -> float:

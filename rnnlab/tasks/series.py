@@ -31,10 +31,10 @@ VALIDATION_WINDOWS = 256
 MIN_SPREAD = 1000 * np.finfo(np.float64).eps
 """Minimum ratio of a column's standard deviation to its largest absolute value.
 
-At this ratio, float64 still resolves three digits of the deviations from the mean.
+At the minimum ratio, float64 still resolves three digits of the deviations from the mean.
 """
 MAX_DISTANCE = 1e15
-"""Maximum distance of a value from the mean, in standard deviations, so that squares do not overflow."""
+"""Maximum distance of a value from the mean, in standard deviations; prevents overflow of squares."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Series(NamedTask):
         return float(self.output_size)
 
     def goal(self, loss: Loss) -> Goal:
-        """Return the mean squared error as the metric, with that of persistence as the baseline."""
+        """Return the mean squared error as the metric and the error of persistence as the baseline."""
         return Goal(MSE, self._persistence)
 
     @cached_property
@@ -144,7 +144,7 @@ class Series(NamedTask):
         return ValidationSize(0, min(windows, VALIDATION_WINDOWS), self.seq_len)
 
     def scores(self, loss: Loss, batch: Batch, tape: Tape) -> Mapping[str, Array]:
-        """Return the squared errors, in units of the standardised values; their mean is `val/mse`."""
+        """Return the squared errors of the standardised values; the mean squared error is `val/mse`."""
         return {MSE: squared_errors(batch, tape)}
 
     def samples(self, model: Model, params: Params, rng: np.random.Generator) -> dict[str, str]:

@@ -23,26 +23,27 @@ VALIDATION_SEED = 1997
 VALIDATION_STEPS = 50_000
 """Target size of a validation batch, in time steps × examples."""
 VALIDATION_LENGTHS = 10
-"""Minimum number of validation batches if lengths vary; the sequences of a batch have the same length."""
+"""Minimum number of validation batches if lengths vary; all sequences in a batch have equal length."""
 
 Length = Annotated[int, Ge(1), Le(1_000_000_000)]
 """Valid values of the sequence length T."""
 
 MAX_COUNTED = 100
-"""Maximum number of random symbols used to compute the number of different sequences.
+"""Number of random symbols above which the number of different sequences is not computed exactly.
 
-The number of sequences with this many random symbols already exceeds the size of any validation set.
+With `MAX_COUNTED` random symbols, the number of different sequences already exceeds the size of any
+validation set.
 """
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Sequence length and number of different sequences for a given T.
+    """Sequence length and number of different sequences for one value of the length parameter T.
 
     Attributes:
         time: Number of time steps per sequence.
         longest: Maximum sequence length that a published version of the task prescribes. If `length_range` is
-            None, the sequence length of each batch is drawn from T … `longest`.
+            None, the sequence length of each batch is drawn from the range T … `longest`.
         different: Number of different sequences, or a lower bound if the number is very large; None if the
             inputs are real numbers.
     """
@@ -59,9 +60,9 @@ class Synthetic(NamedTask):
     Attributes:
         seq_len: Sequence length T, as defined by the task.
         batch_size: Number of sequences per training batch.
-        length_range: Minimum and maximum sequence length. The sequence length of each training batch is drawn
-            from this range; the lengths used for validation are evenly spaced over it. If None, the length is
-            `seq_len`.
+        length_range: Minimum and maximum sequence length, or None to use `seq_len`. The sequence length of
+            each training batch is drawn from this range; the lengths of the validation sequences are evenly
+            spaced over the range.
         validation_examples: Number of sequences in the validation set.
     """
 
@@ -97,7 +98,7 @@ class Synthetic(NamedTask):
 
     @abstractmethod
     def extent(self, T: int) -> Extent:
-        """Return the sequence length and the number of different sequences for a given T."""
+        """Return the sequence length and the number of different sequences for the length parameter T."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, examples: int, T: int) -> Batch:
@@ -105,7 +106,7 @@ class Synthetic(NamedTask):
 
     @property
     def time(self) -> int:
-        """Number of time steps in a sequence of length `seq_len`."""
+        """Number of time steps per sequence if T is `seq_len`."""
         return self.extent(self.seq_len).time
 
     @property
@@ -119,7 +120,7 @@ class Synthetic(NamedTask):
         return {"name": type(self).__name__, "digest": "drawn", "source": "drawn from a seed"}
 
     def batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Return new training sequences; redraw those that are reserved for validation."""
+        """Return new training sequences; sequences that occur in the validation set are redrawn."""
         T = self._length(rng)
         batch = self.draw(rng, self.batch_size, T)
         while self._held_out and (repeated := self._in_validation(batch)).any():

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 SUNSPOTS = "sunspots.csv"
 PARQUET = (".parquet", ".pq")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-"""Pattern that matches the names given to an index column by pandas and Excel."""
+"""Pattern that matches the names that pandas and Excel give to an index column."""
 MAX_NAMED = 8
 """Maximum number of column names in one message."""
 _HINT = "; set task.separator and task.decimal to match the file"
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf|on|off|yes|no)$)[A-Za-z_][A-Za-z0-9_]*")
-"""Pattern that matches the column names that require no quotes in an override."""
+"""Pattern that matches column names that require no quotes in a command-line override."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Table:
     Attributes:
         names: Names of the columns.
         values: Finite float64 values, shape (rows, columns).
-        left_out: Description of each column that is left out; empty if the user selected the columns.
+        left_out: Descriptions of the columns that are left out; empty if the user selected the columns.
     """
 
     names: list[str]
@@ -53,14 +53,14 @@ class Table:
 
 
 class _LongRows(Exception):
-    """Error for a CSV file in which rows have more fields than the header."""
+    """Error for a CSV file in which some rows have more fields than the header."""
 
 
 def read_table(path: str | None, columns: list[str] | None, separator: str, decimal: str) -> Table:
     """Read a CSV or Parquet file, or the monthly sunspot numbers if `path` is None.
 
     Raises:
-        ValueError: If the file cannot be read or a column cannot be used. The message starts with the
+        ValueError: If the file cannot be read or a column cannot be used. The error message starts with the
             configuration key.
     """
     if path is None:
@@ -214,7 +214,7 @@ def _read_csv(path: str, separator: str, decimal: str) -> "pd.DataFrame":
 
 
 def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
-    """Return the cells of a CSV file, with the first row as column names.
+    """Return the data frame read from a CSV file, with the first row as column names.
 
     With its default options, pandas would rename duplicate columns and treat words such as NA as missing
     values.
@@ -234,7 +234,7 @@ def _parse_csv(data: bytes, separator: str, decimal: str) -> "pd.DataFrame":
 
 
 def _read_parquet(path: str) -> "pd.DataFrame":
-    """Return the columns of a Parquet file, including any index column written by pandas."""
+    """Return the data frame read from a Parquet file, with any index column written by pandas."""
     import pyarrow.parquet as pq
 
     with convert_read_errors(path), user_file(path).open("rb") as file:

@@ -3,8 +3,9 @@
 The input at each time step is one of six symbols. Each sequence contains two or three special symbols (X or
 Y); all other symbols are drawn from a, b, c and d. Sequences with two special symbols have one at a random
 time step in [T/10, 2T/10) and one in [5T/10, 6T/10). Sequences with three special symbols have one in each of
-[T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The only target, at the last time
-step, is the order of the special symbols. For two special symbols, the classes are XX, XY, YX and YY.
+the intervals [T/10, 2T/10), [3T/10, 4T/10) and [6T/10, 7T/10). All positions are 0-based. The only target, at
+the last time step, is the order of the special symbols. For two special symbols, the classes are XX, XY, YX
+and YY.
 
 The task is solved when fewer than 1 % of 10,000 sequences are classified incorrectly. The chance-level error
 rate is 3/4 for two special symbols and 7/8 for three special symbols.
@@ -12,7 +13,7 @@ rate is 3/4 for two special symbols and 7/8 for three special symbols.
 References:
     Hochreiter & Schmidhuber, *Long Short-Term Memory* (1997), experiment 6.
     Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013), and the code
-        published with it (pascanur/trainingRNNs), which is the source of these positions.
+        published with it (pascanur/trainingRNNs), which is the source of the symbol positions used here.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ STARTS = {2: (0.1, 0.5), 3: (0.1, 0.3, 0.6)}
 
 @dataclass(frozen=True)
 class TemporalOrder(Symbolic):
-    """Classification of sequences by the order of their special symbols; `special` is their number."""
+    """Classification of sequences by the order of their special symbols, whose number is `special`."""
 
     special: Literal[2, 3]
 
@@ -71,7 +72,7 @@ class TemporalOrder(Symbolic):
             )
 
     def extent(self, T: int) -> Extent:
-        """Return the sequence length and the number of different sequences for a given T."""
+        """Return the sequence length and the number of different sequences for the length parameter T."""
         positions = max(int(0.1 * T), 1) ** self.special
         others = len(OTHERS) ** min(max(T - self.special, 0), MAX_COUNTED)
         return Extent(T, T, positions * 2**self.special * others)

@@ -1,1 +1,1 @@
-"""Terminal output and exit codes of commands, and handling of unwritable output."""
+"""Terminal output and exit codes of commands, and handling of output that cannot be written."""

@@ -15,7 +15,8 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command's `main` function and exit with its return code, even if standard output is closed.
 
     File errors and memory errors outside a training run are reported in one line. A file or memory error
-    within a training run causes only that run to fail. Warnings are printed without control characters.
+    within a training run causes only the affected run to fail. Warnings are printed without control
+    characters.
     """
     make_streams_lossy()
     _plain_warnings()

@@ -17,7 +17,7 @@ SEE_HELP = "see --help"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser for `python -m <command>` that reports each error in one line."""
+    """Argument parser that reports each error in one line, for use with `python -m <command>`."""
 
     def __init__(self, command: str, **keys: Any) -> None:
         super().__init__(prog=f"python -m {command}", **keys)
@@ -48,7 +48,7 @@ def nonempty_path(text: str) -> Path:
 
 
 class Terminal(Console):
-    """Console that removes control characters and uses colours only on a terminal with NO_COLOR unset."""
+    """Console without control characters; colours are used only on a terminal and if NO_COLOR is unset."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(highlight=False, **keys)
@@ -71,5 +71,5 @@ def print_problems(command: str, problems: Sequence[str]) -> None:
 
 
 def output_exit_code() -> int:
-    """Return exit code 1 if standard output could not be written, otherwise 0."""
+    """Return exit code 1 if writing to standard output failed, otherwise 0."""
     return int(output_problem() is not None)

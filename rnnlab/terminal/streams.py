@@ -1,7 +1,7 @@
-"""Standard streams that discard unwritable output instead of raising an error.
+"""Standard streams that raise no error when writing fails, but discard the output.
 
-A write fails if the reading process has exited (`| head`), the disk is full, or the connection to the
-terminal is lost. In these cases, the output is discarded and training runs continue.
+Writing fails if the reading process has exited (`| head`), the disk is full, or the connection to the
+terminal is lost. Output that cannot be written is discarded, and training runs continue.
 """
 
 import os
@@ -38,10 +38,10 @@ class _LossyFile(FileIO):
 
 
 def make_streams_lossy() -> None:
-    """Make the standard streams discard unwritable output; open closed streams on /dev/null.
+    """Make standard streams discard output that cannot be written; reopen closed streams on /dev/null.
 
-    A closed standard stream must be replaced, because the next file opened would reuse its file descriptor
-    and receive output intended for the stream.
+    A closed standard stream must be replaced, because the next file to be opened would reuse its file
+    descriptor and receive output intended for the stream.
     """
     for number, name in enumerate(STANDARD):
         descriptor = number
@@ -56,7 +56,7 @@ def make_streams_lossy() -> None:
 
 
 def output_problem() -> OSError | None:
-    """Return the error that caused output to be lost; None if no output was lost or the reader has exited."""
+    """Return the error that caused a loss of output; None without loss or if the reading process exited."""
     if sys.stdout is None:
         return None
     sys.stdout.flush()

@@ -1,7 +1,8 @@
 """Reference implementations of five published derivations, each in the notation of its source.
 
 The code follows the sources equation by equation and is deliberately slow: it loops over time steps and
-indices, uses float64, and shares no code with the rest of rnnlab. It serves as a reference for the fast code.
+indices, uses float64, and shares no code with the rest of rnnlab. The textbook code serves as a reference for
+the fast code.
 
     softmax        Jacobian of the softmax, and gradient of the cross-entropy through the softmax
     kumar          Kumar, *RNN Derivatives and Code sample*

@@ -11,9 +11,9 @@ In this LSTM variant, the activation function of the cell input is the sigmoid i
     g = σ(b^g + U^g x⁽ᵗ⁾ + W^g h⁽ᵗ⁻¹⁾)    input gate         s⁽ᵗ⁾ = f s⁽ᵗ⁻¹⁾ + g σ(b + U x⁽ᵗ⁾ + W h⁽ᵗ⁻¹⁾)
     h⁽ᵗ⁾ = tanh(s⁽ᵗ⁾) q
 
-For the RNN, the note derives ∇_o L, and section 10.2.2 of the book derives the other gradients node by node.
-For the LSTM, the note gives only the forward equations; this module derives the gradients in the same
-notation.
+For the RNN, the note "RNN" derives ∇_o L, and section 10.2.2 of the book derives the other gradients node by
+node. For the LSTM, the note contains only the forward equations; this module derives the gradients in the
+same notation.
 
 Shapes for one sequence: inputs x (τ, X), integer classes y (τ,), parameters b (H,), W (H, H), U (H, X),
 c (Y,) and V (Y, H).
@@ -72,7 +72,7 @@ def sigma(z: Array) -> Array:
 
 
 def lstm_forward(p: Parameters, x: Array, h0: Array, s0: Array) -> dict[str, list[Array]]:
-    """Return the states h and s for t = 0 … τ, and the gates f, g and q and cell inputs i for t = 1 … τ."""
+    """Return the states h and s for t = 0 … τ, and the gates f, g, q and cell inputs i for t = 1 … τ."""
     out: dict[str, list[Array]] = {"h": [h0], "s": [s0], "f": [], "g": [], "q": [], "i": []}
     for x_t in x:
         h = out["h"][-1]

@@ -5,7 +5,7 @@
 
 This module implements three parts of the source:
 
-- the gradients of the loss at one time step, which are outer products
+- the gradients of the loss at one time step, computed as outer products for the weight matrices
 - backpropagation through a chunk, which passes the gradient `dhnext` from each time step to the previous one
 - training with AdaGrad and elementwise gradient clipping, in which each chunk starts from the final state of
   the previous chunk, but no gradient flows between chunks
@@ -56,7 +56,7 @@ def single_step_gradients(weights: Weights, x: Array, h_before: Array, y: Array)
 def forward(weights: Weights, xs: Array, state: Array) -> tuple[list[Array], list[Array]]:
     """Return the states hs[0] … hs[c] and the class probabilities of a chunk, where hs[0] is `state`.
 
-    In the source, the state before the chunk is hs[-1] instead of hs[0].
+    In the source, the state before the chunk is called hs[-1] instead of hs[0].
     """
     hs, ps = [state], []
     for x in xs:

@@ -5,7 +5,7 @@
 A cell consists of a forward function and a backward function that share a dictionary of parameters. The
 forward function returns a `cache` of values that the backward function requires. The forward pass of the
 network applies the forward function at each time step; the backward pass applies the backward function to the
-time steps in reverse order. Each of the m columns of xt and a is one example.
+time steps in reverse order. Each of the m columns of xt and of a belongs to one example.
 
 Shapes: xt (n_x, m), a (n_a, m), Wax (n_a, n_x), Waa (n_a, n_a), Wya (n_y, n_a), ba (n_a, 1), by (n_y, 1).
 """

@@ -2,8 +2,8 @@
 
     S_i = e^{a_i} / Σ_k e^{a_k}      ∂S_i/∂a_j = S_i (δ_ij - S_j)      E = -Σ_k y_k log S_k
 
-These equations are derived by Kumar (*RNN Derivatives and Code sample*), in the note based on the book by
-Goodfellow, Bengio & Courville, and by Brown (*Gradients for an RNN*, equations 8 to 11).
+The equations above are derived by Kumar (*RNN Derivatives and Code sample*), in the note "RNN" based on the
+book by Goodfellow, Bengio & Courville, and by Brown (*Gradients for an RNN*, equations 8 to 11).
 """
 
 from typing import Any
@@ -23,8 +23,9 @@ def softmax(a: Array) -> Array:
 def jacobian(S: Array) -> Array:
     """Return the Jacobian ∂S_i/∂a_j of the softmax, shape (N, N), derived with the quotient rule.
 
-    The quotient is g / h with g = e^{a_i} and h = Σ_k e^{a_k}, and its derivative is (g'h - h'g) / h². The
-    derivative h' is e^{a_j}. The derivative g' is e^{a_i} for j = i and 0 otherwise.
+    The softmax S_i is the quotient g / h with g = e^{a_i} and h = Σ_k e^{a_k}, and the derivative of the
+    quotient is (g'h - h'g) / h². The derivative h' is e^{a_j}. The derivative g' with respect to a_j is
+    e^{a_i} for j = i and 0 otherwise.
     """
     N = len(S)
     D = np.empty((N, N), S.dtype)

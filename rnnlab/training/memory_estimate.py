@@ -1,4 +1,4 @@
-"""Estimate of the memory that a run requires, computed before its arrays are allocated."""
+"""Estimate of the memory that a run requires, computed before the arrays are allocated."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ The four arrays are the weights, the gradients, a copy of the weights for the fo
 for the backward pass.
 """
 MEASUREMENT_COPIES = 3
-"""Number of additional arrays at recorded steps: unclipped gradients, previous weights and updates."""
+"""Number of additional weight-sized arrays at recorded steps: unclipped gradients, old weights, updates."""
 JACOBIAN_COPIES = 6
 """Number of n × n float64 arrays per example: the Jacobian, the product, the inverse and their copies."""
 SYMBOL_BYTES = 8
@@ -26,7 +26,7 @@ SYMBOL_BYTES = 8
 
 @dataclass(frozen=True)
 class _Sequences:
-    """Memory per example, in bytes, that is proportional to the sequence length.
+    """Part of the memory per example that is proportional to the sequence length, in bytes.
 
     Attributes:
         steps: Bytes per time step.
@@ -51,8 +51,8 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     Args:
         trainer: Trainer with the model, task, optimiser and probe of the run.
         dtype: Data type of the parameters.
-        example: One sequence of the task, which determines the number of outputs and whether the inputs are
-            symbols or vectors. If None, the result is a lower bound.
+        example: One sequence of the task, or None to compute a lower bound. The sequence determines the
+            number of outputs and whether the inputs are symbols or vectors.
 
     Returns:
         Bytes for `weights`, `training step`, `validation` and `probe`.

@@ -26,11 +26,11 @@ class ImpossibleState(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Constraints on a training state that are not implied by the initial state.
+    """Constraints on a training state beyond those implied by the initial state.
 
     Attributes:
         steps: Number of parameter updates in the entire run.
-        carried: Hidden states with the required names, shapes and data types.
+        carried: Example of the hidden states, with the required names, shapes and data types.
         non_negative: Names of the optimiser variables that are never negative.
         counters: Names of the optimiser variables that count updates.
         clips: True if gradient clipping is enabled.
@@ -54,7 +54,7 @@ def restore(
         arrays: Arrays of the training state, with keys of the form `part/name`.
         plain: Entries of the training state that are not arrays.
         initial: Training state before the first step.
-        limits: Further constraints on the training state.
+        limits: Constraints that are not implied by the state before the first step.
 
     Raises:
         ImpossibleState: If the run cannot reach the training state at any step.

@@ -18,12 +18,12 @@ from rnnlab.optimizers import State
 
 @dataclass
 class Stability:
-    """Detector of the first step at which the mean of the recent losses exceeds a multiple of chance level.
+    """Detector of the first step at which the mean recent loss exceeds a multiple of the chance-level loss.
 
     Attributes:
         window: Number of recent losses that are averaged.
         factor: Multiple of the chance-level loss above which training counts as unstable.
-        since: First unstable training step, or None.
+        since: First unstable training step, or None if no training step was unstable.
         recent: Losses of the most recent training steps.
     """
 
@@ -33,7 +33,7 @@ class Stability:
     recent: list[float] = field(default_factory=list)
 
     def update(self, step: int, loss: float, chance: float) -> None:
-        """Add the loss of a training step and compare the mean of the recent losses with the chance level."""
+        """Record the loss of a training step and compare the mean recent loss with the chance-level loss."""
         self.recent.append(loss)
         del self.recent[: -self.window]
         full = len(self.recent) == self.window
@@ -52,8 +52,8 @@ class TrainingState:
         starts: Random number generator for the initial hidden states.
         spikes: Spike detector, updated with every gradient norm.
         stability: Instability detector, updated with every loss.
-        carried: Final hidden states of the last batch, used as the initial states of a batch that continues
-            the same sequences.
+        carried: Final hidden states of the most recent batch, used as the initial states of a batch that
+            continues the same sequences.
         step: Index of the next training step.
         clipped: Number of training steps with a clipped gradient.
         solved: True once the task's success criterion has been met.

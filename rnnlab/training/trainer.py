@@ -1,4 +1,4 @@
-"""Training loop: a generator of records that writes no files and does not depend on a tracking tool."""
+"""Training loop, which yields records, writes no files and does not depend on a tracking tool."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -79,9 +79,9 @@ class Trainer:
             rng: Random number generator for the batches; the probe uses a separate seed.
 
         Yields:
-            One record with the training metrics of each step 0 … steps-1, and one with the validation metrics
-                after the last update. If training ends because the task is solved, the metrics of the last
-                step are recorded, but its parameter update is reverted.
+            One record for each of the steps 0 … steps-1, with the training metrics, and a final record with
+                the validation metrics after the last update. If training ends because the task is solved, the
+                metrics of the last step are recorded, but its parameter update is reverted.
         """
         return self.continue_from(self.begin(params, rng))
 
