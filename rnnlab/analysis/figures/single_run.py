@@ -149,7 +149,7 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
 
 @with_literal_text
 def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw mean gate activations over time, or the fraction of saturated units if the cell has no gates.
+    """Plot mean gate activations over time, or the fraction of saturated units if the cell has no gates.
 
     A solid line shows the last recording, and a dashed line shows the first recording.
     """

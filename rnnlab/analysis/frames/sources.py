@@ -39,8 +39,8 @@ class StoredRun:
         info: Metadata with the structure of `run.json`, available without reading the run's files; always
             includes `name`.
         local_folder: Folder on this machine that contains the files, or to which they are downloaded.
-        fetch: Function that downloads a named file to a folder if the file exists; None if all files are
-            local.
+        fetch: Function that downloads a named file to a folder if the server has the file; None if all files
+            are local.
         mlflow_run_id: MLflow run id if the run was found in MLflow, otherwise None.
     """
 
