@@ -61,7 +61,7 @@ def test_a_sweep_comes_out_as_on_this_machine(cluster: dict[str, str], tmp_path:
     assert (there.code, there.err) == (0, "")
     the_same(here, there)
     assert {r.status for r in tracked_runs(there.uri).values()} == {"FINISHED"}
-    logs = list(there.folder.glob("multirun/*/*/.slurm/*_log.out"))
+    logs = list(there.folder.glob("multirun/*/*/.slurm/*/*_log.out"))
     assert len(logs) == 4
 
 

@@ -15,6 +15,7 @@ from rnnlab.app.cli import main
 from rnnlab.app.config.run_paths import SWEEP_FILE, SWEEP_FILES
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.cluster_job import stop_file
+from rnnlab.app.launchers.slurm import new_submission_folder
 from rnnlab.commands import report, show
 from rnnlab.mlflow_mirror import mirror
 from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, ID_TAG
@@ -184,6 +185,15 @@ def test_no_sweep_begins_where_a_link_is(
     assert main([*SWEEP, "hydra.sweep.subdir=.hidden/${hydra.job.num}"]) == 2
     assert capsys.readouterr().err == f"rnnlab: {here / 'sweep' / name}: {LEAVES_IT}\n"
     assert is_untouched(outside)
+
+
+@keeps("inside-the-folder")
+def test_each_slurm_submission_gets_a_new_folder(tmp_path: Path, outside: Path) -> None:
+    """Submitit follows existing links, and leaves links to its own files, which must not prevent a resumption."""
+    first = new_submission_folder(tmp_path / ".slurm")
+    (first / "1_submission.sh").symlink_to(outside / "file")
+    second = new_submission_folder(tmp_path / ".slurm")
+    assert second != first and second.parent == tmp_path / ".slurm" and list(second.iterdir()) == []
 
 
 @keeps("inside-the-folder")

@@ -6,6 +6,7 @@ results to its run folder.
 """
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -20,7 +21,7 @@ from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.run_paths import SLURM_FOLDER
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.cluster_job import make_run, stop_file
-from rnnlab.runs.files import LINK, link_in, touch
+from rnnlab.runs.files import LINK, link_between, touch
 from rnnlab.runs.run_json import read_run_info
 
 KILL_SECONDS = 10.0
@@ -52,7 +53,7 @@ class Slurm:
         """
         import submitit
 
-        if link := link_in(folder / SLURM_FOLDER):
+        if link := link_between(folder, folder / SLURM_FOLDER):
             raise ConfigProblems([LINK.format(link)])
         stop = stop_file(orders, folder)
         parameters = {
@@ -69,7 +70,9 @@ class Slurm:
         # Slurm requeues a job after a node failure; the job then resumes from its folder.
         orders = [replace(order, resume=True) for order in orders]
         try:
-            executor = submitit.AutoExecutor(folder=folder / SLURM_FOLDER, cluster="slurm")
+            executor = submitit.AutoExecutor(
+                folder=new_submission_folder(folder / SLURM_FOLDER), cluster="slurm"
+            )
             executor.update_parameters(
                 **{key: value for key, value in parameters.items() if value is not None}
             )
@@ -146,6 +149,12 @@ class SlurmEngine:
         """Cancel the remaining jobs."""
         _cancel(self.jobs)
         self.jobs.clear()
+
+
+def new_submission_folder(slurm_folder: Path) -> Path:
+    """Create a folder for one submission; submitit follows existing links and leaves links to its own files."""
+    slurm_folder.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d_%H-%M-%S_"), dir=slurm_folder))
 
 
 def _ended(order: WorkOrder) -> float | None:
