@@ -152,7 +152,7 @@ class SlurmEngine:
 
 
 def new_submission_folder(slurm_folder: Path) -> Path:
-    """Create a folder for one submission; submitit follows existing links and leaves links to its own files."""
+    """Create a folder for one submission; submitit follows existing links and leaves links of its own."""
     slurm_folder.mkdir(exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d_%H-%M-%S_"), dir=slurm_folder))
 
