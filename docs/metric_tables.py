@@ -19,7 +19,7 @@ def table(name: str) -> str:
         KeyError: If the table does not exist.
     """
     rows = TABLES[name]
-    with_x = any(row.x != "training step" for row in rows)
+    with_x = any(row.x != metrics.Metric.x for row in rows)
     head = ["metric", "unit", *(["x axis"] if with_x else []), "MLflow", "meaning"]
     lines = [head, ["---"] * len(head)]
     for row in rows:

@@ -7,6 +7,7 @@ and step 0 describes the network at initialisation. The *time steps* of a sequen
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from rnnlab.arrays import Array
@@ -166,3 +167,8 @@ class StepRecord:
     gradients: Sequence[Curve] = field(default=())
     unstable_since: int | None = None
     non_finite: FirstNonFinite | None = None
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Return the value of a metric as a record stores it: None if the value is missing or not finite."""
+    return None if value is None or not isfinite(value) else float(value)

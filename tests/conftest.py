@@ -6,8 +6,9 @@ import pytest
 from hypothesis import settings
 
 from tests import processes as commands
-from tests.processes import ROOT, TINY, Done, run
+from tests.processes import TINY, Done, run
 from tests.shared import empty_database, made_once, shared_folder
+from tests.surroundings import ROOT
 
 SLOWEST = (
     "app/test_streams.py",

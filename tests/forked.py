@@ -21,15 +21,12 @@ from select import select
 from threading import Thread
 from typing import IO, Any, NoReturn
 
+from tests.surroundings import ROOT, environment, hear_signals
+
 LIBRARIES = (
     *("hydra._internal.hydra", "omegaconf", "pydantic", "threadpoolctl", "safetensors.numpy", "rich.live"),
-    *(
-        "mlflow.tracking",
-        "mlflow.store.tracking.sqlalchemy_store",
-        "pandas",
-        "pyarrow.parquet",
-        "pyarrow.json",
-    ),
+    *("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store"),
+    *("pandas", "pyarrow.parquet", "pyarrow.json"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn"),
     *("multiprocessing.spawn", "filelock", "jinja2", "yaml"),
 )
@@ -97,10 +94,10 @@ class ForkedCommand:
         self.send_signal(signal.SIGKILL)
 
 
-def fork_command(folder: Path, environment: dict[str, str], module: str, *arguments: str) -> ForkedCommand:
+def fork_command(folder: Path, module: str, *arguments: str) -> ForkedCommand:
     """Start the equivalent of `python -m module` in a folder, with pipes for its output."""
     read_ends, write_ends = zip(*(os.pipe() for _ in range(3)), strict=True)
-    request = {"folder": str(folder), "environment": environment, "command": [module, *arguments]}
+    request = {"folder": str(folder), "environment": environment(), "command": [module, *arguments]}
     socket.send_fds(_server(os.getpid()), [json.dumps(request).encode()], list(write_ends))
     for end in write_ends:
         os.close(end)
@@ -111,13 +108,10 @@ def fork_command(folder: Path, environment: dict[str, str], module: str, *argume
 def _server(_pid: int) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     number = theirs.fileno()
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.forked", str(number)],
-        cwd=Path(__file__).parents[1],
-        env=environment,
+        cwd=ROOT,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[number],
@@ -166,8 +160,8 @@ def _watch(request: dict[str, Any], status: int, stdout: int, stderr: int) -> No
 
 def _execute(request: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    hear_signals()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as Python does at startup
     for end, stream in ((stdout, 1), (stderr, 2)):
         os.dup2(end, stream)
         os.close(end)

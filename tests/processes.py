@@ -14,18 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.forked import ForkedCommand, fork_command
+from tests.surroundings import environment, hear_signals
 
-ROOT = Path(__file__).parent.parent
 TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9", "report=false")
 ENDLESS = "steps=1000000"
 PATIENCE = 90
 """Time limit for a command in seconds, far longer than any command takes."""
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """Return the environment of a command: this checkout, without MLflow or Hydra settings of the user."""
-    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
-    return outside | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | settings
 
 
 @dataclass(frozen=True)
@@ -55,19 +49,13 @@ def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) 
     return finish(folder, start(folder, *arguments, module=module, **settings))
 
 
-def hear_signals() -> None:
-    """Restore the default handlers of the stop signals; a background process may ignore some signals."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 Command = subprocess.Popen[str] | ForkedCommand
 
 
 def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Command:
     """Start `python -m module` in a folder; without settings of its environment, as a `ForkedCommand`."""
     if not settings and module.startswith("rnnlab"):
-        return fork_command(folder, environment(), module, *arguments)
+        return fork_command(folder, module, *arguments)
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,

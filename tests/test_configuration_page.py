@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from docs import keys
 from rnnlab.app.config import build as schema
-from tests.processes import ROOT
+from tests.surroundings import ROOT
 
 PLACEHOLDERS = re.findall(
     r"<!-- keys: (\w+) -->", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

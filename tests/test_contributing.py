@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.processes import ROOT, Done, environment, run
+from tests.processes import Done, run
+from tests.surroundings import ROOT, environment
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCED = re.compile(

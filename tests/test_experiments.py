@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
-from tests.processes import ROOT, run
+from tests.processes import run
+from tests.surroundings import ROOT
 
 STUDIES = ROOT / "experiments"
 FADING = (

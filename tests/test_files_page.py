@@ -13,7 +13,8 @@ from rnnlab.app.check import check
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs.run_job import execute
 from rnnlab.paths import conf_dir
-from tests.processes import ROOT, TINY, Done, metric_rows, run_info
+from tests.processes import TINY, Done, metric_rows, run_info
+from tests.surroundings import ROOT
 from tests.tracked import tracked_runs
 
 PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")

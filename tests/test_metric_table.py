@@ -13,7 +13,8 @@ from rnnlab.metric_table import METRICS, is_per_step, is_shown, metric_of
 from rnnlab.mlflow_mirror.charts import DESCRIPTION, FIRST_CHARTS
 from rnnlab.records import LOSS, NORM_QUANTILES, STEPS_PER_SECOND
 from tests.app.test_options import DRAWN, LENGTH, OPTIONS, experiment_of
-from tests.processes import ROOT, Done, metric_rows, run_info
+from tests.processes import Done, metric_rows, run_info
+from tests.surroundings import ROOT
 from tests.tracked import tracked_runs
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

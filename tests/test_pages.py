@@ -17,7 +17,8 @@ from rnnlab.app.cli import main
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import AdaptiveSweep, compose
 from rnnlab.paths import conf_dir
-from tests.processes import ROOT, TINY, Done, run, run_info
+from tests.processes import TINY, Done, run, run_info
+from tests.surroundings import ROOT
 
 PAGES = sorted(
     path

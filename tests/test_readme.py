@@ -1,6 +1,6 @@
 """Tests that the README fits on one screen and that its first commands exist."""
 
-from tests.processes import ROOT
+from tests.surroundings import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -20,7 +20,8 @@ from rnnlab.app.cli import main
 from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.gradcheck.__main__ import main as gradcheck
 from tests.app.conftest import here
-from tests.processes import PATIENCE, ROOT, TINY, environment, run_info
+from tests.processes import PATIENCE, TINY, run_info
+from tests.surroundings import ROOT, environment
 
 __all__ = ["here"]
 COMMANDS = Path(sys.executable).parent

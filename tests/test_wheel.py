@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, TINY
+from tests.processes import TINY
+from tests.surroundings import ROOT
 
 DATA = ("rnnlab/py.typed", "rnnlab/tasks/data/sonnets.txt", "rnnlab/tasks/data/README.md")
 

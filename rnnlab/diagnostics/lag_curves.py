@@ -23,7 +23,7 @@ from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.model import Batch, Model
-from rnnlab.records import Curve, by_lag_key
+from rnnlab.records import Curve, by_lag_key, finite_or_none
 from rnnlab.workspace import Workspace
 
 Target = Literal["last"] | Annotated[int, Ge(1)]
@@ -136,7 +136,7 @@ def lag_metrics(
         log10_g, lag = by_quantity[quantity], 1
         while lag < len(log10_g):
             value = log10_g[lag] if lag == 1 else log10_g[lag] - log10_g[1]
-            metrics[by_lag_key(quantity, lag)] = float(value) if np.isfinite(value) else None
+            metrics[by_lag_key(quantity, lag)] = finite_or_none(value)
             lag *= 2
     return metrics
 

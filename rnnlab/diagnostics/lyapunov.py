@@ -23,7 +23,7 @@ from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import standard_error
-from rnnlab.records import TOP_LYAPUNOV, TOP_LYAPUNOV_SE
+from rnnlab.records import TOP_LYAPUNOV, TOP_LYAPUNOV_SE, finite_or_none
 
 
 def measure_lyapunov(
@@ -49,8 +49,8 @@ def measure_lyapunov(
     local = local_exponents(cell, snapshot.params, tape, warm_up, exponents)
     metrics: dict[str, float | None] = {}
     for i, (λ, error) in enumerate(zip(local.mean(axis=0), standard_error(local), strict=True), start=1):
-        metrics[TOP_LYAPUNOV if i == 1 else f"lyapunov/{i:02d}"] = _finite(λ)
-        metrics[TOP_LYAPUNOV_SE if i == 1 else f"lyapunov/{i:02d}_se"] = _finite(error)
+        metrics[TOP_LYAPUNOV if i == 1 else f"lyapunov/{i:02d}"] = finite_or_none(λ)
+        metrics[TOP_LYAPUNOV_SE if i == 1 else f"lyapunov/{i:02d}_se"] = finite_or_none(error)
     return Readings(metrics=metrics)
 
 
@@ -99,10 +99,6 @@ def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, ex
             with np.errstate(divide="ignore"):
                 local[t - warm_up - 1] = np.log(np.abs(np.diag(R)))
     return local[:, np.argsort(local.mean(axis=0))[::-1]]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _of_first_example(step: StepTape, columns: int) -> StepTape:

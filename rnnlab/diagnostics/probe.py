@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
 from rnnlab.diagnostics.schedule import Schedule
 from rnnlab.diagnostics.snapshot import Measure, Readings, Snapshot
-from rnnlab.records import LOG10_GAIN, THEORY_DIFFERENCE, THEORY_LOG10_GAIN, Curve
+from rnnlab.records import LOG10_GAIN, THEORY_DIFFERENCE, THEORY_LOG10_GAIN, Curve, finite_or_none
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,8 @@ class Probe:
         for name in due:
             readings = self.measurements[name].measure(snapshot)
             curves += readings.curves
-            metrics |= {key: _finite(value) for key, value in readings.metrics.items()}
+            metrics |= {key: finite_or_none(value) for key, value in readings.metrics.items()}
         measured, theory = metrics.get(LOG10_GAIN), metrics.get(THEORY_LOG10_GAIN)
         if measured is not None and theory is not None:
             metrics[THEORY_DIFFERENCE] = measured - theory
         return Readings(curves, metrics)
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and isfinite(value) else None

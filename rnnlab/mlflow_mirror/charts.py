@@ -11,7 +11,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from rnnlab.metric_table import METRICS
+from rnnlab.metric_table import METRICS, Metric
 
 SHARED_VIEW = "mlflow.sharedViewState."
 SECTION = "how far gradients reach"
@@ -24,7 +24,7 @@ FIRST_CHARTS = (
     "grad/norm",
 )
 _ROWS = "\n".join(
-    f"| `{row.name}` | {row.x if row.x != 'training step' else ''} | {row.in_markdown} |"
+    f"| `{row.name}` | {'' if row.x == Metric.x else row.x} | {row.in_markdown} |"
     for row in METRICS
     if row.mlflow
 )

@@ -1,7 +1,5 @@
 """Metrics of a training step: loss, gradient norms, effect of clipping, and clip rate."""
 
-from math import isfinite
-
 from rnnlab.clipping import ClipReport
 from rnnlab.model import Tape
 from rnnlab.records import (
@@ -13,6 +11,7 @@ from rnnlab.records import (
     GRAD_NORM,
     GRAD_NORM_CLIPPED,
     LOSS,
+    finite_or_none,
 )
 
 
@@ -36,8 +35,3 @@ def step_metrics(tape: Tape, report: ClipReport, step: int, clipped_steps: int) 
         CLIP_RATE: clipped_steps / (step + 1),
     }
     return {name: finite_or_none(value) for name, value in metrics.items() if value is not None}
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return the value, or None if it is not finite."""
-    return float(value) if isfinite(value) else None

@@ -31,11 +31,12 @@ from rnnlab.records import (
     VAL_SOLVED,
     FirstNonFinite,
     StepRecord,
+    finite_or_none,
 )
 from rnnlab.tasks import Task
 from rnnlab.training.restore_state import Limits, restore
 from rnnlab.training.state import Stability, TrainingState
-from rnnlab.training.step_metrics import finite_or_none, step_metrics
+from rnnlab.training.step_metrics import step_metrics
 from rnnlab.workspace import Workspace
 
 UNSTABLE_WINDOW = 50

@@ -22,7 +22,6 @@ from tests.processes import (
     TINY,
     children,
     end,
-    environment,
     finish,
     metric_rows,
     run,
@@ -30,6 +29,7 @@ from tests.processes import (
     wait_until,
     worker_of,
 )
+from tests.surroundings import environment
 from tests.tracked import experiments, tracked_runs
 
 SIZES = (*TINY[1:], "figures=false")

@@ -10,7 +10,7 @@ import yaml
 from rnnlab.app.cli import main
 from rnnlab.commands import MODULES
 from rnnlab.paths import conf_dir
-from tests.processes import environment
+from tests.surroundings import environment
 
 HEAVY = ("matplotlib", "mlflow", "pandas", "pyarrow", "seaborn", "torch")
 THEN_TELL_WHAT_IS_LOADED = f"""

@@ -17,7 +17,8 @@ from rnnlab import __version__
 from rnnlab.diagnostics import Schedule
 from rnnlab.records import GRADIENT_COLUMNS
 from rnnlab.tasks import CharLM
-from tests.processes import ROOT, TINY, Done, environment, metric_rows, run, run_info
+from tests.processes import TINY, Done, metric_rows, run, run_info
+from tests.surroundings import ROOT, environment
 
 FILES = {
     ".mirroring",

@@ -14,7 +14,7 @@ from rnnlab.app.config.build import build, generators
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
 from tests.app.test_options import experiment_of
-from tests.processes import environment
+from tests.surroundings import environment
 
 SHAPES = {
     "wide": "hidden_size=500 batch_size=2 seq_len=5 task.sample_length=0",

@@ -18,7 +18,8 @@ from rnnlab.commands import compare, repeat, report, show, sync, ui
 from rnnlab.paths import path_problem
 from rnnlab.text import one_line
 from tests.app.conftest import here
-from tests.processes import TINY, environment
+from tests.processes import TINY
+from tests.surroundings import environment
 
 __all__ = ["here"]
 SINGLE = [*TINY, "tracking=none", "figures=false"]

@@ -20,9 +20,7 @@ from tests.processes import (
     TINY,
     Done,
     children,
-    environment,
     finish,
-    hear_signals,
     run,
     run_info,
     wait_until,
@@ -31,6 +29,7 @@ from tests.processes import (
 from tests.processes import (
     start as started,
 )
+from tests.surroundings import environment, hear_signals
 from tests.tracked import tracked_runs
 
 SWEEP = (

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ENDLESS, PATIENCE, TINY, Done, environment, hear_signals, run_info, wait_until
+from tests.processes import ENDLESS, PATIENCE, TINY, Done, run_info, wait_until
+from tests.surroundings import environment, hear_signals
 
 LOST = b"rnnlab: standard output cannot be written (No space left on device); the printed output is lost\n"
 STREAMS = {

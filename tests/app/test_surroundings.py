@@ -14,7 +14,8 @@ import pytest
 
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.folder import RunFolder, read_run_info
-from tests.processes import TINY, Done, environment, run, run_info
+from tests.processes import TINY, Done, run, run_info
+from tests.surroundings import environment
 from tests.tracked import tracked_runs
 
 OBEDIENT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")

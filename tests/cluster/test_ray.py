@@ -11,7 +11,8 @@ import pytest
 
 from rnnlab.analysis.frames.identity import find_differences
 from tests.conftest import Starter
-from tests.processes import TINY, Done, environment, finish, run, run_info, wait_until, worker_of
+from tests.processes import TINY, Done, finish, run, run_info, wait_until, worker_of
+from tests.surroundings import environment
 from tests.tracked import tracked_runs
 
 ON_RAY = ("hydra/launcher=ray",)

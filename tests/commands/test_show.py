@@ -12,7 +12,7 @@ from PIL import Image
 from rnnlab.commands.show import main
 from rnnlab.paths import conf_dir
 from tests.app.test_options import LENGTH
-from tests.processes import environment
+from tests.surroundings import environment
 
 TASKS = sorted(file.stem for file in (conf_dir() / "task").glob("*.yaml"))
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.amount import examples, tried
-from tests.processes import PATIENCE, TINY, end, environment, hear_signals
+from tests.processes import PATIENCE, TINY, end
+from tests.surroundings import environment, hear_signals
 
 SMALL = ("steps=1500", *TINY[1:], "figures=false", "val_every=null", "probe=light")
 COMMANDS = {

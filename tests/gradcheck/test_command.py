@@ -10,7 +10,7 @@ import pytest
 
 from rnnlab.cells import LSTM, CellDeltas
 from rnnlab.gradcheck.__main__ import main
-from tests.processes import environment
+from tests.surroundings import environment
 
 SMALL = ["hidden_size=5", "batch_size=2", "seq_len=4"]
 

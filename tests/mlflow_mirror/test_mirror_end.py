@@ -19,8 +19,9 @@ from rnnlab.mlflow_mirror.mirror import CORE_SHARE, Mirror
 from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
 from rnnlab.mlflow_mirror.store import open_experiment
 from tests.conftest import Starter
-from tests.processes import TINY, children, environment, finish, run_info, wait_until
+from tests.processes import TINY, children, finish, run_info, wait_until
 from tests.runs.small_runs import whole_run
+from tests.surroundings import environment
 from tests.tracked import tracked_runs
 
 SLOW = """

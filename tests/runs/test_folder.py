@@ -33,7 +33,8 @@ from rnnlab.runs.folder import (
 )
 from rnnlab.runs.metrics_jsonl import MetricsReader, parse_row
 from rnnlab.runs.run_json import read_run_info
-from tests.processes import environment, wait_until
+from tests.processes import wait_until
+from tests.surroundings import environment
 
 INFO = {"name": "größer", "steps": 3}
 CONFIG = {"cell": {"_target_": "rnnlab.cells.LSTM"}, "clip": None}

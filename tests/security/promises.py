@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from tests.processes import ROOT
+from tests.surroundings import ROOT
 
 PROMISES = re.findall(r"^- \*\*([a-z-]+)\*\*:", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.M)
 Test = TypeVar("Test", bound=Callable[..., object])

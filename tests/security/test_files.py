@@ -13,8 +13,8 @@ from rnnlab.app.cli import main
 from rnnlab.commands import compare, repeat, report, show, sync
 from rnnlab.user_files import is_address
 from tests.app.conftest import here
-from tests.processes import ROOT
 from tests.security.promises import keeps
+from tests.surroundings import ROOT
 
 __all__ = ["here"]
 SCHEMES = (

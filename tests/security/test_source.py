@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
 from tests.security.promises import PROMISES, keeps, kept
+from tests.surroundings import ROOT
 
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 UNPICKLING_CALLS = {
