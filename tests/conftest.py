@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -49,8 +50,8 @@ def start() -> Iterator[Starter]:
     """Yield `commands.start`; kill processes that still run after the test."""
     started: list[commands.Command] = []
 
-    def begin(folder: Path, *arguments: str, **settings: str) -> commands.Command:
-        started.append(commands.start(folder, *arguments, **settings))
+    def begin(folder: Path, *arguments: str, **options: Any) -> commands.Command:
+        started.append(commands.start(folder, *arguments, **options))
         return started[-1]
 
     yield begin

@@ -52,9 +52,15 @@ def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) 
 Command = subprocess.Popen[str] | ForkedCommand
 
 
-def start(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Command:
-    """Start `python -m module` in a folder; without settings of its environment, as a `ForkedCommand`."""
-    if not settings and module.startswith("rnnlab"):
+def start(
+    folder: Path, *arguments: str, module: str = "rnnlab", preloaded: bool = True, **settings: str
+) -> Command:
+    """Start `python -m module` in a folder.
+
+    A command of rnnlab without settings of its environment is a `ForkedCommand`, unless `preloaded` is False
+    because the test is about a command that still imports its libraries.
+    """
+    if preloaded and not settings and module.startswith("rnnlab"):
         return fork_command(folder, module, *arguments)
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],

@@ -230,7 +230,8 @@ def test_sync_ends_and_says_what_is_left(
 @pytest.mark.parametrize("command", ["rnnlab.report {}", "rnnlab.repeat {}/0_rnn"])
 def test_other_long_commands_end_in_silence(command: str, sweep: Done, tmp_path: Path) -> None:
     module, place = command.format(sweep.runs["rnn"].parent).split(" ", 1)
-    process = started(tmp_path, place, *(["--out", "page.html"] if "report" in module else []), module=module)
+    output = ["--out", "page.html"] if "report" in module else []
+    process = started(tmp_path, place, *output, module=module, preloaded=False)
     mapped = Path(f"/proc/{process.pid}/maps")
     wait_until(lambda: b"_multiarray_umath" in mapped.read_bytes(), "it has begun to load")
     wait_until(lambda: handles(process.pid, signal.SIGHUP) or process.poll() is not None, "it listens")
