@@ -1,4 +1,4 @@
-"""Gradient clipping by global norm or by value.
+"""Gradient clipping by global norm or by value, and metrics of its effect, such as the clip rate.
 
 Clipping by global norm scales all gradients: g ← g · min(1, θ/‖g‖₂), where ‖g‖₂ is the norm over all
 parameters. Clipping by value limits every element to [-θ, θ].
@@ -16,6 +16,16 @@ import numpy as np
 
 from rnnlab.arrays import Params, copy_params
 from rnnlab.norms import global_norm
+from rnnlab.records import (
+    CLIP_COEFFICIENT,
+    CLIP_COSINE,
+    CLIP_RATE,
+    CLIPPED,
+    CLIPPED_FRACTION,
+    GRAD_NORM,
+    GRAD_NORM_CLIPPED,
+    finite_or_none,
+)
 
 
 @dataclass(frozen=True)
@@ -81,3 +91,23 @@ class Clipping:
         # Dot product of unit vectors, so that large gradients do not overflow.
         cosine = sum(float(np.vdot(raw[name] / before, grad / after)) for name, grad in grads.items())
         return ClipReport(before, after, True, fraction=share, cosine=cosine)
+
+
+def clip_metrics(report: ClipReport, clipped_steps: int, steps: int) -> dict[str, float | None]:
+    """Return the metrics of one clipped gradient.
+
+    Args:
+        report: Effect of clipping on the gradient of the latest training step.
+        clipped_steps: Number of training steps with a clipped gradient so far, including the latest.
+        steps: Number of training steps so far, including the latest.
+    """
+    metrics: dict[str, float | None] = {
+        GRAD_NORM: report.norm,
+        GRAD_NORM_CLIPPED: report.norm_clipped,
+        CLIP_COEFFICIENT: report.coefficient,
+        CLIPPED_FRACTION: report.fraction,
+        CLIP_COSINE: report.cosine,
+        CLIPPED: float(report.clipped),
+        CLIP_RATE: clipped_steps / steps,
+    }
+    return {name: finite_or_none(value) for name, value in metrics.items() if value is not None}

@@ -46,7 +46,7 @@ class Done:
 
 def run(folder: Path, *arguments: str, module: str = "rnnlab", **settings: str) -> Done:
     """Run `python -m module` in a folder and wait until the process ends."""
-    return finish(folder, start(folder, *arguments, module=module, **settings))
+    return finish(folder, start(folder, *arguments, module=module, preloaded=True, **settings))
 
 
 Command = subprocess.Popen[str] | ForkedCommand
@@ -81,7 +81,7 @@ def finish(folder: Path, process: Command) -> Done:
     except BaseException:
         end(process)
         raise
-    return Done(folder, process.returncode, out, err)
+    return Done(folder, process.wait(), out, err)
 
 
 def end(process: Command) -> None:

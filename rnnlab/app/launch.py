@@ -12,14 +12,13 @@ from rnnlab.app.config.memory_limit import cores
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.display import Display
 from rnnlab.app.jobs.provenance import machine
-from rnnlab.app.jobs.resume import sweep_lock, write_sweep_file
+from rnnlab.app.jobs.resume import is_complete, sweep_lock, write_sweep_file
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.base import Engine
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.mlflow_mirror.mirror import PROCESS_DIED, Mirror, MirrorReport
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, Outcome
-from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.closing import close_run, record_failure
 from rnnlab.runs.folder import LOCK_SECONDS, RunInUse, is_in_use
 from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG
@@ -72,7 +71,7 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
         stack.enter_context(temporary_handler(interrupts))
         _make_folder(checked, stack)
         display.open_log(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))
-        todo = [order for order in orders if not _is_done(order)]
+        todo = [order for order in orders if not (order.resume and is_complete(order.folder))]
         if plan.is_sweep:  # a single run logs its own command
             LOG.info("%s runs: %s", len(orders), redact(plan.command))
         for line in (checked.note, *checked.remarks):
@@ -123,14 +122,6 @@ def _make_folder(checked: CheckedPlan, stack: ExitStack) -> None:
             with suppress(OSError):  # not created, or not empty
                 folder.rmdir()
         raise ConfigProblems([f"{plan.folder}: cannot be written ({error.strerror})"]) from error
-
-
-def _is_done(order: WorkOrder) -> bool:
-    info = read_run_info(order.folder) if order.resume else None
-    if info is None or info["outcome"] not in ENDED:
-        return False
-    clear_resume_files(order.folder)  # its process may have died before clearing them
-    return True
 
 
 def _runs_in_other_processes(orders: list[WorkOrder], interrupts: Interrupts) -> list[WorkOrder]:
@@ -187,7 +178,9 @@ class _SweepMonitor:
         time.sleep(REFRESH_SECONDS)
         self._refresh()
         free = [order for order in elsewhere if not is_in_use(order.folder)]
-        return [order for order in elsewhere if order not in free], [o for o in free if not _is_done(o)]
+        return [order for order in elsewhere if order not in free], [
+            o for o in free if not is_complete(o.folder)
+        ]
 
     def _record_end(self, order: WorkOrder, error: str | None) -> None:
         info = self.ended[order.folder] = _final_info(order, error, self.stopping)

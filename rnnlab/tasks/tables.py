@@ -1,9 +1,9 @@
-"""Selection of the numeric columns of a user's CSV or Parquet file, and detection of faulty cells.
+"""Selection of the numeric columns of a user's CSV or Parquet file.
 
 By default, every column that contains only numbers is used. Columns of dates, text or Boolean values are left
 out. Columns without values or without a name are also left out. A message lists all columns that are left
 out. A numeric column with some non-numeric cells causes an error, because only the user can decide whether to
-correct the cells or leave the column out.
+correct the cells or leave the column out; `rnnlab.tasks.columns` finds these cells.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Training loop, and the training state from which training can be resumed."""
 
 from rnnlab.training.memory_estimate import memory_needed
-from rnnlab.training.restore_state import ImpossibleState
 from rnnlab.training.state import Stability, TrainingState
+from rnnlab.training.state_validation import ImpossibleState
 from rnnlab.training.trainer import UNSTABLE_FACTOR, UNSTABLE_WINDOW, Trainer
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params, copy_params
-from rnnlab.clipping import Clipping
+from rnnlab.clipping import Clipping, clip_metrics
 from rnnlab.diagnostics import (
     Probe,
     ProbeInputs,
@@ -25,6 +25,7 @@ from rnnlab.norms import global_norm
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
     GRAD_NORM,
+    LOSS,
     STEPS_TO_SOLVE,
     VAL_BASELINE,
     VAL_LOSS,
@@ -34,9 +35,8 @@ from rnnlab.records import (
     finite_or_none,
 )
 from rnnlab.tasks import Task
-from rnnlab.training.restore_state import Limits, restore
 from rnnlab.training.state import Stability, TrainingState
-from rnnlab.training.step_metrics import step_metrics
+from rnnlab.training.state_validation import Limits, restore
 from rnnlab.workspace import Workspace
 
 UNSTABLE_WINDOW = 50
@@ -156,7 +156,8 @@ class Trainer:
             raw_grads = copy_params(grads) if due else {}
             report = self.clipping.apply(grads, norm)
             state.clipped += report.clipped
-            metrics |= step_metrics(tape, report, step, state.clipped)
+            metrics[LOSS] = finite_or_none(tape.loss)
+            metrics |= clip_metrics(report, state.clipped, step + 1)
             if not (isfinite(tape.loss) and isfinite(norm)):
                 state.ended = True
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)

@@ -1,7 +1,8 @@
-"""Matching of jobs to earlier runs that can be resumed.
+"""Resumption: which earlier run a job continues, and which runs are already complete.
 
 A job matches an earlier run if both have the same data and the same resolved configuration, apart from keys
-that do not affect results.
+that do not affect results. Complete runs are skipped; `rnnlab.app.jobs.restore_run` continues the other runs
+from their checkpoints.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, sweep_name
 from rnnlab.app.config.run_paths import SWEEP_FILE, SWEEP_LOCK, can_hold_runs, sweep_problems
+from rnnlab.records import ENDED
+from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.files import LINK, link_in, replace_text
 from rnnlab.runs.folder import MISPLACED_FOLDER, find_misplaced_folder, is_in_use
 from rnnlab.runs.run_json import NewerFormat, read_run_info
@@ -93,6 +96,15 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
         note += f" ({name} contains {shared} of {len(identities)} runs; "
         note += f"use resume={name} to add the missing runs)"
     return plan, note
+
+
+def is_complete(folder: Path) -> bool:
+    """Return True if the run in a folder is complete, and delete a checkpoint left by a killed process."""
+    info = read_run_info(folder)
+    if info is None or info["outcome"] not in ENDED:
+        return False
+    clear_resume_files(folder)
+    return True
 
 
 def write_sweep_file(plan: Plan, identities: Sequence[str]) -> None:
