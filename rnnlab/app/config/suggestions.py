@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 
 from rnnlab.paths import conf_dir
 
@@ -89,6 +87,10 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 def quote_override(override: str) -> str | None:
     """Return an override quoted for both the shell and Hydra, or None if quoting would alter the value."""
+    # Worker processes import this module but do not need Hydra, which takes a quarter of their start-up time.
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     key, equals, value = override.partition("=")
     if not value.isprintable():
         return None
