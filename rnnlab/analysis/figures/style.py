@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
 from rnnlab.analysis.figures.intervals import is_hashable
@@ -145,6 +146,16 @@ def is_wide(values: Iterable[float]) -> bool:
     numbers = np.asarray(list(values), dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     return bool(numbers.size and numbers.min() > 0 and numbers.max() / 10 >= numbers.min())
+
+
+def set_log_scale(ax: Axes) -> None:
+    """Use a logarithmic y axis with plain numbers at 1, 2 and 5 times the powers of ten."""
+    ax.set_yscale("log")
+    bottom, top = ax.get_ylim()
+    subs = (1.0, 2.0, 5.0) if np.log10(top) - np.log10(bottom) < 3 else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def new_axes(rows: int = 1) -> Any:

@@ -16,7 +16,7 @@ from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.run_curves import RunCurves
 from rnnlab.analysis.figures.scalar_plot import describe_zeros
-from rnnlab.analysis.figures.style import check_columns, is_wide, to_numbers
+from rnnlab.analysis.figures.style import check_columns, is_wide, set_log_scale, to_numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 
 MAX_STEPS = 8
@@ -152,7 +152,7 @@ def draw_losses(
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)
         if is_wide(curves.drawn_values(traces)):
-            ax.set_yscale("log")
+            set_log_scale(ax)
 
     return curves.draw(ax, finish, f"{metric} over training", traces)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.facets import NOTHING_TO_SHOW
@@ -29,6 +29,7 @@ from rnnlab.analysis.figures.style import (
     figure_style,
     is_wide,
     new_axes,
+    set_log_scale,
     to_numbers,
 )
 from rnnlab.records import (
@@ -291,7 +292,5 @@ def _power_of_10(values: Any) -> Any:
 def _scale_y(ax: Axes, values: pd.Series) -> None:
     """Use a log y axis, starting just below the smallest value, if values span a factor of at least 10."""
     if is_wide(values):
-        ax.set_yscale("log")
+        set_log_scale(ax)
         ax.set_ylim(bottom=0.7 * values.min())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
