@@ -202,4 +202,5 @@ def _describe_end(end: str, steps: np.ndarray) -> str:
     """Describe the first or last recordings, made at the given training steps."""
     if len(steps) > 1:
         return f"{end} step of each run"
-    return f"step {steps[0]}, untrained" if steps[0] == 0 else f"step {steps[0]}"
+    state = "untrained" if steps[0] == 0 else "trained" if end == "last" else ""
+    return f"step {steps[0]}, {state}" if state else f"step {steps[0]}"

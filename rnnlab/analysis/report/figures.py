@@ -21,7 +21,7 @@ from rnnlab.analysis.figures.style import NEUTRAL_COLOR, figure_style, set_log_s
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.frames.run_collection import RunCollection
-from rnnlab.analysis.report.encodings import Encodings
+from rnnlab.analysis.report.encodings import Encodings, is_number
 from rnnlab.analysis.report.inline_svg import inline_svg
 from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_SOLVED
 from rnnlab.text import format_run_count
@@ -53,6 +53,7 @@ class _Drawing:
     title: str
     text: str
     draw: Callable[[], Any]
+    is_map: bool = False
 
 
 class ReportFigures:
@@ -124,7 +125,9 @@ class ReportFigures:
                 return None
             first = result.flat[0] if isinstance(result, np.ndarray) else result
             figure: Figure = first.figure
-            svg = inline_svg(figure, prefix, description)
+            hue = self.encodings.hue
+            is_sequential = drawing.is_map or (hue is not None and is_number(self.collection.frame[hue]))
+            svg = inline_svg(figure, prefix, description, is_sequential)
             plt.close(figure)
         is_grid = isinstance(result, sns.FacetGrid) and len(result.axes.flat) > 1
         is_row = isinstance(result, np.ndarray) and len(figure.axes) > 3
@@ -156,8 +159,8 @@ class ReportFigures:
         runs, x, hue, col = self.collection.frame, self.encodings.x, self.encodings.hue, self.encodings.col
         if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
             text = (
-                "Factor by which the gradient norm changes per time step, from lags of at least "
-                "half the longest lag; a gain of 1 preserves the norm. The gain in the tables covers all lags."
+                "Factor by which the gradient norm changes per time step, from lags of at least half "
+                "the longest lag; a gain of 1 preserves the norm. The gain in the tables covers all lags."
             )
             yield _Drawing(f"Tail gain by {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=col))
         if x is not None and _has(runs, HORIZON):
@@ -169,7 +172,7 @@ class ReportFigures:
         y = self.encodings.y or hue
         if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
             text = "Most frequent gradient regime among the runs with each combination of axis values."
-            yield _Drawing(f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y))
+            yield _Drawing(f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y), True)
         if "clip" in self.encodings.axes and runs["clip"].notna().any() and _has(runs, self.metric):
             text = f"Clip rate and {self.metric} at each clip threshold."
             other = hue if hue != "clip" else None
@@ -198,7 +201,7 @@ class ReportFigures:
                     maps[str(self.collection.runs[index].row["name"])] = norms
         if maps:
             text = "Norm of the total gradient by time step and training step, for single runs on one scale."
-            yield _Drawing("Gradient by time step", text, partial(_draw_heatmaps, maps))
+            yield _Drawing("Gradient by time step", text, partial(_draw_heatmaps, maps), True)
 
 
 def _draw_main(curves: pd.DataFrame, hue: str | None) -> Any:

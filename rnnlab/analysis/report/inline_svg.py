@@ -11,10 +11,12 @@ from rnnlab.analysis.figures.picture_files import picture_bytes
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
+_INK = re.compile("#000000|#262626|#404040")
+"""Colours of the text, axes and annotations in all figures."""
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
+def inline_svg(figure: Figure, prefix: str, description: str, is_sequential: bool = False) -> Markup:
     """Return a figure as an SVG element with text as outlines.
 
     Each group of a curve gets the class `curve`, and the attributes `data-hue` (label of its colour) and
@@ -24,6 +26,8 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
         figure: Figure to convert.
         prefix: Prefix that makes identifiers unique within the page.
         description: Alternative text.
+        is_sequential: True if the colours of the figure form a sequence from dark to light. In dark mode,
+            such a figure is inverted; in any other figure, only text and axes change their colour.
     """
     content = picture_bytes(figure, "svg", bbox_inches="tight", transparent=True)
     root = ElementTree.fromstring(content)
@@ -47,5 +51,11 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
                 element.set(key, _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", value))
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
+    if is_sequential:
+        root.set("class", "sequential")
+    else:
+        for element in root.iter():
+            if "style" in element.attrib:
+                element.set("style", _INK.sub("currentColor", element.attrib["style"]))
     root.attrib |= {"role": "img", "aria-label": description}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
