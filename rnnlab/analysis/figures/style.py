@@ -130,7 +130,7 @@ def choose_colors(values: pd.Series) -> dict[str, Any]:
         return {word: colors[word] for word in words}
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = [word for word in words if word != NULL_LABELS.get(str(values.name))]
-        viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.9, len(sizes)))
+        viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.8, len(sizes)))
         return dict(zip(sizes, map(tuple, viridis), strict=True)) | dict.fromkeys(words[len(sizes) :], "0.5")
     order = list(map(str, values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words))
     return {word: PALETTE[order.index(word) % len(PALETTE)] if word in order else "0.5" for word in words}

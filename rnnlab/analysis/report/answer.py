@@ -204,10 +204,13 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     if len(differences) == 1:
         (found,) = differences.values()
         assert found.mean is not None
+        limits = _limits(found, format_decades)
+        if found.low is not None and found.low <= 0:
+            text = f"The seeds do not separate {best} and {worst}"
+            return [_strong(text, f" after training: a difference of {found.mean:.1f} decades{over}{limits}")]
         text = (
             f"After training, {best} keeps {found.mean:.1f} decades more of the gradient than {worst}{over}"
         )
-        limits = _limits(found, format_decades)
         return [_strong(text, f": {format_factor(found.mean)} times as much{limits}")]
     ends = [f"{differences[key].mean:.1f} decades ({_named(others, key)})" for key in (low, high)]
     text = f"After training, {best} keeps {' to '.join(ends)} more of the gradient than {worst}{over}"

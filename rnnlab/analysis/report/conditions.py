@@ -6,6 +6,7 @@ replicates. The mean of a condition has a 95 % interval if the condition has at 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from rnnlab.analysis.figures.intervals import mean_interval
 from rnnlab.analysis.figures.sweep_scalars import judge_runs
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED
-from rnnlab.records import CENSORED, GAIN, VAL_LOSS, VAL_SOLVED
+from rnnlab.records import CENSORED, CLIP_RATE, GAIN, HORIZON, VAL_LOSS, VAL_SOLVED
 
 LAG, UNTRAINED, TRAINED = "longest lag", "untrained decay", "trained decay"
 """Columns added by `summarize_ends`: the longest lag K, and log10 g(K)/g(1) before and after training."""
 SOLVED = "solved"
+FRACTIONS = (CLIP_RATE, "val/accuracy", "val/error_rate")
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,21 @@ class Estimate:
     high: float | None
 
     @classmethod
-    def of(cls, values: pd.Series) -> "Estimate":
-        """Return the estimate from the values of single runs; missing values are left out."""
+    def of(cls, values: pd.Series, bounds: tuple[float, float] = (-inf, inf)) -> "Estimate":
+        """Return the estimate from the values of single runs, without missing values.
+
+        Args:
+            values: Values of the single runs.
+            bounds: Smallest and largest possible value; an interval is cut at these bounds.
+        """
         numbers = values.astype("float64").dropna()
         numbers = numbers[np.isfinite(numbers)]
         if numbers.empty:
             return cls([], None, None, None)
         row = mean_interval(pd.DataFrame({"all": 0, "y": numbers}), ["all"], "y").iloc[0]
         has_interval = pd.notna(row["low"])
-        limits = (float(row["low"]), float(row["high"])) if has_interval else (None, None)
+        low, high = max(bounds[0], float(row["low"])), min(bounds[1], float(row["high"]))
+        limits = (low, high) if has_interval else (None, None)
         return cls(list(map(float, numbers)), float(row["mean"]), *limits)
 
 
@@ -69,7 +77,8 @@ class Condition:
         runs = self.runs
         if column.startswith("val/"):
             runs = runs[runs["outcome"] != "diverged"]
-        return Estimate.of(runs[column])
+        bounds = (0.0, 1.0 if column in FRACTIONS else inf) if _is_positive(column) else (-inf, inf)
+        return Estimate.of(runs[column], bounds)
 
     @property
     def lag(self) -> int | None:
@@ -141,6 +150,10 @@ def summarize_ends(collection: RunCollection, curves: pd.DataFrame | None) -> pd
         found[name] = relative.where(is_longest).max(axis="columns")
     keys = runs["run"].astype(str)
     return runs.assign(**{name: keys.map(values) for name, values in found.items()})
+
+
+def _is_positive(column: str) -> bool:
+    return column.startswith("val/") or column in (HORIZON, CLIP_RATE)
 
 
 def choose_metric(runs: pd.DataFrame) -> str:

@@ -91,25 +91,19 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
     clips = any(condition.estimate(CLIP_RATE).mean for condition in conditions)
     solvable = any(condition.solved is not None for condition in conditions)
     decays = {"untrained decay": UNTRAINED, "trained decay": TRAINED} if with_curves else {}
-    columns = [
-        *axes,
-        "runs",
-        *(["lag K"] if with_curves else []),
-        *decays,
-        "gain",
-        "horizon",
-        metric,
-        *(["clip rate"] if clips else []),
-    ]
+    lags = {condition.lag for condition in conditions if condition.estimate(LAG).mean is not None}
+    with_lags = len(lags) > 1 or None in lags
+    columns = [*axes, "runs", *(["lag K"] if with_lags else []), *decays, "horizon", "gain", metric]
+    columns += [*(["clip rate"] if clips else []), *(["solved"] if solvable else [])]
     rows = []
     for condition in conditions:
         lost = [(condition.count(word), word) for word in ("unstable", "diverged")]
         count = ", ".join([str(len(condition.runs)), *(f"{n} {word}" for n, word in lost if n)])
         row = [axis_cell(condition.values[axis], axis) for axis in axes]
         row.append(Cell(count, float(len(condition.runs))))
-        row += [_estimate_cell(condition, LAG, format_steps)] if with_curves else []
+        row += [_estimate_cell(condition, LAG, format_steps)] if with_lags else []
         row += [_estimate_cell(condition, column, format_decades) for column in decays.values()]
-        row += [_gain_cell(condition), _horizon_cell(condition), _estimate_cell(condition, metric)]
+        row += [_horizon_cell(condition), _gain_cell(condition), _estimate_cell(condition, metric)]
         row += [_estimate_cell(condition, CLIP_RATE, "{:.0%}".format)] if clips else []
         if solvable:
             solved = condition.solved
@@ -118,7 +112,7 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
             )
             row.append(text)
         rows.append(row)
-    return Table([*columns, *(["solved"] if solvable else [])], rows)
+    return Table(columns, rows)
 
 
 def _estimate_cell(condition: Condition, column: str, form: Format = format_metric, prefix: str = "") -> Cell:
