@@ -115,13 +115,13 @@ def draw_time_heatmap(
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
         rows = rows.assign(quantity=quantity)
     wide = by_step(rows, "timestep", quantity)
+    times = wide.columns.to_numpy(dtype=float)
     mesh = ax.pcolormesh(
-        wide.columns.to_numpy(dtype=float),
-        np.arange(len(wide)),
+        np.append(times, times[-1] + 1) - 0.5,
+        np.arange(len(wide) + 1) - 0.5,
         wide.to_numpy(dtype=float),
         cmap=SEQUENTIAL,
         norm=Normalize(min(limits), max(limits)) if limits else _finite_norm(wide.to_numpy(dtype=float)),
-        shading="nearest",
         rasterized=True,
     )
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))

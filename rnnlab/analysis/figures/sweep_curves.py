@@ -183,6 +183,8 @@ def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
     if step == "ends":
         names = {end: _describe_end(end, rows.loc[ends[end], "step"].unique()) for end in ends}
+        if names["first"] == names["last"]:  # runs with a single recording
+            names.pop("last")
         parts = [rows[ends[end]].assign(**{END: name}) for end, name in names.items()]
         order = pd.CategoricalDtype(list(names.values()))
         return pd.concat(parts, ignore_index=True).astype({END: order}), "before and after training"
@@ -202,5 +204,5 @@ def _describe_end(end: str, steps: np.ndarray) -> str:
     """Describe the first or last recordings, made at the given training steps."""
     if len(steps) > 1:
         return f"{end} step of each run"
-    state = "untrained" if steps[0] == 0 else "trained" if end == "last" else ""
-    return f"step {steps[0]}, {state}" if state else f"step {steps[0]}"
+    state = ", untrained" if steps[0] == 0 else ", trained" if end == "last" else ""
+    return f"step {steps[0]}{state}"

@@ -201,20 +201,27 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
     lags = {group[best].lag for group in complete.values()}
     over = f" over {lags.pop()} time steps" if len(lags) == 1 else ""
+    pairs = [(group[best], group[worst]) for group in complete.values()]
+    when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
+    grows = all(_mean(c) > 0 for pair in pairs for c in pair)
     if len(differences) == 1:
         (found,) = differences.values()
         assert found.mean is not None
         limits = _limits(found, format_decades)
         if found.low is not None and found.low <= 0:
             text = f"The seeds do not separate {best} and {worst}"
-            return [_strong(text, f" after training: a difference of {found.mean:.1f} decades{over}{limits}")]
-        text = (
-            f"After training, {best} keeps {found.mean:.1f} decades more of the gradient than {worst}{over}"
-        )
-        return [_strong(text, f": {format_factor(found.mean)} times as much{limits}")]
+            rest = f" {when.lower()}: a difference of {found.mean:.1f} decades{over}{limits}"
+            return [_strong(text, rest)]
+        more = _more(best, worst, f"{found.mean:.1f} decades", grows)
+        return [_strong(f"{when}, {more}{over}", f": {format_factor(found.mean)} times as much{limits}")]
     ends = [f"{differences[key].mean:.1f} decades ({_named(others, key)})" for key in (low, high)]
-    text = f"After training, {best} keeps {' to '.join(ends)} more of the gradient than {worst}{over}"
-    return [_strong(text)]
+    return [_strong(f"{when}, {_more(best, worst, ' to '.join(ends), grows)}{over}")]
+
+
+def _more(best: str, worst: str, amount: str, grows: bool) -> str:
+    if grows:
+        return f"the gradient grows {amount} more in {best} than in {worst}"
+    return f"{best} keeps {amount} more of the gradient than {worst}"
 
 
 def _named(axes: Sequence[str], values: Sequence[str]) -> str:
@@ -277,7 +284,7 @@ def _decay(condition: Condition) -> str:
     if after is None:
         return ""
     text = f"over {condition.lag} time steps the gradient {format_change(after)}"
-    if before is None:
+    if before is None or condition.is_untrained:
         return text
     same_direction = before * after > 0 and min(abs(before), abs(after)) >= NO_CHANGE
     change = f"{format_factor(abs(before))}-fold" if same_direction else format_change(before)

@@ -18,7 +18,9 @@ from rnnlab.analysis.frames.runs_frame import DAMAGED
 from rnnlab.records import CENSORED, CLIP_RATE, GAIN, HORIZON, VAL_LOSS, VAL_SOLVED
 
 LAG, UNTRAINED, TRAINED = "longest lag", "untrained decay", "trained decay"
-"""Columns added by `summarize_ends`: the longest lag K, and log10 g(K)/g(1) before and after training."""
+LAST_STEP = "last recording"
+"""Columns added by `summarize_ends`: the longest lag K, log10 g(K)/g(1) before and after training, and
+the training step of the last recording."""
 SOLVED = "solved"
 FRACTIONS = (CLIP_RATE, "val/accuracy", "val/error_rate")
 
@@ -100,6 +102,12 @@ class Condition:
         return int((self.runs["outcome"].astype(str) == outcome).sum())
 
     @property
+    def is_untrained(self) -> bool:
+        """True if all recordings of the runs precede training, as in runs that diverge at once."""
+        steps = self._known(LAST_STEP)
+        return len(steps) > 0 and bool((steps == 0).all())
+
+    @property
     def is_zero(self) -> bool:
         """True if the gradient at the longest lag is exactly 0 in all runs."""
         gains = self._known(GAIN)
@@ -140,8 +148,8 @@ def summarize_ends(collection: RunCollection, curves: pd.DataFrame | None) -> pd
         return runs
     rows = curves[(curves["lag"] >= 1) & curves["target"].isna()]
     rows = rows.assign(run=rows["run"].astype(str), lag=rows["lag"].astype("float64"))
-    found = {LAG: rows.groupby("run")["lag"].max()}
     steps = rows.groupby("run")["step"]
+    found = {LAG: rows.groupby("run")["lag"].max(), LAST_STEP: steps.max()}
     ends = {UNTRAINED: steps.transform("min"), TRAINED: steps.transform("max")}
     for name, end in ends.items():
         curve = rows[rows["step"] == end].pivot(index="run", columns="lag", values="log10_gmean")
