@@ -182,10 +182,10 @@ def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str
     steps = rows.groupby("run", observed=True)["step"]
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
     if step == "ends":
-        names = {end: _describe_end(end, rows.loc[ends[end], "step"].unique()) for end in ends}
-        if names["first"] == names["last"]:  # runs with a single recording
-            names.pop("last")
-        parts = [rows[ends[end]].assign(**{END: name}) for end, name in names.items()]
+        ends["last"] &= ~ends["first"]  # a run with a single recording has only a first one
+        found = {end: rows[mask] for end, mask in ends.items() if mask.any()}
+        names = {end: _describe_end(end, part["step"].unique()) for end, part in found.items()}
+        parts = [part.assign(**{END: names[end]}) for end, part in found.items()]
         order = pd.CategoricalDtype(list(names.values()))
         return pd.concat(parts, ignore_index=True).astype({END: order}), "before and after training"
     if isinstance(step, str):
