@@ -52,6 +52,12 @@ def test_every_link_leads_to_something_here(name: str) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_line_of_text_is_a_comment(name: str) -> None:
+    """MyST omits lines that begin with a percent sign."""
+    assert not re.search(r"^%", re.sub(r"```.+?```", "", TEXTS[name], flags=re.DOTALL), re.MULTILINE)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     trees = re.findall(r"```{toctree}\n(?::[^\n]*\n)*\n(.+?)```", TEXTS["docs/index.md"], re.DOTALL)
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}

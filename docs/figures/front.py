@@ -32,9 +32,9 @@ for sweep in ("fading", "fading_forget_bias"):
     parts |= {(sweep, cell): part for cell, part in curves.groupby("cell", observed=True)}
 
 sns.set_theme(style="ticks", rc={"svg.hashsalt": "rnnlab"})
-figure, axes = plt.subplots(1, 4, figsize=(10.4, 3.4), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(6.8, 4.8), sharex=True, sharey=True, layout="constrained")
 trained = {}
-for ax, (key, name) in zip(axes, NETWORKS.items(), strict=True):
+for ax, (key, name) in zip(axes.flat, NETWORKS.items(), strict=True):
     part = parts[key].assign(cell=pd.Categorical(parts[key]["cell"].astype(str)))
     draw_lag_curves(part, ax, hue="cell", step="ends")
     ends = decades_left(part)
