@@ -31,6 +31,18 @@ exclude_patterns = ["_build", "figures/README.md"]
 LINK_ONLY = re.compile(r"\[[^]]*\]\(([^)#]+\.md)\)\s*")
 """Pattern of a page that consists of a single link; the build replaces the page with the link's target."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(\))")
+ACCESSIBLE = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside aria-label="All pages" class="sidebar-drawer">',
+    '<aside class="toc-drawer': '<aside aria-label="Sections of this page" class="toc-drawer',
+    '<div id="search-results"></div>': '<h1>Search</h1><div id="search-results" class="results"></div>',
+    '<div class="table-wrapper': '<div tabindex="0" role="group" aria-label="Table" class="table-wrapper',
+    '<div class="math-wrapper': '<div tabindex="0" role="group" aria-label="Formula" class="math-wrapper',
+    '<div class="highlight-text notranslate"><div class="highlight"><pre>': (
+        '<div class="highlight-text notranslate"><div class="highlight"><pre tabindex="0">'
+    ),
+}
+"""Replacements in the theme's HTML: names of landmarks, headings, and scrollable blocks in the tab order."""
 KEYS = re.compile(r"<!-- keys: (\w+) -->")
 METRICS = re.compile(r"<!-- metrics: (\w+) -->")
 
@@ -75,8 +87,20 @@ def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def _make_accessible(app: Sphinx, exception: Exception | None) -> None:
+    """Add the attributes that the HTML of the theme lacks."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        for found, replacement in ACCESSIBLE.items():
+            html = html.replace(found, replacement)
+        page.write_text(html, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
-    """Register the MathML output of formulas and the insertion of tables and files."""
+    """Register the MathML output of formulas, the insertion of tables and files, and the changes of HTML."""
     app.connect("source-read", _read)
+    app.connect("build-finished", _make_accessible)
     app.add_node(nodes.math, override=True, html=(_inline, None))
     app.add_node(nodes.math_block, override=True, html=(_block, None))

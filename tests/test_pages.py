@@ -52,6 +52,12 @@ def test_every_link_leads_to_something_here(name: str) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_line_of_text_is_a_comment(name: str) -> None:
+    """MyST omits lines that begin with a percent sign."""
+    assert not re.search(r"^%", re.sub(r"```.+?```", "", TEXTS[name], flags=re.DOTALL), re.MULTILINE)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     trees = re.findall(r"```{toctree}\n(?::[^\n]*\n)*\n(.+?)```", TEXTS["docs/index.md"], re.DOTALL)
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
@@ -60,7 +66,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_figures_are_small() -> None:
-    for figure in (ROOT / "docs" / "figures").glob("*.png"):
+    for figure in (ROOT / "docs" / "figures").glob("*.[ps][nv]g"):
         assert figure.stat().st_size < 150_000 and figure.name in TEXTS["docs/figures/README.md"]
 
 
@@ -149,9 +155,14 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
 )
 def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the Python blocks of a page in order, in a folder with a sweep."""
-    for made in sweep.folder.iterdir():
-        (tmp_path / made.name).symlink_to(made)
     monkeypatch.chdir(tmp_path)
+    if name != "docs/first_ten_minutes.md":
+        for made in sweep.folder.iterdir():
+            (tmp_path / made.name).symlink_to(made)
+    else:
+        shutil.copytree(sweep.folder / "multirun", tmp_path / "multirun")
+        small = ("hidden_size=8", "batch_size=4", "tracking=none", "report=false", "jobs=1")
+        assert run(tmp_path, "-m", "experiment=classroom", *small).code == 0
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": name}
     for code in PYTHON.findall(SHOWN[name]):
@@ -160,6 +171,14 @@ def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest
     if name == "docs/recipes.md":
         assert names["tape"].states["h"].shape == (51, 8, 4)
         assert names["deltas"].total["c"].any() and names["step"].after["h"].any()
+    if name == "docs/first_ten_minutes.md":
+        gains = [0.8, 0.9, 1.0, 1.1, 1.25]
+        linear, tanh = (
+            [10 ** ((line.get_ydata()[-1] - line.get_ydata()[0]) / 48) for line in ax.lines]
+            for ax in names["grid"].axes.flat
+        )
+        assert linear == pytest.approx(gains, rel=1e-4)
+        assert all(found < gain for found, gain in zip(tanh, gains, strict=True))
 
 
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if ">>>" in text])

@@ -8,7 +8,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_it_is_one_screen() -> None:
     lines = README.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) < 200
-    assert (ROOT / "docs" / "figures" / "front.png").is_file() and "docs/figures/front.png" in README
+    assert (ROOT / "docs" / "figures" / "front.svg").is_file() and "docs/figures/front.svg" in README
 
 
 def test_its_first_commands_are_targets_of_make() -> None:

@@ -29,4 +29,4 @@ grid = sns.relplot(
 )  # fmt: skip
 grid.set_axis_labels("lag k (time steps back)", "log₁₀ gradient at the input,\nrelative to lag 1")
 grid.set_titles("{col_name}")
-grid.savefig(Path(__file__).with_name("lag_curves.png"), dpi=110)
+grid.savefig(Path(__file__).with_name("lag_curves.png"), dpi=220)

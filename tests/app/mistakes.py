@@ -48,7 +48,7 @@ MISTAKES = {
     "+measurement=speed": "measurement=speed: unknown option; allowed: contributions, gates, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
     "cell=Lstm": "cell=Lstm: unknown option; did you mean lstm? allowed: gru, lstm, rnn",
     "task=char-lm": "task=char-lm: unknown option; did you mean char_lm? allowed: adding, char_lm, copy, digits, digits_rows, latch, memorization_20bit, memorization_5bit, multiplication, noise, random_permutation, reber, series, temporal_order, temporal_order_3",
-    "experiment=Fading": "experiment=Fading: unknown option; did you mean fading? allowed: adding, clipping, copy, digits, edge_of_chaos, fading, mean_field, memory, quick, source_brown, source_kumar, source_shah, source_slides, source_textbook, tasks, temporal_order",
+    "experiment=Fading": "experiment=Fading: unknown option; did you mean fading? allowed: adding, classroom, clipping, copy, digits, edge_of_chaos, fading, mean_field, memory, quick, source_brown, source_kumar, source_shah, source_slides, source_textbook, tasks, temporal_order",
     "init=ortogonal": "init=ortogonal: unknown option; did you mean orthogonal? allowed: fan_in, identity, normal, orthogonal, torch",
     "+measurement=[jacobians,speed]": "measurement=speed: unknown option; allowed: contributions, gates, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
     "init=null": "init=null: must name an option",

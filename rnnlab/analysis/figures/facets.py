@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import make_text_literal
 from rnnlab.analysis.figures.style import (
     SIZE,
@@ -100,7 +101,11 @@ def _draw_facets(
             _draw_or_note(frame.loc[part.index], draw, ax)
             names = {"col": words["col"][grid.col_names[j]] if "col" in roles else None}
             names["row"] = words["row"][grid.row_names[i]] if "row" in roles else None
-            titles = [f"{columns[role]} {word}" for role, word in names.items() if word is not None]
+            titles = [
+                word if columns[role] == END else f"{columns[role]} {word}"
+                for role, word in names.items()
+                if word is not None
+            ]
             ax.set_title(", ".join(titles), fontsize="medium", loc="left")
             make_text_literal(ax)  # a heat map on the next Axes draws the entire figure
         axes = list(grid.axes.flat)

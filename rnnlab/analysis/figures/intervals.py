@@ -1,23 +1,31 @@
-"""Means and proportions over runs with 95 % confidence intervals, and the corresponding captions."""
+"""Means and proportions over replicates with 95 % confidence intervals, and the corresponding captions.
 
-from collections.abc import Sequence
+*Replicates* are runs that differ only in their seed. Runs that differ in any other sweep axis are never
+averaged, and fewer than three replicates have no interval.
+"""
+
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 import scipy.stats
 
 LEVEL = 0.95
+MIN_REPLICATES = 3
+"""Minimum number of replicates for which an interval is given."""
+REPLICATE_AXIS = "seed"
+"""Sweep axis in which replicates differ."""
 
 
 def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Return the mean of each group with its 95 % t interval.
+    """Return the mean of each group of replicates with its 95 % t interval.
 
     Returns:
         Data frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and
-        `high` are NaN for groups with only one value.
+        `high` are NaN for groups with fewer than three values.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
-    summary["low"] = summary["high"] = summary["mean"].where(summary["count"] > 1)
-    spread = summary[summary["sem"] > 0]  # SciPy returns NaN for the other groups
+    summary["low"] = summary["high"] = summary["mean"].where(summary["count"] >= MIN_REPLICATES)
+    spread = summary[summary["low"].notna() & (summary["sem"] > 0)]  # SciPy returns NaN if all are equal
     limits = scipy.stats.t.interval(LEVEL, spread["count"] - 1, spread["mean"], spread["sem"])
     summary.loc[spread.index, "low"], summary.loc[spread.index, "high"] = limits
     return summary.drop(columns="sem")
@@ -28,7 +36,7 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
 
     Returns:
         Data frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and
-        `count`.
+        `count`; `low` and `high` are NaN for groups with fewer than three values.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
     limits = [
@@ -38,6 +46,7 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     summary["mean"] = summary["sum"] / summary["count"]
     summary["low"] = [limit.low for limit in limits]
     summary["high"] = [limit.high for limit in limits]
+    summary.loc[summary["count"] < MIN_REPLICATES, ["low", "high"]] = float("nan")
     return summary.drop(columns="sum")
 
 
@@ -47,12 +56,22 @@ def format_count(counts: pd.Series) -> str:
     return str(high) if low == high else f"{low}–{high}"
 
 
-def describe_mean(counts: pd.Series, over: Sequence[str], what: str, single: str = "single runs") -> str:
-    """Return a caption with the statistic, the number of runs and the sweep axes in which the runs differ."""
-    if counts.empty or counts.max() == 1:
-        return single
-    across = f" (over {', '.join(over)})" if over else ""
-    return f"{what} of {format_count(counts)} runs{across}"
+def describe_mean(
+    counts: pd.Series, what: str, detail: Sequence[str] = (), single: str = "single runs"
+) -> str:
+    """Return a caption with the statistic and the number of replicates.
+
+    Args:
+        counts: Number of replicates in each group.
+        what: Name of the statistic, shown for groups of at least three replicates.
+        detail: Sweep axes that separate the groups but are not shown by any visual property.
+        single: Description of groups of fewer than three replicates.
+    """
+    many = counts[counts >= MIN_REPLICATES]
+    text = single if many.empty else f"{what} of {format_count(many)} runs that differ in {REPLICATE_AXIS}"
+    if not many.empty and len(many) < len(counts):
+        text += f"; {single} where fewer than {MIN_REPLICATES}"
+    return f"{text}; separately for each {' and '.join(detail)}" if detail else text
 
 
 def is_hashable(values: pd.Series) -> bool:
@@ -64,10 +83,11 @@ def is_hashable(values: pd.Series) -> bool:
     return True
 
 
-def find_averaged_axes(frame: pd.DataFrame, by: Sequence[str], excluded: Sequence[str]) -> list[str]:
-    """Return the sweep axes in which runs of the same group differ."""
+def find_detail_axes(frame: pd.DataFrame, by: Sequence[str], excluded: Collection[str]) -> list[str]:
+    """Return the sweep axes, apart from the seed, in which runs of the same group differ."""
     runs = frame.drop_duplicates("run") if "run" in frame else frame
-    axes = [str(name) for name in runs if name not in excluded and name != "run" and name not in by]
+    excluded = {*excluded, *by, "run", REPLICATE_AXIS}
+    axes = [str(name) for name in runs if name not in excluded]
     axes = [name for name in axes if runs[name].dtype != object or is_hashable(runs[name])]
     if not axes:
         return []

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.axis_scale import select_labels
 from rnnlab.analysis.figures.facets import draw_on_axes
-from rnnlab.analysis.figures.intervals import find_averaged_axes, format_count
+from rnnlab.analysis.figures.intervals import find_detail_axes, format_count
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.scalar_plot import axes_of, describe_zeros
 from rnnlab.analysis.figures.style import PALETTE, check_columns, figure_style, to_labels, to_numbers
@@ -35,6 +35,8 @@ ZERO_MARK = "0"
 DIVERGING = "vlag"
 SHARE_BESIDE_BAR = 0.8
 """Fraction of the Axes width that remains after a colour bar is added."""
+MAX_FACETS = 9
+"""Maximum number of columns or rows that are added to a grid because runs differ in a further sweep axis."""
 MIN_FONT_SIZE = 5.0
 """Smallest legible font size in points."""
 
@@ -67,15 +69,16 @@ def draw_phase_diagram(
         color: Quantity shown as colour: "regime" or "gain".
         value: Column with the log10 gain, used only if `color` is "gain". The mean excludes runs whose gain
             is 0; the mark "0 1/3" means that the gain is 0 in one of three runs.
-        col: Sweep axis whose values form the columns of a grid of Axes.
-        row: Sweep axis whose values form the rows of a grid of Axes.
+        col: Sweep axis whose values form the columns of a grid of Axes; None selects an axis that is not
+            shown otherwise, unless `ax` is given.
+        row: Sweep axis whose values form the rows of a grid of Axes, selected like `col`.
 
     Returns:
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
 
     Raises:
-        ValueError: If the data frame lacks a required column or has no rows, if `color` is invalid, or if
-            `ax` is combined with `col` or `row`.
+        ValueError: If the data frame lacks a required column or has no rows, if `color` is invalid, if `ax`
+            is combined with `col` or `row`, or if the runs differ in an axis that the figure does not show.
     """
     if color not in ("regime", "gain"):
         raise ValueError(f'color={color!r}: must be "regime" or "gain"')
@@ -86,6 +89,13 @@ def draw_phase_diagram(
     by_color = {"value": value} if color == "gain" else {}
     check_columns(runs, ("regime",) if color == "regime" else (), x=x, y=y, **by_color, **facets)
     runs = runs.reset_index(drop=True)
+    if ax is None:
+        facets = _add_facets(runs, x, y, facets)
+    if rest := _detail_axes(runs, [x, y, *filter(None, facets.values())]):
+        raise ValueError(
+            f"runs: also differ in {' and '.join(rest)}, which the figure does not show; select runs "
+            f"with one value, for example runs[runs[{rest[0]!r}] == VALUE]"
+        )
     frame = pd.DataFrame({"x": to_labels(runs[x]), "y": to_labels(runs[y])})
     for facet, name in facets.items():
         frame[facet] = to_labels(runs[name]) if name else pd.Categorical([""] * len(runs))
@@ -94,13 +104,10 @@ def draw_phase_diagram(
     factor = FACTORS.get(value) if color == "gain" else None
     frame["zero"] = to_numbers(runs[factor]) == 0 if factor in runs else False
     frame = frame.dropna(subset=["x", "y", *facets])
-    shown_axes = list(dict.fromkeys(name for name in (x, y, *facets.values()) if name is not None))
-    axes = [name for name in axes_of(runs) if name not in shown_axes]
-    averaged_axes = find_averaged_axes(runs.loc[frame.index, [*shown_axes, *axes]], shown_axes, [])
     counts = frame.groupby(["x", "y", *facets], observed=True).size()
     statistic = "most frequent regime" if color == "regime" else "geometric mean"
     caption = f"runs per cell: {format_count(counts)}" if len(counts) else "no runs"
-    caption += f" (over {', '.join(averaged_axes)}), {statistic}" if averaged_axes else ""
+    caption += f", {statistic}" if len(counts) and counts.max() > 1 else ""
     caption += describe_zeros(runs.loc[frame.index], ZERO_FRACTION)
     title = ["Regime of the gradient" if color == "regime" else gain.capitalize(), caption]
     norm = _centered_norm(frame, color)
@@ -119,6 +126,20 @@ def draw_phase_diagram(
                 ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} per step"
             )
     return drawn
+
+
+def _detail_axes(runs: pd.DataFrame, shown: list[str]) -> list[str]:
+    return find_detail_axes(runs[list(dict.fromkeys([*shown, *axes_of(runs)]))], shown, [])
+
+
+def _add_facets(runs: pd.DataFrame, x: str, y: str, facets: dict[str, str | None]) -> dict[str, str | None]:
+    """Return the facets, with axes that the figure does not show otherwise as columns and rows of a grid."""
+    facets = dict(facets)
+    for facet in ("col", "row"):
+        detail = _detail_axes(runs, [x, y, *filter(None, facets.values())])
+        if facets[facet] is None and detail and runs[detail[0]].nunique(dropna=False) <= MAX_FACETS:
+            facets[facet] = detail[0]
+    return facets
 
 
 def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | None) -> None:

@@ -1,22 +1,27 @@
-"""Plots of one value per run against a sweep axis, with points, means and confidence intervals."""
+"""Plots of one value per run against a sweep axis, with points, and means and intervals over replicates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from rnnlab.analysis.figures.axis_scale import AxisScale, choose_scale
 from rnnlab.analysis.figures.facets import Draw, draw_on_axes
-from rnnlab.analysis.figures.intervals import describe_mean, find_averaged_axes
+from rnnlab.analysis.figures.grouping import CHANNELS, INTERVAL, LINE_STYLES, Grouping
+from rnnlab.analysis.figures.intervals import MIN_REPLICATES, describe_mean
 from rnnlab.analysis.figures.style import NEUTRAL_COLOR, choose_colors, line_entries, to_labels, to_numbers
 from rnnlab.records import AXES
 from rnnlab.text import format_zero_share
 
-FACETS = ("hue", "col", "row")
 Aggregate = Callable[[pd.DataFrame, list[str], str], pd.DataFrame]
+Back = Callable[[Any], Any] | None
+FLAG_MARKER = "^"
+"""Marker of values that are lower bounds."""
 
 
 def axes_of(runs: pd.DataFrame) -> list[str]:
@@ -65,7 +70,7 @@ class ScalarPlot:
             runs: Data frame with one row per run.
             x: Column on the x axis.
             value: Column with the plotted value.
-            encodings: Column names for the roles `hue`, `col` and `row`, or None.
+            encodings: Column names for the roles `hue`, `style`, `col` and `row`, or None.
             flag: Column that is 1 for runs drawn with a different marker.
             zero: Column that is 0 for runs whose gain is 0; these runs have no plotted value.
             zero_share: Column with the fraction of examples whose gradient is 0; the plotted value excludes
@@ -73,84 +78,125 @@ class ScalarPlot:
             value_name: Name of the plotted gain, used in the caption to report runs whose gain is 0.
         """
         runs = runs.reset_index(drop=True)
-        self.x, self.encodings, self.run_count, self.value_name = x, encodings, len(runs), value_name
+        self.x, self.run_count, self.value_name = x, len(runs), value_name
         self.scale: AxisScale = choose_scale(runs[x])
         self.colors: dict[str, Any] = {"": NEUTRAL_COLOR}
         if (hue := encodings["hue"]) is not None:
             self.colors = choose_colors(runs[hue])
         y = to_numbers(runs[value], "value")
         tidy: dict[str, Any] = {"x": self.scale.map_values(runs[x]), "y": y.where(np.isfinite(y))}
-        for channel, name in encodings.items():
-            tidy[channel] = to_labels(runs[name]) if name else pd.Categorical([""] * len(runs))
+        axes = axes_of(runs)
+        used = [name for name in (x, *encodings.values()) if name is not None]
+        plotted = runs[list(dict.fromkeys([*used, *axes]))]
+        self.grouping = Grouping.of(plotted, tidy["y"].notna(), {"x": x, **encodings}, [])
+        tidy |= self.grouping.labels(runs)
         tidy["flag"] = to_numbers(runs[flag]) == 1 if flag in runs else False
         tidy["zero"] = to_numbers(runs[zero]) == 0 if zero in runs else False
         self.tidy = pd.DataFrame(tidy, index=runs.index)
         with_value = self.tidy[self.tidy["y"].notna() | self.tidy["zero"]]
-        self.frame = with_value.dropna(subset=["x", *FACETS])
+        self.frame = with_value.dropna(subset=["x", *CHANNELS])
         self.zero_note = describe_zeros(runs.loc[self.frame.index], zero_share)
-        shown_axes = list(dict.fromkeys(name for name in (x, *encodings.values()) if name is not None))
-        self.incomplete = [name for name in shown_axes if to_labels(runs[name]).isna().any()]
-        axes = axes_of(runs)
-        plotted_runs = runs.loc[self.frame.index, list(dict.fromkeys([*shown_axes, *axes]))]
-        self.averaged_axes = find_averaged_axes(plotted_runs, shown_axes, [])
+        shown = [name for name in (x, *self.grouping.shown.values()) if name is not None]
+        self.incomplete = [name for name in dict.fromkeys(shown) if to_labels(runs[name]).isna().any()]
 
-    def draw_points(self, frame: pd.DataFrame, ax: Axes, back: Any = None) -> None:
-        """Draw every run as a small point."""
-        for index, (word, color) in enumerate(self.colors.items()):
-            for flag, marker in ((False, "o"), (True, "^")):
-                part = frame[(frame["hue"] == word) & (frame["flag"] == flag) & frame["y"].notna()]
-                if len(part):
-                    x = self.scale.dodge(part["x"], index, len(self.colors))
-                    y = part["y"] if back is None else back(part["y"])
-                    ax.scatter(x, y, s=14, marker=marker, color=color, alpha=0.4, linewidth=0, gid="runs")
+    def draw_points(self, frame: pd.DataFrame, ax: Axes, back: Back = None) -> None:
+        """Draw every run as a small point, larger where replicates are too few for an interval."""
+        for color, index, part in self.looks(frame[frame["y"].notna()]):
+            replicates = part.groupby([*self.grouping.columns, "x"], observed=True)["y"].transform("size")
+            marker = LINE_STYLES[int(part["style"].cat.codes.iloc[0]) % len(LINE_STYLES)][1]
+            for flag in (False, True):
+                for many in (False, True):
+                    rows = part[(part["flag"] == flag) & ((replicates >= MIN_REPLICATES) == many)]
+                    if len(rows):
+                        settings: dict[str, Any] = (
+                            {"s": 14, "alpha": 0.4} if many else {"s": 30, "alpha": 0.9}
+                        )
+                        settings |= {"marker": FLAG_MARKER if flag else marker, "linewidth": 0, "gid": "runs"}
+                        y = rows["y"] if back is None else back(rows["y"])
+                        ax.scatter(self.dodge(rows["x"], index), y, color=color, **settings)
 
-    def draw_means(self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Any = None) -> None:
-        """Draw the mean and its confidence interval at each x; a line connects the means, except at "off"."""
-        for index, (word, color) in enumerate(self.colors.items()):
-            part = frame[(frame["hue"] == word) & frame["y"].notna()]
-            if part.empty:
-                continue
-            summary = aggregate(part, ["x"], "y")
-            summary["flag"] = part.groupby("x")["flag"].any().to_numpy()
-            values = ["mean", "low", "high"]
-            if back is not None:
-                summary[values] = back(summary[values])
-            off = summary["x"] == self.scale.off_position
-            x = self.scale.dodge(summary["x"], index, len(self.colors))
-            mean = summary["mean"]
-            error = np.abs(summary[["low", "high"]].to_numpy() - summary[["mean"]].to_numpy()).T
-            ax.plot(x[~off], mean[~off], color=color, linewidth=1.2, gid="line")
-            for flag, marker in ((False, "o"), (True, "^")):
-                rows = (summary["flag"] == flag).to_numpy()
-                if rows.any():
-                    settings = {"color": color, "markersize": 6, "capsize": 3, "elinewidth": 1.2}
-                    ax.errorbar(
-                        x[rows], mean[rows], error[:, rows], fmt=marker, gid=f"means {word}", **settings
+    def draw_means(
+        self, frame: pd.DataFrame, ax: Axes, aggregate: Aggregate, back: Back = None, always: bool = False
+    ) -> None:
+        """Draw the mean and interval of the replicates at each x, and connect the means, except at "off".
+
+        Args:
+            frame: Part of `self.frame` to draw.
+            ax: Axes to draw on.
+            aggregate: Function that returns the mean and interval of each group.
+            back: Function that converts the values from the scale of the mean to that of the axis.
+            always: If True, mark the mean of fewer than three replicates too, without an interval.
+        """
+        for color, index, part in self.looks(frame[frame["y"].notna()]):
+            dashes, marker = LINE_STYLES[int(part["style"].cat.codes.iloc[0]) % len(LINE_STYLES)]
+            for _, group in part.groupby(self.grouping.columns, observed=True):
+                summary = aggregate(group, ["x"], "y")
+                summary["flag"] = group.groupby("x")["flag"].any().to_numpy()
+                if back is not None:
+                    summary[["mean", "low", "high"]] = back(summary[["mean", "low", "high"]])
+                off = summary["x"] == self.scale.off_position
+                x, mean = self.dodge(summary["x"], index), summary["mean"]
+                ax.plot(x[~off], mean[~off], color=color, linewidth=1.2, linestyle=dashes, gid="line")
+                has_interval = summary["low"].notna()
+                error = np.abs(summary[["low", "high"]].to_numpy() - summary[["mean"]].to_numpy()).T
+                for flag in (False, True):
+                    rows = (summary["flag"] == flag) & (always or has_interval)
+                    if rows.any():
+                        fmt = FLAG_MARKER if flag else marker
+                        name = f"means {group['hue'].iloc[0]}"
+                        ax.plot(x[rows], mean[rows], fmt, color=color, markersize=6, gid=name)
+                if has_interval.any():
+                    settings: dict[str, Any] = {
+                        "ecolor": color,
+                        "capsize": 3,
+                        "elinewidth": 1.2,
+                        "fmt": "none",
+                    }
+                    bars = ax.errorbar(
+                        x[has_interval], mean[has_interval], error[:, has_interval], **settings
                     )
+                    for artist in (*bars.lines[1], *bars.lines[2]):
+                        artist.set_gid(INTERVAL)
 
     def draw_zero_gains(self, frame: pd.DataFrame, ax: Axes) -> None:
         """Draw runs whose gain is 0 at the lower end of the y axis, because log 0 is undefined."""
-        for index, (word, color) in enumerate(self.colors.items()):
-            part = frame[(frame["hue"] == word) & frame["zero"]]
-            if len(part):
-                x = self.scale.dodge(part["x"], index, len(self.colors))
-                settings: dict[str, Any] = {"color": color, "markersize": 6, "alpha": 0.7, "gid": "zero"}
-                lower_end = ax.get_xaxis_transform()
-                ax.plot(x, [0.0] * len(part), "v", transform=lower_end, clip_on=False, **settings)
+        for color, index, part in self.looks(frame[frame["zero"]]):
+            x = self.dodge(part["x"], index)
+            settings: dict[str, Any] = {"color": color, "markersize": 6, "alpha": 0.7, "gid": "zero"}
+            lower_end = ax.get_xaxis_transform()
+            ax.plot(x, [0.0] * len(part), "v", transform=lower_end, clip_on=False, **settings)
+
+    def looks(self, frame: pd.DataFrame) -> Iterator[tuple[Any, int, pd.DataFrame]]:
+        """Yield the colour, the index of the look and the rows of each combination of colour and style."""
+        styles = list(self.frame["style"].cat.categories)
+        for (hue, style), part in frame.groupby(["hue", "style"], observed=True):
+            index = list(self.colors).index(str(hue)) * len(styles) + styles.index(style)
+            yield self.colors[str(hue)], index, part
+
+    def dodge(self, x: pd.Series, index: int) -> pd.Series:
+        """Shift the positions of a look sideways, so that intervals of different looks do not overlap."""
+        return self.scale.dodge(x, index, len(self.colors) * len(self.frame["style"].cat.categories))
 
     def legend_entries(self) -> dict[str, Artist]:
-        """Return legend entries for the colours in the figure."""
-        if self.encodings["hue"] is None:
-            return {}
-        words = set(self.frame["hue"])
-        colors = {word: color for word, color in self.colors.items() if word in words}
-        return line_entries(colors, marker="o", markersize=5, linewidth=1.2)
+        """Return legend entries for the colours and styles in the figure."""
+        entries: dict[str, Artist] = {}
+        if self.grouping.shown["hue"] is not None:
+            words = set(self.frame["hue"])
+            colors = {word: color for word, color in self.colors.items() if word in words}
+            entries |= line_entries(colors, marker="o", markersize=5, linewidth=1.2)
+        if (style := self.grouping.shown["style"]) is not None and style != self.grouping.shown["hue"]:
+            for (dashes, marker), word in zip(
+                cycle(LINE_STYLES), self.frame["style"].cat.categories, strict=False
+            ):
+                line = {"linestyle": dashes, "marker": marker, "markersize": 5, "linewidth": 1.2}
+                entries[f"{style} {word}"] = Line2D([], [], color=NEUTRAL_COLOR, **line)
+        return entries
 
     def caption(self, band: str, single: str = "single runs") -> str:
         """Return a caption with the statistic, the number of runs, and any missing or excluded runs."""
         with_value = self.frame[self.frame["y"].notna()]
-        counts = with_value.groupby(["x", *FACETS], observed=True).size()
-        text = describe_mean(counts, self.averaged_axes, band, single)
+        counts = with_value.groupby(["x", *self.grouping.columns], observed=True).size()
+        text = describe_mean(counts, band, self.grouping.detail, single)
         missing = int((self.tidy["y"].isna() & ~self.tidy["zero"]).sum())
         excluded = self.run_count - missing - len(self.frame)
         zero = int(self.frame["zero"].sum())
@@ -172,4 +218,5 @@ class ScalarPlot:
             draw(frame, ax)
             self.label_x(ax)
 
-        return draw_on_axes(self.frame, draw_part, ax, self.encodings, title, entries, self.encodings["hue"])
+        shown = self.grouping.shown
+        return draw_on_axes(self.frame, draw_part, ax, shown, title, entries, shown["hue"])

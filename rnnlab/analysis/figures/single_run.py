@@ -1,6 +1,7 @@
 """Figures of one run: each function takes a data frame and an Axes, and returns the Axes."""
 
 import re
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -76,7 +77,11 @@ def draw_training_lag_curves(
 @check_arguments
 @with_literal_text
 def draw_time_heatmap(
-    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", run: str | None = None
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "h",
+    run: str | None = None,
+    limits: Sequence[float] | None = None,
 ) -> Axes:
     """Draw a heat map of the total gradient norm by training step and time step, on a logarithmic scale.
 
@@ -87,6 +92,8 @@ def draw_time_heatmap(
         quantity: Quantity with respect to which the plotted gradient is taken.
         run: Run identifier, or "mean" for the mean log10 gradient norm over all runs; required if the data
             frame contains several runs.
+        limits: Smallest and largest value of the colour scale in decades, to compare several heat maps; None
+            uses the smallest and largest plotted values.
 
     Returns:
         The Axes.
@@ -98,7 +105,7 @@ def draw_time_heatmap(
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
         with matplotlib.rc_context(figure_style()):
-            return draw_time_heatmap(gradients, new_axes(), quantity, run)
+            return draw_time_heatmap(gradients, new_axes(), quantity, run, limits)
     rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
@@ -108,13 +115,13 @@ def draw_time_heatmap(
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
         rows = rows.assign(quantity=quantity)
     wide = by_step(rows, "timestep", quantity)
+    times = wide.columns.to_numpy(dtype=float)
     mesh = ax.pcolormesh(
-        wide.columns.to_numpy(dtype=float),
-        np.arange(len(wide)),
+        np.append(times, times[-1] + 1) - 0.5,
+        np.arange(len(wide) + 1) - 0.5,
         wide.to_numpy(dtype=float),
         cmap=SEQUENTIAL,
-        norm=_finite_norm(wide.to_numpy(dtype=float)),
-        shading="nearest",
+        norm=Normalize(min(limits), max(limits)) if limits else _finite_norm(wide.to_numpy(dtype=float)),
         rasterized=True,
     )
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))

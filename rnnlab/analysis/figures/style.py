@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
 from rnnlab.analysis.figures.intervals import is_hashable
@@ -129,7 +130,7 @@ def choose_colors(values: pd.Series) -> dict[str, Any]:
         return {word: colors[word] for word in words}
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         sizes = [word for word in words if word != NULL_LABELS.get(str(values.name))]
-        viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.9, len(sizes)))
+        viridis = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 0.8, len(sizes)))
         return dict(zip(sizes, map(tuple, viridis), strict=True)) | dict.fromkeys(words[len(sizes) :], "0.5")
     order = list(map(str, values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else words))
     return {word: PALETTE[order.index(word) % len(PALETTE)] if word in order else "0.5" for word in words}
@@ -145,6 +146,16 @@ def is_wide(values: Iterable[float]) -> bool:
     numbers = np.asarray(list(values), dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     return bool(numbers.size and numbers.min() > 0 and numbers.max() / 10 >= numbers.min())
+
+
+def set_log_scale(ax: Axes) -> None:
+    """Use a logarithmic y axis with plain numbers at 1, 2 and 5 times the powers of ten."""
+    ax.set_yscale("log")
+    bottom, top = ax.get_ylim()
+    subs = (1.0, 2.0, 5.0) if np.log10(top) - np.log10(bottom) < 3 else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def new_axes(rows: int = 1) -> Any:

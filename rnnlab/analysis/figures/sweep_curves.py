@@ -1,43 +1,25 @@
-"""Lag curves and losses of many runs, averaged over groups of runs.
+"""Lag curves and losses of many runs, averaged over replicates.
 
 Each function takes a data frame in long format, draws on a given or new Axes, and returns the Axes. If `col`
 or `row` is given, each function returns a seaborn FacetGrid instead. Legends are placed outside the Axes, so
 create your own figures with `layout="constrained"`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from rnnlab.analysis.arguments import check_arguments
-from rnnlab.analysis.figures.facets import draw_on_axes
-from rnnlab.analysis.figures.intervals import describe_mean, find_averaged_axes, mean_interval
+from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import with_literal_text
+from rnnlab.analysis.figures.run_curves import RunCurves
 from rnnlab.analysis.figures.scalar_plot import describe_zeros
-from rnnlab.analysis.figures.style import (
-    NEUTRAL_COLOR,
-    check_columns,
-    choose_colors,
-    is_wide,
-    line_entries,
-    to_labels,
-    to_numbers,
-)
+from rnnlab.analysis.figures.style import check_columns, is_wide, set_log_scale, to_numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
-from rnnlab.text import format_run_count
 
 MAX_STEPS = 8
-MAX_MARKED_POINTS = 6
-"""Maximum number of points for which a curve is drawn with markers."""
-ENDS = {"first": "first step", "last": "last step"}
-DASHES = ["", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1)]
-CHANNELS = ("hue", "style", "col", "row")
 
 
 @check_arguments
@@ -54,26 +36,27 @@ def draw_lag_curves(
     relative: bool = True,
     traces: bool = False,
 ) -> Any:
-    """Draw lag curves of many runs, with one line per group of runs.
+    """Draw lag curves of many runs, with one line per group of replicates.
 
-    Each line is the mean over runs of log10 g(k) with its 95 % t interval. The value g(k) is the geometric
-    mean, over examples, of the gradient norm k time steps before the target. At each lag, the mean excludes
-    runs whose gradient is exactly 0 or missing. The title gives the number of runs averaged (a range if the
-    number varies) and the fraction of examples whose gradient is 0.
+    Replicates are runs that differ only in their seed. The line of at least three replicates is the mean of
+    log10 g(k) with its 95 % t interval; fewer replicates are drawn as one line per run. The value g(k) is the
+    geometric mean, over examples, of the gradient norm k time steps before the target. At each lag, the mean
+    excludes runs whose gradient is exactly 0 or missing. The title gives the number of replicates (a range if
+    the number varies) and the fraction of examples whose gradient is 0.
 
     Args:
         gradients: Data frame returned by `load_gradients`.
         ax: Axes to draw on; None creates a new figure.
         quantity: Quantity whose lag curves are drawn: `state`, `h`, `c`, `x` …
         hue: Sweep axis shown by colour, or "step" to compare several training steps.
-        style: Sweep axis shown by dash pattern.
+        style: Sweep axis shown by dash pattern; None selects the first axis that is not shown otherwise.
         col: Sweep axis whose values form the columns of a grid of Axes.
         row: Sweep axis whose values form the rows of a grid of Axes.
         step: Training step to draw: a number, "first" or "last" for the first or last recording of each run,
-            or "ends" for both recordings (the first dashed). The argument `step` is ignored if `hue`,
-            `style`, `col` or `row` is "step".
+            or "ends" for both recordings (the first dashed, unless `hue`, `style`, `col` or `row` is "end").
+            The argument `step` is ignored if one of these four arguments is "step".
         relative: If True, draw g(k)/g(1) from lag 1; if False, draw g(k) from lag 0.
-        traces: If True, draw every run as a thin line instead of drawing confidence intervals.
+        traces: If True, draw every run as a thin line instead of intervals.
 
     Returns:
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
@@ -83,18 +66,21 @@ def draw_lag_curves(
             no rows, or if `ax` is combined with `col` or `row`.
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
-    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **encodings)
+    columns = {role: name for role, name in encodings.items() if name != END}
+    check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **columns)
     rows = _select_curves(gradients, quantity)
+    step = "ends" if END in encodings.values() else step
     if "step" in encodings.values():
         rows, when = rows[rows["step"].isin(_select_spread_steps(rows))], "over training"
     else:
         rows, when = _select_step(rows, step)
-        if step == "ends":
+        if step == "ends" and END not in encodings.values():
             if style is not None:
                 raise ValueError(
                     f'style={style!r}: cannot be combined with step="ends", which also sets the dash patterns'
                 )
-            encodings["style"] = "end"
+            encodings["style"] = END
+            rows[END] = rows[END].cat.reorder_categories(rows[END].cat.categories[::-1])  # the last is solid
     rows = rows.reset_index(drop=True)
     y = to_numbers(rows["log10_gmean"])
     if relative:
@@ -104,7 +90,7 @@ def draw_lag_curves(
             raise ValueError("gradients: several lag curves for the same run and step; keep the column 'run'")
         y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
         y = y.where(rows["lag"] >= 1)
-    curves = _Curves(rows, "lag", y, encodings, GRADIENT_COLUMNS)
+    curves = RunCurves(rows, "lag", y, encodings, GRADIENT_COLUMNS)
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
@@ -129,21 +115,22 @@ def draw_losses(
     row: str | None = None,
     traces: bool = False,
 ) -> Any:
-    """Draw a metric against the training step, as means over groups of runs with 95 % confidence intervals.
+    """Draw a metric against the training step, with one line per group of replicates.
 
-    The y axis is logarithmic if the means are positive and span at least a factor of 10. At each step, the
-    mean excludes runs without a value, such as runs that have diverged. The title gives the number of runs
-    averaged (a range if the number varies).
+    Replicates are runs that differ only in their seed. The line of at least three replicates is the mean with
+    its 95 % t interval; fewer replicates are drawn as one line per run. The y axis is logarithmic if the
+    values are positive and span at least a factor of 10. At each step, the mean excludes runs without a
+    value, such as runs that have diverged.
 
     Args:
         metrics: Data frame returned by `load_metrics`.
         ax: Axes to draw on; None creates a new figure.
         metric: Name of the metric.
         hue: Sweep axis shown by colour.
-        style: Sweep axis shown by dash pattern.
+        style: Sweep axis shown by dash pattern; None selects the first axis that is not shown otherwise.
         col: Sweep axis whose values form the columns of a grid of Axes.
         row: Sweep axis whose values form the rows of a grid of Axes.
-        traces: If True, draw every run as a thin line instead of drawing confidence intervals.
+        traces: If True, draw every run as a thin line instead of intervals.
 
     Returns:
         The Axes, or a seaborn FacetGrid if `col` or `row` is given.
@@ -160,111 +147,14 @@ def draw_losses(
         raise ValueError(f"metric={metric!r}: no such metric in the frame; available: {names}")
     if "run" not in rows:
         rows = rows.assign(run="")
-    curves = _Curves(rows, "step", to_numbers(rows["value"]), encodings, ("step", "metric", "value"))
+    curves = RunCurves(rows, "step", to_numbers(rows["value"]), encodings, ("step", "metric", "value"))
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)
-        if is_wide(curves.means["mean"]):
-            ax.set_yscale("log")
+        if is_wide(curves.drawn_values(traces)):
+            set_log_scale(ax)
 
     return curves.draw(ax, finish, f"{metric} over training", traces)
-
-
-class _Curves:
-    """Curves to draw, as a data frame with fixed column names, and the means of these curves over runs."""
-
-    def __init__(
-        self,
-        rows: pd.DataFrame,
-        x: str,
-        y: pd.Series,
-        encodings: dict[str, str | None],
-        frame_columns: Sequence[str],
-    ) -> None:
-        self.encodings = encodings
-        self.colors: dict[str, Any] = {"": NEUTRAL_COLOR}
-        tidy = {"run": rows["run"].astype(str), "x": rows[x].astype("float64"), "y": y}
-        for channel, name in encodings.items():
-            tidy[channel] = to_labels(rows[name]) if name else pd.Categorical([""] * len(rows))
-        frame = pd.DataFrame(tidy)
-        frame["y"] = frame["y"].where(np.isfinite(frame["y"]))
-        if (hue := encodings["hue"]) is not None:
-            self.colors = choose_colors(rows[hue])
-        self.frame = frame.dropna(subset=["x", "y", *CHANNELS])
-        axes = [name for name in encodings.values() if name is not None]
-        self.incomplete = [name for name in dict.fromkeys(axes) if to_labels(rows[name]).isna().any()]
-        self.omitted_runs = frame["run"].nunique() - self.frame["run"].nunique()
-        self.means = mean_interval(self.frame, [*CHANNELS, "x"], "y")
-        other_columns = {*frame_columns, "end"}
-        shown_axes = [name for name in encodings.values() if name is not None and name not in other_columns]
-        self.averaged_axes = find_averaged_axes(rows.loc[self.frame.index], shown_axes, [*other_columns])
-
-    def draw(self, ax: Axes | None, finish: Any, title: str, traces: bool) -> Any:
-        caption = describe_mean(
-            self.means["count"], self.averaged_axes, "mean" if traces else "mean and 95 % interval"
-        )
-        if traces:
-            caption += "; thin lines: single runs"
-        if self.incomplete and self.omitted_runs:
-            caption += (
-                f"; {format_run_count(self.omitted_runs)} without {' or '.join(self.incomplete)} omitted"
-            )
-
-        def draw_part(frame: pd.DataFrame, ax: Axes) -> None:
-            if traces:
-                self._lines(frame, ax, "y", linewidth=0.6, alpha=0.5, units="run")
-            means = self.means
-            for channel in ("col", "row"):
-                means = means[means[channel].isin(frame[channel].unique())]
-            markers = {"marker": "o", "markersize": 4} if means["x"].nunique() <= MAX_MARKED_POINTS else {}
-            self._lines(means, ax, "mean", linewidth=1.8, **markers)
-            if not traces:
-                for (hue, _), part in means.groupby(["hue", "style"], observed=True):
-                    if part["low"].notna().any():
-                        band = {"color": self.colors[str(hue)], "alpha": 0.2, "linewidth": 0}
-                        ax.fill_between(part["x"], part["low"], part["high"], **band)
-            finish(ax)
-
-        entries, legend_title = self._legend()
-        lines = [title, caption]
-        return draw_on_axes(self.frame, draw_part, ax, self.encodings, lines, entries, legend_title)
-
-    def _lines(self, frame: pd.DataFrame, ax: Axes, y: str, **settings: Any) -> None:
-        if frame.empty:
-            return
-        styles = list(self.frame["style"].cat.categories)
-        sns.lineplot(
-            frame,
-            x="x",
-            y=y,
-            hue="hue",
-            hue_order=list(self.colors),
-            palette=self.colors,
-            style="style",
-            style_order=styles,
-            dashes=[DASHES[i % len(DASHES)] for i in range(len(styles))],
-            estimator=None,
-            errorbar=None,
-            legend=False,
-            ax=ax,
-            **settings,
-        )
-
-    def _legend(self) -> tuple[dict[str, Artist], str | None]:
-        entries: dict[str, Artist] = {}
-        hue, style = self.encodings["hue"], self.encodings["style"]
-        words = set(self.frame["hue"])
-        if hue is not None:
-            entries |= line_entries(
-                {word: c for word, c in self.colors.items() if word in words}, linewidth=1.8
-            )
-        if style is not None and style != hue:
-            for i, word in enumerate(self.frame["style"].cat.categories):
-                dash = DASHES[i % len(DASHES)]
-                pattern: Any = (0, dash) if dash else "-"
-                name = word if style == "end" else f"{style} {word}"
-                entries[name] = Line2D([], [], color=NEUTRAL_COLOR, linestyle=pattern, linewidth=1.4)
-        return entries, {"step": "training step"}.get(str(hue), hue)
 
 
 def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -292,18 +182,27 @@ def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str
     steps = rows.groupby("run", observed=True)["step"]
     ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
     if step == "ends":
-        parts = [rows[ends[end]].assign(end=name) for end, name in ENDS.items()]
-        order = pd.CategoricalDtype([ENDS["last"], ENDS["first"]])  # the last step is solid
-        selected = pd.concat(parts, ignore_index=True)
-        return selected.astype({"end": order}), "first and last step"
+        ends["last"] &= ~ends["first"]  # a run with a single recording has only a first one
+        found = {end: rows[mask] for end, mask in ends.items() if mask.any()}
+        names = {end: _describe_end(end, part["step"].unique()) for end, part in found.items()}
+        parts = [part.assign(**{END: names[end]}) for end, part in found.items()]
+        order = pd.CategoricalDtype(list(names.values()))
+        return pd.concat(parts, ignore_index=True).astype({END: order}), "before and after training"
     if isinstance(step, str):
         if step not in ends:
             raise ValueError(f'step={step!r}: must be "first", "last", "ends" or a training step')
         selected = rows[ends[step]]
-        numbers = selected["step"].unique()
-        return selected, f"step {numbers[0]}" if len(numbers) == 1 else ENDS[step] + " of each run"
+        return selected, _describe_end(step, selected["step"].unique())
     selected = rows[rows["step"] == step]
     if selected.empty:
         recorded = ", ".join(map(str, np.sort(rows["step"].unique())))
         raise ValueError(f"step={step!r}: not recorded; available: {recorded}")
     return selected, f"step {step}"
+
+
+def _describe_end(end: str, steps: np.ndarray) -> str:
+    """Describe the first or last recordings, made at the given training steps."""
+    if len(steps) > 1:
+        return f"{end} step of each run"
+    state = ", untrained" if steps[0] == 0 else ", trained" if end == "last" else ""
+    return f"step {steps[0]}{state}"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.facets import NOTHING_TO_SHOW
@@ -29,6 +29,7 @@ from rnnlab.analysis.figures.style import (
     figure_style,
     is_wide,
     new_axes,
+    set_log_scale,
     to_numbers,
 )
 from rnnlab.records import (
@@ -62,6 +63,7 @@ def draw_gain(
     ax: Axes | None = None,
     x: str = "seq_len",
     hue: str | None = "cell",
+    style: str | None = None,
     value: str = LOG10_GAIN_TAIL,
     col: str | None = None,
     row: str | None = None,
@@ -69,10 +71,10 @@ def draw_gain(
     """Draw the gradient gain per time step against a sweep axis.
 
     A gain below 1 means that the gradient vanishes; a gain above 1 means that the gradient explodes. Each
-    small point represents one run. Each large point is the geometric mean of the gain over runs, computed
-    from log10 gain, with its 95 % t interval. Downward triangles at the bottom represent runs with a gain of
-    0; the mean excludes these runs. The gain of a diverged run is taken from the last probe recording of the
-    run.
+    small point represents one run. Each large point is the geometric mean of at least three replicates (runs
+    that differ only in their seed), with its 95 % t interval, computed from log10 gain. Downward triangles at
+    the bottom represent runs with a gain of 0; the mean excludes these runs. The gain of a diverged run is
+    taken from the last probe recording of the run.
 
     Args:
         runs: Data frame returned by `load_runs`.
@@ -80,6 +82,7 @@ def draw_gain(
         x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
             10; `clip=null` appears at the right end, labelled "off".
         hue: Sweep axis shown as colour.
+        style: Sweep axis shown as dash pattern and marker; None selects the first axis not shown otherwise.
         value: Column that contains the gain: `grad/log10_gain`, `grad/log10_gain_short` or
             `grad/log10_gain_tail`, or one of these names without `log10_`.
         col: Sweep axis shown as the columns of a grid of plots.
@@ -93,7 +96,7 @@ def draw_gain(
             `ax` is given together with `col` or `row`.
         TypeError: If an argument has the wrong type.
     """
-    encodings: dict[str, str | None] = {"hue": hue, "col": col, "row": row}
+    encodings: dict[str, str | None] = {"hue": hue, "style": style, "col": col, "row": row}
     value = LOGARITHMS.get(value, value)
     check_columns(runs, (), x=x, value=value, **encodings)
     name = GAINS.get(value, f"10 to the {value}")
@@ -125,18 +128,19 @@ def draw_horizon(
     ax: Axes | None = None,
     x: str = "seq_len",
     hue: str | None = "cell",
+    style: str | None = None,
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
     """Draw the gradient horizon against a sweep axis.
 
     The horizon is the largest lag at which at least 1 % of the gradient remains, even if less remains at some
-    smaller lag. Each small point represents one run. Each large point is the mean over runs, with its 95 % t
-    interval. An upward triangle represents a censored run: the lag curve ends above 1 %, so the true horizon
-    may be longer. A mean that includes censored runs is a lower bound and is also drawn as an upward
-    triangle. Arguments, return value and exceptions are the same as for `draw_gain`.
+    smaller lag. Each small point represents one run. Each large point is the mean of at least three
+    replicates, with its 95 % t interval. An upward triangle represents a censored run: the lag curve ends
+    above 1 %, so the true horizon may be longer. A mean that includes censored runs is a lower bound and is
+    also drawn as an upward triangle. Arguments, return value and exceptions are the same as for `draw_gain`.
     """
-    encodings = {"hue": hue, "col": col, "row": row}
+    encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
     plot = ScalarPlot(runs, x, HORIZON, encodings, flag=CENSORED, zero_share=ZERO_AT_HORIZON)
 
@@ -161,22 +165,24 @@ def draw_solved(
     ax: Axes | None = None,
     x: str = "seq_len",
     hue: str | None = "cell",
+    style: str | None = None,
     col: str | None = None,
     row: str | None = None,
 ) -> Any:
-    """Draw the fraction of solved runs, with its 95 % Wilson interval, against a sweep axis.
+    """Draw the fraction of solved runs against a sweep axis.
 
-    A run is solved if it met the success criterion of its task. A diverged run without a validation result
+    Groups of at least three replicates have a 95 % Wilson interval. A run is solved if it met the success
+    criterion of its task. A diverged run without a validation result
     counts as unsolved; other runs without a validation result are omitted. Arguments, return value and
     exceptions are the same as for `draw_gain`.
     """
-    encodings = {"hue": hue, "col": col, "row": row}
+    encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
     judged = runs.assign(**{VAL_SOLVED: judge_runs(runs)})
     plot = ScalarPlot(judged, x, VAL_SOLVED, encodings)
 
     def draw(frame: pd.DataFrame, ax: Axes) -> None:
-        plot.draw_means(frame, ax, share_interval)
+        plot.draw_means(frame, ax, share_interval, always=True)
         ax.set(ylabel="fraction of solved runs", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
@@ -206,13 +212,15 @@ def draw_clipping(
     axes: Sequence[Axes] | None = None,
     x: str = "clip",
     hue: str | None = "cell",
+    style: str | None = None,
     loss: str = VAL_LOSS,
 ) -> Any:
     """Draw the clip rate (upper Axes) and the loss (lower Axes) against the clip threshold.
 
-    Each small point represents one run. Each large point is the mean over runs, with its 95 % t interval. The
-    value `clip=null` appears at the right end of the x axis, labelled "off". A cross above the losses marks
-    each x position at which at least one run diverged; the mean loss excludes diverged runs.
+    Each small point represents one run. Each large point is the mean of at least three replicates, with its
+    95 % t interval. The value `clip=null` appears at the right end of the x axis, labelled "off". A cross
+    above the losses marks each x position at which at least one run diverged; the mean loss excludes diverged
+    runs.
 
     Args:
         runs: Data frame returned by `load_runs`.
@@ -220,6 +228,7 @@ def draw_clipping(
         x: Sweep axis shown on the x axis, with a logarithmic scale if its values span a factor of at least
             10.
         hue: Sweep axis shown as colour.
+        style: Sweep axis shown as dash pattern and marker; None selects the first axis not shown otherwise.
         loss: Column that contains the loss drawn in the lower Axes.
 
     Returns:
@@ -228,25 +237,23 @@ def draw_clipping(
     Raises:
         ValueError: If the data frame lacks a column or has no rows, or if `axes` does not have two elements.
     """
-    encodings: dict[str, str | None] = {"hue": hue, "col": None, "row": None}
-    check_columns(runs, (CLIP_RATE,), x=x, hue=hue, loss=loss)
+    encodings: dict[str, str | None] = {"hue": hue, "style": style, "col": None, "row": None}
+    check_columns(runs, (CLIP_RATE,), x=x, hue=hue, style=style, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
     to_numbers(runs[CLIP_RATE])
     # The last recorded loss of a diverged run may be that of the untrained network.
     losses = to_numbers(runs[loss], "loss").mask(diverged)
-    rate, below = (
-        ScalarPlot(runs, x, CLIP_RATE, encodings),
-        ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings),
-    )
+    rate = ScalarPlot(runs, x, CLIP_RATE, encodings)
+    below = ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings | rate.grouping.shown)
     if axes is not None and len(axes) != 2:
         raise ValueError(
             f"axes: must contain two Axes, one for the clip rate and one for the loss, not {len(axes)}"
         )
     if axes is None:
         with matplotlib.rc_context(figure_style()):
-            return draw_clipping(runs, new_axes(2), x, hue, loss)
+            return draw_clipping(runs, new_axes(2), x, hue, style, loss)
     top, bottom = axes
-    diverged_rows = below.tidy[diverged].dropna(subset=["x", "hue"])
+    diverged_rows = below.tidy[diverged].dropna(subset=["x", "hue", "style"])
     for plot, ax in ((rate, top), (below, bottom)):
         plot.draw_points(plot.frame, ax)
         plot.draw_means(plot.frame, ax, mean_interval)
@@ -259,12 +266,10 @@ def draw_clipping(
     _scale_y(bottom, below.frame["y"])
     if len(diverged_rows):
         _raise_top(bottom)  # space for the crosses
-    for index, (word, color) in enumerate(below.colors.items()):
-        positions = diverged_rows.loc[diverged_rows["hue"] == word, "x"].drop_duplicates()
-        if len(positions):
-            crosses = below.scale.dodge(positions, index, len(below.colors))
-            top_edge = bottom.get_xaxis_transform()
-            bottom.plot(crosses, [0.95] * len(crosses), "x", color=color, transform=top_edge, gid="diverged")
+    for color, index, part in below.looks(diverged_rows):
+        crosses = below.dodge(part["x"].drop_duplicates(), index)
+        top_edge = bottom.get_xaxis_transform()
+        bottom.plot(crosses, [0.95] * len(crosses), "x", color=color, transform=top_edge, gid="diverged")
     entries = below.legend_entries() | rate.legend_entries()
     if len(diverged_rows):
         entries["some runs diverged"] = Line2D([], [], color=NEUTRAL_COLOR, marker="x", linestyle="")
@@ -287,7 +292,5 @@ def _power_of_10(values: Any) -> Any:
 def _scale_y(ax: Axes, values: pd.Series) -> None:
     """Use a log y axis, starting just below the smallest value, if values span a factor of at least 10."""
     if is_wide(values):
-        ax.set_yscale("log")
+        set_log_scale(ax)
         ax.set_ylim(bottom=0.7 * values.min())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())

@@ -44,7 +44,7 @@ def choose_encodings(runs: pd.DataFrame, axes: Sequence[str]) -> Encodings:
         is_complete = axis in NULL_LABELS or runs[axis].notna().all()
         if is_complete and not _follows(runs, independent, axis):
             independent.append(axis)
-    numbers = [axis for axis in independent if _is_number(runs[axis])]
+    numbers = [axis for axis in independent if is_number(runs[axis])]
     words = [
         axis for axis in independent if axis not in numbers and _count_values(runs, [axis]) <= MAX_COLORS
     ]
@@ -68,5 +68,6 @@ def _follows(runs: pd.DataFrame, others: Sequence[str], axis: str) -> bool:
     )
 
 
-def _is_number(values: pd.Series) -> bool:
+def is_number(values: pd.Series) -> bool:
+    """Return True if a sweep axis is numeric, so that its colours form a sequence."""
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)

@@ -1,6 +1,5 @@
 """Figures for a report, chosen according to the axes of the sweep."""
 
-import base64
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,22 +10,25 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
-from rnnlab.analysis.figures.picture_files import picture_bytes
 from rnnlab.analysis.figures.single_run import draw_time_heatmap
-from rnnlab.analysis.figures.style import figure_style
+from rnnlab.analysis.figures.style import NEUTRAL_COLOR, figure_style, set_log_scale
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.frames.run_collection import RunCollection
-from rnnlab.analysis.report.encodings import Encodings
-from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
+from rnnlab.analysis.report.encodings import Encodings, is_number
+from rnnlab.analysis.report.inline_svg import inline_svg
+from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_SOLVED
+from rnnlab.text import format_run_count
 
 MAX_HEATMAPS = 4
-MAX_LOSS_CURVES = 60
-"""Maximum number of runs whose loss curves are read and drawn."""
+MAX_CURVES = 60
+"""Maximum number of runs whose curves are drawn."""
 
 
 @dataclass(frozen=True)
@@ -36,124 +38,199 @@ class Picture:
     Attributes:
         title: Title.
         text: Caption.
-        address: `data:` URL that contains the image.
+        svg: SVG element.
         wide: True for a grid of plots, which requires the full page width.
     """
 
     title: str
     text: str
-    address: str
+    svg: Markup
     wide: bool
 
 
-def draw_pictures(collection: RunCollection, encodings: Encodings) -> list[Picture]:
-    """Draw all figures for which a sweep has the required axes and data.
-
-    Raises:
-        ConnectionError: If MLflow does not respond.
-    """
-    drawings = [
-        *_lag_curves(collection, encodings),
-        *_scalar_plots(collection.frame, encodings),
-        *_losses(collection, encodings),
-        *_heatmaps(collection, encodings),
-    ]
-    rendered = []
-    for title, text, draw in drawings:
-        with suppress(ValueError):  # no data to draw
-            rendered.append(Picture(title, text, *_render(draw)))
-    return rendered
+@dataclass(frozen=True)
+class _Drawing:
+    title: str
+    text: str
+    draw: Callable[[], Any]
+    is_map: bool = False
 
 
-Drawing = tuple[str, str, Callable[[], Any]]
+class ReportFigures:
+    """The figures of a sweep."""
 
+    def __init__(
+        self, collection: RunCollection, curves: pd.DataFrame | None, encodings: Encodings, metric: str
+    ) -> None:
+        """Select the runs whose curves are drawn.
 
-def _lag_curves(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    text = (
-        "Norm of the gradient of the loss at a single time step with respect to the state k time steps "
-        "earlier, relative to the norm at lag 1. On the logarithmic axis, a constant gain yields a straight "
-        "line."
-    )
-    try:
-        curves = collection.gradients("state", "lag", "ends")
-    except ValueError:  # the probe made no recordings
-        return
-    for when, step in (("trained", "last"), ("untrained", "first")):
-        draw = partial(draw_lag_curves, curves, hue=encodings.hue, col=encodings.col, step=step)
-        yield f"Lag curves, {when}", text, draw
+        Args:
+            collection: Runs of the sweep.
+            curves: Lag curves of the state from the first and last recording of each run, or None.
+            encodings: Assignment of the sweep axes to the visual properties of the figures.
+            metric: Validation metric of the task.
+        """
+        self.collection, self.encodings, self.metric = collection, encodings, metric
+        self.curves = curves
+        count = len(collection.runs)
+        self.selected = np.arange(count)
+        if count > MAX_CURVES and "seed" not in collection.varying:
+            self.selected = np.unique(np.linspace(0, count - 1, MAX_CURVES).astype(int))
+        self.selection_note = ""
+        if len(self.selected) < count:
+            shown = len(self.selected)
+            self.selection_note = f" The figure shows {shown} of {count} runs, chosen at regular intervals."
 
+    def main(self, answer: str) -> Picture | None:
+        """Return the figure that answers the question: lag curves before and after training, on one scale.
 
-def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]:
-    x, hue = encodings.x, encodings.hue
-    if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
+        Args:
+            answer: First sentence of the answer, used as alternative text.
+        """
+        if self.curves is None:
+            return None
+        curves = self.curves
+        if self.selection_note:
+            runs = self.collection.frame["run"].iloc[self.selected]
+            curves = curves[curves["run"].isin(set(runs))]
+        draw = partial(_draw_main, curves, self.encodings.hue)
         text = (
-            "Factor by which the norm of the backpropagated gradient changes per time step, computed only "
-            "from lags of at least half the maximum lag; a gain of 1 preserves the norm. The gain in the "
-            "tables covers all lags."
+            "Norm of the gradient k time steps before the loss, relative to 1 time step before. "
+            f"The horizon is the last lag above the dotted line, where 1 % remains.{self.selection_note}"
         )
-        yield f"Tail gain against {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=encodings.col)
-    if x is not None and _has(runs, HORIZON):
+        return self._render(_Drawing("Gradient against lag", text, draw), "main-", answer)
+
+    def details(self) -> list[Picture]:
+        """Draw all further figures for which the sweep has the required axes and data.
+
+        Raises:
+            ConnectionError: If MLflow does not respond.
+        """
+        drawings = [*self._explosions(), *self._scalar_plots(), *self._losses(), *self._heatmaps()]
+        pictures = (
+            self._render(drawing, f"f{number}-", f"{drawing.title}. {drawing.text}")
+            for number, drawing in enumerate(drawings)
+        )
+        return [picture for picture in pictures if picture is not None]
+
+    def _render(self, drawing: _Drawing, prefix: str, description: str) -> Picture | None:
+        """Return a figure as SVG, or None if there is nothing to draw."""
+        import matplotlib.pyplot as plt
+
+        with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():
+            try:
+                result = drawing.draw()
+            except ValueError:  # no data to draw
+                plt.close("all")
+                return None
+            first = result.flat[0] if isinstance(result, np.ndarray) else result
+            figure: Figure = first.figure
+            hue = self.encodings.hue
+            is_sequential = drawing.is_map or (hue is not None and is_number(self.collection.frame[hue]))
+            svg = inline_svg(figure, prefix, description, is_sequential)
+            plt.close(figure)
+        is_grid = isinstance(result, sns.FacetGrid) and len(result.axes.flat) > 1
+        is_row = isinstance(result, np.ndarray) and len(figure.axes) > 3
+        return Picture(drawing.title, drawing.text, svg, is_grid or is_row)
+
+    def _explosions(self) -> Iterator[_Drawing]:
+        """Yield the gradient norms of the runs that diverged, up to the step at which they diverged."""
+        outcomes = self.collection.frame["outcome"].astype(str)
+        diverged = np.flatnonzero(outcomes == "diverged")
+        if not len(diverged):
+            return
+        few = diverged[:MAX_CURVES]
+        norms = self.collection.select(few).metrics(GRAD_NORM)
         text = (
-            "Largest lag at which at least 1 % of the gradient norm remains, even if less remains at a "
-            "smaller lag."
+            f"Global gradient norm before clipping in {format_run_count(len(few))} that diverged. A cross "
+            "marks the last finite value."
         )
-        yield f"Horizon against {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=encodings.col)
-    if x is not None and _has(runs, VAL_SOLVED):
-        text = "Fraction of runs that met the success criterion of their task."
-        yield f"Solved against {x}", text, partial(draw_solved, runs, x=x, hue=hue, col=encodings.col)
-    y = encodings.y or hue
-    if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
-        text = "Most frequent gradient regime among the runs with each combination of axis values."
-        yield f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y)
-    if "clip" in encodings.axes and runs["clip"].notna().any() and _has(runs, VAL_LOSS):
-        text = "Clip rate and validation loss at each clip threshold."
-        yield "Clipping", text, partial(draw_clipping, runs, hue=hue if hue != "clip" else None)
+        yield _Drawing("Divergence", text, partial(self._draw_explosions, norms))
+
+    def _draw_explosions(self, norms: pd.DataFrame) -> Any:
+        drawn = draw_losses(norms, metric=GRAD_NORM, hue=self.encodings.hue, traces=True)
+        last = norms.dropna(subset=["value"]).sort_values("step").groupby("run", observed=True).tail(1)
+        drawn.plot(last["step"], last["value"], "x", color="black", markersize=7, gid="last finite value")
+        drawn.set(ylabel="global gradient norm")
+        set_log_scale(drawn)
+        return drawn
+
+    def _scalar_plots(self) -> Iterator[_Drawing]:
+        runs, x, hue, col = self.collection.frame, self.encodings.x, self.encodings.hue, self.encodings.col
+        if x is not None and (_has(runs, LOG10_GAIN_TAIL) or _has(runs, GAIN_TAIL)):
+            text = (
+                "Factor by which the gradient norm changes per time step, from lags of at least half "
+                "the longest lag; a gain of 1 preserves the norm. The gain in the tables covers all lags."
+            )
+            yield _Drawing(f"Tail gain by {x}", text, partial(draw_gain, runs, x=x, hue=hue, col=col))
+        if x is not None and _has(runs, HORIZON):
+            text = "Largest lag at which at least 1 % of the gradient norm remains, even after a dip."
+            yield _Drawing(f"Horizon by {x}", text, partial(draw_horizon, runs, x=x, hue=hue, col=col))
+        if x is not None and _has(runs, VAL_SOLVED):
+            text = "Fraction of runs that met the success criterion of their task."
+            yield _Drawing(f"Solved by {x}", text, partial(draw_solved, runs, x=x, hue=hue, col=col))
+        y = self.encodings.y or hue
+        if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
+            text = "Most frequent gradient regime among the runs with each combination of axis values."
+            yield _Drawing(f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y), True)
+        if "clip" in self.encodings.axes and runs["clip"].notna().any() and _has(runs, self.metric):
+            text = f"Clip rate and {self.metric} at each clip threshold."
+            other = hue if hue != "clip" else None
+            yield _Drawing("Clipping", text, partial(draw_clipping, runs, hue=other, loss=self.metric))
+
+    def _losses(self) -> Iterator[_Drawing]:
+        try:
+            losses = self.collection.select(self.selected).metrics(self.metric)
+        except ValueError:  # no run reached a validation
+            return
+        text = f"{self.metric} at each validation.{self.selection_note}"
+        draw = partial(
+            draw_losses, losses, metric=self.metric, hue=self.encodings.hue, col=self.encodings.col
+        )
+        yield _Drawing(f"{self.metric} during training", text, draw)
+
+    def _heatmaps(self) -> Iterator[_Drawing]:
+        """Yield heat maps, on one scale, of the first run at each value of the colour axis."""
+        frame, hue = self.collection.frame, self.encodings.hue
+        firsts = frame.drop_duplicates([hue]) if hue else frame[:1]
+        maps: dict[str, pd.DataFrame] = {}
+        for index in firsts.index[:MAX_HEATMAPS]:
+            with suppress(ValueError):  # the probe made no recordings
+                norms = self.collection.select([index]).gradients("h", "timestep")
+                if norms["log10_gmean"].notna().any():
+                    maps[str(self.collection.runs[index].row["name"])] = norms
+        if maps:
+            text = "Norm of the total gradient by time step and training step, for single runs on one scale."
+            yield _Drawing("Gradient by time step", text, partial(_draw_heatmaps, maps), True)
+
+
+def _draw_main(curves: pd.DataFrame, hue: str | None) -> Any:
+    grid = draw_lag_curves(curves, hue=hue, col=END)
+    for ax in grid.axes.flat:
+        ax.axhline(-2, color=NEUTRAL_COLOR, linestyle=":", linewidth=0.8, zorder=0)
+        ax.annotate(
+            "1 %", (1, -2), xycoords=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize="small"
+        )
+    return grid
+
+
+def _draw_heatmaps(maps: dict[str, pd.DataFrame]) -> np.ndarray:
+    import matplotlib.pyplot as plt
+
+    values = pd.concat([norms["log10_gmean"] for norms in maps.values()])
+    values = values[np.isfinite(values)]
+    limits = (float(values.min()), float(values.max()))
+    across = min(len(maps), 2)
+    down = -(-len(maps) // across)
+    size = (4.9 * across, 3.6 * down)
+    _, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+    for ax in axes.flat[len(maps) :]:
+        ax.remove()
+    for ax, (name, norms) in zip(axes.flat, maps.items(), strict=False):
+        draw_time_heatmap(norms, ax, limits=limits)
+        ax.set_title(name, loc="left", fontsize="medium")
+    return axes
 
 
 def _has(runs: pd.DataFrame, column: str) -> bool:
     return column in runs and bool(runs[column].notna().any())
-
-
-def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    selected = np.unique(
-        np.linspace(0, len(collection.runs) - 1, min(len(collection.runs), MAX_LOSS_CURVES)).astype(int)
-    )
-    try:
-        losses = collection.select(selected).metrics(VAL_LOSS)
-    except ValueError:  # no run reached a validation
-        return
-    text = "Validation loss during training."
-    if len(selected) < len(collection.runs):
-        text += (
-            f" The figure shows {len(selected)} of {len(collection.runs)} runs, chosen at regular intervals."
-        )
-    yield "Losses", text, partial(draw_losses, losses, hue=encodings.hue, col=encodings.col)
-
-
-def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:
-    """Yield a heat map for the first run at each value of the colour axis."""
-    firsts = collection.frame.drop_duplicates([encodings.hue]) if encodings.hue else collection.frame[:1]
-    for index in firsts.index[:MAX_HEATMAPS]:
-        try:
-            norms = collection.select([index]).gradients("h", "timestep")
-        except ValueError:  # the probe made no recordings
-            continue
-        if norms.empty:
-            continue
-        text = "Norm of the total gradient by time step and training step, for a single run."
-        title = f"Gradient by time step: {collection.runs[index].row['name']}"
-        yield title, text, partial(draw_time_heatmap, norms)
-
-
-def _render(draw: Callable[[], Any]) -> tuple[str, bool]:
-    """Return a figure as the `data:` URL of an SVG with text as paths, and True if the figure is a grid."""
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():
-        result = draw()
-        first = result.flat[0] if isinstance(result, np.ndarray) else result
-        figure: Figure = first.figure
-        picture = picture_bytes(figure, "svg", bbox_inches="tight")
-        plt.close(figure)
-    address = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
-    return address, isinstance(result, sns.FacetGrid) and len(result.axes.flat) > 1

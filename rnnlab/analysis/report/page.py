@@ -11,14 +11,18 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.colors import to_hex
 
 from rnnlab import __version__
+from rnnlab.analysis.figures.style import choose_colors
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
+from rnnlab.analysis.report.answer import answer_question
+from rnnlab.analysis.report.conditions import choose_metric, find_conditions, summarize_ends
 from rnnlab.analysis.report.encodings import choose_encodings
-from rnnlab.analysis.report.figures import draw_pictures
-from rnnlab.analysis.report.tables import averages_table, differences_table, failures_table, runs_table
+from rnnlab.analysis.report.figures import ReportFigures
+from rnnlab.analysis.report.tables import conditions_table, differences_table, failures_table, runs_table
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, ZERO_FRACTION
 from rnnlab.runs.files import replace_text
@@ -50,10 +54,16 @@ def report_html(source: Source) -> str:
 
 
 def _html(collection: RunCollection, source: Source) -> str:
-    runs, entries = collection.frame, collection.runs
+    entries = collection.runs
+    curves = _lag_curves(collection)
+    runs = summarize_ends(collection, curves)
     encodings = choose_encodings(runs[runs["outcome"] != DAMAGED], collection.varying)
     seeds = ["seed"] if "seed" in collection.varying else []
-    figures = draw_pictures(collection, encodings)
+    metric = choose_metric(runs)
+    conditions = find_conditions(runs, encodings.axes)
+    answer = answer_question(runs, conditions, encodings.axes, encodings.hue, metric)
+    figures = ReportFigures(collection, curves, encodings, metric)
+    first_sentence = Markup(answer.sentences[0]).striptags() if answer.sentences else answer.question
     configs = [dict(flatten(run.config)) for run in entries]
     environment = Environment(
         loader=PackageLoader("rnnlab.analysis.report"),
@@ -63,15 +73,20 @@ def _html(collection: RunCollection, source: Source) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = Markup(environment.get_template("sort.js").render())
+    script = Markup(environment.get_template("report.js").render())
     return environment.get_template("report.html").render(
+        style=Markup(environment.get_template("report.css").render()),
         script=script,
         script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
         title=_title(runs),
+        answer=answer,
+        main_figure=figures.main(str(first_sentence)),
+        hue=encodings.hue,
+        colors=_color_labels(runs, encodings.hue),
         facts=_facts(runs, entries),
         outcomes=_outcomes(runs),
-        figures=figures,
-        averages=averages_table(runs, encodings.axes),
+        figures=figures.details(),
+        conditions=conditions_table(conditions, encodings.axes, metric),
         runs=runs_table(entries, encodings.axes + seeds),
         failures=failures_table(entries, collection.problems),
         differing=differences_table(configs),
@@ -80,6 +95,22 @@ def _html(collection: RunCollection, source: Source) -> str:
         zero_note=ZERO_NOTE if _any_zeros(runs) else "",
         version=__version__,
     )
+
+
+def _lag_curves(collection: RunCollection) -> pd.DataFrame | None:
+    """Return the first and last lag curves of the state, or None if no probe recorded one."""
+    try:
+        curves = collection.gradients("state", "lag", "ends")
+    except ValueError:
+        return None
+    return curves if curves["log10_gmean"].notna().any() else None
+
+
+def _color_labels(runs: pd.DataFrame, hue: str | None) -> dict[str, str]:
+    """Return the colour of each value of the colour axis as `#rrggbb`, by label."""
+    if hue is None:
+        return {}
+    return {label: to_hex(color) for label, color in choose_colors(runs[hue]).items()}
 
 
 def _any_zeros(runs: pd.DataFrame) -> bool:

@@ -1,6 +1,5 @@
 """Tables of a report: averages, runs, problems and configuration differences."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.figures.intervals import mean_interval
-from rnnlab.analysis.figures.style import NULL_LABELS
-from rnnlab.analysis.figures.sweep_scalars import judge_runs
-from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
+from rnnlab.analysis.frames.runs_frame import RunEntry
+from rnnlab.analysis.report.conditions import LAG, TRAINED, UNTRAINED, Condition
+from rnnlab.analysis.report.number_text import (
+    Format,
+    format_axis,
+    format_decades,
+    format_estimate,
+    format_steps,
+)
 from rnnlab.records import (
-    CENSORED,
     CLIP_RATE,
     ENDED,
     GAIN,
@@ -22,7 +25,6 @@ from rnnlab.records import (
     HORIZON_FIRST,
     LOG10_GAIN,
     STEPS_TO_SOLVE,
-    VAL_SOLVED,
     ZERO_AT_HORIZON,
     ZERO_FRACTION,
 )
@@ -40,6 +42,8 @@ from rnnlab.text import (
     gain_from_summary,
 )
 
+MAX_SINGLE_RUNS = 24
+"""Maximum number of conditions that are listed if each has a single run."""
 MAX_VALUES = 8
 """Maximum number of values listed per configuration key."""
 
@@ -73,93 +77,70 @@ class Table:
         ]
 
 
-def averages_table(runs: pd.DataFrame, axes: Sequence[str]) -> Table | None:
-    """Return a table of means and 95 % confidence intervals, with one row per combination of axis values.
+def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> Table | None:
+    """Return a table of the results with one row per condition, in which replicates are averaged.
 
-    The result is None if no two runs have the same combination of axis values. The mean metrics exclude
-    diverged runs, whose last values were recorded before they diverged.
+    A cell shows the mean and its 95 % interval, or the single values of fewer than three runs. The metric
+    excludes diverged runs, whose last values were recorded before they diverged. The result is None if all of
+    many conditions have a single run, since it would repeat the table of runs.
     """
-    runs = runs[runs["outcome"] != DAMAGED].assign(all="")
-    by = [*axes] or ["all"]
-    if len(runs[by].drop_duplicates()) == len(runs):
+    runs = sum(len(condition.runs) for condition in conditions)
+    if not conditions or (runs == len(conditions) > MAX_SINGLE_RUNS):
         return None
-    verdicts = judge_runs(runs) if VAL_SOLVED in runs else pd.Series(dtype=float)
-    solvable = verdicts.notna().any()
-    metrics = list(map(str, runs["metric"].dropna().unique()))
-    columns = [*axes, "runs", *metrics, "gain", "horizon", "clip rate", *(["solved"] if solvable else [])]
+    with_curves = any(condition.estimate(TRAINED).mean is not None for condition in conditions)
+    clips = any(condition.estimate(CLIP_RATE).mean for condition in conditions)
+    solvable = any(condition.solved is not None for condition in conditions)
+    decays = {"untrained decay": UNTRAINED, "trained decay": TRAINED} if with_curves else {}
+    lags = {condition.lag for condition in conditions if condition.estimate(LAG).mean is not None}
+    with_lags = len(lags) > 1 or None in lags
+    columns = [*axes, "runs", *(["lag K"] if with_lags else []), *decays, "horizon", "gain", metric]
+    columns += [*(["clip rate"] if clips else []), *(["solved"] if solvable else [])]
     rows = []
-    for values, group in runs.groupby(by, dropna=False, observed=True, sort=False):
-        ended = Counter(group["outcome"].astype(str))
-        lost = "".join(f", {ended[word]} {word}" for word in ("unstable", "diverged") if ended[word])
-        row = [format_cell(value, axis) for value, axis in zip(values, axes, strict=False)]
-        row += [Cell(f"{len(group)}{lost}", float(len(group)))]
-        row += [_mean_cell(group[group["outcome"] != "diverged"], name) for name in metrics]
-        row += [
-            _mean_gain_cell(group),
-            _mean_horizon_cell(group),
-            _mean_cell(group, CLIP_RATE, ".1%", within=(0, 1)),
-        ]
+    for condition in conditions:
+        lost = [(condition.count(word), word) for word in ("unstable", "diverged")]
+        count = ", ".join([str(len(condition.runs)), *(f"{n} {word}" for n, word in lost if n)])
+        row = [axis_cell(condition.values[axis], axis) for axis in axes]
+        row.append(Cell(count, float(len(condition.runs))))
+        row += [_estimate_cell(condition, LAG, format_steps)] if with_lags else []
+        row += [_estimate_cell(condition, column, format_decades) for column in decays.values()]
+        row += [_horizon_cell(condition), _gain_cell(condition), _estimate_cell(condition, metric)]
+        row += [_estimate_cell(condition, CLIP_RATE, "{:.0%}".format)] if clips else []
         if solvable:
-            judged = verdicts[group.index].dropna()
-            share = f"{int(judged.sum())} of {len(judged)}"
-            row.append(Cell(share, judged.mean()) if len(judged) else Cell(NO_VALUE))
+            solved = condition.solved
+            text = (
+                Cell(NO_VALUE) if solved is None else Cell("{} of {}".format(*solved), solved[0] / solved[1])
+            )
+            row.append(text)
         rows.append(row)
     return Table(columns, rows)
 
 
-def _mean_cell(
-    group: pd.DataFrame,
-    name: str,
-    form: str = ".3g",
-    power: bool = False,
-    within: tuple[float, float] = (-math.inf, math.inf),
-) -> Cell:
-    """Return a cell with a mean and its confidence interval; ≥ marks a mean horizon that is a lower bound."""
-    rows_with_value = group.dropna(subset=[name]) if name in group else group[:0]
-    if rows_with_value.empty:
-        return Cell(NO_VALUE)
-    interval = mean_interval(rows_with_value.assign(all=0), ["all"], name).iloc[0]
-    middle, low, high = (10 ** interval[key] if power else interval[key] for key in ("mean", "low", "high"))
-    low, high = max(low, within[0]), min(high, within[1])
-    at_least = (
-        "≥ "
-        if name == HORIZON and CENSORED in rows_with_value and (rows_with_value[CENSORED] == 1).any()
-        else ""
-    )
-    between = "" if len(rows_with_value) == 1 or low == high else f" ({low:{form}} … {high:{form}})"
-    return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
+def _estimate_cell(condition: Condition, column: str, form: Format = format_metric, prefix: str = "") -> Cell:
+    estimate = condition.estimate(column)
+    return Cell(format_estimate(estimate, form, prefix), "" if estimate.mean is None else estimate.mean)
 
 
-def _mean_gain_cell(group: pd.DataFrame) -> Cell:
-    """Return a cell with the geometric mean of the non-zero gains.
-
-    The cell also shows the number of gains that are 0 and the mean fraction of examples with zero gradient.
-    """
-    gains = group[GAIN].dropna() if GAIN in group else pd.Series(dtype=float)
-    lost = int((gains == 0).sum())
-    if lost and lost == len(gains):
+def _gain_cell(condition: Condition) -> Cell:
+    """Return a cell with the geometric mean of the non-zero gains, and notes on gradients that are 0."""
+    if condition.is_zero:
         return Cell("0", 0.0)
-    mean = _mean_cell(group, LOG10_GAIN, power=True)
+    gains = condition.runs[GAIN].dropna() if GAIN in condition.runs else pd.Series(dtype=float)
+    lost = int((gains == 0).sum())
+    cell = _estimate_cell(condition, LOG10_GAIN, lambda value: format_metric(10.0**value))
     zero_runs = f"0 in {lost} of {len(gains)} runs" if lost else ""
-    return Cell(
-        append_notes(mean.text, zero_runs, format_zero_share(_plain_mean(group, ZERO_FRACTION))), mean.key
-    )
+    zero_share = format_zero_share(condition.estimate(ZERO_FRACTION).mean)
+    return Cell(append_notes(cell.text, zero_runs, zero_share), cell.key)
 
 
-def _mean_horizon_cell(group: pd.DataFrame) -> Cell:
+def _horizon_cell(condition: Condition) -> Cell:
     """Return a cell with the mean horizon and notes on dips and on zero gradients at the horizon."""
-    mean = _mean_cell(group, HORIZON, ".0f", within=(0, math.inf))
-    if mean.text == NO_VALUE:
-        return mean
-    dip = format_dip(float(mean.key), _plain_mean(group, HORIZON_FIRST))
-    return Cell(
-        append_notes(mean.text, dip, format_zero_share(_plain_mean(group, ZERO_AT_HORIZON))), mean.key
-    )
-
-
-def _plain_mean(group: pd.DataFrame, name: str) -> float | None:
-    rows_with_value = group[name].dropna() if name in group else pd.Series(dtype=float)
-    return float(rows_with_value.mean()) if len(rows_with_value) else None
+    prefix = "≥ " if condition.is_censored else ""
+    cell = _estimate_cell(condition, HORIZON, "{:.0f}".format, prefix)
+    if isinstance(cell.key, str):
+        return cell
+    dip = format_dip(cell.key, condition.estimate(HORIZON_FIRST).mean)
+    zero_share = format_zero_share(condition.estimate(ZERO_AT_HORIZON).mean)
+    return Cell(append_notes(cell.text, dip, zero_share), cell.key)
 
 
 def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
@@ -183,7 +164,7 @@ def runs_table(entries: Sequence[RunEntry], axes: Sequence[str]) -> Table:
         value = summary.get(metric)
         row = [
             _text_cell(run.row["name"]),
-            *(format_cell(run.value(axis), axis) for axis in axes),
+            *(axis_cell(run.value(axis), axis) for axis in axes),
             _text_cell(metric),
         ]
         row += [
@@ -229,16 +210,11 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
     return Table(["key", "values (number of runs)"], rows) if rows else None
 
 
-def format_cell(value: Any, axis: str) -> Cell:
-    """Return a table cell that shows the value of a sweep axis.
-
-    A null clip threshold is shown as "off"; any other null is shown as a missing value.
-    """
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return Cell(NULL_LABELS.get(axis, NO_VALUE))
-    if isinstance(value, str | bool):
-        return _text_cell(str(value))
-    return Cell(f"{value:g}" if isinstance(value, float) else str(value), float(value))
+def axis_cell(value: Any, axis: str) -> Cell:
+    """Return a table cell that shows the value of a sweep axis."""
+    text = format_axis(value, axis)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not pd.isna(value)
+    return Cell(text, float(value) if is_number else text)
 
 
 def _text_cell(text: str | None) -> Cell:

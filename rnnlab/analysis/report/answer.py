@@ -1,0 +1,317 @@
+"""The question that a sweep asks, and its answer in words with numbers and intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from rnnlab.analysis.report.conditions import TRAINED, UNTRAINED, Condition, Estimate
+from rnnlab.analysis.report.number_text import (
+    NO_CHANGE,
+    format_axis,
+    format_change,
+    format_decades,
+    format_estimate,
+    format_factor,
+    format_steps,
+)
+from rnnlab.records import HORIZON
+from rnnlab.text import NO_VALUE, format_metric, format_run_count
+
+MAX_NAMED = 6
+"""Maximum number of values of an axis that a sentence lists."""
+LARGER_IS_BETTER = ("val/accuracy",)
+INTERVAL_NOTE = "95 % interval"
+AXIS_NAMES = {
+    "seq_len": "sequence length",
+    "lr": "learning rate",
+    "clip": "clip threshold",
+    "clip_mode": "clip mode",
+    "hidden_size": "hidden size",
+    "batch_size": "batch size",
+    "init": "initialisation",
+    "initial_state": "initial state",
+}
+"""Names of sweep axes in the question, where they differ from the keys."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first lines of a report.
+
+    Attributes:
+        question: Question that the sweep asks.
+        setting: Task, axes and number of runs.
+        sentences: Answers, the most important first.
+    """
+
+    question: str
+    setting: str
+    sentences: list[Markup]
+
+
+def answer_question(
+    runs: pd.DataFrame,
+    conditions: Sequence[Condition],
+    axes: Sequence[str],
+    main_axis: str | None,
+    metric: str,
+) -> Answer:
+    """Return the question and the answer of a sweep.
+
+    Args:
+        runs: Data frame with one row per run, from `summarize_ends`.
+        conditions: Conditions of the sweep.
+        axes: Sweep axes that differ between the runs, without the seed.
+        main_axis: Axis whose values are compared first, or None.
+        metric: Validation metric of the task.
+    """
+    groups = _by_value(conditions, main_axis)
+    others = [axis for axis in axes if axis != main_axis]
+    sentences = [
+        *_divergence(runs, axes),
+        *_comparison(conditions, main_axis, others),
+        *(_reach(name, group, others) for name, group in groups[:MAX_NAMED]),
+        *_best(conditions, axes, metric),
+    ]
+    return Answer(_question(runs, groups, main_axis, others), _setting(runs, others), sentences)
+
+
+def _by_value(conditions: Sequence[Condition], axis: str | None) -> list[tuple[str, list[Condition]]]:
+    if axis is None:
+        return [("", list(conditions))]
+    name = _namer(axis)
+    order = list(dict.fromkeys(name(condition) for condition in conditions))
+    return [(word, [c for c in conditions if name(c) == word]) for word in order]
+
+
+def _namer(axis: str) -> Callable[[Condition], str]:
+    def name(condition: Condition) -> str:
+        text = format_axis(condition.values[axis], axis)
+        return text if axis in ("cell", "task") else f"{axis}={text}"
+
+    return name
+
+
+def _question(
+    runs: pd.DataFrame, groups: list[tuple[str, list[Condition]]], main_axis: str | None, others: list[str]
+) -> str:
+    cells = [name for name, _ in groups] if main_axis == "cell" else _unique(runs, "cell")
+    subject = f"in {_join(cells)}" if 0 < len(cells) <= MAX_NAMED else f"in {len(cells)} cells"
+    others = others if main_axis in (None, "cell") else [main_axis, *others]
+    names = [AXIS_NAMES.get(axis, axis) for axis in others]
+    by = f", by {_join(names)}" if names else ""
+    return f"How far back in time do gradients reach {subject}{by}?"
+
+
+def _setting(runs: pd.DataFrame, others: Sequence[str]) -> str:
+    parts = [f"Task {_join(_unique(runs, 'task'))}"] if _unique(runs, "task") else []
+    for axis, unit in (("seq_len", "time steps"), ("hidden_size", "hidden units")):
+        values = _unique(runs, axis)
+        if len(values) == 1:
+            parts.append(f"{values[0]} {unit}")
+    for axis in others:
+        values = _unique(runs, axis)
+        listed = ", ".join(values) if len(values) <= MAX_NAMED else f"{len(values)} values"
+        parts.append(f"{axis} {listed}")
+    seeds = len(_unique(runs, "seed"))
+    parts.append(f"{seeds} seeds" if seeds > 1 else "1 seed")
+    return f"{'; '.join(parts)}; {format_run_count(len(runs))} in total."
+
+
+def _unique(runs: pd.DataFrame, axis: str) -> list[str]:
+    if axis not in runs:
+        return []
+    values = runs[axis].drop_duplicates().sort_values() if axis != "cell" else runs[axis].drop_duplicates()
+    return [format_axis(value, axis) for value in values]
+
+
+def _present(runs: pd.DataFrame, column: str) -> list[Any]:
+    """Return the different values of a column without missing values; none if the column does not exist."""
+    return list(runs[column].dropna().unique()) if column in runs else []
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _divergence(runs: pd.DataFrame, axes: Sequence[str]) -> list[Markup]:
+    """Return sentences on the runs that diverged or became unstable."""
+    sentences = []
+    diverged = runs[runs["outcome"] == "diverged"]
+    if len(diverged):
+        steps = _present(diverged, "diverged_at.step")
+        when = ""
+        if len(steps):
+            first, last = int(min(steps)), int(max(steps))
+            when = (
+                f" at training step {first}"
+                if first == last
+                else f" between training steps {first} and {last}"
+            )
+        sentences.append(
+            _strong(
+                f"{len(diverged)} of {format_run_count(len(runs))} diverged{when}", _which(diverged, axes)
+            )
+        )
+    unstable = runs[runs["outcome"] == "unstable"]
+    if len(unstable):
+        text = f"{len(unstable)} of {format_run_count(len(runs))} became unstable"
+        sentences.append(_strong(text, _which(unstable, axes)))
+    return sentences
+
+
+def _which(runs: pd.DataFrame, axes: Sequence[str]) -> str:
+    """Describe the conditions of some runs, and the first non-finite values of diverged runs."""
+    names = []
+    for axis in axes:
+        values = _unique(runs, axis)
+        if values and len(values) <= MAX_NAMED:
+            names.append(f"{axis} {', '.join(values)}")
+    text = f" ({'; '.join(names)})" if names else ""
+    quantities = _present(runs, "diverged_at.quantity")
+    if len(quantities):
+        text += f"; first non-finite value: {', '.join(map(str, quantities[:MAX_NAMED]))}"
+    return text
+
+
+def _strong(text: str, rest: str = "") -> Markup:
+    return Markup("<strong>{}</strong>{}").format(text, f"{rest}.")
+
+
+def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: list[str]) -> list[Markup]:
+    """Compare the decay of the trained networks with the best and the worst value of the main axis."""
+    if main_axis is None:
+        return []
+    name = _namer(main_axis)
+    comparable: dict[tuple[str, ...], dict[str, Condition]] = {}
+    for condition in conditions:
+        if condition.lag is not None and condition.estimate(TRAINED).mean is not None:
+            key = tuple(format_axis(condition.values[axis], axis) for axis in others)
+            comparable.setdefault(key, {})[name(condition)] = condition
+    names = list(dict.fromkeys(word for group in comparable.values() for word in group))
+    complete = {key: group for key, group in comparable.items() if len(group) == len(names)}
+    if len(names) < 2 or not complete:
+        return []
+    ranks = {word: sum(_mean(group[word]) for group in complete.values()) for word in names}
+    best, worst = max(names, key=ranks.__getitem__), min(names, key=ranks.__getitem__)
+    differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
+    low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
+    lags = {group[best].lag for group in complete.values()}
+    over = f" over {lags.pop()} time steps" if len(lags) == 1 else ""
+    pairs = [(group[best], group[worst]) for group in complete.values()]
+    when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
+    grows = all(_mean(c) > 0 for pair in pairs for c in pair)
+    if len(differences) == 1:
+        (found,) = differences.values()
+        assert found.mean is not None
+        limits = _limits(found, format_decades)
+        if found.low is not None and found.low <= 0:
+            text = f"The seeds do not separate {best} and {worst}"
+            rest = f" {when.lower()}: a difference of {found.mean:.1f} decades{over}{limits}"
+            return [_strong(text, rest)]
+        more = _more(best, worst, f"{found.mean:.1f} decades", grows)
+        return [_strong(f"{when}, {more}{over}", f": {format_factor(found.mean)} times as much{limits}")]
+    ends = [f"{differences[key].mean:.1f} decades ({_named(others, key)})" for key in (low, high)]
+    return [_strong(f"{when}, {_more(best, worst, ' to '.join(ends), grows)}{over}")]
+
+
+def _more(best: str, worst: str, amount: str, grows: bool) -> str:
+    if grows:
+        return f"the gradient grows {amount} more in {best} than in {worst}"
+    return f"{best} keeps {amount} more of the gradient than {worst}"
+
+
+def _named(axes: Sequence[str], values: Sequence[str]) -> str:
+    return ", ".join(f"{axis}={value}" for axis, value in zip(axes, values, strict=True))
+
+
+def _mean(condition: Condition) -> float:
+    return condition.estimate(TRAINED).mean or 0.0
+
+
+def _difference(one: Condition, other: Condition) -> Estimate:
+    """Return the difference of the trained decays, paired by seed if both conditions have the same seeds."""
+    columns = [condition.runs.set_index("seed")[TRAINED].dropna() for condition in (one, other)]
+    if all(column.index.is_unique for column in columns) and columns[0].index.equals(columns[1].index):
+        return Estimate.of(columns[0] - columns[1])
+    means = [float(column.mean()) for column in columns]
+    return Estimate([], means[0] - means[1], None, None)
+
+
+def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    interval = f"{INTERVAL_NOTE} {form(estimate.low)} to {form(estimate.high)} decades"
+    return f" ({interval}, {len(estimate.values)} seeds)"
+
+
+def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
+    """Describe how far the gradient reaches at one value of the main axis."""
+    subject = name or "Gradient"
+    if len(group) == 1:
+        (condition,) = group
+        parts = [_decay(condition), f"horizon {_horizon(condition)}"]
+        if condition.solved is not None:
+            parts.append("solved {} of {}".format(*condition.solved))
+        return _strong(subject, f": {'; '.join(part for part in parts if part)}")
+    if len(others) == 1 and len(group) <= MAX_NAMED:
+        (axis,) = others
+        listed = [
+            f"{_horizon(condition, with_limits=False)} at {axis}={format_axis(condition.values[axis], axis)}"
+            for condition in group
+        ]
+        return _strong(subject, f": horizon {', '.join(listed)}")
+    known = [condition for condition in group if condition.estimate(HORIZON).mean is not None]
+    if not known:
+        return _strong(subject, ": no lag curve was recorded")
+    ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
+    words = [
+        f"{_horizon(c, with_limits=False)} ({_named(others, [format_axis(c.values[a], a) for a in others])})"
+        for c in ends
+    ]
+    return _strong(subject, f": horizon from {' to '.join(words)}")
+
+
+def _decay(condition: Condition) -> str:
+    if condition.lag is None:
+        return ""
+    if condition.is_zero:
+        return f"over {condition.lag} time steps the gradient shrinks to exactly 0"
+    after, before = condition.estimate(TRAINED).mean, condition.estimate(UNTRAINED).mean
+    if after is None:
+        return ""
+    text = f"over {condition.lag} time steps the gradient {format_change(after)}"
+    if before is None or condition.is_untrained:
+        return text
+    same_direction = before * after > 0 and min(abs(before), abs(after)) >= NO_CHANGE
+    change = f"{format_factor(abs(before))}-fold" if same_direction else format_change(before)
+    return f"{text} ({change} before training)"
+
+
+def _horizon(condition: Condition, with_limits: bool = True) -> str:
+    estimate = condition.estimate(HORIZON)
+    if estimate.mean is None:
+        return NO_VALUE
+    prefix = "≥ " if condition.is_censored else ""
+    if not with_limits:
+        return prefix + format_steps(estimate.mean)
+    return format_estimate(estimate, format_steps, prefix) + " time steps"
+
+
+def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> list[Markup]:
+    """Name the condition with the best value of the validation metric."""
+    known = [condition for condition in conditions if condition.estimate(metric).mean is not None]
+    if not known:
+        return []
+    pick, word = (max, "Highest") if metric in LARGER_IS_BETTER else (min, "Lowest")
+    best = pick(known, key=lambda condition: condition.estimate(metric).mean or 0.0)
+    baselines = _present(best.runs, "baseline")
+    baseline = f"; chance level {format_metric(float(baselines[0]))}" if len(baselines) == 1 else ""
+    value = format_estimate(best.estimate(metric))
+    if len(conditions) == 1:
+        return [_strong(metric, f": {value}{baseline}")]
+    names = _named(axes, [format_axis(best.values[axis], axis) for axis in axes])
+    return [_strong(f"{word} {metric}", f": {value} with {names}{baseline}")]

@@ -1,0 +1,170 @@
+"""Summary of a sweep by condition.
+
+A *condition* is a combination of values of all sweep axes except the seed, so the runs of a condition are
+replicates. The mean of a condition has a 95 % interval if the condition has at least three runs with a value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import pandas as pd
+
+from rnnlab.analysis.figures.intervals import mean_interval
+from rnnlab.analysis.figures.sweep_scalars import judge_runs
+from rnnlab.analysis.frames.run_collection import RunCollection
+from rnnlab.analysis.frames.runs_frame import DAMAGED
+from rnnlab.records import CENSORED, CLIP_RATE, GAIN, HORIZON, VAL_LOSS, VAL_SOLVED
+
+LAG, UNTRAINED, TRAINED = "longest lag", "untrained decay", "trained decay"
+LAST_STEP = "last recording"
+"""Columns added by `summarize_ends`: the longest lag K, log10 g(K)/g(1) before and after training, and
+the training step of the last recording."""
+SOLVED = "solved"
+FRACTIONS = (CLIP_RATE, "val/accuracy", "val/error_rate")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of the runs of a condition.
+
+    Attributes:
+        values: Values of the single runs.
+        mean: Mean of the values, or None without values.
+        low: Lower limit of the 95 % interval, or None for fewer than three values.
+        high: Upper limit of the 95 % interval, or None for fewer than three values.
+    """
+
+    values: list[float]
+    mean: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, values: pd.Series, bounds: tuple[float, float] = (-inf, inf)) -> "Estimate":
+        """Return the estimate from the values of single runs, without missing values.
+
+        Args:
+            values: Values of the single runs.
+            bounds: Smallest and largest possible value; an interval is cut at these bounds.
+        """
+        numbers = values.astype("float64").dropna()
+        numbers = numbers[np.isfinite(numbers)]
+        if numbers.empty:
+            return cls([], None, None, None)
+        row = mean_interval(pd.DataFrame({"all": 0, "y": numbers}), ["all"], "y").iloc[0]
+        has_interval = pd.notna(row["low"])
+        low, high = max(bounds[0], float(row["low"])), min(bounds[1], float(row["high"]))
+        limits = (low, high) if has_interval else (None, None)
+        return cls(list(map(float, numbers)), float(row["mean"]), *limits)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The runs that share the values of all sweep axes except the seed.
+
+    Attributes:
+        values: Value of each sweep axis.
+        runs: Data frame with one row per run.
+    """
+
+    values: dict[str, object]
+    runs: pd.DataFrame
+
+    def estimate(self, column: str) -> Estimate:
+        """Return the mean of a column; validation metrics exclude diverged runs."""
+        if column not in self.runs:
+            return Estimate.of(pd.Series(dtype=float))
+        runs = self.runs
+        if column.startswith("val/"):
+            runs = runs[runs["outcome"] != "diverged"]
+        bounds = (0.0, 1.0 if column in FRACTIONS else inf) if _is_positive(column) else (-inf, inf)
+        return Estimate.of(runs[column], bounds)
+
+    @property
+    def lag(self) -> int | None:
+        """Longest lag K of the lag curves, or None if the runs have none or different ones."""
+        lags = self._known(LAG).unique()
+        return int(lags[0]) if len(lags) == 1 else None
+
+    @property
+    def is_censored(self) -> bool:
+        """True if the lag curve of a run ends above 1 %, so that the mean horizon is a lower bound."""
+        return bool((self._known(CENSORED) == 1).any())
+
+    def _known(self, column: str) -> pd.Series:
+        """Return the values of a column, without missing values; none if the column does not exist."""
+        return self.runs[column].dropna() if column in self.runs else pd.Series(dtype=float)
+
+    def count(self, outcome: str) -> int:
+        """Return the number of runs with an outcome."""
+        return int((self.runs["outcome"].astype(str) == outcome).sum())
+
+    @property
+    def is_untrained(self) -> bool:
+        """True if all recordings of the runs precede training, as in runs that diverge at once."""
+        steps = self._known(LAST_STEP)
+        return len(steps) > 0 and bool((steps == 0).all())
+
+    @property
+    def is_zero(self) -> bool:
+        """True if the gradient at the longest lag is exactly 0 in all runs."""
+        gains = self._known(GAIN)
+        return len(gains) > 0 and bool((gains == 0).all())
+
+    @property
+    def solved(self) -> tuple[int, int] | None:
+        """Number of solved runs and of judged runs, or None if the task has no success criterion."""
+        judged = self._known(SOLVED)
+        return (int(judged.sum()), len(judged)) if len(judged) else None
+
+
+def find_conditions(runs: pd.DataFrame, axes: Sequence[str]) -> list[Condition]:
+    """Return the conditions of a sweep in the order of their first runs.
+
+    Args:
+        runs: Data frame from `summarize_ends`.
+        axes: Sweep axes that differ between the runs, without the seed.
+    """
+    runs = runs[runs["outcome"] != DAMAGED]
+    if VAL_SOLVED in runs:
+        runs = runs.assign(**{SOLVED: judge_runs(runs)})
+    if not axes:
+        return [Condition({}, runs)] if len(runs) else []
+    groups = runs.groupby(list(axes), dropna=False, observed=True, sort=True)
+    return [Condition(dict(zip(axes, key, strict=True)), group) for key, group in groups]
+
+
+def summarize_ends(collection: RunCollection, curves: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the frame of runs with the decay of the gradient before and after training.
+
+    Args:
+        collection: Runs of the sweep.
+        curves: Lag curves of the state from the first and last recording of each run, or None.
+    """
+    runs = collection.frame
+    if curves is None or curves.empty:
+        return runs
+    rows = curves[(curves["lag"] >= 1) & curves["target"].isna()]
+    rows = rows.assign(run=rows["run"].astype(str), lag=rows["lag"].astype("float64"))
+    steps = rows.groupby("run")["step"]
+    found = {LAG: rows.groupby("run")["lag"].max(), LAST_STEP: steps.max()}
+    ends = {UNTRAINED: steps.transform("min"), TRAINED: steps.transform("max")}
+    for name, end in ends.items():
+        curve = rows[rows["step"] == end].pivot(index="run", columns="lag", values="log10_gmean")
+        relative = curve.sub(curve[1.0], axis="index")
+        is_longest = np.equal.outer(found[LAG].reindex(curve.index).to_numpy(), curve.columns.to_numpy())
+        found[name] = relative.where(is_longest).max(axis="columns")
+    keys = runs["run"].astype(str)
+    return runs.assign(**{name: keys.map(values) for name, values in found.items()})
+
+
+def _is_positive(column: str) -> bool:
+    return column.startswith("val/") or column in (HORIZON, CLIP_RATE)
+
+
+def choose_metric(runs: pd.DataFrame) -> str:
+    """Return the validation metric to show: that of the task, or the loss for several tasks."""
+    metrics = list(map(str, runs["metric"].dropna().unique()))
+    return metrics[0] if len(metrics) == 1 else VAL_LOSS
