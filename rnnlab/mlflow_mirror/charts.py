@@ -34,9 +34,12 @@ FIRST_CHARTS = (
 """Metrics of each chart of the first section; the second metric of a chart is drawn as dashed lines."""
 BARS = (HORIZON,)
 """Metrics drawn as bars with their last values."""
-FEW_BARS = 8
-FEW_LAYOUT, MANY_LAYOUT = {"columns": 2, "cardHeight": 290}, {"columns": 3, "cardHeight": 420}
-"""Layouts of the first section for up to `FEW_BARS` bars and for more; tall charts have space for labels."""
+LAYOUTS = {8: {"columns": 2, "cardHeight": 290}, 14: {"columns": 3, "cardHeight": 420}}
+LARGEST_LAYOUT = {"columns": 3, "cardHeight": 560}
+"""Layout of the first section by the maximum number of bars, each of which has the value as its label.
+
+Two rows of low charts or one row of tall charts fit on the first screen.
+"""
 PARAM_COLUMNS = ("cell", "task", "seq_len")
 """Parameters always shown in the table of runs, in addition to the swept axes."""
 METRIC_COLUMNS = (HORIZON, LOG10_GAIN, VAL_LOSS)
@@ -107,7 +110,8 @@ def view_state(sweep: str, runs: Sequence[Params]) -> dict[str, Any]:
         runs: Parameters of each run of the sweep.
     """
     axes, groups, colors = swept_axes(runs), group_axes(runs), group_colors(runs)
-    layout = FEW_LAYOUT if len(colors or runs) <= FEW_BARS else MANY_LAYOUT
+    bars = len(colors or runs)
+    layout = next((layout for most, layout in LAYOUTS.items() if bars <= most), LARGEST_LAYOUT)
     keys = [{"mode": "param", "groupByData": axis} for axis in groups]
     section = {"uuid": SECTION, "name": SECTION, "display": True, "isReordered": False}
     columns = [f"params.`{axis}`" for axis in dict.fromkeys((*PARAM_COLUMNS, *axes))]

@@ -12,8 +12,8 @@ from rnnlab.analysis.figures import style
 from rnnlab.metric_table import is_shown
 from rnnlab.mlflow_mirror.charts import (
     CELL_COLORS,
-    FEW_LAYOUT,
-    MANY_LAYOUT,
+    LARGEST_LAYOUT,
+    LAYOUTS,
     MAX_TAG,
     SECTION,
     group_axes,
@@ -169,7 +169,8 @@ def test_the_table_of_runs_has_the_columns_that_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "layout"), [(TWO, FEW_LAYOUT), (TWELVE, FEW_LAYOUT), (SIXTY, MANY_LAYOUT), (MANY, MANY_LAYOUT)]
+    ("runs", "layout"),
+    [(TWO, LAYOUTS[8]), (TWELVE, LAYOUTS[8]), (SIXTY, LAYOUTS[14]), (MANY, LARGEST_LAYOUT)],
 )
 def test_many_bars_have_taller_charts(runs: list[Mapping[str, str]], layout: dict[str, int]) -> None:
     (section,) = view_state("a", runs)["compareRunSections"]

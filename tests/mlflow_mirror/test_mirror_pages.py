@@ -1,4 +1,4 @@
-"""What a sweep leaves for the pages of MLflow: view, colours, descriptions, order of metrics, and links."""
+"""Traces of a sweep on the pages of MLflow: view, colours, descriptions, order of metrics, and links."""
 
 import json
 import shutil
