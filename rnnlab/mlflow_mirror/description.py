@@ -88,11 +88,12 @@ def _results(info: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     parts = [f"**Outcome**: {_code(describe_outcome(outcome, summary))}"]
     goal = info.get("goal") or {}
     metric = goal.get("metric", VAL_LOSS)
-    if summary.get(metric) is not None:
+    value = summary.get(metric)
+    if isinstance(value, int | float):  # not if a damaged file names a key that is not a metric
         row = metric_of(metric)
         unit = f" {row.unit}" if row and row.unit else ""
         baseline = f"baseline {format_metric(goal['baseline'])}" if goal.get("baseline") is not None else ""
-        parts.append(f"**{_code(metric)}** {append_notes(format_metric(summary[metric]) + unit, baseline)}")
+        parts.append(f"**{_code(metric)}** {append_notes(format_metric(value) + unit, baseline)}")
     if gain_from_summary(summary) is not None:
         parts.append(f"**gain** {format_gain(summary)} per time step")
     if summary.get(HORIZON) is not None:

@@ -94,6 +94,12 @@ def test_a_run_without_results(changes: dict[str, Any], words: str) -> None:
     assert first_lines(INFO | changes)[1] == words
 
 
+def test_a_goal_that_is_not_a_metric_is_left_out() -> None:
+    goal = {"metric": "regime", "baseline": 1.0, "criterion": None}
+    words = first_lines(INFO | {"goal": goal, "summary": SUMMARY | {"regime": "vanishing"}})[1]
+    assert words.startswith("Outcome: finished · gain 0.750")
+
+
 def test_ten_metrics_come_first_with_their_values() -> None:
     rows = ROW.findall(describe_run(INFO))
     present = [name for name in MAIN_METRICS if name in SUMMARY]
