@@ -237,6 +237,12 @@ CLOSING = (
 # fmt: on
 METRICS = (*EVERY_STEP, *VALIDATION, *LAG_CURVE, *NETWORK, *THEORY, *CLOSING)
 
+MAIN_METRICS = (
+    *(VAL_LOSS, "val/bpc", "val/mse", "val/accuracy", "val/error_rate", VAL_BASELINE),
+    *(HORIZON, GAIN, LOG10_GAIN, "grad/log10_decay", GRAD_NORM, CLIP_RATE, LOSS, TOP_LYAPUNOV, VAL_SOLVED),
+)
+"""Metrics shown before all others, most important first; no run has all of them."""
+
 
 @lru_cache(maxsize=10_000)
 def metric_of(name: str) -> Metric | None:

@@ -5,6 +5,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlab.mlflow_mirror.summary_run import SUMMARY_TAG
+
 
 @dataclass(frozen=True)
 class Tracked:
@@ -32,7 +34,7 @@ class Tracked:
 
 
 def tracked_runs(uri: str, experiment: str = "rnnlab") -> dict[str, Tracked]:
-    """Return all runs of an experiment by name, oldest first."""
+    """Return all runs of an experiment by name, oldest first, without the summary runs of sweeps."""
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -43,17 +45,22 @@ def tracked_runs(uri: str, experiment: str = "rnnlab") -> dict[str, Tracked]:
         if found is None:
             return {}
         runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time ASC"])
-        return {run.info.run_name: _tracked(client, run) for run in runs}
+        return {run.info.run_name: _tracked(client, run) for run in runs if not _is_summary(run)}
 
 
 def experiments(uri: str) -> dict[str, int]:
-    """Return the number of runs in each experiment."""
+    """Return the number of runs in each experiment, without the summary runs of sweeps."""
     from mlflow.tracking import MlflowClient
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client = MlflowClient(uri)
-        return {e.name: len(client.search_runs([e.experiment_id])) for e in client.search_experiments()}
+        found = {e.name: client.search_runs([e.experiment_id]) for e in client.search_experiments()}
+        return {name: sum(not _is_summary(run) for run in runs) for name, runs in found.items()}
+
+
+def _is_summary(run: Any) -> bool:
+    return SUMMARY_TAG in run.data.tags
 
 
 def _tracked(client: Any, run: Any) -> Tracked:

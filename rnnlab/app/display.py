@@ -20,9 +20,9 @@ from rnnlab.app.config.build import Tracking
 from rnnlab.app.config.plan import Job, Plan
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.progress import Count, Latest, RunProgress, SweepProgress
-from rnnlab.mlflow_mirror.charts import charts_link
+from rnnlab.mlflow_mirror.links import charts_link
 from rnnlab.mlflow_mirror.mirror import MirrorReport
-from rnnlab.mlflow_mirror.store import is_server, tracking_uri, ui_address
+from rnnlab.mlflow_mirror.store import is_server, tracking_uri
 from rnnlab.records import (
     CLIP_RATE,
     ENDED,
@@ -197,7 +197,7 @@ class Display:
             option = f" --uri {shlex.quote(redact(uri))}" if tracking.uri else ""
             command = f"{_python()} -m rnnlab.ui{option}"
             self._line(f"MLflow: run {command} and open")
-        self._line(charts_link(ui_address(uri), mirror_report.experiment_id, plan.sweep), "cyan")
+        self._line(charts_link(uri, mirror_report.experiment_id, plan.sweep), "cyan")
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
         """Print and log the table of results, with one line per run."""

@@ -82,8 +82,9 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
         mirror = None
         if settings.tracking.backend == "mlflow":
             uri = tracking_uri(settings.tracking.uri)
-            folders = [order.folder for order in orders]
-            mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders)
+            folders, params = [order.folder for order in orders], [order.info["params"] for order in orders]
+            has_report = plan.is_sweep and settings.report
+            mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders, params, has_report)
         monitor = _SweepMonitor(interrupts, settings.fail_fast, mirror, display, ended)
         with display.show_progress(plan.jobs):
             monitor.follow(engine)

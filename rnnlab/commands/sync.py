@@ -7,16 +7,19 @@ advanced copy is sent.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from rnnlab.mlflow_mirror.charts import shared_view
+from rnnlab.mlflow_mirror.charts import run_colors, shared_view
 from rnnlab.mlflow_mirror.mirror import PROCESS_DIED
 from rnnlab.mlflow_mirror.mirrored_run import REQUIRED_KEYS, MirroredRun
 from rnnlab.mlflow_mirror.store import error_line, open_experiment, tracking_uri, uri_problem
+from rnnlab.mlflow_mirror.stored_sweep import stored_params
+from rnnlab.mlflow_mirror.summary_run import find_summary
 from rnnlab.paths import is_folder
 from rnnlab.records import CONFIG_FILE, METRICS_FILE
 from rnnlab.runs.advance import Advance, read_advance
@@ -26,7 +29,7 @@ from rnnlab.runs.folder import MISPLACED_FOLDER, RunInUse, find_misplaced_folder
 from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.signals import INTERRUPTED
 from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, print_problems
-from rnnlab.text import PASSWORD_MASK, format_run_count
+from rnnlab.text import PASSWORD_MASK, format_run_count, redact
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -72,12 +75,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
     """Send runs and print how many runs had each result; `folder_count` includes copies of runs."""
-    sender, counts, console, interrupted = _Sender(uri), Counter[str](), Terminal(), False
+    sender, counts, console, interrupted = _Sender(uri, _colors(runs)), Counter[str](), Terminal(), False
     counts[COPY] = folder_count - len(runs)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             for folder in progress.track(runs, description="sending"):
                 counts[sender.send(folder)] += 1
+        sender.update_views()
     except KeyboardInterrupt:
         interrupted = True
         counts[INTERRUPTED_BEFORE] = folder_count - counts.total()
@@ -103,6 +107,20 @@ def _drop_copies(folders: Sequence[Path]) -> list[Path]:
     return [folder for _, folder in furthest.values()]
 
 
+def _colors(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return the colour of each run in MLflow's charts."""
+    sweeps: dict[str, dict[Path, dict[str, str]]] = {}
+    for folder in folders:
+        with suppress(ValueError):
+            info = read_run_info(folder, REQUIRED_KEYS) or {}
+            sweeps.setdefault(info["tags"].get("sweep", ""), {})[folder] = info["params"]
+    return {
+        folder: color
+        for runs in sweeps.values()
+        for folder, color in zip(runs, run_colors(list(runs.values())), strict=True)
+    }
+
+
 class _Sender:
     """Object that sends each run to its tracking store and MLflow experiment.
 
@@ -111,11 +129,11 @@ class _Sender:
             does not accept runs.
     """
 
-    def __init__(self, uri: str | None) -> None:
+    def __init__(self, uri: str | None, colors: Mapping[Path, str]) -> None:
         self.problems: list[str] = []
-        self._uri = uri
+        self._uri, self._colors = uri, colors
         self._opened: dict[tuple[str, str], tuple[MlflowClient, str]] = {}
-        self._views: set[tuple[str, str]] = set()
+        self._summaries: dict[tuple[str, str, str], str | None] = {}
         self._failures: Counter[str] = Counter()
 
     def send(self, folder: Path) -> str:
@@ -153,14 +171,27 @@ class _Sender:
         if (uri, experiment) not in self._opened:
             self._opened[uri, experiment] = open_experiment(uri, experiment)
         client, experiment_id = self._opened[uri, experiment]
-        if (experiment_id, sweep) not in self._views:
-            client.set_experiment_tag(experiment_id, *shared_view(sweep))
-            self._views.add((experiment_id, sweep))
-        run = MirroredRun(folder, uri)
+        key = uri, experiment, sweep
+        if key not in self._summaries:
+            self._summaries[key] = find_summary(client, experiment_id, sweep)
+        run = MirroredRun(folder, uri, self._colors.get(folder))
+        run.summary_id = self._summaries[key]
         sent = run.update(client, experiment_id)
         if run.outdated:
             return COPY
         return DELETED if run.deleted else SENT if sent else COMPLETE
+
+    def update_views(self) -> None:
+        """Update the view of each sweep on MLflow's chart page."""
+        for uri, experiment, sweep in filter(lambda key: key[2], self._summaries):
+            client, experiment_id = self._opened[uri, experiment]
+            try:
+                params = stored_params(client, experiment_id, sweep)
+                client.set_experiment_tag(experiment_id, *shared_view(sweep, params))
+            except Exception as error:  # databases and servers may raise any error
+                self.problems.append(
+                    f"MLflow at {redact(uri)}: chart page not updated ({error_line(error)}); try again"
+                )
 
     def _uri_of(self, folder: Path) -> str:
         tracking = read_config(folder / CONFIG_FILE).get("tracking")

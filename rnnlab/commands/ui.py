@@ -12,7 +12,8 @@ import time
 import urllib.request
 from collections.abc import Sequence
 
-from rnnlab.mlflow_mirror.charts import charts_link
+from rnnlab.mlflow_mirror.links import APP, charts_link, has_start_page
+from rnnlab.mlflow_mirror.start_page import STORE_VARIABLE
 from rnnlab.mlflow_mirror.store import (
     UI_PORT,
     connect,
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         if is_server(uri):
-            print(_newest_charts_link(uri, ui_address(uri), args.experiment))
+            print(_newest_charts_link(uri, args.port, args.experiment))
             return 0
         return _serve(uri, args.port, args.experiment)
     except KeyboardInterrupt:
@@ -64,15 +65,16 @@ def _serve(uri: str, port: int, experiment: str) -> int:
     # The server's job workers (seven processes of 240 MB) and telemetry are not needed. The URI goes into the
     # environment because it may contain a password, and other users can read the arguments of a process.
     environment = os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": uri,
+        STORE_VARIABLE: uri,
         "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
+    command += ["--app-name", APP] if has_start_page() else []
     address = ui_address(uri, port)
-    link = _newest_charts_link(uri, address, experiment)  # before the server migrates an older database
+    link = _newest_charts_link(uri, port, experiment)  # before the server migrates an older database
     print(f"Starting the MLflow UI at {address} ...", flush=True)
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -100,14 +102,14 @@ def _stop_server(server: "subprocess.Popen[bytes]") -> None:
         server.wait()
 
 
-def _newest_charts_link(uri: str, address: str, experiment: str) -> str:
+def _newest_charts_link(uri: str, port: int, experiment: str) -> str:
     """Return a link to the charts of the newest sweep or, if no sweep exists, to all experiments."""
     client = connect(uri)
     stored = client.get_experiment_by_name(experiment)
     runs = client.search_runs([stored.experiment_id], max_results=1) if stored else []
     if not runs or "sweep" not in runs[0].data.tags:
-        return address
-    return charts_link(address, runs[0].info.experiment_id, runs[0].data.tags["sweep"])
+        return ui_address(uri, port)
+    return charts_link(uri, runs[0].info.experiment_id, runs[0].data.tags["sweep"], port)
 
 
 def _database_problem(uri: str) -> str | None:

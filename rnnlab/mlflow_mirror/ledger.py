@@ -1,4 +1,4 @@
-"""The file `mlflow.json` in a run folder: MLflow run id and amount of data sent, per tracking store."""
+"""The file `mlflow.json` in a run folder: MLflow run id, link and amount of data sent, per tracking store."""
 
 import hashlib
 import json
@@ -13,6 +13,8 @@ LEDGER_FILE = "mlflow.json"
 NOTHING_SENT = {"position": 0, "tail": ""}
 RUN_ID = re.compile("[0-9a-f]{32}")
 """Regular expression that matches MLflow run ids."""
+LINK = re.compile(r"https?://[!-~]+")
+"""Regular expression that matches links to the page of a run."""
 
 
 class Ledger:
@@ -41,10 +43,17 @@ class Ledger:
         replace_text(self._folder / LEDGER_FILE, text)
 
 
-def first_run_id(folder: Path) -> str | None:
-    """Return the MLflow run id from the first store that received the run; None if no store received it."""
-    ids = (entry["run_id"] for entry in _entries(folder).values())
-    return next((run_id for run_id in ids if RUN_ID.fullmatch(run_id)), None)
+def first_run_id(folder: Path) -> tuple[str | None, str | None]:
+    """Return the MLflow run id from the first store that received the run, and the link to the run's page.
+
+    The run id is None if no store received the run; the link is also None if an earlier version of rnnlab
+    wrote the file.
+    """
+    for entry in _entries(folder).values():
+        if RUN_ID.fullmatch(entry["run_id"]):
+            link = entry.get("link")
+            return entry["run_id"], link if isinstance(link, str) and LINK.fullmatch(link) else None
+    return None, None
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]]:

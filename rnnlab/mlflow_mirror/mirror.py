@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rnnlab.mlflow_mirror.charts import shared_view
-from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG, MirroredRun
+from rnnlab.mlflow_mirror.charts import Params, run_colors, shared_view
+from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
+from rnnlab.mlflow_mirror.new_run import FOLDER_TAG, HOST_TAG, ID_TAG
 from rnnlab.mlflow_mirror.store import error_line, import_mlflow, is_server, open_experiment
+from rnnlab.mlflow_mirror.summary_run import find_summary, open_summary
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.folder import RunInUse
 from rnnlab.runs.host_identity import host
@@ -75,10 +77,30 @@ class Mirror:
         report: Current result of mirroring.
     """
 
-    def __init__(self, uri: str, experiment: str, sweep: str, folders: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        sweep: str,
+        folders: Sequence[Path],
+        params: Sequence[Params] = (),
+        has_report: bool = False,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            uri: Tracking URI.
+            experiment: Name of the MLflow experiment.
+            sweep: Name of the sweep.
+            folders: Folder of each run.
+            params: Parameters of each run in MLflow, in the order of `folders`; empty if unknown.
+            has_report: True if a report is written when the sweep ends.
+        """
         self.report = MirrorReport()
         self._uri, self._experiment, self._sweep = uri, experiment, sweep
-        self._runs = [MirroredRun(folder, uri) for folder in folders]
+        self._params, self._has_report = params, has_report
+        colors: Sequence[str | None] = run_colors(params) or [None] * len(folders)
+        self._runs = [MirroredRun(folder, uri, color) for folder, color in zip(folders, colors, strict=True)]
         self._client: MlflowClient | None = None
         self._last_answer = time.monotonic()
         self._imported = False
@@ -170,7 +192,10 @@ class Mirror:
             opened, experiment_id = open_experiment(self._uri, self._experiment)
             self._note_answer()
             client = cast("MlflowClient", _MonitoredClient(opened, self._note_answer, self._abandoned))
-            client.set_experiment_tag(experiment_id, *shared_view(self._sweep))
+            client.set_experiment_tag(experiment_id, *shared_view(self._sweep, self._params))
+            summary_id = open_summary(client, experiment_id, self._sweep) if self._has_report else None
+            for run in self._runs:
+                run.summary_id = summary_id
             own = {run.folder for run in self._runs}
             self.report.closed_runs = close_abandoned(client, experiment_id, self._uri, own)
             self._client, self.report.experiment_id = client, experiment_id
@@ -276,6 +301,7 @@ def _close(client: "MlflowClient", experiment_id: str, uri: str, run: "Run") -> 
         return False
     mirrored = MirroredRun(folder, uri)
     try:
+        mirrored.summary_id = find_summary(client, experiment_id, run.data.tags.get("sweep", ""))
         mirrored.update(client, experiment_id)
     except ValueError:  # a run.json of another version lacks required keys
         return False

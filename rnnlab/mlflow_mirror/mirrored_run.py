@@ -6,7 +6,6 @@ unnecessary resending, rnnlab keeps a record of the data already sent to each ML
 `mlflow.json` of the run folder.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,11 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from rnnlab.metric_table import METRICS, is_per_step, is_shown
-from rnnlab.mlflow_mirror.charts import DESCRIPTION, RUN_COLORS
+from rnnlab.metric_table import MAIN_METRICS, METRICS, is_per_step, is_shown
+from rnnlab.mlflow_mirror.description import NOTE_TAG, describe_run, is_unedited
 from rnnlab.mlflow_mirror.ledger import LEDGER_FILE, NOTHING_SENT, Ledger
+from rnnlab.mlflow_mirror.links import run_link, run_route
+from rnnlab.mlflow_mirror.new_run import (
+    FOLDER_TAG,
+    HOST_TAG,
+    create_run,
+    find_runs,
+    log_params_and_data,
+    to_milliseconds,
+)
 from rnnlab.mlflow_mirror.store import LOCK_SECONDS
-from rnnlab.records import ENDED, FIGURES_FOLDER, GRADIENTS_FILE, LOSS, METRICS_FILE, TIMELINE_FOLDER
+from rnnlab.records import (
+    ENDED,
+    FIGURES_FOLDER,
+    GRADIENTS_FILE,
+    LOSS,
+    METRICS_FILE,
+    REPORT_FILE,
+    TIMELINE_FOLDER,
+)
 from rnnlab.runs.advance import read_advance
 from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from rnnlab.runs.files import DamagedFile, link_in
@@ -38,9 +54,6 @@ CHUNK_BYTES = 4_000_000
 """Maximum number of bytes of `metrics.jsonl` read in one pass."""
 STATUS = {"failed": "FAILED", "killed": "KILLED"}
 MIRROR_LOCK = ".mirroring"
-ID_TAG = "rnnlab.id"
-FOLDER_TAG = "rnnlab.folder"
-HOST_TAG = "rnnlab.host"
 REQUIRED_KEYS = (
     "id",
     "name",
@@ -66,10 +79,20 @@ class MirroredRun:
         outdated: True if the run folder is an old copy and MLflow already contains more recent data for the
             run.
         ended: True once no further data will be sent from the run folder.
+        summary_id: MLflow run id of the sweep's summary run, to which the description of the run links; None
+            if the sweep has no summary run.
     """
 
-    def __init__(self, folder: Path, uri: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, uri: str, color: str | None = None) -> None:
+        """Set up the run.
+
+        Args:
+            folder: Run folder.
+            uri: Tracking URI.
+            color: Colour of the run in MLflow's charts; None for the colour of the run's cell.
+        """
+        self.folder, self._uri, self._color = folder, uri, color
+        self.summary_id: str | None = None
         self._ledger = Ledger(folder, uri)
         self.complete = self.deleted = self.outdated = False
         self.ended = self._is_checked = False
@@ -125,20 +148,21 @@ class MirroredRun:
             return False
         self.complete = False
         if "run_id" not in entry:
-            existing = _find_runs(client, experiment_id, info)
+            existing = find_runs(client, experiment_id, info)
             if existing and _is_outdated(self.folder, info, existing[0]):
                 self.outdated = self.complete = self.ended = True
                 return False
             if existing:
-                run_id = _log_params_and_data(client, existing[0], info)
+                run_id = log_params_and_data(client, existing[0], info)
             else:
-                run_id = _create(client, experiment_id, self.folder, info)
-            entry |= {"run_id": run_id, **NOTHING_SENT}
+                run_id = self._create(client, experiment_id, info)
+            entry |= {"run_id": run_id, "link": run_link(self._uri, experiment_id, run_id), **NOTHING_SENT}
             self._ledger.write(entry)
         if outcome is None and entry.get("sent"):  # the run has been resumed
             client.update_run(entry["run_id"], status="RUNNING")
             client.set_tag(entry["run_id"], HOST_TAG, latest_machine(info).get("host") or "")
             client.set_tag(entry["run_id"], "outcome", "running")
+            self._update_description(client, experiment_id, entry["run_id"], info)
             entry["sent"] = None
             self._ledger.write(entry)
         sent = self._send_rows(client, experiment_id, entry, info)
@@ -147,18 +171,37 @@ class MirroredRun:
         run_id = entry["run_id"]
         if outcome in ENDED:
             _log(client, run_id, self._final_metrics(info))
+        self._update_description(client, experiment_id, run_id, info)
         client.set_tag(run_id, "outcome", outcome)
         if regime := (info.get("summary") or {}).get("regime"):
             client.set_tag(run_id, "regime", regime)
         self._send_artifacts(client, run_id)  # before the final status, after which users may open the files
-        client.set_terminated(run_id, STATUS.get(outcome, "FINISHED"), end_time=_ms(info["ended"]))
-        for other in _find_runs(client, experiment_id, info):
+        client.set_terminated(
+            run_id, STATUS.get(outcome, "FINISHED"), end_time=to_milliseconds(info["ended"])
+        )
+        for other in find_runs(client, experiment_id, info):
             if other.info.run_id != run_id:
                 client.delete_run(other.info.run_id)  # duplicate from a request whose answer was lost
         entry["sent"] = [outcome, info["ended"]]
         self._ledger.write(entry)
         self.complete, self.ended = True, outcome in ENDED
         return True
+
+    def _create(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> str:
+        description = self._describe(experiment_id, info | {"outcome": None, "summary": {}})
+        return create_run(client, experiment_id, self.folder, info, self._color, description)
+
+    def _describe(self, experiment_id: str, info: dict[str, Any]) -> str:
+        summary_id = self.summary_id
+        report = None if summary_id is None else run_route(experiment_id, summary_id, REPORT_FILE)
+        return describe_run(info, report)
+
+    def _update_description(
+        self, client: "MlflowClient", experiment_id: str, run_id: str, info: dict[str, Any]
+    ) -> None:
+        """Update the description of the run unless a user has edited it."""
+        if is_unedited(client.get_run(run_id).data.tags.get(NOTE_TAG)):
+            client.set_tag(run_id, NOTE_TAG, self._describe(experiment_id, info))
 
     def _send_rows(
         self, client: "MlflowClient", experiment_id: str, entry: dict[str, Any], info: dict[str, Any]
@@ -167,7 +210,12 @@ class MirroredRun:
         while (rows := reader.new_rows(CHUNK_BYTES)) or reader.position != entry["position"]:
             if reader.restarted:  # MLflow cannot remove sent values, so a new run replaces this one
                 replaced, reader.restarted = entry["run_id"], False
-                entry |= {"run_id": _create(client, experiment_id, self.folder, info), **NOTHING_SENT}
+                run_id = self._create(client, experiment_id, info)
+                entry |= {
+                    "run_id": run_id,
+                    "link": run_link(self._uri, experiment_id, run_id),
+                    **NOTHING_SENT,
+                }
                 self._ledger.write(entry)
                 client.delete_run(replaced)
             _log(client, entry["run_id"], [metric for row in rows for metric in _thin_row(row, info)])
@@ -180,7 +228,7 @@ class MirroredRun:
         """Return the metrics that are sent only after the run has ended."""
         from mlflow.entities import Metric
 
-        now, summary = _ms(info["ended"]), info.get("summary") or {}
+        now, summary = to_milliseconds(info["ended"]), info.get("summary") or {}
         keys = [row.name for row in METRICS if row.when == "end" and row.mlflow and row.name in summary]
         metrics = [Metric(key, summary[key], now, int(info["steps"])) for key in keys]
         last = _last_training_row(self.folder)
@@ -213,46 +261,6 @@ def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
     return False
 
 
-def _find_runs(client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> list["Run"]:
-    """Return the MLflow runs created from a run folder, oldest first."""
-    runs = client.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{info['id']}'")
-    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
-
-
-def _create(client: "MlflowClient", experiment_id: str, folder: Path, info: dict[str, Any]) -> str:
-    machine = latest_machine(info)
-    run = client.create_run(
-        experiment_id,
-        start_time=_ms(info["started"]),
-        tags=info["tags"]
-        | {
-            ID_TAG: info["id"],
-            FOLDER_TAG: str(folder),
-            HOST_TAG: machine.get("host") or "",
-            "cpu": machine.get("cpu", ""),
-            "python": machine.get("python", ""),
-            "numpy": machine.get("packages", {}).get("numpy") or "",
-            "blas": " ".join(str(value) for value in machine.get("blas", {}).values()),
-            "mlflow.runColor": RUN_COLORS[info["number"] % len(RUN_COLORS)],
-            "mlflow.note.content": DESCRIPTION,
-        },
-        run_name=info["name"],
-    )
-    return _log_params_and_data(client, run, info)
-
-
-def _log_params_and_data(client: "MlflowClient", run: "Run", info: dict[str, Any]) -> str:
-    """Log a run's parameters and data set in MLflow, and return the id of the MLflow run."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-    run_id: str = run.info.run_id
-    client.log_batch(run_id, params=[Param(key, value) for key, value in info["params"].items()])
-    data = info["dataset"]
-    dataset = Dataset(data["name"], data["digest"], "local", json.dumps({"uri": data["source"]}))
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    return run_id
-
-
 def _log(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
@@ -273,8 +281,10 @@ def _thin_row(row: dict[str, Any], info: dict[str, Any]) -> list["Metric"]:
 def _as_metrics(row: dict[str, Any], info: dict[str, Any], keys: Sequence[str]) -> list["Metric"]:
     from mlflow.entities import Metric
 
-    timestamp = _ms(info["started"] + (row.get("seconds") or 0))
-    return [Metric(key, row[key], timestamp, row["step"]) for key in keys if row.get(key) is not None]
+    timestamp = to_milliseconds(info["started"] + (row.get("seconds") or 0))
+    present = [key for key in keys if row.get(key) is not None]
+    first = [key for key in MAIN_METRICS if key in present]  # MLflow lists metrics in the order of arrival
+    return [Metric(key, row[key], timestamp, row["step"]) for key in dict.fromkeys((*first, *present))]
 
 
 def _last_training_row(folder: Path) -> dict[str, Any] | None:
@@ -319,8 +329,3 @@ def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
     for step in sorted(images.keys() - sent):
         with Image.open(images[step]) as image:
             client.log_image(run_id, image, key=TIMELINE_IMAGE, step=step)
-
-
-def _ms(seconds: float) -> int:
-    """Convert a time from seconds to integer milliseconds, the unit used by MLflow."""
-    return round(1000 * seconds)

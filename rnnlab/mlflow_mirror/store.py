@@ -215,4 +215,6 @@ def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:
         if experiment.lifecycle_stage != "active":
             restore = f"mlflow experiments restore -x {experiment.experiment_id}"
             raise RuntimeError(f"experiment={name}: deleted; run `{restore}` or choose another experiment")
+        for key in EXPERIMENT_TAGS.keys() - experiment.tags.keys():  # created by another program
+            client.set_experiment_tag(experiment.experiment_id, key, EXPERIMENT_TAGS[key])
         return client, str(experiment.experiment_id)

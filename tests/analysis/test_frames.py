@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from rnnlab.analysis import (
 )
 from rnnlab.analysis.frames.run_collection import DEFAULT_AXES
 from rnnlab.analysis.report.page import write_report
+from rnnlab.mlflow_mirror.links import run_link
 from rnnlab.records import GRADIENT_COLUMNS, Curve, StepRecord
 from rnnlab.runs.folder import RunFolder, run_folders
 from tests.cluster.services import MLflowServer
@@ -73,8 +74,9 @@ def test_folders_a_database_and_a_server_give_the_same_frame(
         pd.testing.assert_frame_equal(from_folder, other, check_exact=True)
     pd.testing.assert_frame_equal(served, again, check_exact=True)
     if load is load_runs:  # each server has its own ids
-        assert set(served["mlflow_run_id"]).isdisjoint(from_folder["mlflow_run_id"])
-        served["mlflow_run_id"] = from_folder["mlflow_run_id"]
+        for column in ("mlflow_run_id", "mlflow_link"):
+            assert set(served[column]).isdisjoint(from_folder[column])
+            served[column] = from_folder[column]
     pd.testing.assert_frame_equal(from_folder, served, check_exact=True)
 
 
@@ -91,6 +93,7 @@ def test_the_id_in_mlflow_is_that_of_the_run_there(mixed: Done, server: str, tmp
         for source in of_store:
             for row in load_runs(source).to_dict("records"):
                 there = client.get_run(row["mlflow_run_id"])
+                assert row["mlflow_link"] == run_link(uri, there.info.experiment_id, row["mlflow_run_id"])
                 assert there.data.tags["rnnlab.id"] == row["run"] != row["mlflow_run_id"]
 
 
@@ -100,6 +103,8 @@ def test_a_run_that_was_not_sent_has_no_id_in_mlflow(tmp_path: Path) -> None:
         "1": {"store": {"run_id": "f" * 32, "position": -1, "tail": ""}},
         "2": {"store": {"run_id": "../..", "position": 0, "tail": ""}},
         "3": {"gone": {}, "store": {"run_id": "a" * 32, "position": 0, "tail": ""}},
+        "5": {"store": {"run_id": "b" * 32, "link": "javascript:alert(1)", "position": 0, "tail": ""}},
+        "6": {"store": {"run_id": "c" * 32, "link": "http://lab/#/runs/c", "position": 0, "tail": ""}},
     }
     for name, ledger in ledgers.items():
         (whole_run(tmp_path / name, name) / "mlflow.json").write_text(json.dumps(ledger))
@@ -107,7 +112,8 @@ def test_a_run_that_was_not_sent_has_no_id_in_mlflow(tmp_path: Path) -> None:
     frame = load_runs(tmp_path)
     assert frame["mlflow_run_id"].dtype == frame["run"].dtype
     ids = frame.set_index("name")["mlflow_run_id"].dropna()
-    assert ids.to_dict() == {"3": "a" * 32}
+    assert ids.to_dict() == {"3": "a" * 32, "5": "b" * 32, "6": "c" * 32}
+    assert frame.set_index("name")["mlflow_link"].dropna().to_dict() == {"6": "http://lab/#/runs/c"}
 
 
 def test_what_a_server_sent_once_is_not_asked_for_again(
@@ -497,6 +503,9 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
     class _Made:
         class info:
             run_id = "0" * 32
+
+        class data:
+            tags: ClassVar[dict[str, str]] = {}
 
     with pytest.raises(AttributeError):  # during the check of the ledger's run, after all data were sent
         run = MirroredRun(whole_run(tmp_path / "0"), "http://127.0.0.1:9")

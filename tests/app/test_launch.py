@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from rnnlab import __version__
 from rnnlab.diagnostics import Schedule
+from rnnlab.mlflow_mirror.links import charts_link
 from rnnlab.records import GRADIENT_COLUMNS
 from rnnlab.tasks import CharLM
 from tests.processes import TINY, Done, metric_rows, run, run_info
@@ -69,8 +70,7 @@ def test_where_to_look_further_is_printed(sweep: Done) -> None:
     assert f"Files: {folder.relative_to(sweep.folder)}\n" in sweep.out
     assert re.search(r"python\S* -m rnnlab\.ui", sweep.out)
     link = sweep.out.splitlines()[-1]
-    assert re.match(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?", link)
-    assert link.endswith(f"&viewStateShareKey={name}")
+    assert link == charts_link(sweep.uri, "1", name)
 
 
 def test_the_sweep_lists_its_runs(sweep: Done) -> None:

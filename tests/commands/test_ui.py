@@ -11,6 +11,7 @@ import pytest
 from rnnlab.commands import ui
 from rnnlab.mlflow_mirror.store import SQLITE_HEADER
 from tests.conftest import Starter
+from tests.entry_points import declare
 from tests.processes import Done, children, finish, run, run_info, wait_until
 from tests.security.promises import keeps
 
@@ -82,10 +83,11 @@ def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
 @keeps("no-passwords")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
-    start: Starter, sweep: Done, number: signal.Signals
+    start: Starter, sweep: Done, tmp_path: Path, number: signal.Signals
 ) -> None:
     port = free_port()
     outside = {"http_proxy": "http://127.0.0.1:9", "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true"}
+    outside["PYTHONPATH"] = declare(tmp_path / "metadata")
     process = start(sweep.folder, "--port", str(port), module="rnnlab.ui", PYTHONUNBUFFERED="1", **outside)
     assert process.stdout is not None
     line = ""
@@ -93,15 +95,18 @@ def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
         line = process.stdout.readline()
         assert line, "the UI ended before printing its link"
     name = run_info(sweep.runs["rnn"])["tags"]["sweep"]
-    assert line.rstrip().endswith(f"&viewStateShareKey={name}")
-    assert f"http://127.0.0.1:{port}/#/experiments/" in line
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
-        assert answer.status == 200
-    for name in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # DNS rebinding
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(
-                urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": name})
-            )
+    link = line.partition(": ")[2].strip()
+    assert link == f"http://127.0.0.1:{port}/rnnlab/charts?experiment=1&sweep={name}"
+    for page in (f"http://127.0.0.1:{port}/health", f"http://127.0.0.1:{port}/", link):
+        with urllib.request.urlopen(page) as answer:
+            assert answer.status == 200
+            text, headers = answer.read().decode(), answer.headers
+    assert f"tags.sweep = '{name}'" in text  # the start page, behind MLflow's security middleware
+    assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "SAMEORIGIN")
+    for host in ("evil.example", f"evil.example:{port}", f"10.0.0.1:{port}"):  # DNS rebinding
+        for page in (f"http://127.0.0.1:{port}/", link):
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(urllib.request.Request(page, headers={"Host": host}))
     listening = Path("/proc/net/tcp").read_text()
     assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
 

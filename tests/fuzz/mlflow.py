@@ -8,6 +8,12 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
 
+class Page(list[Any]):
+    """The only page of search results."""
+
+    token = None
+
+
 class Store:
     """The part of `MlflowClient` that rnnlab uses, with the type checks of its protocol.
 
@@ -24,8 +30,10 @@ class Store:
     def set_experiment_tag(self, _experiment: str, key: str, value: str) -> None:
         _check(str, key, value)
 
-    def search_runs(self, _experiments: list[str], wanted: str) -> list[Any]:
-        return [run for run in self.runs.values() if f"'{run.data.tags['rnnlab.id']}'" in wanted]
+    def search_runs(self, _experiments: list[str], wanted: str, **_: Any) -> "Page":
+        tag = "sweep" if wanted.startswith("tags.sweep ") else "rnnlab.id"
+        found = (run for run in self.runs.values() if f"'{run.data.tags.get(tag)}'" in wanted)
+        return Page() if "summary_of" in wanted else Page(found)
 
     def create_run(self, _experiment: str, start_time: int, tags: dict[str, str], run_name: str) -> Any:
         _check(str, run_name, *tags, *tags.values())
@@ -34,7 +42,9 @@ class Store:
         info = SimpleNamespace(
             run_id=run_id, start_time=start_time, status="RUNNING", lifecycle_stage="active"
         )
-        self.runs[run_id] = SimpleNamespace(info=info, data=SimpleNamespace(tags=dict(tags), metrics=[]))
+        self.runs[run_id] = SimpleNamespace(
+            info=info, data=SimpleNamespace(tags=dict(tags), metrics=[], params={})
+        )
         return self.runs[run_id]
 
     def get_run(self, run_id: str) -> Any:
@@ -51,6 +61,7 @@ class Store:
             self.runs[run_id].data.metrics.append(metric)
         for param in params or ():
             _check(str, param.key, param.value)
+            self.runs[run_id].data.params[param.key] = param.value
 
     def log_inputs(self, run_id: str, datasets: list[Any]) -> None:
         for used in datasets:

@@ -104,3 +104,18 @@ def test_a_database_that_could_not_be_finished_is_not_there(
     with pytest.raises(InterruptedError):
         open_experiment(f"sqlite:///{tmp_path / 'mlflow.db'}", "rnnlab")
     assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``")
+def test_an_experiment_of_another_program_is_one_of_model_training(tmp_path: Path) -> None:
+    """Without its kind, MLflow asks for it before it shows the charts; a kind that a user chose stays."""
+    uri, key = f"sqlite:///{tmp_path / 'mlflow.db'}", "mlflow.experimentKind"
+    client, _ = open_experiment(uri, "ours")
+    client.create_experiment("theirs")
+    client.create_experiment("chosen", tags={key: "finetuning"})
+    kinds = {}
+    for name in ("ours", "theirs", "chosen"):
+        _, experiment = open_experiment(uri, name)
+        kinds[name] = client.get_experiment(experiment).tags[key]
+    kind = "custom_model_development"
+    assert kinds == {"ours": kind, "theirs": kind, "chosen": "finetuning"}

@@ -110,8 +110,9 @@ TRAINING_LOOP = [
         ),
     ),
     Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),
+    Mutant("mlflow_mirror/new_run.py", "return round(1000 * seconds)", "return round(seconds)", MIRRORED),
     Mutant(
-        "mlflow_mirror/mirrored_run.py", "return round(1000 * seconds)", "return round(seconds)", MIRRORED
+        "mlflow_mirror/charts.py", "if axis not in REPLICATES] or", "] or", ("mlflow_mirror/test_charts.py",)
     ),
     Mutant(
         "mlflow_mirror/charts.py",

@@ -16,7 +16,8 @@ from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.run_paths import SWEEP_FILE
 from rnnlab.commands import repeat, sync
-from rnnlab.mlflow_mirror.mirrored_run import ID_TAG, MirroredRun
+from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
+from rnnlab.mlflow_mirror.new_run import ID_TAG
 from rnnlab.paths import conf_dir
 from rnnlab.runs.closing import close_run
 from tests.app.conftest import here
@@ -145,6 +146,7 @@ def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None
         info = SimpleNamespace(
             run_id=run_id,
             run_name="x",
+            experiment_id="1",
             start_time=0,
             end_time=1,
             status="FINISHED",
@@ -153,10 +155,10 @@ def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None
         return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags, params={}))
 
     cache = tmp_path / "cache"
-    stored = sources._run_in_mlflow(run_of("0" * 32), Server(), cache)  # type: ignore[arg-type]
+    stored = sources._run_in_mlflow(run_of("0" * 32), Server(), "http://lab:5000", cache)  # type: ignore[arg-type]
     assert stored.file("config.yaml").is_file() and not stored.file("run.json").is_file()
     assert asked == ["config.yaml"]
     assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"config.yaml"}
     for run_id in ("../../etc", "0" * 31 + "/", "A" * 32):
         with pytest.raises(ValueError, match="invalid run id returned by MLflow"):
-            sources._run_in_mlflow(run_of(run_id), Server(), cache)  # type: ignore[arg-type]
+            sources._run_in_mlflow(run_of(run_id), Server(), "http://lab:5000", cache)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from rnnlab.app.launchers.cluster_job import stop_file
 from rnnlab.app.launchers.slurm import new_submission_folder
 from rnnlab.commands import report, show
 from rnnlab.mlflow_mirror import mirror
-from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, ID_TAG
+from rnnlab.mlflow_mirror.new_run import FOLDER_TAG, ID_TAG
 from rnnlab.mlflow_mirror.store import open_experiment
 from rnnlab.runs.closing import close_run
 from rnnlab.runs.files import LineFile, make_folder, replace_file, replace_text, touch

@@ -18,7 +18,7 @@ from rnnlab.analysis.figures.picture_files import picture_bytes
 from rnnlab.analysis.report.page import report_html
 from rnnlab.app.cli import main
 from rnnlab.commands import compare, show, ui
-from rnnlab.mlflow_mirror import charts, mirrored_run
+from rnnlab.mlflow_mirror import mirrored_run
 from rnnlab.mlflow_mirror.store import error_line, ui_address
 from rnnlab.runs.folder import RunFolder
 from rnnlab.text import one_line, redact, sanitize
@@ -97,8 +97,8 @@ def test_in_a_report(attacked: list[Path], here: Path) -> None:
 
 
 @keeps("text-stays-text")
-def test_in_mlflows_description(sweep: Done) -> None:
-    """MLflow shows the description as Markdown, so it is the same for every run."""
+def test_in_mlflows_description(sweep: Done, here: Path) -> None:
+    """MLflow shows the description as Markdown; a tag of the run folder cannot replace it."""
     made: dict[str, Any] = {}
 
     class Client:
@@ -109,11 +109,16 @@ def test_in_mlflows_description(sweep: Done) -> None:
             made.update(tags)
             raise InterruptedError
 
-    info = run_info(sweep.runs["rnn"])
-    info["tags"]["mlflow.note.content"] = ATTACK
+    copy = here / "run"
+    shutil.copytree(sweep.runs["rnn"], copy, ignore=shutil.ignore_patterns("mlflow.json"))
+    info = run_info(copy)
+    info["tags"]["mlflow.note.content"] = info["params"]["cell"] = ATTACK
+    (copy / "run.json").write_text(json.dumps(info), encoding="utf-8")
     with pytest.raises(InterruptedError):
-        mirrored_run._create(Client(), "1", Path("x"), info)  # type: ignore[arg-type]
-    assert made["mlflow.note.content"] == charts.DESCRIPTION
+        mirrored_run.MirroredRun(copy, "sqlite:///x.db").update(Client(), "1")  # type: ignore[arg-type]
+    description = made["mlflow.note.content"]
+    assert description.startswith("**Cell** `") and "<" not in description.partition("\n")[0]
+    assert is_harmless(description)
 
 
 @keeps("text-stays-text")

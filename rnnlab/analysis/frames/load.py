@@ -33,7 +33,8 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     NaN. A run with a damaged `run.json` still has a row, which contains the name of the run. The column `run`
     contains the run id assigned by rnnlab, which is the same for all copies of a run. The column
     `mlflow_run_id` contains the MLflow run id, or NaN for a run that was never sent to MLflow. For a run sent
-    to several tracking stores, `mlflow_run_id` is the run id in the first store.
+    to several tracking stores, `mlflow_run_id` is the run id in the first store. The column `mlflow_link`
+    contains the address of the run's page in MLflow; for a database, `rnnlab.ui` must be running.
 
     Args:
         source: Folder that contains runs, list of such folders, or `MLflowRuns` object.

@@ -20,7 +20,7 @@ INTEGER_COLUMNS = {
     *("diverged_at.step", "diverged_at.timestep"),
 }
 """Columns of dtype Int64, even if no run has a value."""
-TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id")
+TEXT_COLUMNS = ("run", "name", "folder", "mlflow_run_id", "mlflow_link")
 CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host")
 """Columns of categorical dtype, even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
@@ -57,6 +57,9 @@ class RunEntry:
         self.info, outcome, self.problem = _read(stored)
         goal, tags = self.info.get("goal") or {}, self.info.get("tags") or {}
         summary = self.info.get("summary") or {}
+        run_id, link = stored.mlflow_run_id, stored.mlflow_link
+        if run_id is None:
+            run_id, link = first_run_id(stored.local_folder)
         self.axes = {key: _value(text) for key, text in (self.info.get("params") or {}).items()}
         self.row = {
             "run": self.info.get("id", stored.folder),
@@ -72,7 +75,8 @@ class RunEntry:
             "git_commit": tags.get("git_commit"),
             "host": (self.info.get("machine") or {}).get("host"),
             "folder": stored.folder,
-            "mlflow_run_id": stored.mlflow_run_id or first_run_id(stored.local_folder),
+            "mlflow_run_id": run_id,
+            "mlflow_link": link,
         }
 
     @property

@@ -15,7 +15,8 @@ from platformdirs import user_cache_path
 
 from rnnlab.analysis.arguments import check_type
 from rnnlab.mlflow_mirror.ledger import RUN_ID
-from rnnlab.mlflow_mirror.mirrored_run import FOLDER_TAG, HOST_TAG, ID_TAG
+from rnnlab.mlflow_mirror.links import run_link
+from rnnlab.mlflow_mirror.new_run import FOLDER_TAG, HOST_TAG, ID_TAG
 from rnnlab.mlflow_mirror.store import connect, error_line, sqlite_file, tracking_uri, uri_problem
 from rnnlab.paths import is_file, is_folder
 from rnnlab.records import RUN_FILE
@@ -42,6 +43,7 @@ class StoredRun:
         fetch: Function that downloads a named file to a folder if the server has the file; None if all files
             are local.
         mlflow_run_id: MLflow run id if the run was found in MLflow, otherwise None.
+        mlflow_link: Link to the run's page in MLflow if the run was found in MLflow, otherwise None.
     """
 
     folder: str
@@ -49,6 +51,7 @@ class StoredRun:
     local_folder: Path
     fetch: Callable[[str, Path], object] | None = None
     mlflow_run_id: str | None = None
+    mlflow_link: str | None = None
 
     def file(self, name: str) -> Path:
         """Return the local path of one of the run's files, downloading the file if necessary.
@@ -142,7 +145,7 @@ def find_run(run: str, uri: str | None = None) -> StoredRun:
         raise ValueError(f"{run}: not a run folder, and {error}") from None
     try:
         client = connect(uri)
-        return _run_in_mlflow(client.get_run(run), client, cache)
+        return _run_in_mlflow(client.get_run(run), client, uri, cache)
     except Exception as error:  # a database or a server may raise anything
         raise ValueError(
             f"{run}: neither a run folder nor a run in {redact(uri)} ({error_line(error)})"
@@ -187,7 +190,7 @@ def _find_in_mlflow(source: MLflowRuns) -> list[StoredRun]:
     if not runs:
         sweep = "" if source.sweep is None else f" with sweep={source.sweep!r}"
         raise ValueError(f"experiment={source.experiment!r}: has no runs{sweep}")
-    return [_run_in_mlflow(run, client, cache) for run in runs]
+    return [_run_in_mlflow(run, client, uri, cache) for run in runs]
 
 
 def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> list["Run"]:
@@ -201,7 +204,7 @@ def _search(client: "MlflowClient", experiment_id: str, sweep: str | None) -> li
             return runs
 
 
-def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun:
+def _run_in_mlflow(run: "Run", client: "MlflowClient", uri: str, cache: Path) -> StoredRun:
     """Convert an MLflow run to a StoredRun."""
     tags, run_id = run.data.tags, run.info.run_id
     if ID_TAG not in tags:
@@ -217,16 +220,16 @@ def _run_in_mlflow(run: "Run", client: "MlflowClient", cache: Path) -> StoredRun
         "started": run.info.start_time / 1000,
         "status": run.info.status,
     }
-    folder = tags.get(FOLDER_TAG, "")
+    folder, link = tags.get(FOLDER_TAG, ""), run_link(uri, run.info.experiment_id, run_id)
     if run.info.status == "RUNNING":  # existing files were sent before the run was resumed
-        return StoredRun(folder, info, cache / run_id / "none", mlflow_run_id=run_id)
+        return StoredRun(folder, info, cache / run_id / "none", None, run_id, link)
     artifacts = urlsplit(run.info.artifact_uri)
     if artifacts.scheme in ("", "file"):
-        return StoredRun(folder, info, Path(url2pathname(artifacts.path)), mlflow_run_id=run_id)
+        return StoredRun(folder, info, Path(url2pathname(artifacts.path)), None, run_id, link)
 
     def fetch(name: str, into: Path) -> None:
         if any(file.path == name for file in client.list_artifacts(run_id)):
             client.download_artifacts(run_id, name, str(into))
 
     local_folder = cache / run_id / str(run.info.end_time)  # a resumed run has a new end time
-    return StoredRun(folder, info, local_folder, fetch, run_id)
+    return StoredRun(folder, info, local_folder, fetch, run_id, link)
