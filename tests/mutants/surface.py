@@ -25,7 +25,7 @@ SURFACE = [
         "analysis/figures/phase_diagram.py",
         "counts.iloc[0] > counts.iloc[1] else",
         "True else",
-        ("analysis/test_sweep_scalars.py",),
+        ("analysis/test_phase_diagram.py",),
     ),
     Mutant(
         "analysis/report/tables.py",
