@@ -1,4 +1,4 @@
-"""What a figure of many runs shows, read from its artists."""
+"""Readers of the artists of a figure of many runs."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -92,7 +92,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
         if name in frame:
             more = [word for word in frame[name].dropna().unique() if word not in words]
             frame[name] = pd.Categorical(frame[name], categories=[*words, *more])
-    return frame.astype({name: "Int64" for name in ("seq_len", "seed")})
+    return frame.astype({name: "Int64" for name in ("seq_len", "seed") if name in frame})
 
 
 def replicates(frame: pd.DataFrame, *axes: str) -> list[pd.DataFrame]:

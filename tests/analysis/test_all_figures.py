@@ -1,4 +1,4 @@
-"""What holds for every figure of many runs: colours, legends, titles, grids, missing values, arguments."""
+"""Properties of every figure of many runs: colours, legends, titles, grids, missing values, arguments."""
 
 import itertools
 from collections.abc import Callable

@@ -85,7 +85,7 @@ class Grouping:
         """Describe the group of a row of labels, for example `cell lstm, lr 0.1`."""
         names = {channel: name for channel, name in self.shown.items() if name is not None}
         names |= {f"detail {axis}": axis for axis in self.detail}
-        return ", ".join(f"{name} {row[column]}" for column, name in names.items())
+        return ", ".join(dict.fromkeys(f"{name} {row[column]}" for column, name in names.items()))
 
 
 def curve_id(part: pd.DataFrame, text: str) -> str:
