@@ -92,4 +92,51 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
         if name in frame:
             more = [word for word in frame[name].dropna().unique() if word not in words]
             frame[name] = pd.Categorical(frame[name], categories=[*words, *more])
-    return frame.astype({name: "Int64" for name in ("seq_len", "seed")})
+    return frame.astype({name: "Int64" for name in ("seq_len", "seed") if name in frame})
+
+
+def replicates(frame: pd.DataFrame, *axes: str) -> list[pd.DataFrame]:
+    """Return the rows of each combination of values of some axes, with null as a value of its own."""
+    runs = frame.drop_duplicates("run")
+    found: dict[tuple[str, ...], list[str]] = {}
+    for _, run in runs.iterrows():
+        found.setdefault(tuple(str(run[axis]) for axis in axes), []).append(run["run"])
+    return [frame[frame["run"].isin(group)] for group in found.values()]
+
+
+def curves(
+    frame: pd.DataFrame, step: int, quantity: str = "state", relative: bool = True
+) -> dict[str, list[float]]:
+    """Return every run's lag curve, starting at lag 0 or 1."""
+    found = {}
+    for run in frame["run"].unique():
+        rows = frame[(frame["run"] == run) & (frame["step"] == step) & (frame["quantity"] == quantity)]
+        values = rows[rows["lag"].notna()].sort_values("lag")["log10_gmean"].tolist()
+        found[run] = [value - values[1] for value in values[1:]] if relative else values
+    return found
+
+
+def groups_of(frame: pd.DataFrame, value: str, *axes: str) -> dict[tuple[str, ...], list[float]]:
+    """Return the values of each combination of values of some axes, with null as a value of its own."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for _, run in frame.iterrows():
+        found.setdefault(tuple(str(run[axis]) for axis in axes), []).append(run[value])
+    return found
+
+
+def sweep_layout(frame: pd.DataFrame, *axes: str) -> pd.DataFrame:
+    """Return the frame with its axes between the columns `outcome` and `metric`, as from `load_runs`."""
+    others = [name for name in frame if name not in (*axes, "outcome", "metric")]
+    return frame.assign(metric="val/loss")[["outcome", *axes, "metric", *others]]
+
+
+def with_zeros(share: float = 1.0) -> pd.DataFrame:
+    """Return 24 runs, of which two (rnn at length 10) have a gain of 0."""
+    runs = runs_frame()
+    zero = runs["run"].isin(["r0", "r1"])
+    logs = {
+        f"grad/log10_gain{end}": runs[f"grad/log10_gain{end}"].mask(zero) for end in ("", "_short", "_tail")
+    }
+    gains = {name.replace("log10_", ""): (10**values).mask(zero, 0.0) for name, values in logs.items()}
+    shares = pd.Series(np.where(zero, share, 0.0), index=runs.index)
+    return runs.assign(**logs, **gains, **{"grad/zero_fraction": shares, "grad/zero_at_horizon": shares})

@@ -1,101 +1,112 @@
-"""Figures of lag curves and losses of many runs show the means and intervals of their frames."""
+"""Lag curves and losses of many runs: means and intervals over replicates, and single runs without replicates."""
 
 from collections.abc import Callable
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 import seaborn as sns
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_rgba
 
 from rnnlab.analysis.figures.style import CELL_COLORS
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
-from tests.analysis.many_runs import NAN, gradients_frame, metrics_frame, runs_frame
+from tests.analysis.drawn import (
+    assert_same_lines,
+    bands_of,
+    interval,
+    legend,
+    lines_of,
+    names_of,
+    notes,
+    title,
+)
+from tests.analysis.many_runs import NAN, curves, gradients_frame, metrics_frame, replicates, runs_frame
 
 RUNS = runs_frame()
 GRADIENTS = gradients_frame(RUNS)
 METRICS = metrics_frame(RUNS)
 
 
-def lines_of(ax: Axes, color: Any, dashed: bool | None = None) -> list[tuple[list[float], list[float]]]:
-    return [
-        (list(map(float, line.get_xdata())), list(map(float, line.get_ydata())))
-        for line in ax.lines
-        if to_rgba(line.get_color()) == to_rgba(color) and dashed in (None, line.is_dashed())
-    ]
-
-
-def band_of(ax: Axes, color: Any) -> dict[float, tuple[float, float]]:
-    """Return the lower and upper edge of a colour's band, by x."""
-    (band,) = (
-        found
-        for found in ax.collections
-        if isinstance(found, PolyCollection) and tuple(found.get_facecolor()[0][:3]) == to_rgba(color)[:3]
-    )
-    corners = band.get_paths()[0].vertices
-    return {
-        x: (min(ys), max(ys)) for x in {x for x, _ in corners} if (ys := [y for a, y in corners if a == x])
-    }
-
-
-def title(ax: Axes) -> str:
-    return ax.get_title("left").replace("\n", " ")
-
-
-def legend(ax: Axes) -> list[str]:
-    found = ax.get_legend()
-    return [] if found is None else [text.get_text() for text in found.get_texts()]
-
-
-def notes(ax: Axes) -> str:
-    return " ".join(text.get_text() for text in ax.texts).replace("\n", " ")
-
-
-def curves(
-    frame: pd.DataFrame, step: int, quantity: str = "state", relative: bool = True
-) -> dict[str, list[float]]:
-    """Return every run's lag curve, starting at lag 0 or 1."""
-    found = {}
-    for run in frame["run"].unique():
-        rows = frame[(frame["run"] == run) & (frame["step"] == step) & (frame["quantity"] == quantity)]
-        values = rows[rows["lag"].notna()].sort_values("lag")["log10_gmean"].tolist()
-        found[run] = [value - values[1] for value in values[1:]] if relative else values
-    return found
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    found = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    return found.low, found.high
-
-
 @pytest.mark.parametrize("relative", [True, False])
 @pytest.mark.parametrize(
-    ("step", "taken", "description"), [("last", 20, "step 20"), ("first", 0, "step 0"), (5, 5, "step 5")]
+    ("step", "taken", "description"),
+    [("last", 20, "step 20, trained"), ("first", 0, "step 0, untrained"), (5, 5, "step 5")],
 )
 @pytest.mark.parametrize("quantity", ["state", "x"])
-def test_lag_curves_are_means_with_t_intervals(
+def test_lag_curves_are_means_of_replicates_with_t_intervals(
     ax: Axes, quantity: str, step: Any, taken: int, description: str, relative: bool
 ) -> None:
     assert draw_lag_curves(GRADIENTS, ax, quantity, step=step, relative=relative) is ax
     for cell in ("rnn", "lstm"):
-        runs = curves(GRADIENTS[GRADIENTS["cell"] == cell], taken, quantity, relative)
-        by_lag = list(zip(*runs.values(), strict=True))
-        ((lags, means),) = lines_of(ax, CELL_COLORS[cell])
-        assert lags == list(range(relative, 9))
-        np.testing.assert_allclose(means, [np.mean(values) for values in by_lag], atol=1e-12)
-        band = band_of(ax, CELL_COLORS[cell])
-        for lag, values in zip(lags, by_lag, strict=True):
-            expected = (0, 0) if relative and lag == 1 else interval(list(values))
-            np.testing.assert_allclose(band[lag], expected, atol=1e-9)
-    caption = "mean and 95 % interval of 12 runs (over seq_len, clip, seed)"
+        bands = bands_of(ax, CELL_COLORS[cell])
+        assert len(bands) == 4
+        for dashed, seq_len in ((False, 10), (True, 100)):
+            part = GRADIENTS[(GRADIENTS["cell"] == cell) & (GRADIENTS["seq_len"] == seq_len)]
+            groups = [
+                list(curves(rows, taken, quantity, relative).values()) for rows in replicates(part, "clip")
+            ]
+            assert [len(runs) for runs in groups] == [3, 3]
+            drawn = lines_of(ax, CELL_COLORS[cell], dashed)
+            assert_same_lines(drawn, [np.mean(runs, axis=0) for runs in groups])
+            assert all(lags == list(range(relative, 9)) for lags, _ in drawn)
+            for runs in groups:
+                limits = [
+                    (0, 0) if relative and lag == 0 else interval(list(values))
+                    for lag, values in enumerate(zip(*runs, strict=True))
+                ]
+                assert any(np.allclose([band[x] for x in sorted(band)], limits, atol=1e-9) for band in bands)
+    caption = "mean and 95 % interval of 3 runs that differ in seed; separately for each clip"
     assert title(ax) == f"Lag curve of {quantity}, {description} {caption}"
     assert ax.get_ylabel() == ("log₁₀ g(k)/g(1)" if relative else "log₁₀ g(k)")
-    assert legend(ax) == ["rnn", "lstm"], "of cells that are there alone"
+    assert legend(ax) == ["rnn", "lstm", "seq_len 10", "seq_len 100"], "only the cells that are present"
+    assert len(set(names_of(ax))) == 8
+    assert "mean of 3 runs, cell rnn, seq_len 10, clip 0.1" in names_of(ax)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_replicates_are_drawn_as_single_runs(ax: Axes, seeds: int) -> None:
+    frame = GRADIENTS[GRADIENTS["seed"] < seeds]
+    draw_lag_curves(frame, ax)
+    assert not ax.collections
+    for cell in ("rnn", "lstm"):
+        runs = curves(frame[frame["cell"] == cell], 20)
+        assert_same_lines(lines_of(ax, CELL_COLORS[cell]), list(runs.values()))
+    assert title(ax).endswith("single runs; separately for each clip")
+
+
+def test_groups_with_and_without_enough_replicates_are_told_apart(ax: Axes) -> None:
+    frame = GRADIENTS[GRADIENTS["run"].isin(["r0", "r1", "r2", "r12", "r13"])]  # three of rnn and two of lstm
+    draw_lag_curves(frame, ax)
+    assert_same_lines(
+        lines_of(ax, CELL_COLORS["rnn"]),
+        [np.mean(list(curves(frame[frame["cell"] == "rnn"], 20).values()), axis=0)],
+    )
+    assert_same_lines(
+        lines_of(ax, CELL_COLORS["lstm"]), list(curves(frame[frame["cell"] == "lstm"], 20).values())
+    )
+    assert len(bands_of(ax, CELL_COLORS["rnn"])) == 1 and bands_of(ax, CELL_COLORS["lstm"]) == []
+    caption = "mean and 95 % interval of 3 runs that differ in seed; single runs where fewer than 3"
+    assert title(ax).endswith(caption)
+
+
+def test_an_axis_with_more_than_five_values_separates_lines_without_a_style(ax: Axes) -> None:
+    runs = runs_frame(cells=("rnn",), seq_lens=(5, 6, 7, 8, 9, 10), clips=(1.0,), seeds=3)
+    frame = gradients_frame(runs)
+    draw_lag_curves(frame, ax)
+    expected = [np.mean(list(curves(rows, 20).values()), axis=0) for rows in replicates(frame, "seq_len")]
+    assert len(expected) == 6
+    assert_same_lines(lines_of(ax, CELL_COLORS["rnn"], dashed=False), expected)
+    assert legend(ax) == ["rnn"] and title(ax).endswith("separately for each seq_len")
+    few = frame[frame["seq_len"] < 10]
+    draw_lag_curves(few, styled := ax.figure.add_axes((0, 0, 1, 1)))
+    assert (
+        len({line.get_linestyle() for line in styled.lines} - {"-"}) == 1
+    )  # Matplotlib names all dashes "--"
+    assert legend(styled) == ["rnn", *(f"seq_len {length}" for length in (5, 6, 7, 8, 9))]
+    assert len({repr(line._unscaled_dash_pattern) for line in styled.lines}) == 5
 
 
 def test_one_run_a_line_has_no_band(ax: Axes) -> None:
@@ -114,88 +125,131 @@ def test_a_frame_of_one_run_needs_no_run_column(ax: Axes) -> None:
 def test_both_ends_the_first_one_dashed(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS, ax, step="ends")
     for step, dashed in ((0, True), (20, False)):
-        runs = curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], step)
-        ((_, means),) = lines_of(ax, CELL_COLORS["rnn"], dashed)
-        np.testing.assert_allclose(means, np.mean(list(runs.values()), axis=0), atol=1e-12)
-    assert legend(ax) == ["rnn", "lstm", "last step", "first step"]
+        groups = replicates(GRADIENTS[GRADIENTS["cell"] == "rnn"], "seq_len", "clip")
+        expected = [np.mean(list(curves(rows, step).values()), axis=0) for rows in groups]
+        assert_same_lines(lines_of(ax, CELL_COLORS["rnn"], dashed), expected)
+    assert legend(ax) == ["rnn", "lstm", "step 20, trained", "step 0, untrained"]
+    assert title(ax).endswith("separately for each seq_len and clip")
     with pytest.raises(ValueError, match=r"style='clip': cannot be combined with step=.ends."):
         draw_lag_curves(GRADIENTS, ax, step="ends", style="clip")
+
+
+def test_both_ends_as_columns_on_one_scale() -> None:
+    grid = draw_lag_curves(GRADIENTS, col="end")
+    first, last = grid.axes.flat
+    assert [title(first), title(last)] == ["step 0, untrained", "step 20, trained"]
+    assert first.get_ylim() == last.get_ylim()
+    for ax, step in ((first, 0), (last, 20)):
+        groups = replicates(GRADIENTS[GRADIENTS["cell"] == "lstm"], "seq_len", "clip")
+        expected = [np.mean(list(curves(rows, step).values()), axis=0) for rows in groups]
+        assert_same_lines(lines_of(ax, CELL_COLORS["lstm"]), expected)
+    plt.close(grid.figure)
+
+
+def test_runs_with_one_recording_have_one_end(ax: Axes) -> None:
+    draw_lag_curves(GRADIENTS[GRADIENTS["step"] == 0], ax, step="ends")
+    assert len(ax.lines) == 8 and not any(line.is_dashed() for line in ax.lines)
+    assert legend(ax) == ["rnn", "lstm", "step 0, untrained"]
+
+
+def test_a_run_with_one_recording_among_runs_with_more_is_at_both_ends() -> None:
+    """A run that diverges at once has no recording after training."""
+    frame = GRADIENTS[(GRADIENTS["run"] == "r1") | ((GRADIENTS["run"] == "r0") & (GRADIENTS["step"] == 0))]
+    grid = draw_lag_curves(frame, col="end")
+    first, last = grid.axes.flat
+    of_both = curves(frame, 0)
+    assert_same_lines(lines_of(first, CELL_COLORS["rnn"]), list(of_both.values()))
+    last_curves = [of_both["r0"], curves(frame[frame["run"] == "r1"], 20)["r1"]]
+    assert_same_lines(lines_of(last, CELL_COLORS["rnn"]), last_curves)
+    plt.close(grid.figure)
 
 
 def test_ends_of_runs_that_end_at_different_steps(ax: Axes) -> None:
     early = GRADIENTS[~((GRADIENTS["run"] == "r0") & (GRADIENTS["step"] == 20))]
     draw_lag_curves(early, ax)
     values = curves(early, 20) | {"r0": curves(early, 5)["r0"]}
-    of_rnn = [values[run] for run in early.loc[early["cell"] == "rnn", "run"].unique()]
-    np.testing.assert_allclose(lines_of(ax, CELL_COLORS["rnn"])[0][1], np.mean(of_rnn, axis=0), atol=1e-12)
+    groups = replicates(early[early["cell"] == "rnn"], "seq_len", "clip")
+    expected = [np.mean([values[run] for run in rows["run"].unique()], axis=0) for rows in groups]
+    assert_same_lines(lines_of(ax, CELL_COLORS["rnn"]), expected)
     assert "last step of each run" in title(ax)
 
 
 def test_training_steps_in_viridis(ax: Axes) -> None:
-    draw_lag_curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], ax, hue="step")
-    expected = [colormaps["viridis"](place) for place in (0, 0.45, 0.9)]
-    for color, step in zip(expected, (0, 5, 20), strict=True):
-        ((_, means),) = lines_of(ax, color)
-        runs = curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], step)
-        np.testing.assert_allclose(means, np.mean(list(runs.values()), axis=0), atol=1e-12)
+    frame = GRADIENTS[GRADIENTS["cell"] == "rnn"]
+    draw_lag_curves(frame, ax, hue="step")
+    for place, step in ((0, 0), (0.4, 5), (0.8, 20)):
+        expected = [
+            np.mean(list(curves(rows, step).values()), axis=0)
+            for rows in replicates(frame, "seq_len", "clip")
+        ]
+        assert_same_lines(lines_of(ax, colormaps["viridis"](place)), expected)
     found = ax.get_legend()
-    assert legend(ax) == ["0", "5", "20"] and found is not None
+    assert legend(ax) == ["0", "5", "20", "seq_len 10", "seq_len 100"] and found is not None
     assert found.get_title().get_text() == "training step"
 
 
 def test_of_many_training_steps_a_few_with_the_first_and_the_last(ax: Axes) -> None:
-    frame = gradients_frame(RUNS[:2], steps=tuple(range(30)), lags=2)
+    frame = gradients_frame(RUNS[:3], steps=tuple(range(30)), lags=2)
     only = frame[
-        (frame["step"] != 29) | (frame["run"] == "r0")
-    ]  # a step that one of two runs recorded counts
+        (frame["step"] != 29) | frame["run"].isin(["r0", "r1"])
+    ]  # a step that at least half of the runs recorded is included
     draw_lag_curves(only, ax, hue="step")
-    assert 3 <= len(ax.lines) <= 10 and legend(ax)[0] == "0" and legend(ax)[-1] == "29"
+    assert 3 <= len({line.get_color() for line in ax.lines}) <= 10
+    assert legend(ax)[0] == "0" and legend(ax)[-1] == "29"
+    draw_lag_curves(
+        only[(only["step"] != 29) | (only["run"] == "r0")],
+        other := ax.figure.add_axes((0, 0, 1, 1)),
+        hue="step",
+    )
+    assert legend(other)[-1] == "28"
 
 
 def test_traces_are_the_runs_themselves(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS, ax, traces=True)
-    drawn = lines_of(ax, CELL_COLORS["rnn"])
-    runs = curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], 20)
-    assert len(drawn) == len(runs) + 1 and not ax.collections
-    for values in [*runs.values(), np.mean(list(runs.values()), axis=0)]:
-        assert any(np.allclose(values, y) for _, y in drawn)
-    assert "thin lines: single runs" in title(ax)
+    rows = GRADIENTS[GRADIENTS["cell"] == "rnn"]
+    means = [np.mean(list(curves(part, 20).values()), axis=0) for part in replicates(rows, "seq_len", "clip")]
+    assert_same_lines(lines_of(ax, CELL_COLORS["rnn"]), [*curves(rows, 20).values(), *means])
+    assert not ax.collections
+    assert "mean of 3 runs that differ in seed" in title(ax) and "thin lines: single runs" in title(ax)
+    assert {"run r0", "run r23"} <= {name.rpartition(", ")[2] for name in names_of(ax)}
 
 
 def test_traces_of_several_training_steps_are_apart(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS[GRADIENTS["run"] == "r0"], ax, hue="step", traces=True)
     assert all(x == [1, 2, 3, 4, 5, 6, 7, 8] for x, _ in lines_of(ax, colormaps["viridis"](0.0)))
-    assert len(ax.lines) == 6
+    assert len(ax.lines) == 3
 
 
 def test_lags_without_a_value_are_left_out_of_the_mean(ax: Axes) -> None:
-    frame = GRADIENTS[GRADIENTS["cell"] == "rnn"].copy()
+    whole = GRADIENTS[GRADIENTS["run"].isin(["r0", "r1", "r2"])]
+    frame = whole.copy()
     frame.loc[(frame["run"] == "r0") & (frame["lag"] >= 4), "log10_gmean"] = NAN
     draw_lag_curves(frame, ax)
-    runs = curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], 20)
-    rest = np.mean([values for run, values in runs.items() if run != "r0"], axis=0)
-    drawn = lines_of(ax, CELL_COLORS["rnn"])[0][1]
+    runs = curves(whole, 20)
+    rest = np.mean([runs["r1"], runs["r2"]], axis=0)
+    ((_, drawn),) = lines_of(ax, CELL_COLORS["rnn"])
     np.testing.assert_allclose(drawn[3:], rest[3:], atol=1e-12)
     np.testing.assert_allclose(drawn[:3], np.mean(list(runs.values()), axis=0)[:3], atol=1e-12)
-    assert "of 11–12 runs" in title(ax)
+    (band,) = bands_of(ax, CELL_COLORS["rnn"])
+    assert max(band) == 3, "two values have no interval"
+    assert "of 3 runs that differ in seed; single runs where fewer than 3" in title(ax)
 
 
 def test_curves_of_other_targets_are_not_averaged_in(ax: Axes) -> None:
     other = GRADIENTS.assign(target=3, log10_gmean=99.0)
     draw_lag_curves(pd.concat([GRADIENTS, other]), ax, relative=False)
-    runs = curves(GRADIENTS[GRADIENTS["cell"] == "rnn"], 20, relative=False)
-    drawn = lines_of(ax, CELL_COLORS["rnn"])[0][1]
-    np.testing.assert_allclose(drawn, np.mean(list(runs.values()), axis=0), atol=1e-12)
+    groups = replicates(GRADIENTS[GRADIENTS["cell"] == "rnn"], "seq_len", "clip")
+    expected = [np.mean(list(curves(rows, 20, relative=False).values()), axis=0) for rows in groups]
+    assert_same_lines(lines_of(ax, CELL_COLORS["rnn"]), expected)
 
 
-def test_dashes_for_another_axis_and_off(ax: Axes) -> None:
+def test_dashes_for_a_chosen_axis_and_off(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS, ax, style="clip")
-    assert len(lines_of(ax, CELL_COLORS["rnn"], dashed=True)) == 1
     off = GRADIENTS[(GRADIENTS["cell"] == "rnn") & GRADIENTS["clip"].isna()]
-    ((_, means),) = lines_of(ax, CELL_COLORS["rnn"], dashed=True)
-    np.testing.assert_allclose(means, np.mean(list(curves(off, 20).values()), axis=0), atol=1e-12)
+    expected = [np.mean(list(curves(rows, 20).values()), axis=0) for rows in replicates(off, "seq_len")]
+    assert_same_lines(lines_of(ax, CELL_COLORS["rnn"], dashed=True), expected)
     assert legend(ax) == ["rnn", "lstm", "clip 0.1", "clip off"]
-    assert title(ax).endswith("(over seq_len, seed)")
+    assert title(ax).endswith("3 runs that differ in seed; separately for each seq_len")
 
 
 def test_a_grid_with_a_part_in_each_axes() -> None:
@@ -211,22 +265,27 @@ def test_a_grid_with_a_part_in_each_axes() -> None:
             np.testing.assert_allclose(means, np.mean(list(curves(part, 20).values()), axis=0), atol=1e-12)
     assert grid.legend is not None
     assert [text.get_text() for text in grid.legend.get_texts()] == ["rnn", "lstm"]
-    assert "mean and 95 % interval of 3 runs (over seed)" in grid.figure.get_suptitle()
+    assert grid.figure.get_suptitle().endswith("mean and 95 % interval of 3 runs that differ in seed")
     grid.figure.canvas.draw()
+    plt.close(grid.figure)
 
 
 @pytest.mark.parametrize("metric", ["val/loss", "train/loss"])
-def test_losses_are_means_with_t_intervals(ax: Axes, metric: str) -> None:
+def test_losses_are_means_of_replicates_with_t_intervals(ax: Axes, metric: str) -> None:
     assert draw_losses(METRICS, ax, metric) is ax
     for cell in ("rnn", "lstm"):
         rows = METRICS[(METRICS["cell"] == cell) & (METRICS["metric"] == metric)]
-        ((steps, means),) = lines_of(ax, CELL_COLORS[cell])
-        assert steps == list(range(12))
-        band = band_of(ax, CELL_COLORS[cell])
-        for step, mean in zip(steps, means, strict=True):
-            values = rows.loc[rows["step"] == step, "value"].tolist()
-            assert mean == pytest.approx(np.mean(values))
-            np.testing.assert_allclose(band[step], interval(values))
+        groups = [
+            [part.loc[part["step"] == step, "value"].tolist() for step in range(12)]
+            for part in replicates(rows, "seq_len", "clip")
+        ]
+        drawn = lines_of(ax, CELL_COLORS[cell])
+        assert_same_lines(drawn, [np.mean(values, axis=1) for values in groups])
+        assert all(steps == list(range(12)) for steps, _ in drawn)
+        bands = bands_of(ax, CELL_COLORS[cell])
+        for values in groups:
+            limits = [interval(at_step) for at_step in values]
+            assert any(np.allclose([band[step] for step in range(12)], limits) for band in bands)
     assert ax.get_ylabel() == metric and metric in title(ax)
     assert ax.get_yscale() == "linear"
 
@@ -240,7 +299,8 @@ def test_losses_over_decades_are_on_a_logarithmic_axis(ax: Axes) -> None:
 
 def test_the_colours_of_a_part_are_those_of_the_whole(ax: Axes) -> None:
     words = ["sgd", "adagrad", "adam"]
-    frame = METRICS.assign(optimizer=pd.Categorical(["adam"] * len(METRICS), categories=words))
+    one_cell = METRICS[METRICS["run"].isin(["r0", "r1", "r2"])]
+    frame = one_cell.assign(optimizer=pd.Categorical(["adam"] * len(one_cell), categories=words))
     draw_losses(frame, ax, hue="optimizer")
     assert len(lines_of(ax, sns.color_palette("colorblind")[2])) == 1
 
@@ -270,28 +330,9 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("draw", "message"), GIVEN, ids=[message for _, message in GIVEN])
-def test_what_is_not_there_is_named(draw: Callable[[], Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        draw()
-
-
 def test_an_axes_and_a_grid_exclude_each_other(ax: Axes) -> None:
     with pytest.raises(ValueError, match="ax: cannot be combined with col or row"):
         draw_losses(METRICS, ax, col="clip")
-
-
-def test_without_a_value_there_is_a_note(ax: Axes) -> None:
-    draw_losses(METRICS.assign(value=NAN), ax)
-    assert "nothing to show" in notes(ax)
-    other = ax.figure.add_axes((0, 0, 1, 1))
-    draw_lag_curves(GRADIENTS.assign(log10_gmean=NAN), other)
-    assert "nothing to show" in notes(other)
-    ax.figure.canvas.draw()
-    draw_losses(METRICS, covering := ax.figure.add_axes((0, 0, 1, 1)))
-    assert notes(covering) == ""
-    with pytest.raises(ValueError, match="col='clip'"):
-        draw_losses(METRICS.assign(value=NAN), col="clip")
 
 
 def test_runs_without_the_axis_are_told(ax: Axes) -> None:
@@ -305,3 +346,22 @@ def test_runs_without_the_axis_are_told(ax: Axes) -> None:
 def test_curves_of_several_runs_that_nothing_tells_apart_are_refused(ax: Axes) -> None:
     with pytest.raises(ValueError, match="several lag curves for the same run and step"):
         draw_lag_curves(GRADIENTS.drop(columns="run"), ax)
+
+
+@pytest.mark.parametrize(("draw", "message"), GIVEN, ids=[message for _, message in GIVEN])
+def test_what_is_not_there_is_named(draw: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_without_a_value_there_is_a_note(ax: Axes) -> None:
+    draw_losses(METRICS.assign(value=NAN), ax)
+    assert "nothing to show" in notes(ax)
+    other = ax.figure.add_axes((0, 0, 1, 1))
+    draw_lag_curves(GRADIENTS.assign(log10_gmean=NAN), other)
+    assert "nothing to show" in notes(other)
+    ax.figure.canvas.draw()
+    draw_losses(METRICS, covering := ax.figure.add_axes((0, 0, 1, 1)))
+    assert notes(covering) == ""
+    with pytest.raises(ValueError, match="col='clip'"):
+        draw_losses(METRICS.assign(value=NAN), col="clip")

@@ -16,6 +16,42 @@ SURFACE = [
     ),
     Mutant("analysis/figures/intervals.py", '"wilson"', '"exact"', ("analysis/test_sweep_scalars.py",)),
     Mutant(
+        "analysis/figures/intervals.py",
+        "MIN_REPLICATES = 3",
+        "MIN_REPLICATES = 2",
+        ("analysis/test_replicates.py",),
+    ),
+    Mutant(
+        "analysis/figures/grouping.py",
+        'return labels | {f"detail {axis}": label_missing(to_labels(rows[axis])) for axis in self.detail}',
+        'return labels | {f"detail {axis}": "" for axis in self.detail}',
+        ("analysis/test_replicates.py",),
+    ),
+    Mutant(
+        "analysis/figures/grouping.py",
+        'labels["style"] = label_missing(labels["style"])',
+        "pass",
+        ("analysis/test_sweep_scalars.py",),
+    ),
+    Mutant(
+        "analysis/figures/single_run.py",
+        "if axes := find_detail_axes(rows, [], GRADIENT_COLUMNS):",
+        "if axes := []:",
+        ("analysis/test_replicates.py",),
+    ),
+    Mutant(
+        "analysis/figures/phase_diagram.py",
+        "if rest := _detail_axes(drawn_runs, [x, y, *filter(None, facets.values())]):",
+        "if rest := []:",
+        ("analysis/test_replicates.py", "analysis/test_phase_diagram.py"),
+    ),
+    Mutant(
+        "analysis/figures/phase_diagram.py",
+        "label_missing(labels)",
+        "labels",
+        ("analysis/test_phase_diagram.py",),
+    ),
+    Mutant(
         "analysis/figures/axis_scale.py",
         "between = len(numbers) - 1",
         "between = len(numbers)",
@@ -25,7 +61,7 @@ SURFACE = [
         "analysis/figures/phase_diagram.py",
         "counts.iloc[0] > counts.iloc[1] else",
         "True else",
-        ("analysis/test_sweep_scalars.py",),
+        ("analysis/test_phase_diagram.py",),
     ),
     Mutant(
         "analysis/report/tables.py",

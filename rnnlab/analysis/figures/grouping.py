@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rnnlab.analysis.figures.intervals import find_detail_axes
-from rnnlab.analysis.figures.style import to_labels
+from rnnlab.analysis.figures.style import label_missing, to_labels
 
 CHANNELS = ("hue", "style", "col", "row")
 LINE_STYLES: list[tuple[Any, str]] = [
@@ -32,10 +32,12 @@ class Grouping:
 
     Attributes:
         shown: Column shown by each of the channels `hue`, `style`, `col` and `row`, or None.
+        given: Columns among these that the caller named; rows without a value of one of them are not drawn.
         detail: Sweep axes that separate groups but are not shown.
     """
 
     shown: dict[str, str | None]
+    given: list[str]
     detail: list[str]
 
     @classmethod
@@ -59,11 +61,12 @@ class Grouping:
         drawn = rows.loc[usable]
         detail = find_detail_axes(drawn, list(dict.fromkeys(axes)), frame_columns)
         shown = {channel: encodings[channel] for channel in CHANNELS}
-        few = (axis for axis in detail if len(_values(drawn[axis])) <= len(LINE_STYLES))
+        given = list(dict.fromkeys(name for name in shown.values() if name is not None))
+        few = (axis for axis in detail if len(_categories(drawn[axis])) <= len(LINE_STYLES))
         if shown["style"] is None and (style := next(few, None)) is not None:
             shown["style"] = style
             detail = find_detail_axes(drawn, [*axes, style], frame_columns)
-        return cls(shown, detail)
+        return cls(shown, given, detail)
 
     @property
     def columns(self) -> list[str]:
@@ -74,18 +77,15 @@ class Grouping:
         """Return the label of each row on each channel and each detail axis."""
         empty = pd.Series(pd.Categorical([""] * len(rows)), index=rows.index)
         labels = {channel: to_labels(rows[name]) if name else empty for channel, name in self.shown.items()}
-        for axis in self.detail:
-            text = to_labels(rows[axis])
-            labels[f"detail {axis}"] = (
-                text.cat.add_categories(["–"]).fillna("–") if text.isna().any() else text
-            )
-        return labels
+        if self.shown["style"] not in (None, *self.given):
+            labels["style"] = label_missing(labels["style"])
+        return labels | {f"detail {axis}": label_missing(to_labels(rows[axis])) for axis in self.detail}
 
     def describe(self, row: pd.Series) -> str:
         """Describe the group of a row of labels, for example `cell lstm, lr 0.1`."""
         names = {channel: name for channel, name in self.shown.items() if name is not None}
         names |= {f"detail {axis}": axis for axis in self.detail}
-        return ", ".join(f"{name} {row[column]}" for column, name in names.items())
+        return ", ".join(dict.fromkeys(f"{name} {row[column]}" for column, name in names.items()))
 
 
 def curve_id(part: pd.DataFrame, text: str) -> str:
@@ -94,5 +94,5 @@ def curve_id(part: pd.DataFrame, text: str) -> str:
     return "|".join(word.replace("|", "/") for word in (CURVE, hue, text))
 
 
-def _values(column: pd.Series) -> pd.Index:
-    return to_labels(column).cat.categories
+def _categories(column: pd.Series) -> pd.Index:
+    return label_missing(to_labels(column)).cat.categories

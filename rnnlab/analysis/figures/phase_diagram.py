@@ -21,7 +21,14 @@ from rnnlab.analysis.figures.facets import draw_on_axes
 from rnnlab.analysis.figures.intervals import find_detail_axes, format_count
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.scalar_plot import axes_of, describe_zeros
-from rnnlab.analysis.figures.style import PALETTE, check_columns, figure_style, to_labels, to_numbers
+from rnnlab.analysis.figures.style import (
+    PALETTE,
+    check_columns,
+    figure_style,
+    label_missing,
+    to_labels,
+    to_numbers,
+)
 from rnnlab.analysis.figures.sweep_scalars import FACTORS, GAINS, LOGARITHMS
 from rnnlab.records import LOG10_GAIN_TAIL, ZERO_FRACTION
 
@@ -89,16 +96,20 @@ def draw_phase_diagram(
     by_color = {"value": value} if color == "gain" else {}
     check_columns(runs, ("regime",) if color == "regime" else (), x=x, y=y, **by_color, **facets)
     runs = runs.reset_index(drop=True)
+    columns, lines = to_labels(runs[x]), to_labels(runs[y])
+    drawn_runs = runs[columns.notna() & lines.notna()]
+    given = list(filter(None, facets.values()))
     if ax is None:
-        facets = _add_facets(runs, x, y, facets)
-    if rest := _detail_axes(runs, [x, y, *filter(None, facets.values())]):
+        facets = _add_facets(drawn_runs, x, y, facets)
+    if rest := _detail_axes(drawn_runs, [x, y, *filter(None, facets.values())]):
         raise ValueError(
             f"runs: also differ in {' and '.join(rest)}, which the figure does not show; select runs "
             f"with one value, for example runs[runs[{rest[0]!r}] == VALUE]"
         )
-    frame = pd.DataFrame({"x": to_labels(runs[x]), "y": to_labels(runs[y])})
+    frame = pd.DataFrame({"x": columns, "y": lines})
     for facet, name in facets.items():
-        frame[facet] = to_labels(runs[name]) if name else pd.Categorical([""] * len(runs))
+        labels = to_labels(runs[name]) if name else pd.Series(pd.Categorical([""] * len(runs)))
+        frame[facet] = labels if name in given else label_missing(labels)
     frame["value"] = runs[column].astype(object) if color == "regime" else to_numbers(runs[column], "value")
     frame["outcome"] = runs["outcome"].astype(object) if "outcome" in runs else None
     factor = FACTORS.get(value) if color == "gain" else None

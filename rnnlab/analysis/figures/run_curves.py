@@ -51,8 +51,7 @@ class RunCurves:
         tidy = {"run": run, "x": rows[x].astype("float64"), "y": values}
         frame = pd.DataFrame(tidy | self.grouping.labels(rows))
         self.frame = frame.dropna(subset=["x", "y", *CHANNELS])
-        names = [name for name in self.grouping.shown.values() if name is not None]
-        self.incomplete = [name for name in dict.fromkeys(names) if to_labels(rows[name]).isna().any()]
+        self.incomplete = [name for name in self.grouping.given if to_labels(rows[name]).isna().any()]
         self.omitted_runs = run.nunique() - self.frame["run"].nunique()
         sizes = self.frame.groupby(self.grouping.columns, observed=True)["run"].nunique().rename("replicates")
         joined = self.frame.join(sizes, on=self.grouping.columns)

@@ -63,6 +63,7 @@ class ScalarPlot:
         zero: str | None = None,
         zero_share: str | None = None,
         value_name: str = "",
+        grouped: pd.Series | None = None,
     ) -> None:
         """Select the columns to plot from a data frame of runs.
 
@@ -76,6 +77,7 @@ class ScalarPlot:
             zero_share: Column with the fraction of examples whose gradient is 0; the plotted value excludes
                 these examples.
             value_name: Name of the plotted gain, used in the caption to report runs whose gain is 0.
+            grouped: Mask of the runs whose axes determine the groups; None selects the runs with a value.
         """
         runs = runs.reset_index(drop=True)
         self.x, self.run_count, self.value_name = x, len(runs), value_name
@@ -88,7 +90,9 @@ class ScalarPlot:
         axes = axes_of(runs)
         used = [name for name in (x, *encodings.values()) if name is not None]
         plotted = runs[list(dict.fromkeys([*used, *axes]))]
-        self.grouping = Grouping.of(plotted, tidy["y"].notna(), {"x": x, **encodings}, [])
+        self.grouping = Grouping.of(
+            plotted, tidy["y"].notna() if grouped is None else grouped, {"x": x, **encodings}, []
+        )
         tidy |= self.grouping.labels(runs)
         tidy["flag"] = to_numbers(runs[flag]) == 1 if flag in runs else False
         tidy["zero"] = to_numbers(runs[zero]) == 0 if zero in runs else False
@@ -96,8 +100,8 @@ class ScalarPlot:
         with_value = self.tidy[self.tidy["y"].notna() | self.tidy["zero"]]
         self.frame = with_value.dropna(subset=["x", *CHANNELS])
         self.zero_note = describe_zeros(runs.loc[self.frame.index], zero_share)
-        shown = [name for name in (x, *self.grouping.shown.values()) if name is not None]
-        self.incomplete = [name for name in dict.fromkeys(shown) if to_labels(runs[name]).isna().any()]
+        given = dict.fromkeys([x, *self.grouping.given])
+        self.incomplete = [name for name in given if to_labels(runs[name]).isna().any()]
 
     def draw_points(self, frame: pd.DataFrame, ax: Axes, back: Back = None) -> None:
         """Draw every run as a small point, larger where replicates are too few for an interval."""

@@ -12,9 +12,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 
 from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.intervals import find_detail_axes
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
-from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
+from rnnlab.records import GRAD_NORM, GRADIENT_COLUMNS, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
@@ -90,8 +91,8 @@ def draw_time_heatmap(
             frame contains several runs.
         ax: Axes to draw on; None creates a new figure.
         quantity: Quantity with respect to which the plotted gradient is taken.
-        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs; required if the data
-            frame contains several runs.
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
+            in their seed; required if the data frame contains several runs.
         limits: Smallest and largest value of the colour scale in decades, to compare several heat maps; None
             uses the smallest and largest plotted values.
 
@@ -100,7 +101,8 @@ def draw_time_heatmap(
 
     Raises:
         ValueError: If the data frame has no rows, if the quantity was not recorded per time step, if the run
-            does not exist, or if the data frame has several runs and `run` is None.
+            does not exist, if the data frame has several runs and `run` is None, or if `run` is "mean" and
+            the runs differ in an axis other than the seed.
     """
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
@@ -265,6 +267,11 @@ def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]
     """Return the rows of the selected run (or of all runs, for "mean") and a suffix for the title."""
     runs = list(map(str, rows["run"].unique())) if "run" in rows else []
     if run == "mean":
+        if axes := find_detail_axes(rows, [], GRADIENT_COLUMNS):
+            raise ValueError(
+                f"run={run!r}: the runs also differ in {' and '.join(axes)}; select runs with one value, for "
+                f"example gradients[gradients[{axes[0]!r}] == VALUE]"
+            )
         return rows, f", mean of {max(len(runs), 1)} runs"
     if run is None and len(runs) <= 1:
         return rows, ""

@@ -17,6 +17,7 @@ from matplotlib.transforms import offset_copy
 
 from rnnlab.analysis.figures.intervals import is_hashable
 from rnnlab.analysis.figures.literal_text import MAX_LINE_LENGTH
+from rnnlab.text import NO_VALUE
 
 SEQUENTIAL = "viridis"
 PALETTE = sns.color_palette("colorblind")
@@ -112,6 +113,13 @@ def to_labels(values: pd.Series, name: str | None = None) -> pd.Series:
     if off is not None and labels.isna().any():
         labels, words = labels.where(labels.notna(), off), [*words, off]
     return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(words))), index=values.index)
+
+
+def label_missing(labels: pd.Series) -> pd.Series:
+    """Return categorical labels with missing values labelled as such, in a last category."""
+    if not labels.isna().any():
+        return labels
+    return labels.cat.add_categories([NO_VALUE]).fillna(NO_VALUE)
 
 
 def choose_colors(values: pd.Series) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def draw_lag_curves(
     columns = {role: name for role, name in encodings.items() if name != END}
     check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **columns)
     rows = _select_curves(gradients, quantity)
+    rows = rows.assign(log10_gmean=_relative(rows) if relative else to_numbers(rows["log10_gmean"]))
     step = "ends" if END in encodings.values() else step
     if "step" in encodings.values():
         rows, when = rows[rows["step"].isin(_select_spread_steps(rows))], "over training"
@@ -82,15 +83,7 @@ def draw_lag_curves(
             encodings["style"] = END
             rows[END] = rows[END].cat.reorder_categories(rows[END].cat.categories[::-1])  # the last is solid
     rows = rows.reset_index(drop=True)
-    y = to_numbers(rows["log10_gmean"])
-    if relative:
-        first = rows["lag"] == 1
-        at_1 = y[first].set_axis(pd.MultiIndex.from_frame(rows.loc[first, ["run", "step"]]))
-        if at_1.index.has_duplicates:
-            raise ValueError("gradients: several lag curves for the same run and step; keep the column 'run'")
-        y = y - at_1.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy()
-        y = y.where(rows["lag"] >= 1)
-    curves = RunCurves(rows, "lag", y, encodings, GRADIENT_COLUMNS)
+    curves = RunCurves(rows, "lag", rows["log10_gmean"], encodings, GRADIENT_COLUMNS)
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ g(k){'/g(1)' if relative else ''}")
@@ -168,6 +161,21 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     return rows if "run" in rows else rows.assign(run="")
+
+
+def _relative(rows: pd.DataFrame) -> pd.Series:
+    """Return log10 g(k)/g(1) of each row, or NaN at lag 0.
+
+    Raises:
+        ValueError: If several lag curves have the same run and step.
+    """
+    y, curve = to_numbers(rows["log10_gmean"]), rows[["run", "step"]]
+    first = rows["lag"] == 1
+    at_1 = y[first].set_axis(pd.MultiIndex.from_frame(curve[first]))
+    if at_1.index.has_duplicates:
+        raise ValueError("gradients: several lag curves for the same run and step; keep the column 'run'")
+    relative: pd.Series = y - at_1.reindex(pd.MultiIndex.from_frame(curve)).to_numpy()
+    return relative.where(rows["lag"] >= 1)
 
 
 def _select_spread_steps(rows: pd.DataFrame) -> list[int]:

@@ -186,9 +186,7 @@ def draw_solved(
         ax.set(ylabel="fraction of solved runs", ylim=(-0.04, 1.04))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
 
-    caption = plot.caption(
-        "fraction and 95 % Wilson interval", "fraction and 95 % Wilson interval for each run"
-    )
+    caption = plot.caption("fraction and 95 % Wilson interval", "fraction without interval")
     return plot.draw(ax, draw, plot.legend_entries(), ["Solved tasks", caption])
 
 
@@ -240,11 +238,12 @@ def draw_clipping(
     encodings: dict[str, str | None] = {"hue": hue, "style": style, "col": None, "row": None}
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, style=style, loss=loss)
     diverged = (runs["outcome"] == "diverged").to_numpy() if "outcome" in runs else np.zeros(len(runs), bool)
-    to_numbers(runs[CLIP_RATE])
+    runs = runs.reset_index(drop=True)
     # The last recorded loss of a diverged run may be that of the untrained network.
     losses = to_numbers(runs[loss], "loss").mask(diverged)
-    rate = ScalarPlot(runs, x, CLIP_RATE, encodings)
-    below = ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings | rate.grouping.shown)
+    has_value = to_numbers(runs[CLIP_RATE]).notna() | losses.notna()
+    rate = ScalarPlot(runs, x, CLIP_RATE, encodings, grouped=has_value)
+    below = ScalarPlot(runs.assign(**{loss: losses}), x, loss, encodings, grouped=has_value)
     if axes is not None and len(axes) != 2:
         raise ValueError(
             f"axes: must contain two Axes, one for the clip rate and one for the loss, not {len(axes)}"

@@ -1,0 +1,117 @@
+"""Every figure averages only replicates, runs that differ only in their seed, and gives no interval to fewer than three."""
+
+import inspect
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
+
+from rnnlab import analysis
+from tests.analysis.random_sweeps import ALLOWED, Allowed, Sweep, sweeps
+
+matplotlib.use("Agg")
+DRAW = {name: getattr(analysis, name) for name in analysis.__all__ if name.startswith("draw_")}
+CHANNELS = ("hue", "style", "col", "row")
+CHOICES: dict[str, list[Any]] = {
+    "step": ["first", "last", "ends"],
+    "relative": [True, False],
+    "traces": [True, False],
+    "color": ["gain", "regime"],
+    "run": ["mean", "r0"],
+}
+"""Values of the arguments that are not axes, by name; an argument that is not listed keeps its default."""
+REFUSED = (
+    "also differ in",
+    "no run has a value",
+    "no lag curve",
+    "not recorded",
+    "also sets the dash",
+    "no such",
+)
+
+
+def arguments_for(name: str, sweep: Sweep, data: st.DataObject) -> dict[str, Any]:
+    """Draw the arguments of a figure, apart from its data frame."""
+    axis = st.sampled_from([*sweep.axes, *(["seed"] if "seed" in sweep.runs else [])])
+    given: dict[str, Any] = {}
+    for argument in inspect.signature(DRAW[name]).parameters:
+        if argument in ("x", "y"):
+            given[argument] = data.draw(axis, argument)
+        elif argument in CHANNELS:
+            given[argument] = data.draw(st.sampled_from([None, None, *sweep.axes]), argument)
+        elif argument in CHOICES:
+            given[argument] = data.draw(st.sampled_from(CHOICES[argument]), argument)
+    return given
+
+
+def check_axes(ax: Axes, kind: str, allowed: Allowed, with_map: bool) -> None:
+    """Check every line, interval and heat map of an Axes."""
+    bands = [found for found in ax.collections if isinstance(found, PolyCollection)]
+    bars = [found for found in ax.collections if isinstance(found, LineCollection)]
+    assert all(found.get_gid() == "interval" for found in (*bands, *bars)), (
+        "an interval without its identifier"
+    )
+    for band in bands:
+        edges: dict[float, list[float]] = {}
+        for x, y in band.get_paths()[0].vertices if band.get_paths() else []:
+            edges.setdefault(float(x), []).append(float(y))
+        drawn = {x: (min(ys), max(ys)) for x, ys in edges.items()}
+        assert any(
+            drawn.keys() <= limits.keys() and all(np.allclose(limits[x], drawn[x], atol=1e-9) for x in drawn)
+            for limits in allowed.limits
+        ), f"a band of no group of three replicates: {drawn}"
+    pairs = np.array([pair for limits in allowed.limits for pair in limits.values()]).reshape(-1, 2)
+    for bar in bars:
+        for segment in bar.get_segments():
+            ends = sorted(float(y) for _, y in segment)
+            is_known = np.isclose(pairs, ends, rtol=1e-6, atol=1e-9).all(axis=1).any()
+            assert not ends or is_known, f"an error bar of no group of three replicates: {ends}"
+    for line in ax.lines:
+        if line.get_transform() is not ax.transData or line.get_gid() == "interval":
+            continue
+        points = [(float(x), float(y)) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+        points = [(x, y) for x, y in points if np.isfinite(y)]
+        if kind == "runs":
+            assert all(allowed.has_number(y) for _, y in points), f"{line.get_gid()}: pooled runs, {points}"
+        else:
+            assert any(
+                all(x in curve and np.isclose(curve[x], y, atol=1e-9) for x, y in points)
+                for curve in allowed.curves
+            ), f"{line.get_gid()}: pooled runs, {points}"
+    for mesh in ax.collections:
+        if with_map and isinstance(mesh, QuadMesh):
+            shown = np.ma.compressed(np.ma.masked_invalid(mesh.get_array()))
+            assert all(allowed.has_number(value) for value in shown), "a heat map of pooled runs"
+
+
+@pytest.mark.parametrize("name", sorted(DRAW))
+@settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(sweep=sweeps(), data=st.data())
+def test_only_replicates_are_averaged_and_three_make_an_interval(
+    name: str, sweep: Sweep, data: st.DataObject
+) -> None:
+    """The smallest counterexample is not searched for, because drawing is slow."""
+    kind = next(iter(inspect.signature(DRAW[name]).parameters))
+    arguments = arguments_for(name, sweep, data)
+    try:
+        DRAW[name](getattr(sweep, kind), **arguments)
+        allowed = ALLOWED[kind](sweep)
+        for number in plt.get_fignums():
+            for ax in plt.figure(number).axes:
+                if ax.get_label() != "<colorbar>":
+                    check_axes(ax, kind, allowed, arguments.get("color") != "regime")
+    except ValueError as error:
+        assert any(text in str(error) for text in REFUSED), error
+    finally:
+        plt.close("all")
+
+
+def test_every_public_figure_is_checked() -> None:
+    names = {name for module in analysis._FIGURES.values() for name in module if name.startswith("draw_")}
+    assert names == set(DRAW) and len(DRAW) >= 8
