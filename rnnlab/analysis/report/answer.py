@@ -309,7 +309,7 @@ def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> 
     pick, word = (max, "Highest") if metric in LARGER_IS_BETTER else (min, "Lowest")
     best = pick(known, key=lambda condition: condition.estimate(metric).mean or 0.0)
     baselines = _present(best.runs, "baseline")
-    baseline = f"; chance level {format_metric(float(baselines[0]))}" if len(baselines) == 1 else ""
+    baseline = f"; baseline {format_metric(float(baselines[0]))}" if len(baselines) == 1 else ""
     value = format_estimate(best.estimate(metric))
     if len(conditions) == 1:
         return [_strong(metric, f": {value}{baseline}")]
