@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import scipy.stats
@@ -36,7 +37,7 @@ def bands_of(ax: Axes, color: Any) -> list[dict[float, tuple[float, float]]]:
 
 def names_of(ax: Axes) -> list[str]:
     """Return the description of each curve, the last part of its identifier."""
-    return [str(line.get_gid()).split("|")[2] for line in ax.lines]
+    return [unquote(str(line.get_gid()).split("|")[2]) for line in ax.lines]
 
 
 def assert_same_lines(drawn: list[tuple[list[float], list[float]]], expected: Sequence[Any]) -> None:

@@ -6,12 +6,9 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from rnnlab.analysis.frames.sources import MLflowRuns
-from rnnlab.analysis.report.encodings import Encodings, choose_encodings
 from rnnlab.analysis.report.page import report_html, write_report
 from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, run, run_info
@@ -19,7 +16,7 @@ from tests.runs.small_runs import config_of, info_of, record, whole_run
 
 
 class Page(HTMLParser):
-    """The tables of a page by section, each a list of rows, and the remaining text."""
+    """The tables of a page by section, each a list of rows, the names of its figures, and the remaining text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -27,19 +24,20 @@ class Page(HTMLParser):
         self.pictures: list[str] = []
         self.text = ""
         self._section = ""
-        self._cell = False
+        self._cell = self._skipped = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "section":
-            self._section = dict(attrs)["id"] or ""
+            self._section = dict(attrs).get("id") or ""
         elif tag == "tr":
             self.tables.setdefault(self._section, []).append([])
         elif tag in ("td", "th"):
             self._cell = True
             self.tables[self._section][-1].append("")
-        elif tag == "img":
-            self.pictures.append(dict(attrs)["alt"] or "")
+        elif tag == "svg":
+            self.pictures.append(dict(attrs)["aria-label"] or "")
+        self._skipped = tag in ("style", "script")
 
     def handle_endtag(self, tag: str) -> None:
         self._cell = self._cell and tag not in ("td", "th")
@@ -47,7 +45,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._cell:
             self.tables[self._section][-1][-1] += data
-        self.text += data
+        self.text += "" if self._skipped else data
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +78,10 @@ def test_all_runs_with_their_numbers(sweep_result: Done) -> None:
 
 def test_averages_are_over_seeds(sweep_result: Done) -> None:
     page = Page(report_html(sweep_result.folder))
-    head, *rows = page.tables["averages"]
-    assert head[:4] == ["cell", "clip", "runs", "val/bpc"] and len(rows) == 4
+    head, *rows = page.tables["results"]
+    decays = ["untrained decay", "trained decay"]
+    assert head == ["cell", "clip", "runs", *decays, "horizon", "gain", "val/bpc", "clip rate"]
+    assert len(rows) == 4
     for row in rows:
         of_group = [
             run_info(folder)["summary"]["val/bpc"]
@@ -89,15 +89,35 @@ def test_averages_are_over_seeds(sweep_result: Done) -> None:
             if run_info(folder)["params"]["cell"] == row[0]
             and run_info(folder)["params"]["clip"].replace("null", "off") == row[1]
         ]
-        assert row[2] == "2" and row[3].startswith(f"{np.mean(of_group):.3g}")
+        cells = dict(zip(head, row, strict=True))
+        assert cells["runs"] == "2" and len(of_group) == 2, "two runs have no interval and are not averaged"
+        assert cells["val/bpc"] in (" and ".join(f"{value:.3f}" for value in of_group), f"{of_group[0]:.3f}")
+
+
+def test_the_first_screen_has_the_question_the_answer_and_one_figure(sweep_result: Done) -> None:
+    text = report_html(sweep_result.folder)
+    page = Page(text)
+    assert "<h1>How far back in time do gradients reach in rnn and lstm, by clip threshold?</h1>" in text
+    setting = "Task char_lm; 9 time steps; 8 hidden units; clip 0.1, off; 2 seeds; 8 runs in total."
+    assert setting in page.text
+    first = re.search(r'<ul class="answer"><li>(.*?)</li>', text)
+    assert first is not None
+    assert re.sub("<.*?>", "", first[1]) == page.pictures[0], (
+        "the text that replaces the figure is the answer"
+    )
+    order = [text.index(part) for part in ("<h1>", 'class="answer"', "<svg", 'id="results"', 'id="figures"')]
+    assert order == sorted(order)
 
 
 def test_figures_are_those_that_the_axes_call_for(sweep_result: Done) -> None:
-    titles = [alt.partition(". ")[0] for alt in Page(report_html(sweep_result.folder)).pictures]
-    assert titles[:2] == ["Lag curves, trained", "Lag curves, untrained"]
-    assert {"Tail gain against clip", "Horizon against clip", "Clipping", "Losses"} <= set(titles)
-    assert {"Gradient by time step: rnn clip=null seed=0"} <= set(titles)
-    assert "Solved against clip" not in titles  # char_lm has no criterion
+    text = report_html(sweep_result.folder)
+    titles = [alt.partition(". ")[0] for alt in Page(text).pictures]
+    assert titles[1:] == [
+        *("Tail gain by clip", "Horizon by clip", "Regimes by clip and cell", "Clipping"),
+        *("val/bpc during training", "Gradient by time step"),  # char_lm has no criterion
+    ]
+    headings = re.findall("<h3>(.*?)</h3><figcaption>", text)
+    assert headings == titles[1:]
 
 
 def test_it_says_how_to_repeat_the_sweep(sweep_result: Done) -> None:
@@ -156,8 +176,11 @@ def test_a_sweep_of_one_run_without_any_probe(tmp_path: Path) -> None:
     done = run(tmp_path, "-m", "seed=3", "probe=none", *TINY, "figures=false", "tracking=none")
     assert done.code == 0, done.err
     page = Page(report_html(tmp_path))
-    assert len(page.tables["runs"]) == 2 and "averages" not in page.tables
-    assert [alt.partition(". ")[0] for alt in page.pictures] == ["Losses"]
+    assert len(page.tables["runs"]) == 2
+    head, row = page.tables["results"]
+    assert dict(zip(head, row, strict=True)).items() >= {"runs": "1", "horizon": "–", "gain": "–"}.items()
+    assert "decay" not in " ".join(head), "no lag curve was recorded"
+    assert [alt.partition(". ")[0] for alt in page.pictures] == ["val/bpc during training"]
 
 
 def test_it_is_made_at_the_end_of_a_sweep_and_put_into_mlflow(tmp_path: Path) -> None:
@@ -231,46 +254,6 @@ def test_the_same_page_twice_and_in_one_move(sweep_result: Done, tmp_path: Path)
     assert (tmp_path / "page.html").read_text() == first and len(list(tmp_path.iterdir())) == 1
 
 
-def frame(**axes: list[object]) -> pd.DataFrame:
-    columns = {name: pd.Series(v) for name, v in axes.items()}
-    words = {
-        name: values.astype("category") for name, values in columns.items() if isinstance(axes[name][0], str)
-    }
-    return pd.DataFrame(columns | words)
-
-
-@pytest.mark.parametrize(
-    ("axes", "expected"),
-    [
-        ({"cell": ["rnn", "rnn"], "seed": [0, 1]}, Encodings([])),
-        ({"cell": ["rnn", "lstm"]}, Encodings(["cell"], "cell")),
-        (
-            {"seq_len": [1, 2, 1, 2], "cell": ["rnn", "rnn", "lstm", "lstm"], "steps": [4, 2, 4, 2]},
-            Encodings(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps are determined by seq_len
-        ),
-        ({"lr": [1.0, 2.0, 3.0]}, Encodings(["lr"], "lr")),
-        (  # a random search: a never repeated value determines no other axis
-            {"lr": [0.1, 0.2, 0.3], "g": [1.5, 1.6, 1.7], "cell": ["r", "l", "r"]},
-            Encodings(["cell", "lr", "g"], "cell", "lr", "g", "g"),
-        ),
-        (  # a key that only some runs have is not used in figures
-            {"cell": ["r", "r", "l", "l"], "cell.bias": [1.0, 2.0, None, None], "lr": [1.0, 1.0, 1.0, 2.0]},
-            Encodings(["cell", "lr", "cell.bias"], "cell", "lr"),
-        ),
-        (
-            {"lr": [1.0, 1.0, 2.0, 2.0], "clip": [np.nan, 1.0, np.nan, 1.0]},
-            Encodings(["clip", "lr"], "lr", "clip"),
-        ),
-        (
-            {"a": ["x", "y"] * 4, "cell": ["r", "r", "l", "l"] * 2, "lr": [1] * 4 + [2] * 4},
-            Encodings(["cell", "lr", "a"], "cell", "lr", None, "a"),
-        ),
-    ],
-)
-def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Encodings) -> None:
-    assert choose_encodings(frame(**axes), list(axes)) == expected
-
-
 def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None:
     for seed, outcome, value in ((0, "finished", 2.0), (1, "unstable", 4.0), (2, "diverged", 99.0)):
         info = info_of(f"seed={seed}") | {"goal": {"metric": "val/loss", "baseline": 1.0, "criterion": None}}
@@ -283,9 +266,13 @@ def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None
     shutil.copytree(tmp_path / "0", tmp_path / "other")
     info = run_info(tmp_path / "other") | {"id": "other", "params": {"cell": "gru", "seed": "0"}}
     (tmp_path / "other" / "run.json").write_text(json.dumps(info))
-    _, *rows = Page(report_html(tmp_path)).tables["averages"]
-    (row,) = (row for row in rows if row[0] == "rnn")
-    assert row[1] == "3, 1 unstable, 1 diverged" and row[2].startswith("3 (")
+    page = Page(report_html(tmp_path))
+    head, *rows = page.tables["results"]
+    (cells,) = (found for row in rows if (found := dict(zip(head, row, strict=True)))["cell"] == "rnn")
+    assert cells["runs"] == "3, 1 unstable, 1 diverged" and cells["val/loss"] == "2.000 and 4.000"
+    assert "1 of 4 runs diverged at training step 3 (cell rnn); first non-finite value: h." in page.text
+    assert "1 of 4 runs became unstable (cell rnn)." in page.text
+    assert "Lowest val/loss: 2.000 with cell=gru; chance level 1.000." in page.text
 
 
 def test_two_sweeps_with_axes_of_their_own_are_one_page(tmp_path: Path) -> None:
@@ -311,7 +298,8 @@ def test_seeds_alone_are_averaged_and_a_damaged_table_is_named(tmp_path: Path) -
     (first, *_) = done.runs.values()
     (first / "gradients.parquet").write_bytes(b"PAR1")
     page = Page(report_html(tmp_path))
-    assert page.tables["averages"][1][0] == "3"
+    assert page.tables["results"][1][0] == "3"
+    assert "3 seeds; 3 runs in total" in page.text
     (_, row) = page.tables["failures"]
     assert row[0] == "seed=0" and row[1].startswith("finished; damaged: gradients.parquet: ")
 
@@ -319,7 +307,36 @@ def test_seeds_alone_are_averaged_and_a_damaged_table_is_named(tmp_path: Path) -
 def test_nothing_but_damaged_runs_is_a_page_too(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "run.json").write_text("{")
-    assert "1 damaged" in report_html(tmp_path)
+    text = report_html(tmp_path)
+    assert "1 damaged" in text and "<h1>How far back in time do gradients reach?</h1>" in text
+
+
+def test_a_damaged_run_is_in_no_answer(sweep_result: Done, tmp_path: Path) -> None:
+    shutil.copytree(sweep_result.folder, tmp_path, dirs_exist_ok=True)
+    folders = [path.parent for path in tmp_path.rglob("run.json")]
+    clipped = [path for path in folders if run_info(path)["params"]["clip"] == "null"]
+    for path in clipped:
+        (path / "run.json").write_text("{")
+    page = Page(report_html(tmp_path))
+    assert "4 damaged" in page.text and "2 seeds; 4 runs in total." in page.text
+    assert "in rnn and lstm?" in page.text and "clip off" not in page.text
+    assert [row[0] for row in page.tables["results"][1:]] == ["rnn", "lstm"]
+
+
+def test_sequences_of_one_time_step_have_no_lag_curve(tmp_path: Path) -> None:
+    done = run(tmp_path, *TINY, "seq_len=1", "figures=false", "tracking=none")
+    assert done.code == 0, done.err
+    page = Page(report_html(tmp_path))
+    assert len(page.tables["results"]) == 2 and "; 1 time step;" in page.text
+
+
+def test_a_run_that_diverges_before_a_step_ends_has_a_page(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "0", info_of("blown up"), config_of()) as folder:
+        folder.close()
+        at = {"step": 0, "timestep": 2, "quantity": "h", "before": []}
+        folder.finish("diverged", {"diverged_at": at})
+    page = Page(report_html(tmp_path))
+    assert page.pictures == [] and "1 of 1 run diverged at training step 0" in page.text
 
 
 def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> None:
@@ -338,8 +355,8 @@ def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> 
         ("0", "0", "vanishing (100% zero)"),
         ("0.100 (50% zero)", "30 (first under 1% after 4, 25% zero)", "stable (50% zero)"),
     ]
-    head, row = page.tables["averages"]
+    head, row = page.tables["results"]
     cells = dict(zip(head, row, strict=True))
-    assert cells["gain"] == "0.1 (0 in 1 of 2 runs, 75% zero)"
-    assert cells["horizon"].endswith("(first under 1% after 2, 25% zero)")
+    assert cells["gain"] == "0.100 (0 in 1 of 2 runs, 75% zero)"
+    assert cells["horizon"] == "0 and 30 (first under 1% after 2, 25% zero)"
     assert "n% zero: fraction of probe examples" in page.text

@@ -64,16 +64,16 @@ SURFACE = [
         ("analysis/test_phase_diagram.py",),
     ),
     Mutant(
-        "analysis/report/tables.py",
-        'group[group["outcome"] != "diverged"]',
-        "group",
+        "analysis/report/conditions.py",
+        'runs[runs["outcome"] != "diverged"]',
+        "runs",
         ("analysis/test_report.py",),
     ),
     Mutant(
         "analysis/report/encodings.py",
         "and not _follows(runs, independent, axis)",
         "",
-        ("analysis/test_report.py",),
+        ("analysis/test_encodings.py",),
     ),
     Mutant(
         "app/config/sweep_axes.py",

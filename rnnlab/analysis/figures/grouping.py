@@ -89,9 +89,12 @@ class Grouping:
 
 
 def curve_id(part: pd.DataFrame, text: str) -> str:
-    """Return the identifier of a line: its kind, its colour label and its description, separated by `|`."""
+    """Return the identifier of a line: its kind, its colour label and its description, separated by `|`.
+
+    In the label and the description, `%` and `|` are encoded as in a URL.
+    """
     hue = str(part["hue"].iloc[0])
-    return "|".join(word.replace("|", "/") for word in (CURVE, hue, text))
+    return "|".join(word.replace("%", "%25").replace("|", "%7C") for word in (CURVE, hue, text))
 
 
 def _categories(column: pd.Series) -> pd.Index:

@@ -24,6 +24,7 @@ MAX_NAMED = 6
 """Maximum number of values of an axis that a sentence lists."""
 LARGER_IS_BETTER = ("val/accuracy",)
 INTERVAL_NOTE = "95 % interval"
+NO_CURVE = "no lag curve was recorded"
 AXIS_NAMES = {
     "seq_len": "sequence length",
     "lr": "learning rate",
@@ -62,7 +63,7 @@ def answer_question(
     """Return the question and the answer of a sweep.
 
     Args:
-        runs: Data frame with one row per run, from `summarize_ends`.
+        runs: Data frame with one row per undamaged run, from `summarize_ends`.
         conditions: Conditions of the sweep.
         axes: Sweep axes that differ between the runs, without the seed.
         main_axis: Axis whose values are compared first, or None.
@@ -99,26 +100,30 @@ def _question(
     runs: pd.DataFrame, groups: list[tuple[str, list[Condition]]], main_axis: str | None, others: list[str]
 ) -> str:
     cells = [name for name, _ in groups] if main_axis == "cell" else _unique(runs, "cell")
-    subject = f"in {_join(cells)}" if 0 < len(cells) <= MAX_NAMED else f"in {len(cells)} cells"
+    subject = "" if not cells else f" in {_join(cells) if len(cells) <= MAX_NAMED else f'{len(cells)} cells'}"
     others = others if main_axis in (None, "cell") else [main_axis, *others]
     names = [AXIS_NAMES.get(axis, axis) for axis in others]
     by = f", by {_join(names)}" if names else ""
-    return f"How far back in time do gradients reach {subject}{by}?"
+    return f"How far back in time do gradients reach{subject}{by}?"
 
 
 def _setting(runs: pd.DataFrame, others: Sequence[str]) -> str:
     parts = [f"Task {_join(_unique(runs, 'task'))}"] if _unique(runs, "task") else []
-    for axis, unit in (("seq_len", "time steps"), ("hidden_size", "hidden units")):
+    for axis, unit in (("seq_len", "time step"), ("hidden_size", "hidden unit")):
         values = _unique(runs, axis)
         if len(values) == 1:
-            parts.append(f"{values[0]} {unit}")
+            parts.append(_count(values[0], unit))
     for axis in others:
         values = _unique(runs, axis)
         listed = ", ".join(values) if len(values) <= MAX_NAMED else f"{len(values)} values"
         parts.append(f"{axis} {listed}")
     seeds = len(_unique(runs, "seed"))
-    parts.append(f"{seeds} seeds" if seeds > 1 else "1 seed")
+    parts.append(_count(max(seeds, 1), "seed"))
     return f"{'; '.join(parts)}; {format_run_count(len(runs))} in total."
+
+
+def _count(number: object, noun: str) -> str:
+    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
 
 
 def _unique(runs: pd.DataFrame, axis: str) -> list[str]:
@@ -186,6 +191,8 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     if main_axis is None:
         return []
     name = _namer(main_axis)
+    if len({name(condition) for condition in conditions}) == len(conditions):
+        others = []  # the main axis determines all other axes
     comparable: dict[tuple[str, ...], dict[str, Condition]] = {}
     for condition in conditions:
         if condition.lag is not None and condition.estimate(TRAINED).mean is not None:
@@ -200,7 +207,7 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
     lags = {group[best].lag for group in complete.values()}
-    over = f" over {lags.pop()} time steps" if len(lags) == 1 else ""
+    over = f" over {_count(lags.pop(), 'time step')}" if len(lags) == 1 else ""
     pairs = [(group[best], group[worst]) for group in complete.values()]
     when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
     grows = all(_mean(c) > 0 for pair in pairs for c in pair)
@@ -210,11 +217,17 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
         limits = _limits(found, format_decades)
         if found.low is not None and found.low <= 0:
             text = f"The seeds do not separate {best} and {worst}"
-            rest = f" {when.lower()}: a difference of {found.mean:.1f} decades{over}{limits}"
+            rest = f" {when.lower()}: a difference of {format_decades(found.mean)} decades{over}{limits}"
             return [_strong(text, rest)]
-        more = _more(best, worst, f"{found.mean:.1f} decades", grows)
+        more = _more(best, worst, f"{format_decades(found.mean)} decades", grows)
         return [_strong(f"{when}, {more}{over}", f": {format_factor(found.mean)} times as much{limits}")]
-    ends = [f"{differences[key].mean:.1f} decades ({_named(others, key)})" for key in (low, high)]
+    amounts = [format_decades(differences[key].mean or 0.0) for key in (low, high)]
+    if amounts[0] == amounts[1]:
+        same = _more(best, worst, f"{amounts[0]} decades", grows)
+        return [_strong(f"{when}, {same}{over}", f", for each {_join(others)}")]
+    ends = [
+        f"{amount} decades ({_named(others, key)})" for amount, key in zip(amounts, (low, high), strict=True)
+    ]
     return [_strong(f"{when}, {_more(best, worst, ' to '.join(ends), grows)}{over}")]
 
 
@@ -233,12 +246,14 @@ def _mean(condition: Condition) -> float:
 
 
 def _difference(one: Condition, other: Condition) -> Estimate:
-    """Return the difference of the trained decays, paired by seed if both conditions have the same seeds."""
-    columns = [condition.runs.set_index("seed")[TRAINED].dropna() for condition in (one, other)]
-    if all(column.index.is_unique for column in columns) and columns[0].index.equals(columns[1].index):
-        return Estimate.of(columns[0] - columns[1])
-    means = [float(column.mean()) for column in columns]
-    return Estimate([], means[0] - means[1], None, None)
+    """Return the difference of the trained decays, paired by the seeds that both conditions share, if any."""
+    pairs = [condition.runs.dropna(subset=[TRAINED]) for condition in (one, other)]
+    if all("seed" in runs and runs["seed"].is_unique for runs in pairs):
+        first, second = (runs.set_index("seed")[TRAINED] for runs in pairs)
+        paired = Estimate.of(first - second)
+        if paired.mean is not None:
+            return paired
+    return Estimate([], _mean(one) - _mean(other), None, None)
 
 
 def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:
@@ -251,12 +266,16 @@ def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:
 def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
     """Describe how far the gradient reaches at one value of the main axis."""
     subject = name or "Gradient"
+    known = [condition for condition in group if condition.estimate(HORIZON).mean is not None]
     if len(group) == 1:
         (condition,) = group
-        parts = [_decay(condition), f"horizon {_horizon(condition)}"]
+        parts = [_decay(condition), f"horizon {_horizon(condition)}" if known else ""]
+        parts = [part for part in parts if part] or [NO_CURVE]
         if condition.solved is not None:
             parts.append("solved {} of {}".format(*condition.solved))
-        return _strong(subject, f": {'; '.join(part for part in parts if part)}")
+        return _strong(subject, f": {'; '.join(parts)}")
+    if not known:
+        return _strong(subject, f": {NO_CURVE}")
     if len(others) == 1 and len(group) <= MAX_NAMED:
         (axis,) = others
         listed = [
@@ -264,9 +283,6 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
             for condition in group
         ]
         return _strong(subject, f": horizon {', '.join(listed)}")
-    known = [condition for condition in group if condition.estimate(HORIZON).mean is not None]
-    if not known:
-        return _strong(subject, ": no lag curve was recorded")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
     words = [
         f"{_horizon(c, with_limits=False)} ({_named(others, [format_axis(c.values[a], a) for a in others])})"
@@ -278,12 +294,13 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
 def _decay(condition: Condition) -> str:
     if condition.lag is None:
         return ""
+    over = f"over {_count(condition.lag, 'time step')} the gradient"
     if condition.is_zero:
-        return f"over {condition.lag} time steps the gradient shrinks to exactly 0"
+        return f"{over} shrinks to exactly 0"
     after, before = condition.estimate(TRAINED).mean, condition.estimate(UNTRAINED).mean
     if after is None:
         return ""
-    text = f"over {condition.lag} time steps the gradient {format_change(after)}"
+    text = f"{over} {format_change(after)}"
     if before is None or condition.is_untrained:
         return text
     same_direction = before * after > 0 and min(abs(before), abs(after)) >= NO_CHANGE
@@ -298,7 +315,8 @@ def _horizon(condition: Condition, with_limits: bool = True) -> str:
     prefix = "≥ " if condition.is_censored else ""
     if not with_limits:
         return prefix + format_steps(estimate.mean)
-    return format_estimate(estimate, format_steps, prefix) + " time steps"
+    text = format_estimate(estimate, format_steps, prefix)
+    return f"{text} time step{'' if text == '1' else 's'}"
 
 
 def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> list[Markup]:

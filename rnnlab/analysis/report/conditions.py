@@ -121,7 +121,7 @@ class Condition:
 
 
 def find_conditions(runs: pd.DataFrame, axes: Sequence[str]) -> list[Condition]:
-    """Return the conditions of a sweep in the order of their first runs.
+    """Return the conditions of a sweep in ascending order of the values of their axes.
 
     Args:
         runs: Data frame from `summarize_ends`.
@@ -147,6 +147,8 @@ def summarize_ends(collection: RunCollection, curves: pd.DataFrame | None) -> pd
     if curves is None or curves.empty:
         return runs
     rows = curves[(curves["lag"] >= 1) & curves["target"].isna()]
+    if not (rows["lag"] == 1).any():  # sequences of one time step
+        return runs
     rows = rows.assign(run=rows["run"].astype(str), lag=rows["lag"].astype("float64"))
     steps = rows.groupby("run")["step"]
     found = {LAG: rows.groupby("run")["lag"].max(), LAST_STEP: steps.max()}

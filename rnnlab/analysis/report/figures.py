@@ -140,7 +140,10 @@ class ReportFigures:
         if not len(diverged):
             return
         few = diverged[:MAX_CURVES]
-        norms = self.collection.select(few).metrics(GRAD_NORM)
+        try:
+            norms = self.collection.select(few).metrics(GRAD_NORM)
+        except ValueError:  # no run completed a training step
+            return
         text = (
             f"Global gradient norm before clipping in {format_run_count(len(few))} that diverged. A cross "
             "marks the last finite value."

@@ -1,6 +1,7 @@
 """Conversion of a figure to an SVG element for an HTML page, whose curves have names."""
 
 import re
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -38,7 +39,7 @@ def inline_svg(figure: Figure, prefix: str, description: str, is_sequential: boo
         element.tag = element.tag.removeprefix(f"{{{SVG}}}")
         name = element.attrib.pop("id", None)
         if name is not None and name.startswith(f"{CURVE}|"):
-            _, hue, text = name.split("|", 2)
+            _, hue, text = map(unquote, name.split("|", 2))
             element.attrib |= {"class": CURVE, "data-hue": hue, "data-name": text}
         elif name is not None:
             element.set("id", prefix + name)

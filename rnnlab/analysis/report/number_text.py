@@ -41,7 +41,8 @@ def format_change(decades: float) -> str:
 
 def format_decades(value: float) -> str:
     """Return a number of decades with one decimal place."""
-    return f"{value:.1f}".replace("-", "−")
+    text = f"{value:.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
 def format_steps(value: float) -> str:

@@ -57,11 +57,12 @@ def _html(collection: RunCollection, source: Source) -> str:
     entries = collection.runs
     curves = _lag_curves(collection)
     runs = summarize_ends(collection, curves)
-    encodings = choose_encodings(runs[runs["outcome"] != DAMAGED], collection.varying)
+    undamaged = runs[runs["outcome"] != DAMAGED]
+    encodings = choose_encodings(undamaged, collection.varying)
     seeds = ["seed"] if "seed" in collection.varying else []
     metric = choose_metric(runs)
     conditions = find_conditions(runs, encodings.axes)
-    answer = answer_question(runs, conditions, encodings.axes, encodings.hue, metric)
+    answer = answer_question(undamaged, conditions, encodings.axes, encodings.hue, metric)
     figures = ReportFigures(collection, curves, encodings, metric)
     first_sentence = Markup(answer.sentences[0]).striptags() if answer.sentences else answer.question
     configs = [dict(flatten(run.config)) for run in entries]
