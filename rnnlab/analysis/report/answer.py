@@ -315,8 +315,7 @@ def _horizon(condition: Condition, with_limits: bool = True) -> str:
     prefix = "≥ " if condition.is_censored else ""
     if not with_limits:
         return prefix + format_steps(estimate.mean)
-    text = format_estimate(estimate, format_steps, prefix)
-    return f"{text} time step{'' if text == '1' else 's'}"
+    return _count(format_estimate(estimate, format_steps, prefix), "time step")
 
 
 def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> list[Markup]:
