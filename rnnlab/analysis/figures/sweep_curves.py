@@ -195,7 +195,8 @@ def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str
         names = {end: _describe_end(end, part["step"].unique()) for end, part in found.items()}
         parts = [part.assign(**{END: names[end]}) for end, part in found.items()]
         order = pd.CategoricalDtype(list(names.values()))
-        return pd.concat(parts, ignore_index=True).astype({END: order}), "before and after training"
+        when = "before and after training" if len(names) > 1 else names["first"]
+        return pd.concat(parts, ignore_index=True).astype({END: order}), when
     if isinstance(step, str):
         if step not in ends:
             raise ValueError(f'step={step!r}: must be "first", "last", "ends" or a training step')

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from rnnlab.analysis.figures.intervals import MIN_REPLICATES
 from rnnlab.analysis.report.conditions import TRAINED, UNTRAINED, Condition, Estimate
 from rnnlab.analysis.report.number_text import (
     NO_CHANGE,
@@ -195,7 +196,7 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
         others = []  # the main axis determines all other axes
     comparable: dict[tuple[str, ...], dict[str, Condition]] = {}
     for condition in conditions:
-        if condition.lag is not None and condition.estimate(TRAINED).mean is not None:
+        if condition.lag is not None and condition.last_decay.mean is not None:
             key = tuple(format_axis(condition.values[axis], axis) for axis in others)
             comparable.setdefault(key, {})[name(condition)] = condition
     names = list(dict.fromkeys(word for group in comparable.values() for word in group))
@@ -207,7 +208,7 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
     lags = {group[best].lag for group in complete.values()}
-    over = f" over {_count(lags.pop(), 'time step')}" if len(lags) == 1 else ""
+    over = f" at lag {lags.pop()}" if len(lags) == 1 else ""
     pairs = [(group[best], group[worst]) for group in complete.values()]
     when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
     grows = all(_mean(c) > 0 for pair in pairs for c in pair)
@@ -242,7 +243,7 @@ def _named(axes: Sequence[str], values: Sequence[str]) -> str:
 
 
 def _mean(condition: Condition) -> float:
-    return condition.estimate(TRAINED).mean or 0.0
+    return condition.last_decay.mean or 0.0
 
 
 def _difference(one: Condition, other: Condition) -> Estimate:
@@ -260,7 +261,7 @@ def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     interval = f"{INTERVAL_NOTE} {form(estimate.low)} to {form(estimate.high)} decades"
-    return f" ({interval}, {len(estimate.values)} seeds)"
+    return f" ({interval}, paired over {len(estimate.values)} seeds)"
 
 
 def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
@@ -271,7 +272,7 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         (condition,) = group
         parts = [_decay(condition), f"horizon {_horizon(condition)}" if known else ""]
         parts = [part for part in parts if part] or [NO_CURVE]
-        if condition.solved is not None:
+        if condition.solved is not None and not condition.is_untrained:
             parts.append("solved {} of {}".format(*condition.solved))
         return _strong(subject, f": {'; '.join(parts)}")
     if not known:
@@ -284,20 +285,23 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         ]
         return _strong(subject, f": horizon {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
+    is_short = len(group) <= MAX_NAMED
     words = [
         f"{_horizon(c, with_limits=False)} ({_named(others, [format_axis(c.values[a], a) for a in others])})"
-        for c in ends
+        for c in (group if is_short else ends)
     ]
+    if is_short:
+        return _strong(subject, f": horizon {', '.join(words)}")
     return _strong(subject, f": horizon from {' to '.join(words)}")
 
 
 def _decay(condition: Condition) -> str:
     if condition.lag is None:
         return ""
-    over = f"over {_count(condition.lag, 'time step')} the gradient"
+    over = f"at lag {condition.lag}, compared with lag 1, the gradient"
     if condition.is_zero:
         return f"{over} shrinks to exactly 0"
-    after, before = condition.estimate(TRAINED).mean, condition.estimate(UNTRAINED).mean
+    after, before = condition.last_decay.mean, condition.estimate(UNTRAINED).mean
     if after is None:
         return ""
     text = f"{over} {format_change(after)}"
@@ -313,18 +317,26 @@ def _horizon(condition: Condition, with_limits: bool = True) -> str:
     if estimate.mean is None:
         return NO_VALUE
     prefix = "≥ " if condition.is_censored else ""
-    if not with_limits:
+    if not with_limits and len(estimate.values) >= MIN_REPLICATES:
         return prefix + format_steps(estimate.mean)
+    if not with_limits:
+        return format_estimate(estimate, format_steps, prefix)
     return _count(format_estimate(estimate, format_steps, prefix), "time step")
+
+
+def best_condition(conditions: Sequence[Condition], metric: str) -> Condition | None:
+    """Return the condition with the best mean of the validation metric, or None without a value."""
+    known = [condition for condition in conditions if condition.estimate(metric).mean is not None]
+    pick = max if metric in LARGER_IS_BETTER else min
+    return pick(known, key=lambda condition: condition.estimate(metric).mean or 0.0, default=None)
 
 
 def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> list[Markup]:
     """Name the condition with the best value of the validation metric."""
-    known = [condition for condition in conditions if condition.estimate(metric).mean is not None]
-    if not known:
+    best = best_condition(conditions, metric)
+    if best is None:
         return []
-    pick, word = (max, "Highest") if metric in LARGER_IS_BETTER else (min, "Lowest")
-    best = pick(known, key=lambda condition: condition.estimate(metric).mean or 0.0)
+    word = "Highest" if metric in LARGER_IS_BETTER else "Lowest"
     baselines = _present(best.runs, "baseline")
     baseline = f"; baseline {format_metric(float(baselines[0]))}" if len(baselines) == 1 else ""
     value = format_estimate(best.estimate(metric))

@@ -7,6 +7,7 @@ replicates. The mean of a condition has a 95 % interval if the condition has at 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ class Condition:
         runs: Data frame with one row per run.
     """
 
-    values: dict[str, object]
+    values: dict[str, Any]
     runs: pd.DataFrame
 
     def estimate(self, column: str) -> Estimate:
@@ -80,7 +81,16 @@ class Condition:
         if column.startswith("val/"):
             runs = runs[runs["outcome"] != "diverged"]
         bounds = (0.0, 1.0 if column in FRACTIONS else inf) if _is_positive(column) else (-inf, inf)
+        if column == HORIZON and self.lag is not None:
+            bounds = (0.0, float(self.lag))
+        if column == TRAINED and self.is_untrained:
+            return Estimate.of(pd.Series(dtype=float))
         return Estimate.of(runs[column], bounds)
+
+    @property
+    def last_decay(self) -> Estimate:
+        """Decay of the gradient at the last recording, which may precede training."""
+        return Estimate.of(self._known(TRAINED))
 
     @property
     def lag(self) -> int | None:

@@ -21,8 +21,10 @@ from rnnlab.analysis.figures.style import NEUTRAL_COLOR, figure_style, set_log_s
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 from rnnlab.analysis.frames.run_collection import RunCollection
+from rnnlab.analysis.report.conditions import Condition
 from rnnlab.analysis.report.encodings import Encodings, is_number
 from rnnlab.analysis.report.inline_svg import inline_svg
+from rnnlab.analysis.report.number_text import format_axis
 from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_SOLVED
 from rnnlab.text import format_run_count
 
@@ -81,22 +83,31 @@ class ReportFigures:
             shown = len(self.selected)
             self.selection_note = f" The figure shows {shown} of {count} runs, chosen at regular intervals."
 
-    def main(self, answer: str) -> Picture | None:
+    def main(self, answer: str, best: Condition | None) -> Picture | None:
         """Return the figure that answers the question: lag curves before and after training, on one scale.
 
         Args:
             answer: First sentence of the answer, used as alternative text.
+            best: Condition with the best validation metric. If the sweep has more axes than colours and dash
+                patterns can show, the figure shows only the values of the other axes in this condition.
         """
         if self.curves is None:
             return None
-        curves = self.curves
+        curves, chosen = self.curves, ""
+        values: dict[str, Any] = {} if best is None else best.values
+        for axis in self.encodings.axes[2:] if values else ():
+            value = values[axis]
+            rows = curves[curves[axis].isna() if pd.isna(value) else curves[axis] == value]
+            if len(rows) < len(curves) and rows["run"].nunique() > 1:
+                curves, chosen = rows, f"{chosen} Only {axis}={format_axis(value, axis)}."
         if self.selection_note:
             runs = self.collection.frame["run"].iloc[self.selected]
             curves = curves[curves["run"].isin(set(runs))]
         draw = partial(_draw_main, curves, self.encodings.hue)
         text = (
             "Norm of the gradient k time steps before the loss, relative to 1 time step before. "
-            f"The horizon is the last lag above the dotted line, where 1 % remains.{self.selection_note}"
+            "The horizon is the last lag above the dotted line, where 1 % remains."
+            f"{chosen}{self.selection_note}"
         )
         return self._render(_Drawing("Gradient against lag", text, draw), "main-", answer)
 
@@ -211,9 +222,8 @@ def _draw_main(curves: pd.DataFrame, hue: str | None) -> Any:
     grid = draw_lag_curves(curves, hue=hue, col=END)
     for ax in grid.axes.flat:
         ax.axhline(-2, color=NEUTRAL_COLOR, linestyle=":", linewidth=0.8, zorder=0)
-        ax.annotate(
-            "1 %", (1, -2), xycoords=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize="small"
-        )
+    place = grid.axes.flat[-1].get_yaxis_transform()
+    grid.axes.flat[-1].annotate("1 %", (1.01, -2), xycoords=place, va="center", fontsize="small")
     return grid
 
 

@@ -18,7 +18,7 @@ from rnnlab.analysis.figures.style import choose_colors
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
-from rnnlab.analysis.report.answer import answer_question
+from rnnlab.analysis.report.answer import answer_question, best_condition
 from rnnlab.analysis.report.conditions import choose_metric, find_conditions, summarize_ends
 from rnnlab.analysis.report.encodings import choose_encodings
 from rnnlab.analysis.report.figures import ReportFigures
@@ -81,7 +81,7 @@ def _html(collection: RunCollection, source: Source) -> str:
         script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
         title=_title(runs),
         answer=answer,
-        main_figure=figures.main(str(first_sentence)),
+        main_figure=figures.main(str(first_sentence), best_condition(conditions, metric)),
         hue=encodings.hue,
         colors=_color_labels(runs, encodings.hue),
         facts=_facts(runs, entries),
