@@ -20,7 +20,9 @@ from rich.text import Text
 from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.mistakes import all_problems, join_arguments, shorten, split_arguments
 from rnnlab.app.config.plan import Job
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.arrays import Array
 from rnnlab.cells.weights import is_symbols
@@ -55,12 +57,20 @@ def main(argv: Sequence[str]) -> int:
         "overrides", nargs="*", help="overrides as in python -m rnnlab, such as task=adding seq_len=12"
     )
     args = parser.parse_intermixed_args(argv)
+    option_problems = [f"--examples={args.examples}: must be a positive integer"] if args.examples < 1 else []
+
+    def attempt(arguments: list[str], uncertain: UncertainKeys) -> tuple[Job, Experiment]:
+        overrides, folder = split_arguments(arguments)
+        return _compose([*overrides, f"batch_size={max(args.examples, 1)}"], folder, uncertain)
+
+    arguments = join_arguments(args.overrides, args.config_dir)
     try:
-        if args.examples < 1:
-            raise ConfigProblems([f"--examples={args.examples}: must be a positive integer"])
-        job, experiment = _compose([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
-    except (ConfigProblems, InvalidConfig) as error:
-        print_problems("rnnlab.show", error.problems)
+        job, experiment = attempt(arguments, NO_UNCERTAIN_KEYS)
+        if option_problems:
+            raise ConfigProblems([])
+    except ConfigProblems as error:
+        problems = all_problems(error, arguments, attempt)
+        print_problems("rnnlab.show", shorten([*option_problems, *problems]))
         return 2
     task = experiment.trainer.task
     _, rng, _ = generators(experiment.settings.seed)
@@ -83,10 +93,15 @@ def main(argv: Sequence[str]) -> int:
     return output_exit_code()
 
 
-def _compose(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
+def _compose(
+    overrides: list[str], config_dir: str | None, uncertain: UncertainKeys
+) -> tuple[Job, Experiment]:
     plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # pair applies to sweeps only
     (job,) = plan.jobs
-    return job, build(job.config)
+    try:
+        return job, build(job.config, uncertain=uncertain)
+    except InvalidConfig as error:
+        raise ConfigProblems(error.problems) from error
 
 
 def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:

@@ -17,6 +17,11 @@ KEYS = {
     "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }
 """Configuration keys that determine the memory use of each part of a run."""
+MEMORY_KEYS = (
+    *("cell", "task", "optimizer", "initial_state", "probe"),
+    *("hidden_size", "batch_size", "seq_len", "dtype"),
+)
+"""All keys and groups that determine the memory use of a run."""
 
 
 def cores() -> int:
