@@ -207,6 +207,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
         "command": redact(plan.command),
         "params": params,
         "goal": facts.goal,
+        "loss_unit": facts.loss_unit,
         "dataset": facts.dataset,
         "tracking": {"experiment": tracking.experiment, "points": tracking.points},
         "seed": facts.settings.seed,

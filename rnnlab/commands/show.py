@@ -30,8 +30,9 @@ from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.runs.files import refuse_links
 from rnnlab.tasks import Task
+from rnnlab.tasks.loss_units import loss_unit
 from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, output_exit_code, print_problems
-from rnnlab.text import one_line, sanitize
+from rnnlab.text import format_sample, one_line, sanitize
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -114,7 +115,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
         "input": _list_names(task.input_names, task.input_size),
         "output": _list_names(task.output_names, task.output_size),
         "lag": "not fixed" if task.lag is None else f"{task.lag} time steps",
-        "loss": loss,
+        "loss": f"{loss}, shown as {loss_unit(task, loss).name}",
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
         "validation": _describe_validation(task),
@@ -184,7 +185,7 @@ def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, l
         yield "input", [_printable_name(task.input_names[symbol]) for symbol in x]
         return
     for name, values in zip(task.input_names, x.T, strict=True):
-        yield name, [f"{value:.2f}" for value in values]
+        yield name, [format_sample(value) for value in values]
 
 
 def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
@@ -195,7 +196,7 @@ def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, 
         yield "target", before + [cell if p else NO_TARGET for cell, p in zip(cells, present, strict=True)]
         return
     for name, values in zip(task.output_names, y.T, strict=True):
-        row = [f"{value:.2f}" if p else NO_TARGET for value, p in zip(values, present, strict=True)]
+        row = [format_sample(value) if p else NO_TARGET for value, p in zip(values, present, strict=True)]
         yield name if name == "target" else f"target {name}", before + row
 
 

@@ -41,6 +41,7 @@ from rnnlab.app.config.mistakes import all_problems, join_arguments, shorten, sp
 from rnnlab.app.config.plan import Job
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
+from rnnlab.app.progress import Elapsed, counting_bar
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
@@ -97,10 +98,11 @@ def main(argv: Sequence[str]) -> int:
         print_problems("rnnlab.gradcheck", shorten(all_problems(error, arguments, attempt)))
         return 2
     reports: list[Report] = []
-    with Terminal().status("checking") as status:
+    with counting_bar(Terminal(), "networks", Elapsed()) as progress:
+        bar = progress.add_task("Checking gradients", total=len(experiments))
         for job, experiment in experiments:
-            status.update(f"checking {job.choices['cell']}")
             reports += _check(job, experiment)
+            progress.advance(bar)
     return _show(reports, in_full=len(experiments) == 1)
 
 

@@ -23,6 +23,7 @@ from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.report.encodings import Encodings
 from rnnlab.records import GAIN_TAIL, HORIZON, LOG10_GAIN_TAIL, VAL_LOSS, VAL_SOLVED
+from rnnlab.text import explain
 
 MAX_HEATMAPS = 4
 MAX_LOSS_CURVES = 60
@@ -105,9 +106,16 @@ def _scalar_plots(runs: pd.DataFrame, encodings: Encodings) -> Iterator[Drawing]
     if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
         text = "Most frequent gradient regime among the runs with each combination of axis values."
         yield f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y)
-    if "clip" in encodings.axes and runs["clip"].notna().any() and _has(runs, VAL_LOSS):
-        text = "Clip rate and validation loss at each clip threshold."
-        yield "Clipping", text, partial(draw_clipping, runs, hue=hue if hue != "clip" else None)
+    loss = _loss_metric(runs)
+    if "clip" in encodings.axes and runs["clip"].notna().any() and _has(runs, loss):
+        text = f"Clip rate and final {loss} at each clip threshold ({explain([loss])})."
+        yield "Clipping", text, partial(draw_clipping, runs, hue=hue if hue != "clip" else None, loss=loss)
+
+
+def _loss_metric(runs: pd.DataFrame) -> str:
+    """Return the metric that shows the validation losses in the unit of the tables."""
+    metrics = set(runs["metric"].dropna()) if "metric" in runs else set()
+    return str(metrics.pop()) if len(metrics) == 1 and metrics <= {"val/bpc", "val/mse"} else VAL_LOSS
 
 
 def _has(runs: pd.DataFrame, column: str) -> bool:
@@ -118,16 +126,17 @@ def _losses(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing
     selected = np.unique(
         np.linspace(0, len(collection.runs) - 1, min(len(collection.runs), MAX_LOSS_CURVES)).astype(int)
     )
+    loss = _loss_metric(collection.frame)
     try:
-        losses = collection.select(selected).metrics(VAL_LOSS)
+        losses = collection.select(selected).metrics(loss)
     except ValueError:  # no run reached a validation
         return
-    text = "Validation loss during training."
+    text = f"Validation during training ({explain([loss])})."
     if len(selected) < len(collection.runs):
         text += (
             f" The figure shows {len(selected)} of {len(collection.runs)} runs, chosen at regular intervals."
         )
-    yield "Losses", text, partial(draw_losses, losses, hue=encodings.hue, col=encodings.col)
+    yield "Losses", text, partial(draw_losses, losses, metric=loss, hue=encodings.hue, col=encodings.col)
 
 
 def _heatmaps(collection: RunCollection, encodings: Encodings) -> Iterator[Drawing]:

@@ -38,6 +38,7 @@ from rnnlab.text import (
     format_regime,
     format_zero_share,
     gain_from_summary,
+    shorten_numbers,
 )
 
 MAX_VALUES = 8
@@ -126,8 +127,9 @@ def _mean_cell(
         if name == HORIZON and CENSORED in rows_with_value and (rows_with_value[CENSORED] == 1).any()
         else ""
     )
-    between = "" if len(rows_with_value) == 1 or low == high else f" ({low:{form}} … {high:{form}})"
-    return Cell(f"{at_least}{middle:{form}}{between}", float(middle))
+    is_point = len(rows_with_value) == 1 or low == high
+    between = "" if is_point else f" ({format_number(low, form)} … {format_number(high, form)})"
+    return Cell(f"{at_least}{format_number(middle, form)}{between}", float(middle))
 
 
 def _mean_gain_cell(group: pd.DataFrame) -> Cell:
@@ -223,7 +225,9 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
     for key in dict.fromkeys(key for config in configs for key in config):
         counts = Counter(str(config.get(key, NO_VALUE)) for config in configs)
         if len(counts) > 1:
-            named = [f"{value} ({number})" for value, number in counts.most_common(MAX_VALUES)]
+            frequent = dict(counts.most_common(MAX_VALUES))
+            values = shorten_numbers(list(frequent))
+            named = [f"{text} ({n})" for text, n in zip(values, frequent.values(), strict=True)]
             more = [f"and {len(counts) - MAX_VALUES} more"] if len(counts) > MAX_VALUES else []
             rows.append([_text_cell(key), _text_cell(", ".join([*named, *more]))])
     return Table(["key", "values (number of runs)"], rows) if rows else None
