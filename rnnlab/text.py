@@ -1,15 +1,18 @@
 """Formatting of numbers, run outcomes and untrusted strings for the terminal and for reports."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rnnlab.records import (
     CENSORED,
+    CLIP_RATE,
     GAIN,
     HORIZON,
     HORIZON_FIRST,
     LOG10_GAIN,
+    STEPS_TO_SOLVE,
+    VAL_LOSS,
     ZERO_AT_HORIZON,
     ZERO_FRACTION,
 )
@@ -20,6 +23,7 @@ _BIDI_CONTROLS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _NON_CHARACTERS = "\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line breaks and invalid characters
 _UNPRINTABLE = re.compile(f"[{_CONTROL_CODES}{_BIDI_CONTROLS}{_NON_CHARACTERS}]")
 
+_LONG_DECIMAL = re.compile(r"[+-]?(?=[\d.]{9})\d*\.\d+(e[+-]?\d+)?")
 
 PASSWORD_MASK = "***"
 """Text that replaces each password in a URL."""
@@ -48,6 +52,8 @@ def sanitize_values(tree: Any) -> Any:
 
 
 MAX_LINE_LENGTH = 600
+MAX_DIGITS = 8
+"""Maximum number of digits of a formatted number."""
 MAX_DECADES = 308
 """Largest integer n for which float64 can represent 10ⁿ."""
 
@@ -65,19 +71,82 @@ def format_run_count(count: int) -> str:
 
 
 def format_number(value: float | None, form: str) -> str:
-    """Format a number, or return a dash for None."""
-    return NO_VALUE if value is None else format(value, form)
+    """Format a number, or return a dash for None.
+
+    A number that would have more than MAX_DIGITS digits in the given format, such as the loss of a diverging
+    run, is rounded to three significant digits.
+    """
+    if value is None:
+        return NO_VALUE
+    text = format(value, form)
+    if sum(character.isdigit() for character in text) <= MAX_DIGITS:
+        return text
+    return f"{100 * value:.3g}%" if form.endswith("%") else f"{value:.3g}"
 
 
 def format_metric(value: float | None) -> str:
-    """Format a metric with three decimal places, or with two significant digits if |value| < 0.005."""
-    return format_number(value, ".3f" if value is None or value == 0 or abs(value) >= 0.005 else ".2g")
+    """Format a metric with three decimals, fewer from 1000 on, or two significant digits below 0.005."""
+    if value is None or value == 0 or 0.005 <= abs(value) < 1000:
+        return format_number(value, ".3f")
+    return format_number(value, ".2g" if abs(value) < 1 else ".0f" if abs(value) < 1e6 else ".3g")
+
+
+def format_sample(value: float) -> str:
+    """Format a number in an example sequence, with two decimals or, from 1000 on, none."""
+    return format_number(value, ".2f" if abs(value) < 1000 else ".0f")
+
+
+def format_loss(value: float | None, info: Mapping[str, Any]) -> str:
+    """Format a training or validation loss in the unit that `run.json` gives, and name the unit."""
+    name, factor = loss_unit_from_info(info)
+    unit = f" ({name})" if name else ""
+    return f"{format_metric(None if value is None else factor * value)}{unit}"
+
+
+def loss_unit_from_info(info: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the name and factor of the loss unit in `run.json`; older files lack it."""
+    unit = info.get("loss_unit") or {}
+    return str(unit.get("name", "")), float(unit.get("factor", 1.0))
+
+
+def shorten_numbers(texts: Sequence[str]) -> list[str]:
+    """Round the decimal numbers among the values of an axis to five digits unless two values become equal."""
+    short = [f"{float(text):.5g}" if _LONG_DECIMAL.fullmatch(text) else text for text in texts]
+    return short if len(set(short)) == len(set(texts)) else list(texts)
 
 
 ZERO_NOTE = (
     "n% zero: fraction of probe examples whose gradient is exactly 0, at the horizon (in the horizon column) "
     "or at the longest lag (in other columns). Gain, horizon and regime exclude these examples."
 )
+
+
+SEVERAL_METRICS = "validation"
+"""Heading of the metrics in a table of runs whose tasks have different metrics."""
+MEANINGS = {
+    "val/bpc": "validation loss in bits per character",
+    "val/mse": "mean squared error on the validation set",
+    "val/error_rate": "fraction of validation sequences with an error",
+    "val/accuracy": "fraction of validation images classified correctly",
+    SEVERAL_METRICS: "metric of the task on the validation set",
+    "baseline": "the same without memory",
+    "gain": "factor of the gradient norm per time step back (1 preserves it)",
+    "horizon": "time steps back until 1 % of the gradient is left",
+    "≥": "at least, because more than 1 % is left at the longest lag",
+    "regime": "whether the gradient vanishes, explodes or stays stable over long lags",
+    "clip rate": "training steps with a clipped gradient",
+    "solved at": "first training step that met the success criterion",
+}
+"""Meaning in plain words of each column of a table of results that is not a word of everyday language."""
+_HEADINGS = {GAIN: "gain", HORIZON: "horizon", CLIP_RATE: "clip rate", STEPS_TO_SOLVE: "solved at"}
+
+
+def explain(names: Iterable[str], loss_unit: str = "") -> str:
+    """Return one line with the meanings of table headings or metrics; names without a meaning are omitted."""
+    in_unit = f" in {loss_unit}" if loss_unit else ""
+    meanings = MEANINGS | {VAL_LOSS: f"validation loss{in_unit}"}
+    pairs = ((name, meanings.get(_HEADINGS.get(name, name))) for name in names)
+    return "; ".join(f"{name}: {meaning}" for name, meaning in pairs if meaning is not None)
 
 
 def format_gain(summary: Mapping[str, Any]) -> str:
@@ -103,7 +172,8 @@ def format_horizon(summary: Mapping[str, Any]) -> str:
         return NO_VALUE
     at_least = "≥ " if summary.get(CENSORED) else ""
     first = format_dip(horizon, summary.get(HORIZON_FIRST))
-    return append_notes(f"{at_least}{horizon:.0f}", first, format_zero_share(summary.get(ZERO_AT_HORIZON)))
+    number = f"{at_least}{format_number(horizon, '.0f')}"
+    return append_notes(number, first, format_zero_share(summary.get(ZERO_AT_HORIZON)))
 
 
 def format_regime(summary: Mapping[str, Any]) -> str:
@@ -114,14 +184,16 @@ def format_regime(summary: Mapping[str, Any]) -> str:
 
 def format_dip(horizon: float, first: float | None) -> str:
     """Return a note with the first crossing if it is smaller than the horizon, otherwise an empty string."""
-    return f"first under 1% after {first:.0f}" if first is not None and round(first) < round(horizon) else ""
+    if first is None or round(first) >= round(horizon):
+        return ""
+    return f"first under 1% after {format_number(first, '.0f')}"
 
 
 def format_zero_share(share: float | None) -> str:
     """Format the fraction of examples with zero gradient, or return an empty string for 0 and None."""
     if not share:
         return ""
-    rounded = "<1%" if share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+    rounded = "<1%" if share < 0.005 else ">99%" if 0.995 <= share < 1 else format_number(share, ".0%")
     return f"{rounded} zero"
 
 

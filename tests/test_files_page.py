@@ -63,7 +63,7 @@ def test_every_key_of_run_json_is_listed(sweep: Done, killed: Path) -> None:
     infos = [run_info(folder) for folder in (*sweep.runs.values(), killed)]
     assert {key for info in infos for key in info} == keys.keys() - {"resumed"}
     for info in infos:
-        for key in ("goal", "dataset", "tracking", "machine"):
+        for key in ("goal", "loss_unit", "dataset", "tracking", "machine"):
             assert list(info[key]) == re.findall(r"`(\w+)`", keys[key].split(" | ")[0])
         tags = re.findall(r"`([\w.]+)`", keys["tags"])
         assert set(info["tags"]) <= set(tags)

@@ -21,7 +21,9 @@ from rnnlab.app.config.run_paths import RESULTS_FILE
 from rnnlab.app.display import Display
 from rnnlab.app.launch import Result, launch
 from rnnlab.app.reporting import write_sweep_report
+from rnnlab.records import VAL_LOSS
 from rnnlab.terminal.console import print_line
+from rnnlab.text import format_loss, format_number, loss_unit_from_info, shorten_numbers
 
 
 def search(sweep: AdaptiveSweep, display: Display) -> int:
@@ -106,12 +108,18 @@ class _BatchLauncher:
         results = plan.folder / RESULTS_FILE
         if results.is_file():
             search_results = yaml.safe_load(results.read_text(encoding="utf-8"))
-            if best := " ".join(
-                f"{key}={value}" for key, value in search_results.get("best_params", {}).items()
-            ):
-                print_line(
-                    f"Best: {best} with {checked.settings.objective} {search_results['best_value']:.4g}"
-                )
+            best = search_results.get("best_params", {})
+            values = shorten_numbers([str(value) for value in best.values()])
+            if text := " ".join(f"{key}={value}" for key, value in zip(best, values, strict=True)):
+                value = self._describe_objective(checked.settings.objective, search_results["best_value"])
+                print_line(f"Best: {text} with {value}")
         if not result.interrupted:
             write_sweep_report(plan, checked.settings, result.mirror_report, self._display)
         return replace(result, infos=self._infos).exit_code
+
+    def _describe_objective(self, objective: str, value: float) -> str:
+        """Return the name and value of the objective; a validation loss in the unit of the table."""
+        info = next((info for info in self._infos if info.get("loss_unit")), {})
+        if objective == VAL_LOSS and loss_unit_from_info(info)[0]:
+            return f"a validation loss of {format_loss(value, info)}"
+        return f"{objective} {format_number(value, '.4g')}"

@@ -2,18 +2,19 @@
 
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rnnlab.app.config.build import Settings
-from rnnlab.app.config.memory_limit import cores, parallel_memory_problem
+from rnnlab.app.config.build import Settings, read_settings
+from rnnlab.app.config.memory_limit import MEMORY_KEYS, cores, parallel_memory_problem
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan
 from rnnlab.app.config.run_paths import SWEEP_FILE, sweep_problems
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.job_facts import Inspector, JobFacts
 from rnnlab.app.jobs.provenance import code
-from rnnlab.app.jobs.resume import resume_plan
+from rnnlab.app.jobs.resume import check_resume_name, resume_plan
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.base import Launcher, build_launcher
 from rnnlab.mlflow_mirror.store import tracking_uri, uri_problem
@@ -24,6 +25,8 @@ from rnnlab.text import redact
 
 SWEEP_KEYS = ("tracking", "jobs", "fail_fast", "resume", "pair", "objective", "report")
 """Configuration keys that must have the same value in all runs of a sweep."""
+MAX_INVALID = 1000
+"""Number of invalid jobs after which no further jobs of a sweep are checked."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +56,7 @@ def check(plan: Plan) -> CheckedPlan:
     Raises:
         ConfigProblems: If any job is invalid; the exception lists one problem per line.
     """
-    facts, problems = list[JobFacts](), list(plan.problems)
-    inspector = Inspector(is_local=plan.launcher is None)
-    for job in plan.jobs:
-        try:
-            facts.append(inspector.facts(job))
-        except InvalidConfig as error:
-            problems += error.problems
-    if facts:
-        problems += _common_problems([job_facts.settings for job_facts in facts])
-    if facts and plan.launcher is None:
-        jobs = facts[0].settings.jobs
-        workers = min(jobs or cores(), len(facts))
-        problem = parallel_memory_problem([job_facts.memory for job_facts in facts], workers, jobs)
-        problems += [problem] if problem else []
-    launcher = None
-    if plan.launcher is not None:
-        try:
-            launcher = build_launcher(plan.launcher)
-        except InvalidConfig as error:
-            problems += error.problems
-    if problems:
-        raise ConfigProblems(problems)
+    facts, launcher = _inspect(plan, NO_UNCERTAIN_KEYS)
     settings = facts[0].settings
     final_plan, note = resume_plan(plan, [job_facts.identity for job_facts in facts], settings.resume)
     if final_plan is plan and not plan.is_continuation and (problems := _folder_problems(plan)):
@@ -89,6 +71,62 @@ def check(plan: Plan) -> CheckedPlan:
         raise ConfigProblems(problems)
     remarks = tuple(dict.fromkeys(remark for job_facts in facts for remark in job_facts.remarks))
     return CheckedPlan(final_plan, orders, settings, launcher, note, remarks)
+
+
+def check_rest(plan: Plan, uncertain: UncertainKeys) -> None:
+    """Check the part of a plan that does not depend on mistakes in the command.
+
+    Args:
+        plan: Plan of the command without the mistakes.
+        uncertain: Keys whose values are defaults that replace the mistakes.
+
+    Raises:
+        ConfigProblems: If any job is invalid; the exception lists one problem per line.
+    """
+    facts, _ = _inspect(plan, uncertain)
+    resume = facts[0].settings.resume
+    if isinstance(resume, str):
+        check_resume_name(plan, resume)
+    elif not resume and "${" not in plan.pattern:  # else the folder may depend on an uncertain key
+        certain = replace(plan, jobs=[] if plan.is_sweep else plan.jobs)
+        if problems := _folder_problems(certain):
+            raise ConfigProblems(problems)
+
+
+def _inspect(plan: Plan, uncertain: UncertainKeys) -> tuple[list[JobFacts], Launcher | None]:
+    """Return the facts of all jobs and the launcher.
+
+    Raises:
+        ConfigProblems: If a job or the launcher is invalid.
+    """
+    facts, settings, problems = list[JobFacts](), list[Settings](), list(plan.problems)
+    inspector = Inspector(plan.launcher is None, uncertain)
+    for number, job in enumerate(plan.jobs):
+        if number - len(facts) == MAX_INVALID:
+            break
+        try:
+            facts.append(inspector.facts(job))
+            settings.append(facts[-1].settings)
+        except InvalidConfig as error:
+            problems += error.problems
+            valid_settings = read_settings(job.config, [])
+            settings += [valid_settings] if valid_settings is not None else []
+    if settings:
+        problems += _common_problems(settings, uncertain)
+    if facts and plan.launcher is None and not uncertain.affect("jobs", *MEMORY_KEYS):
+        jobs = facts[0].settings.jobs
+        workers = min(jobs or cores(), len(facts))
+        problem = parallel_memory_problem([job_facts.memory for job_facts in facts], workers, jobs)
+        problems += [problem] if problem else []
+    launcher = None
+    if plan.launcher is not None and not uncertain.affect("hydra.launcher._target_"):
+        try:
+            launcher = build_launcher(plan.launcher)
+        except InvalidConfig as error:
+            problems += error.problems
+    if problems or not facts:
+        raise ConfigProblems(problems)
+    return facts, launcher
 
 
 def _resume_problem(order: WorkOrder) -> str | None:
@@ -124,15 +162,18 @@ def _folder_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _common_problems(settings: list[Settings]) -> list[str]:
+def _common_problems(settings: list[Settings], uncertain: UncertainKeys) -> list[str]:
     """Return the problems with configuration keys that must have the same value in all runs of a sweep."""
-    problem = _tracking_problem(settings[0])
+    problem = None
+    if not uncertain.affect("tracking.uri", "tracking.backend"):
+        problem = _tracking_problem(settings[0])
     differing = [
-        key for key in SWEEP_KEYS if any(getattr(s, key) != getattr(settings[0], key) for s in settings)
+        key
+        for key in SWEEP_KEYS
+        if not uncertain.affect(key) and any(getattr(s, key) != getattr(settings[0], key) for s in settings)
     ]
     if differing:
-        keys = " and ".join(differing)
-        return [f"{keys}: must be the same for all runs of a sweep"]
+        return [f"{key}: must be the same for all runs of a sweep" for key in differing]
     return [problem] if problem else []
 
 
@@ -166,6 +207,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
         "command": redact(plan.command),
         "params": params,
         "goal": facts.goal,
+        "loss_unit": facts.loss_unit,
         "dataset": facts.dataset,
         "tracking": {"experiment": tracking.experiment, "points": tracking.points},
         "seed": facts.settings.seed,

@@ -11,21 +11,26 @@ shell completion. The exit codes are:
 
 import os
 import traceback
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from hydra import version
 
+from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.config.compose import compose
 from rnnlab.app.config.hydra_internals.private_api import command_line_parser
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Plan
+from rnnlab.app.config.uncertain_keys import UncertainKeys
 from rnnlab.app.hydra_help import show
 from rnnlab.paths import conf_dir
 from rnnlab.signals import INTERRUPTED
 from rnnlab.terminal.console import SEE_HELP, output_exit_code, print_problems
 
 if TYPE_CHECKING:
+    from rnnlab.app.check import CheckedPlan
     from rnnlab.app.display import Display
 
 
@@ -51,19 +56,12 @@ def _run(argv: list[str]) -> int:
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="Print only warnings and the path of the results folder"
     )
-    args = parser.parse_intermixed_args(argv)  # -m may appear anywhere
-    if args.experimental_rerun is not None:
-        raise ConfigProblems(
-            ["--experimental-rerun: not supported, because unpickling the file could execute arbitrary code"]
-        )
-    if args.config_name is not None or args.config_path is not None:
-        raise ConfigProblems(
-            ["--config-name, --config-path: not supported; use --config-dir to add your own options"]
-        )
-    if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+    args, problems = _parse(parser, argv)
+    if (args.help or args.hydra_help or args.cfg or args.info or args.shell_completion) and not problems:
         show(args, parser, conf_dir())
         return output_exit_code()
-    plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
+    with _all_mistakes(args, problems):
+        plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
     # Load numerics, workers and tables only after the command line has been composed without errors.
     from rnnlab.app.display import Display
     from rnnlab.runs.log import capture_log
@@ -71,20 +69,72 @@ def _run(argv: list[str]) -> int:
     with capture_log() as log:
         display = Display(log=log, quiet=args.quiet)
         if isinstance(plan, Plan):
-            return _launch(plan, display, is_default=not args.overrides)
+            from rnnlab.app.check import check
+
+            with _all_mistakes(args, problems):
+                checked = check(plan)
+            return _launch(checked, display, is_default=not args.overrides)
         from rnnlab.app.adaptive import search
 
-        return search(plan, display)
+        with _all_mistakes(args, problems):
+            return search(plan, display)
 
 
-def _launch(plan: Plan, display: "Display", is_default: bool) -> int:
-    from rnnlab.app.check import check
+def _parse(parser: ArgumentParser, argv: list[str]) -> tuple[Namespace, list[str]]:
+    """Return the options and overrides of a command line, and the problems with its options."""
+    try:
+        args, unknown = parser.parse_known_intermixed_args(argv)  # -m may appear anywhere
+    except ConfigProblems as error:
+        overrides = [argument for argument in argv if "=" in argument and not argument.startswith("-")]
+        args = parser.parse_args(["-m", *overrides] if "-m" in argv or "--multirun" in argv else overrides)
+        return args, error.problems
+    args.overrides += [argument for argument in unknown if not argument.startswith("-")]
+    unknown = [argument for argument in unknown if argument.startswith("-")]
+    problems = [f"unrecognized arguments: {' '.join(unknown)}; {SEE_HELP}"] if unknown else []
+    if args.experimental_rerun is not None:
+        reason = "not supported, because unpickling the file could execute arbitrary code"
+        problems.append(f"--experimental-rerun: {reason}")
+    if args.config_name is not None or args.config_path is not None:
+        problems.append(
+            "--config-name, --config-path: not supported; use --config-dir to add your own options"
+        )
+    return args, problems
+
+
+@contextmanager
+def _all_mistakes(args: Namespace, option_problems: list[str]) -> Iterator[None]:
+    """If the `with` block raises ConfigProblems, raise an exception with all mistakes of the command instead.
+
+    Args:
+        args: Parsed command line.
+        option_problems: Problems with options such as `--config-dir`.
+    """
+    try:
+        yield
+        if option_problems:
+            raise ConfigProblems([])
+    except ConfigProblems as error:
+        from rnnlab.app.check import check_rest
+        from rnnlab.app.config import mistakes
+
+        def attempt(arguments: list[str], uncertain: UncertainKeys) -> None:
+            overrides, folder = mistakes.split_arguments(arguments)
+            plan = compose(conf_dir(), overrides, args.multirun, folder, mistakes.MAX_JOBS)
+            if isinstance(plan, AdaptiveSweep):
+                uncertain, plan = UncertainKeys(uncertain.keys.union(plan.axes)), plan.fixed_part()
+            check_rest(plan, uncertain)
+
+        arguments = mistakes.join_arguments(args.overrides, args.config_dir)
+        found = mistakes.all_problems(error, arguments, attempt)
+        raise ConfigProblems(mistakes.shorten([*option_problems, *found])) from error
+
+
+def _launch(checked: "CheckedPlan", display: "Display", is_default: bool) -> int:
     from rnnlab.app.launch import launch
     from rnnlab.app.reporting import write_sweep_report
 
-    checked = check(plan)
     if is_default:
-        choices, settings = plan.jobs[0].choices, checked.settings
+        choices, settings = checked.plan.jobs[0].choices, checked.settings
         display.note(
             f"Running the default configuration: cell={choices['cell']} task={choices['task']} "
             f"seq_len={settings.seq_len} steps={settings.steps}. For all keys, see --help."

@@ -12,32 +12,33 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from rnnlab.app import results_table as results
 from rnnlab.app.config.build import Tracking
 from rnnlab.app.config.plan import Job, Plan
 from rnnlab.app.jobs.run_job import WorkOrder
-from rnnlab.app.progress import Count, Latest, RunProgress, SweepProgress
+from rnnlab.app.progress import (
+    Elapsed,
+    Remaining,
+    RunProgress,
+    SweepProgress,
+    counting_bar,
+    waiting_line,
+)
 from rnnlab.mlflow_mirror.links import charts_link
 from rnnlab.mlflow_mirror.mirror import MirrorReport
 from rnnlab.mlflow_mirror.store import is_server, tracking_uri
 from rnnlab.records import (
-    CLIP_RATE,
     ENDED,
     METRICS_FILE,
-    STEPS_TO_SOLVE,
     ZERO_FRACTION,
 )
 from rnnlab.runs.log import LOG, LogFile
 from rnnlab.terminal.console import Terminal, print_line
 from rnnlab.text import (
     ZERO_NOTE,
-    describe_outcome,
-    format_gain,
-    format_horizon,
-    format_metric,
     format_number,
     format_run_count,
     redact,
@@ -45,12 +46,13 @@ from rnnlab.text import (
 
 MAX_COLUMNS = 1000
 WARNING = "yellow"
+SENDING = "Sending to MLflow"
+SENDING_HINT = "Ctrl-C stops sending; to send the remaining runs later, use rnnlab.sync"
 SENDING_NOTE_SECONDS = 30.0
 """Time in seconds before the first message about sending runs to MLflow.
 
 The interval doubles after each message.
 """
-OUTCOME_STYLES = {"finished": "green", "unstable": "yellow", "diverged": "magenta", "killed": "red"}
 
 
 class Display:
@@ -74,15 +76,12 @@ class Display:
 
     @contextmanager
     def show_progress(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Show a progress bar with the metrics of a single run or the number of finished runs in a sweep."""
+        """Show the completed training steps and the metrics of a run or the number of runs that ended."""
         runs = SweepProgress([RunProgress(job) for job in jobs])
-        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
-        columns.append(Latest(runs.all[0]) if len(jobs) == 1 else Count(runs))
         total = sum(int(job.config["steps"]) for job in jobs)
-        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as progress:
-            label = jobs[0].name if len(jobs) == 1 else "sweep"
+        with counting_bar(self.console, "training steps", Remaining(), note=runs.describe) as progress:
             runs.refresh()  # steps of an earlier command must not count towards the speed
-            bar = progress.add_task(label, total=total, completed=runs.steps_done)
+            bar = progress.add_task("Running", total=total, completed=runs.steps_done)
 
             def refresh() -> None:
                 runs.refresh()
@@ -134,13 +133,17 @@ class Display:
 
     @contextmanager
     def show_status(self, message: str) -> Iterator[None]:
-        """Show a message while the `with` block runs."""
-        with self.console.status(message):
+        """Show a message and the elapsed time while the `with` block runs."""
+        with waiting_line(self.console) as progress:
+            progress.add_task(message, total=None)
             yield
 
     @contextmanager
-    def show_sending(self) -> Iterator[Callable[[int, float], None]]:
-        """Show the elapsed time and the number of runs that have not yet been sent to MLflow.
+    def show_sending(self, total: int) -> Iterator[Callable[[int, float], None]]:
+        """Show how many runs have been sent to MLflow, and the elapsed time.
+
+        Args:
+            total: Number of runs.
 
         Yields:
             A function that takes the number of unsent runs and the elapsed time in seconds, and updates the
@@ -148,15 +151,16 @@ class Display:
         """
         due = SENDING_NOTE_SECONDS
 
-        with self.console.status("Sending to MLflow") as status:
+        with counting_bar(self.console, "runs sent", Elapsed(), note=lambda: SENDING_HINT) as progress:
+            bar = progress.add_task(SENDING, total=total)
 
             def show(left: int, seconds: float) -> None:
                 nonlocal due
-                line = f"Sending to MLflow: {format_run_count(left)} left after {seconds:.0f} s"
-                status.update(f"{line} (Ctrl-C to stop; to send the remaining runs later, use rnnlab.sync)")
+                progress.update(bar, completed=total - left)
                 if seconds > due:
                     due *= 2
-                    self._line(line)
+                    elapsed = format_number(seconds, ".0f")
+                    self._line(f"{SENDING}: {total - left} of {total} runs sent, {elapsed} s elapsed")
 
             yield show
 
@@ -200,45 +204,30 @@ class Display:
         self._line(charts_link(uri, mirror_report.experiment_id, plan.sweep), "cyan")
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
-        """Print and log the table of results, with one line per run."""
-        axes = list(dict.fromkeys(key for job in plan.jobs for key in job.sweep_values)) or ["cell"]
-        summaries = [info.get("summary", {}) for info in infos]
-        goals = [info.get("goal") or {} for info in infos]  # a damaged run.json may lack the goal
-        metrics = [goal.get("metric") for goal in goals]
-        one_metric = metrics[0] if len(set(metrics)) == 1 else None
-        can_be_solved = any(goal.get("criterion") for goal in goals)
-        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        for axis in axes:
-            table.add_column(axis)
-        for column in (one_metric or "validation", "baseline", "gain", "horizon", "clip rate"):
-            table.add_column(column, justify="right")
-        table.add_column("outcome")
-        if can_be_solved:
-            table.add_column("solved at", justify="right")
-        table.add_column("seconds", justify="right")
-        for job, info, summary, goal in zip(plan.jobs, infos, summaries, goals, strict=True):
-            axis_values = [job.sweep_values.get(axis) or job.choices.get(axis, "") for axis in axes]
-            outcome, metric = info["outcome"], goal.get("metric", "")
-            table.add_row(
-                *axis_values,
-                ("" if one_metric else f"{metric} ") + format_metric(summary.get(metric)),
-                format_metric(goal.get("baseline")),
-                format_gain(summary),
-                format_horizon(summary),
-                format_number(summary.get(CLIP_RATE), ".1%"),
-                Text(describe_outcome(outcome, summary), OUTCOME_STYLES.get(outcome, "red")),
-                *([format_number(summary.get(STEPS_TO_SOLVE), ".0f")] if can_be_solved else []),
-                format_number(summary.get("seconds"), ".1f"),
-            )
-        unbounded = self.console.options.update(width=MAX_COLUMNS)
-        width = self.console.width
-        self.console.width = max(self.console.measure(table, options=unbounded).maximum, width)
-        self.console.print(table)  # lines may wrap, but numbers are never cut
-        for line in _lines(table):
+        """Print and log the table of results and the meaning of its columns."""
+        columns = results.result_columns(plan.jobs, infos)
+        for line in _lines(results.make_table(columns)):
             LOG.info("%s", line)
-        self.console.width = width
-        if any(summary.get(ZERO_FRACTION) for summary in summaries):
-            self._line(ZERO_NOTE)
+        width = self.console.width if self.console.is_terminal else MAX_COLUMNS
+        shown, shared = columns, ""
+        if results.full_width(columns) > width and len(infos) > 1:
+            shown, shared = results.without_constants(columns)
+        is_list = len(infos) == 1 and results.min_width(columns) > width
+        table = results.make_list(columns) if is_list else results.make_table(shown, width)
+        terminal_width = self.console.width
+        self.console.width = terminal_width if is_list else max(terminal_width, MAX_COLUMNS)
+        self.console.print(table)  # numbers are never cut
+        self.console.width = terminal_width
+        if shared:
+            self._paragraph(shared)
+        self._paragraph(results.explain_columns(columns, infos))
+        if any(info.get("summary", {}).get(ZERO_FRACTION) for info in infos):
+            self._paragraph(ZERO_NOTE)
+
+    def _paragraph(self, text: str) -> None:
+        """Print a line, wrapped between words on a terminal, and log it."""
+        self.console.print(Text(text, "dim"), soft_wrap=not self.console.is_terminal)
+        LOG.info("%s", text)
 
     def _line(self, text: str, style: str = "") -> None:
         """Print and log one line without wrapping it, because wrapping would break links."""

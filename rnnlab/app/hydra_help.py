@@ -10,10 +10,12 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 
+from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.hydra_internals.private_api import HydraWithoutLogging
 from rnnlab.app.config.loading import CONFIG_NAME, loader_of, register_resolvers
 from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import KeyIndex
+from rnnlab.app.config.uncertain_keys import UncertainKeys
 from rnnlab.text import redact, sanitize
 
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
@@ -35,10 +37,21 @@ def show(args: argparse.Namespace, parser: argparse.ArgumentParser, conf_dir: Pa
     except SystemExit:  # Hydra exits after printing its own message
         raise ConfigProblems([f"--package={args.package}: unknown key"]) from None
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems([explain_composition_error(error, args.overrides, KeyIndex())]) from error
+        problems = _mistakes(args, conf_dir) or [explain_composition_error(error, args.overrides, KeyIndex())]
+        raise ConfigProblems(problems) from error
     finally:
         GlobalHydra.instance().clear()
     print(sanitize(redact(output.getvalue())), end="")
+
+
+def _mistakes(args: argparse.Namespace, conf_dir: Path) -> list[str]:
+    """Return the messages about all overrides that cannot be composed."""
+    from rnnlab.app.config.mistakes import all_problems  # imports the numerics
+
+    def attempt(arguments: list[str], uncertain: UncertainKeys) -> None:
+        compose_plan(conf_dir, arguments, args.multirun, args.config_dir)
+
+    return all_problems(ConfigProblems([]), args.overrides, attempt)
 
 
 def _print_requested(

@@ -95,7 +95,8 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
         report = None
         if mirror is not None:
             before = min(interrupts.count, 1)
-            with display.show_sending() as show:
+            started = sum(order.folder.is_dir() for order in orders)
+            with display.show_sending(started) as show:
                 report = mirror.finish(lambda: interrupts.count > before, show, is_interrupted=before > 0)
         display.open_log(plan.folder / RUN_LOG)  # the folder of a single run did not exist until now
     return Result(infos, interrupts.count > 0, report)

@@ -1,8 +1,14 @@
-"""Progress of runs, read from the run folders, and the columns of the progress bar."""
+"""Progress of runs, read from the run folders, and the progress bars of all commands.
 
+Each bar names what it counts and states whether its time is elapsed or remaining.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
-from rich.progress import ProgressColumn, Task
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from rnnlab.app.config.plan import Job
@@ -10,6 +16,7 @@ from rnnlab.mlflow_mirror.mirror import LOOK_AHEAD
 from rnnlab.records import ENDED, GRAD_NORM, LOSS, STEPS_PER_SECOND
 from rnnlab.runs.metrics_jsonl import MetricsReader
 from rnnlab.runs.run_json import read_run_info
+from rnnlab.text import format_loss, format_number, format_run_count
 
 
 class SweepProgress:
@@ -42,6 +49,12 @@ class SweepProgress:
         """Total number of completed training steps, summed over all runs."""
         return self._steps_of_ended + sum(run.steps_done for run in self._open if run.started)
 
+    def describe(self) -> str:
+        """Return the latest metrics of a single run, or the number of runs of a sweep that have ended."""
+        if len(self.all) == 1:
+            return self.all[0].describe()
+        return f"{self.ended} of {format_run_count(len(self.all))} ended"
+
 
 class RunProgress:
     """Progress of one run, read from its folder."""
@@ -49,6 +62,7 @@ class RunProgress:
     def __init__(self, job: Job) -> None:
         self._folder, self._steps = job.folder, int(job.config["steps"])
         self._reader = MetricsReader(job.folder)
+        self._info: dict[str, Any] = {}
         self.latest: dict[str, Any] = {}
         self.steps_done = 0
         self.started = self.ended = False
@@ -60,38 +74,88 @@ class RunProgress:
         except ValueError:  # damaged; reported at the end
             info = None
         self.started = info is not None
+        self._info = info or self._info
         for row in self._reader.new_rows():
             self.steps_done = min(row["step"] + 1, self._steps)
             self.latest.update({key: value for key, value in row.items() if value is not None})
         if info is not None and info["outcome"] in (*ENDED, "failed"):
             self.steps_done, self.ended = self._steps, True
 
+    def describe(self) -> str:
+        """Return the training loss with its unit, the gradient norm and the speed."""
+        if LOSS not in self.latest:
+            return "starting"
+        loss = format_loss(self.latest[LOSS], self._info)
+        norm = format_number(self.latest.get(GRAD_NORM), ".2g")
+        speed = format_number(self.latest[STEPS_PER_SECOND], ".0f")
+        return f"training loss {loss}, gradient norm {norm}, {speed} steps/s"
 
-class Latest(ProgressColumn):
-    """Progress-bar column with the step, loss, gradient norm and speed of one run."""
 
-    def __init__(self, run: RunProgress) -> None:
-        super().__init__()
-        self._run = run
+class Bar(Progress):
+    """Progress bar that disappears at the end, with an optional line below it; shown only on a terminal."""
 
-    def render(self, task: Task) -> Text:
-        """Return the latest metrics of the run as text."""
-        latest = self._run.latest
-        if LOSS not in latest:
-            return Text("starting")
-        return Text(
-            f"step {int(task.completed)}/{int(task.total or 0)}  loss {latest[LOSS]:.3f}  "
-            f"gradient norm {latest.get(GRAD_NORM, float('nan')):.2g}  {latest[STEPS_PER_SECOND]:.0f} steps/s"
-        )
+    def __init__(
+        self, console: Console, *columns: ProgressColumn, note: Callable[[], str] = lambda: ""
+    ) -> None:
+        """Create a bar.
+
+        Args:
+            console: Console on which the bar is shown.
+            columns: Columns of the bar.
+            note: Function that returns the line below the bar.
+        """
+        self._note = note
+        super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the bar and the line below it."""
+        yield from super().get_renderables()
+        if note := self._note():
+            yield Text(note)
+
+
+def counting_bar(
+    console: Console, noun: str, time: ProgressColumn, note: Callable[[], str] = lambda: ""
+) -> Bar:
+    """Return a bar that counts something, such as `training steps`, and shows a time."""
+    return Bar(console, TextColumn("{task.description}"), BarColumn(20), Count(noun), time, note=note)
+
+
+def waiting_line(console: Console) -> Bar:
+    """Return a line for an activity of unknown duration, with the elapsed time."""
+    return Bar(console, SpinnerColumn(), TextColumn("{task.description}"), Elapsed())
 
 
 class Count(ProgressColumn):
-    """Progress-bar column with the number of finished runs in a sweep."""
+    """Column with the completed and total number of items and their name."""
 
-    def __init__(self, runs: SweepProgress) -> None:
+    def __init__(self, noun: str) -> None:
         super().__init__()
-        self._runs = runs
+        self._noun = noun
 
     def render(self, task: Task) -> Text:
-        """Return the number of finished runs as text."""
-        return Text(f"{self._runs.ended} of {len(self._runs.all)} runs")
+        """Return text such as `3 of 12 runs`."""
+        return Text(f"{int(task.completed):,} of {int(task.total or 0):,} {self._noun}")
+
+
+class Remaining(ProgressColumn):
+    """Column with the estimated remaining time."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Return text such as `0:01:20 left`, or nothing before the first estimate."""
+        seconds = task.time_remaining
+        return Text("" if seconds is None else f"{_format_duration(seconds)} left")
+
+
+class Elapsed(ProgressColumn):
+    """Column with the elapsed time."""
+
+    def render(self, task: Task) -> Text:
+        """Return text such as `0:00:31 elapsed`."""
+        return Text(f"{_format_duration(task.elapsed or 0)} elapsed")
+
+
+def _format_duration(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))

@@ -16,6 +16,7 @@ from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import find_run
 from rnnlab.records import CONFIG_FILE
 from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, output_exit_code, print_problems
+from rnnlab.text import explain, loss_unit_from_info
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,10 +65,16 @@ def _print_table(first: RunEntry, second: RunEntry) -> None:
                 _difference(row.first, row.second),
             )
             table.add_row(*map(Text, cells))  # not parsed as markup
-    Terminal().print(table)
+    console = Terminal()
+    console.print(table)
+    units = {loss_unit_from_info(run.info)[0] for run in (first, second)}
+    if meanings := explain(differences["key"], units.pop() if len(units) == 1 else ""):
+        console.print(Text(f"\n{meanings}", "dim"), soft_wrap=not console.is_terminal)
 
 
 def _format_value(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        return f"{len(value)} entries"  # such as the steps before a run diverged
     return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 

@@ -20,7 +20,9 @@ from rich.text import Text
 from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.mistakes import all_problems, join_arguments, shorten, split_arguments
 from rnnlab.app.config.plan import Job
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.arrays import Array
 from rnnlab.cells.weights import is_symbols
@@ -28,8 +30,9 @@ from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.runs.files import refuse_links
 from rnnlab.tasks import Task
+from rnnlab.tasks.loss_units import loss_unit
 from rnnlab.terminal.console import CommandParser, Terminal, nonempty_name, output_exit_code, print_problems
-from rnnlab.text import one_line, sanitize
+from rnnlab.text import format_sample, one_line, sanitize
 
 EXAMPLES = 4
 FOLDER = Path("outputs/show")
@@ -55,12 +58,20 @@ def main(argv: Sequence[str]) -> int:
         "overrides", nargs="*", help="overrides as in python -m rnnlab, such as task=adding seq_len=12"
     )
     args = parser.parse_intermixed_args(argv)
+    option_problems = [f"--examples={args.examples}: must be a positive integer"] if args.examples < 1 else []
+
+    def attempt(arguments: list[str], uncertain: UncertainKeys) -> tuple[Job, Experiment]:
+        overrides, folder = split_arguments(arguments)
+        return _compose([*overrides, f"batch_size={max(args.examples, 1)}"], folder, uncertain)
+
+    arguments = join_arguments(args.overrides, args.config_dir)
     try:
-        if args.examples < 1:
-            raise ConfigProblems([f"--examples={args.examples}: must be a positive integer"])
-        job, experiment = _compose([*args.overrides, f"batch_size={args.examples}"], args.config_dir)
-    except (ConfigProblems, InvalidConfig) as error:
-        print_problems("rnnlab.show", error.problems)
+        job, experiment = attempt(arguments, NO_UNCERTAIN_KEYS)
+        if option_problems:
+            raise ConfigProblems([])
+    except ConfigProblems as error:
+        problems = all_problems(error, arguments, attempt)
+        print_problems("rnnlab.show", shorten([*option_problems, *problems]))
         return 2
     task = experiment.trainer.task
     _, rng, _ = generators(experiment.settings.seed)
@@ -83,10 +94,15 @@ def main(argv: Sequence[str]) -> int:
     return output_exit_code()
 
 
-def _compose(overrides: list[str], config_dir: str | None) -> tuple[Job, Experiment]:
+def _compose(
+    overrides: list[str], config_dir: str | None, uncertain: UncertainKeys
+) -> tuple[Job, Experiment]:
     plan = compose_plan(conf_dir(), [*overrides, "pair=[]"], False, config_dir)  # pair applies to sweeps only
     (job,) = plan.jobs
-    return job, build(job.config)
+    try:
+        return job, build(job.config, uncertain=uncertain)
+    except InvalidConfig as error:
+        raise ConfigProblems(error.problems) from error
 
 
 def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
@@ -99,7 +115,7 @@ def _print_facts(console: Console, job: Job, experiment: Experiment) -> None:
         "input": _list_names(task.input_names, task.input_size),
         "output": _list_names(task.output_names, task.output_size),
         "lag": "not fixed" if task.lag is None else f"{task.lag} time steps",
-        "loss": loss,
+        "loss": f"{loss}, shown as {loss_unit(task, loss).name}",
         "metric": f"{goal.metric}, baseline {goal.baseline:.5g}",
         "solved": "no criterion" if goal.criterion is None else f"{goal.criterion} < {goal.below:.5g}",
         "validation": _describe_validation(task),
@@ -169,7 +185,7 @@ def _input_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, l
         yield "input", [_printable_name(task.input_names[symbol]) for symbol in x]
         return
     for name, values in zip(task.input_names, x.T, strict=True):
-        yield name, [f"{value:.2f}" for value in values]
+        yield name, [format_sample(value) for value in values]
 
 
 def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, list[str]]]:
@@ -180,7 +196,7 @@ def _target_rows(task: Task, batch: Batch, example: int) -> Iterator[tuple[str, 
         yield "target", before + [cell if p else NO_TARGET for cell, p in zip(cells, present, strict=True)]
         return
     for name, values in zip(task.output_names, y.T, strict=True):
-        row = [f"{value:.2f}" if p else NO_TARGET for value, p in zip(values, present, strict=True)]
+        row = [format_sample(value) if p else NO_TARGET for value, p in zip(values, present, strict=True)]
         yield name if name == "target" else f"target {name}", before + row
 
 

@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress
-
+from rnnlab.app.progress import Remaining, counting_bar
 from rnnlab.mlflow_mirror.charts import run_colors, shared_view
 from rnnlab.mlflow_mirror.mirror import PROCESS_DIED
 from rnnlab.mlflow_mirror.mirrored_run import REQUIRED_KEYS, MirroredRun
@@ -78,8 +77,8 @@ def _send(runs: Sequence[Path], folder_count: int, uri: str | None) -> int:
     sender, counts, console, interrupted = _Sender(uri, _colors(runs)), Counter[str](), Terminal(), False
     counts[COPY] = folder_count - len(runs)
     try:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            for folder in progress.track(runs, description="sending"):
+        with counting_bar(console, "runs sent", Remaining()) as progress:
+            for folder in progress.track(runs, description="Sending to MLflow"):
                 counts[sender.send(folder)] += 1
         sender.update_views()
     except KeyboardInterrupt:

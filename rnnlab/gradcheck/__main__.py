@@ -37,8 +37,11 @@ from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.loading import loader_of
 from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.mistakes import all_problems, join_arguments, shorten, split_arguments
 from rnnlab.app.config.plan import Job
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
+from rnnlab.app.progress import Elapsed, counting_bar
 from rnnlab.gradcheck import TOLERANCE, GradientCheck, check_model
 from rnnlab.gradcheck.checks import METHODS, Method
 from rnnlab.paths import conf_dir
@@ -86,23 +89,33 @@ def main(argv: Sequence[str]) -> int:
     try:
         experiments = _experiments(args.overrides, args.multirun, args.config_dir)
     except ConfigProblems as error:
-        print_problems("rnnlab.gradcheck", error.problems)
+
+        def attempt(arguments: list[str], uncertain: UncertainKeys) -> None:
+            overrides, folder = split_arguments(arguments)
+            _experiments(overrides, args.multirun, folder, uncertain)
+
+        arguments = join_arguments(args.overrides, args.config_dir)
+        print_problems("rnnlab.gradcheck", shorten(all_problems(error, arguments, attempt)))
         return 2
     reports: list[Report] = []
-    with Terminal().status("checking") as status:
+    with counting_bar(Terminal(), "networks", Elapsed()) as progress:
+        bar = progress.add_task("Checking gradients", total=len(experiments))
         for job, experiment in experiments:
-            status.update(f"checking {job.choices['cell']}")
             reports += _check(job, experiment)
+            progress.advance(bar)
     return _show(reports, in_full=len(experiments) == 1)
 
 
 def _experiments(
-    overrides: Sequence[str], multirun: bool, config_dir: str | None
+    overrides: Sequence[str],
+    multirun: bool,
+    config_dir: str | None,
+    uncertain: UncertainKeys = NO_UNCERTAIN_KEYS,
 ) -> list[tuple[Job, Experiment]]:
     experiments, problems = [], []
     for job in _jobs(overrides, multirun, config_dir):
         try:
-            experiments.append((job, build(job.config)))
+            experiments.append((job, build(job.config, uncertain=uncertain)))
         except InvalidConfig as error:
             problems += error.problems
     if problems:

@@ -76,7 +76,7 @@ MESSAGES: list[tuple[Phrase, Callable[[Path], str], tuple[str, ...]]] = [
     (Phrase.NEEDS_MULTIRUN, message_of("cell=glob(*)"), ()),
     (Phrase.NOT_IN_DEFAULTS, message_of("measurement=gates"), ()),
     (Phrase.NOT_IN_DEFAULTS, message_of("cell@foo=rnn"), ()),
-    (Phrase.CHOSEN_TWICE, message_of("+cell=lstm"), ()),
+    (Phrase.CHOSEN_TWICE, message_of("+cell=lstm"), ("cell",)),
     (Phrase.NOT_CHOSEN, message_of("~experiment=fading"), ("experiment=fading",)),
     (Phrase.NOT_AN_OPTION, message_of("cell=5"), ()),
     (Phrase.UNRESOLVED_GROUP, message_of("cell=${x}"), ("${x}", "experiment, tracking, probe, initial_state, init, optimizer, task")),

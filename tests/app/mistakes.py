@@ -271,7 +271,7 @@ MISTAKES = {
     "--config-name other": "--config-name, --config-path: not supported; use --config-dir to add your own options",
     "--config-path other": "--config-name, --config-path: not supported; use --config-dir to add your own options",
     "--experimental-rerun job.pickle": "--experimental-rerun: not supported, because unpickling the file could execute arbitrary code",
-    "--cfg job xyz=1": "xyz=1: unknown key",
+    "--cfg job xyz=1": "xyz=1: unknown key; --help lists all keys",
     "--help cell=elman": "cell=elman: unknown option; allowed: gru, lstm, rnn",
     "hydra/launcher=slurm": "hydra/launcher=slurm: unknown option; allowed: basic, ray, submitit_slurm",
     "hydra/sweeper=ax": "hydra/sweeper=ax: unknown option; allowed: basic, optuna",
@@ -297,7 +297,7 @@ MISTAKES = {
     "+experiment=quick": "+experiment=quick: the group already exists; write experiment=quick",
     "-sc foo": "-sc foo: must be one of install=bash, install=fish, install=zsh",
     "-sc install=ksh": "-sc install=ksh: must be one of install=bash, install=fish, install=zsh",
-    "--config-dir= lr=-1": "--config-dir=: no such folder",
+    "--config-dir=": "--config-dir=: no such folder",
     "--foo": "unrecognized arguments: --foo; see --help",
     "--multirun=3": "argument --multirun/-m: ignored explicit argument '3'; see --help",
 }

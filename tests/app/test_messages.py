@@ -12,7 +12,11 @@ from tests.app.mistakes import MISTAKES
 
 @pytest.fixture
 def texts(here: Path) -> None:
-    folder = here.parent / "texts"
+    write_texts(here.parent / "texts")
+
+
+def write_texts(folder: Path) -> None:
+    """Write the files to which the command lines refer."""
     folder.mkdir()
     (folder / "empty").write_text("")
     (folder / "one").write_text("a" * 9000)
@@ -40,9 +44,10 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
 
 
 def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = messages("experiment=quik jobs=0", capsys, here)
+    line, other = messages("experiment=quik jobs=0", capsys, here)
     start = "rnnlab: experiment=quik: unknown option; did you mean quick? allowed: adding, "
     assert line.startswith(start) and ", quick, source_brown" in line
+    assert other == "rnnlab: jobs=0: must be greater than or equal to 1, or null"
 
 
 def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,15 +55,15 @@ def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.Ca
         "lr=-1 jobs=0 init.b_h.gain=0 cell.bias=1 optimizer.beta1=2 task.held_out=0", capsys, here
     )
     keys = [line.split()[1].split("=")[0] for line in lines]
-    assert keys == ["lr", "jobs", "init.b_h.gain", "cell.bias", "task.held_out", "optimizer.beta1"]
+    assert keys == ["lr", "jobs", "init.b_h.gain", "cell.bias", "optimizer.beta1", "task.held_out"]
 
 
 def test_the_mistakes_of_all_jobs_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = messages("-m cell=rnn,elman lr=1,-1 task.path=nowhere,null tracking.uri=mlruns", capsys, here)
     assert lines == [
         "rnnlab: cell=elman: unknown option; allowed: gru, lstm, rnn",
-        "rnnlab: task.path=nowhere: cannot be read (No such file or directory)",
         "rnnlab: lr=-1: must be greater than 0",
+        "rnnlab: task.path=nowhere: cannot be read (No such file or directory)",
         f"rnnlab: tracking.uri=mlruns: {NO_FOLDER_STORE}",
     ]
 
@@ -87,6 +92,8 @@ OPTIONS = {
     GLOBAL + b"lr: 1 # \xff\n": "experiment/own.yaml: not UTF-8 text (invalid start byte at byte 28)",
     GLOBAL + b"lr: &a [*a]\n": "experiment/own.yaml: cannot be read (the content refers to itself)",
     GLOBAL + b"defaults: [nope: x]\n": "experiment/nope=x: unknown group experiment/nope",
+    GLOBAL
+    + b"defaults: [/cell: lstm]\n": "cell: chosen twice; in an option file, write override /cell: OPTION",
     GLOBAL + b"defaults: [override /cell: ../cell/rnn]\n": "cell=../cell/rnn: must be a name without /",
 }
 
@@ -105,7 +112,7 @@ def test_an_option_of_the_users_own(
 def test_an_empty_argument_is_told_as_such(
     nothing: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["task.path=a", nothing]) == 2
+    assert main(["hidden_size=4", nothing]) == 2
     expected = f"rnnlab: {nothing!r}: empty argument; check for an empty shell variable\n"
     assert capsys.readouterr().err == expected
 

@@ -31,6 +31,7 @@ from rnnlab.app.jobs import job_facts as facts
 from rnnlab.app.jobs.job_facts import Inspector
 from rnnlab.app.jobs.resume import identity
 from rnnlab.paths import conf_dir
+from rnnlab.tasks.loss_units import loss_unit
 from tests.fuzz.amount import examples, tried
 
 VALUES = {
@@ -138,7 +139,8 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     kept = {key: value for key, value in job.config.items() if key not in KEYS_OUTSIDE_IDENTITY}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return experiment.settings, digest, goal, dict(trainer.task.dataset), memory, trainer.task.remarks
+    unit = vars(loss_unit(trainer.task, trainer.model.loss))
+    return experiment.settings, digest, goal, unit, dict(trainer.task.dataset), memory, trainer.task.remarks
 
 
 def compare(overrides: list[str]) -> str:

@@ -77,9 +77,33 @@ SURFACE = [
     ),
     Mutant(
         "app/config/sweep_axes.py",
-        "if jobs > MAX_JOBS:",
-        "if jobs > 10 * MAX_JOBS:",
+        "if jobs <= MAX_JOBS:\n        return",
+        "if jobs <= 10 * MAX_JOBS:\n        return",
         ("app/test_sweep_axes.py", "app/test_messages.py"),
+    ),
+    Mutant(
+        "app/config/mistakes.py",
+        "if not rest.explains(problem)",
+        "",
+        ("app/test_all_mistakes.py",),
+    ),
+    Mutant(
+        "app/config/mistakes.py",
+        "keys |= {_key_of(argument) for argument in at_fault}",
+        "",
+        ("app/test_all_mistakes.py",),
+    ),
+    Mutant(
+        "app/results_table.py",
+        "max(column.width - excess, MIN_OUTCOME_WIDTH)",
+        "column.width",
+        ("app/test_display.py",),
+    ),
+    Mutant(
+        "text.py",
+        "if sum(character.isdigit() for character in text) <= MAX_DIGITS:",
+        "if True:",
+        ("test_text.py",),
     ),
     Mutant(
         "app/config/pairing.py",

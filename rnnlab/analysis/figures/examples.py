@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, figure_style
 from rnnlab.arrays import Array
+from rnnlab.text import format_sample
 
 MAX_LINES = 3
 MAX_SYMBOLS = 12
@@ -74,7 +75,7 @@ def draw_example(example: Example, ax: Axes) -> Axes:
         if len(features) <= MAX_SYMBOLS:
             ax.set_yticks(features, example.input_names)
     if len(targets) == 1:
-        target = example.output_names[targets[0]] if targets.ndim == 1 else f"{targets[0, 0]:.2f}"
+        target = example.output_names[targets[0]] if targets.ndim == 1 else format_sample(targets[0, 0])
         ax.set_title(
             f"target after time step {target_steps[0]}: {target}", color=TARGET_COLOR, fontsize="medium"
         )

@@ -26,6 +26,7 @@ from rnnlab.records import (
 )
 from rnnlab.runs.files import make_folder
 from rnnlab.runs.run_json import read_config, read_run_info
+from rnnlab.text import loss_unit_from_info
 
 TIMELINE_IMAGES = 5
 RIGHT_MARGINS = {
@@ -42,18 +43,20 @@ def draw_run(folder: Path) -> list[Path]:
     """Draw a run's recordings as PNG and SVG files; return the paths of the PNG files."""
     metrics, gradients = read_metrics(folder), read_gradients(folder)
     make_folder(folder / FIGURES_FOLDER, folder)
-    drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), _goal(folder))
+    info = read_run_info(folder) or {}
+    drawings = _drawings(metrics, gradients, read_config(folder / CONFIG_FILE), info)
     drawn = [_save(draw, folder / FIGURES_FOLDER / name, folder) for name, draw in drawings.items()]
     _draw_timeline(gradients, folder)
     return drawn
 
 
 def _drawings(
-    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], goal: dict[str, Any]
+    metrics: pd.DataFrame, gradients: pd.DataFrame, config: dict[str, Any], info: dict[str, Any]
 ) -> dict[str, Callable[[Axes], Axes]]:
     """Return a drawing function, by file name, for each figure whose data were recorded in the run."""
     has = set(gradients["quantity"].dropna().unique())
     drawings: dict[str, Callable[[Axes], Axes]] = {}
+    goal = info.get("goal") or {}
     if "state" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
         slopes = [_first_value(metrics, name) for name in theory]
@@ -70,7 +73,7 @@ def _drawings(
         by_norm = config.get("clip") if config.get("clip_mode") == "norm" else None
         drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
     if len(metrics):
-        drawings["loss"] = lambda ax: figures.draw_loss(metrics, ax)
+        drawings["loss"] = lambda ax: figures.draw_loss(metrics, ax, *loss_unit_from_info(info))
     if goal.get("metric") in metrics:
         drawings["verdict"] = lambda ax: figures.draw_verdict(metrics, ax, goal["metric"], goal["baseline"])
     return drawings
@@ -115,10 +118,6 @@ def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
             save_picture(figure, path.with_suffix(".svg"), run)
             save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs={"compress_level": 1})
     return path.with_suffix(".png")
-
-
-def _goal(folder: Path) -> dict[str, Any]:
-    return dict((read_run_info(folder) or {}).get("goal") or {})
 
 
 def _first_value(metrics: pd.DataFrame, name: str) -> float | None:

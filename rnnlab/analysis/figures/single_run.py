@@ -16,7 +16,7 @@ from rnnlab.analysis.figures.intervals import find_detail_axes
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, GRADIENT_COLUMNS, LOSS, STEPS_TO_SOLVE, VAL_LOSS
-from rnnlab.text import format_zero_share
+from rnnlab.text import format_number, format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Colour of each gate, the same in all figures."""
@@ -207,14 +207,23 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     title = "Gradient norm before clipping"
     if threshold is not None:
         ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)
-        title += f": {np.mean(norms > threshold):.1%} of steps above the threshold {threshold:g}"
+        share = format_number(float(np.mean(norms > threshold)), ".1%")
+        title += f": {share} of steps above the threshold {threshold:g}"
     ax.set(xlabel="global gradient norm", ylabel="training steps", title=title)
     return ax
 
 
 @with_literal_text
-def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the training loss, its moving average over 50 steps, and the validation loss."""
+def draw_loss(metrics: pd.DataFrame, ax: Axes, unit: str = "", factor: float = 1.0) -> Axes:
+    """Draw the training loss, its moving average over 50 steps, and the validation loss.
+
+    Args:
+        metrics: Data frame with the metrics of one run.
+        ax: Axes to draw on.
+        unit: Name of the unit of the y axis.
+        factor: Factor by which the losses are multiplied to obtain values in this unit.
+    """
+    metrics = metrics.assign(**{name: factor * metrics[name] for name in (LOSS, VAL_LOSS) if name in metrics})
     if LOSS in metrics:
         training = metrics[["step", LOSS]].dropna()
         smooth = training[LOSS].rolling(50, min_periods=1, center=True).mean()
@@ -223,7 +232,7 @@ def draw_loss(metrics: pd.DataFrame, ax: Axes) -> Axes:
     if VAL_LOSS in metrics:
         validation = metrics[["step", VAL_LOSS]].dropna()
         ax.plot(validation["step"], validation[VAL_LOSS], "o-", color="C1", markersize=4, label="validation")
-    ax.set(xlabel="training step", ylabel="loss", title="Loss")
+    ax.set(xlabel="training step", ylabel=f"loss ({unit})" if unit else "loss", title="Loss")
     ax.legend(frameon=False, loc="upper right")
     return ax
 
@@ -237,7 +246,7 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
     title = "Validation"
     if STEPS_TO_SOLVE in metrics and len(solved := metrics[STEPS_TO_SOLVE].dropna()):
         ax.axvline(solved.iloc[0], color=PALETTE[2], linewidth=1.5, label="solved")
-        title += f": solved at step {solved.iloc[0]:.0f}"
+        title += f": solved at step {format_number(solved.iloc[0], '.0f')}"
     ax.set(xlabel="training step", ylabel=metric, title=title)
     ax.legend(frameon=False)
     return ax

@@ -26,7 +26,7 @@ from rnnlab.analysis.report.encodings import Encodings, is_number
 from rnnlab.analysis.report.inline_svg import inline_svg
 from rnnlab.analysis.report.number_text import format_axis
 from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_SOLVED
-from rnnlab.text import format_run_count
+from rnnlab.text import explain, format_run_count
 
 MAX_HEATMAPS = 4
 MAX_CURVES = 60
@@ -188,7 +188,7 @@ class ReportFigures:
             text = "Most frequent gradient regime among the runs with each combination of axis values."
             yield _Drawing(f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y), True)
         if "clip" in self.encodings.axes and runs["clip"].notna().any() and _has(runs, self.metric):
-            text = f"Clip rate and {self.metric} at each clip threshold."
+            text = f"Clip rate and final {self.metric} at each clip threshold ({explain([self.metric])})."
             other = hue if hue != "clip" else None
             yield _Drawing("Clipping", text, partial(draw_clipping, runs, hue=other, loss=self.metric))
 
@@ -197,7 +197,7 @@ class ReportFigures:
             losses = self.collection.select(self.selected).metrics(self.metric)
         except ValueError:  # no run reached a validation
             return
-        text = f"{self.metric} at each validation.{self.selection_note}"
+        text = f"Validation during training ({explain([self.metric])}).{self.selection_note}"
         draw = partial(
             draw_losses, losses, metric=self.metric, hue=self.encodings.hue, col=self.encodings.col
         )

@@ -40,6 +40,7 @@ from rnnlab.text import (
     format_regime,
     format_zero_share,
     gain_from_summary,
+    shorten_numbers,
 )
 
 MAX_SINGLE_RUNS = 24
@@ -204,7 +205,9 @@ def differences_table(configs: Sequence[dict[str, Any]]) -> Table | None:
     for key in dict.fromkeys(key for config in configs for key in config):
         counts = Counter(str(config.get(key, NO_VALUE)) for config in configs)
         if len(counts) > 1:
-            named = [f"{value} ({number})" for value, number in counts.most_common(MAX_VALUES)]
+            frequent = dict(counts.most_common(MAX_VALUES))
+            values = shorten_numbers(list(frequent))
+            named = [f"{text} ({n})" for text, n in zip(values, frequent.values(), strict=True)]
             more = [f"and {len(counts) - MAX_VALUES} more"] if len(counts) > MAX_VALUES else []
             rows.append([_text_cell(key), _text_cell(", ".join([*named, *more]))])
     return Table(["key", "values (number of runs)"], rows) if rows else None

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Len, Lt, MinLen
 
-from rnnlab.app.config.memory_limit import LYAPUNOV, memory_problem
+from rnnlab.app.config.memory_limit import LYAPUNOV, MEMORY_KEYS, memory_problem
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import (
     InvalidConfig,
     annotations,
@@ -34,6 +35,7 @@ from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
 from rnnlab.training import Trainer, memory_needed
+from rnnlab.user_files import UnreadableFile
 
 SUPPLIED = {
     "cell": ("input_size", "hidden_size"),
@@ -124,7 +126,12 @@ def dtype_of(config: Mapping[str, Any]) -> str:
     return "float32" if config.get("dtype") == "float32" else "float64"
 
 
-def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | None" = None) -> Experiment:
+def build(
+    config: dict[str, Any],
+    is_local: bool = True,
+    tasks: "TaskCache | None" = None,
+    uncertain: UncertainKeys = NO_UNCERTAIN_KEYS,
+) -> Experiment:
     """Validate a configuration and construct its objects.
 
     Args:
@@ -132,6 +139,8 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
         is_local: True if the run is executed on this machine and must therefore fit into the memory of this
             machine.
         tasks: Cache of tasks constructed by earlier calls.
+        uncertain: Keys that have a default value because the value on the command line is a mistake. Problems
+            that depend on such a value are not reported.
 
     Raises:
         InvalidConfig: If a key is invalid; the exception lists each invalid key with its value and the
@@ -145,14 +154,14 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
             _class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
-    task: Task | None = (tasks or TaskCache()).get(config, lengths, problems)
-    optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems)
+    task: Task | None = (tasks or TaskCache()).get(config, lengths, problems, uncertain)
+    optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems, uncertain)
     sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
-    cell: Cell | None = _construct(config, "cell", sizes, problems)
-    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems)
+    cell: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems, uncertain)
     if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
         raise InvalidConfig(problems)
-    if problem := _task_problem(s, task):
+    if problem := _task_problem(s, task, uncertain):
         raise InvalidConfig([problem])
     readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
@@ -160,7 +169,7 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
     trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
     memory = memory_needed(trainer, s.dtype)
     if is_local and (problem := memory_problem(memory, _values_by_key(config))):
-        raise InvalidConfig([problem])
+        raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
     try:
         for state in cell.states:
             sample = initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
@@ -170,11 +179,14 @@ def build(config: dict[str, Any], is_local: bool = True, tasks: "TaskCache | Non
                         f"{_source(config)}: values of the state {state} overflow to infinity in {s.dtype}"
                     )
     except ValueError as error:
-        raise InvalidConfig([f"initial_state.{error}"]) from None
+        keys = ("initial_state", "cell", "hidden_size", "dtype")
+        raise InvalidConfig(uncertain.unless_affected([f"initial_state.{error}"], *keys)) from None
     memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
-    problem = memory_problem(memory, _values_by_key(config)) if is_local else None
-    if problem := problem or _probe_problem(trainer):
-        raise InvalidConfig([problem])
+    if is_local and (problem := memory_problem(memory, _values_by_key(config))):
+        raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
+    if problem := _probe_problem(trainer):
+        causes = ("task", "seq_len", "probe.length", "probe.examples", "probe.seed")
+        raise InvalidConfig(uncertain.unless_affected([problem], *causes))
     return Experiment(s, trainer, memory)
 
 
@@ -184,22 +196,33 @@ class TaskCache:
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Task | None, list[str]]] = {}
 
-    def get(self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]) -> Task | None:
+    def get(
+        self,
+        config: dict[str, Any],
+        supplied: dict[str, int],
+        problems: list[str],
+        uncertain: UncertainKeys = NO_UNCERTAIN_KEYS,
+    ) -> Task | None:
         """Return the task of a configuration; on failure, record the problems and return None."""
-        key = json.dumps([config.get("task"), supplied, dtype_of(config)], sort_keys=True)
+        parts = [config.get("task"), supplied, dtype_of(config), sorted(uncertain.keys)]
+        key = json.dumps(parts, sort_keys=True)
         if key not in self._entries:
             if len(self._entries) == TASK_CACHE_SIZE:
                 del self._entries[next(iter(self._entries))]
             task_problems: list[str] = []
-            self._entries[key] = self._construct(config, supplied, task_problems), task_problems
+            self._entries[key] = self._construct(config, supplied, task_problems, uncertain), task_problems
         task, task_problems = self._entries[key]
         problems += task_problems
         return task
 
     def _construct(
-        self, config: dict[str, Any], supplied: dict[str, int], problems: list[str]
+        self,
+        config: dict[str, Any],
+        supplied: dict[str, int],
+        problems: list[str],
+        uncertain: UncertainKeys,
     ) -> Task | None:
-        task: Task | None = _construct(config, "task", supplied, problems)
+        task: Task | None = _construct(config, "task", supplied, problems, uncertain)
         return task
 
 
@@ -223,7 +246,13 @@ def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
     return config | inside | {LYAPUNOV: lyapunov.get("steps")}
 
 
-def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], problems: list[str]) -> Any:
+def _construct(
+    config: dict[str, Any],
+    group: str,
+    supplied: dict[str, Any],
+    problems: list[str],
+    uncertain: UncertainKeys,
+) -> Any:
     """Construct the object for a configuration group; on failure, record the problems and return None."""
     result = _class_and_values(config, group, supplied, problems)
     if result is None:
@@ -234,7 +263,9 @@ def _construct(config: dict[str, Any], group: str, supplied: dict[str, Any], pro
     except ValueError as error:
         key, equals, _ = str(error).partition(":")[0].partition("=")
         prefix = f"{group}: " if not equals else "" if key in supplied else f"{group}."
-        problems.append(f"{prefix}{error}")
+        causes = ("_target_", key) if isinstance(error, UnreadableFile) else ()
+        keys = [f"{group}.{cause}" for cause in causes] or [group]
+        problems += uncertain.unless_affected([f"{prefix}{error}"], *keys)
         return None
 
 
@@ -289,14 +320,16 @@ def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Mea
     return Measurement(partial(function, **values), when)
 
 
-def _task_problem(settings: Settings, task: Task) -> str | None:
+def _task_problem(settings: Settings, task: Task, uncertain: UncertainKeys) -> str | None:
     """Return a message if the task is incompatible with the settings, otherwise None."""
-    name = type(task).__name__
+    if uncertain.affect("task", "loss"):
+        return None
+    name, stops = type(task).__name__, settings.stop_when_solved
     if settings.loss is not None and settings.loss not in task.losses:
         return f"loss={settings.loss}: must be {' or '.join(task.losses)} for the task {name}"
-    if settings.stop_when_solved and task.goal(settings.loss or task.losses[0]).criterion is None:
+    if stops and task.goal(settings.loss or task.losses[0]).criterion is None:
         return f"stop_when_solved=true: the task {name} has no success criterion"
-    if settings.stop_when_solved and settings.val_every is None:
+    if stops and settings.val_every is None:
         return "val_every=null: stop_when_solved=true requires validation during training"
     return None
 

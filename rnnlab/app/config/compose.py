@@ -26,7 +26,7 @@ from rnnlab.app.config.messages import (
     explain_composition_error,
 )
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, format_command
-from rnnlab.app.config.sweep_axes import expand
+from rnnlab.app.config.sweep_axes import expand, representative
 
 ADAPTIVE = "optuna"
 """Name of the Hydra sweeper that chooses jobs according to the results of earlier jobs."""
@@ -44,7 +44,11 @@ def compose_plan(
 
 
 def compose(
-    conf_dir: Path, overrides: Sequence[str], multirun: bool, config_dir: str | None = None
+    conf_dir: Path,
+    overrides: Sequence[str],
+    multirun: bool,
+    config_dir: str | None = None,
+    max_jobs: int | None = None,
 ) -> Plan | AdaptiveSweep:
     """Compose every job described by the overrides.
 
@@ -53,6 +57,8 @@ def compose(
         overrides: Overrides in Hydra's grammar.
         multirun: True if overrides with several values define a sweep, as they do when `-m` is given.
         config_dir: Additional folder that contains the user's own option files.
+        max_jobs: Maximum number of jobs to compose, chosen such that they contain many different overrides;
+            None for all jobs.
 
     Raises:
         ConfigProblems: If the command line is invalid; the exception lists one problem per line.
@@ -66,7 +72,7 @@ def compose(
     try:
         base = loader.load_configuration(CONFIG_NAME, _common_overrides(loader, overrides, mode), mode)
         with explain_interpolation_errors(loader, base, overrides):
-            return _plan(loader, base, overrides, mode)
+            return _plan(loader, base, overrides, mode, max_jobs)
     except InterpolationProblems as error:
         raise ConfigProblems(error.problems) from error
     except COMPOSITION_ERRORS as error:
@@ -75,7 +81,9 @@ def compose(
         ) from error
 
 
-def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode) -> Plan | AdaptiveSweep:
+def _plan(
+    loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode, max_jobs: int | None
+) -> Plan | AdaptiveSweep:
     """Return the plan for a command line, based on the configuration shared by all of its jobs."""
     sweeper = base.hydra.runtime.choices["hydra/sweeper"]
     if sweeper not in SUPPORTED["hydra/sweeper"]:
@@ -89,6 +97,8 @@ def _plan(loader: Loader, base: DictConfig, overrides: list[str], mode: RunMode)
         base = loader.load_configuration(CONFIG_NAME, overrides, mode)
         return AdaptiveSweep(loader, base, list(base.hydra.overrides.task))
     jobs = expand(loader, base, overrides)
+    if max_jobs is not None:
+        jobs = representative(jobs, max_jobs)
     return replace(plan_sweep(loader, jobs, launcher_keys(base)), command=command)
 
 

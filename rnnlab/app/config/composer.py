@@ -23,6 +23,8 @@ from rnnlab.app.config.template import Template, is_plain, plain_value
 
 MAX_NAME = 80
 """Maximum length of a folder name derived from a job name, in characters."""
+MAX_PROBLEMS = 50
+"""Number of problems after which no further jobs are composed."""
 
 
 def plan_single_run(config: DictConfig) -> Plan:
@@ -66,6 +68,8 @@ def plan_sweep(
     composed_jobs: list[Job] = []
     problems: dict[str, None] = {}
     for number, overrides in enumerate(jobs, first):
+        if len(problems) >= MAX_PROBLEMS:
+            break
         if composer.is_refused(overrides):
             continue
         try:

@@ -66,7 +66,8 @@ def explain_interpolation_errors(
 
 def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """Return one message per broken interpolation that does not merely refer to another broken one."""
-    lines = {key.lstrip("+"): f"{key}={value}" for key, _, value in (o.partition("=") for o in overrides)}
+    parts = (override.partition("=") for override in overrides)
+    lines = {key.lstrip("+"): f"{key}={_unescape(value)}" for key, _, value in parts}
     literal_keys = [key for key, line in lines.items() if "${" not in line]
     broken_nodes = {
         key: node for key, node in _interpolations(config) if key not in literal_keys and _reason(node)
@@ -82,6 +83,11 @@ def broken_interpolations(loader: Loader, config: DictConfig, overrides: Sequenc
             reason = f"refers to itself ({' → '.join([*cycle, key])})" if cycle else _reason(node)
             problems.append(f"{source}: {reason}")
     return problems
+
+
+def _unescape(value: str) -> str:
+    """Return an interpolation without the backslashes that Hydra adds to the values of a sweep's jobs."""
+    return re.sub(r"\\([{}:])", r"\1", value) if r"$\{" in value else value
 
 
 def _interpolations(config: DictConfig) -> Iterator[tuple[str, Node]]:

@@ -17,6 +17,11 @@ KEYS = {
     "probe": ("hidden_size", "seq_len", "probe.examples", "probe.length", LYAPUNOV),
 }
 """Configuration keys that determine the memory use of each part of a run."""
+MEMORY_KEYS = (
+    *("cell", "task", "optimizer", "initial_state", "probe"),
+    *("hidden_size", "batch_size", "seq_len", "dtype"),
+)
+"""All keys and groups that determine the memory use of a run."""
 
 
 def cores() -> int:
@@ -68,4 +73,5 @@ def parallel_memory_problem(sizes: Sequence[int], parallel_runs: int, jobs: int 
 
 def format_gib(size: int) -> str:
     """Format a number of bytes as a string, such as `1.5 GiB`."""
-    return f"{size / GIB:,.3g} GiB" if size < 1000 * GIB else f"{size / GIB:,.0f} GiB"
+    is_between = 1000 * GIB <= size < 10**6 * GIB
+    return f"{size / GIB:,.0f} GiB" if is_between else f"{size / GIB:,.3g} GiB"

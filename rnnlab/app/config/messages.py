@@ -1,7 +1,7 @@
 """One-line messages about command-line errors."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
@@ -41,10 +41,16 @@ LONG_NUMBER = re.compile(r"\d{4301}")
 
 
 class ConfigProblems(Exception):
-    """Exception, raised before any file or folder is created, that lists all errors in a command line."""
+    """Exception, raised before any file or folder is created, that lists the errors in a command line.
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    Attributes:
+        problems: Messages of one line each.
+        keys: Keys that cause a problem, in addition to the keys that the messages name.
+    """
+
+    def __init__(self, problems: Iterable[str], keys: Iterable[str] = ()) -> None:
         self.problems = list(dict.fromkeys(map(one_line, problems)))
+        self.keys = frozenset(keys)
         super().__init__("\n".join(self.problems))
 
 
@@ -76,8 +82,10 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
         if "@" in override or override.startswith("hydra="):
             return f"{override}: unknown key"
         return f"{override}: the group has no option to replace; add one with +{override}"
-    if Phrase.CHOSEN_TWICE.find(message):
-        override = next((o for o in overrides if o.startswith("+")), "")
+    if match := Phrase.CHOSEN_TWICE.find(message):
+        override = _override_of(match[1], overrides)
+        if not override.startswith("+"):
+            return f"{override}: chosen twice; in an option file, write override /{match[1]}: OPTION"
         return f"{override}: the group already exists; write {override.lstrip('+')}"
     if match := Phrase.NOT_MERGED.find(message):
         return f"{match[1]}: {_type_requirement(error.__cause__)}"
@@ -98,8 +106,8 @@ def explain_composition_error(error: Exception, overrides: Sequence[str], index:
         path = _key_at_fault(error)
         return f"{_override_of(path, overrides)}: {explain_unknown_key(path, index)}"
     if Phrase.NOT_AN_OPTION.find(message):
-        at_fault = [override for override in overrides if _lacks_option(override, index.keys)]
-        return f"{' '.join(at_fault)}: must name an option"
+        at_fault = next((override for override in overrides if _lacks_option(override, index.choices)), "")
+        return f"{at_fault}: must name an option"
     if match := Phrase.UNRESOLVED_GROUP.find(message):
         if any("${" in override for override in overrides):
             return f"{_override_with_interpolation(overrides, '')}: must name an option"
@@ -199,11 +207,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _lacks_option(override: str, keys: Sequence[str]) -> bool:
+def _lacks_option(override: str, groups: Collection[str]) -> bool:
     """Return True if an override sets a group to a value that cannot be the name of an option."""
     parsed = OverridesParser.create().parse_override(override)
-    is_value = parsed.key_or_group in keys and not any(k.startswith(f"{parsed.key_or_group}.") for k in keys)
-    return not (is_value or isinstance(parsed.value(), str | list | QuotedString) or parsed.is_delete())
+    key = parsed.key_or_group
+    is_group = key in groups or "/" in key or (key != "" and (conf_dir() / key).is_dir())
+    return is_group and not (
+        isinstance(parsed.value(), str | list | dict | QuotedString) or parsed.is_delete()
+    )
 
 
 def _key_at_fault(error: Exception) -> str:

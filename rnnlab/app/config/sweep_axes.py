@@ -1,7 +1,7 @@
 """Check of the number of jobs in a sweep, and expansion of the sweep axes into the overrides of each job."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, isfinite, prod
@@ -64,7 +64,7 @@ def expand(loader: Loader, base: DictConfig, overrides: Sequence[str]) -> list[t
     check_pair(pair, {key.lstrip("+"): axes[key].size for key in pair_axes})
     groups = [[key] for key in axes if key not in pair_axes[1:]]
     groups = [pair_axes if group == pair_axes[:1] else group for group in groups]
-    _check_job_count([(group[0].lstrip("+"), axes[group[0]].size) for group in groups])
+    _check_job_count({tuple(key.lstrip("+") for key in group): axes[group[0]].size for group in groups})
     values = {key: _values(loader, axis) for key, axis in axes.items()}
     product = itertools.product(*(zip(*(values[key] for key in group), strict=True) for group in groups))
     return [tuple(override for group in job for override in group) for job in product]
@@ -167,14 +167,39 @@ def _is_finite(number: float) -> bool:
     return isinstance(number, int) or isfinite(number)
 
 
-def _check_job_count(sizes: Iterable[tuple[str, int]]) -> None:
-    """Raise ConfigProblems if a sweep has too many jobs."""
-    sizes = list(sizes)
-    jobs = prod(size for _, size in sizes)
-    if jobs > MAX_JOBS:
-        factors = " × ".join(_format_factor(key, size) for key, size in sizes if size > 1)
-        runs = f"sweep of {_format_count(jobs)} runs ({factors})"
-        raise ConfigProblems([f"{runs} exceeds the limit of {_format_count(MAX_JOBS)}"])
+def _check_job_count(sizes: Mapping[tuple[str, ...], int]) -> None:
+    """Raise ConfigProblems, with the keys of the longest axes, if a sweep has too many jobs.
+
+    Args:
+        sizes: Number of values of each axis, by the key of the axis or the keys of the paired axes.
+    """
+    jobs = prod(sizes.values())
+    if jobs <= MAX_JOBS:
+        return
+    factors = " × ".join(_format_factor(keys[0], size) for keys, size in sizes.items() if size > 1)
+    runs = f"sweep of {_format_count(jobs)} runs ({factors})"
+    longest = list[str]()
+    for keys in sorted(sizes, key=lambda keys: sizes[keys], reverse=True):
+        longest += keys
+        jobs //= sizes[keys]
+        if jobs <= MAX_JOBS:
+            break
+    raise ConfigProblems([f"{runs} exceeds the limit of {_format_count(MAX_JOBS)}"], longest)
+
+
+def representative(jobs: Sequence[tuple[Override, ...]], limit: int) -> list[tuple[Override, ...]]:
+    """Return at most `limit` jobs that together contain as many different overrides as possible."""
+    if len(jobs) <= limit:
+        return list(jobs)
+    chosen, seen = list[tuple[Override, ...]](), set[str | None]()
+    for job in jobs:
+        lines = {override.input_line for override in job}
+        if not lines <= seen:
+            chosen.append(job)
+            seen |= lines
+        if len(chosen) == limit:
+            break
+    return chosen
 
 
 def _format_factor(key: str, size: int) -> str:

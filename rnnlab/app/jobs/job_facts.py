@@ -6,8 +6,10 @@ from typing import Any
 
 from rnnlab.app.config.build import Settings, TaskCache, build, read_settings
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job
+from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
+from rnnlab.tasks.loss_units import loss_unit
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
 """Keys validated separately, because sizes, data and the validity of other keys do not depend on them."""
@@ -22,6 +24,7 @@ class JobFacts:
         settings: Values of the top-level keys that are not configuration groups.
         identity: Digest of everything that affects the result of the run.
         goal: Metric, baseline and success criterion of the task.
+        loss_unit: Name and factor of the unit in which losses are shown.
         dataset: Name, digest and source of the data.
         memory: Estimated memory use of the run, in bytes.
         remarks: Remarks, one per line, about data that the task ignores.
@@ -30,6 +33,7 @@ class JobFacts:
     settings: Settings
     identity: str
     goal: dict[str, Any]
+    loss_unit: dict[str, Any]
     dataset: dict[str, str]
     memory: int
     remarks: tuple[str, ...]
@@ -40,23 +44,27 @@ class _SharedFacts:
     """Facts shared by jobs whose configurations differ only in INDEPENDENT_KEYS."""
 
     goal: dict[str, Any]
+    loss_unit: dict[str, Any]
     dataset: dict[str, str]
     memory: int
     data: str
     remarks: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    is_valid: bool = True
 
 
 class Inspector:
     """Inspector that validates jobs with `build` and reuses the results for similar jobs."""
 
-    def __init__(self, is_local: bool) -> None:
+    def __init__(self, is_local: bool, uncertain: UncertainKeys = NO_UNCERTAIN_KEYS) -> None:
         """Create an inspector with empty caches.
 
         Args:
             is_local: True if the runs are executed on this machine and must therefore fit into its memory.
+            uncertain: Keys whose values are defaults that replace mistakes.
         """
-        self._is_local, self._tasks, self._texts = is_local, TaskCache(), _JsonCache()
+        self._is_local, self._uncertain = is_local, uncertain
+        self._tasks, self._texts = TaskCache(), _JsonCache()
         self._shared: dict[str, _SharedFacts] = {}
 
     def facts(self, job: Job) -> JobFacts:
@@ -69,26 +77,28 @@ class Inspector:
         key = json.dumps([(key, text) for key, text in texts.items() if key not in INDEPENDENT_KEYS])
         settings = read_settings(job.config, [])
         if settings is None:
-            build(job.config, self._is_local, self._tasks)
+            build(job.config, self._is_local, self._tasks, self._uncertain)
             raise AssertionError("build must raise InvalidConfig for invalid settings")
         if key not in self._shared:
             self._shared[key] = self._inspect(job.config)
         shared = self._shared[key]
-        if shared.problems:
+        if not shared.is_valid:
             raise InvalidConfig(list(shared.problems))
         name = identity_from_json(texts, shared.data)
-        return JobFacts(settings, name, shared.goal, shared.dataset, shared.memory, shared.remarks)
+        parts = shared.goal, shared.loss_unit, shared.dataset, shared.memory, shared.remarks
+        return JobFacts(settings, name, *parts)
 
     def _inspect(self, config: dict[str, Any]) -> _SharedFacts:
         try:
-            experiment = build(config, self._is_local, self._tasks)
+            experiment = build(config, self._is_local, self._tasks, self._uncertain)
         except InvalidConfig as error:
-            return _SharedFacts({}, {}, 0, "", problems=tuple(error.problems))
+            return _SharedFacts({}, {}, {}, 0, "", problems=tuple(error.problems), is_valid=False)
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
         memory = sum(experiment.memory.values())
-        return _SharedFacts(goal, dict(task.dataset), memory, data, task.remarks)
+        unit = dict(vars(loss_unit(task, model.loss)))
+        return _SharedFacts(goal, unit, dict(task.dataset), memory, data, task.remarks)
 
 
 class _JsonCache:

@@ -98,6 +98,14 @@ def resume_plan(plan: Plan, identities: Sequence[str], resume: bool | str) -> tu
     return plan, note
 
 
+def check_resume_name(plan: Plan, name: str) -> None:
+    """Raise ConfigProblems if `resume` names neither a sweep nor a run, whatever the plan's configuration."""
+    if plan.is_sweep:
+        _find_sweep(plan, name)
+    elif not _read_info(Path(name).absolute())["identity"]:
+        _resume_run(plan, "", name)
+
+
 def is_complete(folder: Path) -> bool:
     """Return True if the run in a folder is complete, and delete a checkpoint left by a killed process."""
     info = read_run_info(folder)

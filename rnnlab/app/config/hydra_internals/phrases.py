@@ -40,8 +40,8 @@ class Phrase(Enum):
         _HYDRA + "defaults_list.py",
     )
     CHOSEN_TWICE = (
-        r"To override a value use 'override",
-        "the override +GROUP=OPTION refers to a group that already has an option",
+        r"To override a value use 'override (.*?): ",
+        "the override +GROUP=OPTION refers to a group that already has an option; capture group 1 is GROUP",
         _HYDRA + "defaults_list.py",
     )
     NOT_CHOSEN = (
