@@ -83,9 +83,14 @@ class Grouping:
 
     def describe(self, row: pd.Series) -> str:
         """Describe the group of a row of labels, for example `cell lstm, lr 0.1`."""
-        names = {channel: name for channel, name in self.shown.items() if name is not None}
+        names = {channel: name for channel, name in self.shown.items() if name not in (None, END)}
         names |= {f"detail {axis}": axis for axis in self.detail}
-        return ", ".join(dict.fromkeys(f"{name} {row[column]}" for column, name in names.items()))
+        words = [f"{name} {row[column]}" for column, name in names.items()]
+        return ", ".join(dict.fromkeys([*words, *self.describe_end(row)]))
+
+    def describe_end(self, row: pd.Series) -> list[str]:
+        """Return the end of a row of labels, such as `step 0, untrained`; nothing if no channel shows it."""
+        return [str(row[channel]) for channel, name in self.shown.items() if name == END][:1]
 
 
 def curve_id(part: pd.DataFrame, text: str) -> str:

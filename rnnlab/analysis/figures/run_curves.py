@@ -90,7 +90,8 @@ class RunCurves:
         return draw_on_axes(self.frame, draw_part, ax, self.grouping.shown, lines, entries, legend_title)
 
     def _draw_means(self, means: pd.DataFrame, ax: Axes, with_bands: bool) -> None:
-        for label, part in self._groups(means, self.grouping.columns):
+        for part in self._groups(means, self.grouping.columns):
+            label = self.grouping.describe(part.iloc[0])
             color = self.colors[str(part["hue"].iloc[0])]
             text = f"mean of {int(part['count'].max())} runs" + (f", {label}" if label else "")
             ax.plot(part["x"], part["mean"], linewidth=1.8, gid=curve_id(part, text), **self._look(part))
@@ -102,14 +103,13 @@ class RunCurves:
         runs = frame["run"].nunique()
         settings: dict[str, Any] = {"linewidth": 1.6} if runs <= MAX_THICK_LINES else {"linewidth": 0.8}
         settings = {"linewidth": 0.6, "alpha": 0.5} if thin else settings
-        for label, part in self._groups(frame, [*self.grouping.columns, "run"]):
-            text = ", ".join(filter(None, [label, f"run {part['run'].iloc[0]}"]))
+        for part in self._groups(frame, [*self.grouping.columns, "run"]):
+            text = ", ".join([f"run {part['run'].iloc[0]}", *self.grouping.describe_end(part.iloc[0])])
             ax.plot(part["x"], part["y"], gid=curve_id(part, text), **(self._look(part) | settings))
 
-    def _groups(self, frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    def _groups(self, frame: pd.DataFrame, by: list[str]) -> Iterator[pd.DataFrame]:
         for _, part in frame.groupby(by, observed=True):
-            part = part.sort_values("x")
-            yield self.grouping.describe(part.iloc[0]), part
+            yield part.sort_values("x")
 
     def _look(self, part: pd.DataFrame) -> dict[str, Any]:
         """Return the colour, the dash pattern and the markers of a line."""

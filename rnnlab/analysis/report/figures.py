@@ -1,5 +1,6 @@
 """Figures for a report, chosen according to the axes of the sweep."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class ReportFigures:
         if self.selection_note:
             runs = self.collection.frame["run"].iloc[self.selected]
             curves = curves[curves["run"].isin(set(runs))]
-        draw = partial(_draw_main, curves, self.encodings.hue)
+        draw = partial(_draw_main, self._named(curves), self.encodings.hue)
         text = (
             "Norm of the gradient k time steps before the loss, relative to 1 time step before. "
             "The horizon is the last lag above the dotted line, where 1 % remains."
@@ -123,6 +124,13 @@ class ReportFigures:
             for number, drawing in enumerate(drawings)
         )
         return [picture for picture in pictures if picture is not None]
+
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a frame in long format whose runs have their names instead of their identifiers."""
+        names = {run.row["run"]: str(run.row["name"]) for run in self.collection.runs}
+        counts = Counter(names.values())
+        names = {run: name if counts[name] == 1 else f"{name} ({run})" for run, name in names.items()}
+        return frame.assign(run=frame["run"].cat.rename_categories(names))
 
     def _render(self, drawing: _Drawing, prefix: str, description: str) -> Picture | None:
         """Return a figure as SVG, or None if there is nothing to draw."""
@@ -159,7 +167,7 @@ class ReportFigures:
             f"Global gradient norm before clipping in {format_run_count(len(few))} that diverged. A cross "
             "marks the last finite value."
         )
-        yield _Drawing("Divergence", text, partial(self._draw_explosions, norms))
+        yield _Drawing("Divergence", text, partial(self._draw_explosions, self._named(norms)))
 
     def _draw_explosions(self, norms: pd.DataFrame) -> Any:
         drawn = draw_losses(norms, metric=GRAD_NORM, hue=self.encodings.hue, traces=True)
@@ -194,7 +202,7 @@ class ReportFigures:
 
     def _losses(self) -> Iterator[_Drawing]:
         try:
-            losses = self.collection.select(self.selected).metrics(self.metric)
+            losses = self._named(self.collection.select(self.selected).metrics(self.metric))
         except ValueError:  # no run reached a validation
             return
         text = f"Validation during training ({explain([self.metric])}).{self.selection_note}"

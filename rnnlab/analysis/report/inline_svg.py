@@ -15,6 +15,8 @@ _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _INK = re.compile("#000000|#262626|#404040")
 """Colours of the text, axes and annotations in all figures."""
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_MIN_ROUNDED = 200
+"""Minimum length of the path data whose coordinates are rounded to 0.01 points."""
 
 
 def inline_svg(figure: Figure, prefix: str, description: str, is_sequential: bool = False) -> Markup:
@@ -37,19 +39,12 @@ def inline_svg(figure: Figure, prefix: str, description: str, is_sequential: boo
             parent.remove(child)
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{SVG}}}")
-        name = element.attrib.pop("id", None)
-        if name is not None and name.startswith(f"{CURVE}|"):
-            _, hue, text = map(unquote, name.split("|", 2))
-            element.attrib |= {"class": CURVE, "data-hue": hue, "data-name": text}
-        elif name is not None:
-            element.set("id", prefix + name)
-        if (target := element.attrib.pop(f"{{{XLINK}}}href", None)) is not None:
-            element.set("href", f"#{prefix}{target[1:]}" if target.startswith("#") else target)
-        for key, value in element.attrib.items():
-            if "url(#" in value:
-                element.set(key, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
-            elif key == "d" and len(value) > 200:
-                element.set(key, _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", value))
+    _prefix_references(root, prefix)
+    _name_curves(root, prefix)
+    for element in root.iter("path"):
+        path = element.get("d", "")
+        if len(path) > _MIN_ROUNDED:
+            element.set("d", _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", path))
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     if is_sequential:
@@ -60,3 +55,27 @@ def inline_svg(figure: Figure, prefix: str, description: str, is_sequential: boo
                 element.set("style", _INK.sub("currentColor", element.attrib["style"]))
     root.attrib |= {"role": "img", "aria-label": description}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _prefix_references(root: ElementTree.Element, prefix: str) -> None:
+    for element in root.iter():
+        target = element.attrib.pop(f"{{{XLINK}}}href", None)
+        if target is not None:
+            element.set("href", f"#{prefix}{target[1:]}" if target.startswith("#") else target)
+        for key, value in element.attrib.items():
+            if key != "id" and "url(#" in value:
+                element.set(key, _REFERENCE.sub(rf"url(#{prefix}\1)", value))
+
+
+def _name_curves(root: ElementTree.Element, prefix: str) -> None:
+    """Replace the identifiers of curves by attributes, and remove all others without a reference."""
+    targets = {element.get("href", "").removeprefix("#") for element in root.iter()}
+    for element in root.iter():
+        targets.update(target for value in element.attrib.values() for target in _REFERENCE.findall(value))
+    for element in root.iter():
+        name = element.attrib.pop("id", "")
+        if prefix + name in targets:
+            element.set("id", prefix + name)
+        elif name.startswith(f"{CURVE}|"):
+            _, hue, text = map(unquote, name.split("|", 2))
+            element.attrib |= {"class": CURVE, "data-hue": hue, "data-name": text}
