@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import matplotlib
@@ -117,7 +118,7 @@ def test_a_command_is_understood(command: str, here: Path) -> None:
 MISTAKES = [
     found
     for text in SHOWN.values()
-    for found in re.findall(r"^ {4}\$ python -m rnnlab (.+)\n {4}(rnnlab: .+)$", text, re.MULTILINE)
+    for found in re.findall(r"^ {4}\$ python -m rnnlab (.+)\n((?: {4}rnnlab: .+\n)+)", text, re.MULTILINE)
 ]
 
 
@@ -126,7 +127,7 @@ def test_a_mistake_is_told_as_it_is_shown(
     arguments: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(shlex.split(arguments)) == 2
-    assert capsys.readouterr().err == f"{message}\n"
+    assert capsys.readouterr().err == dedent(message)
 
 
 def test_there_are_commands() -> None:

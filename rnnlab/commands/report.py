@@ -13,11 +13,19 @@ import matplotlib
 from rnnlab.analysis.frames.runs_frame import RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
 from rnnlab.analysis.report.page import write_report
+from rnnlab.app.progress import waiting_line
 from rnnlab.mlflow_mirror.store import error_line, sqlite_file, tracking_uri
 from rnnlab.mlflow_mirror.summary_run import log_report
 from rnnlab.paths import is_file, is_folder, path_problem
 from rnnlab.records import REPORT_FILE
-from rnnlab.terminal.console import CommandParser, nonempty_name, nonempty_path, print_line, print_problems
+from rnnlab.terminal.console import (
+    CommandParser,
+    Terminal,
+    nonempty_name,
+    nonempty_path,
+    print_line,
+    print_problems,
+)
 from rnnlab.text import PASSWORD_MASK, redact
 
 
@@ -55,7 +63,9 @@ def main(argv: Sequence[str]) -> int:
         return _refuse(f"{page}: {problem}")
     matplotlib.use("Agg")  # draw without opening a window
     try:
-        runs = write_report(source, page)
+        with waiting_line(Terminal()) as progress:
+            progress.add_task("Writing the report", total=None)
+            runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:
         return _refuse(str(error) if folder else f"{args.sweep}: not a folder, and {error}")
     except OSError as error:

@@ -6,9 +6,11 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rnnlab.analysis.frames.sources import MLflowRuns
+from rnnlab.analysis.report.conditions import choose_metric
 from rnnlab.analysis.report.page import report_html, write_report
 from rnnlab.runs.folder import RunFolder
 from tests.processes import TINY, Done, run, run_info
@@ -360,3 +362,17 @@ def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> 
     assert cells["gain"] == "0.100 (0 in 1 of 2 runs, 75% zero)"
     assert cells["horizon"] == "0 and 30 (first under 1% after 2, 25% zero)"
     assert "n% zero: fraction of probe examples" in page.text
+
+
+@pytest.mark.parametrize(
+    ("metrics", "loss"),
+    [
+        (["val/bpc", "val/bpc"], "val/bpc"),
+        (["val/mse", None], "val/mse"),
+        (["val/bpc", "val/mse"], "val/loss"),
+        (["val/error_rate"], "val/error_rate"),
+        ([None], "val/loss"),
+    ],
+)
+def test_losses_are_drawn_in_the_unit_of_the_tables(metrics: list[str | None], loss: str) -> None:
+    assert choose_metric(pd.DataFrame({"metric": metrics})) == loss

@@ -93,6 +93,13 @@ def test_losses(ax: Axes) -> None:
     draw(ax)
 
 
+def test_losses_are_drawn_in_the_unit_of_the_run(ax: Axes) -> None:
+    metrics = pd.DataFrame({"step": [0, 1], "train/loss": [4.0, 2.0], "val/loss": [NAN, 2.5]})
+    draw_loss(metrics, ax, "mean squared error", 2.0)
+    assert lines(ax) == [([0, 1], [8, 4]), ([0, 1], [6, 6]), ([1], [5])]
+    assert ax.get_ylabel() == "loss (mean squared error)" and metrics["train/loss"].tolist() == [4, 2]
+
+
 def test_figures_of_a_single_step(gradients: pd.DataFrame, ax: Axes) -> None:
     draw_training_lag_curves(gradients.query("step == 0"), ax)
     assert len(lines(ax)) == 1

@@ -151,6 +151,7 @@ CONSEQUENCES = {
     "task=digit seq_len=64 stop_when_solved=true": "task=digit: unknown option; did you mean digits? allowed: adding, char_lm, copy, digits, digits_rows, latch, memorization_20bit, memorization_5bit, multiplication, noise, random_permutation, reber, series, temporal_order, temporal_order_3",
     "+measurement=jacobian probe.measurements.jacobians.examples=2": "measurement=jacobian: unknown option; did you mean jacobians? allowed: contributions, gates, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
     "-m pair=[cell,lr] cell=rnn,lstm lr=range(5,1)": "lr=range(5,1): has no values; an axis needs at least one value",
+    "steps=${nowhere} hidden_size=${steps} initial_state=given initial_state.path=../texts/h.npz": "steps=${nowhere}: refers to the unknown key nowhere",
     "lr=${nowhere} steps=${lr}": "lr=${nowhere}: refers to the unknown key nowhere",
     "task.path=a b.txt": "b.txt: has no key; if it belongs to the previous argument, write 'task.path=\"a b.txt\"'",
     "hydra.searchpath=[/nowhere] cell=own": "hydra.searchpath=/nowhere: no such folder",

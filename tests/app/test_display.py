@@ -178,7 +178,12 @@ def info_of(outcome: str = "finished", **summary: Any) -> dict[str, Any]:
 
 
 MSE = {"val/mse": 0.17, "grad/gain": 0.5, "grad/horizon": 7.0, "seconds": 3.0}
-LONG_AXES = {"init.W_hh.gain": ["1", "5"], "optimizer.momentum": ["0.5", "0.9"], "cell": ["rnn", "rnn"]}
+LONG_AXES = {
+    "init.W_hh.gain": ["1", "5"],
+    "optimizer.momentum": ["0.5", "0.9"],
+    "hidden_size": ["16", "32"],
+    "cell": ["rnn", "rnn"],
+}
 
 
 def test_one_line_explains_the_columns_that_appear(tmp_path: Path) -> None:
@@ -202,12 +207,14 @@ def test_one_line_explains_the_columns_that_appear(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_results_fit_the_terminal(width: int, tmp_path: Path) -> None:
     at = {"step": 25, "timestep": 20, "quantity": "loss"}
-    infos = [info_of(**MSE), info_of("diverged", **MSE, diverged_at=at)]
-    lines = table_of(width, infos, tmp_path, **LONG_AXES)
+    other = {"val/mse": 1.555, "grad/gain": 0.1, "diverged_at": at}
+    lines = table_of(width, [info_of(**MSE), info_of("diverged", **MSE | other)], tmp_path, **LONG_AXES)
     assert all(len(line) <= width for line in lines), lines
-    text = " ".join(lines)
-    assert "All runs: cell rnn, val/mse 0.170, baseline 0.167, gain 0.500, horizon 7, clip rate 0.0%" in text
-    assert "diverged" in text and "loss" in text and "0.9" in text
+    text = " ".join(" ".join(lines).split())
+    assert "All runs: cell rnn, baseline 0.167, horizon 7, clip rate 0.0%, solved at –, seconds 3.0" in text
+    assert all(number in text for number in ("0.9", "1.555", "0.100"))
+    whole = "diverged at step 25, time step 20: loss"
+    assert whole in text and any(whole in line for line in lines) == (width == 120)
 
 
 def test_a_single_run_that_does_not_fit_is_a_list(tmp_path: Path) -> None:

@@ -30,6 +30,26 @@ def test_two_cells_differ_in_what_they_differ_in(sweep: Done, capsys: pytest.Cap
     assert {"seq_len", "lr", "outcome", "git_commit", "seconds"}.isdisjoint(table)
 
 
+def test_one_line_explains_the_metrics_that_differ(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(sweep.runs["rnn"]), str(sweep.runs["lstm"])]) == 0
+    *_, empty, line = capsys.readouterr().out.splitlines()
+    assert empty == "" and "grad/gain: factor of the gradient norm per time step back" in line
+    assert "val/bpc: validation loss in bits per character" in line and "solved" not in line
+
+
+def test_the_steps_before_a_run_diverged_are_counted(
+    sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(sweep.runs["rnn"], tmp_path / "other")
+    info = run_info(other)
+    before = [{"step": step, "train/loss": 481510803.375 * step, "grad/norm": 1.0} for step in range(3)]
+    diverged = {"step": 3, "quantity": "h", "timestep": 4, "before": before}
+    info["summary"]["diverged_at"] = diverged
+    (other / "run.json").write_text(json.dumps(info))
+    table = compared(capsys, str(sweep.runs["rnn"]), str(other))
+    assert table["diverged_at.before"] == ["–", "3", "entries"]
+
+
 def test_each_thing_that_was_changed_is_told_and_no_other(
     sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
