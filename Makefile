@@ -23,9 +23,9 @@ check: .venv/installed-dev
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch
 
-# The browser tests require Chromium at /usr/bin/chromium.
+# The browser tests require Chromium at /usr/bin/chromium. They check the report against the accessibility rules of axe-core.
 test-browser: .venv/installed-dev
-	$(INSTALL) playwright
+	$(INSTALL) playwright axe-playwright-python
 	$(BIN)/python -m pytest tests/browser
 
 # The cluster tests start and stop Slurm, Ray and PostgreSQL in a network namespace that has only a loopback device.

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,18 @@ def test_odd_names_stay_text(name: str) -> None:
         assert isinstance(sentence, Markup)
         plain = re.sub("</?strong>", "", str(sentence))
         assert "<" not in plain and ">" not in plain and '"' not in plain
+
+
+def test_a_thousand_conditions_take_seconds() -> None:
+    rows = [
+        {"cell": cell, "lr": number / 1000, TRAINED: -number / 100}
+        for cell in ("rnn", "lstm")
+        for number in range(500)
+    ]
+    frame = sweep(*rows)
+    began = time.process_time()
+    found = answer(frame, "cell", "lr")
+    assert time.process_time() - began < 15 and found.setting.endswith("1000 runs in total.")
 
 
 @st.composite

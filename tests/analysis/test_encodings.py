@@ -1,10 +1,13 @@
 """Assignment of the axes of a sweep to colours, the x axis and the columns of grids."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from rnnlab.analysis.report.encodings import Encodings, choose_encodings
+from rnnlab.analysis.report.figures import MAX_CURVES, _select_curves
 
 
 def frame(**axes: list[object]) -> pd.DataFrame:
@@ -45,3 +48,31 @@ def frame(**axes: list[object]) -> pd.DataFrame:
 )
 def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Encodings) -> None:
     assert choose_encodings(frame(**axes), list(axes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "seeds", "shown", "note"),
+    [
+        (1, 500, 1, ""),
+        (60, 1, 60, ""),
+        (60, 5, 60, ""),  # one mean per condition
+        (30, 2, 30, ""),  # two curves per condition
+        (1000, 1, 60, "60 of 1000 runs"),
+        (500, 2, 30, "30 of 500 conditions"),
+        (334, 3, 60, "60 of 334 conditions"),
+    ],
+)
+def test_figures_show_at_most_sixty_curves_of_whole_conditions(
+    conditions: int, seeds: int, shown: int, note: str
+) -> None:
+    rows = [
+        (number % 7, None if number == 3 else number, seed)
+        for number, seed in product(range(conditions), range(seeds))
+    ]
+    runs = pd.DataFrame(rows, columns=["cell", "lr", "seed"]).sample(frac=1, random_state=0)
+    selected, text = _select_curves(runs, ["cell", "lr"] if conditions > 1 else [])
+    assert (note in text) if note else text == ""
+    sizes = runs.iloc[selected].groupby(["cell", "lr"], dropna=False).size()
+    assert len(sizes) == shown and set(sizes) == {seeds}, "every run of a condition, or none"
+    assert sum(1 if seeds >= 3 else seeds for _ in sizes) <= MAX_CURVES
+    assert list(selected) == sorted(selected)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from rnnlab.analysis.report.page import write_report
+from tests.analysis.synthetic_sweeps import write_sweep
 from tests.browser.test_charts import CHROMIUM, FLAGS, playwright
 from tests.processes import TINY, run, run_info
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
 WIDE, NARROW = 1400, 380
+SCHEMES = ("light", "dark")
 ATTACK = "<img src=x onerror=document.title='attacked'><script>document.title='attacked'</script>"
 
 
@@ -22,7 +24,10 @@ ATTACK = "<img src=x onerror=document.title='attacked'><script>document.title='a
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of a sweep with hostile run names and a hostile error message."""
     folder = tmp_path_factory.mktemp("attacked")
-    sweep_result = run(folder, "-m", *TINY, "cell=rnn,lstm", "seq_len=9,20", "figures=false", "tracking=none")
+    words = [word for word in TINY if not word.startswith("seq_len")]
+    sweep_result = run(
+        folder, "-m", *words, "cell=rnn,lstm", "seq_len=9,20", "figures=false", "tracking=none"
+    )
     assert sweep_result.code == 0, sweep_result.err
     for path in sweep_result.runs.values():
         info = run_info(path)
@@ -34,29 +39,52 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.move(folder / "report.html", tmp_path_factory.mktemp("elsewhere"))
 
 
-@pytest.fixture
-def page(attacked: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Yield the page with its error messages as `complaints` and its requests as `requests`."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(viewport={"width": getattr(request, "param", WIDE), "height": 900})
-        context.set_offline(True)
-        page = context.new_page()
-        page.complaints, page.requests = [], []
-        page.on("console", lambda message: page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(f"file://{attacked}")
-        yield page
+        yield browser
         browser.close()
+
+
+def opened(browser: Any, path: Path, width: int = WIDE, scheme: str = "light") -> Any:
+    """Return a page with its error messages as `complaints` and its requests as `requests`."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_offline(True)
+    page = context.new_page()
+    page.complaints, page.requests = [], []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.goto(f"file://{path}")
+    return page
+
+
+@pytest.fixture
+def page(attacked: Path, browser: Any) -> Iterator[Any]:
+    page = opened(browser, attacked)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of 60 runs: 12 conditions of five seeds each."""
+    folder = tmp_path_factory.mktemp("sixty")
+    seeds = tuple(map(str, range(5)))
+    axes = {"cell": ("rnn", "lstm", "gru"), "lr": ("0.1", "0.01"), "clip": ("1", "null"), "seed": seeds}
+    write_sweep(folder, axes)
+    write_report(folder, folder / "report.html")
+    return folder / "report.html"
 
 
 def test_it_needs_nothing_but_itself(page: Any, attacked: Path) -> None:
     assert page.complaints == []
     assert {url for url in page.requests if not url.startswith("data:")} == {f"file://{attacked}"}
-    pictures = page.locator("figure img")
-    widths = pictures.evaluate_all("images => images.map(image => image.complete && image.naturalWidth)")
-    assert len(widths) >= 6 and all(width > 200 for width in widths)
+    boxes = page.locator("figure svg").evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    assert len(boxes) >= 6 and all(box["width"] > 200 and box["height"] > 100 for box in boxes)
+    page.evaluate("const s = document.createElement('script'); s.text = 'x = 1'; document.body.append(s)")
+    assert [text for text in page.complaints if "Content Security Policy" in text] == page.complaints != []
 
 
 def test_names_and_reasons_stay_text(page: Any) -> None:
@@ -65,13 +93,101 @@ def test_names_and_reasons_stay_text(page: Any) -> None:
     assert page.locator("#runs td", has_text=ATTACK).count() == 4
 
 
-@pytest.mark.parametrize("page", [WIDE, 800, NARROW], indirect=True)
-def test_it_fits_any_width(page: Any) -> None:
+@pytest.mark.parametrize("width", [WIDE, 800, NARROW])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["attacked", "sixty"])
+def test_it_fits_any_width(
+    browser: Any, name: str, scheme: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    page = opened(browser, request.getfixturevalue(name), width, scheme)
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    for box in page.locator("figure img").evaluate_all(
-        "all => all.map(i => i.getBoundingClientRect().toJSON())"
-    ):
-        assert box["width"] > 300
+    boxes = page.locator("figure svg").evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    assert len(boxes) >= 6 and all(box["width"] > 300 for box in boxes)
+    assert page.complaints == []
+    page.context.close()
+
+
+def test_text_and_axes_follow_the_colour_scheme(browser: Any, attacked: Path) -> None:
+    found = {}
+    for scheme in SCHEMES:
+        page = opened(browser, attacked, scheme=scheme)
+        ink, paper = page.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        )
+        drawn = page.locator("section.first svg path").evaluate_all(
+            "all => [...new Set(all.flatMap(one => [getComputedStyle(one).stroke, getComputedStyle(one).fill]))]"
+        )
+        assert ink in drawn and paper not in drawn
+        found[scheme] = ink, paper
+        page.context.close()
+    assert found["light"] != found["dark"]
+
+
+def in_main(page: Any, hue: str) -> Any:
+    return page.locator(f"section.first svg .curve[data-hue='{hue}']")
+
+
+def test_the_name_of_a_curve_appears_under_the_pointer(page: Any) -> None:
+    tooltip = page.locator("#curve-name")
+    assert not tooltip.is_visible()
+    names = set()
+    for curve in in_main(page, "rnn").all():
+        point = curve.locator("path").first.evaluate(
+            """path => {
+                const p = path.getPointAtLength(path.getTotalLength() * 0.6), m = path.getScreenCTM();
+                return [p.x * m.a + p.y * m.c + m.e, p.x * m.b + p.y * m.d + m.f];
+            }"""
+        )
+        page.mouse.move(*point)
+        assert tooltip.is_visible()
+        names.add(tooltip.inner_text())
+        box = tooltip.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= WIDE
+    assert names <= set(in_main(page, "rnn").evaluate_all("all => all.map(one => one.dataset.name)"))
+    assert len(names) >= 2 and all(name.startswith("run rnn seq_len=") and ATTACK in name for name in names)
+    page.mouse.move(5, 5)
+    assert not tooltip.is_visible() and page.title().endswith("· rnnlab")
+
+
+def test_a_button_hides_the_curves_of_its_colour(browser: Any, sixty: Path) -> None:
+    page = opened(browser, sixty)
+    buttons = page.locator(".hues button")
+    assert buttons.all_inner_texts() == ["rnn", "lstm", "gru"]
+    counts = {cell: in_main(page, cell).count() for cell in ("rnn", "lstm", "gru")}
+    assert counts == {"rnn": 8, "lstm": 8, "gru": 8}, "four conditions before and after training"
+
+    def shown(cell: str) -> int:
+        return int(page.locator(f"svg .curve[data-hue='{cell}']").evaluate_all(
+            "all => all.filter(one => getComputedStyle(one).display !== 'none').length"
+        ))  # fmt: skip
+
+    whole = {cell: shown(cell) for cell in counts}
+    lstm = page.get_by_role("button", name="lstm", exact=True)
+    lstm.click()
+    assert lstm.get_attribute("aria-pressed") == "false"
+    assert {cell: shown(cell) for cell in counts} == whole | {"lstm": 0}, "in all figures"
+    lstm.press("Enter")
+    assert lstm.get_attribute("aria-pressed") == "true" and {cell: shown(cell) for cell in counts} == whole
+    assert page.complaints == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["attacked", "sixty"])
+def test_axe_finds_no_violation(
+    browser: Any, name: str, scheme: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    """Check the page against the accessibility rules of axe-core."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    page = opened(browser, request.getfixturevalue(name), width, scheme)
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
+    page.locator(".hues button").first.click()
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert len(found.response["passes"]) > 30
+    page.context.close()
 
 
 def natural(text: str) -> list[Any]:

@@ -70,6 +70,36 @@ SURFACE = [
         ("analysis/test_report.py",),
     ),
     Mutant(
+        "analysis/report/conditions.py",
+        "if len(numbers) < MIN_REPLICATES:",
+        "if len(numbers) < 2:",
+        ("analysis/test_conditions.py",),
+    ),
+    Mutant(
+        "analysis/report/answer.py",
+        "if found.low is not None and found.low <= 0:",
+        "if False:",
+        ("analysis/test_answer.py",),
+    ),
+    Mutant(
+        "analysis/report/answer.py",
+        "paired = Estimate.of(first - second)",
+        "paired = Estimate.of(first - second.to_numpy()[: len(first)])",
+        ("analysis/test_answer.py",),
+    ),
+    Mutant(
+        "analysis/report/inline_svg.py",
+        "if prefix + name in targets:",
+        "if name:",
+        ("analysis/test_inline_svg.py",),
+    ),
+    Mutant(
+        "analysis/report/number_text.py",
+        'return "0.0" if float(text) == 0 else text.replace("-", "−")',
+        'return text.replace("-", "−")',
+        ("analysis/test_number_text.py",),
+    ),
+    Mutant(
         "analysis/report/encodings.py",
         "and not _follows(runs, independent, axis)",
         "",

@@ -6,8 +6,11 @@ averaged, and fewer than three replicates have no interval.
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
+import scipy.special
 import scipy.stats
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
 MIN_REPLICATES = 3
@@ -24,11 +27,16 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
         `high` are NaN for groups with fewer than three values.
     """
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
-    summary["low"] = summary["high"] = summary["mean"].where(summary["count"] >= MIN_REPLICATES)
-    spread = summary[summary["low"].notna() & (summary["sem"] > 0)]  # SciPy returns NaN if all are equal
-    limits = scipy.stats.t.interval(LEVEL, spread["count"] - 1, spread["mean"], spread["sem"])
-    summary.loc[spread.index, "low"], summary.loc[spread.index, "high"] = limits
+    half = half_width(summary["sem"], summary["count"])
+    summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
     return summary.drop(columns="sem")
+
+
+def half_width(standard_error: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Return half the width of the t interval of means, or NaN for fewer than three values."""
+    count = np.asarray(count, dtype=float)
+    quantile = scipy.special.stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2)
+    return np.where(count >= MIN_REPLICATES, quantile * np.asarray(standard_error), np.nan)
 
 
 def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:

@@ -5,14 +5,14 @@ replicates. The mean of a condition has a 95 % interval if the condition has at 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rnnlab.analysis.figures.intervals import mean_interval
+from rnnlab.analysis.figures.intervals import MIN_REPLICATES, half_width
 from rnnlab.analysis.figures.sweep_scalars import judge_runs
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED
@@ -50,15 +50,15 @@ class Estimate:
             values: Values of the single runs.
             bounds: Smallest and largest possible value; an interval is cut at these bounds.
         """
-        numbers = values.astype("float64").dropna()
+        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
         numbers = numbers[np.isfinite(numbers)]
-        if numbers.empty:
+        if not len(numbers):
             return cls([], None, None, None)
-        row = mean_interval(pd.DataFrame({"all": 0, "y": numbers}), ["all"], "y").iloc[0]
-        has_interval = pd.notna(row["low"])
-        low, high = max(bounds[0], float(row["low"])), min(bounds[1], float(row["high"]))
-        limits = (low, high) if has_interval else (None, None)
-        return cls(list(map(float, numbers)), float(row["mean"]), *limits)
+        mean = float(numbers.mean())
+        if len(numbers) < MIN_REPLICATES:
+            return cls(numbers.tolist(), mean, None, None)
+        half = float(half_width(numbers.std(ddof=1) / np.sqrt(len(numbers)), len(numbers)))
+        return cls(numbers.tolist(), mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,15 @@ class Condition:
 
     values: dict[str, Any]
     runs: pd.DataFrame
+    _estimates: dict[str, Estimate] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def estimate(self, column: str) -> Estimate:
         """Return the mean of a column; validation metrics exclude diverged runs."""
+        if column not in self._estimates:
+            self._estimates[column] = self._estimate(column)
+        return self._estimates[column]
+
+    def _estimate(self, column: str) -> Estimate:
         if column not in self.runs:
             return Estimate.of(pd.Series(dtype=float))
         runs = self.runs

@@ -1,7 +1,7 @@
 """Figures for a report, chosen according to the axes of the sweep."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures.grouping import END
+from rnnlab.analysis.figures.intervals import MIN_REPLICATES
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
 from rnnlab.analysis.figures.single_run import draw_time_heatmap
@@ -31,7 +32,7 @@ from rnnlab.text import explain, format_run_count
 
 MAX_HEATMAPS = 4
 MAX_CURVES = 60
-"""Maximum number of runs whose curves are drawn."""
+"""Maximum number of curves of one kind in a figure."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,7 @@ class ReportFigures:
         """
         self.collection, self.encodings, self.metric = collection, encodings, metric
         self.curves = curves
-        count = len(collection.runs)
-        self.selected = np.arange(count)
-        if count > MAX_CURVES and "seed" not in collection.varying:
-            self.selected = np.unique(np.linspace(0, count - 1, MAX_CURVES).astype(int))
-        self.selection_note = ""
-        if len(self.selected) < count:
-            shown = len(self.selected)
-            self.selection_note = f" The figure shows {shown} of {count} runs, chosen at regular intervals."
+        self.selected, self.selection_note = _select_curves(collection.frame, encodings.axes)
 
     def main(self, answer: str, best: Condition | None) -> Picture | None:
         """Return the figure that answers the question: lag curves before and after training, on one scale.
@@ -224,6 +218,24 @@ class ReportFigures:
         if maps:
             text = "Norm of the total gradient by time step and training step, for single runs on one scale."
             yield _Drawing("Gradient by time step", text, partial(_draw_heatmaps, maps), True)
+
+
+def _select_curves(frame: pd.DataFrame, axes: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Select the runs whose curves are drawn, and describe the selection unless it contains all runs.
+
+    The runs of each combination of axis values are drawn as one mean, or as single curves if they are few.
+    """
+    if not axes:
+        return np.arange(len(frame)), ""
+    condition = frame.groupby(list(axes), dropna=False, observed=True, sort=False).ngroup().to_numpy()
+    sizes = np.bincount(condition)
+    curves = int(np.where(sizes < MIN_REPLICATES, sizes, 1).sum())
+    if curves <= MAX_CURVES:
+        return np.arange(len(frame)), ""
+    shown = np.unique(np.linspace(0, len(sizes) - 1, MAX_CURVES * len(sizes) // curves).astype(int))
+    what = "runs" if len(sizes) == len(frame) else "conditions"
+    note = f" The figure shows {len(shown)} of {len(sizes)} {what}, chosen at regular intervals."
+    return np.flatnonzero(np.isin(condition, shown)), note
 
 
 def _draw_main(curves: pd.DataFrame, hue: str | None) -> Any:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
 
-    @property
+    @cached_property
     def numbers(self) -> list[bool]:
         """Return, for each column, True if the column contains numbers."""
         return [

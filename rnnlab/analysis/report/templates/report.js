@@ -25,6 +25,7 @@ for (const curve of document.querySelectorAll("svg .curve")) {
   wide.removeAttribute("id");
   wide.style.strokeWidth = 9;
   wide.style.stroke = "transparent";
+  wide.style.strokeDasharray = "none"; // the gaps between dashes count too
   curve.append(wide);
   curve.addEventListener("pointermove", (event) => {
     shown.textContent = curve.dataset.name;
