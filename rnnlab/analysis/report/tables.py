@@ -89,7 +89,7 @@ def conditions_table(conditions: Sequence[Condition], axes: Sequence[str], metri
     runs = sum(len(condition.runs) for condition in conditions)
     if not conditions or (runs == len(conditions) > MAX_SINGLE_RUNS):
         return None
-    with_curves = any(condition.estimate(TRAINED).mean is not None for condition in conditions)
+    with_curves = any(condition.estimate(UNTRAINED).mean is not None for condition in conditions)
     clips = any(condition.estimate(CLIP_RATE).mean for condition in conditions)
     solvable = any(condition.solved is not None for condition in conditions)
     decays = {"untrained decay": UNTRAINED, "trained decay": TRAINED} if with_curves else {}
