@@ -65,13 +65,13 @@ def test_two_runs() -> None:
     assert found.question == "How far back in time do gradients reach in rnn and lstm?"
     assert found.setting == "Task adding; 50 time steps; 8 hidden units; 1 seed; 2 runs in total."
     assert texts(found) == [
-        "After training, lstm keeps 3.0 decades more of the gradient than rnn over 49 time steps: "
+        "After training, lstm keeps 3.0 decades more of the gradient than rnn at lag 49: "
         "1,000 times as much.",
-        "rnn: over 49 time steps the gradient shrinks 100,000-fold (1.0×10⁸-fold before training); "
+        "rnn: at lag 49, compared with lag 1, the gradient shrinks 100,000-fold (1.0×10⁸-fold before training); "
         "horizon 12 time steps.",
-        "lstm: over 49 time steps the gradient shrinks 100-fold (grows 1,000-fold before training); "
+        "lstm: at lag 49, compared with lag 1, the gradient shrinks 100-fold (grows 1,000-fold before training); "
         "horizon ≥ 49 time steps.",
-        "Lowest val/loss: 0.250 with cell=lstm; chance level 1.000.",
+        "Lowest val/loss: 0.250 with cell=lstm; baseline 1.000.",
     ]
 
 
@@ -86,9 +86,9 @@ def test_a_difference_of_replicates_is_paired_by_seed_and_has_an_interval() -> N
     limits = scipy.stats.ttest_rel(lstm, rnn).confidence_interval(0.95)
     mean = np.mean(lstm) - np.mean(rnn)
     assert first == (
-        f"After training, lstm keeps {mean:.1f} decades more of the gradient than rnn over 49 time steps: "
+        f"After training, lstm keeps {mean:.1f} decades more of the gradient than rnn at lag 49: "
         f"{float(f'{10**mean:.1e}'):,.0f} times as much "
-        f"(95 % interval {limits.low:.1f} to {limits.high:.1f} decades, 4 seeds)."
+        f"(95 % interval {limits.low:.1f} to {limits.high:.1f} decades, paired over 4 seeds)."
     )
     shuffled = sweep(*rows).sample(frac=1, random_state=1)
     assert texts(answer(shuffled, "cell"))[0] == first, "paired by seed, not by position"
@@ -102,7 +102,7 @@ def test_only_shared_seeds_are_paired() -> None:
     shared = [lstm[seed] - rnn[seed] for seed in (0, 1, 2)]
     limits = scipy.stats.ttest_1samp(shared, 0).confidence_interval(0.95)
     assert f"{np.mean(shared):.1f} decades" in first
-    assert f"{limits.low:.1f} to {limits.high:.1f} decades, 3 seeds)" in first
+    assert f"{limits.low:.1f} to {limits.high:.1f} decades, paired over 3 seeds)" in first
     apart = sweep(*({**row, "seed": number} for number, row in enumerate(rows)))
     (first, *_) = texts(answer(apart, "cell"))
     assert f"{np.mean(list(lstm.values())) - np.mean(list(rnn.values())):.1f} decades" in first
@@ -115,7 +115,7 @@ def test_two_seeds_have_no_interval() -> None:
     rows = [{"cell": cell, "seed": seed, TRAINED: -2.0 - seed - 3 * (cell == "rnn")}
             for cell in ("rnn", "lstm") for seed in range(2)]  # fmt: skip
     found = texts(answer(sweep(*rows), "cell"))
-    assert found[0].endswith("over 49 time steps: 1,000 times as much.")
+    assert found[0].endswith("at lag 49: 1,000 times as much.")
     assert not any("interval" in text for text in found)
     assert "horizon 10 time steps" in found[1]
 
@@ -132,8 +132,8 @@ def test_an_interval_that_includes_zero_does_not_separate_two_cells() -> None:
     found = texts(answer(sweep(*rows), "cell"))
     difference = np.mean(lstm) - np.mean(rnn)
     assert found[0] == (
-        f"The seeds do not separate lstm and rnn after training: a difference of {difference:.1f} decades over "
-        f"49 time steps (95 % interval −{-limits.low:.1f} to {limits.high:.1f} decades, 3 seeds)."
+        f"The seeds do not separate lstm and rnn after training: a difference of {difference:.1f} decades at lag "
+        f"49 (95 % interval −{-limits.low:.1f} to {limits.high:.1f} decades, paired over 3 seeds)."
     )
     assert not any("keeps" in text for text in found)
 
@@ -149,24 +149,38 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     assert "; lr 0.1, 1; " in found.setting
     assert texts(found)[:3] == [
         "After training, lstm keeps 4.0 decades (lr=0.1) to 6.5 decades (lr=1) more of the gradient than rnn "
-        "over 49 time steps.",
+        "at lag 49.",
         "rnn: horizon 60 at lr=0.1, 90 at lr=1.",
         "lstm: horizon 20 at lr=0.1, 25 at lr=1.",
     ]
     same = [row | {TRAINED: -6.0 if row["cell"] == "rnn" else -2.0} for row in rows]
     assert texts(answer(sweep(*same), "cell", "lr"))[0] == (
-        "After training, lstm keeps 4.0 decades more of the gradient than rnn over 49 time steps, for each lr."
+        "After training, lstm keeps 4.0 decades more of the gradient than rnn at lag 49, for each lr."
     )
 
 
-def test_three_axes_name_the_ends_of_the_horizon() -> None:
+def test_three_axes_name_every_horizon_if_they_are_few() -> None:
     rows = [
         {"cell": cell, "lr": lr, "clip": clip, "grad/horizon": horizon}
         for horizon, (cell, lr, clip) in enumerate(itertools.product(("rnn", "lstm"), (0.1, 1.0), (1.0, NAN)))
     ]
     found = texts(answer(sweep(*rows), "cell", "lr", "clip"))
-    assert "rnn: horizon from 0 (lr=0.1, clip=1) to 3 (lr=1, clip=off)." in found
-    assert "lstm: horizon from 4 (lr=0.1, clip=1) to 7 (lr=1, clip=off)." in found
+    assert (
+        "rnn: horizon 0 (lr=0.1, clip=1), 1 (lr=0.1, clip=off), 2 (lr=1, clip=1), 3 (lr=1, clip=off)."
+        in found
+    )
+
+
+def test_three_axes_name_the_ends_of_many_horizons() -> None:
+    rows = [
+        {"cell": cell, "lr": lr, "clip": clip, "grad/horizon": horizon}
+        for horizon, (cell, lr, clip) in enumerate(
+            itertools.product(("rnn", "lstm"), (0.1, 0.5, 1.0, 2.0), (1.0, NAN))
+        )
+    ]
+    found = texts(answer(sweep(*rows), "cell", "lr", "clip"))
+    assert "rnn: horizon from 0 (lr=0.1, clip=1) to 7 (lr=2, clip=off)." in found
+    assert "lstm: horizon from 8 (lr=0.1, clip=1) to 15 (lr=2, clip=off)." in found
 
 
 def test_a_condition_without_a_counterpart_is_not_compared() -> None:
@@ -180,7 +194,7 @@ def test_axes_that_follow_from_the_first_are_compared_as_one() -> None:
         {"cell": "lstm", "hidden_size": 10, TRAINED: -4.0},
     ]
     (first, *_) = texts(answer(sweep(*rows), "cell", "hidden_size"))
-    assert first.startswith("After training, lstm keeps 1.0 decades more of the gradient than rnn over 49")
+    assert first.startswith("After training, lstm keeps 1.0 decades more of the gradient than rnn at lag 49")
 
 
 def test_diverged_and_unstable_runs_come_first() -> None:
@@ -195,9 +209,7 @@ def test_diverged_and_unstable_runs_come_first() -> None:
         "2 of 4 runs diverged between training steps 3 and 7 (lr 1, 2); first non-finite value: h, loss.",
         "1 of 4 runs became unstable (lr 0.5).",
     ]
-    assert found[-1] == "Lowest val/loss: 0.700 with lr=0.1; chance level 1.000.", (
-        "not that of a diverged run"
-    )
+    assert found[-1] == "Lowest val/loss: 0.700 with lr=0.1; baseline 1.000.", "not that of a diverged run"
     (first, *_) = texts(answer(sweep(rows[0]), main=None))
     assert first == "1 of 1 run diverged at training step 7; first non-finite value: h."
 
@@ -210,15 +222,20 @@ def test_runs_that_diverge_at_once_are_described_before_training() -> None:
     found = texts(answer(sweep(*rows), "init.W_hh.gain"))
     assert found[1] == (
         "Before training, the gradient grows 4.0 decades more in init.W_hh.gain=3 than in init.W_hh.gain=2 "
-        "over 49 time steps: 10,000 times as much."
+        "at lag 49: 10,000 times as much."
     )
-    assert "init.W_hh.gain=2: over 49 time steps the gradient grows 1,000-fold; horizon" in found[2]
+    assert (
+        "init.W_hh.gain=2: at lag 49, compared with lag 1, the gradient grows 1,000-fold; horizon" in found[2]
+    )
 
 
 def test_gradients_that_are_all_zero() -> None:
     zero = {"grad/gain": 0.0, TRAINED: NAN, "grad/horizon": 0.0}
     found = texts(answer(sweep({"cell": "rnn"} | zero, {"cell": "lstm"}), "cell"))
-    assert found[0] == "rnn: over 49 time steps the gradient shrinks to exactly 0; horizon 0 time steps."
+    assert (
+        found[0]
+        == "rnn: at lag 49, compared with lag 1, the gradient shrinks to exactly 0; horizon 0 time steps."
+    )
     assert not any("than" in text for text in found)
 
 
@@ -226,10 +243,10 @@ def test_one_condition() -> None:
     found = answer(sweep({METRIC: 0.25}, {METRIC: 0.5, "seed": 1}), main=None)
     assert found.question == "How far back in time do gradients reach in rnn?"
     assert found.setting.endswith("2 seeds; 2 runs in total.")
-    assert texts(found)[-1] == "val/loss: 0.250 and 0.500; chance level 1.000."
+    assert texts(found)[-1] == "val/loss: 0.250 and 0.500; baseline 1.000."
     three = sweep(*({METRIC: value, "seed": seed} for seed, value in enumerate((0.25, 0.5, 0.3))))
     limits = scipy.stats.ttest_1samp([0.25, 0.5, 0.3], 0).confidence_interval(0.95)
-    text = f"val/loss: 0.350 ({limits.low:.3f} to {limits.high:.3f}); chance level 1.000."
+    text = f"val/loss: 0.350 ({limits.low:.3f} to {limits.high:.3f}); baseline 1.000."
     assert texts(answer(three, main=None))[-1] == text
 
 
@@ -253,7 +270,7 @@ def test_solved_runs_are_counted() -> None:
 def test_a_larger_accuracy_is_better() -> None:
     frame = sweep({"cell": "rnn", "val/accuracy": 0.25}, {"cell": "lstm", "val/accuracy": 0.75})
     found = texts(answer(frame, "cell", metric="val/accuracy"))
-    assert found[-1] == "Highest val/accuracy: 0.750 with cell=lstm; chance level 1.000."
+    assert found[-1] == "Highest val/accuracy: 0.750 with cell=lstm; baseline 1.000."
 
 
 def test_long_lists_are_counted_instead_of_listed() -> None:
@@ -270,7 +287,7 @@ def test_odd_names_stay_text(name: str) -> None:
     )
     frame["diverged_at.quantity"] = [None, name]
     found = answer(frame, "cell")
-    assert f"than {name} over" in found.sentences[1].unescape() and name in found.question
+    assert f"than {name} at" in found.sentences[1].unescape() and name in found.question
     for sentence in found.sentences:
         assert isinstance(sentence, Markup)
         plain = re.sub("</?strong>", "", str(sentence))

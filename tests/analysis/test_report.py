@@ -274,7 +274,7 @@ def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None
     assert cells["runs"] == "3, 1 unstable, 1 diverged" and cells["val/loss"] == "2.000 and 4.000"
     assert "1 of 4 runs diverged at training step 3 (cell rnn); first non-finite value: h." in page.text
     assert "1 of 4 runs became unstable (cell rnn)." in page.text
-    assert "Lowest val/loss: 2.000 with cell=gru; chance level 1.000." in page.text
+    assert "Lowest val/loss: 2.000 with cell=gru; baseline 1.000." in page.text
 
 
 def test_two_sweeps_with_axes_of_their_own_are_one_page(tmp_path: Path) -> None:

@@ -205,6 +205,8 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
         return []
     ranks = {word: sum(_mean(group[word]) for group in complete.values()) for word in names}
     best, worst = max(names, key=ranks.__getitem__), min(names, key=ranks.__getitem__)
+    if best == worst:
+        return []
     differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
     lags = {group[best].lag for group in complete.values()}
