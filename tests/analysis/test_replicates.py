@@ -99,6 +99,7 @@ def test_only_replicates_are_averaged_and_three_make_an_interval(
     """The smallest counterexample is not searched for, because drawing is slow."""
     kind = next(iter(inspect.signature(DRAW[name]).parameters))
     arguments = arguments_for(name, sweep, data)
+    plt.close("all")  # figures that another test may have left
     try:
         DRAW[name](getattr(sweep, kind), **arguments)
         allowed = ALLOWED[kind](sweep)

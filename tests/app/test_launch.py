@@ -259,7 +259,9 @@ def test_a_sweep_over_tasks_tells_each_metric_and_when_it_was_solved(tmp_path: P
     done = run(tmp_path, "-m", "task=latch,series", "seq_len=5", "steps=300", "val_every=50", "lr=0.01",
                "hidden_size=16", "probe=none", "tracking=none", "figures=false")  # fmt: skip
     assert (done.code, done.err) == (0, "")
-    header, latch, series = (re.split(r"  +", line.strip()) for line in done.out.splitlines()[1:4])
+    lines = done.out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("task "))
+    header, latch, series = (re.split(r"  +", line.strip()) for line in lines[start : start + 3])
     assert header[:3] == ["task", "validation", "baseline"] and header[-3:-1] == ["outcome", "solved at"]
     info = run_info(done.runs["latch"])
     assert info["summary"]["val/solved"] == 1 and 0 < info["summary"]["steps_to_solve"] <= 300

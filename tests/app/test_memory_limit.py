@@ -72,7 +72,7 @@ HUGE = {
 def test_what_fits_in_no_machine_is_refused(command_line, here, capsys):
     (line,) = messages(capsys, *command_line.split())
     expected = re.escape(f"rnnlab: {HUGE[command_line]}; this machine has ")
-    assert re.fullmatch(expected.replace("…", r"needs about [\d,]+ GiB.*") + r"[\d.]+ GiB", line), line
+    assert re.fullmatch(expected.replace("…", r"needs about [\d,.e+]+ GiB.*") + r"[\d.]+ GiB", line), line
     assert list(here.iterdir()) == []
 
 

@@ -129,7 +129,8 @@ def draw_phase_diagram(
             _draw_cells(part, ax, color, norm)
         ax.set(xlabel=x, ylabel=y)
 
-    drawn = draw_on_axes(frame, draw, ax, facets, title, entries, None, below=norm is not None)
+    shown = facets if len(frame) else {"col": col, "row": row}
+    drawn = draw_on_axes(frame, draw, ax, shown, title, entries, None, below=norm is not None)
     if norm is not None:
         all_axes = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
         with matplotlib.rc_context(figure_style() if ax is None else {}):
