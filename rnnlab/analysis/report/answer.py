@@ -204,9 +204,7 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     if len(names) < 2 or not complete:
         return []
     ranks = {word: sum(_mean(group[word]) for group in complete.values()) for word in names}
-    best, worst = max(names, key=ranks.__getitem__), min(names, key=ranks.__getitem__)
-    if best == worst:
-        return []
+    best, worst = max(names, key=ranks.__getitem__), min(reversed(names), key=ranks.__getitem__)
     differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
     low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
     lags = {group[best].lag for group in complete.values()}
@@ -214,6 +212,8 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     pairs = [(group[best], group[worst]) for group in complete.values()]
     when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
     grows = all(_mean(c) > 0 for pair in pairs for c in pair)
+    if all(format_decades(difference.mean or 0.0) == "0.0" for difference in differences.values()):
+        return [_strong(f"{when}, {best} and {worst} differ by less than 0.1 decades{over}")]
     if len(differences) == 1:
         (found,) = differences.values()
         assert found.mean is not None
