@@ -212,8 +212,9 @@ class Display:
         shown, shared = columns, ""
         if results.full_width(columns) > width and len(infos) > 1:
             shown, shared = results.without_constants(columns)
-        is_list = len(infos) == 1 and results.min_width(columns) > width
-        table = results.make_list(columns) if is_list else results.make_table(shown, width)
+        fits = results.min_width(shown) <= width
+        is_list = len(infos) == 1 and not fits
+        table = results.make_list(columns) if is_list else results.make_table(shown, width if fits else None)
         terminal_width = self.console.width
         self.console.width = terminal_width if is_list else max(terminal_width, MAX_COLUMNS)
         self.console.print(table)  # numbers are never cut

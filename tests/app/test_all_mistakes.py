@@ -191,9 +191,19 @@ def test_a_hopeless_command_is_tried_a_limited_number_of_times(
         return original(error, arguments, counting)
 
     monkeypatch.setattr(mistakes, "all_problems", counted)
-    command = " ".join(f"x{number}=1" for number in range(40))
-    assert len(lines(command, capsys, here)) == mistakes.MAX_ROUNDS
+    unknown = [f"x{number}=1" for number in range(40)]
+    *found, last = lines(" ".join(["-m", *unknown]), capsys, here)
+    assert found == [f"{argument}: unknown key; --help lists all keys" for argument in unknown[: len(found)]]
+    assert len(found) == mistakes.MAX_ROUNDS and last == "there may be further mistakes; correct these first"
     assert len(tried) == mistakes.MAX_ROUNDS and tried == sorted(set(tried), reverse=True)
+
+
+def test_the_unknown_keys_of_a_single_run_take_one_composition(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = [f"x{number}=1" for number in range(40)]
+    expected = [f"{argument}: unknown key; --help lists all keys" for argument in unknown]
+    assert lines(" ".join([*unknown, "lr=-1"]), capsys, here) == [*expected, BAD_LR]
 
 
 def test_many_values_of_one_axis_take_few_compositions(

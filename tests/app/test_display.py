@@ -217,6 +217,13 @@ def test_the_results_fit_the_terminal(width: int, tmp_path: Path) -> None:
     assert whole in text and any(whole in line for line in lines) == (width == 120)
 
 
+def test_an_outcome_is_not_wrapped_if_the_table_is_too_wide_anyway(tmp_path: Path) -> None:
+    at = {"step": 25, "timestep": 20, "quantity": "loss"}
+    infos = [info_of(**MSE), info_of("diverged", **MSE | {"grad/gain": 0.1, "diverged_at": at})]
+    lines = table_of(40, infos, tmp_path, **LONG_AXES)
+    assert any("diverged at step 25, time step 20: loss" in line for line in lines)
+
+
 def test_a_single_run_that_does_not_fit_is_a_list(tmp_path: Path) -> None:
     lines = table_of(60, [info_of(**MSE)], tmp_path)
     assert lines[:3] == ["cell       rnn", "val/mse    0.170", "baseline   0.167"]

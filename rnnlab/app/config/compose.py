@@ -18,7 +18,13 @@ from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
 from rnnlab.app.config.composer import plan_single_run, plan_sweep
 from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
 from rnnlab.app.config.loader import Loader, check_plugin, launcher_keys
-from rnnlab.app.config.loading import CONFIG_NAME, key_index, loader_of, register_resolvers
+from rnnlab.app.config.loading import (
+    CONFIG_NAME,
+    key_index,
+    loader_of,
+    refused_values,
+    register_resolvers,
+)
 from rnnlab.app.config.messages import (
     COMPOSITION_ERRORS,
     SUPPORTED,
@@ -76,9 +82,9 @@ def compose(
     except InterpolationProblems as error:
         raise ConfigProblems(error.problems) from error
     except COMPOSITION_ERRORS as error:
-        raise ConfigProblems(
-            [explain_composition_error(error, overrides, key_index(loader, overrides))]
-        ) from error
+        problem = explain_composition_error(error, overrides, key_index(loader, overrides))
+        others = refused_values(loader, overrides) if mode is RunMode.RUN else []
+        raise ConfigProblems([problem, *others]) from error
 
 
 def _plan(

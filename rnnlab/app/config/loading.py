@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rnnlab.app.config.hydra_internals.private_api import search_path_of
 from rnnlab.app.config.loader import Loader
-from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems
+from rnnlab.app.config.messages import COMPOSITION_ERRORS, ConfigProblems, explain_composition_error
 from rnnlab.app.config.suggestions import KeyIndex
 from rnnlab.paths import is_folder
 
@@ -41,15 +42,42 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
 def key_index(loader: Loader, overrides: Sequence[str]) -> KeyIndex:
     """Return the keys of the chosen options, or of the default options if composition fails."""
     try:
-        parser = OverridesParser.create(config_loader=loader)
-        files = [
-            str(override.input_line)
-            for override in parser.parse_overrides(list(overrides))
-            if loader.names_file(override) and not override.is_sweep_override()
-        ]
-        config = loader.load_configuration(CONFIG_NAME, files, RunMode.RUN)
+        config, _ = compose_files(loader, overrides)
     except COMPOSITION_ERRORS:
         config = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
+    return index_of(config)
+
+
+def compose_files(loader: Loader, overrides: Sequence[str]) -> tuple[DictConfig, list[Override]]:
+    """Return the configuration of the chosen option files, and the overrides that set values.
+
+    Overrides with several values are neglected.
+    """
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    single = [override for override in parsed if not override.is_sweep_override()]
+    files = [str(override.input_line) for override in single if loader.names_file(override)]
+    config = loader.load_configuration(CONFIG_NAME, files, RunMode.RUN)
+    return config, [override for override in single if not loader.names_file(override)]
+
+
+def refused_values(loader: Loader, overrides: Sequence[str]) -> list[str]:
+    """Return one message per override whose key or value the chosen option files do not accept."""
+    problems = []
+    try:
+        config, values = compose_files(loader, overrides)
+    except COMPOSITION_ERRORS:  # the option files must be correct first
+        return []
+    index = index_of(config)
+    for override in values:
+        try:
+            loader.set_values(config, [override])
+        except COMPOSITION_ERRORS as error:
+            problems.append(explain_composition_error(error, [str(override.input_line)], index))
+    return problems
+
+
+def index_of(config: DictConfig) -> KeyIndex:
+    """Return the keys of a configuration."""
 
     def collect_keys(node: dict[Any, Any], prefix: str) -> list[str]:
         keys = []

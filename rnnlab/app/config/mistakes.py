@@ -62,6 +62,8 @@ def all_problems(error: ConfigProblems, arguments: Sequence[str], attempt: Attem
             break
         else:
             break
+    else:
+        found["there may be further mistakes; correct these first"] = None
     return in_order(list(found), arguments)
 
 
