@@ -69,7 +69,8 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise ConfigProblems(["stopped before training"])
 
     monkeypatch.setattr("rnnlab.commands.repeat.launch", stop)
-    monkeypatch.setattr("rnnlab.analysis.report.page.draw_pictures", lambda *_: [])
+    monkeypatch.setattr("rnnlab.analysis.report.page.ReportFigures.main", lambda *_: None)
+    monkeypatch.setattr("rnnlab.analysis.report.page.ReportFigures.details", lambda *_: [])
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(made, tmp_path / "runs" / "run"))
 
