@@ -162,7 +162,7 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
 def test_equal_decays_are_not_ranked() -> None:
     rows = [{"cell": cell, "lr": lr, TRAINED: -4.0} for cell in ("rnn", "lstm", "gru") for lr in (0.1, 1.0)]
     (first, *_) = texts(answer(sweep(*rows), "cell", "lr"))
-    assert first == "After training, rnn and gru differ by less than 0.1 decades over 49 time steps."
+    assert first == "After training, rnn and gru differ by less than 0.1 decades at lag 49."
     (first, *_) = texts(
         answer(sweep({"cell": "rnn", TRAINED: -4.0}, {"cell": "lstm", TRAINED: -4.04}), "cell")
     )
