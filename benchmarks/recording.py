@@ -49,7 +49,7 @@ def milliseconds(cell: str, probe: str) -> tuple[float, dict[str, float]]:
         began = perf_counter()
         batch = trainer.task.batch(batches, step)
         tape = trainer.model.forward(params, batch, None, workspace)
-        grads, deltas = trainer.model.backward(params, tape, workspace, with_dx=False)
+        grads, deltas = trainer.model.backward(params, tape, workspace, with_dx=False, scaled=True)
         trainer.clipping.apply(grads)
         before = copy_params(params)
         trainer.optimizer.update(params, grads, state)

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, States
 from rnnlab.cells.boundary import check_fields, check_params
-from rnnlab.cells.weights import is_symbols
+from rnnlab.engine.weights import is_symbols
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init
 from rnnlab.losses import Loss, losses_and_gradients, step_weights
@@ -111,25 +111,25 @@ class Model:
         """Draw the parameters of the cell and readout, and the initial state (h_0, c_0) if it is learned."""
         params = self.cell.init_params(rng, init, dtype) | self.readout.init_params(rng, dtype)
         if self.initial_state.learned:
-            shape = (self.cell.hidden_size, 1)
-            for state in self.cell.states:
+            for state, size in self.cell.state_sizes.items():
                 with np.errstate(over="ignore"):  # on overflow in float32, the run is reported as diverged
-                    params[f"{state}_0"] = self.initial_state.draw(state, shape, rng).astype(dtype)
+                    params[f"{state}_0"] = self.initial_state.draw(state, (size, 1), rng).astype(dtype)
         return params
 
     def start(self, params: Params, batch: int, rng: np.random.Generator | None = None) -> States:
-        """Return the model's initial value of each state variable, shape (H, B).
+        """Return the model's initial value of each state, shape (H, B).
 
         Raises:
             ValueError: If the initial state is random and `rng` is None.
         """
         dtype = check_params(params, self.cell.param_shapes())
-        H = self.cell.hidden_size
+        sizes = self.cell.state_sizes
         if self.initial_state.learned:
-            check_params(params, {f"{name}_0": (H, 1) for name in self.cell.states})
-            return {name: np.repeat(params[f"{name}_0"], batch, axis=1) for name in self.cell.states}
+            check_params(params, {f"{name}_0": (size, 1) for name, size in sizes.items()})
+            return {name: np.repeat(params[f"{name}_0"], batch, axis=1) for name in sizes}
         return {
-            name: self.initial_state.draw(name, (H, batch), rng).astype(dtype) for name in self.cell.states
+            name: self.initial_state.draw(name, (size, batch), rng).astype(dtype)
+            for name, size in sizes.items()
         }
 
     def forward(
@@ -165,7 +165,7 @@ class Model:
         own_start = initial is None
         start = self.start(params, batch.size, rng) if initial is None else initial
         cell_tape = self.cell.forward(params, batch.x, start, workspace)
-        h = cell_tape.states["h"][1 + batch.first_output :]
+        h = cell_tape.outputs[batch.first_output :]
         outputs, features = self.readout.forward(params, h, workspace)
         y = batch.y.reshape(-1) if batch.y.ndim == 2 else by_feature(batch.y, workspace, "y")
         losses, d_outputs = losses_and_gradients(self.loss, outputs, y, workspace)
@@ -177,11 +177,16 @@ class Model:
         return Tape(cell_tape, features, outputs, losses, weights, d_outputs, loss, own_start)
 
     def backward(
-        self, params: Params, tape: Tape, workspace: Workspace | None = None, with_dx: bool = True
+        self,
+        params: Params,
+        tape: Tape,
+        workspace: Workspace | None = None,
+        with_dx: bool = True,
+        scaled: bool = False,
     ) -> tuple[Params, CellDeltas]:
         """Return the gradients keyed by parameter name, and the result of the cell's backward pass.
 
-        If `with_dx` is false, the gradients with respect to the inputs are omitted.
+        The arguments `with_dx` and `scaled` are those of `Cell.backward`.
         """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
@@ -190,7 +195,7 @@ class Model:
         if absent.any():
             do[:, absent] = 0  # a non-finite gradient times the weight 0 is NaN
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
-        deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx)
+        deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx, scaled)
         grads = deltas.grads | readout_grads
         if self.initial_state.learned:
             for name, d_initial in deltas.initial.items():

@@ -49,6 +49,11 @@ class Readout:
             outputs += params["b_y"]
         return outputs, features
 
+    def outputs_of_step(self, params: Params, h: Array) -> Array:
+        """Return the outputs of one time step in float64, shape (Y, B), given h[t] of shape (H, B)."""
+        outputs = np.asarray(params["W_hy"].astype(np.float64) @ h)
+        return outputs + params["b_y"] if self.bias else outputs
+
     def backward(
         self, params: Params, features: Array, do: Array, time: int, workspace: Workspace
     ) -> tuple[Params, Array]:

@@ -1,8 +1,8 @@
 """Array buffers that are reused between training steps."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from operator import is_not
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,6 +15,10 @@ _MAX_CACHED_STEPS = 1000
 _UFUNC_BUFFER = 256
 
 
+Calls = list[tuple[Callable[..., object], tuple[Any, ...]]]
+"""Functions with their positional arguments."""
+
+
 class Workspace:
     """Named array buffers that are reused by successive calls.
 
@@ -25,7 +29,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
-        self._steps: dict[str, tuple[tuple[Array, ...], list[tuple[Array, ...]]]] = {}
+        self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
@@ -34,46 +38,29 @@ class Workspace:
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer
 
-    def steps(
-        self,
-        name: str,
-        owners: tuple[Array, ...],
-        sequences: Callable[[], tuple[Sequence[Array] | Array, ...]],
-    ) -> "Steps":
-        """Return an iterable over the time steps of several sequences, for loops in either time direction.
+    def prepared(self, key: Hashable, owners: tuple[Array, ...], prepare: Callable[[], Any]) -> Any:
+        """Return the result of `prepare`, which is kept until a buffer in `owners` is replaced.
 
-        Each time step uses a dozen array views, and creating a view takes as long as the call overhead of a
-        small matrix product. Views are therefore cached until the buffers in `owners` are replaced. Caching
-        makes an LSTM's forward loop 10 % faster (H = 128, B = 32). Views are not cached for long sequences,
-        because the cached views would require as much memory as the arrays of a small network.
+        Each time step of a loop uses a dozen array views, and creating a view takes as long as the call
+        overhead of a small matrix product.
+
+        Args:
+            key: Key of the result.
+            owners: Buffers to which the views belong.
+            prepare: Function that creates views of the buffers.
         """
-        if len(owners[0]) > _MAX_CACHED_STEPS:
-            return _UncachedSteps(sequences())
-        cached = self._steps.get(name)
-        if cached is None or any(a is not b for a, b in zip(cached[0], owners, strict=True)):
-            cached = self._steps[name] = (owners, list(zip(*sequences(), strict=True)))
-        return cached[1]
+        kept = self._prepared.get(key)
+        if kept is None or len(kept[0]) != len(owners) or any(map(is_not, kept[0], owners)):
+            kept = self._prepared[key] = (owners, prepare())
+        return kept[1]
 
 
-class Steps(Protocol):
-    """Iterable over time steps, from the first to the last or in reverse."""
+def cached_calls(time: int, calls_of: Callable[[int], Calls]) -> Callable[[int], Calls]:
+    """Return a function that gives the calls of a time step, computed in advance unless the sequence is long.
 
-    def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        """Iterate over the time steps from the first to the last."""
-
-    def __reversed__(self) -> Iterator[tuple[Array, ...]]:
-        """Iterate over the time steps from the last to the first."""
-
-
-@dataclass(frozen=True)
-class _UncachedSteps:
-    sequences: tuple[Sequence[Array] | Array, ...]
-
-    def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        return zip(*self.sequences, strict=True)
-
-    def __reversed__(self) -> Iterator[tuple[Array, ...]]:
-        return zip(*(sequence[::-1] for sequence in self.sequences), strict=True)
+    For a long sequence, the views would require as much memory as the arrays of a small network.
+    """
+    return [calls_of(t) for t in range(time)].__getitem__ if time <= _MAX_CACHED_STEPS else calls_of
 
 
 class unbuffered:

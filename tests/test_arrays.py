@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from rnnlab.arrays import copy_params
 from rnnlab.norms import global_norm, norm
-from rnnlab.workspace import Workspace, by_feature, by_time
+from rnnlab.workspace import Workspace, by_feature, by_time, cached_calls
 
 # The oracle math.hypot is exact to about one ulp at every magnitude.
 FINITE = st.floats(-1e300, 1e300)
@@ -106,9 +106,23 @@ def test_workspace_gives_a_buffer_back_until_shape_or_dtype_differ():
 def test_workspace_makes_views_anew_for_other_buffers():
     workspace = Workspace()
     one, two = np.zeros((2, 3)), np.ones((2, 3))
-    kept = workspace.steps("s", (one,), lambda: (one,))
-    assert workspace.steps("s", (one,), lambda: (one,)) is kept
-    assert workspace.steps("s", (two,), lambda: (two,))[0][0][0] == 1.0
+    kept = workspace.prepared("s", (one,), lambda: [one[0]])
+    assert workspace.prepared("s", (one,), lambda: [one[0]]) is kept
+    assert workspace.prepared("other", (one,), lambda: [one[1]]) is not kept
+    assert workspace.prepared("s", (two,), lambda: [two[0]])[0][0] == 1.0
+    assert workspace.prepared("s", (two, one), lambda: [one[0]])[0][0] == 0.0
+
+
+def test_calls_of_long_sequences_are_not_kept():
+    made = []
+
+    def calls_of(t):
+        made.append(t)
+        return []
+
+    short, long = cached_calls(1000, calls_of), cached_calls(1001, calls_of)
+    assert made == list(range(1000)) and short(3) is short(3)
+    assert long(7) == [] and made[-1] == 7
 
 
 def test_copied_params_share_nothing():

@@ -97,13 +97,9 @@ def test_cells_draw_their_parameters(gates, bias, dtype):
 
 def test_forget_bias_is_added_to_the_forget_gate_alone():
     init = Init(*[Initializer("normal", 1.0)] * 3)
-    plain, shifted = (
-        LSTM(7, 5, "tanh", bias=True, forget_bias=forget_bias).init_params(
-            np.random.default_rng(0), init, np.float64
-        )
-        for forget_bias in (0.0, 2.5)
-    )
-    f = LSTM.gates.index("f")
+    cells = [LSTM(7, 5, "tanh", bias=True, forget_bias=forget_bias) for forget_bias in (0.0, 2.5)]
+    plain, shifted = (cell.init_params(np.random.default_rng(0), init, np.float64) for cell in cells)
+    f = cells[0].gate_names.index("f")
     expected = np.zeros((4, 5, 1))
     expected[f] = 2.5
     np.testing.assert_allclose((shifted["b_h"] - plain["b_h"]).reshape(4, 5, 1), expected, atol=1e-15)

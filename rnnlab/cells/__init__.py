@@ -1,20 +1,35 @@
 """Recurrent cells with hand-derived backward passes."""
 
-from rnnlab.cells.base import Cell
+from rnnlab.cells.base import Cell, Parameter
+from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.lstm import LSTM
-from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.cells.vanilla import Vanilla
+from rnnlab.engine.activations import IDENTITY, RELU, SIGMOID, SPLIT, TANH, Activation, relu, sigmoid, tanh
+from rnnlab.engine.declarations import CellDeclarationError
+from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 
 __all__ = [
     "GRU",
+    "IDENTITY",
     "LSTM",
+    "RELU",
+    "SIGMOID",
+    "SPLIT",
+    "TANH",
+    "Activation",
     "Cell",
+    "CellDeclarationError",
     "CellDeltas",
     "CellTape",
+    "GatedCell",
+    "Parameter",
     "States",
     "StepDeltas",
     "StepGradients",
     "StepTape",
     "Vanilla",
+    "relu",
+    "sigmoid",
+    "tanh",
 ]

@@ -1,19 +1,19 @@
 """Common interface of the recurrent cells.
 
-A cell object is immutable and contains sizes and options, but no parameters or states. The parameters are
-stored in a dict of arrays with the keys `W_xh`, `W_hh` and, if the cell has biases, `b_h`. The parameter
-gradients are stored in a dict with the same keys.
+A cell object is immutable and contains sizes and options, but no parameters or states. Parameters, and their
+gradients, are dicts of arrays with the keys of `Cell.parameters`.
 
-Every cell implements its equations twice: `forward` and `backward` process an entire sequence and are
-optimised for speed, whereas `step` and `step_backward` process one time step and follow the textbook
-equations. `forward`, `backward`, `step` and `step_backward` are final and check their arguments. Subclasses
-implement the equations in the abstract methods.
+Most cells are a `rnnlab.cells.gated.GatedCell`, which states its equations once. Any other cell is a
+subclass of `Cell` that gives one time step forward and one backward; such a cell is slower, but all
+measurements work for it. `forward`, `backward`, `step` and `step_backward` are final and check their
+arguments.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, final
+from inspect import isabstract
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 from annotated_types import Ge
@@ -28,10 +28,29 @@ from rnnlab.cells.boundary import (
     check_states,
     check_step_input,
 )
-from rnnlab.cells.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
-from rnnlab.cells.weights import is_symbols, join, step_input_gradients
+from rnnlab.engine.activations import Activation
+from rnnlab.engine.declarations import CellDeclarationError
+from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
+from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.initializers import Init
 from rnnlab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one parameter.
+
+    Attributes:
+        rows: Number of rows.
+        columns: Number of columns.
+        initializer: Entry of `Init` from which the parameter is drawn.
+        gates: Names of the blocks of equal height into which the rows are divided; () for a single block.
+    """
+
+    rows: int
+    columns: int
+    initializer: Literal["W_hh", "W_xh", "b_h"]
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,21 +63,47 @@ class Cell(ABC):
         bias: True if the cell has biases.
     """
 
-    gates: ClassVar[tuple[str, ...]]
-    """Names of the G gates; each gate has a block of H rows in `W_xh`, `W_hh` and `b_h`, in this order."""
     states: ClassVar[tuple[str, ...]]
-    """Names of the states that one time step passes to the next, starting with `h`."""
-    recurrent_biases: ClassVar[Mapping[str, str]] = {}
-    """Map from each recurrent bias to its gate; the bias is added to this gate's rows of W_hh h[t-1]."""
-    sigmoid_gates: ClassVar[tuple[str, ...]] = ()
-    """Names of the gates with sigmoid activation; the tape stores their activations in `inner["gates"]`."""
+    """Names of the states that one time step passes to the next; `state_sizes` gives their sizes."""
+    output: ClassVar[str] = "h"
+    """Name of the state, or of the entry of `inner`, that the readout reads."""
+    recurrent_matrix: ClassVar[str | None] = "W_hh"
+    """Name of the matrix whose spectrum and contributions are measured; None if the cell has none."""
+    recurrent_state: ClassVar[str] = "h"
+    """State that the recurrent matrix multiplies."""
+    input_matrix: ClassVar[str | None] = "W_xh"
+    """Name of the matrix that multiplies the inputs; None if the cell has no such matrix."""
+    forget_gate: ClassVar[str | None] = None
+    """Sigmoid gate that scales the direct path of the gradient through a state; None if the cell has none."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
     bias: bool = field(kw_only=True)
 
+    def __init_subclass__(cls, **keys: Any) -> None:
+        super().__init_subclass__(**keys)
+        if not isabstract(cls) and not hasattr(cls, "states"):
+            raise CellDeclarationError(f"{cls.__name__}.states: missing; names the states of the cell")
+
     def __post_init__(self) -> None:
         check_fields(self)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raise CellDeclarationError if a declaration names a parameter or state that does not exist."""
+        parameters = list(self.parameters())
+        matrices = {"recurrent_matrix": self.recurrent_matrix, "input_matrix": self.input_matrix}
+        for key, matrix in matrices.items():
+            if matrix is not None and matrix not in parameters:
+                raise CellDeclarationError(
+                    f"{type(self).__name__}.{key}: {matrix} is not one of the parameters {parameters}; "
+                    "None means that the cell has no such matrix"
+                )
+        if self.recurrent_matrix is not None and self.recurrent_state not in self.states:
+            raise CellDeclarationError(
+                f"{type(self).__name__}.recurrent_state: {self.recurrent_state} is not one of the states "
+                f"{list(self.states)}"
+            )
 
     # ── a whole sequence ──
 
@@ -80,15 +125,13 @@ class Cell(ABC):
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
         check_inputs(x, self.input_size, dtype)
-        shape = (self.hidden_size, x.shape[-1])
-        workspace = workspace or Workspace()
+        sizes, batch = self.state_sizes, x.shape[-1]
         if initial is not None:
-            check_states("initial", initial, self.states, shape, dtype)
-        ones = self.bias and bool(self.recurrent_biases or not is_symbols(x))
-        joined = join(x, self.hidden_size, ones, dtype, workspace)
-        joined[0, : self.hidden_size] = 0 if initial is None else initial["h"]
-        states, inner = self._forward(params, x, joined, initial, workspace)
-        return CellTape(x, states, inner, joined)
+            check_states("initial", initial, sizes, batch, dtype)
+        else:
+            zero = np.zeros((1, 1), dtype)
+            initial = {name: np.broadcast_to(zero, (size, batch)) for name, size in sizes.items()}
+        return self._forward(params, x, initial, workspace or Workspace())
 
     @final
     def backward(
@@ -98,8 +141,9 @@ class Cell(ABC):
         e: Array,
         workspace: Workspace | None = None,
         with_dx: bool = True,
+        scaled: bool = False,
     ) -> CellDeltas:
-        """Backpropagate the immediate gradients e[t] = ∂ℓ[t]/∂h[t] through time.
+        """Backpropagate the immediate gradients e[t] = ∂ℓ[t]/∂h[t] of the output h through time.
 
         Args:
             params: Parameters used in the forward pass.
@@ -107,11 +151,13 @@ class Cell(ABC):
             e: Immediate gradients at the last S time steps, shape (S, H, B); earlier time steps have no loss.
             workspace: Buffers to reuse; each call overwrites the results of the previous call.
             with_dx: If True, also compute the gradients with respect to the inputs.
+            scaled: If True, keep the scale of vanishing gradients; see `CellDeltas`. If False, gradients
+                below the range of the data type are 0.
 
         Raises:
             ValueError: If the shape or dtype of `params` or `e` does not match the tape.
         """
-        h = tape.states["h"]
+        h = tape.outputs
         self._check_fits(params, h)
         outputs = (
             len(e) if isinstance(e, np.ndarray) and e.ndim == 3 and 1 <= len(e) <= tape.time else tape.time
@@ -120,10 +166,11 @@ class Cell(ABC):
         workspace = workspace or Workspace()
         first_loss = tape.time - outputs
         if first_loss:
-            e_of_outputs, e = e, workspace.array("e_of_all_steps", h[1:].shape, h.dtype)
+            e_of_outputs, e = e, workspace.array("e_of_all_steps", h.shape, h.dtype)
             e[:first_loss] = 0
             e[first_loss:] = e_of_outputs
-        return self._backward(params, tape, e, first_loss, with_dx, workspace)
+        deltas = self._backward(params, tape, e, first_loss, with_dx, workspace)
+        return deltas if scaled else deltas.unscaled()
 
     # ── one time step ──
 
@@ -146,14 +193,11 @@ class Cell(ABC):
         dtype = check_params(params, self.param_shapes())
         x = np.asarray(x)
         check_step_input(x, self.input_size, dtype)
-        shape = (self.hidden_size, x.shape[-1])
+        sizes, batch = self.state_sizes, x.shape[-1]
         if before is None:
-            before = {name: np.zeros(shape, dtype) for name in self.states}
-        check_states("before", before, self.states, shape, dtype)
-        inputs = params["W_xh"][:, x] if is_symbols(x) else params["W_xh"] @ x
-        if self.bias:
-            inputs = inputs + params["b_h"]
-        after, inner = self._step(params, inputs, before)
+            before = {name: np.zeros((size, batch), dtype) for name, size in sizes.items()}
+        check_states("before", before, sizes, batch, dtype)
+        after, inner = self._step(params, x, before)
         return StepTape(x, before, after, inner)
 
     @final
@@ -173,16 +217,14 @@ class Cell(ABC):
         Raises:
             ValueError: If the shape or dtype of `params` or `adjoint` does not match the tape.
         """
-        h = tape.before["h"]
-        self._check_fits(params, h)
-        check_states("adjoint", adjoint, self.states, h.shape, h.dtype)
+        state = tape.before[self.states[0]]
+        self._check_fits(params, state)
+        of_states = {
+            name: value for name, value in adjoint.items() if name != self.output or name in self.states
+        }
+        check_states("adjoint", of_states, self.state_sizes, state.shape[1], state.dtype)
         deltas = self.adjoint_step(params, tape, adjoint)
-        recurrent = self.recurrent_deltas(tape.inner, deltas.dz)
-        grads, dx = step_input_gradients(params, tape.x, deltas.dz)
-        grads["W_hh"] = recurrent @ h.T
-        for name, gate in self.recurrent_biases.items():
-            if self.bias:
-                grads[name] = recurrent[self.rows(gate)].sum(axis=1, keepdims=True)
+        grads, dx = self._step_gradients(params, tape, deltas)
         return StepGradients(grads, dx, deltas)
 
     def _check_fits(self, params: Params, h: Array) -> None:
@@ -192,27 +234,98 @@ class Cell(ABC):
 
     # ── parameters ──
 
+    @abstractmethod
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Return the declarations of the parameters by name, in the order in which they are drawn."""
+
     @final
     def param_shapes(self) -> dict[str, tuple[int, int]]:
         """Return the shape of each parameter."""
-        rows = len(self.gates) * self.hidden_size
-        shapes = {"W_xh": (rows, self.input_size), "W_hh": (rows, self.hidden_size)}
-        if self.bias:
-            shapes["b_h"] = (rows, 1)
-            shapes |= dict.fromkeys(self.recurrent_biases, (self.hidden_size, 1))
-        return shapes
+        return {name: (p.rows, p.columns) for name, p in self.parameters().items()}
 
-    @abstractmethod
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-        """Draw the parameters."""
+        """Draw the parameters gate by gate."""
+        params = {}
+        for name, p in self.parameters().items():
+            initializer, gates = getattr(init, p.initializer), max(len(p.gates), 1)
+            with np.errstate(over="ignore"):  # the first training step reports infinite weights
+                drawn = initializer.draw_gates(rng, gates, p.rows // gates, p.columns, self.hidden_size)
+                params[name] = drawn.astype(dtype)
+        return params
+
+    # ── what measurements ask ──
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """Names of the blocks of rows of the recurrent matrix; a cell without gates has at most one."""
+        name = self.recurrent_matrix or self.input_matrix
+        return self.parameters()[name].gates if name is not None else ()
 
     @final
-    def rows(self, first: str, last: str | None = None) -> slice:
-        """Return the slice that selects the gates from `first` to `last` in an array with G·H rows."""
-        start, stop = self.gates.index(first), self.gates.index(last or first) + 1
-        return slice(start * self.hidden_size, stop * self.hidden_size)
+    def rows(self, gate: str) -> slice:
+        """Return the slice that selects the rows of a gate in an array with G·H rows."""
+        index = self.gate_names.index(gate)
+        return slice(index * self.hidden_size, (index + 1) * self.hidden_size)
 
-    # ── the equations ──
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Number of elements of each state per example; by default, each state has H elements."""
+        return dict.fromkeys(self.states, self.hidden_size)
+
+    @property
+    def output_size(self) -> int:
+        """Number of elements of the output per example."""
+        return self.state_sizes.get(self.output, self.hidden_size)
+
+    @final
+    def output_of(self, tape: StepTape) -> Array:
+        """Return the output of one time step, which the readout reads."""
+        return tape.after[self.output] if self.output in self.states else tape.inner[self.output]
+
+    @final
+    def state_rows(self) -> dict[str, slice]:
+        """Return the rows of each state in an array of all states, one below the other."""
+        stops = np.cumsum(list(self.state_sizes.values()))
+        return {
+            name: slice(int(stop) - size, int(stop))
+            for (name, size), stop in zip(self.state_sizes.items(), stops, strict=True)
+        }
+
+    @property
+    def activation(self) -> Activation | None:
+        """Activation φ if h[t] = φ(W_xh x[t] + W_hh h[t-1] + b_h), otherwise None."""
+        return None
+
+    def arrays_per_step(self) -> tuple[int, int]:
+        """Return the number of arrays of shape (H, B) per time step after the forward pass and at most."""
+        widths = -(-sum(self.state_sizes.values()) // self.hidden_size)
+        return 8 * widths, 16 * widths
+
+    @final
+    def input_weights(self, params: Params) -> tuple[Array, Array]:
+        """Return the matrix that multiplies the inputs, and the bias that is added to the product."""
+        assert self.input_matrix is not None
+        W = params[self.input_matrix]
+        return W, params.get("b_h", np.zeros((len(W), 1), W.dtype))
+
+    @final
+    def with_immediate(self, adjoint: States, e: Array) -> dict[str, Array]:
+        """Return the state adjoint after addition of the immediate gradient of the output."""
+        return {**adjoint, self.output: adjoint[self.output] + e if self.output in adjoint else e}
+
+    def sigmoid_gates(self, tape: CellTape) -> dict[str, Array]:
+        """Return the activations of the gates with values in (0, 1), each of shape (T, H, B), by name."""
+        return {}
+
+    def saturated_units(self, tape: CellTape) -> dict[str, Array]:
+        """Return Boolean arrays of shape (T, H, B) that mark the saturated units, by the name of a value."""
+        return {}
+
+    # ── the equations of one time step ──
+
+    @abstractmethod
+    def _step(self, params: Params, x: Array, before: States) -> tuple[States, dict[str, Array]]:
+        """Return the new states and the values that the backward pass needs, each of shape (…, B)."""
 
     @abstractmethod
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
@@ -222,51 +335,18 @@ class Cell(ABC):
         """
 
     @abstractmethod
-    def state_adjoints(self, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
-        """Return the state adjoints λ[t] of all time steps, one array of shape (T, H, B) per state."""
+    def _step_gradients(
+        self, params: Params, tape: StepTape, deltas: StepDeltas
+    ) -> tuple[Params, Array | None]:
+        """Return the parameter gradients of one time step, and dx (None for symbols)."""
 
-    @abstractmethod
-    def recurrent_deltas(self, inner: Mapping[str, Array], dz: Array) -> Array:
-        """Return the gradient with respect to a = W_hh h[t-1]; dW_hh is da h[t-1]ᵀ.
+    # ── a sequence, by default one step after another ──
 
-        Args:
-            inner: The `inner` arrays of a tape, for one time step or a sequence.
-            dz: Gradient ∂L/∂z, shape (G·H, B) or (T, G·H, B).
+    def _forward(self, params: Params, x: Array, initial: States, workspace: Workspace) -> CellTape:
+        return forward_by_steps(self._step, self.output, params, x, initial)
 
-        Returns:
-            The gradient, with the shape of `dz`; the gradient equals `dz` if W_hh h[t-1] is a summand of z.
-        """
-
-    @abstractmethod
-    def _step(self, params: Params, inputs: Array, before: States) -> tuple[States, dict[str, Array]]:
-        """Return the new states and the tape's inner arrays, given `inputs` = W_xh x + b_h."""
-
-    @abstractmethod
-    def _forward(
-        self, params: Params, x: Array, joined: Array, initial: States | None, workspace: Workspace
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return the states and the inner arrays; write h[1] … h[T] into the first H rows of `joined`."""
-
-    @abstractmethod
     def _backward(
-        self,
-        params: Params,
-        tape: CellTape,
-        e: Array,
-        first_loss: int,
-        with_dx: bool,
-        workspace: Workspace,
+        self, params: Params, tape: CellTape, e: Array, first_loss: int, with_dx: bool, workspace: Workspace
     ) -> CellDeltas:
         """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
-
-
-def draw_params(cell: Cell, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
-    """Draw each parameter gate by gate; all biases are drawn with `init.b_h`."""
-    initializers = {"W_xh": init.W_xh, "W_hh": init.W_hh}
-    params = {}
-    for name, (rows, columns) in cell.param_shapes().items():
-        initializer = initializers.get(name, init.b_h)
-        H = cell.hidden_size
-        with np.errstate(over="ignore"):  # the first training step reports infinite weights
-            params[name] = initializer.draw_gates(rng, rows // H, H, columns, H).astype(dtype)
-    return params
+        return backward_by_steps(self, params, tape, e, first_loss)

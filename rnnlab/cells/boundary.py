@@ -1,12 +1,12 @@
 """Argument checks for the cells; each error reports the expected and actual values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells.weights import is_symbols
+from rnnlab.engine.weights import is_symbols
 
 # complex128 is only for complex-step derivatives; training uses float32 or float64.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex128))
@@ -32,10 +32,12 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
-    name = "W_hh" if "W_hh" in params else next(iter(shapes))
-    if not isinstance(params[name], np.ndarray) or params[name].dtype not in DTYPES:
+    found = [params[name].dtype for name in shapes if isinstance(params[name], np.ndarray)]
+    known = [dtype for dtype in found if dtype in DTYPES]
+    if not known:
+        name = next(iter(shapes))
         raise ValueError(f"params[{name!r}]: expected float32 or float64, got {_kind(params[name])}")
-    dtype = np.dtype(params[name].dtype)
+    dtype = max(reversed(known), key=known.count)
     for name, shape in shapes.items():
         check_array(f"params[{name!r}]", params[name], shape, dtype)
     return dtype
@@ -55,16 +57,16 @@ def _kind(value: object) -> str:
 def check_states(
     name: str,
     states: Mapping[str, Array],
-    names: Sequence[str],
-    shape: tuple[int, ...],
+    sizes: Mapping[str, int],
+    batch: int,
     dtype: np.dtype[Any],
 ) -> None:
-    """Raise ValueError unless `states` has exactly the given names, shape and dtype."""
-    if not isinstance(states, Mapping) or set(states) != set(names):
+    """Raise ValueError unless `states` has exactly the names, the sizes, the batch size and the dtype."""
+    if not isinstance(states, Mapping) or set(states) != set(sizes):
         got = sorted(states) if isinstance(states, Mapping) else _kind(states)
-        raise ValueError(f"{name}: expected the states {list(names)}, got {got}")
-    for state in names:
-        check_array(f"{name}[{state!r}]", states[state], shape, dtype)
+        raise ValueError(f"{name}: expected the states {list(sizes)}, got {got}")
+    for state, size in sizes.items():
+        check_array(f"{name}[{state!r}]", states[state], (size, batch), dtype)
 
 
 def check_inputs(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:

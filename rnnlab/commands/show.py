@@ -25,7 +25,7 @@ from rnnlab.app.config.plan import Job
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.arrays import Array
-from rnnlab.cells.weights import is_symbols
+from rnnlab.engine.weights import is_symbols
 from rnnlab.model import Batch
 from rnnlab.paths import conf_dir
 from rnnlab.runs.files import refuse_links

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, States
-from rnnlab.cells.weights import is_symbols
+from rnnlab.engine.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.workspace import Workspace
@@ -37,12 +37,12 @@ def check_cell(
     """
     rng = np.random.default_rng(seed)
     params = {name: np.asarray(params[name], np.float64) for name in cell.param_shapes() if name in params}
-    shape = (cell.hidden_size, x.shape[-1])
+    batch = x.shape[-1]
     start = {
-        name: rng.standard_normal(shape) if initial is None else np.asarray(initial[name], np.float64)
-        for name in cell.states
+        name: rng.standard_normal((size, batch)) if initial is None else np.asarray(initial[name], np.float64)
+        for name, size in cell.state_sizes.items()
     }
-    u = rng.standard_normal((len(x), *shape))
+    u = rng.standard_normal((len(x), cell.output_size, batch))
     variables = params | {f"{name}[0]": value for name, value in start.items()}
     if not is_symbols(x):
         variables["x"] = x.astype(np.float64)
@@ -51,7 +51,7 @@ def check_cell(
         tape = cell.forward(
             {name: at[name] for name in params}, at.get("x", x), {s: at[f"{s}[0]"] for s in cell.states}
         )
-        value: float | complex = np.sum(u * tape.states["h"][1:]).item()
+        value: float | complex = np.sum(u * tape.outputs).item()
         return value
 
     workspace = Workspace()
@@ -129,9 +129,10 @@ def _check_state(
     """Check that the state adjoint at t, without the loss at t, is the gradient of all losses after t."""
     tape = _forward(model, params, params, states, batch)
     _, deltas = model.backward(params, tape)
-    adjoints = model.cell.state_adjoints(tape.cell, deltas)
-    gradients = {f"{name}[{t}]": adjoint[t - 1].copy() for name, adjoint in adjoints.items()}
-    gradients[f"h[{t}]"] -= deltas.immediate["h"][t - 1]
+    gradients = {f"{name}[{t}]": adjoint[t - 1].copy() for name, adjoint in deltas.adjoint.items()}
+    output = model.cell.output
+    if output in model.cell.states:
+        gradients[f"{output}[{t}]"] -= deltas.immediate[output][t - 1]
     outputs = min(len(batch.y), len(batch.x) - t)
     mask = None if batch.mask is None else batch.mask[-outputs:]
     rest = replace(batch, x=batch.x[t:], y=batch.y[-outputs:], mask=mask)
@@ -140,7 +141,7 @@ def _check_state(
 
     def function(at: dict[str, Array]) -> float | complex:
         start = {name: at[f"{name}[{t}]"] for name in model.cell.states}
-        dtype = start["h"].dtype
+        dtype = next(iter(start.values())).dtype
         x = rest.x if is_symbols(rest.x) else rest.x.astype(dtype)
         losses = model.forward(copy_params(params, dtype), replace(rest, x=x), start).losses
         value: float | complex = np.sum(losses[present] * weights[present]).item()
@@ -159,7 +160,7 @@ def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Gener
 
     def function(at: dict[str, Array]) -> float | complex:
         states = {name: at[f"one step {name}"] for name in cell.states}
-        dtype = states["h"].dtype
+        dtype = next(iter(states.values())).dtype
         x = step.x if is_symbols(step.x) else step.x.astype(dtype)
         after = cell.step(copy_params(own, dtype), x, states).after
         value: float | complex = np.sum([np.sum(λ[name] * after[name]) for name in λ]).item()

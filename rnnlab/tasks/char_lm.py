@@ -210,10 +210,8 @@ class CharLM(NamedTask):
         symbol = self.symbols.find("\n") if "\n" in self.symbols else 0
         states, drawn = model.start(params, 1, rng), []
         for _ in range(self.sample_length):
-            states = model.cell.step(params, np.array([symbol]), states).after
-            o = params["W_hy"].astype(np.float64) @ states["h"][:, 0]
-            if "b_y" in params:
-                o += params["b_y"][:, 0]
+            step = model.cell.step(params, np.array([symbol]), states)
+            states, o = step.after, model.readout.outputs_of_step(params, model.cell.output_of(step))[:, 0]
             with np.errstate(divide="ignore"):
                 log_p = o if model.loss == "cross_entropy" else np.log(np.maximum(o, 0))
             p = np.exp((log_p - log_p.max()) / self.temperature)

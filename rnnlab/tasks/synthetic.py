@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.weights import is_symbols
+from rnnlab.engine.weights import is_symbols
 from rnnlab.model import Batch, Model
 from rnnlab.tasks.base import NamedTask, ValidationSize
 

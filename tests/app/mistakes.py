@@ -45,12 +45,12 @@ MISTAKES = {
     "init=5": "init=5: must name an option",
     "dtype=float16": "dtype=float16: must be 'float32' or 'float64'; did you mean float64?",
     "probe=heavy": "probe=heavy: unknown option; allowed: full, light, none, standard",
-    "+measurement=speed": "measurement=speed: unknown option; allowed: contributions, gates, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
+    "+measurement=speed": "measurement=speed: unknown option; allowed: contributions, gates, gradient_direction, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
     "cell=Lstm": "cell=Lstm: unknown option; did you mean lstm? allowed: gru, lstm, rnn",
     "task=char-lm": "task=char-lm: unknown option; did you mean char_lm? allowed: adding, char_lm, copy, digits, digits_rows, latch, memorization_20bit, memorization_5bit, multiplication, noise, random_permutation, reber, series, temporal_order, temporal_order_3",
     "experiment=Fading": "experiment=Fading: unknown option; did you mean fading? allowed: adding, classroom, clipping, copy, digits, edge_of_chaos, fading, mean_field, memory, quick, source_brown, source_kumar, source_shah, source_slides, source_textbook, tasks, temporal_order",
     "init=ortogonal": "init=ortogonal: unknown option; did you mean orthogonal? allowed: fan_in, identity, normal, orthogonal, torch",
-    "+measurement=[jacobians,speed]": "measurement=speed: unknown option; allowed: contributions, gates, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
+    "+measurement=[jacobians,speed]": "measurement=speed: unknown option; allowed: contributions, gates, gradient_direction, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
     "init=null": "init=null: must name an option",
     "experiment=null": "experiment=null: must name an option",
     # types
@@ -214,7 +214,7 @@ MISTAKES = {
     "cell._target_=null": "cell._target_=null: must be an rnnlab class",
     "cell._target_=rnnlab.cells.Nothing": "cell._target_=rnnlab.cells.Nothing: no such class",
     "cell._target_=rnnlab.nowhere.LSTM": "cell._target_=rnnlab.nowhere.LSTM: no such class",
-    "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: no such class",
+    "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: abstract class; must define _step, _step_gradients, adjoint_step, parameters",
     "cell._target_=rnnlab.optimizers.Adam": "cell._target_=rnnlab.optimizers.Adam: must implement Cell",
     "probe.measurements.norms._target_=rnnlab.ui.main": "probe.measurements.norms._target_=rnnlab.ui.main: must be a function that takes a Snapshot",
     # sweeps

@@ -117,7 +117,7 @@ def test_says_what_is_no_array(cell):
     x, tape = case.batch.x, case.forward().cell
     calls = {
         r"initial: expected the states \['h'.*\], got float64": lambda: cell.forward(case.params, x, x[0]),
-        r"params\['W_hh'\]: expected float32 or float64, got a list": lambda: cell.forward(
+        r"params\['W_hh'\]: expected float64 of shape .*, got a list": lambda: cell.forward(
             case.params | {"W_hh": [1.0]}, x
         ),
         r"params\['W_xh'\]: expected float64 of shape .*, got a list": lambda: cell.forward(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rnnlab import blas, workspace
 from rnnlab.blas import step_product
-from rnnlab.cells import weights
+from rnnlab.engine import weights
 from rnnlab.workspace import Workspace, unbuffered
 from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build, cell_id, every_cell
 from tests.test_model import everything

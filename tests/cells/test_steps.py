@@ -23,7 +23,7 @@ def forward_by_steps(cell, params, x, initial) -> CellTape:
         x,
         {name: np.stack([states[name] for states in all_states]) for name in cell.states},
         {name: np.stack([step.inner[name] for step in steps]) for name in steps[0].inner},
-        np.empty(0),  # single steps have no joined array
+        cell.output,
     )
 
 
@@ -31,16 +31,21 @@ def backward_by_steps(cell, params, tape, e) -> CellDeltas:
     """Run textbook BPTT: propagate the state adjoint step by step and sum the parameters' gradients."""
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     back = {name: np.zeros_like(values[0]) for name, values in tape.states.items()}
-    steps = []
+    steps, gradients = [], []
     for t in range(tape.time, 0, -1):
-        adjoint = back | {"h": e[t - 1] + back["h"]}
+        adjoint = cell.with_immediate(back, e[t - 1])
         steps.insert(0, cell.step_backward(params, tape.step(t), adjoint))
         back = steps[0].deltas.before
+        gradients.insert(0, (steps[0].deltas.total, adjoint))
         for name, grad in steps[0].grads.items():
             grads[name] += grad
-    total = {name: np.stack([step.deltas.total[name] for step in steps]) for name in cell.states}
+    total, adjoints = (
+        {name: np.stack([step[name] for step in each]) for name in cell.states}
+        for each in zip(*gradients, strict=True)
+    )
     dx = None if steps[0].dx is None else np.stack([step.dx for step in steps])
-    return CellDeltas(grads, total, {}, np.stack([step.deltas.dz for step in steps]), dx, back, 0)
+    dz, recurrent = (np.stack([getattr(step.deltas, name) for step in steps]) for name in ("dz", "recurrent"))
+    return CellDeltas(grads, total, adjoints, {}, dz, (recurrent,), dx, back, 0)
 
 
 def arrays_of(tape: CellTape, deltas: CellDeltas) -> dict[str, np.ndarray]:
@@ -104,7 +109,7 @@ def test_the_recurrent_deltas_give_the_recurrent_gradient(cell, inputs):
     case = build(cell, inputs=inputs)
     tape = case.forward()
     grads, deltas = case.model.backward(case.params, tape)
-    recurrent = cell.recurrent_deltas(tape.cell.inner, deltas.dz)
+    recurrent = deltas.recurrent
     expected = np.einsum("tgb,thb->gh", recurrent, tape.cell.states["h"][:-1])
     np.testing.assert_allclose(expected, grads["W_hh"], rtol=1e-12)
 
@@ -209,7 +214,7 @@ def test_wrong_parameters_are_refused(cell):
             with pytest.raises(ValueError, match=r"params\['\w+'\]: expected float64 of shape "):
                 call(case.params | {name: case.params[name][:-1]}, x)
     whole = {name: np.zeros(shape, int) for name, shape in cell.param_shapes().items()}
-    with pytest.raises(ValueError, match=r"params\['W_hh'\]: expected float32 or float64, got int64"):
+    with pytest.raises(ValueError, match=r"params\['W_xh'\]: expected float32 or float64, got int64"):
         cell.forward(whole, x)
     mixed = case.params | {"W_xh": case.params["W_xh"].astype(np.float32)}
     with pytest.raises(ValueError, match=r"params\['W_xh'\]: expected float64 of shape .*, got float32"):

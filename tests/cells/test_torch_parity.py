@@ -161,7 +161,7 @@ def _gradients(cell, network):
 
 
 def _reorder(cell, blocks, to_torch):
-    orders = (cell.gates, TORCH_GATES[type(cell)])
+    orders = (cell.gate_names, TORCH_GATES[type(cell)])
     have, want = orders if to_torch else orders[::-1]
     by_gate = dict(zip(have, np.split(blocks, len(have)), strict=True))
     return np.concatenate([by_gate[gate] for gate in want])

@@ -24,7 +24,7 @@ def differentiate(case: Case) -> tuple[float, dict[str, Array], Push]:
     """Return the loss, its gradients by name of `Case.variables`, and those of the pushes, (T, …, B)."""
     cell, time, batch = case.model.cell, len(case.batch.x), case.batch.size
     x = case.batch.x if case.batch.x.ndim == 3 else _one_hot(case.batch.x, cell.input_size)
-    sizes = {"z": len(cell.gates) * cell.hidden_size}
+    sizes = {"z": len(cell.gate_names) * cell.hidden_size}
     for state in cell.states:
         sizes |= dict.fromkeys((state, f"read_{state}", f"next_{state}"), cell.hidden_size)
     pushes = {name: np.zeros((time, size, batch)) for name, size in sizes.items()}

@@ -33,7 +33,7 @@ def a_little_too_large(case: Case) -> Gradients:
 
 def transposed_recurrent_weights(case: Case) -> Gradients:
     """Transpose every gate's block: δ[t] = e[t] + W_hh dz[t+1]."""
-    blocks = np.split(case.params["W_hh"], len(case.model.cell.gates))
+    blocks = np.split(case.params["W_hh"], len(case.model.cell.gate_names))
     wrong = replace(case, params=case.params | {"W_hh": np.concatenate([block.T for block in blocks])})
     grads, deltas = case.model.backward(wrong.params, case.forward())
     return gather(case, grads, deltas.dx, deltas.initial)

@@ -48,7 +48,7 @@ REFUSED = {
     "--help +hydra.callbacks.x._target_=os.getcwd": "hydra.callbacks.x: not supported",
     # classes of rnnlab of another kind
     "cell._target_=rnnlab.optimizers.SGD": "cell._target_=rnnlab.optimizers.SGD: must implement Cell",
-    "cell._target_=rnnlab.cells.weights.np": "cell._target_=rnnlab.cells.weights.np: no such class",
+    "cell._target_=rnnlab.engine.weights.np": "cell._target_=rnnlab.engine.weights.np: no such class",
     "optimizer._target_=rnnlab.cells.LSTM": "optimizer._target_=rnnlab.cells.LSTM: must implement Optimizer",
     "task._target_=rnnlab.app.jobs.run_job.WorkOrder": "task._target_=rnnlab.app.jobs.run_job.WorkOrder: must implement Task",
     "initial_state._target_=rnnlab.cells.LSTM": "initial_state._target_=rnnlab.cells.LSTM: must implement InitialState",

@@ -60,6 +60,9 @@ def test_goodfellow_rnn_gradients_are_the_derivatives_of_its_loss(sequence):
     )
 
 
+CELL = LSTM(INPUTS, UNITS, "sigmoid", bias=True, forget_bias=0.0)
+
+
 @pytest.fixture
 def gated():
     rng = np.random.default_rng(1)
@@ -75,7 +78,7 @@ def gated():
 
 def lstm_in_our_letters(p):
     def stacked(letter):
-        return np.concatenate([p[f"{letter}{OUR_GATES[gate]}"] for gate in LSTM.gates])
+        return np.concatenate([p[f"{letter}{OUR_GATES[gate]}"] for gate in CELL.gates])
 
     return {"W_xh": stacked("U"), "W_hh": stacked("W"), "b_h": stacked("b")[:, None]}
 
@@ -84,7 +87,7 @@ def test_goodfellow_lstm_with_sigmoid_candidate_equals_the_core(gated):
     p, x, h0, s0, e = gated
     out = goodfellow.lstm_forward(p, x, h0, s0)
     gradients, grad_h, grad_s = goodfellow.lstm_gradients(p, x, out, e)
-    cell = LSTM(INPUTS, UNITS, "sigmoid", bias=True, forget_bias=0.0)
+    cell = CELL
     params = lstm_in_our_letters(p)
     tape = cell.forward(params, columns(x), {"h": h0[:, None], "c": s0[:, None]})
     deltas = cell.backward(params, tape, columns(e))

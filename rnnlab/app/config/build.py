@@ -163,7 +163,7 @@ def build(
         raise InvalidConfig(problems)
     if problem := _task_problem(s, task, uncertain):
         raise InvalidConfig([problem])
-    readout = Readout(s.hidden_size, task.output_size, s.readout_bias)
+    readout = Readout(cell.output_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
     clipping = Clipping(s.clip, s.clip_mode)
     trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
@@ -171,8 +171,8 @@ def build(
     if is_local and (problem := memory_problem(memory, _values_by_key(config))):
         raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
     try:
-        for state in cell.states:
-            sample = initial_state.draw(state, (s.hidden_size, 1), np.random.default_rng(0))
+        for state, size in cell.state_sizes.items():
+            sample = initial_state.draw(state, (size, 1), np.random.default_rng(0))
             with np.errstate(over="ignore"):
                 if not np.isfinite(sample.astype(s.dtype)).all():
                     raise ValueError(
@@ -342,9 +342,8 @@ def _probe_problem(trainer: Trainer) -> str | None:
         return f"probe.length={trainer.probe.length}: {error}"
     first, last = inputs.batch.first_output + 1, inputs.batch.time
     for name, measurement in trainer.probe.measurements.items():
-        options = getattr(measurement.measure, "keywords", {})
-        for τ in options.get("targets", ()):
-            if τ != "last" and not first <= τ <= last:
+        for τ in measurement.targets:
+            if isinstance(τ, int) and not first <= τ <= last:
                 steps = f"at time step {last}" if first == last else f"at time steps {first} to {last}"
                 return f"probe.measurements.{name}.targets={τ}: the probe has targets only {steps}"
     return None

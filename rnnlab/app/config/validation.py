@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from rnnlab.app.config.suggestions import nearest, quote_override
+from rnnlab.engine.declarations import CellDeclarationError
 from rnnlab.text import one_line
 
 # Hydra accepts inf and nan, and extra keys with a leading +.
@@ -73,11 +74,17 @@ def _pop_target(
         return None
     try:
         target = getattr(importlib.import_module(module), name)
+    except CellDeclarationError as error:
+        problems.append(f"{path}._target_={full_name}: {error}")
+        return None
     except (ImportError, AttributeError):
         target = None
     is_function = kind == "function"
     is_kind = isfunction(target) if is_function else isinstance(target, type) and not isabstract(target)
-    if not is_kind:
+    if isinstance(target, type) and isabstract(target) and is_valid(target):
+        missing = ", ".join(sorted(getattr(target, "__abstractmethods__", ())))
+        problems.append(f"{path}._target_={full_name}: abstract class; must define {missing}")
+    elif not is_kind:
         problems.append(f"{path}._target_={full_name}: no such {kind}")
     elif not is_valid(target):
         problems.append(f"{path}._target_={full_name}: {requirement}")

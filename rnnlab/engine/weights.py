@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.tapes import CellTape
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
@@ -40,26 +39,20 @@ def is_symbols(x: Array) -> bool:
     return x.dtype.kind in "iu"
 
 
-def join(x: Array, hidden_size: int, ones: bool, dtype: DTypeLike, workspace: Workspace) -> Array:
-    """Return the joined array, shape (T+1, K, B); the forward pass writes the states into its first H rows.
+def join(x: Array, state_rows: int, ones: bool, dtype: DTypeLike, workspace: Workspace) -> Array:
+    """Return the joined array, shape (T+1, K, B); the forward pass writes the states into its first rows.
 
-    The number of rows K is H + X for vector inputs and H for symbols, plus 1 if `ones` is True.
+    The number of rows K is `state_rows` + X for vector inputs and `state_rows` for symbols, plus 1 if `ones`
+    is True.
     """
     vectors = 0 if is_symbols(x) else x.shape[1]
-    shape = (len(x) + 1, hidden_size + vectors + ones, x.shape[-1])
+    shape = (len(x) + 1, state_rows + vectors + ones, x.shape[-1])
     joined = workspace.array("joined", shape, dtype)
     if vectors:
-        joined[:-1, hidden_size : hidden_size + vectors] = x
+        joined[:-1, state_rows : state_rows + vectors] = x
     if ones:
         joined[:, -1] = 1
     return joined
-
-
-def joined_weights(params: Params, x: Array) -> Array:
-    """Return the matrix that multiplies the joined array: W_hh for symbols, else [W_hh W_xh b_h]."""
-    if is_symbols(x):
-        return params["W_hh"]
-    return np.concatenate([params[name] for name in ("W_hh", "W_xh", "b_h") if name in params], axis=1)
 
 
 def gather_inputs(params: Params, x: Array, out: Array) -> None:
@@ -87,12 +80,14 @@ def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
     return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
 
 
-def add_product(left: Array, right: Array, out: Array, is_first: bool, workspace: Workspace) -> None:
+def add_product(
+    left: Array, right: Array, out: Array, is_first: bool, workspace: Workspace, name: str = "product"
+) -> None:
     """Add the matrix product left rightᵀ to `out`, or overwrite `out` if `is_first` is True."""
     if is_first:
         np.matmul(left, right.T, out=out)
     else:
-        out += np.matmul(left, right.T, out=workspace.array("product", out.shape, out.dtype))
+        out += np.matmul(left, right.T, out=workspace.array(name, out.shape, out.dtype))
 
 
 def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspace) -> None:
@@ -111,45 +106,6 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
     order = np.argsort(symbols, kind="stable")
     present, starts = np.unique(symbols[order], return_index=True)
     out[:, present] += np.add.reduceat(columns.take(order, 1), starts, axis=1)
-
-
-def cell_gradients(
-    params: Params, tape: CellTape, dz: Array, with_dx: bool, workspace: Workspace
-) -> tuple[Params, Array | None]:
-    """Return the parameter and input gradients for z = W_xh x + W_hh h + b_h, given dz = ∂L/∂z.
-
-    dW_hh = Σ_t dz[t] h[t-1]ᵀ    dW_xh = Σ_t dz[t] x[t]ᵀ    db_h = Σ_t dz[t] 1    dx[t] = W_xhᵀ dz[t]
-    """
-    (time, rows, batch), joined = dz.shape, tape.joined
-    d_joined = workspace.array("d_joined", (rows, joined.shape[1]), dz.dtype)
-    by_symbol = np.zeros_like(params["W_xh"]) if is_symbols(tape.x) else None
-    for chunk in chunks_of_time(time, batch):
-        columns = chunk_by_feature(dz[chunk], workspace, "dz")
-        joined_columns = chunk_by_feature(joined[:-1][chunk], workspace, "joined")
-        add_product(columns, joined_columns, d_joined, chunk.start == 0, workspace)
-        if by_symbol is not None:
-            add_by_symbol(columns, tape.x[chunk].reshape(-1), by_symbol, workspace)
-    if by_symbol is not None:
-        return {"W_hh": d_joined} | symbol_gradients(params, by_symbol), None
-    dx = input_gradient(params, tape.x, dz, workspace) if with_dx else None
-    return split_joined(params, d_joined), dx
-
-
-def symbol_gradients(params: Params, by_symbol: Array) -> Params:
-    """Return dW_xh, which contains the sum of dz for each symbol, and db_h, the sum over all symbols."""
-    grads = {"W_xh": by_symbol}
-    if "b_h" in params:
-        grads["b_h"] = by_symbol.sum(axis=1, keepdims=True)
-    return grads
-
-
-def split_joined(params: Params, d_joined: Array) -> Params:
-    """Split the gradient with respect to [W_hh W_xh b_h] into dW_hh, dW_xh and db_h."""
-    H, X = params["W_hh"].shape[1], params["W_xh"].shape[1]
-    grads = {"W_hh": d_joined[:, :H].copy(), "W_xh": d_joined[:, H : H + X].copy()}
-    if "b_h" in params:
-        grads["b_h"] = d_joined[:, -1:].copy()
-    return grads
 
 
 def input_gradient(params: Params, x: Array, dz: Array, workspace: Workspace) -> Array:

@@ -1,0 +1,95 @@
+"""Declarations of a gated cell, as the loops over time read them, and their check."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from rnnlab.arrays import Array
+from rnnlab.engine.activations import SPLIT, Activation
+
+
+class CellDeclarationError(ValueError):
+    """Error for a cell whose declarations do not fit its equations; the message names both."""
+
+
+class Declarations(Protocol):
+    """Declarations of a gated cell, described in `rnnlab.cells.gated.GatedCell`."""
+
+    # ruff: noqa: D102
+
+    @property
+    def states(self) -> tuple[str, ...]: ...
+    @property
+    def output(self) -> str: ...
+    @property
+    def carried(self) -> tuple[str, ...]: ...
+    @property
+    def saved(self) -> tuple[str, ...]: ...
+    @property
+    def totals(self) -> tuple[str, ...]: ...
+    @property
+    def recurrent(self) -> Mapping[str, str]: ...
+    @property
+    def vectors(self) -> tuple[str, ...]: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def bias(self) -> bool: ...
+    @property
+    def gates(self) -> Mapping[str, Activation]: ...
+    @property
+    def summed(self) -> tuple[str, ...]: ...
+    @property
+    def split(self) -> tuple[str, ...]: ...
+    @property
+    def split_biases(self) -> tuple[str, ...]: ...
+    @property
+    def step_equations(self) -> Callable[..., Any]: ...
+    @property
+    def adjoint_equations(self) -> Callable[..., Any]: ...
+    def rows(self, gate: str, /) -> slice: ...
+    def joined_states(self) -> dict[str, slice]: ...
+    def gates_of(self, inner: Mapping[str, Array], state: Array, /) -> Array: ...
+
+
+def check_declarations(cell: Declarations) -> None:
+    """Raise CellDeclarationError unless the declarations agree and the equations take their arguments."""
+    name = type(cell).__name__
+    if not cell.gates:
+        raise CellDeclarationError(f"{name}.gates: at least one gate is required")
+    if cell.output not in (*cell.states, *cell.saved):
+        raise CellDeclarationError(f"{name}.output: {cell.output} is not one of the states or saved values")
+    if wrong := [gate for gate, kind in cell.gates.items() if not isinstance(kind, Activation)]:
+        raise CellDeclarationError(f"{name}.gates: {wrong[0]} is not an activation such as rnnlab.cells.TANH")
+    for key in ("carried", "totals"):
+        if unknown := [state for state in getattr(cell, key) if state not in cell.states]:
+            raise CellDeclarationError(
+                f"{name}.{key}: {unknown[0]} is not one of the states {list(cell.states)}"
+            )
+    for matrix, state in cell.recurrent.items():
+        if state not in cell.states:
+            raise CellDeclarationError(
+                f"{name}.recurrent: {matrix} multiplies {state}, which is not one of the states"
+            )
+    order = [activation is SPLIT for activation in cell.gates.values()]
+    if order != sorted(order):
+        raise CellDeclarationError(f"{name}.gates: split gates must come last")
+    pairs = [part for gate in cell.split for part in (f"x_{gate}", f"a_{gate}")]
+    previous = [f"{state}[t-1]" for state in cell.carried]
+    step = [*cell.summed, *pairs, *previous, *cell.vectors]
+    kept = [f"a_{gate}" for gate in cell.split]
+    adjoints = [f"adjoint of {state}" for state in cell.states]
+    if cell.output not in cell.states:
+        adjoints.append(f"adjoint of {cell.output}")
+    back = [*adjoints, *cell.summed, *kept, *previous, *cell.vectors, *cell.saved]
+    _check_arguments(f"{name}.step_equations", cell.step_equations, step)
+    _check_arguments(f"{name}.adjoint_equations", cell.adjoint_equations, back)
+
+
+def _check_arguments(name: str, function: Callable[..., Any], expected: Sequence[str]) -> None:
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != len(expected):
+        raise CellDeclarationError(
+            f"{name}: takes {len(parameters)} arguments ({', '.join(parameters)}), but the declarations "
+            f"of the cell require {len(expected)} ({', '.join(expected)})"
+        )

@@ -1,0 +1,72 @@
+"""Scaling of adjoints by powers of two, one exponent per example, so that vanishing gradients stay in range.
+
+The backward pass is linear in the adjoint, and a power of two scales floating-point numbers exactly. Without
+scaling, a gradient below 1e-38 loses digits in float32, becomes 0 or, because half of the smallest number
+rounds to itself, stays at the smallest number for ever; moreover, arithmetic with numbers below 1e-38 is
+slow on many processors.
+
+The magnitude of a scaled adjoint is kept between 2^30 and 2^90. Elements below 2^-60 are set to 0: they are
+at least 27 orders of magnitude smaller than the largest element of their example.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rnnlab.arrays import Array
+
+TARGET, LOWEST, HIGHEST, NEGLIGIBLE = 60, 30, 90, -60
+"""Binary exponents of the largest element after scaling, of the range, and of elements set to 0."""
+_SMALLEST_EXPONENT = -1100
+"""Smallest exponent of a power of two that differs from 0 in float64."""
+
+
+def rescale(parts: Sequence[Array], exponents: Array) -> tuple[Array, Array]:
+    """Bring the largest element of each example back into the range without scaling.
+
+    Args:
+        parts: Arrays of shape (F, B), scaled in place.
+        exponents: Exponents by example, at most 0, updated in place so that 2^exponents times `parts` remains
+            unchanged.
+
+    Returns:
+        Binary exponent of the largest element of each example before scaling, and a mask of the examples
+        whose elements are finite and not all 0; for other examples, the exponent is TARGET.
+    """
+    largest = np.abs(parts[0]).max(axis=0)
+    for part in parts[1:]:
+        np.maximum(largest, np.abs(part).max(axis=0), out=largest)
+    usable = np.isfinite(largest) & (largest > 0)
+    size = np.where(usable, np.frexp(np.where(usable, largest, 1))[1], TARGET).astype(exponents.dtype)
+    shift = np.where(size < LOWEST, TARGET - size, 0)
+    shift = np.where(size > HIGHEST, np.maximum(TARGET - size, exponents), shift)
+    if shift.any():
+        multiply_columns(parts, shift)
+        exponents -= shift
+    if exponents.any():
+        for part in parts:
+            part[np.abs(part) < 2.0**NEGLIGIBLE] = 0
+    return size, usable
+
+
+def unscale(parts: Iterable[Array], exponents: Array, examples: Array) -> None:
+    """Bring the selected examples back to the exponent 0, in place; too small elements become 0."""
+    shift = np.where(examples, exponents, 0)
+    if shift.any():
+        multiply_columns(parts, shift)
+        exponents -= shift
+
+
+def multiply_columns(parts: Iterable[Array], shift: Array) -> None:
+    """Multiply column b of each array by 2^shift[b], in place; results below the normal range become 0.
+
+    Arrays have the shape (F, B) for `shift` of shape (B,), or (T, F, B) for `shift` of shape (T, B).
+    """
+    half = np.clip(shift, _SMALLEST_EXPONENT, -_SMALLEST_EXPONENT) // 2
+    for part in parts:
+        kind = part.real.dtype
+        for power in (half, np.clip(shift, _SMALLEST_EXPONENT, -_SMALLEST_EXPONENT) - half):
+            factor = np.ldexp(np.ones(1, kind), power)
+            part *= factor if part.ndim == 2 else factor[:, None, :]
+        if (shift < 0).any():
+            part[np.abs(part) < np.finfo(kind).tiny] = 0

@@ -1,0 +1,297 @@
+"""Cells of users: fast cells that only declare their equations, and slow cells with one step each way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from rnnlab.app.config.build import build
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.cells import (
+    SIGMOID,
+    SPLIT,
+    TANH,
+    Cell,
+    CellDeclarationError,
+    GatedCell,
+    Parameter,
+    StepDeltas,
+    tanh,
+)
+from rnnlab.diagnostics import Previous, ProbeInputs, Snapshot, state_jacobians
+from rnnlab.gradcheck import check_cell
+from rnnlab.initial_states import Zero
+from rnnlab.initializers import Init, Initializer
+from rnnlab.model import Batch, Model
+from rnnlab.paths import conf_dir
+from rnnlab.readout import Readout
+from rnnlab.workspace import Workspace
+from tests.cells.peephole import Peephole
+
+H, X, B, T = 4, 3, 2, 7
+
+
+@dataclass(frozen=True)
+class Diagonal(GatedCell):
+    """Diagonal linear recurrence, h = w ∘ h + W_x x + b, without a recurrent matrix."""
+
+    states: ClassVar = ("h",)
+    carried: ClassVar = ("h",)
+    recurrent: ClassVar[Mapping[str, str]] = {}
+    recurrent_matrix: ClassVar = None
+    vectors: ClassVar = ("w",)
+    gates: ClassVar = {"x": SPLIT}
+
+    def step_equations(self, x, a, h, w):
+        return h * w + x
+
+    def adjoint_equations(self, δ, a, h, w):
+        return δ, 0.0 * δ, δ * w, δ * h
+
+
+@dataclass(frozen=True)
+class Coupled(GatedCell):
+    """Oscillators with two states and two recurrent matrices (coRNN, Rusch & Mishra, 2021)."""
+
+    states: ClassVar = ("y", "z")
+    output: ClassVar = "y"
+    recurrent_state: ClassVar = "y"
+    recurrent_matrix: ClassVar = "W_yh"
+    recurrent: ClassVar = {"W_yh": "y", "W_zh": "z"}
+    carried: ClassVar = ("y", "z")
+    totals: ClassVar = ("z",)
+    gates: ClassVar = {"a": TANH}
+
+    def step_equations(self, a, y, z):
+        new = z + 0.1 * (a - 0.7 * y - 0.5 * z)
+        return y + 0.1 * new, new
+
+    def adjoint_equations(self, δ, λ_z, a, y, z):
+        ζ = λ_z + 0.1 * δ
+        return ζ, 0.1 * ζ, δ + -0.07 * ζ, 0.95 * ζ
+
+
+@dataclass(frozen=True)
+class Bottleneck(GatedCell):
+    """A cell whose output is not a state."""
+
+    states: ClassVar = ("h",)
+    output: ClassVar = "y"
+    saved: ClassVar = ("y",)
+    gates: ClassVar = {"h": TANH, "s": SIGMOID}
+
+    def step_equations(self, h, s):
+        return h, h * s
+
+    def adjoint_equations(self, λ_h, d_y, h, s, y):
+        return λ_h + d_y * s, d_y * h
+
+
+@dataclass(frozen=True)
+class Skipping(GatedCell):
+    """A cell whose saved value and state both use the input of a split gate."""
+
+    states: ClassVar = ("h",)
+    saved: ClassVar = ("n",)
+    gates: ClassVar = {"n": SPLIT}
+
+    def step_equations(self, x, a):
+        n = tanh(x + a)
+        return n + 0.3 * x, n
+
+    def adjoint_equations(self, δ, a, n):
+        dz = δ * (1 - n * n)
+        return dz + 0.3 * δ, dz
+
+
+@dataclass(frozen=True)
+class Normalised(Cell):
+    """Vanilla cell with layer normalisation (Ba, Kiros & Hinton, 2016), which is no function of single units."""
+
+    states: ClassVar = ("h",)
+
+    def parameters(self):
+        return {
+            "W_xh": Parameter(H, X, "W_xh"),
+            "W_hh": Parameter(H, H, "W_hh"),
+            "b_h": Parameter(H, 1, "b_h"),
+        }
+
+    def _step(self, params, x, before):
+        x = np.eye(X)[x].T if x.ndim == 1 else x
+        z = params["W_xh"] @ x + params["W_hh"] @ before["h"]
+        s = np.sqrt(((z - z.mean(axis=0)) ** 2).mean(axis=0) + 1e-3)
+        n = (z - z.mean(axis=0)) / s
+        h = np.tanh(n + params["b_h"])
+        return {"h": h}, {"n": n, "s": s[None]}
+
+    def adjoint_step(self, params, tape, adjoint):
+        n, s, h = tape.inner["n"], tape.inner["s"], tape.after["h"]
+        q = (1 - h * h) * adjoint["h"]
+        dz = (q - q.mean(axis=0) - n * (q * n).mean(axis=0)) / s
+        before = {"h": params["W_hh"].T @ dz}
+        return StepDeltas(adjoint, before, dz, dz, params["W_xh"].T @ dz, {"b_h": q})
+
+    def _step_gradients(self, params, tape, deltas):
+        x = np.eye(X)[tape.x].T if tape.x.ndim == 1 else tape.x
+        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
+        dx = None if tape.x.ndim == 1 else deltas.dx
+        return grads | {"b_h": deltas.grads["b_h"].sum(axis=1, keepdims=True)}, dx
+
+
+@dataclass(frozen=True)
+class Projected(Cell):
+    """Two states of different sizes: h[t] = P tanh(W_hh h[t-1] + W_xh x[t] + 0.3 m[t-1]), and m[t] with P m = h."""
+
+    states: ClassVar = ("h", "m")
+    SMALL: ClassVar = 2
+
+    @property
+    def state_sizes(self):
+        return {"h": self.SMALL, "m": self.hidden_size}
+
+    def parameters(self):
+        return {
+            "W_xh": Parameter(H, X, "W_xh"),
+            "W_hh": Parameter(H, self.SMALL, "W_hh"),
+            "P": Parameter(self.SMALL, H, "W_hh"),
+        }
+
+    def _step(self, params, x, before):
+        x = np.eye(X)[x].T if x.ndim == 1 else x
+        m = np.tanh(params["W_xh"] @ x + params["W_hh"] @ before["h"] + 0.3 * before["m"])
+        return {"h": params["P"] @ m, "m": m}, {}
+
+    def adjoint_step(self, params, tape, adjoint):
+        total = adjoint["m"] + params["P"].T @ adjoint["h"]
+        dz = (1 - tape.after["m"] ** 2) * total
+        before = {"h": params["W_hh"].T @ dz, "m": 0.3 * dz}
+        totals = {"h": adjoint["h"], "m": total}
+        return StepDeltas(totals, before, dz, dz, params["W_xh"].T @ dz, {"P": adjoint["h"]})
+
+    def _step_gradients(self, params, tape, deltas):
+        x = np.eye(X)[tape.x].T if tape.x.ndim == 1 else tape.x
+        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
+        return grads | {"P": deltas.grads["P"] @ tape.after["m"].T}, None if tape.x.ndim == 1 else deltas.dx
+
+
+CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Normalised, Projected)
+
+
+def params_of(cell: Cell) -> dict[str, np.ndarray]:
+    init = Init(*(Initializer("normal", 0.8) for _ in range(3)))
+    return cell.init_params(np.random.default_rng(0), init, np.float64)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("inputs", ["vectors", "symbols"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_are_right(kind: Any, inputs: str, bias: bool) -> None:
+    if kind is Normalised and not bias:
+        pytest.skip("always has a bias")
+    cell, rng = kind(X, H, bias=bias), np.random.default_rng(1)
+    x = rng.standard_normal((T, X, B)) if inputs == "vectors" else rng.integers(0, X, (T, B))
+    checks = check_cell(cell, params_of(cell), x)
+    assert len(checks) > 3 and all(check.passed for check in checks), [c for c in checks if not c.passed]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_late_loss_gives_the_same_gradients_scaled_and_unscaled(kind: Any) -> None:
+    cell, rng = kind(X, H, bias=True), np.random.default_rng(2)
+    x, params = rng.standard_normal((60, X, B)), params_of(cell)
+    tape = cell.forward(params, x)
+    e = np.zeros((60, cell.output_size, B))
+    e[-1:] = rng.standard_normal((1, cell.output_size, B))
+    deltas = cell.backward(params, tape, e[-1:])
+    adjoint = {name: np.zeros((size, B)) for name, size in cell.state_sizes.items()}
+    total: dict[str, Any] = {}
+    for t in range(60, 0, -1):
+        step = cell.step_backward(params, tape.step(t), cell.with_immediate(adjoint, e[t - 1]))
+        adjoint = dict(step.deltas.before)
+        total = {name: total.get(name, 0) + grad for name, grad in step.grads.items()}
+    for name, grad in total.items():
+        np.testing.assert_allclose(deltas.grads[name], grad, rtol=1e-10, atol=1e-14, err_msg=name)
+
+
+def declared(**changes: Any) -> type:
+    body = {
+        "__annotations__": {},
+        "states": ("h",),
+        "gates": {"a": TANH},
+        "step_equations": lambda self, a: a,
+        "adjoint_equations": lambda self, δ, a: δ,
+    }
+    return dataclass(frozen=True)(type("Wrong", (GatedCell,), body | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gates": {}}, r"Wrong.gates: at least one gate is required"),
+        ({"output": "y"}, r"Wrong.output: y is not one of the states or saved values"),
+        ({"carried": ("c",)}, r"Wrong.carried: c is not one of the states \['h'\]"),
+        ({"totals": ("c",)}, r"Wrong.totals: c is not one of the states"),
+        (
+            {"recurrent": {"W": "c"}, "recurrent_matrix": "W"},
+            r"Wrong.recurrent: W multiplies c, which is not one of the states",
+        ),
+        (
+            {"carried": ("h",)},
+            r"Wrong.step_equations: takes 1 arguments \(a\), but .* require 2 \(a, h\[t-1\]\)",
+        ),
+        ({"saved": ("n",)}, r"Wrong.adjoint_equations: takes 2 arguments"),
+        (
+            {"step_equations": lambda self, a: (a, a)},
+            r"Wrong.step_equations: returns 2 values, but .* require 1",
+        ),
+        ({"adjoint_equations": lambda self, δ, a: a}, r"Wrong.adjoint_equations: d a does not depend"),
+        ({"adjoint_equations": lambda self, δ, a: δ * δ}, r"adjoint_equations: .* linear in the adjoints"),
+        ({"step_equations": lambda self, a: np.exp(a)}, r"Wrong.step_equations: may only use arithmetic and"),
+        ({"recurrent_matrix": "R"}, r"Wrong.recurrent_matrix: R is not one of the parameters \['W_xh'"),
+        ({"recurrent_state": "c"}, r"Wrong.recurrent_state: c is not one of the states \['h'\]"),
+        ({"input_matrix": "U"}, r"Wrong.input_matrix: U is not one of the parameters .*None means"),
+    ],
+)
+def test_a_declaration_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CellDeclarationError, match=message):
+        declared(**changes)(X, H, bias=True)
+
+
+def test_missing_states_are_reported_when_the_class_is_made() -> None:
+    with pytest.raises(
+        CellDeclarationError, match=r"Forgetful.states: missing; names the states of the cell"
+    ):
+        type("Forgetful", (GatedCell,), {"gates": {"a": TANH}, "step_equations": 0, "adjoint_equations": 0})
+
+
+def test_a_wrong_adjoint_is_named_by_the_check() -> None:
+    wrong = declared(adjoint_equations=lambda self, δ, a: 2.0 * δ)(X, H, bias=True)
+    checks = check_cell(wrong, params_of(wrong), np.random.default_rng(0).standard_normal((T, X, B)))
+    assert {check.name for check in checks if not check.passed} >= {"W_hh", "h[0]"}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_measurement_takes_the_cell(kind: Any) -> None:
+    cell, rng = kind(X, H, bias=True), np.random.default_rng(3)
+    model = Model(cell, Readout(cell.output_size, 2, True), Zero(), "squared_error", "mean")
+    params = params_of(cell) | model.readout.init_params(rng, np.float64)
+    batch = Batch(rng.standard_normal((T, X, B)), rng.standard_normal((T, 2, B)))
+    tape = model.forward(params, batch)
+    grads, deltas = model.backward(params, tape, scaled=True)
+    inputs = ProbeInputs(
+        batch, lambda length: Batch(rng.standard_normal((length, X, 1)), batch.y[-1:, :, :1]), 0
+    )
+    previous = Previous(grads, tape.cell.final_states())
+    snapshot = Snapshot(0, model, params, tape, deltas, grads, {}, inputs, None, Workspace(), previous)
+    (job,) = compose_plan(conf_dir(), ["probe=full"], multirun=False).jobs
+    probe = build(job.config).trainer.probe
+    readings = probe.measure(snapshot, list(probe.measurements))
+    assert {*cell.states, "state", *(f"{name}_norm" for name in cell.states)} <= {
+        c.quantity for c in readings.curves
+    }
+    assert readings.metrics["grad/cosine_to_previous"] == pytest.approx(1)
+    assert np.isfinite([readings.metrics[name] for name in ("grad/log10_gain", "lyapunov/top")]).all()
+    jacobian = state_jacobians(cell, params, tape.cell.step(3), 1)[0]
+    assert jacobian.shape == (sum(cell.state_sizes.values()),) * 2
