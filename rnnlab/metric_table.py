@@ -16,6 +16,7 @@ from rnnlab.records import (
     CLIP_RATE,
     CLIPPED,
     CLIPPED_FRACTION,
+    COSINE_TO_PREVIOUS,
     GAIN,
     GAIN_TAIL,
     GRAD_NORM,
@@ -45,15 +46,14 @@ from rnnlab.records import (
 When = Literal["step", "validation", "recording", "end"]
 
 VARIABLE_PARTS = {
-    "matrix": "W_hh|W_xh|W_hy",
+    "matrix": r"W_[^/.]+",
     "parameter": r"[^/]+",
-    "other parameter": r"(?!(?:W_hh|W_xh|W_hy)$)[^/]+",
+    "other parameter": r"(?!W_[^/.]+$)[^/]+",
     "gate": "[^/]+",
     "number": r"\d{2,}",
     "lag": r"\d{4,}",
     "state": "(?!x_)[^/]+",
-    "curve": "h|c|state|x",
-    "layer": "h|c",
+    "curve": "[^/]+",
     "end": "first|last",
 }
 """Regular expressions for the variable parts `<…>`."""
@@ -174,10 +174,12 @@ LAG_CURVE = (
            "k = 2, 4, 8 …", False, False),
 )
 NETWORK = (
+    Metric(COSINE_TO_PREVIOUS, "recording", "",
+           "cosine of the angle between the gradient and that of the previous training step", summary=False),
     Metric("grad_norm/<parameter>", "recording", "", "gradient norm ‖dW‖ before clipping", False, False),
     Metric("weight_norm/<parameter>", "recording", "", "weight norm ‖W‖", False, False),
     Metric("update_ratio/<matrix>", "recording", "",
-           "update-to-weight ratio ‖ΔW‖/‖W‖ for `W_hh`, `W_xh`, `W_hy`", summary=False),
+           "update-to-weight ratio ‖ΔW‖/‖W‖ of each matrix, such as `W_hh`", summary=False),
     Metric("update_ratio/<other parameter>", "recording", "",
            "update-to-weight ratio ‖ΔW‖/‖W‖ for all other parameters", False, False),
     Metric("weights/spectral_radius", "recording", "", "spectral radius of W_hh", summary=False),
@@ -228,9 +230,9 @@ CLOSING = (
         for name, q in NORM_QUANTILES.items()
     ),
     Metric("log10_<curve>_lag/<end>", "end", "decades",
-           "complete lag curve, log10 g(k), from the first or last recording; only LSTMs have `c` and "
-           "`state`", summary=False, x="lag k"),
-    Metric("log10_<layer>_time/<end>", "end", "decades",
+           "complete lag curve, log10 g(k), from the first or last recording; `c` and `state` only of an "
+           "LSTM", summary=False, x="lag k"),
+    Metric("log10_<state>_time/<end>", "end", "decades",
            "log10 of the norm of the total gradient of the training loss with respect to h[t] or c[t]",
            summary=False, x="time step t"),
 )

@@ -91,6 +91,43 @@ def test_a_cell(copy: Copy) -> None:
     copy.check_style("Adding a cell")
 
 
+PEEPHOLE = ROOT / "tests" / "cells" / "peephole.py"
+
+
+def test_a_peephole_lstm_is_one_module_and_one_yaml_file(copy: Copy) -> None:
+    shutil.copy(PEEPHOLE, copy.package / "rnnlab" / "cells")
+    group = "_target_: rnnlab.cells.peephole.Peephole\nbias: true\n"
+    (copy.package / "conf" / "cell" / "peephole.yaml").write_text(group, encoding="utf-8")
+    check = ("python", "-m", "rnnlab.gradcheck", "cell=peephole", "seq_len=5", "hidden_size=4")
+    checked = copy.run(*check)
+    names = {line.split()[0] for line in checked.out.splitlines() if line.endswith(" correct")}
+    assert {"W_xh", "W_hh", "b_h", "b_hi", "p_i", "p_f", "p_o", "c[0]"} <= names
+    assert "WRONG" not in checked.out
+    trained = copy.run("python", "-m", "rnnlab", "cell=peephole", "steps=3", "seq_len=12", "tracking=none")
+    (folder,) = trained.runs.values()
+    assert {"h", "c", "dW_hh.f"} <= set(pd.read_parquet(folder / "gradients.parquet")["quantity"])
+    assert (folder / "figures" / "contributions.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("carried: ClassVar", "kept: ClassVar"), "cell: Peephole.step_equations: takes 11 arguments ("),
+        (("states: ClassVar", "names: ClassVar"), "Peephole.states: missing; names the states of the cell"),
+        (("def adjoint_equations", "def backward"), "abstract class; must define adjoint_equations"),
+        (('{"g": TANH', '{"g": tanh'), "cell: Peephole.gates: g is not an activation"),
+    ],
+)
+def test_a_missing_declaration_is_one_line(copy: Copy, change: tuple[str, str], message: str) -> None:
+    text = PEEPHOLE.read_text(encoding="utf-8")
+    assert change[0] in text
+    (copy.package / "rnnlab" / "cells" / "peephole.py").write_text(text.replace(*change, 1), encoding="utf-8")
+    group = "_target_: rnnlab.cells.peephole.Peephole\nbias: true\n"
+    (copy.package / "conf" / "cell" / "peephole.yaml").write_text(group, encoding="utf-8")
+    refused = run(copy.here, "cell=peephole", "tracking=none", PYTHONPATH=str(copy.package))
+    assert refused.code == 2 and message in refused.err and refused.err.count("\n") == 1, refused.err
+
+
 def test_a_task(copy: Copy) -> None:
     shown, trained = copy.follow("Adding a task")
     assert "evidence, seq_len=12" in shown.out and "example 2" in shown.out

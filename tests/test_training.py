@@ -37,7 +37,7 @@ H, TIME, BATCH, STEPS = 10, 8, 4, 45
 
 SILENT = Probe({}, examples=3, length=None, seed=0, spike_factor=None)
 WHEN = Schedule(dense=3, per_decade=4, every=None, on_spike=False)
-SCHEDULED = {step for step in range(STEPS) if WHEN.due(step, WHEN.points(STEPS))}
+SCHEDULED = {step for step in range(STEPS) if WHEN.due(step, WHEN.points(STEPS))} | {STEPS}
 PROBE = replace(
     SILENT,
     measurements={
@@ -183,6 +183,24 @@ def test_a_record_belongs_to_the_network_before_its_update(task, cell):
         before, carried = copy_params(params), tape.cell.final_states()
 
 
+@both_cells
+def test_the_final_record_belongs_to_the_final_network(task, cell):
+    """It uses the last batch again and draws nothing: all earlier records are those of a longer run."""
+    trainer = make(task, cell, probe=PROBE)
+    records, params = run(trainer)
+    final = records[-1]
+    assert final.step == STEPS and not any(name.startswith("update_ratio") for name in final.metrics)
+    probe_batch = task.probe_batch(np.random.default_rng(PROBE.seed), PROBE.examples, TIME)
+    expected = lag_curves_of(per_example_lag_curves(trainer.model, params, probe_batch))
+    found = {(curve.quantity, curve.axis): curve for curve in final.gradients}
+    for curve in expected:
+        np.testing.assert_array_equal(found[curve.quantity, "lag"].log10_gmean, curve.log10_gmean)
+    longer, _ = run(replace(trainer, steps=STEPS + 1))
+    assert values(longer, "train/loss")[:-1] == values(records, "train/loss")
+    last = longer[STEPS - 1]
+    assert {curve.quantity for curve in final.gradients} >= {curve.quantity for curve in last.gradients}
+
+
 def test_records_follow_the_schedules(task):
     records, _ = run(make(task, probe=PROBE, val_every=10))
     assert [record.step for record in records] == list(range(STEPS + 1))
@@ -208,10 +226,10 @@ def test_a_spike_of_the_gradient_is_measured(task):
     records, _ = run(make(task, probe=probe, optimizer=SGD(2.0, 0.0), clipping=Clipping(None, "norm")))
     norms = values(records, "grad/norm")
     spikes = Spikes(1.5)
-    expected = {step for step, norm in enumerate(norms) if spikes.update(norm)} | {0, STEPS - 1}
+    expected = {step for step, norm in enumerate(norms) if spikes.update(norm)} | {0, STEPS}
     assert {record.step for record in records if record.gradients} == expected
     assert len(expected) > 2
-    assert {r.step for r in records if "grad_norm/W_hh" in r.metrics} == {0, STEPS - 1}
+    assert {r.step for r in records if "grad_norm/W_hh" in r.metrics} == {0, STEPS}
 
 
 def test_a_longer_probe_reaches_beyond_seq_len(task):
@@ -350,13 +368,22 @@ def ending(trainer, params):
 
 def test_a_state_that_overflows_ends_the_run(task):
     """The states are h = 1, 1e10, 1e20, 1e30 and overflow float32 at step 5."""
-    trainer, params = linear(task)
+    trainer, params = linear(task, probe=PROBE)
     params["W_xh"][...] = 1
     params["W_hh"] *= 1e10
     (record,) = ending(trainer, params)
     assert record.non_finite == FirstNonFinite("h", 5)
     assert record.metrics["train/loss"] is None
-    assert record.gradients == ()
+    assert {curve.quantity for curve in record.gradients} >= {"h", "x"}, "measured where it diverges"
+
+
+def test_the_step_that_diverges_is_measured_even_if_it_is_not_scheduled(task):
+    once = Schedule(dense=0, per_decade=0, every=None, on_spike=False)
+    probe = replace(PROBE, measurements={n: replace(m, when=once) for n, m in PROBE.measurements.items()})
+    trainer, params = linear(task, probe=probe, optimizer=SGD(1e25, 0.0), clipping=Clipping(None, "norm"))
+    records = ending(trainer, params)
+    assert len(records) > 1 and records[-1].non_finite is not None
+    assert [record.step for record in records if record.gradients] == [0, records[-1].step]
 
 
 def test_a_gradient_that_overflows_ends_the_run(task):

@@ -4,6 +4,7 @@ from rnnlab.diagnostics.contributions import measure_contributions
 from rnnlab.diagnostics.first_non_finite import first_non_finite, non_finite_weights
 from rnnlab.diagnostics.gain_and_horizon import LagSummary, recorded_regime, regime, summarize_lag_curve
 from rnnlab.diagnostics.gates import measure_gates
+from rnnlab.diagnostics.gradient_direction import measure_gradient_direction
 from rnnlab.diagnostics.jacobians import log_singular_values, measure_jacobians, state_jacobians
 from rnnlab.diagnostics.lag_curves import (
     lag_curves_of,
@@ -16,8 +17,9 @@ from rnnlab.diagnostics.mean_field import MeanField, mean_field
 from rnnlab.diagnostics.norms import log_norms_by_timestep, measure_norms
 from rnnlab.diagnostics.parameters import measure_parameters
 from rnnlab.diagnostics.probe import Measurement, Probe
+from rnnlab.diagnostics.requirements import Requirements, Sizes, requires
 from rnnlab.diagnostics.schedule import Schedule, Spikes
-from rnnlab.diagnostics.snapshot import Measure, ProbeInputs, Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Measure, Previous, ProbeInputs, Readings, Snapshot
 from rnnlab.diagnostics.spectrum import measure_spectrum
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.diagnostics.theory import measure_theory
@@ -27,10 +29,13 @@ __all__ = [
     "MeanField",
     "Measure",
     "Measurement",
+    "Previous",
     "Probe",
     "ProbeInputs",
     "Readings",
+    "Requirements",
     "Schedule",
+    "Sizes",
     "Snapshot",
     "Spikes",
     "curves",
@@ -43,6 +48,7 @@ __all__ = [
     "mean_field",
     "measure_contributions",
     "measure_gates",
+    "measure_gradient_direction",
     "measure_jacobians",
     "measure_lag_curves",
     "measure_lyapunov",
@@ -54,6 +60,7 @@ __all__ = [
     "per_example_lag_curves",
     "recorded_regime",
     "regime",
+    "requires",
     "state_jacobians",
     "summarize_lag_curve",
 ]

@@ -20,35 +20,46 @@ from rnnlab.workspace import Workspace
 
 def measure_contributions(snapshot: Snapshot) -> Readings:
     """Measure ‖C[t]‖_F as `dW_hh` and the norm of each gate's block of C[t] as, for example, `dW_hh.f`."""
-    cell, tape = snapshot.model.cell, snapshot.tape.cell
-    dz, dz_exponents = scale_to_one(
-        cell.recurrent_deltas(tape.inner, snapshot.deltas.dz), "scaled_dz", snapshot.workspace
-    )
-    h, h_exponents = scale_to_one(tape.states["h"][:-1], "scaled_h", snapshot.workspace)
-    gram_h = gram(h)
-    squares = {gate: (gram(dz[:, cell.rows(gate)]) * gram_h).sum(axis=(1, 2)) for gate in cell.gates}
-    named = {f"dW_hh.{gate}": square for gate, square in squares.items()} if len(squares) > 1 else {}
-    named = {"dW_hh": np.sum(list(squares.values()), axis=0)} | named
-    log_scale = (dz_exponents + h_exponents) * np.log(2)
+    cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
+    if deltas.recurrent is None:
+        return Readings()
+    da, da_exponents = scale_to_one(deltas.recurrent, "scaled_dz", snapshot.workspace, deltas.exponents)
+    h, h_exponents = scale_to_one(tape.states[cell.recurrent_state][:-1], "scaled_h", snapshot.workspace)
+    gram_h, name = gram(h), f"d{cell.recurrent_matrix}"
+    blocks = {f"{name}.{gate}": da[:, cell.rows(gate)] for gate in cell.gate_names} or {name: da}
+    squares = {part: (gram(block) * gram_h).sum(axis=(1, 2)) for part, block in blocks.items()}
+    named = {name: np.sum(list(squares.values()), axis=0)} | (squares if len(squares) > 1 else {})
+    log_scale = (da_exponents + h_exponents) * np.log(2)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = {name: (0.5 * np.log(square) + log_scale)[:, None] for name, square in named.items()}
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
 
 
-def scale_to_one(a: Array, name: str, workspace: Workspace) -> tuple[Array, Array]:
+def scale_to_one(
+    a: Array, name: str, workspace: Workspace, exponents: Array | None = None
+) -> tuple[Array, Array]:
     """Scale `a`, shape (T, F, B), to a largest magnitude close to 1 at each time step.
 
     The divisor is a power of two. Without scaling, the squares of magnitudes below 1e-154 would underflow.
 
+    Args:
+        a: Array of shape (T, F, B).
+        name: Name of the buffer for the result.
+        workspace: Buffers to reuse.
+        exponents: Binary exponents by which the examples are to be multiplied, shape (T, B); None for 0.
+
     Returns:
         Scaled array in float64, and the base-2 logarithm of the divisor at each time step, shape (T,).
     """
-    largest = np.maximum(a.max(axis=(1, 2)), -a.min(axis=(1, 2))).astype(np.float64)
-    exponents = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
-    exponents = exponents.clip(-1000, 1000)  # 2**±1000 is finite in float64
+    largest = np.maximum(a.max(axis=1), -a.min(axis=1)).astype(np.float64)
+    sizes = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
+    added = np.zeros_like(sizes) if exponents is None else exponents
+    totals = np.where(largest > 0, sizes + added, np.iinfo(np.int32).min).max(axis=1)
+    totals = np.where(totals == np.iinfo(np.int32).min, 0, totals)
     out = workspace.array(name, a.shape, np.float64)
-    np.multiply(a, np.ldexp(1.0, -exponents)[:, None, None], out=out)
-    return out, exponents
+    power = (added - totals[:, None]).clip(-1000, 1000)  # 2**±1000 is finite in float64
+    np.multiply(a, np.ldexp(1.0, power)[:, None, :], out=out)
+    return out, totals
 
 
 def gram(a: Array) -> Array:

@@ -9,11 +9,11 @@ example.
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells import GRU, LSTM, Cell, CellTape, Vanilla
+from rnnlab.cells import CellTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
-CLOSED, OPEN, SATURATED = 0.1, 0.9, 0.9
+CLOSED, OPEN = 0.1, 0.9
 
 
 def measure_gates(snapshot: Snapshot) -> Readings:
@@ -28,37 +28,20 @@ def measure_gates(snapshot: Snapshot) -> Readings:
     states scales the gradient with respect to c.
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
-    gates = {gate: tape.inner["gates"][:, cell.rows(gate)] for gate in cell.sigmoid_gates}
+    gates = cell.sigmoid_gates(tape)
     values = {}
     for gate, activations in gates.items():
         values[f"gate_{gate}"] = activations.mean(axis=1)
         values[f"gate_{gate}_closed"] = (activations < CLOSED).mean(axis=1)
         values[f"gate_{gate}_open"] = (activations > OPEN).mean(axis=1)
-    values |= {
-        f"{name}_saturated": share.mean(axis=1) for name, share in _saturated_units(cell, tape).items()
-    }
+    values |= {f"{name}_saturated": share.mean(axis=1) for name, share in cell.saturated_units(tape).items()}
     gate_curves = curves(
         "timestep", np.arange(1, tape.time + 1), {name: _log(a) for name, a in values.items()}
     )
-    if "f" in gates:
-        logs = {"forget_product": log_forget_product(tape, gates["f"])}
+    if cell.forget_gate is not None:
+        logs = {"forget_product": log_forget_product(tape, gates[cell.forget_gate])}
         gate_curves += curves("lag", np.arange(tape.time + 1), logs)
     return Readings(gate_curves)
-
-
-def _saturated_units(cell: Cell, tape: CellTape) -> dict[str, Array]:
-    """Return boolean arrays of shape (T, H, B) that mark the saturated units."""
-    match cell:
-        case Vanilla(nonlinearity="relu"):
-            return {"h": tape.states["h"][1:] == 0}
-        case Vanilla(nonlinearity="tanh"):
-            return {"h": np.abs(tape.states["h"][1:]) > SATURATED}
-        case LSTM():
-            return {"tanh_c": np.abs(tape.inner["tanh_c"]) > SATURATED}
-        case GRU():
-            return {"gate_n": np.abs(tape.inner["gates"][:, cell.rows("n")]) > SATURATED}
-        case _:
-            return {}
 
 
 def log_forget_product(tape: CellTape, f: Array) -> Array:

@@ -16,10 +16,21 @@ from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, StepTape
+from rnnlab.diagnostics.requirements import Sizes, requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 
+MATRICES = 6
+"""Number of n × n float64 arrays per example: the Jacobian, the product, the inverse and their copies."""
 
+
+def bytes_of_jacobians(sizes: Sizes, examples: int, lags: int) -> int:
+    """Return the bytes of the matrices, and of the tape of one time step, repeated for each unit vector."""
+    n, (arrays, _) = sum(sizes.cell.state_sizes.values()), sizes.cell.arrays_per_step()
+    return 8 * min(examples, sizes.examples) * n * (MATRICES * n + 2 * arrays * sizes.cell.hidden_size)
+
+
+@requires(memory=bytes_of_jacobians)
 def measure_jacobians(
     snapshot: Snapshot, *, examples: Annotated[int, Ge(1)], lags: Annotated[int, Ge(1), Le(10_000)]
 ) -> Readings:
@@ -58,7 +69,7 @@ def log_singular_values(
         not finite; the smallest singular value is also NaN if a Jacobian is singular.
     """
     wide = copy_params(params, np.float64)
-    n = len(cell.states) * cell.hidden_size
+    n = sum(cell.state_sizes.values())
     product = np.broadcast_to(np.eye(n), (examples, n, n)).copy()  # (∂s[τ]/∂s[τ-k])ᵀ
     inverse, invertible = product.copy(), np.ones(examples, bool)
     log_scale = np.zeros((2, examples))
@@ -80,19 +91,19 @@ def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -
     Row j is the result of an adjoint step applied to the unit vector e_j. A single adjoint step computes all
     rows because the unit vectors are stacked as columns.
     """
-    H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
+    n = sum(cell.state_sizes.values())
 
     def repeated(a: Array) -> Array:
         return np.repeat(a[:, :examples].astype(np.float64), n, axis=1)
 
     tape = StepTape(
-        step.x,
+        np.repeat(step.x[..., :examples], n, axis=-1),
         {name: repeated(a) for name, a in step.before.items()},
         {name: repeated(a) for name, a in step.after.items()},
         {name: repeated(a) for name, a in step.inner.items()},
     )
     units = np.tile(np.eye(n), examples)
-    adjoint = {name: units[i * H : (i + 1) * H] for i, name in enumerate(cell.states)}
+    adjoint = {name: units[rows] for name, rows in cell.state_rows().items()}
     before = cell.adjoint_step(params, tape, adjoint).before
     rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), each column a row of J
     return rows.reshape(n, examples, n).transpose(1, 2, 0)

@@ -11,6 +11,7 @@ a mean over time, each of the N targets of an example has weight 1/N; for the sa
 `h_immediate` at time step τ.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from rnnlab.arrays import Array, Params
 from rnnlab.cells import States
 from rnnlab.diagnostics.gain_and_horizon import summarize_lag_curve
 from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
+from rnnlab.diagnostics.requirements import requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.model import Batch, Model
@@ -29,6 +31,7 @@ from rnnlab.workspace import Workspace
 Target = Literal["last"] | Annotated[int, Ge(1)]
 
 
+@requires(targets="targets")
 def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Readings:
     """Measure the lag curves `h`, `c`, `state`, `x` and `dW_hh` of the probe batch.
 
@@ -97,26 +100,41 @@ def per_example_lag_curves(
     if length == 0:
         return {}
     start = _immediate_at(params, tape.d_outputs, τs - batch.first_output)
-    totals = {name: np.zeros((length, *start.shape), start.dtype) for name in cell.states}
-    adjoints = {name: np.zeros_like(totals["h"]) for name in cell.states}
-    dz = np.zeros((length, len(params["W_hh"]), len(τs)), start.dtype)
     log_scale = np.zeros((length, len(τs)))
-    adjoint = {name: np.zeros_like(start) for name in cell.states}
+    adjoint = {name: np.zeros((size, len(τs)), start.dtype) for name, size in cell.state_sizes.items()}
     exponents = np.zeros(len(τs))
+    steps: dict[str, Array] = {}
+
+    def record(t: int, values: Mapping[str, Array | None]) -> None:
+        for name, value in values.items():
+            if value is not None:
+                if name not in steps:
+                    steps[name] = np.zeros((length, *value.shape), value.dtype)
+                steps[name][t - 1] = value
+
     for t in range(length, 0, -1):
-        adjoint["h"] = np.where(τs == t, start, adjoint["h"])
+        adjoint = cell.with_immediate(adjoint, np.where(τs == t, start, 0))
         deltas = cell.adjoint_step(params, tape.cell.step(t), adjoint)
-        for name in cell.states:
-            totals[name][t - 1], adjoints[name][t - 1] = deltas.total[name], adjoint[name]
-        dz[t - 1] = deltas.dz
+        record(t, {f"total {name}": deltas.total[name] for name in cell.states})
+        if len(cell.states) > 1:
+            record(t, {f"adjoint {name}": adjoint[name] for name in cell.states})
+        is_same = deltas.recurrent is deltas.dz
+        record(t, {"dz": deltas.dz, "dx": deltas.dx, "recurrent": None if is_same else deltas.recurrent})
         log_scale[t - 1] = exponents * np.log(2)
         adjoint, shifts = _rescale(deltas.before)
         exponents = exponents + shifts
-    by_time = {name: log_norm_of_steps(totals[name]) for name in cell.states}
-    by_time["state"] = joint_log_norm(adjoints, axis=1) if len(cell.states) > 1 else by_time["h"]
-    by_time["x"] = log_norm_of_steps(np.matmul(np.ascontiguousarray(params["W_xh"].T), dz))
-    recurrent = cell.recurrent_deltas({name: a[:length] for name, a in tape.cell.inner.items()}, dz)
-    by_time["dW_hh"] = log_norm_of_steps(recurrent) + log_norm_of_steps(tape.cell.states["h"][:length])
+    by_time = {name: log_norm_of_steps(steps[f"total {name}"]) for name in cell.states}
+    parts = {name: steps[f"adjoint {name}"] for name in cell.states if f"adjoint {name}" in steps}
+    by_time["state"] = joint_log_norm(parts, axis=1) if parts else by_time[cell.states[0]]
+    if "dz" in steps and cell.input_matrix is not None:
+        W_xhT = np.ascontiguousarray(params[cell.input_matrix].T)
+        by_time["x"] = log_norm_of_steps(np.matmul(W_xhT, steps["dz"]))
+    elif "dx" in steps:
+        by_time["x"] = log_norm_of_steps(steps["dx"])
+    if deltas.recurrent is not None:
+        of_product = log_norm_of_steps(steps["recurrent"] if "recurrent" in steps else steps["dz"])
+        of_state = log_norm_of_steps(tape.cell.states[cell.recurrent_state][:length])
+        by_time[f"d{cell.recurrent_matrix}"] = of_product + of_state
     return {name: _by_lag(logs + log_scale, τs) for name, logs in by_time.items()}
 
 
@@ -133,6 +151,8 @@ def lag_metrics(
     for quantity in (*states, "state", "x"):
         if quantity == "state" and len(states) == 1:
             continue  # the same curve as h
+        if quantity not in by_quantity:
+            continue
         log10_g, lag = by_quantity[quantity], 1
         while lag < len(log10_g):
             value = log10_g[lag] if lag == 1 else log10_g[lag] - log10_g[1]

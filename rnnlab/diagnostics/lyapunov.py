@@ -21,11 +21,19 @@ from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, StepTape
+from rnnlab.diagnostics.requirements import Sizes, requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import standard_error
 from rnnlab.records import TOP_LYAPUNOV, TOP_LYAPUNOV_SE, finite_or_none
 
 
+def bytes_of_lyapunov(sizes: Sizes, steps: int, warm_up: int, exponents: int) -> int:
+    """Return the bytes of the forward pass over a long sequence, and of the exponents at each time step."""
+    states = sum(sizes.cell.state_sizes.values())
+    return sizes.forward(1, steps + 2 * warm_up) + 2 * 8 * steps * min(exponents, states)
+
+
+@requires(memory=bytes_of_lyapunov)
 def measure_lyapunov(
     snapshot: Snapshot,
     *,
@@ -82,14 +90,14 @@ def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, ex
         order of their means. All values are NaN if the trajectory is not finite.
     """
     wide = copy_params(params, np.float64)
-    H, n = cell.hidden_size, len(cell.states) * cell.hidden_size
+    n = sum(cell.state_sizes.values())
     m = min(exponents, n)
     # Random start: the first unit vectors of an LSTM may all lie in h, where the adjoint can vanish.
     Q = np.linalg.qr(np.random.default_rng(0).standard_normal((n, m)))[0]
     local = np.full((tape.time - 2 * warm_up, m), np.nan)
     for t in range(tape.time, warm_up, -1):
         step = _of_first_example(tape.step(t), m)
-        adjoint = {name: Q[i * H : (i + 1) * H] for i, name in enumerate(cell.states)}
+        adjoint = {name: Q[rows] for name, rows in cell.state_rows().items()}
         before = cell.adjoint_step(wide, step, adjoint).before
         pushed = np.concatenate([before[name] for name in cell.states])
         if not np.isfinite(pushed).all():

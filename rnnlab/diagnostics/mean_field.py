@@ -17,13 +17,13 @@ References:
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import asinh, log, pi, sqrt
-from typing import Literal
 
 import numpy as np
 
 from rnnlab.arrays import Array
 
-Nonlinearity = Literal["tanh", "relu", "identity"]
+NONLINEARITIES = ("tanh", "relu", "identity")
+"""Activations for which the theory is implemented."""
 
 _NODES, _REACH = 801, 12.0
 _HALVINGS = 200
@@ -54,7 +54,7 @@ class MeanField:
         return 2 / abs(log(self.χ)) if self.χ and self.χ != 1 else None
 
 
-def mean_field(nonlinearity: Nonlinearity, σ_w2: float, σ_x2: float) -> MeanField:
+def mean_field(nonlinearity: str, σ_w2: float, σ_x2: float) -> MeanField:
     """Compute q and χ, by quadrature for tanh and in closed form for relu and the identity function.
 
     >>> round(mean_field("tanh", σ_w2=1.0, σ_x2=0.25).χ ** 0.5, 4)  # the gain of the gradient norm

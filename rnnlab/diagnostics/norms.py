@@ -34,20 +34,32 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     logs = log_norms_by_timestep(cell, tape, deltas)
     batch = tape.x.shape[-1]
-    for name in ("z", "x", "z_immediate", "x_immediate"):
-        logs[name] = np.full((tape.time, batch), -np.inf)
-    W_xhT = np.ascontiguousarray(snapshot.params["W_xh"].T)
-    for steps in _some_steps(tape.time, batch):
-        has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
-        parts = {"": (steps, _columns(deltas.dz[steps]))}
-        if has_loss.start < has_loss.stop:
-            parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
-        for suffix, (rows, dz) in parts.items():
-            for name, a in (("z", dz), ("x", W_xhT @ dz)):
-                logs[name + suffix][rows] = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
+    if deltas.dz is not None and cell.input_matrix is not None:
+        logs |= _log_norms_of_inputs(snapshot, deltas.dz, snapshot.params[cell.input_matrix])
+    elif deltas.dx is not None:
+        logs["x"] = log_norm_of_steps(deltas.dx) + np.log(batch)
     for name in cell.states:
         logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:])
     return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
+
+
+def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str, Array]:
+    """Return ln of the norms of the total and immediate gradients with respect to z[t] and x[t]."""
+    cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
+    batch, W_xhT = tape.x.shape[-1], np.ascontiguousarray(W_xh.T)
+    names = ("z", "x", "z_immediate", "x_immediate")
+    logs = {name: np.full((tape.time, batch), -np.inf) for name in names}
+    for steps in _some_steps(tape.time, batch):
+        has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
+        parts = {"": (steps, _columns(dz[steps]))}
+        if has_loss.start < has_loss.stop:
+            parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
+        for suffix, (rows, part) in parts.items():
+            for name, a in (("z", part), ("x", W_xhT @ part)):
+                logs[name + suffix][rows] = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
+    for name in ("z", "x"):
+        logs[name] += deltas.log_scale
+    return logs
 
 
 def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
@@ -58,16 +70,18 @@ def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dic
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
     for name in cell.states:
-        logs[name] = log_norm_of_steps(deltas.total[name]) + examples
+        logs[name] = log_norm_of_steps(deltas.total[name]) + deltas.log_scale + examples
         immediate = np.full_like(logs[name], -np.inf)
         immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:]) + examples
         logs[f"{name}_immediate"] = immediate
     if len(cell.states) == 1:
         return logs | {"state": logs[cell.states[0]]}
     squares = []
-    for name, adjoint in cell.state_adjoints(tape, deltas).items():
-        is_total = adjoint is deltas.total[name]
-        squares.append(2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + examples))
+    for name, adjoint in deltas.adjoint.items():
+        is_total = np.shares_memory(adjoint, deltas.total[name])
+        squares.append(
+            2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + deltas.log_scale + examples)
+        )
     with np.errstate(invalid="ignore"):  # NaN inputs
         return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
@@ -111,20 +125,22 @@ def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas
     are 0.
     """
     after_steps = slice(steps.start + 1, steps.stop + 1)
-    e = _columns(deltas.immediate["h"][steps])
+    e = _columns(deltas.immediate[cell.output][steps])
     step = StepTape(
         tape.x,
         {name: _columns(values[steps]) for name, values in tape.states.items()},
         {name: _columns(values[after_steps]) for name, values in tape.states.items()},
         {name: _columns(values[steps]) for name, values in tape.inner.items()},
     )
-    adjoint = {name: np.zeros_like(e) for name in cell.states} | {"h": e}
-    return cell.adjoint_step(params, step, adjoint).dz
+    zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
+    dz = cell.adjoint_step(params, step, cell.with_immediate(zeros, e)).dz
+    assert dz is not None
+    return dz
 
 
 def _columns(a: Array) -> Array:
     """Reshape a sequence (S, F, B) to (F, S·B)."""
-    return a.transpose(1, 0, 2).reshape(a.shape[1], -1)
+    return a.transpose(1, 0, 2).reshape(a.shape[1], len(a) * a.shape[2])
 
 
 def _some_steps(time: int, batch: int) -> Iterator[slice]:

@@ -11,23 +11,25 @@ def measure_parameters(snapshot: Snapshot) -> Readings:
     """Measure norms for each parameter, such as `W_hh`, and for each gate's rows, such as `W_hh.f`.
 
     `grad_norm/W_hh` is ‖dW‖ before clipping, and `weight_norm/W_hh` is ‖W‖. `update_ratio/W_hh` is
-    ‖ΔW‖/‖W‖, where ΔW is the optimiser's update; the ratio is None if W is 0.
+    ‖ΔW‖/‖W‖, where ΔW is the optimiser's update; the ratio is None if W is 0. There is no ratio after the
+    last update and in the training step that diverges.
     """
     cell = snapshot.model.cell
     metrics: dict[str, float | None] = {}
     for name in snapshot.params:
-        arrays = snapshot.grads[name], snapshot.params[name], snapshot.updates[name]
-        for part, rows in _parts(cell, name, len(arrays[0])):
-            gradient, weight, update = (global_norm([a[rows]]) for a in arrays)
-            metrics[f"grad_norm/{part}"] = gradient
+        for part, rows in _parts(cell, name):
+            weight = global_norm([snapshot.params[name][rows]])
+            metrics[f"grad_norm/{part}"] = global_norm([snapshot.grads[name][rows]])
             metrics[f"weight_norm/{part}"] = weight
-            metrics[f"update_ratio/{part}"] = update / weight if weight > 0 else None
+            if name in snapshot.updates:
+                update = global_norm([snapshot.updates[name][rows]])
+                metrics[f"update_ratio/{part}"] = update / weight if weight > 0 else None
     return Readings(metrics=metrics)
 
 
-def _parts(cell: Cell, name: str, rows: int) -> Iterator[tuple[str, slice]]:
+def _parts(cell: Cell, name: str) -> Iterator[tuple[str, slice]]:
     """Yield the name and rows of the entire parameter and, for a cell with gates, of each gate's block."""
     yield name, slice(None)
-    if name in ("W_xh", "W_hh", "b_h") and len(cell.gates) > 1:
-        for gate in cell.gates:
-            yield f"{name}.{gate}", cell.rows(gate)
+    declared = cell.parameters().get(name)
+    for gate in declared.gates if declared is not None else ():
+        yield f"{name}.{gate}", cell.rows(gate)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from rnnlab.diagnostics.requirements import Sizes, requirements_of
 from rnnlab.diagnostics.schedule import Schedule
 from rnnlab.diagnostics.snapshot import Measure, Readings, Snapshot
 from rnnlab.records import LOG10_GAIN, THEORY_DIFFERENCE, THEORY_LOG10_GAIN, Curve, finite_or_none
@@ -22,6 +23,22 @@ class Measurement:
 
     measure: Measure
     when: Schedule
+
+    def memory(self, sizes: Sizes) -> int:
+        """Return the number of bytes that the measurement needs; see `Requirements.memory`."""
+        requirements, options = requirements_of(self.measure)
+        return 0 if requirements.memory is None else int(requirements.memory(sizes, **options))
+
+    @property
+    def targets(self) -> Sequence[int | str]:
+        """Time steps at which the probe batch must have a target; `last` is always a valid entry."""
+        requirements, options = requirements_of(self.measure)
+        return () if requirements.targets is None else options[requirements.targets]
+
+    @property
+    def needs_previous(self) -> bool:
+        """True if the measurement reads the previous training step."""
+        return requirements_of(self.measure)[0].previous
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,11 @@ class Probe:
     length: Annotated[int, Ge(1)] | None
     seed: Annotated[int, Ge(0)]
     spike_factor: Annotated[float, Gt(1)] | None
+
+    @property
+    def needs_previous(self) -> bool:
+        """True if any measurement reads the previous training step."""
+        return any(measurement.needs_previous for measurement in self.measurements.values())
 
     def plan(self, steps: int) -> dict[str, frozenset[int]]:
         """Return the training steps at which `Schedule.points` schedules each measurement."""

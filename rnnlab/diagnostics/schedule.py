@@ -14,7 +14,7 @@ SPIKE_WINDOW = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training steps at which a measurement runs, always including the first and the last step.
+    """Training steps at which a measurement runs, in addition to the first step and the end of training.
 
     Attributes:
         dense: Number of initial training steps, at each of which the measurement runs.
@@ -30,14 +30,14 @@ class Schedule:
     on_spike: bool
 
     def points(self, steps: int) -> frozenset[int]:
-        """Return the first, the last and the logarithmically spaced training steps in 0 … steps-1.
+        """Return the first and the logarithmically spaced training steps in 0 … steps-1.
 
         The training steps scheduled by `dense` and `every` are not included.
 
         >>> sorted(Schedule(dense=3, per_decade=2, every=None, on_spike=True).points(100))
-        [0, 3, 9, 30, 95, 99]
+        [0, 3, 9, 30, 95]
         """
-        chosen = {0, steps - 1}
+        chosen = {0}
         if self.per_decade:
             start = max(self.dense, 1)
             decades = np.log10(max(steps, start) / start)

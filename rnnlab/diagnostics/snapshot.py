@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnnlab.arrays import Params
-from rnnlab.cells import CellDeltas
+from rnnlab.cells import CellDeltas, States
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import Curve
 from rnnlab.workspace import Workspace
@@ -27,6 +27,19 @@ class ProbeInputs:
 
 
 @dataclass(frozen=True)
+class Previous:
+    """Results of the previous training step.
+
+    Attributes:
+        grads: Gradients before clipping.
+        states: Final states of the batch, each of shape (H, B).
+    """
+
+    grads: Params
+    states: States
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Read-only record that describes one training step and is passed to every measurement.
 
@@ -37,10 +50,12 @@ class Snapshot:
         tape: Forward pass over the training batch.
         deltas: Backward pass over the training batch.
         grads: Gradients before clipping.
-        updates: Updates that the optimiser adds to the parameters.
+        updates: Updates that the optimiser adds to the parameters; empty if none follows.
         inputs: Inputs for measurements that run their own forward pass.
         task_lag: Lag required by the task; None if the task requires no particular lag.
         workspace: Buffers reserved for measurements.
+        previous: Previous training step, for measurements that require it; None in the first training step
+            and after the last update.
     """
 
     step: int
@@ -53,6 +68,7 @@ class Snapshot:
     inputs: ProbeInputs
     task_lag: int | None
     workspace: Workspace
+    previous: Previous | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from rnnlab.cells import Cell, Vanilla
+from rnnlab.cells import Cell
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.records import THEORY_BOUND
-
-MAX_SLOPE = {"tanh": 1.0, "relu": 1.0, "identity": 1.0}
-"""Maximum of |φ'| for each nonlinearity."""
 
 
 def measure_spectrum(snapshot: Snapshot) -> Readings:
@@ -20,11 +17,14 @@ def measure_spectrum(snapshot: Snapshot) -> Readings:
     References:
         Pascanu, Mikolov & Bengio, *On the difficulty of training recurrent neural networks* (2013).
     """
-    cell, W_hh = snapshot.model.cell, snapshot.params["W_hh"].astype(np.float64)
+    cell = snapshot.model.cell
+    if cell.recurrent_matrix is None:
+        return Readings()
+    W_hh = snapshot.params[cell.recurrent_matrix].astype(np.float64)
     metrics: dict[str, float | None] = {}
-    for gate in cell.gates:
+    for gate in cell.gate_names:
         block = W_hh[cell.rows(gate)]
-        suffix = f".{gate}" if len(cell.gates) > 1 else ""
+        suffix = f".{gate}" if len(cell.gate_names) > 1 else ""
         finite = bool(np.isfinite(block).all())
         radius = float(np.abs(np.linalg.eigvals(block)).max()) if finite else None
         largest = float(np.linalg.norm(block, 2)) if finite else None
@@ -33,6 +33,6 @@ def measure_spectrum(snapshot: Snapshot) -> Readings:
 
 
 def _bound(cell: Cell, spectral_norm: float | None) -> dict[str, float | None]:
-    if not isinstance(cell, Vanilla) or not spectral_norm:
+    if cell.activation is None or not spectral_norm:
         return {}
-    return {THEORY_BOUND: float(np.log10(spectral_norm * MAX_SLOPE[cell.nonlinearity]))}
+    return {THEORY_BOUND: float(np.log10(spectral_norm * cell.activation.max_slope))}

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params
-from rnnlab.cells import Vanilla
-from rnnlab.cells.weights import is_symbols
-from rnnlab.diagnostics.mean_field import mean_field
+from rnnlab.arrays import Array
+from rnnlab.diagnostics.mean_field import NONLINEARITIES, mean_field
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.engine.weights import is_symbols
 from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
 ORTHOGONAL = 1e-3
@@ -26,20 +25,23 @@ def measure_theory(snapshot: Snapshot) -> Readings:
     if snapshot.step > 0:
         return Readings()
     cell, inputs = snapshot.model.cell, snapshot.inputs
-    if "f" in cell.sigmoid_gates:
+    if cell.forget_gate is not None:
         start_rng = np.random.default_rng(inputs.seed)
         tape = snapshot.model.forward(snapshot.params, inputs.batch, None, snapshot.workspace, start_rng).cell
         with np.errstate(divide="ignore"):
-            log10_f = np.log10(tape.inner["gates"][:, cell.rows("f")], dtype=np.float64).mean()
+            log10_f = np.log10(cell.sigmoid_gates(tape)[cell.forget_gate], dtype=np.float64).mean()
         return Readings(metrics={THEORY_CELL_PATH: float(log10_f)})
-    W_hh = snapshot.params["W_hh"].astype(np.float64)
-    if not isinstance(cell, Vanilla) or not _is_random(W_hh):
+    name = cell.activation.name if cell.activation is not None else ""
+    if cell.recurrent_matrix is None or name not in NONLINEARITIES:
+        return Readings()
+    W_hh = snapshot.params[cell.recurrent_matrix].astype(np.float64)
+    if not _is_random(W_hh):
         return Readings()
     σ_w2 = cell.hidden_size * float(np.mean(W_hh * W_hh))
-    σ_x2 = input_variance(snapshot.params, snapshot.inputs.batch.x)
+    σ_x2 = input_variance(cell.input_weights(snapshot.params), snapshot.inputs.batch.x)
     if not (np.isfinite(σ_w2) and np.isfinite(σ_x2)):  # initial weights overflowed
         return Readings()
-    theory = mean_field(cell.nonlinearity, σ_w2, σ_x2)
+    theory = mean_field(name, σ_w2, σ_x2)
     return Readings(
         metrics={
             "theory/sigma_w": float(np.sqrt(σ_w2)),
@@ -53,10 +55,9 @@ def measure_theory(snapshot: Snapshot) -> Readings:
     )
 
 
-def input_variance(params: Params, x: Array) -> float:
-    """Return σ_x², the mean square of W_xh x + b_h over units, time steps and examples."""
-    W_xh = params["W_xh"].astype(np.float64)
-    bias = params["b_h"].astype(np.float64) if "b_h" in params else 0.0
+def input_variance(weights: tuple[Array, Array], x: Array) -> float:
+    """Return σ_x², the mean square of W x + b over units, time steps and examples, for weights (W, b)."""
+    W_xh, bias = (a.astype(np.float64) for a in weights)
     if is_symbols(x):
         symbol_variances = np.mean((W_xh + bias) ** 2, axis=0)
         return float(symbol_variances[x].mean())

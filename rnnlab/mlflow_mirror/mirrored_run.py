@@ -234,7 +234,7 @@ class MirroredRun:
         last = _last_training_row(self.folder)
         if last is not None and last["step"] % _stride(info):  # otherwise already sent
             metrics += _as_metrics(last, info, [key for key in last if is_shown(key) and is_per_step(key)])
-        return metrics + _curves(self.folder, now)
+        return metrics + _curves(self.folder, info.get("states") or ("h", "c"), now)
 
     def _send_artifacts(self, client: "MlflowClient", run_id: str) -> None:
         for path in sorted(self.folder.iterdir()):
@@ -291,8 +291,8 @@ def _last_training_row(folder: Path) -> dict[str, Any] | None:
     return next((row for row in last_rows(folder / METRICS_FILE) if LOSS in row), None)
 
 
-def _curves(folder: Path, timestamp: int) -> list["Metric"]:
-    """Return the first and last recorded curves as metrics, with the lag or time step as the MLflow step."""
+def _curves(folder: Path, states: Sequence[str], timestamp: int) -> list["Metric"]:
+    """Return the first and last curves of the states as metrics; MLflow's step is the lag or time step."""
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 
@@ -301,15 +301,16 @@ def _curves(folder: Path, timestamp: int) -> list["Metric"]:
     path = folder / GRADIENTS_FILE
     if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
-    quantities = set(pc.unique(table["quantity"]).to_pylist())
-    same_as_h = () if "c" in quantities else ("state",)
+    recorded = set(pc.unique(table["quantity"]).to_pylist())
+    joint = {"state"} if len(recorded.intersection(states)) != 1 else set()  # with one state, the same curve
+    shown = {"time": set(states), "lag": {*states, "x"} | joint}
     limits = pc.min_max(table["step"]).as_py()
     metrics = []
     for name, step in (("first", limits["min"]), ("last", limits["max"])):
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
             key = f"log10_{row['quantity']}_{axis}/{name}"
-            if row["target"] is not None or row["log10_gmean"] is None or row["quantity"] in same_as_h:
+            if row["target"] is not None or row["log10_gmean"] is None or row["quantity"] not in shown[axis]:
                 continue
             if is_shown(key):
                 metrics.append(Metric(key, row["log10_gmean"], timestamp, x))

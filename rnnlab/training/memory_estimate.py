@@ -1,12 +1,11 @@
 """Estimate of the memory that a run requires, computed before the arrays are allocated."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnlab.diagnostics import measure_jacobians, measure_lyapunov
+from rnnlab.diagnostics import Sizes
 from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
@@ -18,8 +17,6 @@ for the backward pass.
 """
 MEASUREMENT_COPIES = 3
 """Number of additional weight-sized arrays at recorded steps: unclipped gradients, old weights, updates."""
-JACOBIAN_COPIES = 6
-"""Number of n × n float64 arrays per example: the Jacobian, the product, the inverse and their copies."""
 SYMBOL_BYTES = 8
 """Size in bytes of one input symbol, and of one numeric input or target before casting."""
 
@@ -43,10 +40,9 @@ class _Sequences:
 def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = None) -> dict[str, int]:
     """Return the sizes in bytes, by purpose, of the arrays that a run needs simultaneously.
 
-    The forward pass stores G gates and S states of H units per time step. The backward pass adds about 2 G
-    gate arrays and S state arrays, for a total of 3 G + 2 S arrays (16 for an LSTM). Each output adds H
-    numbers for the input of the readout and 3 Y numbers for the output, its gradient and its weighted
-    gradient.
+    The cell states how many arrays of H units per time step both passes need (17 for an LSTM, of which 7 for
+    the forward pass). Each output adds H numbers for the input of the readout and 3 Y numbers for the output,
+    its gradient and its weighted gradient.
 
     Args:
         trainer: Trainer with the model, task, optimiser and probe of the run.
@@ -59,11 +55,12 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     """
     model, task, probe = trainer.model, trainer.task, trainer.probe
     cell, size = model.cell, np.dtype(dtype).itemsize
-    G, S, H, X, Y = len(cell.gates), len(cell.states), cell.hidden_size, task.input_size, task.output_size
+    H, X, Y = cell.hidden_size, task.input_size, task.output_size
+    before, both = cell.arrays_per_step()
     of_input = X * (size + SYMBOL_BYTES) if example is not None and example.x.ndim == 3 else SYMBOL_BYTES
     of_output = size * (H + 3 * Y)
-    both_ways = _Sequences(size * (3 * G + 2 * S) * H + of_input, of_output)
-    forward = _Sequences(size * (G + 2 * S) * H + of_input, of_output)
+    both_ways = _Sequences(size * both * H + of_input, of_output)
+    forward = _Sequences(size * before * H + of_input, of_output)
 
     def outputs(time: int) -> int:
         return max(1, time * len(example.y) // example.time) if example is not None else 1
@@ -71,23 +68,15 @@ def memory_needed(trainer: Trainer, dtype: DTypeLike, example: Batch | None = No
     shapes = (cell.param_shapes() | model.readout.param_shapes()).values()
     of_optimizer = sum(a.size for a in trainer.optimizer.init({"w": np.zeros(2)}).values()) // 2
     copies = TRAINING_COPIES + of_optimizer + (MEASUREMENT_COPIES if probe.measurements else 0)
+    copies += probe.needs_previous
     validation = task.validation_size
     stored = validation.kept * validation.time * (of_input if of_input > SYMBOL_BYTES else 1)
     measured = 0
     if probe.measurements:
         length = probe.length or task.time
         measured = both_ways.of(probe.examples, length, outputs(length))
-    for measurement in probe.measurements.values():
-        measure: Any = getattr(measurement.measure, "func", None)
-        options: dict[str, Any] = getattr(measurement.measure, "keywords", {})
-        if measure is measure_lyapunov:
-            run = options["steps"] + 2 * options["warm_up"]
-            measured += forward.of(1, run, outputs(run))
-            measured += 2 * 8 * options["steps"] * min(options["exponents"], S * H)
-        if measure is measure_jacobians:
-            examples = min(options["examples"], probe.examples)
-            n = S * H
-            measured += examples * SYMBOL_BYTES * n * (JACOBIAN_COPIES * n + (2 * G + S) * H)
+    sizes = Sizes(cell, probe.examples, lambda examples, time: forward.of(examples, time, outputs(time)))
+    measured += sum(measurement.memory(sizes) for measurement in probe.measurements.values())
     return {
         "weights": size * copies * sum(rows * columns for rows, columns in shapes),
         "training step": both_ways.of(task.batch_size, task.longest, outputs(task.longest)),

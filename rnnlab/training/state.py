@@ -1,8 +1,9 @@
 """Training state: all data on which the next training step depends.
 
 The training state consists of the parameters, the optimiser state, two random number generators, the hidden
-state carried between batches, the spike and instability detectors, and the solved flag. The results of
-training that resumes from a saved state are bit-identical to those of uninterrupted training.
+state carried between batches, the last gradients if a measurement compares them with the next, the spike and
+instability detectors, and the solved flag. The results of training that resumes from a saved state are
+bit-identical to those of uninterrupted training.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -54,10 +55,14 @@ class TrainingState:
         stability: Instability detector, updated with every loss.
         carried: Final hidden states of the most recent batch, used as the initial states of a batch that
             continues the same sequences.
+        gradients: Gradients of the most recent training step before clipping; None unless a measurement
+            compares successive training steps.
         step: Index of the next training step.
         clipped: Number of training steps with a clipped gradient.
         solved: True once the task's success criterion has been met.
         ended: True if training has ended.
+        is_closing: True after the last training step: the final record depends on the last batch, which the
+            saved state does not contain, so the state cannot be saved any more.
     """
 
     params: Params
@@ -67,20 +72,22 @@ class TrainingState:
     spikes: Spikes
     stability: Stability
     carried: States | None = None
+    gradients: Params | None = None
     step: int = 0
     clipped: int = 0
     solved: bool = False
     ended: bool = False
+    is_closing: bool = False
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the arrays of the training state and its other entries, which JSON can represent exactly.
 
-        `Trainer.restore` accepts both parts. This method must not be called after training has ended.
+        `Trainer.restore` accepts both parts. This method must not be called after the last training step.
         """
-        assert not self.ended
+        assert not (self.ended or self.is_closing)
         arrays = {
             f"{part}/{name}": array
-            for part in ("params", "optimizer", "carried")
+            for part in ("params", "optimizer", "carried", "gradients")
             for name, array in (getattr(self, part) or {}).items()
         }
         plain = {

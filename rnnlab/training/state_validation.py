@@ -31,6 +31,7 @@ class Limits:
     Attributes:
         steps: Number of parameter updates in the entire run.
         carried: Example of the hidden states, with the required names, shapes and data types.
+        keeps_gradients: True if the state contains the gradients of the last training step.
         non_negative: Names of the optimiser variables that are never negative.
         counters: Names of the optimiser variables that count updates.
         clips: True if gradient clipping is enabled.
@@ -39,6 +40,7 @@ class Limits:
 
     steps: int
     carried: Mapping[str, Array]
+    keeps_gradients: bool
     non_negative: tuple[str, ...]
     counters: tuple[str, ...]
     clips: bool
@@ -60,15 +62,17 @@ def restore(
         ImpossibleState: If the run cannot reach the training state at any step.
     """
     _require_names("state", plain, initial.to_parts()[1])
-    step = _require_integer("step", plain["step"], 1, limits.steps)
+    step = _require_integer("step", plain["step"], 1, limits.steps - 1)
     like = {"params": initial.params, "optimizer": initial.optimizer, "carried": limits.carried}
+    like["gradients"] = initial.params if limits.keeps_gradients else {}
     templates = {f"{part}/{name}": array for part in like for name, array in like[part].items()}
     _require_names("arrays", arrays, templates)
     for name, template in templates.items():
         _require(arrays[name].dtype == template.dtype and arrays[name].shape == template.shape, name)
     parts = {part: {name: arrays[f"{part}/{name}"] for name in like[part]} for part in like}
-    for name, array in parts["carried"].items():  # a run with non-finite states would have ended
-        _require(bool(np.isfinite(array).all()), f"carried/{name}")
+    for part in ("carried", "gradients"):  # a run with non-finite values would have ended
+        for name, array in parts[part].items():
+            _require(bool(np.isfinite(array).all()), f"{part}/{name}")
     for name, array in parts["optimizer"].items():
         _require(name not in limits.counters or bool((array == step).all()), f"optimizer/{name}")
         _require(name not in limits.non_negative or not (array < 0).any(), f"optimizer/{name}")
@@ -80,6 +84,7 @@ def restore(
         spikes=_spikes(plain["spikes"], initial.spikes, step),
         stability=_stability(plain["stability"], initial.stability, step),
         carried=parts["carried"],
+        gradients=parts["gradients"] or None,
         step=step,
         clipped=_require_integer("clipped", plain["clipped"], 0, step if limits.clips else 0),
         solved=bool(_require_integer("solved", plain["solved"], 0, int(limits.solves), bool)),

@@ -1,7 +1,7 @@
 """Training loop, which yields records, writes no files and does not depend on a tracking tool."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params, copy_params
+from rnnlab.cells import CellDeltas, States
 from rnnlab.clipping import Clipping, clip_metrics
 from rnnlab.diagnostics import (
+    Previous,
     Probe,
     ProbeInputs,
     Readings,
@@ -20,7 +22,7 @@ from rnnlab.diagnostics import (
     first_non_finite,
     non_finite_weights,
 )
-from rnnlab.model import Batch, Model
+from rnnlab.model import Batch, Model, Tape
 from rnnlab.norms import global_norm
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
@@ -81,8 +83,9 @@ class Trainer:
 
         Yields:
             One record for each of the steps 0 … steps-1, with the training metrics, and a final record with
-                the validation metrics after the last update. If training ends because the task is solved, the
-                metrics of the last step are recorded, but its parameter update is reverted.
+                the validation metrics and the measurements after the last update. If training ends because
+                the task is solved, the metrics of the last step are recorded, but its parameter update is
+                reverted.
         """
         return self.continue_from(self.begin(params, rng))
 
@@ -105,12 +108,13 @@ class Trainer:
         Raises:
             ImpossibleState: If this training run cannot reach the state.
         """
-        cell, dtype = self.model.cell, next(iter(initial.params.values())).dtype
-        final = np.zeros((cell.hidden_size, self.task.batch_size), dtype)
+        sizes, dtype = self.model.cell.state_sizes, next(iter(initial.params.values())).dtype
+        batch = self.task.batch_size
         continues_when_solved = bool(self.val_every) and not self.stop_when_solved
         limits = Limits(
             steps=self.steps,
-            carried=dict.fromkeys(cell.states, final),
+            carried={name: np.zeros((size, batch), dtype) for name, size in sizes.items()},
+            keeps_gradients=self.probe.needs_previous,
             non_negative=self.optimizer.non_negative,
             counters=self.optimizer.counters,
             clips=self.clipping.threshold is not None,
@@ -121,8 +125,9 @@ class Trainer:
     def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
         """Continue training from a state, which is modified in place; yield records as `train` does.
 
-        The caller may save the state between two records. The records and final parameters of training
-        continued from the saved state are bit-identical to those of uninterrupted training.
+        The caller may save the state between two records, unless `TrainingState.is_closing`. The records and
+        final parameters of training continued from the saved state are bit-identical to those of
+        uninterrupted training.
         """
         steps = self._steps(state)
         while True:
@@ -135,8 +140,9 @@ class Trainer:
     def _steps(self, state: TrainingState) -> Iterator[StepRecord]:
         if state.ended:
             return
-        model, params, workspace, probe_workspace = self.model, state.params, Workspace(), Workspace()
-        plan, inputs = self.probe.plan(self.steps), self.probe_inputs()
+        model, params, workspace = self.model, state.params, Workspace()
+        probe = _RunningProbe(self, self.probe_inputs(), Workspace())
+        plan = self.probe.plan(self.steps)
         chance = self.task.chance(model.loss)
         for step in range(state.step, self.steps):
             metrics: dict[str, float | None] = {}
@@ -150,55 +156,68 @@ class Trainer:
             batch = self.task.batch(state.batches, step)
             initial = state.carried if batch.continues else None
             tape = model.forward(params, batch, initial, workspace, state.starts)
-            grads, deltas = model.backward(params, tape, workspace, with_dx=False)
+            grads, deltas = model.backward(params, tape, workspace, with_dx=False, scaled=True)
             norm = global_norm(grads.values())
-            due = self.probe.due(plan, self.steps - 1 if stopping else step, state.spikes.update(norm))
-            raw_grads = copy_params(grads) if due else {}
+            broken = not (isfinite(tape.loss) and isfinite(norm))
+            due = self.probe.due(plan, step, state.spikes.update(norm))
+            due = list(self.probe.measurements) if stopping or broken else due
+            raw_grads = copy_params(grads) if due or self.probe.needs_previous else {}
+            previous = None
+            if state.gradients is not None and state.carried is not None:
+                previous = Previous(state.gradients, state.carried)
             report = self.clipping.apply(grads, norm)
             state.clipped += report.clipped
             metrics[LOSS] = finite_or_none(tape.loss)
             metrics |= clip_metrics(report, state.clipped, step + 1)
-            if not (isfinite(tape.loss) and isfinite(norm)):
+            if broken:
                 state.ended = True
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
-                yield StepRecord(step, metrics, (), state.stability.since, where)
+                readings = probe.measure(step, params, tape, deltas, raw_grads, {}, due, previous)
+                metrics |= readings.metrics
+                yield StepRecord(step, metrics, readings.curves, state.stability.since, where)
                 return
             state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
+            state.gradients = raw_grads if self.probe.needs_previous else None
             before = copy_params(params) if due or stopping else {}
+            is_last = step == self.steps - 1
+            starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}
             self.optimizer.update(params, grads, state.optimizer)
             readings = Readings()
             if due:
-                snapshot = Snapshot(
-                    step=step,
-                    model=model,
-                    params=before,
-                    tape=tape,
-                    deltas=deltas,
-                    grads=raw_grads,
-                    updates={name: params[name] - before[name] for name in params},
-                    inputs=inputs,
-                    task_lag=self.task.lag,
-                    workspace=probe_workspace,
-                )
-                readings = self.probe.measure(snapshot, due)
+                updates = {name: params[name] - before[name] for name in params}
+                readings = probe.measure(step, before, tape, deltas, raw_grads, updates, due, previous)
             if stopping:
                 for name, weights in params.items():
                     np.copyto(weights, before[name])
-            state.step, state.ended = step + 1, stopping
+            state.step, state.ended, state.is_closing = step + 1, stopping, is_last
             metrics |= readings.metrics
-            broken = non_finite_weights(params) if stopping else None
-            yield StepRecord(step, metrics, readings.curves, state.stability.since, broken)
+            diverged = non_finite_weights(params) if stopping else None
+            yield StepRecord(step, metrics, readings.curves, state.stability.since, diverged)
             if stopping:
                 return
         closing = self.validate(params)
         if closing.get(VAL_SOLVED) and not state.solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
-        broken = non_finite_weights(params)  # a saturated unit may hide non-finite weights from the loss
-        if broken is None and closing[VAL_LOSS] is None:
-            broken = FirstNonFinite(VAL_LOSS, None)
+        diverged = non_finite_weights(params)  # a saturated unit may hide non-finite weights from the loss
+        if diverged is None and closing[VAL_LOSS] is None:
+            diverged = FirstNonFinite(VAL_LOSS, None)
         state.ended = True
-        yield StepRecord(self.steps, closing, (), state.stability.since, broken)
+        readings = self._measure_final(probe, params, batch, starts, workspace)
+        closing |= readings.metrics
+        yield StepRecord(self.steps, closing, readings.curves, state.stability.since, diverged)
+
+    def _measure_final(
+        self, probe: "_RunningProbe", params: Params, batch: Batch, starts: States, workspace: Workspace
+    ) -> Readings:
+        """Measure the network after the last update, on the last batch with the same initial states."""
+        if not self.probe.measurements:
+            return Readings()
+        initial = None if self.model.initial_state.learned and not batch.continues else starts
+        tape = self.model.forward(params, batch, initial, workspace)
+        grads, deltas = self.model.backward(params, tape, workspace, with_dx=False, scaled=True)
+        due = list(self.probe.measurements)
+        return probe.measure(self.steps, params, tape, deltas, grads, {}, due)
 
     def probe_inputs(self) -> ProbeInputs:
         """Return the input sequences of the probe, which are identical at every call.
@@ -242,6 +261,49 @@ class Trainer:
             reached = metrics[goal.criterion] if metrics[VAL_LOSS] is not None else None
             metrics[VAL_SOLVED] = float(reached is not None and reached < goal.below)
         return metrics
+
+
+@dataclass(frozen=True)
+class _RunningProbe:
+    """The probe of a run in progress.
+
+    Attributes:
+        trainer: Trainer of the run.
+        inputs: Inputs for measurements that run their own forward pass.
+        workspace: Buffers reserved for measurements.
+    """
+
+    trainer: Trainer
+    inputs: ProbeInputs
+    workspace: Workspace
+
+    def measure(
+        self,
+        step: int,
+        params: Params,
+        tape: Tape,
+        deltas: CellDeltas,
+        grads: Params,
+        updates: Params,
+        due: Sequence[str],
+        previous: Previous | None = None,
+    ) -> Readings:
+        """Run the measurements named in `due`; see `Snapshot`."""
+        model, task = self.trainer.model, self.trainer.task
+        snapshot = Snapshot(
+            step=step,
+            model=model,
+            params=params,
+            tape=tape,
+            deltas=deltas,
+            grads=grads,
+            updates=updates,
+            inputs=self.inputs,
+            task_lag=task.lag,
+            workspace=self.workspace,
+            previous=previous,
+        )
+        return self.trainer.probe.measure(snapshot, due)
 
 
 def _end_to_end(batch: Batch, length: int) -> Batch:

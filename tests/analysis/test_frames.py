@@ -232,11 +232,11 @@ def test_long_frames_have_the_axes_that_differ_and_a_few_always(mixed: Done) -> 
 def test_filters_choose_what_is_loaded(mixed: Done) -> None:
     whole = load_gradients(mixed.folder)
     curves = load_gradients(mixed.folder, "state", axis="lag", steps="last", where="cell == 'rnn'")
-    kept = whole[(whole["step"] == 11) & (whole["quantity"] == "state") & whole["lag"].notna()]
+    kept = whole[(whole["step"] == 12) & (whole["quantity"] == "state") & whole["lag"].notna()]
     kept = kept[kept["cell"] == "rnn"]
     assert curves["log10_gmean"].tolist() == kept["log10_gmean"].tolist() and len(curves)
     ends = load_gradients(mixed.folder, ["h", "x"], "timestep", "ends")
-    assert set(ends["step"]) == {0, 11} and set(ends["quantity"]) == {"h", "x"} and ends["lag"].isna().all()
+    assert set(ends["step"]) == {0, 12} and set(ends["quantity"]) == {"h", "x"} and ends["lag"].isna().all()
     assert set(load_gradients(mixed.folder, steps=[1, 2])["step"]) == {1, 2}
     assert set(load_gradients(mixed.folder, steps="first")["step"]) == {0}
     assert set(load_gradients(mixed.folder, steps=0)["step"]) == {0}

@@ -140,7 +140,8 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     unit = vars(loss_unit(trainer.task, trainer.model.loss))
-    return experiment.settings, digest, goal, unit, dict(trainer.task.dataset), memory, trainer.task.remarks
+    states, dataset = list(trainer.model.cell.states), dict(trainer.task.dataset)
+    return experiment.settings, digest, states, goal, unit, dataset, memory, trainer.task.remarks
 
 
 def compare(overrides: list[str]) -> str:

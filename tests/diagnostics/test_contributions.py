@@ -13,14 +13,14 @@ from tests.oracles.snapshots import by_name, snapshot_of
 def test_shares_add_up_and_their_norms_are_by_gram(cell, mask):
     snapshot = snapshot_of(build(cell, mask=mask))
     tape, deltas = snapshot.tape.cell, snapshot.deltas
-    recurrent = cell.recurrent_deltas(tape.inner, deltas.dz)
+    recurrent = deltas.recurrent
     shares = np.einsum("tfb,thb->tfh", recurrent, tape.states["h"][:-1])
     np.testing.assert_allclose(shares.sum(axis=0), snapshot.grads["W_hh"], rtol=1e-12, atol=1e-15)
 
     found = by_name(measure_contributions(snapshot).curves)
     expected = {"dW_hh": shares}
-    if len(cell.gates) > 1:
-        expected |= {f"dW_hh.{gate}": shares[:, cell.rows(gate)] for gate in cell.gates}
+    if len(cell.gate_names) > 1:
+        expected |= {f"dW_hh.{gate}": shares[:, cell.rows(gate)] for gate in cell.gate_names}
     assert set(found) == set(expected)
     for name, share in expected.items():
         norms = np.linalg.norm(share, axis=(1, 2))

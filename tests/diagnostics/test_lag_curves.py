@@ -82,7 +82,7 @@ def test_adjoint_steps_add_up_to_the_backward_pass(cell):
     case = with_mask(build(cell), mask)
     tape = case.forward()
     _, deltas = case.model.backward(case.params, tape)
-    expected = cell.state_adjoints(tape.cell, deltas)
+    expected = deltas.adjoint
 
     adjoint = {name: np.zeros_like(deltas.total[name][0]) for name in cell.states}
     adjoint["h"] = deltas.immediate["h"][τ - 1]
@@ -109,9 +109,9 @@ def test_equal_a_backward_pass_from_each_examples_last_target(cell, reduction):
     tape = alone.forward()
     _, deltas = alone.model.backward(alone.params, tape)
     parts = {name: [deltas.total[name]] for name in cell.states}
-    parts["state"] = list(cell.state_adjoints(tape.cell, deltas).values())
+    parts["state"] = list(deltas.adjoint.values())
     parts["x"] = [case.params["W_xh"].T @ deltas.dz]
-    recurrent = cell.recurrent_deltas(tape.cell.inner, deltas.dz)
+    recurrent = deltas.recurrent
     share = np.einsum("tfb,thb->tfhb", recurrent, tape.cell.states["h"][:-1])
     parts["dW_hh"] = [share.reshape(TIME, -1, BATCH)]
 

@@ -11,8 +11,8 @@ def test_norms_and_ratios_of_every_parameter_and_gate(cell):
     snapshot = snapshot_of(build(cell))
     metrics = measure_parameters(snapshot).metrics
     parts = {name: (name, slice(None)) for name in snapshot.params}
-    if len(cell.gates) > 1:
-        of_gates = [(name, gate) for name in ("W_xh", "W_hh", "b_h") for gate in cell.gates]
+    if len(cell.gate_names) > 1:
+        of_gates = [(name, gate) for name in ("W_xh", "W_hh", "b_h") for gate in cell.gate_names]
         parts |= {f"{name}.{gate}": (name, cell.rows(gate)) for name, gate in of_gates}
     kinds = ("grad_norm", "weight_norm", "update_ratio")
     assert set(metrics) == {f"{kind}/{part}" for kind in kinds for part in parts}

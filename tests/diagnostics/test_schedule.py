@@ -14,10 +14,10 @@ def probe_steps(steps, dense, per_decade, every=None):
 
 
 @given(steps=st.integers(1, 20_000), dense=st.integers(0, 200), per_decade=st.integers(0, 40))
-def test_lies_in_the_run_with_both_ends_and_the_dense_start(steps, dense, per_decade):
+def test_lies_in_the_run_with_the_first_step_and_the_dense_start(steps, dense, per_decade):
     chosen = probe_steps(steps, dense, per_decade)
     assert chosen <= set(range(steps))
-    assert {0, steps - 1} <= chosen
+    assert 0 in chosen
     assert set(range(min(dense, steps))) <= chosen
 
 
@@ -31,20 +31,20 @@ def test_each_decade_has_its_share(dense, per_decade):
 
 def test_is_even_in_the_logarithm():
     assert sorted(probe_steps(10_001, dense=1, per_decade=1)) == [0, 1, 10, 100, 1000, 10_000]
-    assert sorted(probe_steps(1000, dense=10, per_decade=2)) == [*range(10), 10, 32, 100, 316, 999]
+    assert sorted(probe_steps(1000, dense=10, per_decade=2)) == [*range(10), 10, 32, 100, 316]
 
 
 @pytest.mark.parametrize(
     ("steps", "dense", "per_decade", "expected"),
-    [(1, 0, 0, {0}), (1, 10, 12, {0}), (50, 0, 0, {0, 49}), (5, 3, 0, {0, 1, 2, 4}), (3, 10, 12, {0, 1, 2})],
+    [(1, 0, 0, {0}), (1, 10, 12, {0}), (50, 0, 0, {0}), (5, 3, 0, {0, 1, 2}), (3, 10, 12, {0, 1, 2})],
 )
 def test_short_runs(steps, dense, per_decade, expected):
     assert probe_steps(steps, dense, per_decade) == expected
 
 
 def test_every_so_many_steps():
-    assert probe_steps(10, 0, 0, every=4) == {0, 4, 8, 9}
-    assert probe_steps(10, 2, 0, every=4) == {0, 1, 4, 8, 9}
+    assert probe_steps(10, 0, 0, every=4) == {0, 4, 8}
+    assert probe_steps(10, 2, 0, every=4) == {0, 1, 4, 8}
 
 
 def spikes(norms, factor=5.0):

@@ -80,7 +80,11 @@ def test_theory_is_what_a_wide_network_does(nonlinearity):
         batch = Batch(rng.standard_normal((time, 8, 6)), rng.integers(0, 5, (1, 6)))
         logs = per_example_lag_curves(model, params, batch)["h"].mean(axis=1)
         slopes.append(np.polyfit(np.arange(1, 21), logs[1:21], 1)[0])
-        expected = mean_field(nonlinearity, H * np.mean(params["W_hh"] ** 2), input_variance(params, batch.x))
+        expected = mean_field(
+            nonlinearity,
+            H * np.mean(params["W_hh"] ** 2),
+            input_variance((params["W_xh"], params["b_h"]), batch.x),
+        )
     error = np.std(slopes) / np.sqrt(len(slopes))
     assert np.mean(slopes) == pytest.approx(0.5 * np.log(expected.χ), abs=4 * error + 0.01)
 
@@ -92,7 +96,9 @@ def test_measured_at_step_0_alone():
     assert set(metrics) == {f"theory/{name}" for name in names}
     W = snapshot.params["W_hh"]
     expected = mean_field(
-        "tanh", len(W) * np.mean(W**2), input_variance(snapshot.params, snapshot.inputs.batch.x)
+        "tanh",
+        len(W) * np.mean(W**2),
+        input_variance(snapshot.model.cell.input_weights(snapshot.params), snapshot.inputs.batch.x),
     )
     assert metrics["theory/chi"] == expected.χ and metrics["theory/log10_gain"] == expected.log10_gain
     assert measure_theory(snapshot_of(build(TANH), step=1)).metrics == {}
@@ -103,9 +109,13 @@ def test_the_variance_of_inputs():
         case = build(TANH, inputs=inputs)
         x = case.batch.x if inputs == "vectors" else np.eye(6)[case.batch.x].transpose(0, 2, 1)
         z = case.params["W_xh"] @ x + case.params["b_h"]
-        assert input_variance(case.params, case.batch.x) == pytest.approx(np.mean(z**2))
+        assert input_variance(case.model.cell.input_weights(case.params), case.batch.x) == pytest.approx(
+            np.mean(z**2)
+        )
     del case.params["b_h"]
-    assert input_variance(case.params, case.batch.x) == pytest.approx(np.mean((case.params["W_xh"] @ x) ** 2))
+    assert input_variance(case.model.cell.input_weights(case.params), case.batch.x) == pytest.approx(
+        np.mean((case.params["W_xh"] @ x) ** 2)
+    )
 
 
 @pytest.mark.parametrize("W_hh", ["orthogonal", "identity", "zero"])

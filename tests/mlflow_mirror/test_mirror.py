@@ -148,7 +148,7 @@ def test_other_metrics_over_training_are_complete(sweep: Done, runs: dict[str, T
 
 
 @CELLS
-@pytest.mark.parametrize(("when", "step"), [("first", 0), ("last", 11)])
+@pytest.mark.parametrize(("when", "step"), [("first", 0), ("last", 12)])
 def test_curves_have_the_lag_or_the_time_step_as_x(
     sweep: Done, runs: dict[str, Tracked], cell: str, when: str, step: int
 ) -> None:
@@ -183,4 +183,4 @@ def test_the_folder_is_among_the_artifacts(sweep: Done, runs: dict[str, Tracked]
 def test_images_over_training_have_their_step(runs: dict[str, Tracked], cell: str) -> None:
     images = [path for path in runs[cell].artifacts if path.startswith("images/") and path.endswith(".png")]
     steps = sorted({int(re.search(r"[%+]step[%+](\d+)", path)[1]) for path in images})
-    assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 11)
+    assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 12)

@@ -2,23 +2,33 @@
 
 from tests.mutants.mutant import Mutant
 
-STEPS = ("cells/test_steps.py", "cells/test_products.py")
 GRADIENTS = ("test_gradients.py::test_gradients_equal_finite_differences",)
 CLIPPING = ("test_clipping.py",)
+EXPONENTS = ("cells/test_exponents.py",)
 
 CORE = [
-    Mutant("cells/vanilla.py", "np.subtract(1, out, out=out)", "np.subtract(1.001, out, out=out)", GRADIENTS),
-    Mutant("cells/vanilla.py", "np.greater(h, 0, out=out)", "np.greater_equal(h, 0, out=out)", GRADIENTS),
-    Mutant("cells/lstm.py", "dz_g, dz_i = κ * i * slope_g", "dz_g, dz_i = κ * g * slope_g", STEPS),
-    Mutant("cells/lstm.py", "add(κ, back_c, κ)", "add(κ, 0, κ)", STEPS),
+    Mutant("engine/activations.py", "lambda y: 1 - y * y, 1.0", "lambda y: 1.001 - y * y, 1.0", GRADIENTS),
+    Mutant(
+        "engine/activations.py", "np.greater(z, 0, out=out)", "np.greater_equal(z, 0, out=out)", GRADIENTS
+    ),
+    Mutant("cells/lstm.py", "δ * tanh_c, κ * g, κ * c_before", "δ * tanh_c, κ * i, κ * c_before", GRADIENTS),
+    Mutant("cells/lstm.py", "κ = λ_c + δ", "κ = 0.0 * λ_c + δ", GRADIENTS),
     Mutant(
         "cells/lstm.py",
         'params["b_h"][self.rows("f")] += self.forget_bias',
         "pass",
         ("test_initializers.py",),
     ),
-    Mutant("cells/gru.py", "dz_u = δ * (tape.before", "dz_u = -δ * (tape.before", STEPS),
-    Mutant("cells/gru.py", "np.subtract(1, u, out=da)", "np.subtract(1, r, out=da)", STEPS),
+    Mutant("cells/gru.py", "δ * (h_before - n)", "δ * (n - h_before)", GRADIENTS),
+    Mutant("cells/gru.py", "((1 - u) * (1 - n * n))", "((1 - r) * (1 - n * n))", GRADIENTS),
+    Mutant("engine/exponents.py", "part[np.abs(part) < 2.0**NEGLIGIBLE] = 0", "pass", EXPONENTS),
+    Mutant("engine/exponents.py", "np.maximum(TARGET - size, exponents), shift)", "0, shift)", EXPONENTS),
+    Mutant("engine/backward_loop.py", "if check_every > 1 and", "if False and", EXPONENTS),
+    Mutant("engine/backward_loop.py", "exponents[t + 1] = scale", "exponents[t] = scale", EXPONENTS),
+    Mutant(
+        "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
+    ),
+    Mutant("cells/base.py", "self._check_names()\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
         "readout.py",
         "outputs += params",

@@ -22,7 +22,12 @@ MEASURING = [
         "log_scale[t - 1] = 0 * exponents",
         ("diagnostics/test_lag_curves.py",),
     ),
-    Mutant("diagnostics/norms.py", "+ np.log(batch)", "", ("diagnostics/test_norms.py",)),
+    Mutant(
+        "diagnostics/norms.py",
+        "log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)",
+        "log_norm_of_steps(a[None]).reshape(-1, batch)",
+        ("diagnostics/test_norms.py",),
+    ),
     Mutant(
         "diagnostics/contributions.py",
         "0.5 * np.log(square)",

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 MEMORY = ("test_memory.py",)
 TRAINING = ("test_training.py", "test_training_state.py")
+DIRECTION = ("diagnostics/test_gradient_direction.py",)
 MIRRORED = ("mlflow_mirror/test_mirrored_run.py", "mlflow_mirror/test_mirror.py")
 
 TRAINING_LOOP = [
@@ -12,10 +13,11 @@ TRAINING_LOOP = [
     Mutant("training/memory_estimate.py", "(MEASUREMENT_COPIES if probe.measurements else 0)", "0", MEMORY),
     Mutant("training/memory_estimate.py", "size * (H + 3 * Y)", "size * H", MEMORY),
     Mutant("training/memory_estimate.py", "size * (H + 3 * Y)", "size * 3 * Y", MEMORY),
-    Mutant("training/memory_estimate.py", "(3 * G + 2 * S) * H + of_input", "(3 * G + 2 * S) * H", MEMORY),
-    Mutant("training/memory_estimate.py", "(3 * G + 2 * S) * H + of_input", "(3 * G) * H + of_input", MEMORY),
-    Mutant("training/memory_estimate.py", "(3 * G + 2 * S) * H + of_input", "(2 * S) * H + of_input", MEMORY),
-    Mutant("training/memory_estimate.py", "size * (G + 2 * S) * H + of_input", "of_input", MEMORY),
+    Mutant("training/memory_estimate.py", "size * both * H + of_input", "size * both * H", MEMORY),
+    Mutant("training/memory_estimate.py", "size * both * H + of_input", "of_input", MEMORY),
+    Mutant("training/memory_estimate.py", "size * before * H + of_input", "of_input", MEMORY),
+    Mutant("cells/gated.py", "return forward, forward + backward + 1", "return forward, forward", MEMORY),
+    Mutant("cells/gated.py", "gates + len(self.states) + saved", "gates", MEMORY),
     Mutant(
         "training/memory_estimate.py",
         "examples * (time * self.steps + outputs * self.outputs)",
@@ -46,27 +48,22 @@ TRAINING_LOOP = [
         "measured = 0",
         MEMORY,
     ),
-    Mutant("training/memory_estimate.py", "measured += forward.of(1, run, outputs(run))", "pass", MEMORY),
+    Mutant("diagnostics/lyapunov.py", "return sizes.forward(1, steps + 2 * warm_up) +", "return", MEMORY),
+    Mutant("diagnostics/lyapunov.py", " + 2 * 8 * steps * min(exponents, states)", "", MEMORY),
     Mutant(
-        "training/memory_estimate.py",
-        'measured += 2 * 8 * options["steps"] * min(options["exponents"], S * H)',
-        "pass",
+        "diagnostics/jacobians.py",
+        "(MATRICES * n + 2 * arrays * sizes.cell.hidden_size)",
+        "(2 * arrays * sizes.cell.hidden_size)",
         MEMORY,
     ),
+    Mutant("diagnostics/jacobians.py", " + 2 * arrays * sizes.cell.hidden_size", "", MEMORY),
+    Mutant("training/trainer.py", "state.gradients = raw_grads if", "state.gradients = grads if", DIRECTION),
     Mutant(
-        "training/memory_estimate.py",
-        "measured += examples * SYMBOL_BYTES * n * (JACOBIAN_COPIES * n + (2 * G + S) * H)",
-        "pass",
-        MEMORY,
+        "training/trainer.py",
+        "if stopping or broken else due",
+        "if stopping else due",
+        TRAINING,
     ),
-    Mutant(
-        "training/memory_estimate.py",
-        "(JACOBIAN_COPIES * n + (2 * G + S) * H)",
-        "(JACOBIAN_COPIES * n)",
-        MEMORY,
-    ),
-    Mutant("clipping.py", "CLIP_COSINE: report.cosine", "CLIP_COSINE: 1.0", TRAINING),
-    Mutant("clipping.py", "clipped_steps / steps", "clipped_steps / (steps + 1)", TRAINING),
     Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
     Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
     Mutant(

@@ -61,9 +61,10 @@ def _drawings(
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
         slopes = [_first_value(metrics, name) for name in theory]
         drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
-    if "h" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
-        drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax)
-    if "dW_hh" in set(gradients.loc[gradients["timestep"].notna(), "quantity"]):
+    by_time = set(gradients.loc[gradients["timestep"].notna(), "quantity"])
+    if state := next((name for name in ("h", "state") if name in by_time), None):
+        drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax, state)
+    if any(name.startswith(figures.CONTRIBUTION) for name in by_time):
         drawings["contributions"] = lambda ax: figures.draw_contributions(gradients, ax)
     if "h_saturated" in has or any(name.startswith("gate_") for name in has):
         drawings["gates"] = lambda ax: figures.draw_gates(gradients, ax)

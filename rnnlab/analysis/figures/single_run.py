@@ -20,6 +20,8 @@ from rnnlab.text import format_number, format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Colour of each gate, the same in all figures."""
+CONTRIBUTION = "dW_"
+"""Start of the names of the contributions to the gradient of a matrix."""
 MAX_CURVES = 12
 MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
@@ -141,18 +143,19 @@ def draw_time_heatmap(
 
 @with_literal_text
 def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the contribution of each time step to dW_hh, per gate.
+    """Draw the contribution of each time step to the gradient of the recurrent matrix, for each gate.
 
     A solid line shows the last recording, and a dashed line shows the first recording.
     """
     rows = gradients[gradients["timestep"].notna()]
-    names = sorted(name for name in rows["quantity"].unique() if name.startswith("dW_hh"))
+    names = sorted(name for name in rows["quantity"].unique() if name.startswith(CONTRIBUTION))
+    matrix = "dW_hh"
     for name in names:
-        gate = name.removeprefix("dW_hh").removeprefix(".")
+        matrix, _, gate = name.partition(".")
         color = GATE_COLORS.get(gate, "black")
         _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
     _add_step_legend(ax, rows, names)
-    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title="Contribution of each time step to dW_hh")
+    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title=f"Contribution of each time step to {matrix}")
     return ax
 
 

@@ -211,10 +211,11 @@ class ReportFigures:
         firsts = frame.drop_duplicates([hue]) if hue else frame[:1]
         maps: dict[str, pd.DataFrame] = {}
         for index in firsts.index[:MAX_HEATMAPS]:
-            with suppress(ValueError):  # the probe made no recordings
-                norms = self.collection.select([index]).gradients("h", "timestep")
-                if norms["log10_gmean"].notna().any():
-                    maps[str(self.collection.runs[index].row["name"])] = norms
+            for quantity in ("state", "h"):  # `state` for a cell without a state h
+                with suppress(ValueError):  # the probe made no recordings
+                    norms = self.collection.select([index]).gradients(quantity, "timestep")
+                    if norms["log10_gmean"].notna().any():
+                        maps[str(self.collection.runs[index].row["name"])] = norms
         if maps:
             text = "Norm of the total gradient by time step and training step, for single runs on one scale."
             yield _Drawing("Gradient by time step", text, partial(_draw_heatmaps, maps), True)
@@ -260,7 +261,7 @@ def _draw_heatmaps(maps: dict[str, pd.DataFrame]) -> np.ndarray:
     for ax in axes.flat[len(maps) :]:
         ax.remove()
     for ax, (name, norms) in zip(axes.flat, maps.items(), strict=False):
-        draw_time_heatmap(norms, ax, limits=limits)
+        draw_time_heatmap(norms, ax, norms["quantity"].iloc[0], limits=limits)
         ax.set_title(name, loc="left", fontsize="medium")
     return axes
 

@@ -23,6 +23,7 @@ class JobFacts:
     Attributes:
         settings: Values of the top-level keys that are not configuration groups.
         identity: Digest of everything that affects the result of the run.
+        states: Names of the cell's states.
         goal: Metric, baseline and success criterion of the task.
         loss_unit: Name and factor of the unit in which losses are shown.
         dataset: Name, digest and source of the data.
@@ -32,6 +33,7 @@ class JobFacts:
 
     settings: Settings
     identity: str
+    states: list[str]
     goal: dict[str, Any]
     loss_unit: dict[str, Any]
     dataset: dict[str, str]
@@ -43,6 +45,7 @@ class JobFacts:
 class _SharedFacts:
     """Facts shared by jobs whose configurations differ only in INDEPENDENT_KEYS."""
 
+    states: list[str]
     goal: dict[str, Any]
     loss_unit: dict[str, Any]
     dataset: dict[str, str]
@@ -85,20 +88,21 @@ class Inspector:
         if not shared.is_valid:
             raise InvalidConfig(list(shared.problems))
         name = identity_from_json(texts, shared.data)
-        parts = shared.goal, shared.loss_unit, shared.dataset, shared.memory, shared.remarks
+        parts = shared.states, shared.goal, shared.loss_unit, shared.dataset, shared.memory, shared.remarks
         return JobFacts(settings, name, *parts)
 
     def _inspect(self, config: dict[str, Any]) -> _SharedFacts:
         try:
             experiment = build(config, self._is_local, self._tasks, self._uncertain)
         except InvalidConfig as error:
-            return _SharedFacts({}, {}, {}, 0, "", problems=tuple(error.problems), is_valid=False)
+            return _SharedFacts([], {}, {}, {}, 0, "", problems=tuple(error.problems), is_valid=False)
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
         memory = sum(experiment.memory.values())
         unit = dict(vars(loss_unit(task, model.loss)))
-        return _SharedFacts(goal, unit, dict(task.dataset), memory, data, task.remarks)
+        states = list(model.cell.states)
+        return _SharedFacts(states, goal, unit, dict(task.dataset), memory, data, task.remarks)
 
 
 class _JsonCache:

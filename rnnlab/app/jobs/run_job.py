@@ -164,7 +164,7 @@ def _train(
         monitor.update(record)
         if VAL_LOSS in record.metrics or record.non_finite is not None:
             _log_step(record)
-        if state.ended:
+        if state.ended or state.is_closing:  # the final record follows at once
             continue
         if stopping():
             folder.write_checkpoint(*state.to_parts())
