@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from operator import is_not
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,15 +19,27 @@ Calls = list[tuple[Callable[..., object], tuple[Any, ...]]]
 """Functions with their positional arguments."""
 
 
+class Loops(Protocol):
+    """Compiled loops over time; see `rnnlab.engine.compiled.loops`."""
+
+    def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled forward loop of a cell, or None."""
+
+    def backward(self, cell: Any, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled backward loop of a cell, or None."""
+
+
 class Workspace:
-    """Named array buffers that are reused by successive calls.
+    """Named array buffers that are reused by successive calls, and the engine of the calls.
 
     Every training step needs arrays of the same shapes. Reusing these arrays avoids the page faults caused by
     newly allocated memory. If a function returns arrays from a workspace, the next call with the same
     workspace overwrites them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loops: Loops | None = None) -> None:
+        """Create a workspace without buffers; `loops` are the compiled loops, or None for NumPy."""
+        self.loops = loops
         self._buffers: dict[str, Array] = {}
         self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
 

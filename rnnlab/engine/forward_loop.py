@@ -70,19 +70,29 @@ class ForwardLoop:
             vector[0] = params[name]
         buffers["scratch"] = workspace.array("recurrent", (self.split + self.summed, batch), dtype)
         prepared: _Prepared = workspace.prepared(
-            ("forward", cell, symbols), tuple(buffers.values()), lambda: self._prepare(buffers, time, symbols)
+            ("forward", cell, symbols),
+            tuple(buffers.values()),
+            lambda: self._prepare(buffers, time, symbols, workspace.loops is None),
         )
         for name in cell.states:
             prepared.states[name][0] = initial[name]
         if not buffers["weights"].size:
             products[:, : self.split] = 0
+        loop = None if workspace.loops is None else workspace.loops.forward(cell, symbols, dtype)
+        if loop is not None:
+            for name in cell.vectors:
+                wide = buffers[f"wide {name}"] = workspace.array(f"wide {name}", (H * batch,), dtype)
+                wide.reshape(H, batch)[:] = params[name]
+            function, names = loop
+            function(time, H * batch, *(buffers[name] for name in names))
+            return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
         calls = prepared.calls
         for t in range(time):
             for function, arguments in calls(t):
                 function(*arguments)
         return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
 
-    def _prepare(self, buffers: Mapping[str, Array], time: int, symbols: bool) -> _Prepared:
+    def _prepare(self, buffers: Mapping[str, Array], time: int, symbols: bool, is_called: bool) -> _Prepared:
         """Return the calls of all time steps and the parts of the tape."""
         cell, H, joined = self.cell, self.cell.hidden_size, buffers["joined"]
         batch = joined.shape[2]
@@ -129,7 +139,7 @@ class ForwardLoop:
         inner = {name: arrays[f"saved {name}"] for name in cell.saved}
         inner |= {} if self.plan.gate_is_state else {"gates": gates}
         inner |= {f"a_{name}": arrays[f"a {name}"] for name in cell.split}
-        return _Prepared(cached_calls(time, calls_of), states, inner)
+        return _Prepared(cached_calls(time if is_called else 0, calls_of), states, inner)
 
     def _halved(self, params: Params) -> Params:
         """Return copies of the matrices and of b_h with the rows of the sigmoid gates multiplied by ½."""
