@@ -223,7 +223,7 @@ class BackwardLoop:
         """Return the transposed recurrent weights, with the columns of the split gates first."""
         names, summed = tuple(self.cell.recurrent), self.rows.summed
         if not names:
-            return np.zeros((0, 0))
+            return np.zeros((0, 0), params["W_xh"].dtype)
         rows, H = len(params[names[0]]), self.cell.hidden_size
         W = workspace.array("transposed_weights", (len(names) * H, rows), params[names[0]].dtype)
         for i, name in enumerate(names):

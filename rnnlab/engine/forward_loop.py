@@ -165,7 +165,7 @@ class ForwardLoop:
             ]
             columns.append(np.concatenate([*of_split, of_gates]))
         if not columns:
-            return np.zeros((0, 0))
+            return np.zeros((0, 0), weights["W_xh"].dtype)
         shape = (len(columns[0]), sum(column.shape[1] for column in columns))
         return np.concatenate(columns, axis=1, out=workspace.array("joined_weights", shape, columns[0].dtype))
 

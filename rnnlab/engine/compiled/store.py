@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import stat
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -106,8 +107,9 @@ def _load(folder: Path, text: str) -> ModuleType:
 
 
 def _run(text: str, path: str, cache: bool) -> ModuleType:
-    module = ModuleType("rnnlab_loop")
+    module = ModuleType(f"rnnlab_loop_{hashlib.sha256(text.encode()).hexdigest()[:24]}")
     module.__file__ = path
     vars(module)["CACHE"] = cache
+    sys.modules[module.__name__] = module  # where Numba looks for the globals of a function from its cache
     exec(compile(text, path, "exec"), vars(module))
     return module
