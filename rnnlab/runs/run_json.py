@@ -198,7 +198,7 @@ def parse_run_file(kind: type[_Kind], data: bytes) -> _Kind:
         raise kind_of_error(f"{RUN_FILE}: {at and at + ': '}{first['msg']}") from None
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times as fast
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times as fast
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         if _depth(text) > MAX_DEPTH:
             return {}
-        tree = yaml.load(text, _Loader)
+        tree = yaml.load(text, YAML_LOADER)
         is_valid = isinstance(tree, dict) and sum(1 for _ in islice(_nodes(tree), MAX_NODES)) < MAX_NODES
     except Exception:  # parsing a damaged file may raise anything
         return {}
@@ -238,7 +238,7 @@ def _nodes(tree: Any) -> Iterator[object]:
 
 def _depth(text: str) -> int:
     depth = deepest = 0
-    for event in yaml.parse(text, _Loader):
+    for event in yaml.parse(text, YAML_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if (deepest := max(deepest, depth)) > MAX_DEPTH:
             break

@@ -109,7 +109,7 @@ def try_number() -> None:
         assert override == parsed(line) and override.value() == value
 
 
-def try_reader() -> None:
+def try_reader(folder: Path) -> None:
     class Reader(private().FileReader):  # type: ignore[misc]
         def load_config(self, config_path: str) -> Any:
             read.append(config_path)
@@ -122,6 +122,16 @@ def try_reader() -> None:
     found = Reader(path).load_config("experiment/quick")
     assert found.header["package"] == "_global_" and isinstance(found.config, DictConfig)
     assert Reader(path).group_exists("cell") and not Reader(path).group_exists("seed")
+    own = private().FileReader(private().search_path_of(folder))
+    for text in (
+        "a: {b: 1}",
+        "a: {b: 22}",
+    ):  # a file that changes is read again, a result that changes is not kept
+        (folder / "own.yaml").write_text(text)
+        own.load_config("own").config.a.b = None
+        assert own.load_config("own").config == OmegaConf.create(text)
+    (folder / "own.yaml").unlink()
+    assert own.load_config("own") is None
 
 
 def try_loader(folder: Path) -> None:

@@ -99,6 +99,8 @@ def test_a_resumed_run_has_the_same_files_to_the_byte(probe: str, val_every: str
     """Interrupt the run after one step, and after every step."""
     choices = (f"probe={probe}", f"val_every={val_every}", "cell=gru", "optimizer=sgd")
     choices = (*choices, *(() if probe == "none" else ("probe.examples=2",)))
+    if probe == "full":
+        choices = (*choices, "probe.measurements.lyapunov.steps=20", "probe.measurements.lyapunov.warm_up=5")
     order = order_of(tmp_path / "whole", *choices)
     assert execute(order, never) == "finished"
     expected = contents(order.folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from rnnlab.paths import conf_dir
+from rnnlab.runs.run_json import YAML_LOADER
 
 SYNONYMS = {
     **dict.fromkeys(("learning_rate", "eta", "step_size"), "lr"),
@@ -115,7 +116,7 @@ def _option_with_key(key: str, index: KeyIndex) -> str | None:
     groups = [folder for folder in sorted(conf_dir().iterdir()) if folder.is_dir()]
     for file in (file for group in groups for file in sorted(group.glob("*.yaml"))):
         group = file.parent.name
-        names = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        names = yaml.load(file.read_text(encoding="utf-8"), YAML_LOADER) or {}
         match = next((f"{group}.{name}" for name in names if key in (name, f"{group}.{name}")), None)
         if match is not None and group not in ("experiment", "measurement"):
             return f"{group}={file.stem} has the key {match}"
