@@ -8,12 +8,12 @@ loss, its adjoints are scaled (see `rnnlab.engine.exponents`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
+from rnnlab.engine.compiled_arrays import base_of, compiled_arrays, run_compiled
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.exponents import LOWEST, TARGET, multiply_columns, rescale, unscale
 from rnnlab.engine.gradients import GateRows, gate_gradients
@@ -77,7 +77,7 @@ class BackwardLoop:
         buffers = self._buffers(params, e, workspace)
         blocks = buffers["blocks"]
         tape_arrays = self._tape_arrays(tape)
-        owners = (e, W, *buffers.values(), *map(_base, tape_arrays.values()))
+        owners = (e, W, *buffers.values(), *map(base_of, tape_arrays.values()))
         prepared: _Prepared = workspace.prepared(
             ("backward", self.cell),
             owners,
@@ -88,9 +88,13 @@ class BackwardLoop:
         exponents = None
         loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
         has_loss = np.asarray(np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool)).any(axis=1))
-        if loop is not None:
-            exponents = self._run_compiled(loop, prepared, has_loss, params, tape, e, W, buffers, workspace)
-            return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents)
+        if loop is not None and (
+            arrays := compiled_arrays(self.cell, self.plan, params, tape, e, buffers, workspace)
+        ):
+            exponents = run_compiled(loop, len(self.cell.split), arrays | {"transposed": W}, has_loss, e)
+            return self._deltas(
+                params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, arrays
+            )
         with unbuffered():
             self._coefficients(prepared.arrays, e, workspace)
             loop = _Loop(prepared.calls, prepared.boundary, has_loss, self.cell.output in self.cell.states)
@@ -100,44 +104,7 @@ class BackwardLoop:
                 exponents = loop.run_scaled(check_every)
                 if exponents is None:  # an adjoint may have left its range between two checks
                     return self.run(params, tape, e, first_loss, with_dx, workspace, check_every=1)
-        return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents)
-
-    def _run_compiled(
-        self,
-        loop: Any,
-        prepared: _Prepared,
-        has_loss: Array,
-        params: Params,
-        tape: CellTape,
-        e: Array,
-        W: Array,
-        buffers: Mapping[str, Array],
-        workspace: Workspace,
-    ) -> Array | None:
-        """Run the compiled loop and return the exponents of all adjoints, or None if nothing is scaled."""
-        cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
-        arrays = {**buffers, "transposed": W, "joint": buffers["joint"], "joined": tape.joined}
-        for name in cell.vectors:
-            wide = arrays[f"wide {name}"] = workspace.array(f"wide {name}", (H * batch,), e.dtype)
-            wide.reshape(H, batch)[:] = params[name]
-        arrays |= {f"state {name}": tape.states[name] for name in cell.carried}
-        arrays |= {f"saved {name}": tape.inner[name] for name in cell.saved}
-        first = 0
-        for name in ("gates", *(f"a_{gate}" for gate in cell.split)):
-            if name in tape.inner:
-                arrays["products"] = _base(tape.inner[name])
-        for name in cell.saved:
-            if isinstance(tape.inner[name].base, np.ndarray):
-                arrays["inputs"] = tape.inner[name].base
-                first = arrays["inputs"].shape[1] // H - len(cell.split)
-        for name in self.plan.immediate:
-            arrays[f"immediate {name}"] = workspace.array(f"immediate {name}", e.shape, e.dtype)
-        function, names = loop
-        exponents = workspace.array("exponents", (time + 1, batch), np.int32)
-        scaled = not has_loss.all()
-        rest = (arrays[name] for name in names)
-        function(time, H * batch, batch, first, scaled, has_loss, exponents, e, *rest)
-        return exponents.copy() if scaled else None
+        return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, {})
 
     def _buffers(self, params: Params, e: Array, workspace: Workspace) -> dict[str, Array]:
         """Return the buffers of the backward pass by name."""
@@ -182,7 +149,12 @@ class BackwardLoop:
         return arrays | {f"saved {name}": tape.inner[name] for name in cell.saved}
 
     def _prepare(
-        self, buffers: Mapping[str, Array], tape_arrays: Mapping[Name, Array], e: Array, W: Array, is_called: bool
+        self,
+        buffers: Mapping[str, Array],
+        tape_arrays: Mapping[Name, Array],
+        e: Array,
+        W: Array,
+        is_called: bool,
     ) -> _Prepared:
         """Return the calls of all time steps and the arrays that they use."""
         cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
@@ -217,7 +189,7 @@ class BackwardLoop:
                     calls.append((np.add, (λ[name][t], arrays[f"back {name}"], λ[name][t])))
             return calls
 
-        return _Prepared(cached_calls(time if is_called else 0, calls_of), arrays, λ, boundary)
+        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, arrays, λ, boundary)
 
     def _transposed(self, params: Params, workspace: Workspace) -> Array:
         """Return the transposed recurrent weights, with the columns of the split gates first."""
@@ -256,6 +228,7 @@ class BackwardLoop:
         prepared: _Prepared,
         blocks: Array,
         exponents: Array | None,
+        compiled: Mapping[Name, Array],
     ) -> CellDeltas:
         cell, split, arrays, λ = self.cell, self.rows.split, prepared.arrays, prepared.adjoints
         of_steps = None if exponents is None else exponents[1:]
@@ -272,8 +245,8 @@ class BackwardLoop:
         zeros = np.broadcast_to(np.zeros(1, e.dtype), e.shape)
         immediate = {name: zeros for name in cell.states} | {cell.output: e}
         for name, factor in self.plan.immediate.items():
-            if workspace.loops is not None:
-                immediate[name] = workspace.array(f"immediate {name}", e.shape, e.dtype)
+            if f"immediate {name}" in compiled:
+                immediate[name] = compiled[f"immediate {name}"]
                 continue
             out = workspace.array(f"immediate {name}", e.shape, e.dtype)
             immediate[name] = np.multiply(e, arrays[factor] if isinstance(factor, str) else factor, out=out)
@@ -348,11 +321,6 @@ class _Loop:
                 level, alive, fresh = np.where(size < LOWEST, TARGET, size), usable, np.zeros(batch, bool)
         exponents[0] = scale
         return exponents
-
-
-def _base(array: Array) -> Array:
-    """Return the buffer to which a view belongs."""
-    return array if not isinstance(array.base, np.ndarray) else array.base
 
 
 def _sum_over_time(parts: Array, exponents: Array | None) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
 from rnnlab.engine.activations import SIGMOID, TANH
+from rnnlab.engine.compiled_arrays import widened
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.loop_calls import call_of, runs_of_gates
 from rnnlab.engine.plan import Name
@@ -80,9 +81,9 @@ class ForwardLoop:
             products[:, : self.split] = 0
         loop = None if workspace.loops is None else workspace.loops.forward(cell, symbols, dtype)
         if loop is not None:
-            for name in cell.vectors:
-                wide = buffers[f"wide {name}"] = workspace.array(f"wide {name}", (H * batch,), dtype)
-                wide.reshape(H, batch)[:] = params[name]
+            buffers |= {
+                f"wide {name}": widened(params[name], name, batch, workspace) for name in cell.vectors
+            }
             function, names = loop
             function(time, H * batch, *(buffers[name] for name in names))
             return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
@@ -139,7 +140,7 @@ class ForwardLoop:
         inner = {name: arrays[f"saved {name}"] for name in cell.saved}
         inner |= {} if self.plan.gate_is_state else {"gates": gates}
         inner |= {f"a_{name}": arrays[f"a {name}"] for name in cell.split}
-        return _Prepared(cached_calls(time if is_called else 0, calls_of), states, inner)
+        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, states, inner)
 
     def _halved(self, params: Params) -> Params:
         """Return copies of the matrices and of b_h with the rows of the sigmoid gates multiplied by ½."""

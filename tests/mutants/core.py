@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 GRADIENTS = ("test_gradients.py::test_gradients_equal_finite_differences",)
 CLIPPING = ("test_clipping.py",)
-EXPONENTS = ("cells/test_exponents.py",)
+EXPONENTS = ("engine/test_exponents.py",)
 
 CORE = [
     Mutant("engine/activations.py", "lambda y: 1 - y * y, 1.0", "lambda y: 1.001 - y * y, 1.0", GRADIENTS),

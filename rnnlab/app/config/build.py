@@ -34,7 +34,7 @@ from rnnlab.model import Model
 from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
-from rnnlab.training import Trainer, memory_needed
+from rnnlab.training import RequestedEngine, Trainer, memory_needed, obstacle
 from rnnlab.user_files import UnreadableFile
 
 SUPPLIED = {
@@ -82,6 +82,7 @@ class Settings:
     steps: Annotated[int, Ge(1), Lt(2**53)]
     seed: Annotated[int, Ge(0), Lt(2**63)]
     dtype: Literal["float32", "float64"]
+    engine: RequestedEngine
     loss: Loss | None
     loss_reduction: Literal["mean", "sum"]
     readout_bias: bool
@@ -163,6 +164,8 @@ def build(
         raise InvalidConfig(problems)
     if problem := _task_problem(s, task, uncertain):
         raise InvalidConfig([problem])
+    if s.engine == "compiled" and (reason := obstacle(cell)):
+        raise InvalidConfig(uncertain.unless_affected([f"engine=compiled: {reason}"], "cell"))
     readout = Readout(cell.output_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
     clipping = Clipping(s.clip, s.clip_mode)

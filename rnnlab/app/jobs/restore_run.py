@@ -20,6 +20,11 @@ def restore_run(
     state, monitor = initial, RunMonitor()
     try:
         checkpoint = read_checkpoint(folder.folder)
+        if checkpoint is not None and checkpoint.state.get("engine") != initial.engine:
+            engine = checkpoint.state.get("engine")
+            LOG.warning("checkpoint of engine=%s; restarting with engine=%s", engine, initial.engine)
+            folder.restart()
+            return initial, RunMonitor()
         if checkpoint is not None:
             state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
             records = folder.records(checkpoint)

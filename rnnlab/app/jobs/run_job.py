@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,6 +37,7 @@ from rnnlab.runs.folder import ERROR_FILE, RunFolder, latest_machine
 from rnnlab.runs.log import LOG, RUN_LOG, capture_log
 from rnnlab.signals import install_handler
 from rnnlab.text import describe_error, describe_machine, describe_outcome, format_number
+from rnnlab.training import Engine, loops_of, obstacle
 
 LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
@@ -148,7 +149,8 @@ def _record_failure(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[
 def _train(
     experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]
 ) -> tuple[Outcome, RunMonitor]:
-    trainer, settings = experiment.trainer, experiment.settings
+    settings, engine = experiment.settings, _engine(experiment, folder)
+    trainer = replace(experiment.trainer, loops=loops_of(engine))
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
     params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
     state, monitor = restore_run(folder, trainer, trainer.begin(params, batches_rng))
@@ -184,6 +186,19 @@ def _train(
         for name, text in trainer.task.samples(trainer.model, state.params, samples_rng).items():
             folder.write_text(name, text)
     return monitor.outcome, monitor
+
+
+def _engine(experiment: Experiment, folder: RunFolder) -> Engine:
+    """Return the engine of the run: that of its checkpoint, unless another engine is requested or needed."""
+    requested, cell = experiment.settings.engine, experiment.trainer.model.cell
+    engine: Engine = folder.info.get("engine", "numpy")
+    if requested != "auto" and requested != engine:
+        engine = requested
+    elif engine == "compiled" and (reason := obstacle(cell)):
+        LOG.warning("cannot continue with the compiled engine: %s", reason)
+        engine = "numpy"
+    folder.info["engine"] = engine
+    return engine
 
 
 def _log_step(record: StepRecord) -> None:

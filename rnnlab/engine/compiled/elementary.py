@@ -10,7 +10,8 @@ and exp(y) = 2ⁿ 2ʳ for y ≤ 0, where n is the integer closest to y log₂e. 
 ±1, as in NumPy. In float64, compiled loops call the C library.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numba.extending import register_jitable
@@ -18,6 +19,15 @@ from numba.extending import register_jitable
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 """Permitted rewritings of floating-point arithmetic; all of them preserve NaN and infinity."""
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FAST, "nogil": True}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inlined(function: Function) -> Function:
+    """Return a function that compiled loops may call."""
+    inlinable: Function = register_jitable(function)
+    return inlinable
+
 
 _f = np.float32
 _E0, _E1, _E2, _E3, _E4, _E5 = map(
@@ -28,7 +38,7 @@ _LOG2E, _LOWEST, _HALF, _ONE, _TWO, _SWITCH = map(_f, (1.4426950408889634, -126.
 _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
-@register_jitable
+@inlined
 def exp_of_negative(y: Any) -> Any:
     """Return exp(y) in float32 for y ≤ 0; below -87, the result is about 1e-38."""
     z = y * _LOG2E
@@ -40,7 +50,7 @@ def exp_of_negative(y: Any) -> Any:
     return (p * r + _ONE) * power
 
 
-@register_jitable
+@inlined
 def tanh32(x: Any) -> Any:
     """Return tanh(x) in float32."""
     a = abs(x)
@@ -52,13 +62,13 @@ def tanh32(x: Any) -> Any:
     return y if x == x else x  # NaN
 
 
-@register_jitable
+@inlined
 def relu(x: Any) -> Any:
     """Return max(x, 0); NaN for NaN."""
     return x - x if x <= 0 else x
 
 
-@register_jitable
+@inlined
 def positive(x: Any) -> Any:
     """Return 1 where x > 0, otherwise 0."""
     return type(x)(1) if x > 0 else type(x)(0)

@@ -10,7 +10,6 @@ import numpy as np
 
 from rnnlab.engine.compiled.source import backward_source, forward_source
 from rnnlab.engine.compiled.store import load
-from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 
 llvm.set_option("", "-runtime-memory-check-threshold=1000")  # fused loops use a dozen arrays
@@ -25,7 +24,7 @@ import numpy as np
 from numba import njit
 
 from rnnlab.engine.compiled.elementary import OPTIONS, positive, relu, tanh32
-from rnnlab.engine.compiled.scaling import any_negative, flush, shift_columns, shifts, unscale_marked, update_largest
+from rnnlab.engine.compiled.scaling import flush, shift_columns, shifts, unscale_marked, update_largest
 
 """
 
@@ -36,14 +35,14 @@ Loop = tuple[Callable[..., object], Sequence[Name]]
 class CompiledLoops:
     """Compiled loops by cell and data type; each is compiled when it is first used."""
 
-    def forward(self, cell: Declarations, symbols: bool, dtype: np.dtype[Any]) -> Loop | None:
+    def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> Loop | None:
         """Return the loop `forward(T, n, *arrays)`; None if the data type has no compiled form."""
         if dtype not in _DTYPES:
             return None
         text, names = _sources(cell, symbols)
         return _compiled(type(cell).__name__, text, "forward", dtype.name, ("int64",) * 2, names), names
 
-    def backward(self, cell: Declarations, dtype: np.dtype[Any]) -> Loop | None:
+    def backward(self, cell: Any, dtype: np.dtype[Any]) -> Loop | None:
         """Return the loop `backward(T, n, B, first, scaled, has_loss, exponents, e, *arrays)`, or None."""
         if dtype not in _DTYPES:
             return None
@@ -53,7 +52,7 @@ class CompiledLoops:
 
 
 @cache
-def _sources(cell: Declarations, symbols: bool | None) -> tuple[str, tuple[Name, ...]]:
+def _sources(cell: Any, symbols: bool | None) -> tuple[str, tuple[Name, ...]]:
     text, names = backward_source(cell) if symbols is None else forward_source(cell, symbols)
     return text, tuple(names)
 
@@ -85,4 +84,3 @@ def _module(text: str, dtype: str, types: Sequence[str]) -> str:
 def _type_of(name: Name, dtype: str) -> str:
     axes = 1 if name.startswith("wide ") else 2 if name.startswith(_TWO_AXES) else 3
     return f"{dtype}[{':,' * (axes - 1)}::1]"
-

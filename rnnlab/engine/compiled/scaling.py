@@ -4,15 +4,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
+from rnnlab.engine.compiled.elementary import inlined
 from rnnlab.engine.exponents import HIGHEST, LOWEST, NEGLIGIBLE, TARGET
 
 _MOST = 1100
 _SMALLEST = np.float32(2.0**NEGLIGIBLE)
 
 
-@register_jitable
+@inlined
 def update_largest(part: Any, largest: Any) -> None:
     """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`; NaN remains."""
     for i in range(part.shape[0]):
@@ -21,7 +21,7 @@ def update_largest(part: Any, largest: Any) -> None:
             largest[c] = a if not a <= largest[c] else largest[c]
 
 
-@register_jitable
+@inlined
 def shifts(largest: Any, scale: Any) -> Any:
     """Return the shift that brings each column into range, and whether any shift differs from 0."""
     shift = np.zeros(largest.size, np.int32)
@@ -37,7 +37,7 @@ def shifts(largest: Any, scale: Any) -> Any:
     return shift, change
 
 
-@register_jitable
+@inlined
 def shift_columns(part: Any, shift: Any) -> None:
     """Multiply column c by 2^shift[c] in two factors, each of which is in the range of float32."""
     one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
@@ -51,7 +51,7 @@ def shift_columns(part: Any, shift: Any) -> None:
             part[i, c] = part[i, c] * one[c] * two[c]
 
 
-@register_jitable
+@inlined
 def unscale_marked(part: Any, scale: Any, marked: Any) -> None:
     """Bring the marked columns back to the exponent 0; results below the normal range become 0."""
     shift = np.where(marked, scale, np.int32(0))
@@ -64,16 +64,7 @@ def unscale_marked(part: Any, scale: Any, marked: Any) -> None:
                     part[i, c] = 0
 
 
-@register_jitable
-def any_negative(scale: Any) -> bool:
-    """Return True if any exponent is negative."""
-    for c in range(scale.size):
-        if scale[c] < 0:
-            return True
-    return False
-
-
-@register_jitable
+@inlined
 def flush(part: Any) -> None:
     """Set negligible elements to 0; see `rnnlab.engine.exponents`."""
     for i in range(part.shape[0]):

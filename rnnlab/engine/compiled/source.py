@@ -2,42 +2,43 @@
 
 The loops use the buffers of `rnnlab.engine.forward_loop` and `rnnlab.engine.backward_loop`. In each time
 step, a matrix product is followed by passes over the gates and by one fused loop over all elements, which
-contains the equations of the cell as scalar expressions.
+contains the equations of the cell as scalar expressions. In each array, an element has the index i, counted
+over the H × B elements of a block of rows; n = H·B.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from rnnlab.engine.activations import IDENTITY, RELU, SIGMOID, TANH, _positive, _relu
+from rnnlab.engine.activations import IDENTITY, RELU, SIGMOID, TANH, write_positive, write_relu
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.symbols import Adjoint, Root, Value
-from rnnlab.engine.trace import trace_adjoint, trace_step
+from rnnlab.engine.trace import StepPlan, trace_adjoint, trace_step
 
 OPERATORS: Mapping[Callable[..., object], str] = {
-    np.add: "({} + {})",
-    np.subtract: "({} - {})",
-    np.multiply: "({} * {})",
-    np.divide: "({} / {})",
-    np.negative: "(-{})",
+    np.add: "{} + {}",
+    np.subtract: "{} - {}",
+    np.multiply: "{} * {}",
+    np.divide: "{} / {}",
+    np.negative: "-{}",
     np.tanh: "tanh({})",
-    _relu: "relu({})",
-    _positive: "positive({})",
+    write_relu: "relu({})",
+    write_positive: "positive({})",
 }
-ACTIVATIONS = {TANH: "tanh({})", SIGMOID: "(HALF * tanh({}) + HALF)", RELU: "relu({})", IDENTITY: "{}"}
-"""Activation of a pre-activation; that of a sigmoid gate is halved already."""
+ACTIVATIONS = {TANH: "tanh({})", SIGMOID: "HALF * tanh({}) + HALF", RELU: "relu({})", IDENTITY: "{}"}
+"""Activation of a pre-activation; those of sigmoid gates are halved already."""
 
 
 @dataclass
 class Body:
-    """Statements of a fused loop, in which every expression is evaluated once.
+    """Statements of a fused loop, in which each expression is evaluated once.
 
     Attributes:
         places: Array element of each name in the equations.
         statements: Statements so far.
+        known: Variable that holds an expression, by the expression's id.
     """
 
     places: Mapping[Name, str]
@@ -45,7 +46,7 @@ class Body:
     known: dict[int, str] = field(default_factory=dict)
 
     def of_value(self, value: Value | float) -> str:
-        """Return the variable that holds the value of an expression."""
+        """Return the variable that holds an expression, or a constant."""
         if not isinstance(value, Value):
             return f"number({float(value)!r})"
         if id(value) not in self.known:
@@ -54,220 +55,186 @@ class Body:
             else:
                 assert value.function is not None
                 text = OPERATORS[value.function].format(*map(self.of_value, value.operands))
-            self.known[id(value)] = self._assign(text)
+            self.known[id(value)] = self.assign(text)
         return self.known[id(value)]
 
     def of_adjoint(self, adjoint: Adjoint) -> str:
-        """Return the variable that holds the value of an adjoint."""
+        """Return the variable that holds an adjoint."""
         root = self._of_root(adjoint.root)
-        return root if adjoint.coefficient is None else self._assign(f"{self.of_value(adjoint.coefficient)} * {root}")
+        if adjoint.coefficient is None:
+            return root
+        return self.assign(f"{self.of_value(adjoint.coefficient)} * {root}")
 
     def _of_root(self, root: Root) -> str:
         if id(root) not in self.known:
             text = self.places[root.name] if root.name else " + ".join(map(self.of_adjoint, root.terms))
-            self.known[id(root)] = self._assign(text)
+            self.known[id(root)] = self.assign(text)
         return self.known[id(root)]
 
-    def _assign(self, text: str) -> str:
-        variable = f"v{len(self.statements)}"
-        self.statements.append(f"{variable} = {text}")
-        return variable
+    def assign(self, text: str) -> str:
+        """Add a statement that assigns an expression to a new variable, and return the variable."""
+        self.statements.append(f"v{len(self.statements)} = {text}")
+        return f"v{len(self.statements) - 1}"
 
-    def store(self, place: str, variable: str) -> None:
-        """Write a variable to an array element."""
-        self.statements.append(f"{place} = {variable}")
+    def store(self, element: str, variable: str) -> None:
+        """Add a statement that writes a variable to an array element."""
+        self.statements.append(f"{element} = {variable}")
+
+
+@dataclass
+class Arrays:
+    """Arrays of a loop, in the order of its arguments, and their views in one time step."""
+
+    names: list[Name] = field(default_factory=list)
+    views: dict[str, str] = field(default_factory=dict)
+
+    def use(self, name: Name) -> str:
+        """Return the argument of an array; names of states and gates are identifiers."""
+        if name not in self.names:
+            self.names.append(name)
+        return name.replace(" ", "_")
+
+    def element(self, name: Name, time: str | None = "t", block: int = 0, first: str = "") -> str:
+        """Return element i of a block of rows at a time step; None for an array without a time axis."""
+        argument = self.use(name)
+        view = f"{argument}_{'next' if time == 't + 1' else 'now'}"
+        self.views[view] = f"{argument}[{time}]" if time is not None else argument
+        offset = f"{first} + " if first else ""
+        return f"{view}[{offset}{block} * n + i]" if block or first else f"{view}[i]"
+
+    def lines(self) -> list[str]:
+        """Return the statements that define the views."""
+        return [f"{view} = {text}.reshape(-1)" for view, text in self.views.items()]
 
 
 def forward_source(cell: Declarations, symbols: bool) -> tuple[str, list[Name]]:
     """Return the source of `forward(T, n, *arrays)` and the names of its arrays."""
-    plan, H_blocks = trace_step(cell), list(cell.joined_states())
-    split, summed = cell.split, cell.summed
-    arrays: list[Name] = ["weights", "joined", "scratch"]
-    views = {"j": "joined[t]", "k": "joined[t + 1]"}
-    if not plan.gate_is_state:
-        arrays.append("products")
-        views["p"] = "products[t]"
-    if split:
-        arrays.append("inputs")
-        views["u"] = "inputs[t]"
-    # where the inputs of the split gates begin: after those of the other gates, for symbols
-    first_input = len(summed) if symbols else 0
-    places: dict[Name, str] = {}
-    for i, gate in enumerate(split):
-        places[f"a {gate}"] = _at("p", i)
-        places[f"x {gate}"] = _at("u", first_input + i)
-    for i, gate in enumerate(summed):
-        places[f"gate {gate}"] = _at("p", len(split) + i) if not plan.gate_is_state else _at("k", i)
-    new: dict[Name, str] = {}
-    for state in cell.states:
-        if state in H_blocks:
-            places[f"previous {state}"], new[f"new {state}"] = _at("j", H_blocks.index(state)), _at("k", H_blocks.index(state))
-        else:
-            name = _identifier(f"state {state}")
-            arrays.append(f"state {state}")
-            views[f"{name}_0"], views[f"{name}_1"] = f"{name}[t]", f"{name}[t + 1]"
-            places[f"previous {state}"], new[f"new {state}"] = _at(f"{name}_0", 0), _at(f"{name}_1", 0)
-    for name in cell.saved:
-        if name in plan.shared:
-            new[f"saved {name}"] = places[plan.shared[name]]
-        else:
-            array = _identifier(f"saved {name}")
-            arrays.append(f"saved {name}")
-            views[f"{array}_t"] = f"{array}[t]"
-            new[f"saved {name}"] = _at(f"{array}_t", 0)
-    for name in cell.vectors:
-        arrays.append(f"wide {name}")
-        places[f"vector {name}"] = f"{_identifier(f'wide {name}')}[i]"
-    lines = [f"def forward(T, n, {', '.join(map(_identifier, arrays))}):"]
-    lines += ["    z = scratch.reshape(-1)", "    for t in range(T):"]
+    plan, arrays = trace_step(cell), Arrays(["weights", "joined", "scratch"])
+    first_input = len(cell.summed) if symbols else 0  # for symbols, `inputs` contains all gates
+    places = _tape_places(cell, plan, arrays)
+    for i, gate in enumerate(cell.split):
+        places[f"x {gate}"] = arrays.element("inputs", block=first_input + i)
     has_product = bool(cell.recurrent) or not symbols
-    if has_product:
-        lines.append("        np.dot(weights, joined[t], scratch)")
-    lines += [f"        {view} = {text}.reshape(-1)" for view, text in views.items()]
-    target = "k" if plan.gate_is_state else "p"
     z = "z[i]" if has_product else "number(0.0)"
-    if split:
-        lines += [f"        for i in range({len(split)} * n):", f"            p[i] = {z}"]
-    first = len(split)
-    for i, gate in enumerate(summed):
-        added = (f" + u[i - {first} * n]" if split else f" + {target}[i]") if symbols else ""
-        text = ACTIVATIONS[cell.gates[gate]].format(f"({z}{added})")
-        lines += [f"        for i in range({first + i} * n, {first + i + 1} * n):", f"            {target}[i] = {text}"]
-    if not plan.gate_is_state:
-        body = Body(places)
-        found = {name: body.of_value(value) for name, value in plan.results.items()}
-        for name, variable in found.items():
-            body.store(new[name], variable)
-        lines += ["        for i in range(n):", *(f"            {line}" for line in body.statements)]
-    return "\n".join(lines) + "\n", arrays
+    passes: list[tuple[str, int, str]] = []
+    for i, gate in enumerate(cell.split):
+        passes.append((places[f"a {gate}"], i, z))
+    for i, gate in enumerate(cell.summed, len(cell.split)):
+        target, added = places[f"gate {gate}"], ""
+        if symbols:  # W_xh x[t] + b_h, in the place of the result or, with split gates, in `inputs`
+            added = arrays.element("inputs", block=i - len(cell.split)) if cell.split else target
+        passes.append((target, i, ACTIVATIONS[cell.gates[gate]].format(f"{z} + {added}" if added else z)))
+    body, joined = Body(places), list(cell.joined_states())
+    for name, value in {} if plan.gate_is_state else plan.results.items():
+        variable = body.of_value(value)
+        kind, _, own = name.partition(" ")
+        if kind == "saved":
+            element = places[plan.shared[own]] if own in plan.shared else arrays.element(name)
+        elif own in joined:
+            element = arrays.element("joined", "t + 1", joined.index(own))
+        else:
+            element = arrays.element(f"state {own}", "t + 1")
+        body.store(element, variable)
+    step = ["np.dot(weights, joined[t], scratch)"] if has_product else []
+    step += arrays.lines()
+    for target, block, text in passes:
+        block_text = text.replace("z[i]", f"z[{block} * n + i]")
+        step += ["for i in range(n):", f"    {target} = {block_text}"]
+    step += _fused(body)
+    lines = ["z = scratch.reshape(-1)", "for t in range(T):", *_indented(step)]
+    return _function("forward", ["T", "n"], arrays, lines), arrays.names
 
 
 def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
-    """Return the source of `backward(T, n, B, scaled, has_loss, exponents, e, *arrays)` and its arrays."""
-    plan, joined = trace_adjoint(cell), list(cell.joined_states())
-    gate_is_state = trace_step(cell).gate_is_state
-    split, summed = cell.split, cell.summed
-    arrays: list[Name] = ["transposed", "blocks"]
-    views = {"b": "blocks[t]", "e_t": "e[t]"}
-    places: dict[Name, str] = {}
-    boundary: list[str] = []
-    if joined:
-        arrays.append("joint")
-        views |= {"l": "joint[t + 1]"}
-        boundary.append("joint")
-    tape: dict[str, tuple[str, str]] = {}
-    for state in cell.states:
-        if state in joined:
-            places[f"adjoint {state}"] = _at("l", joined.index(state))
-        else:
-            name = _identifier(f"adjoint {state}")
-            arrays.append(f"adjoint {state}")
-            boundary.append(name)
-            views[f"{name}_1"], views[f"{name}_0"] = f"{name}[t + 1]", f"{name}[t]"
-            places[f"adjoint {state}"] = _at(f"{name}_1", 0)
-    output = places.get(f"adjoint {cell.output}")
-    if output is None:
-        places[f"adjoint {cell.output}"] = "e_t[i]"
-    if gate_is_state or any(state in joined for state in cell.carried):
-        arrays.append("joined")
-        views |= {"j": "joined[t]", "k": "joined[t + 1]"}
-    if not gate_is_state:
-        arrays.append("products")
-        views["p"] = "products[t]"
-    for i, gate in enumerate(split):
-        places[f"a {gate}"] = _at("p", i)
-    for i, gate in enumerate(summed):
-        places[f"gate {gate}"] = _at("k", i) if gate_is_state else _at("p", len(split) + i)
-    for state in cell.carried:
-        if state in joined:
-            places[f"previous {state}"] = _at("j", joined.index(state))
-        else:
-            name = _identifier(f"state {state}")
-            arrays.append(f"state {state}")
-            views[f"{name}_0"] = f"{name}[t]"
-            places[f"previous {state}"] = _at(f"{name}_0", 0)
-    shared = trace_step(cell).shared
+    """Return the source of the loop `backward`, and the names of its arrays.
+
+    Its arguments are T, n, B, the first row of the split gates in `inputs`, a flag for scaling, `has_loss`,
+    the exponents, and e, followed by the arrays.
+    """
+    step_plan, plan, arrays = trace_step(cell), trace_adjoint(cell), Arrays(["transposed", "blocks"])
+    joined, split = list(cell.joined_states()), list(cell.split)
+    places = _tape_places(cell, step_plan, arrays)
     for name in cell.saved:
-        array = _identifier(f"saved {name}")
-        if name in shared:
-            if "inputs" not in arrays:
-                arrays.append("inputs")
-                views["u"] = "inputs[t]"
-            gate = shared[name].removeprefix("x ")
-            places[f"saved {name}"] = f"u[u_first * n + {split.index(gate)} * n + i]"
+        if name in step_plan.shared:
+            block = split.index(step_plan.shared[name].removeprefix("x "))
+            places[f"saved {name}"] = arrays.element("inputs", block=block, first="first * n")
         else:
-            arrays.append(f"saved {name}")
-            views[f"{array}_t"] = f"{array}[t]"
-            places[f"saved {name}"] = _at(f"{array}_t", 0)
-    for name in cell.vectors:
-        arrays.append(f"wide {name}")
-        places[f"vector {name}"] = f"{_identifier(f'wide {name}')}[i]"
-    new: dict[Name, str] = {}
-    order = [*(f"d a {gate}" for gate in split), *(f"d {gate}" for gate in summed), *(f"d x {gate}" for gate in split)]
-    new |= {name: _at("b", i) for i, name in enumerate(order)}
-    for kind, names in (("total", cell.totals), ("d", cell.vectors)):
-        for name in names:
-            array = _identifier(f"{kind} {name}")
-            arrays.append(f"{kind} {name}")
-            views[f"{array}_t"] = f"{array}[t]"
-            new[f"{kind} {name}"] = _at(f"{array}_t", 0)
-    added = []
-    for state in cell.carried:
-        if state in joined:
-            array = _identifier(f"back {state}")
-            arrays.append(f"back {state}")
-            views[f"{array}_f"] = array
-            new[f"back {state}"] = _at(f"{array}_f", 0)
-            added.append((joined.index(state), f"{array}_f"))
+            places[f"saved {name}"] = arrays.element(f"saved {name}")
+    boundary = [arrays.use("joint")] if joined else []
+    for name in cell.states:
+        if name in joined:
+            places[f"adjoint {name}"] = arrays.element("joint", "t + 1", joined.index(name))
         else:
-            new[f"back {state}"] = _at(f"{_identifier(f'adjoint {state}')}_0", 0)
-    for name in plan.factors:
-        array = _identifier(f"immediate {name}")
-        arrays.append(f"immediate {name}")
-        views[f"{array}_t"] = f"{array}[t]"
+            places[f"adjoint {name}"] = arrays.element(f"adjoint {name}", "t + 1")
+            boundary.append(arrays.use(f"adjoint {name}"))
+    output = places.setdefault(f"adjoint {cell.output}", "e_now[i]")
+    order = [*(f"d a {gate}" for gate in split), *(f"d {gate}" for gate in cell.summed)]
+    order += [f"d x {gate}" for gate in split]
+    results = {name: arrays.element("blocks", block=i) for i, name in enumerate(order)}
+    results |= {name: arrays.element(name) for name in (*(f"total {n}" for n in cell.totals),)}
+    results |= {name: arrays.element(name) for name in (*(f"d {n}" for n in cell.vectors),)}
+    added: list[tuple[int, str]] = []
+    for name in cell.carried:
+        if name in joined:  # added to the result of the product
+            results[f"back {name}"] = arrays.element(f"back {name}", None)
+            added.append((joined.index(name), results[f"back {name}"]))
+        else:
+            results[f"back {name}"] = arrays.element(f"adjoint {name}", "t")
     body = Body(places)
-    found = {name: body.of_adjoint(plan.results[name]) for name in new}
+    variables = {name: body.of_adjoint(plan.results[name]) for name in results}
     for name, factor in plan.factors.items():
-        value = body.of_value(factor)
-        body.store(_at(f"{_identifier(f'immediate {name}')}_t", 0), body._assign(f"{value} * e_t[i]"))
-    for name, variable in found.items():
-        body.store(new[name], variable)
-    arguments = ["T", "n", "B", "u_first", "scaled", "has_loss", "exponents", "e", *map(_identifier, arrays)]
-    lines = [f"def backward({', '.join(arguments)}):", "    scale = np.zeros(B, np.int32)"]
-    lines += ["    for t in range(T - 1, -1, -1):"]
-    lines += [f"        {view} = {text}.reshape(-1)" for view, text in views.items()]
-    lines += ["        some = False", "        for c in range(B):", "            some |= has_loss[t, c]"]
-    lines += ["        if some:", "            if scaled:"]
-    lines += [f"                unscale_marked({name}[t + 1], scale, has_loss[t])" for name in boundary]
-    lines += ["                for c in range(B):", "                    if has_loss[t, c]:", "                        scale[c] = 0"]
-    if output is not None:
-        lines += ["            for i in range(n):", f"                {output} += e_t[i]"]
-    lines += ["        exponents[t + 1] = scale"]
-    lines += ["        for i in range(n):", *(f"            {line}" for line in body.statements)]
+        product = body.assign(f"{body.of_value(factor)} * e_now[i]")
+        body.store(arrays.element(f"immediate {name}"), product)
+    for name, variable in variables.items():
+        body.store(results[name], variable)
+    step = ["e_now = e[t].reshape(-1)", *arrays.lines(), "if has_loss[t].any():", "    if scaled:"]
+    step += [f"        unscale_marked({part}[t + 1], scale, has_loss[t])" for part in boundary]
+    step += ["        scale[has_loss[t]] = 0"]
+    if output != "e_now[i]":
+        step += ["    for i in range(n):", f"        {output} += e_now[i]"]
+    step += ["exponents[t + 1] = scale", *_fused(body)]
     if joined:
-        rows = len(split) + len(summed)
-        lines += [f"        np.dot(transposed, blocks[t][: {rows} * (n // B)], joint[t])", "        m = joint[t].reshape(-1)"]
-        for block, array in added:
-            lines += ["        for i in range(n):", f"            m[{block} * n + i] += {array}[i]"]
-    lines += ["        if scaled and t > 0:", "            largest = np.zeros(B, e.dtype)"]
-    lines += [f"            update_largest({name}[t], largest)" for name in boundary]
-    lines += ["            shift, change = shifts(largest, scale)"]
-    lines += ["            if change:", *(f"                shift_columns({name}[t], shift)" for name in boundary)]
-    lines += ["                for c in range(B):", "                    scale[c] -= shift[c]"]
-    lines += ["            if any_negative(scale):", *(f"                flush({name}[t])" for name in boundary)]
-    lines += ["    exponents[0] = scale"]
-    return "\n".join(lines) + "\n", arrays
+        rows = len(split) + len(cell.summed)
+        step += [f"np.dot(transposed, blocks[t][: {rows} * (n // B)], joint[t])", "m = joint[t].reshape(-1)"]
+        for block, element in added:
+            step += ["for i in range(n):", f"    m[{block} * n + i] += {element}"]
+    step += ["if scaled and t > 0:", "    largest = np.zeros(B, e.dtype)"]
+    step += [f"    update_largest({part}[t], largest)" for part in boundary]
+    step += ["    shift, change = shifts(largest, scale)", "    if change:", "        scale -= shift"]
+    step += [f"        shift_columns({part}[t], shift)" for part in boundary]
+    step += ["    if scale.any():", *(f"        flush({part}[t])" for part in boundary)]
+    lines = ["scale = np.zeros(B, np.int32)", "for t in range(T - 1, -1, -1):", *_indented(step)]
+    lines.append("exponents[0] = scale")
+    first = ["T", "n", "B", "first", "scaled", "has_loss", "exponents", "e"]
+    return _function("backward", first, arrays, lines), arrays.names
 
 
-def _at(view: str, block: int) -> str:
-    return f"{view}[{block} * n + i]" if block else f"{view}[i]"
+def _tape_places(cell: Declarations, plan: StepPlan, arrays: Arrays) -> dict[Name, str]:
+    """Return the elements of the gates, products, previous states and vectors."""
+    joined, places = list(cell.joined_states()), dict[Name, str]()
+    for i, gate in enumerate(cell.split):
+        places[f"a {gate}"] = arrays.element("products", block=i)
+    for i, gate in enumerate(cell.summed):
+        if plan.gate_is_state:
+            places[f"gate {gate}"] = arrays.element("joined", "t + 1", i)
+        else:
+            places[f"gate {gate}"] = arrays.element("products", block=len(cell.split) + i)
+    for name in cell.carried:
+        if name in joined:
+            places[f"previous {name}"] = arrays.element("joined", "t", joined.index(name))
+        else:
+            places[f"previous {name}"] = arrays.element(f"state {name}", "t")
+    return places | {f"vector {name}": arrays.element(f"wide {name}", None) for name in cell.vectors}
 
 
-def _identifier(name: Name) -> str:
-    """Return an identifier for an array; names of states and gates are Python identifiers."""
-    return name.replace(" ", "_")
+def _fused(body: Body) -> list[str]:
+    return ["for i in range(n):", *_indented(body.statements)] if body.statements else []
 
 
-def any_source(cell: Any) -> str:
-    """Return the sources of all loops of a cell."""
-    return "\n".join([forward_source(cell, True)[0], forward_source(cell, False)[0], backward_source(cell)[0]])
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def _function(name: str, first: list[str], arrays: Arrays, lines: list[str]) -> str:
+    arguments = ", ".join([*first, *map(arrays.use, arrays.names)])
+    return "\n".join([f"def {name}({arguments}):", *_indented(lines)]) + "\n"
