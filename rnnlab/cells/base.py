@@ -29,7 +29,7 @@ from rnnlab.cells.boundary import (
     check_step_input,
 )
 from rnnlab.engine.activations import Activation
-from rnnlab.engine.declarations import CellDeclarationError
+from rnnlab.engine.declarations import CellDeclarationError, check_names
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.initializers import Init
@@ -87,23 +87,7 @@ class Cell(ABC):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        self._check_names()
-
-    def _check_names(self) -> None:
-        """Raise CellDeclarationError if a declaration names a parameter or state that does not exist."""
-        parameters = list(self.parameters())
-        matrices = {"recurrent_matrix": self.recurrent_matrix, "input_matrix": self.input_matrix}
-        for key, matrix in matrices.items():
-            if matrix is not None and matrix not in parameters:
-                raise CellDeclarationError(
-                    f"{type(self).__name__}.{key}: {matrix} is not one of the parameters {parameters}; "
-                    "None means that the cell has no such matrix"
-                )
-        if self.recurrent_matrix is not None and self.recurrent_state not in self.states:
-            raise CellDeclarationError(
-                f"{type(self).__name__}.recurrent_state: {self.recurrent_state} is not one of the states "
-                f"{list(self.states)}"
-            )
+        check_names(self)
 
     # ── a whole sequence ──
 

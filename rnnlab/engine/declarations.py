@@ -52,6 +52,22 @@ class Declarations(Protocol):
     def gates_of(self, inner: Mapping[str, Array], state: Array, /) -> Array: ...
 
 
+def check_names(cell: Any) -> None:
+    """Raise CellDeclarationError if a cell names a matrix or state that it does not have."""
+    name, parameters = type(cell).__name__, list(cell.parameters())
+    matrices = {"recurrent_matrix": cell.recurrent_matrix, "input_matrix": cell.input_matrix}
+    for key, matrix in matrices.items():
+        if matrix is not None and matrix not in parameters:
+            raise CellDeclarationError(
+                f"{name}.{key}: {matrix} is not one of the parameters {parameters}; "
+                "None means that the cell has no such matrix"
+            )
+    if cell.recurrent_matrix is not None and cell.recurrent_state not in cell.states:
+        raise CellDeclarationError(
+            f"{name}.recurrent_state: {cell.recurrent_state} is not one of the states {list(cell.states)}"
+        )
+
+
 def check_declarations(cell: Declarations) -> None:
     """Raise CellDeclarationError unless the declarations agree and the equations take their arguments."""
     name = type(cell).__name__

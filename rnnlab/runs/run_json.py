@@ -135,6 +135,7 @@ class RunFile(_Part):
     command: str | None = None
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
+    states: list[Name] = []
     goal: _Goal | None = None
     dataset: _Dataset | None = None
     tracking: _Tracking | None = None

@@ -28,7 +28,7 @@ CORE = [
     Mutant(
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
     ),
-    Mutant("cells/base.py", "self._check_names()\n", "pass\n", ("cells/test_own_cells.py",)),
+    Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
         "readout.py",
         "outputs += params",
