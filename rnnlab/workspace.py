@@ -28,6 +28,9 @@ class Loops(Protocol):
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Any:
         """Return the compiled backward loop of a cell, or None."""
 
+    def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
+        """Return True if both loops need not be compiled any more."""
+
 
 class Workspace:
     """Named array buffers that are reused by successive calls, and the engine of the calls.

@@ -4,7 +4,6 @@ The NumPy engine is the reference and always available. The compiled engine, whi
 same equations several times as fast.
 """
 
-from importlib.util import find_spec
 from typing import Literal
 
 from rnnlab.cells import Cell, GatedCell
@@ -19,8 +18,10 @@ def obstacle(cell: Cell) -> str | None:
     """Return the reason why the compiled engine cannot run a cell, or None if it can."""
     if not isinstance(cell, GatedCell):
         return f"{type(cell).__name__} gives single time steps, which are not compiled"
-    if find_spec("numba") is None:
-        return f"numba is not installed; install it with {INSTALL}"
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # missing, or not made for this version of Python or NumPy
+        return f"Numba cannot be imported ({error}); install it with {INSTALL}"
     return None
 
 

@@ -57,7 +57,7 @@ class TrainingState:
             continues the same sequences.
         gradients: Gradients of the most recent training step before clipping; None unless a measurement
             compares successive training steps.
-        engine: Engine that computed the state; another engine would not continue it to the last bit.
+        engine: Engine that computed the state; no other engine can continue it bit-identically.
         step: Index of the next training step.
         clipped: Number of training steps with a clipped gradient.
         solved: True once the task's success criterion has been met.

@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from rnnlab.engine.compiled.source import backward_source, forward_source
-from rnnlab.engine.compiled.store import load
+from rnnlab.engine.compiled.store import is_compiled, load
 from rnnlab.engine.plan import Name
 
 llvm.set_option("", "-runtime-memory-check-threshold=1000")  # fused loops use a dozen arrays
@@ -24,7 +24,8 @@ import numpy as np
 from numba import njit
 
 from rnnlab.engine.compiled.elementary import OPTIONS, positive, relu, tanh32
-from rnnlab.engine.compiled.scaling import flush, shift_columns, shifts, unscale_marked, update_largest
+from rnnlab.engine.compiled.scaling import any_of, choose_shifts, flush, remove_scale, shift_columns
+from rnnlab.engine.compiled.scaling import update_largest
 
 """
 
@@ -33,42 +34,42 @@ Loop = tuple[Callable[..., object], Sequence[Name]]
 
 
 class CompiledLoops:
-    """Compiled loops by cell and data type; each is compiled when it is first used."""
+    """Compiled loops by cell and data type; each is compiled when it is first used.
+
+    The loops depend on the equations and options of a cell, but not on its sizes.
+    """
 
     def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> Loop | None:
         """Return the loop `forward(T, n, *arrays)`; None if the data type has no compiled form."""
-        if dtype not in _DTYPES:
-            return None
-        text, names = _sources(cell, symbols)
-        return _compiled(type(cell).__name__, text, "forward", dtype.name, ("int64",) * 2, names), names
+        return _loop(cell, symbols, dtype.name) if dtype in _DTYPES else None
 
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Loop | None:
         """Return the loop `backward(T, n, B, first, scaled, has_loss, exponents, e, *arrays)`, or None."""
-        if dtype not in _DTYPES:
-            return None
-        text, names = _sources(cell, None)
-        first = (*("int64",) * 4, "boolean", "boolean[:,::1]", "int32[:,::1]", f"{dtype.name}[:,:,::1]")
-        return _compiled(type(cell).__name__, text, "backward", dtype.name, first, names), names
+        return _loop(cell, None, dtype.name) if dtype in _DTYPES else None
+
+    def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
+        """Return True if both loops of a cell are in the cache."""
+        return all(is_compiled(*_module(cell, direction, dtype)[:2]) for direction in (symbols, None))
 
 
 @cache
-def _sources(cell: Any, symbols: bool | None) -> tuple[str, tuple[Name, ...]]:
+def _loop(cell: Any, symbols: bool | None, dtype: str) -> Loop:
+    text, name, names = _module(cell, symbols, dtype)
+    return vars(load(text, name))[_function(symbols)], names
+
+
+@cache
+def _module(cell: Any, symbols: bool | None, dtype: str) -> tuple[str, str, tuple[Name, ...]]:
+    """Return the text and name of the module of a loop, and the names of the loop's arrays.
+
+    `symbols` is None for the backward loop.
+    """
     text, names = backward_source(cell) if symbols is None else forward_source(cell, symbols)
-    return text, tuple(names)
-
-
-@cache
-def _compiled(
-    cell: str, text: str, function: str, dtype: str, first: tuple[str, ...], names: tuple[Name, ...]
-) -> Callable[..., object]:
-    module = _module(text, dtype, [*first, *(_type_of(name, dtype) for name in names)])
-    compiled: Callable[..., object] = vars(load(module, f"{cell}-{function}-{dtype}"))[function]
-    return compiled
-
-
-def _module(text: str, dtype: str, types: Sequence[str]) -> str:
-    """Return the text of a module with constants, and with the types of the arguments of its function."""
-    constants: dict[str, str] = {"HALF": "0.5"}
+    first = ["int64"] * 2
+    if symbols is None:
+        first = [*["int64"] * 4, "boolean", "boolean[:,::1]", "int32[:,::1]", f"{dtype}[:,:,::1]"]
+    types = ", ".join([*first, *(_type_of(name, dtype) for name in names)])
+    constants = {"HALF": "0.5", "TINY": repr(float(np.finfo(dtype).tiny))}
 
     def constant(match: re.Match[str]) -> str:
         constants[f"C{len(constants)}"] = match.group(1)
@@ -77,8 +78,13 @@ def _module(text: str, dtype: str, types: Sequence[str]) -> str:
     text = _NUMBER.sub(constant, text)
     lines = [f"{name} = np.{dtype}({value})" for name, value in constants.items()]
     lines.append(f"tanh = {'tanh32' if dtype == 'float32' else 'math.tanh'}")
-    decorator = f'@njit("void({", ".join(types)})", cache=CACHE, **OPTIONS)'
-    return _HEADER + "\n".join(lines) + f"\n\n\n{decorator}\n{text}"
+    decorator = f'@njit("void({types})", cache=CACHE, **OPTIONS)'
+    module = _HEADER + "\n".join(lines) + f"\n\n\n{decorator}\n{text}"
+    return module, f"{type(cell).__name__}-{_function(symbols)}-{dtype}", tuple(names)
+
+
+def _function(symbols: bool | None) -> str:
+    return "backward" if symbols is None else "forward"
 
 
 def _type_of(name: Name, dtype: str) -> str:

@@ -1,4 +1,7 @@
-"""Compiled forms of `rnnlab.engine.exponents`, applied at every time step of a compiled loop."""
+"""Compiled forms of `rnnlab.engine.exponents`, applied at every time step of a compiled loop.
+
+The functions use plain loops over elements, which Numba compiles several times as fast as array expressions.
+"""
 
 import math
 from typing import Any
@@ -9,7 +12,16 @@ from rnnlab.engine.compiled.elementary import inlined
 from rnnlab.engine.exponents import HIGHEST, LOWEST, NEGLIGIBLE, TARGET
 
 _MOST = 1100
-_SMALLEST = np.float32(2.0**NEGLIGIBLE)
+_NEGLIGIBLE = np.float32(2.0**NEGLIGIBLE)
+
+
+@inlined
+def any_of(marks: Any) -> Any:
+    """Return True if any element differs from 0."""
+    found = False
+    for c in range(marks.size):
+        found |= marks[c] != 0
+    return found
 
 
 @inlined
@@ -22,46 +34,41 @@ def update_largest(part: Any, largest: Any) -> None:
 
 
 @inlined
-def shifts(largest: Any, scale: Any) -> Any:
-    """Return the shift that brings each column into range, and whether any shift differs from 0."""
-    shift = np.zeros(largest.size, np.int32)
-    change = False
+def choose_shifts(largest: Any, scale: Any, shift: Any) -> None:
+    """Write the shift that brings each column into the range, and subtract it from its exponent."""
     for c in range(largest.size):
+        shift[c] = 0
         if largest[c] > 0 and largest[c] < np.inf:
             size = math.frexp(largest[c])[1]
             if size < LOWEST:
                 shift[c] = TARGET - size
             elif size > HIGHEST:
                 shift[c] = max(TARGET - size, scale[c])
-            change |= shift[c] != 0
-    return shift, change
+        scale[c] -= shift[c]
 
 
 @inlined
-def shift_columns(part: Any, shift: Any) -> None:
-    """Multiply column c by 2^shift[c] in two factors, each of which is in the range of float32."""
-    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
+def remove_scale(scale: Any, marked: Any, shift: Any) -> None:
+    """Write the shift that brings each marked column to the exponent 0, and set that exponent."""
+    for c in range(scale.size):
+        shift[c] = scale[c] if marked[c] else 0
+        scale[c] -= shift[c]
+
+
+@inlined
+def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
+    """Multiply column c by 2^shift[c], and set results below `smallest` to 0.
+
+    Each of the two factors is in the range of float32.
+    """
     for c in range(shift.size):
-        clipped = min(max(shift[c], -_MOST), _MOST)
-        half = clipped // 2
-        one[c] = math.ldexp(1.0, half)
-        two[c] = math.ldexp(1.0, clipped - half)
-    for i in range(part.shape[0]):
-        for c in range(part.shape[1]):
-            part[i, c] = part[i, c] * one[c] * two[c]
-
-
-@inlined
-def unscale_marked(part: Any, scale: Any, marked: Any) -> None:
-    """Bring the marked columns back to the exponent 0; results below the normal range become 0."""
-    shift = np.where(marked, scale, np.int32(0))
-    if shift.any():
-        shift_columns(part, shift)
-        tiny = np.finfo(part.dtype).tiny
-        for i in range(part.shape[0]):
-            for c in range(part.shape[1]):
-                if abs(part[i, c]) < tiny:
-                    part[i, c] = 0
+        if shift[c] != 0:
+            clipped = min(max(shift[c], -_MOST), _MOST)
+            half = clipped // 2
+            one, two = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+            for i in range(part.shape[0]):
+                product = part[i, c] * one * two
+                part[i, c] = 0 if abs(product) < smallest else product
 
 
 @inlined
@@ -69,4 +76,4 @@ def flush(part: Any) -> None:
     """Set negligible elements to 0; see `rnnlab.engine.exponents`."""
     for i in range(part.shape[0]):
         for c in range(part.shape[1]):
-            part[i, c] = part[i, c] if not abs(part[i, c]) < _SMALLEST else part[i, c] * 0
+            part[i, c] = 0 if abs(part[i, c]) < _NEGLIGIBLE else part[i, c]

@@ -187,24 +187,25 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
         body.store(arrays.element(f"immediate {name}"), product)
     for name, variable in variables.items():
         body.store(results[name], variable)
-    step = ["e_now = e[t].reshape(-1)", *arrays.lines(), "if has_loss[t].any():", "    if scaled:"]
-    step += [f"        unscale_marked({part}[t + 1], scale, has_loss[t])" for part in boundary]
-    step += ["        scale[has_loss[t]] = 0"]
+    step = ["e_now = e[t].reshape(-1)", *arrays.lines(), "if any_of(has_loss[t]):", "    if any_of(scale):"]
+    step += ["        remove_scale(scale, has_loss[t], shift)"]
+    step += [f"        shift_columns({part}[t + 1], shift, TINY)" for part in boundary]
     if output != "e_now[i]":
         step += ["    for i in range(n):", f"        {output} += e_now[i]"]
-    step += ["exponents[t + 1] = scale", *_fused(body)]
+    step += ["for c in range(B):", "    exponents[t + 1, c] = scale[c]", *_fused(body)]
     if joined:
         rows = len(split) + len(cell.summed)
         step += [f"np.dot(transposed, blocks[t][: {rows} * (n // B)], joint[t])", "m = joint[t].reshape(-1)"]
         for block, element in added:
             step += ["for i in range(n):", f"    m[{block} * n + i] += {element}"]
-    step += ["if scaled and t > 0:", "    largest = np.zeros(B, e.dtype)"]
+    step += ["if scaled and t > 0:", "    for c in range(B):", "        largest[c] = 0"]
     step += [f"    update_largest({part}[t], largest)" for part in boundary]
-    step += ["    shift, change = shifts(largest, scale)", "    if change:", "        scale -= shift"]
-    step += [f"        shift_columns({part}[t], shift)" for part in boundary]
-    step += ["    if scale.any():", *(f"        flush({part}[t])" for part in boundary)]
-    lines = ["scale = np.zeros(B, np.int32)", "for t in range(T - 1, -1, -1):", *_indented(step)]
-    lines.append("exponents[0] = scale")
+    step += ["    choose_shifts(largest, scale, shift)", "    if any_of(shift):"]
+    step += [f"        shift_columns({part}[t], shift, 0.0)" for part in boundary]
+    step += ["    if any_of(scale):", *(f"        flush({part}[t])" for part in boundary)]
+    lines = ["scale, shift = np.zeros(B, np.int32), np.zeros(B, np.int32)", "largest = np.zeros(B, e.dtype)"]
+    lines += ["for t in range(T - 1, -1, -1):", *_indented(step)]
+    lines += ["for c in range(B):", "    exponents[0, c] = scale[c]"]
     first = ["T", "n", "B", "first", "scaled", "has_loss", "exponents", "e"]
     return _function("backward", first, arrays, lines), arrays.names
 

@@ -14,7 +14,9 @@ import stat
 import sys
 from contextlib import suppress
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import llvmlite
@@ -32,17 +34,18 @@ FOLDER_VARIABLE = "RNNLAB_CACHE"
 def load(text: str, name: str) -> ModuleType:
     """Return the module with a given source text, compiled now or by an earlier process.
 
-    The text refers to CACHE, which is True if Numba may keep the result in the folder of the module.
+    The text contains the word CACHE, which is replaced by True if Numba may keep the result.
     """
     folder = _folder_of(text, name)
     if folder is not None:
         with suppress(OSError), FileLock(f"{folder}.lock", mode=0o600):  # one process compiles, others wait
             try:
-                return _load(folder, text)
+                return _import(folder, text.replace("CACHE", "True"))
             except Exception:  # damaged files raise exceptions of many kinds
                 shutil.rmtree(folder, ignore_errors=True)
-                return _load(folder, text)
-    return _run(text, f"<rnnlab {name}>", False)
+                return _import(folder, text.replace("CACHE", "True"))
+    with TemporaryDirectory(prefix="rnnlab-") as temporary:
+        return _import(Path(temporary), text.replace("CACHE", "False"))
 
 
 def is_compiled(text: str, name: str) -> bool:
@@ -86,18 +89,16 @@ def _surroundings() -> str:
     return "\n".join([*versions, *processor, *(path.read_text(encoding="utf-8") for path in files)])
 
 
-def _load(folder: Path, text: str) -> ModuleType:
+def _import(folder: Path, text: str) -> ModuleType:
+    """Write the text of a module into a folder, unless it is there, and import the module from there."""
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / MODULE
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
-    return _run(text, str(path), True)
-
-
-def _run(text: str, path: str, may_cache: bool) -> ModuleType:
-    module = ModuleType(f"rnnlab_loop_{hashlib.sha256(text.encode()).hexdigest()[:24]}")
-    module.__file__ = path
-    vars(module)["CACHE"] = may_cache
-    sys.modules[module.__name__] = module  # where Numba looks for the globals of a function from its cache
-    exec(compile(text, path, "exec"), vars(module))
+    name = f"rnnlab_loop_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+    specification = spec_from_file_location(name, path)
+    assert specification is not None and specification.loader is not None
+    module = module_from_spec(specification)
+    sys.modules[name] = module  # where Numba looks for the globals of a function from its cache
+    specification.loader.exec_module(module)
     return module

@@ -1,0 +1,31 @@
+"""Compilation of the loops of a sweep before its workers start, so that no two workers compile the same."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rnnlab.app.config.build import build
+from rnnlab.app.jobs.resume import format_json
+from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.engine.weights import is_symbols
+from rnnlab.training import loops_of
+
+COMPILING = "compiling {cell} for {dtype}, once per machine and version, which takes a few seconds"
+
+
+def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> None:
+    """Compile the loops of all orders with the compiled engine, and say so unless they are in the cache."""
+    seen: set[str] = set()
+    for order in orders:
+        key = format_json([order.config[name] for name in ("cell", "dtype", "task")])
+        if order.info.get("engine") != "compiled" or key in seen:
+            continue
+        seen.add(key)
+        trainer, dtype = build(order.config).trainer, str(order.config["dtype"])
+        cell, symbols = trainer.model.cell, is_symbols(trainer.probe_inputs().batch.x)
+        loops = loops_of("compiled")
+        assert loops is not None
+        if not loops.are_ready(cell, symbols, dtype):
+            say(COMPILING.format(cell=type(cell).__name__, dtype=dtype))
+        loops.forward(cell, symbols, np.dtype(dtype))
+        loops.backward(cell, np.dtype(dtype))
