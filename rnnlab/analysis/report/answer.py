@@ -228,10 +228,8 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     if amounts[0] == amounts[1]:
         same = _more(best, worst, f"{amounts[0]} decades", grows)
         return [_strong(f"{when}, {same}{over}", f", for each {_join(others)}")]
-    ends = [
-        f"{amount} decades ({_named(others, key)})" for amount, key in zip(amounts, (low, high), strict=True)
-    ]
-    return [_strong(f"{when}, {_more(best, worst, ' to '.join(ends), grows)}{over}")]
+    text = f"{when}, {_more(best, worst, f'{amounts[0]} to {amounts[1]} decades', grows)}{over}"
+    return [_strong(text, f", least with {_named(others, low)} and most with {_named(others, high)}")]
 
 
 def _more(best: str, worst: str, amount: str, grows: bool) -> str:
@@ -287,14 +285,8 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         ]
         return _strong(subject, f": horizon {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
-    is_short = len(group) <= MAX_NAMED
-    words = [
-        f"{_horizon(c, with_limits=False)} ({_named(others, [format_axis(c.values[a], a) for a in others])})"
-        for c in (group if is_short else ends)
-    ]
-    if is_short:
-        return _strong(subject, f": horizon {', '.join(words)}")
-    return _strong(subject, f": horizon from {' to '.join(words)}")
+    words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
+    return _strong(subject, f": horizon {' to '.join(words)} in {len(group)} settings")
 
 
 def _decay(condition: Condition) -> str:
