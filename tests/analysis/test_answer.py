@@ -159,6 +159,16 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     )
 
 
+def test_a_cell_that_is_ahead_in_some_settings_is_named() -> None:
+    trained = {("rnn", 0.1): -9.0, ("rnn", 1.0): -9.5, ("lstm", 0.1): -3.0, ("lstm", 1.0): -8.0}
+    trained |= {("gru", 0.1): -4.0, ("gru", 1.0): -1.0}
+    rows = [{"cell": cell, "lr": lr, TRAINED: value} for (cell, lr), value in trained.items()]
+    assert texts(answer(sweep(*rows), "cell", "lr"))[0] == (
+        "After training, gru keeps 5.0 to 8.5 decades more of the gradient than rnn at lag 49, least with "
+        "lr=0.1 and most with lr=1; lstm is ahead in 1 of 2 settings."
+    )
+
+
 def test_equal_decays_are_not_ranked() -> None:
     rows = [{"cell": cell, "lr": lr, TRAINED: -4.0} for cell in ("rnn", "lstm", "gru") for lr in (0.1, 1.0)]
     (first, *_) = texts(answer(sweep(*rows), "cell", "lr"))
@@ -178,9 +188,9 @@ def test_three_axes_give_the_range_of_the_horizons(rates: tuple[float, ...]) -> 
         for horizon, (cell, lr, clip) in enumerate(conditions)
     ]
     found = texts(answer(sweep(*rows), "cell", "lr", "clip"))
-    assert f"rnn: horizon 0 to {number - 1} in {number} settings." in found
-    assert f"lstm: horizon {number} to {2 * number - 1} in {number} settings." in found
-    assert f"gru: horizon {2 * number} in {number} settings." in found
+    assert f"rnn: horizon 0 to {number - 1} time steps, by lr and clip." in found
+    assert f"lstm: horizon {number} to {2 * number - 1} time steps, by lr and clip." in found
+    assert f"gru: horizon {2 * number} time steps, by lr and clip." in found
 
 
 def test_a_condition_without_a_counterpart_is_not_compared() -> None:

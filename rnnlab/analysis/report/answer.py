@@ -1,6 +1,7 @@
 """The question that a sweep asks, and its answer in words with numbers and intervals."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,7 +230,15 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
         same = _more(best, worst, f"{amounts[0]} decades", grows)
         return [_strong(f"{when}, {same}{over}", f", for each {_join(others)}")]
     text = f"{when}, {_more(best, worst, f'{amounts[0]} to {amounts[1]} decades', grows)}{over}"
-    return [_strong(text, f", least with {_named(others, low)} and most with {_named(others, high)}")]
+    rest = f", least with {_named(others, low)} and most with {_named(others, high)}"
+    return [_strong(text, rest + _other_leaders(complete, best))]
+
+
+def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, Condition]], best: str) -> str:
+    """Name the values of the main axis that are ahead of the best one in some settings of the other axes."""
+    first = Counter(max(group, key=lambda word: _mean(group[word])) for group in settings.values())
+    ahead = [f"{name} is ahead in {count}" for name, count in first.items() if name != best]
+    return f"; {_join(ahead)} of {len(settings)} settings" if ahead else ""
 
 
 def _more(best: str, worst: str, amount: str, grows: bool) -> str:
@@ -286,7 +295,7 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         return _strong(subject, f": horizon {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
     words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
-    return _strong(subject, f": horizon {' to '.join(words)} in {len(group)} settings")
+    return _strong(subject, f": horizon {' to '.join(words)} time steps, by {_join(others)}")
 
 
 def _decay(condition: Condition) -> str:
