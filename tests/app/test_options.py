@@ -148,7 +148,7 @@ def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
     assert np.isfinite(records[0].metrics["train/loss"]) and np.isfinite(records[-1].metrics["val/loss"])
     changes = [np.abs(params[name] - before[name]).max() for name in params]
     if chosen.get("experiment") == "classroom":
-        assert 0 < max(changes) < 1e-20, "the networks stay untrained"
+        assert max(changes) < 1e-20, "the networks stay untrained"
     else:
         assert min(changes) > 0
     assert all(trainer.task.samples(trainer.model, params, samples).values())
