@@ -146,7 +146,11 @@ def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
     assert [record.step for record in records] == [0, 1, 2]
     assert records[-1].non_finite is None
     assert np.isfinite(records[0].metrics["train/loss"]) and np.isfinite(records[-1].metrics["val/loss"])
-    assert all((params[name] != before[name]).any() for name in params)
+    changes = [np.abs(params[name] - before[name]).max() for name in params]
+    if chosen.get("experiment") == "classroom":
+        assert max(changes) < 1e-20, "the networks stay untrained"
+    else:
+        assert min(changes) > 0
     assert all(trainer.task.samples(trainer.model, params, samples).values())
 
 

@@ -1,6 +1,7 @@
 """The question that a sweep asks, and its answer in words with numbers and intervals."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,10 +229,16 @@ def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: 
     if amounts[0] == amounts[1]:
         same = _more(best, worst, f"{amounts[0]} decades", grows)
         return [_strong(f"{when}, {same}{over}", f", for each {_join(others)}")]
-    ends = [
-        f"{amount} decades ({_named(others, key)})" for amount, key in zip(amounts, (low, high), strict=True)
-    ]
-    return [_strong(f"{when}, {_more(best, worst, ' to '.join(ends), grows)}{over}")]
+    text = f"{when}, {_more(best, worst, f'{amounts[0]} to {amounts[1]} decades', grows)}{over}"
+    rest = f", least with {_named(others, low)} and most with {_named(others, high)}"
+    return [_strong(text, rest + _other_leaders(complete, best))]
+
+
+def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, Condition]], best: str) -> str:
+    """Name the values of the main axis that are ahead of the best one in some settings of the other axes."""
+    first = Counter(max(group, key=lambda word: _mean(group[word])) for group in settings.values())
+    ahead = [f"{name} is ahead in {count}" for name, count in first.items() if name != best]
+    return f"; {_join(ahead)} of {len(settings)} settings" if ahead else ""
 
 
 def _more(best: str, worst: str, amount: str, grows: bool) -> str:
@@ -287,14 +294,8 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         ]
         return _strong(subject, f": horizon {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
-    is_short = len(group) <= MAX_NAMED
-    words = [
-        f"{_horizon(c, with_limits=False)} ({_named(others, [format_axis(c.values[a], a) for a in others])})"
-        for c in (group if is_short else ends)
-    ]
-    if is_short:
-        return _strong(subject, f": horizon {', '.join(words)}")
-    return _strong(subject, f": horizon from {' to '.join(words)}")
+    words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
+    return _strong(subject, f": horizon {' to '.join(words)} time steps, by {_join(others)}")
 
 
 def _decay(condition: Condition) -> str:
