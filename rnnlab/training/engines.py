@@ -10,6 +10,7 @@ from rnnlab.cells import Cell, GatedCell
 from rnnlab.workspace import Loops
 
 Engine = Literal["numpy", "compiled"]
+ENGINES = ("numpy", "compiled")
 RequestedEngine = Literal["auto", "numpy", "compiled"]
 INSTALL = "pip install 'rnnlab[compiled]'"
 

@@ -19,7 +19,7 @@ from rnnlab.app.cli import main
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan
-from rnnlab.app.jobs.resume import identity, write_sweep_file
+from rnnlab.app.jobs.resume import ENGINE, identity, write_sweep_file
 from rnnlab.paths import conf_dir
 from rnnlab.runs.folder import write_run_info
 from tests.conftest import Starter
@@ -95,13 +95,13 @@ def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path)
         "steps",
     }
     same = {path for path in paths if identity(changed(config, path), "data") == own}
-    assert same == {path for path in paths if path[0] in KEYS_OUTSIDE_IDENTITY}
+    assert same == {path for path in paths if path[0] in (*KEYS_OUTSIDE_IDENTITY, ENGINE)}
     assert identity(config, "other data") != own
 
 
 def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
     config = checked("seed=0,1").plan.jobs[0].config
-    for key in set(config) - set(KEYS_OUTSIDE_IDENTITY):
+    for key in set(config) - {*KEYS_OUTSIDE_IDENTITY, ENGINE}:
         less = {name: value for name, value in config.items() if name != key}
         assert identity(less, "data") != identity(config, "data"), key
 

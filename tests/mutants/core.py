@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 GRADIENTS = ("test_gradients.py::test_gradients_equal_finite_differences",)
 CLIPPING = ("test_clipping.py",)
+COMPILED = ("engine/test_compiled.py",)
 EXPONENTS = ("engine/test_exponents.py",)
 
 CORE = [

@@ -157,8 +157,8 @@ SURFACE = [
     ),
     Mutant(
         "app/jobs/resume.py",
-        "if key not in KEYS_OUTSIDE_IDENTITY",
-        "if True",
+        "set(texts).difference(KEYS_OUTSIDE_IDENTITY, [ENGINE])",
+        "set(texts)",
         ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
     ),
     Mutant(
