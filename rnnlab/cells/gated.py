@@ -78,17 +78,17 @@ class GatedCell(Cell):
 
     # ── declarations in other forms ──
 
-    @property
+    @cached_property
     def summed(self) -> tuple[str, ...]:
         """Names of the gates with an activation."""
         return tuple(name for name, activation in self.gates.items() if activation is not SPLIT)
 
-    @property
+    @cached_property
     def split(self) -> tuple[str, ...]:
         """Names of the split gates."""
         return tuple(name for name, activation in self.gates.items() if activation is SPLIT)
 
-    @property
+    @cached_property
     def split_biases(self) -> tuple[str, ...]:
         """Names of the biases that are added to the products of the split gates."""
         return tuple(f"b_h{gate}" for gate in self.split) if self.bias and self.recurrent else ()
@@ -110,7 +110,7 @@ class GatedCell(Cell):
         names = [name for name in self.summed if self.gates[name] is SIGMOID]
         return {name: tape.inner["gates"][:, self.rows(name)] for name in names}
 
-    @property
+    @cached_property
     def gate_names(self) -> tuple[str, ...]:
         """Names of the gates, in the order of the rows."""
         return tuple(self.gates)

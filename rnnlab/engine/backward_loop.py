@@ -160,11 +160,11 @@ class BackwardLoop:
             if name not in self.joined_states:
                 arrays[f"back {name}"] = λ[name][:-1]
         product, W = step_product(W, batch) if self.joined_states else (None, W)
-        δ = λ.get(cell.output)
+        δ, steps = λ.get(cell.output), grouped_calls(self.plan.steps, arrays, blocks, H)
 
         def calls_of(t: int) -> Calls:
             calls: Calls = [] if δ is None else [(np.add, (δ[t + 1], e[t], δ[t + 1]))]
-            calls += grouped_calls(self.plan.steps, arrays, blocks, H, t)
+            calls += [of_time(t) for of_time in steps]
             if product is not None:
                 back = blocks[t, : self.rows.split + self.rows.summed]
                 calls.append((product, (W, back, joint[t].reshape(*W.shape[:-1], batch))))

@@ -230,6 +230,7 @@ def declared(**changes: Any) -> type:
     ("changes", "message"),
     [
         ({"gates": {}}, r"Wrong.gates: at least one gate is required"),
+        ({"gates": {"a": tanh}}, r"Wrong.gates: a is not an activation such as rnnlab.cells.TANH"),
         ({"output": "y"}, r"Wrong.output: y is not one of the states or saved values"),
         ({"carried": ("c",)}, r"Wrong.carried: c is not one of the states \['h'\]"),
         ({"totals": ("c",)}, r"Wrong.totals: c is not one of the states"),
