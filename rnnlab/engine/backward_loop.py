@@ -82,6 +82,8 @@ class BackwardLoop:
         )
         for array in prepared.boundary:
             array[-1] = 0
+        for name in cell_states_without_memory(self.cell):
+            prepared.adjoints[name][:] = 0
         exponents = None
         has_loss = np.asarray(np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool)).any(axis=1))
         with unbuffered():
@@ -245,6 +247,11 @@ class BackwardLoop:
             first_loss,
             of_steps,
         )
+
+
+def cell_states_without_memory(cell: Declarations) -> list[str]:
+    """Return the states that do not act on the next time step; no time step writes their adjoints."""
+    return [name for name in cell.states if name not in (*cell.recurrent.values(), *cell.carried)]
 
 
 @dataclass(frozen=True)
