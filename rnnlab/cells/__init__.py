@@ -5,7 +5,18 @@ from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.lstm import LSTM
 from rnnlab.cells.vanilla import Vanilla
-from rnnlab.engine.activations import IDENTITY, RELU, SIGMOID, SPLIT, TANH, Activation, relu, sigmoid, tanh
+from rnnlab.engine.activations import (
+    IDENTITY,
+    RELU,
+    SIGMOID,
+    SPLIT,
+    TANH,
+    Activation,
+    positive,
+    relu,
+    sigmoid,
+    tanh,
+)
 from rnnlab.engine.declarations import CellDeclarationError
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 
@@ -29,6 +40,7 @@ __all__ = [
     "StepGradients",
     "StepTape",
     "Vanilla",
+    "positive",
     "relu",
     "sigmoid",
     "tanh",

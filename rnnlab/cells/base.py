@@ -311,12 +311,20 @@ class Cell(ABC):
     def _step(self, params: Params, x: Array, before: States) -> tuple[States, dict[str, Array]]:
         """Return the new states and the values that the backward pass needs, each of shape (…, B)."""
 
-    @abstractmethod
+    @final
     def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         """Backpropagate λ[t] through one time step as in `step_backward`, but omit the parameter gradients.
 
-        The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps.
+        The result is linear in `adjoint`, so a caller may rescale the adjoint between time steps. The adjoint
+        of an output that is not a state may be missing and is then 0.
         """
+        if self.output not in adjoint:
+            adjoint = {**adjoint, self.output: np.zeros_like(self.output_of(tape))}
+        return self._adjoint_step(params, tape, adjoint)
+
+    @abstractmethod
+    def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
+        """Return the result of `adjoint_step`; `adjoint` contains each state and the output."""
 
     @abstractmethod
     def _step_gradients(

@@ -43,7 +43,7 @@ class GatedCell(Cell):
       to the previous values of the `carried` states, and to the `vectors`. It is linear in the adjoints.
 
     Both are called with arrays of shape (H, B), or (H, 1) for vectors, and with symbols, so they may only use
-    arithmetic and the functions of `rnnlab.engine.activations`.
+    arithmetic and the functions `tanh`, `sigmoid`, `relu` and `positive` of `rnnlab.cells`.
     """
 
     carried: ClassVar[tuple[str, ...]] = ()
@@ -51,7 +51,10 @@ class GatedCell(Cell):
     saved: ClassVar[tuple[str, ...]] = ()
     """Values of the step equations that the adjoint equations need, and that measurements may read."""
     totals: ClassVar[tuple[str, ...]] = ()
-    """States that act on another state within the time step, so their total gradient is not the adjoint."""
+    """States that act on another state, or on an output that is not a state, within the time step.
+
+    Their total gradient is not their adjoint, so the adjoint equations return it.
+    """
     recurrent: ClassVar[Mapping[str, str]] = {"W_hh": "h"}
     """State that each recurrent matrix multiplies, by the name of the matrix."""
     vectors: ClassVar[tuple[str, ...]] = ()
@@ -78,17 +81,17 @@ class GatedCell(Cell):
 
     # ── declarations in other forms ──
 
-    @property
+    @cached_property
     def summed(self) -> tuple[str, ...]:
         """Names of the gates with an activation."""
         return tuple(name for name, activation in self.gates.items() if activation is not SPLIT)
 
-    @property
+    @cached_property
     def split(self) -> tuple[str, ...]:
         """Names of the split gates."""
         return tuple(name for name, activation in self.gates.items() if activation is SPLIT)
 
-    @property
+    @cached_property
     def split_biases(self) -> tuple[str, ...]:
         """Names of the biases that are added to the products of the split gates."""
         return tuple(f"b_h{gate}" for gate in self.split) if self.bias and self.recurrent else ()
@@ -110,7 +113,7 @@ class GatedCell(Cell):
         names = [name for name in self.summed if self.gates[name] is SIGMOID]
         return {name: tape.inner["gates"][:, self.rows(name)] for name in names}
 
-    @property
+    @cached_property
     def gate_names(self) -> tuple[str, ...]:
         """Names of the gates, in the order of the rows."""
         return tuple(self.gates)
@@ -173,16 +176,11 @@ class GatedCell(Cell):
         inner |= {f"a_{name}": pair[1] for name, pair in pairs.items()}
         return {name: named[name] for name in self.states}, inner
 
-    def adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Backpropagate λ[t] through one time step; see `Cell.adjoint_step`."""
+    def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         H, inner = self.hidden_size, tape.inner
         active = self.gates_of(inner, tape.after[self.states[0]])
         gates = {name: active[i * H : (i + 1) * H] for i, name in enumerate(self.summed)}
-        outputs = (
-            []
-            if self.output in self.states
-            else [adjoint.get(self.output, np.zeros_like(inner[self.output]))]
-        )
+        outputs = [] if self.output in self.states else [adjoint[self.output]]
         results = as_tuple(
             self.adjoint_equations(
                 *(adjoint[name] for name in self.states),

@@ -85,6 +85,8 @@ class BackwardLoop:
         )
         for array in prepared.boundary:
             array[-1] = 0
+        for name in cell_states_without_memory(self.cell):
+            prepared.adjoints[name][:] = 0
         exponents = None
         loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
         has_loss = np.asarray(np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool)).any(axis=1))
@@ -176,11 +178,11 @@ class BackwardLoop:
             if name not in self.joined_states:
                 arrays[f"back {name}"] = λ[name][:-1]
         product, W = step_product(W, batch) if self.joined_states else (None, W)
-        δ = λ.get(cell.output)
+        δ, steps = λ.get(cell.output), grouped_calls(self.plan.steps, arrays, blocks, H)
 
         def calls_of(t: int) -> Calls:
             calls: Calls = [] if δ is None else [(np.add, (δ[t + 1], e[t], δ[t + 1]))]
-            calls += grouped_calls(self.plan.steps, arrays, blocks, H, t)
+            calls += [of_time(t) for of_time in steps]
             if product is not None:
                 back = blocks[t, : self.rows.split + self.rows.summed]
                 calls.append((product, (W, back, joint[t].reshape(*W.shape[:-1], batch))))
@@ -265,6 +267,11 @@ class BackwardLoop:
             first_loss,
             of_steps,
         )
+
+
+def cell_states_without_memory(cell: Declarations) -> list[str]:
+    """Return the states that do not act on the next time step; no time step writes their adjoints."""
+    return [name for name in cell.states if name not in (*cell.recurrent.values(), *cell.carried)]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rnnlab.arrays import Array
-from rnnlab.engine.activations import SPLIT, Activation
+from rnnlab.engine.activations import SIGMOID, SPLIT, Activation
 
 
 class CellDeclarationError(ValueError):
@@ -87,6 +87,7 @@ def check_declarations(cell: Declarations) -> None:
             raise CellDeclarationError(
                 f"{name}.recurrent: {matrix} multiplies {state}, which is not one of the states"
             )
+    _check_measured(cell, name)
     order = [activation is SPLIT for activation in cell.gates.values()]
     if order != sorted(order):
         raise CellDeclarationError(f"{name}.gates: split gates must come last")
@@ -100,6 +101,34 @@ def check_declarations(cell: Declarations) -> None:
     back = [*adjoints, *cell.summed, *kept, *previous, *cell.vectors, *cell.saved]
     _check_arguments(f"{name}.step_equations", cell.step_equations, step)
     _check_arguments(f"{name}.adjoint_equations", cell.adjoint_equations, back)
+
+
+def _check_measured(cell: Any, name: str) -> None:
+    """Check what only measurements read, so that a mistake would give wrong curves instead of an error."""
+    states = list(cell.states)
+    if len(set(cell.recurrent.values())) < len(cell.recurrent):
+        raise CellDeclarationError(
+            f"{name}.recurrent: at most one matrix per state; got {dict(cell.recurrent)}"
+        )
+    if set(cell.state_sizes.values()) != {cell.hidden_size}:
+        raise CellDeclarationError(f"{name}.state_sizes: each state of a gated cell has H elements")
+    if clash := [vector for vector in cell.vectors if vector in (*cell.gates, *states)]:
+        raise CellDeclarationError(f"{name}.vectors: {clash[0]} is also the name of a gate or state")
+    expected = cell.recurrent.get(cell.recurrent_matrix, cell.recurrent_state)
+    if cell.recurrent_matrix is not None and cell.recurrent_state != expected:
+        raise CellDeclarationError(
+            f"{name}.recurrent_state: {cell.recurrent_state}, but {cell.recurrent_matrix} multiplies "
+            f"{expected}"
+        )
+    sigmoid = [gate for gate, activation in cell.gates.items() if activation is SIGMOID]
+    if cell.forget_gate is not None and cell.forget_gate not in sigmoid:
+        raise CellDeclarationError(
+            f"{name}.forget_gate: {cell.forget_gate} is not a sigmoid gate; these are {sigmoid}"
+        )
+    if cell.output not in states and set(cell.totals) != set(states):
+        raise CellDeclarationError(
+            f"{name}.totals: must contain {states}, because the output {cell.output} is none of them"
+        )
 
 
 def _check_arguments(name: str, function: Callable[..., Any], expected: Sequence[str]) -> None:

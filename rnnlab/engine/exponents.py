@@ -5,8 +5,8 @@ scaling, a gradient below 1e-38 loses digits in float32, becomes 0 or, because h
 rounds to itself, stays at the smallest number for ever; moreover, arithmetic with numbers below 1e-38 is
 slow on many processors.
 
-The magnitude of a scaled adjoint is kept between 2^30 and 2^90. Elements below 2^-60 are set to 0: they are
-at least 27 orders of magnitude smaller than the largest element of their example.
+The magnitude of a scaled adjoint is kept between 2^30 and 2^90. Elements below 2^-90 are set to 0: they are
+at least 36 orders of magnitude smaller than the largest element of their example.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnlab.arrays import Array
 
-TARGET, LOWEST, HIGHEST, NEGLIGIBLE = 60, 30, 90, -60
+TARGET, LOWEST, HIGHEST, NEGLIGIBLE = 60, 30, 90, -90
 """Binary exponents of the largest element after scaling, of the range, and of elements set to 0."""
 _SMALLEST_EXPONENT = -1100
 """Smallest exponent of a power of two that differs from 0 in float64."""

@@ -17,7 +17,7 @@ from rnnlab.blas import step_product
 from rnnlab.engine.activations import SIGMOID, TANH
 from rnnlab.engine.compiled_arrays import widened
 from rnnlab.engine.declarations import Declarations
-from rnnlab.engine.loop_calls import call_of, runs_of_gates
+from rnnlab.engine.loop_calls import call_by_time, runs_of_gates
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellTape, States
 from rnnlab.engine.trace import trace_step
@@ -122,6 +122,7 @@ class ForwardLoop:
         has_product, scratch = bool(buffers["weights"].size), buffers["scratch"]
         product, W = step_product(buffers["weights"], batch) if has_product else (np.dot, buffers["weights"])
         activations = self._activations(gates)
+        operations = [call_by_time(operation, arrays) for operation in self.plan.program.operations]
 
         def calls_of(t: int) -> Calls:
             calls: Calls = []
@@ -135,7 +136,7 @@ class ForwardLoop:
                     calls.append((np.add, (gates[t], inputs[t, : gates.shape[1]], gates[t])))
             for function, rows, numbers in activations:
                 calls.append((function, (gates[t, rows], *numbers, gates[t, rows])))
-            return calls + [call_of(operation, arrays, t) for operation in self.plan.program.operations]
+            return calls + [of_time(t) for of_time in operations]
 
         inner = {name: arrays[f"saved {name}"] for name in cell.saved}
         inner |= {} if self.plan.gate_is_state else {"gates": gates}

@@ -8,40 +8,50 @@ import numpy as np
 from rnnlab.arrays import Array
 from rnnlab.engine.activations import Activation
 from rnnlab.engine.plan import Name, Operation
-from rnnlab.workspace import Calls
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 
-def call_of(
-    operation: Operation, arrays: Mapping[Name, Array], t: int
-) -> tuple[Callable[..., object], tuple[Any, ...]]:
-    """Return the call of an operation at time step t."""
-    output = at(arrays[operation.output], t)
-    inputs = (
-        at(arrays[operand], t) if isinstance(operand, str) else np.array(operand, output.dtype)
-        for operand in operation.inputs
-    )
-    return operation.function, (*inputs, output)
+def call_by_time(operation: Operation, arrays: Mapping[Name, Array]) -> Callable[[int], Call]:
+    """Return a function that gives the call of an operation at time step t."""
+    output = arrays[operation.output]
+    operands = [arrays[i] if isinstance(i, str) else np.array(i, output.dtype) for i in operation.inputs]
+    return _by_time(operation.function, [*operands, output])
 
 
-def at(array: Array, t: int) -> Array:
-    """Return an array at time step t; arrays of length 1 or without a time axis do not change."""
-    return array if array.ndim == 2 else array[0] if len(array) == 1 else array[t]
+def _by_time(function: Callable[..., object], parts: Sequence[Array]) -> Callable[[int], Call]:
+    """Return a function that gives the call at time step t.
+
+    Arrays without a time axis are the same at all time steps, and so is an array of length 1.
+    """
+    views = [(part, True) if part.ndim == 3 and len(part) > 1 else (_only(part), False) for part in parts]
+    return lambda t: (function, tuple([part[t] if varies else part for part, varies in views]))
+
+
+def _only(part: Array) -> Array:
+    return part[0] if part.ndim == 3 else part
 
 
 def grouped_calls(
-    steps: Sequence[Operation], arrays: Mapping[Name, Array], blocks: Array, H: int, t: int
-) -> Calls:
-    """Return the calls of one time step; a single call multiplies adjacent blocks by the same adjoint."""
-    calls: Calls = []
+    steps: Sequence[Operation], arrays: Mapping[Name, Array], blocks: Array, H: int
+) -> list[Callable[[int], Call]]:
+    """Return functions that give the calls of time step t.
+
+    A single call multiplies adjacent blocks by the same adjoint.
+    """
+    calls: list[Callable[[int], Call]] = []
     group: list[Operation] = []
 
     def flush() -> None:
         if len(group) == 1:
-            calls.append(call_of(group[0], arrays, t))
+            calls.append(call_by_time(group[0], arrays))
         elif group:
-            first = _row(arrays[group[0].output], blocks)
-            rows = blocks[t, first : first + len(group) * H].reshape(len(group), H, -1)
-            calls.append((np.multiply, (rows, at(arrays[str(group[0].inputs[1])], t), rows)))
+            first, (time, _, batch) = _row(arrays[group[0].output], blocks), blocks.shape
+            rows = blocks[:, first : first + len(group) * H]
+            stacked = np.lib.stride_tricks.as_strided(
+                rows, (time, len(group), H, batch), (rows.strides[0], H * rows.strides[1], *rows.strides[1:])
+            )
+            calls.append(_product_by_time(stacked, arrays[str(group[0].inputs[1])]))
         group.clear()
 
     for operation in steps:
@@ -55,9 +65,15 @@ def grouped_calls(
         if is_block:
             group.append(operation)
         else:
-            calls.append(call_of(operation, arrays, t))
+            calls.append(call_by_time(operation, arrays))
     flush()
     return calls
+
+
+def _product_by_time(stacked: Array, adjoint: Array) -> Callable[[int], Call]:
+    if adjoint.ndim == 3:
+        return lambda t: (np.multiply, (stacked[t], adjoint[t], stacked[t]))
+    return lambda t: (np.multiply, (stacked[t], adjoint, stacked[t]))
 
 
 def _row(part: Array, blocks: Array) -> int:

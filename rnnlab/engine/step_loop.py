@@ -51,7 +51,13 @@ def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first
             unscaled = cell.adjoint_step(params, step, small)
         part, dx = cell._step_gradients(params, step, unscaled)
         grads = part if not grads else {name: grads[name] + part[name] for name in part}
-        steps.append({"adjoint": adjoint, "deltas": deltas, "dx": dx})
+        zeros = {name: np.zeros_like(values[0]) for name, values in tape.states.items()}
+        own = (
+            cell.adjoint_step(params, step, cell.with_immediate(zeros, e_t)).total
+            if t > first_loss
+            else zeros
+        )
+        steps.append({"adjoint": adjoint, "deltas": deltas, "dx": dx, "immediate": own})
         adjoint = {name: value.copy() for name, value in deltas.before.items()}
         rescale(list(adjoint.values()), scale)
     steps.reverse()
@@ -65,7 +71,8 @@ def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first
         grads,
         _stacked({name: [step["deltas"].total[name] for step in steps] for name in tape.states}),
         _stacked({name: [step["adjoint"][name] for step in steps] for name in tape.states}),
-        {name: e if name == cell.output else np.zeros_like(e) for name in tape.states} | {cell.output: e},
+        _stacked({name: [step["immediate"][name] for step in steps] for name in tape.states})
+        | {cell.output: e},
         stack(lambda step: step["deltas"].dz),
         () if deltas.recurrent is None else (stack(lambda step: step["deltas"].recurrent),),
         stack(lambda step: step["dx"]),

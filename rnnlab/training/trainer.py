@@ -43,6 +43,7 @@ from rnnlab.workspace import Loops, Workspace
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
+Workspaces = defaultdict[tuple[int, ...], Workspace]
 VALIDATION_SEED = 0
 """Seed of the random initial states for validation; the states are identical in all validations."""
 
@@ -145,13 +146,14 @@ class Trainer:
             return
         model, params, workspace = self.model, state.params, Workspace(self.loops)
         probe = _RunningProbe(self, self.probe_inputs(), Workspace(self.loops))
+        workspaces = self._workspaces()
         plan = self.probe.plan(self.steps)
         chance = self.task.chance(model.loss)
         for step in range(state.step, self.steps):
             metrics: dict[str, float | None] = {}
             stopping = False
             if self.val_every and step % self.val_every == 0:
-                metrics |= self.validate(params)
+                metrics |= self.validate(params, workspaces)
                 if metrics.get(VAL_SOLVED) and not state.solved:
                     state.solved = True
                     metrics[STEPS_TO_SOLVE] = float(step)
@@ -199,7 +201,7 @@ class Trainer:
             yield StepRecord(step, metrics, readings.curves, state.stability.since, diverged)
             if stopping:
                 return
-        closing = self.validate(params)
+        closing = self.validate(params, workspaces)
         if closing.get(VAL_SOLVED) and not state.solved:
             closing[STEPS_TO_SOLVE] = float(self.steps)
         diverged = non_finite_weights(params)  # a saturated unit may hide non-finite weights from the loss
@@ -244,15 +246,23 @@ class Trainer:
         batch = drawn(probe.examples, probe.length or task.time)
         return ProbeInputs(batch, long, probe.seed)
 
-    def validate(self, params: Params) -> dict[str, float | None]:
-        """Return the validation metrics: mean loss, metrics of the task, baseline and success flag."""
+    def _workspaces(self) -> Workspaces:
+        return defaultdict(lambda: Workspace(self.loops))
+
+    def validate(self, params: Params, workspaces: Workspaces | None = None) -> dict[str, float | None]:
+        """Return the validation metrics: mean loss, metrics of the task, baseline and success flag.
+
+        Args:
+            params: Parameters of the network.
+            workspaces: Buffers to reuse, by the shape of the inputs.
+        """
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
-        states, workspace = None, Workspace(self.loops)
+        states, workspaces = None, self._workspaces() if workspaces is None else workspaces
         start_rng = np.random.default_rng(VALIDATION_SEED)
         for batch in task.validation():
             initial = states if batch.continues else None
-            tape = self.model.forward(params, batch, initial, workspace, start_rng)
+            tape = self.model.forward(params, batch, initial, workspaces[batch.x.shape], start_rng)
             means[VAL_LOSS].update(tape.losses[tape.weights > 0])
             for name, values in task.scores(loss, batch, tape).items():
                 means[name].update(values)

@@ -91,7 +91,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(outer)
 
 
-@examples(30)
+@examples(15)
 @given(chosen=combinations())
 def test_independent_mistakes_are_all_reported(folder: Path, chosen: list[str]) -> None:
     with chdir(folder):

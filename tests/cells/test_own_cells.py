@@ -80,13 +80,15 @@ class Bottleneck(GatedCell):
     states: ClassVar = ("h",)
     output: ClassVar = "y"
     saved: ClassVar = ("y",)
+    totals: ClassVar = ("h",)
     gates: ClassVar = {"h": TANH, "s": SIGMOID}
 
     def step_equations(self, h, s):
         return h, h * s
 
     def adjoint_equations(self, λ_h, d_y, h, s, y):
-        return λ_h + d_y * s, d_y * h
+        total = λ_h + d_y * s
+        return total, total, d_y * h
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,27 @@ class Skipping(GatedCell):
         return n + 0.3 * x, n
 
     def adjoint_equations(self, δ, a, n):
-        dz = δ * (1 - n * n)
+        dz = δ * (1 - n**2)
         return dz + 0.3 * δ, dz
+
+
+@dataclass(frozen=True)
+class Scaled(GatedCell):
+    """A cell whose output is a state that does not act on the next time step."""
+
+    states: ClassVar = ("h", "c")
+    totals: ClassVar = ("c",)
+    recurrent: ClassVar = {"R": "c"}
+    recurrent_matrix: ClassVar = "R"
+    recurrent_state: ClassVar = "c"
+    gates: ClassVar = {"a": TANH}
+
+    def step_equations(self, a):
+        return 0.01 * a, 1.0 * a
+
+    def adjoint_equations(self, δ, λ_c, a):
+        κ = λ_c + 0.01 * δ
+        return κ, κ
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,7 @@ class Normalised(Cell):
         h = np.tanh(n + params["b_h"])
         return {"h": h}, {"n": n, "s": s[None]}
 
-    def adjoint_step(self, params, tape, adjoint):
+    def _adjoint_step(self, params, tape, adjoint):
         n, s, h = tape.inner["n"], tape.inner["s"], tape.after["h"]
         q = (1 - h * h) * adjoint["h"]
         dz = (q - q.mean(axis=0) - n * (q * n).mean(axis=0)) / s
@@ -164,7 +185,7 @@ class Projected(Cell):
         m = np.tanh(params["W_xh"] @ x + params["W_hh"] @ before["h"] + 0.3 * before["m"])
         return {"h": params["P"] @ m, "m": m}, {}
 
-    def adjoint_step(self, params, tape, adjoint):
+    def _adjoint_step(self, params, tape, adjoint):
         total = adjoint["m"] + params["P"].T @ adjoint["h"]
         dz = (1 - tape.after["m"] ** 2) * total
         before = {"h": params["W_hh"].T @ dz, "m": 0.3 * dz}
@@ -177,7 +198,7 @@ class Projected(Cell):
         return grads | {"P": deltas.grads["P"] @ tape.after["m"].T}, None if tape.x.ndim == 1 else deltas.dx
 
 
-CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Normalised, Projected)
+CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Scaled, Normalised, Projected)
 
 
 def params_of(cell: Cell) -> dict[str, np.ndarray]:
@@ -215,6 +236,27 @@ def test_a_late_loss_gives_the_same_gradients_scaled_and_unscaled(kind: Any) -> 
         np.testing.assert_allclose(deltas.grads[name], grad, rtol=1e-10, atol=1e-14, err_msg=name)
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_passes_with_the_same_buffers_and_immediate_gradients_are_right(kind: Any) -> None:
+    """The immediate gradients of a time step are the total gradients of its loss alone."""
+    cell, rng, workspace = kind(X, H, bias=True), np.random.default_rng(2), Workspace()
+    x, params, e = (
+        rng.standard_normal((T, X, B)),
+        params_of(cell),
+        rng.standard_normal((T, cell.output_size, B)),
+    )
+    tape = cell.forward(params, x, workspace=workspace)
+    first = {name: grad.copy() for name, grad in cell.backward(params, tape, e, workspace).grads.items()}
+    for _ in range(2):
+        tape = cell.forward(params, x, workspace=workspace)
+        deltas = cell.backward(params, tape, e, workspace)
+        for name, grad in first.items():
+            np.testing.assert_array_equal(deltas.grads[name], grad, err_msg=name)
+    alone = cell.backward(params, tape, np.where(np.arange(T)[:, None, None] == 3, e, 0))
+    for name in cell.states:
+        np.testing.assert_allclose(deltas.immediate[name][3], alone.total[name][3], rtol=1e-12, err_msg=name)
+
+
 def declared(**changes: Any) -> type:
     body = {
         "__annotations__": {},
@@ -230,6 +272,7 @@ def declared(**changes: Any) -> type:
     ("changes", "message"),
     [
         ({"gates": {}}, r"Wrong.gates: at least one gate is required"),
+        ({"gates": {"a": tanh}}, r"Wrong.gates: a is not an activation such as rnnlab.cells.TANH"),
         ({"output": "y"}, r"Wrong.output: y is not one of the states or saved values"),
         ({"carried": ("c",)}, r"Wrong.carried: c is not one of the states \['h'\]"),
         ({"totals": ("c",)}, r"Wrong.totals: c is not one of the states"),
@@ -251,6 +294,17 @@ def declared(**changes: Any) -> type:
         ({"step_equations": lambda self, a: np.exp(a)}, r"Wrong.step_equations: may only use arithmetic and"),
         ({"recurrent_matrix": "R"}, r"Wrong.recurrent_matrix: R is not one of the parameters \['W_xh'"),
         ({"recurrent_state": "c"}, r"Wrong.recurrent_state: c is not one of the states \['h'\]"),
+        ({"forget_gate": "f"}, r"Wrong.forget_gate: f is not a sigmoid gate; these are \[\]"),
+        ({"vectors": ("a",)}, r"Wrong.vectors: a is also the name of a gate or state"),
+        ({"recurrent": {"W_hh": "h", "R": "h"}}, r"Wrong.recurrent: at most one matrix per state"),
+        (
+            {"saved": ("y",), "output": "y"},
+            r"Wrong.totals: must contain \['h'\], because the output y is none",
+        ),
+        (
+            {"states": ("h", "c"), "recurrent": {"R": "c"}, "recurrent_matrix": "R"},
+            r"Wrong.recurrent_state: h, but R multiplies c",
+        ),
         ({"input_matrix": "U"}, r"Wrong.input_matrix: U is not one of the parameters .*None means"),
     ],
 )
