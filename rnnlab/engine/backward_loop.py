@@ -58,6 +58,8 @@ class BackwardLoop:
         """Derive the plan from the equations of the cell."""
         self.cell, self.plan, H = cell, trace_adjoint(cell), cell.hidden_size
         self.joined_states = cell.joined_states()
+        # States that do not act on the next time step: no time step writes their adjoints.
+        self.memoryless = [name for name in cell.states if name not in (*self.joined_states, *cell.carried)]
         self.rows = GateRows(
             len(cell.summed) * H, len(cell.split) * H, tuple(cell.recurrent), H, cell.split_biases, cell.bias
         )
@@ -85,7 +87,7 @@ class BackwardLoop:
         )
         for array in prepared.boundary:
             array[-1] = 0
-        for name in cell_states_without_memory(self.cell):
+        for name in self.memoryless:
             prepared.adjoints[name][:] = 0
         exponents = None
         loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
@@ -263,15 +265,10 @@ class BackwardLoop:
             dz,
             recurrent if cell.recurrent else (),
             dx,
-            {name: initial[name] for name in cell.states},
+            initial,
             first_loss,
             of_steps,
         )
-
-
-def cell_states_without_memory(cell: Declarations) -> list[str]:
-    """Return the states that do not act on the next time step; no time step writes their adjoints."""
-    return [name for name in cell.states if name not in (*cell.recurrent.values(), *cell.carried)]
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ def call_by_time(operation: Operation, arrays: Mapping[Name, Array]) -> Callable
 def _by_time(function: Callable[..., object], parts: Sequence[Array]) -> Callable[[int], Call]:
     """Return a function that gives the call at time step t.
 
-    Arrays without a time axis are the same at all time steps, and so is an array of length 1.
+    Arrays with fewer than three axes have no time axis; like arrays of length 1, they do not vary.
     """
-    views = [(part, True) if part.ndim == 3 and len(part) > 1 else (_only(part), False) for part in parts]
-    return lambda t: (function, tuple([part[t] if varies else part for part, varies in views]))
+    pairs = [(part, True) if part.ndim > 2 and len(part) > 1 else (_first(part), False) for part in parts]
+    return lambda t: (function, tuple([part[t] if varies else part for part, varies in pairs]))
 
 
-def _only(part: Array) -> Array:
-    return part[0] if part.ndim == 3 else part
+def _first(part: Array) -> Array:
+    return part[0] if part.ndim > 2 else part
 
 
 def grouped_calls(
@@ -48,10 +48,8 @@ def grouped_calls(
         elif group:
             first, (time, _, batch) = _row(arrays[group[0].output], blocks), blocks.shape
             rows = blocks[:, first : first + len(group) * H]
-            stacked = np.lib.stride_tricks.as_strided(
-                rows, (time, len(group), H, batch), (rows.strides[0], H * rows.strides[1], *rows.strides[1:])
-            )
-            calls.append(_product_by_time(stacked, arrays[str(group[0].inputs[1])]))
+            stacked = rows.reshape((time, len(group), H, batch), copy=False)
+            calls.append(_by_time(np.multiply, [stacked, arrays[str(group[0].inputs[1])], stacked]))
         group.clear()
 
     for operation in steps:
@@ -68,12 +66,6 @@ def grouped_calls(
             calls.append(call_by_time(operation, arrays))
     flush()
     return calls
-
-
-def _product_by_time(stacked: Array, adjoint: Array) -> Callable[[int], Call]:
-    if adjoint.ndim == 3:
-        return lambda t: (np.multiply, (stacked[t], adjoint[t], stacked[t]))
-    return lambda t: (np.multiply, (stacked[t], adjoint, stacked[t]))
 
 
 def _row(part: Array, blocks: Array) -> int:

@@ -147,7 +147,7 @@ class Trainer:
         model, params, workspace = self.model, state.params, Workspace(self.loops)
         probe = _RunningProbe(self, self.probe_inputs(), Workspace(self.loops))
         workspaces = self._workspaces()
-        plan = self.probe.plan(self.steps)
+        plan, keeps_gradients = self.probe.plan(self.steps), self.probe.needs_previous
         chance = self.task.chance(model.loss)
         for step in range(state.step, self.steps):
             metrics: dict[str, float | None] = {}
@@ -166,7 +166,7 @@ class Trainer:
             broken = not (isfinite(tape.loss) and isfinite(norm))
             due = self.probe.due(plan, step, state.spikes.update(norm))
             due = list(self.probe.measurements) if stopping or broken else due
-            raw_grads = copy_params(grads) if due or self.probe.needs_previous else {}
+            raw_grads = copy_params(grads) if due or keeps_gradients else {}
             previous = None
             if state.gradients is not None and state.carried is not None:
                 previous = Previous(state.gradients, state.carried)
@@ -183,7 +183,7 @@ class Trainer:
                 return
             state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
-            state.gradients = raw_grads if self.probe.needs_previous else None
+            state.gradients = raw_grads if keeps_gradients else None
             before = copy_params(params) if due or stopping else {}
             is_last = step == self.steps - 1
             starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}

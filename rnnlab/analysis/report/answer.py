@@ -295,7 +295,7 @@ def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
         return _strong(subject, f": horizon {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
     words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
-    return _strong(subject, f": horizon {' to '.join(words)} time steps, by {_join(others)}")
+    return _strong(subject, f": horizon {_count(' to '.join(words), 'time step')}, by {_join(others)}")
 
 
 def _decay(condition: Condition) -> str:
