@@ -50,6 +50,7 @@ def join(x: Array, state_rows: int, ones: bool, dtype: DTypeLike, workspace: Wor
     joined = workspace.array("joined", shape, dtype)
     if vectors:
         joined[:-1, state_rows : state_rows + vectors] = x
+        joined[-1, state_rows : state_rows + vectors] = 0  # no input follows the final state
     if ones:
         joined[:, -1] = 1
     return joined

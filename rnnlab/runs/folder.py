@@ -124,6 +124,9 @@ class RunFolder:
         now, earlier = time.time(), read_run_info(self.folder)
         if earlier is not None and earlier["outcome"] in ENDED:
             raise RunEnded
+        for name in FILES:  # a killed process may leave a file that it had not renamed yet
+            if (scratch := self.folder / f"{name}.new").is_file():
+                scratch.unlink()
         self.info = {"format": FORMAT, **info, "started": now, **(earlier or {})}
         if earlier is not None:
             self.info |= {key: info[key] for key in CONFIGURATION_KEYS if key in info}

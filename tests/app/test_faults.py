@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +28,7 @@ from tests.processes import (
     wait_until,
     worker_of,
 )
-from tests.surroundings import environment
+from tests.surroundings import ROOT, environment
 from tests.tracked import experiments, tracked_runs
 
 SIZES = (*TINY[1:], "figures=false")
@@ -38,6 +37,18 @@ POINTS = 100_000
 """Recorded points in MLflow for a run of a million steps: one in ten."""
 OUT_OF_THE_BLUE = "worker process died (SIGKILL; the system kills processes when memory runs out)"
 QUICK = ("steps=3", *SIZES, "probe=none")
+DIES_AT_IMPORT = """\
+import os, signal, sys
+
+class Fault:
+    def find_spec(self, name, *_):
+        if name == "rnnlab.app.jobs.run_job":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+if "--multiprocessing-fork" in sys.orig_argv:
+    sys.meta_path.insert(0, Fault())
+"""
+"""A `sitecustomize` module that kills a worker while it imports what a run needs; its order has been sent by then."""
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
@@ -77,17 +88,9 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("database")
 def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Starter, tmp_path: Path) -> None:
-    process = start(tmp_path, *LITTLE)
-
-    def worker() -> int | None:
-        for pid in children(process.pid):
-            with suppress(OSError):  # has already ended
-                imports = "multiarray" in Path(f"/proc/{pid}/maps").read_text()  # and has its order by now
-                if imports and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    return pid
-        return None
-
-    os.kill(wait_until(worker, "the worker is there"), signal.SIGKILL)
+    (tmp_path / "fault").mkdir()
+    (tmp_path / "fault" / "sitecustomize.py").write_text(DIES_AT_IMPORT)
+    process = start(tmp_path, *LITTLE, PYTHONPATH=f"{tmp_path / 'fault'}{os.pathsep}{ROOT}")
     done = finish(tmp_path, process)
     assert done.code == 1
     (folder,) = done.runs.values()

@@ -505,6 +505,14 @@ with RunFolder(Path(sys.argv[1]), INFO, CONFIG) as folder:
 """
 
 
+def test_a_resumed_run_removes_files_that_were_not_renamed(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", INFO, CONFIG):
+        pass
+    (tmp_path / "run" / "checkpoint.safetensors.new").write_bytes(b"half")
+    with RunFolder(tmp_path / "run", INFO, CONFIG, resume=True):
+        assert not list((tmp_path / "run").glob("*.new"))
+
+
 def test_a_process_killed_while_it_writes_loses_no_row_that_was_written(tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = [sys.executable, "-c", WRITER, str(run)]
