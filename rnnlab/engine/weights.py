@@ -98,6 +98,10 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
     instead of 400 µs for 62 symbols (500 columns of length 400). With many symbols, sorting is faster than
     multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols.
     """
+    compiled = None if workspace.loops is None else workspace.loops.columns(columns.dtype)
+    if compiled is not None and out.flags.c_contiguous:
+        compiled.add_by_symbol(columns, symbols.astype(np.int64, copy=False), out)
+        return
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)
         one_hot[...] = 0
