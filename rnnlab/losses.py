@@ -43,12 +43,7 @@ def losses_and_gradients(
     do = workspace.array("do", outputs.shape, outputs.dtype)
     if loss == "squared_error":
         return _squared_error(outputs, targets, do)
-    columns = None if workspace.loops is None else workspace.loops.columns(outputs.dtype)
-    if columns is None:
-        return _softmax_cross_entropy(outputs, targets, do)
-    total, at_target = (workspace.array(name, targets.shape, do.dtype) for name in ("total", "at_target"))
-    columns.softmax(outputs, targets.astype(np.int64, copy=False), do, total, at_target)
-    return np.log(total) - at_target, do
+    return _softmax_cross_entropy(outputs, targets, do)
 
 
 def uniform_guess_loss(loss: Loss, classes: int) -> float:

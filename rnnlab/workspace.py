@@ -28,8 +28,8 @@ class Loops(Protocol):
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Any:
         """Return the compiled backward loop of a cell, or None."""
 
-    def columns(self, dtype: np.dtype[Any]) -> Any:
-        """Return the compiled functions `softmax`, `add_by_symbol` and `squares`, or None."""
+    def add_by_symbol(self, dtype: np.dtype[Any]) -> Callable[..., object] | None:
+        """Return the compiled form of `rnnlab.engine.weights.add_by_symbol`, or None."""
 
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
         """Return True if both loops need not be compiled any more."""
@@ -95,11 +95,6 @@ class unbuffered:
 
     def __exit__(self, *exception: object) -> None:
         np.setbufsize(self._before)
-
-
-def base_of(array: Array) -> Array:
-    """Return the buffer to which a view belongs."""
-    return array if not isinstance(array.base, np.ndarray) else array.base
 
 
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:

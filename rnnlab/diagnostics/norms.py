@@ -17,7 +17,6 @@ from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.norms import SAFE_SQUARES, norm
-from rnnlab.workspace import Loops, base_of
 
 _COPY_ELEMENTS = 2**17  # maximum elements per copy
 _COLUMNS = 256
@@ -33,7 +32,7 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     single target of a lag curve has weight 1.
     """
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    logs = log_norms_by_timestep(cell, tape, deltas, snapshot.workspace.loops)
+    logs = log_norms_by_timestep(cell, tape, deltas)
     batch = tape.x.shape[-1]
     if deltas.dz is not None and cell.input_matrix is not None:
         logs |= _log_norms_of_inputs(snapshot, deltas.dz, snapshot.params[cell.input_matrix])
@@ -63,20 +62,17 @@ def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str
     return logs
 
 
-def log_norms_by_timestep(
-    cell: Cell, tape: CellTape, deltas: CellDeltas, loops: Loops | None = None
-) -> dict[str, Array]:
+def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients, as arrays (T, B); -inf where a norm is 0.
 
-    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`. `loops`
-    are the compiled loops, if any.
+    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
     for name in cell.states:
-        logs[name] = log_norm_of_steps(deltas.total[name], loops) + deltas.log_scale + examples
+        logs[name] = log_norm_of_steps(deltas.total[name]) + deltas.log_scale + examples
         immediate = np.full_like(logs[name], -np.inf)
-        immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:], loops) + examples
+        immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:]) + examples
         logs[f"{name}_immediate"] = immediate
     if len(cell.states) == 1:
         return logs | {"state": logs[cell.states[0]]}
@@ -84,13 +80,13 @@ def log_norms_by_timestep(
     for name, adjoint in deltas.adjoint.items():
         is_total = np.shares_memory(adjoint, deltas.total[name])
         squares.append(
-            2 * (logs[name] if is_total else log_norm_of_steps(adjoint, loops) + deltas.log_scale + examples)
+            2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + deltas.log_scale + examples)
         )
     with np.errstate(invalid="ignore"):  # NaN inputs
         return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
 
 
-def log_norm_of_steps(a: Array, loops: Loops | None = None) -> Array:
+def log_norm_of_steps(a: Array) -> Array:
     """Return ln of the norm over features: an array (T, B) for a sequence of shape (T, F, B).
 
     Norms are first computed from an unscaled sum of squares. At time steps where this sum may underflow or
@@ -98,14 +94,6 @@ def log_norm_of_steps(a: Array, loops: Loops | None = None) -> Array:
     range covers the squares of all float32 numbers. For float64 arrays, the norms are recomputed by
     `rnnlab.norms.norm`, which takes several times as long.
     """
-    compiled = None if loops is None else loops.columns(a.dtype)
-    if compiled is not None and a.size and a.strides[1:] == (a.shape[2] * a.itemsize, a.itemsize):
-        flat, (time, rows, batch) = base_of(a).reshape(-1), a.shape
-        first = (a.__array_interface__["data"][0] - flat.__array_interface__["data"][0]) // a.itemsize
-        sums = np.empty((time, batch))
-        compiled.squares(flat, first, a.strides[0] // a.itemsize, rows, sums)
-        with np.errstate(all="ignore"):
-            return np.asarray(0.5 * np.log(sums))
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
         logs: Array = 0.5 * np.log(squares, dtype=np.float64)

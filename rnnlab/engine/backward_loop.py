@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
-from rnnlab.engine.compiled_arrays import compiled_arrays, run_compiled
+from rnnlab.engine.compiled_arrays import base_of, compiled_arrays, run_compiled
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.exponents import LOWEST, TARGET, multiply_columns, rescale, unscale
 from rnnlab.engine.gradients import GateRows, gate_gradients
@@ -22,7 +22,7 @@ from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellDeltas, CellTape
 from rnnlab.engine.trace import trace_adjoint
 from rnnlab.engine.weights import input_gradient, is_symbols
-from rnnlab.workspace import Calls, Workspace, base_of, cached_calls, unbuffered
+from rnnlab.workspace import Calls, Workspace, cached_calls, unbuffered
 
 FIRST_CHECK, LAST_CHECK = 4, 16
 """Number of time steps between two checks of the scale of the adjoints, at first and at most."""

@@ -10,7 +10,7 @@ from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellTape
 from rnnlab.engine.trace import AdjointPlan
-from rnnlab.workspace import Workspace, base_of
+from rnnlab.workspace import Workspace
 
 
 def compiled_arrays(
@@ -69,3 +69,8 @@ def widened(vector: Array, name: str, batch: int, workspace: Workspace) -> Array
     wide = workspace.array(f"wide {name}", (len(vector) * batch,), vector.dtype)
     wide.reshape(len(vector), batch)[:] = vector
     return wide
+
+
+def base_of(array: Array) -> Array:
+    """Return the buffer to which a view belongs."""
+    return array if not isinstance(array.base, np.ndarray) else array.base

@@ -96,11 +96,12 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
 
     With few symbols, multiplication by one-hot vectors is faster than sorting the columns by symbol: 290 µs
     instead of 400 µs for 62 symbols (500 columns of length 400). With many symbols, sorting is faster than
-    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols.
+    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols. The compiled form takes a third
+    of the time of the product with one-hot vectors: 77 µs instead of 266 µs (1600 columns of length 128).
     """
-    compiled = None if workspace.loops is None else workspace.loops.columns(columns.dtype)
-    if compiled is not None and out.flags.c_contiguous:
-        compiled.add_by_symbol(columns, symbols.astype(np.int64, copy=False), out)
+    compiled = None if workspace.loops is None else workspace.loops.add_by_symbol(columns.dtype)
+    if compiled is not None:
+        compiled(columns, symbols.astype(np.int64, copy=False), out)
         return
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)

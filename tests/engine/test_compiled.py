@@ -17,11 +17,9 @@ from hypothesis import strategies as st
 from rnnlab.arrays import copy_params
 from rnnlab.cells import GRU, LSTM, TANH, Cell, GatedCell, Vanilla
 from rnnlab.diagnostics import first_non_finite
-from rnnlab.diagnostics.norms import log_norm_of_steps
 from rnnlab.engine.weights import add_by_symbol
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
-from rnnlab.losses import losses_and_gradients
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace
@@ -50,47 +48,17 @@ if os.environ.get("RNNLAB_FUZZ"):
     ]
 """Cells whose loops are compiled in the tests; `make fuzz` compiles all of them, which takes minutes."""
 LOOPS = CompiledLoops()
-UNUSUAL = (np.nan, np.inf, -np.inf, 80.0, -200.0)
 
 
-@pytest.mark.parametrize("planted", [None, *UNUSUAL])
-@pytest.mark.parametrize("count", [1, 255, 700])
-def test_the_compiled_softmax_is_numpys(planted: float | None, count: int) -> None:
-    rng = np.random.default_rng(count)
-    logits = (rng.standard_normal((9, count)) * 4).astype(np.float32)
-    if planted is not None:
-        logits[rng.integers(9, size=count), np.arange(count)] = planted
-    y = rng.integers(9, size=count)
-    with np.errstate(all="ignore"):
-        exact = losses_and_gradients("cross_entropy", logits.astype(np.float64), y, Workspace())
-        plain = losses_and_gradients("cross_entropy", logits, y, Workspace())
-        compiled = losses_and_gradients("cross_entropy", logits, y, Workspace(LOOPS))
-    for right, own, found in zip(exact, plain, compiled, strict=True):
-        usable = np.isfinite(own)
-        assert (np.isfinite(found) == usable).all() and (np.isnan(found) == np.isnan(own)).all()
-        assert np.abs(found[usable] - right[usable]).max(initial=0) <= 2e-6 * max(
-            np.abs(right[usable]).max(initial=0), 1
-        )
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30, np.nan])
-def test_the_compiled_norms_are_those_of_float64(scale: float) -> None:
-    whole = (np.random.default_rng(0).standard_normal((7, 12, 5)) * scale).astype(np.float32)
-    whole[2, 3, 1] = np.inf
-    strided = (whole[1:, :, ::2], np.broadcast_to(whole[:1, :1], (7, 6, 5)))  # left to NumPy
-    for a, rtol in ((whole, 1e-12), (whole[2:, 4:9], 1e-12), *((a, 1e-5) for a in strided)):
-        found, right = log_norm_of_steps(a, LOOPS), log_norm_of_steps(a.astype(np.float64))
-        assert np.allclose(found, right, rtol=rtol, atol=1e-6 if rtol > 1e-12 else 0, equal_nan=True)
-
-
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("symbols", [3, 400])
-def test_the_compiled_sum_by_symbol_is_numpys(symbols: int) -> None:
+def test_the_compiled_sum_by_symbol_is_numpys(symbols: int, dtype: type) -> None:
     rng = np.random.default_rng(symbols)
-    columns, x = rng.standard_normal((5, 900)).astype(np.float32), rng.integers(symbols, size=900)
-    found, right = np.ones((5, symbols), np.float32), np.ones((5, symbols))
+    columns, x = rng.standard_normal((5, 900)).astype(dtype), rng.integers(symbols, size=900)
+    found, right = np.ones((5, symbols), dtype), np.ones((5, symbols))
     np.add.at(right.T, x, columns.T.astype(np.float64))
-    add_by_symbol(columns, x, found, Workspace(LOOPS))
-    assert np.abs(found - right).max() <= 1e-5 * np.abs(right).max()
+    add_by_symbol(columns, x.astype(np.int32), found, Workspace(LOOPS))
+    assert np.abs(found - right).max() <= (1e-5 if dtype is np.float32 else 1e-13) * np.abs(right).max()
 
 
 @dataclass(frozen=True)

@@ -29,4 +29,5 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
             say(COMPILING.format(cell=type(cell).__name__, dtype=dtype))
         loops.forward(cell, symbols, np.dtype(dtype))
         loops.backward(cell, np.dtype(dtype))
-        loops.columns(np.dtype(dtype))
+        if symbols:
+            loops.add_by_symbol(np.dtype(dtype))
