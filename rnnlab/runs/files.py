@@ -37,7 +37,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path |
     """
     if within is not None:
         refuse_links(path.parent, within)
-    scratch = path.with_name(f"{path.name}.new")
+    scratch = scratch_of(path)
     try:
         with _new_file(scratch) as file:
             write(file)
@@ -46,6 +46,11 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object], within: Path |
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def scratch_of(path: Path) -> Path:
+    """Return the path of the temporary file that `replace_file` renames to `path`."""
+    return path.with_name(f"{path.name}.new")
 
 
 def replace_text(path: Path, text: str) -> None:

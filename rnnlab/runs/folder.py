@@ -43,7 +43,7 @@ from rnnlab.records import (
     StepRecord,
 )
 from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG, Checkpoint, Prefix, write_checkpoint
-from rnnlab.runs.files import LineFile, refuse_links_in, replace_file, replace_text
+from rnnlab.runs.files import LineFile, refuse_links_in, replace_file, replace_text, scratch_of
 from rnnlab.runs.log import RUN_LOG
 from rnnlab.runs.metrics_jsonl import MetricsWriter
 from rnnlab.runs.run_json import FORMAT, MAX_TIME, read_run_info
@@ -124,8 +124,8 @@ class RunFolder:
         now, earlier = time.time(), read_run_info(self.folder)
         if earlier is not None and earlier["outcome"] in ENDED:
             raise RunEnded
-        for name in FILES:  # a killed process may leave a file that it had not renamed yet
-            if (scratch := self.folder / f"{name}.new").is_file():
+        for name in FILES:  # a killed process may leave temporary files
+            if (scratch := scratch_of(self.folder / name)).is_file():
                 scratch.unlink()
         self.info = {"format": FORMAT, **info, "started": now, **(earlier or {})}
         if earlier is not None:
@@ -331,7 +331,8 @@ def is_in_use(folder: Path) -> bool:
 
 def find_misplaced_folder(folder: Path) -> Path | None:
     """Return a folder that has the name of one of the run's files, or None."""
-    paths = (folder / f"{name}{suffix}" for name in FILES for suffix in ("", ".new"))
+    files = [folder / name for name in FILES]
+    paths = (path for file in files for path in (file, scratch_of(file)))
     return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
 
 

@@ -257,6 +257,23 @@ def test_passes_with_the_same_buffers_and_immediate_gradients_are_right(kind: An
         np.testing.assert_allclose(deltas.immediate[name][3], alone.total[name][3], rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if issubclass(kind, GatedCell)])
+def test_a_pass_reads_nothing_that_earlier_passes_left_in_the_buffers(kind: Any) -> None:
+    cell, rng, workspace = kind(X, H, bias=True), np.random.default_rng(3), Workspace()
+    x, e, params = rng.standard_normal((T, X, B)), rng.standard_normal((T, H, B)), params_of(cell)
+    e[:-1] = 0
+    fresh = cell.forward(params, x)
+    right = cell.backward(params, fresh, e, scaled=True)
+    for _ in range(2):
+        tape = cell.forward(params, x, workspace=workspace)
+        assert tape.joined is not None and np.isfinite(tape.joined).all()
+        found = cell.backward(params, tape, e, workspace, scaled=True)
+        for name, grad in right.grads.items():
+            np.testing.assert_array_equal(found.grads[name], grad, err_msg=name)
+        for buffer in workspace._buffers.values():
+            buffer[...] = np.nan if buffer.dtype.kind == "f" else 1
+
+
 def declared(**changes: Any) -> type:
     body = {
         "__annotations__": {},
