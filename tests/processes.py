@@ -89,8 +89,9 @@ def end(process: Command) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if isinstance(process, ForkedCommand):
-        process.close()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:
@@ -100,6 +101,13 @@ def wait_until(holds: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"timed out while waiting until {what}"
         time.sleep(0.02)
     return found
+
+
+def suspend(pid: int) -> None:
+    """Suspend a process, and wait until it has stopped: until then it would still handle other signals."""
+    os.kill(pid, signal.SIGSTOP)
+    stat = Path(f"/proc/{pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the process has stopped")
 
 
 def run_info(folder: Path) -> dict[str, Any]:

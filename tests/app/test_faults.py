@@ -25,6 +25,7 @@ from tests.processes import (
     metric_rows,
     run,
     run_info,
+    suspend,
     wait_until,
     worker_of,
 )
@@ -294,7 +295,7 @@ def test_a_second_ctrl_c_ends_all_at_once(start: Starter, tmp_path: Path) -> Non
     assert None not in workers
     everybody = children(process.pid)
     for pid in workers:
-        os.kill(pid or 0, signal.SIGSTOP)
+        suspend(pid or 0)
     process.send_signal(signal.SIGINT)
     wait_until(lambda: all(map(has_been_asked_to_end, workers)), "the workers are asked to end")
     assert process.poll() is None

@@ -11,7 +11,7 @@ from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
-from tests.processes import ENDLESS, TINY, children, run_info, wait_until, worker_of
+from tests.processes import ENDLESS, TINY, children, run_info, suspend, wait_until, worker_of
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
 
@@ -139,7 +139,7 @@ def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
     errors: dict[Path, str | None] = {}
     try:
         pid, _ = worker_at(deaf, pool), worker_at(listening, pool)
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
 
         def ended() -> bool:
             pool.stop()
