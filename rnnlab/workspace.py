@@ -28,8 +28,8 @@ class Loops(Protocol):
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Any:
         """Return the compiled backward loop of a cell, or None."""
 
-    def add_by_symbol(self, dtype: np.dtype[Any]) -> Callable[..., object] | None:
-        """Return the compiled form of `rnnlab.engine.weights.add_by_symbol`, or None."""
+    def reductions(self, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions that depend on no cell, or None."""
 
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
         """Return True if both loops need not be compiled any more."""
@@ -48,6 +48,10 @@ class Workspace:
         self.loops = loops
         self._buffers: dict[str, Array] = {}
         self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
+
+    def reductions(self, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions that depend on no cell; None for the NumPy engine."""
+        return None if self.loops is None else self.loops.reductions(dtype)
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
@@ -101,7 +105,10 @@ def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
     """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products."""
     time, features, batch = a.shape
     matrix = workspace.array(name, (features, time, batch), a.dtype)
-    np.copyto(matrix, a.transpose(1, 0, 2))
+    if compiled := workspace.reductions(a.dtype):
+        compiled.by_feature(a, matrix)
+    else:
+        np.copyto(matrix, a.transpose(1, 0, 2))
     return matrix.reshape(features, time * batch)
 
 

@@ -36,7 +36,7 @@ def make(shape: Shape) -> Callable[[], None]:
     def step() -> None:
         tape = model.forward(params, batch, workspace=workspace)
         grads, deltas = model.backward(params, tape, workspace, with_dx=False, scaled=True)
-        log_norms_by_timestep(model.cell, tape.cell, deltas)
+        log_norms_by_timestep(model.cell, tape.cell, deltas, workspace)
         clipping.apply(grads)
         optimizer.update(params, grads, state)
 

@@ -91,7 +91,7 @@ class BackwardLoop:
             prepared.adjoints[name][:] = 0
         exponents = None
         loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
-        has_loss = np.asarray(np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool)).any(axis=1))
+        has_loss = _has_loss(e, workspace)
         if loop is not None and (
             arrays := compiled_arrays(self.cell, self.plan, params, tape, e, buffers, workspace)
         ):
@@ -325,6 +325,16 @@ class _Loop:
                 level, alive, fresh = np.where(size < LOWEST, TARGET, size), usable, np.zeros(batch, bool)
         exponents[0] = scale
         return exponents
+
+
+def _has_loss(e: Array, workspace: Workspace) -> Array:
+    """Return a Boolean array (T, B) that is True where an example has a loss."""
+    if compiled := workspace.reductions(e.dtype):
+        marks = np.empty((len(e), e.shape[2]), bool)
+        compiled.mark_losses(e, marks)
+        return marks
+    differs = np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool))
+    return np.asarray(differs.any(axis=1))
 
 
 def _sum_over_time(parts: Array, exponents: Array | None) -> Array:

@@ -180,12 +180,12 @@ class ForwardLoop:
         """
         if is_symbols(x):
             if not self.cell.split:
-                gather_inputs(weights, x, out=products)
+                gather_inputs(weights, x, products, workspace)
                 return None
             inputs = workspace.array(
                 "inputs", (len(x), len(params["W_xh"]), products.shape[2]), products.dtype
             )
-            gather_inputs(weights, x, out=inputs)
+            gather_inputs(weights, x, inputs, workspace)
             return inputs
         if not self.cell.split:
             return None

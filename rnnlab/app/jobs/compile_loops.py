@@ -29,5 +29,4 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
             say(COMPILING.format(cell=type(cell).__name__, dtype=dtype))
         loops.forward(cell, symbols, np.dtype(dtype))
         loops.backward(cell, np.dtype(dtype))
-        if symbols:
-            loops.add_by_symbol(np.dtype(dtype))
+        loops.reductions(np.dtype(dtype))

@@ -51,9 +51,9 @@ _BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 @inlined
 def exp_of_negative(y: Any) -> Any:
-    """Return exp(y) in float32 for y ≤ 0; below -87, the result is about 1e-38."""
+    """Return exp(y) in float32 for y ≤ 0, and NaN for NaN; below -87, the result is about 1e-38."""
     z = y * _LOG2E
-    z = z if z > _LOWEST else _LOWEST
+    z = _LOWEST if z < _LOWEST else z
     n = np.floor(z + _HALF)
     r = z - n
     p = ((((_E5 * r + _E4) * r + _E3) * r + _E2) * r + _E1) * r + _E0
