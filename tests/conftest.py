@@ -1,4 +1,5 @@
 import gc
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ SLOWEST = (
     "test_gradients.py",
 )
 """The slowest test files, slowest first; they start first, so that no slow file runs alone at the end."""
+os.environ.setdefault("RNNLAB_CACHE", str(ROOT / ".loops"))  # loops compiled by earlier tests are used again
 Starter = Callable[..., commands.Command]
 
 # No deadline: tests check results, not run times. Derandomised: failures are reproducible.

@@ -28,6 +28,7 @@ LIBRARIES = (
     *("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store"),
     *("pandas", "pyarrow.parquet", "pyarrow.json"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn"),
+    *("numba.extending", "llvmlite.binding"),
     *("multiprocessing.spawn", "filelock", "jinja2", "yaml"),
 )
 

@@ -69,7 +69,8 @@ def log_norms_by_timestep(
 ) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients, as arrays (T, B); -inf where a norm is 0.
 
-    The workspace selects the engine. The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`.
+    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`. The
+    workspace selects the engine.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
@@ -104,12 +105,12 @@ def log_norm_of_steps(a: Array, workspace: Workspace | None = None) -> Array:
     `rnnlab.norms.norm`, which takes several times as long. The compiled engine sums all squares of float32
     numbers in float64.
     """
-    if workspace is not None and a.dtype == np.float32 and (rows := _rows_of_buffer(a)):
-        if compiled := workspace.reductions(a.dtype):
-            squares = np.empty((len(a), a.shape[2]))
-            compiled.sum_squares_of_steps(*rows, a.shape[1], squares)
-            with np.errstate(all="ignore"):
-                return np.asarray(0.5 * np.log(squares))
+    compiled = None if workspace is None or a.dtype != np.float32 else workspace.reductions(a.dtype)
+    if compiled and (rows := _rows_of_buffer(a)):
+        squares = np.empty((len(a), a.shape[2]))
+        compiled.sum_squares_of_steps(*rows, a.shape[1], squares)
+        with np.errstate(all="ignore"):
+            return np.asarray(0.5 * np.log(squares))
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
         logs: Array = 0.5 * np.log(squares, dtype=np.float64)

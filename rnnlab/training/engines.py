@@ -12,7 +12,7 @@ from rnnlab.workspace import Loops
 Engine = Literal["numpy", "compiled"]
 ENGINES = ("numpy", "compiled")
 RequestedEngine = Literal["auto", "numpy", "compiled"]
-INSTALL = "pip install 'rnnlab[compiled]'"
+INSTALL = "pip install numba"
 
 
 def obstacle(cell: Cell) -> str | None:

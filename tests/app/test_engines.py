@@ -91,7 +91,7 @@ def test_without_numba_auto_says_so_and_compiled_is_refused(monkeypatch: pytest.
     assert remark.startswith("engine=auto: running with NumPy, because Numba cannot be imported (")
     assert checked.orders[0].info["engine"] == "numpy"
     with pytest.raises(
-        ConfigProblems, match=r"^engine=compiled: Numba cannot be imported .*rnnlab\[compiled\]"
+        ConfigProblems, match=r"^engine=compiled: Numba cannot be imported .*pip install numba"
     ):
         check(compose_plan(conf_dir(), ["engine=compiled"], multirun=False))
 
