@@ -48,6 +48,11 @@ class Workspace:
         self.loops = loops
         self._buffers: dict[str, Array] = {}
         self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
+        self._parts: dict[str, Workspace] = {}
+
+    def part(self, name: str) -> "Workspace":
+        """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
+        return self._parts.setdefault(name, Workspace(self.loops))
 
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""

@@ -72,9 +72,13 @@ class BackwardLoop:
         first_loss: int,
         with_dx: bool,
         workspace: Workspace,
+        e_exponents: Array | None = None,
         check_every: int = LAST_CHECK,
     ) -> CellDeltas:
-        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
+        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps.
+
+        Example b of e[t] is to be multiplied by 2^e_exponents[t,b]; `e` is overwritten if any is not 0.
+        """
         W = self._transposed(params, workspace)
         buffers = self._buffers(params, e, workspace)
         blocks = buffers["blocks"]
@@ -95,19 +99,22 @@ class BackwardLoop:
         if loop is not None and (
             arrays := compiled_arrays(self.cell, self.plan, params, tape, e, buffers, workspace)
         ):
-            exponents = run_compiled(loop, len(self.cell.split), arrays | {"transposed": W}, has_loss, e)
+            arrays["transposed"] = W
+            exponents = run_compiled(loop, len(self.cell.split), arrays, has_loss, e, e_exponents)
             return self._deltas(
                 params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, arrays
             )
         with unbuffered():
             self._coefficients(prepared.arrays, e, workspace)
             loop = _Loop(prepared.calls, prepared.boundary, has_loss, self.cell.output in self.cell.states)
-            if has_loss.all():
+            if e_exponents is not None:
+                exponents = loop.run_with_exponents(e, e_exponents)
+            elif has_loss.all():
                 loop.run()
             else:
                 exponents = loop.run_scaled(check_every)
                 if exponents is None:  # an adjoint may have left its range between two checks
-                    return self.run(params, tape, e, first_loss, with_dx, workspace, check_every=1)
+                    return self.run(params, tape, e, first_loss, with_dx, workspace, None, check_every=1)
         return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, {})
 
     def _buffers(self, params: Params, e: Array, workspace: Workspace) -> dict[str, Array]:
@@ -292,6 +299,28 @@ class _Loop:
         for t in range(len(self.has_loss) - 1, -1, -1):
             for function, arguments in self.of_step(t):
                 function(*arguments)
+
+    def run_with_exponents(self, e: Array, e_exponents: Array) -> Array:
+        """Run the loop for scaled immediate gradients and return the exponents of all adjoints, (T+1, B).
+
+        In each time step, the adjoints and e[t] are brought to the larger of their two exponents, then added.
+        """
+        time, batch = self.has_loss.shape
+        exponents, scale = np.zeros((time + 1, batch), np.int32), np.zeros(batch, np.int32)
+        for t in range(time - 1, -1, -1):
+            parts = [part[t + 1] for part in self.boundary]
+            marked = self.has_loss[t]
+            empty = np.all([(part == 0).all(axis=0) for part in parts], axis=0)
+            common = np.where(empty, e_exponents[t], np.maximum(scale, e_exponents[t]))
+            multiply_columns([e[t]], np.where(marked, e_exponents[t] - common, 0))
+            multiply_columns(parts, np.where(marked & ~empty, scale - common, 0))
+            scale = np.where(marked, common, scale).astype(np.int32)
+            exponents[t + 1] = scale
+            for function, arguments in self.of_step(t):
+                function(*arguments)
+            rescale([part[t] for part in self.boundary], scale)
+        exponents[0] = scale
+        return exponents
 
     def run_scaled(self, check_every: int) -> Array | None:
         """Run the loop and return the exponents of all adjoints, shape (T+1, B).

@@ -44,7 +44,12 @@ def compiled_arrays(
 
 
 def run_compiled(
-    loop: Any, split: int, arrays: Mapping[Name, Array], has_loss: Array, e: Array
+    loop: Any,
+    split: int,
+    arrays: Mapping[Name, Array],
+    has_loss: Array,
+    e: Array,
+    e_exponents: Array | None = None,
 ) -> Array | None:
     """Run a compiled backward loop and return the exponents of all adjoints; None if nothing is scaled.
 
@@ -54,13 +59,16 @@ def run_compiled(
         arrays: Arrays by name.
         has_loss: True where an example has a loss, shape (T, B).
         e: Immediate gradients, shape (T, H, B).
+        e_exponents: Binary exponents of `e`, shape (T, B); None if all are 0.
     """
     function, names = loop
     time, H, batch = e.shape
-    exponents, scaled = np.zeros((time + 1, batch), np.int32), not has_loss.all()
+    joins, scaled = e_exponents is not None, e_exponents is not None or not has_loss.all()
+    exponents = np.zeros((time + 1, batch), np.int32)
+    of_e = np.zeros((1, batch), np.int32) if e_exponents is None else e_exponents.astype(np.int32)
     first = arrays["inputs"].shape[1] // H - split if "inputs" in arrays else 0
     rest = (arrays[name] for name in names)
-    function(time, H * batch, batch, first, scaled, has_loss, exponents, e, *rest)
+    function(time, H * batch, batch, first, scaled, joins, has_loss, exponents, of_e, e, *rest)
     return exponents if scaled else None
 
 

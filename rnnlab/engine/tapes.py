@@ -47,6 +47,7 @@ class StepDeltas:
         dx: Gradient ∂L/∂x[t], shape (X, B), for symbols with respect to their one-hot vectors; None if the
             gradient follows from `dz` and the input matrix.
         grads: Contribution of the time step to the parameter gradients, if the adjoint step computes them.
+        layers: Results of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
     total: States
@@ -55,6 +56,7 @@ class StepDeltas:
     recurrent: Array | None = None
     dx: Array | None = None
     grads: Params | None = None
+    layers: tuple["StepDeltas", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class CellTape:
         output: Name of the state or inner array that the readout reads.
         joined: Right operands of the recurrent matrix product, shape (T+1, K, B), with all or some of the
             rows [h; x; 1]; None for a cell without this product.
+        layers: Tape of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
     x: Array
@@ -92,6 +95,7 @@ class CellTape:
     inner: Mapping[str, Array]
     output: str
     joined: Array | None = None
+    layers: tuple["CellTape", ...] = ()
 
     @property
     def time(self) -> int:
@@ -139,7 +143,8 @@ class CellDeltas:
         initial: Gradient ∂L/∂s[0] with respect to each initial state, shape (H, B).
         first_loss: Number of time steps before the first loss; the immediate gradients at these steps are 0.
         exponents: Binary exponents of the gradients by time step, integers of shape (T, B); None if all are
-            0.
+            0. The layers of a stack have exponents of their own.
+        layers: Gradients of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
     grads: Params
@@ -152,9 +157,12 @@ class CellDeltas:
     initial: Mapping[str, Array]
     first_loss: int
     exponents: Array | None = None
+    layers: tuple["CellDeltas", ...] = ()
 
     def unscaled(self) -> "CellDeltas":
         """Return the same gradients with exponents 0, after scaling the arrays in place."""
+        if self.layers:  # the arrays of a stack are those of its layers
+            return replace(self, layers=tuple(layer.unscaled() for layer in self.layers))
         if self.exponents is None:
             return self
         arrays = [*self.total.values(), *self.adjoint.values(), self.dz, *self.recurrent_blocks]

@@ -25,8 +25,8 @@ import numpy as np
 from numba import njit
 
 from rnnlab.engine.compiled.elementary import OPTIONS, positive, relu, tanh32
-from rnnlab.engine.compiled.scaling import any_of, choose_shifts, flush, remove_scale, shift_columns
-from rnnlab.engine.compiled.scaling import update_largest
+from rnnlab.engine.compiled.scaling import any_of, choose_shifts, flush, join_scales, remove_scale
+from rnnlab.engine.compiled.scaling import shift_columns, update_largest
 
 """
 
@@ -85,7 +85,7 @@ class CompiledLoops:
         return _loop(cell, symbols, dtype.name) if dtype in _DTYPES else None
 
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Loop | None:
-        """Return the loop `backward(T, n, B, first, scaled, has_loss, exponents, e, *arrays)`, or None."""
+        """Return the loop `backward` with the arguments of `source.backward_source`, or None."""
         return _loop(cell, None, dtype.name) if dtype in _DTYPES else None
 
     def reductions(self, dtype: np.dtype[Any]) -> Any:
@@ -128,7 +128,8 @@ def _module(cell: Any, symbols: bool | None, dtype: str) -> tuple[str, str, tupl
     text, names = backward_source(cell) if symbols is None else forward_source(cell, symbols)
     first = ["int64"] * 2
     if symbols is None:
-        first = [*["int64"] * 4, "boolean", "boolean[:,::1]", "int32[:,::1]", f"{dtype}[:,:,::1]"]
+        first = [*["int64"] * 4, *["boolean"] * 2, "boolean[:,::1]", *["int32[:,::1]"] * 2]
+        first.append(f"{dtype}[:,:,::1]")
     types = ", ".join([*first, *(_type_of(name, dtype) for name in names)])
     constants = {"HALF": "0.5", "TINY": repr(float(np.finfo(dtype).tiny))}
 

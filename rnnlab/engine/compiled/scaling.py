@@ -56,6 +56,18 @@ def remove_scale(scale: Any, marked: Any, shift: Any) -> None:
 
 
 @inlined
+def join_scales(largest: Any, scale: Any, marked: Any, of_e: Any, shift: Any, e_shift: Any) -> None:
+    """Write the shifts that bring the adjoints and e to the larger of their exponents; set that exponent."""
+    for c in range(scale.size):
+        shift[c] = e_shift[c] = 0
+        if marked[c]:
+            common = max(scale[c], of_e[c]) if largest[c] != 0 else of_e[c]
+            shift[c] = scale[c] - common
+            e_shift[c] = of_e[c] - common
+            scale[c] = common
+
+
+@inlined
 def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
     """Multiply column c by 2^shift[c], and set results below `smallest` to 0.
 

@@ -148,8 +148,8 @@ def forward_source(cell: Declarations, symbols: bool) -> tuple[str, list[Name]]:
 def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     """Return the source of the loop `backward`, and the names of its arrays.
 
-    Its arguments are T, n, B, the first row of the split gates in `inputs`, a flag for scaling, `has_loss`,
-    the exponents, and e, followed by the arrays.
+    Its arguments are T, n, B, the first row of the split gates in `inputs`, flags for scaling and for
+    exponents of e, `has_loss`, the exponents of the adjoints and of e, and e, followed by the arrays.
     """
     step_plan, plan, arrays = trace_step(cell), trace_adjoint(cell), Arrays(["transposed", "blocks"])
     joined, split = list(cell.joined_states()), list(cell.split)
@@ -187,7 +187,12 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
         body.store(arrays.element(f"immediate {name}"), product)
     for name, variable in variables.items():
         body.store(results[name], variable)
-    step = ["e_now = e[t].reshape(-1)", *arrays.lines(), "if any_of(has_loss[t]):", "    if any_of(scale):"]
+    step = ["e_now = e[t].reshape(-1)", *arrays.lines(), "if any_of(has_loss[t]):", "    if joins:"]
+    step += ["        for c in range(B):", "            largest[c] = 0"]
+    step += [f"        update_largest({part}[t + 1], largest)" for part in boundary]
+    step += ["        join_scales(largest, scale, has_loss[t], of_e[t], shift, e_shift)"]
+    step += [f"        shift_columns({part}[t + 1], shift, TINY)" for part in boundary]
+    step += ["        shift_columns(e[t], e_shift, TINY)", "    elif any_of(scale):"]
     step += ["        remove_scale(scale, has_loss[t], shift)"]
     step += [f"        shift_columns({part}[t + 1], shift, TINY)" for part in boundary]
     if output != "e_now[i]":
@@ -203,10 +208,11 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     step += ["    choose_shifts(largest, scale, shift)", "    if any_of(shift):"]
     step += [f"        shift_columns({part}[t], shift, 0.0)" for part in boundary]
     step += ["    if any_of(scale):", *(f"        flush({part}[t])" for part in boundary)]
-    lines = ["scale, shift = np.zeros(B, np.int32), np.zeros(B, np.int32)", "largest = np.zeros(B, e.dtype)"]
+    lines = ["scale, shift = np.zeros(B, np.int32), np.zeros(B, np.int32)", "e_shift = np.zeros(B, np.int32)"]
+    lines += ["largest = np.zeros(B, e.dtype)"]
     lines += ["for t in range(T - 1, -1, -1):", *_indented(step)]
     lines += ["for c in range(B):", "    exponents[0, c] = scale[c]"]
-    first = ["T", "n", "B", "first", "scaled", "has_loss", "exponents", "e"]
+    first = ["T", "n", "B", "first", "scaled", "joins", "has_loss", "exponents", "of_e", "e"]
     return _function("backward", first, arrays, lines), arrays.names
 
 
