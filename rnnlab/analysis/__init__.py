@@ -7,6 +7,7 @@ from rnnlab.analysis.frames.load import IncompleteRuns, load_gradients, load_met
 from rnnlab.analysis.frames.sources import MLflowRuns
 
 if TYPE_CHECKING:
+    from rnnlab.analysis.figures.layers import draw_layer_curves, draw_layer_heatmap
     from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
     from rnnlab.analysis.figures.single_run import draw_time_heatmap
     from rnnlab.analysis.figures.style import CELL_COLORS
@@ -21,6 +22,8 @@ __all__ = [
     "draw_gain",
     "draw_horizon",
     "draw_lag_curves",
+    "draw_layer_curves",
+    "draw_layer_heatmap",
     "draw_losses",
     "draw_phase_diagram",
     "draw_solved",
@@ -30,6 +33,7 @@ __all__ = [
     "load_runs",
 ]
 _FIGURES = {
+    "layers": ("draw_layer_curves", "draw_layer_heatmap"),
     "single_run": ("draw_time_heatmap",),
     "phase_diagram": ("draw_phase_diagram",),
     "style": ("CELL_COLORS",),

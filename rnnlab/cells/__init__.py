@@ -4,7 +4,7 @@ from rnnlab.cells.base import Cell, Parameter
 from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.lstm import LSTM
-from rnnlab.cells.stack import Layer, Stack, layers_of
+from rnnlab.cells.stack import Layer, Stack, layers_of, split_layer
 from rnnlab.cells.vanilla import Vanilla
 from rnnlab.engine.activations import (
     IDENTITY,
@@ -47,5 +47,6 @@ __all__ = [
     "positive",
     "relu",
     "sigmoid",
+    "split_layer",
     "tanh",
 ]

@@ -8,8 +8,9 @@ from the top layer down: the gradient with respect to xˡ[t], which is W_xhˡᵀ
 of hˡ⁻¹[t]. Names of states, parameters and arrays start with the layer, as in `l2.W_hh`.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
@@ -51,6 +52,16 @@ class Layer:
     def label(self, named: Mapping[str, Item]) -> dict[str, Item]:
         """Return the entries under the names of the network; the inverse of `take`."""
         return {self.prefix + name: item for name, item in named.items()}
+
+
+def split_layer(name: str) -> tuple[int | None, str]:
+    """Return the number of the layer with which a name starts, or None, and the rest of the name.
+
+    >>> split_layer("l2.W_hh"), split_layer("W_hh")
+    ((2, 'W_hh'), (None, 'W_hh'))
+    """
+    found = re.fullmatch(r"l(\d+)\.(.+)", name)
+    return (int(found[1]), found[2]) if found else (None, name)
 
 
 def layers_of(cell: Cell) -> tuple[Layer, ...]:
@@ -250,6 +261,8 @@ class Stack(Cell):
             deltas = layer.cell._backward(
                 own, of_layer, e, first_loss, with_dx and is_bottom, part, exponents
             )
+            if layer.number < len(self.cells):
+                deltas = replace(deltas, immediate={}, above=e)
             found.append(deltas)
             if not is_bottom:
                 # The loop has brought e to the exponents of the adjoints.

@@ -136,7 +136,7 @@ class CellDeltas:
             gradient.
         immediate: Immediate gradient with respect to each state, shape (T, H, B), never scaled: the gradient
             of the loss at the same time step only. For the output, the immediate gradient is the argument
-            `e`, padded with zeros to T time steps.
+            `e`, padded with zeros to T time steps. Empty for all layers of a stack but the top layer.
         dz: Gradient ∂L/∂z[t], shape (T, G·H, B); None if the cell has no pre-activations.
         recurrent_blocks: Blocks of rows of `recurrent`, each of shape (T, …, B).
         dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.
@@ -145,6 +145,8 @@ class CellDeltas:
         exponents: Binary exponents of the gradients by time step, integers of shape (T, B); None if all are
             0. The layers of a stack have exponents of their own.
         layers: Gradients of each layer of a stack, the bottom layer first; () for a single cell.
+        above: Gradient that reaches the output of a layer from the layer above within the time step, scaled
+            like `adjoint`, which includes it; None for the top layer and for a single cell.
     """
 
     grads: Params
@@ -158,6 +160,7 @@ class CellDeltas:
     first_loss: int
     exponents: Array | None = None
     layers: tuple["CellDeltas", ...] = ()
+    above: Array | None = None
 
     def unscaled(self) -> "CellDeltas":
         """Return the same gradients with exponents 0, after scaling the arrays in place."""
@@ -165,7 +168,7 @@ class CellDeltas:
             return replace(self, layers=tuple(layer.unscaled() for layer in self.layers))
         if self.exponents is None:
             return self
-        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, *self.recurrent_blocks]
+        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, self.above, *self.recurrent_blocks]
         present = sorted((a for a in arrays if a is not None), key=lambda a: a.size)
         buffers = {a.__array_interface__["data"][0]: a for a in present}  # of views, the largest
         multiply_columns(buffers.values(), self.exponents)

@@ -6,7 +6,7 @@ same equations several times as fast.
 
 from typing import Literal
 
-from rnnlab.cells import Cell, GatedCell
+from rnnlab.cells import Cell, GatedCell, layers_of
 from rnnlab.workspace import Loops
 
 Engine = Literal["numpy", "compiled"]
@@ -17,8 +17,9 @@ INSTALL = "pip install numba"
 
 def obstacle(cell: Cell) -> str | None:
     """Return the reason why the compiled engine cannot run a cell, or None if it can."""
-    if not isinstance(cell, GatedCell):
-        return f"{type(cell).__name__} gives single time steps, which are not compiled"
+    for layer in layers_of(cell):
+        if not isinstance(layer.cell, GatedCell):
+            return f"{type(layer.cell).__name__} gives single time steps, which are not compiled"
     try:
         import numba  # noqa: F401
     except ImportError as error:  # missing, or not made for this version of Python or NumPy

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import single_run as figures
+from rnnlab.analysis.figures.layers import count_layers, draw_layer_curves, draw_layer_heatmap
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.picture_files import save_picture
 from rnnlab.analysis.figures.style import PALETTE, figure_style
@@ -31,6 +32,8 @@ from rnnlab.text import loss_unit_from_info
 TIMELINE_IMAGES = 5
 RIGHT_MARGINS = {
     "lag_curves": 0.93,
+    "layer_heatmap": 0.92,
+    "layer_curves": 0.8,
     "time_heatmap": 0.92,
     "contributions": 0.8,
     "gates": 0.8,
@@ -61,6 +64,9 @@ def _drawings(
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
         slopes = [_first_value(metrics, name) for name in theory]
         drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
+    if count_layers(gradients) > 1 and "h" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
+        drawings["layer_heatmap"] = lambda ax: draw_layer_heatmap(gradients, ax)
+        drawings["layer_curves"] = lambda ax: draw_layer_curves(gradients, ax)
     by_time = set(gradients.loc[gradients["timestep"].notna(), "quantity"])
     if state := next((name for name in ("h", "state") if name in by_time), None):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax, state)
@@ -82,10 +88,7 @@ def _drawings(
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
     """Draw the lag curve at each of a few training steps as an image, with the first lag curve dashed."""
-    rows = gradients[
-        gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
-    ]
-    wide = rows.pivot(index="step", columns="lag", values="log10_gmean").sort_index()
+    wide = figures.by_step(gradients, "lag", "state")
     values = wide.to_numpy(dtype=float)
     if not np.isfinite(values).any():
         return

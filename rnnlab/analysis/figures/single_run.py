@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize, SymLogNorm
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.intervals import find_detail_axes
+from rnnlab.analysis.figures.layers import select_layer
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, GRADIENT_COLUMNS, LOSS, STEPS_TO_SOLVE, VAL_LOSS
@@ -115,7 +116,7 @@ def draw_time_heatmap(
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
         raise ValueError(f"quantity={quantity!r}: not recorded per time step; available: {available}")
     if run == "mean":
-        rows = rows[rows["quantity"] == quantity]
+        rows = select_layer(rows, quantity)
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
         rows = rows.assign(quantity=quantity)
     wide = by_step(rows, "timestep", quantity)
@@ -258,9 +259,10 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
 def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
     """Return a table with one row per training step and one column per lag or time step.
 
-    For lag curves, the table contains only the curves that start at the last target.
+    For lag curves, the table contains only the curves that start at the last target. In a stack of layers,
+    it contains the values of all layers together if they were recorded, and otherwise those of the top layer.
     """
-    rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
+    rows = select_layer(gradients[gradients[axis].notna()], quantity)
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     return rows.pivot(index="step", columns=axis, values=value).sort_index()

@@ -7,6 +7,7 @@ import numpy as np
 from rnnlab.app.config.build import build
 from rnnlab.app.jobs.resume import format_json
 from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.cells import layers_of
 from rnnlab.engine.weights import is_symbols
 from rnnlab.training import loops_of
 
@@ -17,7 +18,7 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
     """Compile the loops of all orders with the compiled engine, and say so unless they are in the cache."""
     seen: set[str] = set()
     for order in orders:
-        key = format_json([order.config[name] for name in ("cell", "dtype", "task")])
+        key = format_json([order.config[name] for name in ("cell", "dtype", "task", "layers")])
         if order.info.get("engine") != "compiled" or key in seen:
             continue
         seen.add(key)
@@ -25,8 +26,10 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
         cell, symbols = trainer.model.cell, is_symbols(trainer.probe_inputs().batch.x)
         loops = loops_of("compiled")
         assert loops is not None
-        if not loops.are_ready(cell, symbols, dtype):
-            say(COMPILING.format(cell=type(cell).__name__, dtype=dtype))
-        loops.forward(cell, symbols, np.dtype(dtype))
-        loops.backward(cell, np.dtype(dtype))
+        for layer in layers_of(cell)[:2]:  # the layers above the first are alike
+            takes_symbols = symbols and layer.number == 1
+            if not loops.are_ready(layer.cell, takes_symbols, dtype):
+                say(COMPILING.format(cell=type(layer.cell).__name__, dtype=dtype))
+            loops.forward(layer.cell, takes_symbols, np.dtype(dtype))
+            loops.backward(layer.cell, np.dtype(dtype))
         loops.reductions(np.dtype(dtype))

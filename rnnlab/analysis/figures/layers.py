@@ -1,0 +1,128 @@
+"""Figures of stacked networks: the gradient by layer and lag."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_style, new_axes
+
+WHOLE = 0
+"""Value of the column `layer` for all layers together."""
+
+
+def select_layer(rows: pd.DataFrame, quantity: str, layer: int | None = None) -> pd.DataFrame:
+    """Return the rows of a quantity in one layer.
+
+    None selects the quantity of all layers together if it was recorded, and otherwise that of the top layer.
+    In a data frame without the column `layer`, all rows belong to the same layer.
+    """
+    rows = rows[rows["quantity"] == quantity]
+    if "layer" not in rows or rows.empty:
+        return rows
+    if layer is None:
+        layer = WHOLE if (rows["layer"] == WHOLE).any() else int(rows["layer"].max())
+    return rows[rows["layer"] == layer]
+
+
+def count_layers(gradients: pd.DataFrame) -> int:
+    """Return the number of layers in a data frame of gradients."""
+    return int(gradients["layer"].max()) if "layer" in gradients and len(gradients) else 1
+
+
+@check_arguments
+@with_literal_text
+def draw_layer_heatmap(
+    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", step: str | int = "last"
+) -> Axes:
+    """Draw a heat map of the gradient norm by layer and lag, on a logarithmic scale.
+
+    The colour of layer ℓ and lag k is log10 of the geometric mean, over examples, of ‖∂ℓ_τ/∂hˡ[τ-k]‖.
+
+    Args:
+        gradients: Data frame of one run with the columns of `records.GRADIENT_COLUMNS`.
+        ax: Axes to draw on; None creates a new figure.
+        quantity: Quantity whose lag curves are drawn: `h`, `c` or `state`.
+        step: Training step to draw: a number, "first" or "last".
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: If the data frame lacks a column, the quantity or the step, or contains several runs.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_layer_heatmap(gradients, new_axes(), quantity, step)
+    wide, when = _by_layer(gradients, quantity, step)
+    lags, layers = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
+    values = wide.to_numpy(dtype=float)
+    shown = np.where(np.isfinite(values), values, np.nan)
+    edges = np.append(lags, lags[-1] + 1) - 0.5
+    mesh = ax.pcolormesh(
+        edges, np.append(layers, layers[-1] + 1) - 0.5, shown, cmap=SEQUENTIAL, rasterized=True
+    )
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ gradient norm w.r.t. {quantity}")
+    make_text_literal(bar.ax)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="lag k (time steps back)", ylabel="layer (1 reads the inputs)")
+    ax.set_title(f"Gradient w.r.t. {quantity} by layer and lag, {when}")
+    return ax
+
+
+@check_arguments
+@with_literal_text
+def draw_layer_curves(
+    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", step: str | int = "last"
+) -> Axes:
+    """Draw the lag curve of each layer of one run, with a dashed line for the first recording.
+
+    The arguments and errors are those of `draw_layer_heatmap`.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_layer_curves(gradients, new_axes(), quantity, step)
+    wide, when = _by_layer(gradients, quantity, step)
+    first, _ = _by_layer(gradients, quantity, "first")
+    is_dashed = step == "last" and not wide.equals(first)
+    colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
+    for color, (layer, values) in zip(colors, wide.iterrows(), strict=True):
+        ax.plot(wide.columns, values, color=color, linewidth=1.6, label=f"layer {layer}")
+        if is_dashed:
+            ax.plot(first.columns, first.loc[layer], "--", color=color, linewidth=1)
+    ax.legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        title="dashed:\nfirst step" if is_dashed else None,
+    )
+    ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ gradient norm w.r.t. {quantity}")
+    ax.set_title(f"Lag curve of each layer, {when}")
+    return ax
+
+
+def _by_layer(gradients: pd.DataFrame, quantity: str, step: str | int) -> tuple[pd.DataFrame, str]:
+    """Return log10 of the gradient norm by layer and lag at one training step, and describe the step."""
+    check_columns(gradients, ("step", "quantity", "layer", "lag", "log10_gmean"))
+    if "run" in gradients and (runs := list(map(str, gradients["run"].unique())))[1:]:
+        raise ValueError(f"gradients: expected one run, got {len(runs)}: {', '.join(runs[:5])}")
+    curves: Any = gradients[gradients["lag"].notna() & (gradients["layer"] != WHOLE)]
+    rows = curves[curves["quantity"] == quantity]
+    if rows.empty:
+        names = ", ".join(map(str, curves["quantity"].dropna().unique())) or "none"
+        raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
+    if "target" in rows:
+        rows = rows[rows["target"].isna()]
+    steps = np.sort(rows["step"].unique())
+    chosen = {"first": int(steps[0]), "last": int(steps[-1])}.get(str(step), step)
+    if chosen not in steps:
+        known = ", ".join(map(str, steps))
+        raise ValueError(f'step={step!r}: must be "first", "last" or one of the steps {known}')
+    wide = rows[rows["step"] == chosen].pivot(index="layer", columns="lag", values="log10_gmean")
+    return wide.sort_index(), f"step {chosen}" + (", untrained" if chosen == 0 else "")
