@@ -92,8 +92,8 @@ def draw_layer_curves(
     first, _ = _by_layer(gradients, quantity, "first")
     is_dashed = step == "last" and not wide.equals(first)
     colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
-    for color, (layer, values) in zip(colors, wide.iterrows(), strict=True):
-        ax.plot(wide.columns, values, color=color, linewidth=1.6, label=f"layer {layer}")
+    for color, layer in zip(colors, map(int, wide.index), strict=True):
+        ax.plot(wide.columns, wide.loc[layer], color=color, linewidth=1.6, label=f"layer {layer}")
         if is_dashed:
             ax.plot(first.columns, first.loc[layer], "--", color=color, linewidth=1)
     ax.legend(
