@@ -13,6 +13,7 @@ from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.optimizers import Adam
 from rnnlab.readout import Readout
+from rnnlab.training.engines import Engine, loops_of
 from rnnlab.workspace import Workspace
 
 
@@ -26,11 +27,15 @@ def model_of(shape: Shape) -> Model:
     return Model(cells[shape.cell], Readout(shape.H, shape.Y, bias=True), Zero(), "cross_entropy", "mean")
 
 
-def make(shape: Shape) -> Callable[[], None]:
+def make(shape: Shape, engine: Engine = "compiled") -> Callable[[], None]:
     """Return a training step that records the gradient norms at all time steps."""
     model, uniform = model_of(shape), Initializer("uniform", 1.0)
     params = model.init_params(np.random.default_rng(0), Init(uniform, uniform, uniform), np.float32)
-    optimizer, clipping, workspace = Adam(LR, 0.9, 0.999, 1e-8), Clipping(CLIP, "norm"), Workspace()
+    optimizer, clipping, workspace = (
+        Adam(LR, 0.9, 0.999, 1e-8),
+        Clipping(CLIP, "norm"),
+        Workspace(loops_of(engine)),
+    )
     state, batch = optimizer.init(params), Batch(*shape.batch())
 
     def step() -> None:

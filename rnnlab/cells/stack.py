@@ -261,8 +261,10 @@ class Stack(Cell):
             deltas = layer.cell._backward(
                 own, of_layer, e, first_loss, with_dx and is_bottom, part, exponents
             )
+            if self.residual or layer.number < len(self.cells):  # e does not arrive through the state itself
+                deltas = replace(deltas, above=e)
             if layer.number < len(self.cells):
-                deltas = replace(deltas, immediate={}, above=e)
+                deltas = replace(deltas, immediate={})
             found.append(deltas)
             if not is_bottom:
                 # The loop has brought e to the exponents of the adjoints.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params
+from rnnlab.blas import rows_per_block
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellTape
@@ -68,7 +69,9 @@ def run_compiled(
     of_e = np.zeros((1, batch), np.int32) if e_exponents is None else e_exponents.astype(np.int32)
     first = arrays["inputs"].shape[1] // H - split if "inputs" in arrays else 0
     rest = (arrays[name] for name in names)
-    function(time, H * batch, batch, first, scaled, joins, has_loss, exponents, of_e, e, *rest)
+    rows, inner = arrays["transposed"].shape
+    block = rows_per_block(rows, inner, batch)
+    function(time, H * batch, batch, block, first, scaled, joins, has_loss, exponents, of_e, e, *rest)
     return exponents if scaled else None
 
 

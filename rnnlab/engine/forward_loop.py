@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.blas import step_product
+from rnnlab.blas import rows_per_block, step_product
 from rnnlab.engine.activations import SIGMOID, TANH
 from rnnlab.engine.compiled_arrays import widened
 from rnnlab.engine.declarations import Declarations
@@ -85,7 +85,9 @@ class ForwardLoop:
                 f"wide {name}": widened(params[name], name, batch, workspace) for name in cell.vectors
             }
             function, names = loop
-            function(time, H * batch, *(buffers[name] for name in names))
+            rows, inner = buffers["weights"].shape
+            block = rows_per_block(rows, inner, batch)
+            function(time, H * batch, block, *(buffers[name] for name in names))
             return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
         calls = prepared.calls
         for t in range(time):

@@ -145,8 +145,9 @@ class CellDeltas:
         exponents: Binary exponents of the gradients by time step, integers of shape (T, B); None if all are
             0. The layers of a stack have exponents of their own.
         layers: Gradients of each layer of a stack, the bottom layer first; () for a single cell.
-        above: Gradient that reaches the output of a layer from the layer above within the time step, scaled
-            like `adjoint`, which includes it; None for the top layer and for a single cell.
+        above: Gradient that reaches the output of a layer from above within the time step, scaled like
+            `adjoint`, which includes it; None for a single cell, and if the output of the network is a state
+            of this layer.
     """
 
     grads: Params

@@ -32,6 +32,7 @@ from rnnlab.app.jobs.job_facts import Inspector
 from rnnlab.app.jobs.resume import ENGINE, identity
 from rnnlab.paths import conf_dir
 from rnnlab.tasks.loss_units import loss_unit
+from rnnlab.training import choose_engine
 from tests.fuzz.amount import examples, tried
 
 VALUES = {
@@ -141,7 +142,8 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     unit = vars(loss_unit(trainer.task, trainer.model.loss))
     states, dataset = list(trainer.model.cell.states), dict(trainer.task.dataset)
-    return experiment.settings, digest, "numpy", states, goal, unit, dataset, memory, trainer.task.remarks
+    engine = choose_engine(experiment.settings.engine, trainer.model.cell)
+    return experiment.settings, digest, engine, states, goal, unit, dataset, memory, trainer.task.remarks
 
 
 def compare(overrides: list[str]) -> str:

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from rnnlab.arrays import copy_params
 from rnnlab.cells import GRU, LSTM, TANH, Cell, GatedCell, Vanilla
 from rnnlab.diagnostics import first_non_finite
-from rnnlab.engine.weights import add_by_symbol
+from rnnlab.diagnostics.norms import log_norm_of_steps
+from rnnlab.engine.weights import add_by_symbol, gather_inputs
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
+from rnnlab.losses import losses_and_gradients
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
-from rnnlab.workspace import Workspace
+from rnnlab.workspace import Workspace, by_feature
 from tests.cells.peephole import Peephole
 from tests.cells.test_own_cells import Bottleneck, Coupled, Diagonal, Skipping
 from tests.security.promises import keeps
@@ -59,6 +61,62 @@ def test_the_compiled_sum_by_symbol_is_numpys(symbols: int, dtype: type) -> None
     np.add.at(right.T, x, columns.T.astype(np.float64))
     add_by_symbol(columns, x.astype(np.int32), found, Workspace(LOOPS))
     assert np.abs(found - right).max() <= (1e-5 if dtype is np.float32 else 1e-13) * np.abs(right).max()
+
+
+@pytest.mark.parametrize("columns", [1, 25, 700])
+def test_the_compiled_softmax_is_as_exact_as_numpys(columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    logits = (30 * rng.standard_normal((9, columns))).astype(np.float32)
+    targets = rng.integers(9, size=columns)
+    logits[:, 0] = 200 * np.arange(9)  # exp(-1600) is 0
+    wide = losses_and_gradients("cross_entropy", logits.astype(np.float64), targets, Workspace())
+    narrow = losses_and_gradients("cross_entropy", logits, targets, Workspace())
+    found = losses_and_gradients("cross_entropy", logits, targets, Workspace(LOOPS))
+    for true, by_numpy, compiled in zip(wide, narrow, found, strict=True):
+        scale = np.abs(true).max()
+        allowed = max(2e-6 * scale, 2 * np.abs(by_numpy - true).max())
+        assert compiled.dtype == np.float32 and np.abs(compiled - true).max() <= allowed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_compiled_softmax_keeps_non_finite_logits(value: float) -> None:
+    logits = np.zeros((3, 20), np.float32)
+    logits[1, 7] = value
+    targets = np.full(20, 1)
+    with np.errstate(all="ignore"):
+        losses, do = losses_and_gradients("cross_entropy", logits, targets, Workspace(LOOPS))
+        by_numpy, do_by_numpy = losses_and_gradients("cross_entropy", logits, targets, Workspace())
+    np.testing.assert_array_equal(np.isfinite(losses), np.isfinite(by_numpy))
+    np.testing.assert_array_equal(np.isfinite(do), np.isfinite(do_by_numpy))
+    assert not np.isfinite(losses[7]) and np.isfinite(np.delete(losses, 7)).all()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 20])
+@pytest.mark.parametrize("scale", [1e-40, 1.0, 1e30])
+def test_compiled_norms_agree_with_numpys(batch: int, scale: float) -> None:
+    whole = (np.random.default_rng(0).standard_normal((7, 21, batch)) * scale).astype(np.float32)
+    whole[3] = 0
+    for a in (whole, whole[2:], whole[1:, 4:15], whole[:, :, :1], whole[::2]):
+        right = log_norm_of_steps(a.astype(np.float64))
+        np.testing.assert_allclose(log_norm_of_steps(a, Workspace(LOOPS)), right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_copies_and_marks_are_numpys(dtype: type) -> None:
+    rng, compiled = np.random.default_rng(0), Workspace(LOOPS)
+    a = rng.standard_normal((6, 9, 5)).astype(dtype)
+    for part in (a, a[1:, 2:7]):
+        np.testing.assert_array_equal(by_feature(part, compiled, "x"), by_feature(part, Workspace(), "x"))
+    e = np.where(rng.random(a.shape) < 0.05, a, 0)
+    e[2, 8, 4], e[3] = np.nan, 0
+    marks = np.zeros((6, 5), bool)
+    compiled.reductions(np.dtype(dtype)).mark_losses(e, marks)
+    np.testing.assert_array_equal(marks, (e != 0).any(axis=1))
+    x, params = rng.integers(4, size=(6, 5)), {"W_xh": a[0, :, :4].copy(), "b_h": a[1, :, :1].copy()}
+    one, two = np.empty_like(a), np.empty_like(a)
+    gather_inputs(params, x, one, compiled)
+    gather_inputs(params, x, two, Workspace())
+    np.testing.assert_array_equal(one, two)
 
 
 @dataclass(frozen=True)

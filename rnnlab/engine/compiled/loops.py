@@ -81,7 +81,7 @@ class CompiledLoops:
     """
 
     def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> Loop | None:
-        """Return the loop `forward(T, n, *arrays)`; None if the data type has no compiled form."""
+        """Return the loop `forward(T, n, block, *arrays)`; None if the data type has no compiled form."""
         return _loop(cell, symbols, dtype.name) if dtype in _DTYPES else None
 
     def backward(self, cell: Any, dtype: np.dtype[Any]) -> Loop | None:
@@ -126,9 +126,9 @@ def _module(cell: Any, symbols: bool | None, dtype: str) -> tuple[str, str, tupl
     `symbols` is None for the backward loop.
     """
     text, names = backward_source(cell) if symbols is None else forward_source(cell, symbols)
-    first = ["int64"] * 2
+    first = ["int64"] * 3
     if symbols is None:
-        first = [*["int64"] * 4, *["boolean"] * 2, "boolean[:,::1]", *["int32[:,::1]"] * 2]
+        first = [*["int64"] * 5, *["boolean"] * 2, "boolean[:,::1]", *["int32[:,::1]"] * 2]
         first.append(f"{dtype}[:,:,::1]")
     types = ", ".join([*first, *(_type_of(name, dtype) for name in names)])
     constants = {"HALF": "0.5", "TINY": repr(float(np.finfo(dtype).tiny))}

@@ -108,7 +108,10 @@ class Arrays:
 
 
 def forward_source(cell: Declarations, symbols: bool) -> tuple[str, list[Name]]:
-    """Return the source of `forward(T, n, *arrays)` and the names of its arrays."""
+    """Return the source of `forward(T, n, block, *arrays)` and the names of its arrays.
+
+    The product of each time step is computed in blocks of rows; see `rnnlab.blas.rows_per_block`.
+    """
     plan, arrays = trace_step(cell), Arrays(["weights", "joined", "scratch"])
     first_input = len(cell.summed) if symbols else 0  # for symbols, `inputs` contains all gates
     places = _tape_places(cell, plan, arrays)
@@ -135,21 +138,22 @@ def forward_source(cell: Declarations, symbols: bool) -> tuple[str, list[Name]]:
         else:
             element = arrays.element(f"state {own}", "t + 1")
         body.store(element, variable)
-    step = ["np.dot(weights, joined[t], scratch)"] if has_product else []
+    step = _product("weights", "joined[t]", "scratch") if has_product else []
     step += arrays.lines()
     for target, block, text in passes:
         block_text = text.replace("z[i]", f"z[{block} * n + i]")
         step += ["for i in range(n):", f"    {target} = {block_text}"]
     step += _fused(body)
     lines = ["z = scratch.reshape(-1)", "for t in range(T):", *_indented(step)]
-    return _function("forward", ["T", "n"], arrays, lines), arrays.names
+    return _function("forward", ["T", "n", "block"], arrays, lines), arrays.names
 
 
 def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     """Return the source of the loop `backward`, and the names of its arrays.
 
-    Its arguments are T, n, B, the first row of the split gates in `inputs`, flags for scaling and for
-    exponents of e, `has_loss`, the exponents of the adjoints and of e, and e, followed by the arrays.
+    Its arguments are T, n, B, the number of rows per block of the product, the first row of the split gates
+    in `inputs`, flags for scaling and for exponents of e, `has_loss`, the exponents of the adjoints and of e,
+    and e, followed by the arrays.
     """
     step_plan, plan, arrays = trace_step(cell), trace_adjoint(cell), Arrays(["transposed", "blocks"])
     joined, split = list(cell.joined_states()), list(cell.split)
@@ -200,7 +204,8 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     step += ["for c in range(B):", "    exponents[t + 1, c] = scale[c]", *_fused(body)]
     if joined:
         rows = len(split) + len(cell.summed)
-        step += [f"np.dot(transposed, blocks[t][: {rows} * (n // B)], joint[t])", "m = joint[t].reshape(-1)"]
+        step += _product("transposed", f"blocks[t][: {rows} * (n // B)]", "joint[t]")
+        step += ["m = joint[t].reshape(-1)"]
         for block, element in added:
             step += ["for i in range(n):", f"    m[{block} * n + i] += {element}"]
     step += ["if scaled and t > 0:", "    for c in range(B):", "        largest[c] = 0"]
@@ -212,8 +217,16 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     lines += ["largest = np.zeros(B, e.dtype)"]
     lines += ["for t in range(T - 1, -1, -1):", *_indented(step)]
     lines += ["for c in range(B):", "    exponents[0, c] = scale[c]"]
-    first = ["T", "n", "B", "first", "scaled", "joins", "has_loss", "exponents", "of_e", "e"]
+    first = ["T", "n", "B", "block", "first", "scaled", "joins", "has_loss", "exponents", "of_e", "e"]
     return _function("backward", first, arrays, lines), arrays.names
+
+
+def _product(left: str, right: str, out: str) -> list[str]:
+    """Return the statements that multiply two matrices in blocks of rows of the left one."""
+    return [
+        f"for row in range(0, len({left}), block):",
+        f"    np.dot({left}[row : row + block], {right}, {out}[row : row + block])",
+    ]
 
 
 def _tape_places(cell: Declarations, plan: StepPlan, arrays: Arrays) -> dict[Name, str]:
