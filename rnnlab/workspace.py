@@ -49,6 +49,7 @@ class Workspace:
         self._buffers: dict[str, Array] = {}
         self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
         self._parts: dict[str, Workspace] = {}
+        self._reductions: dict[np.dtype[Any], Any] = {}
 
     def part(self, name: str) -> "Workspace":
         """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
@@ -56,7 +57,11 @@ class Workspace:
 
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""
-        return None if self.loops is None else self.loops.reductions(dtype)
+        if self.loops is None:
+            return None
+        if dtype not in self._reductions:
+            self._reductions[dtype] = self.loops.reductions(dtype)
+        return self._reductions[dtype]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""

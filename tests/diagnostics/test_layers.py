@@ -98,7 +98,7 @@ def test_weights_and_gates_of_each_layer(stack):
     for layer in stack.layers:
         W = case.params[f"{layer.prefix}W_hh"]
         assert norms[f"weight_norm/{layer.prefix}W_hh"] == pytest.approx(np.linalg.norm(W))
-        first = layer.cell.gate_names[0] if layer.cell.gate_names else None
+        first = layer.cell.gate_names[0] if len(layer.cell.gate_names) > 1 else None
         suffix = f".{first}" if first else ""
         block = W[:HIDDEN]
         key = f"weights/{layer.prefix}spectral_norm{suffix}"
