@@ -20,13 +20,13 @@ from rnnlab.runs.checkpoint import GRADIENT_LOG, Prefix
 from rnnlab.runs.files import DamagedFile, LineFile, replace_file
 from rnnlab.user_files import error_reason
 
-_STATISTICS = GRADIENT_COLUMNS[6:]
-_TYPES = [pa.int64(), pa.string(), *[pa.int64()] * 4] + [pa.float64()] * len(_STATISTICS)
+_STATISTICS = GRADIENT_COLUMNS[7:]
+_TYPES = [pa.int64(), pa.string(), *[pa.int64()] * 5] + [pa.float64()] * len(_STATISTICS)
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
 """Schema of `gradients.parquet`; quantity names are dictionary-encoded because each name occurs often."""
-_REPEATED = [*GRADIENT_COLUMNS[:6], "zero_fraction"]  # a dictionary enlarges columns without repetition
+_REPEATED = [*GRADIENT_COLUMNS[:7], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
 class GradientLog:
@@ -94,7 +94,7 @@ def read_gradients(file: Path) -> pa.Table:
             table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
         table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
         table.validate(full=True)
-        for name in ("step", "layer", "timestep", "lag", "target"):
+        for name in ("step", "layer", "unit", "timestep", "lag", "target"):
             if (pc.min(table[name]).as_py() or 0) < 0:
                 raise ValueError(f"{name} is negative")
         return table
@@ -160,6 +160,7 @@ def _as_batch(step: int, curves: Sequence[Curve]) -> pa.RecordBatch:
         pa.repeat(pa.scalar(step, pa.int64()), sum(sizes)),
         repeated([curve.quantity for curve in curves], pa.string()),
         repeated([curve.layer for curve in curves], pa.int64()),
+        repeated([curve.unit for curve in curves], pa.int64()),
         along("timestep"),
         along("lag"),
         repeated([curve.target for curve in curves], pa.int64()),

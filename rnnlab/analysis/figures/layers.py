@@ -1,4 +1,4 @@
-"""Figures of stacked networks: the gradient by layer and lag."""
+"""Figures of the parts of a network: the gradient by layer and lag, and by unit and time step."""
 
 from typing import Any
 
@@ -14,6 +14,8 @@ from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_styl
 
 WHOLE = 0
 """Value of the column `layer` for all layers together."""
+BY_UNIT = "h_by_unit"
+"""Quantity recorded by the measurement `units`."""
 
 
 def select_layer(rows: pd.DataFrame, quantity: str, layer: int | None = None) -> pd.DataFrame:
@@ -107,11 +109,58 @@ def draw_layer_curves(
     return ax
 
 
+@check_arguments
+@with_literal_text
+def draw_unit_heatmap(
+    gradients: pd.DataFrame, ax: Axes | None = None, layer: int | None = None, step: str | int = "last"
+) -> Axes:
+    """Draw a heat map of the gradient with respect to each unit at each time step, on a logarithmic scale.
+
+    The colour is log10 of the geometric mean, over examples, of |∂ℓ_b/∂h[t]| for one unit.
+
+    Args:
+        gradients: Data frame of one run with the quantity `h_by_unit`, which the measurement `units` records.
+        ax: Axes to draw on; None creates a new figure.
+        layer: Layer of the network; None selects the top layer.
+        step: Training step to draw: a number, "first" or "last".
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: If the data frame lacks a column, the quantity, the layer or the step, or contains several
+            runs.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_unit_heatmap(gradients, new_axes(), layer, step)
+    check_columns(gradients, ("step", "quantity", "layer", "unit", "timestep", "log10_gmean"))
+    _check_one_run(gradients)
+    rows = gradients[gradients["quantity"] == BY_UNIT]
+    if rows.empty:
+        raise ValueError(f"gradients: no {BY_UNIT} in the frame; record it with the measurement units")
+    layers = sorted(map(int, rows["layer"].unique()))
+    if layer is not None and layer not in layers:
+        raise ValueError(f"layer={layer!r}: must be one of {', '.join(map(str, layers))}")
+    shown = layers[-1] if layer is None else layer
+    rows, when = _select_step(rows[rows["layer"] == shown], step)
+    wide = rows.pivot(index="unit", columns="timestep", values="log10_gmean").sort_index()
+    values = wide.to_numpy(dtype=float)
+    times, units = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
+    edges = [np.append(axis, axis[-1] + 1) - 0.5 for axis in (times, units)]
+    mesh = ax.pcolormesh(*edges, values, cmap=SEQUENTIAL, rasterized=True)
+    assert ax.figure is not None
+    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label="log₁₀ gradient w.r.t. h of a unit").ax)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    which = f", layer {shown}" if len(layers) > 1 else ""
+    ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}")
+    return ax
+
+
 def _by_layer(gradients: pd.DataFrame, quantity: str, step: str | int) -> tuple[pd.DataFrame, str]:
     """Return log10 of the gradient norm by layer and lag at one training step, and describe the step."""
     check_columns(gradients, ("step", "quantity", "layer", "lag", "log10_gmean"))
-    if "run" in gradients and (runs := list(map(str, gradients["run"].unique())))[1:]:
-        raise ValueError(f"gradients: expected one run, got {len(runs)}: {', '.join(runs[:5])}")
+    _check_one_run(gradients)
     curves: Any = gradients[gradients["lag"].notna() & (gradients["layer"] != WHOLE)]
     rows = curves[curves["quantity"] == quantity]
     if rows.empty:
@@ -119,10 +168,20 @@ def _by_layer(gradients: pd.DataFrame, quantity: str, step: str | int) -> tuple[
         raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
     if "target" in rows:
         rows = rows[rows["target"].isna()]
+    rows, when = _select_step(rows, step)
+    return rows.pivot(index="layer", columns="lag", values="log10_gmean").sort_index(), when
+
+
+def _check_one_run(gradients: pd.DataFrame) -> None:
+    if "run" in gradients and (runs := list(map(str, gradients["run"].unique())))[1:]:
+        raise ValueError(f"gradients: expected one run, got {len(runs)}: {', '.join(runs[:5])}")
+
+
+def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
+    """Return the rows of one training step, and describe the step."""
     steps = np.sort(rows["step"].unique())
     chosen = {"first": int(steps[0]), "last": int(steps[-1])}.get(str(step), step)
     if chosen not in steps:
         known = ", ".join(map(str, steps))
         raise ValueError(f'step={step!r}: must be "first", "last" or one of the steps {known}')
-    wide = rows[rows["step"] == chosen].pivot(index="layer", columns="lag", values="log10_gmean")
-    return wide.sort_index(), f"step {chosen}" + (", untrained" if chosen == 0 else "")
+    return rows[rows["step"] == chosen], f"step {chosen}" + (", untrained" if chosen == 0 else "")

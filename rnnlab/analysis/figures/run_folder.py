@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import single_run as figures
-from rnnlab.analysis.figures.layers import count_layers, draw_layer_curves, draw_layer_heatmap
+from rnnlab.analysis.figures.layers import (
+    BY_UNIT,
+    count_layers,
+    draw_layer_curves,
+    draw_layer_heatmap,
+    draw_unit_heatmap,
+)
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.picture_files import save_picture
 from rnnlab.analysis.figures.style import PALETTE, figure_style
@@ -33,6 +39,7 @@ TIMELINE_IMAGES = 5
 RIGHT_MARGINS = {
     "lag_curves": 0.93,
     "layer_heatmap": 0.92,
+    "unit_heatmap": 0.92,
     "layer_curves": 0.8,
     "time_heatmap": 0.92,
     "contributions": 0.8,
@@ -67,6 +74,8 @@ def _drawings(
     if count_layers(gradients) > 1 and "h" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
         drawings["layer_heatmap"] = lambda ax: draw_layer_heatmap(gradients, ax)
         drawings["layer_curves"] = lambda ax: draw_layer_curves(gradients, ax)
+    if BY_UNIT in has:
+        drawings["unit_heatmap"] = lambda ax: draw_unit_heatmap(gradients, ax)
     by_time = set(gradients.loc[gradients["timestep"].notna(), "quantity"])
     if state := next((name for name in ("h", "state") if name in by_time), None):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax, state)

@@ -20,7 +20,7 @@ from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
 """Pattern for lines of one flat JSON object; Arrow's JSON reader can crash on other lines, such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
-INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[3:6], GRADIENT_COLUMNS[6:]
+INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[3:7], GRADIENT_COLUMNS[7:]
 
 
 class DamagedTable(ValueError):
