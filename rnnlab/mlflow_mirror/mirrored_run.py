@@ -314,6 +314,8 @@ def _curves(folder: Path, states: Sequence[str], timestamp: int) -> list["Metric
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
             layer = f"l{row['layer']}." if is_stack and row["layer"] else ""
+            if layer and row["quantity"] == "state":  # the states of the layer are shown
+                continue
             key = f"log10_{layer}{row['quantity']}_{axis}/{name}"
             if row["target"] is not None or row["log10_gmean"] is None or row["quantity"] not in shown[axis]:
                 continue
