@@ -158,7 +158,7 @@ def test_quit_ends_the_command_at_once_and_its_workers_keep_what_they_have(
 def test_a_signal_while_workers_start_leaves_no_failed_run(
     start: Starter, after: float, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    process = start(tmp_path, *UNTRACKED)
+    process = start(tmp_path, *UNTRACKED, preloaded=False)  # so that its workers still import libraries
     wait_until(
         lambda: len(children(process.pid)) >= 2, "a worker starts"
     )  # in addition to Python's resource tracker
