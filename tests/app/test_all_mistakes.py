@@ -22,6 +22,7 @@ from tests.app.test_messages import write_texts
 from tests.fuzz.amount import examples
 from tests.fuzz.inprocess import say
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 GROUPS = ("cell", "task", "optimizer", "init", "initial_state", "probe", "tracking")
 ALSO_CONCERNED = {
     r"the task \w+": ("task", "loss"),

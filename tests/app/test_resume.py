@@ -26,6 +26,7 @@ from tests.conftest import Starter
 from tests.processes import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
 from tests.tracked import Tracked, experiments, tracked_runs
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 SWEEP = ("cell=rnn,lstm", "seed=0,1")
 
 

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-GRADIENTS = ("test_gradients.py::test_gradients_equal_finite_differences",)
+GRADIENTS = ("test_gradients.py::test_gradients_equal_numerical_derivatives",)
 CLIPPING = ("test_clipping.py",)
 COMPILED = ("engine/test_compiled.py",)
 EXPONENTS = ("engine/test_exponents.py",)
@@ -34,7 +34,7 @@ CORE = [
         "readout.py",
         "outputs += params",
         "outputs -= params",
-        ("test_gradients.py::test_gradients_equal_finite_differences",),
+        ("test_gradients.py::test_gradients_equal_numerical_derivatives",),
     ),
     Mutant(
         "losses.py", "do[targets, columns] -= 1\n", "do[targets, columns] -= 0.999\n", ("test_losses.py",)
