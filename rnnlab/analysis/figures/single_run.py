@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, SymLogNorm
+from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.intervals import find_detail_axes
@@ -23,6 +22,7 @@ GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Colour of each gate, the same in all figures."""
 CONTRIBUTION = "dW_"
 """Start of the names of the contributions to the gradient of a matrix."""
+HISTOGRAM_BINS = 40
 MAX_CURVES = 12
 MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
@@ -207,7 +207,11 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     """
     norms = metrics[GRAD_NORM].dropna()
     norms = norms[norms > 0]
-    sns.histplot(x=norms, ax=ax, bins=40, log_scale=True, color=PALETTE[0], edgecolor="white", linewidth=0.4)
+    counts, edges = np.histogram(np.log10(norms), HISTOGRAM_BINS)
+    edges = 10**edges
+    ax.set_xscale("log")
+    color = to_rgba(PALETTE[0], 0.75)
+    ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="white", linewidth=0.4)
     title = "Gradient norm before clipping"
     if threshold is not None:
         ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)

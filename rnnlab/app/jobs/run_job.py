@@ -21,6 +21,7 @@ from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.app.jobs.restore_run import restore_run
 from rnnlab.app.jobs.run_monitor import RunMonitor
+from rnnlab.imports import fast_imports
 from rnnlab.records import (
     DIFF_FILE,
     ENDED,
@@ -218,6 +219,7 @@ def _log_step(record: StepRecord) -> None:
 
 
 def _draw_figures(folder: Path) -> None:
-    from rnnlab.analysis.figures.run_folder import draw_run
+    with fast_imports():
+        from rnnlab.analysis.figures.run_folder import draw_run
 
     draw_run(folder)
