@@ -315,7 +315,7 @@ class _Loop:
             multiply_columns([e[t]], np.where(marked, e_exponents[t] - common, 0))
             multiply_columns(parts, np.where(marked & ~empty, scale - common, 0))
             scale = np.where(marked, common, scale).astype(np.int32)
-            exponents[t + 1] = scale
+            exponents[t + 1, :] = scale
             for function, arguments in self.of_step(t):
                 function(*arguments)
             rescale([part[t] for part in self.boundary], scale)

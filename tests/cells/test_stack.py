@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from math import comb
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
+from rnnlab.training.engines import loops_of
 from rnnlab.workspace import Workspace
 from tests.cells.test_own_cells import Normalised
 
@@ -92,10 +93,13 @@ def test_lag_curves_of_linear_layers_have_a_closed_form(layers: int) -> None:
         assert found["l1.h"][1, 0] == pytest.approx(2.7) and found["l1.state"][1, 0] == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
 @pytest.mark.parametrize(
     ("kind", "residual"), [(kind, residual) for kind in ("rnn", "lstm", "gru") for residual in (False, True)]
 )
-def test_vanishing_gradients_keep_their_scale_in_every_layer(kind: str, residual: bool) -> None:
+def test_vanishing_gradients_keep_their_scale_in_every_layer(
+    kind: str, residual: bool, engine: Literal["numpy", "compiled"]
+) -> None:
     """In float32, gradients far below 1e-38 agree with float64 in all layers."""
     stack, params = stack_of(kind, 3, residual)
     for name, w in params.items():
@@ -106,7 +110,9 @@ def test_vanishing_gradients_keep_their_scale_in_every_layer(kind: str, residual
     x, e = rng.standard_normal((90, 3, 2)), rng.standard_normal((1, 4, 2))
     e[:, :, 1] *= 1e-30
     right = stack.backward(params, stack.forward(params, x), e)
-    narrow, workspace = copy_params(params, np.float32), Workspace()
+    if engine == "compiled":
+        pytest.importorskip("numba")
+    narrow, workspace = copy_params(params, np.float32), Workspace(loops_of(engine))
     for _ in range(2):
         tape = stack.forward(narrow, x.astype(np.float32), None, workspace)
         found = stack.backward(narrow, tape, e.astype(np.float32), workspace, scaled=True)

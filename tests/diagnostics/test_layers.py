@@ -7,10 +7,13 @@ from rnnlab.cells import GRU, LSTM, Stack, Vanilla
 from rnnlab.diagnostics import (
     measure_contributions,
     measure_gates,
+    measure_lag_curves,
     measure_norms,
     measure_parameters,
     measure_spectrum,
     measure_theory,
+    measure_units,
+    per_example_lag_curves,
 )
 from rnnlab.norms import norm
 from tests.oracles.cases import HIDDEN, INPUTS, build
@@ -118,3 +121,23 @@ def test_the_theory_of_an_upper_layer_reads_the_outputs_of_the_layer_below():
     for layer, own in zip(stack.layers[1:], tape.layers[1:], strict=True):
         z = case.params[f"{layer.prefix}W_xh"] @ own.x + case.params[f"{layer.prefix}b_h"]
         assert metrics[f"theory/{layer.prefix}sigma_x"] == pytest.approx(np.sqrt(np.mean(z * z)))
+
+
+def test_lag_curves_of_all_layers_together_have_layer_0():
+    case = build(STACKS[0])
+    found = by_key(measure_lag_curves(snapshot_of(case), targets=("last",)))
+    one = per_example_lag_curves(case.model, case.params, snapshot_of(case).inputs.batch, rng=None)
+    whole = np.exp(one["state"]).mean(axis=1)
+    np.testing.assert_allclose(found["state", 0].mean, whole, rtol=1e-9)
+    assert ("x", 1) in found and ("x", 2) not in found and ("dW_hh", 2) in found
+
+
+def test_gradients_by_unit_have_the_norm_of_the_layer():
+    snapshot = snapshot_of(build(STACKS[0], batch=1))
+    norms, units = by_key(measure_norms(snapshot)), measure_units(snapshot).curves
+    assert len(units) == 2 * HIDDEN and {curve.quantity for curve in units} == {"h_by_unit"}
+    for layer in (1, 2):
+        own = [curve for curve in units if curve.layer == layer]
+        assert [curve.unit for curve in own] == list(range(1, HIDDEN + 1))
+        whole = np.sqrt(sum(curve.mean**2 for curve in own))
+        np.testing.assert_allclose(whole, norms["h", layer].mean, rtol=1e-9)

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 GRADIENTS = ("test_gradients.py::test_gradients_equal_numerical_derivatives",)
 CLIPPING = ("test_clipping.py",)
 COMPILED = ("engine/test_compiled.py",)
+STACK = ("cells/test_stack.py",)
 EXPONENTS = ("engine/test_exponents.py",)
 
 CORE = [
@@ -28,6 +29,18 @@ CORE = [
     Mutant("engine/backward_loop.py", "exponents[t + 1] = scale", "exponents[t] = scale", EXPONENTS),
     Mutant(
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
+    ),
+    Mutant("cells/stack.py", "δ = _present(dx) + δ if", "δ = dx if", STACK),
+    Mutant("cells/stack.py", "common = np.where(is_zero, one,", "common = np.where(is_zero, 0 * one,", STACK),
+    Mutant("cells/stack.py", "above = (e, None if exponents is None", "above = (e, exponents) or (", STACK),
+    Mutant("engine/backward_loop.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
+    Mutant("engine/compiled/scaling.py", "if largest[c] != 0 else of_e[c]", "if True else of_e[c]", STACK),
+    Mutant(
+        "diagnostics/norms.py", "adjoint = adjoint - deltas.above", "pass", ("diagnostics/test_layers.py",)
+    ),
+    Mutant("diagnostics/theory.py", "if own is None else own.x", "", ("diagnostics/test_layers.py",)),
+    Mutant(
+        "diagnostics/lag_curves.py", "layer=0 if is_stack else 1", "layer=1", ("diagnostics/test_layers.py",)
     ),
     Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
