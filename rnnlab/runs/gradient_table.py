@@ -92,7 +92,7 @@ def read_gradients(file: Path) -> pa.Table:
     try:
         with file.open("rb") as opened:
             table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
-        table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
+        table = _with_layers(table).select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
         table.validate(full=True)
         for name in ("step", "layer", "unit", "timestep", "lag", "target"):
             if (pc.min(table[name]).as_py() or 0) < 0:
@@ -102,6 +102,16 @@ def read_gradients(file: Path) -> pa.Table:
         raise
     except Exception as error:  # parsing a damaged file may raise anything
         raise DamagedFile(f"{file.name}: {error_reason(error)}") from None
+
+
+def _with_layers(table: pa.Table) -> pa.Table:
+    """Return a table with the columns `layer` and `unit`, which tables of earlier versions lack."""
+    rows = table.num_rows
+    if "layer" not in table.column_names:
+        table = table.append_column("layer", pa.repeat(pa.scalar(1, pa.int64()), rows))
+    if "unit" not in table.column_names:
+        table = table.append_column("unit", pa.nulls(rows, pa.int64()))
+    return table
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:

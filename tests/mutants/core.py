@@ -32,7 +32,7 @@ CORE = [
     ),
     Mutant("cells/stack.py", "δ = _present(dx) + δ if", "δ = dx if", STACK),
     Mutant("cells/stack.py", "common = np.where(is_zero, one,", "common = np.where(is_zero, 0 * one,", STACK),
-    Mutant("cells/stack.py", "above = (e, None if exponents is None", "above = (e, exponents) or (", STACK),
+    Mutant("cells/stack.py", "if exponents is None else deltas.exponents", "if True else None", STACK),
     Mutant("engine/backward_loop.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
     Mutant("engine/compiled/scaling.py", "if largest[c] != 0 else of_e[c]", "if True else of_e[c]", STACK),
     Mutant(

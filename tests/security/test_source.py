@@ -59,7 +59,7 @@ WRITES_ALLOWED = {
     "rnnlab/app/launchers/ray_cluster.py": ["touch"],  # `touch` from tracking/files.py, as in the next entry
     "rnnlab/app/launchers/slurm.py": ["touch"],
     "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # method of RunFolder
-    "rnnlab/analysis/figures/picture_files.py": ["figure.savefig"],  # writes to memory
+    "rnnlab/analysis/figures/picture_files.py": ["figure.savefig", "imsave"],  # write to memory
 }
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}

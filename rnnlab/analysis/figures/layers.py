@@ -10,58 +10,44 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.selection import WHOLE, select_run
 from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_style, new_axes
 
-WHOLE = 0
-"""Value of the column `layer` for all layers together."""
 BY_UNIT = "h_by_unit"
 """Quantity recorded by the measurement `units`."""
-
-
-def select_layer(rows: pd.DataFrame, quantity: str, layer: int | None = None) -> pd.DataFrame:
-    """Return the rows of a quantity in one layer.
-
-    None selects the quantity of all layers together if it was recorded, and otherwise that of the top layer.
-    In a data frame without the column `layer`, all rows belong to the same layer.
-    """
-    rows = rows[rows["quantity"] == quantity]
-    if "layer" not in rows or rows.empty:
-        return rows
-    if layer is None:
-        layer = WHOLE if (rows["layer"] == WHOLE).any() else int(rows["layer"].max())
-    return rows[rows["layer"] == layer]
-
-
-def count_layers(gradients: pd.DataFrame) -> int:
-    """Return the number of layers in a data frame of gradients."""
-    return int(gradients["layer"].max()) if "layer" in gradients and len(gradients) else 1
 
 
 @check_arguments
 @with_literal_text
 def draw_layer_heatmap(
-    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", step: str | int = "last"
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "h",
+    step: str | int = "last",
+    run: str | None = None,
 ) -> Axes:
     """Draw a heat map of the gradient norm by layer and lag, on a logarithmic scale.
 
     The colour of layer ℓ and lag k is log10 of the geometric mean, over examples, of ‖∂ℓ_τ/∂hˡ[τ-k]‖.
 
     Args:
-        gradients: Data frame of one run with the columns of `records.GRADIENT_COLUMNS`.
+        gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`.
         ax: Axes to draw on; None creates a new figure.
         quantity: Quantity whose lag curves are drawn: `h`, `c` or `state`.
         step: Training step to draw: a number, "first" or "last".
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
+            in their seed; required if the data frame contains several runs.
 
     Returns:
         The Axes.
 
     Raises:
-        ValueError: If the data frame lacks a column, the quantity or the step, or contains several runs.
+        ValueError: If the data frame lacks a column, the quantity, the step or the run.
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):
-            return draw_layer_heatmap(gradients, new_axes(), quantity, step)
-    wide, when = _by_layer(gradients, quantity, step)
+            return draw_layer_heatmap(gradients, new_axes(), quantity, step, run)
+    wide, when = _by_layer(gradients, quantity, step, run)
     lags, layers = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
     values = wide.to_numpy(dtype=float)
     shown = np.where(np.isfinite(values), values, np.nan)
@@ -81,7 +67,11 @@ def draw_layer_heatmap(
 @check_arguments
 @with_literal_text
 def draw_layer_curves(
-    gradients: pd.DataFrame, ax: Axes | None = None, quantity: str = "h", step: str | int = "last"
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "h",
+    step: str | int = "last",
+    run: str | None = None,
 ) -> Axes:
     """Draw the lag curve of each layer of one run, with a dashed line for the first recording.
 
@@ -89,9 +79,9 @@ def draw_layer_curves(
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):
-            return draw_layer_curves(gradients, new_axes(), quantity, step)
-    wide, when = _by_layer(gradients, quantity, step)
-    first, _ = _by_layer(gradients, quantity, "first")
+            return draw_layer_curves(gradients, new_axes(), quantity, step, run)
+    wide, when = _by_layer(gradients, quantity, step, run)
+    first, _ = _by_layer(gradients, quantity, "first", run)
     is_dashed = step == "last" and not wide.equals(first)
     colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
     for color, layer in zip(colors, map(int, wide.index), strict=True):
@@ -112,31 +102,36 @@ def draw_layer_curves(
 @check_arguments
 @with_literal_text
 def draw_unit_heatmap(
-    gradients: pd.DataFrame, ax: Axes | None = None, layer: int | None = None, step: str | int = "last"
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    layer: int | None = None,
+    step: str | int = "last",
+    run: str | None = None,
 ) -> Axes:
     """Draw a heat map of the gradient with respect to each unit at each time step, on a logarithmic scale.
 
     The colour is log10 of the geometric mean, over examples, of |∂ℓ_b/∂h[t]| for one unit.
 
     Args:
-        gradients: Data frame of one run with the quantity `h_by_unit`, which the measurement `units` records.
+        gradients: Data frame with the quantity `h_by_unit`, which the measurement `units` records.
         ax: Axes to draw on; None creates a new figure.
         layer: Layer of the network; None selects the top layer.
         step: Training step to draw: a number, "first" or "last".
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
+            in their seed; required if the data frame contains several runs.
 
     Returns:
         The Axes.
 
     Raises:
-        ValueError: If the data frame lacks a column, the quantity, the layer or the step, or contains several
-            runs.
+        ValueError: If the data frame lacks a column, the quantity, the layer, the step or the run.
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):
-            return draw_unit_heatmap(gradients, new_axes(), layer, step)
+            return draw_unit_heatmap(gradients, new_axes(), layer, step, run)
     check_columns(gradients, ("step", "quantity", "layer", "unit", "timestep", "log10_gmean"))
-    _check_one_run(gradients)
-    rows = gradients[gradients["quantity"] == BY_UNIT]
+    rows, whose = select_run(gradients, run)
+    rows = rows[rows["quantity"] == BY_UNIT]
     if rows.empty:
         raise ValueError(f"gradients: no {BY_UNIT} in the frame; record it with the measurement units")
     layers = sorted(map(int, rows["layer"].unique()))
@@ -144,7 +139,7 @@ def draw_unit_heatmap(
         raise ValueError(f"layer={layer!r}: must be one of {', '.join(map(str, layers))}")
     shown = layers[-1] if layer is None else layer
     rows, when = _select_step(rows[rows["layer"] == shown], step)
-    wide = rows.pivot(index="unit", columns="timestep", values="log10_gmean").sort_index()
+    wide = rows.pivot_table(index="unit", columns="timestep", values="log10_gmean", observed=True)
     values = wide.to_numpy(dtype=float)
     times, units = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
     edges = [np.append(axis, axis[-1] + 1) - 0.5 for axis in (times, units)]
@@ -153,15 +148,17 @@ def draw_unit_heatmap(
     make_text_literal(ax.figure.colorbar(mesh, ax=ax, label="log₁₀ gradient w.r.t. h of a unit").ax)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     which = f", layer {shown}" if len(layers) > 1 else ""
-    ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}")
+    ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}{whose}")
     return ax
 
 
-def _by_layer(gradients: pd.DataFrame, quantity: str, step: str | int) -> tuple[pd.DataFrame, str]:
+def _by_layer(
+    gradients: pd.DataFrame, quantity: str, step: str | int, run: str | None
+) -> tuple[pd.DataFrame, str]:
     """Return log10 of the gradient norm by layer and lag at one training step, and describe the step."""
     check_columns(gradients, ("step", "quantity", "layer", "lag", "log10_gmean"))
-    _check_one_run(gradients)
-    curves: Any = gradients[gradients["lag"].notna() & (gradients["layer"] != WHOLE)]
+    rows, whose = select_run(gradients, run)
+    curves: Any = rows[rows["lag"].notna() & (rows["layer"] != WHOLE)]
     rows = curves[curves["quantity"] == quantity]
     if rows.empty:
         names = ", ".join(map(str, curves["quantity"].dropna().unique())) or "none"
@@ -169,12 +166,8 @@ def _by_layer(gradients: pd.DataFrame, quantity: str, step: str | int) -> tuple[
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     rows, when = _select_step(rows, step)
-    return rows.pivot(index="layer", columns="lag", values="log10_gmean").sort_index(), when
-
-
-def _check_one_run(gradients: pd.DataFrame) -> None:
-    if "run" in gradients and (runs := list(map(str, gradients["run"].unique())))[1:]:
-        raise ValueError(f"gradients: expected one run, got {len(runs)}: {', '.join(runs[:5])}")
+    wide = rows.pivot_table(index="layer", columns="lag", values="log10_gmean", dropna=False, observed=True)
+    return wide.sort_index(), when + whose
 
 
 def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:

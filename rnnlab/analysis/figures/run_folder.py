@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from rnnlab.analysis.figures import single_run as figures
 from rnnlab.analysis.figures.layers import (
     BY_UNIT,
-    count_layers,
     draw_layer_curves,
     draw_layer_heatmap,
     draw_unit_heatmap,
 )
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.picture_files import FAST_PNG, save_picture, save_pixels
+from rnnlab.analysis.figures.selection import count_layers
 from rnnlab.analysis.figures.style import PALETTE, figure_style
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
 from rnnlab.records import (

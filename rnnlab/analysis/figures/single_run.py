@@ -11,11 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 
 from rnnlab.analysis.arguments import check_arguments
-from rnnlab.analysis.figures.intervals import find_detail_axes
-from rnnlab.analysis.figures.layers import select_layer
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.selection import select_layer, select_run
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
-from rnnlab.records import GRAD_NORM, GRADIENT_COLUMNS, LOSS, STEPS_TO_SOLVE, VAL_LOSS
+from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_number, format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
@@ -24,7 +23,6 @@ CONTRIBUTION = "dW_"
 """Start of the names of the contributions to the gradient of a matrix."""
 HISTOGRAM_BINS = 40
 MAX_CURVES = 12
-MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
 
 
@@ -111,7 +109,7 @@ def draw_time_heatmap(
     if ax is None:
         with matplotlib.rc_context(figure_style()):
             return draw_time_heatmap(gradients, new_axes(), quantity, run, limits)
-    rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
+    rows, which = select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
         raise ValueError(f"quantity={quantity!r}: not recorded per time step; available: {available}")
@@ -279,25 +277,6 @@ def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
     text = format_zero_share(float(shares.iloc[-1])) if len(shares) else ""
     return f"; {text} at lag {shares.index[-1]}, omitted" if text else ""
-
-
-def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
-    """Return the rows of the selected run (or of all runs, for "mean") and a suffix for the title."""
-    runs = list(map(str, rows["run"].unique())) if "run" in rows else []
-    if run == "mean":
-        if axes := find_detail_axes(rows, [], GRADIENT_COLUMNS):
-            raise ValueError(
-                f"run={run!r}: the runs also differ in {' and '.join(axes)}; select runs with one value, for "
-                f"example gradients[gradients[{axes[0]!r}] == VALUE]"
-            )
-        return rows, f", mean of {max(len(runs), 1)} runs"
-    if run is None and len(runs) <= 1:
-        return rows, ""
-    if run not in runs:
-        names = ", ".join(["mean", *runs[:MAX_NAMED_RUNS]]) + (" …" if len(runs) > MAX_NAMED_RUNS else "")
-        problem = f"the frame has {len(runs)} runs; choose one" if run is None else "no such run"
-        raise ValueError(f"run={run!r}: {problem}; available: {names}")
-    return rows[(rows["run"] == run).to_numpy()], f", run {run}"
 
 
 def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str) -> None:

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.grouping import END
-from rnnlab.analysis.figures.layers import WHOLE
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.run_curves import RunCurves
 from rnnlab.analysis.figures.scalar_plot import describe_zeros
+from rnnlab.analysis.figures.selection import WHOLE
 from rnnlab.analysis.figures.style import check_columns, is_wide, set_log_scale, to_numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 

@@ -31,6 +31,10 @@ ENGINE = "engine"
 """Key that changes results by rounding errors alone: a run that ended counts under any engine."""
 
 
+ONE_LAYER = {"layers": 1, "residual": False}
+"""Values of keys with which a run is the same as a run recorded before these keys existed."""
+
+
 @dataclass(frozen=True)
 class Sweep:
     """Contents of `sweep.json`: the name of the sweep, and the identity of the run in each run folder."""
@@ -54,7 +58,9 @@ def identity(config: Mapping[str, Any], data: str) -> str:
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
     """Return the same digest as `identity`, computed from the JSON text of each key's value."""
-    keys = sorted(set(texts).difference(KEYS_OUTSIDE_IDENTITY, [ENGINE]))
+    outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
+    outside |= {key for key, default in ONE_LAYER.items() if texts.get(key) == format_json(default)}
+    keys = sorted(set(texts).difference(outside))
     entries = (f"{format_json(key)}: {texts[key]}" for key in keys)
     text = f"[{{{', '.join(entries)}}}, {format_json(data)}]"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
