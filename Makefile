@@ -48,6 +48,7 @@ mutants: .venv/installed-dev
 # The benchmarks take forty minutes in total; run nothing else meanwhile.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
+	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.whole_run
