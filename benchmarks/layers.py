@@ -1,7 +1,7 @@
 """Time of a network of three layers, compared with its layers timed alone and with torch.
 
-The table gives the milliseconds of a training step of rnnlab with recording and of torch without, and the time
-of both passes through the stack relative to the sum of the passes through its layers alone.
+The table gives the milliseconds of a training step of rnnlab with recording and of torch without, and the
+time of both passes through the stack relative to the sum of the passes through its layers alone.
 One core, one BLAS thread; the contestants take turns.
 
     python -m benchmarks.layers
