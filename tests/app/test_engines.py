@@ -20,6 +20,8 @@ from tests.app.test_restoring import contents, log_of, never, order_of, stopped
 from tests.cells.test_own_cells import Normalised
 
 pytest.importorskip("numba")
+from rnnlab.engine.compiled import loops
+
 COMPILED = ("engine=compiled", "cell=gru", "probe=standard", "probe.examples=2")
 
 
@@ -28,6 +30,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("RNNLAB_CACHE", str(folder))
+        for cached in (loops._loop, loops._reductions):  # loaded from another folder by earlier tests
+            cached.cache_clear()
         yield folder
 
 

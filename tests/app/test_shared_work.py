@@ -137,7 +137,9 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     data = f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}"
     goal = vars(trainer.task.goal(trainer.model.loss))
     memory = sum(experiment.memory.values())
-    kept = {key: value for key, value in job.config.items() if key not in (*KEYS_OUTSIDE_IDENTITY, ENGINE)}
+    outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
+    outside |= {"layers", "residual"} if job.config["layers"] == 1 else set()
+    kept = {key: value for key, value in job.config.items() if key not in outside}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     unit = vars(loss_unit(trainer.task, trainer.model.loss))

@@ -11,7 +11,7 @@ import pytest
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import GRU, LSTM, Cell, Stack, Vanilla, layers_of, split_layer
 from rnnlab.diagnostics.lag_curves import per_example_lag_curves
-from rnnlab.gradcheck.networks import check_cell
+from rnnlab.gradcheck.networks import check_cell, check_model
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
@@ -67,6 +67,18 @@ def test_all_gradients_agree_with_projections(kind: str, layers: int, residual: 
         names = {check.name for check in checks}
         assert {f"l{layers}.W_xh", "l1.W_xh", f"l{layers}.{stack.cells[-1].states[0]}[0]"} <= names
         assert max(check.error for check in checks) <= 1e-7
+
+
+@pytest.mark.parametrize(("kind", "layers", "residual"), STACKS)
+def test_the_gradient_check_of_a_network_finds_no_error(kind: str, layers: int, residual: bool) -> None:
+    stack, params = stack_of(kind, layers, residual)
+    model = Model(stack, Readout(4, 3, bias=True), Zero(), "cross_entropy", "mean")
+    rng = np.random.default_rng(1)
+    params |= {"W_hy": rng.standard_normal((3, 4)), "b_y": rng.standard_normal((3, 1))}
+    batch = Batch(rng.standard_normal((6, 3, 2)), rng.integers(0, 3, (6, 2)))
+    checks = check_model(model, params, batch)
+    assert {f"l1.{stack.cells[0].states[0]}[3]", f"l{layers}.W_hh"} <= {check.name for check in checks}
+    assert max(check.error for check in checks) <= 1e-7
 
 
 @pytest.mark.parametrize("layers", [2, 3, 5])
