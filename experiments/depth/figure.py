@@ -16,7 +16,7 @@ from rnnlab.analysis import CELL_COLORS, load_gradients, load_metrics, load_runs
 from rnnlab.analysis.figures.style import SEQUENTIAL, figure_style
 
 HERE = Path(__file__).parent
-SWEEPS = {"same number of parameters": "depth", "37 units per layer": "depth_width"}
+SWEEPS = {"equal parameters": "depth", "37 units per layer": "depth_width"}
 CONDITION = ["cell", "residual", "layers"]
 FAR = 40
 """Lag at which the gradient is compared with lag 1; the sequences have 50 time steps."""
