@@ -8,8 +8,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
 
+# An empty PYTHONDONTWRITEBYTECODE lets the hundreds of processes that the tests start share compiled modules.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Check style, types and the import contracts between packages.
 check: .venv/installed-dev
@@ -47,6 +48,7 @@ mutants: .venv/installed-dev
 # The benchmarks take forty minutes in total; run nothing else meanwhile.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.speed --json speed.json --figure speed.png
+	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.whole_run

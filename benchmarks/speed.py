@@ -37,9 +37,17 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"{Path(__file__).name}: {error.name} is missing; install it with: pip install 'rnnlab[bench]'")
 
-OURS, TORCH, TORCH_RECORDING, JAX, BOUND = "rnnlab", "torch", "torch recording", "jax recording", "products"
+OURS, NUMPY, TORCH, TORCH_RECORDING, JAX, BOUND = (
+    "rnnlab",
+    "rnnlab numpy",
+    "torch",
+    "torch recording",
+    "jax recording",
+    "products",
+)
 MAKERS: dict[str, Callable[[Shape], Callable[[], None]]] = {
     OURS: rnnlab_step.make,
+    NUMPY: partial(rnnlab_step.make, engine="numpy"),
     TORCH: torch_step.make,
     TORCH_RECORDING: torch_step.make_recording,
     JAX: jax_step.make,

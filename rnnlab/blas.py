@@ -32,13 +32,19 @@ def step_product(matrix: Array, columns: int) -> tuple[Callable[[Array, Array, A
         (M, columns), or a stack of n row blocks, shape (n, M/n, K), for outputs of shape (n, M/n, columns).
     """
     rows, inner = matrix.shape
-    max_rows = _SMALL_PRODUCT // (inner * columns)
+    block = rows_per_block(rows, inner, columns)
+    if block == rows:
+        return np.dot, matrix
+    return np.matmul, matrix.reshape(rows // block, block, inner)
+
+
+def rows_per_block(rows: int, inner: int, columns: int) -> int:
+    """Return the number of rows per block, a divisor of `rows`, with which the product is fastest."""
+    max_rows = _SMALL_PRODUCT // max(inner * columns, 1)
     if rows <= max_rows or max_rows < _MIN_ROWS or not _has_small_kernels():
-        return np.dot, matrix
+        return rows
     blocks = next((n for n in range(-(-rows // max_rows), rows // _MIN_ROWS + 1) if rows % n == 0), 1)
-    if blocks == 1:
-        return np.dot, matrix
-    return np.matmul, matrix.reshape(blocks, rows // blocks, inner)
+    return rows // blocks
 
 
 @cache

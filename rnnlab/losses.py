@@ -7,6 +7,7 @@ References:
     Kumar, *RNN Derivatives and Code sample*, for the softmax Jacobian.
 """
 
+from collections.abc import Callable
 from math import log
 from typing import Literal
 
@@ -43,6 +44,8 @@ def losses_and_gradients(
     do = workspace.array("do", outputs.shape, outputs.dtype)
     if loss == "squared_error":
         return _squared_error(outputs, targets, do)
+    if outputs.dtype == np.float32 and (compiled := workspace.reductions(outputs.dtype)):
+        return _compiled_cross_entropy(compiled.softmax_of_columns, outputs, targets, do)
     return _softmax_cross_entropy(outputs, targets, do)
 
 
@@ -73,6 +76,15 @@ def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Ar
     total = do.sum(axis=0)
     do /= total
     do[targets, columns] -= 1
+    return np.log(total) - at_target, do
+
+
+def _compiled_cross_entropy(
+    softmax: Callable[..., object], logits: Array, targets: Array, do: Array
+) -> tuple[Array, Array]:
+    """Compute the same with the compiled softmax, in one pass per block of columns."""
+    total, at_target = np.empty((2, logits.shape[1]), logits.dtype)
+    softmax(logits, targets.astype(np.int64, copy=False), do, total, at_target)
     return np.log(total) - at_target, do
 
 

@@ -45,6 +45,7 @@ from rnnlab.records import (
 
 When = Literal["step", "validation", "recording", "end"]
 
+_LAYER = re.compile(r"(?<=[/_])l\d+\.")
 VARIABLE_PARTS = {
     "matrix": r"W_[^/.]+",
     "parameter": r"[^/]+",
@@ -248,8 +249,21 @@ MAIN_METRICS = (
 
 @lru_cache(maxsize=10_000)
 def metric_of(name: str) -> Metric | None:
-    """Return the row of a metric, or None if the table does not contain the metric."""
+    """Return the row of a metric, or None if the table does not contain the metric.
+
+    The metric of a layer, such as `grad/l2.gain`, has the row of the metric without the layer.
+    """
+    name = without_layer(name)
     return next((metric for metric in METRICS if metric.pattern.fullmatch(name)), None)
+
+
+def without_layer(name: str) -> str:
+    """Return the name of a metric without the layer that it names.
+
+    >>> without_layer("grad/l2.gain"), without_layer("log10_l2.h_by_lag/0004")
+    ('grad/gain', 'log10_h_by_lag/0004')
+    """
+    return _LAYER.sub("", name)
 
 
 def is_shown(name: str) -> bool:

@@ -29,6 +29,8 @@ AXES = (
     "clip_mode",
     "lr",
     "hidden_size",
+    "layers",
+    "residual",
     "batch_size",
     "steps",
     "seed",
@@ -50,11 +52,14 @@ REPORT_FILE = "report.html"
 """File name of the report in a sweep folder."""
 
 # Columns of `gradients.parquet`. Each row sets exactly one of timestep and lag. A row sets target only if its
-# lag curve does not start at the last target. The other columns are statistics of a `Curve`, null where they
-# are not finite.
+# lag curve does not start at the last target. Layers are numbered from 1; layer 0 stands for all layers of a
+# stack together. Only quantities by unit set unit, 1 … H. The other columns are statistics of a `Curve`, null
+# where they are not finite.
 GRADIENT_COLUMNS = (
     "step",
     "quantity",
+    "layer",
+    "unit",
     "timestep",
     "lag",
     "target",
@@ -125,6 +130,8 @@ class Curve:
         zero_fraction: Fraction of the examples whose value is zero.
         target: Time step τ whose loss is backpropagated to compute a lag curve; None means the last target of
             each example.
+        layer: Layer of the network, 1 … L from bottom to top; 0 for all layers of a stack together.
+        unit: Unit of the layer, 1 … H; None for a norm over all units.
     """
 
     quantity: str
@@ -136,6 +143,8 @@ class Curve:
     log10_gmean: Array
     zero_fraction: Array
     target: int | None = None
+    layer: int = 1
+    unit: int | None = None
 
 
 @dataclass(frozen=True)

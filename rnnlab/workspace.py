@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from operator import is_not
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,17 +19,49 @@ Calls = list[tuple[Callable[..., object], tuple[Any, ...]]]
 """Functions with their positional arguments."""
 
 
+class Loops(Protocol):
+    """Compiled loops over time; see `rnnlab.engine.compiled.loops`."""
+
+    def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled forward loop of a cell, or None."""
+
+    def backward(self, cell: Any, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled backward loop of a cell, or None."""
+
+    def reductions(self, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions that depend on no cell, or None."""
+
+    def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
+        """Return True if both loops need not be compiled any more."""
+
+
 class Workspace:
-    """Named array buffers that are reused by successive calls.
+    """Named array buffers that are reused by successive calls, and the engine of the calls.
 
     Every training step needs arrays of the same shapes. Reusing these arrays avoids the page faults caused by
     newly allocated memory. If a function returns arrays from a workspace, the next call with the same
     workspace overwrites them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loops: Loops | None = None) -> None:
+        """Create a workspace without buffers; `loops` are the compiled loops, or None for NumPy."""
+        self.loops = loops
         self._buffers: dict[str, Array] = {}
         self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
+        self._parts: dict[str, Workspace] = {}
+        self._reductions: dict[np.dtype[Any], Any] = {}
+
+    def part(self, name: str) -> "Workspace":
+        """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
+        return self._parts.setdefault(name, Workspace(self.loops))
+
+    def reductions(self, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions that depend on no cell; None for the NumPy engine."""
+        if self.loops is None:
+            return None
+        if dtype not in self._reductions:
+            self._reductions[dtype] = self.loops.reductions(dtype)
+        return self._reductions[dtype]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
@@ -83,7 +115,10 @@ def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
     """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products."""
     time, features, batch = a.shape
     matrix = workspace.array(name, (features, time, batch), a.dtype)
-    np.copyto(matrix, a.transpose(1, 0, 2))
+    if compiled := workspace.reductions(a.dtype):
+        compiled.by_feature(a, matrix)
+    else:
+        np.copyto(matrix, a.transpose(1, 0, 2))
     return matrix.reshape(features, time * batch)
 
 

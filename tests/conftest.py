@@ -1,4 +1,5 @@
 import gc
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 from rnnlab.app.config.memory_limit import cores
 from tests import processes as commands
+from tests.composed import keep_compositions
 from tests.processes import TINY, Done, run
 from tests.shared import empty_database, made_once, shared_folder
 from tests.surroundings import ROOT
@@ -34,6 +36,7 @@ SLOWEST = (
     "test_gradients.py",
 )
 """The slowest test files, slowest first; they start first, so that no slow file runs alone at the end."""
+os.environ.setdefault("RNNLAB_CACHE", str(ROOT / ".loops"))  # loops compiled by earlier tests are used again
 Starter = Callable[..., commands.Command]
 
 # No deadline: tests check results, not run times. Derandomised: failures are reproducible.
@@ -88,6 +91,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory, process_name: str) -> Path:
 def database(tables: Path, tmp_path: Path) -> None:
     """Copy an empty MLflow database to `tmp_path`, the default location, because creating one takes time."""
     shutil.copy(tables, tmp_path / "mlflow.db")
+
+
+@pytest.fixture
+def kept_compositions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tests of a process share compositions; not for tests about composition itself."""
+    keep_compositions(monkeypatch)
 
 
 @pytest.fixture(scope="session")

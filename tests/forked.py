@@ -7,6 +7,7 @@ itself. `python -m tests.forked FD` is the process from which commands are forke
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -21,6 +22,7 @@ from select import select
 from threading import Thread
 from typing import IO, Any, NoReturn
 
+from tests.spare import keep_spare
 from tests.surroundings import ROOT, environment, hear_signals
 
 LIBRARIES = (
@@ -28,8 +30,12 @@ LIBRARIES = (
     *("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store"),
     *("pandas", "pyarrow.parquet", "pyarrow.json"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn"),
+    *("numba.extending", "llvmlite.binding"),
     *("multiprocessing.spawn", "filelock", "jinja2", "yaml"),
 )
+
+STARTING_WORKERS = ("rnnlab", "rnnlab.repeat")
+"""Commands whose workers are forked too."""
 
 
 class ForkedCommand:
@@ -131,6 +137,8 @@ def _serve(requests: socket.socket) -> None:
     """Fork a command for every request until the tests end."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # forked processes neither search nor copy the libraries' objects
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         data, ends, *_ = socket.recv_fds(requests, 1_000_000, 3)
@@ -170,6 +178,8 @@ def _execute(request: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
     os.environ.update(request["environment"])
     sys.path[0] = request["folder"]
     module, *arguments = request["command"]
+    if module in STARTING_WORKERS:
+        keep_spare()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.forked import ForkedCommand, fork_command
+from tests.spare import NAME
 from tests.surroundings import environment, hear_signals
 
 TINY = ("steps=12", "hidden_size=8", "batch_size=4", "seq_len=9", "report=false")
@@ -122,15 +123,16 @@ def metric_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def children(pid: int) -> list[int]:
-    """Return the child processes of a process, read from /proc (Linux)."""
+    """Return the child processes of a process, read from /proc (Linux), without the spare child."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             own, _, rest = stat.read_text().rpartition(")")
         except OSError:  # the process has ended in the meantime
             continue
-        if int(rest.split()[1]) == pid:
-            found.append(int(own.split()[0]))
+        number, name = own.split(" (", 1)
+        if int(rest.split()[1]) == pid and name != NAME:
+            found.append(int(number))
     return found
 
 

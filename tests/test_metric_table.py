@@ -9,7 +9,7 @@ import pytest
 from docs import metric_tables
 from rnnlab import records
 from rnnlab.app.config.build import Experiment, generators
-from rnnlab.metric_table import METRICS, is_per_step, is_shown, metric_of
+from rnnlab.metric_table import METRICS, is_per_step, is_shown, metric_of, without_layer
 from rnnlab.mlflow_mirror.charts import FIRST_CHARTS
 from rnnlab.mlflow_mirror.description import describe_run
 from rnnlab.records import LOSS, NORM_QUANTILES, STEPS_PER_SECOND
@@ -22,6 +22,8 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 SMALL = ("steps=9", "hidden_size=4", "batch_size=3", "seq_len=9", "val_every=2", "probe.examples=2")
 RUNS = (
     *((f"cell={cell}", "probe=full", "initial_state=learned") for cell in OPTIONS["cell"]),
+    ("cell=lstm", "layers=2", "residual=true", "probe=full", "initial_state=learned"),
+    ("cell=rnn", "layers=2", "probe=full"),
     ("task=adding", "clip_mode=value", "clip=0.01"),
     ("task=adding", "clip_mode=value", "clip=null"),
     ("task=latch", "steps=60", "seq_len=5", "val_every=10", "lr=0.05", "stop_when_solved=true"),
@@ -64,7 +66,7 @@ def in_mlflow(sweep: Done) -> set[str]:
 
 
 def rows_of(name: str) -> list[str]:
-    return [row.name for row in METRICS if row.pattern.fullmatch(name)]
+    return [row.name for row in METRICS if row.pattern.fullmatch(without_layer(name))]
 
 
 def test_every_metric_has_one_row(names: set[str], in_mlflow: set[str]) -> None:

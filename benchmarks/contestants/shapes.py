@@ -24,6 +24,7 @@ class Shape:
         H: Hidden size.
         B: Batch size.
         T: Time steps.
+        layers: Number of layers.
     """
 
     cell: Cell
@@ -31,6 +32,7 @@ class Shape:
     H: int
     B: int
     T: int
+    layers: int = 1
 
     @property
     def X(self) -> int:

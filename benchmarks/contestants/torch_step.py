@@ -50,7 +50,8 @@ def _parts(
     shape: Shape, kind: Any, fused: bool = False
 ) -> tuple[Any, Any, Callable[[], torch.Tensor], torch.Tensor, Any]:
     torch.manual_seed(0)
-    recurrent, readout = kind(shape.X, shape.H), nn.Linear(shape.H, shape.Y)
+    depth = {"num_layers": shape.layers} if shape.layers > 1 else {}
+    recurrent, readout = kind(shape.X, shape.H, **depth), nn.Linear(shape.H, shape.Y)
     params = [*recurrent.parameters(), *readout.parameters()]
     optimizer = torch.optim.Adam(params, lr=LR, fused=fused or None)
     batch_x, batch_y = shape.batch()

@@ -7,6 +7,7 @@ from rnnlab.analysis.frames.load import IncompleteRuns, load_gradients, load_met
 from rnnlab.analysis.frames.sources import MLflowRuns
 
 if TYPE_CHECKING:
+    from rnnlab.analysis.figures.layers import draw_layer_curves, draw_layer_heatmap, draw_unit_heatmap
     from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
     from rnnlab.analysis.figures.single_run import draw_time_heatmap
     from rnnlab.analysis.figures.style import CELL_COLORS
@@ -21,15 +22,19 @@ __all__ = [
     "draw_gain",
     "draw_horizon",
     "draw_lag_curves",
+    "draw_layer_curves",
+    "draw_layer_heatmap",
     "draw_losses",
     "draw_phase_diagram",
     "draw_solved",
     "draw_time_heatmap",
+    "draw_unit_heatmap",
     "load_gradients",
     "load_metrics",
     "load_runs",
 ]
 _FIGURES = {
+    "layers": ("draw_layer_curves", "draw_layer_heatmap", "draw_unit_heatmap"),
     "single_run": ("draw_time_heatmap",),
     "phase_diagram": ("draw_phase_diagram",),
     "style": ("CELL_COLORS",),

@@ -206,6 +206,7 @@ def _run_info(plan: Plan, job: Job, facts: JobFacts) -> dict[str, Any]:
         "overrides": overrides,
         "command": redact(plan.command),
         "params": params,
+        "engine": facts.engine,
         "states": facts.states,
         "goal": facts.goal,
         "loss_unit": facts.loss_unit,

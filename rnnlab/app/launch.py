@@ -11,6 +11,7 @@ from rnnlab.app.check import CheckedPlan
 from rnnlab.app.config.memory_limit import cores
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.display import Display
+from rnnlab.app.jobs.compile_loops import compile_loops
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.app.jobs.resume import is_complete, sweep_lock, write_sweep_file
 from rnnlab.app.jobs.run_job import WorkOrder
@@ -76,6 +77,8 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
             LOG.info("%s runs: %s", len(orders), redact(plan.command))
         for line in (checked.note, *checked.remarks):
             display.note(line)
+        if checked.launcher is None:
+            compile_loops(todo, display.note)
         display.show_resumption(plan, orders, len(orders) - len(todo))
         elsewhere = _runs_in_other_processes(todo, interrupts)
         engine = _engine(checked, [order for order in todo if order not in elsewhere])

@@ -6,6 +6,7 @@ import shlex
 from rnnlab.app.config.build import Settings
 from rnnlab.app.config.plan import Plan
 from rnnlab.app.display import Display
+from rnnlab.imports import fast_imports
 from rnnlab.mlflow_mirror.mirror import MirrorReport
 from rnnlab.mlflow_mirror.store import error_line, tracking_uri
 from rnnlab.mlflow_mirror.summary_run import log_report
@@ -21,9 +22,10 @@ def write_sweep_report(
     folder = os.path.relpath(plan.folder)
     try:
         with display.show_status("Writing the report (Ctrl-C to skip)"):
-            import matplotlib
+            with fast_imports():
+                import matplotlib
 
-            from rnnlab.analysis.report.page import write_report  # importing seaborn takes two seconds
+                from rnnlab.analysis.report.page import write_report
 
             matplotlib.use("Agg")  # draw without opening a window
             write_report(plan.folder, plan.folder / REPORT_FILE)

@@ -4,6 +4,7 @@ from rnnlab.cells.base import Cell, Parameter
 from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.lstm import LSTM
+from rnnlab.cells.stack import Layer, Stack, layers_of, split_layer
 from rnnlab.cells.vanilla import Vanilla
 from rnnlab.engine.activations import (
     IDENTITY,
@@ -34,14 +35,18 @@ __all__ = [
     "CellDeltas",
     "CellTape",
     "GatedCell",
+    "Layer",
     "Parameter",
+    "Stack",
     "States",
     "StepDeltas",
     "StepGradients",
     "StepTape",
     "Vanilla",
+    "layers_of",
     "positive",
     "relu",
     "sigmoid",
+    "split_layer",
     "tanh",
 ]

@@ -30,6 +30,7 @@ from rnnlab.cells.boundary import (
 )
 from rnnlab.engine.activations import Activation
 from rnnlab.engine.declarations import CellDeclarationError, check_names
+from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.initializers import Init
@@ -338,7 +339,20 @@ class Cell(ABC):
         return forward_by_steps(self._step, self.output, params, x, initial)
 
     def _backward(
-        self, params: Params, tape: CellTape, e: Array, first_loss: int, with_dx: bool, workspace: Workspace
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+        exponents: Array | None = None,
     ) -> CellDeltas:
-        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
+        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps.
+
+        The binary `exponents` of `e`, shape (T, B), are at most 0; None if all are 0. `e` may be overwritten
+        if they are given.
+        """
+        if exponents is not None:
+            multiply_columns([e], exponents)
         return backward_by_steps(self, params, tape, e, first_loss)

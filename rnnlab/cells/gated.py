@@ -227,9 +227,16 @@ class GatedCell(Cell):
         return self._forward_loop.run(params, x, initial, workspace)
 
     def _backward(
-        self, params: Params, tape: CellTape, e: Array, first_loss: int, with_dx: bool, workspace: Workspace
+        self,
+        params: Params,
+        tape: CellTape,
+        e: Array,
+        first_loss: int,
+        with_dx: bool,
+        workspace: Workspace,
+        exponents: Array | None = None,
     ) -> CellDeltas:
-        return self._backward_loop.run(params, tape, e, first_loss, with_dx, workspace)
+        return self._backward_loop.run(params, tape, e, first_loss, with_dx, workspace, exponents)
 
     @cached_property
     def _forward_loop(self) -> ForwardLoop:

@@ -23,6 +23,7 @@ from rnnlab.diagnostics.snapshot import Measure, Previous, ProbeInputs, Readings
 from rnnlab.diagnostics.spectrum import measure_spectrum
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.diagnostics.theory import measure_theory
+from rnnlab.diagnostics.units import measure_units
 
 __all__ = [
     "LagSummary",
@@ -56,6 +57,7 @@ __all__ = [
     "measure_parameters",
     "measure_spectrum",
     "measure_theory",
+    "measure_units",
     "non_finite_weights",
     "per_example_lag_curves",
     "recorded_regime",

@@ -13,11 +13,12 @@ time step t and at all later time steps contribute to C[t].
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Readings, Snapshot, by_layer
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.workspace import Workspace
 
 
+@by_layer
 def measure_contributions(snapshot: Snapshot) -> Readings:
     """Measure ‖C[t]‖_F as `dW_hh` and the norm of each gate's block of C[t] as, for example, `dW_hh.f`."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas

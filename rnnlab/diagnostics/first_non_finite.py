@@ -29,8 +29,10 @@ def first_non_finite(tape: Tape, grads: Params, deltas: CellDeltas, params: Para
         timestep, name = min(candidates, key=lambda candidate: candidate[0])
         return FirstNonFinite(name, timestep)
     backward = [(f"d_{name}", _bad_steps(values) + 1) for name, values in deltas.total.items()]
-    if deltas.dz is not None:
-        backward.append(("d_z", _bad_steps(deltas.dz) + 1))
+    parts = {f"l{i}.": part for i, part in enumerate(deltas.layers, start=1)} or {"": deltas}
+    for prefix, part in reversed(parts.items()):
+        if part.dz is not None:
+            backward.append((f"d_{prefix}z", _bad_steps(part.dz) + 1))
     candidates = [(int(steps[-1]), name) for name, steps in backward if steps.size]
     if candidates:
         timestep, name = max(candidates, key=lambda candidate: candidate[0])

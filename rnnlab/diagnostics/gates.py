@@ -10,12 +10,13 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.cells import CellTape
-from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Readings, Snapshot, by_layer
 from rnnlab.diagnostics.statistics import curves
 
 CLOSED, OPEN = 0.1, 0.9
 
 
+@by_layer
 def measure_gates(snapshot: Snapshot) -> Readings:
     """Measure gate activations and saturation by time step, and `forget_product` by lag.
 

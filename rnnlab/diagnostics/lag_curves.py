@@ -18,11 +18,11 @@ import numpy as np
 from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells import States
+from rnnlab.cells import Layer, States, layers_of, split_layer
 from rnnlab.diagnostics.gain_and_horizon import summarize_lag_curve
 from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
 from rnnlab.diagnostics.requirements import requires
-from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Readings, Snapshot, of_layer
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.model import Batch, Model
 from rnnlab.records import Curve, by_lag_key, finite_or_none
@@ -52,13 +52,20 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
         target_curves = lag_curves_of(logs, τ)
         all_curves += target_curves
         if τ is None and target_curves:
-            metrics = lag_metrics(target_curves, model.cell.states, snapshot.task_lag)
+            for layer in layers_of(model.cell):
+                own = [curve for curve in target_curves if curve.layer == layer.number]
+                found = lag_metrics(own, layer.cell.states, snapshot.task_lag)
+                metrics |= {_name(key, layer): value for key, value in found.items()}
+            if whole := [curve for curve in target_curves if curve.layer == 0]:
+                metrics |= lag_metrics(whole, (), snapshot.task_lag)
     return Readings(all_curves, metrics)
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
     """Compute statistics over examples for the curves returned by `per_example_lag_curves`."""
-    return curves("lag", np.arange(max(map(len, logs.values()), default=0)), logs, target)
+    is_stack = any(split_layer(name)[0] for name in logs)
+    index = np.arange(max(map(len, logs.values()), default=0))
+    return curves("lag", index, logs, target, layer=0 if is_stack else 1)
 
 
 def per_example_lag_curves(
@@ -88,12 +95,16 @@ def per_example_lag_curves(
         rng: Random number generator, required for a random initial state.
         target: Time step τ of the loss; None selects the last target of each example.
 
+    In a stack, the names start with the layer, as in `l2.h`. `h` of a layer is the total gradient, which
+    includes the paths through the layers above within a time step. `state` of a layer is the adjoint of its
+    states as independent inputs of the next time step, and `state` without a layer that of all layers.
+
     Returns:
         Arrays of ln g(k), shape (K+1, B), keyed by the name of the quantity. Values are -inf where g is 0,
         and NaN for k ≥ τ and for examples without a target at τ. The dict is empty if no example has a target
         at τ.
     """
-    cell = model.cell
+    cell, layers = model.cell, layers_of(model.cell)
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
     τs = _last_targets(batch) if target is None else _targets_at(batch, target)
     length = int(τs.max())
@@ -118,24 +129,39 @@ def per_example_lag_curves(
         record(t, {f"total {name}": deltas.total[name] for name in cell.states})
         if len(cell.states) > 1:
             record(t, {f"adjoint {name}": adjoint[name] for name in cell.states})
-        is_same = deltas.recurrent is deltas.dz
-        record(t, {"dz": deltas.dz, "dx": deltas.dx, "recurrent": None if is_same else deltas.recurrent})
+        record(t, {"dx": deltas.dx})
+        for layer, own in zip(layers, deltas.layers or (deltas,), strict=True):
+            recurrent = None if own.recurrent is own.dz else own.recurrent
+            record(t, layer.label({"dz": own.dz, "recurrent": recurrent}))
         log_scale[t - 1] = exponents * np.log(2)
         adjoint, shifts = _rescale(deltas.before)
         exponents = exponents + shifts
     by_time = {name: log_norm_of_steps(steps[f"total {name}"]) for name in cell.states}
-    parts = {name: steps[f"adjoint {name}"] for name in cell.states if f"adjoint {name}" in steps}
-    by_time["state"] = joint_log_norm(parts, axis=1) if parts else by_time[cell.states[0]]
-    if "dz" in steps and cell.input_matrix is not None:
-        W_xhT = np.ascontiguousarray(params[cell.input_matrix].T)
-        by_time["x"] = log_norm_of_steps(np.matmul(W_xhT, steps["dz"]))
-    elif "dx" in steps:
-        by_time["x"] = log_norm_of_steps(steps["dx"])
-    if deltas.recurrent is not None:
-        of_product = log_norm_of_steps(steps["recurrent"] if "recurrent" in steps else steps["dz"])
-        of_state = log_norm_of_steps(tape.cell.states[cell.recurrent_state][:length])
-        by_time[f"d{cell.recurrent_matrix}"] = of_product + of_state
+    adjoints = {name: steps[f"adjoint {name}"] for name in cell.states if f"adjoint {name}" in steps}
+    by_time["state"] = joint_log_norm(adjoints, axis=1) if adjoints else by_time[cell.states[0]]
+    if "dx" in steps:
+        by_time[f"{layers[0].prefix}x"] = log_norm_of_steps(steps["dx"])
+    for layer in layers:
+        found = _of_layer(layer, layer.take(params), layer.take(steps), layer.take(tape.cell.states), length)
+        if len(layers) > 1:
+            found["state"] = joint_log_norm(layer.take(adjoints), axis=1)
+        by_time |= layer.label(found)
     return {name: _by_lag(logs + log_scale, τs) for name, logs in by_time.items()}
+
+
+def _of_layer(
+    layer: Layer, params: Params, steps: Mapping[str, Array], states: Mapping[str, Array], length: int
+) -> dict[str, Array]:
+    """Return ln of the norms of the gradients of one layer that follow from its dz, by time step."""
+    cell, found = layer.cell, {}
+    if "dz" in steps and cell.input_matrix is not None and layer.number == 1:
+        W_xhT = np.ascontiguousarray(params[cell.input_matrix].T)
+        found["x"] = log_norm_of_steps(np.matmul(W_xhT, steps["dz"]))
+    if cell.recurrent_matrix is not None and ("recurrent" in steps or "dz" in steps):
+        of_product = log_norm_of_steps(steps["recurrent"] if "recurrent" in steps else steps["dz"])
+        of_state = log_norm_of_steps(states[cell.recurrent_state][:length])
+        found[f"d{cell.recurrent_matrix}"] = of_product + of_state
+    return found
 
 
 def lag_metrics(
@@ -159,6 +185,13 @@ def lag_metrics(
             metrics[by_lag_key(quantity, lag)] = finite_or_none(value)
             lag *= 2
     return metrics
+
+
+def _name(metric: str, layer: Layer) -> str:
+    """Return the name of a metric of a layer; the name of a value by lag starts with `log10_`."""
+    if layer.prefix and metric.startswith("log10_"):
+        return f"log10_{layer.prefix}{metric.removeprefix('log10_')}"
+    return of_layer(metric, layer)
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:

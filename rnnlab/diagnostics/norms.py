@@ -7,7 +7,7 @@ The batch loss L is the mean of the losses ℓ_b of B examples, so the gradient 
 These norms do not depend on the batch size, and gradients of different examples do not cancel.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -17,6 +17,7 @@ from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.norms import SAFE_SQUARES, norm
+from rnnlab.workspace import Workspace
 
 _COPY_ELEMENTS = 2**17  # maximum elements per copy
 _COLUMNS = 256
@@ -31,28 +32,42 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     the training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the
     single target of a lag curve has weight 1.
     """
+    layers = snapshot.layers()
+    index, found = np.arange(1, snapshot.tape.cell.time + 1), []
+    states = []
+    for layer, part in layers:
+        logs = _log_norms(part)
+        states.append(logs["state"])
+        found += curves("timestep", index, logs, layer=layer.number)
+    if len(layers) > 1:
+        found += curves("timestep", index, {"state": log_of_root_sum_squares(states)}, layer=0)
+    return Readings(found)
+
+
+def _log_norms(snapshot: Snapshot) -> dict[str, Array]:
+    """Return ln of all norms of one layer, as arrays (T, B)."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    logs = log_norms_by_timestep(cell, tape, deltas)
-    batch = tape.x.shape[-1]
+    workspace, batch = snapshot.workspace, snapshot.tape.cell.x.shape[-1]
+    logs = log_norms_by_timestep(cell, tape, deltas, workspace)
     if deltas.dz is not None and cell.input_matrix is not None:
         logs |= _log_norms_of_inputs(snapshot, deltas.dz, snapshot.params[cell.input_matrix])
     elif deltas.dx is not None:
         logs["x"] = log_norm_of_steps(deltas.dx) + np.log(batch)
     for name in cell.states:
-        logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:])
-    return Readings(curves("timestep", np.arange(1, tape.time + 1), logs))
+        logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:], workspace)
+    return logs
 
 
 def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients with respect to z[t] and x[t]."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     batch, W_xhT = tape.x.shape[-1], np.ascontiguousarray(W_xh.T)
-    names = ("z", "x", "z_immediate", "x_immediate")
+    names = ("z", "x", *(("z_immediate", "x_immediate") if deltas.immediate else ()))
     logs = {name: np.full((tape.time, batch), -np.inf) for name in names}
     for steps in _some_steps(tape.time, batch):
         has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
         parts = {"": (steps, _columns(dz[steps]))}
-        if has_loss.start < has_loss.stop:
+        if deltas.immediate and has_loss.start < has_loss.stop:
             parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
         for suffix, (rows, part) in parts.items():
             for name, a in (("z", part), ("x", W_xhT @ part)):
@@ -62,38 +77,57 @@ def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str
     return logs
 
 
-def log_norms_by_timestep(cell: Cell, tape: CellTape, deltas: CellDeltas) -> dict[str, Array]:
+def log_norms_by_timestep(
+    cell: Cell, tape: CellTape, deltas: CellDeltas, workspace: Workspace | None = None
+) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients, as arrays (T, B); -inf where a norm is 0.
 
-    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`.
+    The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`. The
+    workspace selects the engine.
     """
     first, logs = deltas.first_loss, {}
     examples = np.log(tape.x.shape[-1])
     for name in cell.states:
-        logs[name] = log_norm_of_steps(deltas.total[name]) + deltas.log_scale + examples
+        logs[name] = log_norm_of_steps(deltas.total[name], workspace) + deltas.log_scale + examples
+        if name not in deltas.immediate:
+            continue
         immediate = np.full_like(logs[name], -np.inf)
-        immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:]) + examples
+        immediate[first:] = log_norm_of_steps(deltas.immediate[name][first:], workspace) + examples
         logs[f"{name}_immediate"] = immediate
-    if len(cell.states) == 1:
-        return logs | {"state": logs[cell.states[0]]}
-    squares = []
+    parts = []
     for name, adjoint in deltas.adjoint.items():
-        is_total = np.shares_memory(adjoint, deltas.total[name])
-        squares.append(
-            2 * (logs[name] if is_total else log_norm_of_steps(adjoint) + deltas.log_scale + examples)
-        )
+        if deltas.above is not None and name == cell.output:
+            adjoint = adjoint - deltas.above  # the state alone, as an input of the next time step
+        elif np.shares_memory(adjoint, deltas.total[name]):
+            parts.append(logs[name])
+            continue
+        parts.append(log_norm_of_steps(adjoint, workspace) + deltas.log_scale + examples)
+    return logs | {"state": log_of_root_sum_squares(parts)}
+
+
+def log_of_root_sum_squares(logs: Sequence[Array]) -> Array:
+    """Return ln √(Σ exp(2 l)) of the given logarithms l."""
+    if len(logs) == 1:
+        return logs[0]
     with np.errstate(invalid="ignore"):  # NaN inputs
-        return logs | {"state": 0.5 * reduce(np.logaddexp, squares)}
+        return np.asarray(0.5 * reduce(np.logaddexp, [2 * log for log in logs]))
 
 
-def log_norm_of_steps(a: Array) -> Array:
+def log_norm_of_steps(a: Array, workspace: Workspace | None = None) -> Array:
     """Return ln of the norm over features: an array (T, B) for a sequence of shape (T, F, B).
 
     Norms are first computed from an unscaled sum of squares. At time steps where this sum may underflow or
     overflow, the norms are then recomputed. For float32 arrays, the norms are recomputed in float64, whose
     range covers the squares of all float32 numbers. For float64 arrays, the norms are recomputed by
-    `rnnlab.norms.norm`, which takes several times as long.
+    `rnnlab.norms.norm`, which takes several times as long. The compiled engine sums all squares of float32
+    numbers in float64.
     """
+    compiled = None if workspace is None or a.dtype != np.float32 else workspace.reductions(a.dtype)
+    if compiled and (rows := _rows_of_buffer(a)):
+        squares = np.empty((len(a), a.shape[2]))
+        compiled.sum_squares_of_steps(*rows, a.shape[1], squares)
+        with np.errstate(all="ignore"):
+            return np.asarray(0.5 * np.log(squares))
     with np.errstate(all="ignore"):
         squares = np.einsum("thb,thb->tb", a, a)
         logs: Array = 0.5 * np.log(squares, dtype=np.float64)
@@ -109,6 +143,20 @@ def log_norm_of_steps(a: Array) -> Array:
             else:
                 logs[steps] = np.log(norm(a[steps], axis=1))
     return logs
+
+
+def _rows_of_buffer(a: Array) -> tuple[Array, int] | None:
+    """Return contiguous time steps (T, R, B) and the first of their rows that belongs to `a`, or None."""
+    if a.flags.c_contiguous:
+        return a, 0
+    base = a.base
+    if not isinstance(base, np.ndarray) or base.ndim != 3 or not base.flags.c_contiguous:
+        return None
+    offset = a.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    time, inside = divmod(offset, base.strides[0])
+    if a.strides != base.strides or a.shape[2] != base.shape[2] or inside % base.strides[1]:
+        return None
+    return base[time : time + len(a)], inside // base.strides[1]
 
 
 def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:

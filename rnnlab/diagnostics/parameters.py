@@ -31,5 +31,7 @@ def _parts(cell: Cell, name: str) -> Iterator[tuple[str, slice]]:
     """Yield the name and rows of the entire parameter and, for a cell with gates, of each gate's block."""
     yield name, slice(None)
     declared = cell.parameters().get(name)
-    for gate in declared.gates if declared is not None else ():
-        yield f"{name}.{gate}", cell.rows(gate)
+    if declared is not None and declared.gates:
+        height = declared.rows // len(declared.gates)
+        for i, gate in enumerate(declared.gates):
+            yield f"{name}.{gate}", slice(i * height, (i + 1) * height)

@@ -1,10 +1,11 @@
 """Inputs and results of a measurement."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 
 from rnnlab.arrays import Params
-from rnnlab.cells import CellDeltas, States
+from rnnlab.cells import CellDeltas, Layer, States, layers_of
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.records import Curve
 from rnnlab.workspace import Workspace
@@ -70,6 +71,29 @@ class Snapshot:
     workspace: Workspace
     previous: Previous | None = None
 
+    def layers(self) -> list[tuple[Layer, "Snapshot"]]:
+        """Return each layer of the network, from bottom to top, with a snapshot of the layer alone.
+
+        The model of a layer's snapshot consists of its cell and the readout. Its inputs are still those of
+        the whole network.
+        """
+        layers = layers_of(self.model.cell)
+        if len(layers) == 1:
+            return [(layers[0], self)]
+        return [(layer, self._of_layer(layer, i)) for i, layer in enumerate(layers)]
+
+    def _of_layer(self, layer: Layer, i: int) -> "Snapshot":
+        return replace(
+            self,
+            model=replace(self.model, cell=layer.cell),
+            params=layer.take(self.params),
+            tape=replace(self.tape, cell=self.tape.cell.layers[i]),
+            deltas=self.deltas.layers[i],
+            grads=layer.take(self.grads),
+            updates=layer.take(self.updates),
+            workspace=self.workspace.part(layer.prefix),
+        )
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -82,6 +106,31 @@ class Readings:
 
     curves: Sequence[Curve] = field(default=())
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def by_layer(measure: "Measure") -> "Measure":
+    """Return a measurement that measures each layer of a network on its own.
+
+    The names of the metrics of a stack contain the layer, as in `weights/l2.spectral_norm`.
+    """
+
+    @wraps(measure)
+    def measure_layers(snapshot: Snapshot) -> Readings:
+        curves: list[Curve] = []
+        metrics: dict[str, float | None] = {}
+        for layer, part in snapshot.layers():
+            readings = measure(part)
+            curves += [replace(curve, layer=layer.number) for curve in readings.curves]
+            metrics |= {of_layer(name, layer): value for name, value in readings.metrics.items()}
+        return Readings(curves, metrics)
+
+    return measure_layers
+
+
+def of_layer(metric: str, layer: Layer) -> str:
+    """Return the name of a metric of a layer; in a network of one layer, the name itself."""
+    group, slash, name = metric.rpartition("/")
+    return f"{group}{slash}{layer.prefix}{name}"
 
 
 Measure = Callable[[Snapshot], Readings]

@@ -3,10 +3,11 @@
 import numpy as np
 
 from rnnlab.cells import Cell
-from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Readings, Snapshot, by_layer
 from rnnlab.records import THEORY_BOUND
 
 
+@by_layer
 def measure_spectrum(snapshot: Snapshot) -> Readings:
     """Measure `weights/spectral_radius` and `weights/spectral_norm` of W_hh.
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from rnnlab.arrays import Array
+from rnnlab.cells import split_layer
 from rnnlab.records import Curve
 
 BLOCKS = 10
@@ -13,7 +14,11 @@ BLOCKS = 10
 
 
 def curves(
-    axis: Literal["timestep", "lag"], index: Array, logs: Mapping[str, Array], target: int | None = None
+    axis: Literal["timestep", "lag"],
+    index: Array,
+    logs: Mapping[str, Array],
+    target: int | None = None,
+    layer: int = 1,
 ) -> list[Curve]:
     """Compute statistics over examples and return one curve per quantity.
 
@@ -23,6 +28,7 @@ def curves(
         logs: Natural logarithms of the values, shape (N, B), keyed by the name of the quantity. A value of 0
             is represented by -inf, and a missing value by NaN or inf.
         target: Time step whose loss is backpropagated, for lag curves only.
+        layer: Layer of the quantities whose names do not start with a layer, such as `l2.`.
 
     Returns:
         Curves, with NaN where no example has a value. Magnitudes that underflow in float64 count as 0 in the
@@ -41,9 +47,11 @@ def curves(
     log10_gmean = _ratio(np.where(positive, values, 0.0).sum(axis=-1), count_positive) / np.log(10)
     zero_fraction = _ratio(count - count_positive, count)
     statistics = zip(mean, median, largest, log10_gmean, zero_fraction, strict=True)
-    return [
-        Curve(name, axis, index, *columns, target) for name, columns in zip(logs, statistics, strict=True)
-    ]
+    found = []
+    for name, columns in zip(logs, statistics, strict=True):
+        own, quantity = split_layer(name)
+        found.append(Curve(quantity, axis, index, *columns, target, own or layer))
+    return found
 
 
 def standard_error(series: Array, blocks: int = BLOCKS) -> Array:

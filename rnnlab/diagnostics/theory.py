@@ -1,10 +1,13 @@
 """Theoretical predictions for the network at initialisation."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rnnlab.arrays import Array
+from rnnlab.arrays import Array, Params
+from rnnlab.cells import Cell, CellTape, layers_of
 from rnnlab.diagnostics.mean_field import NONLINEARITIES, mean_field
-from rnnlab.diagnostics.snapshot import Readings, Snapshot
+from rnnlab.diagnostics.snapshot import Readings, Snapshot, of_layer
 from rnnlab.engine.weights import is_symbols
 from rnnlab.records import THEORY_CELL_PATH, THEORY_LOG10_GAIN
 
@@ -24,35 +27,47 @@ def measure_theory(snapshot: Snapshot) -> Readings:
     """
     if snapshot.step > 0:
         return Readings()
-    cell, inputs = snapshot.model.cell, snapshot.inputs
-    if cell.forget_gate is not None:
+    inputs, layers = snapshot.inputs, layers_of(snapshot.model.cell)
+    tapes: Sequence[CellTape | None] = [None]
+    if len(layers) > 1 or layers[0].cell.forget_gate is not None:
         start_rng = np.random.default_rng(inputs.seed)
         tape = snapshot.model.forward(snapshot.params, inputs.batch, None, snapshot.workspace, start_rng).cell
+        tapes = tape.layers or [tape]
+    metrics: dict[str, float | None] = {}
+    for layer, own in zip(layers, tapes, strict=True):
+        x = inputs.batch.x if own is None else own.x
+        found = _predictions(layer.cell, layer.take(snapshot.params), x, own)
+        metrics |= {of_layer(name, layer): value for name, value in found.items()}
+    return Readings(metrics=metrics)
+
+
+def _predictions(cell: Cell, params: Params, x: Array, tape: CellTape | None) -> dict[str, float | None]:
+    """Return the predictions for one layer; the tape is required for a cell with a forget gate."""
+    if cell.forget_gate is not None:
+        assert tape is not None
         with np.errstate(divide="ignore"):
             log10_f = np.log10(cell.sigmoid_gates(tape)[cell.forget_gate], dtype=np.float64).mean()
-        return Readings(metrics={THEORY_CELL_PATH: float(log10_f)})
+        return {THEORY_CELL_PATH: float(log10_f)}
     name = cell.activation.name if cell.activation is not None else ""
     if cell.recurrent_matrix is None or name not in NONLINEARITIES:
-        return Readings()
-    W_hh = snapshot.params[cell.recurrent_matrix].astype(np.float64)
+        return {}
+    W_hh = params[cell.recurrent_matrix].astype(np.float64)
     if not _is_random(W_hh):
-        return Readings()
+        return {}
     σ_w2 = cell.hidden_size * float(np.mean(W_hh * W_hh))
-    σ_x2 = input_variance(cell.input_weights(snapshot.params), snapshot.inputs.batch.x)
+    σ_x2 = input_variance(cell.input_weights(params), x)
     if not (np.isfinite(σ_w2) and np.isfinite(σ_x2)):  # initial weights overflowed
-        return Readings()
+        return {}
     theory = mean_field(name, σ_w2, σ_x2)
-    return Readings(
-        metrics={
-            "theory/sigma_w": float(np.sqrt(σ_w2)),
-            "theory/sigma_x": float(np.sqrt(σ_x2)),
-            "theory/q": theory.q,
-            "theory/chi": theory.χ,
-            "theory/critical_sigma_w": theory.critical_σ_w,
-            "theory/depth": theory.depth,
-            THEORY_LOG10_GAIN: theory.log10_gain,
-        }
-    )
+    return {
+        "theory/sigma_w": float(np.sqrt(σ_w2)),
+        "theory/sigma_x": float(np.sqrt(σ_x2)),
+        "theory/q": theory.q,
+        "theory/chi": theory.χ,
+        "theory/critical_sigma_w": theory.critical_σ_w,
+        "theory/depth": theory.depth,
+        THEORY_LOG10_GAIN: theory.log10_gain,
+    }
 
 
 def input_variance(weights: tuple[Array, Array], x: Array) -> float:

@@ -25,12 +25,12 @@ def sigmoid(z: Any) -> Any:
 
 def relu(z: Any) -> Any:
     """Return max(z, 0)."""
-    return Value.unary(_relu, z) if isinstance(z, Value) else np.maximum(z, 0)
+    return Value.unary(write_relu, z) if isinstance(z, Value) else np.maximum(z, 0)
 
 
 def positive(z: Any) -> Any:
     """Return 1 where z > 0, otherwise 0."""
-    return Value.unary(_positive, z) if isinstance(z, Value) else np.greater(z, 0).astype(z.dtype)
+    return Value.unary(write_positive, z) if isinstance(z, Value) else np.greater(z, 0).astype(z.dtype)
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ class Activation:
     saturated: Callable[[Array], Array] | None = None
 
 
-def _relu(z: Array, out: Array) -> object:
+def write_relu(z: Array, out: Array) -> object:
+    """Write max(z, 0) to `out`."""
     return np.maximum(z, 0, out=out)  # NumPy deprecates a positional out here
 
 
-def _positive(z: Array, out: Array) -> object:
+def write_positive(z: Array, out: Array) -> object:
+    """Write 1 to `out` where z > 0, otherwise 0."""
     return np.greater(z, 0, out=out)
 
 
@@ -69,7 +71,7 @@ def _sigmoid(z: Array, out: Array) -> object:
 
 TANH = Activation("tanh", tanh, lambda y: 1 - y * y, 1.0, np.tanh, lambda y: np.abs(y) > SATURATED)
 SIGMOID = Activation("sigmoid", sigmoid, lambda y: y - y * y, 0.25, _sigmoid)
-RELU = Activation("relu", relu, positive, 1.0, _relu, lambda y: y == 0)
+RELU = Activation("relu", relu, positive, 1.0, write_relu, lambda y: y == 0)
 IDENTITY = Activation("identity", lambda z: z, None, 1.0)
 SPLIT = Activation("split", lambda z: z, None, 1.0)
 """Marker of a gate whose equations get W_x x[t] + b and W_h h[t-1] separately instead of an activation."""

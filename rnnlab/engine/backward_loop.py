@@ -13,6 +13,7 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
+from rnnlab.engine.compiled_arrays import base_of, compiled_arrays, run_compiled
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.exponents import LOWEST, TARGET, multiply_columns, rescale, unscale
 from rnnlab.engine.gradients import GateRows, gate_gradients
@@ -71,33 +72,50 @@ class BackwardLoop:
         first_loss: int,
         with_dx: bool,
         workspace: Workspace,
+        e_exponents: Array | None = None,
         check_every: int = LAST_CHECK,
     ) -> CellDeltas:
-        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
+        """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps.
+
+        Example b of e[t] is to be multiplied by 2^e_exponents[t,b]; `e` is overwritten if any is not 0.
+        """
         W = self._transposed(params, workspace)
         buffers = self._buffers(params, e, workspace)
         blocks = buffers["blocks"]
         tape_arrays = self._tape_arrays(tape)
-        owners = (e, W, *buffers.values(), *map(_base, tape_arrays.values()))
+        owners = (e, W, *buffers.values(), *map(base_of, tape_arrays.values()))
         prepared: _Prepared = workspace.prepared(
-            ("backward", self.cell), owners, lambda: self._prepare(buffers, tape_arrays, e, W)
+            ("backward", self.cell),
+            owners,
+            lambda: self._prepare(buffers, tape_arrays, e, W, workspace.loops is None),
         )
         for array in prepared.boundary:
             array[-1] = 0
         for name in self.memoryless:
             prepared.adjoints[name][:] = 0
         exponents = None
-        has_loss = np.asarray(np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool)).any(axis=1))
+        loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
+        has_loss = _has_loss(e, workspace)
+        if loop is not None and (
+            arrays := compiled_arrays(self.cell, self.plan, params, tape, e, buffers, workspace)
+        ):
+            arrays["transposed"] = W
+            exponents = run_compiled(loop, len(self.cell.split), arrays, has_loss, e, e_exponents)
+            return self._deltas(
+                params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, arrays
+            )
         with unbuffered():
             self._coefficients(prepared.arrays, e, workspace)
             loop = _Loop(prepared.calls, prepared.boundary, has_loss, self.cell.output in self.cell.states)
-            if has_loss.all():
+            if e_exponents is not None:
+                exponents = loop.run_with_exponents(e, e_exponents)
+            elif has_loss.all():
                 loop.run()
             else:
                 exponents = loop.run_scaled(check_every)
                 if exponents is None:  # an adjoint may have left its range between two checks
-                    return self.run(params, tape, e, first_loss, with_dx, workspace, check_every=1)
-        return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents)
+                    return self.run(params, tape, e, first_loss, with_dx, workspace, None, check_every=1)
+        return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, {})
 
     def _buffers(self, params: Params, e: Array, workspace: Workspace) -> dict[str, Array]:
         """Return the buffers of the backward pass by name."""
@@ -142,7 +160,12 @@ class BackwardLoop:
         return arrays | {f"saved {name}": tape.inner[name] for name in cell.saved}
 
     def _prepare(
-        self, buffers: Mapping[str, Array], tape_arrays: Mapping[Name, Array], e: Array, W: Array
+        self,
+        buffers: Mapping[str, Array],
+        tape_arrays: Mapping[Name, Array],
+        e: Array,
+        W: Array,
+        is_called: bool,
     ) -> _Prepared:
         """Return the calls of all time steps and the arrays that they use."""
         cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
@@ -177,13 +200,13 @@ class BackwardLoop:
                     calls.append((np.add, (λ[name][t], arrays[f"back {name}"], λ[name][t])))
             return calls
 
-        return _Prepared(cached_calls(time, calls_of), arrays, λ, boundary)
+        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, arrays, λ, boundary)
 
     def _transposed(self, params: Params, workspace: Workspace) -> Array:
         """Return the transposed recurrent weights, with the columns of the split gates first."""
         names, summed = tuple(self.cell.recurrent), self.rows.summed
         if not names:
-            return np.zeros((0, 0))
+            return np.zeros((0, 0), params["W_xh"].dtype)
         rows, H = len(params[names[0]]), self.cell.hidden_size
         W = workspace.array("transposed_weights", (len(names) * H, rows), params[names[0]].dtype)
         for i, name in enumerate(names):
@@ -216,6 +239,7 @@ class BackwardLoop:
         prepared: _Prepared,
         blocks: Array,
         exponents: Array | None,
+        compiled: Mapping[Name, Array],
     ) -> CellDeltas:
         cell, split, arrays, λ = self.cell, self.rows.split, prepared.arrays, prepared.adjoints
         of_steps = None if exponents is None else exponents[1:]
@@ -232,6 +256,9 @@ class BackwardLoop:
         zeros = np.broadcast_to(np.zeros(1, e.dtype), e.shape)
         immediate = {name: zeros for name in cell.states} | {cell.output: e}
         for name, factor in self.plan.immediate.items():
+            if f"immediate {name}" in compiled:
+                immediate[name] = compiled[f"immediate {name}"]
+                continue
             out = workspace.array(f"immediate {name}", e.shape, e.dtype)
             immediate[name] = np.multiply(e, arrays[factor] if isinstance(factor, str) else factor, out=out)
         initial = {name: value[0] for name, value in λ.items()}
@@ -273,6 +300,28 @@ class _Loop:
             for function, arguments in self.of_step(t):
                 function(*arguments)
 
+    def run_with_exponents(self, e: Array, e_exponents: Array) -> Array:
+        """Run the loop for scaled immediate gradients and return the exponents of all adjoints, (T+1, B).
+
+        In each time step, the adjoints and e[t] are brought to the larger of their two exponents, then added.
+        """
+        time, batch = self.has_loss.shape
+        exponents, scale = np.zeros((time + 1, batch), np.int32), np.zeros(batch, np.int32)
+        for t in range(time - 1, -1, -1):
+            parts = [part[t + 1] for part in self.boundary]
+            marked = self.has_loss[t]
+            empty = np.all([(part == 0).all(axis=0) for part in parts], axis=0)
+            common = np.where(empty, e_exponents[t], np.maximum(scale, e_exponents[t]))
+            multiply_columns([e[t]], np.where(marked, e_exponents[t] - common, 0))
+            multiply_columns(parts, np.where(marked & ~empty, scale - common, 0))
+            scale = np.where(marked, common, scale).astype(np.int32)
+            exponents[t + 1, :] = scale
+            for function, arguments in self.of_step(t):
+                function(*arguments)
+            rescale([part[t] for part in self.boundary], scale)
+        exponents[0] = scale
+        return exponents
+
     def run_scaled(self, check_every: int) -> Array | None:
         """Run the loop and return the exponents of all adjoints, shape (T+1, B).
 
@@ -307,9 +356,14 @@ class _Loop:
         return exponents
 
 
-def _base(array: Array) -> Array:
-    """Return the buffer to which a view belongs."""
-    return array if not isinstance(array.base, np.ndarray) else array.base
+def _has_loss(e: Array, workspace: Workspace) -> Array:
+    """Return a Boolean array (T, B) that is True where an example has a loss."""
+    if compiled := workspace.reductions(e.dtype):
+        marks = np.empty((len(e), e.shape[2]), bool)
+        compiled.mark_losses(e, marks)
+        return marks
+    differs = np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool))
+    return np.asarray(differs.any(axis=1))
 
 
 def _sum_over_time(parts: Array, exponents: Array | None) -> Array:

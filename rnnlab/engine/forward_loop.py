@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.blas import step_product
+from rnnlab.blas import rows_per_block, step_product
 from rnnlab.engine.activations import SIGMOID, TANH
+from rnnlab.engine.compiled_arrays import widened
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.loop_calls import call_by_time, runs_of_gates
 from rnnlab.engine.plan import Name
@@ -70,19 +71,31 @@ class ForwardLoop:
             vector[0] = params[name]
         buffers["scratch"] = workspace.array("recurrent", (self.split + self.summed, batch), dtype)
         prepared: _Prepared = workspace.prepared(
-            ("forward", cell, symbols), tuple(buffers.values()), lambda: self._prepare(buffers, time, symbols)
+            ("forward", cell, symbols),
+            tuple(buffers.values()),
+            lambda: self._prepare(buffers, time, symbols, workspace.loops is None),
         )
         for name in cell.states:
             prepared.states[name][0] = initial[name]
         if not buffers["weights"].size:
             products[:, : self.split] = 0
+        loop = None if workspace.loops is None else workspace.loops.forward(cell, symbols, dtype)
+        if loop is not None:
+            buffers |= {
+                f"wide {name}": widened(params[name], name, batch, workspace) for name in cell.vectors
+            }
+            function, names = loop
+            rows, inner = buffers["weights"].shape
+            block = rows_per_block(rows, inner, batch)
+            function(time, H * batch, block, *(buffers[name] for name in names))
+            return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
         calls = prepared.calls
         for t in range(time):
             for function, arguments in calls(t):
                 function(*arguments)
         return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
 
-    def _prepare(self, buffers: Mapping[str, Array], time: int, symbols: bool) -> _Prepared:
+    def _prepare(self, buffers: Mapping[str, Array], time: int, symbols: bool, is_called: bool) -> _Prepared:
         """Return the calls of all time steps and the parts of the tape."""
         cell, H, joined = self.cell, self.cell.hidden_size, buffers["joined"]
         batch = joined.shape[2]
@@ -130,7 +143,7 @@ class ForwardLoop:
         inner = {name: arrays[f"saved {name}"] for name in cell.saved}
         inner |= {} if self.plan.gate_is_state else {"gates": gates}
         inner |= {f"a_{name}": arrays[f"a {name}"] for name in cell.split}
-        return _Prepared(cached_calls(time, calls_of), states, inner)
+        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, states, inner)
 
     def _halved(self, params: Params) -> Params:
         """Return copies of the matrices and of b_h with the rows of the sigmoid gates multiplied by ½."""
@@ -156,7 +169,7 @@ class ForwardLoop:
             ]
             columns.append(np.concatenate([*of_split, of_gates]))
         if not columns:
-            return np.zeros((0, 0))
+            return np.zeros((0, 0), weights["W_xh"].dtype)
         shape = (len(columns[0]), sum(column.shape[1] for column in columns))
         return np.concatenate(columns, axis=1, out=workspace.array("joined_weights", shape, columns[0].dtype))
 
@@ -169,12 +182,12 @@ class ForwardLoop:
         """
         if is_symbols(x):
             if not self.cell.split:
-                gather_inputs(weights, x, out=products)
+                gather_inputs(weights, x, products, workspace)
                 return None
             inputs = workspace.array(
                 "inputs", (len(x), len(params["W_xh"]), products.shape[2]), products.dtype
             )
-            gather_inputs(weights, x, out=inputs)
+            gather_inputs(weights, x, inputs, workspace)
             return inputs
         if not self.cell.split:
             return None

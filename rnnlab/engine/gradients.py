@@ -59,7 +59,7 @@ def gate_gradients(
     joined = tape.joined[:-1]
     of_joined = workspace.array("d_joined", (rows.split + rows.summed, joined.shape[1]), blocks.dtype)
     symbols, width = is_symbols(tape.x), len(rows.matrices) * rows.hidden_size
-    by_symbol = np.zeros_like(params["W_xh"]) if symbols else None
+    by_symbol = np.zeros_like(params["W_xh"], order="C") if symbols else None
     of_inputs = workspace.array("d_split", (rows.split, joined.shape[1] - width), blocks.dtype)
     is_first = True
     for chunk in chunks_of_time(time, batch):

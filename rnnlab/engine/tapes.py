@@ -47,6 +47,7 @@ class StepDeltas:
         dx: Gradient ∂L/∂x[t], shape (X, B), for symbols with respect to their one-hot vectors; None if the
             gradient follows from `dz` and the input matrix.
         grads: Contribution of the time step to the parameter gradients, if the adjoint step computes them.
+        layers: Results of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
     total: States
@@ -55,6 +56,7 @@ class StepDeltas:
     recurrent: Array | None = None
     dx: Array | None = None
     grads: Params | None = None
+    layers: tuple["StepDeltas", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class CellTape:
         output: Name of the state or inner array that the readout reads.
         joined: Right operands of the recurrent matrix product, shape (T+1, K, B), with all or some of the
             rows [h; x; 1]; None for a cell without this product.
+        layers: Tape of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
     x: Array
@@ -92,6 +95,7 @@ class CellTape:
     inner: Mapping[str, Array]
     output: str
     joined: Array | None = None
+    layers: tuple["CellTape", ...] = ()
 
     @property
     def time(self) -> int:
@@ -132,14 +136,18 @@ class CellDeltas:
             gradient.
         immediate: Immediate gradient with respect to each state, shape (T, H, B), never scaled: the gradient
             of the loss at the same time step only. For the output, the immediate gradient is the argument
-            `e`, padded with zeros to T time steps.
+            `e`, padded with zeros to T time steps. Empty for all layers of a stack but the top layer.
         dz: Gradient ∂L/∂z[t], shape (T, G·H, B); None if the cell has no pre-activations.
         recurrent_blocks: Blocks of rows of `recurrent`, each of shape (T, …, B).
         dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.
         initial: Gradient ∂L/∂s[0] with respect to each initial state, shape (H, B).
         first_loss: Number of time steps before the first loss; the immediate gradients at these steps are 0.
         exponents: Binary exponents of the gradients by time step, integers of shape (T, B); None if all are
-            0.
+            0. The layers of a stack have exponents of their own.
+        layers: Gradients of each layer of a stack, the bottom layer first; () for a single cell.
+        above: Gradient that reaches the output of a layer from above within the time step, scaled like
+            `adjoint`, which includes it; None for a single cell, and if the output of the network is a state
+            of this layer.
     """
 
     grads: Params
@@ -152,12 +160,16 @@ class CellDeltas:
     initial: Mapping[str, Array]
     first_loss: int
     exponents: Array | None = None
+    layers: tuple["CellDeltas", ...] = ()
+    above: Array | None = None
 
     def unscaled(self) -> "CellDeltas":
         """Return the same gradients with exponents 0, after scaling the arrays in place."""
+        if self.layers:  # the arrays of a stack are those of its layers
+            return replace(self, layers=tuple(layer.unscaled() for layer in self.layers))
         if self.exponents is None:
             return self
-        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, *self.recurrent_blocks]
+        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, self.above, *self.recurrent_blocks]
         present = sorted((a for a in arrays if a is not None), key=lambda a: a.size)
         buffers = {a.__array_interface__["data"][0]: a for a in present}  # of views, the largest
         multiply_columns(buffers.values(), self.exponents)

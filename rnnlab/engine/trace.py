@@ -17,11 +17,13 @@ class StepPlan:
         program: Operations of one time step.
         shared: Saved values that overwrite an input of the equations, by name.
         gate_is_state: True if the only state is the activation of the only gate, so one array serves both.
+        results: Expression of each new state and saved value.
     """
 
     program: Program
     shared: Mapping[str, Name]
     gate_is_state: bool
+    results: Mapping[Name, Value | float]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,16 @@ class AdjointPlan:
         scratch: Names of the arrays for intermediate adjoints.
         immediate: Factor from the immediate gradient of the output to that of each total: the name of an
             array, or a number.
+        results: Adjoint expression of each result.
+        factors: Expression of each factor in `immediate`.
     """
 
     coefficients: Program
     steps: Sequence[Operation]
     scratch: Sequence[Name]
     immediate: Mapping[str, Name | float]
+    results: Mapping[Name, Adjoint]
+    factors: Mapping[str, Value | float]
 
 
 def trace_step(cell: Declarations) -> StepPlan:
@@ -61,12 +67,12 @@ def trace_step(cell: Declarations) -> StepPlan:
     only = f"gate {cell.summed[0]}" if len(cell.gates) == 1 and cell.summed else None
     gate_is_state = len(results) == 1 and isinstance(first, Value) and first.name == only
     if gate_is_state and tuple(cell.recurrent.values()) == cell.states:
-        return StepPlan(compile_values({}), {}, True)
+        return StepPlan(compile_values({}), {}, True, results)
     shared = {}
     for name, gate in zip(cell.saved, cell.split, strict=False):
         if is_last_use(f"x {gate}", results[f"saved {name}"], results.values()):
             shared[name] = f"x {gate}"
-    return StepPlan(compile_values(results), shared, False)
+    return StepPlan(compile_values(results), shared, False, results)
 
 
 def trace_adjoint(cell: Declarations) -> AdjointPlan:
@@ -110,7 +116,7 @@ def trace_adjoint(cell: Declarations) -> AdjointPlan:
         immediate[name] = factor.name or next(known, f"immediate {name}")
         if not factor.name:
             coefficients.setdefault(str(immediate[name]), factor)
-    return AdjointPlan(compile_values(coefficients), plan.steps, plan.scratch, immediate)
+    return AdjointPlan(compile_values(coefficients), plan.steps, plan.scratch, immediate, results, factors)
 
 
 def as_tuple(results: Any) -> tuple[Any, ...]:

@@ -56,7 +56,7 @@ def join(x: Array, state_rows: int, ones: bool, dtype: DTypeLike, workspace: Wor
     return joined
 
 
-def gather_inputs(params: Params, x: Array, out: Array) -> None:
+def gather_inputs(params: Params, x: Array, out: Array, workspace: Workspace) -> None:
     """Write W_xh x[t] + b_h for symbol inputs x to `out`, shape (T, G·H, B).
 
     Gathering columns of W_xh takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512,
@@ -65,6 +65,9 @@ def gather_inputs(params: Params, x: Array, out: Array) -> None:
     positional arguments saves 0.8 µs per time step, or 6 % of the time of a training step at H = 32, B = 16.
     """
     columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
+    if (compiled := workspace.reductions(out.dtype)) and out.flags.c_contiguous:
+        compiled.gather(columns, x.astype(np.int64, copy=False), out)
+        return
     for symbols, out_t in zip(x, out, strict=True):
         columns.take(symbols, 1, out_t, "wrap")
 
@@ -96,8 +99,12 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
 
     With few symbols, multiplication by one-hot vectors is faster than sorting the columns by symbol: 290 µs
     instead of 400 µs for 62 symbols (500 columns of length 400). With many symbols, sorting is faster than
-    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols.
+    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols. The compiled
+    form takes a third of the time of the product: 77 µs instead of 266 µs (1600 columns of length 128).
     """
+    if compiled := workspace.reductions(columns.dtype):
+        compiled.add_by_symbol(columns, symbols.astype(np.int64, copy=False), out)
+        return
     if out.shape[1] <= MAX_ONE_HOT:
         one_hot = workspace.array("one_hot", (symbols.size, out.shape[1]), columns.dtype)
         one_hot[...] = 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnlab.arrays import Array, Params, copy_params
-from rnnlab.cells import Cell, CellTape, States
+from rnnlab.cells import Cell, CellTape, States, layers_of
 from rnnlab.engine.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
 from rnnlab.model import Batch, Model, Tape
@@ -133,6 +133,9 @@ def _check_state(
     output = model.cell.output
     if output in model.cell.states:
         gradients[f"{output}[{t}]"] -= deltas.immediate[output][t - 1]
+    for layer, part in zip(layers_of(model.cell), deltas.layers or (deltas,), strict=True):
+        if part.above is not None:
+            gradients[f"{layer.prefix}{layer.cell.output}[{t}]"] -= part.above[t - 1]
     outputs = min(len(batch.y), len(batch.x) - t)
     mask = None if batch.mask is None else batch.mask[-outputs:]
     rest = replace(batch, x=batch.x[t:], y=batch.y[-outputs:], mask=mask)

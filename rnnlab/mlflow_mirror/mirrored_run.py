@@ -296,20 +296,27 @@ def _curves(folder: Path, states: Sequence[str], timestamp: int) -> list["Metric
     import pyarrow.compute as pc
     from mlflow.entities import Metric
 
+    from rnnlab.cells import split_layer
     from rnnlab.runs.gradient_table import read_gradients
 
     path = folder / GRADIENTS_FILE
     if not path.is_file() or (table := read_gradients(path)).num_rows == 0:
         return []
     recorded = set(pc.unique(table["quantity"]).to_pylist())
-    joint = {"state"} if len(recorded.intersection(states)) != 1 else set()  # with one state, the same curve
+    is_stack = len(pc.unique(table["layer"])) > 1
+    if is_stack:
+        states = sorted({split_layer(name)[1] for name in states})
+    joint = set() if len(recorded.intersection(states)) == 1 and not is_stack else {"state"}  # else the same
     shown = {"time": set(states), "lag": {*states, "x"} | joint}
     limits = pc.min_max(table["step"]).as_py()
     metrics = []
     for name, step in (("first", limits["min"]), ("last", limits["max"])):
         for row in table.filter(pc.equal(table["step"], step)).to_pylist():
             axis, x = ("time", row["timestep"]) if row["lag"] is None else ("lag", row["lag"])
-            key = f"log10_{row['quantity']}_{axis}/{name}"
+            layer = f"l{row['layer']}." if is_stack and row["layer"] else ""
+            if layer and row["quantity"] == "state":  # the states of the layer are shown
+                continue
+            key = f"log10_{layer}{row['quantity']}_{axis}/{name}"
             if row["target"] is not None or row["log10_gmean"] is None or row["quantity"] not in shown[axis]:
                 continue
             if is_shown(key):

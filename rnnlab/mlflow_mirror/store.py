@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from rnnlab.imports import fast_imports
 from rnnlab.mlflow_mirror.schema_version import OtherSchema, check_schema
 from rnnlab.paths import path_problem
 from rnnlab.runs.files import replace_file
 from rnnlab.text import PASSWORD_MASK, redact
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from mlflow.tracking import MlflowClient
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -149,8 +152,11 @@ def import_mlflow(uri: str) -> None:
     """Import MLflow and set short timeouts; the import takes a second and is therefore deferred."""
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import mlflow.tracking
+    with fast_imports():
+        import mlflow.tracking
 
+        if not is_server(uri):
+            import mlflow.store.tracking.sqlalchemy_store
     for name in ("alembic", mlflow.__name__):  # after the import, which sets the levels itself
         logging.getLogger(name).setLevel(logging.WARNING)
     if not is_server(uri):
@@ -179,15 +185,23 @@ def connect(uri: str) -> "MlflowClient":
 def _make_database(path: Path) -> None:
     """Create MLflow's database tables in a temporary file, and atomically rename the file to `path`."""
     from mlflow.store.db import utils
+    from sqlalchemy import event
 
     def fill(file: BinaryIO) -> None:  # SQLite accepts the empty file as a new database
         engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{file.name}")  # type: ignore[no-untyped-call]
+        event.listen(engine, "connect", _write_without_waiting)
         try:
             utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
         finally:
             engine.dispose()
 
     replace_file(path, fill)
+
+
+def _write_without_waiting(connection: "sqlite3.Connection", _record: object) -> None:
+    """Do not wait for the disk after each transaction; `replace_file` waits once at the end."""
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA journal_mode = MEMORY")
 
 
 def open_experiment(uri: str, name: str) -> tuple["MlflowClient", str]:

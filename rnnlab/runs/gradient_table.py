@@ -20,13 +20,13 @@ from rnnlab.runs.checkpoint import GRADIENT_LOG, Prefix
 from rnnlab.runs.files import DamagedFile, LineFile, replace_file
 from rnnlab.user_files import error_reason
 
-_STATISTICS = GRADIENT_COLUMNS[5:]
-_TYPES = [pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64()] + [pa.float64()] * len(_STATISTICS)
+_STATISTICS = GRADIENT_COLUMNS[7:]
+_TYPES = [pa.int64(), pa.string(), *[pa.int64()] * 5] + [pa.float64()] * len(_STATISTICS)
 _SCHEMA = pa.schema(list(zip(GRADIENT_COLUMNS, _TYPES, strict=True)))
 _QUANTITY = GRADIENT_COLUMNS.index("quantity")
 GRADIENT_SCHEMA = _SCHEMA.set(_QUANTITY, pa.field("quantity", pa.dictionary(pa.int32(), pa.string())))
 """Schema of `gradients.parquet`; quantity names are dictionary-encoded because each name occurs often."""
-_REPEATED = [*GRADIENT_COLUMNS[:5], "zero_fraction"]  # a dictionary enlarges columns without repetition
+_REPEATED = [*GRADIENT_COLUMNS[:7], "zero_fraction"]  # a dictionary enlarges columns without repetition
 
 
 class GradientLog:
@@ -92,9 +92,9 @@ def read_gradients(file: Path) -> pa.Table:
     try:
         with file.open("rb") as opened:
             table = pq.ParquetFile(opened, page_checksum_verification=True).read(use_threads=False)
-        table = table.select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
+        table = _with_layers(table).select(GRADIENT_SCHEMA.names).cast(GRADIENT_SCHEMA)
         table.validate(full=True)
-        for name in ("step", "timestep", "lag", "target"):
+        for name in ("step", "layer", "unit", "timestep", "lag", "target"):
             if (pc.min(table[name]).as_py() or 0) < 0:
                 raise ValueError(f"{name} is negative")
         return table
@@ -102,6 +102,16 @@ def read_gradients(file: Path) -> pa.Table:
         raise
     except Exception as error:  # parsing a damaged file may raise anything
         raise DamagedFile(f"{file.name}: {error_reason(error)}") from None
+
+
+def _with_layers(table: pa.Table) -> pa.Table:
+    """Return a table with the columns `layer` and `unit`, which tables of earlier versions lack."""
+    rows = table.num_rows
+    if "layer" not in table.column_names:
+        table = table.append_column("layer", pa.repeat(pa.scalar(1, pa.int64()), rows))
+    if "unit" not in table.column_names:
+        table = table.append_column("unit", pa.nulls(rows, pa.int64()))
+    return table
 
 
 def logged_gradients(folder: Path) -> pa.Table | None:
@@ -159,6 +169,8 @@ def _as_batch(step: int, curves: Sequence[Curve]) -> pa.RecordBatch:
     columns = [
         pa.repeat(pa.scalar(step, pa.int64()), sum(sizes)),
         repeated([curve.quantity for curve in curves], pa.string()),
+        repeated([curve.layer for curve in curves], pa.int64()),
+        repeated([curve.unit for curve in curves], pa.int64()),
         along("timestep"),
         along("lag"),
         repeated([curve.target for curve in curves], pa.int64()),

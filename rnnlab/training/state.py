@@ -57,6 +57,7 @@ class TrainingState:
             continues the same sequences.
         gradients: Gradients of the most recent training step before clipping; None unless a measurement
             compares successive training steps.
+        engine: Engine that computed the state; no other engine can continue it bit-identically.
         step: Index of the next training step.
         clipped: Number of training steps with a clipped gradient.
         solved: True once the task's success criterion has been met.
@@ -73,6 +74,7 @@ class TrainingState:
     stability: Stability
     carried: States | None = None
     gradients: Params | None = None
+    engine: str = "numpy"
     step: int = 0
     clipped: int = 0
     solved: bool = False
@@ -95,6 +97,7 @@ class TrainingState:
             "starts": self.starts.bit_generator.state,
             "spikes": asdict(self.spikes),
             "stability": asdict(self.stability),
+            "engine": self.engine,
             "step": self.step,
             "clipped": self.clipped,
             "solved": self.solved,

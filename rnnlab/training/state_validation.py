@@ -62,6 +62,7 @@ def restore(
         ImpossibleState: If the run cannot reach the training state at any step.
     """
     _require_names("state", plain, initial.to_parts()[1])
+    _require(plain["engine"] == initial.engine, "engine")
     step = _require_integer("step", plain["step"], 1, limits.steps - 1)
     like = {"params": initial.params, "optimizer": initial.optimizer, "carried": limits.carried}
     like["gradients"] = initial.params if limits.keeps_gradients else {}
@@ -85,6 +86,7 @@ def restore(
         stability=_stability(plain["stability"], initial.stability, step),
         carried=parts["carried"],
         gradients=parts["gradients"] or None,
+        engine=initial.engine,
         step=step,
         clipped=_require_integer("clipped", plain["clipped"], 0, step if limits.clips else 0),
         solved=bool(_require_integer("solved", plain["solved"], 0, int(limits.solves), bool)),

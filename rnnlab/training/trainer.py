@@ -39,7 +39,7 @@ from rnnlab.records import (
 from rnnlab.tasks import Task
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.state_validation import Limits, restore
-from rnnlab.workspace import Workspace
+from rnnlab.workspace import Loops, Workspace
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
@@ -61,6 +61,7 @@ class Trainer:
         steps: Number of parameter updates.
         val_every: Number of steps between validations; None for a single validation after the last update.
         stop_when_solved: True to end training at the first validation that meets the success criterion.
+        loops: Compiled loops; None for the NumPy engine.
     """
 
     model: Model
@@ -71,6 +72,7 @@ class Trainer:
     steps: int
     val_every: int | None
     stop_when_solved: bool
+    loops: Loops | None = None
 
     def train(self, params: Params, rng: np.random.Generator) -> Iterator[StepRecord]:
         """Train `params` in place, and yield one record per training step and a final record.
@@ -99,6 +101,7 @@ class Trainer:
             starts=rng.spawn(1)[0],  # a separate stream: initial states must not affect the batches
             spikes=Spikes(self.probe.spike_factor),
             stability=Stability(min(UNSTABLE_WINDOW, self.steps), UNSTABLE_FACTOR),
+            engine="numpy" if self.loops is None else "compiled",
         )
 
     def restore(
@@ -141,9 +144,9 @@ class Trainer:
     def _steps(self, state: TrainingState) -> Iterator[StepRecord]:
         if state.ended:
             return
-        model, params, workspace = self.model, state.params, Workspace()
-        probe = _RunningProbe(self, self.probe_inputs(), Workspace())
-        workspaces: Workspaces = defaultdict(Workspace)
+        model, params, workspace = self.model, state.params, Workspace(self.loops)
+        probe = _RunningProbe(self, self.probe_inputs(), Workspace(self.loops))
+        workspaces = self._workspaces()
         plan, keeps_gradients = self.probe.plan(self.steps), self.probe.needs_previous
         chance = self.task.chance(model.loss)
         for step in range(state.step, self.steps):
@@ -243,6 +246,9 @@ class Trainer:
         batch = drawn(probe.examples, probe.length or task.time)
         return ProbeInputs(batch, long, probe.seed)
 
+    def _workspaces(self) -> Workspaces:
+        return defaultdict(lambda: Workspace(self.loops))
+
     def validate(self, params: Params, workspaces: Workspaces | None = None) -> dict[str, float | None]:
         """Return the validation metrics: mean loss, metrics of the task, baseline and success flag.
 
@@ -252,7 +258,7 @@ class Trainer:
         """
         task, loss = self.task, self.model.loss
         means: defaultdict[str, _Mean] = defaultdict(_Mean)
-        states, workspaces = None, defaultdict(Workspace) if workspaces is None else workspaces
+        states, workspaces = None, self._workspaces() if workspaces is None else workspaces
         start_rng = np.random.default_rng(VALIDATION_SEED)
         for batch in task.validation():
             initial = states if batch.continues else None

@@ -60,8 +60,8 @@ def gradients_frame(runs: pd.DataFrame, steps: tuple[int, ...] = (0, 5, 20), lag
             for step in steps
             for t in range(1, 5)
         ]
-    frame = pd.DataFrame(rows).assign(target=pd.NA)
-    return typed(frame).astype({"timestep": "Int64", "lag": "Int64", "target": "Int64"})
+    frame = pd.DataFrame(rows).assign(target=pd.NA, layer=1, unit=pd.NA)
+    return typed(frame).astype({"unit": "Int64", "timestep": "Int64", "lag": "Int64", "target": "Int64"})
 
 
 def metrics_frame(runs: pd.DataFrame, steps: int = 12) -> pd.DataFrame:

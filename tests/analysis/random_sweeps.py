@@ -94,8 +94,8 @@ def _gradients(labels: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
                 run | {"step": step, "quantity": "h", "timestep": time} for time in range(1, TIMES + 1)
             ]
             rows += [row | {"log10_gmean": rng.normal()} for row in (*by_lag, *by_time)]
-    frame = pd.DataFrame(rows).assign(target=pd.NA, zero_fraction=0.0)
-    return frame.astype({"timestep": "Int64", "lag": "Int64", "target": "Int64"})
+    frame = pd.DataFrame(rows).assign(target=pd.NA, layer=1, unit=pd.NA, zero_fraction=0.0)
+    return frame.astype({"unit": "Int64", "timestep": "Int64", "lag": "Int64", "target": "Int64"})
 
 
 def _metrics(labels: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -23,6 +23,7 @@ PUBLIC = {name: getattr(analysis, name) for name in analysis.__all__}
 DRAW = {name: function for name, function in PUBLIC.items() if name.startswith("draw_")}
 LOAD = {name: function for name, function in PUBLIC.items() if name.startswith("load_")}
 MORE = {"draw_phase_diagram": {"x": "seq_len", "color": "gain"}, "draw_time_heatmap": {"run": "mean"}}
+MORE |= {name: {"run": "mean"} for name in ("draw_layer_heatmap", "draw_layer_curves", "draw_unit_heatmap")}
 """Further arguments that a figure of these frames requires."""
 WRONG = ("z", "", 7, 1.5, True, None, b"x", object(), ["cell", "seq_len"], [1], {"cell": 1}, ("x",), RUNS)
 ALLOWED = {

@@ -33,6 +33,7 @@ REFUSED = (
     "not recorded",
     "also sets the dash",
     "no such",
+    "no h_by_unit",
 )
 
 

@@ -22,6 +22,7 @@ from tests.app.test_messages import write_texts
 from tests.fuzz.amount import examples
 from tests.fuzz.inprocess import say
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 GROUPS = ("cell", "task", "optimizer", "init", "initial_state", "probe", "tracking")
 ALSO_CONCERNED = {
     r"the task \w+": ("task", "loss"),
@@ -149,7 +150,7 @@ CONSEQUENCES = {
     "seqlen=64 task=digits": "seqlen=64: unknown key; did you mean seq_len?",
     "task.pth=x.csv task=series task.columns=[wind]": "task.pth=x.csv: unknown key of task=series; did you mean task.path?",
     "task=digit seq_len=64 stop_when_solved=true": "task=digit: unknown option; did you mean digits? allowed: adding, char_lm, copy, digits, digits_rows, latch, memorization_20bit, memorization_5bit, multiplication, noise, random_permutation, reber, series, temporal_order, temporal_order_3",
-    "+measurement=jacobian probe.measurements.jacobians.examples=2": "measurement=jacobian: unknown option; did you mean jacobians? allowed: contributions, gates, gradient_direction, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory",
+    "+measurement=jacobian probe.measurements.jacobians.examples=2": "measurement=jacobian: unknown option; did you mean jacobians? allowed: contributions, gates, gradient_direction, jacobians, lag_curves, lyapunov, norms, parameters, spectrum, theory, units",
     "-m pair=[cell,lr] cell=rnn,lstm lr=range(5,1)": "lr=range(5,1): has no values; an axis needs at least one value",
     "steps=${nowhere} hidden_size=${steps} initial_state=given initial_state.path=../texts/h.npz": "steps=${nowhere}: refers to the unknown key nowhere",
     "lr=${nowhere} steps=${lr}": "lr=${nowhere}: refers to the unknown key nowhere",

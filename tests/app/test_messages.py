@@ -9,6 +9,8 @@ from rnnlab.app.cli import main
 from rnnlab.mlflow_mirror.store import NO_FOLDER_STORE
 from tests.app.mistakes import MISTAKES
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
+
 
 @pytest.fixture
 def texts(here: Path) -> None:

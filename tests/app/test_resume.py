@@ -19,13 +19,14 @@ from rnnlab.app.cli import main
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan
-from rnnlab.app.jobs.resume import identity, write_sweep_file
+from rnnlab.app.jobs.resume import ENGINE, ONE_LAYER, identity, write_sweep_file
 from rnnlab.paths import conf_dir
 from rnnlab.runs.folder import write_run_info
 from tests.conftest import Starter
 from tests.processes import TINY, Done, finish, metric_rows, run, run_info, wait_until, worker_of
 from tests.tracked import Tracked, experiments, tracked_runs
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 SWEEP = ("cell=rnn,lstm", "seed=0,1")
 
 
@@ -95,15 +96,18 @@ def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path)
         "steps",
     }
     same = {path for path in paths if identity(changed(config, path), "data") == own}
-    assert same == {path for path in paths if path[0] in KEYS_OUTSIDE_IDENTITY}
+    assert same == {path for path in paths if path[0] in (*KEYS_OUTSIDE_IDENTITY, ENGINE)}
     assert identity(config, "other data") != own
 
 
 def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
     config = checked("seed=0,1").plan.jobs[0].config
-    for key in set(config) - set(KEYS_OUTSIDE_IDENTITY):
+    for key in set(config) - {*KEYS_OUTSIDE_IDENTITY, ENGINE}:
         less = {name: value for name, value in config.items() if name != key}
-        assert identity(less, "data") != identity(config, "data"), key
+        is_same = identity(less, "data") == identity(config, "data")
+        assert is_same == (key in ONE_LAYER), key  # runs recorded before these keys existed have one layer
+    for key, value in {"layers": 2, "residual": True}.items():
+        assert identity(config | {key: value}, "data") != identity(config, "data")
 
 
 def test_what_is_given_otherwise_with_the_same_values_is_the_same(here: Path) -> None:

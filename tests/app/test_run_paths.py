@@ -22,6 +22,7 @@ from tests.processes import TINY
 from tests.surroundings import environment
 
 __all__ = ["here"]
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 SINGLE = [*TINY, "tracking=none", "figures=false"]
 SWEEP = ["-m", *SINGLE, "seed=0,1", "hydra.sweep.dir=sweep"]
 LONG = "x" * 256

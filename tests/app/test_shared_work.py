@@ -29,9 +29,10 @@ from rnnlab.app.config.template import plain_value
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs import job_facts as facts
 from rnnlab.app.jobs.job_facts import Inspector
-from rnnlab.app.jobs.resume import identity
+from rnnlab.app.jobs.resume import ENGINE, identity
 from rnnlab.paths import conf_dir
 from rnnlab.tasks.loss_units import loss_unit
+from rnnlab.training import choose_engine
 from tests.fuzz.amount import examples, tried
 
 VALUES = {
@@ -136,12 +137,15 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     data = f"{trainer.task.dataset['digest']} {trainer.model.initial_state.digest}"
     goal = vars(trainer.task.goal(trainer.model.loss))
     memory = sum(experiment.memory.values())
-    kept = {key: value for key, value in job.config.items() if key not in KEYS_OUTSIDE_IDENTITY}
+    outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
+    outside |= {"layers", "residual"} if job.config["layers"] == 1 else set()
+    kept = {key: value for key, value in job.config.items() if key not in outside}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     unit = vars(loss_unit(trainer.task, trainer.model.loss))
     states, dataset = list(trainer.model.cell.states), dict(trainer.task.dataset)
-    return experiment.settings, digest, states, goal, unit, dataset, memory, trainer.task.remarks
+    engine = choose_engine(experiment.settings.engine, trainer.model.cell)
+    return experiment.settings, digest, engine, states, goal, unit, dataset, memory, trainer.task.remarks
 
 
 def compare(overrides: list[str]) -> str:

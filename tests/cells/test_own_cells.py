@@ -134,6 +134,7 @@ class Normalised(Cell):
     states: ClassVar = ("h",)
 
     def parameters(self):
+        H, X = self.hidden_size, self.input_size
         return {
             "W_xh": Parameter(H, X, "W_xh"),
             "W_hh": Parameter(H, H, "W_hh"),
@@ -141,7 +142,7 @@ class Normalised(Cell):
         }
 
     def _step(self, params, x, before):
-        x = np.eye(X)[x].T if x.ndim == 1 else x
+        x = np.eye(self.input_size)[x].T if x.ndim == 1 else x
         z = params["W_xh"] @ x + params["W_hh"] @ before["h"]
         s = np.sqrt(((z - z.mean(axis=0)) ** 2).mean(axis=0) + 1e-3)
         n = (z - z.mean(axis=0)) / s
@@ -156,7 +157,7 @@ class Normalised(Cell):
         return StepDeltas(adjoint, before, dz, dz, params["W_xh"].T @ dz, {"b_h": q})
 
     def _step_gradients(self, params, tape, deltas):
-        x = np.eye(X)[tape.x].T if tape.x.ndim == 1 else tape.x
+        x = np.eye(self.input_size)[tape.x].T if tape.x.ndim == 1 else tape.x
         grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
         dx = None if tape.x.ndim == 1 else deltas.dx
         return grads | {"b_h": deltas.grads["b_h"].sum(axis=1, keepdims=True)}, dx

@@ -12,6 +12,7 @@ from rnnlab.cells import LSTM, CellDeltas
 from rnnlab.gradcheck.__main__ import main
 from tests.surroundings import environment
 
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 SMALL = ["hidden_size=5", "batch_size=2", "seq_len=4"]
 
 

@@ -93,6 +93,8 @@ def test_params_are_the_keys_one_types(runs: dict[str, Tracked], cell: str) -> N
         "clip_mode": "norm",
         "lr": "0.002",
         "hidden_size": "8",
+        "layers": "1",
+        "residual": "False",
         "batch_size": "4",
         "steps": "12",
         "seed": "0",

@@ -2,9 +2,11 @@
 
 from tests.mutants.mutant import Mutant
 
-GRADIENTS = ("test_gradients.py::test_gradients_equal_finite_differences",)
+GRADIENTS = ("test_gradients.py::test_gradients_equal_numerical_derivatives",)
 CLIPPING = ("test_clipping.py",)
-EXPONENTS = ("cells/test_exponents.py",)
+COMPILED = ("engine/test_compiled.py",)
+STACK = ("cells/test_stack.py",)
+EXPONENTS = ("engine/test_exponents.py",)
 
 CORE = [
     Mutant("engine/activations.py", "lambda y: 1 - y * y, 1.0", "lambda y: 1.001 - y * y, 1.0", GRADIENTS),
@@ -28,12 +30,24 @@ CORE = [
     Mutant(
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
     ),
+    Mutant("cells/stack.py", "δ = _present(dx) + δ if", "δ = dx if", STACK),
+    Mutant("cells/stack.py", "common = np.where(is_zero, one,", "common = np.where(is_zero, 0 * one,", STACK),
+    Mutant("cells/stack.py", "if exponents is None else deltas.exponents", "if True else None", STACK),
+    Mutant("engine/backward_loop.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
+    Mutant("engine/compiled/scaling.py", "if largest[c] != 0 else of_e[c]", "if True else of_e[c]", STACK),
+    Mutant(
+        "diagnostics/norms.py", "adjoint = adjoint - deltas.above", "pass", ("diagnostics/test_layers.py",)
+    ),
+    Mutant("diagnostics/theory.py", "if own is None else own.x", "", ("diagnostics/test_layers.py",)),
+    Mutant(
+        "diagnostics/lag_curves.py", "layer=0 if is_stack else 1", "layer=1", ("diagnostics/test_layers.py",)
+    ),
     Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
         "readout.py",
         "outputs += params",
         "outputs -= params",
-        ("test_gradients.py::test_gradients_equal_finite_differences",),
+        ("test_gradients.py::test_gradients_equal_numerical_derivatives",),
     ),
     Mutant(
         "losses.py", "do[targets, columns] -= 1\n", "do[targets, columns] -= 0.999\n", ("test_losses.py",)

@@ -34,7 +34,7 @@ SURFACE = [
         ("analysis/test_sweep_scalars.py",),
     ),
     Mutant(
-        "analysis/figures/single_run.py",
+        "analysis/figures/selection.py",
         "if axes := find_detail_axes(rows, [], GRADIENT_COLUMNS):",
         "if axes := []:",
         ("analysis/test_replicates.py",),
@@ -157,8 +157,8 @@ SURFACE = [
     ),
     Mutant(
         "app/jobs/resume.py",
-        "if key not in KEYS_OUTSIDE_IDENTITY",
-        "if True",
+        "outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}",
+        "outside: set[str] = set()",
         ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
     ),
     Mutant(

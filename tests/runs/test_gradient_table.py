@@ -29,7 +29,8 @@ def curves(draw: st.DrawFn) -> Curve:
     statistics = [np.array(draw(st.lists(VALUES, min_size=length, max_size=length))) for _ in range(5)]
     target = draw(st.none() | st.integers(1, 9)) if axis == "lag" else None
     index = np.arange(length) + (axis == "timestep")
-    return Curve(draw(st.sampled_from(["h", "c", "größe"])), axis, index, *statistics, target)  # type: ignore[arg-type]
+    place = draw(st.integers(0, 3)), draw(st.none() | st.integers(1, 9))
+    return Curve(draw(st.sampled_from(["h", "c", "größe"])), axis, index, *statistics, target, *place)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -58,6 +59,8 @@ def expected(made: Sequence[Recording]) -> list[tuple[object, ...]]:
         (
             step,
             curve.quantity,
+            curve.layer,
+            curve.unit,
             int(curve.index[i]) if curve.axis == "timestep" else None,
             int(curve.index[i]) if curve.axis == "lag" else None,
             curve.target,

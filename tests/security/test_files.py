@@ -17,6 +17,7 @@ from tests.security.promises import keeps
 from tests.surroundings import ROOT
 
 __all__ = ["here"]
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 SCHEMES = (
     *("http://{}/t.csv", "https://{}/t.csv", "HTTP://{}/t.parquet", "http:/{}/t.csv", "ftp://{}/t.csv"),
     *("s3://{}/t.csv", "gs://{}/t.csv", "hdfs://{}/t.parquet", "file://{}/t.csv", "memory://{}/t.csv"),

@@ -28,6 +28,7 @@ from tests.processes import TINY, Done, run_info
 from tests.security.promises import keeps
 
 __all__ = ["here"]
+pytestmark = pytest.mark.usefixtures("kept_compositions")
 LEAVES_IT = "symbolic link; refusing to write through it"
 SWEEP = ["-m", *TINY, "cell=rnn,lstm", "tracking=none", "figures=false", "hydra.sweep.dir=sweep"]
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
@@ -81,6 +80,8 @@ def _draw_facets(
     entries: Mapping[str, Artist],
     legend_title: str | None,
 ) -> Any:
+    import seaborn as sns  # deferred: takes a second
+
     roles = {role: role for role in ("col", "row") if columns[role] is not None}
     across = len(frame["col"].cat.categories) if "col" in roles else 1
     wrap = 3 if "row" not in roles and across > 3 else None

@@ -8,8 +8,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
-import scipy.special
-import scipy.stats
 from numpy.typing import ArrayLike
 
 LEVEL = 0.95
@@ -34,6 +32,8 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
 def half_width(standard_error: ArrayLike, count: ArrayLike) -> np.ndarray:
     """Return half the width of the t interval of means, or NaN for fewer than three values."""
+    import scipy.special  # deferred, because the figures of single runs need no intervals
+
     count = np.asarray(count, dtype=float)
     quantile = scipy.special.stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2)
     return np.where(count >= MIN_REPLICATES, quantile * np.asarray(standard_error), np.nan)
@@ -46,6 +46,8 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
         Data frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and
         `count`; `low` and `high` are NaN for groups with fewer than three values.
     """
+    import scipy.stats  # deferred: takes half a second, and most figures need no proportions
+
     summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
     limits = [
         scipy.stats.binomtest(int(k), int(n)).proportion_ci(LEVEL, "wilson")

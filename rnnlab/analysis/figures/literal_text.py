@@ -9,12 +9,13 @@ instead. Powers of ten on logarithmic axes are still drawn as formulas.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.category import StrCategoryFormatter
@@ -49,14 +50,14 @@ def make_text_literal(drawn: Any) -> None:
     for artist in drawn.flat if isinstance(drawn, np.ndarray) else [drawn]:
         root = artist if isinstance(artist, Axes) else getattr(artist, "figure", None) or artist
         axes = [root] if isinstance(root, Axes) else root.axes
-        ticks = {id(text) for ax in axes for text in _tick_texts((ax.xaxis, ax.yaxis))}
-        names = {id(text) for legend in root.findobj(Legend) for text in legend.get_texts()}
-        for text in root.findobj(Text):
-            if id(text) not in ticks:
+        parts = list(_parts(root))
+        legends = [part for part in parts if isinstance(part, Legend)]
+        names = {id(text) for legend in legends for text in legend.get_texts()}
+        for text in parts:
+            if isinstance(text, Text):
+                length = MAX_NAME_LENGTH if id(text) in names else MAX_LINE_LENGTH
                 text.set_parse_math(False)
-                text.set_text(
-                    _shorten_lines(text.get_text(), MAX_NAME_LENGTH if id(text) in names else MAX_LINE_LENGTH)
-                )
+                text.set_text(_shorten_lines(text.get_text(), length))
         for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
@@ -85,11 +86,11 @@ class _NameFormatter(Formatter):
         self._names.set_locs(locs)
 
 
-def _tick_texts(axes: Iterable[Axis]) -> Iterator[Text]:
-    for axis in axes:
-        yield axis.offsetText
-        for tick in (*axis.majorTicks, *axis.minorTicks):
-            yield from (tick.label1, tick.label2)
+def _parts(artist: Artist) -> Iterator[Artist]:
+    """Yield an artist and all artists in it except ticks, which matplotlib otherwise creates only to draw."""
+    yield artist
+    for child in [artist.label] if isinstance(artist, Axis) else artist.get_children():
+        yield from _parts(child)
 
 
 def _shorten_lines(text: str, max_length: int) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -32,7 +31,7 @@ from rnnlab.analysis.figures.style import (
 from rnnlab.analysis.figures.sweep_scalars import FACTORS, GAINS, LOGARITHMS
 from rnnlab.records import LOG10_GAIN_TAIL, ZERO_FRACTION
 
-REGIME_COLORS = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
+REGIME_COLORS: dict[str, Any] = {"vanishing": PALETTE[9], "stable": PALETTE[8], "exploding": PALETTE[3]}
 MIXED, NO_REGIME = "tie", "no value"
 OTHER_COLORS = {MIXED: "0.6", NO_REGIME: "0.92"}
 OUTCOME_MARKS = {"diverged": "×", "unstable": "~"}
@@ -158,7 +157,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
     columns, lines = list(frame["x"].cat.categories), list(frame["y"].cat.categories)
     groups = dict(list(frame.groupby(["x", "y"], observed=True)))
     table = pd.DataFrame(np.nan, index=lines, columns=columns)
-    colors = {**REGIME_COLORS, **OTHER_COLORS}
+    colors: dict[str, Any] = {**REGIME_COLORS, **OTHER_COLORS}
     for (column, line), cell in groups.items():
         values = cell["value"].dropna()
         if color == "regime":
@@ -174,6 +173,8 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
     ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NO_REGIME])
     numbered = table.set_axis(range(len(lines)))  # numbers, because seaborn fails on row names with a $
+    import seaborn as sns  # deferred: takes a second
+
     sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()
@@ -242,7 +243,7 @@ def _legend_entries(frame: pd.DataFrame, color: str, gain: str) -> Mapping[str, 
     parts = list(frame.groupby(["x", "y", "col", "row"], observed=True))
     if color == "regime":
         regimes = {most_frequent(part["value"].dropna()) for _, part in parts}
-        colors = {**REGIME_COLORS, **OTHER_COLORS}
+        colors: dict[str, Any] = {**REGIME_COLORS, **OTHER_COLORS}
         entries |= {word: Patch(color=colors[word]) for word in colors if word in regimes}
     elif any(part["value"].isna().all() and not part["zero"].any() for _, part in parts):
         entries[NO_REGIME] = Patch(color=OTHER_COLORS[NO_REGIME])

@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from numpy.typing import ArrayLike
 
 from rnnlab.runs.files import replace_file
 from rnnlab.text import sanitize
+
+FAST_PNG = {"compress_level": 1}
+"""Arguments of Pillow for a file that is a tenth larger but takes a quarter less time to compress."""
 
 
 def picture_bytes(figure: Figure, form: str, **keys: Any) -> bytes:
@@ -40,3 +45,10 @@ def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
     """
     content = picture_bytes(figure, path.suffix.removeprefix("."), **keys)
     replace_file(path, lambda file: file.write(content), within)
+
+
+def save_pixels(pixels: ArrayLike, path: Path, within: Path, dpi: float) -> None:
+    """Write the pixels of a drawn figure as PNG, with the arguments of `save_picture`."""
+    buffer = io.BytesIO()
+    imsave(buffer, pixels, format="png", dpi=dpi, pil_kwargs=dict(FAST_PNG))
+    replace_file(path, lambda file: file.write(buffer.getvalue()), within)

@@ -8,11 +8,19 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures import single_run as figures
+from rnnlab.analysis.figures.layers import (
+    BY_UNIT,
+    draw_layer_curves,
+    draw_layer_heatmap,
+    draw_unit_heatmap,
+)
 from rnnlab.analysis.figures.literal_text import allow_odd_names
-from rnnlab.analysis.figures.picture_files import save_picture
+from rnnlab.analysis.figures.picture_files import FAST_PNG, save_picture, save_pixels
+from rnnlab.analysis.figures.selection import count_layers
 from rnnlab.analysis.figures.style import PALETTE, figure_style
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
 from rnnlab.records import (
@@ -29,8 +37,12 @@ from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.text import loss_unit_from_info
 
 TIMELINE_IMAGES = 5
+TIMELINE_DPI = 90
 RIGHT_MARGINS = {
     "lag_curves": 0.93,
+    "layer_heatmap": 0.92,
+    "unit_heatmap": 0.92,
+    "layer_curves": 0.8,
     "time_heatmap": 0.92,
     "contributions": 0.8,
     "gates": 0.8,
@@ -61,6 +73,11 @@ def _drawings(
         theory = (THEORY_LOG10_GAIN, THEORY_BOUND, THEORY_CELL_PATH)
         slopes = [_first_value(metrics, name) for name in theory]
         drawings["lag_curves"] = lambda ax: figures.draw_training_lag_curves(gradients, ax, "state", *slopes)
+    if count_layers(gradients) > 1 and "h" in set(gradients.loc[gradients["lag"].notna(), "quantity"]):
+        drawings["layer_heatmap"] = lambda ax: draw_layer_heatmap(gradients, ax)
+        drawings["layer_curves"] = lambda ax: draw_layer_curves(gradients, ax)
+    if BY_UNIT in has:
+        drawings["unit_heatmap"] = lambda ax: draw_unit_heatmap(gradients, ax)
     by_time = set(gradients.loc[gradients["timestep"].notna(), "quantity"])
     if state := next((name for name in ("h", "state") if name in by_time), None):
         drawings["time_heatmap"] = lambda ax: figures.draw_time_heatmap(gradients, ax, state)
@@ -82,10 +99,7 @@ def _drawings(
 
 def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
     """Draw the lag curve at each of a few training steps as an image, with the first lag curve dashed."""
-    rows = gradients[
-        gradients["lag"].notna() & (gradients["quantity"] == "state") & gradients["target"].isna()
-    ]
-    wide = rows.pivot(index="step", columns="lag", values="log10_gmean").sort_index()
+    wide = figures.by_step(gradients, "lag", "state")
     values = wide.to_numpy(dtype=float)
     if not np.isfinite(values).any():
         return
@@ -93,20 +107,27 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
     make_folder(folder, run)
     selected = np.unique(np.linspace(0, len(wide) - 1, min(TIMELINE_IMAGES, len(wide))).astype(int))
     with matplotlib.rc_context(figure_style()):
-        figure = Figure(figsize=(5, 3.4))
+        figure = Figure(figsize=(5, 3.4), dpi=TIMELINE_DPI)
+        canvas: Any = FigureCanvasAgg(figure)
         figure.subplots_adjust(left=0.17, right=0.97, bottom=0.19, top=0.9)
         ax = figure.subplots()
         ax.plot(wide.columns, values[0], "--", color="0.6", linewidth=1)
-        (line,) = ax.plot(wide.columns, values[0], color=PALETTE[0])
+        (line,) = ax.plot(wide.columns, values[0], color=PALETTE[0], animated=True)
         low, high = np.nanmin(values), np.nanmax(values)
         margin = 0.05 * (high - low) + 0.1
         ax.set(
             xlabel="lag k (time steps back)", ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin)
         )
+        title = ax.set_title("", animated=True)
+        canvas.draw()  # draws everything except the line and the title, which differ between the images
+        background = canvas.copy_from_bbox(figure.bbox)
         for row in selected:
+            canvas.restore_region(background)
             line.set_ydata(values[row])
-            ax.set_title(f"Lag curve, training step {wide.index[row]}")
-            save_picture(figure, folder / f"{wide.index[row]:08d}.png", run, dpi=90)
+            title.set_text(f"Lag curve, training step {wide.index[row]}")
+            ax.draw_artist(line)
+            ax.draw_artist(title)
+            save_pixels(canvas.buffer_rgba(), folder / f"{wide.index[row]:08d}.png", run, TIMELINE_DPI)
 
 
 def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
@@ -117,7 +138,7 @@ def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
         figure.subplots_adjust(left=0.13, right=RIGHT_MARGINS.get(path.name, 0.97), bottom=0.15, top=0.91)
         with allow_odd_names():
             save_picture(figure, path.with_suffix(".svg"), run)
-            save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs={"compress_level": 1})
+            save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs=FAST_PNG)
     return path.with_suffix(".png")
 
 

@@ -6,24 +6,23 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, SymLogNorm
+from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 
 from rnnlab.analysis.arguments import check_arguments
-from rnnlab.analysis.figures.intervals import find_detail_axes
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.selection import select_layer, select_run
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
-from rnnlab.records import GRAD_NORM, GRADIENT_COLUMNS, LOSS, STEPS_TO_SOLVE, VAL_LOSS
+from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_number, format_zero_share
 
 GATE_COLORS = dict(zip("figorun", PALETTE[:7], strict=True))
 """Colour of each gate, the same in all figures."""
 CONTRIBUTION = "dW_"
 """Start of the names of the contributions to the gradient of a matrix."""
+HISTOGRAM_BINS = 40
 MAX_CURVES = 12
-MAX_NAMED_RUNS = 10
 LOG10_NORM = "log₁₀ gradient norm"
 
 
@@ -110,12 +109,12 @@ def draw_time_heatmap(
     if ax is None:
         with matplotlib.rc_context(figure_style()):
             return draw_time_heatmap(gradients, new_axes(), quantity, run, limits)
-    rows, which = _select_run(gradients[gradients["timestep"].notna()], run)
+    rows, which = select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
         raise ValueError(f"quantity={quantity!r}: not recorded per time step; available: {available}")
     if run == "mean":
-        rows = rows[rows["quantity"] == quantity]
+        rows = select_layer(rows, quantity)
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
         rows = rows.assign(quantity=quantity)
     wide = by_step(rows, "timestep", quantity)
@@ -206,7 +205,11 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     """
     norms = metrics[GRAD_NORM].dropna()
     norms = norms[norms > 0]
-    sns.histplot(x=norms, ax=ax, bins=40, log_scale=True, color=PALETTE[0], edgecolor="white", linewidth=0.4)
+    counts, edges = np.histogram(np.log10(norms), HISTOGRAM_BINS)
+    edges = 10**edges
+    ax.set_xscale("log")
+    color = to_rgba(PALETTE[0], 0.75)
+    ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="white", linewidth=0.4)
     title = "Gradient norm before clipping"
     if threshold is not None:
         ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)
@@ -258,9 +261,10 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
 def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:
     """Return a table with one row per training step and one column per lag or time step.
 
-    For lag curves, the table contains only the curves that start at the last target.
+    For lag curves, the table contains only the curves that start at the last target. In a stack of layers,
+    it contains the values of all layers together if they were recorded, and otherwise those of the top layer.
     """
-    rows = gradients[gradients[axis].notna() & (gradients["quantity"] == quantity)]
+    rows = select_layer(gradients[gradients[axis].notna()], quantity)
     if "target" in rows:
         rows = rows[rows["target"].isna()]
     return rows.pivot(index="step", columns=axis, values=value).sort_index()
@@ -273,25 +277,6 @@ def _describe_zeros_at_end(gradients: pd.DataFrame, quantity: str) -> str:
     shares = by_step(gradients, "lag", quantity, "zero_fraction").iloc[-1].dropna()
     text = format_zero_share(float(shares.iloc[-1])) if len(shares) else ""
     return f"; {text} at lag {shares.index[-1]}, omitted" if text else ""
-
-
-def _select_run(rows: pd.DataFrame, run: str | None) -> tuple[pd.DataFrame, str]:
-    """Return the rows of the selected run (or of all runs, for "mean") and a suffix for the title."""
-    runs = list(map(str, rows["run"].unique())) if "run" in rows else []
-    if run == "mean":
-        if axes := find_detail_axes(rows, [], GRADIENT_COLUMNS):
-            raise ValueError(
-                f"run={run!r}: the runs also differ in {' and '.join(axes)}; select runs with one value, for "
-                f"example gradients[gradients[{axes[0]!r}] == VALUE]"
-            )
-        return rows, f", mean of {max(len(runs), 1)} runs"
-    if run is None and len(runs) <= 1:
-        return rows, ""
-    if run not in runs:
-        names = ", ".join(["mean", *runs[:MAX_NAMED_RUNS]]) + (" …" if len(runs) > MAX_NAMED_RUNS else "")
-        problem = f"the frame has {len(runs)} runs; choose one" if run is None else "no such run"
-        raise ValueError(f"run={run!r}: {problem}; available: {names}")
-    return rows[(rows["run"] == run).to_numpy()], f", run {run}"
 
 
 def _draw_first_and_last(wide: pd.DataFrame, ax: Axes, color: object, label: str) -> None:

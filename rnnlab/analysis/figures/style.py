@@ -7,9 +7,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -20,7 +20,14 @@ from rnnlab.analysis.figures.literal_text import MAX_LINE_LENGTH
 from rnnlab.text import NO_VALUE
 
 SEQUENTIAL = "viridis"
-PALETTE = sns.color_palette("colorblind")
+PALETTE = [
+    to_rgb(code)
+    for code in (
+        *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+        *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+    )
+]
+"""Seaborn's palette "colorblind"; importing seaborn takes longer than drawing the figures of a run."""
 CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Colour of each built-in cell, the same in all figures; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
@@ -28,7 +35,43 @@ NEUTRAL_COLOR = "0.25"
 NULL_LABELS = {"clip": "off"}
 """Label of the null value of each sweep axis that can have a null value, by axis name."""
 
+SIZES: dict[str, Any] = {
+    "font.size": 12,
+    "axes.labelsize": 12,
+    "axes.titlesize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 12,
+    "axes.linewidth": 1.25,
+    "grid.linewidth": 1,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 6,
+    "patch.linewidth": 1,
+    **{f"{axis}tick.major.width": 1.25 for axis in "xy"},
+    **{f"{axis}tick.minor.width": 1 for axis in "xy"},
+    **{f"{axis}tick.major.size": 6 for axis in "xy"},
+    **{f"{axis}tick.minor.size": 4 for axis in "xy"},
+}
+"""Font sizes and line widths, as in seaborn's context "notebook"."""
 STYLE = {
+    # Seaborn's style "ticks"
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.linestyle": "-",
+    "grid.color": ".8",
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), ".15"),
+    **dict.fromkeys(("xtick.direction", "ytick.direction"), "out"),
+    **dict.fromkeys(("xtick.bottom", "ytick.left", "axes.spines.left", "axes.spines.bottom"), True),
+    **dict.fromkeys(("xtick.top", "ytick.right"), False),
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    # Differences from seaborn's style
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
@@ -44,7 +87,7 @@ MIN_WIDE_INCHES = 4.3
 
 def figure_style() -> Any:
     """Return the matplotlib settings for all rnnlab figures."""
-    return sns.axes_style("ticks") | sns.plotting_context("notebook") | STYLE
+    return SIZES | STYLE
 
 
 def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:

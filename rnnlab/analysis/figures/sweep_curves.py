@@ -16,10 +16,12 @@ from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.run_curves import RunCurves
 from rnnlab.analysis.figures.scalar_plot import describe_zeros
+from rnnlab.analysis.figures.selection import WHOLE
 from rnnlab.analysis.figures.style import check_columns, is_wide, set_log_scale, to_numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 
 MAX_STEPS = 8
+LAYER = "layer"
 
 
 @check_arguments
@@ -48,7 +50,9 @@ def draw_lag_curves(
         gradients: Data frame returned by `load_gradients`.
         ax: Axes to draw on; None creates a new figure.
         quantity: Quantity whose lag curves are drawn: `state`, `h`, `c`, `x` …
-        hue: Sweep axis shown by colour, or "step" to compare several training steps.
+        hue: Sweep axis shown by colour, "step" to compare several training steps, or "layer" to compare the
+            layers of stacked networks. Otherwise, each curve is that of all layers together, if it was
+            recorded (`state`), or of the top layer.
         style: Sweep axis shown by dash pattern; None selects the first axis that is not shown otherwise.
         col: Sweep axis whose values form the columns of a grid of Axes.
         row: Sweep axis whose values form the rows of a grid of Axes.
@@ -68,7 +72,7 @@ def draw_lag_curves(
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     columns = {role: name for role, name in encodings.items() if name != END}
     check_columns(gradients, ("step", "quantity", "lag", "log10_gmean"), **columns)
-    rows = _select_curves(gradients, quantity)
+    rows = _select_curves(gradients, quantity, LAYER in encodings.values())
     rows = rows.assign(log10_gmean=_relative(rows) if relative else to_numbers(rows["log10_gmean"]))
     step = "ends" if END in encodings.values() else step
     if "step" in encodings.values():
@@ -150,8 +154,11 @@ def draw_losses(
     return curves.draw(ax, finish, f"{metric} over training", traces)
 
 
-def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return the rows of a quantity's lag curves, excluding curves that do not start at the last target."""
+def _select_curves(gradients: pd.DataFrame, quantity: str, by_layer: bool) -> pd.DataFrame:
+    """Return the rows of a quantity's lag curves, excluding curves that do not start at the last target.
+
+    If `by_layer` is False, each run has one curve: that of all its layers, or of the top layer.
+    """
     rows = gradients[gradients["lag"].notna()]
     available = list(map(str, rows["quantity"].dropna().unique()))
     if quantity not in available:
@@ -160,7 +167,17 @@ def _select_curves(gradients: pd.DataFrame, quantity: str) -> pd.DataFrame:
     rows = rows[rows["quantity"] == quantity]
     if "target" in rows:
         rows = rows[rows["target"].isna()]
+    if LAYER in rows:
+        rows = rows[rows[LAYER] != WHOLE] if by_layer else _one_layer(rows)
     return rows if "run" in rows else rows.assign(run="")
+
+
+def _one_layer(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each run, the curves of all layers together, or those of the top layer."""
+    layers = rows.groupby(rows["run"].astype(str) if "run" in rows else rows["step"] * 0)[LAYER]
+    whole = layers.transform("min") == WHOLE
+    chosen = layers.transform("max").mask(whole, WHOLE)
+    return rows[rows[LAYER] == chosen]
 
 
 def _relative(rows: pd.DataFrame) -> pd.Series:
@@ -169,7 +186,8 @@ def _relative(rows: pd.DataFrame) -> pd.Series:
     Raises:
         ValueError: If several lag curves have the same run and step.
     """
-    y, curve = to_numbers(rows["log10_gmean"]), rows[["run", "step"]]
+    keys = ["run", "step", *([LAYER] if LAYER in rows else [])]
+    y, curve = to_numbers(rows["log10_gmean"]), rows[keys]
     first = rows["lag"] == 1
     at_1 = y[first].set_axis(pd.MultiIndex.from_frame(curve[first]))
     if at_1.index.has_duplicates:

@@ -20,7 +20,7 @@ from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
 """Pattern for lines of one flat JSON object; Arrow's JSON reader can crash on other lines, such as `null`."""
 PARSE_ERRORS = (pa.ArrowException, ValueError, RecursionError, OverflowError)
-INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[2:5], GRADIENT_COLUMNS[5:]
+INDEX_COLUMNS, STATISTIC_COLUMNS = GRADIENT_COLUMNS[3:7], GRADIENT_COLUMNS[7:]
 
 
 class DamagedTable(ValueError):
@@ -162,7 +162,7 @@ class GradientColumns:
     def __init__(self, rows: int) -> None:
         """Allocate columns for a given number of rows."""
         self._rows = 0
-        self._step = np.empty(rows, np.int64)
+        self._step, self._layer = np.empty(rows, np.int64), np.empty(rows, np.int64)
         self._quantity = np.empty(rows, np.int16)
         self._codes: dict[str, int] = {}
         self._indices = {name: (np.empty(rows, np.int64), np.empty(rows, bool)) for name in INDEX_COLUMNS}
@@ -172,7 +172,7 @@ class GradientColumns:
         """Append the rows of a table; the rows must fit into the allocated columns."""
         rows = slice(self._rows, self._rows + len(table))
         self._rows = rows.stop
-        self._step[rows] = table["step"]
+        self._step[rows], self._layer[rows] = table["step"], table["layer"]
         quantity = table["quantity"].combine_chunks()
         names = quantity.dictionary.to_pylist()
         codes = [self._codes.setdefault(name, len(self._codes)) for name in names]
@@ -188,6 +188,7 @@ class GradientColumns:
         n = self._rows
         columns: dict[str, Any] = {"step": self._step[:n]}
         columns["quantity"] = pd.Categorical.from_codes(self._quantity[:n], pd.Index(list(self._codes)))
+        columns["layer"] = self._layer[:n]
         for name, (values, missing) in self._indices.items():
             columns[name] = pd.arrays.IntegerArray(values[:n], missing[:n])
         columns |= {name: statistic[:n] for name, statistic in self._statistics.items()}

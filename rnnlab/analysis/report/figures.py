@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnlab.analysis.figures.grouping import END
@@ -142,7 +142,7 @@ class ReportFigures:
             is_sequential = drawing.is_map or (hue is not None and is_number(self.collection.frame[hue]))
             svg = inline_svg(figure, prefix, description, is_sequential)
             plt.close(figure)
-        is_grid = isinstance(result, sns.FacetGrid) and len(result.axes.flat) > 1
+        is_grid = not isinstance(result, Axes | np.ndarray) and len(result.axes.flat) > 1
         is_row = isinstance(result, np.ndarray) and len(figure.axes) > 3
         return Picture(drawing.title, drawing.text, svg, is_grid or is_row)
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Len, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
 from rnnlab.app.config.memory_limit import LYAPUNOV, MEMORY_KEYS, memory_problem
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
@@ -24,7 +24,7 @@ from rnnlab.app.config.validation import (
     pop_function,
     validate,
 )
-from rnnlab.cells import Cell
+from rnnlab.cells import Cell, Stack
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
 from rnnlab.initial_states import InitialState
@@ -34,7 +34,7 @@ from rnnlab.model import Model
 from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
-from rnnlab.training import Trainer, memory_needed
+from rnnlab.training import RequestedEngine, Trainer, memory_needed, obstacle
 from rnnlab.user_files import UnreadableFile
 
 SUPPLIED = {
@@ -78,10 +78,13 @@ class Settings:
     clip_mode: Literal["norm", "value"]
     lr: Annotated[float, Gt(0)]
     hidden_size: Annotated[int, Ge(1)]
+    layers: Annotated[int, Ge(1), Le(100)]
+    residual: bool
     batch_size: Annotated[int, Ge(1)]
     steps: Annotated[int, Ge(1), Lt(2**53)]
     seed: Annotated[int, Ge(0), Lt(2**63)]
     dtype: Literal["float32", "float64"]
+    engine: RequestedEngine
     loss: Loss | None
     loss_reduction: Literal["mean", "sum"]
     readout_bias: bool
@@ -156,13 +159,14 @@ def build(
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
     task: Task | None = (tasks or TaskCache()).get(config, lengths, problems, uncertain)
     optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems, uncertain)
-    sizes = {"input_size": task.input_size if task else 1, "hidden_size": s.hidden_size}
-    cell: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    cell = _network_cell(config, s, task.input_size if task else 1, problems, uncertain)
     initial_state: InitialState | None = _construct(config, "initial_state", {}, problems, uncertain)
     if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
         raise InvalidConfig(problems)
     if problem := _task_problem(s, task, uncertain):
         raise InvalidConfig([problem])
+    if s.engine == "compiled" and (reason := obstacle(cell)):
+        raise InvalidConfig(uncertain.unless_affected([f"engine=compiled: {reason}"], "cell"))
     readout = Readout(cell.output_size, task.output_size, s.readout_bias)
     model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
     clipping = Clipping(s.clip, s.clip_mode)
@@ -188,6 +192,25 @@ def build(
         causes = ("task", "seq_len", "probe.length", "probe.examples", "probe.seed")
         raise InvalidConfig(uncertain.unless_affected([problem], *causes))
     return Experiment(s, trainer, memory)
+
+
+def _network_cell(
+    config: dict[str, Any], s: Settings, input_size: int, problems: list[str], uncertain: UncertainKeys
+) -> Cell | None:
+    """Return the cell, or a stack of `layers` cells; on failure, record the problems and return None."""
+    sizes = {"input_size": input_size, "hidden_size": s.hidden_size}
+    cell: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    if s.residual and s.layers == 1:
+        problem = (
+            "residual=true: requires layers=2 or more, because the first layer has no residual connection"
+        )
+        problems += uncertain.unless_affected([problem], "layers", "residual")
+        return None
+    if cell is None or s.layers == 1:
+        return cell
+    sizes["input_size"] = cell.output_size
+    above: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    return None if above is None else Stack.of([cell, *[above] * (s.layers - 1)], s.residual)
 
 
 class TaskCache:

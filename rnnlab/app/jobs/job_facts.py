@@ -10,6 +10,7 @@ from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
 from rnnlab.tasks.loss_units import loss_unit
+from rnnlab.training import choose_engine, obstacle
 
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
 """Keys validated separately, because sizes, data and the validity of other keys do not depend on them."""
@@ -23,6 +24,7 @@ class JobFacts:
     Attributes:
         settings: Values of the top-level keys that are not configuration groups.
         identity: Digest of everything that affects the result of the run.
+        engine: Engine of the run.
         states: Names of the cell's states.
         goal: Metric, baseline and success criterion of the task.
         loss_unit: Name and factor of the unit in which losses are shown.
@@ -33,6 +35,7 @@ class JobFacts:
 
     settings: Settings
     identity: str
+    engine: str
     states: list[str]
     goal: dict[str, Any]
     loss_unit: dict[str, Any]
@@ -45,6 +48,7 @@ class JobFacts:
 class _SharedFacts:
     """Facts shared by jobs whose configurations differ only in INDEPENDENT_KEYS."""
 
+    engine: str
     states: list[str]
     goal: dict[str, Any]
     loss_unit: dict[str, Any]
@@ -88,21 +92,33 @@ class Inspector:
         if not shared.is_valid:
             raise InvalidConfig(list(shared.problems))
         name = identity_from_json(texts, shared.data)
-        parts = shared.states, shared.goal, shared.loss_unit, shared.dataset, shared.memory, shared.remarks
+        parts = (
+            shared.engine,
+            shared.states,
+            shared.goal,
+            shared.loss_unit,
+            shared.dataset,
+            shared.memory,
+            shared.remarks,
+        )
         return JobFacts(settings, name, *parts)
 
     def _inspect(self, config: dict[str, Any]) -> _SharedFacts:
         try:
             experiment = build(config, self._is_local, self._tasks, self._uncertain)
         except InvalidConfig as error:
-            return _SharedFacts([], {}, {}, {}, 0, "", problems=tuple(error.problems), is_valid=False)
+            return _SharedFacts("", [], {}, {}, {}, 0, "", problems=tuple(error.problems), is_valid=False)
         task, model = experiment.trainer.task, experiment.trainer.model
         data = f"{task.dataset['digest']} {model.initial_state.digest}"
         goal = dict(vars(task.goal(model.loss)))
         memory = sum(experiment.memory.values())
         unit = dict(vars(loss_unit(task, model.loss)))
         states = list(model.cell.states)
-        return _SharedFacts(states, goal, unit, dict(task.dataset), memory, data, task.remarks)
+        requested = experiment.settings.engine
+        engine, remarks = choose_engine(requested, model.cell), task.remarks
+        if requested == "auto" and (reason := obstacle(model.cell)):
+            remarks = (*remarks, f"engine=auto: running with NumPy, because {reason}")
+        return _SharedFacts(engine, states, goal, unit, dict(task.dataset), memory, data, remarks)
 
 
 class _JsonCache:

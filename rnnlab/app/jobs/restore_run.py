@@ -10,7 +10,7 @@ from rnnlab.runs.files import DamagedFile
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.log import LOG
 from rnnlab.text import describe_error
-from rnnlab.training import Trainer, TrainingState
+from rnnlab.training import ENGINES, Trainer, TrainingState
 
 
 def restore_run(
@@ -20,6 +20,11 @@ def restore_run(
     state, monitor = initial, RunMonitor()
     try:
         checkpoint = read_checkpoint(folder.folder)
+        engine = None if checkpoint is None else checkpoint.state.get("engine")
+        if engine in ENGINES and engine != initial.engine:
+            LOG.warning("checkpoint of engine=%s; restarting with engine=%s", engine, initial.engine)
+            folder.restart()
+            return initial, RunMonitor()
         if checkpoint is not None:
             state = trainer.restore(initial, checkpoint.arrays, checkpoint.state)
             records = folder.records(checkpoint)

@@ -27,6 +27,13 @@ from rnnlab.runs.files import LINK, link_in, replace_text
 from rnnlab.runs.folder import MISPLACED_FOLDER, find_misplaced_folder, is_in_use
 from rnnlab.runs.run_json import NewerFormat, read_run_info
 
+ENGINE = "engine"
+"""Key that changes results by rounding errors alone: a run that ended counts under any engine."""
+
+
+ONE_LAYER = {"layers": 1, "residual": False}
+"""Values of keys with which a run is the same as a run recorded before these keys existed."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -51,9 +58,10 @@ def identity(config: Mapping[str, Any], data: str) -> str:
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
     """Return the same digest as `identity`, computed from the JSON text of each key's value."""
-    entries = (
-        f"{format_json(key)}: {texts[key]}" for key in sorted(texts) if key not in KEYS_OUTSIDE_IDENTITY
-    )
+    outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
+    outside |= {key for key, default in ONE_LAYER.items() if texts.get(key) == format_json(default)}
+    keys = sorted(set(texts).difference(outside))
+    entries = (f"{format_json(key)}: {texts[key]}" for key in keys)
     text = f"[{{{', '.join(entries)}}}, {format_json(data)}]"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

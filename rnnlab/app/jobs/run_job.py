@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +21,7 @@ from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.app.jobs.restore_run import restore_run
 from rnnlab.app.jobs.run_monitor import RunMonitor
+from rnnlab.imports import fast_imports
 from rnnlab.records import (
     DIFF_FILE,
     ENDED,
@@ -37,6 +38,7 @@ from rnnlab.runs.folder import ERROR_FILE, RunFolder, latest_machine
 from rnnlab.runs.log import LOG, RUN_LOG, capture_log
 from rnnlab.signals import install_handler
 from rnnlab.text import describe_error, describe_machine, describe_outcome, format_number
+from rnnlab.training import Engine, loops_of, obstacle
 
 LOGGED_METRICS = (LOSS, GRAD_NORM, HORIZON)
 
@@ -148,7 +150,8 @@ def _record_failure(folder: RunFolder, error: Exception) -> tuple[Outcome, dict[
 def _train(
     experiment: Experiment, folder: RunFolder, stopping: Callable[[], bool]
 ) -> tuple[Outcome, RunMonitor]:
-    trainer, settings = experiment.trainer, experiment.settings
+    settings, engine = experiment.settings, _engine(experiment, folder)
+    trainer = replace(experiment.trainer, loops=loops_of(engine))
     weights_rng, batches_rng, samples_rng = generators(settings.seed)
     params = trainer.model.init_params(weights_rng, settings.init, np.dtype(settings.dtype))
     state, monitor = restore_run(folder, trainer, trainer.begin(params, batches_rng))
@@ -186,6 +189,19 @@ def _train(
     return monitor.outcome, monitor
 
 
+def _engine(experiment: Experiment, folder: RunFolder) -> Engine:
+    """Return the engine of the run: that of its checkpoint, unless another engine is requested or needed."""
+    requested, cell = experiment.settings.engine, experiment.trainer.model.cell
+    engine: Engine = folder.info.get("engine", "numpy")
+    if requested != "auto" and requested != engine:
+        engine = requested
+    elif engine == "compiled" and (reason := obstacle(cell)):
+        LOG.warning("cannot continue with the compiled engine: %s", reason)
+        engine = "numpy"
+    folder.info["engine"] = engine
+    return engine
+
+
 def _log_step(record: StepRecord) -> None:
     """Log the main metrics of a training step and the position of the first non-finite value, if any."""
     metrics = record.metrics.items()
@@ -203,6 +219,7 @@ def _log_step(record: StepRecord) -> None:
 
 
 def _draw_figures(folder: Path) -> None:
-    from rnnlab.analysis.figures.run_folder import draw_run
+    with fast_imports():
+        from rnnlab.analysis.figures.run_folder import draw_run
 
     draw_run(folder)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rnnlab import blas, workspace
 from rnnlab.blas import step_product
 from rnnlab.engine import weights
+from rnnlab.training.engines import loops_of
 from rnnlab.workspace import Workspace, unbuffered
 from tests.oracles.cases import GATED, INPUT_KINDS, RESET, TANH, build, cell_id, every_cell
 from tests.test_model import everything
@@ -47,6 +48,7 @@ def test_blocks_are_the_fewest_that_are_small_enough(rows, inner, columns, block
 @cells
 @pytest.mark.parametrize("inputs", INPUT_KINDS)
 def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
+    pytest.importorskip("numba")
     case = build(cell, inputs=inputs)
     whole = everything(case)
     monkeypatch.setattr(blas, "_has_small_kernels", lambda: True)
@@ -55,10 +57,11 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
     monkeypatch.setattr(weights, "CHUNK", 6)  # two time steps of a batch of three
     assert step_product(case.params["W_hh"], 3)[0] is np.matmul
     assert len(list(weights.chunks_of_time(5, 3))) == 3
-    cut = everything(case)
-    assert set(cut) == set(whole)
-    for name, value in whole.items():
-        np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
+    for loops in (None, loops_of("compiled")):
+        cut = everything(case, Workspace(loops))
+        assert set(cut) == set(whole)
+        for name, value in whole.items():
+            np.testing.assert_allclose(cut[name], value, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
 @pytest.mark.parametrize("symbols_there_are", [7, 7 + weights.MAX_ONE_HOT])

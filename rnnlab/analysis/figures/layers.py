@@ -1,0 +1,180 @@
+"""Figures of the parts of a network: the gradient by layer and lag, and by unit and time step."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.selection import WHOLE, select_run
+from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_style, new_axes
+
+BY_UNIT = "h_by_unit"
+"""Quantity recorded by the measurement `units`."""
+
+
+@check_arguments
+@with_literal_text
+def draw_layer_heatmap(
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "h",
+    step: str | int = "last",
+    run: str | None = None,
+) -> Axes:
+    """Draw a heat map of the gradient norm by layer and lag, on a logarithmic scale.
+
+    The colour of layer ℓ and lag k is log10 of the geometric mean, over examples, of ‖∂ℓ_τ/∂hˡ[τ-k]‖.
+
+    Args:
+        gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`.
+        ax: Axes to draw on; None creates a new figure.
+        quantity: Quantity whose lag curves are drawn: `h`, `c` or `state`.
+        step: Training step to draw: a number, "first" or "last".
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
+            in their seed; required if the data frame contains several runs.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: If the data frame lacks a column, the quantity, the step or the run.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_layer_heatmap(gradients, new_axes(), quantity, step, run)
+    wide, when = _by_layer(gradients, quantity, step, run)
+    lags, layers = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
+    values = wide.to_numpy(dtype=float)
+    shown = np.where(np.isfinite(values), values, np.nan)
+    edges = np.append(lags, lags[-1] + 1) - 0.5
+    mesh = ax.pcolormesh(
+        edges, np.append(layers, layers[-1] + 1) - 0.5, shown, cmap=SEQUENTIAL, rasterized=True
+    )
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ gradient norm w.r.t. {quantity}")
+    make_text_literal(bar.ax)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="lag k (time steps back)", ylabel="layer (1 reads the inputs)")
+    ax.set_title(f"Gradient w.r.t. {quantity} by layer and lag, {when}")
+    return ax
+
+
+@check_arguments
+@with_literal_text
+def draw_layer_curves(
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    quantity: str = "h",
+    step: str | int = "last",
+    run: str | None = None,
+) -> Axes:
+    """Draw the lag curve of each layer of one run, with a dashed line for the first recording.
+
+    The arguments and errors are those of `draw_layer_heatmap`.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_layer_curves(gradients, new_axes(), quantity, step, run)
+    wide, when = _by_layer(gradients, quantity, step, run)
+    first, _ = _by_layer(gradients, quantity, "first", run)
+    is_dashed = step == "last" and not wide.equals(first)
+    colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
+    for color, layer in zip(colors, map(int, wide.index), strict=True):
+        ax.plot(wide.columns, wide.loc[layer], color=color, linewidth=1.6, label=f"layer {layer}")
+        if is_dashed:
+            ax.plot(first.columns, first.loc[layer], "--", color=color, linewidth=1)
+    ax.legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        title="dashed:\nfirst step" if is_dashed else None,
+    )
+    ax.set(xlabel="lag k (time steps back)", ylabel=f"log₁₀ gradient norm w.r.t. {quantity}")
+    ax.set_title(f"Lag curve of each layer, {when}")
+    return ax
+
+
+@check_arguments
+@with_literal_text
+def draw_unit_heatmap(
+    gradients: pd.DataFrame,
+    ax: Axes | None = None,
+    layer: int | None = None,
+    step: str | int = "last",
+    run: str | None = None,
+) -> Axes:
+    """Draw a heat map of the gradient with respect to each unit at each time step, on a logarithmic scale.
+
+    The colour is log10 of the geometric mean, over examples, of |∂ℓ_b/∂h[t]| for one unit.
+
+    Args:
+        gradients: Data frame with the quantity `h_by_unit`, which the measurement `units` records.
+        ax: Axes to draw on; None creates a new figure.
+        layer: Layer of the network; None selects the top layer.
+        step: Training step to draw: a number, "first" or "last".
+        run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
+            in their seed; required if the data frame contains several runs.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: If the data frame lacks a column, the quantity, the layer, the step or the run.
+    """
+    if ax is None:
+        with matplotlib.rc_context(figure_style()):
+            return draw_unit_heatmap(gradients, new_axes(), layer, step, run)
+    check_columns(gradients, ("step", "quantity", "layer", "unit", "timestep", "log10_gmean"))
+    rows, whose = select_run(gradients, run)
+    rows = rows[rows["quantity"] == BY_UNIT]
+    if rows.empty:
+        raise ValueError(f"gradients: no {BY_UNIT} in the frame; record it with the measurement units")
+    layers = sorted(map(int, rows["layer"].unique()))
+    if layer is not None and layer not in layers:
+        raise ValueError(f"layer={layer!r}: must be one of {', '.join(map(str, layers))}")
+    shown = layers[-1] if layer is None else layer
+    rows, when = _select_step(rows[rows["layer"] == shown], step)
+    wide = rows.pivot_table(index="unit", columns="timestep", values="log10_gmean", observed=True)
+    values = wide.to_numpy(dtype=float)
+    times, units = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
+    edges = [np.append(axis, axis[-1] + 1) - 0.5 for axis in (times, units)]
+    mesh = ax.pcolormesh(*edges, values, cmap=SEQUENTIAL, rasterized=True)
+    assert ax.figure is not None
+    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label="log₁₀ gradient w.r.t. h of a unit").ax)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    which = f", layer {shown}" if len(layers) > 1 else ""
+    ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}{whose}")
+    return ax
+
+
+def _by_layer(
+    gradients: pd.DataFrame, quantity: str, step: str | int, run: str | None
+) -> tuple[pd.DataFrame, str]:
+    """Return log10 of the gradient norm by layer and lag at one training step, and describe the step."""
+    check_columns(gradients, ("step", "quantity", "layer", "lag", "log10_gmean"))
+    rows, whose = select_run(gradients, run)
+    curves: Any = rows[rows["lag"].notna() & (rows["layer"] != WHOLE)]
+    rows = curves[curves["quantity"] == quantity]
+    if rows.empty:
+        names = ", ".join(map(str, curves["quantity"].dropna().unique())) or "none"
+        raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
+    if "target" in rows:
+        rows = rows[rows["target"].isna()]
+    rows, when = _select_step(rows, step)
+    wide = rows.pivot_table(index="layer", columns="lag", values="log10_gmean", dropna=False, observed=True)
+    return wide.sort_index(), when + whose
+
+
+def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
+    """Return the rows of one training step, and describe the step."""
+    steps = np.sort(rows["step"].unique())
+    chosen = {"first": int(steps[0]), "last": int(steps[-1])}.get(str(step), step)
+    if chosen not in steps:
+        known = ", ".join(map(str, steps))
+        raise ValueError(f'step={step!r}: must be "first", "last" or one of the steps {known}')
+    return rows[rows["step"] == chosen], f"step {chosen}" + (", untrained" if chosen == 0 else "")

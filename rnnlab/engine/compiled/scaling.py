@@ -1,0 +1,91 @@
+"""Compiled forms of `rnnlab.engine.exponents`, applied at every time step of a compiled loop.
+
+The functions use plain loops over elements, which Numba compiles several times as fast as array expressions.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnlab.engine.compiled.elementary import inlined
+from rnnlab.engine.exponents import HIGHEST, LOWEST, NEGLIGIBLE, TARGET
+
+_MOST = 1100
+_NEGLIGIBLE = np.float32(2.0**NEGLIGIBLE)
+
+
+@inlined
+def any_of(marks: Any) -> Any:
+    """Return True if any element differs from 0."""
+    found = False
+    for c in range(marks.size):
+        found |= marks[c] != 0
+    return found
+
+
+@inlined
+def update_largest(part: Any, largest: Any) -> None:
+    """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`; NaN remains."""
+    for i in range(part.shape[0]):
+        for c in range(part.shape[1]):
+            a = abs(part[i, c])
+            largest[c] = a if not a <= largest[c] else largest[c]
+
+
+@inlined
+def choose_shifts(largest: Any, scale: Any, shift: Any) -> None:
+    """Write the shift that brings each column into the range, and subtract it from its exponent."""
+    for c in range(largest.size):
+        shift[c] = 0
+        if largest[c] > 0 and largest[c] < np.inf:
+            size = math.frexp(largest[c])[1]
+            if size < LOWEST:
+                shift[c] = TARGET - size
+            elif size > HIGHEST:
+                shift[c] = max(TARGET - size, scale[c])
+        scale[c] -= shift[c]
+
+
+@inlined
+def remove_scale(scale: Any, marked: Any, shift: Any) -> None:
+    """Write the shift that brings each marked column to the exponent 0, and set that exponent."""
+    for c in range(scale.size):
+        shift[c] = scale[c] if marked[c] else 0
+        scale[c] -= shift[c]
+
+
+@inlined
+def join_scales(largest: Any, scale: Any, marked: Any, of_e: Any, shift: Any, e_shift: Any) -> None:
+    """Write the shifts that bring the adjoints and e to the larger of their exponents; set that exponent."""
+    for c in range(scale.size):
+        shift[c] = e_shift[c] = 0
+        if marked[c]:
+            common = max(scale[c], of_e[c]) if largest[c] != 0 else of_e[c]
+            shift[c] = scale[c] - common
+            e_shift[c] = of_e[c] - common
+            scale[c] = common
+
+
+@inlined
+def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
+    """Multiply column c by 2^shift[c], and set results below `smallest` to 0.
+
+    Each of the two factors is in the range of float32.
+    """
+    for c in range(shift.size):
+        if shift[c] != 0:
+            clipped = min(max(shift[c], -_MOST), _MOST)
+            half = clipped // 2
+            one, two = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+            for i in range(part.shape[0]):
+                product = part[i, c] * one * two
+                part[i, c] = 0 if abs(product) < smallest else product
+
+
+@inlined
+def flush(part: Any) -> None:
+    """Set negligible elements to 0; see `rnnlab.engine.exponents`."""
+    for i in range(part.shape[0]):
+        for c in range(part.shape[1]):
+            part[i, c] = 0 if abs(part[i, c]) < _NEGLIGIBLE else part[i, c]
