@@ -82,7 +82,7 @@ def _softmax_cross_entropy(logits: Array, targets: Array, do: Array) -> tuple[Ar
 def _compiled_cross_entropy(
     softmax: Callable[..., object], logits: Array, targets: Array, do: Array
 ) -> tuple[Array, Array]:
-    """Compute the same with the compiled softmax, in one pass per block of columns."""
+    """Compute the results of `_softmax_cross_entropy` with the compiled softmax."""
     total, at_target = np.empty((2, logits.shape[1]), logits.dtype)
     softmax(logits, targets.astype(np.int64, copy=False), do, total, at_target)
     return np.log(total) - at_target, do

@@ -53,7 +53,9 @@ class Workspace:
 
     def part(self, name: str) -> "Workspace":
         """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
-        return self._parts.setdefault(name, Workspace(self.loops))
+        if name not in self._parts:
+            self._parts[name] = Workspace(self.loops)
+        return self._parts[name]
 
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""

@@ -10,9 +10,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy import stats
 
 from rnnlab.analysis import CELL_COLORS, load_gradients, load_metrics, load_runs
+from rnnlab.analysis.figures.intervals import mean_interval
 from rnnlab.analysis.figures.style import SEQUENTIAL, figure_style
 
 HERE = Path(__file__).parent
@@ -20,12 +20,6 @@ SWEEPS = {"equal parameters": "depth", "37 units per layer": "depth_width"}
 CONDITION = ["cell", "residual", "layers"]
 FAR = 40
 """Lag at which the gradient is compared with lag 1; the sequences have 50 time steps."""
-
-
-def interval(values: pd.Series) -> pd.Series:
-    """Return the mean and the half-width of its 95 % t interval."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.sem() if len(values) > 1 else np.nan
-    return pd.Series({"mean": values.mean(), "half": half, "seeds": len(values)})
 
 
 def ends(gradients: pd.DataFrame) -> pd.DataFrame:
@@ -126,8 +120,8 @@ def main() -> None:
         if not (top / name).is_dir():
             continue
         runs, gradients = load_runs(top / name), ends(load_gradients(top / name, axis="lag", steps="ends"))
-        found = reach(gradients).groupby([*CONDITION, "trained"], observed=True)["reach"]
-        tables.append(found.apply(interval).unstack().reset_index().assign(size=size))
+        found = mean_interval(reach(gradients), [*CONDITION, "trained"], "reach")
+        tables.append(found.assign(half=found["high"] - found["mean"], size=size))
         solved = runs.groupby(CONDITION, observed=True)["val/solved"].agg(["sum", "count"])
         print(f"\n{size}: solved\n{solved.to_string()}")
         share = shares(top / name, runs).groupby([*CONDITION, "clipped", "layer"], observed=True)["share"]

@@ -131,10 +131,14 @@ class Stack(Cell):
     @cached_property
     def state_sizes(self) -> dict[str, int]:
         """Number of elements of each state per example."""
-        sizes: dict[str, int] = {}
-        for layer in self.layers[::-1]:
-            sizes |= layer.label(layer.cell.state_sizes)
-        return sizes
+        return self._merged([cell.state_sizes for cell in self.cells])
+
+    def _merged(self, parts: Sequence[Mapping[str, Item]]) -> dict[str, Item]:
+        """Return the entries of all layers under the names of the network, those of the top layer first."""
+        merged: dict[str, Item] = {}
+        for layer, part in zip(self.layers[::-1], parts[::-1], strict=True):
+            merged |= layer.label(part)
+        return merged
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the declarations of all parameters, those of the bottom layer first."""
@@ -196,21 +200,19 @@ class Stack(Cell):
             x = self._output(layer, x, of_layer.after, of_layer.inner)
 
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        found: dict[str, StepDeltas] = {}
+        found: list[StepDeltas] = []
         δ = adjoint[self.output] if self.residual else None
         for layer, of_layer in list(self._tapes(tape))[::-1]:
             cell, own = layer.cell, layer.take(params)
-            λ: States = layer.take({name: adjoint[name] for name in adjoint if name != RESIDUAL_OUTPUT})
+            λ: States = layer.take(adjoint)
             deltas = cell.adjoint_step(own, of_layer, λ if δ is None else cell.with_immediate(λ, δ))
             dx = deltas.dx if cell.input_matrix is None else own[cell.input_matrix].T @ _present(deltas.dz)
             δ = _present(dx) + δ if self._is_residual(layer) and δ is not None else dx
-            found[layer.prefix] = deltas
-        total: dict[str, Array] = {}
-        before: dict[str, Array] = {}
-        for layer in self.layers[::-1]:
-            total |= layer.label(found[layer.prefix].total)
-            before |= layer.label(found[layer.prefix].before)
-        return StepDeltas(total, before, dx=δ, layers=tuple(found[layer.prefix] for layer in self.layers))
+            found.insert(0, deltas)
+        total, before = (
+            self._merged([getattr(part, name) for part in found]) for name in ("total", "before")
+        )
+        return StepDeltas(total, before, dx=δ, layers=tuple(found))
 
     def _step_gradients(
         self, params: Params, tape: StepTape, deltas: StepDeltas
@@ -226,7 +228,6 @@ class Stack(Cell):
     # ── a sequence, layer by layer ──
 
     def _forward(self, params: Params, x: Array, initial: States, workspace: Workspace) -> CellTape:
-        states: dict[str, Array] = {}
         inner: dict[str, Array] = {}
         tapes: list[CellTape] = []
         inputs = x
@@ -239,9 +240,8 @@ class Stack(Cell):
             if self._is_residual(layer):
                 outputs = np.add(outputs, inputs, out=own.array("outputs", outputs.shape, outputs.dtype))
             inputs = outputs
-        for layer, tape in zip(self.layers[::-1], tapes[::-1], strict=True):
-            states |= layer.label(tape.states)
         inner |= {RESIDUAL_OUTPUT: inputs} if self.residual else {}
+        states = self._merged([tape.states for tape in tapes])
         return CellTape(x, states, inner, self.output, layers=tuple(tapes))
 
     def _backward(
@@ -261,7 +261,7 @@ class Stack(Cell):
             deltas = layer.cell._backward(
                 own, of_layer, e, first_loss, with_dx and is_bottom, part, exponents
             )
-            if self.residual or layer.number < len(self.cells):  # e does not arrive through the state itself
+            if self.residual or layer.number < len(self.cells):  # then e is not a gradient of the state alone
                 deltas = replace(deltas, above=e)
             if layer.number < len(self.cells):
                 deltas = replace(deltas, immediate={})
@@ -274,28 +274,21 @@ class Stack(Cell):
                 e, exponents = _input_gradient(layer.cell, own, of_layer, deltas, above, part)
                 first_loss = 0
         found.reverse()
-        total: dict[str, Array] = {}
-        adjoint: dict[str, Array] = {}
-        initial: dict[str, Array] = {}
         grads: Params = {}
         for layer, deltas in zip(self.layers, found, strict=True):
             grads |= layer.label(deltas.grads)
-        for layer, deltas in zip(self.layers[::-1], found[::-1], strict=True):
-            total |= layer.label(deltas.total)
-            adjoint |= layer.label(deltas.adjoint)
-            initial |= layer.label(deltas.initial)
         zeros = np.broadcast_to(np.zeros(1, e.dtype), of_output.shape)
         top = self.layers[-1]
         immediate = dict.fromkeys(self.states, zeros) | top.label(found[-1].immediate)
         return CellDeltas(
             grads,
-            total,
-            adjoint,
+            self._merged([deltas.total for deltas in found]),
+            self._merged([deltas.adjoint for deltas in found]),
             immediate | {self.output: of_output},
             None,
             (),
             found[0].dx,
-            initial,
+            self._merged([deltas.initial for deltas in found]),
             found[-1].first_loss,
             layers=tuple(found),
         )

@@ -55,7 +55,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
             for layer in layers_of(model.cell):
                 own = [curve for curve in target_curves if curve.layer == layer.number]
                 found = lag_metrics(own, layer.cell.states, snapshot.task_lag)
-                metrics |= {_name(key, layer): value for key, value in found.items()}
+                metrics |= {of_layer(key, layer): value for key, value in found.items()}
             if whole := [curve for curve in target_curves if curve.layer == 0]:
                 metrics |= lag_metrics(whole, (), snapshot.task_lag)
     return Readings(all_curves, metrics)
@@ -185,13 +185,6 @@ def lag_metrics(
             metrics[by_lag_key(quantity, lag)] = finite_or_none(value)
             lag *= 2
     return metrics
-
-
-def _name(metric: str, layer: Layer) -> str:
-    """Return the name of a metric of a layer; the name of a value by lag starts with `log10_`."""
-    if layer.prefix and metric.startswith("log10_"):
-        return f"log10_{layer.prefix}{metric.removeprefix('log10_')}"
-    return of_layer(metric, layer)
 
 
 def _by_lag(log_norms: Array, τs: Array) -> Array:

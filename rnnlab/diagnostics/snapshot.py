@@ -128,7 +128,12 @@ def by_layer(measure: "Measure") -> "Measure":
 
 
 def of_layer(metric: str, layer: Layer) -> str:
-    """Return the name of a metric of a layer; in a network of one layer, the name itself."""
+    """Return the name of a metric of a layer; in a network of one layer, the name itself.
+
+    The layer precedes the quantity, as in `grad/l2.gain` and `log10_l2.h_by_lag/0004`.
+    """
+    if metric.startswith("log10_"):
+        return f"log10_{layer.prefix}{metric.removeprefix('log10_')}"
     group, slash, name = metric.rpartition("/")
     return f"{group}{slash}{layer.prefix}{name}"
 

@@ -15,7 +15,7 @@ def measure_units(snapshot: Snapshot) -> Readings:
         B · |∂L/∂h[t][i, b]|        i: unit 1 … H, one curve per unit; statistics over the examples b
 
     Like the norm `h`, the values do not depend on the batch size. A recording has T · H rows per layer, so
-    the measurement is part of no probe; add it with `+measurement@probe.measurements.units=units`.
+    the measurement is part of no probe; add it with `+measurement=units`.
     """
     found: list[Curve] = []
     index = np.arange(1, snapshot.tape.cell.time + 1)
@@ -23,9 +23,9 @@ def measure_units(snapshot: Snapshot) -> Readings:
         cell, deltas = part.model.cell, part.deltas
         state = cell.output if cell.output in cell.states else cell.states[0]
         scale = np.asarray(deltas.log_scale + np.log(part.tape.cell.x.shape[-1]))
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.abs(deltas.total[state]), dtype=np.float64)
-        by_unit = {str(i): logs[:, i - 1] + scale for i in range(1, logs.shape[1] + 1)}
-        for curve in curves("timestep", index, by_unit, layer=layer.number):
-            found.append(replace(curve, quantity="h_by_unit", unit=int(curve.quantity)))
+        for i in range(part.model.cell.state_sizes[state]):  # one by one, to save memory
+            with np.errstate(divide="ignore"):
+                logs = np.log(np.abs(deltas.total[state][:, i]), dtype=np.float64) + scale
+            (curve,) = curves("timestep", index, {"h_by_unit": logs}, layer=layer.number)
+            found.append(replace(curve, unit=i + 1))
     return Readings(found)

@@ -99,8 +99,8 @@ def add_by_symbol(columns: Array, symbols: Array, out: Array, workspace: Workspa
 
     With few symbols, multiplication by one-hot vectors is faster than sorting the columns by symbol: 290 µs
     instead of 400 µs for 62 symbols (500 columns of length 400). With many symbols, sorting is faster than
-    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols. The compiled
-    form takes a third of the time of the product: 77 µs instead of 266 µs (1600 columns of length 128).
+    multiplication by one-hot vectors: 3 ms instead of 51 ms for 10,000 symbols. The compiled form takes a
+    third of the time of the product: 77 µs instead of 266 µs (1600 columns of length 128).
     """
     if compiled := workspace.reductions(columns.dtype):
         compiled.add_by_symbol(columns, symbols.astype(np.int64, copy=False), out)

@@ -4,13 +4,13 @@ The NumPy engine is the reference and always available. The compiled engine, whi
 same equations several times as fast.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from rnnlab.cells import Cell, GatedCell, layers_of
 from rnnlab.workspace import Loops
 
 Engine = Literal["numpy", "compiled"]
-ENGINES = ("numpy", "compiled")
+ENGINES = get_args(Engine)
 RequestedEngine = Literal["auto", "numpy", "compiled"]
 INSTALL = "pip install numba"
 

@@ -29,8 +29,6 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 ENGINE = "engine"
 """Key that changes results by rounding errors alone: a run that ended counts under any engine."""
-
-
 ONE_LAYER = {"layers": 1, "residual": False}
 """Values of keys with which a run is the same as a run recorded before these keys existed."""
 
