@@ -45,6 +45,8 @@ from rnnlab.records import (
 
 When = Literal["step", "validation", "recording", "end"]
 
+MAX_SHOWN = 23
+"""Length of the longest chart title that MLflow shows completely."""
 _LAYER = re.compile(r"(?<=[/_])l\d+\.")
 VARIABLE_PARTS = {
     "matrix": r"W_[^/.]+",
@@ -267,9 +269,10 @@ def without_layer(name: str) -> str:
 
 
 def is_shown(name: str) -> bool:
-    """Return True if MLflow shows the metric."""
+    """Return True if MLflow shows the metric; it shows no metric of a layer whose name is too long."""
     metric = metric_of(name)
-    return metric is not None and metric.mlflow
+    fits = name == without_layer(name) or len(name) <= MAX_SHOWN
+    return metric is not None and metric.mlflow and fits
 
 
 def is_per_step(name: str) -> bool:

@@ -138,3 +138,9 @@ def test_charts_and_pages_follow_the_table() -> None:
     tables = "\n".join(map(metric_tables.table, metric_tables.TABLES))
     listed = re.findall(r"^\| `(.+?)` \| .+ \| (•?) \| .+ \|$", tables, re.M)
     assert listed == [(row.name, "•" if row.mlflow else "") for row in METRICS]
+
+
+def test_mlflow_shows_metrics_of_layers_only_under_names_that_it_does_not_cut(names: set[str]) -> None:
+    shown = {name for name in names if is_shown(name) and name != without_layer(name)}
+    assert {"grad/l2.gain", "grad/l1.horizon", "log10_l2.h_by_lag/0001"} <= shown
+    assert max(map(len, shown)) <= 23 and "weights/l2.spectral_norm" in names - shown

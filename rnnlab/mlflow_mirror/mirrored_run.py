@@ -306,7 +306,10 @@ def _curves(folder: Path, states: Sequence[str], timestamp: int) -> list["Metric
     is_stack = len(pc.unique(table["layer"])) > 1
     if is_stack:
         states = sorted({split_layer(name)[1] for name in states})
-    joint = set() if len(recorded.intersection(states)) == 1 and not is_stack else {"state"}  # else the same
+    is_same = (
+        not is_stack and len(recorded.intersection(states)) == 1
+    )  # `state` is the curve of the only state
+    joint = set() if is_same else {"state"}
     shown = {"time": set(states), "lag": {*states, "x"} | joint}
     limits = pc.min_max(table["step"]).as_py()
     metrics = []

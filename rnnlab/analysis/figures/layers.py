@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
-from rnnlab.analysis.figures.selection import WHOLE, select_run
+from rnnlab.analysis.figures.selection import WHOLE, select_run, select_step
 from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_style, new_axes
 
 BY_UNIT = "h_by_unit"
 """Quantity recorded by the measurement `units`."""
+STEPS = '"first", "last" or a training step'
 
 
 @check_arguments
@@ -48,17 +49,7 @@ def draw_layer_heatmap(
         with matplotlib.rc_context(figure_style()):
             return draw_layer_heatmap(gradients, new_axes(), quantity, step, run)
     wide, when = _by_layer(gradients, quantity, step, run)
-    lags, layers = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
-    values = wide.to_numpy(dtype=float)
-    shown = np.where(np.isfinite(values), values, np.nan)
-    edges = np.append(lags, lags[-1] + 1) - 0.5
-    mesh = ax.pcolormesh(
-        edges, np.append(layers, layers[-1] + 1) - 0.5, shown, cmap=SEQUENTIAL, rasterized=True
-    )
-    assert ax.figure is not None
-    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ gradient norm w.r.t. {quantity}")
-    make_text_literal(bar.ax)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _draw_map(wide, ax, f"log₁₀ gradient norm w.r.t. {quantity}")
     ax.set(xlabel="lag k (time steps back)", ylabel="layer (1 reads the inputs)")
     ax.set_title(f"Gradient w.r.t. {quantity} by layer and lag, {when}")
     return ax
@@ -84,7 +75,7 @@ def draw_layer_curves(
     first, _ = _by_layer(gradients, quantity, "first", run)
     is_dashed = step == "last" and not wide.equals(first)
     colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
-    for color, layer in zip(colors, map(int, wide.index), strict=True):
+    for color, layer in zip(colors, wide.index, strict=True):
         ax.plot(wide.columns, wide.loc[layer], color=color, linewidth=1.6, label=f"layer {layer}")
         if is_dashed:
             ax.plot(first.columns, first.loc[layer], "--", color=color, linewidth=1)
@@ -138,15 +129,9 @@ def draw_unit_heatmap(
     if layer is not None and layer not in layers:
         raise ValueError(f"layer={layer!r}: must be one of {', '.join(map(str, layers))}")
     shown = layers[-1] if layer is None else layer
-    rows, when = _select_step(rows[rows["layer"] == shown], step)
-    wide = rows.pivot_table(index="unit", columns="timestep", values="log10_gmean", observed=True)
-    values = wide.to_numpy(dtype=float)
-    times, units = wide.columns.to_numpy(dtype=float), wide.index.to_numpy(dtype=float)
-    edges = [np.append(axis, axis[-1] + 1) - 0.5 for axis in (times, units)]
-    mesh = ax.pcolormesh(*edges, values, cmap=SEQUENTIAL, rasterized=True)
-    assert ax.figure is not None
-    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label="log₁₀ gradient w.r.t. h of a unit").ax)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    rows, when = select_step(rows[rows["layer"] == shown], step, STEPS)
+    wide = _table(rows, "unit", "timestep", run)
+    _draw_map(wide, ax, "log₁₀ gradient w.r.t. h of a unit")
     which = f", layer {shown}" if len(layers) > 1 else ""
     ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}{whose}")
     return ax
@@ -165,16 +150,22 @@ def _by_layer(
         raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
     if "target" in rows:
         rows = rows[rows["target"].isna()]
-    rows, when = _select_step(rows, step)
-    wide = rows.pivot_table(index="layer", columns="lag", values="log10_gmean", dropna=False, observed=True)
-    return wide.sort_index(), when + whose
+    rows, when = select_step(rows, step, STEPS)
+    return _table(rows, "layer", "lag", run), when + whose
 
 
-def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
-    """Return the rows of one training step, and describe the step."""
-    steps = np.sort(rows["step"].unique())
-    chosen = {"first": int(steps[0]), "last": int(steps[-1])}.get(str(step), step)
-    if chosen not in steps:
-        known = ", ".join(map(str, steps))
-        raise ValueError(f'step={step!r}: must be "first", "last" or one of the steps {known}')
-    return rows[rows["step"] == chosen], f"step {chosen}" + (", untrained" if chosen == 0 else "")
+def _draw_map(wide: pd.DataFrame, ax: Axes, label: str) -> None:
+    """Draw a table of whole-numbered rows and columns as a heat map with a colour bar."""
+    x, y = (np.append(axis, axis[-1] + 1) - 0.5 for axis in (wide.columns.to_numpy(), wide.index.to_numpy()))
+    mesh = ax.pcolormesh(x, y, wide.to_numpy(dtype=float), cmap=SEQUENTIAL, rasterized=True)
+    assert ax.figure is not None
+    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label=label).ax)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _table(rows: pd.DataFrame, index: str, columns: str, run: str | None) -> pd.DataFrame:
+    """Return log10_gmean as a table, averaged over the runs if `run` is "mean"."""
+    if run == "mean":
+        rows = rows.groupby([index, columns], observed=True)["log10_gmean"].mean().reset_index()
+    wide = rows.pivot(index=index, columns=columns, values="log10_gmean").sort_index()
+    return wide.set_axis(wide.index.astype(int)).set_axis(wide.columns.astype(int), axis="columns")

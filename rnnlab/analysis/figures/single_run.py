@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
-from rnnlab.analysis.figures.selection import select_layer, select_run
+from rnnlab.analysis.figures.selection import describe_layer, select_layer, select_run
 from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_number, format_zero_share
@@ -72,7 +72,9 @@ def draw_training_lag_curves(
     assert ax.figure is not None
     ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
-    ax.set_title(f"How far the gradient reaches ({quantity}{_describe_zeros_at_end(gradients, quantity)})")
+    layer = describe_layer(gradients[gradients["lag"].notna()], quantity)
+    zeros = _describe_zeros_at_end(gradients, quantity)
+    ax.set_title(f"How far the gradient reaches ({quantity}{layer}{zeros})")
     return ax
 
 
@@ -113,6 +115,7 @@ def draw_time_heatmap(
     if quantity not in set(rows["quantity"].dropna().unique()):
         available = ", ".join(map(str, rows["quantity"].dropna().unique())) or "none"
         raise ValueError(f"quantity={quantity!r}: not recorded per time step; available: {available}")
+    layer = describe_layer(rows, quantity)
     if run == "mean":
         rows = select_layer(rows, quantity)
         rows = rows.groupby(["step", "timestep"], observed=True)["log10_gmean"].mean().reset_index()
@@ -135,7 +138,7 @@ def draw_time_heatmap(
     ax.set(
         xlabel="time step t",
         ylabel="training step (not to scale)",
-        title=f"Gradient w.r.t. {quantity} by time step{which}",
+        title=f"Gradient w.r.t. {quantity} by time step{layer}{which}",
     )
     return ax
 
@@ -148,13 +151,17 @@ def draw_contributions(gradients: pd.DataFrame, ax: Axes) -> Axes:
     """
     rows = gradients[gradients["timestep"].notna()]
     names = sorted(name for name in rows["quantity"].unique() if name.startswith(CONTRIBUTION))
-    matrix = "dW_hh"
+    matrix, layer = "dW_hh", describe_layer(rows, names[0])
     for name in names:
         matrix, _, gate = name.partition(".")
         color = GATE_COLORS.get(gate, "black")
         _draw_first_and_last(by_step(rows, "timestep", name), ax, color, gate or "all")
     _add_step_legend(ax, rows, names)
-    ax.set(xlabel="time step t", ylabel="log₁₀ ‖C[t]‖", title=f"Contribution of each time step to {matrix}")
+    ax.set(
+        xlabel="time step t",
+        ylabel="log₁₀ ‖C[t]‖",
+        title=f"Contribution of each time step to {matrix}{layer}",
+    )
     return ax
 
 
@@ -174,6 +181,7 @@ def draw_gates(gradients: pd.DataFrame, ax: Axes) -> Axes:
         color = GATE_COLORS.get(label, PALETTE[0])
         _draw_first_and_last(by_step(rows, "timestep", name, "mean"), ax, color, label)
     _add_step_legend(ax, rows, names)
+    title += describe_layer(rows, names[0])
     ax.set(xlabel="time step t", ylabel=label_y, title=title, ylim=(0, 1))
     return ax
 

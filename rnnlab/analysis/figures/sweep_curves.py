@@ -16,7 +16,14 @@ from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.run_curves import RunCurves
 from rnnlab.analysis.figures.scalar_plot import describe_zeros
-from rnnlab.analysis.figures.selection import WHOLE
+from rnnlab.analysis.figures.selection import (
+    ENDS,
+    WHOLE,
+    describe_end,
+    describe_layer,
+    select_layer,
+    select_step,
+)
 from rnnlab.analysis.figures.style import check_columns, is_wide, set_log_scale, to_numbers
 from rnnlab.records import GRADIENT_COLUMNS, VAL_LOSS
 
@@ -96,7 +103,10 @@ def draw_lag_curves(
     if "zero_fraction" in rows:
         shares = to_numbers(rows["zero_fraction"])[rows["lag"] >= 1]
         zeros = shares.groupby(rows["run"].astype(str)).max().to_frame("zero_fraction")
-    title = f"Lag curve of {quantity}, {when}{describe_zeros(zeros, 'zero_fraction')}"
+    layer = (
+        "" if LAYER in encodings.values() else describe_layer(gradients[gradients["lag"].notna()], quantity)
+    )
+    title = f"Lag curve of {quantity}{layer}, {when}{describe_zeros(zeros, 'zero_fraction')}"
     return curves.draw(ax, finish, title, traces)
 
 
@@ -164,20 +174,13 @@ def _select_curves(gradients: pd.DataFrame, quantity: str, by_layer: bool) -> pd
     if quantity not in available:
         names = ", ".join(available) or "none"
         raise ValueError(f"quantity={quantity!r}: no lag curve in the frame; available: {names}")
-    rows = rows[rows["quantity"] == quantity]
+    if by_layer:
+        rows = rows[(rows["quantity"] == quantity) & (rows[LAYER] != WHOLE)]
+    else:
+        rows = select_layer(rows, quantity)
     if "target" in rows:
         rows = rows[rows["target"].isna()]
-    if LAYER in rows:
-        rows = rows[rows[LAYER] != WHOLE] if by_layer else _one_layer(rows)
     return rows if "run" in rows else rows.assign(run="")
-
-
-def _one_layer(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each run, the curves of all layers together, or those of the top layer."""
-    layers = rows.groupby(rows["run"].astype(str) if "run" in rows else rows["step"] * 0)[LAYER]
-    whole = layers.transform("min") == WHOLE
-    chosen = layers.transform("max").mask(whole, WHOLE)
-    return rows[rows[LAYER] == chosen]
 
 
 def _relative(rows: pd.DataFrame) -> pd.Series:
@@ -205,31 +208,14 @@ def _select_spread_steps(rows: pd.DataFrame) -> list[int]:
 
 def _select_step(rows: pd.DataFrame, step: str | int) -> tuple[pd.DataFrame, str]:
     """Return the rows of the selected training step or steps, and a description of the selection."""
+    if step != "ends":
+        return select_step(rows, step, '"first", "last", "ends" or a training step')
     steps = rows.groupby("run", observed=True)["step"]
-    ends = {"first": rows["step"] == steps.transform("min"), "last": rows["step"] == steps.transform("max")}
-    if step == "ends":
-        ends["last"] &= ~ends["first"]  # a run with a single recording has only a first one
-        found = {end: rows[mask] for end, mask in ends.items() if mask.any()}
-        names = {end: _describe_end(end, part["step"].unique()) for end, part in found.items()}
-        parts = [part.assign(**{END: names[end]}) for end, part in found.items()]
-        order = pd.CategoricalDtype(list(names.values()))
-        when = "before and after training" if len(names) > 1 else names["first"]
-        return pd.concat(parts, ignore_index=True).astype({END: order}), when
-    if isinstance(step, str):
-        if step not in ends:
-            raise ValueError(f'step={step!r}: must be "first", "last", "ends" or a training step')
-        selected = rows[ends[step]]
-        return selected, _describe_end(step, selected["step"].unique())
-    selected = rows[rows["step"] == step]
-    if selected.empty:
-        recorded = ", ".join(map(str, np.sort(rows["step"].unique())))
-        raise ValueError(f"step={step!r}: not recorded; available: {recorded}")
-    return selected, f"step {step}"
-
-
-def _describe_end(end: str, steps: np.ndarray) -> str:
-    """Describe the first or last recordings, made at the given training steps."""
-    if len(steps) > 1:
-        return f"{end} step of each run"
-    state = ", untrained" if steps[0] == 0 else ", trained" if end == "last" else ""
-    return f"step {steps[0]}{state}"
+    is_end = {end: rows["step"] == steps.transform(extreme) for end, extreme in ENDS.items()}
+    is_end["last"] &= ~is_end["first"]  # a run with a single recording has only a first one
+    found = {end: rows[mask] for end, mask in is_end.items() if mask.any()}
+    names = {end: describe_end(end, part["step"].unique()) for end, part in found.items()}
+    parts = [part.assign(**{END: names[end]}) for end, part in found.items()]
+    order = pd.CategoricalDtype(list(names.values()))
+    when = "before and after training" if len(names) > 1 else names["first"]
+    return pd.concat(parts, ignore_index=True).astype({END: order}), when

@@ -18,6 +18,7 @@ from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.intervals import MIN_REPLICATES
 from rnnlab.analysis.figures.literal_text import allow_odd_names
 from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
+from rnnlab.analysis.figures.selection import select_layer
 from rnnlab.analysis.figures.single_run import draw_time_heatmap
 from rnnlab.analysis.figures.style import NEUTRAL_COLOR, figure_style, set_log_scale
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
@@ -213,7 +214,9 @@ class ReportFigures:
         for index in firsts.index[:MAX_HEATMAPS]:
             for quantity in ("state", "h"):  # `state` for a cell without a state h
                 with suppress(ValueError):  # the probe made no recordings
-                    norms = self.collection.select([index]).gradients(quantity, "timestep")
+                    norms = select_layer(
+                        self.collection.select([index]).gradients(quantity, "timestep"), quantity
+                    )
                     if norms["log10_gmean"].notna().any():
                         maps[str(self.collection.runs[index].row["name"])] = norms
         if maps:

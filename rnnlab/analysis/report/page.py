@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from rnnlab import __version__
+from rnnlab.analysis.figures.selection import select_layer
 from rnnlab.analysis.figures.style import choose_colors
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
@@ -101,7 +102,7 @@ def _html(collection: RunCollection, source: Source) -> str:
 def _lag_curves(collection: RunCollection) -> pd.DataFrame | None:
     """Return the first and last lag curves of the state, or None if no probe recorded one."""
     try:
-        curves = collection.gradients("state", "lag", "ends")
+        curves = select_layer(collection.gradients("state", "lag", "ends"), "state")
     except ValueError:
         return None
     return curves if curves["log10_gmean"].notna().any() else None
