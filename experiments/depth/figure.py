@@ -18,6 +18,7 @@ from rnnlab.analysis.figures.style import SEQUENTIAL, figure_style
 HERE = Path(__file__).parent
 SWEEPS = {"equal parameters": "depth", "37 units per layer": "depth_width"}
 CONDITION = ["cell", "residual", "layers"]
+MARKERS = {"rnn": "o", "lstm": "s", "gru": "^"}
 FAR = 40
 """Lag at which the gradient is compared with lag 1; the sequences have 50 time steps."""
 
@@ -72,8 +73,8 @@ def draw_reach(table: pd.DataFrame) -> Figure:
                     line["half"],
                     color=CELL_COLORS[cell],
                     linestyle="--" if residual else "-",
-                    marker="o",
-                    markersize=3,
+                    marker=MARKERS[cell],
+                    markersize=4,
                     label=f"{cell}{', residual' if residual else ''}",
                 )
             ax.set_title(f"{'Trained' if trained else 'Untrained'}, {size}")
