@@ -6,7 +6,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    # Worker processes import this module too, without the imports of the command line.
+    # Late imports keep Ctrl-C responsive during start-up.
     from rnnlab.terminal.command import run_command
 
     run_command(_command_line)
@@ -14,7 +14,6 @@ def main() -> NoReturn:
 
 def _command_line(argv: Sequence[str]) -> int:
     """Run a subcommand, or start the runs that the overrides specify."""
-    # Late imports keep Ctrl-C responsive during start-up.
     from rnnlab.commands import MODULES, load_command
 
     if argv and argv[0] in MODULES:

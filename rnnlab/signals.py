@@ -6,6 +6,7 @@ schedulers shortly before a time limit. Signals that are ignored when the proces
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,7 +28,13 @@ KEYBOARD_SIGNALS = _available_signals("SIGINT", "SIGQUIT")
 
 @contextmanager
 def temporary_handler(handler: Handler) -> Iterator[None]:
-    """Install a handler for stop signals within a `with` block, and then restore the previous handlers."""
+    """Install a handler for stop signals within a `with` block, and then restore the previous handlers.
+
+    In a thread other than the main one, where Python installs no handlers, the block runs without it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in _active_signals()}
     try:
         yield

@@ -17,10 +17,10 @@ from rnnlab.diagnostics import (
     Schedule,
     Spikes,
     lag_curves_of,
+    ln_lag_curves,
     measure_lag_curves,
     measure_norms,
     measure_parameters,
-    per_example_lag_curves,
 )
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
@@ -169,7 +169,7 @@ def test_a_record_belongs_to_the_network_before_its_update(task, cell):
         batch = task.batch(np.random.default_rng(2), record.step)
         tape = trainer.model.forward(before, batch, carried)
         grads, deltas = trainer.model.backward(before, tape)
-        by_lag = lag_curves_of(per_example_lag_curves(trainer.model, before, probe_batch))
+        by_lag = lag_curves_of(ln_lag_curves(trainer.model, before, probe_batch))
         found = {(curve.quantity, curve.axis): curve.log10_gmean for curve in record.gradients}
         for curve in by_lag:
             np.testing.assert_array_equal(found[curve.quantity, "lag"], curve.log10_gmean)
@@ -191,7 +191,7 @@ def test_the_final_record_belongs_to_the_final_network(task, cell):
     final = records[-1]
     assert final.step == STEPS and not any(name.startswith("update_ratio") for name in final.metrics)
     probe_batch = task.probe_batch(np.random.default_rng(PROBE.seed), PROBE.examples, TIME)
-    expected = lag_curves_of(per_example_lag_curves(trainer.model, params, probe_batch))
+    expected = lag_curves_of(ln_lag_curves(trainer.model, params, probe_batch))
     found = {(curve.quantity, curve.axis): curve for curve in final.gradients}
     for curve in expected:
         np.testing.assert_array_equal(found[curve.quantity, "lag"].log10_gmean, curve.log10_gmean)

@@ -12,18 +12,14 @@ shell completion. The exit codes are:
 import os
 import traceback
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from hydra import version
-
-from rnnlab.app.config.adaptive_sweep import AdaptiveSweep
+from rnnlab.app.all_mistakes import CommandLine, all_mistakes
 from rnnlab.app.config.compose import compose
 from rnnlab.app.config.hydra_internals.private_api import command_line_parser
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import Plan
-from rnnlab.app.config.uncertain_keys import UncertainKeys
 from rnnlab.app.hydra_help import show
 from rnnlab.paths import conf_dir
 from rnnlab.signals import INTERRUPTED
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with the given arguments and return its exit code."""
-    version.setbase("1.3")
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise exceptions instead of printing them and exiting
     try:
@@ -60,8 +55,9 @@ def _run(argv: list[str]) -> int:
     if (args.help or args.hydra_help or args.cfg or args.info or args.shell_completion) and not problems:
         show(args, parser, conf_dir())
         return output_exit_code()
-    with _all_mistakes(args, problems):
-        plan = compose(conf_dir(), args.overrides, args.multirun, args.config_dir)
+    command = CommandLine(args.overrides, args.multirun, args.config_dir, problems)
+    with all_mistakes(command):
+        plan = compose(conf_dir(), command.overrides, command.multirun, command.config_dir)
     # Load numerics, workers and tables only after the command line has been composed without errors.
     from rnnlab.app.display import Display
     from rnnlab.runs.log import capture_log
@@ -71,12 +67,12 @@ def _run(argv: list[str]) -> int:
         if isinstance(plan, Plan):
             from rnnlab.app.check import check
 
-            with _all_mistakes(args, problems):
+            with all_mistakes(command):
                 checked = check(plan)
             return _launch(checked, display, is_default=not args.overrides)
         from rnnlab.app.adaptive import search
 
-        with _all_mistakes(args, problems):
+        with all_mistakes(command):
             return search(plan, display)
 
 
@@ -99,34 +95,6 @@ def _parse(parser: ArgumentParser, argv: list[str]) -> tuple[Namespace, list[str
             "--config-name, --config-path: not supported; use --config-dir to add your own options"
         )
     return args, problems
-
-
-@contextmanager
-def _all_mistakes(args: Namespace, option_problems: list[str]) -> Iterator[None]:
-    """If the `with` block raises ConfigProblems, raise an exception with all mistakes of the command instead.
-
-    Args:
-        args: Parsed command line.
-        option_problems: Problems with options such as `--config-dir`.
-    """
-    try:
-        yield
-        if option_problems:
-            raise ConfigProblems([])
-    except ConfigProblems as error:
-        from rnnlab.app.check import check_rest
-        from rnnlab.app.config import mistakes
-
-        def attempt(arguments: list[str], uncertain: UncertainKeys) -> None:
-            overrides, folder = mistakes.split_arguments(arguments)
-            plan = compose(conf_dir(), overrides, args.multirun, folder, mistakes.MAX_JOBS)
-            if isinstance(plan, AdaptiveSweep):
-                uncertain, plan = UncertainKeys(uncertain.keys.union(plan.axes)), plan.fixed_part()
-            check_rest(plan, uncertain)
-
-        arguments = mistakes.join_arguments(args.overrides, args.config_dir)
-        found = mistakes.all_problems(error, arguments, attempt)
-        raise ConfigProblems(mistakes.shorten([*option_problems, *found])) from error
 
 
 def _launch(checked: "CheckedPlan", display: "Display", is_default: bool) -> int:

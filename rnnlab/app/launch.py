@@ -17,6 +17,7 @@ from rnnlab.app.jobs.resume import is_complete, sweep_lock, write_sweep_file
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.base import Engine
 from rnnlab.app.launchers.pool import LocalPool
+from rnnlab.app.launchers.this_process import ThisProcess
 from rnnlab.mlflow_mirror.mirror import PROCESS_DIED, Mirror, MirrorReport
 from rnnlab.mlflow_mirror.store import tracking_uri
 from rnnlab.records import ENDED, Outcome
@@ -55,12 +56,13 @@ class Result:
         return INTERRUPTED if self.interrupted else int(self.failed)
 
 
-def launch(checked: CheckedPlan, display: Display) -> Result:
+def launch(checked: CheckedPlan, display: Display, in_this_process: bool = False) -> Result:
     """Execute the unfinished jobs of a plan.
 
     Args:
         checked: Validated plan and its work orders.
         display: Display for progress and messages.
+        in_this_process: True to execute the runs in the calling process instead of worker processes.
 
     Raises:
         ConfigProblems: If the folder cannot be created, or if another process is running this sweep.
@@ -81,7 +83,6 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
             compile_loops(todo, display.note)
         display.show_resumption(plan, orders, len(orders) - len(todo))
         elsewhere = _runs_in_other_processes(todo, interrupts)
-        engine = _engine(checked, [order for order in todo if order not in elsewhere])
         mirror = None
         if settings.tracking.backend == "mlflow":
             uri = tracking_uri(settings.tracking.uri)
@@ -89,11 +90,18 @@ def launch(checked: CheckedPlan, display: Display) -> Result:
             has_report = plan.is_sweep and settings.report
             mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders, params, has_report)
         monitor = _SweepMonitor(interrupts, settings.fail_fast, mirror, display, ended)
+
+        def follow(orders: list[WorkOrder]) -> None:
+            if in_this_process:
+                monitor.follow(ThisProcess(orders, monitor.proceed, REFRESH_SECONDS))
+            else:
+                monitor.follow(_engine(checked, orders))
+
         with display.show_progress(plan.jobs):
-            monitor.follow(engine)
+            follow([order for order in todo if order not in elsewhere])
             while elsewhere and not monitor.stopping:
                 elsewhere, left = monitor.wait_for(elsewhere)
-                monitor.follow(_engine(checked, left))
+                follow(left)
         infos = [ended.get(order.folder) or _final_info(order, None, monitor.stopping) for order in orders]
         report = None
         if mirror is not None:
@@ -177,6 +185,11 @@ class _SweepMonitor:
                 self._refresh()
         finally:
             engine.close()
+
+    def proceed(self) -> bool:
+        """Refresh the display, and return False if all runs must stop."""
+        self._refresh()
+        return not self.stopping
 
     def wait_for(self, elsewhere: list[WorkOrder]) -> tuple[list[WorkOrder], list[WorkOrder]]:
         """Return the runs active in other processes and the runs that those processes left unfinished."""

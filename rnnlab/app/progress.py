@@ -16,6 +16,7 @@ from rnnlab.mlflow_mirror.mirror import LOOK_AHEAD
 from rnnlab.records import ENDED, GRAD_NORM, LOSS, STEPS_PER_SECOND
 from rnnlab.runs.metrics_jsonl import MetricsReader
 from rnnlab.runs.run_json import read_run_info
+from rnnlab.terminal.notebook import NotebookBar, in_notebook
 from rnnlab.text import format_loss, format_number, format_run_count
 
 
@@ -116,13 +117,17 @@ class Bar(Progress):
 
 def counting_bar(
     console: Console, noun: str, time: ProgressColumn, note: Callable[[], str] = lambda: ""
-) -> Bar:
-    """Return a bar that counts something, such as `training steps`, and shows a time."""
+) -> Progress:
+    """Return a bar that counts something, such as `training steps`, and on a terminal shows a time."""
+    if in_notebook():
+        return NotebookBar(noun, note)
     return Bar(console, TextColumn("{task.description}"), BarColumn(20), Count(noun), time, note=note)
 
 
-def waiting_line(console: Console) -> Bar:
-    """Return a line for an activity of unknown duration, with the elapsed time."""
+def waiting_line(console: Console) -> Progress:
+    """Return a line for an activity of unknown duration, on a terminal with the elapsed time."""
+    if in_notebook():
+        return NotebookBar("", lambda: "")
     return Bar(console, SpinnerColumn(), TextColumn("{task.description}"), Elapsed())
 
 

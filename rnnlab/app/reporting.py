@@ -23,12 +23,11 @@ def write_sweep_report(
     try:
         with display.show_status("Writing the report (Ctrl-C to skip)"):
             with fast_imports():
-                import matplotlib
-
+                from rnnlab.analysis.figures.backend import without_windows
                 from rnnlab.analysis.report.page import write_report
 
-            matplotlib.use("Agg")  # draw without opening a window
-            write_report(plan.folder, plan.folder / REPORT_FILE)
+            with without_windows():
+                write_report(plan.folder, plan.folder / REPORT_FILE)
         display.show_report(plan.folder / REPORT_FILE)
         if (
             mirror_report is not None

@@ -8,8 +8,7 @@ run of the sweep.
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
+from rnnlab.analysis.figures.backend import without_windows
 from rnnlab.analysis.frames.runs_frame import RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source
 from rnnlab.analysis.report.page import write_report
@@ -61,9 +60,8 @@ def main(argv: Sequence[str]) -> int:
         return _refuse(f"{page}: cannot be written (folder {page.parent} not found)")
     if problem := path_problem(page.absolute().with_name(f"{page.name}.new")):
         return _refuse(f"{page}: {problem}")
-    matplotlib.use("Agg")  # draw without opening a window
     try:
-        with waiting_line(Terminal()) as progress:
+        with without_windows(), waiting_line(Terminal()) as progress:
             progress.add_task("Writing the report", total=None)
             runs = write_report(source, page)
     except (ValueError, ConnectionError) as error:

@@ -9,8 +9,9 @@ from rnnlab.diagnostics.jacobians import log_singular_values, measure_jacobians,
 from rnnlab.diagnostics.lag_curves import (
     lag_curves_of,
     lag_metrics,
+    ln_lag_curves,
+    ln_unit_lag_curves,
     measure_lag_curves,
-    per_example_lag_curves,
 )
 from rnnlab.diagnostics.lyapunov import lyapunov_exponents, measure_lyapunov
 from rnnlab.diagnostics.mean_field import MeanField, mean_field
@@ -43,6 +44,8 @@ __all__ = [
     "first_non_finite",
     "lag_curves_of",
     "lag_metrics",
+    "ln_lag_curves",
+    "ln_unit_lag_curves",
     "log_norms_by_timestep",
     "log_singular_values",
     "lyapunov_exponents",
@@ -59,7 +62,6 @@ __all__ = [
     "measure_theory",
     "measure_units",
     "non_finite_weights",
-    "per_example_lag_curves",
     "recorded_regime",
     "regime",
     "requires",

@@ -18,17 +18,20 @@ import numpy as np
 from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells import Layer, States, layers_of, split_layer
+from rnnlab.cells import Cell, CellTape, Layer, States, layers_of, split_layer
 from rnnlab.diagnostics.gain_and_horizon import summarize_lag_curve
 from rnnlab.diagnostics.norms import joint_log_norm, log_norm_of_steps
 from rnnlab.diagnostics.requirements import requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot, of_layer
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.model import Batch, Model
+from rnnlab.norms import norm
 from rnnlab.records import Curve, by_lag_key, finite_or_none
 from rnnlab.workspace import Workspace
 
 Target = Literal["last"] | Annotated[int, Ge(1)]
+UNIT_DRAWS = 32
+"""Number of random unit vectors over which a lag curve without targets is averaged."""
 
 
 @requires(targets="targets")
@@ -48,7 +51,7 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
     for target in targets:
         start_rng = np.random.default_rng(inputs.seed)  # same random initial state for each target
         τ = None if target == "last" else target
-        logs = per_example_lag_curves(model, snapshot.params, inputs.batch, snapshot.workspace, start_rng, τ)
+        logs = ln_lag_curves(model, snapshot.params, inputs.batch, snapshot.workspace, start_rng, τ)
         target_curves = lag_curves_of(logs, τ)
         all_curves += target_curves
         if τ is None and target_curves:
@@ -62,13 +65,13 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
-    """Compute statistics over examples for the curves returned by `per_example_lag_curves`."""
+    """Compute statistics over examples for the curves returned by `ln_lag_curves`."""
     is_stack = any(split_layer(name)[0] for name in logs)
     index = np.arange(max(map(len, logs.values()), default=0))
     return curves("lag", index, logs, target, layer=0 if is_stack else 1)
 
 
-def per_example_lag_curves(
+def ln_lag_curves(
     model: Model,
     params: Params,
     batch: Batch,
@@ -76,7 +79,7 @@ def per_example_lag_curves(
     rng: np.random.Generator | None = None,
     target: int | None = None,
 ) -> dict[str, Array]:
-    """Return ln g(k) of each quantity for every lag and example.
+    """Return ln g(k), a natural logarithm, of each quantity for every lag and example.
 
     The quantities are the total gradients `h` (and `c`), the state adjoint `state`, the input gradient `x`,
     and `dW_hh`. If the inputs are symbols, `x` is the gradient with respect to their one-hot vectors. `dW_hh`
@@ -104,13 +107,48 @@ def per_example_lag_curves(
         and NaN for k ≥ τ and for examples without a target at τ. The dict is empty if no example has a target
         at τ.
     """
-    cell, layers = model.cell, layers_of(model.cell)
     tape = model.forward(params, batch, workspace=workspace, rng=rng)
     τs = _last_targets(batch) if target is None else _targets_at(batch, target)
-    length = int(τs.max())
-    if length == 0:
+    if not τs.any():
         return {}
     start = _immediate_at(params, tape.d_outputs, τs - batch.first_output)
+    return _backpropagate(model.cell, params, tape.cell, start, τs)
+
+
+def ln_unit_lag_curves(
+    cell: Cell, params: Params, tape: CellTape, seed: int = 0, draws: int = UNIT_DRAWS
+) -> dict[str, Array]:
+    """Return ln g(k) of each quantity for a loss that needs no targets.
+
+        ℓ_b = wᵀ h_b[T]        w: random unit vector, the same for all examples
+
+    The vector w acts on the output of the top layer. g(k) is the geometric mean over the draws of w, for each
+    example, so the curve does not depend on a readout.
+
+    Args:
+        cell: The cell.
+        params: Parameters of the cell.
+        tape: Tape of a forward pass.
+        seed: Seed of the draws.
+        draws: Number of draws of w.
+
+    Returns:
+        Arrays as from `ln_lag_curves`, with τ = T for all examples.
+    """
+    rng, (_, size, examples) = np.random.default_rng(seed), tape.outputs.shape
+    τs = np.full(examples, tape.time)
+    total: dict[str, Array] = {}
+    for _ in range(draws):
+        w = rng.standard_normal((size, 1))
+        start = np.repeat(w / norm(w, axis=0), examples, axis=1).astype(tape.outputs.dtype)
+        for name, logs in _backpropagate(cell, params, tape, start, τs).items():
+            total[name] = total[name] + logs if name in total else logs
+    return {name: logs / draws for name, logs in total.items()}
+
+
+def _backpropagate(cell: Cell, params: Params, tape: CellTape, start: Array, τs: Array) -> dict[str, Array]:
+    """Return ln of the gradient norms of a loss whose gradient with respect to h[τ] is `start`, (H, B)."""
+    layers, length = layers_of(cell), int(τs.max())
     log_scale = np.zeros((length, len(τs)))
     adjoint = {name: np.zeros((size, len(τs)), start.dtype) for name, size in cell.state_sizes.items()}
     exponents = np.zeros(len(τs))
@@ -125,7 +163,7 @@ def per_example_lag_curves(
 
     for t in range(length, 0, -1):
         adjoint = cell.with_immediate(adjoint, np.where(τs == t, start, 0))
-        deltas = cell.adjoint_step(params, tape.cell.step(t), adjoint)
+        deltas = cell.adjoint_step(params, tape.step(t), adjoint)
         record(t, {f"total {name}": deltas.total[name] for name in cell.states})
         if len(cell.states) > 1:
             record(t, {f"adjoint {name}": adjoint[name] for name in cell.states})
@@ -142,7 +180,7 @@ def per_example_lag_curves(
     if "dx" in steps:
         by_time[f"{layers[0].prefix}x"] = log_norm_of_steps(steps["dx"])
     for layer in layers:
-        found = _of_layer(layer, layer.take(params), layer.take(steps), layer.take(tape.cell.states), length)
+        found = _of_layer(layer, layer.take(params), layer.take(steps), layer.take(tape.states), length)
         if len(layers) > 1:
             found["state"] = joint_log_norm(layer.take(adjoints), axis=1)
         by_time |= layer.label(found)

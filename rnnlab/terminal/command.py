@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from rnnlab.imports import own_process
 from rnnlab.signals import INTERRUPTED, raise_at_first_signal
 from rnnlab.terminal.streams import make_streams_lossy, output_problem
 
@@ -18,6 +19,7 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     within a training run causes only the affected run to fail. Warnings are printed without control
     characters.
     """
+    own_process()
     make_streams_lossy()
     _plain_warnings()
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before cli.main sets it for Hydra

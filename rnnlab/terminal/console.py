@@ -51,7 +51,7 @@ class Terminal(Console):
     """Console without control characters; colours are used only on a terminal and if NO_COLOR is unset."""
 
     def __init__(self, **keys: Any) -> None:
-        super().__init__(highlight=False, **keys)
+        super().__init__(highlight=False, force_jupyter=False, **keys)  # plain text in notebooks too
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the rendered text segments without control characters."""

@@ -10,7 +10,7 @@ import pytest
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import GRU, LSTM, Cell, Stack, Vanilla, layers_of, split_layer
-from rnnlab.diagnostics.lag_curves import per_example_lag_curves
+from rnnlab.diagnostics.lag_curves import ln_lag_curves
 from rnnlab.gradcheck.networks import check_cell, check_model
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
@@ -90,7 +90,7 @@ def test_lag_curves_of_linear_layers_have_a_closed_form(layers: int) -> None:
     model = Model(stack, Readout(1, 1, False), Zero(), "squared_error", "mean")
     params |= {"W_hy": np.ones((1, 1))}
     x, y = np.random.default_rng(0).standard_normal((T, 1, 3)), np.full((1, 1, 3), 1e6)
-    logs = per_example_lag_curves(model, params, Batch(x, y))
+    logs = ln_lag_curves(model, params, Batch(x, y))
     found = {name: np.exp(values - logs[f"l{layers}.h"][0]) for name, values in logs.items()}
     k = np.arange(T)
     for layer in range(1, layers + 1):

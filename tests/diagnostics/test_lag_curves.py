@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.cells import Vanilla
-from rnnlab.diagnostics import Readings, lag_curves_of, measure_lag_curves, per_example_lag_curves
+from rnnlab.diagnostics import Readings, lag_curves_of, ln_lag_curves, measure_lag_curves
 from rnnlab.initial_states import Learned, Normal, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model
@@ -41,7 +41,7 @@ def linear(rho: float, time: int, dtype=np.float64):
 )
 def test_linear_network_fades_by_its_spectral_radius(rho, time):
     """At ρ = 0.5 and k = 2000, the gradient has shrunk by a factor of 1e-602, beyond the range of float64."""
-    curves = per_example_lag_curves(*linear(rho, time))
+    curves = ln_lag_curves(*linear(rho, time))
     lags = np.arange(time)[:, None]
     for name in ("h", "state"):
         assert curves[name].shape == (time, 2)
@@ -52,7 +52,7 @@ def test_linear_network_fades_by_its_spectral_radius(rho, time):
 
 def test_linear_network_in_float32_fades_as_far():
     """The factor 1e-602 is far below the float32 limit 1e-45; in float32, Q is orthogonal only to 1e-7."""
-    logs = per_example_lag_curves(*linear(0.5, 2001, np.float32))["h"]
+    logs = ln_lag_curves(*linear(0.5, 2001, np.float32))["h"]
     np.testing.assert_allclose(logs, logs[0] + np.arange(2001)[:, None] * np.log(0.5), rtol=1e-6, atol=1e-6)
 
 
@@ -65,7 +65,7 @@ def test_linear_network_in_the_training_backward_pass(rho):
 
 
 def test_statistics_beyond_float64_stay_right_in_the_logarithm():
-    curve = lag_curves_of(per_example_lag_curves(*linear(0.5, 2001)))[0]
+    curve = lag_curves_of(ln_lag_curves(*linear(0.5, 2001)))[0]
     assert (curve.quantity, curve.axis) == ("h", "lag")
     np.testing.assert_array_equal(curve.index, np.arange(2001))
     assert curve.log10_gmean[2000] - curve.log10_gmean[0] == pytest.approx(2000 * np.log10(0.5), rel=1e-12)
@@ -101,7 +101,7 @@ def test_adjoint_steps_add_up_to_the_backward_pass(cell):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_equal_a_backward_pass_from_each_examples_last_target(cell, reduction):
     case = with_mask(build(cell, reduction), SPREAD)
-    curves = per_example_lag_curves(case.model, case.params, case.batch)
+    curves = ln_lag_curves(case.model, case.params, case.batch)
 
     only_last = np.zeros_like(SPREAD)
     only_last[LAST[:2] - 1, [0, 1]] = True
@@ -129,10 +129,10 @@ def test_equal_a_backward_pass_from_each_examples_last_target(cell, reduction):
 @cells
 def test_do_not_depend_on_the_rest_of_the_batch(cell):
     case = with_mask(build(cell), SPREAD)
-    together = per_example_lag_curves(case.model, case.params, case.batch)
+    together = ln_lag_curves(case.model, case.params, case.batch)
     for b in (0, 1):
         one = example(case, b)
-        for name, alone in per_example_lag_curves(one.model, one.params, one.batch).items():
+        for name, alone in ln_lag_curves(one.model, one.params, one.batch).items():
             _close(alone[:, 0], together[name][: LAST[b], b])
 
 
@@ -145,8 +145,8 @@ def test_targets_of_the_last_steps_alone_are_a_mask_of_them(cell, mask):
     y, everywhere = np.zeros((TIME, BATCH), int), np.zeros((TIME, BATCH), bool)
     y[-outputs:], everywhere[-outputs:] = short.batch.y, short.batch.mask
     whole = Batch(short.batch.x, y, everywhere)
-    expected = per_example_lag_curves(short.model, short.params, whole)
-    for name, curve in per_example_lag_curves(short.model, short.params, short.batch).items():
+    expected = ln_lag_curves(short.model, short.params, whole)
+    for name, curve in ln_lag_curves(short.model, short.params, short.batch).items():
         _close(curve, expected[name])
 
 
@@ -155,7 +155,7 @@ def test_start_from_the_models_own_initial_state(start):
     case = build(GATED, start="learned")
     case = replace(case, model=replace(case.model, initial_state=start))
     rng = np.random.default_rng(4)
-    own = per_example_lag_curves(case.model, case.params, case.batch, rng=rng)
+    own = ln_lag_curves(case.model, case.params, case.batch, rng=rng)
     states = case.model.start(case.params, BATCH, np.random.default_rng(4))
     tape = case.model.forward(case.params, replace(case.batch, y=case.batch.y[-1:]), states)
     _, deltas = case.model.backward(case.params, tape)
@@ -166,8 +166,8 @@ def test_without_a_mask_start_at_the_last_step():
     case = build(GATED)
     last = np.zeros((TIME, BATCH), dtype=bool)
     last[-1] = True
-    unmasked = per_example_lag_curves(case.model, case.params, case.batch)
-    masked = per_example_lag_curves(case.model, case.params, with_mask(case, last).batch)
+    unmasked = ln_lag_curves(case.model, case.params, case.batch)
+    masked = ln_lag_curves(case.model, case.params, with_mask(case, last).batch)
     for name in unmasked:
         np.testing.assert_array_equal(unmasked[name], masked[name])
 
@@ -175,17 +175,17 @@ def test_without_a_mask_start_at_the_last_step():
 def test_an_exactly_zero_gradient_is_minus_infinity_and_counted():
     case = build(TANH)
     case.params["W_hh"][...] = 0
-    logs = per_example_lag_curves(case.model, case.params, case.batch)["h"]
+    logs = ln_lag_curves(case.model, case.params, case.batch)["h"]
     assert np.isfinite(logs[0]).all()
     assert (logs[1:] == -np.inf).all()
-    curve = lag_curves_of(per_example_lag_curves(case.model, case.params, case.batch))[0]
+    curve = lag_curves_of(ln_lag_curves(case.model, case.params, case.batch))[0]
     np.testing.assert_array_equal(curve.zero_fraction, [0, 1, 1, 1, 1])
     assert np.isnan(curve.log10_gmean[1:]).all()
 
 
 def test_of_a_batch_without_any_target_are_empty():
     case = with_mask(build(GATED), np.zeros((TIME, BATCH), dtype=bool))
-    assert per_example_lag_curves(case.model, case.params, case.batch) == {}
+    assert ln_lag_curves(case.model, case.params, case.batch) == {}
     assert measure_lag_curves(snapshot_of(case), targets=("last",)) == Readings([], {})
 
 
@@ -193,11 +193,11 @@ def test_of_a_batch_without_any_target_are_empty():
 @pytest.mark.parametrize("τ", [1, 3, TIME])
 def test_any_target_is_a_backward_pass_from_there(cell, τ):
     case = build(cell, start="zero")
-    curves = per_example_lag_curves(case.model, case.params, case.batch, target=τ)
+    curves = ln_lag_curves(case.model, case.params, case.batch, target=τ)
     alone = np.zeros((TIME, BATCH), dtype=bool)
     alone[τ - 1] = True
     masked = with_mask(case, alone)
-    last = per_example_lag_curves(case.model, case.params, masked.batch)
+    last = ln_lag_curves(case.model, case.params, masked.batch)
     assert set(curves) == set(last)
     for name, logs in last.items():
         assert curves[name].shape == (τ, BATCH)
@@ -206,12 +206,12 @@ def test_any_target_is_a_backward_pass_from_there(cell, τ):
 
 def test_examples_without_the_target_have_no_value():
     case = with_mask(build(TANH), SPREAD)
-    curves = per_example_lag_curves(case.model, case.params, case.batch, target=2)
+    curves = ln_lag_curves(case.model, case.params, case.batch, target=2)
     assert np.isfinite(curves["h"][:, 1]).all()
     assert np.isnan(curves["h"][:, [0, 2]]).all()
-    assert per_example_lag_curves(case.model, case.params, case.batch, target=5) == {}
+    assert ln_lag_curves(case.model, case.params, case.batch, target=5) == {}
     only_last = replace(case.batch, y=case.batch.y[-1:], mask=None)
-    assert per_example_lag_curves(case.model, case.params, only_last, target=2) == {}
+    assert ln_lag_curves(case.model, case.params, only_last, target=2) == {}
 
 
 def test_measures_every_target_and_speaks_of_the_last_in_metrics():

@@ -5,6 +5,7 @@ import pytest
 
 from rnnlab.cells import GRU, LSTM, Stack, Vanilla
 from rnnlab.diagnostics import (
+    ln_lag_curves,
     measure_contributions,
     measure_gates,
     measure_lag_curves,
@@ -13,7 +14,6 @@ from rnnlab.diagnostics import (
     measure_spectrum,
     measure_theory,
     measure_units,
-    per_example_lag_curves,
 )
 from rnnlab.norms import norm
 from tests.oracles.cases import HIDDEN, INPUTS, build
@@ -126,7 +126,7 @@ def test_the_theory_of_an_upper_layer_reads_the_outputs_of_the_layer_below():
 def test_lag_curves_of_all_layers_together_have_layer_0():
     case = build(STACKS[0])
     found = by_key(measure_lag_curves(snapshot_of(case), targets=("last",)))
-    one = per_example_lag_curves(case.model, case.params, snapshot_of(case).inputs.batch, rng=None)
+    one = ln_lag_curves(case.model, case.params, snapshot_of(case).inputs.batch, rng=None)
     whole = np.exp(one["state"]).mean(axis=1)
     np.testing.assert_allclose(found["state", 0].mean, whole, rtol=1e-9)
     assert ("x", 1) in found and ("x", 2) not in found and ("dW_hh", 2) in found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.cells import Vanilla
-from rnnlab.diagnostics import mean_field, measure_theory, per_example_lag_curves
+from rnnlab.diagnostics import ln_lag_curves, mean_field, measure_theory
 from rnnlab.diagnostics.theory import input_variance
 from rnnlab.initial_states import Zero
 from rnnlab.initializers import Init, Initializer
@@ -78,7 +78,7 @@ def test_theory_is_what_a_wide_network_does(nonlinearity):
         params = model.init_params(rng, init, np.float64)
         params["W_xh"] *= 0.5 / np.sqrt(8) / params["W_xh"].std()
         batch = Batch(rng.standard_normal((time, 8, 6)), rng.integers(0, 5, (1, 6)))
-        logs = per_example_lag_curves(model, params, batch)["h"].mean(axis=1)
+        logs = ln_lag_curves(model, params, batch)["h"].mean(axis=1)
         slopes.append(np.polyfit(np.arange(1, 21), logs[1:21], 1)[0])
         expected = mean_field(
             nonlinearity,

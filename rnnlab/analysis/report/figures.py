@@ -132,10 +132,12 @@ class ReportFigures:
         import matplotlib.pyplot as plt
 
         with matplotlib.rc_context({**figure_style(), "svg.fonttype": "path"}), allow_odd_names():
+            others = set(plt.get_fignums())  # figures of a notebook that writes the report
             try:
                 result = drawing.draw()
             except ValueError:  # no data to draw
-                plt.close("all")
+                for number in set(plt.get_fignums()) - others:
+                    plt.close(number)
                 return None
             first = result.flat[0] if isinstance(result, np.ndarray) else result
             figure: Figure = first.figure

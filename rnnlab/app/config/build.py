@@ -24,6 +24,7 @@ from rnnlab.app.config.validation import (
     pop_function,
     validate,
 )
+from rnnlab.arrays import Params
 from rnnlab.cells import Cell, Stack
 from rnnlab.clipping import Clipping
 from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
@@ -159,24 +160,75 @@ def build(
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
     task: Task | None = (tasks or TaskCache()).get(config, lengths, problems, uncertain)
     optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems, uncertain)
-    cell = _network_cell(config, s, task.input_size if task else 1, problems, uncertain)
-    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems, uncertain)
-    if task is None or optimizer is None or cell is None or initial_state is None or probe is None:
+    sizes = (task.input_size, task.output_size) if task else (1, 1)
+    model = _model(config, s, *sizes, task.losses[0] if task else "squared_error", problems, uncertain)
+    if task is None or optimizer is None or model is None or probe is None:
         raise InvalidConfig(problems)
     if problem := _task_problem(s, task, uncertain):
         raise InvalidConfig([problem])
-    if s.engine == "compiled" and (reason := obstacle(cell)):
+    if s.engine == "compiled" and (reason := obstacle(model.cell)):
         raise InvalidConfig(uncertain.unless_affected([f"engine=compiled: {reason}"], "cell"))
-    readout = Readout(cell.output_size, task.output_size, s.readout_bias)
-    model = Model(cell, readout, initial_state, s.loss or task.losses[0], s.loss_reduction)
     clipping = Clipping(s.clip, s.clip_mode)
     trainer = Trainer(model, task, optimizer, clipping, probe, s.steps, s.val_every, s.stop_when_solved)
     memory = memory_needed(trainer, s.dtype)
     if is_local and (problem := memory_problem(memory, _values_by_key(config))):
         raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
+    _check_initial_state(config, s, model, uncertain)
+    memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
+    if is_local and (problem := memory_problem(memory, _values_by_key(config))):
+        raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
+    if problem := _probe_problem(trainer):
+        causes = ("task", "seq_len", "probe.length", "probe.examples", "probe.seed")
+        raise InvalidConfig(uncertain.unless_affected([problem], *causes))
+    return Experiment(s, trainer, memory)
+
+
+def build_network(
+    config: dict[str, Any], inputs: int, outputs: int, loss: Loss
+) -> tuple[Settings, Model, Params]:
+    """Validate a configuration, and construct its network with the initial parameters of a run.
+
+    Args:
+        config: Resolved configuration as dictionaries, lists and literal values; the task is ignored.
+        inputs: Number X of input features.
+        outputs: Number Y of outputs.
+        loss: Loss function, unless the configuration sets `loss`.
+
+    Raises:
+        InvalidConfig: If a key is invalid.
+    """
+    problems: list[str] = []
+    s = read_settings(config, problems)
+    model = _model(config, s, inputs, outputs, loss, problems, NO_UNCERTAIN_KEYS) if s else None
+    if s is None or model is None:
+        raise InvalidConfig(problems)
+    _check_initial_state(config, s, model, NO_UNCERTAIN_KEYS)
+    return s, model, model.init_params(generators(s.seed)[0], s.init, np.dtype(s.dtype))
+
+
+def _model(
+    config: dict[str, Any],
+    s: Settings,
+    inputs: int,
+    outputs: int,
+    loss: Loss,
+    problems: list[str],
+    uncertain: UncertainKeys,
+) -> Model | None:
+    """Return the network; on failure, record the problems and return None."""
+    cell = _network_cell(config, s, inputs, problems, uncertain)
+    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems, uncertain)
+    if cell is None or initial_state is None:
+        return None
+    readout = Readout(cell.output_size, outputs, s.readout_bias)
+    return Model(cell, readout, initial_state, s.loss or loss, s.loss_reduction)
+
+
+def _check_initial_state(config: dict[str, Any], s: Settings, model: Model, uncertain: UncertainKeys) -> None:
+    """Raise InvalidConfig unless the initial state has the sizes of the network and values in its range."""
     try:
-        for state, size in cell.state_sizes.items():
-            sample = initial_state.draw(state, (size, 1), np.random.default_rng(0))
+        for state, size in model.cell.state_sizes.items():
+            sample = model.initial_state.draw(state, (size, 1), np.random.default_rng(0))
             with np.errstate(over="ignore"):
                 if not np.isfinite(sample.astype(s.dtype)).all():
                     raise ValueError(
@@ -185,13 +237,6 @@ def build(
     except ValueError as error:
         keys = ("initial_state", "cell", "hidden_size", "dtype")
         raise InvalidConfig(uncertain.unless_affected([f"initial_state.{error}"], *keys)) from None
-    memory = memory_needed(trainer, s.dtype, task.probe_batch(np.random.default_rng(0), 1, task.time))
-    if is_local and (problem := memory_problem(memory, _values_by_key(config))):
-        raise InvalidConfig(uncertain.unless_affected([problem], *MEMORY_KEYS))
-    if problem := _probe_problem(trainer):
-        causes = ("task", "seq_len", "probe.length", "probe.examples", "probe.seed")
-        raise InvalidConfig(uncertain.unless_affected([problem], *causes))
-    return Experiment(s, trainer, memory)
 
 
 def _network_cell(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -31,6 +32,7 @@ def loader_of(conf_dir: Path, config_dir: str | None) -> Loader:
     Raises:
         ConfigProblems: If `config_dir` is not a folder.
     """
+    version.setbase("1.3")
     search_path = search_path_of(conf_dir)
     if config_dir is not None:
         if not config_dir or not is_folder(config_dir):

@@ -11,14 +11,16 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 from rnnlab.app.jobs.run_job import WorkOrder, execute, use_one_thread, watch_stop_signals
+from rnnlab.imports import own_process
 from rnnlab.signals import block_signals, ignore_keyboard, unblock_signals
 from rnnlab.terminal.streams import make_streams_lossy
 from rnnlab.text import describe_error
@@ -123,10 +125,26 @@ def _start_worker() -> _Worker:
     process = _SPAWN.Process(target=_work_and_exit, args=(worker_end, os.getpid()), daemon=True)
     with block_signals():
         resource_tracker.ensure_running()  # unblocks some signals when it returns
-    with block_signals():  # until the worker can handle them: a terminal signals all processes
+    with block_signals(), _without_main_module():
+        # Signals are blocked until the worker can handle them, because a terminal signals all processes.
         process.start()
     worker_end.close()
     return _Worker(process, own_end)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Hide the main module from multiprocessing, which would import it in each new process.
+
+    A worker needs only this package. The main module may be a script that starts a sweep without the guard
+    `if __name__ == "__main__"`, and would then start the sweep again.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _join(process: BaseProcess) -> None:
@@ -147,6 +165,7 @@ def _work_and_exit(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> 
 
 def _work(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
     """Execute runs one after another until the pipe closes; a stop signal ends the run and the process."""
+    own_process()
     make_streams_lossy()
     use_one_thread()
     ignore_keyboard()
