@@ -116,6 +116,18 @@ class CellTape:
             {name: values[t - 1] for name, values in self.inner.items()},
         )
 
+    def example(self, b: int) -> "CellTape":
+        """Return the tape of one example, b = 0 … B-1, as a batch of one; its arrays are views."""
+        one = slice(b, b + 1)
+        return replace(
+            self,
+            x=self.x[..., one],
+            states={name: values[..., one] for name, values in self.states.items()},
+            inner={name: values[..., one] for name, values in self.inner.items()},
+            joined=None if self.joined is None else self.joined[..., one],
+            layers=tuple(layer.example(b) for layer in self.layers),
+        )
+
     def final_states(self) -> dict[str, Array]:
         """Return copies of the final states, to be used as the initial states of the next chunk."""
         return {name: values[-1].copy() for name, values in self.states.items()}

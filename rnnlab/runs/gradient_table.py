@@ -119,6 +119,11 @@ def logged_gradients(folder: Path) -> pa.Table | None:
     return _as_table(_batches(folder)) if (folder / GRADIENT_LOG).is_file() else None
 
 
+def table_of_curves(step: int, curves: Sequence[Curve]) -> pa.Table:
+    """Return the curves of one recording as a table with GRADIENT_SCHEMA."""
+    return _as_table([_as_batch(step, curves)])
+
+
 def _as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(batches, _SCHEMA)
     quantities = pc.dictionary_encode(table["quantity"]).combine_chunks()

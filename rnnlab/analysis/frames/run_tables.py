@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
-from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, METRICS_FILE
+from rnnlab.records import GRADIENT_COLUMNS, GRADIENTS_FILE, METRICS_FILE, Curve
 from rnnlab.runs.files import DamagedFile
-from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients
+from rnnlab.runs.gradient_table import GRADIENT_SCHEMA, logged_gradients, table_of_curves
 from rnnlab.runs.gradient_table import read_gradients as tracked_gradients
 
 FLAT_OBJECTS = re.compile(rb"(?:\{[^{}\[\]\n]*\}\n)+")
@@ -139,7 +140,15 @@ def read_gradients(folder: Path) -> pd.DataFrame:
         DamagedTable: If the file is not a valid gradient table.
         OSError: If the file cannot be read.
     """
-    table = gradients_table(folder / GRADIENTS_FILE)
+    return _frame_of_table(gradients_table(folder / GRADIENTS_FILE))
+
+
+def frame_of_curves(step: int, curves: Sequence[Curve]) -> pd.DataFrame:
+    """Return curves as a data frame with the columns and dtypes of `read_gradients`."""
+    return _frame_of_table(table_of_curves(step, curves))
+
+
+def _frame_of_table(table: pa.Table) -> pd.DataFrame:
     columns = GradientColumns(len(table))
     columns.add(table)
     return columns.frame()

@@ -1,0 +1,17 @@
+from .figures.layers import draw_layer_curves as draw_layer_curves
+from .figures.layers import draw_layer_heatmap as draw_layer_heatmap
+from .figures.layers import draw_unit_heatmap as draw_unit_heatmap
+from .figures.phase_diagram import draw_phase_diagram as draw_phase_diagram
+from .figures.single_run import draw_time_heatmap as draw_time_heatmap
+from .figures.style import CELL_COLORS as CELL_COLORS
+from .figures.sweep_curves import draw_lag_curves as draw_lag_curves
+from .figures.sweep_curves import draw_losses as draw_losses
+from .figures.sweep_scalars import draw_clipping as draw_clipping
+from .figures.sweep_scalars import draw_gain as draw_gain
+from .figures.sweep_scalars import draw_horizon as draw_horizon
+from .figures.sweep_scalars import draw_solved as draw_solved
+from .frames.load import IncompleteRuns as IncompleteRuns
+from .frames.load import load_gradients as load_gradients
+from .frames.load import load_metrics as load_metrics
+from .frames.load import load_runs as load_runs
+from .frames.sources import MLflowRuns as MLflowRuns

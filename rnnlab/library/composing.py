@@ -1,0 +1,126 @@
+"""Composition of configurations from Python arguments, with the checks and messages of the command line."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rnnlab.app.all_mistakes import CommandLine, all_mistakes
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.override_text import axis_text, override_text
+from rnnlab.app.config.suggestions import nearest
+from rnnlab.paths import conf_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnlab.app.check import CheckedPlan
+
+NETWORK_KEYS = (
+    *("layers", "residual", "init", "initial_state", "dtype"),
+    *("loss", "loss_reduction", "readout_bias"),
+)
+"""Configuration keys that determine a network, apart from its cell, sizes and seed."""
+OTHER_NAMES = {"hidden_size": "hidden", "input_size": "inputs", "output_size": "outputs"}
+"""Arguments of `network` for names that are used elsewhere."""
+
+
+@contextmanager
+def mistakes_as_value_errors() -> "Iterator[None]":
+    """Raise ValueError instead of an exception of the command line, with the same message."""
+    try:
+        yield
+    except (ConfigProblems, ValueError) as error:
+        raise ValueError(str(error)) from None
+
+
+def compose_network(
+    cell: str | None,
+    inputs: int,
+    hidden: int | None,
+    outputs: int,
+    seed: int | None,
+    overrides: Sequence[str],
+    keys: Mapping[str, Any],
+) -> tuple[str, str, dict[str, Any]]:
+    """Return the name of a network, its cell, and a configuration with its keys.
+
+    Raises:
+        ValueError: If an argument is invalid.
+    """
+    problems = [_size_problem(name, size) for name, size in (("inputs", inputs), ("outputs", outputs))]
+    problems += [_network_key_problem(key) for key in keys]
+    for line in _override_list(overrides):
+        key = line.partition("=")[0].lstrip("+~")
+        if key.partition(".")[0] not in (*NETWORK_KEYS, "cell"):
+            problems.append(f"overrides={line!r}: {_network_key_problem(key) or 'pass it as an argument'}")
+    if found := [problem for problem in problems if problem]:
+        raise ValueError("\n".join(found))
+    given = {"cell": cell, "hidden_size": hidden, "seed": seed}
+    with mistakes_as_value_errors():
+        lines = [override_text(key, value) for key, value in given.items() if value is not None]
+        lines += [*(override_text(key, value) for key, value in keys.items()), *overrides]
+        with all_mistakes(CommandLine(lines, multirun=False)):
+            [job] = compose_plan(conf_dir(), lines, multirun=False).jobs
+    return job.name, job.choices["cell"], job.config
+
+
+def overrides_of(
+    task: str | None, keys: Mapping[str, Any], overrides: Sequence[str], is_sweep: bool
+) -> list[str]:
+    """Return the overrides of a command line, given the arguments of `train` or `sweep`.
+
+    Raises:
+        ValueError: If a value cannot be written as an override.
+    """
+    lines = _override_list(overrides)
+    to_text = axis_text if is_sweep else override_text
+    with mistakes_as_value_errors():
+        named = dict(keys)
+        if "hidden" in named:
+            if "hidden_size" in named:
+                raise ValueError("hidden, hidden_size: are the same; pass one of them")
+            named["hidden_size"] = named.pop("hidden")
+        for name in ("inputs", "outputs"):
+            if name in named:
+                raise ValueError(f"{name}={named[name]!r}: follows from the task; must not be given")
+        if task is not None:
+            named = {"task": task} | named
+        return [*(to_text(key, value) for key, value in named.items()), *lines]
+
+
+def check_command(overrides: Sequence[str], is_sweep: bool) -> "CheckedPlan":
+    """Compose and check the runs of a command.
+
+    Raises:
+        ValueError: If the command is invalid; the message has one line per mistake.
+    """
+    from rnnlab.app.check import check
+
+    with mistakes_as_value_errors(), all_mistakes(CommandLine(list(overrides), is_sweep)):
+        return check(compose_plan(conf_dir(), overrides, is_sweep))
+
+
+def _override_list(overrides: Any) -> list[str]:
+    if isinstance(overrides, str) or not all(isinstance(line, str) and "=" in line for line in overrides):
+        raise ValueError(
+            f"overrides={overrides!r}: must be a list of strings of the form key=value, such as "
+            "['cell.forget_bias=1']"
+        )
+    return list(overrides)
+
+
+def _size_problem(name: str, size: Any) -> str | None:
+    if isinstance(size, int) and not isinstance(size, bool) and size >= 1:
+        return None
+    return f"{name}={size!r}: must be an integer; allowed: 1 or more"
+
+
+def _network_key_problem(key: str) -> str | None:
+    if key in NETWORK_KEYS:
+        return None
+    allowed = ("cell", "inputs", "hidden", "outputs", "seed", *NETWORK_KEYS, "overrides")
+    suggestion = OTHER_NAMES.get(key) or nearest(key, allowed)
+    if suggestion in OTHER_NAMES.values() or (suggestion and suggestion != key):
+        return f"{key}: no such argument of a network; did you mean {suggestion}?"
+    return f"{key}: does not affect a network; allowed: {', '.join(allowed)}"

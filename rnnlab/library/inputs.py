@@ -1,0 +1,130 @@
+"""Inputs and targets of a user, checked and converted to arrays of the network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnlab.arrays import Array
+from rnnlab.losses import Loss
+from rnnlab.model import Batch
+
+AXES = "tfb"
+"""Order of the axes of all arrays: time, features, batch."""
+_WORDS = {"t": "time", "f": "features", "b": "batch"}
+
+
+def read_batch(
+    x: Any, y: Any, mask: Any, axes: str, inputs: int, outputs: int, dtype: str
+) -> tuple[Batch, Loss]:
+    """Return a batch with targets, and the loss function that suits the targets.
+
+    Raises:
+        ValueError: If an array has the wrong shape, dtype or values.
+    """
+    sequences = read_inputs(x, axes, inputs, dtype)
+    targets = _array("y", y)
+    classes = targets.dtype.kind in "iu"
+    if targets.ndim not in (2, 3) or targets.dtype.kind not in "iuf":
+        raise ValueError(
+            f"y: must be integer classes of shape ({_shape(axes, 'tb')}) or real numbers of shape "
+            f"({_shape(axes, 'tfb')}), got {targets.dtype} of shape {targets.shape}"
+        )
+    targets = _reorder(targets, axes)
+    if targets.ndim == 3 and targets.shape[1] != outputs and not classes:
+        raise ValueError(
+            f"y: has {targets.shape[1]} features in the axes {_shape(axes, 'tfb')}, but the network has "
+            f"{outputs} outputs"
+        )
+    if classes and targets.size and not 0 <= targets.min() <= targets.max() < outputs:
+        raise ValueError(
+            f"y: has classes from {targets.min()} to {targets.max()}; must be 0 to {outputs - 1}, because "
+            f"the network has {outputs} outputs"
+        )
+    _check_finite("y", targets)
+    present = None if mask is None else _reorder(_array("mask", mask).astype(bool), axes)
+    loss: Loss = "cross_entropy" if classes else "squared_error"
+    return Batch(sequences, targets if classes else targets.astype(dtype), present), loss
+
+
+def read_inputs(x: Any, axes: str, features: int, dtype: str) -> Array:
+    """Return inputs as an array (T, X, B) of the network's dtype, or as integer symbols (T, B).
+
+    A single sequence, without the batch axis, becomes a batch of one.
+
+    Raises:
+        ValueError: If the array has the wrong shape, dtype or values.
+    """
+    _check_axes(axes)
+    a = _array("x", x)
+    symbols = a.dtype.kind in "iu" and a.ndim <= 2
+    if a.dtype.kind not in "iufb" or a.ndim not in ((1, 2) if symbols else (2, 3)):
+        raise ValueError(f"x: {_expected(axes, features)}, got {a.dtype} of shape {a.shape}")
+    if a.ndim == (1 if symbols else 2):
+        a = np.expand_dims(a, [axis for axis in axes if axis in ("tb" if symbols else AXES)].index("b"))
+    a = _reorder(a, axes)
+    if a.size == 0:
+        raise ValueError(f"x: {_expected(axes, features)}, got the empty shape {np.shape(x)}")
+    if symbols:
+        if not 0 <= a.min() <= a.max() < features:
+            raise ValueError(
+                f"x: has symbols from {a.min()} to {a.max()}; must be 0 to {features - 1}, because the "
+                f"network has {features} inputs"
+            )
+        return a
+    if a.shape[1] != features:
+        raise ValueError(
+            f"x: {_expected(axes, features)}, got shape {np.shape(x)}"
+            f"{_suggestion(np.shape(x), axes, features)}"
+        )
+    _check_finite("x", a)
+    with np.errstate(over="ignore"):
+        a = a.astype(dtype)
+    _check_finite("x", a, f" in {dtype}")
+    return a
+
+
+def _array(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except Exception as error:  # a tensor of another library may raise anything
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name}: cannot be converted to a NumPy array ({reason})") from None
+
+
+def _check_axes(axes: str) -> None:
+    if sorted(axes) != sorted(AXES):
+        raise ValueError(
+            f"axes={axes!r}: must contain each of the letters t (time), f (features) and b (batch) once, "
+            "such as 'tfb' or 'btf'"
+        )
+
+
+def _reorder(a: Array, axes: str) -> Array:
+    """Return an array with the axes in the order of the network; two axes are time and batch."""
+    given = [axis for axis in axes if a.ndim == 3 or axis != "f"]
+    return np.ascontiguousarray(a.transpose([given.index(axis) for axis in AXES if axis in given]))
+
+
+def _check_finite(name: str, a: Array, where: str = "") -> None:
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        t = int(np.argwhere(~np.isfinite(a))[0][0]) + 1
+        raise ValueError(f"{name}: contains NaN or infinity{where}, first at time step {t}; must be finite")
+
+
+def _shape(axes: str, of: str) -> str:
+    return ", ".join(_WORDS[axis] for axis in axes if axis in of)
+
+
+def _expected(axes: str, features: int) -> str:
+    vectors = _shape(axes, AXES).replace("features", str(features))
+    return f"must have the shape ({vectors}), or ({_shape(axes, 'tb')}) for integer symbols"
+
+
+def _suggestion(shape: Sequence[int], axes: str, features: int) -> str:
+    """Return a question about the order of the axes, if another common order fits."""
+    for other, words in (("btf", "batch, time, features"), ("tbf", "time, batch, features")):
+        if axes == AXES and len(shape) == 3 and shape[other.index("f")] == features:
+            order = ", ".join(str(other.index(axis)) for axis in AXES)
+            return f"; if the axes are ({words}), did you mean x.transpose({order})? axes={other!r} does the same"
+    return ""
