@@ -47,8 +47,10 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
-            check_type(name, value, hints()[name])
+        given = signature.bind(*args, **kwargs).arguments
+        for name, value in given.items():
+            hint = _hint(value, given, hints()) if name == "ax" else ""
+            check_type(name, value, hints()[name], hint)
             if name in FRAMES and isinstance(value, pd.DataFrame):
                 _check_frame(name, value)
         return function(*args, **kwargs)
@@ -56,8 +58,14 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def check_type(argument: str, value: Any, hint: Any) -> None:
+def check_type(argument: str, value: Any, hint: Any, advice: str = "") -> None:
     """Raise TypeError if a value does not match a type hint.
+
+    Args:
+        argument: Name of the argument.
+        value: Value of the argument.
+        hint: Type hint.
+        advice: Last part of the message.
 
     Raises:
         TypeError: If the value does not match the type hint.
@@ -65,11 +73,20 @@ def check_type(argument: str, value: Any, hint: Any) -> None:
     if _has_type(value, hint):
         return
     allowed = _describe_type(hint)
-    if isinstance(value, str) and argument == "ax":
-        allowed += f"; to select an axis of the sweep, use x={value!r}"
-    if argument in FRAMES:
+    if hint is pd.DataFrame and argument in FRAMES:
         allowed += f" from {FRAMES[argument]}"
-    raise TypeError(f"{argument}={_format_value(value)}: must be {allowed}")
+    raise TypeError(f"{argument}={_format_value(value)}: must be {allowed}{advice}")
+
+
+def _hint(value: Any, given: Mapping[str, Any], hints: Mapping[str, Any]) -> str:
+    """Return the argument that a string in place of the Axes was probably meant for."""
+    if not isinstance(value, str):
+        return ""
+    frame = next((frame for name, frame in given.items() if name in FRAMES), None)
+    is_column = isinstance(frame, pd.DataFrame) and value in frame
+    names = [name for name, hint in hints.items() if _has_type("", hint) and name != "return"]
+    roles = [name for name in (("x", "hue") if is_column else names) if name in names]
+    return f"; did you mean {roles[0]}={value!r}?" if roles else ""
 
 
 def _check_frame(argument: str, frame: pd.DataFrame) -> None:

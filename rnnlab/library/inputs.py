@@ -126,5 +126,6 @@ def _suggestion(shape: Sequence[int], axes: str, features: int) -> str:
     for other, words in (("btf", "batch, time, features"), ("tbf", "time, batch, features")):
         if axes == AXES and len(shape) == 3 and shape[other.index("f")] == features:
             order = ", ".join(str(other.index(axis)) for axis in AXES)
-            return f"; if the axes are ({words}), did you mean x.transpose({order})? axes={other!r} does the same"
+            question = f"if the axes are ({words}), did you mean x.transpose({order})?"
+            return f"; {question} axes={other!r} does the same"
     return ""

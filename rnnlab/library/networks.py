@@ -254,10 +254,10 @@ class Network:
             return self._frame(found, UNIT_LOSS)
         model, batch = self._with_targets(x, y, mask, axes)
         with np.errstate(all="ignore"):
-            tape = model.forward(self.params, batch, rng=self._start_rng())
-            grads, deltas = model.backward(self.params, tape, with_dx=False, scaled=True)
+            passed = model.forward(self.params, batch, rng=self._start_rng())
+            grads, deltas = model.backward(self.params, passed, with_dx=False, scaled=True)
             inputs = ProbeInputs(batch, lambda _: batch, self.seed)
-            snapshot = Snapshot(0, model, self.params, tape, deltas, grads, {}, inputs, None, Workspace())
+            snapshot = Snapshot(0, model, self.params, passed, deltas, grads, {}, inputs, None, Workspace())
             return self._frame(measure_norms(snapshot).curves, model.loss)
 
     def state_jacobian(self, x: Any, t: int, axes: str = AXES) -> Array:
@@ -295,8 +295,8 @@ class Network:
             axes: Order of the axes of `x`.
 
         Returns:
-            Data frame with the columns `lag`, `example` (from 0), `log10_sv_max` and `log10_sv_min`, which are
-            base-10 logarithms; NaN if a Jacobian is singular or not finite.
+            Data frame with the columns `lag`, `example` (from 0), `log10_sv_max` and `log10_sv_min`, which
+            are base-10 logarithms; NaN if a Jacobian is singular or not finite.
 
         Raises:
             ValueError: If `x` does not fit the network, or if a lag is out of range.

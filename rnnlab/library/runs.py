@@ -229,8 +229,9 @@ class Run:
 
     def __repr__(self) -> str:
         row = self._entry.row
-        metric, value = row.get("metric"), row.get(row.get("metric"))
-        result = "" if metric is None or value is None else f", {metric}={format_metric(value)}"
+        metric = row.get("metric")
+        value = None if metric is None else row.get(metric)
+        result = "" if value is None else f", {metric}={format_metric(value)}"
         outcome = describe_outcome(self.outcome, self._entry.info.get("summary", {}))
         return f"Run({self.name}: {outcome}{result})\nCommand: {self.command}"
 

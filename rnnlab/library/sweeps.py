@@ -40,8 +40,8 @@ def sweep(
         track: False to send nothing to MLflow.
         quiet: True to print only warnings.
         overrides: Further settings as on the command line, such as `"cell.forget_bias=0,1"`.
-        **keys: Configuration keys, such as `cell`, `seq_len`, `steps`, `clip`, `lr`, `seed` and `jobs`. A list
-            of values makes the key an axis of the sweep.
+        **keys: Configuration keys, such as `cell`, `seq_len`, `steps`, `clip`, `lr`, `seed` and `jobs`. A
+            list of values makes the key an axis of the sweep.
 
     Raises:
         ValueError: If a key or a value is invalid; the message has one line per mistake.

@@ -19,7 +19,7 @@ from rnnlab.analysis.figures.axis_scale import select_labels
 from rnnlab.analysis.figures.facets import draw_on_axes
 from rnnlab.analysis.figures.intervals import find_detail_axes, format_count
 from rnnlab.analysis.figures.literal_text import with_literal_text
-from rnnlab.analysis.figures.scalar_plot import axes_of, describe_zeros
+from rnnlab.analysis.figures.scalar_plot import describe_zeros, grouping_axes
 from rnnlab.analysis.figures.style import (
     PALETTE,
     check_columns,
@@ -140,7 +140,7 @@ def draw_phase_diagram(
 
 
 def _detail_axes(runs: pd.DataFrame, shown: list[str]) -> list[str]:
-    return find_detail_axes(runs[list(dict.fromkeys([*shown, *axes_of(runs)]))], shown, [])
+    return find_detail_axes(runs[list(dict.fromkeys([*shown, *grouping_axes(runs)]))], shown, [])
 
 
 def _add_facets(runs: pd.DataFrame, x: str, y: str, facets: dict[str, str | None]) -> dict[str, str | None]:

@@ -39,6 +39,11 @@ def axes_of(runs: pd.DataFrame) -> list[str]:
     ]
 
 
+def grouping_axes(runs: pd.DataFrame) -> list[str]:
+    """Return the columns that separate groups of replicates: the axes, and the sweep if there are several."""
+    return [*axes_of(runs), *(["sweep"] if "sweep" in runs and runs["sweep"].nunique() > 1 else [])]
+
+
 def describe_zeros(runs: pd.DataFrame, column: str | None) -> str:
     """Return a note on the fraction of examples whose gradient is 0, or "" if no run has such examples."""
     shares = to_numbers(runs[column]) if column in runs else pd.Series(dtype=float)
@@ -87,7 +92,7 @@ class ScalarPlot:
             self.colors = choose_colors(runs[hue])
         y = to_numbers(runs[value], "value")
         tidy: dict[str, Any] = {"x": self.scale.map_values(runs[x]), "y": y.where(np.isfinite(y))}
-        axes = axes_of(runs)
+        axes = grouping_axes(runs)
         used = [name for name in (x, *encodings.values()) if name is not None]
         plotted = runs[list(dict.fromkeys([*used, *axes]))]
         self.grouping = Grouping.of(

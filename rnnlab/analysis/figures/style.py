@@ -32,8 +32,8 @@ CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Colour of each built-in cell, the same in all figures; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
 """Colour of figure elements that are not associated with a cell."""
-NULL_LABELS = {"clip": "off"}
-"""Label of the null value of each sweep axis that can have a null value, by axis name."""
+NULL_LABELS = {"clip": "off", "val_every": "off", "checkpoint_every": "off"}
+"""Label of null for each sweep axis whose null means no limit; in a data frame, the value is infinity."""
 
 SIZES: dict[str, Any] = {
     "font.size": 12,

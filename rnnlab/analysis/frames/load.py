@@ -29,7 +29,8 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     """Return sweep axes, outcomes, final metric values, start times, hosts and folders, with one row per run.
 
     Most string columns are categorical, with categories in order of first appearance. Integer columns with
-    missing values have the dtype Int64. A setting that is disabled with null, such as `clip=null`, appears as
+    missing values have the dtype Int64. A clip threshold that is disabled with `clip=null` appears as
+    infinity, so that `groupby("clip")` keeps the runs without clipping; a key that a run does not have is
     NaN. A run with a damaged `run.json` still has a row, which contains the name of the run. The column `run`
     contains the run id assigned by rnnlab, which is the same for all copies of a run. The column
     `mlflow_run_id` contains the MLflow run id, or NaN for a run that was never sent to MLflow. For a run sent
@@ -37,7 +38,8 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     contains the address of the run's page in MLflow; for a database, `rnnlab.ui` must be running.
 
     Args:
-        source: Folder that contains runs, list of such folders, or `MLflowRuns` object.
+        source: Folder that contains runs, MLflow run id, list of folders or ids, data frame returned by
+            `mlflow.search_runs`, or `MLflowRuns` object.
         where: Condition that selects runs, in the syntax of `DataFrame.query`, such as
             `"cell == 'lstm' and seq_len > 50"`.
 
@@ -48,6 +50,9 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
 
     Warns:
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files.
+
+    >>> load_runs("multirun")[["cell", "outcome"]].astype(str).values.tolist()
+    [['rnn', 'finished'], ['lstm', 'finished']]
     """
     collection = RunCollection.find(source, where)
     _warn(collection)
@@ -60,7 +65,8 @@ def load_metrics(
 ) -> pd.DataFrame:
     """Return metric values, with one row per run, metric and training step.
 
-    The data frame also contains the sweep axes that vary between the runs. Non-finite metric values are
+    The data frame also contains the sweep axes that vary between the runs, and the column `sweep` if the runs
+    belong to several sweeps. Non-finite metric values are
     omitted.
 
     Args:
@@ -77,6 +83,10 @@ def load_metrics(
     Warns:
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
             metrics of a run cannot be read completely.
+
+    >>> losses = load_metrics("multirun", "val/loss")
+    >>> losses.columns.tolist()
+    ['run', 'cell', 'task', 'seq_len', 'seed', 'step', 'metric', 'value']
     """
     collection = RunCollection.find(source, where)
     frame = collection.metrics(metrics)
@@ -95,8 +105,10 @@ def load_gradients(
 ) -> pd.DataFrame:
     """Return gradient norms, with one row per run, training step, quantity, and time step or lag.
 
-    The data frame contains the sweep axes that vary between the runs, and the columns listed in
-    `records.GRADIENT_COLUMNS`. Plots of lag curves show the column `log10_gmean`.
+    The data frame contains the sweep axes that vary between the runs, the column `sweep` if the runs belong
+    to several sweeps, and the columns listed in `records.GRADIENT_COLUMNS`. Drawing functions separate the
+    sweeps; `drop(columns="sweep")` treats runs of different sweeps as replicates. Plots of lag curves show
+    the column `log10_gmean`.
 
     Args:
         source: As in `load_runs`.
@@ -118,6 +130,10 @@ def load_gradients(
     Warns:
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
             gradient table of a run cannot be read.
+
+    >>> curves = load_gradients("multirun", "state", axis="lag", steps="last")
+    >>> curves.groupby("cell", observed=True)["lag"].max().to_dict()
+    {'rnn': 19, 'lstm': 19}
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)

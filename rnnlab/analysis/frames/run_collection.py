@@ -156,6 +156,8 @@ class RunCollection:
         row = np.repeat(np.arange(len(self.frame)), lengths)
         ids = pd.Categorical.from_codes(row, categories=pd.Index(self.frame["run"]))
         axes = [axis for axis in self.axes if axis in DEFAULT_AXES or axis in self.varying]
+        if self.frame["sweep"].nunique() > 1:  # replicates of different sweeps are not averaged
+            axes = ["sweep", *axes]
         labels: dict[str, Any] = {"run": ids} | {axis: self.frame[axis].array.take(row) for axis in axes}
         for position, (name, values) in enumerate(labels.items()):
             long.insert(position, name, values)

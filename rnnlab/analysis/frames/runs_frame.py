@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,8 @@ CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host"
 """Columns of categorical dtype, even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
 """Columns of dtype float64, even if all values are integers."""
+LIMITS = ("clip", "val_every", "checkpoint_every")
+"""Keys whose null value means no limit, which is infinity in a data frame; `groupby` would drop NaN."""
 
 
 class _CompleteRunFile(RunFile):
@@ -105,11 +108,17 @@ class RunEntry:
 
         """
         if axis in self.axes:
-            return self.axes[axis]
+            return _without_null(axis, self.axes[axis])
         value: Any = self.config
         for part in axis.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value if isinstance(value, int | float | str) else None
+            if not isinstance(value, dict) or part not in value:
+                return None
+            value = value[part]
+        return _without_null(axis, value) if isinstance(value, int | float | str | None) else None
+
+
+def _without_null(axis: str, value: Any) -> Any:
+    return inf if value is None and axis in LIMITS else value
 
 
 def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import pandas as pd
 from platformdirs import user_cache_path
 
 from rnnlab.analysis.arguments import check_type
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PAGE = 1000
+MLFLOW_ID = "run_id"
+"""Column of a data frame returned by `mlflow.search_runs`."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,16 @@ class MLflowRuns:
             check_type(name, getattr(self, name), hint)
 
 
-Source = str | Path | Sequence[str | Path] | MLflowRuns
-"""A folder that contains runs, a list of such folders, or the runs of an MLflow experiment."""
+Source = str | Path | Sequence[str | Path] | pd.DataFrame | MLflowRuns
+"""Where runs are loaded from; see `find_runs`."""
 
 
 def find_runs(source: Source) -> list[StoredRun]:
     """Return the runs from a source.
+
+    Args:
+        source: Folder that contains runs, MLflow run id, list of folders or ids, data frame returned by
+            `mlflow.search_runs` (with the column `run_id`), or `MLflowRuns` object.
 
     Raises:
         ValueError: If no runs are found; the message lists the locations searched.
@@ -116,7 +123,47 @@ def find_runs(source: Source) -> list[StoredRun]:
     """
     if isinstance(source, MLflowRuns):
         return _find_in_mlflow(source)
-    folders = [source] if isinstance(source, str | Path) else list(source)
+    places = places_of(source)
+    ids = [str(place) for place in places if RUN_ID.fullmatch(str(place)) and not is_folder(place)]
+    found = _find_by_id(ids, skips_others=isinstance(source, pd.DataFrame)) if ids else []
+    folders = [place for place in places if str(place) not in ids]
+    return found + _find_in_folders(folders) if folders or not found else found
+
+
+def places_of(source: str | Path | Sequence[str | Path] | pd.DataFrame) -> list[str | Path]:
+    """Return the folders and MLflow run ids of a source."""
+    if isinstance(source, str | Path):
+        return [source]
+    if not isinstance(source, pd.DataFrame):
+        return list(source)
+    if MLFLOW_ID not in source:
+        names = ", ".join(map(str, source.columns))
+        raise ValueError(
+            f"source: the DataFrame has no column {MLFLOW_ID!r}; must come from mlflow.search_runs; "
+            f"available: {names}"
+        )
+    return [str(run_id) for run_id in source[MLFLOW_ID]]
+
+
+def _find_by_id(ids: Sequence[str], skips_others: bool) -> list[StoredRun]:
+    """Return the runs with the given MLflow run ids in the default tracking store.
+
+    Runs of other programs, and summaries of sweeps, are skipped or refused.
+    """
+    uri, cache = _resolve_store(None, None)
+    client = connect(uri)
+    try:
+        runs = [client.get_run(run_id) for run_id in ids]
+        if skips_others:
+            runs = [run for run in runs if ID_TAG in run.data.tags]
+        return [_run_in_mlflow(run, client, uri, cache) for run in runs]
+    except ValueError:
+        raise
+    except Exception as error:  # a database or a server may raise anything
+        raise ValueError(f"{', '.join(ids)}: not in {redact(uri)} ({error_line(error)})") from error
+
+
+def _find_in_folders(folders: Sequence[str | Path]) -> list[StoredRun]:
     if addresses := [str(folder) for folder in folders if is_address(str(folder))]:
         raise ValueError(f"{', '.join(addresses)}: must be a folder on this machine, not a URL")
     if missing := [str(folder) for folder in folders if not is_folder(folder)]:

@@ -192,7 +192,7 @@ class ReportFigures:
         if x is not None and y is not None and "regime" in runs and runs["regime"].notna().any():
             text = "Most frequent gradient regime among the runs with each combination of axis values."
             yield _Drawing(f"Regimes by {x} and {y}", text, partial(draw_phase_diagram, runs, x=x, y=y), True)
-        if "clip" in self.encodings.axes and runs["clip"].notna().any() and _has(runs, self.metric):
+        if "clip" in self.encodings.axes and np.isfinite(runs["clip"]).any() and _has(runs, self.metric):
             text = f"Clip rate and final {self.metric} at each clip threshold ({explain([self.metric])})."
             other = hue if hue != "clip" else None
             yield _Drawing("Clipping", text, partial(draw_clipping, runs, hue=other, loss=self.metric))

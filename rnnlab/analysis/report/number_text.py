@@ -1,6 +1,7 @@
 """Text of axis values, of estimates and of factors by which gradients change."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -61,7 +62,7 @@ def format_estimate(estimate: Estimate, form: Format = format_metric, prefix: st
 
 
 def format_axis(value: Any, axis: str) -> str:
-    """Return the value of a sweep axis; a null clip threshold is `off`, any other null a missing value."""
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
+    """Return the value of a sweep axis; an infinite or null clip threshold is `off`."""
+    if value is None or (not isinstance(value, str) and (pd.isna(value) or value == inf)):
         return NULL_LABELS.get(axis, NO_VALUE)
     return f"{value:g}" if isinstance(value, float) else str(value)

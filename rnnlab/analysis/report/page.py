@@ -18,7 +18,7 @@ from rnnlab.analysis.figures.selection import select_layer
 from rnnlab.analysis.figures.style import choose_colors
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
-from rnnlab.analysis.frames.sources import MLflowRuns, Source
+from rnnlab.analysis.frames.sources import MLflowRuns, Source, places_of
 from rnnlab.analysis.report.answer import answer_question, best_condition
 from rnnlab.analysis.report.conditions import choose_metric, find_conditions, summarize_ends
 from rnnlab.analysis.report.encodings import choose_encodings
@@ -203,7 +203,7 @@ def _source_as_python(source: Source) -> str:
         return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
     if isinstance(source, str | Path):
         return repr(str(Path(source).absolute()))
-    return repr([str(Path(folder).absolute()) for folder in source])
+    return repr([str(Path(place).absolute()) for place in places_of(source)])
 
 
 def _checkout_command(commit: str) -> str:
