@@ -15,6 +15,8 @@ from .analysis import draw_unit_heatmap as draw_unit_heatmap
 from .analysis import load_gradients as load_gradients
 from .analysis import load_metrics as load_metrics
 from .analysis import load_runs as load_runs
+from .analysis import mean_interval as mean_interval
+from .analysis import share_interval as share_interval
 from .library.curves import LagCurve as LagCurve
 from .library.networks import Network as Network
 from .library.networks import network as network

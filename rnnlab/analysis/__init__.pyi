@@ -1,3 +1,5 @@
+from .figures.intervals import mean_interval as mean_interval
+from .figures.intervals import share_interval as share_interval
 from .figures.layers import draw_layer_curves as draw_layer_curves
 from .figures.layers import draw_layer_heatmap as draw_layer_heatmap
 from .figures.layers import draw_unit_heatmap as draw_unit_heatmap

@@ -20,14 +20,27 @@ REPLICATE_AXIS = "seed"
 def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Return the mean of each group of replicates with its 95 % t interval.
 
+    Args:
+        frame: Data frame, such as that of `load_runs`.
+        by: Columns whose values define the groups.
+        value: Column of numbers.
+
     Returns:
         Data frame with the columns in `by` and the columns `mean`, `low`, `high` and `count`; `low` and
         `high` are NaN for groups with fewer than three values.
+
+    Raises:
+        ValueError: If a column does not exist.
+
+    >>> losses = pd.DataFrame({"cell": ["rnn"] * 3, "loss": [1.0, 2.0, 3.0]})
+    >>> mean_interval(losses, ["cell"], "loss").round(2).values.tolist()
+    [['rnn', 2.0, -0.48, 4.48, 3]]
     """
+    _check_columns(frame, by, value)
     summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     half = half_width(summary["sem"], summary["count"])
     summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
-    return summary.drop(columns="sem")
+    return summary[[*by, "mean", "low", "high", "count"]]
 
 
 def half_width(standard_error: ArrayLike, count: ArrayLike) -> np.ndarray:
@@ -42,10 +55,23 @@ def half_width(standard_error: ArrayLike, count: ArrayLike) -> np.ndarray:
 def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Return the proportion of ones in each group with its 95 % confidence interval (Wilson, 1927).
 
+    Args:
+        frame: Data frame, such as that of `load_runs`.
+        by: Columns whose values define the groups.
+        value: Column of zeros and ones.
+
     Returns:
         Data frame with the columns in `by` and the columns `mean` (the proportion), `low`, `high` and
         `count`; `low` and `high` are NaN for groups with fewer than three values.
+
+    Raises:
+        ValueError: If a column does not exist.
+
+    >>> solved = pd.DataFrame({"cell": ["lstm"] * 5, "solved": [1, 1, 1, 1, 0]})
+    >>> share_interval(solved, ["cell"], "solved").round(2).values.tolist()
+    [['lstm', 0.8, 0.38, 0.96, 5]]
     """
+    _check_columns(frame, by, value)
     import scipy.stats  # deferred: takes half a second, and most figures need no proportions
 
     summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
@@ -57,7 +83,13 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     summary["low"] = [limit.low for limit in limits]
     summary["high"] = [limit.high for limit in limits]
     summary.loc[summary["count"] < MIN_REPLICATES, ["low", "high"]] = float("nan")
-    return summary.drop(columns="sum")
+    return summary[[*by, "mean", "low", "high", "count"]]
+
+
+def _check_columns(frame: pd.DataFrame, by: Sequence[str], value: str) -> None:
+    if missing := [name for name in (*by, value) if name not in frame]:
+        names = ", ".join(map(str, frame.columns))
+        raise ValueError(f"column {missing[0]!r}: not in the frame; available: {names}")
 
 
 def format_count(counts: pd.Series) -> str:
