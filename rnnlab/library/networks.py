@@ -23,7 +23,7 @@ from rnnlab.diagnostics import (
 )
 from rnnlab.diagnostics.lyapunov import local_exponents
 from rnnlab.diagnostics.statistics import BLOCKS, standard_error
-from rnnlab.library.composing import compose_network
+from rnnlab.library.composing import compose_network, mistakes_as_value_errors
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.inputs import AXES, read_batch, read_inputs
 from rnnlab.model import Batch, Model
@@ -65,7 +65,8 @@ def network(
     Network(lstm, inputs=3, hidden=16, outputs=2, layers=1, dtype=float32, parameters=1314)
     """
     name, choice, config = compose_network(cell, inputs, hidden, outputs, seed, overrides, keys)
-    settings, model, params = build_network(config, inputs, outputs, "squared_error")
+    with mistakes_as_value_errors():
+        settings, model, params = build_network(config, inputs, outputs, "squared_error")
     return Network(name, choice, model, params, settings.seed, settings.loss is not None)
 
 

@@ -113,8 +113,10 @@ def test_any_column_can_be_an_axis_or_is_refused_in_a_line(name: str) -> None:
 def test_what_was_given_in_place_of_an_axes_is_explained() -> None:
     with pytest.raises(TypeError) as raised:
         analysis.draw_gain(RUNS, "lr")  # type: ignore[arg-type]
-    message = "ax='lr': must be a matplotlib Axes or None; to select an axis of the sweep, use x='lr'"
-    assert str(raised.value) == message
+    assert str(raised.value) == "ax='lr': must be a matplotlib Axes or None; did you mean x='lr'?"
+    for frame, given, meant in (("metrics", "cell", "hue"), ("metrics", "val/loss", "metric")):
+        with pytest.raises(TypeError, match=f"did you mean {meant}={given!r}"):
+            analysis.draw_losses(OF[frame], given)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^hue=\['cell', 'clip'\]: must be a string or None$"):
         analysis.draw_gain(RUNS, hue=["cell", "clip"])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^axes=<.*Axes.*>: must be a list of matplotlib Axes or None$"):
@@ -150,7 +152,8 @@ def test_a_loader_names_the_argument_that_is_wrong(name: str, tmp_path: Path) ->
             LOAD[name](tmp_path, **{argument: value})
     for source in (None, 5, 1.5, b"x", [5], {"a": 1}, RUNS, object()):
         with pytest.raises(
-            TypeError, match=r"^source=.*: must be a string, a path, a list of strings or paths or MLf"
+            TypeError,
+            match=r"^source=.*: must be a string, a path, a list of strings or paths, a DataFrame or MLf",
         ):
             LOAD[name](source)
     assert len(LOAD[name]({tmp_path})) > 0

@@ -178,7 +178,8 @@ def test_types_are_proper(mixed: Done) -> None:
     for number in ("lr", "clip", "val/loss", "grad/horizon"):
         assert frame[number].dtype == np.float64, number
     assert frame["started"].dt.tz is not None
-    assert frame["clip"].isna().sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null means off
+    assert np.isinf(frame["clip"]).sum() == 2 and (frame["clip"] == 0.1).sum() == 2  # null means off
+    assert frame.groupby("clip").size().sum() == len(frame)
 
 
 def test_a_key_that_one_run_overrode_has_a_value_in_the_others_too(mixed: Done) -> None:
@@ -222,7 +223,7 @@ def test_gradients_are_those_of_the_files(mixed: Done) -> None:
 def test_long_frames_have_the_axes_that_differ_and_a_few_always(mixed: Done) -> None:
     for frame in (load_metrics(mixed.folder), load_gradients(mixed.folder)):
         axes = set(frame.columns[1 : frame.columns.get_loc("step")])
-        assert axes == {*DEFAULT_AXES, "clip", "lr", "optimizer", "val_every", "cell.forget_bias"}
+        assert axes == {"sweep", *DEFAULT_AXES, "clip", "lr", "optimizer", "val_every", "cell.forget_bias"}
     runs = load_runs(mixed.folder).set_index("run")
     frame = load_gradients(mixed.folder)
     assert (frame["cell"].astype(str) == runs.loc[frame["run"], "cell"].astype(str).to_numpy()).all()
