@@ -57,13 +57,22 @@ class Interrupts:
     which a library could suppress.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, raises: bool = False) -> None:
+        """Create a counter.
+
+        Args:
+            raises: True to raise KeyboardInterrupt at the second request, because a run in this process may
+                be in the middle of a long step.
+        """
+        self._raises = raises
         self.count = 0
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Count a signal."""
         if not self.count or number == signal.SIGINT:
             self.count += 1
+            if self._raises and self.count > 1:
+                raise KeyboardInterrupt
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def launch(checked: CheckedPlan, display: Display, in_this_process: bool = False
     plan, orders, settings = checked.plan, checked.orders, checked.settings
     ended: dict[Path, dict[str, Any]] = {}
     with ExitStack() as stack:
-        interrupts = Interrupts()
+        interrupts = Interrupts(raises=in_this_process)
         stack.enter_context(temporary_handler(interrupts))
         _make_folder(checked, stack)
         display.open_log(plan.folder / (SWEEP_LOG if plan.is_sweep else RUN_LOG))

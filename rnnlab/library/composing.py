@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.app.all_mistakes import CommandLine, all_mistakes
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
-from rnnlab.app.config.override_text import axis_text, override_text
+from rnnlab.app.config.override_text import axis_text, is_collection, override_text
 from rnnlab.app.config.suggestions import nearest
 from rnnlab.paths import conf_dir
 
@@ -76,16 +76,22 @@ def overrides_of(
     lines = _override_list(overrides)
     to_text = axis_text if is_sweep else override_text
     with mistakes_as_value_errors():
-        named = dict(keys)
-        if "hidden" in named:
-            if "hidden_size" in named:
-                raise ValueError("hidden, hidden_size: are the same; pass one of them")
-            named["hidden_size"] = named.pop("hidden")
+        if "hidden" in keys and "hidden_size" in keys:
+            raise ValueError("hidden, hidden_size: are the same; pass one of them")
+        named = {"hidden_size" if key == "hidden" else key: value for key, value in keys.items()}
         for name in ("inputs", "outputs"):
             if name in named:
                 raise ValueError(f"{name}={named[name]!r}: follows from the task; must not be given")
         if task is not None:
             named = {"task": task} | named
+        lists = {} if is_sweep else {key: value for key, value in named.items() if is_collection(value)}
+        if lists:
+            raise ValueError(
+                "\n".join(
+                    f"{key}={value!r}: must be one value; rnnlab.sweep takes lists"
+                    for key, value in lists.items()
+                )
+            )
         return [*(to_text(key, value) for key, value in named.items()), *lines]
 
 

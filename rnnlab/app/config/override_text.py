@@ -10,6 +10,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from rnnlab.app.config.messages import ConfigProblems
 
+INTERPOLATION = re.compile(r"(\\*)\$\{")
+"""Start of an interpolation, which a backslash prevents; backslashes before it must be doubled."""
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 RESERVED = ("null", "true", "false", "inf", "nan")
 """Words that Hydra does not read as strings."""
@@ -39,7 +41,7 @@ def axis_text(key: str, values: Any) -> str:
     Raises:
         ConfigProblems: If a configuration cannot contain a value, or if there are no values.
     """
-    if key in LIST_KEYS or not _is_collection(values):
+    if key in LIST_KEYS or not is_collection(values):
         return override_text(key, values)
     texts = [_text(key, value) for value in values]
     if not texts:
@@ -58,12 +60,13 @@ def _text(key: str, value: Any) -> str:
         return repr(value)
     if isinstance(value, str | Path):
         return _quoted(str(value))
-    if _is_collection(value):
+    if is_collection(value):
         return f"[{','.join(_text(key, item) for item in value)}]"
     raise ConfigProblems([f"{key}={value!r}: has the type {type(value).__name__}; must be {ALLOWED}"])
 
 
-def _is_collection(value: Any) -> bool:
+def is_collection(value: Any) -> bool:
+    """Return True for a list, a tuple, an array or another collection of values, but not for a string."""
     if isinstance(value, str | bytes | Mapping):
         return False
     return isinstance(value, Sequence) or (isinstance(value, Iterable) and hasattr(value, "__len__"))
@@ -72,4 +75,5 @@ def _is_collection(value: Any) -> bool:
 def _quoted(text: str) -> str:
     if PLAIN.fullmatch(text) and text.lower() not in RESERVED:
         return text
-    return QuotedString(text.replace("${", r"\${"), Quote.single).with_quotes()
+    escaped = INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", text)
+    return QuotedString(escaped, Quote.single).with_quotes()
