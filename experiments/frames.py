@@ -60,7 +60,7 @@ def read_runs(folder: Path, sweeps: Sequence[str], columns: Sequence[str]) -> pd
     Raises:
         ValueError: If a run did not end, because a table must not mix complete and incomplete runs.
     """
-    runs = rl.load_runs([folder / sweep for sweep in sweeps])
+    runs: pd.DataFrame = rl.load_runs([folder / sweep for sweep in sweeps])
     if len(unfinished := runs[~runs["outcome"].isin(ENDED)]):
         raise ValueError(f"{len(unfinished)} of {len(runs)} runs did not end; rerun with resume=true")
     runs["sweep"] = runs["sweep"].cat.rename_categories(lambda name: name.removeprefix("multirun_"))
@@ -78,7 +78,7 @@ def at_chosen_rate(runs: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
         by: Columns that define the groups in which the learning rate is chosen.
         value: Column of losses or costs.
     """
-    chosen = []
+    chosen: list[pd.DataFrame] = []
     for _, group in runs.groupby(by, observed=True):
         table = group.pivot(index="seed", columns="lr", values=value).fillna(np.inf)
         for seed in table.index:

@@ -88,7 +88,7 @@ def collect(folder: Path) -> Tables:
     result of `best_losses`, and `thresholds` that of `interpolate_thresholds`.
     """
     runs = read_runs(folder, [SGD, ADAM], COLUMNS)
-    runs.insert(runs.columns.get_loc("clip"), "threshold", name_thresholds(runs))
+    runs.insert(list(runs).index("clip"), "threshold", name_thresholds(runs))
     by_step = rl.load_metrics(folder / SGD, ["grad/clip_cosine", "grad/norm_clipped"])
     by_run = by_step.groupby(["run", "metric"], observed=True)["value"].agg(["mean", "median"])
     runs["cosine"] = runs["run"].map(by_run["mean"].xs("grad/clip_cosine", level="metric"))

@@ -63,7 +63,8 @@ def steps_beyond_edge(best: pd.DataFrame, critical: pd.Series) -> pd.Series:
         best: One run per condition and seed.
         critical: The σ_w of the edge, by nonlinearity.
     """
-    distance = np.abs(np.log(best["σ_w"] / best["nonlinearity"].astype(str).map(critical)))
+    ratio = best["σ_w"] / best["nonlinearity"].astype(str).map(critical)
+    distance = ratio.map(np.log).abs()
     nearest = distance == distance.groupby(best["nonlinearity"], observed=True).transform("min")
     at_edge = best[nearest][["nonlinearity", "seed", "steps_to_solve"]]
     both = best.merge(at_edge, on=["nonlinearity", "seed"], suffixes=("", " at edge"), how="left")

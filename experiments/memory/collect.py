@@ -45,10 +45,11 @@ def last_at_chance(folder: Path, runs: pd.DataFrame) -> pd.Series:
     return runs["run"].map(at_chance.groupby("run", observed=True)["step"].max()).astype(float)
 
 
-def value_at(table: pd.DataFrame, runs: pd.DataFrame, steps: pd.Series) -> list[float]:
+def value_at(table: pd.DataFrame, runs: pd.DataFrame, steps: pd.Series) -> np.ndarray:
     """Return the value of each run at its step, or NaN without a recording at that step."""
     pairs = zip(runs["run"], steps, strict=True)
-    return [table.at[run, step] if step in table else np.nan for run, step in pairs]
+    values = [table.at[run, step] if step in table else np.nan for run, step in pairs]
+    return np.array(values, dtype=float)
 
 
 def add_recordings(folder: Path, runs: pd.DataFrame, g: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def add_recordings(folder: Path, runs: pd.DataFrame, g: pd.DataFrame) -> pd.Data
         g_before=value_at(g, runs, before),
         g_end=runs["run"].map(g.ffill(axis="columns").iloc[:, -1]),
         reaches_start=runs["run"].map(horizon[0]) >= lag,
-        reaches_before=np.array(value_at(horizon, runs, before)) >= lag,
+        reaches_before=value_at(horizon, runs, before) >= lag,
     )
 
 
