@@ -63,7 +63,8 @@ def collect_metrics(folders: list[Path]) -> pd.DataFrame:
     metrics["seen"] = (step / steps).astype(float)
     last = metrics.groupby("run", observed=True)["step"].transform("max")
     moments = [step == 0, step == steps // 2, step == last]
-    metrics["when"] = pd.Categorical.from_codes(np.select(moments, [0, 1, 2], default=-1), list(WHEN))
+    codes = np.select(moments, [0, 1, 2], default=-1).astype(int)
+    metrics["when"] = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(WHEN)))
     lengths = metrics[step > 0].groupby("step")["seq_len"].nunique()
     metrics["same_updates"] = step == lengths[lengths == lengths.max()].index.max()
     return metrics.drop(columns=["seq_len", "steps"])
