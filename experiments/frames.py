@@ -32,7 +32,11 @@ def main(collect: Callable[[Path], Tables], script: str) -> None:
     """
     parser = argparse.ArgumentParser(description=f"Write the tables of {Path(script).parent.name}/data.")
     parser.add_argument("folder", nargs="?", default="multirun", type=Path, help="folder of the sweeps")
-    write_tables(collect(parser.parse_args().folder), Path(script).parent / "data")
+    try:
+        tables = collect(parser.parse_args().folder)
+    except ValueError as error:  # a sweep is missing or incomplete
+        parser.error(str(error))
+    write_tables(tables, Path(script).parent / "data")
 
 
 def write_tables(tables: Tables, folder: Path) -> None:

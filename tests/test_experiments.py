@@ -200,6 +200,18 @@ def test_the_committed_tables_suffice_for_the_committed_notebook(
     assert compared > 5
 
 
+def test_a_missing_sweep_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_study("memory", tmp_path, "collect.py")
+    monkeypatch.setattr(sys, "argv", ["collect.py", "nowhere"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(folder / "collect.py"), run_name="__main__")
+    assert re.search(r"error: nowhere.memory, .*: not found", capsys.readouterr().err)
+    assert not (folder / "data").exists()
+
+
 @pytest.mark.parametrize("study", NOTEBOOKS)
 def test_a_small_version_runs_to_its_end(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
