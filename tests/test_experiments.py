@@ -1,17 +1,24 @@
-"""Tests that run the commands and notebooks of the studies on small sweeps.
+"""Tests that run the commands, scripts and notebooks of the studies on small sweeps, and on the committed tables.
 
-The committed outputs come from the full sweeps.
+The notebooks run in the process of the tests, which is faster than a kernel for each.
 """
 
+import ast
 import re
+import runpy
 import shlex
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
+import pyarrow.parquet
 import pytest
-from nbclient import NotebookClient
 
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.paths import conf_dir
@@ -53,6 +60,9 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Overrides that reduce a sweep to seconds, by study and sweep."""
+LONGEST_CELL = 25
+MAX_DATA = 2_000_000
+MACHINE_PATH = re.compile(r"/(home|root|tmp|work|Users)/")
 NOTEBOOKS = sorted(path.parent.name for path in STUDIES.glob("*/analysis.ipynb"))
 
 
@@ -64,8 +74,45 @@ def notebook_of(folder: Path) -> Any:
     return nbformat.read(folder / "analysis.ipynb", as_version=4)
 
 
-def source_of(notebook: Any) -> str:
+def code_of(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text_of(notebook: Any) -> str:
     return "\n".join(cell.source for cell in notebook.cells)
+
+
+def tables_of(study: str) -> list[Path]:
+    return sorted((STUDIES / study / "data").iterdir())
+
+
+def copy_study(study: str, tmp_path: Path, *names: str) -> Path:
+    folder = tmp_path / "experiments" / study
+    folder.mkdir(parents=True)
+    for name in ("analysis.ipynb", *names):
+        source = STUDIES / study / name
+        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder)
+    return folder
+
+
+def execute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """Execute the notebook in a folder, and yield each code cell with the value that it displays."""
+    monkeypatch.chdir(folder)
+    namespace: dict[str, Any] = {}
+    shown = pd.option_context("display.max_columns", 20, "display.width", 80)  # as in a kernel
+    with matplotlib.rc_context({"backend": "agg"}), shown:
+        for cell in code_of(notebook_of(folder)):
+            *body, last = ast.parse(cell.source).body
+            displayed = isinstance(last, ast.Expr) and not cell.source.endswith(";")
+            body += [] if displayed else [last]
+            exec(compile(ast.Module(body, []), folder.name, "exec"), namespace)
+            value = (
+                eval(compile(ast.Expression(last.value), folder.name, "eval"), namespace)
+                if displayed
+                else None
+            )
+            yield cell, value
+            plt.close("all")
 
 
 def figures_of(study: str) -> list[str]:
@@ -97,35 +144,90 @@ def test_readme_and_configuration_agree_on_the_commands(study: str) -> None:
     for sweep, arguments in commands_of(study).items():
         plan = compose_plan(conf_dir(), [*arguments, *SMALL[study][sweep]], multirun=True)
         assert plan.problems == [] and plan.folder == Path.cwd() / "multirun" / sweep
-        assert f'"{sweep}"' in source_of(notebook_of(STUDIES / study))
+        assert f'"{sweep}"' in (STUDIES / study / "collect.py").read_text(encoding="utf-8")
+    assert f"    python experiments/{study}/collect.py\n" in readme(study)
+    assert f"    jupyter execute --inplace experiments/{study}/analysis.ipynb\n" in readme(study)
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
 def test_what_is_committed_was_executed_in_order_and_without_a_warning(study: str) -> None:
     notebook = notebook_of(STUDIES / study)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = code_of(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert all(output.output_type in ("display_data", "execute_result") for output in outputs)
-    texts = "\n".join(str(output.data.get("text/plain", "")) for output in outputs) + source_of(notebook)
-    assert not re.search(r"/(home|root|tmp|work|Users)/", texts)
+    texts = "\n".join(str(output.data.get("text/plain", "")) for output in outputs) + text_of(notebook)
+    assert not MACHINE_PATH.search(texts)
     assert f"experiment={study}" in texts and "git_commit" in texts
     for figure in figures_of(study):
         assert (STUDIES / study / figure).stat().st_size < 400_000
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_a_small_version_runs_to_its_end(study: str, tmp_path: Path) -> None:
+def test_a_notebook_has_short_cells_and_no_helpers(study: str) -> None:
+    for cell in code_of(notebook_of(STUDIES / study)):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef)]
+        assert "multirun" not in cell.source and "load_" not in cell.source
+
+
+@pytest.mark.parametrize("study", NOTEBOOKS)
+def test_the_tables_are_small_and_name_no_machine(study: str) -> None:
+    tables = tables_of(study)
+    assert {table.suffix for table in tables} == {".parquet"}
+    assert sum(table.stat().st_size for table in tables) <= MAX_DATA
+    for table in tables:
+        frame = pd.read_parquet(table)
+        assert len(frame) and not {"folder", "host", "mlflow_run_id", "mlflow_link"} & set(frame)
+        words = [word for name in frame.select_dtypes(exclude="number") for word in frame[name].unique()]
+        assert not MACHINE_PATH.search(
+            "\n".join(map(str, [*words, pyarrow.parquet.read_schema(table).metadata]))
+        )
+
+
+@pytest.mark.parametrize("study", NOTEBOOKS)
+def test_the_committed_tables_suffice_for_the_committed_notebook(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_study(study, tmp_path, "data")
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda *_, **__: None)
+    compared = 0
+    for cell, value in execute(folder, monkeypatch):
+        if isinstance(value, pd.DataFrame | pd.Series):
+            committed = [output.data["text/plain"] for output in cell.outputs if "execution_count" in output]
+            assert committed == [repr(value)]
+            compared += 1
+    assert compared > 5
+
+
+def test_a_missing_sweep_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_study("memory", tmp_path, "collect.py")
+    monkeypatch.setattr(sys, "argv", ["collect.py", "nowhere"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(folder / "collect.py"), run_name="__main__")
+    assert re.search(r"error: nowhere.memory, .*: not found", capsys.readouterr().err)
+    assert not (folder / "data").exists()
+
+
+@pytest.mark.parametrize("study", NOTEBOOKS)
+def test_a_small_version_runs_to_its_end(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for sweep, arguments in commands_of(study).items():
         small = (*SMALL[study][sweep], "tracking=none", "figures=false", "report=false", "jobs=1")
         done = run(tmp_path, "-m", *arguments, *small)
         assert done.code == 0, done.err
         assert len(list((tmp_path / "multirun" / sweep).glob("*/run.json"))) > 1
-    folder = tmp_path / "experiments" / study
-    folder.mkdir(parents=True)
-    shutil.copy(STUDIES / study / "analysis.ipynb", folder)
-    notebook = notebook_of(folder)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    folder = copy_study(study, tmp_path, "collect.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["collect.py"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runpy.run_path(str(folder / "collect.py"), run_name="__main__")
+    written = sorted(path.name for path in (folder / "data").iterdir())
+    assert written == [path.name for path in tables_of(study)]
+    assert capsys.readouterr().out.count(" rows, ") == len(written)
+    assert [value for _, value in execute(folder, monkeypatch) if value is not None]
     assert figures_of(study) and all((folder / figure).is_file() for figure in figures_of(study))
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert [output.text for output in outputs if output.output_type == "stream"] == []
