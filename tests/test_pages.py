@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from latex2mathml.converter import convert
 
@@ -196,8 +197,14 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_in_docstrings_give_what_they_say(module: str) -> None:
-    failed, tried = doctest.testmod(importlib.import_module(module))
+def test_examples_in_docstrings_give_what_they_say(
+    module: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the examples in a folder with a sweep."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "multirun").symlink_to(sweep.folder / "multirun")
+    matplotlib.use("agg")
+    failed, tried = doctest.testmod(importlib.import_module(module), extraglobs={"np": np, "pd": pd})
     assert tried > 0 and failed == 0
 
 

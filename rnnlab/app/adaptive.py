@@ -105,6 +105,7 @@ class _BatchLauncher:
         checked, result = self._last
         plan = replace(checked.plan, jobs=self._jobs)
         self._display.show_results(plan, self._infos, checked.settings.tracking, result.mirror_report)
+        self._display.print_folder(plan.folder)
         results = plan.folder / RESULTS_FILE
         if results.is_file():
             search_results = yaml.safe_load(results.read_text(encoding="utf-8"))

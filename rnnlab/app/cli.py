@@ -109,6 +109,7 @@ def _launch(checked: "CheckedPlan", display: "Display", is_default: bool) -> int
         )
     result = launch(checked, display)
     display.show_results(checked.plan, result.infos, checked.settings.tracking, result.mirror_report)
+    display.print_folder(checked.plan.folder)
     if not result.interrupted:
         write_sweep_report(checked.plan, checked.settings, result.mirror_report, display)
     return result.exit_code

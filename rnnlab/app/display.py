@@ -175,8 +175,6 @@ class Display:
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
-        if self._quiet:
-            print_line(folder)
         if missing := sum(info["outcome"] not in ENDED for info in infos):
             self.warn(f"{format_run_count(missing)} did not finish; rerun with resume=true to continue.")
         if mirror_report is None:
@@ -202,6 +200,11 @@ class Display:
             command = f"{_python()} -m rnnlab.ui{option}"
             self._line(f"MLflow: run {command} and open")
         self._line(charts_link(uri, mirror_report.experiment_id, plan.sweep), "cyan")
+
+    def print_folder(self, folder: Path) -> None:
+        """Print the path of the results folder if the command prints nothing else."""
+        if self._quiet:
+            print_line(os.path.relpath(folder))
 
     def _table(self, plan: Plan, infos: Sequence[dict[str, Any]]) -> None:
         """Print and log the table of results and the meaning of its columns."""

@@ -49,12 +49,13 @@ def sweep(
     Warns:
         IncompleteRuns: If the sweep was interrupted.
 
-    >>> small = {"seq_len": 10, "steps": 5, "hidden": 8, "jobs": 1}
-    >>> found = sweep("adding", cell=["rnn", "lstm"], clip=[None, 1], track=False, quiet=True, **small)
+    >>> short = {"seq_len": 10, "steps": 5, "hidden": 8, "report": False}
+    >>> options = {"folder": "my_sweep", "track": False, "quiet": True}
+    >>> found = sweep("adding", cell=["rnn", "lstm"], **short, **options)
     >>> len(found), found.runs["outcome"].unique().tolist()
-    (4, ['finished'])
+    (2, ['finished'])
     >>> found.command
-    'python -m rnnlab -m task=adding cell=rnn,lstm clip=null,1 seq_len=10 steps=5 hidden_size=8 jobs=1'
+    'python -m rnnlab -m task=adding cell=rnn,lstm seq_len=10 steps=5 hidden_size=8 report=false'
     """
     lines = overrides_of(None, {"task": task} | keys if task is not None else keys, overrides, is_sweep=True)
     command = format_command(lines, multirun=True)

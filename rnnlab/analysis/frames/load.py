@@ -133,7 +133,7 @@ def load_gradients(
 
     >>> curves = load_gradients("multirun", "state", axis="lag", steps="last")
     >>> curves.groupby("cell", observed=True)["lag"].max().to_dict()
-    {'rnn': 19, 'lstm': 19}
+    {'rnn': 8, 'lstm': 8}
     """
     collection = RunCollection.find(source, where)
     frame = collection.gradients(quantities, axis, steps, targets)
