@@ -17,7 +17,11 @@ sys.path.insert(0, str(ROOT))
 from docs import keys, metric_tables  # noqa: E402
 
 project = "rnnlab"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+default_role = "code"  # names in docstrings are in single backticks
+napoleon_use_ivar = True  # attributes of dataclasses are described once
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 html_theme = "furo"

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from latex2mathml.converter import convert
 
+import rnnlab
 from rnnlab.app.cli import main
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import AdaptiveSweep, compose
@@ -158,7 +159,9 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
 def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the Python blocks of a page in order, in a folder with a sweep."""
     monkeypatch.chdir(tmp_path)
-    if name != "docs/first_ten_minutes.md":
+    if name in ("docs/notebook.md", "docs/own_network.md"):
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # these pages start their own runs
+    elif name != "docs/first_ten_minutes.md":
         for made in sweep.folder.iterdir():
             (tmp_path / made.name).symlink_to(made)
     else:
@@ -170,6 +173,11 @@ def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest
     for code in PYTHON.findall(SHOWN[name]):
         if ">>>" not in code:
             exec(code, names)
+    if name == "docs/notebook.md":
+        assert names["run"].outcome == "finished" and len(names["sweep"]) == 4
+        assert names["curve"].horizon > 10 and not (tmp_path / "outputs").exists()
+    if name == "docs/own_network.md":
+        assert names["curve"].gain == pytest.approx(0.8, rel=0.02)
     if name == "docs/recipes.md":
         assert names["tape"].states["h"].shape == (51, 8, 4)
         assert names["deltas"].total["c"].any() and names["step"].after["h"].any()
@@ -204,7 +212,9 @@ def test_examples_in_docstrings_give_what_they_say(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "multirun").symlink_to(sweep.folder / "multirun")
     matplotlib.use("agg")
-    failed, tried = doctest.testmod(importlib.import_module(module), extraglobs={"np": np, "pd": pd})
+    failed, tried = doctest.testmod(
+        importlib.import_module(module), extraglobs={"np": np, "pd": pd, "rl": rnnlab}
+    )
     assert tried > 0 and failed == 0
 
 

@@ -34,7 +34,7 @@ class LagCurve:
         name: Name of the network or run.
         loss: Loss whose gradient was measured: `cross_entropy`, `squared_error`, or `random unit vector`.
 
-    >>> curve = LagCurve.from_values(np.log10(0.5) * np.arange(50))
+    >>> curve = rl.LagCurve.from_values(np.log10(0.5) * np.arange(50))
     >>> curve
     LagCurve(gain=0.5, horizon=7, regime='vanishing', lags=0…49, loss='own')
     """
@@ -56,7 +56,7 @@ class LagCurve:
         Raises:
             ValueError: If the array has the wrong shape.
 
-        >>> round(LagCurve.from_values([0.0, -0.1, -0.2, -0.3]).gain, 3)
+        >>> round(rl.LagCurve.from_values([0.0, -0.1, -0.2, -0.3]).gain, 3)
         0.794
         """
         values = np.asarray(log10_g, dtype=float)
@@ -83,7 +83,7 @@ class LagCurve:
     def lags(self) -> Array:
         """Lags k = 0 … K.
 
-        >>> LagCurve.from_values([0.0, -0.1, -0.2]).lags
+        >>> rl.LagCurve.from_values([0.0, -0.1, -0.2]).lags
         array([0, 1, 2])
         """
         return self._state["lag"].to_numpy(dtype=np.int64)
@@ -92,7 +92,7 @@ class LagCurve:
     def log10_g(self) -> Array:
         """Values of log10 g(k) of the state, for all layers together; -inf where g is 0 in every sequence.
 
-        >>> LagCurve.from_values([0.0, -0.1, -0.2]).log10_g
+        >>> rl.LagCurve.from_values([0.0, -0.1, -0.2]).log10_g
         array([ 0. , -0.1, -0.2])
         """
         values = self._state["log10_gmean"].to_numpy(dtype=float)
@@ -102,7 +102,7 @@ class LagCurve:
     def summary(self) -> LagSummary:
         """All summary values of the curve, such as the gain, the half-life and the horizon.
 
-        >>> LagCurve.from_values([0.0, -0.1, -0.2, -0.3]).summary.regime
+        >>> rl.LagCurve.from_values([0.0, -0.1, -0.2, -0.3]).summary.regime
         'vanishing'
         """
         shares = self._state["zero_fraction"].to_numpy(dtype=float)
@@ -112,7 +112,7 @@ class LagCurve:
     def gain(self) -> float | None:
         """Factor by which the gradient norm changes per time step of lag; None if the curve has no slope.
 
-        >>> round(LagCurve.from_values(np.log10(0.5) * np.arange(20)).gain, 6)
+        >>> round(rl.LagCurve.from_values(np.log10(0.5) * np.arange(20)).gain, 6)
         0.5
         """
         return self.summary.gain
@@ -121,7 +121,7 @@ class LagCurve:
     def horizon(self) -> int | None:
         """Largest lag k with g(k) ≥ g(1)/100; a lower bound if it equals the last lag (`summary.censored`).
 
-        >>> LagCurve.from_values(np.log10(0.5) * np.arange(20)).horizon
+        >>> rl.LagCurve.from_values(np.log10(0.5) * np.arange(20)).horizon
         7
         """
         return self.summary.horizon
@@ -140,7 +140,7 @@ class LagCurve:
         Raises:
             ValueError: If the frame has no lag curve of the quantity.
 
-        >>> ax = LagCurve.from_values(np.log10(0.5) * np.arange(20)).plot()
+        >>> ax = rl.LagCurve.from_values(np.log10(0.5) * np.arange(20)).plot()
         >>> print(ax.get_title(loc="left"))
         own network
         gain 0.5 per time step, horizon 7 (vanishing)

@@ -60,7 +60,7 @@ def network(
     Raises:
         ValueError: If a key or a value is invalid; the message has one line per mistake.
 
-    >>> net = network("lstm", inputs=3, hidden=16, outputs=2, seed=0, overrides=["cell.forget_bias=1"])
+    >>> net = rl.network("lstm", inputs=3, hidden=16, outputs=2, seed=0, overrides=["cell.forget_bias=1"])
     >>> net
     Network(lstm, inputs=3, hidden=16, outputs=2, layers=1, dtype=float32, parameters=1314)
     """
@@ -87,6 +87,10 @@ class Network:
         seed: Seed of the initial weights, and of random initial states.
         has_own_loss: True if the loss was chosen explicitly; otherwise, integer targets select the
             cross-entropy and real-valued targets the squared error.
+
+    >>> net = rl.network("lstm", inputs=3, hidden=16, outputs=2)
+    >>> net.inputs, net.hidden, net.outputs, net.layers, net.params["W_hh"].shape
+    (3, 16, 2, 1, (64, 16))
     """
 
     name: str
@@ -125,7 +129,7 @@ class Network:
     def state_size(self) -> int:
         """Size n of the full state: H for each state of each layer.
 
-        >>> network("lstm", inputs=3, hidden=16).state_size
+        >>> rl.network("lstm", inputs=3, hidden=16).state_size
         32
         """
         return sum(self.model.cell.state_sizes.values())
@@ -140,7 +144,7 @@ class Network:
         Raises:
             ValueError: If `x` does not fit the network.
 
-        >>> net = network("lstm", inputs=3, hidden=16)
+        >>> net = rl.network("lstm", inputs=3, hidden=16)
         >>> {name: h.shape for name, h in net.states(np.zeros((50, 3, 4))).items()}
         {'h': (51, 16, 4), 'c': (51, 16, 4)}
         """
@@ -157,7 +161,7 @@ class Network:
         Raises:
             ValueError: If `x` does not fit the network.
 
-        >>> network("rnn", inputs=3, hidden=16, outputs=2).predict(np.zeros((50, 3, 4))).shape
+        >>> rl.network("rnn", inputs=3, hidden=16, outputs=2).predict(np.zeros((50, 3, 4))).shape
         (50, 2, 4)
         """
         tape = self._forward(x, axes)
@@ -194,7 +198,7 @@ class Network:
         Raises:
             ValueError: If an array does not fit the network, or if no sequence has a target at `target`.
 
-        >>> net = network("rnn", inputs=3, hidden=16, overrides=["init.W_hh.gain=1.2"])
+        >>> net = rl.network("rnn", inputs=3, hidden=16, overrides=["init.W_hh.gain=1.2"])
         >>> x = np.random.default_rng(1).standard_normal((50, 3, 4))
         >>> net.lag_curve(x).loss
         'random unit vector'
@@ -239,7 +243,7 @@ class Network:
         Raises:
             ValueError: If an array does not fit the network.
 
-        >>> net = network("rnn", inputs=3, hidden=16, outputs=2)
+        >>> net = rl.network("rnn", inputs=3, hidden=16, outputs=2)
         >>> x = np.random.default_rng(1).standard_normal((50, 3, 4))
         >>> norms = net.gradient_norms(x, np.zeros((1, 2, 4)))
         >>> norms.groupby("quantity", observed=True)["timestep"].agg(["min", "max"]).loc["h"].tolist()
@@ -277,7 +281,7 @@ class Network:
         Raises:
             ValueError: If `x` does not fit the network, or if `t` is not a time step of `x`.
 
-        >>> net = network("lstm", inputs=3, hidden=16)
+        >>> net = rl.network("lstm", inputs=3, hidden=16)
         >>> net.state_jacobian(np.zeros((50, 3, 4)), t=50).shape
         (4, 32, 32)
         """
@@ -302,7 +306,7 @@ class Network:
         Raises:
             ValueError: If `x` does not fit the network, or if a lag is out of range.
 
-        >>> net = network("rnn", inputs=3, hidden=16)
+        >>> net = rl.network("rnn", inputs=3, hidden=16)
         >>> x = np.random.default_rng(1).standard_normal((50, 3, 4))
         >>> net.singular_values(x, lags=[1, 10, 49]).groupby("lag")["log10_sv_max"].mean().round(1).to_dict()
         {1: -0.0, 10: -1.1, 49: -5.9}
@@ -337,7 +341,7 @@ class Network:
         Raises:
             ValueError: If `x` does not fit the network, or if the sequences are too short.
 
-        >>> net = network("rnn", inputs=3, hidden=16, overrides=["init.W_hh.gain=0.5"])
+        >>> net = rl.network("rnn", inputs=3, hidden=16, overrides=["init.W_hh.gain=0.5"])
         >>> net.lyapunov(np.zeros((200, 3, 1)), exponents=2)["lyapunov_nats"].lt(0).all()
         np.True_
         """

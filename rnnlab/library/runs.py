@@ -55,7 +55,7 @@ def train(
     Warns:
         IncompleteRuns: If the run was interrupted.
 
-    >>> run = train("adding", cell="lstm", hidden=8, seq_len=10, steps=20, quiet=True)
+    >>> run = rl.train("adding", cell="lstm", hidden=8, seq_len=10, steps=20, quiet=True)
     >>> run.outcome, run.command
     ('finished', 'python -m rnnlab task=adding cell=lstm hidden_size=8 seq_len=10 steps=20')
     """
@@ -90,9 +90,9 @@ def load_run(source: Source) -> "Run":
     Raises:
         ValueError: If the source does not contain exactly one run.
 
-    >>> train("adding", seq_len=10, steps=5, hidden=8, quiet=True, folder="my_run").outcome
+    >>> rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True, folder="my_run").outcome
     'finished'
-    >>> load_run("my_run").network.hidden
+    >>> rl.load_run("my_run").network.hidden
     8
     """
     return Run(_collection(source))
@@ -101,7 +101,7 @@ def load_run(source: Source) -> "Run":
 class Run:
     """A training run and its recorded results.
 
-    >>> run = train("adding", cell="rnn", seq_len=10, steps=20, hidden=8, quiet=True)
+    >>> run = rl.train("adding", cell="rnn", seq_len=10, steps=20, hidden=8, quiet=True)
     >>> run.metrics.columns.tolist()[-3:]
     ['step', 'metric', 'value']
     """
@@ -144,7 +144,7 @@ class Run:
     def summary(self) -> pd.Series:
         """Row of the run in `load_runs`: sweep axes, outcome and the last value of every metric.
 
-        >>> run = train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
+        >>> run = rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
         >>> run.summary["grad/horizon"] > 0
         np.True_
         """
@@ -159,7 +159,7 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """Metrics, with one row per metric and training step; see `load_metrics`.
 
-        >>> run = train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
+        >>> run = rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
         >>> int((run.metrics["metric"] == "train/loss").sum())
         5
         """
@@ -169,7 +169,7 @@ class Run:
     def gradients(self) -> pd.DataFrame:
         """Gradient norms, with one row per training step, quantity, and time step or lag.
 
-        >>> run = train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
+        >>> run = rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
         >>> sorted(run.gradients["step"].unique().tolist())
         [0, 1, 5]
         """
@@ -192,7 +192,7 @@ class Run:
         Raises:
             ValueError: If the run has no weights, because it failed or is still in progress.
 
-        >>> train("adding", cell="lstm", seq_len=10, steps=5, hidden=8, quiet=True).network
+        >>> rl.train("adding", cell="lstm", seq_len=10, steps=5, hidden=8, quiet=True).network
         Network(lstm, inputs=2, hidden=8, outputs=1, layers=1, dtype=float32, parameters=393)
         """
         if self._weights is None:
@@ -210,7 +210,7 @@ class Run:
         Raises:
             ValueError: If the run has no lag curve at this step.
 
-        >>> run = train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
+        >>> run = rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
         >>> run.lag_curve(step=0).lags.max()
         np.int64(9)
         """

@@ -51,7 +51,7 @@ def sweep(
 
     >>> short = {"seq_len": 10, "steps": 5, "hidden": 8, "report": False}
     >>> options = {"folder": "my_sweep", "track": False, "quiet": True}
-    >>> found = sweep("adding", cell=["rnn", "lstm"], **short, **options)
+    >>> found = rl.sweep("adding", cell=["rnn", "lstm"], **short, **options)
     >>> len(found), found.runs["outcome"].unique().tolist()
     (2, ['finished'])
     >>> found.command
@@ -85,7 +85,7 @@ def load_sweep(source: Source) -> "Sweep":
     Raises:
         ValueError: If the source contains no runs.
 
-    >>> load_sweep("multirun").runs["cell"].unique().tolist()
+    >>> rl.load_sweep("multirun").runs["cell"].unique().tolist()
     ['rnn', 'lstm']
     """
     return Sweep(source)
@@ -105,7 +105,7 @@ def _figure(function: str, frame: str) -> Callable[..., Any]:
 class Sweep:
     """The runs of a sweep: frames and figures of just these runs.
 
-    >>> found = load_sweep("multirun")
+    >>> found = rl.load_sweep("multirun")
     >>> found.draw_lag_curves(hue="cell").get_xlabel()
     'lag k (time steps back)'
     >>> [run.outcome for run in found]
@@ -141,7 +141,7 @@ class Sweep:
     def runs(self) -> pd.DataFrame:
         """Data frame with one row per run; see `load_runs`.
 
-        >>> load_sweep("multirun").runs["grad/horizon"].notna().all()
+        >>> rl.load_sweep("multirun").runs["grad/horizon"].notna().all()
         np.True_
         """
         return self._collection.frame
@@ -150,7 +150,7 @@ class Sweep:
     def metrics(self) -> pd.DataFrame:
         """Metric values of all runs; see `load_metrics`.
 
-        >>> load_sweep("multirun").metrics.columns.tolist()[-3:]
+        >>> rl.load_sweep("multirun").metrics.columns.tolist()[-3:]
         ['step', 'metric', 'value']
         """
         return self._collection.metrics()
@@ -159,7 +159,7 @@ class Sweep:
     def gradients(self) -> pd.DataFrame:
         """Gradient norms of all runs; see `load_gradients`.
 
-        >>> sorted(load_sweep("multirun").gradients["quantity"].unique())[:3]
+        >>> sorted(rl.load_sweep("multirun").gradients["quantity"].unique())[:3]
         ['c', 'c_immediate', 'c_norm']
         """
         return self._collection.gradients()

@@ -33,7 +33,7 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
         ValueError: If a column does not exist.
 
     >>> losses = pd.DataFrame({"cell": ["rnn"] * 3, "loss": [1.0, 2.0, 3.0]})
-    >>> mean_interval(losses, ["cell"], "loss").round(2).values.tolist()
+    >>> rl.mean_interval(losses, ["cell"], "loss").round(2).values.tolist()
     [['rnn', 2.0, -0.48, 4.48, 3]]
     """
     _check_columns(frame, by, value)
@@ -68,7 +68,7 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
         ValueError: If a column does not exist.
 
     >>> solved = pd.DataFrame({"cell": ["lstm"] * 5, "solved": [1, 1, 1, 1, 0]})
-    >>> share_interval(solved, ["cell"], "solved").round(2).values.tolist()
+    >>> rl.share_interval(solved, ["cell"], "solved").round(2).values.tolist()
     [['lstm', 0.8, 0.38, 0.96, 5]]
     """
     _check_columns(frame, by, value)

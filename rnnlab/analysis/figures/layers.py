@@ -44,6 +44,11 @@ def draw_layer_heatmap(
 
     Raises:
         ValueError: If the data frame lacks a column, the quantity, the step or the run.
+
+    >>> net = rl.network("gru", inputs=3, hidden=8, layers=2)
+    >>> gradients = net.lag_curve(np.random.default_rng(1).standard_normal((20, 3, 4))).frame
+    >>> rl.draw_layer_heatmap(gradients).get_ylabel()
+    'layer (1 reads the inputs)'
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):
@@ -67,6 +72,11 @@ def draw_layer_curves(
     """Draw the lag curve of each layer of one run, with a dashed line for the first recording.
 
     The arguments and errors are those of `draw_layer_heatmap`.
+
+    >>> net = rl.network("gru", inputs=3, hidden=8, layers=2)
+    >>> gradients = net.lag_curve(np.random.default_rng(1).standard_normal((20, 3, 4))).frame
+    >>> len(rl.draw_layer_curves(gradients).lines)
+    2
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):
@@ -101,7 +111,8 @@ def draw_unit_heatmap(
 ) -> Axes:
     """Draw a heat map of the gradient with respect to each unit at each time step, on a logarithmic scale.
 
-    The colour is log10 of the geometric mean, over examples, of |∂ℓ_b/∂h[t]| for one unit.
+    The colour is log10 of the geometric mean, over examples, of the absolute value of ∂ℓ_b/∂h[t]
+    for one unit.
 
     Args:
         gradients: Data frame with the quantity `h_by_unit`, which the measurement `units` records.
@@ -116,6 +127,12 @@ def draw_unit_heatmap(
 
     Raises:
         ValueError: If the data frame lacks a column, the quantity, the layer, the step or the run.
+
+    >>> places = {"layer": 1, "unit": [1, 1, 2, 2], "timestep": [1, 2, 1, 2]}
+    >>> values = {"step": 0, "quantity": "h_by_unit", "log10_gmean": [-2.0, -1.0, -3.0, -1.5]}
+    >>> gradients = pd.DataFrame(places | values)
+    >>> rl.draw_unit_heatmap(gradients).get_ylabel()
+    'unit'
     """
     if ax is None:
         with matplotlib.rc_context(figure_style()):

@@ -85,6 +85,9 @@ def draw_phase_diagram(
     Raises:
         ValueError: If the data frame lacks a required column or has no rows, if `color` is invalid, if `ax`
             is combined with `col` or `row`, or if the runs differ in an axis that the figure does not show.
+
+    >>> rl.draw_phase_diagram(rl.load_runs("multirun"), x="cell", y="seed").get_xlabel()
+    'cell'
     """
     if color not in ("regime", "gain"):
         raise ValueError(f'color={color!r}: must be "regime" or "gain"')

@@ -106,6 +106,10 @@ def draw_time_heatmap(
         ValueError: If the data frame has no rows, if the quantity was not recorded per time step, if the run
             does not exist, if the data frame has several runs and `run` is None, or if `run` is "mean" and
             the runs differ in an axis other than the seed.
+
+    >>> gradients = rl.load_gradients("multirun", "h", where="cell == 'lstm'")
+    >>> rl.draw_time_heatmap(gradients).get_xlabel()
+    'time step t'
     """
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:

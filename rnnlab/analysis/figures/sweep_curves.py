@@ -75,6 +75,9 @@ def draw_lag_curves(
     Raises:
         ValueError: If the data frame lacks a required column, the quantity or the step, if the data frame has
             no rows, or if `ax` is combined with `col` or `row`.
+
+    >>> rl.draw_lag_curves(rl.load_gradients("multirun"), hue="cell").get_ylabel()
+    'log₁₀ g(k)/g(1)'
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     columns = {role: name for role, name in encodings.items() if name != END}
@@ -145,6 +148,9 @@ def draw_losses(
     Raises:
         ValueError: If the data frame lacks a required column or the metric, if the data frame has no rows, or
             if `ax` is combined with `col` or `row`.
+
+    >>> rl.draw_losses(rl.load_metrics("multirun"), metric="train/loss").get_ylabel()
+    'train/loss'
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(metrics, ("step", "metric", "value"), **encodings)

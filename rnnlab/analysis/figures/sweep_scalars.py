@@ -95,6 +95,9 @@ def draw_gain(
         ValueError: If the data frame lacks a column, has no rows or does not come from `load_runs`, or if
             `ax` is given together with `col` or `row`.
         TypeError: If an argument has the wrong type.
+
+    >>> rl.draw_gain(rl.load_runs("multirun"), x="cell").get_ylabel()
+    'tail gain per step'
     """
     encodings: dict[str, str | None] = {"hue": hue, "style": style, "col": col, "row": row}
     value = LOGARITHMS.get(value, value)
@@ -139,6 +142,9 @@ def draw_horizon(
     replicates, with its 95 % t interval. An upward triangle represents a censored run: the lag curve ends
     above 1 %, so the true horizon may be longer. A mean that includes censored runs is a lower bound and is
     also drawn as an upward triangle. Arguments, return value and exceptions are the same as for `draw_gain`.
+
+    >>> rl.draw_horizon(rl.load_runs("multirun"), x="cell").get_ylabel()
+    'horizon (time steps)'
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(runs, (HORIZON,), x=x, **encodings)
@@ -175,6 +181,10 @@ def draw_solved(
     criterion of its task. A diverged run without a validation result
     counts as unsolved; other runs without a validation result are omitted. Arguments, return value and
     exceptions are the same as for `draw_gain`.
+
+    >>> runs = pd.DataFrame({"cell": ["rnn", "lstm"], "seq_len": [50, 50], "val/solved": [0, 1]})
+    >>> rl.draw_solved(runs).get_xlabel()
+    'seq_len'
     """
     encodings = {"hue": hue, "style": style, "col": col, "row": row}
     check_columns(runs, (VAL_SOLVED,), x=x, **encodings)
@@ -234,6 +244,10 @@ def draw_clipping(
 
     Raises:
         ValueError: If the data frame lacks a column or has no rows, or if `axes` does not have two elements.
+
+    >>> top, bottom = rl.draw_clipping(rl.load_runs("multirun"), x="cell")
+    >>> top.get_ylabel()
+    'fraction of steps clipped'
     """
     encodings: dict[str, str | None] = {"hue": hue, "style": style, "col": None, "row": None}
     check_columns(runs, (CLIP_RATE,), x=x, hue=hue, style=style, loss=loss)

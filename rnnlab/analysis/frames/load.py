@@ -21,7 +21,13 @@ MAX_NAMED_RUNS = 10
 
 
 class IncompleteRuns(UserWarning):
-    """Warning about runs that did not finish and runs that have unreadable files."""
+    """Warning about runs that did not finish and runs that have unreadable files.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", rl.IncompleteRuns)  # an incomplete run is now an error
+    ...     runs = rl.load_runs("multirun")
+    """
 
 
 @check_arguments
@@ -51,7 +57,7 @@ def load_runs(source: Source, where: str | None = None) -> pd.DataFrame:
     Warns:
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files.
 
-    >>> load_runs("multirun")[["cell", "outcome"]].astype(str).values.tolist()
+    >>> rl.load_runs("multirun")[["cell", "outcome"]].astype(str).values.tolist()
     [['rnn', 'finished'], ['lstm', 'finished']]
     """
     collection = RunCollection.find(source, where)
@@ -84,7 +90,7 @@ def load_metrics(
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
             metrics of a run cannot be read completely.
 
-    >>> losses = load_metrics("multirun", "val/loss")
+    >>> losses = rl.load_metrics("multirun", "val/loss")
     >>> losses.columns.tolist()
     ['run', 'cell', 'task', 'seq_len', 'seed', 'step', 'metric', 'value']
     """
@@ -131,7 +137,7 @@ def load_gradients(
         IncompleteRuns: If any run was killed, failed, is still in progress or has damaged files, or if the
             gradient table of a run cannot be read.
 
-    >>> curves = load_gradients("multirun", "state", axis="lag", steps="last")
+    >>> curves = rl.load_gradients("multirun", "state", axis="lag", steps="last")
     >>> curves.groupby("cell", observed=True)["lag"].max().to_dict()
     {'rnn': 8, 'lstm': 8}
     """

@@ -89,6 +89,9 @@ class MLflowRuns:
         sweep: Name of a sweep, as recorded in the MLflow tag `sweep` of each run; None selects all sweeps.
         uri: MLflow tracking URI; None selects MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
         cache: Folder for files downloaded from a tracking server; None selects the user's cache folder.
+
+    >>> rl.MLflowRuns(experiment="rnnlab", uri="sqlite:///mlflow.db")
+    MLflowRuns(experiment='rnnlab', sweep=None, uri='sqlite:///mlflow.db', cache=None)
     """
 
     experiment: str = "rnnlab"
