@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from rnnlab.analysis import draw_lag_curves, load_gradients
+import rnnlab as rl
 from rnnlab.analysis.figures.intervals import mean_interval
 
 HERE = Path(__file__).parent
@@ -27,7 +27,7 @@ def decades_left(curves: pd.DataFrame) -> pd.DataFrame:
 
 parts = {}
 for sweep in ("fading", "fading_forget_bias"):
-    curves = load_gradients(f"multirun/{sweep}", "state", axis="lag", steps="ends")
+    curves = rl.load_gradients(f"multirun/{sweep}", "state", axis="lag", steps="ends")
     curves = curves[(curves["seq_len"] == LENGTH) & (curves["lag"] <= LAGS)]
     parts |= {(sweep, cell): part for cell, part in curves.groupby("cell", observed=True)}
 
@@ -36,7 +36,7 @@ figure, axes = plt.subplots(2, 2, figsize=(6.8, 4.8), sharex=True, sharey=True, 
 trained = {}
 for ax, (key, name) in zip(axes.flat, NETWORKS.items(), strict=True):
     part = parts[key].assign(cell=pd.Categorical(parts[key]["cell"].astype(str)))
-    draw_lag_curves(part, ax, hue="cell", step="ends")
+    rl.draw_lag_curves(part, ax, hue="cell", step="ends")
     ends = decades_left(part)
     trained[name] = ends.iloc[-1]
     change = " → ".join(f"{mean:.0f}" for mean in ends.mean(axis="columns")) + " decades"

@@ -150,8 +150,8 @@ def test_the_same_page_from_mlflow(sweep_result: Done, text: str) -> None:
     sweep = run_info(next(iter(sweep_result.runs.values())))["tags"]["sweep"]
     there = report_html(MLflowRuns(sweep=sweep, uri=sweep_result.uri))
     given = repr(str(sweep_result.folder)).replace("'", "&#39;")
-    tracked = f"MLflowRuns('rnnlab', '{sweep}', '{sweep_result.uri}')".replace("'", "&#39;")
-    here = text.replace(given, tracked).replace("load_gradients\n", "load_gradients, MLflowRuns\n")
+    tracked = f"rl.MLflowRuns('rnnlab', '{sweep}', '{sweep_result.uri}')".replace("'", "&#39;")
+    here = text.replace(given, tracked)
     assert here == there
 
 

@@ -90,7 +90,9 @@ VALUES: dict[str, Any] = {
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "draw_losses": {"metric": "loss", "hue": None},
-    **dict.fromkeys(("draw_time_heatmap", "draw_layer_curves", "draw_layer_heatmap"), {"quantity": "state"}),
+    "draw_time_heatmap": {"quantity": "state"},
+    "draw_layer_curves": {"quantity": "state"},
+    "draw_layer_heatmap": {"quantity": "state"},
     "draw_clipping": {"loss": "value"},
 }
 

@@ -187,11 +187,10 @@ def _commands(entries: Sequence[RunEntry], source: Source) -> dict[str, str]:
     if folders := [run.row["folder"] for run in entries if run.row["outcome"] in ENDED]:
         repeat = f"python -m rnnlab.repeat {shlex.quote(folders[0])}"
         commands["Repeat one run and check that the results are bit-identical"] = repeat
-    mlflow_import = ", MLflowRuns" if isinstance(source, MLflowRuns) else ""
     commands["Load the gradients in a notebook"] = (
-        f"from rnnlab.analysis import draw_lag_curves, load_gradients{mlflow_import}\n"
-        f"gradients = load_gradients({_source_as_python(source)})\n"
-        "draw_lag_curves(gradients)"
+        "import rnnlab as rl\n\n"
+        f"gradients = rl.load_gradients({_source_as_python(source)})\n"
+        "rl.draw_lag_curves(gradients)"
     )
     return commands
 
@@ -200,7 +199,7 @@ def _source_as_python(source: Source) -> str:
     """Return a Python expression that recreates a source."""
     if isinstance(source, MLflowRuns):
         uri = redact(tracking_uri(source.uri))
-        return f"MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
+        return f"rl.MLflowRuns({source.experiment!r}, {source.sweep!r}, {uri!r})"
     if isinstance(source, str | Path):
         return repr(str(Path(source).absolute()))
     return repr([str(Path(place).absolute()) for place in places_of(source)])
