@@ -10,12 +10,14 @@ from textwrap import dedent
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from latex2mathml.converter import convert
 
 import rnnlab
+from rnnlab.app import reporting
 from rnnlab.app.cli import main
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import AdaptiveSweep, compose
@@ -156,11 +158,15 @@ def test_the_recipes_for_own_data_run(here: Path) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in SHOWN if name not in ELSEWHERE and PYTHON.search(SHOWN[name])]
 )
-def test_python_runs(name: str, sweep: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs(
+    name: str, sweep: Done, tmp_path: Path, database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Run the Python blocks of a page in order, in a folder with a sweep."""
     monkeypatch.chdir(tmp_path)
-    if name in ("docs/notebook.md", "docs/own_network.md"):
-        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # these pages start their own runs
+    plt.close("all")
+    if name in ("docs/notebook.md", "docs/own_network.md"):  # these pages start their own runs
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.setattr(reporting, "write_sweep_report", lambda *_: None)  # tested by other tests
     elif name != "docs/first_ten_minutes.md":
         for made in sweep.folder.iterdir():
             (tmp_path / made.name).symlink_to(made)
@@ -212,6 +218,7 @@ def test_examples_in_docstrings_give_what_they_say(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "multirun").symlink_to(sweep.folder / "multirun")
     matplotlib.use("agg")
+    plt.close("all")  # matplotlib warns when many figures are open
     failed, tried = doctest.testmod(
         importlib.import_module(module), extraglobs={"np": np, "pd": pd, "rl": rnnlab}
     )
