@@ -59,7 +59,11 @@ class Display:
     """Console and log output of a command; progress bars appear only on a terminal."""
 
     def __init__(
-        self, console: Console | None = None, log: LogFile | None = None, quiet: bool = False
+        self,
+        console: Console | None = None,
+        log: LogFile | None = None,
+        quiet: bool = False,
+        folder_if_quiet: bool = True,
     ) -> None:
         """Set up the console and the log.
 
@@ -67,10 +71,11 @@ class Display:
             console: Console for the output; None for the terminal.
             log: Log file; messages are buffered until `open_log` sets the path of the file.
             quiet: If True, print only warnings and, when the command ends, the path of the results folder.
+            folder_if_quiet: If False, `quiet` suppresses this path too.
         """
         self.console = console or Terminal(quiet=quiet)
         self._warnings = Terminal(stderr=True) if quiet else self.console
-        self._log, self._quiet = log, quiet
+        self._log, self._quiet, self._folder_if_quiet = log, quiet, folder_if_quiet
         self._refresh: Callable[[], None] = lambda: None
         self._warned = False
 
@@ -175,7 +180,7 @@ class Display:
         self._table(plan, infos)
         folder = os.path.relpath(plan.folder)
         self._line(f"\nFiles: {folder}")
-        if self._quiet:
+        if self._quiet and self._folder_if_quiet:
             print_line(folder)
         if missing := sum(info["outcome"] not in ENDED for info in infos):
             self.warn(f"{format_run_count(missing)} did not finish; rerun with resume=true to continue.")

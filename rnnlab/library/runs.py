@@ -251,7 +251,7 @@ def run_plan(checked: Any, quiet: bool, in_this_process: bool, sweep: bool = Fal
     from rnnlab.runs.log import capture_log
 
     with capture_log() as log:
-        display = Display(log=log, quiet=quiet)
+        display = Display(log=log, quiet=quiet, folder_if_quiet=False)
         result = launch(checked, display, in_this_process)
         if sweep:
             display.show_results(checked.plan, result.infos, checked.settings.tracking, result.mirror_report)
