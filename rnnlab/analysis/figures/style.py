@@ -92,13 +92,13 @@ def figure_style() -> Any:
 
 
 @contextmanager
-def drawing_style(settings: Mapping[str, Any]) -> Iterator[None]:
+def drawing_style(settings: Any) -> Iterator[None]:
     """Use matplotlib settings in a `with` block, as `rc_context` does, but keep the interactive mode.
 
     The first figure of a notebook loads the notebook's backend, which turns the interactive mode on. If the
     block turned it off again, the notebook would not show the figures that follow.
     """
-    with matplotlib.rc_context(dict(settings)):
+    with matplotlib.rc_context(settings):
         try:
             yield
         finally:
