@@ -244,7 +244,7 @@ class Display:
 
 def _lines(table: Table) -> list[str]:
     """Return the lines of a table without colours."""
-    page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None)
+    page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None, force_jupyter=False)
     with page.capture() as capture:
         page.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]

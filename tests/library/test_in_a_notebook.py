@@ -48,7 +48,12 @@ def test_quiet_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [isinstance(bar, NotebookBar) for bar in bars] == 2 * [not quiet]
 
 
-def test_a_quiet_sweep_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_quiet_sweep_shows_nothing_and_logs_its_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    shown: list[Any] = []
+    monkeypatch.setattr("rich.jupyter.display", lambda *found: shown.append(found))
     small = {
         "seq_len": 5,
         "steps": 2,
@@ -59,7 +64,9 @@ def test_a_quiet_sweep_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixtu
         "probe": "none",
     }
     found = rl.sweep("adding", seed=[0, 1], folder=tmp_path / "sweep", track=False, quiet=True, **small)
-    assert len(found) == 2 and capfd.readouterr() == ("", "")
+    assert len(found) == 2 and shown == [] and capfd.readouterr() == ("", "")
+    log = (tmp_path / "sweep" / "sweep.log").read_text(encoding="utf-8")
+    assert "baseline" in log and log.count("finished") >= 2
 
 
 def test_the_legend_shows_the_dashes_of_a_column_shown_by_colour_and_style() -> None:
