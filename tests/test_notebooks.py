@@ -5,6 +5,7 @@ the variables of the notebook and must occur in a text cell that follows their c
 """
 
 import re
+import runpy
 import shutil
 import sys
 import types
@@ -16,6 +17,7 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 import pytest
 
 from rnnlab.analysis.figures.backend import without_windows
@@ -42,6 +44,7 @@ SENTENCES = {
         "agrees with the theory to {'three digits' if (table.iloc[:, 0] - table.iloc[:, 1]).abs().max() < 5e-4 else 0}",
         "gradient norm {'exceeds 10^30' if runs[1.1, None].summary['grad/norm_max'] > 1e30 else 0} and the run diverges",
         "{'diverges at step 2' if 'diverged at step 2,' in repr(runs[1.1, None]) else 0}. With threshold 1 the run takes all 100 steps",
+        "outcome is `{runs[1.1, 1].outcome}`",
         "{'every one of them' if runs[1.1, 1].summary['grad/clip_rate'] == 1 else 0} is clipped",
         "its error is {runs[1.1, 1].summary['val/mse']:.1f}, that of the baseline {runs[1.1, 1].summary['val/baseline']:.3f}",
         "still {runs[1.1, 1].lag_curve().gain:.2f} per time step",
@@ -179,6 +182,18 @@ def test_numbers(name: str, place: Path) -> None:
         assert len(sizes) > 20 and min(sizes) >= 7
         pdf = (place / f"{AUTHOR}.pdf").read_bytes()
         assert float(re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf)[0]) == pytest.approx(3.35 * 72)
+
+
+def test_the_data_are_those_of_the_script() -> None:
+    script = runpy.run_path(str(FOLDER / "make_data.py"))
+    for file, columns, runs in (
+        ("trained_curves", "CURVE_COLUMNS", 15),
+        ("initial_gains", "RUN_COLUMNS", 70),
+    ):
+        frame = pd.read_parquet(FOLDER / "data" / f"{file}.parquet")
+        assert list(frame) == list(script[columns]) and frame["run"].nunique() == runs
+        assert set(frame["seed"]) == set(script["COMMON"]["seed"])
+    assert sum(path.stat().st_size for path in (FOLDER / "data").iterdir()) < 60_000
 
 
 def test_numbers_of_the_lecturer_and_both_paths_of_the_slider(place: Path) -> None:
