@@ -3,10 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep test check test-torch test-browser test-cluster fuzz mutants bench docs audit lock clean
+.PHONY: sweep notebook test check test-torch test-browser test-cluster fuzz mutants bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
+
+# Open the first notebook in JupyterLab. Its kernel is the virtual environment.
+# Without a browser on this machine: make notebook LAB_OPTIONS=--no-browser
+notebook: .venv/installed-notebook
+	$(BIN)/jupyter lab $(LAB_OPTIONS) experiments/notebooks/vanish_keep_explode.ipynb
 
 # An empty PYTHONDONTWRITEBYTECODE lets the hundreds of processes that the tests start share compiled modules.
 test: .venv/installed-dev
@@ -71,8 +76,8 @@ docs: .venv/installed-docs
 
 # Pin exact package versions for every Python version and platform that pyproject.toml allows.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra docs --extra ray --extra slurm --extra optuna --extra postgresql \
-	  --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
+	uv pip compile pyproject.toml --extra dev --extra docs --extra notebook --extra ray --extra slurm --extra optuna \
+	  --extra postgresql --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
 
 clean:
 	rm -rf .venv
@@ -88,6 +93,10 @@ clean:
 
 .venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt hatch_build.py
 	$(INSTALL) --editable '.[dev]'
+	touch $@ .venv/installed
+
+.venv/installed-notebook: .venv/bin/python pyproject.toml constraints.txt hatch_build.py
+	$(INSTALL) --editable '.[notebook]'
 	touch $@ .venv/installed
 
 .venv/installed-torch: .venv/installed-dev

@@ -28,6 +28,7 @@ SLOWEST = (
     "mlflow_mirror/test_mirror_end.py",
     "mlflow_mirror/test_hung_server.py",
     "analysis/test_frames.py",
+    "test_notebooks.py",
     "test_pages.py",
     "app/test_messages.py",
     "app/test_restoring.py",

@@ -168,6 +168,7 @@ def test_python_runs(
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.setattr(reporting, "write_sweep_report", lambda *_: None)  # tested by other tests
     elif name != "docs/first_ten_minutes.md":
+        (tmp_path / "mlflow.db").unlink()
         for made in sweep.folder.iterdir():
             (tmp_path / made.name).symlink_to(made)
     else:

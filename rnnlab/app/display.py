@@ -66,7 +66,7 @@ class Display:
         Args:
             console: Console for the output; None for the terminal.
             log: Log file; messages are buffered until `open_log` sets the path of the file.
-            quiet: If True, print only warnings and, when the command ends, the path of the results folder.
+            quiet: If True, print only warnings and what `print_folder` prints.
         """
         self.console = console or Terminal(quiet=quiet)
         self._warnings = Terminal(stderr=True) if quiet else self.console
@@ -242,7 +242,7 @@ class Display:
 
 def _lines(table: Table) -> list[str]:
     """Return the lines of a table without colours."""
-    page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None)
+    page = Console(file=StringIO(), width=MAX_COLUMNS, color_system=None, force_jupyter=False)
     with page.capture() as capture:
         page.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]

@@ -119,14 +119,14 @@ def counting_bar(
     console: Console, noun: str, time: ProgressColumn, note: Callable[[], str] = lambda: ""
 ) -> Progress:
     """Return a bar that counts something, such as `training steps`, and on a terminal shows a time."""
-    if in_notebook():
+    if in_notebook() and not console.quiet:
         return NotebookBar(noun, note)
     return Bar(console, TextColumn("{task.description}"), BarColumn(20), Count(noun), time, note=note)
 
 
 def waiting_line(console: Console) -> Progress:
     """Return a line for an activity of unknown duration, on a terminal with the elapsed time."""
-    if in_notebook():
+    if in_notebook() and not console.quiet:
         return NotebookBar("", lambda: "")
     return Bar(console, SpinnerColumn(), TextColumn("{task.description}"), Elapsed())
 

@@ -93,7 +93,7 @@ def _array(name: str, value: Any) -> Array:
 
 
 def _check_axes(axes: str) -> None:
-    if sorted(axes) != sorted(AXES):
+    if not isinstance(axes, str) or sorted(axes) != sorted(AXES):
         raise ValueError(
             f"axes={axes!r}: must contain each of the letters t (time), f (features) and b (batch) once, "
             "such as 'tfb' or 'btf'"

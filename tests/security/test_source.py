@@ -35,7 +35,6 @@ CALLS |= {
 }
 ALLOWED = {
     "rnnlab/app/config/validation.py": ["importlib.import_module"],  # resolves the name of a class of rnnlab
-    "rnnlab/analysis/__init__.py": ["import_module"] * 2,  # imports the figures, by names in that file
     "rnnlab/commands/__init__.py": ["import_module"] * 2,  # imports the commands, by names in that file
     "rnnlab/app/config/suggestions.py": ["yaml.load"],  # the options of rnnlab, with the safe loader in C
     "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader in C

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import matplotlib
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,6 +14,7 @@ from rnnlab.analysis.figures.style import (
     add_legend,
     add_note,
     add_title,
+    drawing_style,
     figure_style,
     legend_columns,
     new_axes,
@@ -57,7 +57,7 @@ def draw_on_axes(
     """
     if columns["col"] is None and columns["row"] is None:
         ax, style = (new_axes(), figure_style()) if ax is None else (ax, {})
-        with matplotlib.rc_context(style):
+        with drawing_style(style):
             _draw_or_note(frame, draw, ax)
             add_title(ax, *title)
             add_legend(ax, entries, legend_title, below)
@@ -87,7 +87,7 @@ def _draw_facets(
     wrap = 3 if "row" not in roles and across > 3 else None
     across = min(across, wrap or across)
     width = max(SIZE[0] if across == 1 else 7.0, 1.9 * across) / across
-    with matplotlib.rc_context(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
+    with drawing_style(figure_style() | sns.plotting_context("paper", font_scale=1.1)):
         height = max(2.1, 0.72 * width)
         # Facets are numbered because seaborn draws their names as titles, which fails for names with a $.
         words = {role: list(frame[role].cat.categories) for role in roles}

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.selection import WHOLE, select_run, select_step
-from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, figure_style, new_axes
+from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, drawing_style, figure_style, new_axes
 
 BY_UNIT = "h_by_unit"
 """Quantity recorded by the measurement `units`."""
@@ -51,7 +51,7 @@ def draw_layer_heatmap(
     'layer (1 reads the inputs)'
     """
     if ax is None:
-        with matplotlib.rc_context(figure_style()):
+        with drawing_style(figure_style()):
             return draw_layer_heatmap(gradients, new_axes(), quantity, step, run)
     wide, when = _by_layer(gradients, quantity, step, run)
     _draw_map(wide, ax, f"log₁₀ gradient norm w.r.t. {quantity}")
@@ -79,7 +79,7 @@ def draw_layer_curves(
     2
     """
     if ax is None:
-        with matplotlib.rc_context(figure_style()):
+        with drawing_style(figure_style()):
             return draw_layer_curves(gradients, new_axes(), quantity, step, run)
     wide, when = _by_layer(gradients, quantity, step, run)
     first, _ = _by_layer(gradients, quantity, "first", run)
@@ -135,7 +135,7 @@ def draw_unit_heatmap(
     'unit'
     """
     if ax is None:
-        with matplotlib.rc_context(figure_style()):
+        with drawing_style(figure_style()):
             return draw_unit_heatmap(gradients, new_axes(), layer, step, run)
     check_columns(gradients, ("step", "quantity", "layer", "unit", "timestep", "log10_gmean"))
     rows, whose = select_run(gradients, run)

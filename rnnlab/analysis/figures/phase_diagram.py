@@ -23,6 +23,7 @@ from rnnlab.analysis.figures.scalar_plot import describe_zeros, grouping_axes
 from rnnlab.analysis.figures.style import (
     PALETTE,
     check_columns,
+    drawing_style,
     figure_style,
     label_missing,
     to_labels,
@@ -135,7 +136,7 @@ def draw_phase_diagram(
     drawn = draw_on_axes(frame, draw, ax, shown, title, entries, None, below=norm is not None)
     if norm is not None:
         all_axes = [drawn] if isinstance(drawn, Axes) else list(drawn.axes.flat)
-        with matplotlib.rc_context(figure_style() if ax is None else {}):
+        with drawing_style(figure_style() if ax is None else {}):
             all_axes[0].figure.colorbar(
                 ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} per step"
             )

@@ -124,7 +124,11 @@ class RunCurves:
         if hue is not None:
             colors = {word: color for word, color in self.colors.items() if word in words}
             entries |= line_entries(colors, linewidth=1.8)
-        if style is not None and style != hue:
+        if style is not None and style == hue:
+            for i, word in enumerate(self.frame["style"].cat.categories):
+                if word in entries:
+                    entries[word].set(linestyle=LINE_STYLES[i % len(LINE_STYLES)][0])
+        elif style is not None:
             for i, word in enumerate(self.frame["style"].cat.categories):
                 name = word if style == END else f"{style} {word}"
                 dashes = LINE_STYLES[i % len(LINE_STYLES)][0]

@@ -13,7 +13,14 @@ from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.selection import describe_layer, select_layer, select_run
-from rnnlab.analysis.figures.style import PALETTE, SEQUENTIAL, check_columns, figure_style, new_axes
+from rnnlab.analysis.figures.style import (
+    PALETTE,
+    SEQUENTIAL,
+    check_columns,
+    drawing_style,
+    figure_style,
+    new_axes,
+)
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_number, format_zero_share
 
@@ -113,7 +120,7 @@ def draw_time_heatmap(
     """
     check_columns(gradients, ("step", "quantity", "timestep", "log10_gmean"))
     if ax is None:
-        with matplotlib.rc_context(figure_style()):
+        with drawing_style(figure_style()):
             return draw_time_heatmap(gradients, new_axes(), quantity, run, limits)
     rows, which = select_run(gradients[gradients["timestep"].notna()], run)
     if quantity not in set(rows["quantity"].dropna().unique()):

@@ -1,7 +1,8 @@
 """Style shared by all figures: colours, order and labels of values, titles and legends."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -88,6 +89,21 @@ MIN_WIDE_INCHES = 4.3
 def figure_style() -> Any:
     """Return the matplotlib settings for all rnnlab figures."""
     return SIZES | STYLE
+
+
+@contextmanager
+def drawing_style(settings: Any) -> Iterator[None]:
+    """Use matplotlib settings in a `with` block, as `rc_context` does, but keep the interactive mode.
+
+    The first figure of a notebook loads the notebook's backend, which turns the interactive mode on. If the
+    block turned it off again, the notebook would not show the figures that follow.
+    """
+    with matplotlib.rc_context(settings):
+        try:
+            yield
+        finally:
+            is_interactive = matplotlib.is_interactive()
+    matplotlib.interactive(is_interactive)
 
 
 def check_columns(frame: pd.DataFrame, needed: Iterable[str] = (), **columns: str | None) -> None:
@@ -213,7 +229,7 @@ def new_axes(rows: int = 1) -> Any:
     """Return one Axes, or several vertically stacked Axes, in a new pyplot figure."""
     import matplotlib.pyplot as plt
 
-    with matplotlib.rc_context(figure_style()):
+    with drawing_style(figure_style()):
         _, axes = plt.subplots(
             rows, sharex=True, figsize=(SIZE[0], SIZE[1] + 2.2 * (rows - 1)), layout="constrained"
         )

@@ -8,7 +8,6 @@ yourself needs `layout="constrained"`.
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,6 +25,7 @@ from rnnlab.analysis.figures.style import (
     add_note,
     add_title,
     check_columns,
+    drawing_style,
     figure_style,
     is_wide,
     new_axes,
@@ -263,7 +263,7 @@ def draw_clipping(
             f"axes: must contain two Axes, one for the clip rate and one for the loss, not {len(axes)}"
         )
     if axes is None:
-        with matplotlib.rc_context(figure_style()):
+        with drawing_style(figure_style()):
             return draw_clipping(runs, new_axes(2), x, hue, style, loss)
     top, bottom = axes
     diverged_rows = below.tidy[diverged].dropna(subset=["x", "hue", "style"])
