@@ -20,6 +20,7 @@ project = "rnnlab"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 default_role = "code"  # names in docstrings are in single backticks
 napoleon_use_ivar = True  # attributes of dataclasses are described once
+napoleon_attr_annotations = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 myst_enable_extensions = ["dollarmath", "amsmath"]

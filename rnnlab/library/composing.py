@@ -108,7 +108,8 @@ def check_command(overrides: Sequence[str], is_sweep: bool) -> "CheckedPlan":
 
 
 def _override_list(overrides: Any) -> list[str]:
-    if isinstance(overrides, str) or not all(isinstance(line, str) and "=" in line for line in overrides):
+    is_list = is_collection(overrides)
+    if not is_list or not all(isinstance(line, str) and "=" in line for line in overrides):
         raise ValueError(
             f"overrides={overrides!r}: must be a list of strings of the form key=value, such as "
             "['cell.forget_bias=1']"

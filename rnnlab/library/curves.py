@@ -54,12 +54,15 @@ class LagCurve:
             loss: Name of the loss.
 
         Raises:
-            ValueError: If the array has the wrong shape.
+            ValueError: If the array has the wrong shape or contains no numbers.
 
         >>> round(rl.LagCurve.from_values([0.0, -0.1, -0.2, -0.3]).gain, 3)
         0.794
         """
-        values = np.asarray(log10_g, dtype=float)
+        try:
+            values = np.asarray(log10_g, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"log10_g: must be an array of numbers ({error})") from None
         if values.ndim not in (1, 2) or len(values) < 2:
             raise ValueError(f"log10_g: must have the shape (lags,) or (lags, batch), got {values.shape}")
         logs = {"state": values.reshape(len(values), -1) * np.log(10)}

@@ -65,8 +65,11 @@ def network(
     Network(lstm, inputs=3, hidden=16, outputs=2, layers=1, dtype=float32, parameters=1314)
     """
     name, choice, config = compose_network(cell, inputs, hidden, outputs, seed, overrides, keys)
-    with mistakes_as_value_errors():
-        settings, model, params = build_network(config, inputs, outputs, "squared_error")
+    try:
+        with mistakes_as_value_errors():
+            settings, model, params = build_network(config, inputs, outputs, "squared_error")
+    except MemoryError as error:
+        raise ValueError(f"inputs, hidden, outputs: the network is too large ({error})") from None
     return Network(name, choice, model, params, settings.seed, settings.loss is not None)
 
 
@@ -127,7 +130,7 @@ class Network:
 
     @property
     def state_size(self) -> int:
-        """Size n of the full state: H for each state of each layer.
+        """Size n of the full state, which is H for each state of each layer.
 
         >>> rl.network("lstm", inputs=3, hidden=16).state_size
         32

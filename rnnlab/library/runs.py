@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from safetensors.numpy import load_file
 
+from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
@@ -81,6 +82,7 @@ def train(
     return run
 
 
+@check_arguments
 def load_run(source: Source) -> "Run":
     """Return a run, given its folder or its MLflow run id.
 
@@ -125,7 +127,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """Outcome: `finished`, `unstable`, `diverged` or `killed`; a run in progress is `running`."""
+        """Outcome `finished`, `unstable`, `diverged` or `killed`; a run in progress is `running`."""
         return str(self._entry.row["outcome"])
 
     @property
@@ -142,7 +144,7 @@ class Run:
 
     @property
     def summary(self) -> pd.Series:
-        """Row of the run in `load_runs`: sweep axes, outcome and the last value of every metric.
+        """Row of the run in `load_runs`, with its axes, its outcome and the last value of every metric.
 
         >>> run = rl.train("adding", seq_len=10, steps=5, hidden=8, quiet=True)
         >>> run.summary["grad/horizon"] > 0

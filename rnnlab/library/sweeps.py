@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rnnlab import analysis
+from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
@@ -76,6 +77,7 @@ def sweep(
     return Sweep(checked.plan.folder, command)
 
 
+@check_arguments
 def load_sweep(source: Source) -> "Sweep":
     """Return the runs of a sweep, given its folder.
 

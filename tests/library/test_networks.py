@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 import rnnlab as rl
 from rnnlab.app.config.build import build, generators
 from rnnlab.app.config.compose import compose_plan
+from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP
 from rnnlab.paths import conf_dir
 
 T, X, H, B = 12, 3, 5, 4
@@ -229,6 +231,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "in overrides": ({"overrides": ["lr=1"]}, "^overrides='lr=1': lr: does not affect a network"),
     "size in overrides": ({"overrides": ["hidden_size=4"]}, "^overrides='hidden_size=4': hidden_size: no such"),
     "a string": ({"overrides": "seed=1"}, "^overrides='seed=1': must be a list of strings of the form key=value"),
+    "memory": ({"hidden": 10**7}, "^inputs, hidden, outputs: the network is too large"),
+    "no list": ({"overrides": 5}, "^overrides=5: must be a list of strings"),
+    "cell by number": ({"cell": 5}, "^cell=5: must name an option$"),
+    "a seed": ({"seed": "a"}, "^seed=a: must be an integer"),
     "unknown key": ({"overrides": ["cell.bais=1"]}, r"^cell.bais=1: unknown key of cell=rnn; did you mean cell.bias\?"),
     "a value": ({"dtype": "float16"}, "^dtype=float16: must be 'float32' or 'float64'"),
     "an object": ({"layers": object()}, "^layers=<object.*>: has the type object; must be a number"),
@@ -326,8 +332,12 @@ def test_a_curve_measured_elsewhere_has_the_same_summary() -> None:
     assert (own.gain, own.horizon) == (curve.gain, curve.horizon)
     dead = rl.LagCurve.from_values([0.0, -1.0, -np.inf])
     assert dead.gain == 0 and dead.log10_g[-1] == -np.inf
-    with pytest.raises(ValueError, match=r"^log10_g: must have the shape \(lags,\)"):
-        rl.LagCurve.from_values(1.0)
+    for values, message in (
+        (1.0, r"^log10_g: must have the shape \(lags,\)"),
+        ("a", "^log10_g: must be an array"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rl.LagCurve.from_values(values)
 
 
 def test_one_network_among_several_in_a_figure() -> None:
@@ -336,3 +346,8 @@ def test_one_network_among_several_in_a_figure() -> None:
     frames = [rl.network(cell, inputs=X, hidden=H).lag_curve(INPUTS).frame for cell in ("rnn", "lstm")]
     ax = rl.draw_lag_curves(pd.concat(frames, ignore_index=True), hue="cell")
     assert len(ax.lines) == 2
+
+
+def test_defaults_of_lyapunov_are_those_of_the_measurement() -> None:
+    options = yaml.safe_load((conf_dir() / "measurement" / "lyapunov.yaml").read_text(encoding="utf-8"))
+    assert (options["exponents"], options["warm_up"]) == (MAX_EXPONENTS, MAX_WARM_UP)

@@ -188,6 +188,9 @@ def test_a_source_of_several_runs_is_no_run(here: Path) -> None:
     with pytest.raises(ValueError, match=r"^a: contains 2 runs; load_sweep loads several runs$"):
         rl.load_run("a")
     assert [found.outcome for found in rl.load_sweep("a")] == ["finished"] * 2
+    for load in (rl.load_run, rl.load_sweep):
+        with pytest.raises(TypeError, match=r"^source=5: must be a string, a path"):
+            load(5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^missing: not found$"):
         rl.load_run("missing")
 

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rnnlab.analysis.arguments import check_arguments
+
 LEVEL = 0.95
 MIN_REPLICATES = 3
 """Minimum number of replicates for which an interval is given."""
@@ -17,7 +19,8 @@ REPLICATE_AXIS = "seed"
 """Sweep axis in which replicates differ."""
 
 
-def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+@check_arguments
+def mean_interval(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
     """Return the mean of each group of replicates with its 95 % t interval.
 
     Args:
@@ -37,7 +40,7 @@ def mean_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     [['rnn', 2.0, -0.48, 4.48, 3]]
     """
     _check_columns(frame, by, value)
-    summary = frame.groupby(by, observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
+    summary = frame.groupby(list(by), observed=True)[value].agg(["mean", "sem", "count"]).reset_index()
     half = half_width(summary["sem"], summary["count"])
     summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
     return summary[[*by, "mean", "low", "high", "count"]]
@@ -52,7 +55,8 @@ def half_width(standard_error: ArrayLike, count: ArrayLike) -> np.ndarray:
     return np.where(count >= MIN_REPLICATES, quantile * np.asarray(standard_error), np.nan)
 
 
-def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+@check_arguments
+def share_interval(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
     """Return the proportion of ones in each group with its 95 % confidence interval (Wilson, 1927).
 
     Args:
@@ -74,7 +78,7 @@ def share_interval(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFra
     _check_columns(frame, by, value)
     import scipy.stats  # deferred: takes half a second, and most figures need no proportions
 
-    summary = frame.groupby(by, observed=True)[value].agg(["sum", "count"]).reset_index()
+    summary = frame.groupby(list(by), observed=True)[value].agg(["sum", "count"]).reset_index()
     limits = [
         scipy.stats.binomtest(int(k), int(n)).proportion_ci(LEVEL, "wilson")
         for k, n in zip(summary["sum"], summary["count"], strict=True)
