@@ -11,7 +11,7 @@ a mean over time, each of the N targets of an example has weight 1/N; for the sa
 `h_immediate` at time step τ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -55,13 +55,20 @@ def measure_lag_curves(snapshot: Snapshot, *, targets: tuple[Target, ...]) -> Re
         target_curves = lag_curves_of(logs, τ)
         all_curves += target_curves
         if τ is None and target_curves:
-            for layer in layers_of(model.cell):
-                own = [curve for curve in target_curves if curve.layer == layer.number]
-                found = lag_metrics(own, layer.cell.states, snapshot.task_lag)
-                metrics |= {of_layer(key, layer): value for key, value in found.items()}
-            if whole := [curve for curve in target_curves if curve.layer == 0]:
-                metrics |= lag_metrics(whole, (), snapshot.task_lag)
+            metrics |= metrics_by_layer(model.cell, target_curves, snapshot.task_lag)
     return Readings(all_curves, metrics)
+
+
+def metrics_by_layer(cell: Cell, found: Sequence[Curve], task_lag: int | None) -> dict[str, float | None]:
+    """Return `lag_metrics` of each layer, and of all layers of a stack together."""
+    metrics: dict[str, float | None] = {}
+    for layer in layers_of(cell):
+        own = [curve for curve in found if curve.layer == layer.number]
+        of_one = lag_metrics(own, layer.cell.states, task_lag)
+        metrics |= {of_layer(key, layer): value for key, value in of_one.items()}
+    if whole := [curve for curve in found if curve.layer == 0]:
+        metrics |= lag_metrics(whole, (), task_lag)
+    return metrics
 
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:

@@ -15,12 +15,13 @@ from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
-from rnnlab.app.config.build import build
+from rnnlab.app.config.build import build, build_network
 from rnnlab.app.config.plan import format_command
 from rnnlab.arrays import Params
 from rnnlab.library.composing import check_command, overrides_of
 from rnnlab.library.curves import LagCurve
 from rnnlab.library.networks import Network
+from rnnlab.model import Model
 from rnnlab.records import WEIGHTS_FILE
 from rnnlab.text import describe_outcome, format_metric
 
@@ -98,6 +99,11 @@ def load_run(source: Source) -> "Run":
     8
     """
     return Run(_collection(source))
+
+
+def run_in_folder(folder: Path, command: str | None = None) -> "Run":
+    """Return the run in a folder, with the command that repeats it."""
+    return Run(_collection(folder), command)
 
 
 class Run:
@@ -199,9 +205,14 @@ class Run:
         """
         if self._weights is None:
             raise ValueError(f"{self.name}: has no weights; its outcome is {self.outcome}")
-        experiment = build(self.config, is_local=False)
-        cell, seed = str(self._entry.info["params"]["cell"]), experiment.settings.seed
-        return Network(self.name, cell, experiment.trainer.model, self._weights, seed, has_own_loss=True)
+        cell, seed = str(self._entry.info["params"]["cell"]), int(self._entry.info["seed"])
+        return Network(self.name, cell, self._model(), self._weights, seed, has_own_loss=True)
+
+    def _model(self) -> Model:
+        if "name" not in self.config["task"]:
+            return build(self.config, is_local=False).trainer.model
+        task = self.config["task"]  # of a measured network: the user's own inputs
+        return build_network(self.config, task["inputs"], task["outputs"], "squared_error")[1]
 
     def lag_curve(self, step: int = -1) -> LagCurve:
         """Return the lag curve that was recorded at a training step.

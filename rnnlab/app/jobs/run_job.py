@@ -93,7 +93,7 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
         try:
             folder.close()
             if order.config["figures"] and outcome != "killed":  # after Ctrl-C, exit quickly
-                _draw_figures(order.folder)
+                draw_figures(order.folder)
         except Exception as error:
             outcome, summary = _record_failure(folder, error)
         LOG.info("%s after %.3f s", describe_outcome(outcome, summary), folder.seconds)
@@ -218,7 +218,8 @@ def _log_step(record: StepRecord) -> None:
     LOG.info("step %s: %s", record.step, values.strip())
 
 
-def _draw_figures(folder: Path) -> None:
+def draw_figures(folder: Path) -> None:
+    """Draw the figures of a run into its folder."""
     with fast_imports():
         from rnnlab.analysis.figures.run_folder import draw_run
 

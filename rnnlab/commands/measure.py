@@ -1,0 +1,107 @@
+"""Measure a network that was trained elsewhere: where does its gradient go?
+
+Reads the weights of a recurrent network (torch, Keras, flax or ONNX), runs it on your inputs, and writes an ordinary
+run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and weights.
+Several weight files, such as the checkpoints of one training, make one run with one recording per file.
+"""
+
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnlab.interop import LAYOUTS, load
+from rnnlab.library.inputs import AXES
+from rnnlab.library.measuring import measure_networks, verdict
+from rnnlab.library.networks import Network
+from rnnlab.paths import is_file
+from rnnlab.terminal.console import CommandParser, nonempty_name, nonempty_path, print_line, print_problems
+from rnnlab.user_files import error_reason
+
+COMMAND = "rnnlab.measure"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure a network and return the exit code (2 for invalid input)."""
+    parser = CommandParser(COMMAND, description=__doc__)
+    parser.add_argument("weights", nargs="+", type=nonempty_path, help="weight files, in the order of training")
+    parser.add_argument("--layout", choices=LAYOUTS, default="torch", help="layout of the weights (default: torch)")
+    parser.add_argument("--inputs", required=True, type=nonempty_path, help=".npy file with the inputs")
+    parser.add_argument("--targets", type=nonempty_path, help=".npy file with targets (default: a loss without targets)")
+    parser.add_argument(
+        "--axes",
+        default=AXES,
+        help="order of the axes time, features and batch in the inputs: tfb (default), tbf or btf",
+    )
+    parser.add_argument("--prefix", help="prefix of the weights' names, such as encoder.rnn")
+    parser.add_argument("--layers", help="layers to measure, such as 0 or 0-1 (default: all)")
+    parser.add_argument("--readout", help="prefix of the readout's weights, for targets")
+    parser.add_argument("--nonlinearity", choices=("tanh", "relu"), help="nonlinearity of a vanilla cell")
+    parser.add_argument("--direction", choices=("forward", "reverse"), default="forward")
+    parser.add_argument("--folder", type=nonempty_path, help="new run folder (default: in outputs/)")
+    parser.add_argument("--no-tracking", action="store_true", help="send nothing to MLflow")
+    args = parser.parse_args(argv)
+    folder = args.folder or _new_folder()
+    try:
+        networks = _networks(args)
+        x, y = _array("--inputs", args.inputs), args.targets and _array("--targets", args.targets)
+        if os.path.lexists(folder):
+            raise ValueError(f"--folder {folder}: already in use; each run needs its own folder")
+        command = shlex.join(["python", "-m", COMMAND, *argv])
+        name = f"{args.weights[-1].stem} ({args.layout})"
+        run = measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
+    except (ValueError, OSError) as error:
+        print_problems(COMMAND, [error_reason(error)])
+        return 2
+    print_line(f"Files: {os.path.relpath(folder)}")
+    if not args.no_tracking:
+        from rnnlab.commands import sync
+
+        sync.main([str(folder)])
+    print_line(f"Verdict: {verdict(run)}")
+    return 0
+
+
+def _networks(args: Any) -> dict[int, Network]:
+    """Return the networks of the weight files by training step."""
+    options = {
+        "prefix": args.prefix,
+        "layers": args.layers,
+        "readout": args.readout,
+        "nonlinearity": args.nonlinearity,
+        "direction": args.direction,
+    }
+    steps = _steps(args.weights)
+    return {
+        step: load(path, layout=args.layout, **options)
+        for step, path in zip(steps, args.weights, strict=True)
+    }
+
+
+def _steps(files: Sequence[Path]) -> list[int]:
+    """Return the training step of each file: the last number of its name, or else its position."""
+    numbers = [re.findall(r"\d+", file.stem) for file in files]
+    steps = [int(found[-1]) if found else -1 for found in numbers]
+    is_usable = len(files) > 1 and min(steps) >= 0 and len(set(steps)) == len(steps)
+    return steps if is_usable else list(range(len(files)))
+
+
+def _array(option: str, path: Path) -> Any:
+    """Return the array in a .npy file, without unpickling and without reading it at once."""
+    if not is_file(path):
+        raise ValueError(f"{option} {path}: not found")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{option} {path}: must be a .npy file of numbers ({error_reason(error)})") from None
+
+
+def _new_folder() -> Path:
+    now = datetime.now()
+    return Path("outputs", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S}-{secrets.token_hex(3)}")
