@@ -1,0 +1,124 @@
+"""Networks measured as runs: the record is an ordinary run folder, and its values are those of the network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnlab as rl
+from rnnlab.library.measuring import LAGS, verdict
+from rnnlab.paths import conf_dir
+
+T, X, H, B = 40, 3, 5, 4
+INPUTS = np.random.default_rng(1).standard_normal((T, X, B))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def network(cell: str = "lstm", **keys: Any) -> rl.Network:
+    return rl.network(cell, inputs=X, hidden=H, outputs=2, dtype="float64", **keys)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_record_has_the_values_of_the_network(cell: str, layers: int) -> None:
+    net = network(cell, layers=layers)
+    run, curve = rl.measure_networks(net, INPUTS), net.lag_curve(INPUTS)
+    np.testing.assert_array_equal(run.lag_curve().log10_g, curve.log10_g)
+    if layers == 1:
+        assert run.summary["grad/horizon"] == curve.horizon and run.summary["grad/gain"] == curve.gain
+    exponents = net.lyapunov(INPUTS[..., 0], warm_up=4)["lyapunov_nats"]
+    assert run.summary["lyapunov/top"] == pytest.approx(exponents[0], rel=1e-12)
+    norms = net.gradient_norms(INPUTS)
+    found = run.gradients[run.gradients["timestep"].notna() & (run.gradients["quantity"] == "state")]
+    expected = norms[norms["quantity"] == "state"]
+    keys = ["layer", "timestep"]
+    np.testing.assert_array_equal(
+        found.sort_values(keys)["log10_gmean"], expected.sort_values(keys)["log10_gmean"]
+    )
+    singular = run.gradients[run.gradients["quantity"] == "sv_max"].set_index("lag")["log10_gmean"]
+    own = net.singular_values(INPUTS).groupby("lag")["log10_sv_max"].mean()
+    np.testing.assert_allclose(singular, own.loc[singular.index], rtol=1e-9)
+
+
+def test_with_targets_the_loss_is_that_of_the_readout() -> None:
+    net, y = network(), np.ones((1, 2, B))
+    run = rl.measure_networks(net, INPUTS, y)
+    np.testing.assert_array_equal(run.lag_curve().log10_g, net.lag_curve(INPUTS, y).log10_g)
+    outputs = net.predict(INPUTS)[-1:]
+    loss = 0.5 * ((outputs - y) ** 2).sum(axis=1).mean()
+    assert run.metrics.loc[run.metrics["metric"] == "train/loss", "value"].item() == pytest.approx(loss)
+    assert run.summary["loss"] == "squared_error"
+
+
+def test_without_targets_the_record_says_so() -> None:
+    run = rl.measure_networks(network(), INPUTS)
+    assert run.summary["loss"] == "random unit vector" and run.summary["task"] == "own"
+    assert "train/loss" not in set(run.metrics["metric"])
+
+
+def test_checkpoints_are_the_steps_of_one_run(here: Path) -> None:
+    nets = {50: network(seed=1), 0: network(seed=0), 200: network(seed=2)}
+    run = rl.measure_networks(nets, INPUTS, folder="made")
+    assert sorted(run.metrics["step"].unique()) == [0, 50, 200]
+    for step, net in nets.items():
+        np.testing.assert_array_equal(run.lag_curve(step=step).log10_g, net.lag_curve(INPUTS).log10_g)
+    last = run.network.params
+    assert all((last[name] == array).all() for name, array in nets[200].params.items())
+    loaded = rl.load_run("made")
+    assert loaded.gradients.equals(run.gradients) and loaded.network.outputs == 2
+    assert {path.name for path in (here / "made").iterdir()} >= {"run.json", "gradients.parquet", "figures"}
+    assert not (here / "made" / "gradients.arrow").exists()
+    assert rl.draw_lag_curves(loaded.gradients, hue="step").has_data()
+
+
+def test_nothing_is_written_unless_asked(here: Path) -> None:
+    assert rl.measure_networks(network(), INPUTS).folder is None and list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "x", "message"),
+    [
+        ({}, INPUTS, "^networks: must contain at least one network"),
+        ({-1: network()}, INPUTS, "^networks: has the key -1; must be training steps"),
+        ({0: network(), 1: network("rnn")}, INPUTS, "^networks: must all have the same cell"),
+        (network(), INPUTS[:, :2], "^x: must have the shape"),
+    ],
+)
+def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        rl.measure_networks(networks, x, folder="made")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("gain", "word"), [(0.5, "vanishes: 1 % is left at lag 7 of 39"), (1.0, "neither"), (1.5, "explodes over 39 lags")])
+def test_the_verdict_names_the_regime_and_a_command_that_works(gain: float, word: str) -> None:
+    from rnnlab.app.config.compose import compose_plan
+
+    scaled = [f"init.W_hh.gain={gain}", "cell.nonlinearity=identity"]
+    net = network("rnn", init="orthogonal", overrides=scaled)
+    line = verdict(rl.measure_networks(net, INPUTS))
+    assert word in line and f"(factor {gain:.3g} per time step" in line
+    command = line.partition("try next: ")[2]
+    plan = compose_plan(conf_dir(), command.removeprefix("python -m rnnlab -m ").split(), multirun=True)
+    assert len(plan.jobs) > 1 and plan.problems == []
+
+
+def test_the_verdict_names_the_layer_with_the_shortest_reach() -> None:
+    net = network("rnn", layers=2, init="orthogonal", overrides=["cell.nonlinearity=identity"])
+    net.params["l2.W_hh"] *= 0.5
+    line = verdict(rl.measure_networks(net, INPUTS))
+    assert line.startswith("the gradient of layer 2 vanishes"), line
+
+
+def test_the_lags_are_those_of_the_measurement() -> None:
+    import yaml
+
+    options = yaml.safe_load((conf_dir() / "measurement" / "jacobians.yaml").read_text(encoding="utf-8"))
+    assert options["lags"] == LAGS
