@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,14 @@ def test_recorded_lag_curves_and_the_final_network_belong_together(here: Path) -
         bare.lag_curve()
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Let the process hear SIGINT, which the processes of pytest-xdist ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_when(ready: Callable[[], bool], signals: int = 1) -> threading.Thread:
     """Send SIGINT to this process as soon as `ready` returns True, and again after 0.3 s."""
 
@@ -100,6 +108,7 @@ def interrupt_when(ready: Callable[[], bool], signals: int = 1) -> threading.Thr
     return thread
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
     def has_rows() -> bool:
         files = (tmp_path / "scratch").glob("*/run/metrics.jsonl")
@@ -117,6 +126,7 @@ def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "scratch").iterdir()) == [] and list(here.iterdir()) == []
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_a_second_ctrl_c_ends_even_a_long_step(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
