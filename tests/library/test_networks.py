@@ -231,7 +231,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "in overrides": ({"overrides": ["lr=1"]}, "^overrides='lr=1': lr: does not affect a network"),
     "size in overrides": ({"overrides": ["hidden_size=4"]}, "^overrides='hidden_size=4': hidden_size: no such"),
     "a string": ({"overrides": "seed=1"}, "^overrides='seed=1': must be a list of strings of the form key=value"),
-    "memory": ({"hidden": 10**7}, "^inputs, hidden, outputs: the network is too large"),
+    "memory": ({"hidden": 10**7}, "^hidden_size=10000000.*: needs about .* of memory, mostly for the weights; this machine has"),
     "no list": ({"overrides": 5}, "^overrides=5: must be a list of strings"),
     "cell by number": ({"cell": 5}, "^cell=5: must name an option$"),
     "a seed": ({"seed": "a"}, "^seed=a: must be an integer"),
