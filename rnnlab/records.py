@@ -38,6 +38,9 @@ AXES = (
 )
 """Configuration keys that are shown as parameters of every run, in addition to the overridden keys."""
 
+UNLIMITED = ("clip", "val_every", "checkpoint_every")
+"""Keys whose null value means no limit, which is infinity in a data frame; `groupby` would drop NaN."""
+
 # Files in a run folder.
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"

@@ -19,6 +19,7 @@ FRAMES = {"runs": "load_runs", "metrics": "load_metrics", "gradients": "load_gra
 """Name of the loader whose data frames an argument accepts, by argument name."""
 _FRAME_COLUMNS = {"gradients": {"step", "quantity", "log10_gmean"}, "metrics": {"step", "metric", "value"}}
 """Columns that, together, identify the loader of a data frame, by argument name."""
+HUE = "hue"
 _MAX_VALUE_LENGTH = 80
 _TYPE_NAMES: dict[str, tuple[str, str]] = {
     "NoneType": ("None", "None"),
@@ -47,12 +48,22 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = signature.bind(*args, **kwargs).arguments
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            allowed = ", ".join(signature.parameters)
+            raise TypeError(f"{function.__name__}: {error}; allowed: {allowed}") from None
         for name, value in given.items():
             hint = _hint(value, given, hints()) if name == "ax" else ""
             check_type(name, value, hints()[name], hint)
             if name in FRAMES and isinstance(value, pd.DataFrame):
                 _check_frame(name, value)
+                if (
+                    HUE in signature.parameters
+                    and HUE not in given
+                    and signature.parameters[HUE].default not in value
+                ):
+                    kwargs[HUE] = None  # a frame of the user may lack the column of the default
         return function(*args, **kwargs)
 
     return call

@@ -32,7 +32,8 @@ class LagCurve:
         frame: Data frame with one row per quantity and lag, and the columns of `load_gradients`; every
             drawing function accepts it.
         name: Name of the network or run.
-        loss: Loss whose gradient was measured: `cross_entropy`, `squared_error`, or `random unit vector`.
+        loss: Loss whose gradient was measured: `cross_entropy`, `squared_error` or `random unit vector`, and
+            `last target` for a curve that a run recorded.
 
     >>> curve = rl.LagCurve.from_values(np.log10(0.5) * np.arange(50))
     >>> curve
@@ -64,7 +65,9 @@ class LagCurve:
         except (TypeError, ValueError) as error:
             raise ValueError(f"log10_g: must be an array of numbers ({error})") from None
         if values.ndim not in (1, 2) or len(values) < 2:
-            raise ValueError(f"log10_g: must have the shape (lags,) or (lags, batch), got {values.shape}")
+            shape = f"(lags,) or (lags, batch) with at least two lags, got {values.shape}"
+            raise ValueError(f"log10_g: must have the shape {shape}")
+        name, loss = str(name), str(loss)
         logs = {"state": values.reshape(len(values), -1) * np.log(10)}
         return cls.from_logs(logs, name, loss, cell=name)
 
@@ -132,6 +135,8 @@ class LagCurve:
     def plot(self, ax: "Axes | None" = None, quantity: str = "state", relative: bool = True) -> "Axes":
         """Draw the curve, with its gain and horizon in the title.
 
+        If the Axes already show a curve, the new one gets another colour, and a legend names all curves.
+
         Args:
             ax: Axes to draw on; None creates a new figure.
             quantity: Quantity whose curve is drawn: `state`, `h`, `c`, `x` or `dW_hh`.
@@ -149,11 +154,19 @@ class LagCurve:
         gain 0.5 per time step, horizon 7 (vanishing)
         """
         from rnnlab.analysis import draw_lag_curves
-        from rnnlab.analysis.figures.style import add_title
+        from rnnlab.analysis.figures.style import PALETTE, add_legend, add_title
 
+        earlier = [] if ax is None else list(ax.lines)
         drawn: Axes = draw_lag_curves(self.frame, ax, quantity, hue=None, relative=relative)
         first = f"{self.name}; loss: {self.loss}" if self.loss == UNIT_LOSS else self.name
-        add_title(drawn, first, self._describe())
+        [line] = [line for line in drawn.lines if line not in earlier]
+        line.set(label=f"{self.name}: {self._describe()}")
+        if earlier:
+            line.set_color(PALETTE[(len(earlier) - 1) % len(PALETTE)])
+            add_title(drawn, f"Lag curves of {quantity}")
+            add_legend(drawn, {str(line.get_label()): line for line in drawn.lines}, None, below=True)
+        else:
+            add_title(drawn, first, self._describe())
         return drawn
 
     def _describe(self) -> str:
@@ -164,7 +177,7 @@ class LagCurve:
     def __repr__(self) -> str:
         gain = None if self.gain is None else float(f"{self.gain:.4g}")
         end = self.lags[-1] if len(self.lags) else "none"
-        loss = f"{self.loss}, mean over {UNIT_DRAWS} draws" if self.loss == UNIT_LOSS else self.loss
+        loss = f"{self.loss}, geometric mean over {UNIT_DRAWS} draws" if self.loss == UNIT_LOSS else self.loss
         return (
             f"LagCurve(gain={gain}, horizon={self.horizon}, regime={self.summary.regime!r}, lags=0…{end}, "
             f"loss={loss!r})"

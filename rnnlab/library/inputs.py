@@ -42,9 +42,17 @@ def read_batch(
             f"the network has {outputs} outputs"
         )
     _check_finite("y", targets)
-    present = None if mask is None else _reorder(_array("mask", mask).astype(bool), axes)
+    present = None if mask is None else _read_mask(mask, axes)
     loss: Loss = "cross_entropy" if classes else "squared_error"
     return Batch(sequences, targets if classes else targets.astype(dtype), present), loss
+
+
+def _read_mask(mask: Any, axes: str) -> Array:
+    a = _array("mask", mask)
+    if a.ndim != 2 or a.dtype.kind not in "biu":
+        shape = _shape(axes, "tb")
+        raise ValueError(f"mask: must be booleans of shape ({shape}), got {a.dtype} of shape {a.shape}")
+    return _reorder(a.astype(bool), axes)
 
 
 def read_inputs(x: Any, axes: str, features: int, dtype: str) -> Array:
@@ -122,10 +130,12 @@ def _expected(axes: str, features: int) -> str:
 
 
 def _suggestion(shape: Sequence[int], axes: str, features: int) -> str:
-    """Return a question about the order of the axes, if another common order fits."""
-    for other, words in (("btf", "batch, time, features"), ("tbf", "time, batch, features")):
-        if axes == AXES and len(shape) == 3 and shape[other.index("f")] == features:
-            order = ", ".join(str(other.index(axis)) for axis in AXES)
-            question = f"if the axes are ({words}), did you mean x.transpose({order})?"
-            return f"; {question} axes={other!r} does the same"
-    return ""
+    """Return a question about the order of the axes, if the features are last, as in other libraries."""
+    if axes != AXES or len(shape) != 3 or shape[2] != features:
+        return ""
+    orders = {"btf": "batch, time, features", "tbf": "time, batch, features"}
+    questions = []
+    for other, words in orders.items():
+        order = ", ".join(str(other.index(axis)) for axis in AXES)
+        questions.append(f"for ({words}), did you mean x.transpose({order}) or axes={other!r}?")
+    return f"; {' '.join(questions)}"

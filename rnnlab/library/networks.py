@@ -65,11 +65,8 @@ def network(
     Network(lstm, inputs=3, hidden=16, outputs=2, layers=1, dtype=float32, parameters=1314)
     """
     name, choice, config = compose_network(cell, inputs, hidden, outputs, seed, overrides, keys)
-    try:
-        with mistakes_as_value_errors():
-            settings, model, params = build_network(config, inputs, outputs, "squared_error")
-    except MemoryError as error:
-        raise ValueError(f"inputs, hidden, outputs: the network is too large ({error})") from None
+    with mistakes_as_value_errors():
+        settings, model, params = build_network(config, int(inputs), int(outputs), "squared_error")
     return Network(name, choice, model, params, settings.seed, settings.loss is not None)
 
 
@@ -208,20 +205,22 @@ class Network:
         >>> net.lag_curve(x, np.zeros((50, 1, 4))).loss
         'squared_error'
         """
+        _check_range("seed", seed, 0, None, "integers")
         if y is None:
             self._refuse_without_targets(mask=mask)
             tape = self._forward(x, axes, until=target)
             with np.errstate(all="ignore"):
-                logs, loss = ln_unit_lag_curves(self.model.cell, self.params, tape, seed), UNIT_LOSS
-        else:
-            model, batch = self._with_targets(x, y, mask, axes)
-            with np.errstate(all="ignore"):
-                logs = ln_lag_curves(model, self.params, batch, rng=self._start_rng(), target=target)
-            loss = model.loss
+                logs = ln_unit_lag_curves(self.model.cell, self.params, tape, seed)
+            return LagCurve.from_logs(logs, self.name, UNIT_LOSS, self.cell)
+        model, batch = self._with_targets(x, y, mask, axes)
+        if target is not None:
+            _check_range("target", target, 1, batch.time, "time steps")
+        with np.errstate(all="ignore"):
+            logs = ln_lag_curves(model, self.params, batch, rng=self._start_rng(), target=target)
         if not logs:
             steps = f"{batch.first_output + 1} to {batch.time}"
             raise ValueError(f"target={target}: no target at this time step; y has targets at {steps}")
-        return LagCurve.from_logs(logs, self.name, loss, self.cell)
+        return LagCurve.from_logs(logs, self.name, model.loss, self.cell)
 
     def gradient_norms(
         self, x: Any, y: Any = None, *, mask: Any = None, axes: str = AXES, seed: int = 0
@@ -252,6 +251,7 @@ class Network:
         >>> norms.groupby("quantity", observed=True)["timestep"].agg(["min", "max"]).loc["h"].tolist()
         [1, 50]
         """
+        _check_range("seed", seed, 0, None, "integers")
         if y is None:
             self._refuse_without_targets(mask=mask)
             tape = self._forward(x, axes)
@@ -315,7 +315,9 @@ class Network:
         {1: -0.0, 10: -1.1, 49: -5.9}
         """
         tape = self._forward(x, axes)
-        chosen = np.arange(1, tape.time + 1) if lags is None else np.unique(np.asarray(lags, dtype=object))
+        chosen = np.arange(1, tape.time + 1) if lags is None else np.array(sorted(set(lags)), dtype=object)
+        if not len(chosen):
+            raise ValueError(f"lags={lags!r}: must contain at least one lag")
         for lag in chosen:
             _check_range("lags", lag, 1, tape.time, "lags")
         chosen, examples = chosen.astype(np.int64), tape.x.shape[-1]
@@ -350,8 +352,8 @@ class Network:
         """
         tape = self._forward(x, axes)
         excluded = min(MAX_WARM_UP, tape.time // 10) if warm_up is None else warm_up
-        _check_range("exponents", exponents, 1, None, "numbers of exponents")
-        _check_range("warm_up", excluded, 0, None, "numbers of time steps")
+        _check_range("exponents", exponents, 1, None, "integers")
+        _check_range("warm_up", excluded, 0, None, "integers")
         if tape.time - 2 * excluded < BLOCKS:
             raise ValueError(
                 f"x: has {tape.time} time steps; must have at least {2 * excluded + BLOCKS} with "
@@ -407,4 +409,4 @@ def _check_range(argument: str, value: Any, low: int, high: int | None, what: st
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_whole or value < low or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"{low} to {high}"
-        raise ValueError(f"{argument}={value!r}: must be an integer; allowed {what}: {allowed}")
+        raise ValueError(f"{argument}={value!r}: allowed are the {what} {allowed}")

@@ -1,12 +1,13 @@
 """Training runs started from Python, and their results."""
 
+import shlex
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from safetensors.numpy import load_file
@@ -17,8 +18,8 @@ from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
 from rnnlab.app.config.build import build, build_network
 from rnnlab.app.config.plan import format_command
-from rnnlab.arrays import Params
-from rnnlab.library.composing import check_command, overrides_of
+from rnnlab.arrays import Params, copy_params
+from rnnlab.library.composing import check_command, check_options, overrides_of
 from rnnlab.library.curves import LagCurve
 from rnnlab.library.networks import Network
 from rnnlab.model import Model
@@ -32,6 +33,7 @@ def train(
     folder: str | Path | None = None,
     track: bool = False,
     quiet: bool = False,
+    config_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
     **keys: Any,
 ) -> "Run":
@@ -46,6 +48,7 @@ def train(
         folder: New folder in which the run is recorded as by the command line; None for no folder.
         track: True to send the run to MLflow as well; the folder is then by default in `outputs/`.
         quiet: True for no progress bar and no messages.
+        config_dir: Folder with your own option files, as with `--config-dir`.
         overrides: Further settings as on the command line, such as `"cell.forget_bias=1"`.
         **keys: Configuration keys, such as `cell`, `seq_len`, `steps`, `clip`, `lr` and `seed`; `hidden` is
             short for `hidden_size`.
@@ -61,10 +64,11 @@ def train(
     >>> run.outcome, run.command
     ('finished', 'python -m rnnlab task=adding cell=lstm hidden_size=8 seq_len=10 steps=20')
     """
+    check_options(folder, config_dir, track=track, quiet=quiet)
     lines = overrides_of(task, keys, overrides, is_sweep=False)
-    command = format_command(lines, multirun=False)
+    command = command_of(lines, False, config_dir)
     with _folder_of_run(folder, track) as (added, is_temporary):
-        checked = check_command([*lines, *added], is_sweep=False)
+        checked = check_command([*lines, *added], False, config_dir)
         infos, interrupted = run_plan(checked, quiet, in_this_process=True)
         outcome = infos[0]["outcome"]
         if interrupted and outcome == "not started":
@@ -206,7 +210,8 @@ class Run:
         if self._weights is None:
             raise ValueError(f"{self.name}: has no weights; its outcome is {self.outcome}")
         cell, seed = str(self._entry.info["params"]["cell"]), int(self._entry.info["seed"])
-        return Network(self.name, cell, self._model(), self._weights, seed, has_own_loss=True)
+        weights = copy_params(self._weights)  # which the user may change
+        return Network(self.name, cell, self._model(), weights, seed, has_own_loss=True)
 
     def _model(self) -> Model:
         if "name" not in self.config["task"]:
@@ -214,11 +219,11 @@ class Run:
         task = self.config["task"]  # of a measured network: the user's own inputs
         return build_network(self.config, task["inputs"], task["outputs"], "squared_error")[1]
 
-    def lag_curve(self, step: int = -1) -> LagCurve:
+    def lag_curve(self, step: int | Literal["first", "last"] = -1) -> LagCurve:
         """Return the lag curve that was recorded at a training step.
 
         Args:
-            step: Training step; -1 selects the last recording, -2 the one before it, and so on.
+            step: Training step; -1 (or "last") selects the last recording, -2 the one before it, and so on.
 
         Raises:
             ValueError: If the run has no lag curve at this step.
@@ -231,6 +236,7 @@ class Run:
         steps = sorted(curves.loc[curves["quantity"] == "state", "step"].unique().tolist())
         if not steps:
             raise ValueError(f"{self.name}: recorded no lag curve; see the key probe")
+        step = {"first": 0, "last": -1}.get(step, step) if isinstance(step, str) else step
         position = step if isinstance(step, int) and -len(steps) <= step < 0 else None
         if position is None and step not in steps:
             listed = ", ".join(map(str, steps))
@@ -247,6 +253,12 @@ class Run:
         result = "" if value is None else f", {metric}={format_metric(value)}"
         outcome = describe_outcome(self.outcome, self._entry.info.get("summary", {}))
         return f"Run({self.name}: {outcome}{result})\nCommand: {self.command}"
+
+
+def command_of(lines: Sequence[str], is_sweep: bool, config_dir: str | Path | None) -> str:
+    """Return the command line of a run or sweep."""
+    command = format_command(lines, is_sweep)
+    return command if config_dir is None else f"{command} --config-dir {shlex.quote(str(config_dir))}"
 
 
 def run_plan(checked: Any, quiet: bool, in_this_process: bool, sweep: bool = False) -> tuple[list[Any], bool]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rnnlab import analysis
@@ -14,9 +15,8 @@ from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
 from rnnlab.app.config.override_text import override_text
-from rnnlab.app.config.plan import format_command
-from rnnlab.library.composing import check_command, overrides_of
-from rnnlab.library.runs import Run, run_plan
+from rnnlab.library.composing import check_command, check_options, overrides_of
+from rnnlab.library.runs import Run, command_of, run_plan
 from rnnlab.records import REPORT_FILE
 
 
@@ -26,6 +26,7 @@ def sweep(
     folder: str | Path | None = None,
     track: bool = True,
     quiet: bool = False,
+    config_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
     **keys: Any,
 ) -> "Sweep":
@@ -40,6 +41,7 @@ def sweep(
         folder: New folder of the sweep; None for a folder in `multirun/`.
         track: False to send nothing to MLflow.
         quiet: True to print only warnings.
+        config_dir: Folder with your own option files, as with `--config-dir`.
         overrides: Further settings as on the command line, such as `"cell.forget_bias=0,1"`.
         **keys: Configuration keys, such as `cell`, `seq_len`, `steps`, `clip`, `lr`, `seed` and `jobs`. A
             list of values makes the key an axis of the sweep.
@@ -58,12 +60,13 @@ def sweep(
     >>> found.command
     'python -m rnnlab -m task=adding cell=rnn,lstm seq_len=10 steps=5 hidden_size=8 report=false'
     """
+    check_options(folder, config_dir, track=track, quiet=quiet)
     lines = overrides_of(None, {"task": task} | keys if task is not None else keys, overrides, is_sweep=True)
-    command = format_command(lines, multirun=True)
+    command = command_of(lines, True, config_dir)
     added = [] if track else ["tracking=none"]
     if folder is not None:
         added.append(override_text("hydra.sweep.dir", str(folder)))
-    checked = check_command([*lines, *added], is_sweep=True)
+    checked = check_command([*lines, *added], True, config_dir)
     infos, interrupted = run_plan(checked, quiet, in_this_process=False, sweep=True)
     if all(info["outcome"] == "not started" for info in infos):
         raise KeyboardInterrupt
@@ -125,8 +128,14 @@ class Sweep:
 
     def __init__(self, source: Source, command: str | None = None) -> None:
         """Find the runs of a source, raising the exceptions of `load_runs`."""
-        self._source, self.command = source, command
+        self._source, self._command = source, command
         self._collection = RunCollection.find(source)
+
+    @property
+    def command(self) -> str | None:
+        """Command line that repeats the sweep, or None if the runs do not come from one command."""
+        recorded = {run.info.get("command") for run in self._collection.runs}
+        return self._command or (recorded.pop() if len(recorded) == 1 else None)
 
     @property
     def folder(self) -> Path | None:
@@ -170,6 +179,8 @@ class Sweep:
         return len(self._collection.runs)
 
     def __getitem__(self, number: int) -> Run:
+        if not isinstance(number, int | np.integer) or isinstance(number, bool):
+            raise TypeError(f"{number!r}: must be the number of a run, 0 to {len(self) - 1}")
         if not -len(self) <= number < len(self):
             raise IndexError(f"{number}: the sweep has {len(self)} runs; allowed: 0 to {len(self) - 1}")
         return Run(self._collection.select([number % len(self)]))

@@ -150,12 +150,14 @@ def test_a_loader_names_the_argument_that_is_wrong(name: str, tmp_path: Path) ->
                 raise AssertionError((argument, value))
         for value in ALLOWED.get(argument, ()):
             LOAD[name](tmp_path, **{argument: value})
-    for source in (None, 5, 1.5, b"x", [5], {"a": 1}, RUNS, object()):
+    for source in (None, 5, 1.5, b"x", [5], {"a": 1}, object()):
         with pytest.raises(
             TypeError,
             match=r"^source=.*: must be a string, a path, a list of strings or paths, a DataFrame or MLf",
         ):
             LOAD[name](source)
+    with pytest.raises(ValueError, match=r"^source: the DataFrame has no column 'run_id'"):
+        LOAD[name](RUNS)
     assert len(LOAD[name]({tmp_path})) > 0
 
 

@@ -231,9 +231,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "in overrides": ({"overrides": ["lr=1"]}, "^overrides='lr=1': lr: does not affect a network"),
     "size in overrides": ({"overrides": ["hidden_size=4"]}, "^overrides='hidden_size=4': hidden_size: no such"),
     "a string": ({"overrides": "seed=1"}, "^overrides='seed=1': must be a list of strings of the form key=value"),
-    "memory": ({"hidden": 10**7}, "^inputs, hidden, outputs: the network is too large"),
+    "memory": ({"hidden": 10**7}, "^hidden_size=10000000.*: needs about .* of memory, mostly for the weights; this machine has"),
+    "key of the cell": ({"forget_bias": 1}, r"^forget_bias: a key of the cell; use overrides=\['cell.forget_bias=VALUE'\]$"),
+    "contradiction": ({"layers": 2, "overrides": ["layers=1"]}, "^layers: given more than once; give it once$"),
+    "cell twice": ({"overrides": ["cell=rnn"]}, "^overrides='cell=rnn': pass the cell as an argument$"),
+    "cells": ({"cell": ["lstm"]}, r"^cell=\['lstm'\]: must be the name of a cell$"),
     "no list": ({"overrides": 5}, "^overrides=5: must be a list of strings"),
-    "cell by number": ({"cell": 5}, "^cell=5: must name an option$"),
+    "cell by number": ({"cell": 5}, "^cell=5: must be the name of a cell$"),
     "a seed": ({"seed": "a"}, "^seed=a: must be an integer"),
     "unknown key": ({"overrides": ["cell.bais=1"]}, r"^cell.bais=1: unknown key of cell=rnn; did you mean cell.bias\?"),
     "a value": ({"dtype": "float16"}, "^dtype=float16: must be 'float32' or 'float64'"),
@@ -252,10 +256,17 @@ def test_a_mistake_in_a_network_is_told(mistake: str) -> None:
 
 def test_the_order_of_torch_is_recognised() -> None:
     net = rl.network("rnn", inputs=3)
-    for shape, order, axes in (((4, 50, 3), "1, 2, 0", "btf"), ((50, 4, 3), "1, 2, 0", "btf")):
-        with pytest.raises(ValueError, match=rf"did you mean x.transpose\({order}\)\? axes='{axes}'"):
-            net.lag_curve(np.zeros(shape))
-    assert net.lag_curve(np.zeros((4, 50, 3)).transpose(1, 2, 0)).lags[-1] == 49
+    x = np.random.default_rng(2).standard_normal((4, 50, 3))
+    with pytest.raises(
+        ValueError, match=r"for \(batch, time, features\), did you mean x.transpose\(1, 2, 0\)"
+    ) as raised:
+        net.lag_curve(x)
+    assert "for (time, batch, features), did you mean x.transpose(0, 2, 1) or axes='tbf'?" in str(
+        raised.value
+    )
+    same = net.lag_curve(x, axes="btf").log10_g
+    np.testing.assert_array_equal(net.lag_curve(x.transpose(1, 2, 0)).log10_g, same)
+    np.testing.assert_array_equal(net.lag_curve(x.swapaxes(0, 1), axes="tbf").log10_g, same)
 
 
 BAD_INPUTS: dict[str, tuple[Any, Any, str]] = {
@@ -286,19 +297,23 @@ def test_bad_arrays_are_told(case: str) -> None:
     [
         (
             lambda net: net.state_jacobian(INPUTS, t=0),
-            "^t=0: must be an integer; allowed time steps: 1 to 12",
+            "^t=0: allowed are the time steps 1 to 12$",
         ),
-        (lambda net: net.state_jacobian(INPUTS, t=1.5), "^t=1.5: must be"),
+        (lambda net: net.state_jacobian(INPUTS, t=1.5), "^t=1.5: allowed are"),
         (
             lambda net: net.singular_values(INPUTS, [13]),
-            "^lags=13: must be an integer; allowed lags: 1 to 12",
+            "^lags=13: allowed are the lags 1 to 12$",
         ),
         (
             lambda net: net.lyapunov(INPUTS[:11]),
             "^x: has 11 time steps; must have at least 12 with warm_up=1",
         ),
-        (lambda net: net.lyapunov(INPUTS, exponents=0), "^exponents=0: must be an integer"),
-        (lambda net: net.lag_curve(INPUTS, target=13), "^target=13: must be"),
+        (lambda net: net.lyapunov(INPUTS, exponents=0), "^exponents=0: allowed are the integers 1 or more$"),
+        (lambda net: net.lag_curve(INPUTS, target=13), "^target=13: allowed are"),
+        (lambda net: net.lag_curve(INPUTS, TARGETS, target="last"), "^target='last': allowed are"),
+        (lambda net: net.lag_curve(INPUTS, seed="a"), "^seed='a': allowed are the integers 0 or more$"),
+        (lambda net: net.lag_curve(INPUTS, TARGETS, mask="yes"), "^mask: must be booleans of shape"),
+        (lambda net: net.singular_values(INPUTS, []), r"^lags=\[\]: must contain at least one lag$"),
         (lambda net: net.states(INPUTS, axes="bxf"), "^axes='bxf': must contain each of the letters"),
     ],
 )
@@ -351,3 +366,18 @@ def test_one_network_among_several_in_a_figure() -> None:
 def test_defaults_of_lyapunov_are_those_of_the_measurement() -> None:
     options = yaml.safe_load((conf_dir() / "measurement" / "lyapunov.yaml").read_text(encoding="utf-8"))
     assert (options["exponents"], options["warm_up"]) == (MAX_EXPONENTS, MAX_WARM_UP)
+
+
+def test_dotted_keys_and_numpy_sizes_are_accepted() -> None:
+    net = rl.network("lstm", inputs=np.int64(3), hidden=np.int64(4), **{"cell.forget_bias": 2})  # type: ignore[arg-type]
+    assert (
+        net.model.cell == rl.network("lstm", inputs=3, hidden=4, overrides=["cell.forget_bias=2"]).model.cell
+    )
+
+
+def test_two_curves_in_one_figure_are_told_apart() -> None:
+    ax = vanilla().lag_curve(INPUTS).plot()
+    rl.network("lstm", inputs=X, hidden=H).lag_curve(INPUTS).plot(ax)
+    assert len({line.get_color() for line in ax.lines}) == 2
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(words) == 2 and words[0].startswith("rnn") and "horizon" in words[1]

@@ -89,7 +89,7 @@ VALUES: dict[str, Any] = {
     "width": [1, 2, 1, 2],
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "draw_losses": {"metric": "loss", "hue": None},
+    "draw_losses": {"metric": "loss"},
     "draw_time_heatmap": {"quantity": "state"},
     "draw_layer_curves": {"quantity": "state"},
     "draw_layer_heatmap": {"quantity": "state"},
@@ -101,7 +101,8 @@ def rows() -> list[tuple[str, list[str]]]:
     """Return the drawing functions of the page and the columns that the page requires."""
     found = []
     for name, columns in re.findall(r"^\| (`draw_.+?) \| (.+?) \|", PAGE, re.MULTILINE):
-        required = re.findall(r"`([\w/]+)`", columns.partition(" or ")[0])
+        plain = re.sub(r"\(.*?\)|;.*", "", columns)
+        required = re.findall(r"`([\w/]+)`", plain.partition(" or ")[0])
         found += [(function, required) for function in re.findall(r"`(\w+)`", name)]
     return found
 
@@ -115,8 +116,6 @@ def test_a_frame_of_ones_own_needs_only_the_columns_of_the_page(name: str, colum
     function, arguments = getattr(rl, name), dict(ARGUMENTS.get(name, {}))
     parameters = inspect.signature(function).parameters
     axes = {"x": "gain", "y": "width"} if "y" in parameters else {"x": "gain"} if "x" in parameters else {}
-    if "hue" in parameters and "hue" not in arguments:
-        arguments["hue"] = None
     extra = [arguments["loss"]] if "loss" in arguments else []
     needed = [*columns, *axes.values(), *extra]
     values = VALUES | ({"quantity": "h_by_unit"} if name == "draw_unit_heatmap" else {})
@@ -134,3 +133,21 @@ def test_a_frame_of_ones_own_needs_only_the_columns_of_the_page(name: str, colum
                 function(frame.drop(columns=column), **arguments, **axes)
     finally:
         plt.close("all")
+
+
+def test_odd_values_in_a_frame_of_ones_own_are_told() -> None:
+    frame = pd.DataFrame({name: VALUES[name] for name in ("gain", "width", "regime")}, index=range(4))
+    with pytest.raises(
+        ValueError, match=r"^column 'regime': has the value 'growing'; allowed: vanishing, stable"
+    ):
+        rl.draw_phase_diagram(frame.assign(regime="growing"), x="gain", y="width")
+    curve = {"step": float("nan"), "quantity": "state", "lag": [0, 1], "log10_gmean": [0.0, -1.0]}
+    with pytest.raises(ValueError, match=r"^column 'step': has no values$"):
+        rl.draw_lag_curves(pd.DataFrame(curve))
+    losses = pd.DataFrame({"step": [0], "metric": ["val/loss"], "value": [1.0]})
+    with pytest.raises(ValueError, match=r"did you mean 'val/loss'"):
+        rl.draw_losses(losses, metric="val/los")
+    with pytest.raises(
+        TypeError, match=r"^draw_losses: got an unexpected keyword argument 'huee'; allowed: metrics"
+    ):
+        rl.draw_losses(losses, huee="cell")  # type: ignore[call-arg]

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import rnnlab as rl
 from rnnlab.analysis.frames.identity import find_differences
 from rnnlab.records import GRAD_NORM
 from rnnlab.training import Trainer
-from tests.processes import ENDLESS, run, run_info
+from tests.processes import run, run_info
 
 SMALL: dict[str, Any] = {"cell": "lstm", "hidden": 6, "seq_len": 8, "batch_size": 3, "steps": 12}
 
@@ -76,12 +76,21 @@ def test_recorded_lag_curves_and_the_final_network_belong_together(here: Path) -
     assert last.log10_g.tolist() != first.log10_g.tolist()
     steps = sorted(found.gradients["step"].unique())
     assert found.lag_curve(-2).name.endswith(f"step {steps[-2]}")
-    for step in (5000, -99, "last", 1.5):
+    assert found.lag_curve("last").name == last.name and found.lag_curve("first").name == first.name
+    for step in (5000, -99, "end", 1.5):
         with pytest.raises(ValueError, match=rf"^step={step!r}: no lag curve was recorded.* available: 0, 1"):
             found.lag_curve(step)  # type: ignore[arg-type]
     bare = rl.train("adding", quiet=True, probe="none", **SMALL)
     with pytest.raises(ValueError, match=r"recorded no lag curve; see the key probe$"):
         bare.lag_curve()
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Let the process hear SIGINT, which the processes of pytest-xdist ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_when(ready: Callable[[], bool], signals: int = 1) -> threading.Thread:
@@ -100,6 +109,7 @@ def interrupt_when(ready: Callable[[], bool], signals: int = 1) -> threading.Thr
     return thread
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
     def has_rows() -> bool:
         files = (tmp_path / "scratch").glob("*/run/metrics.jsonl")
@@ -108,7 +118,7 @@ def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     thread = interrupt_when(has_rows)
     with pytest.warns(rl.IncompleteRuns, match=r"^interrupted; the run ends after step \d+ of 1000000$"):
-        found = rl.train("adding", quiet=True, overrides=[ENDLESS], **(SMALL | {"steps": 5}))
+        found = rl.train("adding", quiet=True, **(SMALL | {"steps": 10**6}))
     thread.join()
     assert found.outcome == "killed" and found.last_step > 5
     assert (found.metrics["metric"] == GRAD_NORM).sum() == found.last_step + 1
@@ -117,6 +127,7 @@ def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "scratch").iterdir()) == [] and list(here.iterdir()) == []
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_a_second_ctrl_c_ends_even_a_long_step(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +180,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a sweep": ({"cell": ["rnn", "lstm"]}, r"^cell=\['rnn', 'lstm'\]: must be one value; rnnlab.sweep takes lists$"),
     "a type": ({"lr": "fast"}, "^lr=fast: "),
     "an object": ({"lr": object()}, "^lr=<object.*>: has the type object"),
+    "a word": ({"track": "no"}, "^track='no': must be True or False$"),
+    "a folder": ({"folder": 3}, "^folder=3: must be the path of a folder or None$"),
+    "no folder": ({"folder": ""}, "^folder='': must be the path of a folder or None$"),
+    "no options": ({"config_dir": "nowhere"}, "^--config-dir=nowhere: no such folder$"),
+    "contradiction": ({"steps": 4, "overrides": ["steps=3"]}, "^steps: given more than once; give it once$"),
     "a string": ({"overrides": "lr=1"}, "^overrides='lr=1': must be a list"),
     "in use": ({"folder": "."}, "already in use; each run needs its own folder$"),
 }  # fmt: skip
@@ -199,3 +215,18 @@ def test_a_run_keeps_the_settings_of_the_process(here: Path) -> None:
     environment, filters = dict(os.environ), list(warnings.filters)
     rl.train("adding", quiet=True, **SMALL)
     assert dict(os.environ) == environment and list(warnings.filters) == filters
+
+
+def test_own_options_are_found_in_their_folder(here: Path) -> None:
+    (here / "mine" / "cell").mkdir(parents=True)
+    (here / "mine" / "cell" / "big.yaml").write_text(
+        "_target_: rnnlab.cells.LSTM\nbias: true\nforget_bias: 3.0\ncandidate: tanh\n", encoding="utf-8"
+    )
+    found = rl.train("adding", config_dir="mine", quiet=True, **(SMALL | {"cell": "big"}))
+    assert found.config["cell"]["forget_bias"] == 3 and found.command.endswith("--config-dir mine")
+
+
+def test_a_change_of_the_network_leaves_the_run(here: Path) -> None:
+    found = rl.train("adding", quiet=True, **SMALL)
+    found.network.params["W_hh"][:] = 0
+    assert rl.Run.network.func(found).params["W_hh"].any()  # type: ignore[attr-defined]

@@ -85,6 +85,10 @@ def test_frames_are_of_just_this_sweep(sweep: Done) -> None:
     for number in (2, -3):
         with pytest.raises(IndexError, match=f"^{number}: the sweep has 2 runs; allowed: 0 to 1$"):
             found[number]
+    for number in ("a", 1.0, True):
+        with pytest.raises(TypeError, match=f"^{number!r}: must be the number of a run, 0 to 1$"):
+            found[number]  # type: ignore[index]
+    assert found.command is not None and found.command.startswith("python -m rnnlab -m cell=rnn,lstm")
 
 
 @pytest.mark.parametrize("figure", [name for name in dir(rl.Sweep) if name.startswith("draw_")])

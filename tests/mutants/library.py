@@ -25,6 +25,6 @@ LIBRARY = [
     Mutant("app/config/override_text.py", "2 * found[1]", "found[1]", ("library/test_overrides.py",)),
     Mutant("app/launchers/this_process.py", "stopped = not self._proceed()", "pass", RUNS),
     Mutant("app/launchers/pool.py", 'sys.modules["__main__"] = ModuleType("__main__")', "pass", SWEEPS),
-    Mutant("analysis/frames/runs_frame.py", "inf if value is None and axis in LIMITS else value", "value", ("analysis/test_frames.py",)),
+    Mutant("analysis/frames/runs_frame.py", "inf if value is None and axis in UNLIMITED else value", "value", ("analysis/test_frames.py",)),
     Mutant("analysis/frames/run_collection.py", 'axes = ["sweep", *axes]', "pass", ("analysis/test_frames.py",)),
 ]  # fmt: skip

@@ -113,6 +113,8 @@ def draw_phase_diagram(
     for facet, name in facets.items():
         labels = to_labels(runs[name]) if name else pd.Series(pd.Categorical([""] * len(runs)))
         frame[facet] = labels if name in given else label_missing(labels)
+    if color == "regime":
+        _check_regimes(runs[column])
     frame["value"] = runs[column].astype(object) if color == "regime" else to_numbers(runs[column], "value")
     frame["outcome"] = runs["outcome"].astype(object) if "outcome" in runs else None
     factor = FACTORS.get(value) if color == "gain" else None
@@ -141,6 +143,12 @@ def draw_phase_diagram(
                 ScalarMappable(norm, DIVERGING), ax=all_axes, label=f"log₁₀ {gain} per step"
             )
     return drawn
+
+
+def _check_regimes(values: pd.Series) -> None:
+    if unknown := [value for value in values.dropna().unique() if value not in REGIME_COLORS]:
+        allowed = ", ".join(REGIME_COLORS)
+        raise ValueError(f"column {values.name!r}: has the value {unknown[0]!r}; allowed: {allowed}")
 
 
 def _detail_axes(runs: pd.DataFrame, shown: list[str]) -> list[str]:

@@ -70,6 +70,8 @@ def select_step(rows: pd.DataFrame, step: str | int, allowed: str) -> tuple[pd.D
     if isinstance(step, str):
         if step not in ("first", "last"):
             raise ValueError(f"step={step!r}: must be {allowed}")
+        if rows["step"].isna().all():
+            raise ValueError("column 'step': has no values")
         selected = rows[rows["step"] == rows.groupby("run", observed=True)["step"].transform(ENDS[step])]
         return selected, describe_end(step, selected["step"].unique())
     selected = rows[rows["step"] == step]

@@ -18,6 +18,7 @@ from matplotlib.transforms import offset_copy
 
 from rnnlab.analysis.figures.intervals import is_hashable
 from rnnlab.analysis.figures.literal_text import MAX_LINE_LENGTH
+from rnnlab.records import UNLIMITED
 from rnnlab.text import NO_VALUE
 
 SEQUENTIAL = "viridis"
@@ -33,8 +34,8 @@ CELL_COLORS = dict(zip(("rnn", "lstm", "gru"), PALETTE[:3], strict=True))
 """Colour of each built-in cell, the same in all figures; other cells get the remaining colours."""
 NEUTRAL_COLOR = "0.25"
 """Colour of figure elements that are not associated with a cell."""
-NULL_LABELS = {"clip": "off", "val_every": "off", "checkpoint_every": "off"}
-"""Label of null for each sweep axis whose null means no limit; in a data frame, the value is infinity."""
+NULL_LABELS = dict.fromkeys(UNLIMITED, "off")
+"""Label of null, which is infinity in a data frame, for each sweep axis whose null means no limit."""
 
 SIZES: dict[str, Any] = {
     "font.size": 12,

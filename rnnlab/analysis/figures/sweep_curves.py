@@ -5,6 +5,7 @@ or `row` is given, each function returns a seaborn FacetGrid instead. Legends ar
 create your own figures with `layout="constrained"`.
 """
 
+import difflib
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,9 @@ def draw_losses(
     rows = metrics[metrics["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         names = ", ".join(map(str, metrics["metric"].dropna().unique()))
-        raise ValueError(f"metric={metric!r}: no such metric in the frame; available: {names}")
+        close = difflib.get_close_matches(metric, map(str, metrics["metric"].dropna().unique()), n=1)
+        question = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"metric={metric!r}: no such metric in the frame; {question}available: {names}")
     if "run" not in rows:
         rows = rows.assign(run="")
     curves = RunCurves(rows, "step", to_numbers(rows["value"]), encodings, ("step", "metric", "value"))

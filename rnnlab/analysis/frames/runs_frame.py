@@ -10,7 +10,7 @@ import pandas as pd
 
 from rnnlab.analysis.frames.sources import StoredRun
 from rnnlab.mlflow_mirror.ledger import first_run_id
-from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE
+from rnnlab.records import CONFIG_FILE, ENDED, METRICS_FILE, RUN_FILE, STEPS_TO_SOLVE, UNLIMITED
 from rnnlab.runs.advance import Advance, read_advance
 from rnnlab.runs.run_json import Name, RunFile, Summary, Whole, flatten, parse_run_file, read_config
 
@@ -26,8 +26,6 @@ CATEGORY_COLUMNS = ("sweep", "outcome", "metric", "regime", "git_commit", "host"
 """Columns of categorical dtype, even if no run has a value."""
 FLOAT_COLUMNS = ("lr", "clip")
 """Columns of dtype float64, even if all values are integers."""
-LIMITS = ("clip", "val_every", "checkpoint_every")
-"""Keys whose null value means no limit, which is infinity in a data frame; `groupby` would drop NaN."""
 
 
 class _CompleteRunFile(RunFile):
@@ -118,7 +116,7 @@ class RunEntry:
 
 
 def _without_null(axis: str, value: Any) -> Any:
-    return inf if value is None and axis in LIMITS else value
+    return inf if value is None and axis in UNLIMITED else value
 
 
 def _columns(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

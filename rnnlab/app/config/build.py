@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -49,6 +50,8 @@ KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": In
 """Interface that the class of each configuration group must implement."""
 TASK_CACHE_SIZE = 4
 """Maximum number of tasks kept in memory while a sweep is checked; the data of a task may be large."""
+BYTES_PER_WEIGHT = 16
+"""Memory for each weight of a new network: the drawn value in float64 and the converted one."""
 MAX_EXPERIMENT = 500
 """Maximum length of an MLflow experiment name, in characters."""
 
@@ -202,6 +205,10 @@ def build_network(
     model = _model(config, s, inputs, outputs, loss, problems, NO_UNCERTAIN_KEYS) if s else None
     if s is None or model is None:
         raise InvalidConfig(problems)
+    shapes = (*model.cell.param_shapes().values(), *model.readout.param_shapes().values())
+    weights = sum(prod(shape) for shape in shapes) * BYTES_PER_WEIGHT
+    if problem := memory_problem({"weights": weights}, _values_by_key(config)):
+        raise InvalidConfig([problem])
     _check_initial_state(config, s, model, NO_UNCERTAIN_KEYS)
     return s, model, model.init_params(generators(s.seed)[0], s.init, np.dtype(s.dtype))
 
