@@ -16,6 +16,7 @@ from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
 from rnnlab.app.config.build import build
+from rnnlab.app.config.former_keys import with_former_keys
 from rnnlab.app.config.plan import format_command
 from rnnlab.arrays import Params
 from rnnlab.library.composing import check_command, overrides_of
@@ -199,7 +200,7 @@ class Run:
         """
         if self._weights is None:
             raise ValueError(f"{self.name}: has no weights; its outcome is {self.outcome}")
-        experiment = build(self.config, is_local=False)
+        experiment = build(with_former_keys(self.config), is_local=False)
         cell, seed = str(self._entry.info["params"]["cell"]), experiment.settings.seed
         return Network(self.name, cell, experiment.trainer.model, self._weights, seed, has_own_loss=True)
 
