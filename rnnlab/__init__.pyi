@@ -18,6 +18,10 @@ from .analysis import load_runs as load_runs
 from .analysis import mean_interval as mean_interval
 from .analysis import share_interval as share_interval
 from .library.curves import LagCurve as LagCurve
+from .library.foreign import from_flax as from_flax
+from .library.foreign import from_keras as from_keras
+from .library.foreign import from_torch as from_torch
+from .library.foreign import load as load
 from .library.measuring import measure_networks as measure_networks
 from .library.networks import Network as Network
 from .library.networks import network as network

@@ -83,7 +83,7 @@ INIT = Init(Initializer("orthogonal", 1.0), Initializer("normal", 0.3), Initiali
 @pytest.mark.parametrize("gates", [1, 3, 4])
 def test_cells_draw_their_parameters(gates, bias, dtype):
     cells = {1: Vanilla(7, 5, "tanh", bias=bias), 4: LSTM(7, 5, "tanh", bias=bias, forget_bias=0.0)}
-    cell = cells.get(gates) or GRU(7, 5, bias=bias)
+    cell = cells.get(gates) or GRU(7, 5, bias=bias, reset_after=True)
     params = cell.init_params(np.random.default_rng(0), INIT, dtype)
     shapes = {"W_xh": (gates * 5, 7), "W_hh": (gates * 5, 5)} | ({"b_h": (gates * 5, 1)} if bias else {})
     if gates == 3 and bias:

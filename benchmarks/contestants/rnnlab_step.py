@@ -20,7 +20,7 @@ from rnnlab.workspace import Workspace
 MAKERS: dict[str, Callable[[int, int], Cell]] = {
     "rnn": lambda X, H: Vanilla(X, H, "tanh", bias=True),
     "lstm": lambda X, H: LSTM(X, H, "tanh", bias=True, forget_bias=0.0),
-    "gru": lambda X, H: GRU(X, H, bias=True),
+    "gru": lambda X, H: GRU(X, H, bias=True, reset_after=True),
 }
 
 

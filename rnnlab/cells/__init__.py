@@ -3,6 +3,7 @@
 from rnnlab.cells.base import Cell, Parameter
 from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
+from rnnlab.cells.gru_reset_before import GRUResetBefore
 from rnnlab.cells.lstm import LSTM
 from rnnlab.cells.stack import Layer, Stack, layers_of, split_layer
 from rnnlab.cells.vanilla import Vanilla
@@ -34,6 +35,7 @@ __all__ = [
     "CellDeclarationError",
     "CellDeltas",
     "CellTape",
+    "GRUResetBefore",
     "GatedCell",
     "Layer",
     "Parameter",

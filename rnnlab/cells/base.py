@@ -298,6 +298,10 @@ class Cell(ABC):
         """Return the state adjoint after addition of the immediate gradient of the output."""
         return {**adjoint, self.output: adjoint[self.output] + e if self.output in adjoint else e}
 
+    def other_operands(self, states: States, inner: Mapping[str, Array]) -> dict[str, Array]:
+        """Return what rows of the recurrent matrix multiply instead of the state, (T, H, B), by gate."""
+        return {}
+
     def sigmoid_gates(self, tape: CellTape) -> dict[str, Array]:
         """Return the activations of the gates with values in (0, 1), each of shape (T, H, B), by name."""
         return {}

@@ -15,27 +15,43 @@ gate, in the order r, u, n.
 
 References:
     Cho et al. (2014), *Learning phrase representations using RNN encoder-decoder*; here, the reset gate is
-    applied as in torch.nn.GRU.
+    applied as in torch.nn.GRU. With `reset_after=False`, the cell is a `rnnlab.cells.gru_reset_before`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.cells.gated import GatedCell
+from rnnlab.cells.gru_reset_before import GRUResetBefore
 from rnnlab.engine.activations import SATURATED, SIGMOID, SPLIT, Activation, tanh
 from rnnlab.engine.tapes import CellTape
 
 
 @dataclass(frozen=True)
 class GRU(GatedCell):
-    """GRU cell with optional biases."""
+    """GRU cell with optional biases.
+
+    `reset_after=False` gives a `GRUResetBefore`, whose reset gate multiplies h[t-1] instead of the product.
+    """
 
     states: ClassVar[tuple[str, ...]] = ("h",)
     carried: ClassVar[tuple[str, ...]] = ("h",)
     saved: ClassVar[tuple[str, ...]] = ("n",)
+
+    later_keys: ClassVar[Mapping[str, bool]] = {"reset_after": True}
+    """Values of keys that configurations of earlier versions lack."""
+
+    reset_after: bool = field(kw_only=True)
+
+    def __new__(cls, *sizes: int, **options: Any) -> Any:
+        """Return a GRU, or a GRUResetBefore."""
+        if options.pop("reset_after", True):
+            return super().__new__(cls)
+        return GRUResetBefore(*sizes, **options)
 
     @property
     def gates(self) -> dict[str, Activation]:

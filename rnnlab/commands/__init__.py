@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 MODULES = {
-    **{name: f"rnnlab.commands.{name}" for name in ("ui", "show", "compare", "report", "sync", "repeat", "measure")},
+    **{
+        name: f"rnnlab.commands.{name}"
+        for name in ("ui", "show", "compare", "report", "sync", "repeat", "measure")
+    },
     "gradcheck": "rnnlab.gradcheck.__main__",
 }
 """Module of each command. The help text in `conf/config.yaml` describes the commands."""

@@ -1,7 +1,7 @@
 """Measure a network that was trained elsewhere: where does its gradient go?
 
-Reads the weights of a recurrent network (torch, Keras, flax or ONNX), runs it on your inputs, and writes an ordinary
-run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and weights.
+Reads the weights of a recurrent network (torch, Keras, flax or ONNX), runs it on your inputs, and writes an
+ordinary run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and weights.
 Several weight files, such as the checkpoints of one training, make one run with one recording per file.
 """
 
@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from rnnlab.interop import LAYOUTS, load
+from rnnlab.interop import LAYOUTS
+from rnnlab.library.foreign import load
 from rnnlab.library.inputs import AXES
 from rnnlab.library.measuring import measure_networks, verdict
 from rnnlab.library.networks import Network
 from rnnlab.paths import is_file
-from rnnlab.terminal.console import CommandParser, nonempty_name, nonempty_path, print_line, print_problems
+from rnnlab.terminal.console import CommandParser, nonempty_path, print_line, print_problems
 from rnnlab.user_files import error_reason
 
 COMMAND = "rnnlab.measure"
@@ -30,20 +31,34 @@ COMMAND = "rnnlab.measure"
 def main(argv: Sequence[str]) -> int:
     """Measure a network and return the exit code (2 for invalid input)."""
     parser = CommandParser(COMMAND, description=__doc__)
-    parser.add_argument("weights", nargs="+", type=nonempty_path, help="weight files, in the order of training")
-    parser.add_argument("--layout", choices=LAYOUTS, default="torch", help="layout of the weights (default: torch)")
+    parser.add_argument(
+        "weights", nargs="+", type=nonempty_path, help="weight files, in the order of training"
+    )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="torch", help="layout of the weights (default: torch)"
+    )
     parser.add_argument("--inputs", required=True, type=nonempty_path, help=".npy file with the inputs")
-    parser.add_argument("--targets", type=nonempty_path, help=".npy file with targets (default: a loss without targets)")
+    parser.add_argument(
+        "--targets", type=nonempty_path, help=".npy file with targets (default: a loss without targets)"
+    )
     parser.add_argument(
         "--axes",
         default=AXES,
         help="order of the axes time, features and batch in the inputs: tfb (default), tbf or btf",
     )
-    parser.add_argument("--prefix", help="prefix of the weights' names, such as encoder.rnn")
-    parser.add_argument("--layers", help="layers to measure, such as 0 or 0-1 (default: all)")
-    parser.add_argument("--readout", help="prefix of the readout's weights, for targets")
-    parser.add_argument("--nonlinearity", choices=("tanh", "relu"), help="nonlinearity of a vanilla cell")
-    parser.add_argument("--direction", choices=("forward", "reverse"), default="forward")
+    parser.add_argument(
+        "--prefix", help="first part of the names of the recurrent module, such as encoder.rnn"
+    )
+    parser.add_argument("--layers", type=int, help="number of layers, from the bottom (default: all)")
+    parser.add_argument(
+        "--readout", help="first part of the names of the linear layer that gives the outputs"
+    )
+    parser.add_argument("--nonlinearity", choices=("tanh", "relu", "identity"), help="of a vanilla cell")
+    parser.add_argument(
+        "--direction",
+        choices=("forward", "reverse"),
+        help="direction of a bidirectional module; reverse also reverses the inputs",
+    )
     parser.add_argument("--folder", type=nonempty_path, help="new run folder (default: in outputs/)")
     parser.add_argument("--no-tracking", action="store_true", help="send nothing to MLflow")
     args = parser.parse_args(argv)
@@ -51,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         networks = _networks(args)
         x, y = _array("--inputs", args.inputs), args.targets and _array("--targets", args.targets)
+        if args.direction == "reverse":
+            x = np.flip(x, _time_axis(args.axes, x))
         if os.path.lexists(folder):
             raise ValueError(f"--folder {folder}: already in use; each run needs its own folder")
         command = shlex.join(["python", "-m", COMMAND, *argv])
@@ -100,6 +117,11 @@ def _array(option: str, path: Path) -> Any:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{option} {path}: must be a .npy file of numbers ({error_reason(error)})") from None
+
+
+def _time_axis(axes: str, x: Any) -> int:
+    """Return the axis of the time steps; arrays of symbols have no axis of features."""
+    return (axes if x.ndim == 3 else axes.replace("f", "")).find("t")
 
 
 def _new_folder() -> Path:

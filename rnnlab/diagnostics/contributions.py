@@ -2,7 +2,8 @@
 
     dW_hh = Σ_t C[t]    C[t] = Σ_b dz[t][:, b] h[t-1][:, b]ᵀ
 
-The norm ‖C[t]‖_F follows from two B × B Gram matrices per time step, without any H × H array:
+For the candidate of a GRU with `reset_after=false`, r[t] ∘ h[t-1] takes the place of h[t-1]. The norm
+‖C[t]‖_F follows from two B × B Gram matrices per time step, without any H × H array:
 
     ‖C[t]‖²_F = Σ_{b,b'} (dz[t]ᵀ dz[t] ∘ h[t-1]ᵀ h[t-1])[b, b']
 
@@ -28,7 +29,10 @@ def measure_contributions(snapshot: Snapshot) -> Readings:
     h, h_exponents = scale_to_one(tape.states[cell.recurrent_state][:-1], "scaled_h", snapshot.workspace)
     gram_h, name = gram(h), f"d{cell.recurrent_matrix}"
     blocks = {f"{name}.{gate}": da[:, cell.rows(gate)] for gate in cell.gate_names} or {name: da}
-    squares = {part: (gram(block) * gram_h).sum(axis=(1, 2)) for part, block in blocks.items()}
+    grams = dict.fromkeys(blocks, gram_h)
+    for gate, operand in cell.other_operands(tape.states, tape.inner).items():
+        grams[f"{name}.{gate}"] = gram(operand * np.ldexp(1.0, -h_exponents)[:, None, None])
+    squares = {part: (gram(block) * grams[part]).sum(axis=(1, 2)) for part, block in blocks.items()}
     named = {name: np.sum(list(squares.values()), axis=0)} | (squares if len(squares) > 1 else {})
     log_scale = (da_exponents + h_exponents) * np.log(2)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -187,7 +187,8 @@ def _backpropagate(cell: Cell, params: Params, tape: CellTape, start: Array, τs
     if "dx" in steps:
         by_time[f"{layers[0].prefix}x"] = log_norm_of_steps(steps["dx"])
     for layer in layers:
-        found = _of_layer(layer, layer.take(params), layer.take(steps), layer.take(tape.states), length)
+        of_layer = layer.take(tape.states), layer.take(tape.inner)
+        found = _of_layer(layer, layer.take(params), layer.take(steps), *of_layer, length)
         if len(layers) > 1:
             found["state"] = joint_log_norm(layer.take(adjoints), axis=1)
         by_time |= layer.label(found)
@@ -195,7 +196,12 @@ def _backpropagate(cell: Cell, params: Params, tape: CellTape, start: Array, τs
 
 
 def _of_layer(
-    layer: Layer, params: Params, steps: Mapping[str, Array], states: Mapping[str, Array], length: int
+    layer: Layer,
+    params: Params,
+    steps: Mapping[str, Array],
+    states: Mapping[str, Array],
+    inner: Mapping[str, Array],
+    length: int,
 ) -> dict[str, Array]:
     """Return ln of the norms of the gradients of one layer that follow from its dz, by time step."""
     cell, found = layer.cell, {}
@@ -203,9 +209,15 @@ def _of_layer(
         W_xhT = np.ascontiguousarray(params[cell.input_matrix].T)
         found["x"] = log_norm_of_steps(np.matmul(W_xhT, steps["dz"]))
     if cell.recurrent_matrix is not None and ("recurrent" in steps or "dz" in steps):
-        of_product = log_norm_of_steps(steps["recurrent"] if "recurrent" in steps else steps["dz"])
-        of_state = log_norm_of_steps(states[cell.recurrent_state][:length])
-        found[f"d{cell.recurrent_matrix}"] = of_product + of_state
+        of_product = steps["recurrent"] if "recurrent" in steps else steps["dz"]
+        h = states[cell.recurrent_state][:length]
+        if not (other := cell.other_operands(states, inner)):
+            logs = log_norm_of_steps(of_product) + log_norm_of_steps(h)
+        else:
+            pairs = [(of_product[:, cell.rows(gate)], other.get(gate, h)) for gate in cell.gate_names]
+            parts = [log_norm_of_steps(da) + log_norm_of_steps(of[:length]) for da, of in pairs]
+            logs = np.logaddexp.reduce([2 * part for part in parts], axis=0) / 2
+        found[f"d{cell.recurrent_matrix}"] = logs
     return found
 
 

@@ -17,6 +17,7 @@ from rnnlab.analysis.frames.load import IncompleteRuns
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
 from rnnlab.app.config.build import build, build_network
+from rnnlab.app.config.former_keys import with_former_keys
 from rnnlab.app.config.plan import format_command
 from rnnlab.arrays import Params, copy_params
 from rnnlab.library.composing import check_command, check_options, overrides_of
@@ -215,7 +216,7 @@ class Run:
 
     def _model(self) -> Model:
         if "name" not in self.config["task"]:
-            return build(self.config, is_local=False).trainer.model
+            return build(with_former_keys(self.config), is_local=False).trainer.model
         task = self.config["task"]  # of a measured network: the user's own inputs
         return build_network(self.config, task["inputs"], task["outputs"], "squared_error")[1]
 

@@ -17,9 +17,10 @@ from rnnlab.app import launch
 from rnnlab.app.check import CheckedPlan, check
 from rnnlab.app.cli import main
 from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.former_keys import ONE_LAYER, with_former_keys
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan
-from rnnlab.app.jobs.resume import ENGINE, ONE_LAYER, identity, write_sweep_file
+from rnnlab.app.jobs.resume import ENGINE, identity, write_sweep_file
 from rnnlab.paths import conf_dir
 from rnnlab.runs.folder import write_run_info
 from tests.conftest import Starter
@@ -108,6 +109,17 @@ def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
         assert is_same == (key in ONE_LAYER), key  # runs recorded before these keys existed have one layer
     for key, value in {"layers": 2, "residual": True}.items():
         assert identity(config | {key: value}, "data") != identity(config, "data")
+
+
+def test_a_gru_of_an_earlier_version_is_the_same_run(here: Path) -> None:
+    config = checked("cell=gru").plan.jobs[0].config
+    assert config["cell"]["reset_after"] is True
+    former = config | {"cell": {k: v for k, v in config["cell"].items() if k != "reset_after"}}
+    assert identity(former, "data") == identity(config, "data")
+    other = config | {"cell": config["cell"] | {"reset_after": False}}
+    assert identity(other, "data") != identity(config, "data")
+    without = {key: value for key, value in former.items() if key not in ONE_LAYER}
+    assert with_former_keys(without) == former
 
 
 def test_what_is_given_otherwise_with_the_same_values_is_the_same(here: Path) -> None:

@@ -93,8 +93,11 @@ def test_refuses_a_wrong_immediate_gradient(cell, e, came):
             lambda: LSTM(3, 4, "Tanh", bias=True, forget_bias=0.0),
             "candidate: expected 'tanh' or 'sigmoid', got 'Tanh'",
         ),
-        (lambda: GRU(0, 4, bias=True), "input_size: must be a positive integer, got 0"),
-        (lambda: GRU(3, 4.5, bias=True), "hidden_size: must be a positive integer, got 4.5"),
+        (lambda: GRU(0, 4, bias=True, reset_after=True), "input_size: must be a positive integer, got 0"),
+        (
+            lambda: GRU(3, 4.5, bias=True, reset_after=True),
+            "hidden_size: must be a positive integer, got 4.5",
+        ),
         (
             lambda: replace(build(TANH).model, loss="mse"),
             "loss: expected 'cross_entropy' or 'squared_error', got 'mse'",

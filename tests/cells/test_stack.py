@@ -23,7 +23,7 @@ from tests.cells.test_own_cells import Normalised
 MAKERS: dict[str, Callable[[int, int], Cell]] = {
     "rnn": lambda X, H: Vanilla(X, H, "tanh", bias=True),
     "lstm": lambda X, H: LSTM(X, H, "tanh", 0.0, bias=True),
-    "gru": lambda X, H: GRU(X, H, bias=True),
+    "gru": lambda X, H: GRU(X, H, bias=True, reset_after=True),
     "single steps": lambda X, H: Normalised(X, H, bias=True),
 }
 STACKS = list(itertools.product(MAKERS, (2, 3), (False, True)))

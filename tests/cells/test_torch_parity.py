@@ -20,8 +20,8 @@ CELLS = [
     Vanilla(INPUTS, HIDDEN, "relu", bias=True),
     LSTM(INPUTS, HIDDEN, "tanh", bias=True, forget_bias=1.0),
     LSTM(INPUTS, HIDDEN, "tanh", bias=False, forget_bias=0.0),
-    GRU(INPUTS, HIDDEN, bias=True),
-    GRU(INPUTS, HIDDEN, bias=False),
+    GRU(INPUTS, HIDDEN, bias=True, reset_after=True),
+    GRU(INPUTS, HIDDEN, bias=False, reset_after=True),
 ]
 TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlab.diagnostics import measure_contributions
-from tests.oracles.cases import TIME, build, cell_id, every_cell
+from tests.oracles.cases import TIME, build, cell_id, every_cell, recurrent_shares
 from tests.oracles.snapshots import by_name, snapshot_of
 
 
@@ -14,7 +14,7 @@ def test_shares_add_up_and_their_norms_are_by_gram(cell, mask):
     snapshot = snapshot_of(build(cell, mask=mask))
     tape, deltas = snapshot.tape.cell, snapshot.deltas
     recurrent = deltas.recurrent
-    shares = np.einsum("tfb,thb->tfh", recurrent, tape.states["h"][:-1])
+    shares = recurrent_shares(cell, tape, recurrent).sum(axis=-1)
     np.testing.assert_allclose(shares.sum(axis=0), snapshot.grads["W_hh"], rtol=1e-12, atol=1e-15)
 
     found = by_name(measure_contributions(snapshot).curves)

@@ -23,7 +23,10 @@ STACKS = [
     Stack.of(
         [LSTM(INPUTS, HIDDEN, "tanh", 1.0, bias=True), LSTM(HIDDEN, HIDDEN, "tanh", 1.0, bias=True)], False
     ),
-    Stack.of([GRU(INPUTS, HIDDEN, bias=True), GRU(HIDDEN, HIDDEN, bias=True)], True),
+    Stack.of(
+        [GRU(INPUTS, HIDDEN, bias=True, reset_after=True), GRU(HIDDEN, HIDDEN, bias=True, reset_after=True)],
+        True,
+    ),
     Stack.of(
         [Vanilla(INPUTS, HIDDEN, "tanh", bias=True), *[Vanilla(HIDDEN, HIDDEN, "tanh", bias=True)] * 2], True
     ),

@@ -37,7 +37,7 @@ from rnnlab.engine.compiled.loops import CompiledLoops
 CELLS: list[Any] = [
     lambda X, H, bias: Vanilla(X, H, "tanh", bias=bias),
     lambda X, H, bias: LSTM(X, H, "tanh", 0.0, bias=bias),
-    lambda X, H, bias: GRU(X, H, bias=bias),
+    lambda X, H, bias: GRU(X, H, bias=bias, reset_after=True),
 ]
 if os.environ.get("RNNLAB_FUZZ"):
     CELLS += [

@@ -14,7 +14,7 @@ CELLS = {
     "rnn": Vanilla(X, H, "tanh", bias=True),
     "identity": Vanilla(X, H, "identity", bias=True),
     "lstm": LSTM(X, H, "tanh", 0.0, bias=True),
-    "gru": GRU(X, H, bias=True),
+    "gru": GRU(X, H, bias=True, reset_after=True),
 }
 
 

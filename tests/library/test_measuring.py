@@ -97,7 +97,10 @@ def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> N
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize(("gain", "word"), [(0.5, "vanishes: 1 % is left at lag 7 of 39"), (1.0, "neither"), (1.5, "explodes over 39 lags")])
+@pytest.mark.parametrize(
+    ("gain", "word"),
+    [(0.5, "vanishes: 1 % is left at lag 7 of 39"), (1.0, "neither"), (1.5, "explodes over 39 lags")],
+)
 def test_the_verdict_names_the_regime_and_a_command_that_works(gain: float, word: str) -> None:
     from rnnlab.app.config.compose import compose_plan
 

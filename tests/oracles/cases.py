@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells import GRU, LSTM, Cell, Vanilla
+from rnnlab.cells import GRU, LSTM, Cell, CellTape, GRUResetBefore, Vanilla
 from rnnlab.initial_states import Learned, Zero
 from rnnlab.initializers import Init, Initializer
 from rnnlab.model import Batch, Model, Tape
@@ -26,7 +26,7 @@ TIME, BATCH, INPUTS, HIDDEN, OUTPUTS = 5, 3, 6, 4, 7
 NORMAL = Init(*[Initializer("normal", 1.0)] * 3)
 TANH = Vanilla(INPUTS, HIDDEN, "tanh", bias=True)
 GATED = LSTM(INPUTS, HIDDEN, "tanh", bias=True, forget_bias=1.0)
-RESET = GRU(INPUTS, HIDDEN, bias=True)
+RESET = GRU(INPUTS, HIDDEN, bias=True, reset_after=True)
 
 MASKS = {
     "every step": None,
@@ -125,6 +125,16 @@ def _distance_to_kink(case: Case) -> float:
     x = tape.x if tape.x.ndim == 3 else np.eye(case.model.cell.input_size)[tape.x].transpose(0, 2, 1)
     z = p["W_xh"] @ x + p["W_hh"] @ tape.states["h"][:-1] + p.get("b_h", 0.0)
     return float(np.abs(z).min())
+
+
+def recurrent_shares(cell: Cell, tape: CellTape, recurrent: Array) -> Array:
+    """Return the contribution of each time step and example to dW_hh, shape (T, G·H, H, B)."""
+    h = tape.states["h"][:-1]
+    shares = np.einsum("tfb,thb->tfhb", recurrent, h)
+    if isinstance(cell, GRUResetBefore):
+        n = cell.rows("n")
+        shares[:, n] = np.einsum("tfb,thb->tfhb", recurrent[:, n], tape.inner["r"] * h)
+    return shares
 
 
 def with_mask(case: Case, mask: Array) -> Case:

@@ -14,7 +14,7 @@ import autograd
 import autograd.numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.cells import GRU, LSTM, Vanilla
+from rnnlab.cells import GRU, LSTM, GRUResetBefore, Vanilla
 from tests.oracles.cases import Case, gather
 
 Push = dict[str, Array]
@@ -104,6 +104,16 @@ def _gru(cell: GRU, p, x, states, push):
     return {"h": h + push["next_h"]}, h + push["read_h"]
 
 
+def _gru_reset_before(cell: GRUResetBefore, p, x, states, push):
+    H, h = cell.hidden_size, states["h"]
+    z = np.dot(p["W_xh"], x) + p.get("b_h", 0.0) + push["z"]
+    r = _sigmoid(z[:H] + np.dot(p["W_hh"][:H], h))
+    u = _sigmoid(z[H : 2 * H] + np.dot(p["W_hh"][H : 2 * H], h))
+    n = np.tanh(z[2 * H :] + np.dot(p["W_hh"][2 * H :], r * h))
+    new = (1 - u) * n + u * h + push["h"]
+    return {"h": new + push["next_h"]}, new + push["read_h"]
+
+
 def _sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
@@ -112,4 +122,4 @@ def _one_hot(symbols: Array, size: int) -> Array:
     return np.array(np.eye(size)[symbols].transpose(0, 2, 1))
 
 
-STEPS: dict[type, Callable] = {Vanilla: _vanilla, LSTM: _lstm, GRU: _gru}
+STEPS: dict[type, Callable] = {Vanilla: _vanilla, LSTM: _lstm, GRU: _gru, GRUResetBefore: _gru_reset_before}

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rnnlab as rl
 from rnnlab import __version__
 from rnnlab.analysis import IncompleteRuns, load_gradients, load_metrics, load_runs
 from rnnlab.commands import compare, report, sync
@@ -49,6 +51,22 @@ def test_frames(old: Path) -> None:
     assert metrics.groupby("run", observed=True)["step"].apply(list).tolist() == [[0, 1, 2, 3]] * 2
     curves = load_gradients(old, "state", axis="lag", steps="last")
     assert set(curves["lag"]) == set(range(6)) and curves["log10_gmean"].notna().all()
+
+
+def test_network(old: Path) -> None:
+    net = rl.load_run(old / "1_lstm").network
+    assert (net.cell, net.hidden, net.layers) == ("lstm", 4, 1)
+
+
+def test_network_of_a_gru_from_before_reset_after(tmp_path: Path) -> None:
+    rl.train("adding", cell="gru", hidden=4, seq_len=6, steps=2, quiet=True, folder=tmp_path / "gru")
+    x = np.random.default_rng(0).standard_normal((6, 2, 3))
+    before = rl.load_run(tmp_path / "gru").network.predict(x)
+    file = tmp_path / "gru" / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("  reset_after: true\n", ""), encoding="utf-8")
+    assert "reset_after" in text and "reset_after" not in file.read_text(encoding="utf-8")
+    np.testing.assert_array_equal(rl.load_run(tmp_path / "gru").network.predict(x), before)
 
 
 def test_compare_and_report(old: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -355,6 +355,7 @@ def _class_and_values(
     cls = pop_class(keys, group, KINDS[group], problems)
     if cls is None:
         return None
+    keys = getattr(cls, "later_keys", {}) | keys
     values = validate(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems, dtype_of(config))
     return None if values is None else (cls, values)
 

@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
+from rnnlab.app.config.former_keys import ONE_LAYER, without_former_values
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Plan, sweep_name
 from rnnlab.app.config.run_paths import SWEEP_FILE, SWEEP_LOCK, can_hold_runs, sweep_problems
@@ -29,8 +30,6 @@ from rnnlab.runs.run_json import NewerFormat, read_run_info
 
 ENGINE = "engine"
 """Key that changes results by rounding errors alone: a run that ended counts under any engine."""
-ONE_LAYER = {"layers": 1, "residual": False}
-"""Values of keys with which a run is the same as a run recorded before these keys existed."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ def identity(config: Mapping[str, Any], data: str) -> str:
 
 def identity_from_json(texts: Mapping[str, str], data: str) -> str:
     """Return the same digest as `identity`, computed from the JSON text of each key's value."""
+    texts = {**texts, "cell": without_former_values(texts["cell"])} if "cell" in texts else texts
     outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
     outside |= {key for key, default in ONE_LAYER.items() if texts.get(key) == format_json(default)}
     keys = sorted(set(texts).difference(outside))

@@ -1,0 +1,117 @@
+"""Layout of torch.nn.RNN, LSTM and GRU, and of their single-step cells.
+
+| tensor | shape | rows |
+|---|---|---|
+| `weight_ih_l{k}` | (G·H, X) | LSTM: i, f, g, o; GRU: r, z, n |
+| `weight_hh_l{k}` | (G·H, H) | the same |
+| `bias_ih_l{k}`, `bias_hh_l{k}` | (G·H,) | the same; both or none |
+
+The two biases are added, except those of the candidate of a GRU. `_reverse` marks the second direction.
+"""
+
+import re
+from collections.abc import Sequence
+
+from rnnlab.arrays import Array
+from rnnlab.interop.source import Source, children, short
+from rnnlab.interop.weights import (
+    Choices,
+    LayerWeights,
+    assemble,
+    cell_of,
+    choose,
+    options_of,
+    refuse_cells,
+    take_layers,
+)
+
+HAS_LAYERS = True
+ORDERS = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
+EXAMPLE = "encoder.weight_hh_l0"
+NAME = re.compile(
+    r"(?s)(?:(?P<prefix>.*)\.)?(?:weight|bias)_(?P<part>ih|hh|hr)(?P<end>(?:_l([0-9]{1,4})(_reverse)?)?)"
+)
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def find(source: Source) -> list[str]:
+    """Return the prefixes of the recurrent modules, without the final dot."""
+    matches = (NAME.fullmatch(name) for name in source.tensors)
+    return sorted({match["prefix"] or "" for match in matches if match})
+
+
+def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
+    """Return the layers of one module and direction.
+
+    Raises:
+        ValueError: If the tensors do not fit a module.
+    """
+    start = f"{prefix}." if choose(find(source), prefix, EXAMPLE) else ""
+    own = children(source.tensors, prefix, ".")
+    matches = [match for match in map(NAME.fullmatch, own) if match]
+    source.refuse_others([start + name for name in own], [start + match[0] for match in matches])
+    if projections := [match[0] for match in matches if match["part"] == "hr"]:
+        raise ValueError(f"{short(start + projections[0])}: an LSTM with proj_size is not supported")
+    ends = {match["end"] for match in matches}
+    reverse = {end for end in ends if end.endswith("_reverse")}
+    if reverse and choices.direction is None:
+        raise ValueError("direction: the module is bidirectional; pass direction='forward' or 'reverse'")
+    if choices.direction == "reverse" and not reverse:
+        raise ValueError("direction='reverse': the module has one direction, forward")
+    suffix = "_reverse" if choices.direction == "reverse" else ""
+    if "" in ends:
+        if len(ends) > 1:
+            raise ValueError(f"{short(start)}weight_hh: unexpected beside {short(start)}weight_hh_l0")
+        endings = [""]
+    else:
+        endings = [f"_l{k}{suffix}" for k in range(len({end.removesuffix("_reverse") for end in ends}))]
+    expected = [f"{part}{end}" for end in endings for part in PARTS]
+    source.refuse_others(ends - reverse if not suffix else reverse, endings)
+    has_bias = any(name.startswith("bias") and name in expected for name in own)
+    count = take_layers(len(endings), choices)
+    if reverse and count > 1:
+        raise ValueError("layers: layers from the second on read both directions; pass layers=1")
+    facts = {prefix: {**source.facts.get(prefix, {}), "reset_after": True}}
+    source = Source(source.tensors, facts, source.converted)
+    return [_layer(source, prefix, start, end, has_bias, choices) for end in endings[:count]]
+
+
+def _layer(
+    source: Source, prefix: str, start: str, end: str, has_bias: bool, choices: Choices
+) -> LayerWeights:
+    names = [f"{start}{part}{end}" for part in PARTS]
+    rows, H = source.shape(names[1], 2)
+    cell = cell_of(names[1], rows, H)
+    _, X = source.shape(names[0], 2)
+    W_xh, W_hh = source.array(names[0], (rows, X)), source.array(names[1], (rows, H))
+    biases = (source.array(names[2], (rows,)), source.array(names[3], (rows,))) if has_bias else None
+    return assemble(ORDERS, cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices))
+
+
+def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
+    """Return the weights of a torch.nn.Linear.
+
+    Raises:
+        ValueError: If the tensors are missing, or if their shapes do not fit.
+    """
+    start = f"{prefix}." if prefix else ""
+    outputs, H = source.shape(f"{start}weight", 2)
+    bias = source.array(f"{start}bias", (outputs,))[:, None] if f"{start}bias" in source.tensors else None
+    return source.array(f"{start}weight", (outputs, H)), bias
+
+
+def write(layers: Sequence[LayerWeights]) -> dict[str, Array]:
+    """Return the tensors of a module; the second bias is 0 where torch adds the two.
+
+    Raises:
+        ValueError: If torch has no such cell.
+    """
+    refuse_cells(layers, "torch", ("tanh", "relu"), before=False)
+    found = {}
+    for k, layer in enumerate(layers):
+        order = ORDERS[layer.cell]
+        found[f"weight_ih_l{k}"] = layer.blocks("W_xh", order)
+        found[f"weight_hh_l{k}"] = layer.blocks("W_hh", order)
+        if layer.has_bias:
+            found[f"bias_ih_l{k}"], found[f"bias_hh_l{k}"] = layer.two_biases(order)
+    return found

@@ -1,0 +1,214 @@
+"""Networks with the weights of another framework, and weights for another framework."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnlab.initial_states import Zero
+from rnnlab.interop import LAYOUTS, Choices, Source
+from rnnlab.interop.source import listed, short
+from rnnlab.library.framework_tensors import flatten, keras_arrays, lazy_tensor
+from rnnlab.library.layer_weights import cell_with
+from rnnlab.library.networks import Network
+from rnnlab.library.weight_files import open_weights
+from rnnlab.model import Model
+from rnnlab.readout import Readout
+
+Prefix = str | Sequence[str] | None
+
+
+def load(
+    path: str | Path,
+    layout: str,
+    prefix: Prefix = None,
+    *,
+    nonlinearity: str | None = None,
+    reset_after: bool | None = None,
+    readout: str | None = None,
+    layers: int | None = None,
+    direction: str | None = None,
+) -> Network:
+    """Return a network with the weights in a file of another framework.
+
+    Cell, sizes, layers and biases follow from the names and shapes of the tensors. Only the tensors of the
+    network are read, and nothing is unpickled. Without a readout, the outputs of the network are h[t].
+
+    Args:
+        path: File that ends in `.safetensors`, `.npz`, `.keras`, `.h5` or `.onnx`. The last three require
+            `pip install 'rnnlab[interop]'`.
+        layout: Framework whose names and gate orders the file has: `torch`, `keras`, `flax` or `onnx`.
+        prefix: First part of the names of the recurrent module, which may be omitted if there is only one. A
+            list of prefixes stacks several modules, from bottom to top.
+        nonlinearity: Activation function of a vanilla cell: `tanh`, `relu` or `identity`.
+        reset_after: True if the reset gate of a GRU multiplies the product W_hn h; see `cell.reset_after`.
+        readout: First part of the names of a linear layer that reads h[t]; None for no readout.
+        layers: Number of layers, from the bottom; None for all.
+        direction: Direction of a bidirectional module, `forward` or `reverse`. The inputs of the reverse
+            direction must be passed in reverse order, `x[::-1]`.
+
+    Raises:
+        ValueError: If the file cannot be read, or does not contain the weights of such a network.
+
+    >>> weights = rl.network("gru", inputs=3, hidden=16).to_torch_state_dict()
+    >>> np.savez("weights.npz", **weights)
+    >>> rl.load("weights.npz", layout="torch")
+    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1264)
+    """
+    choices = Choices(nonlinearity, reset_after, direction, layers)
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout={short(repr(layout))}: must be {', '.join(LAYOUTS)}")
+    return _network(open_weights(path), layout, prefix, readout, choices)
+
+
+def from_torch(
+    module_or_state_dict: Any,
+    prefix: Prefix = None,
+    *,
+    nonlinearity: str | None = None,
+    readout: str | None = None,
+    layers: int | None = None,
+    direction: str | None = None,
+) -> Network:
+    """Return a network with the weights of a torch.nn.RNN, LSTM or GRU.
+
+    Args:
+        module_or_state_dict: The module, a module that contains it, or a state dict. Values may be tensors or
+            arrays; they are copied. Half precision is converted to float32, with a warning.
+        prefix: Name of the recurrent module in its parent, such as `encoder.rnn`; see `load`.
+        nonlinearity: Activation function of a torch.nn.RNN, if a state dict is given.
+        readout: Name of a torch.nn.Linear that reads h[t], such as `fc`; None for no readout.
+        layers: Number of layers, from the bottom; None for all.
+        direction: Direction of a bidirectional module; see `load`.
+
+    Raises:
+        ValueError: If the weights are not those of such a network.
+
+    >>> rng = np.random.default_rng(0)
+    >>> state = {"weight_ih_l0": rng.standard_normal((64, 3)), "weight_hh_l0": rng.standard_normal((64, 16))}
+    >>> rl.from_torch(state)
+    Network(lstm, inputs=3, hidden=16, outputs=16, layers=1, dtype=float64, parameters=1472)
+    """
+    choices = Choices(nonlinearity, None, direction, layers)
+    owner = module_or_state_dict
+    state = owner.state_dict() if callable(getattr(owner, "state_dict", None)) else owner
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"module_or_state_dict: is a {type(owner).__name__}; must be a module or a state dict"
+        )
+    source = Source({str(name): lazy_tensor(value) for name, value in state.items()})
+    for name in LAYOUTS["torch"].find(source):
+        part = owner
+        for step in name.split(".") if name else ():
+            part = getattr(part, step, None)
+        if isinstance(φ := getattr(part, "nonlinearity", None), str):
+            source.facts = {**source.facts, name: {"nonlinearity": φ}}
+    return _network(source, "torch", prefix, readout, choices)
+
+
+def from_keras(
+    layer_or_weights: Any,
+    prefix: Prefix = None,
+    *,
+    nonlinearity: str | None = None,
+    reset_after: bool | None = None,
+    readout: str | None = None,
+) -> Network:
+    """Return a network with the weights of a Keras SimpleRNN, LSTM or GRU.
+
+    Args:
+        layer_or_weights: The layer, a model that contains it, the arrays of `layer.get_weights()`, a list of
+            such lists for several layers, or arrays by name.
+        prefix: Path of the layer in a model, such as `lstm/lstm_cell`, or several; see `load`.
+        nonlinearity: Activation function of a SimpleRNN, if arrays are given.
+        reset_after: Form of a GRU without biases, if arrays are given.
+        readout: Path of a Dense layer that reads h[t]; None for no readout.
+
+    Raises:
+        ValueError: If the weights are not those of such a network.
+
+    >>> net = rl.network("gru", inputs=3, hidden=16, overrides=["cell.reset_after=false"])
+    >>> weights = net.to_keras_weights()
+    >>> [w.shape for w in weights[0]]
+    [(3, 48), (16, 48), (48,)]
+    >>> rl.from_keras(weights[0])
+    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1216)
+    """
+    choices = Choices(nonlinearity, reset_after)
+    named, facts = keras_arrays(layer_or_weights)
+    source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
+    if prefix is None and isinstance(layer_or_weights, list | tuple):
+        prefix = LAYOUTS["keras"].find(source)
+    return _network(source, "keras", prefix, readout, choices)
+
+
+def from_flax(
+    params: Any, prefix: Prefix = None, *, nonlinearity: str | None = None, readout: str | None = None
+) -> Network:
+    """Return a network with the parameters of a flax.linen SimpleCell, LSTMCell or GRUCell.
+
+    Args:
+        params: Tree of parameters, as returned by `module.init`, with or without the level `params`, or a
+            list of trees for several layers.
+        prefix: Path of the cell in the tree, such as `encoder/cell`, or several; see `load`.
+        nonlinearity: Activation function of a SimpleCell.
+        readout: Path of a Dense layer that reads h[t]; None for no readout.
+
+    Raises:
+        ValueError: If the parameters are not those of such a network.
+
+    >>> rl.from_flax(rl.network("lstm", inputs=3, hidden=16, layers=2).to_flax_params())
+    Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3328)
+    """
+    choices = Choices(nonlinearity)
+    trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
+    if not isinstance(trees, Mapping):
+        raise ValueError(f"params: is a {type(params).__name__}; must be a tree of dictionaries")
+    found = dict(flatten(trees.get("params", trees) if len(trees) == 1 else trees))
+    source = Source({name: lazy_tensor(value) for name, value in found.items()})
+    if prefix is None and isinstance(params, list | tuple):
+        prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name))
+    return _network(source, "flax", prefix, readout, choices)
+
+
+def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
+    chosen = LAYOUTS[layout]
+    found = chosen.find(source)
+    if prefix is None:
+        if len(found) > 1:
+            raise ValueError(f"prefix: several recurrent modules; pass prefix= one of {listed(found)}")
+        prefix = found[0] if found else ""
+    prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+    if not prefixes or not all(isinstance(name, str) for name in prefixes):
+        raise ValueError(f"prefix={short(repr(prefix))}: must be a string, or a list of at least one string")
+    weights = [layer for name in prefixes for layer in chosen.read(source, name.rstrip("./"), choices)]
+    if not chosen.has_layers and choices.layers is not None:
+        if choices.layers > len(weights):
+            raise ValueError(f"layers={choices.layers}: prefix names {len(weights)}")
+        weights = weights[: choices.layers]
+    cell = cell_with(weights)
+    single = len(weights) == 1
+    params = {
+        name if single else f"l{k}.{name}": array
+        for k, layer in enumerate(weights, start=1)
+        for name, array in layer.params.items()
+    }
+    of_readout = None if readout is None else chosen.read_readout(source, readout.rstrip("./"))
+    dtype = weights[0].params["W_hh"].dtype
+    W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
+    if W_hy.shape[1] != cell.output_size:
+        raise ValueError(
+            f"readout={short(repr(readout))}: reads {W_hy.shape[1]} units, but the top layer has "
+            f"{cell.output_size}"
+        )
+    params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
+    if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
+        raise ValueError(f"weights: have the data types {' and '.join(types)}; must have a single one")
+    if source.converted:
+        text = f"{len(source.converted)} tensors in half precision were converted to float32"
+        warnings.warn(text, UserWarning, stacklevel=3)
+    has_bias = b_y is not None
+    model = Model(cell, Readout(cell.output_size, len(W_hy), has_bias), Zero(), "squared_error", "mean")
+    return Network(f"{weights[0].cell} from {layout}", weights[0].cell, model, params, seed=0)
