@@ -1,8 +1,8 @@
 """Measure a network that was trained elsewhere: where does its gradient go?
 
 Reads the weights of a recurrent network (torch, Keras, flax or ONNX), runs it on your inputs, and writes an
-ordinary run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and weights.
-Several weight files, such as the checkpoints of one training, make one run with one recording per file.
+ordinary run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and
+weights. Several weight files, such as the checkpoints of one training, make one run with one recording per file.
 """
 
 import os
@@ -73,8 +73,11 @@ def main(argv: Sequence[str]) -> int:
         command = shlex.join(["python", "-m", COMMAND, *argv])
         name = f"{args.weights[-1].stem} ({args.layout})"
         run = measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
-    except (ValueError, OSError) as error:
-        print_problems(COMMAND, [error_reason(error)])
+    except OSError as error:
+        print_problems(COMMAND, [f"{error.filename}: {error_reason(error)}"])
+        return 2
+    except ValueError as error:
+        print_problems(COMMAND, str(error).splitlines())
         return 2
     print_line(f"Files: {os.path.relpath(folder)}")
     if not args.no_tracking:
@@ -114,9 +117,12 @@ def _array(option: str, path: Path) -> Any:
     if not is_file(path):
         raise ValueError(f"{option} {path}: not found")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{option} {path}: must be a .npy file of numbers ({error_reason(error)})") from None
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{option} {path}: contains several arrays; must be a .npy file with one array")
+    return found
 
 
 def _time_axis(axes: str, x: Any) -> int:

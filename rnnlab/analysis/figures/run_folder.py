@@ -27,10 +27,12 @@ from rnnlab.records import (
     CONFIG_FILE,
     FIGURES_FOLDER,
     GRAD_NORM,
+    LOSS,
     THEORY_BOUND,
     THEORY_CELL_PATH,
     THEORY_LOG10_GAIN,
     TIMELINE_FOLDER,
+    VAL_LOSS,
 )
 from rnnlab.runs.files import make_folder
 from rnnlab.runs.run_json import read_config, read_run_info
@@ -90,7 +92,7 @@ def _drawings(
     if GRAD_NORM in metrics and (metrics[GRAD_NORM] > 0).any():
         by_norm = config.get("clip") if config.get("clip_mode") == "norm" else None
         drawings["clipping"] = lambda ax: figures.draw_clip_histogram(metrics, ax, by_norm)
-    if len(metrics):
+    if LOSS in metrics or VAL_LOSS in metrics:
         drawings["loss"] = lambda ax: figures.draw_loss(metrics, ax, *loss_unit_from_info(info))
     if goal.get("metric") in metrics:
         drawings["verdict"] = lambda ax: figures.draw_verdict(metrics, ax, goal["metric"], goal["baseline"])
