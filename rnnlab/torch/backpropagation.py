@@ -15,11 +15,14 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.cells import Cell, CellTape, States, StepTape
-from rnnlab.norms import norm
+from rnnlab.diagnostics.norms import log_norm_of_steps
 from rnnlab.torch.layers import Direction
 
 _RANGE = 20
 """The largest element of a column is kept between 2^-20 and 2^20."""
+_PENDING_ELEMENTS = 2**22
+"""Number of elements that are collected before their norms are computed."""
+_COLUMNS = 256
 _SMALLEST = -1000
 """Smaller powers of two count as 0 when gradients are added."""
 
@@ -115,57 +118,101 @@ def backward(
     cell, params, time, columns = direction.cell, direction.params, tape.time, len(ends)
     dtype = tape.outputs.dtype
     W_xhT = np.ascontiguousarray(params["W_xh"].T)
-    names = (*cell.states, "state", "z", "x", "dW_hh")
-    logs = {name: np.full((time, columns), -np.inf) for name in names}
+    norms = _Norms(time, columns)
     dx = np.zeros((time if with_dx else 0, cell.input_size, columns), dtype)
-    scale = np.zeros((time, columns), np.int64)
+    scale, of_state = (np.zeros((time, columns), np.int64) for _ in range(2))
     adjoint = {name: np.zeros((size, columns), dtype) for name, size in cell.state_sizes.items()}
     exponents = np.zeros(columns, np.int64)
+    own_parts = [name for name in cell.states if incoming.is_from_above or name != cell.output]
     for t in range(time, 0, -1):
         adjoint, exponents = _plus(adjoint, exponents, *incoming.at(t, ends, cell.output, from_loss=True))
-        parts = [log_norm(part) for part in adjoint.values()]
-        logs["state"][t - 1] = log_of_joint(parts) + exponents * np.log(2)
+        of_state[t - 1] = exponents
+        found = {f"adjoint {name}": adjoint[name] for name in own_parts}
         adjoint, exponents = _plus(adjoint, exponents, *incoming.at(t, ends, cell.output, from_loss=False))
-        step = _repeated(tape.step(t), draws)
-        deltas = cell.adjoint_step(params, step, adjoint)
+        deltas = cell.adjoint_step(params, _repeated(tape.step(t), draws), adjoint)
         assert deltas.dz is not None
-        recurrent = deltas.dz if deltas.recurrent is None else deltas.recurrent
         of_x = W_xhT @ deltas.dz
-        found = {name: log_norm(deltas.total[name]) for name in cell.states}
-        found |= {"z": log_norm(deltas.dz), "x": log_norm(of_x)}
-        found["dW_hh"] = log_norm(recurrent) + log_norm(step.before[cell.recurrent_state])
-        for name, values in found.items():
-            logs[name][t - 1] = values + exponents * np.log(2)
+        found |= {name: deltas.total[name] for name in cell.states} | {"z": deltas.dz, "x": of_x}
+        if deltas.recurrent is not None and deltas.recurrent is not deltas.dz:
+            found["recurrent"] = deltas.recurrent
+        norms.add(t, found)
         if with_dx:
             dx[t - 1] = of_x
         scale[t - 1] = exponents
         adjoint, exponents = _rescaled(deltas.before, exponents)
+    logs = norms.finish()
+    parts = [logs.pop(f"adjoint {name}") for name in own_parts]
+    logs["state"] = log_of_joint([*parts, logs["h"]] if cell.output not in own_parts else parts)
+    of_before = log_norm_of_steps(tape.states[cell.recurrent_state][:time])
+    logs["dW_hh"] = logs.pop("recurrent", logs["z"]) + np.tile(of_before, draws)
+    for name, values in logs.items():
+        values += (of_state if name == "state" else scale) * np.log(2)
     return logs, dx, scale
+
+
+class _Norms:
+    """Norms by time step of arrays that are collected from the last time step to the first."""
+
+    def __init__(self, time: int, columns: int) -> None:
+        self._shape = time, columns
+        self._logs: dict[str, Array] = {}
+        self._pending: dict[str, list[Array]] = {}
+        self._first, self._elements = time + 1, 0
+
+    def add(self, t: int, arrays: Mapping[str, Array]) -> None:
+        """Collect the arrays of time step t."""
+        for name, a in arrays.items():
+            self._pending.setdefault(name, []).append(a)
+            self._elements += a.size
+        self._first = t
+        if self._elements > _PENDING_ELEMENTS:
+            self._flush()
+
+    def finish(self) -> dict[str, Array]:
+        """Return natural logarithms of the norms, (T, C), by name."""
+        self._flush()
+        return self._logs
+
+    def _flush(self) -> None:
+        for name, arrays in self._pending.items():
+            if name not in self._logs:
+                self._logs[name] = np.full(self._shape, -np.inf)
+            steps = slice(self._first - 1, self._first - 1 + len(arrays))
+            self._logs[name][steps] = log_norm_of_steps(np.stack(arrays[::-1]))
+        self._pending.clear()
+        self._elements = 0
 
 
 def immediate(direction: Direction, tape: CellTape, incoming: Incoming, ends: Array) -> dict[str, Array]:
     """Return ln of the norms of the gradients of the loss at the same time step alone, (T, B)."""
-    cell, params, time = direction.cell, direction.params, tape.time
-    names = (*cell.states, "z", "x")
-    logs = {f"{name}_immediate": np.full((time, len(ends)), -np.inf) for name in names}
-    zeros = {name: np.zeros((size, len(ends)), tape.outputs.dtype) for name, size in cell.state_sizes.items()}
+    cell, params, time, examples = direction.cell, direction.params, tape.time, len(ends)
+    direct = {n: np.zeros((time, size, examples), tape.outputs.dtype) for n, size in cell.state_sizes.items()}
     for t in range(1, time + 1):
-        parts, _ = incoming.at(t, ends, cell.output, from_loss=True)
-        if not any(part.any() for part in parts.values()):
+        for name, part in incoming.at(t, ends, cell.output, from_loss=True)[0].items():
+            direct[name][t - 1] = part
+    logs = {f"{name}_immediate": np.full((time, examples), -np.inf) for name in (*cell.states, "z", "x")}
+    has_loss = np.flatnonzero(np.any([part.any(axis=(1, 2)) for part in direct.values()], axis=0))
+    for steps in np.array_split(has_loss, max(len(has_loss) * examples // _COLUMNS, 1)):
+        if not len(steps):
             continue
-        deltas = cell.adjoint_step(params, tape.step(t), zeros | parts)
+        before, after, inner = (
+            {name: _columns(values[steps + shift]) for name, values in named.items()}
+            for named, shift in ((tape.states, 0), (tape.states, 1), (tape.inner, 0))
+        )
+        adjoint = {name: _columns(part[steps]) for name, part in direct.items()}
+        deltas = cell.adjoint_step(params, StepTape(tape.x, before, after, inner), adjoint)
         assert deltas.dz is not None
-        found = {name: log_norm(deltas.total[name]) for name in cell.states}
-        found |= {"z": log_norm(deltas.dz), "x": log_norm(params["W_xh"].T @ deltas.dz)}
+        found = {name: deltas.total[name] for name in cell.states}
+        found |= {"z": deltas.dz, "x": params["W_xh"].T @ deltas.dz}
         for name, values in found.items():
-            logs[f"{name}_immediate"][t - 1] = values
+            norms = log_norm_of_steps(np.ascontiguousarray(values)[None])
+            logs[f"{name}_immediate"][steps] = norms.reshape(-1, examples)
     return logs
 
 
-def log_norm(a: Array) -> Array:
-    """Return ln of the norm of each column; -inf where it is 0."""
-    with np.errstate(all="ignore"):
-        return np.asarray(np.log(norm(a, axis=0)))
+def _columns(a: Array) -> Array:
+    """Reshape a sequence (S, F, B) to (F, S·B)."""
+    return np.ascontiguousarray(a.transpose(1, 0, 2)).reshape(a.shape[1], -1)
 
 
 def log_of_joint(logs: Sequence[Array]) -> Array:
@@ -221,4 +268,4 @@ def _rescaled(adjoint: States, exponents: Array) -> tuple[dict[str, Array], Arra
 
 def state_norms(cell: Cell, tape: CellTape) -> dict[str, Array]:
     """Return ln of the norms of the states, `h_norm` and `c_norm`, (T, B)."""
-    return {f"{name}_norm": np.stack([log_norm(a) for a in tape.states[name][1:]]) for name in cell.states}
+    return {f"{name}_norm": log_norm_of_steps(tape.states[name][1:]) for name in cell.states}
