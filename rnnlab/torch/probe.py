@@ -23,7 +23,7 @@ OWN_LOSS = "own loss"
 
 def watch(
     model: Any,
-    every: int = 200,
+    every: int = 400,
     folder: str | Path | None = None,
     *,
     sequences: int = 32,

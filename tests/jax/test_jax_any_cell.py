@@ -1,12 +1,22 @@
-"""Lag curves of cells written in JAX, compared with the gradient through the whole unrolled graph."""
+"""Lag curves of cells written in JAX, compared with the gradient through the whole unrolled graph.
+
+JAX starts threads, after which a process must not fork, as other tests do; `make test-jax` runs these tests.
+"""
+
+import os
+import re
 
 import numpy as np
 import pytest
 
 import rnnlab as rl
 import rnnlab.jax
+from tests.surroundings import ROOT
 
-jax = pytest.importorskip("jax")
+if not os.environ.get("RNNLAB_JAX"):
+    pytest.skip("needs RNNLAB_JAX=1 (make test-jax)", allow_module_level=True)
+import jax
+
 jnp = jax.numpy
 
 T, B, X, H = 10, 3, 2, 4
@@ -84,3 +94,10 @@ def test_long_lags_do_not_underflow():
 def test_mistakes_are_refused_in_one_line(change, message):
     with pytest.raises(ValueError, match=message):
         rnnlab.jax.lag_curve(**({"step": step, "state": start(), "x": XS} | change))
+
+
+def test_the_example_of_the_page_runs():
+    page = (ROOT / "docs" / "torch.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    exec(re.findall(r"```py\n(.+?)```", page, re.DOTALL)[1], names)
+    assert names["curve"].gain == pytest.approx(0.9, abs=1e-3)
