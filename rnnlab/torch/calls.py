@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.library.frameworks import installed
-from rnnlab.torch.layers import KINDS, Direction, cell_and_params
+from rnnlab.torch.layers import Direction, cell_and_params
 
 
 @dataclass
@@ -203,12 +203,3 @@ def _states(tensor: Any, is_single: bool) -> Array:
     """Return states of torch, (layers · directions, B, H), as (layers · directions, H, B)."""
     values = array(tensor)
     return values[:, :, None] if is_single else values.transpose(0, 2, 1)
-
-
-def refusal(module: Any) -> str | None:
-    """Return why a recurrent module cannot be measured, or None."""
-    if module.mode not in KINDS:
-        return f"mode {module.mode!r} is unknown; must be one of {', '.join(KINDS)}"
-    if module.proj_size:
-        return f"proj_size={module.proj_size} is not supported; must be 0"
-    return None

@@ -10,9 +10,10 @@ import pandas as pd
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.frameworks import installed
-from rnnlab.torch.calls import Call, record, refusal
+from rnnlab.torch.calls import Call, record
 from rnnlab.torch.layers import KINDS
 from rnnlab.torch.measuring import NotReproduced, measure
+from rnnlab.torch.modules import Hook, recurrent_modules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def watch(
     for name, value in (("sequences", sequences), ("curve_sequences", curve_sequences)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
-    modules = _recurrent_modules(model)
+    modules = recurrent_modules(model)
     place = None if folder is None else Path(folder)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
@@ -240,8 +241,7 @@ class Probe:
 
         def before(module: Any, args: tuple[Any, ...]) -> None:
             if self._is_due and torch.is_grad_enabled() and module.training and module.num_layers > 1:
-                state = torch.get_rng_state() if module.dropout else None
-                self._rng_states[name] = state
+                self._rng_states[name] = torch.get_rng_state() if module.dropout else None
 
         def after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
             if not self._is_due or not torch.is_grad_enabled():
@@ -253,7 +253,7 @@ class Probe:
             elif reason:
                 self._refuse(name, reason)
 
-        return before, after
+        return Hook(before), Hook(after)
 
     def _forget(self) -> None:
         self._calls.clear()
@@ -281,8 +281,10 @@ class Probe:
             self._refuse(name, str(error))
             return
         cell, frames = KINDS[call.mode], []
+        has_directions = any(module.bidirectional for module in self._modules.values())
         for way, part in found.items():
-            labels = {"run": name, "cell": cell} | ({"direction": way} if way else {})
+            labels = {"run": name, "cell": cell}
+            labels |= {"direction": way or "forward"} if has_directions else {}
             frames.append(with_labels(frame_of_curves(self._count, [*part.norms, *part.unit]), **labels))
             if part.own:
                 curve = LagCurve.from_logs(part.own, f"{name}, step {self._count}", OWN_LOSS, cell)
@@ -316,26 +318,3 @@ class Probe:
             "".join(f"; {text}" for text in self._reasons.values())
             or "; call step() after each backward pass"
         )
-
-
-def _recurrent_modules(model: Any) -> dict[str, Any]:
-    """Return the recurrent modules of a model by name."""
-    nn = installed("torch").nn
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model: must be a torch.nn.Module, got {type(model).__name__}")
-    found = {
-        name or type(module).__name__.lower(): module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.RNNBase)
-    }
-    if not found:
-        if any(isinstance(module, nn.RNNCellBase) for module in model.modules()):
-            raise ValueError(
-                "model: has cells that a loop of your own calls; measure them with "
-                "rnnlab.torch.lag_curve(step, state, x)"
-            )
-        raise ValueError("model: contains no nn.RNN, nn.LSTM or nn.GRU")
-    for name, module in found.items():
-        if (reason := refusal(module)) is not None:
-            raise ValueError(f"model: {name}: {reason}")
-    return found
