@@ -13,6 +13,7 @@ class Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
+        """Run the hook."""
         self._function(*args)
 
     def __reduce__(self) -> tuple[Any, ...]:
