@@ -28,7 +28,8 @@ def lag_curve(
     `jax.lax.scan`, and the state may be any pytree.
 
     Args:
-        step: Function `step(state, x_t)` that returns the next state, in the form of the last one.
+        step: Function `step(state, x_t)` that returns the next state, in the form of the last one. It is
+            called twice for each time step and must return the same state, so it may not contain dropout.
         state: Initial state, a pytree of arrays.
         x: Inputs: an array, or a pytree of arrays, whose first axis is time.
         loss: Function of the final state that returns a scalar; None for the random unit vector.

@@ -29,7 +29,8 @@ def lag_curve(
     `state.h` and so on are the norms of the parts of a state that is a dictionary, tuple or list.
 
     Args:
-        step: Function `step(state, x_t)` that returns the next state, in the form of the last one.
+        step: Function `step(state, x_t)` that returns the next state, in the form of the last one. It is
+            called twice for each time step and must return the same state, so it may not contain dropout.
         state: Initial state: a tensor, or a tuple, list or dictionary of tensors, which may be nested.
             Tensors of integers have no gradient.
         x: Inputs; `x[t]` is the input of a time step.

@@ -24,7 +24,9 @@ from rnnlab.torch.layers import Direction
 
 DIRECTIONS = ("forward", "backward")
 _TOLERANCE, _HALF_TOLERANCE = 1e-3, 0.05
-"""Largest difference between the outputs of the module and those computed by rnnlab."""
+"""Largest difference between the outputs of the module and those computed by rnnlab, relative to the largest
+output if it exceeds 1."""
+_CHECKED_STEPS = 20
 
 
 class NotReproduced(ValueError):
@@ -82,13 +84,21 @@ def measure(
 
 
 def _check(call: Call, outputs: Array, lengths: Array, some: slice) -> None:
-    is_there = (np.arange(len(outputs))[:, None] < lengths)[:, None, :]
-    expected = call.output[..., some]
-    both = is_there & np.isfinite(expected) & np.isfinite(outputs)
-    difference = float(np.abs(np.where(both, outputs - expected, 0)).max())
-    if difference > (_HALF_TOLERANCE if call.is_half else _TOLERANCE):
-        reason = "; the dropout mask could not be recovered" if call.rng_state is not None else ""
-        raise NotReproduced(f"the outputs differ from those of rnnlab by {difference:.2g}{reason}")
+    """Compare the first time steps of each direction; later ones may differ by rounding if they are chaotic."""
+    H = outputs.shape[1] // len(call.weights[0])
+    for d in range(len(call.weights[0])):
+        rows = slice(d * H, (d + 1) * H)
+        own, expected = outputs[:, rows], call.output[:, rows, some]
+        if d == 1:
+            own, expected = turned(own, lengths), turned(expected, lengths)
+        own, expected = own[:_CHECKED_STEPS], expected[:_CHECKED_STEPS]
+        is_there = (np.arange(len(own))[:, None] < lengths)[:, None, :]
+        both = is_there & np.isfinite(expected) & np.isfinite(own)
+        scale = max(1.0, float(np.abs(np.where(both, expected, 0)).max()))
+        difference = float(np.abs(np.where(both, own - expected, 0)).max())
+        if difference > scale * (_HALF_TOLERANCE if call.is_half else _TOLERANCE):
+            reason = "; the dropout mask could not be recovered" if call.rng_state is not None else ""
+            raise NotReproduced(f"the outputs differ from those of rnnlab by {difference:.2g}{reason}")
 
 
 def _of_loss(

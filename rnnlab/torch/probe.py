@@ -10,6 +10,7 @@ import pandas as pd
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.frameworks import installed
+from rnnlab.text import format_number
 from rnnlab.torch.calls import Call, record
 from rnnlab.torch.layers import KINDS
 from rnnlab.torch.measuring import NotReproduced, measure
@@ -217,12 +218,14 @@ class Probe:
             part["run"] = f"{name}, step {number}"
         order = pd.CategoricalDtype([str(number) for number in chosen])
         frame = pd.concat(frames, ignore_index=True).astype({"training step": order})
-        drawn: Axes = draw_lag_curves(frame, ax, hue="training step")
-        gains = ", ".join(
-            f"{'none' if curve.gain is None else format(curve.gain, '.3g')} (step {number})"
-            for curve, number in zip(found, chosen, strict=True)
+        drawn: Axes = draw_lag_curves(frame, ax, hue="training step", style="training step")
+        values = zip(found, chosen, strict=True)
+        gains = [(format_number(curve.gain, ".3g"), curve.horizon, number) for curve, number in values]
+        add_title(
+            drawn,
+            f"{name}: gain per time step {', '.join(f'{gain} (step {number})' for gain, _, number in gains)}",
+            f"horizon {', '.join(f'{horizon} (step {number})' for _, horizon, number in gains)}",
         )
-        add_title(drawn, f"{name}: gradient norm after training steps", f"gain per time step: {gains}")
         return drawn
 
     def __repr__(self) -> str:

@@ -93,6 +93,16 @@ def test_copies_of_a_watched_model_have_no_working_hooks():
             assert not probe._calls
 
 
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_chaotic_and_exploding_networks_are_measured(nonlinearity):
+    torch.manual_seed(0)
+    module = nn.RNN(X, 32, nonlinearity=nonlinearity)
+    with torch.no_grad():
+        module.weight_hh_l0.normal_(0, 3 / 32**0.5)
+    probe = one_step(module, torch.randn(150, 2, X))
+    assert probe.lag_curve().gain > 1.2
+
+
 def test_gradients_that_are_not_finite_do_not_stop_the_training():
     module = nn.LSTM(X, H)
     with torch.no_grad():
