@@ -84,7 +84,7 @@ def measure(
 
 
 def _check(call: Call, outputs: Array, lengths: Array, some: slice) -> None:
-    """Compare the first time steps of each direction; later ones may differ by rounding if they are chaotic."""
+    """Compare the first time steps of each direction; chaos amplifies differences of rounding later."""
     H = outputs.shape[1] // len(call.weights[0])
     for d in range(len(call.weights[0])):
         rows = slice(d * H, (d + 1) * H)
