@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep notebook test check test-torch test-browser test-cluster fuzz mutants bench docs audit lock clean
+.PHONY: sweep notebook test check test-torch test-jax test-browser test-cluster fuzz mutants bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -28,6 +28,9 @@ check: .venv/installed-dev
 
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch
+
+test-jax: .venv/installed-bench
+	RNNLAB_JAX=1 $(BIN)/python -m pytest tests/jax
 
 # The browser tests require Chromium at /usr/bin/chromium. They check the report against the accessibility rules of axe-core.
 test-browser: .venv/installed-dev
@@ -56,6 +59,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.scaling --json scaling.json --figure scaling.png
 	$(BIN)/python -m benchmarks.recording
+	$(BIN)/python -m benchmarks.torch_callback
 	$(BIN)/python -m benchmarks.whole_run
 	$(BIN)/python -m benchmarks.whole_run --sweep
 	$(BIN)/python -m benchmarks.deaf_server

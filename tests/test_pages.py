@@ -34,8 +34,8 @@ TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 SHOWN = {name: text for name, text in TEXTS.items() if not name.startswith("experiments")}
 LINK = re.compile(r"(?:\]\(|(?:href|src)=\")([^)\s\":]*)(?:\)|\")")
 PYTHON = re.compile(r"```python\n(.+?)```", re.DOTALL)
-ELSEWHERE = ("docs/derivations.md", "CONTRIBUTING.md")
-"""Pages whose Python blocks are compared with the code in other tests."""
+ELSEWHERE = ("docs/derivations.md", "docs/torch.md", "CONTRIBUTING.md")
+"""Pages whose Python blocks are run or compared with the code in other tests."""
 NOT_HERE = ("<", "…", "hydra/sweeper=optuna", "--help", "--cfg", "lsmt")
 """Marks of commands that are not tested: placeholders, additional packages, and deliberate mistakes."""
 

@@ -1,0 +1,17 @@
+"""Mutants of the measurements in torch and JAX."""
+
+from tests.mutants.mutant import Mutant
+
+LAYERS = ("library/test_watched_layers.py",)
+ANY_CELL = ("library/test_any_cell.py",)
+
+FRAMEWORKS = [
+    Mutant("torch/layers.py", "np.concatenate([a[3 * H :], a[: 3 * H]])", "a", LAYERS),
+    Mutant("torch/layers.py", '"b_hn": b_hh[2 * H :, None]', '"b_hn": b_h[2 * H :, None]', LAYERS),
+    Mutant("torch/measuring.py", "if difference > scale * (", "if difference > 9 + (", LAYERS),
+    Mutant("torch/measuring.py", "values + np.log(factor)", "values", LAYERS),
+    Mutant("torch/backpropagation.py", "named, shift in ((tape.states, 0), (tape.states, 1)", "named, shift in ((tape.states, 1), (tape.states, 1)", LAYERS),
+    Mutant("library/any_cell.py", "exponents = exponents + shift", "pass", ANY_CELL),
+    Mutant("library/any_cell.py", "w / norm(w)", "w", ANY_CELL),
+    Mutant("jax/any_cell.py", 'installed("jax")', '__import__("jax")', ("library/test_frameworks.py",)),
+]  # fmt: skip
