@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnlab.arrays import Array
 from rnnlab.initial_states import Zero
 from rnnlab.interop import LAYOUTS, Choices, Source
 from rnnlab.interop.source import listed, short
@@ -173,6 +174,13 @@ def from_flax(
     return _network(source, "flax", prefix, readout, choices)
 
 
+def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:
+    try:
+        return LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+    except ValueError as error:
+        raise ValueError(f"readout={short(repr(prefix))}: {error}") from None
+
+
 def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
     chosen = LAYOUTS[layout]
     found = chosen.find(source)
@@ -195,7 +203,7 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         for k, layer in enumerate(weights, start=1)
         for name, array in layer.params.items()
     }
-    of_readout = None if readout is None else chosen.read_readout(source, readout.rstrip("./"))
+    of_readout = None if readout is None else _readout(source, layout, readout)
     dtype = weights[0].params["W_hh"].dtype
     W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
     if W_hy.shape[1] != cell.output_size:
