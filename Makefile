@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep notebook test check test-torch test-browser test-cluster fuzz mutants bench docs audit lock clean
+.PHONY: sweep notebook test check test-torch test-interop test-browser test-cluster fuzz mutants bench docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -28,6 +28,10 @@ check: .venv/installed-dev
 
 test-torch: .venv/installed-torch
 	$(BIN)/python -m pytest tests -k torch
+
+# Compare imported weights with torch, Keras, flax and ONNX, which this target installs.
+test-interop: .venv/installed-interop
+	$(BIN)/python -m pytest tests/interop tests/cells -k "interop or torch"
 
 # The browser tests require Chromium at /usr/bin/chromium. They check the report against the accessibility rules of axe-core.
 test-browser: .venv/installed-dev
@@ -101,6 +105,10 @@ clean:
 
 .venv/installed-torch: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
+
+.venv/installed-interop: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,interop-test]'
 	touch $@
 
 .venv/installed-cluster: .venv/installed-dev

@@ -56,7 +56,7 @@ def load(
     >>> weights = rl.network("gru", inputs=3, hidden=16).to_torch_state_dict()
     >>> np.savez("weights.npz", **weights)
     >>> rl.load("weights.npz", layout="torch")
-    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1264)
+    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1232)
     """
     choices = Choices(nonlinearity, reset_after, direction, layers)
     if layout not in LAYOUTS:
@@ -161,7 +161,7 @@ def from_flax(
         ValueError: If the parameters are not those of such a network.
 
     >>> rl.from_flax(rl.network("lstm", inputs=3, hidden=16, layers=2).to_flax_params())
-    Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3328)
+    Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3648)
     """
     choices = Choices(nonlinearity)
     trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
