@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep notebook test check test-torch test-jax test-browser test-cluster fuzz mutants bench docs audit lock clean
+.PHONY: sweep notebook test check test-torch test-jax test-interop test-browser test-cluster fuzz mutants bench docs audit \
+  lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -31,6 +32,10 @@ test-torch: .venv/installed-torch
 
 test-jax: .venv/installed-bench
 	RNNLAB_JAX=1 $(BIN)/python -m pytest tests/jax
+
+# Compare imported weights with torch, Keras, flax and ONNX, which this target installs.
+test-interop: .venv/installed-interop
+	$(BIN)/python -m pytest tests/interop tests/cells -k "interop or torch"
 
 # The browser tests require Chromium at /usr/bin/chromium. They check the report against the accessibility rules of axe-core.
 test-browser: .venv/installed-dev
@@ -105,6 +110,10 @@ clean:
 
 .venv/installed-torch: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,torch]'
+	touch $@
+
+.venv/installed-interop: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,interop-test]'
 	touch $@
 
 .venv/installed-cluster: .venv/installed-dev

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, without pickles; the shapes are read first, and values only when they are needed."""
+"""Arrays of an .npz file, without pickles; the shapes are read first, and values only when needed."""
 
 import zipfile
 from functools import partial

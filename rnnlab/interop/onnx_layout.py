@@ -65,9 +65,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
     """Raise ValueError, because ONNX operators do not name their weights."""
-    raise ValueError(
-        f"readout={short(repr(prefix))}: cannot be read from ONNX; set net.params['W_hy'] instead"
-    )
+    raise ValueError("cannot be read from ONNX; set net.params['W_hy'] instead")
 
 
 def write(layers: Sequence[LayerWeights]) -> list[dict[str, Array]]:

@@ -17,7 +17,7 @@ DIRECTIONS = ("forward", "reverse")
 
 @dataclass(frozen=True)
 class Choices:
-    """What does not follow from names and shapes.
+    """Arguments that names and shapes do not determine.
 
     Attributes:
         nonlinearity: Activation φ of a vanilla cell; None if unknown.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnlab.arrays import Array
 from rnnlab.initial_states import Zero
 from rnnlab.interop import LAYOUTS, Choices, Source
 from rnnlab.interop.source import listed, short
@@ -55,7 +56,7 @@ def load(
     >>> weights = rl.network("gru", inputs=3, hidden=16).to_torch_state_dict()
     >>> np.savez("weights.npz", **weights)
     >>> rl.load("weights.npz", layout="torch")
-    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1264)
+    Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1232)
     """
     choices = Choices(nonlinearity, reset_after, direction, layers)
     if layout not in LAYOUTS:
@@ -160,7 +161,7 @@ def from_flax(
         ValueError: If the parameters are not those of such a network.
 
     >>> rl.from_flax(rl.network("lstm", inputs=3, hidden=16, layers=2).to_flax_params())
-    Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3328)
+    Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3648)
     """
     choices = Choices(nonlinearity)
     trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
@@ -171,6 +172,13 @@ def from_flax(
     if prefix is None and isinstance(params, list | tuple):
         prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name))
     return _network(source, "flax", prefix, readout, choices)
+
+
+def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:
+    try:
+        return LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+    except ValueError as error:
+        raise ValueError(f"readout={short(repr(prefix))}: {error}") from None
 
 
 def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
@@ -195,7 +203,7 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         for k, layer in enumerate(weights, start=1)
         for name, array in layer.params.items()
     }
-    of_readout = None if readout is None else chosen.read_readout(source, readout.rstrip("./"))
+    of_readout = None if readout is None else _readout(source, layout, readout)
     dtype = weights[0].params["W_hh"].dtype
     W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
     if W_hy.shape[1] != cell.output_size:

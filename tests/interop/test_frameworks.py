@@ -1,0 +1,227 @@
+"""Comparison with the frameworks themselves: `make test-interop` installs them."""
+
+import numpy as np
+import pytest
+
+import rnnlab as rl
+from tests.interop.models import CASES, B, H, X, inputs, onnx_model, onnx_outputs
+
+TIME = 100
+TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
+SINGLE = ("keras",)
+"""Frameworks that compute tanh in float32, whatever the type of the weights."""
+NEEDED = {
+    "torch": ("torch",),
+    "keras": ("keras", "jax"),
+    "flax": ("flax", "jax"),
+    "onnx": ("onnx", "onnxruntime"),
+}
+pytestmark = pytest.mark.filterwarnings("ignore")
+layouts = pytest.mark.parametrize("layout", CASES)
+dtypes = pytest.mark.parametrize("dtype", TOLERANCES)
+
+
+def tolerance(layout, dtype):
+    return TOLERANCES["float32" if layout in SINGLE else dtype]
+
+
+def cases_of(layout, dtype):
+    for package in NEEDED[layout]:
+        pytest.importorskip(package)
+    cases = list(CASES[layout](TIME, dtype))
+    assert len(cases) >= 4
+    return cases
+
+
+def network_of(layout, case, tmp_path):
+    match layout:
+        case "torch":
+            return rl.from_torch(case.model)
+        case "keras":
+            return rl.from_keras(case.model)
+        case "flax":
+            return rl.from_flax(case.model, **case.keys)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(case.model.SerializeToString())
+    return rl.load(file, layout="onnx")
+
+
+@layouts
+@dtypes
+def test_outputs(layout, dtype, tmp_path):
+    worst = 0.0
+    for case in cases_of(layout, dtype):
+        net = network_of(layout, case, tmp_path)
+        assert net.dtype == dtype and net.hidden == H and net.inputs == X
+        error = np.abs(net.predict(case.x) - case.outputs).max()
+        assert error <= tolerance(layout, dtype), (case.name, error)
+        worst = max(worst, error)
+    print(f"\n{layout} {dtype}: largest error {worst:.1e} over {TIME} time steps")
+
+
+@layouts
+@dtypes
+def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
+    for case in cases_of(layout, dtype):
+        net = network_of(layout, case, tmp_path)
+        match layout:
+            case "torch":
+                import torch
+
+                state = {name: torch.from_numpy(a) for name, a in net.to_torch_state_dict().items()}
+                case.model.load_state_dict(state)
+                with torch.no_grad():
+                    y = case.model(torch.from_numpy(case.x.transpose(0, 2, 1).copy()))[0].numpy()
+                outputs = y.transpose(0, 2, 1)
+            case "keras":
+                case.model.set_weights(net.to_keras_weights()[0])
+                outputs = np.asarray(case.model(case.x.transpose(2, 0, 1))).transpose(1, 2, 0)
+            case "flax":
+                import flax.linen as nn
+
+                [tree] = net.to_flax_params()
+                cell = getattr(nn, case.name)(H, dtype=dtype, param_dtype=dtype)
+                y = nn.RNN(cell).apply({"params": {"cell": tree}}, case.x.transpose(2, 0, 1))
+                outputs = np.asarray(y).transpose(1, 2, 0)
+            case "onnx":
+                node = case.model.graph.node[0]
+                keys = {a.name: a for a in node.attribute}
+                attributes = {}
+                if "linear_before_reset" in keys:
+                    attributes["linear_before_reset"] = keys["linear_before_reset"].i
+                if "activations" in keys:
+                    attributes["activations"] = ["Relu"]
+                [arrays] = net.to_onnx_arrays()
+                model = onnx_model(node.op_type, arrays, TIME, dtype, attributes)
+                outputs = onnx_outputs(model, case.x)
+        assert np.abs(outputs - case.outputs).max() <= tolerance(layout, dtype), case.name
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_lag_curve_equals_autograd(kind, layers, bias):
+    """For each lag, the states at that time step are leaves, and torch runs its own module from there."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(7)
+    model = torch.nn.Module()
+    model.rnn = getattr(torch.nn, kind)(X, H, layers, bias=bias, dtype=torch.float64)
+    model.fc = torch.nn.Linear(H, 2, dtype=torch.float64)
+    time = 25
+    x, y = inputs(time, "float64"), np.random.default_rng(4).standard_normal((1, 2, B))
+    steps = torch.from_numpy(x.transpose(0, 2, 1).copy())
+    history = [None]
+    with torch.no_grad():
+        for t in range(time):
+            history.append(model.rnn(steps[t : t + 1], history[-1])[1])
+    expected = []
+    for lag in range(time):
+        start = history[time - lag]
+        leaves = [s.clone().requires_grad_() for s in (start if kind == "LSTM" else (start,))]
+        state = tuple(leaves) if kind == "LSTM" else leaves[0]
+        for t in range(time - lag, time):
+            _, state = model.rnn(steps[t : t + 1], state)
+        top = (state[0] if kind == "LSTM" else state)[-1]
+        loss = ((model.fc(top) - torch.from_numpy(y[0].T.copy())) ** 2).sum() / 2
+        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+        squares = sum((g**2).sum(dim=(0, 2)) for g in grads if g is not None)
+        expected.append(0.5 * squares.log10().mean().item())
+    net = rl.from_torch(model, readout="fc")
+    curve = net.lag_curve(x, y)
+    found = curve.frame.query("quantity == 'state'")
+    if "layer" in found and layers > 1:
+        found = found[found["layer"] == 0]
+    values = found.sort_values("lag")["log10_gmean"].to_numpy()
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-10)
+
+
+def test_files_of_keras(tmp_path):
+    for package in ("keras", "jax", "h5py"):
+        pytest.importorskip(package)
+    next(CASES["keras"](3, "float32"))
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((10, X)),
+            layers.LSTM(H, return_sequences=True, name="bottom"),
+            layers.LSTM(H, return_sequences=True, name="top"),
+            layers.Dense(2, name="head"),
+        ]
+    )
+    x = inputs(10, "float32")
+    outputs = np.asarray(model(x.transpose(2, 0, 1))).transpose(1, 2, 0)
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    keys = {"layout": "keras", "readout": "dense"}  # Keras numbers the layers of a file by class
+    for file in ("m.keras", "m.weights.h5"):
+        with pytest.raises(ValueError, match="several recurrent modules; pass prefix= one of ") as caught:
+            rl.load(tmp_path / file, **keys)
+        names = str(caught.value).rpartition("one of ")[2].split(", ")
+        assert len(names) == 2, names
+        net = rl.load(tmp_path / file, prefix=names, **keys)
+        np.testing.assert_allclose(net.predict(x), outputs, atol=1e-6)
+    own = rl.from_keras(
+        model,
+        prefix=[w.path.removesuffix("/kernel") for w in model.weights if w.path.endswith("cell/kernel")],
+    )
+    np.testing.assert_array_equal(own.params["l2.W_hh"], net.params["l2.W_hh"])
+    with pytest.raises(
+        ValueError, match="has activation=relu and recurrent_activation=sigmoid; must be tanh"
+    ):
+        layer = layers.LSTM(H, activation="relu")
+        layer.build((B, 10, X))
+        rl.from_keras(layer)
+
+
+def test_links_of_hdf5_are_not_followed(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["lstm/recurrent_kernel"] = np.zeros((4, 16), np.float32)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["lstm"] = h5py.ExternalLink("other.h5", "/lstm")
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        external = [(str(tmp_path / "secret"), 0, 16 * 4 * 4)]
+        file.create_dataset("lstm/recurrent_kernel", (4, 16), "f4", external=external)
+    layout = h5py.VirtualLayout((4, 16), "f4")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "lstm/recurrent_kernel", (4, 16))
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("lstm/recurrent_kernel", layout)
+    for name, problem in (("link", "a link"), ("raw", "in another file"), ("virtual", "in another file")):
+        with pytest.raises(ValueError, match=problem):
+            rl.load(tmp_path / f"{name}.h5", layout="keras")
+
+
+def test_onnx_refuses_what_it_cannot_read(tmp_path):
+    pytest.importorskip("onnx")
+    from onnx import TensorProto
+
+    [case, *_] = cases_of("onnx", "float32")
+    file = tmp_path / "model.onnx"
+
+    def refused(problem, change):
+        model = type(case.model)()
+        model.CopyFrom(case.model)
+        change(model.graph)
+        file.write_bytes(model.SerializeToString())
+        with pytest.raises(ValueError, match=problem) as caught:
+            rl.load(file, layout="onnx")
+        assert "\n" not in str(caught.value)
+
+    def external(graph):
+        graph.initializer[0].data_location = TensorProto.EXTERNAL
+        graph.initializer[0].external_data.add(key="location", value="/etc/passwd")
+
+    def peepholes(graph):
+        graph.initializer.add().CopyFrom(graph.initializer[0])
+        graph.initializer[-1].name = "P"
+        graph.node[0].input.extend([""] * (7 - len(graph.node[0].input)) + ["P"])
+
+    refused("in another file", external)
+    refused("peepholes", peepholes)
+    refused("computed by the graph", lambda graph: graph.initializer.pop())
+    refused("attribute clip", lambda graph: graph.node[0].attribute.add(name="clip", f=1.0, type=1))
+    file.write_bytes(b"no protobuf at all \xff\xff")
+    with pytest.raises(ValueError, match=r"model\.onnx: cannot be read"):
+        rl.load(file, layout="onnx")

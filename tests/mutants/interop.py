@@ -1,0 +1,24 @@
+"""Mutants of the weights of other frameworks, and of the GRU with the reset gate before the product."""
+
+from tests.mutants.mutant import Mutant
+
+LAYOUTS = ("interop/test_layouts.py",)
+FILES = ("interop/test_bad_files.py",)
+
+INTEROP = [
+    Mutant("cells/gru_reset_before.py", '(tape.inner["r"] * h).T', "h.T", ("test_gradients.py",)),
+    Mutant("cells/gru_reset_before.py", 'inner["r"] * states', "states", ("diagnostics/test_contributions.py",)),
+    Mutant("interop/torch_layout.py", '"lstm": ("i", "f", "g", "o")', '"lstm": ("i", "f", "o", "g")', LAYOUTS),
+    Mutant("interop/keras_layout.py", '"gru": ("u", "r", "n")', '"gru": ("r", "u", "n")', LAYOUTS),
+    Mutant("interop/onnx_layout.py", '"lstm": ("i", "o", "f", "g")', '"lstm": ("i", "f", "g", "o")', LAYOUTS),
+    Mutant("interop/flax_layout.py", '"u": "z"', '"u": "r"', LAYOUTS),
+    Mutant("interop/weights.py", "np.where(own == 0, first, first + own)", "first + own", LAYOUTS),
+    Mutant("interop/weights.py", "            own[last] = 0\n", "            pass\n", LAYOUTS),
+    Mutant("interop/source.py", "if not np.isfinite(values).all()", "if False", LAYOUTS),
+    Mutant("interop/source.py", "if extra := sorted(set(names).difference(expected))", "if extra := []", LAYOUTS),
+    Mutant("interop/safetensors_file.py", "if not first <= last <= available", "if False", FILES),
+    Mutant("interop/safetensors_file.py", "if last - first != prod(shape) * WIDTHS[dtype]", "if False", FILES),
+    Mutant("interop/npz_file.py", "allow_pickle=False", "allow_pickle=True", ("security/test_source.py",)),
+    Mutant("library/weight_files.py", "file = user_file(text)", "file = Path(text)", FILES),
+    Mutant("library/foreign.py", "    if source.converted:\n", "    if False:\n", LAYOUTS),
+]  # fmt: skip
