@@ -1,8 +1,8 @@
 """Measure a network that was trained elsewhere: where does its gradient go?
 
 Reads the weights of a recurrent network (torch, Keras, flax or ONNX), runs it on your inputs, and writes an
-ordinary run folder with lag curves, gradient norms by time step, singular values, Lyapunov exponents, gates and
-weights. Several weight files, such as the checkpoints of one training, make one run with one recording per file.
+ordinary run folder with lag curves, gradient norms by time step, singular values, exponents and gates.
+Several weight files, such as the checkpoints of one training, make one run with one recording per file.
 """
 
 import os

@@ -47,7 +47,7 @@ def cell_and_params(mode: str, weights: Mapping[str, Array]) -> tuple[Cell, Para
     params = {"W_xh": W_xh, "W_hh": W_hh}
     cell: Cell
     if mode == "GRU":
-        cell = GRU(X, H, bias=bias)
+        cell = GRU(X, H, bias=bias, reset_after=True)
         if bias:
             b_h, b_hh = weights["bias_ih"].copy(), weights["bias_hh"]
             b_h[: 2 * H] += b_hh[: 2 * H]
