@@ -53,6 +53,10 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         and source.facts.get(prefix, {}).get("direction") != "reverse"
     ):
         raise ValueError("direction='reverse': the operator has one direction, forward")
+    if source.facts.get(prefix, {}).get("direction") == "reverse" and choices.direction != "reverse":
+        raise ValueError(
+            "direction: the operator runs in reverse; pass direction='reverse', and reversed inputs"
+        )
     index = 1 if directions == 2 and choices.direction == "reverse" else 0
     W_xh = source.array(W, (directions, rows, X))[index]
     W_hh = source.array(R, (directions, rows, H))[index]

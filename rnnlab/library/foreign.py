@@ -59,7 +59,7 @@ def load(
     Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1232)
     """
     choices = Choices(nonlinearity, reset_after, direction, layers)
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise ValueError(f"layout={short(repr(layout))}: must be {', '.join(LAYOUTS)}")
     return _network(open_weights(path), layout, prefix, readout, choices)
 
@@ -141,7 +141,7 @@ def from_keras(
     named, facts = keras_arrays(layer_or_weights)
     source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
     if prefix is None and isinstance(layer_or_weights, list | tuple):
-        prefix = LAYOUTS["keras"].find(source)
+        prefix = LAYOUTS["keras"].find(source) or None
     return _network(source, "keras", prefix, readout, choices)
 
 
@@ -167,15 +167,18 @@ def from_flax(
     trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
     if not isinstance(trees, Mapping):
         raise ValueError(f"params: is a {type(params).__name__}; must be a tree of dictionaries")
-    found = dict(flatten(trees.get("params", trees) if len(trees) == 1 else trees))
+    top = trees.get("params", trees) if len(trees) == 1 else trees
+    found = dict(flatten(top if isinstance(top, Mapping) else trees))
     source = Source({name: lazy_tensor(value) for name, value in found.items()})
     if prefix is None and isinstance(params, list | tuple):
-        prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name))
+        prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name)) or None
     return _network(source, "flax", prefix, readout, choices)
 
 
 def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:
     try:
+        if not isinstance(prefix, str):
+            raise ValueError("must be a string")
         return LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
     except ValueError as error:
         raise ValueError(f"readout={short(repr(prefix))}: {error}") from None
@@ -188,7 +191,7 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         if len(found) > 1:
             raise ValueError(f"prefix: several recurrent modules; pass prefix= one of {listed(found)}")
         prefix = found[0] if found else ""
-    prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+    prefixes: list[Any] = list(prefix) if isinstance(prefix, list | tuple) else [prefix]
     if not prefixes or not all(isinstance(name, str) for name in prefixes):
         raise ValueError(f"prefix={short(repr(prefix))}: must be a string, or a list of at least one string")
     weights = [layer for name in prefixes for layer in chosen.read(source, name.rstrip("./"), choices)]

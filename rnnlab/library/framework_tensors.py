@@ -9,6 +9,7 @@ from rnnlab.arrays import Array
 from rnnlab.interop import Tensor
 from rnnlab.interop.source import short
 
+MAX_DEPTH = 100
 KERAS_PARTS = ("kernel", "recurrent_kernel", "bias")
 KERAS_ACTIVATIONS = {"tanh": "tanh", "relu": "relu", "linear": "identity"}
 
@@ -71,8 +72,23 @@ def keras_arrays(owner: Any) -> tuple[Mapping[str, Any], dict[str, dict[str, Any
             str(w.path).rpartition("/")[0] for w in layer.weights if str(w.path).endswith("/recurrent_kernel")
         ]
         if len(prefixes) == 1 and callable(getattr(layer, "get_config", None)):
-            facts[prefixes[0]] = _keras_facts(layer.get_config(), short(prefixes[0]))
+            facts[prefixes[0]] = keras_facts(layer.get_config(), short(prefixes[0]))
     return named, facts
+
+
+def check_keras_config(config: Any, depth: int = 0) -> None:
+    """Raise ValueError if a recurrent layer in the configuration of a model is another cell."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"the configuration is nested more than {MAX_DEPTH} levels deep")
+    if isinstance(config, list):
+        for part in config:
+            check_keras_config(part, depth + 1)
+    elif isinstance(config, Mapping):
+        own = config.get("config")
+        if config.get("class_name") in ("LSTM", "GRU") and isinstance(own, Mapping):
+            keras_facts(own, short(own.get("name")))
+        for part in config.values():
+            check_keras_config(part, depth + 1)
 
 
 def _keras_layers(owner: Any) -> Iterable[Any]:
@@ -85,7 +101,7 @@ def _keras_layers(owner: Any) -> Iterable[Any]:
         yield owner
 
 
-def _keras_facts(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def keras_facts(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what the configuration of a layer states, or raise ValueError if rnnlab has no such cell."""
     activation, gates = config.get("activation", "tanh"), config.get("recurrent_activation", "sigmoid")
     if "recurrent_activation" in config and (activation, gates) != ("tanh", "sigmoid"):

@@ -1,5 +1,6 @@
 """Files of weights, opened by their ending; nothing is ever unpickled."""
 
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -11,6 +12,7 @@ from rnnlab.interop import Source, Tensor
 from rnnlab.interop.npz_file import read_npz
 from rnnlab.interop.safetensors_file import read_safetensors
 from rnnlab.interop.source import short
+from rnnlab.library.framework_tensors import check_keras_config
 from rnnlab.user_files import error_reason, user_file
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".npy", ".msgpack")
@@ -21,6 +23,7 @@ CONVERSION = (
 )
 MAX_REASON = 300
 INSTALL = "pip install 'rnnlab[interop]'"
+KERAS_CONFIG = "config.json"
 KERAS_WEIGHTS = "model.weights.h5"
 
 
@@ -49,8 +52,10 @@ def open_weights(path: str | Path) -> Source:
 
 
 def _read_keras(path: Path) -> Source:
-    """Return the weights of a .keras file; its configuration, which may name code, is not used."""
+    """Return the weights of a .keras file; its configuration is searched for activation functions alone."""
     with zipfile.ZipFile(path) as archive:
+        if KERAS_CONFIG in archive.namelist():
+            check_keras_config(json.loads(archive.read(KERAS_CONFIG)))
         return _read_hdf5_file(BytesIO(archive.read(KERAS_WEIGHTS)))
 
 

@@ -167,6 +167,10 @@ def test_files_of_keras(tmp_path):
         prefix=[w.path.removesuffix("/kernel") for w in model.weights if w.path.endswith("cell/kernel")],
     )
     np.testing.assert_array_equal(own.params["l2.W_hh"], net.params["l2.W_hh"])
+    other = keras.Sequential([keras.Input((10, X)), layers.GRU(H, activation="relu", name="mine")])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="mine: has activation=relu and recurrent_activation=sigmoid"):
+        rl.load(tmp_path / "other.keras", "keras")
     with pytest.raises(
         ValueError, match="has activation=relu and recurrent_activation=sigmoid; must be tanh"
     ):
@@ -218,7 +222,11 @@ def test_onnx_refuses_what_it_cannot_read(tmp_path):
         graph.initializer[-1].name = "P"
         graph.node[0].input.extend([""] * (7 - len(graph.node[0].input)) + ["P"])
 
+    def reverse(graph):
+        graph.node[0].attribute.add(name="direction", s=b"reverse", type=3)
+
     refused("in another file", external)
+    refused("the operator runs in reverse; pass direction='reverse'", reverse)
     refused("peepholes", peepholes)
     refused("computed by the graph", lambda graph: graph.initializer.pop())
     refused("attribute clip", lambda graph: graph.node[0].attribute.add(name="clip", f=1.0, type=1))

@@ -280,6 +280,20 @@ MISTAKES = {
         lambda: rl.from_torch(3),
         "module_or_state_dict: is a int; must be a module or a state dict",
     ),
+    "no string": (
+        lambda: rl.from_torch(gru(), prefix=3),
+        "prefix=3: must be a string, or a list of at least one string",
+    ),
+    "no readout": (lambda: rl.from_torch(gru(), readout=3), "readout=3: must be a string"),
+    "no tree": (
+        lambda: rl.from_flax({"params": 3}),
+        "prefix='': no recurrent module has this prefix; no recurrent module found, such as cell/hi/kernel",
+    ),
+    "no arrays": (
+        lambda: rl.from_keras([]),
+        "layer_or_weights: has 0 arrays; must be kernel, recurrent_kernel and bias",
+    ),
+    "no layout": (lambda: rl.load("x.npz", ["torch"]), "layout=['torch']: must be torch, keras, flax, onnx"),
     "readout": (lambda: rl.from_torch(gru(), readout="fc"), "readout='fc': fc.weight: missing"),
     "size of the readout": (
         lambda: rl.from_torch(gru(**{"fc.weight": np.ones((2, 5), np.float32)}), readout="fc"),
