@@ -33,6 +33,7 @@ from rnnlab.diagnostics import (
     measure_parameters,
     measure_spectrum,
     measure_theory,
+    regime,
 )
 from rnnlab.diagnostics.lag_curves import metrics_by_layer
 from rnnlab.diagnostics.statistics import BLOCKS
@@ -128,19 +129,19 @@ def verdict(run: Run) -> str:
     gain, horizon = summary.get(f"grad/{prefixes[worst]}gain_tail"), horizons[worst]
     where = "the gradient" if layers == 1 else f"the gradient of layer {worst + 1}"
     longest = int(run.config["seq_len"]) - 1
-    regime = summary.get("regime")
-    if regime is None or not np.isfinite(horizon):
+    found_regime = regime(-np.inf if gain == 0 else float(np.log10(gain)))
+    if found_regime is None or not np.isfinite(horizon):
         return f"{where} has no measurable decay; use longer inputs"
     words = {
         "vanishing": f"vanishes: 1 % is left at lag {int(horizon)} of {longest}",
         "exploding": f"explodes over {longest} lags",
         "stable": f"neither vanishes nor explodes over {longest} lags",
     }
-    found = f"{where} {words[str(regime)]} (factor {gain:.3g} per time step at long lags)"
-    return f"{found}; try next: {_next_command(run, str(regime))}"
+    found = f"{where} {words[found_regime]} (factor {gain:.3g} per time step at long lags)"
+    return f"{found}; try next: {_next_command(run, found_regime)}"
 
 
-def _next_command(run: Run, regime: str) -> str:
+def _next_command(run: Run, found: str) -> str:
     """Return a command that compares remedies on the adding task, for networks of the same sizes."""
     sizes = f"hidden_size={run.config['hidden_size']} seq_len={run.config['seq_len']}"
     axes = {
@@ -150,7 +151,7 @@ def _next_command(run: Run, regime: str) -> str:
     }
     cell = str(run.summary["cell"])
     by_regime = {"exploding": f"cell={cell} clip=null,1 lr=1e-3,1e-2", "stable": f"cell={cell} lr=1e-3,1e-2"}
-    varied = axes.get((regime, cell)) or by_regime.get(regime, "cell=lstm,gru")
+    varied = axes.get((found, cell)) or by_regime.get(found, "cell=lstm,gru")
     return f"python -m rnnlab -m task=adding {varied} {sizes}"
 
 

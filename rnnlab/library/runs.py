@@ -146,6 +146,8 @@ class Run:
         """Command line that repeats the run."""
         if self._command is not None:
             return self._command
+        if "name" in self.config.get("task", {}):  # a measured network
+            return str(self._entry.info.get("command") or "")
         return format_command(self._entry.info.get("overrides", []), multirun=False)
 
     @property

@@ -13,6 +13,7 @@ from rnnlab.interop.npz_file import read_npz
 from rnnlab.interop.safetensors_file import read_safetensors
 from rnnlab.interop.source import short
 from rnnlab.library.framework_tensors import check_keras_config
+from rnnlab.paths import MAX_PATH_BYTES
 from rnnlab.user_files import error_reason, user_file
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".npy", ".msgpack")
@@ -37,9 +38,11 @@ def open_weights(path: str | Path) -> Source:
     reader = READERS.get(ending := Path(text).suffix.lower())
     if ending in PICKLES:
         name = short(Path(text).name)
-        raise ValueError(CONVERSION.format(path=short(text), name=name, stem=short(Path(text).stem)))
+        raise ValueError(
+            CONVERSION.format(path=short(text, MAX_PATH_BYTES), name=name, stem=short(Path(text).stem))
+        )
     if reader is None:
-        raise ValueError(f"{short(text)}: unknown ending; must be {', '.join(READERS)}")
+        raise ValueError(f"{short(text, MAX_PATH_BYTES)}: unknown ending; must be {', '.join(READERS)}")
     try:
         file = user_file(text)
         if not file.is_file():
@@ -47,7 +50,7 @@ def open_weights(path: str | Path) -> Source:
         return reader(file)
     except Exception as error:  # zipfile, h5py and onnx raise many types
         raise ValueError(
-            f"{short(text)}: cannot be read ({short(error_reason(error), MAX_REASON)})"
+            f"{short(text, MAX_PATH_BYTES)}: cannot be read ({short(error_reason(error), MAX_REASON)})"
         ) from None
 
 

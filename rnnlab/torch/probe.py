@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ import pandas as pd
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.frameworks import installed
+from rnnlab.runs.files import replace_file
 from rnnlab.text import format_number
 from rnnlab.torch.calls import Call, record
 from rnnlab.torch.layers import KINDS
@@ -296,7 +298,10 @@ class Probe:
         self._frames.append(frame)
         if self._folder is not None:
             plain = frame.astype({name: str for name in frame.columns if frame[name].dtype == "category"})
-            plain.to_parquet(self._folder / f"{name or 'model'}_step_{self._count:08}.parquet", index=False)
+            content = BytesIO()
+            plain.to_parquet(content, index=False)
+            path = self._folder / f"{name or 'model'}_step_{self._count:08}.parquet"
+            replace_file(path, lambda file: file.write(content.getvalue()))
 
     def _module(self, name: str | None) -> str:
         if name is None and len(self._modules) == 1:

@@ -71,7 +71,7 @@ def test_the_command_that_is_recorded_repeats_the_measurement(here: Path) -> Non
         ),
         (["step0.safetensors", "--inputs", "x.npz"], "--inputs x.npz: contains several arrays"),
         (["step0.safetensors", "--inputs", "x.npy", "--prefix", "enc"], "prefix='enc': no recurrent module"),
-        (["step0.safetensors", "--inputs", "x.npy", "--readout", "fc"], "fc.weight: missing"),
+        (["step0.safetensors", "--inputs", "x.npy", "--readout", "fc"], "readout='fc': fc.weight: missing"),
         (
             ["step0.safetensors", "--inputs", "x.npy", "--axes", "abc"],
             "axes='abc': must contain each of the letters",

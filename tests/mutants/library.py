@@ -27,4 +27,8 @@ LIBRARY = [
     Mutant("app/launchers/pool.py", 'sys.modules["__main__"] = ModuleType("__main__")', "pass", SWEEPS),
     Mutant("analysis/frames/runs_frame.py", "inf if value is None and axis in UNLIMITED else value", "value", ("analysis/test_frames.py",)),
     Mutant("analysis/frames/run_collection.py", 'axes = ["sweep", *axes]', "pass", ("analysis/test_frames.py",)),
+    Mutant("library/measuring.py", "ProbeInputs(batch, lambda length", "ProbeInputs(_one_sequence(batch, batch.time), lambda length", ("library/test_measuring.py",)),
+    Mutant("library/measuring.py", "values[::-1] for name", "values for name", ("library/test_measuring.py",)),
+    Mutant("library/measuring.py", "worst = int(np.argmin(", "worst = 0 * int(np.argmin(", ("library/test_measuring.py",)),
+    Mutant("commands/measure.py", "int(found[-1]) if found else -1", "int(found[0]) if found else -1", ("commands/test_measure.py",)),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from tests.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[2]
 NOT_MUTATED = {
-    *("__init__", "__main__", "ui", "show", "sync", "repeat", "compare", "report"),  # entry points
+    *("__init__", "__main__", "ui", "show", "sync", "repeat", "compare", "report", "measure"),  # entry points
     *("__pycache__", "arrays", "blas", "workspace", "paths", "initial_states", "imports"),
 }
 

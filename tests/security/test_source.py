@@ -36,6 +36,7 @@ CALLS |= {
 ALLOWED = {
     "rnnlab/app/config/validation.py": ["importlib.import_module"],  # resolves the name of a class of rnnlab
     "rnnlab/commands/__init__.py": ["import_module"] * 2,  # imports the commands, by names in that file
+    "rnnlab/library/frameworks.py": ["import_module"] * 2,  # imports torch or JAX, by names in the package
     "rnnlab/app/config/suggestions.py": ["yaml.load"],  # the options of rnnlab, with the safe loader in C
     "rnnlab/runs/run_json.py": ["yaml.load"],  # with the safe loader in C
     "rnnlab/analysis/frames/run_collection.py": [
@@ -59,6 +60,7 @@ WRITES_ALLOWED = {
     "rnnlab/app/launchers/slurm.py": ["touch"],
     "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # method of RunFolder
     "rnnlab/analysis/figures/picture_files.py": ["figure.savefig", "imsave"],  # write to memory
+    "rnnlab/torch/probe.py": ["plain.to_parquet"],  # writes to memory
 }
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}
