@@ -129,9 +129,10 @@ def verdict(run: Run) -> str:
     gain, horizon = summary.get(f"grad/{prefixes[worst]}gain_tail"), horizons[worst]
     where = "the gradient" if layers == 1 else f"the gradient of layer {worst + 1}"
     longest = int(run.config["seq_len"]) - 1
-    found_regime = regime(-np.inf if gain == 0 else float(np.log10(gain)))
-    if found_regime is None or not np.isfinite(horizon):
+    if gain is None or not np.isfinite(horizon):
         return f"{where} has no measurable decay; use longer inputs"
+    found_regime = regime(-np.inf if gain == 0 else float(np.log10(gain)))
+    assert found_regime is not None
     words = {
         "vanishing": f"vanishes: 1 % is left at lag {int(horizon)} of {longest}",
         "exploding": f"explodes over {longest} lags",
