@@ -198,7 +198,7 @@ def _measure_step(step: int, net: Network, batch: Batch, loss: str) -> StepRecor
         found += [measure_norms(snapshot), measure_lag_curves(snapshot, targets=("last",))]
         found.append(measure_parameters(snapshot))
     for readings in found:
-        metrics |= readings.metrics
+        metrics |= {key: finite_or_none(value) for key, value in readings.metrics.items()}
     broken = None if np.isfinite(tape.cell.outputs).all() else FirstNonFinite("h", None)
     return StepRecord(step, metrics, [curve for part in found for curve in part.curves], None, broken)
 

@@ -125,3 +125,12 @@ def test_the_lags_are_those_of_the_measurement() -> None:
 
     options = yaml.safe_load((conf_dir() / "measurement" / "jacobians.yaml").read_text(encoding="utf-8"))
     assert options["lags"] == LAGS
+
+
+def test_values_that_overflow_are_recorded_as_missing(here: Path) -> None:
+    net = network("rnn", overrides=["cell.nonlinearity=identity"])
+    net.params["W_hh"] *= 1e200
+    run = rl.measure_networks(net, INPUTS, folder="made")
+    assert run.outcome == "diverged" and rl.load_run("made").outcome == "diverged"
+    silent = rl.measure_networks(network("lstm"), np.zeros_like(INPUTS))
+    assert silent.outcome == "finished"
