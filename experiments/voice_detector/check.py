@@ -2,8 +2,8 @@
 
 python experiments/voice_detector/check.py silero_vad_16k_op15.onnx
 
-The script requires the packages onnx and onnxruntime. The weights of the ONNX file differ a little from those of
-the safetensors file, so both calculations use the ONNX file.
+The script requires the packages onnx and onnxruntime. The weights of the ONNX file differ a little from those
+of the safetensors file, so both calculations use the ONNX file.
 """
 
 import sys

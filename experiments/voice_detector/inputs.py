@@ -2,9 +2,9 @@
 
 python experiments/voice_detector/inputs.py silero_vad_16k.safetensors x.npy
 
-The file is part of the package silero-vad on PyPI (MIT licence). The network reads 512 samples at 16 kHz per time
-step: a short-time Fourier transform and four convolutions give 128 features, an LSTM cell with 128 units reads
-them, and a linear layer gives the probability of speech.
+The file is part of the package silero-vad on PyPI (MIT licence). The network reads 512 samples at 16 kHz per
+time step: a short-time Fourier transform and four convolutions give 128 features, an LSTM cell with 128 units
+reads them, and a linear layer gives the probability of speech.
 """
 
 import sys
