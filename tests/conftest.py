@@ -33,6 +33,13 @@ SLOWEST = (
     "app/test_messages.py",
     "app/test_restoring.py",
     "commands/test_sync.py",
+    "test_notebooks.py",
+    "mlflow_mirror/test_mirror_end.py",
+    "analysis/test_replicates.py",
+    "fuzz/test_streams_and_signals.py",
+    "mlflow_mirror/test_hung_server.py",
+    "library/test_runs.py",
+    "engine/test_compiled.py",
     "analysis/test_report.py",
     "test_gradients.py",
 )
@@ -46,8 +53,8 @@ settings.load_profile("rnnlab")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one test process more than cores, because tests wait for other processes a third of the time."""
-    return cores() + 1
+    """Return two test processes more than cores, because tests often wait for other processes."""
+    return cores() + 2
 
 
 def pytest_collection_finish() -> None:

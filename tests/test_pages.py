@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 import shutil
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -167,6 +168,7 @@ def test_python_runs(
     if name in ("docs/notebook.md", "docs/own_network.md"):  # these pages start their own runs
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.setattr(reporting, "write_sweep_report", lambda *_: None)  # tested by other tests
+        monkeypatch.setattr(rnnlab, "sweep", partial(rnnlab.sweep, track=False), raising=False)
     elif name != "docs/first_ten_minutes.md":
         (tmp_path / "mlflow.db").unlink()
         for made in sweep.folder.iterdir():

@@ -52,13 +52,13 @@ def sweep(
     Warns:
         IncompleteRuns: If the sweep was interrupted.
 
-    >>> short = {"seq_len": 10, "steps": 5, "hidden": 8, "report": False}
+    >>> short = {"seq_len": 10, "steps": 5, "hidden": 8, "jobs": 1, "report": False}
     >>> options = {"folder": "my_sweep", "track": False, "quiet": True}
     >>> found = rl.sweep("adding", cell=["rnn", "lstm"], **short, **options)
     >>> len(found), found.runs["outcome"].unique().tolist()
     (2, ['finished'])
     >>> found.command
-    'python -m rnnlab -m task=adding cell=rnn,lstm seq_len=10 steps=5 hidden_size=8 report=false'
+    'python -m rnnlab -m task=adding cell=rnn,lstm seq_len=10 steps=5 hidden_size=8 jobs=1 report=false'
     """
     check_options(folder, config_dir, track=track, quiet=quiet)
     lines = overrides_of(None, {"task": task} | keys if task is not None else keys, overrides, is_sweep=True)

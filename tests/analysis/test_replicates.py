@@ -92,7 +92,7 @@ def check_axes(ax: Axes, kind: str, allowed: Allowed, with_map: bool) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DRAW))
-@settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(sweep=sweeps(), data=st.data())
 def test_only_replicates_are_averaged_and_three_make_an_interval(
     name: str, sweep: Sweep, data: st.DataObject

@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_is_that_of_the_printed_command_and_the_other_way_round(here: Path, tmp_path: Path) -> None:
     made = rl.train("adding", folder="made", quiet=True, **SMALL)
     command = made.command.removeprefix("python -m rnnlab ").split()
-    done = run(tmp_path, *command, "tracking=none")
+    done = run(tmp_path, *command, "tracking=none", "figures=false")
     [folder] = done.runs.values()
     assert done.code == 0 and find_differences(folder, here / "made") == []
     assert run_info(folder)["identity"] == run_info(here / "made")["identity"]
