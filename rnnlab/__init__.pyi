@@ -31,5 +31,6 @@ from .library.runs import train as train
 from .library.sweeps import Sweep as Sweep
 from .library.sweeps import load_sweep as load_sweep
 from .library.sweeps import sweep as sweep
+from .library.verdicts import verdict as verdict
 
 __version__: str

@@ -19,8 +19,10 @@ import numpy as np
 from rnnlab.interop import LAYOUTS
 from rnnlab.library.foreign import load
 from rnnlab.library.inputs import AXES
-from rnnlab.library.measuring import measure_networks, verdict
+from rnnlab.library.measuring import measure_networks
 from rnnlab.library.networks import Network
+from rnnlab.library.runs import Run
+from rnnlab.library.verdicts import verdict
 from rnnlab.paths import is_file
 from rnnlab.terminal.console import CommandParser, nonempty_path, print_line, print_problems
 from rnnlab.user_files import error_reason
@@ -71,21 +73,35 @@ def main(argv: Sequence[str]) -> int:
         if os.path.lexists(folder):
             raise ValueError(f"--folder {folder}: already in use; each run needs its own folder")
         command = shlex.join(["python", "-m", COMMAND, *argv])
-        name = f"{args.weights[-1].stem} ({args.layout})"
+        name = f"{args.weights[list(networks).index(max(networks))].stem} ({args.layout})"
         run = measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
     except OSError as error:
         print_problems(COMMAND, [f"{error.filename}: {error_reason(error)}"])
         return 2
     except ValueError as error:
-        print_problems(COMMAND, str(error).splitlines())
+        print_problems(COMMAND, [_as_options(line) for line in str(error).splitlines()])
         return 2
     print_line(f"Files: {os.path.relpath(folder)}")
     if not args.no_tracking:
         from rnnlab.commands import sync
 
         sync.main([str(folder)])
-    print_line(f"Verdict: {verdict(run)}")
+    print_line(_verdict(run))
     return 0
+
+
+def _as_options(message: str) -> str:
+    """Return a message about arguments in Python with the options of the command line."""
+    for name in ("prefix", "layers", "readout", "nonlinearity", "direction", "axes"):
+        message = re.sub(rf"(?<![\w.-]){name}=(?:'([^']*)'|(\w*))", rf"--{name} \1\2", message)
+    return message
+
+
+def _verdict(run: Run) -> str:
+    try:
+        return f"Verdict: {verdict(run)}"
+    except ValueError as error:
+        return f"No verdict: {error}"
 
 
 def _networks(args: Any) -> dict[int, Network]:

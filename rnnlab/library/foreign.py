@@ -23,7 +23,7 @@ Prefix = str | Sequence[str] | None
 
 def load(
     path: str | Path,
-    layout: str,
+    layout: str = "torch",
     prefix: Prefix = None,
     *,
     nonlinearity: str | None = None,

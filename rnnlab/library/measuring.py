@@ -33,7 +33,6 @@ from rnnlab.diagnostics import (
     measure_parameters,
     measure_spectrum,
     measure_theory,
-    regime,
 )
 from rnnlab.diagnostics.lag_curves import metrics_by_layer
 from rnnlab.diagnostics.statistics import BLOCKS
@@ -117,43 +116,6 @@ def measure_networks(
         if folder is None:
             found.read_all()
     return found
-
-
-def verdict(run: Run) -> str:
-    """Return one line: the layer with the shortest reach, its regime, and the command to try next."""
-    summary = run.summary
-    layers = int(run.config["layers"])
-    prefixes = [""] if layers == 1 else [f"l{number}." for number in range(1, layers + 1)]
-    horizons = [summary.get(f"grad/{prefix}horizon", np.nan) for prefix in prefixes]
-    worst = int(np.argmin(np.nan_to_num(horizons, nan=np.inf)))
-    gain, horizon = summary.get(f"grad/{prefixes[worst]}gain_tail"), horizons[worst]
-    where = "the gradient" if layers == 1 else f"the gradient of layer {worst + 1}"
-    longest = int(run.config["seq_len"]) - 1
-    if gain is None or not np.isfinite(horizon):
-        return f"{where} has no measurable decay; use longer inputs"
-    found_regime = regime(-np.inf if gain == 0 else float(np.log10(gain)))
-    assert found_regime is not None
-    words = {
-        "vanishing": f"vanishes: 1 % is left at lag {int(horizon)} of {longest}",
-        "exploding": f"explodes over {longest} lags",
-        "stable": f"neither vanishes nor explodes over {longest} lags",
-    }
-    found = f"{where} {words[found_regime]} (factor {gain:.3g} per time step at long lags)"
-    return f"{found}; try next: {_next_command(run, found_regime)}"
-
-
-def _next_command(run: Run, found: str) -> str:
-    """Return a command that compares remedies on the adding task, for networks of the same sizes."""
-    sizes = f"hidden_size={run.config['hidden_size']} seq_len={run.config['seq_len']}"
-    axes = {
-        ("vanishing", "rnn"): "cell=rnn,lstm,gru",
-        ("vanishing", "lstm"): "cell=lstm cell.forget_bias=0,1,3",
-        ("vanishing", "gru"): "cell=gru init=torch,orthogonal",
-    }
-    cell = str(run.summary["cell"])
-    by_regime = {"exploding": f"cell={cell} clip=null,1 lr=1e-3,1e-2", "stable": f"cell={cell} lr=1e-3,1e-2"}
-    varied = axes.get((found, cell)) or by_regime.get(found, "cell=lstm,gru")
-    return f"python -m rnnlab -m task=adding {varied} {sizes}"
 
 
 def _check_networks(networks: Mapping[int, Network]) -> None:

@@ -211,6 +211,8 @@ class Probe:
         from rnnlab.analysis import draw_lag_curves
         from rnnlab.analysis.figures.style import add_title
 
+        if not self._frames:
+            raise ValueError("nothing has been measured yet; call step() after a backward pass")
         name = self._module(module)
         chosen = list(dict.fromkeys([self.steps[0], self.steps[-1]] if steps is None else steps))
         found = [self.lag_curve(number, name) for number in chosen]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import rnnlab as rl
-from rnnlab.library.measuring import LAGS, verdict
+from rnnlab.app.config.compose import compose_plan
+from rnnlab.library.measuring import LAGS
 from rnnlab.paths import conf_dir
 
 T, X, H, B = 24, 3, 5, 2
@@ -96,27 +97,46 @@ def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> N
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("gain", "word"),
-    [(0.5, "vanishes: 1 % is left at lag 7 of 23"), (1.0, "neither"), (1.5, "explodes over 23 lags")],
-)
-def test_the_verdict_names_the_regime_and_a_command_that_works(gain: float, word: str) -> None:
-    from rnnlab.app.config.compose import compose_plan
+def orthogonal(*gains: float) -> rl.Network:
+    """Return a linear network whose layers multiply the gradient by known factors per time step."""
+    net = network("rnn", layers=len(gains), init="orthogonal", overrides=["cell.nonlinearity=identity"])
+    for layer, gain in enumerate(gains, start=1):
+        net.params["W_hh" if len(gains) == 1 else f"l{layer}.W_hh"] *= gain
+    return net
 
-    scaled = [f"init.W_hh.gain={gain}", "cell.nonlinearity=identity"]
-    net = network("rnn", init="orthogonal", overrides=scaled)
-    line = verdict(rl.measure_networks(net, INPUTS))
-    assert word in line and f"(factor {gain:.3g} per time step" in line
-    command = line.partition("try next: ")[2]
-    plan = compose_plan(conf_dir(), command.removeprefix("python -m rnnlab -m ").split(), multirun=True)
+
+@pytest.mark.parametrize(
+    ("gain", "time", "words"),
+    [
+        (0.5, T, "vanishes: 1 % is left at lag 7 of 23 (factor 0.5 per time step at long lags)"),
+        (1.0, T, "neither vanishes nor explodes: 100 % is left at lag 23 (factor 1 per"),
+        (1.5, T, "explodes: it grows by 3.9 decades over 23 lags (factor 1.5 per"),
+        (0.9, 10, "neither vanishes nor explodes: 43 % is left at lag 9 (factor 0.9 per"),
+        (0.95, 500, "vanishes: 1 % is left at lag 90 of 499 (factor 0.95 per"),
+        (1.02, 500, "explodes: it grows by 4.3 decades over 499 lags (factor 1.02 per"),
+    ],
+)
+def test_the_verdict_names_what_is_left_and_a_command_that_works(gain: float, time: int, words: str) -> None:
+    line = rl.verdict(rl.measure_networks(orthogonal(gain), np.zeros((time, X, 1))))
+    assert line.startswith(f"the gradient {words}"), line
+    command = line.partition("try next: ")[2].removeprefix("python -m rnnlab -m ")
+    plan = compose_plan(conf_dir(), command.split(), multirun=True)
     assert len(plan.jobs) > 1 and plan.problems == []
 
 
-def test_the_verdict_names_the_layer_with_the_shortest_reach() -> None:
-    net = network("rnn", layers=2, init="orthogonal", overrides=["cell.nonlinearity=identity"])
-    net.params["l2.W_hh"] *= 0.5
-    line = verdict(rl.measure_networks(net, INPUTS))
-    assert line.startswith("the gradient of layer 2 vanishes"), line
+def test_the_verdict_names_the_layer_with_the_shortest_reach_and_every_layer_that_explodes() -> None:
+    line = rl.verdict(rl.measure_networks(orthogonal(1.0, 0.5), INPUTS))
+    assert line.startswith("the gradient of layer 2 vanishes") and "layer 1" not in line, line
+    line = rl.verdict(rl.measure_networks(orthogonal(0.5, 1.5), INPUTS))
+    assert "layer 2 explodes" in line, line
+
+
+def test_without_a_decay_there_is_no_verdict() -> None:
+    run = rl.measure_networks(orthogonal(1.0), INPUTS[:2])
+    with pytest.raises(
+        ValueError, match=r"recorded no lag curve with a measurable decay; use longer inputs$"
+    ):
+        rl.verdict(run)
 
 
 def test_the_lags_are_those_of_the_measurement() -> None:

@@ -29,6 +29,6 @@ LIBRARY = [
     Mutant("analysis/frames/run_collection.py", 'axes = ["sweep", *axes]', "pass", ("analysis/test_frames.py",)),
     Mutant("library/measuring.py", "ProbeInputs(batch, lambda length", "ProbeInputs(_one_sequence(batch, batch.time), lambda length", ("library/test_measuring.py",)),
     Mutant("library/measuring.py", "values[::-1] for name", "values for name", ("library/test_measuring.py",)),
-    Mutant("library/measuring.py", "worst = int(np.argmin(", "worst = 0 * int(np.argmin(", ("library/test_measuring.py",)),
+    Mutant("library/verdicts.py", 'reach.word != "vanishes", reach.horizon', 'reach.word != "vanishes", -reach.horizon', ("library/test_measuring.py",)),
     Mutant("commands/measure.py", "int(found[-1]) if found else -1", "int(found[0]) if found else -1", ("commands/test_measure.py",)),
 ]  # fmt: skip
