@@ -48,7 +48,7 @@ os.environ.setdefault("RNNLAB_CACHE", str(ROOT / ".loops"))  # loops compiled by
 Starter = Callable[..., commands.Command]
 
 # No deadline: tests check results, not run times. Derandomised: failures are reproducible.
-settings.register_profile("rnnlab", deadline=None, derandomize=True, database=None)
+settings.register_profile("rnnlab", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("rnnlab")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnlab.library.runs import Run
+from rnnlab.text import format_number
 
 GROWTH = 2.0
 """Number of decades by which the gradient norm must grow over all lags to count as exploding."""
@@ -45,7 +46,7 @@ class _Reach:
         """Return the verdict with its numbers."""
         factor = f"factor {self.gain:.3g} per time step at long lags"
         if self.word == "explodes":
-            return f"explodes: it grows by {self.decades:.1f} decades over {self.longest} lags ({factor})"
+            return f"explodes: it grows by {format_number(self.decades, '.2g')} decades over {self.longest} lags ({factor})"
         if self.word == "vanishes":
             return f"vanishes: 1 % is left at lag {int(self.horizon)} of {self.longest} ({factor})"
         left = f"{100 * 10**self.decades:.3g} %"
