@@ -46,7 +46,8 @@ class _Reach:
         """Return the verdict with its numbers."""
         factor = f"factor {self.gain:.3g} per time step at long lags"
         if self.word == "explodes":
-            return f"explodes: it grows by {format_number(self.decades, '.2g')} decades over {self.longest} lags ({factor})"
+            grown = format_number(self.decades, ".2g")
+            return f"explodes: it grows by {grown} decades over {self.longest} lags ({factor})"
         if self.word == "vanishes":
             return f"vanishes: 1 % is left at lag {int(self.horizon)} of {self.longest} ({factor})"
         left = f"{100 * 10**self.decades:.3g} %"
