@@ -12,6 +12,7 @@ from rnnlab.diagnostics.lag_curves import (
     ln_lag_curves,
     ln_unit_lag_curves,
     measure_lag_curves,
+    norms_by_timestep_of,
 )
 from rnnlab.diagnostics.lyapunov import lyapunov_exponents, measure_lyapunov
 from rnnlab.diagnostics.mean_field import MeanField, mean_field
@@ -62,6 +63,7 @@ __all__ = [
     "measure_theory",
     "measure_units",
     "non_finite_weights",
+    "norms_by_timestep_of",
     "recorded_regime",
     "regime",
     "requires",

@@ -73,9 +73,20 @@ def metrics_by_layer(cell: Cell, found: Sequence[Curve], task_lag: int | None) -
 
 def lag_curves_of(logs: dict[str, Array], target: int | None = None) -> list[Curve]:
     """Compute statistics over examples for the curves returned by `ln_lag_curves`."""
-    is_stack = any(split_layer(name)[0] for name in logs)
     index = np.arange(max(map(len, logs.values()), default=0))
-    return curves("lag", index, logs, target, layer=0 if is_stack else 1)
+    return curves("lag", index, logs, target, layer=_layer_of_whole(logs))
+
+
+def norms_by_timestep_of(logs: dict[str, Array]) -> list[Curve]:
+    """Compute statistics over examples by time step, for curves of a loss at the last time step."""
+    by_time = {name: values[::-1] for name, values in logs.items()}
+    index = np.arange(1, max(map(len, logs.values())) + 1)
+    return curves("timestep", index, by_time, layer=_layer_of_whole(logs))
+
+
+def _layer_of_whole(logs: Mapping[str, Array]) -> int:
+    """Return the layer of quantities whose names start with no layer: 0 in a stack, otherwise 1."""
+    return 0 if any(split_layer(name)[0] for name in logs) else 1
 
 
 def ln_lag_curves(

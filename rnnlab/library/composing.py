@@ -15,6 +15,7 @@ from rnnlab.app.config.override_text import axis_text, is_collection, override_t
 from rnnlab.app.config.suggestions import nearest
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.paths import conf_dir
+from rnnlab.runs.run_json import read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,6 @@ NETWORK_KEYS = (
     *("loss", "loss_reduction", "readout_bias"),
 )
 """Configuration keys that determine a network, apart from its cell, sizes and seed."""
-CELL_KEYS = ("forget_bias", "nonlinearity", "candidate", "bias", "reset_after")
-"""Keys of cells, which are often given without their group."""
 OTHER_NAMES = {"hidden_size": "hidden", "input_size": "inputs", "output_size": "outputs"}
 """Arguments of `network` for names that are used elsewhere."""
 
@@ -140,6 +139,11 @@ def _refuse_contradictions(lines: Sequence[str]) -> None:
         raise ConfigProblems(f"{key}: given more than once; give it once" for key in twice)
 
 
+def _keys_of_cells() -> set[str]:
+    """Return the keys of all cells in `conf/`."""
+    return {key for file in (conf_dir() / "cell").glob("*.yaml") for key in read_config(file)}
+
+
 def _override_list(overrides: Any) -> list[str]:
     is_list = is_collection(overrides)
     if not is_list or not all(isinstance(line, str) and "=" in line for line in overrides):
@@ -159,7 +163,7 @@ def _size_problem(name: str, size: Any) -> str | None:
 def _network_key_problem(key: str) -> str | None:
     if key.partition(".")[0] in (*NETWORK_KEYS, "cell"):
         return None
-    if key in CELL_KEYS:
+    if key in _keys_of_cells():  # often given without their group
         return f"{key}: a key of the cell; use overrides=['cell.{key}=VALUE']"
     allowed = ("cell", "inputs", "hidden", "outputs", "seed", *NETWORK_KEYS, "overrides")
     suggestion = OTHER_NAMES.get(key) or nearest(key, allowed)

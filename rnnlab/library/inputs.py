@@ -47,6 +47,12 @@ def read_batch(
     return Batch(sequences, targets if classes else targets.astype(dtype), present), loss
 
 
+def refuse_mask_without_targets(mask: Any) -> None:
+    """Raise ValueError if there is a mask, although there are no targets."""
+    if mask is not None:
+        raise ValueError("mask: has no effect without targets; pass y as well")
+
+
 def _read_mask(mask: Any, axes: str) -> Array:
     a = _array("mask", mask)
     if a.ndim != 2 or a.dtype.kind not in "biu":

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from rnnlab.diagnostics import (
     ProbeInputs,
     Readings,
     Snapshot,
-    curves,
     lag_curves_of,
     ln_unit_lag_curves,
     measure_gates,
@@ -33,14 +31,15 @@ from rnnlab.diagnostics import (
     measure_parameters,
     measure_spectrum,
     measure_theory,
+    norms_by_timestep_of,
 )
 from rnnlab.diagnostics.lag_curves import metrics_by_layer
 from rnnlab.diagnostics.statistics import BLOCKS
 from rnnlab.library.composing import compose_network
 from rnnlab.library.curves import UNIT_LOSS
-from rnnlab.library.inputs import AXES, read_batch, read_inputs
+from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
 from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP, Network
-from rnnlab.library.runs import Run, run_in_folder
+from rnnlab.library.runs import Run, run_in_folder, temporary_folder
 from rnnlab.model import Batch, Tape
 from rnnlab.records import LOSS, FirstNonFinite, StepRecord, finite_or_none
 from rnnlab.runs.checkpoint import clear_resume_files
@@ -132,8 +131,7 @@ def _check_networks(networks: Mapping[int, Network]) -> None:
 def _read(net: Network, x: Any, y: Any, mask: Any, axes: str) -> tuple[Batch, str]:
     """Return the batch, with targets of zeros if there are none, and the name of the loss."""
     if y is None:
-        if mask is not None:
-            raise ValueError("mask: has no effect without targets; pass y as well")
+        refuse_mask_without_targets(mask)
         inputs = read_inputs(x, axes, net.inputs, net.dtype)
         nothing = np.zeros((1, net.outputs, inputs.shape[-1]), net.dtype)
         return Batch(inputs, nothing), UNIT_LOSS
@@ -169,10 +167,8 @@ def _without_targets(net: Network, tape: Tape) -> Readings:
     """Return the lag curve and the norms by time step of the loss without targets."""
     logs = ln_unit_lag_curves(net.model.cell, net.params, tape.cell)
     lag_curves = lag_curves_of(logs)
-    by_time = {name: values[::-1] for name, values in logs.items()}
-    layer = int(len(layers_of(net.model.cell)) == 1)
-    norms = curves("timestep", np.arange(1, tape.cell.time + 1), by_time, layer=layer)
-    return Readings([*lag_curves, *norms], metrics_by_layer(net.model.cell, lag_curves, None))
+    found = [*lag_curves, *norms_by_timestep_of(logs)]
+    return Readings(found, metrics_by_layer(net.model.cell, lag_curves, None))
 
 
 def _lyapunov(snapshot: Snapshot, batch: Batch) -> Sequence[Readings]:
@@ -253,5 +249,5 @@ def _place(folder: str | Path | None) -> "Iterator[Path]":
     if folder is not None:
         yield Path(folder).absolute()
         return
-    with TemporaryDirectory(prefix="rnnlab-", ignore_cleanup_errors=True) as scratch:
-        yield Path(scratch, "run")
+    with temporary_folder() as scratch:
+        yield scratch

@@ -14,11 +14,11 @@ from rnnlab.cells import CellTape, layers_of
 from rnnlab.diagnostics import (
     ProbeInputs,
     Snapshot,
-    curves,
     ln_lag_curves,
     ln_unit_lag_curves,
     log_singular_values,
     measure_norms,
+    norms_by_timestep_of,
     state_jacobians,
 )
 from rnnlab.diagnostics.lyapunov import local_exponents
@@ -26,7 +26,7 @@ from rnnlab.diagnostics.statistics import BLOCKS, standard_error
 from rnnlab.interop import flax_layout, keras_layout, onnx_layout, torch_layout
 from rnnlab.library.composing import compose_network, mistakes_as_value_errors
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
-from rnnlab.library.inputs import AXES, read_batch, read_inputs
+from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
 from rnnlab.library.layer_weights import layer_weights
 from rnnlab.model import Batch, Model
 from rnnlab.workspace import Workspace
@@ -209,7 +209,7 @@ class Network:
         """
         _check_range("seed", seed, 0, None, "integers")
         if y is None:
-            self._refuse_without_targets(mask=mask)
+            refuse_mask_without_targets(mask)
             tape = self._forward(x, axes, until=target)
             with np.errstate(all="ignore"):
                 logs = ln_unit_lag_curves(self.model.cell, self.params, tape, seed)
@@ -255,13 +255,11 @@ class Network:
         """
         _check_range("seed", seed, 0, None, "integers")
         if y is None:
-            self._refuse_without_targets(mask=mask)
+            refuse_mask_without_targets(mask)
             tape = self._forward(x, axes)
             with np.errstate(all="ignore"):
                 logs = ln_unit_lag_curves(self.model.cell, self.params, tape, seed)
-            by_time = {name: values[::-1] for name, values in logs.items()}
-            found = curves("timestep", np.arange(1, tape.time + 1), by_time, layer=int(self.layers == 1))
-            return self._frame(found, UNIT_LOSS)
+            return self._frame(norms_by_timestep_of(logs), UNIT_LOSS)
         model, batch = self._with_targets(x, y, mask, axes)
         with np.errstate(all="ignore"):
             passed = model.forward(self.params, batch, rng=self._start_rng())
@@ -437,11 +435,6 @@ class Network:
 
     def _start_rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
-
-    def _refuse_without_targets(self, **arguments: Any) -> None:
-        for name, value in arguments.items():
-            if value is not None:
-                raise ValueError(f"{name}: has no effect without targets; pass y as well")
 
     def _frame(self, found: Sequence[Any], loss: str) -> pd.DataFrame:
         return with_labels(frame_of_curves(0, found), run=self.name, cell=self.cell, loss=loss)

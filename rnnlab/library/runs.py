@@ -18,6 +18,7 @@ from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.frames.sources import Source
 from rnnlab.app.config.build import build, build_network
 from rnnlab.app.config.former_keys import with_former_keys
+from rnnlab.app.config.override_text import override_text
 from rnnlab.app.config.plan import format_command
 from rnnlab.arrays import Params, copy_params
 from rnnlab.library.composing import check_command, check_options, overrides_of
@@ -146,7 +147,7 @@ class Run:
         """Command line that repeats the run."""
         if self._command is not None:
             return self._command
-        if "name" in self.config.get("task", {}):  # a measured network
+        if self._is_measured:
             return str(self._entry.info.get("command") or "")
         return format_command(self._entry.info.get("overrides", []), multirun=False)
 
@@ -216,10 +217,15 @@ class Run:
         weights = copy_params(self._weights)  # which the user may change
         return Network(self.name, cell, self._model(), weights, seed, has_own_loss=True)
 
+    @property
+    def _is_measured(self) -> bool:
+        """True if the run is a measurement of a network with inputs of the user instead of a task."""
+        return "name" in self.config.get("task", {})
+
     def _model(self) -> Model:
-        if "name" not in self.config["task"]:
+        if not self._is_measured:
             return build(with_former_keys(self.config), is_local=False).trainer.model
-        task = self.config["task"]  # of a measured network: the user's own inputs
+        task = self.config["task"]
         return build_network(self.config, task["inputs"], task["outputs"], "squared_error")[1]
 
     def lag_curve(self, step: int | Literal["first", "last"] = -1) -> LagCurve:
@@ -291,17 +297,21 @@ def run_plan(checked: Any, quiet: bool, in_this_process: bool, sweep: bool = Fal
 @contextmanager
 def _folder_of_run(folder: str | Path | None, track: bool) -> Iterator[tuple[list[str], bool]]:
     """Yield the overrides for the folder and the tracking, and whether the folder is temporary."""
-    from rnnlab.app.config.override_text import override_text
-
     tracking = [] if track else ["tracking=none"]
     if folder is not None:
         yield [override_text("hydra.run.dir", str(folder)), *tracking], False
     elif track:
         yield tracking, False
     else:
-        with tempfile.TemporaryDirectory(prefix="rnnlab-", ignore_cleanup_errors=True) as scratch:
-            place = override_text("hydra.run.dir", str(Path(scratch, "run")))
-            yield [place, *tracking, "figures=false"], True
+        with temporary_folder() as scratch:
+            yield [override_text("hydra.run.dir", str(scratch)), *tracking, "figures=false"], True
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield the path of a run folder that is deleted after the `with` block."""
+    with tempfile.TemporaryDirectory(prefix="rnnlab-", ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch, "run")
 
 
 def _collection(source: Source) -> RunCollection:

@@ -40,7 +40,10 @@ CORE = [
     ),
     Mutant("diagnostics/theory.py", "if own is None else own.x", "", ("diagnostics/test_layers.py",)),
     Mutant(
-        "diagnostics/lag_curves.py", "layer=0 if is_stack else 1", "layer=1", ("diagnostics/test_layers.py",)
+        "diagnostics/lag_curves.py",
+        "0 if any(split_layer(name)[0] for name in logs) else 1",
+        "1",
+        ("diagnostics/test_layers.py",),
     ),
     Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(

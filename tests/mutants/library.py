@@ -10,7 +10,7 @@ LIBRARY = [
     Mutant("library/inputs.py", "given.index(axis) for axis in AXES if axis in given", "*range(a.ndim)", NETWORKS),
     Mutant("library/inputs.py", 'a.dtype.kind == "f" and not np.isfinite(a).all()', "False", NETWORKS),
     Mutant("library/curves.py", "== 1, -np.inf, values)", "== 2, -np.inf, values)", NETWORKS),
-    Mutant("library/networks.py", "values[::-1]", "values", NETWORKS),
+    Mutant("diagnostics/lag_curves.py", "values[::-1] for name", "values for name", NETWORKS),
     Mutant("library/networks.py", "inputs = inputs[:until]", "pass", NETWORKS),
     Mutant("library/networks.py", "tape.example(b), excluded", "tape.example(0), excluded", NETWORKS),
     Mutant("library/networks.py", "(logs.ravel() / np.log(10) for logs in pair)", "(logs.ravel() for logs in pair)", NETWORKS),
@@ -28,7 +28,7 @@ LIBRARY = [
     Mutant("analysis/frames/runs_frame.py", "inf if value is None and axis in UNLIMITED else value", "value", ("analysis/test_frames.py",)),
     Mutant("analysis/frames/run_collection.py", 'axes = ["sweep", *axes]', "pass", ("analysis/test_frames.py",)),
     Mutant("library/measuring.py", "ProbeInputs(batch, lambda length", "ProbeInputs(_one_sequence(batch, batch.time), lambda length", ("library/test_measuring.py",)),
-    Mutant("library/measuring.py", "values[::-1] for name", "values for name", ("library/test_measuring.py",)),
+    Mutant("library/measuring.py", "*norms_by_timestep_of(logs)", "", ("library/test_measuring.py",)),
     Mutant("library/verdicts.py", 'reach.word != "vanishes", reach.horizon', 'reach.word != "vanishes", -reach.horizon', ("library/test_measuring.py",)),
     Mutant("commands/measure.py", "int(found[-1]) if found else -1", "int(found[0]) if found else -1", ("commands/test_measure.py",)),
 ]  # fmt: skip
