@@ -3,10 +3,10 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +45,6 @@ from rnnlab.records import LOSS, FirstNonFinite, StepRecord, finite_or_none
 from rnnlab.runs.checkpoint import clear_resume_files
 from rnnlab.runs.folder import RunFolder
 from rnnlab.workspace import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LAGS = 24
 """Maximum number of lags of the singular values, as in conf/measurement/jacobians.yaml."""
@@ -97,7 +94,8 @@ def measure_networks(
     title = name or first.name
     config = _config(first, batch, loss, max(by_step))
     info = _info(by_step, config, batch, loss, title, command)
-    with _place(folder) as place, RunFolder(place, info, config) as record:
+    own = temporary_folder() if folder is None else nullcontext(Path(folder).absolute())
+    with own as place, RunFolder(place, info, config) as record:
         monitor = RunMonitor()
         for step, net in by_step.items():
             with np.errstate(all="ignore"):
@@ -241,13 +239,3 @@ def _digest(arrays: Sequence[Array]) -> str:
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()[:16]
-
-
-@contextmanager
-def _place(folder: str | Path | None) -> "Iterator[Path]":
-    """Yield the folder of the record, which is temporary if the user names none."""
-    if folder is not None:
-        yield Path(folder).absolute()
-        return
-    with temporary_folder() as scratch:
-        yield scratch
