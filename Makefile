@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sweep notebook test check test-torch test-jax test-interop test-browser test-cluster fuzz mutants bench docs audit \
-  lock clean
+.PHONY: sweep notebook test test-thorough check test-torch test-jax test-interop test-browser test-cluster fuzz fuzz-figures mutants bench \
+  docs audit lock clean
 
 sweep: .venv/installed
 	$(BIN)/python -m rnnlab -m cell=rnn,lstm
@@ -17,6 +17,10 @@ notebook: .venv/installed-notebook
 # An empty PYTHONDONTWRITEBYTECODE lets the hundreds of processes that the tests start share compiled modules.
 test: .venv/installed-dev
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# Test the combinations that `make test` leaves out because others cover the same code.
+test-thorough: .venv/installed-dev
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m thorough --numprocesses auto
 
 # Check style, types and the import contracts between packages.
 check: .venv/installed-dev
@@ -53,6 +57,10 @@ test-cluster: .venv/installed-cluster
 # as many as `make test`. This target takes about an hour on two cores.
 fuzz: .venv/installed-dev
 	RNNLAB_FUZZ=60 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
+
+# Draw figures of random sweeps and combine random mistakes, 20 times as many as `make test`.
+fuzz-figures: .venv/installed-dev
+	RNNLAB_FUZZ=20 $(BIN)/python -m pytest --numprocesses auto tests/analysis/test_replicates.py tests/app/test_all_mistakes.py
 
 # Check that the tests detect a hundred faulty versions of the code. This target takes about an hour on two cores.
 mutants: .venv/installed-dev

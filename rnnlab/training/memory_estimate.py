@@ -9,11 +9,12 @@ from rnnlab.diagnostics import Sizes
 from rnnlab.model import Batch
 from rnnlab.training.trainer import Trainer
 
-TRAINING_COPIES = 4
+TRAINING_COPIES = 8
 """Number of arrays of the same shape as the weights during training, excluding the optimiser state.
 
-The four arrays are the weights, the gradients, a copy of the weights for the forward pass, and another copy
-for the backward pass.
+The arrays are the weights, the gradients and the buffer of their product, two temporary arrays of the
+update, the joined matrices of the forward pass in training and in validation, and the transposed matrix of
+the backward pass.
 """
 MEASUREMENT_COPIES = 3
 """Number of additional weight-sized arrays at recorded steps: unclipped gradients, old weights, updates."""

@@ -84,7 +84,7 @@ def test_any_name_in_a_figure_of_many_runs(name: str) -> None:
     assert not any(character in text for text in texts for character in "\x07\x1b")
 
 
-@pytest.mark.parametrize("many", [2, 5, len(NASTY)])
+@pytest.mark.parametrize("many", [pytest.param(2, marks=pytest.mark.thorough), 5, len(NASTY)])
 @pytest.mark.parametrize("targets", [9, 1])
 @pytest.mark.parametrize("numbers", [True, False])
 def test_names_of_columns_and_symbols(many: int, targets: int, numbers: bool) -> None:

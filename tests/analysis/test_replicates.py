@@ -7,13 +7,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 
 from rnnlab import analysis
 from tests.analysis.random_sweeps import ALLOWED, Allowed, Sweep, sweeps
+from tests.fuzz.amount import examples
 
 matplotlib.use("Agg")
 DRAW = {name: getattr(analysis, name) for name in analysis.__all__ if name.startswith("draw_")}
@@ -92,7 +93,7 @@ def check_axes(ax: Axes, kind: str, allowed: Allowed, with_map: bool) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DRAW))
-@settings(max_examples=15, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@examples(5)
 @given(sweep=sweeps(), data=st.data())
 def test_only_replicates_are_averaged_and_three_make_an_interval(
     name: str, sweep: Sweep, data: st.DataObject

@@ -92,7 +92,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(outer)
 
 
-@examples(15)
+@examples(6)
 @given(chosen=combinations())
 def test_independent_mistakes_are_all_reported(folder: Path, chosen: list[str]) -> None:
     with chdir(folder):

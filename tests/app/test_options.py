@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,17 @@ def covering_choices() -> list[dict[str, str]]:
 CHOICES = covering_choices()
 
 
+def choices() -> list[Any]:
+    """Return `CHOICES`; those that are not required to try each option once are thorough tests."""
+    seen: set[tuple[str, str]] = set()
+    cases = []
+    for chosen in CHOICES:
+        is_new = not set(chosen.items()) <= seen
+        seen |= set(chosen.items())
+        cases.append(pytest.param(chosen, marks=() if is_new else pytest.mark.thorough))
+    return cases
+
+
 def task_of(chosen: dict[str, str]) -> str:
     """Return the task of a choice: its own, the experiment's or the default."""
     return chosen.get("task") or own(chosen.get("experiment"), "task") or "char_lm"
@@ -129,7 +141,7 @@ def test_any_two_options_are_tried_together() -> None:
             assert not go_together(together) or pairs_of(together) <= tried
 
 
-@pytest.mark.parametrize("chosen", CHOICES, ids=lambda chosen: " ".join(as_overrides(chosen)))
+@pytest.mark.parametrize("chosen", choices(), ids=lambda chosen: " ".join(as_overrides(chosen)))
 def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
     further = [given] if chosen.get("initial_state") == "given" else []
     task = task_of(chosen)

@@ -112,7 +112,7 @@ def undisturbed(command: str) -> dict[str, str]:
         return weights(Path(folder))
 
 
-@examples(2)
+@examples(1)
 @given(
     command=st.sampled_from(list(COMMANDS)),
     stream=st.sampled_from(STREAMS),

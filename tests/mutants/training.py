@@ -9,7 +9,7 @@ MIRRORED = ("mlflow_mirror/test_mirrored_run.py", "mlflow_mirror/test_mirror.py"
 
 TRAINING_LOOP = [
     Mutant("training/memory_estimate.py", "+ of_optimizer", "", MEMORY),
-    Mutant("training/memory_estimate.py", "TRAINING_COPIES = 4", "TRAINING_COPIES = 3", MEMORY),
+    Mutant("training/memory_estimate.py", "TRAINING_COPIES = 8", "TRAINING_COPIES = 3", MEMORY),
     Mutant("training/memory_estimate.py", "(MEASUREMENT_COPIES if probe.measurements else 0)", "0", MEMORY),
     Mutant("training/memory_estimate.py", "size * (H + 3 * Y)", "size * H", MEMORY),
     Mutant("training/memory_estimate.py", "size * (H + 3 * Y)", "size * 3 * Y", MEMORY),
