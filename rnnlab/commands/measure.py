@@ -70,8 +70,6 @@ def main(argv: Sequence[str]) -> int:
         x, y = _array("--inputs", args.inputs), args.targets and _array("--targets", args.targets)
         if args.direction == "reverse":
             x = np.flip(x, _time_axis(args.axes, x))
-        if os.path.lexists(folder):
-            raise ValueError(f"--folder {folder}: already in use; each run needs its own folder")
         command = shlex.join(["python", "-m", COMMAND, *argv])
         name = f"{args.weights[list(networks).index(max(networks))].stem} ({args.layout})"
         run = measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
@@ -92,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _as_options(message: str) -> str:
     """Return a message about arguments in Python with the options of the command line."""
-    for name in ("prefix", "layers", "readout", "nonlinearity", "direction", "axes"):
+    for name in ("prefix", "layers", "readout", "nonlinearity", "direction", "axes", "folder"):
         message = re.sub(rf"(?<![\w.-]){name}=(?:'([^']*)'|(\w*))", rf"--{name} \1\2", message)
     return message
 

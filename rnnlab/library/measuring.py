@@ -37,6 +37,7 @@ from rnnlab.diagnostics.lag_curves import metrics_by_layer
 from rnnlab.diagnostics.statistics import BLOCKS
 from rnnlab.library.composing import compose_network
 from rnnlab.library.curves import UNIT_LOSS
+from rnnlab.library.folders import new_run_folder, not_writable
 from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
 from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP, Network
 from rnnlab.library.runs import Run, run_in_folder, temporary_folder
@@ -79,8 +80,8 @@ def measure_networks(
         command: Command line that repeats the measurement, for the record.
 
     Raises:
-        ValueError: If an array does not fit the networks, or if the networks differ in their equations.
-        FileExistsError: If the folder exists.
+        ValueError: If an array does not fit the networks, if the networks differ in their equations, or if
+            the folder exists or cannot be created.
 
     >>> net = rl.network("lstm", inputs=3, hidden=8)
     >>> run = rl.measure_networks(net, np.random.default_rng(1).standard_normal((50, 3, 4)))
@@ -89,13 +90,14 @@ def measure_networks(
     """
     by_step = {0: networks} if isinstance(networks, Network) else dict(sorted(networks.items()))
     _check_networks(by_step)
+    new_folder = None if folder is None else new_run_folder(folder)
     first = next(iter(by_step.values()))
     batch, loss = _read(first, x, y, mask, axes)
     title = name or first.name
     config = _config(first, batch, loss, max(by_step))
     info = _info(by_step, config, batch, loss, title, command)
-    own = temporary_folder() if folder is None else nullcontext(Path(folder).absolute())
-    with own as place, RunFolder(place, info, config) as record:
+    own = temporary_folder() if new_folder is None else nullcontext(new_folder)
+    with own as place, _opened(place, info, config, folder) as record:
         monitor = RunMonitor()
         for step, net in by_step.items():
             with np.errstate(all="ignore"):
@@ -113,6 +115,18 @@ def measure_networks(
         if folder is None:
             found.read_all()
     return found
+
+
+def _opened(
+    place: Path, info: Mapping[str, Any], config: Mapping[str, Any], folder: str | Path | None
+) -> RunFolder:
+    """Return a new run folder, or raise ValueError if the caller's folder cannot be created."""
+    try:
+        return RunFolder(place, info, config)
+    except OSError as error:
+        if folder is None:
+            raise
+        raise not_writable(folder, error) from error
 
 
 def _check_networks(networks: Mapping[int, Network]) -> None:

@@ -76,7 +76,14 @@ def test_the_command_that_is_recorded_repeats_the_measurement(here: Path) -> Non
             ["step0.safetensors", "--inputs", "x.npy", "--axes", "abc"],
             "--axes abc: must contain each of the letters",
         ),
-        (["step0.safetensors", "--inputs", "x.npy", "--folder", "."], "--folder .: already in use"),
+        (
+            ["step0.safetensors", "--inputs", "x.npy", "--folder", "."],
+            "--folder .: already in use; each run needs its own folder",
+        ),
+        (
+            ["step0.safetensors", "--inputs", "x.npy", "--folder", "x.npz/run"],
+            "--folder x.npz/run: cannot be written (Not a directory)",
+        ),
         (["model.pt", "--inputs", "x.npy"], "model.pt: may be a pickle, which rnnlab does not read"),
     ],
 )

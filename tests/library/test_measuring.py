@@ -97,6 +97,26 @@ def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> N
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("taken", "folder=taken: already in use; each run needs its own folder"),
+        ("file", "folder=file: already in use; each run needs its own folder"),
+        ("file/below", "folder=file/below: cannot be written (Not a directory)"),
+        ("x" * 300, f"folder={'x' * 300}: contains a name that is too long (300 bytes; at most 255)"),
+        ("", "folder='': must be the path of a folder or None"),
+        (3, "folder=3: must be the path of a folder or None"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_one_line(folder: Any, message: str, here: Path) -> None:
+    (here / "taken").mkdir()
+    (here / "file").write_text("own", encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        rl.measure_networks(network("rnn"), INPUTS[:3], folder=folder)
+    assert str(caught.value) == message
+    assert {path.name: path.is_dir() for path in here.iterdir()} == {"taken": True, "file": False}
+
+
 def orthogonal(*gains: float) -> rl.Network:
     """Return a linear network whose layers multiply the gradient by known factors per time step."""
     net = network("rnn", layers=len(gains), init="orthogonal", overrides=["cell.nonlinearity=identity"])
