@@ -96,7 +96,8 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         pair = (second, None) if cell == "lstm" else (first, second if cell == "gru" else None)
     facts = Source(source.tensors, {prefix: {**source.facts.get(prefix, {}), "reset_after": True}})
     options = options_of(cell, facts, prefix, choices)
-    return [assemble({cell: tuple(letters)}, cell, W_xh, W_hh, pair, options)]
+    name = kernels[_blocks(cell)[0]]
+    return [assemble({cell: tuple(letters)}, cell, W_xh, W_hh, pair, options, name)]
 
 
 def write(layers: Sequence[LayerWeights]) -> list[dict[str, dict[str, Array]]]:

@@ -57,7 +57,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         biases = (both[0], both[1]) if is_pair else (both, None)
         facts["reset_after"] = is_pair
     options = options_of(cell, Source(source.tensors, {prefix: facts}), prefix, choices)
-    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options)]
+    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options, kernel)]
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:

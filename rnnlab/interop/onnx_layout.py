@@ -64,7 +64,8 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if B in source.tensors:
         first, second = np.split(source.array(B, (directions, 2 * rows))[index], 2)
         biases = (first, second)
-    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices))]
+    options = options_of(cell, source, prefix, choices)
+    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options, W)]
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:

@@ -29,7 +29,8 @@ HAS_LAYERS = True
 ORDERS = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
 EXAMPLE = "encoder.weight_hh_l0"
 NAME = re.compile(
-    r"(?s)(?:(?P<prefix>.*)\.)?(?:weight|bias)_(?P<part>ih|hh|hr)(?P<end>(?:_l([0-9]{1,4})(_reverse)?)?)"
+    r"(?s)(?:(?P<prefix>.*)\.)?(?:weight|bias)_(?P<part>ih|hh|hr)"
+    r"(?P<end>(?:_l(?P<layer>0|[1-9][0-9]{0,3})(_reverse)?)?)"
 )
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -59,14 +60,20 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if choices.direction == "reverse" and not reverse:
         raise ValueError("direction='reverse': the module has one direction, forward")
     suffix = "_reverse" if choices.direction == "reverse" else ""
-    if "" in ends:
-        if len(ends) > 1:
-            raise ValueError(f"{short(start)}weight_hh: unexpected beside {short(start)}weight_hh_l0")
-        endings = [""]
-    else:
-        endings = [f"_l{k}{suffix}" for k in range(len({end.removesuffix("_reverse") for end in ends}))]
+    layers = {match[0]: int(match["layer"]) for match in matches if match["layer"]}
+    if "" in ends and layers:
+        single = min(match[0] for match in matches if not match["end"])
+        raise ValueError(f"{short(start + single)}: unexpected beside {short(start + min(layers))}")
+    count = len(set(layers.values()))
+    for k in range(count):
+        if k not in layers.values():
+            above = max(name for name, layer in layers.items() if layer > k)
+            raise ValueError(
+                f"{short(f'{start}weight_hh_l{k}{suffix}')}: missing, although there is "
+                f"{short(start + above)}; layers are numbered from 0 without gaps"
+            )
+    endings = [f"_l{k}{suffix}" for k in range(count)] or [""]
     expected = [f"{part}{end}" for end in endings for part in PARTS]
-    source.refuse_others(ends - reverse if not suffix else reverse, endings)
     has_bias = any(name.startswith("bias") and name in expected for name in own)
     count = take_layers(len(endings), choices)
     if reverse and count > 1:
@@ -85,7 +92,8 @@ def _layer(
     _, X = source.shape(names[0], 2)
     W_xh, W_hh = source.array(names[0], (rows, X)), source.array(names[1], (rows, H))
     biases = (source.array(names[2], (rows,)), source.array(names[3], (rows,))) if has_bias else None
-    return assemble(ORDERS, cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices))
+    options = options_of(cell, source, prefix, choices)
+    return assemble(ORDERS, cell, W_xh, W_hh, biases, options, names[0])
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:

@@ -141,7 +141,7 @@ def from_keras(
     named, facts = keras_arrays(layer_or_weights)
     source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
     if prefix is None and isinstance(layer_or_weights, list | tuple):
-        prefix = LAYOUTS["keras"].find(source) or None
+        prefix = sorted(LAYOUTS["keras"].find(source), key=lambda name: (len(name), name)) or None
     return _network(source, "keras", prefix, readout, choices)
 
 
@@ -164,15 +164,24 @@ def from_flax(
     Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3648)
     """
     choices = Choices(nonlinearity)
-    trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
+    is_list = isinstance(params, list | tuple)
+    trees = {f"params[{k}]": tree for k, tree in enumerate(params)} if is_list else params
     if not isinstance(trees, Mapping):
         raise ValueError(f"params: is a {type(params).__name__}; must be a tree of dictionaries")
-    top = trees.get("params", trees) if len(trees) == 1 else trees
+    top = trees.get("params", trees) if len(trees) == 1 and not is_list else trees
     found = dict(flatten(top if isinstance(top, Mapping) else trees))
     source = Source({name: lazy_tensor(value) for name, value in found.items()})
-    if prefix is None and isinstance(params, list | tuple):
-        prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name)) or None
+    if prefix is None and is_list:
+        prefix = [_only_cell(source, name) for name in trees] or None
     return _network(source, "flax", prefix, readout, choices)
+
+
+def _only_cell(source: Source, name: str) -> str:
+    """Return the prefix of the only cell in a tree of a list."""
+    found = [prefix for prefix in LAYOUTS["flax"].find(source) if f"{prefix}/".startswith(f"{name}/")]
+    if len(found) != 1:
+        raise ValueError(f"{name}: contains {len(found)} cells; each tree of a list must contain one")
+    return found[0]
 
 
 def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:

@@ -52,11 +52,13 @@ def keras_arrays(owner: Any) -> tuple[Mapping[str, Any], dict[str, dict[str, Any
         return {str(name).removesuffix(":0"): value for name, value in owner.items()}, {}
     if isinstance(owner, list | tuple):
         lists = owner if owner and all(isinstance(part, list | tuple) for part in owner) else [owner]
-        if wrong := [len(part) for part in lists if not 2 <= len(part) <= 3]:
-            raise ValueError(
-                f"layer_or_weights: has {wrong[0]} arrays; must be kernel, recurrent_kernel and bias"
-            )
-        starts = [""] if len(lists) == 1 else [f"layer {k:05}/" for k in range(1, len(lists) + 1)]
+        items = [
+            f"layer_or_weights[{k}]" if lists is owner else "layer_or_weights" for k in range(len(lists))
+        ]
+        for item, part in zip(items, lists, strict=True):
+            if not 2 <= len(part) <= 3:
+                raise ValueError(f"{item}: has {len(part)} arrays; must be kernel, recurrent_kernel and bias")
+        starts = [""] if len(lists) == 1 else [f"{item}/" for item in items]
         pairs = zip(starts, lists, strict=True)
         return {
             start + name: a for start, part in pairs for name, a in zip(KERAS_PARTS, part, strict=False)

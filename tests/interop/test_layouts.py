@@ -105,7 +105,9 @@ def test_a_list_of_prefixes_stacks_modules():
     named = {n.replace("/k", "/kernel").replace("/r", "/recurrent_kernel"): a for n, a in named.items()}
     net = rl.from_keras(named, prefix=["m0", "m1"])
     assert net.layers == 2 and net.states(np.zeros((5, 3, 1))).keys() == {"l1.h", "l1.c", "l2.h", "l2.c"}
-    with pytest.raises(ValueError, match="layer 2 has inputs of size 3, but layer 1 has outputs of size 4"):
+    with pytest.raises(
+        ValueError, match="m0/kernel: has 3 inputs, but the layer below, m0/kernel, has 4 units"
+    ):
         rl.from_keras(named, prefix=["m1", "m0"][::-1][:1] * 2)
 
 
@@ -198,6 +200,10 @@ def gru(**keys):
     return {f"{name}": a for name, a in network("torch", "gru1b").to_torch_state_dict().items()} | keys
 
 
+def gru_layers(*numbers):
+    return {name.replace("_l0", f"_l{k}"): a for k in numbers for name, a in gru().items()}
+
+
 NAN = np.full((12, 3), np.nan, np.float32)
 KERNELS = {"kernel": np.ones((3, 12)), "recurrent_kernel": np.ones((4, 12))}
 MISTAKES = {
@@ -228,7 +234,48 @@ MISTAKES = {
     ),
     "missing layer": (
         lambda: rl.from_torch({k.replace("l0", "l1"): v for k, v in gru().items()}),
-        "_l1: unexpected beside the weights _l0",
+        "weight_hh_l0: missing, although there is weight_ih_l1; layers are numbered from 0 without gaps",
+    ),
+    "gap in torch": (
+        lambda: rl.from_torch({f"a.{name}": a for name, a in gru_layers(0, 2).items()}, layers=1),
+        "a.weight_hh_l1: missing, although there is a.weight_ih_l2; layers are numbered from 0 without gaps",
+    ),
+    "gap in a reverse direction": (
+        lambda: rl.from_torch(
+            {f"{name}_reverse": a for name, a in gru_layers(0, 2).items()}, direction="reverse"
+        ),
+        "weight_hh_l1_reverse: missing, although there is weight_ih_l2_reverse; layers are numbered from 0 "
+        "without gaps",
+    ),
+    "a cell beside layers": (
+        lambda: rl.from_torch(gru() | {name[:-3]: a for name, a in gru().items()}),
+        "bias_hh: unexpected beside bias_hh_l0",
+    ),
+    "gap in Keras": (
+        lambda: rl.from_keras([list(KERNELS.values()), []]),
+        "layer_or_weights[1]: has 0 arrays; must be kernel, recurrent_kernel and bias",
+    ),
+    "gap in flax": (
+        lambda: rl.from_flax([*network("flax", "GRUCell").to_flax_params(), {}]),
+        "params[1]: contains 0 cells; each tree of a list must contain one",
+    ),
+    "gap in ONNX": (
+        lambda: rl.load(FIXTURES / "onnx.npz", "onnx", prefix=["lstm", "lstm_1"]),
+        "prefix='lstm_1': no recurrent module has this prefix; available: gru_after, gru_after_bias, gru_before, "
+        "gru_before_bias, lstm, lstm_bias, rnn_relu, rnn_relu_bias and 2 more",
+    ),
+    "layers of other sizes": (
+        lambda: rl.from_torch(gru_layers(0, 1)),
+        "weight_ih_l1: has 3 inputs, but the layer below, weight_ih_l0, has 4 units",
+    ),
+    "layers of Keras": (
+        lambda: rl.from_keras([list(KERNELS.values())] * 2, reset_after=True),
+        "layer_or_weights[1]/kernel: has 3 inputs, but the layer below, layer_or_weights[0]/kernel, has 4 units",
+    ),
+    "layers of several cells": (
+        lambda: rl.load(FIXTURES / "flax.npz", "flax", prefix=["GRUCell", "LSTMCell"]),
+        "LSTMCell/ii/kernel: belongs to the cell lstm, but GRUCell/ir/kernel to gru; all layers must have the same "
+        "cell",
     ),
     "extra": (
         lambda: rl.from_torch(gru(weight_ch_l0=np.ones(3))),
