@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.interop.keras_layout import read_readout
+from rnnlab.interop.keras_layout import read_readout, write_readout
 from rnnlab.interop.source import Source, children
 from rnnlab.interop.weights import Choices, LayerWeights, assemble, choose, options_of, refuse_cells
 
-__all__ = ["HAS_LAYERS", "find", "read", "read_readout", "write"]
+__all__ = ["HAS_LAYERS", "find", "read", "read_readout", "write", "write_readout"]
 
 HAS_LAYERS = False
 LETTERS = {

@@ -72,6 +72,11 @@ def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
     return np.ascontiguousarray(source.array(f"{start}kernel", (H, outputs)).T), bias
 
 
+def write_readout(W_hy: Array, b_y: Array | None) -> dict[str, Array]:
+    """Return the tensors of a Dense layer of Keras or flax."""
+    return {"kernel": W_hy.T.copy()} | ({} if b_y is None else {"bias": b_y[:, 0].copy()})
+
+
 def write(layers: Sequence[LayerWeights]) -> list[list[Array]]:
     """Return the weights of each layer, in the order of `layer.set_weights`."""
     found = []

@@ -108,6 +108,11 @@ def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
     return source.array(f"{start}weight", (outputs, H)), bias
 
 
+def write_readout(W_hy: Array, b_y: Array | None) -> dict[str, Array]:
+    """Return the tensors of a torch.nn.Linear."""
+    return {"weight": W_hy.copy()} | ({} if b_y is None else {"bias": b_y[:, 0].copy()})
+
+
 def write(layers: Sequence[LayerWeights]) -> dict[str, Array]:
     """Return the tensors of a module; the second bias is 0 where torch adds the two.
 

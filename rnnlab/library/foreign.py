@@ -115,7 +115,7 @@ def from_keras(
     *,
     nonlinearity: str | None = None,
     reset_after: bool | None = None,
-    readout: str | None = None,
+    readout: str | bool | None = None,
 ) -> Network:
     """Return a network with the weights of a Keras SimpleRNN, LSTM or GRU.
 
@@ -125,7 +125,8 @@ def from_keras(
         prefix: Path of the layer in a model, such as `lstm/lstm_cell`, or several; see `load`.
         nonlinearity: Activation function of a SimpleRNN, if arrays are given.
         reset_after: Form of a GRU without biases, if arrays are given.
-        readout: Path of a Dense layer that reads h[t]; None for no readout.
+        readout: Path of a Dense layer that reads h[t]; True if the last list of arrays has its weights; None
+            for no readout.
 
     Raises:
         ValueError: If the weights are not those of such a network.
@@ -138,15 +139,16 @@ def from_keras(
     Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1216)
     """
     choices = Choices(nonlinearity, reset_after)
-    named, facts = keras_arrays(layer_or_weights)
+    name = _last("layer_or_weights", layer_or_weights, readout, list | tuple)
+    named, facts = keras_arrays(layer_or_weights, with_readout=name is not readout)
     source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
     if prefix is None and isinstance(layer_or_weights, list | tuple):
         prefix = sorted(LAYOUTS["keras"].find(source), key=lambda name: (len(name), name)) or None
-    return _network(source, "keras", prefix, readout, choices)
+    return _network(source, "keras", prefix, name, choices)
 
 
 def from_flax(
-    params: Any, prefix: Prefix = None, *, nonlinearity: str | None = None, readout: str | None = None
+    params: Any, prefix: Prefix = None, *, nonlinearity: str | None = None, readout: str | bool | None = None
 ) -> Network:
     """Return a network with the parameters of a flax.linen SimpleCell, LSTMCell or GRUCell.
 
@@ -155,7 +157,8 @@ def from_flax(
             list of trees for several layers.
         prefix: Path of the cell in the tree, such as `encoder/cell`, or several; see `load`.
         nonlinearity: Activation function of a SimpleCell.
-        readout: Path of a Dense layer that reads h[t]; None for no readout.
+        readout: Path of a Dense layer that reads h[t]; True if the last tree of a list has its parameters;
+            None for no readout.
 
     Raises:
         ValueError: If the parameters are not those of such a network.
@@ -164,7 +167,7 @@ def from_flax(
     Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3648)
     """
     choices = Choices(nonlinearity)
-    is_list = isinstance(params, list | tuple)
+    is_list, dense = isinstance(params, list | tuple), _last("params", params, readout, Mapping)
     trees = {f"params[{k}]": tree for k, tree in enumerate(params)} if is_list else params
     if not isinstance(trees, Mapping):
         raise ValueError(f"params: is a {type(params).__name__}; must be a tree of dictionaries")
@@ -172,8 +175,21 @@ def from_flax(
     found = dict(flatten(top if isinstance(top, Mapping) else trees))
     source = Source({name: lazy_tensor(value) for name, value in found.items()})
     if prefix is None and is_list:
-        prefix = [_only_cell(source, name) for name in trees] or None
-    return _network(source, "flax", prefix, readout, choices)
+        prefix = [_only_cell(source, name) for name in trees if name != dense] or None
+    return _network(source, "flax", prefix, dense, choices)
+
+
+def _last(argument: str, items: Any, readout: str | bool | None, kind: Any) -> str | None:
+    """Return the readout, or the name of the last of several items, all of a kind, if it is True."""
+    if not isinstance(readout, bool):
+        return readout
+    is_list = isinstance(items, list | tuple) and len(items) > 1
+    if not readout or not is_list or not all(isinstance(item, kind) for item in items):
+        raise ValueError(
+            f"readout={readout}: must be the path of a Dense layer, None, or, for a list whose last item is "
+            "the Dense layer, True"
+        )
+    return f"{argument}[{len(items) - 1}]"
 
 
 def _only_cell(source: Source, name: str) -> str:
@@ -184,13 +200,32 @@ def _only_cell(source: Source, name: str) -> str:
     return found[0]
 
 
-def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:
+def _readout(source: Source, layout: str, prefix: str, units: int) -> tuple[Array, Array | None]:
     try:
         if not isinstance(prefix, str):
             raise ValueError("must be a string")
-        return LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+        W_hy, b_y = LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+        if W_hy.shape[1] != units:
+            raise ValueError(f"reads {W_hy.shape[1]} units, but the top layer has {units}")
     except ValueError as error:
-        raise ValueError(f"readout={short(repr(prefix))}: {error}") from None
+        names = _linear_layers(source, layout, units)
+        available = f"; linear layers that read {units} units: {listed(names)}" if names else ""
+        raise ValueError(f"readout={short(repr(prefix))}: {error}{available}") from None
+    return W_hy, b_y
+
+
+def _linear_layers(source: Source, layout: str, units: int) -> list[str]:
+    """Return the names of the linear layers whose number of inputs is `units`."""
+    end, axis = {"torch": (".weight", 1), "onnx": ("/B", 0)}.get(layout, ("/kernel", 0))
+    recurrent = tuple(f"{prefix}{end[0]}" for prefix in LAYOUTS[layout].find(source))
+    return [
+        name.removesuffix(end)
+        for name, tensor in source.tensors.items()
+        if name.endswith(end)
+        and not name.startswith(recurrent)
+        and len(tensor.shape) == 2
+        and tensor.shape[axis] == units
+    ]
 
 
 def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
@@ -215,14 +250,9 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         for k, layer in enumerate(weights, start=1)
         for name, array in layer.params.items()
     }
-    of_readout = None if readout is None else _readout(source, layout, readout)
-    dtype = weights[0].params["W_hh"].dtype
-    W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
-    if W_hy.shape[1] != cell.output_size:
-        raise ValueError(
-            f"readout={short(repr(readout))}: reads {W_hy.shape[1]} units, but the top layer has "
-            f"{cell.output_size}"
-        )
+    W_hy, b_y = np.eye(cell.output_size, dtype=weights[0].params["W_hh"].dtype), None
+    if readout is not None:
+        W_hy, b_y = _readout(source, layout, readout, cell.output_size)
     params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
     if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
         raise ValueError(f"weights: have the data types {' and '.join(types)}; must have a single one")

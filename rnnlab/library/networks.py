@@ -23,11 +23,10 @@ from rnnlab.diagnostics import (
 )
 from rnnlab.diagnostics.lyapunov import local_exponents
 from rnnlab.diagnostics.statistics import BLOCKS, standard_error
-from rnnlab.interop import flax_layout, keras_layout, onnx_layout, torch_layout
 from rnnlab.library.composing import compose_network, mistakes_as_value_errors
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
+from rnnlab.library.exported import Exported
 from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
-from rnnlab.library.layer_weights import layer_weights
 from rnnlab.model import Batch, Model
 from rnnlab.workspace import Workspace
 
@@ -73,7 +72,7 @@ def network(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Network:
+class Network(Exported):
     """A recurrent network with its parameters; `network` and `Run.network` create it.
 
     Inputs `x` are arrays of real numbers with the axes (time, features, batch), or of integer symbols with
@@ -367,56 +366,6 @@ class Network:
                 index = {"example": b, "exponent": np.arange(1, local.shape[1] + 1)}
                 frames.append(pd.DataFrame(index | columns))
         return pd.concat(frames, ignore_index=True)
-
-    def to_torch_state_dict(self) -> dict[str, Array]:
-        """Return the weights of the recurrent layers with the names and the gate order of torch.
-
-        torch adds two biases; the second is 0 here, except for the bias b_hn of a GRU.
-
-        Raises:
-            ValueError: If torch has no such network.
-
-        >>> state = rl.network("rnn", inputs=3, hidden=16).to_torch_state_dict()
-        >>> {name: w.shape for name, w in state.items()}
-        {'weight_ih_l0': (16, 3), 'weight_hh_l0': (16, 16), 'bias_ih_l0': (16,), 'bias_hh_l0': (16,)}
-        """
-        return torch_layout.write(layer_weights(self.model.cell, self.params))
-
-    def to_keras_weights(self) -> list[list[Array]]:
-        """Return the arguments of `set_weights` of the Keras layer of each layer.
-
-        Raises:
-            ValueError: If Keras has no such network.
-
-        >>> [w.shape for w in rl.network("gru", inputs=3, hidden=16).to_keras_weights()[0]]
-        [(3, 48), (16, 48), (2, 48)]
-        """
-        return keras_layout.write(layer_weights(self.model.cell, self.params))
-
-    def to_flax_params(self) -> list[dict[str, dict[str, Array]]]:
-        """Return the parameters of the flax.linen cell of each layer.
-
-        Raises:
-            ValueError: If flax has no such network.
-
-        >>> rl.network("lstm", inputs=3, hidden=16).to_flax_params()[0]["ii"]["kernel"].shape
-        (3, 16)
-        """
-        return flax_layout.write(layer_weights(self.model.cell, self.params))
-
-    def to_onnx_arrays(self) -> list[dict[str, Array]]:
-        """Return the inputs W, R and B of the ONNX operator of each layer.
-
-        A GRU requires the attribute `linear_before_reset=1`, unless it has `reset_after=false`.
-
-        Raises:
-            ValueError: If ONNX has no such network.
-
-        >>> [arrays] = rl.network("lstm", inputs=3, hidden=16).to_onnx_arrays()
-        >>> {name: w.shape for name, w in arrays.items()}
-        {'W': (1, 64, 3), 'R': (1, 64, 16), 'B': (1, 128)}
-        """
-        return onnx_layout.write(layer_weights(self.model.cell, self.params))
 
     def _forward(self, x: Any, axes: str, until: int | None = None) -> CellTape:
         """Return the tape of a forward pass over the inputs, or over their first `until` time steps."""

@@ -87,6 +87,41 @@ def test_a_round_trip_changes_no_bit(layout, name, through, tmp_path):
     assert not any((array == 7).all() for name, array in again.params.items() if "W" in name)
 
 
+@pytest.mark.parametrize(("layers", "bias"), [(1, True), (2, False)])
+@pytest.mark.parametrize("through", ["torch", "keras", "flax", "onnx"])
+def test_the_readout_goes_along(through, layers, bias, tmp_path):
+    net = rl.network("lstm", inputs=3, hidden=4, outputs=2, layers=layers, readout_bias=bias)
+    for array in net.params.values():
+        array[:1, :1] = -0.0
+    match through:
+        case "torch":
+            state = net.to_torch_state_dict("rnn.", readout="head.fc")
+            shapes = {name: a.shape for name, a in state.items() if "rnn" not in name}
+            assert shapes == {"head.fc.weight": (2, 4)} | ({"head.fc.bias": (2,)} if bias else {})
+            again = rl.from_torch(state, prefix="rnn", readout="head.fc")
+            np.savez(tmp_path / "w.npz", **state)
+            same(net, rl.load(tmp_path / "w.npz", readout="head.fc"))
+        case "keras":
+            weights = net.to_keras_weights(readout=True)
+            assert [w.shape for w in weights[-1]] == [(4, 2), (2,)][: 1 + bias]
+            again = rl.from_keras(weights, readout=True)
+        case "flax":
+            trees = net.to_flax_params(readout=True)
+            assert {name: a.shape for name, a in trees[-1].items()} == (
+                {"kernel": (4, 2), "bias": (2,)} if bias else {"kernel": (4, 2)}
+            )
+            again = rl.from_flax(trees, readout=True)
+        case "onnx":
+            arrays = net.to_onnx_arrays(readout=True)
+            named = {f"{k}/{part}": a for k, own in enumerate(arrays) for part, a in own.items()}
+            np.savez(tmp_path / "w.npz", **named)
+            last = len(arrays) - 1
+            again = rl.load(tmp_path / "w.npz", "onnx", list("01"[:last]), readout=str(last))
+    same(net, again)
+    again.params["W_hy"][...] = 7
+    assert not (net.params["W_hy"] == 7).any()
+
+
 def test_the_second_bias_is_zero_where_torch_adds_the_two():
     for name in ("lstm1b", "gru1b", "rnn1b"):
         state = network("torch", name).to_torch_state_dict()
@@ -274,7 +309,7 @@ MISTAKES = {
     ),
     "layers of several cells": (
         lambda: rl.load(FIXTURES / "flax.npz", "flax", prefix=["GRUCell", "LSTMCell"]),
-        "LSTMCell/ii/kernel: belongs to the cell lstm, but GRUCell/ir/kernel to gru; all layers must have the same "
+        "LSTMCell/io/kernel: belongs to the cell lstm, but GRUCell/ir/kernel to gru; all layers must have the same "
         "cell",
     ),
     "extra": (
@@ -345,6 +380,31 @@ MISTAKES = {
     "size of the readout": (
         lambda: rl.from_torch(gru(**{"fc.weight": np.ones((2, 5), np.float32)}), readout="fc"),
         "readout='fc': reads 5 units, but the top layer has 4",
+    ),
+    "another readout": (
+        lambda: rl.from_torch(
+            {f"rnn.{name}": a for name, a in gru().items()}
+            | {"head.weight": np.ones((2, 4)), "emb.weight": np.ones((9, 3))},
+            readout="fc",
+        ),
+        "readout='fc': fc.weight: missing; linear layers that read 4 units: head",
+    ),
+    "readout of one layer": (
+        lambda: rl.from_keras(list(KERNELS.values()), readout=True),
+        "readout=True: must be the path of a Dense layer, None, or, for a list whose last item is the Dense layer, "
+        "True",
+    ),
+    "readout that is none": (
+        lambda: rl.from_keras([list(KERNELS.values()), [1, 2, 3]], readout=True),
+        "layer_or_weights[1]: has 3 arrays; must be kernel and bias",
+    ),
+    "name of the readout": (
+        lambda: network("torch", "gru1b").to_torch_state_dict("rnn", readout="rnn"),
+        "readout='rnn': must be the name of a linear layer, such as 'fc', and not that of the recurrent module",
+    ),
+    "no name of the readout": (
+        lambda: network("torch", "gru1b").to_keras_weights(readout="fc"),
+        "readout='fc': must be True or False",
     ),
     "inputs": (
         lambda: rl.from_torch(gru()).predict(np.zeros((9, 5, 2))),
