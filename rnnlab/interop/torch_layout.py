@@ -10,7 +10,8 @@ The two biases are added, except those of the candidate of a GRU. `_reverse` mar
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rnnlab.arrays import Array
 from rnnlab.interop.source import Source, children, short
@@ -92,8 +93,28 @@ def _layer(
     _, X = source.shape(names[0], 2)
     W_xh, W_hh = source.array(names[0], (rows, X)), source.array(names[1], (rows, H))
     biases = (source.array(names[2], (rows,)), source.array(names[3], (rows,))) if has_bias else None
-    options = options_of(cell, source, prefix, choices)
-    return assemble(ORDERS, cell, W_xh, W_hh, biases, options, names[0])
+    return layer_of(cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices), names[0])
+
+
+def layer_of(
+    cell: str,
+    W_xh: Array,
+    W_hh: Array,
+    biases: tuple[Array, Array] | None,
+    options: Mapping[str, Any],
+    name: str = "weight_ih",
+) -> LayerWeights:
+    """Return a layer, given the arrays of a module, which may contain NaN.
+
+    Args:
+        cell: The cell.
+        W_xh: `weight_ih`.
+        W_hh: `weight_hh`.
+        biases: `bias_ih` and `bias_hh`; None without biases.
+        options: `nonlinearity` of a vanilla cell, or `reset_after` of a GRU.
+        name: Name of `weight_ih`, for messages.
+    """
+    return assemble(ORDERS, cell, W_xh, W_hh, biases, options, name)
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:

@@ -103,10 +103,12 @@ def test_chaotic_and_exploding_networks_are_measured(nonlinearity):
     assert probe.lag_curve().gain > 1.2
 
 
-def test_gradients_that_are_not_finite_do_not_stop_the_training():
-    module = nn.LSTM(X, H)
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("name", ["weight_hh_l0", "bias_hh_l0"])
+def test_weights_that_are_not_finite_do_not_stop_the_training(kind, name):
+    module = MODULES[kind]().float()
     with torch.no_grad():
-        module.weight_hh_l0[0, 0] = float("nan")
+        getattr(module, name)[-1] = float("nan")
     assert one_step(module, inputs().float()).gradients["log10_gmean"].isna().any()
 
 
