@@ -80,7 +80,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if reverse and count > 1:
         raise ValueError("layers: layers from the second on read both directions; pass layers=1")
     facts = {prefix: {**source.facts.get(prefix, {}), "reset_after": True}}
-    source = Source(source.tensors, facts, source.converted)
+    source = Source(source.tensors, facts, source.converted, source.used)
     return [_layer(source, prefix, start, end, has_bias, choices) for end in endings[:count]]
 
 

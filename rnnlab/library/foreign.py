@@ -11,6 +11,7 @@ from rnnlab.arrays import Array
 from rnnlab.initial_states import Zero
 from rnnlab.interop import LAYOUTS, Choices, Source
 from rnnlab.interop.source import listed, short
+from rnnlab.library.embeddings import embedding_names, read_embedding
 from rnnlab.library.framework_tensors import flatten, keras_arrays, lazy_tensor
 from rnnlab.library.layer_weights import cell_with
 from rnnlab.library.networks import Network
@@ -29,6 +30,7 @@ def load(
     nonlinearity: str | None = None,
     reset_after: bool | None = None,
     readout: str | None = None,
+    embedding: Any = None,
     layers: int | None = None,
     direction: str | None = None,
 ) -> Network:
@@ -46,6 +48,8 @@ def load(
         nonlinearity: Activation function of a vanilla cell: `tanh`, `relu` or `identity`.
         reset_after: True if the reset gate of a GRU multiplies the product W_hn h; see `cell.reset_after`.
         readout: First part of the names of a linear layer that reads h[t]; None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
         layers: Number of layers, from the bottom; None for all.
         direction: Direction of a bidirectional module, `forward` or `reverse`. The inputs of the reverse
             direction must be passed in reverse order, `x[::-1]`.
@@ -61,7 +65,7 @@ def load(
     choices = Choices(nonlinearity, reset_after, direction, layers)
     if not isinstance(layout, str) or layout not in LAYOUTS:
         raise ValueError(f"layout={short(repr(layout))}: must be {', '.join(LAYOUTS)}")
-    return _network(open_weights(path), layout, prefix, readout, choices)
+    return _network(open_weights(path), layout, prefix, readout, embedding, choices)
 
 
 def from_torch(
@@ -70,6 +74,7 @@ def from_torch(
     *,
     nonlinearity: str | None = None,
     readout: str | None = None,
+    embedding: Any = None,
     layers: int | None = None,
     direction: str | None = None,
 ) -> Network:
@@ -81,6 +86,8 @@ def from_torch(
         prefix: Name of the recurrent module in its parent, such as `encoder.rnn`; see `load`.
         nonlinearity: Activation function of a torch.nn.RNN, if a state dict is given.
         readout: Name of a torch.nn.Linear that reads h[t], such as `fc`; None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
         layers: Number of layers, from the bottom; None for all.
         direction: Direction of a bidirectional module; see `load`.
 
@@ -106,7 +113,7 @@ def from_torch(
             part = getattr(part, step, None)
         if isinstance(φ := getattr(part, "nonlinearity", None), str):
             source.facts = {**source.facts, name: {"nonlinearity": φ}}
-    return _network(source, "torch", prefix, readout, choices)
+    return _network(source, "torch", prefix, readout, embedding, choices)
 
 
 def from_keras(
@@ -116,6 +123,7 @@ def from_keras(
     nonlinearity: str | None = None,
     reset_after: bool | None = None,
     readout: str | bool | None = None,
+    embedding: Any = None,
 ) -> Network:
     """Return a network with the weights of a Keras SimpleRNN, LSTM or GRU.
 
@@ -127,6 +135,8 @@ def from_keras(
         reset_after: Form of a GRU without biases, if arrays are given.
         readout: Path of a Dense layer that reads h[t]; True if the last list of arrays has its weights; None
             for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
 
     Raises:
         ValueError: If the weights are not those of such a network.
@@ -144,11 +154,16 @@ def from_keras(
     source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
     if prefix is None and isinstance(layer_or_weights, list | tuple):
         prefix = sorted(LAYOUTS["keras"].find(source), key=lambda name: (len(name), name)) or None
-    return _network(source, "keras", prefix, name, choices)
+    return _network(source, "keras", prefix, name, embedding, choices)
 
 
 def from_flax(
-    params: Any, prefix: Prefix = None, *, nonlinearity: str | None = None, readout: str | bool | None = None
+    params: Any,
+    prefix: Prefix = None,
+    *,
+    nonlinearity: str | None = None,
+    readout: str | bool | None = None,
+    embedding: Any = None,
 ) -> Network:
     """Return a network with the parameters of a flax.linen SimpleCell, LSTMCell or GRUCell.
 
@@ -159,6 +174,8 @@ def from_flax(
         nonlinearity: Activation function of a SimpleCell.
         readout: Path of a Dense layer that reads h[t]; True if the last tree of a list has its parameters;
             None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
 
     Raises:
         ValueError: If the parameters are not those of such a network.
@@ -176,7 +193,7 @@ def from_flax(
     source = Source({name: lazy_tensor(value) for name, value in found.items()})
     if prefix is None and is_list:
         prefix = [_only_cell(source, name) for name in trees if name != dense] or None
-    return _network(source, "flax", prefix, dense, choices)
+    return _network(source, "flax", prefix, dense, embedding, choices)
 
 
 def _last(argument: str, items: Any, readout: str | bool | None, kind: Any) -> str | None:
@@ -228,7 +245,9 @@ def _linear_layers(source: Source, layout: str, units: int) -> list[str]:
     ]
 
 
-def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
+def _network(
+    source: Source, layout: str, prefix: Prefix, readout: str | None, embedding: Any, choices: Choices
+) -> Network:
     chosen = LAYOUTS[layout]
     found = chosen.find(source)
     if prefix is None:
@@ -250,15 +269,21 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         for k, layer in enumerate(weights, start=1)
         for name, array in layer.params.items()
     }
-    W_hy, b_y = np.eye(cell.output_size, dtype=weights[0].params["W_hh"].dtype), None
+    dtype = weights[0].params["W_hh"].dtype
+    W_hy, b_y = np.eye(cell.output_size, dtype=dtype), None
     if readout is not None:
         W_hy, b_y = _readout(source, layout, readout, cell.output_size)
     params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
     if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
         raise ValueError(f"weights: have the data types {' and '.join(types)}; must have a single one")
+    X, rows = weights[0].sizes[0], None
+    if embedding is not None:
+        rows = read_embedding(source, embedding, X, dtype, found)
     if source.converted:
         text = f"{len(source.converted)} tensors in half precision were converted to float32"
         warnings.warn(text, UserWarning, stacklevel=3)
     has_bias = b_y is not None
     model = Model(cell, Readout(cell.output_size, len(W_hy), has_bias), Zero(), "squared_error", "mean")
-    return Network(f"{weights[0].cell} from {layout}", weights[0].cell, model, params, seed=0)
+    possible = embedding_names(source, X, found) if rows is None else ()
+    kind = weights[0].cell
+    return Network(f"{kind} from {layout}", kind, model, params, 0, False, rows, possible)

@@ -71,7 +71,8 @@ def measure_networks(
 
     Args:
         networks: Network, or networks by training step.
-        x: Inputs, with the axes (time, features, batch) or, for integer symbols, (time, batch).
+        x: Inputs, with the axes (time, features, batch) or, for integer symbols, (time, batch). Networks
+            that were loaded with an embedding look the symbols up in their own.
         y: Targets, as in `Network.lag_curve`; None for the loss wᵀ h[T] with random unit vectors w.
         mask: True where a target counts; None for all targets.
         axes: Order of the axes of all arrays.
@@ -96,12 +97,13 @@ def measure_networks(
     title = name or first.name
     config = _config(first, batch, loss, max(by_step))
     info = _info(by_step, config, batch, loss, title, command)
-    own = temporary_folder() if new_folder is None else nullcontext(new_folder)
-    with own as place, _opened(place, info, config, folder) as record:
+    scratch = temporary_folder() if new_folder is None else nullcontext(new_folder)
+    with scratch as place, _opened(place, info, config, folder) as record:
         monitor = RunMonitor()
         for step, net in by_step.items():
             with np.errstate(all="ignore"):
-                result = _measure_step(step, net, batch, loss)
+                own = batch if net.embedding is None else _read(net, x, y, mask, axes)[0]
+                result = _measure_step(step, net, own, loss)
             record.write(result)
             monitor.update(result)
         record.write_weights(net.params)
@@ -138,16 +140,18 @@ def _check_networks(networks: Mapping[int, Network]) -> None:
     cells = [net.model.cell for net in networks.values()]
     if any(cell != cells[0] for cell in cells):
         raise ValueError("networks: must all have the same cell, sizes and layers")
+    if len({net.embedding is None for net in networks.values()}) > 1:
+        raise ValueError("networks: must all have an embedding, or none of them")
 
 
 def _read(net: Network, x: Any, y: Any, mask: Any, axes: str) -> tuple[Batch, str]:
     """Return the batch, with targets of zeros if there are none, and the name of the loss."""
     if y is None:
         refuse_mask_without_targets(mask)
-        inputs = read_inputs(x, axes, net.inputs, net.dtype)
+        inputs = read_inputs(x, axes, net.input_layer)
         nothing = np.zeros((1, net.outputs, inputs.shape[-1]), net.dtype)
         return Batch(inputs, nothing), UNIT_LOSS
-    batch, loss = read_batch(x, y, mask, axes, net.inputs, net.outputs, net.dtype)
+    batch, loss = read_batch(x, y, mask, axes, net.input_layer, net.outputs)
     return batch, net.model.loss if net.has_own_loss else loss
 
 

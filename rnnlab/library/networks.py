@@ -26,7 +26,7 @@ from rnnlab.diagnostics.statistics import BLOCKS, standard_error
 from rnnlab.library.composing import compose_network, mistakes_as_value_errors
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.exported import Exported
-from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
+from rnnlab.library.inputs import AXES, InputLayer, read_batch, read_inputs, refuse_mask_without_targets
 from rnnlab.model import Batch, Model
 from rnnlab.workspace import Workspace
 
@@ -88,6 +88,9 @@ class Network(Exported):
         seed: Seed of the initial weights, and of random initial states.
         has_own_loss: True if the loss was chosen explicitly; otherwise, integer targets select the
             cross-entropy and real-valued targets the squared error.
+        embedding: Matrix whose rows are the inputs of integer symbols, shape (symbols, X); None if symbols
+            are one-hot vectors.
+        possible_embeddings: Names of tensors of the weight file that may be the embedding, for messages.
 
     >>> net = rl.network("lstm", inputs=3, hidden=16, outputs=2)
     >>> net.inputs, net.hidden, net.outputs, net.layers, net.params["W_hh"].shape
@@ -100,6 +103,8 @@ class Network(Exported):
     params: Params
     seed: int
     has_own_loss: bool = False
+    embedding: Array | None = None
+    possible_embeddings: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> int:
@@ -125,6 +130,11 @@ class Network(Exported):
     def dtype(self) -> str:
         """Data type of the parameters."""
         return str(next(iter(self.params.values())).dtype)
+
+    @property
+    def input_layer(self) -> InputLayer:
+        """Sizes and embedding that inputs must fit."""
+        return InputLayer(self.inputs, self.dtype, self.embedding, self.possible_embeddings)
 
     @property
     def state_size(self) -> int:
@@ -369,7 +379,7 @@ class Network(Exported):
 
     def _forward(self, x: Any, axes: str, until: int | None = None) -> CellTape:
         """Return the tape of a forward pass over the inputs, or over their first `until` time steps."""
-        inputs = read_inputs(x, axes, self.inputs, self.dtype)
+        inputs = read_inputs(x, axes, self.input_layer)
         if until is not None:
             _check_range("target", until, 1, len(inputs), "time steps")
             inputs = inputs[:until]
@@ -379,7 +389,7 @@ class Network(Exported):
 
     def _with_targets(self, x: Any, y: Any, mask: Any, axes: str) -> tuple[Model, Batch]:
         """Return the model, with the loss that suits the targets, and the batch."""
-        batch, loss = read_batch(x, y, mask, axes, self.inputs, self.outputs, self.dtype)
+        batch, loss = read_batch(x, y, mask, axes, self.input_layer, self.outputs)
         return self.model if self.has_own_loss else replace(self.model, loss=loss), batch
 
     def _start_rng(self) -> np.random.Generator:

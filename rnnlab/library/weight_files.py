@@ -132,7 +132,7 @@ def _read_onnx(path: Path) -> Source:
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
-    tensors, facts = _onnx_readouts(graph, constants), {}
+    tensors, facts = _onnx_matrices(graph, constants), {}
     for number, node in enumerate(graph.node):
         if node.op_type not in ("RNN", "LSTM", "GRU"):
             continue
@@ -160,14 +160,20 @@ def _onnx_array(tensor: Any) -> Array:
     return found
 
 
-def _onnx_readouts(graph: Any, constants: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the constants B and C of Gemm operators, and of MatMul operators with the Add that follows."""
+def _onnx_matrices(graph: Any, constants: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the constants of linear operators and of embeddings.
+
+    Those of a Gemm operator, or of a MatMul operator with the Add that follows, are named B and C; the table
+    of a Gather operator keeps its name.
+    """
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     found = {}
     for number, node in enumerate(graph.node):
+        if node.op_type == "Gather" and node.input[0] in constants:  # an embedding
+            found[node.input[0]] = _onnx_matrix(constants[node.input[0]], False, True)
         if node.op_type not in ("Gemm", "MatMul") or node.input[1] not in constants:
             continue
         name, attributes = _onnx_name(node, number), {a.name: a for a in node.attribute}

@@ -139,6 +139,20 @@ def test_the_framework_takes_the_readout_back(layout, tmp_path):
     same_bits(net, again)
 
 
+def test_the_embedding_of_an_onnx_file(tmp_path):
+    pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    model = onnx_model("LSTM", rl.network("lstm", inputs=X, hidden=H).to_onnx_arrays()[0], 5, "float32", {})
+    rows = np.arange(5 * X, dtype=np.float32).reshape(5, X)
+    model.graph.initializer.append(numpy_helper.from_array(rows, "words.weight"))
+    model.graph.node.insert(0, helper.make_node("Gather", ["words.weight", "ids"], ["X"]))
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    assert rl.load(file, layout="onnx").possible_embeddings == ("words.weight",)
+    np.testing.assert_array_equal(rl.load(file, layout="onnx", embedding="words").embedding, rows)
+
+
 def same_bits(net, again):
     assert all(again.params[name].tobytes() == a.tobytes() for name, a in net.params.items())
 

@@ -122,6 +122,32 @@ def test_the_readout_goes_along(through, layers, bias, tmp_path):
     assert not (net.params["W_hy"] == 7).any()
 
 
+@pytest.mark.parametrize("embedding", ["encoder", "encoder.weight", "array"])
+def test_symbols_are_looked_up_in_the_embedding(embedding):
+    rows = words()["encoder.weight"]
+    net = rl.from_torch(words(), embedding=rows.astype(np.float64) if embedding == "array" else embedding)
+    symbols = np.arange(16).reshape(8, 2) % 5
+    vectors = rows[symbols].transpose(0, 2, 1)
+    np.testing.assert_array_equal(net.predict(symbols), net.predict(vectors))
+    np.testing.assert_array_equal(net.predict(symbols.T, axes="btf"), net.predict(vectors))
+    np.testing.assert_array_equal(net.lag_curve(symbols).log10_g, net.lag_curve(vectors).log10_g)
+    y = np.zeros((1, 4, 2))
+    np.testing.assert_array_equal(net.lag_curve(symbols, y).log10_g, net.lag_curve(vectors, y).log10_g)
+
+
+def test_matrices_that_cannot_be_the_embedding_are_not_named():
+    square = rl.network("lstm", inputs=4, hidden=4, layers=2, outputs=4, readout_bias=False)
+    state = square.to_torch_state_dict("rnn", readout="fc") | {"linear.weight": np.ones((2, 4))}
+    state |= {"linear.bias": np.ones(2), "other.weight_hh": np.ones((16, 4))}
+    assert rl.from_torch(state, prefix="rnn", readout="fc").possible_embeddings == ()
+    assert rl.from_torch(state, prefix="rnn").possible_embeddings == ("fc.weight",)
+    assert rl.from_flax(square.to_flax_params(readout=True), readout=True).possible_embeddings == ()
+    with pytest.warns(
+        UserWarning, match="integers are read as one-hot vectors; fc.weight is a matrix with 4"
+    ):
+        rl.from_torch(state, prefix="rnn").predict([[1]])
+
+
 def test_the_second_bias_is_zero_where_torch_adds_the_two():
     for name in ("lstm1b", "gru1b", "rnn1b"):
         state = network("torch", name).to_torch_state_dict()
@@ -237,6 +263,13 @@ def gru(**keys):
 
 def gru_layers(*numbers):
     return {name.replace("_l0", f"_l{k}"): a for k in numbers for name, a in gru().items()}
+
+
+def words():
+    """Return the weights of Embedding, GRU and Linear."""
+    rows = np.arange(15, dtype=np.float32).reshape(5, 3) / 15
+    state = {f"rnn.{name}": a for name, a in gru().items()} | {"encoder.weight": rows}
+    return state | {"decoder.weight": np.ones((2, 4), np.float32), "decoder.bias": np.ones(2, np.float32)}
 
 
 NAN = np.full((12, 3), np.nan, np.float32)
@@ -380,6 +413,31 @@ MISTAKES = {
     "size of the readout": (
         lambda: rl.from_torch(gru(**{"fc.weight": np.ones((2, 5), np.float32)}), readout="fc"),
         "readout='fc': reads 5 units, but the top layer has 4",
+    ),
+    "no embedding": (
+        lambda: rl.from_torch(words(), embedding="decoder"),
+        "embedding='decoder': has the shape (2, 4); must be (symbols, 3), because the network has 3 inputs",
+    ),
+    "another embedding": (
+        lambda: rl.from_torch(words(), embedding="emb"),
+        "embedding='emb': no such tensor; matrices with 3 columns: encoder.weight",
+    ),
+    "an embedding of NaN": (
+        lambda: rl.from_torch(words(), embedding=np.full((5, 3), np.nan)),
+        "embedding: contains NaN or infinity; must be finite",
+    ),
+    "an embedding that is no matrix": (
+        lambda: rl.from_torch(words(), embedding=[[1, 2, 3]]),
+        "embedding: has the shape (); must be (symbols, 3), because the network has 3 inputs",
+    ),
+    "a symbol that the embedding lacks": (
+        lambda: rl.from_torch(words(), embedding="encoder").predict([[5]]),
+        "x: has symbols from 5 to 5; must be 0 to 4, because the embedding has 5 rows",
+    ),
+    "symbols without an embedding": (
+        lambda: rl.from_torch(words()).predict([[4]]),
+        "x: has symbols from 4 to 4; must be 0 to 2, because the network has 3 inputs; encoder.weight is a matrix "
+        "with 3 columns: pass embedding='encoder.weight' to look symbols up in it",
     ),
     "another readout": (
         lambda: rl.from_torch(

@@ -1,5 +1,6 @@
 """Networks measured as runs: the record is an ordinary run folder, and its values are those of the network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ def test_nothing_is_written_unless_asked(here: Path) -> None:
         ({}, INPUTS, "^networks: must contain at least one network"),
         ({-1: network()}, INPUTS, "^networks: has the key -1; must be training steps"),
         ({0: network(), 1: network("rnn")}, INPUTS, "^networks: must all have the same cell"),
+        (
+            {0: network(), 1: replace(network(), embedding=np.ones((2, X)))},
+            INPUTS,
+            "^networks: must all have an embedding, or none of them$",
+        ),
         (network(), INPUTS[:, :2], "^x: must have the shape"),
     ],
 )
