@@ -39,7 +39,8 @@ from rnnlab.library.composing import compose_network
 from rnnlab.library.curves import UNIT_LOSS
 from rnnlab.library.folders import new_run_folder, not_writable
 from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
-from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP, Network
+from rnnlab.library.network_measurements import MAX_EXPONENTS, MAX_WARM_UP
+from rnnlab.library.networks import Network
 from rnnlab.library.runs import Run, run_in_folder, temporary_folder
 from rnnlab.model import Batch, Tape
 from rnnlab.records import LOSS, FirstNonFinite, StepRecord, finite_or_none
