@@ -16,6 +16,9 @@ BIASES = {".weight": ".bias", "/kernel": "/bias", "/B": "/C"}
 """Ends of the names of the matrix and the bias of a linear layer, which is no embedding."""
 RECURRENT = ("weight_ih", "weight_hh", "weight_hr", "recurrent_kernel")
 
+USUAL = ("emb", "encoder", "wte")
+"""Parts of usual names of embeddings."""
+
 
 def read_embedding(
     source: Source, embedding: Any, features: int, dtype: Any, modules: Sequence[str]
@@ -41,6 +44,10 @@ def read_embedding(
             known = f"; matrices with {features} columns: {listed(names)}" if names else ""
             raise ValueError(f"{start}: no such tensor{known}")
         name = found[0]
+        if _is_recurrent(name, modules):
+            raise ValueError(
+                f"{start}: belongs to a recurrent layer; must be a matrix with a row for each symbol"
+            )
     else:
         source = Source({name: lazy_tensor(embedding)}, converted=source.converted)
     shape = source.tensors[name].shape
@@ -53,23 +60,29 @@ def read_embedding(
 
 
 def embedding_names(source: Source, features: int, modules: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the matrices that may be an embedding.
+    """Return the names of the matrices that may be an embedding, those with a usual name first.
 
     They have X columns and no bias, do not belong to a recurrent module, and have not been read.
     """
-    starts = tuple(f"{module}{separator}" for module in modules if module for separator in "./")
-    return tuple(
+    found = [
         name
         for name, tensor in source.tensors.items()
         if len(tensor.shape) == 2
         and tensor.shape[1] == features
         and name not in source.used
-        and not name.startswith((*starts, *RECURRENT))
+        and not _is_recurrent(name, modules)
         and not any(
             name.endswith(end) and name.removesuffix(end) + bias in source.tensors
             for end, bias in BIASES.items()
         )
-    )
+    ]
+    return tuple(sorted(found, key=lambda name: not any(part in name.lower() for part in USUAL)))
+
+
+def _is_recurrent(name: str, modules: Sequence[str]) -> bool:
+    """Return True if a tensor belongs to one of the recurrent modules."""
+    starts = (f"{module}{separator}" for module in modules if module for separator in "./")
+    return name.startswith((*starts, *RECURRENT))
 
 
 def look_up(embedding: Array, symbols: Array) -> Array:

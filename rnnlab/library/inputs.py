@@ -46,9 +46,10 @@ class InputLayer:
         if not self.possible:
             return ""
         names, first = listed(self.possible), short(self.possible[0])
-        verb = "is a matrix" if len(self.possible) == 1 else "are matrices"
-        question = f"pass embedding='{first}' to look symbols up in it"
-        return f"; {names} {verb} with {self.features} columns: {question}"
+        verb, which = "is a matrix", f"embedding='{first}'"
+        if len(self.possible) > 1:
+            verb, which = "are matrices", f"the right one, such as embedding='{first}',"
+        return f"; {names} {verb} with {self.features} columns: pass {which} to look symbols up in it"
 
 
 def read_batch(x: Any, y: Any, mask: Any, axes: str, inputs: InputLayer, outputs: int) -> tuple[Batch, Loss]:

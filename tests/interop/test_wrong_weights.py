@@ -158,6 +158,15 @@ MISTAKES = {
         lambda: rl.from_torch(words(), embedding="emb"),
         "embedding='emb': no such tensor; matrices with 3 columns: encoder.weight",
     ),
+    "recurrent weights as an embedding": (
+        lambda: rl.from_torch(words(), embedding="rnn.weight_ih_l0"),
+        "embedding='rnn.weight_ih_l0': belongs to a recurrent layer; must be a matrix with a row for each symbol",
+    ),
+    "symbols and several matrices": (
+        lambda: rl.from_torch({"a.weight": np.ones((4, 3))} | words()).predict([[4]]),
+        "x: has symbols from 4 to 4; must be 0 to 2, because the network has 3 inputs; encoder.weight, a.weight are "
+        "matrices with 3 columns: pass the right one, such as embedding='encoder.weight', to look symbols up in it",
+    ),
     "an embedding of NaN": (
         lambda: rl.from_torch(words(), embedding=np.full((5, 3), np.nan)),
         "embedding: contains NaN or infinity; must be finite",
