@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.interop.source import Source, short
+from rnnlab.interop.source import Source, children, short
 from rnnlab.interop.weights import Choices, LayerWeights, assemble, cell_of, choose, options_of
 
 HAS_LAYERS = False
@@ -43,6 +43,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     W, R, B, P = (f"{start}{part}" for part in "WRBP")
     if P in source.tensors:
         raise ValueError(f"{short(P)}: an LSTM with peepholes is not supported")
+    source.refuse_others([start + name for name in children(source.tensors, prefix, "/")], [W, R, B])
     directions, rows, H = source.shape(R, 3)
     cell = cell_of(R, rows, H)
     X = source.shape(W, 3)[2]

@@ -118,6 +118,10 @@ MISTAKES = {
         lambda: LAYOUTS["onnx"].read(Source({f"a/{part}": None for part in "WRBP"}), "a", Choices()),
         "a/P: an LSTM with peepholes is not supported",
     ),
+    "extra in ONNX": (
+        lambda: LAYOUTS["onnx"].read(Source({f"a/{part}": None for part in "WRX"}), "a", Choices()),
+        "a/X: unexpected beside the weights a/B, a/R, a/W",
+    ),
     "layout": (lambda: rl.load("x.npz", "mxnet"), "layout='mxnet': must be torch, keras, flax, onnx"),
     "argument": (
         lambda: rl.from_torch(gru(), nonlinearity="gelu"),
