@@ -28,7 +28,7 @@ from docs.descriptions import (
     read_option,
     section,
 )
-from rnnlab.app.config import build as schema
+from rnnlab.app.config import settings as schema
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.validation import fields
 from rnnlab.diagnostics import Probe, Schedule

@@ -10,7 +10,7 @@ import yaml
 from annotated_types import Ge
 
 from docs import keys
-from rnnlab.app.config import build as schema
+from rnnlab.app.config import settings as schema
 from tests.surroundings import ROOT
 
 PLACEHOLDERS = re.findall(

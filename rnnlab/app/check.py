@@ -5,11 +5,11 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnnlab.app.config.build import Settings, read_settings
 from rnnlab.app.config.memory_limit import MEMORY_KEYS, cores, parallel_memory_problem
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job, Plan
 from rnnlab.app.config.run_paths import SWEEP_FILE, sweep_problems
+from rnnlab.app.config.settings import Settings, read_settings
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.job_facts import Inspector, JobFacts

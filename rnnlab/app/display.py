@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnlab.app import results_table as results
-from rnnlab.app.config.build import Tracking
 from rnnlab.app.config.plan import Job, Plan
+from rnnlab.app.config.settings import Tracking
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.progress import (
     Elapsed,

@@ -3,8 +3,8 @@
 import os
 import shlex
 
-from rnnlab.app.config.build import Settings
 from rnnlab.app.config.plan import Plan
+from rnnlab.app.config.settings import Settings
 from rnnlab.app.display import Display
 from rnnlab.imports import fast_imports
 from rnnlab.mlflow_mirror.mirror import MirrorReport

@@ -1,10 +1,11 @@
 """Recurrent cells with hand-derived backward passes."""
 
-from rnnlab.cells.base import Cell, Parameter
+from rnnlab.cells.base import Cell
 from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.gru_reset_before import GRUResetBefore
 from rnnlab.cells.lstm import LSTM
+from rnnlab.cells.parameter import Parameter
 from rnnlab.cells.stack import Layer, Stack, layers_of, split_layer
 from rnnlab.cells.vanilla import Vanilla
 from rnnlab.engine.activations import (

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import isabstract
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
 from annotated_types import Ge
@@ -28,6 +28,7 @@ from rnnlab.cells.boundary import (
     check_states,
     check_step_input,
 )
+from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.activations import Activation
 from rnnlab.engine.declarations import CellDeclarationError, check_names
 from rnnlab.engine.exponents import multiply_columns
@@ -35,23 +36,6 @@ from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.initializers import Init
 from rnnlab.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Declaration of one parameter.
-
-    Attributes:
-        rows: Number of rows.
-        columns: Number of columns.
-        initializer: Entry of `Init` from which the parameter is drawn.
-        gates: Names of the blocks of equal height into which the rows are divided; () for a single block.
-    """
-
-    rows: int
-    columns: int
-    initializer: Literal["W_hh", "W_xh", "b_h"]
-    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

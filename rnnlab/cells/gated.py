@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.base import Cell, Parameter
+from rnnlab.cells.base import Cell
+from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.activations import SIGMOID, SPLIT, Activation
 from rnnlab.engine.backward_loop import BackwardLoop
 from rnnlab.engine.declarations import check_declarations

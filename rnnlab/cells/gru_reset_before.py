@@ -23,7 +23,8 @@ from typing import ClassVar
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.base import Cell, Parameter
+from rnnlab.cells.base import Cell
+from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.activations import SATURATED, sigmoid, tanh
 from rnnlab.engine.tapes import CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.weights import is_symbols, step_input_gradients

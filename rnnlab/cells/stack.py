@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.base import Cell, Parameter
+from rnnlab.cells.base import Cell
+from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.weights import input_gradient

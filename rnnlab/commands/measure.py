@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shlex
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--readout", help="first part of the names of the linear layer that gives the outputs"
     )
+    parser.add_argument(
+        "--embedding", help="matrix in which integer inputs are looked up, such as encoder.weight"
+    )
     parser.add_argument("--nonlinearity", choices=("tanh", "relu", "identity"), help="of a vanilla cell")
     parser.add_argument(
         "--direction",
@@ -66,21 +70,17 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     folder = args.folder or _new_folder()
     try:
-        networks = _networks(args)
-        x, y = _array("--inputs", args.inputs), args.targets and _array("--targets", args.targets)
-        if args.direction == "reverse":
-            x = np.flip(x, _time_axis(args.axes, x))
-        if os.path.lexists(folder):
-            raise ValueError(f"--folder {folder}: already in use; each run needs its own folder")
-        command = shlex.join(["python", "-m", COMMAND, *argv])
-        name = f"{args.weights[list(networks).index(max(networks))].stem} ({args.layout})"
-        run = measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            run = _measured(args, folder, shlex.join(["python", "-m", COMMAND, *argv]))
     except OSError as error:
         print_problems(COMMAND, [f"{error.filename}: {error_reason(error)}"])
         return 2
     except ValueError as error:
         print_problems(COMMAND, [_as_options(line) for line in str(error).splitlines()])
         return 2
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        print_line(f"Note: {_as_options(note)}")
     print_line(f"Files: {os.path.relpath(folder)}")
     if not args.no_tracking:
         from rnnlab.commands import sync
@@ -90,9 +90,18 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _measured(args: Any, folder: Path, command: str) -> Run:
+    networks = _networks(args)
+    x, y = _array("--inputs", args.inputs), args.targets and _array("--targets", args.targets)
+    if args.direction == "reverse":
+        x = np.flip(x, _time_axis(args.axes, x))
+    name = f"{args.weights[list(networks).index(max(networks))].stem} ({args.layout})"
+    return measure_networks(networks, x, y, axes=args.axes, folder=folder, name=name, command=command)
+
+
 def _as_options(message: str) -> str:
     """Return a message about arguments in Python with the options of the command line."""
-    for name in ("prefix", "layers", "readout", "nonlinearity", "direction", "axes"):
+    for name in ("prefix", "layers", "readout", "embedding", "nonlinearity", "direction", "axes", "folder"):
         message = re.sub(rf"(?<![\w.-]){name}=(?:'([^']*)'|(\w*))", rf"--{name} \1\2", message)
     return message
 
@@ -110,6 +119,7 @@ def _networks(args: Any) -> dict[int, Network]:
         "prefix": args.prefix,
         "layers": args.layers,
         "readout": args.readout,
+        "embedding": args.embedding,
         "nonlinearity": args.nonlinearity,
         "direction": args.direction,
     }

@@ -2,6 +2,6 @@
 
 A cell states its equations; this package derives the passes over a sequence from them. `declarations` lists
 what the loops read from a cell, `trace` calls the equations with the symbols of `symbols`, `plan` orders the
-resulting operations, and `forward_loop` and `backward_loop` execute them. `step_loop` runs cells that give
-single time steps instead.
+resulting operations, and `forward_loop` and `backward_loop` (with `adjoint_loop`) execute them. `step_loop`
+runs cells that give single time steps instead.
 """

@@ -1,8 +1,8 @@
 """Weights of other frameworks: names, shapes and gate orders, and files; imports no framework.
 
 Each layout is a module with `find`, which returns the prefixes of the recurrent modules in a file, `read`,
-which returns the weights of their layers in the order of rnnlab, `read_readout`, and `write`, the inverse of
-`read`.
+which returns the weights of their layers in the order of rnnlab, `read_readout`, and `write` and
+`write_readout`, their inverses.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ class Layout:
         read: Function that returns the layers of one module.
         write: Inverse of `read`.
         read_readout: Function that returns the matrix (Y, H) and the bias (Y, 1), or None, of a readout.
+        write_readout: Inverse of `read_readout`; returns tensors by name.
         has_layers: True if a module may have several layers.
     """
 
@@ -33,11 +34,19 @@ class Layout:
     read: Callable[[Source, str, Choices], list[LayerWeights]]
     write: Callable[[Sequence[LayerWeights]], Any]
     read_readout: Callable[[Source, str], tuple[Array, Array | None]]
+    write_readout: Callable[[Array, Array | None], dict[str, Array]]
     has_layers: bool
 
 
 LAYOUTS = {
-    name: Layout(module.find, module.read, module.write, module.read_readout, module.HAS_LAYERS)
+    name: Layout(
+        module.find,
+        module.read,
+        module.write,
+        module.read_readout,
+        module.write_readout,
+        module.HAS_LAYERS,
+    )
     for name, module in (
         ("torch", torch_layout),
         ("keras", keras_layout),

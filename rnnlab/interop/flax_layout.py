@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.interop.keras_layout import read_readout
+from rnnlab.interop.keras_layout import read_readout, write_readout
 from rnnlab.interop.source import Source, children
 from rnnlab.interop.weights import Choices, LayerWeights, assemble, choose, options_of, refuse_cells
 
-__all__ = ["HAS_LAYERS", "find", "read", "read_readout", "write"]
+__all__ = ["HAS_LAYERS", "find", "read", "read_readout", "write", "write_readout"]
 
 HAS_LAYERS = False
 LETTERS = {
@@ -96,7 +96,8 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         pair = (second, None) if cell == "lstm" else (first, second if cell == "gru" else None)
     facts = Source(source.tensors, {prefix: {**source.facts.get(prefix, {}), "reset_after": True}})
     options = options_of(cell, facts, prefix, choices)
-    return [assemble({cell: tuple(letters)}, cell, W_xh, W_hh, pair, options)]
+    name = kernels[_blocks(cell)[0]]
+    return [assemble({cell: tuple(letters)}, cell, W_xh, W_hh, pair, options, name)]
 
 
 def write(layers: Sequence[LayerWeights]) -> list[dict[str, dict[str, Array]]]:

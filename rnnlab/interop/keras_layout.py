@@ -57,7 +57,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         biases = (both[0], both[1]) if is_pair else (both, None)
         facts["reset_after"] = is_pair
     options = options_of(cell, Source(source.tensors, {prefix: facts}), prefix, choices)
-    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options)]
+    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options, kernel)]
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
@@ -70,6 +70,11 @@ def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
     H, outputs = source.shape(f"{start}kernel", 2)
     bias = source.array(f"{start}bias", (outputs,))[:, None] if f"{start}bias" in source.tensors else None
     return np.ascontiguousarray(source.array(f"{start}kernel", (H, outputs)).T), bias
+
+
+def write_readout(W_hy: Array, b_y: Array | None) -> dict[str, Array]:
+    """Return the tensors of a Dense layer of Keras or flax."""
+    return {"kernel": W_hy.T.copy()} | ({} if b_y is None else {"bias": b_y[:, 0].copy()})
 
 
 def write(layers: Sequence[LayerWeights]) -> list[list[Array]]:

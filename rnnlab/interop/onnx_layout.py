@@ -6,6 +6,9 @@
 | `R` | (directions, G·H, H) | the same |
 | `B` | (directions, 2·G·H) | biases beside the inputs, then beside the state |
 
+A readout is a Gemm operator with the matrix `B`, shape (H, Y), and the bias `C`, shape (Y,); or a MatMul
+operator with `B` and an Add operator with `C`.
+
 `linear_before_reset=1` is a GRU with `reset_after=True`. Peephole weights `P` are not supported.
 """
 
@@ -15,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.interop.source import Source, short
+from rnnlab.interop.source import Source, children, short
 from rnnlab.interop.weights import Choices, LayerWeights, assemble, cell_of, choose, options_of
 
 HAS_LAYERS = False
@@ -40,6 +43,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     W, R, B, P = (f"{start}{part}" for part in "WRBP")
     if P in source.tensors:
         raise ValueError(f"{short(P)}: an LSTM with peepholes is not supported")
+    source.refuse_others([start + name for name in children(source.tensors, prefix, "/")], [W, R, B])
     directions, rows, H = source.shape(R, 3)
     cell = cell_of(R, rows, H)
     X = source.shape(W, 3)[2]
@@ -64,12 +68,25 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if B in source.tensors:
         first, second = np.split(source.array(B, (directions, 2 * rows))[index], 2)
         biases = (first, second)
-    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices))]
+    options = options_of(cell, source, prefix, choices)
+    return [assemble(ORDERS, cell, W_xh, W_hh, biases, options, W)]
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
-    """Raise ValueError, because ONNX operators do not name their weights."""
-    raise ValueError("cannot be read from ONNX; set net.params['W_hy'] instead")
+    """Return the weights of a Gemm operator, or of a MatMul operator and the Add operator that follows it.
+
+    Raises:
+        ValueError: If the tensors are missing, or if their shapes do not fit.
+    """
+    B, C = (f"{prefix}/{part}" if prefix else part for part in "BC")
+    H, outputs = source.shape(B, 2)
+    bias = source.array(C, (outputs,))[:, None] if C in source.tensors else None
+    return np.ascontiguousarray(source.array(B, (H, outputs)).T), bias
+
+
+def write_readout(W_hy: Array, b_y: Array | None) -> dict[str, Array]:
+    """Return the inputs B and C of a Gemm operator."""
+    return {"B": W_hy.T.copy()} | ({} if b_y is None else {"C": b_y[:, 0].copy()})
 
 
 def write(layers: Sequence[LayerWeights]) -> list[dict[str, Array]]:

@@ -44,11 +44,13 @@ class Source:
         tensors: The tensors.
         facts: For the prefix of a recurrent module, values of `Choices` that the file itself states.
         converted: Names of the tensors in half precision that were converted to float32.
+        used: Names of the tensors whose values were read.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     converted: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
     def shape(self, name: str, dimensions: int) -> tuple[int, ...]:
         """Return the shape of a tensor.
@@ -75,6 +77,7 @@ class Source:
         if found != shape:
             raise ValueError(f"{short(name)}: has the shape {found}; must be {shape}")
         tensor = self.tensors[name]
+        self.used.add(name)
         if tensor.dtype not in FLOATS | HALVES:
             allowed = "float32, float64, float16 or bfloat16"
             raise ValueError(f"{short(name)}: has the data type {short(tensor.dtype)}; must be {allowed}")

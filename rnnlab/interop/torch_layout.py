@@ -10,7 +10,8 @@ The two biases are added, except those of the candidate of a GRU. `_reverse` mar
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rnnlab.arrays import Array
 from rnnlab.interop.source import Source, children, short
@@ -29,7 +30,8 @@ HAS_LAYERS = True
 ORDERS = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "u", "n")}
 EXAMPLE = "encoder.weight_hh_l0"
 NAME = re.compile(
-    r"(?s)(?:(?P<prefix>.*)\.)?(?:weight|bias)_(?P<part>ih|hh|hr)(?P<end>(?:_l([0-9]{1,4})(_reverse)?)?)"
+    r"(?s)(?:(?P<prefix>.*)\.)?(?:weight|bias)_(?P<part>ih|hh|hr)"
+    r"(?P<end>(?:_l(?P<layer>0|[1-9][0-9]{0,3})(_reverse)?)?)"
 )
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -59,20 +61,26 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if choices.direction == "reverse" and not reverse:
         raise ValueError("direction='reverse': the module has one direction, forward")
     suffix = "_reverse" if choices.direction == "reverse" else ""
-    if "" in ends:
-        if len(ends) > 1:
-            raise ValueError(f"{short(start)}weight_hh: unexpected beside {short(start)}weight_hh_l0")
-        endings = [""]
-    else:
-        endings = [f"_l{k}{suffix}" for k in range(len({end.removesuffix("_reverse") for end in ends}))]
+    layers = {match[0]: int(match["layer"]) for match in matches if match["layer"]}
+    if "" in ends and layers:
+        single = min(match[0] for match in matches if not match["end"])
+        raise ValueError(f"{short(start + single)}: unexpected beside {short(start + min(layers))}")
+    count = len(set(layers.values()))
+    for k in range(count):
+        if k not in layers.values():
+            above = max(name for name, layer in layers.items() if layer > k)
+            raise ValueError(
+                f"{short(f'{start}weight_hh_l{k}{suffix}')}: missing, although there is "
+                f"{short(start + above)}; layers are numbered from 0 without gaps"
+            )
+    endings = [f"_l{k}{suffix}" for k in range(count)] or [""]
     expected = [f"{part}{end}" for end in endings for part in PARTS]
-    source.refuse_others(ends - reverse if not suffix else reverse, endings)
     has_bias = any(name.startswith("bias") and name in expected for name in own)
     count = take_layers(len(endings), choices)
     if reverse and count > 1:
         raise ValueError("layers: layers from the second on read both directions; pass layers=1")
     facts = {prefix: {**source.facts.get(prefix, {}), "reset_after": True}}
-    source = Source(source.tensors, facts, source.converted)
+    source = Source(source.tensors, facts, source.converted, source.used)
     return [_layer(source, prefix, start, end, has_bias, choices) for end in endings[:count]]
 
 
@@ -85,7 +93,28 @@ def _layer(
     _, X = source.shape(names[0], 2)
     W_xh, W_hh = source.array(names[0], (rows, X)), source.array(names[1], (rows, H))
     biases = (source.array(names[2], (rows,)), source.array(names[3], (rows,))) if has_bias else None
-    return assemble(ORDERS, cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices))
+    return layer_of(cell, W_xh, W_hh, biases, options_of(cell, source, prefix, choices), names[0])
+
+
+def layer_of(
+    cell: str,
+    W_xh: Array,
+    W_hh: Array,
+    biases: tuple[Array, Array] | None,
+    options: Mapping[str, Any],
+    name: str = "weight_ih",
+) -> LayerWeights:
+    """Return a layer, given the arrays of a module, which may contain NaN.
+
+    Args:
+        cell: The cell.
+        W_xh: `weight_ih`.
+        W_hh: `weight_hh`.
+        biases: `bias_ih` and `bias_hh`; None without biases.
+        options: `nonlinearity` of a vanilla cell, or `reset_after` of a GRU.
+        name: Name of `weight_ih`, for messages.
+    """
+    return assemble(ORDERS, cell, W_xh, W_hh, biases, options, name)
 
 
 def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
@@ -98,6 +127,11 @@ def read_readout(source: Source, prefix: str) -> tuple[Array, Array | None]:
     outputs, H = source.shape(f"{start}weight", 2)
     bias = source.array(f"{start}bias", (outputs,))[:, None] if f"{start}bias" in source.tensors else None
     return source.array(f"{start}weight", (outputs, H)), bias
+
+
+def write_readout(W_hy: Array, b_y: Array | None) -> dict[str, Array]:
+    """Return the tensors of a torch.nn.Linear."""
+    return {"weight": W_hy.copy()} | ({} if b_y is None else {"bias": b_y[:, 0].copy()})
 
 
 def write(layers: Sequence[LayerWeights]) -> dict[str, Array]:

@@ -49,11 +49,13 @@ class LayerWeights:
         cell: `rnn`, `lstm` or `gru`.
         params: Parameters by the names of rnnlab.
         options: `nonlinearity` of a vanilla cell, or `reset_after` of a GRU.
+        name: Name of the input weights in their source, for messages.
     """
 
     cell: str
     params: Mapping[str, Array]
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def has_bias(self) -> bool:
@@ -105,6 +107,7 @@ def assemble(
     W_hh: Array,
     biases: tuple[Array, Array | None] | None,
     options: Mapping[str, Any],
+    name: str,
 ) -> LayerWeights:
     """Return the weights of a layer from blocks of rows in the order `orders[cell]`.
 
@@ -115,6 +118,7 @@ def assemble(
         W_hh: Recurrent weights, shape (G·H, H).
         biases: Biases beside the inputs and beside the state, each of shape (G·H,); None without biases.
         options: Result of `options_of`.
+        name: Name of the input weights.
     """
     order = orders[cell]
 
@@ -138,7 +142,7 @@ def assemble(
         if is_split:
             params["b_hn"] = second[last].copy()
     _check_types(params)
-    return LayerWeights(cell, params, dict(options))
+    return LayerWeights(cell, params, dict(options), short(name))
 
 
 def options_of(cell: str, source: Source, prefix: str, choices: Choices) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rnnlab.arrays import Array
 from rnnlab.initial_states import Zero
 from rnnlab.interop import LAYOUTS, Choices, Source
 from rnnlab.interop.source import listed, short
+from rnnlab.library.embeddings import embedding_names, read_embedding
 from rnnlab.library.framework_tensors import flatten, keras_arrays, lazy_tensor
 from rnnlab.library.layer_weights import cell_with
 from rnnlab.library.networks import Network
@@ -29,6 +30,7 @@ def load(
     nonlinearity: str | None = None,
     reset_after: bool | None = None,
     readout: str | None = None,
+    embedding: Any = None,
     layers: int | None = None,
     direction: str | None = None,
 ) -> Network:
@@ -46,6 +48,8 @@ def load(
         nonlinearity: Activation function of a vanilla cell: `tanh`, `relu` or `identity`.
         reset_after: True if the reset gate of a GRU multiplies the product W_hn h; see `cell.reset_after`.
         readout: First part of the names of a linear layer that reads h[t]; None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
         layers: Number of layers, from the bottom; None for all.
         direction: Direction of a bidirectional module, `forward` or `reverse`. The inputs of the reverse
             direction must be passed in reverse order, `x[::-1]`.
@@ -61,7 +65,7 @@ def load(
     choices = Choices(nonlinearity, reset_after, direction, layers)
     if not isinstance(layout, str) or layout not in LAYOUTS:
         raise ValueError(f"layout={short(repr(layout))}: must be {', '.join(LAYOUTS)}")
-    return _network(open_weights(path), layout, prefix, readout, choices)
+    return _network(open_weights(path), layout, prefix, readout, embedding, choices)
 
 
 def from_torch(
@@ -70,6 +74,7 @@ def from_torch(
     *,
     nonlinearity: str | None = None,
     readout: str | None = None,
+    embedding: Any = None,
     layers: int | None = None,
     direction: str | None = None,
 ) -> Network:
@@ -81,6 +86,8 @@ def from_torch(
         prefix: Name of the recurrent module in its parent, such as `encoder.rnn`; see `load`.
         nonlinearity: Activation function of a torch.nn.RNN, if a state dict is given.
         readout: Name of a torch.nn.Linear that reads h[t], such as `fc`; None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
         layers: Number of layers, from the bottom; None for all.
         direction: Direction of a bidirectional module; see `load`.
 
@@ -106,7 +113,7 @@ def from_torch(
             part = getattr(part, step, None)
         if isinstance(φ := getattr(part, "nonlinearity", None), str):
             source.facts = {**source.facts, name: {"nonlinearity": φ}}
-    return _network(source, "torch", prefix, readout, choices)
+    return _network(source, "torch", prefix, readout, embedding, choices)
 
 
 def from_keras(
@@ -115,7 +122,8 @@ def from_keras(
     *,
     nonlinearity: str | None = None,
     reset_after: bool | None = None,
-    readout: str | None = None,
+    readout: str | bool | None = None,
+    embedding: Any = None,
 ) -> Network:
     """Return a network with the weights of a Keras SimpleRNN, LSTM or GRU.
 
@@ -125,7 +133,10 @@ def from_keras(
         prefix: Path of the layer in a model, such as `lstm/lstm_cell`, or several; see `load`.
         nonlinearity: Activation function of a SimpleRNN, if arrays are given.
         reset_after: Form of a GRU without biases, if arrays are given.
-        readout: Path of a Dense layer that reads h[t]; None for no readout.
+        readout: Path of a Dense layer that reads h[t]; True if the last list of arrays has its weights; None
+            for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
 
     Raises:
         ValueError: If the weights are not those of such a network.
@@ -138,15 +149,21 @@ def from_keras(
     Network(gru, inputs=3, hidden=16, outputs=16, layers=1, dtype=float32, parameters=1216)
     """
     choices = Choices(nonlinearity, reset_after)
-    named, facts = keras_arrays(layer_or_weights)
+    name = _last("layer_or_weights", layer_or_weights, readout, list | tuple)
+    named, facts = keras_arrays(layer_or_weights, with_readout=name is not readout)
     source = Source({name: lazy_tensor(value) for name, value in named.items()}, facts)
     if prefix is None and isinstance(layer_or_weights, list | tuple):
-        prefix = LAYOUTS["keras"].find(source) or None
-    return _network(source, "keras", prefix, readout, choices)
+        prefix = sorted(LAYOUTS["keras"].find(source), key=lambda name: (len(name), name)) or None
+    return _network(source, "keras", prefix, name, embedding, choices)
 
 
 def from_flax(
-    params: Any, prefix: Prefix = None, *, nonlinearity: str | None = None, readout: str | None = None
+    params: Any,
+    prefix: Prefix = None,
+    *,
+    nonlinearity: str | None = None,
+    readout: str | bool | None = None,
+    embedding: Any = None,
 ) -> Network:
     """Return a network with the parameters of a flax.linen SimpleCell, LSTMCell or GRUCell.
 
@@ -155,7 +172,10 @@ def from_flax(
             list of trees for several layers.
         prefix: Path of the cell in the tree, such as `encoder/cell`, or several; see `load`.
         nonlinearity: Activation function of a SimpleCell.
-        readout: Path of a Dense layer that reads h[t]; None for no readout.
+        readout: Path of a Dense layer that reads h[t]; True if the last tree of a list has its parameters;
+            None for no readout.
+        embedding: Name of the matrix, or of the layer, in which integer inputs are looked up, such as
+            `encoder.weight`; or the matrix, shape (symbols, inputs). None reads integers as one-hot vectors.
 
     Raises:
         ValueError: If the parameters are not those of such a network.
@@ -164,27 +184,70 @@ def from_flax(
     Network(lstm, inputs=3, hidden=16, outputs=16, layers=2, dtype=float32, parameters=3648)
     """
     choices = Choices(nonlinearity)
-    trees = {str(k): tree for k, tree in enumerate(params)} if isinstance(params, list | tuple) else params
+    is_list, dense = isinstance(params, list | tuple), _last("params", params, readout, Mapping)
+    trees = {f"params[{k}]": tree for k, tree in enumerate(params)} if is_list else params
     if not isinstance(trees, Mapping):
         raise ValueError(f"params: is a {type(params).__name__}; must be a tree of dictionaries")
-    top = trees.get("params", trees) if len(trees) == 1 else trees
+    top = trees.get("params", trees) if len(trees) == 1 and not is_list else trees
     found = dict(flatten(top if isinstance(top, Mapping) else trees))
     source = Source({name: lazy_tensor(value) for name, value in found.items()})
-    if prefix is None and isinstance(params, list | tuple):
-        prefix = sorted(LAYOUTS["flax"].find(source), key=lambda name: (len(name), name)) or None
-    return _network(source, "flax", prefix, readout, choices)
+    if prefix is None and is_list:
+        prefix = [_only_cell(source, name) for name in trees if name != dense] or None
+    return _network(source, "flax", prefix, dense, embedding, choices)
 
 
-def _readout(source: Source, layout: str, prefix: str) -> tuple[Array, Array | None]:
+def _last(argument: str, items: Any, readout: str | bool | None, kind: Any) -> str | None:
+    """Return the readout, or the name of the last of several items, all of a kind, if it is True."""
+    if not isinstance(readout, bool):
+        return readout
+    is_list = isinstance(items, list | tuple) and len(items) > 1
+    if not readout or not is_list or not all(isinstance(item, kind) for item in items):
+        raise ValueError(
+            f"readout={readout}: must be the path of a Dense layer, None, or, for a list whose last item is "
+            "the Dense layer, True"
+        )
+    return f"{argument}[{len(items) - 1}]"
+
+
+def _only_cell(source: Source, name: str) -> str:
+    """Return the prefix of the only cell in a tree of a list."""
+    found = [prefix for prefix in LAYOUTS["flax"].find(source) if f"{prefix}/".startswith(f"{name}/")]
+    if len(found) != 1:
+        raise ValueError(f"{name}: contains {len(found)} cells; each tree of a list must contain one")
+    return found[0]
+
+
+def _readout(source: Source, layout: str, prefix: str, units: int) -> tuple[Array, Array | None]:
     try:
         if not isinstance(prefix, str):
             raise ValueError("must be a string")
-        return LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+        W_hy, b_y = LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
+        if W_hy.shape[1] != units:
+            raise ValueError(f"reads {W_hy.shape[1]} units, but the top layer has {units}")
     except ValueError as error:
-        raise ValueError(f"readout={short(repr(prefix))}: {error}") from None
+        names = _linear_layers(source, layout, units)
+        available = f"; linear layers that read {units} units: {listed(names)}" if names else ""
+        raise ValueError(f"readout={short(repr(prefix))}: {error}{available}") from None
+    return W_hy, b_y
 
 
-def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, choices: Choices) -> Network:
+def _linear_layers(source: Source, layout: str, units: int) -> list[str]:
+    """Return the names of the linear layers whose number of inputs is `units`."""
+    end, axis = {"torch": (".weight", 1), "onnx": ("/B", 0)}.get(layout, ("/kernel", 0))
+    recurrent = tuple(f"{prefix}{end[0]}" for prefix in LAYOUTS[layout].find(source))
+    return [
+        name.removesuffix(end)
+        for name, tensor in source.tensors.items()
+        if name.endswith(end)
+        and not name.startswith(recurrent)
+        and len(tensor.shape) == 2
+        and tensor.shape[axis] == units
+    ]
+
+
+def _network(
+    source: Source, layout: str, prefix: Prefix, readout: str | None, embedding: Any, choices: Choices
+) -> Network:
     chosen = LAYOUTS[layout]
     found = chosen.find(source)
     if prefix is None:
@@ -206,20 +269,21 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
         for k, layer in enumerate(weights, start=1)
         for name, array in layer.params.items()
     }
-    of_readout = None if readout is None else _readout(source, layout, readout)
     dtype = weights[0].params["W_hh"].dtype
-    W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
-    if W_hy.shape[1] != cell.output_size:
-        raise ValueError(
-            f"readout={short(repr(readout))}: reads {W_hy.shape[1]} units, but the top layer has "
-            f"{cell.output_size}"
-        )
+    W_hy, b_y = np.eye(cell.output_size, dtype=dtype), None
+    if readout is not None:
+        W_hy, b_y = _readout(source, layout, readout, cell.output_size)
     params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
     if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
         raise ValueError(f"weights: have the data types {' and '.join(types)}; must have a single one")
+    X, rows = weights[0].sizes[0], None
+    if embedding is not None:
+        rows = read_embedding(source, embedding, X, dtype, found)
     if source.converted:
         text = f"{len(source.converted)} tensors in half precision were converted to float32"
         warnings.warn(text, UserWarning, stacklevel=3)
     has_bias = b_y is not None
     model = Model(cell, Readout(cell.output_size, len(W_hy), has_bias), Zero(), "squared_error", "mean")
-    return Network(f"{weights[0].cell} from {layout}", weights[0].cell, model, params, seed=0)
+    possible = embedding_names(source, X, found) if rows is None else ()
+    kind = weights[0].cell
+    return Network(f"{kind} from {layout}", kind, model, params, 0, False, rows, possible)

@@ -11,6 +11,7 @@ from rnnlab.interop.source import short
 
 MAX_DEPTH = 100
 KERAS_PARTS = ("kernel", "recurrent_kernel", "bias")
+KERAS_DENSE = ("kernel", "bias")
 KERAS_ACTIVATIONS = {"tanh": "tanh", "relu": "relu", "linear": "identity"}
 
 
@@ -46,21 +47,32 @@ def flatten(tree: Mapping[Any, Any], start: str = "") -> Iterable[tuple[str, Any
             yield f"{start}{key}", value
 
 
-def keras_arrays(owner: Any) -> tuple[Mapping[str, Any], dict[str, dict[str, Any]]]:
-    """Return the arrays of a layer, model or list by name, and what the layers state."""
+def keras_arrays(
+    owner: Any, with_readout: bool = False
+) -> tuple[Mapping[str, Any], dict[str, dict[str, Any]]]:
+    """Return the arrays of a layer, model or list by name, and what the layers state.
+
+    Args:
+        owner: The layer, model or list.
+        with_readout: True if the last item of a list has the weights of a Dense layer.
+    """
     if isinstance(owner, Mapping):
         return {str(name).removesuffix(":0"): value for name, value in owner.items()}, {}
     if isinstance(owner, list | tuple):
         lists = owner if owner and all(isinstance(part, list | tuple) for part in owner) else [owner]
-        if wrong := [len(part) for part in lists if not 2 <= len(part) <= 3]:
-            raise ValueError(
-                f"layer_or_weights: has {wrong[0]} arrays; must be kernel, recurrent_kernel and bias"
-            )
-        starts = [""] if len(lists) == 1 else [f"layer {k:05}/" for k in range(1, len(lists) + 1)]
-        pairs = zip(starts, lists, strict=True)
-        return {
-            start + name: a for start, part in pairs for name, a in zip(KERAS_PARTS, part, strict=False)
-        }, {}
+        items = [
+            f"layer_or_weights[{k}]" if lists is owner else "layer_or_weights" for k in range(len(lists))
+        ]
+        named: dict[str, Any] = {}
+        for item, part in zip(items, lists, strict=True):
+            names = KERAS_DENSE if with_readout and item == items[-1] else KERAS_PARTS
+            if not len(names) - 1 <= len(part) <= len(names):
+                raise ValueError(
+                    f"{item}: has {len(part)} arrays; must be {', '.join(names[:-1])} and {names[-1]}"
+                )
+            start = "" if len(lists) == 1 else f"{item}/"
+            named |= {start + name: a for name, a in zip(names, part, strict=False)}
+        return named, {}
     if not hasattr(owner, "weights"):
         raise ValueError(
             f"layer_or_weights: is a {type(owner).__name__}; must be a layer, arrays or arrays by name"

@@ -1,11 +1,15 @@
 """Inputs and targets of a user, checked and converted to arrays of the network."""
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rnnlab.arrays import Array
+from rnnlab.interop.source import listed, short
+from rnnlab.library.embeddings import look_up
 from rnnlab.losses import Loss
 from rnnlab.model import Batch
 
@@ -14,15 +18,47 @@ AXES = "tfb"
 _WORDS = {"t": "time", "f": "features", "b": "batch"}
 
 
-def read_batch(
-    x: Any, y: Any, mask: Any, axes: str, inputs: int, outputs: int, dtype: str
-) -> tuple[Batch, Loss]:
+@dataclass(frozen=True)
+class InputLayer:
+    """What a network reads.
+
+    Attributes:
+        features: Number X of inputs.
+        dtype: Data type of the network.
+        embedding: Matrix whose rows are the inputs of symbols, shape (symbols, X); None if symbols are
+            one-hot vectors.
+        possible: Names of the tensors that may be the embedding of a network without one.
+    """
+
+    features: int
+    dtype: str
+    embedding: Array | None = None
+    possible: tuple[str, ...] = ()
+
+    @property
+    def symbols(self) -> int:
+        """Number of symbols."""
+        return self.features if self.embedding is None else len(self.embedding)
+
+    @property
+    def hint(self) -> str:
+        """Sentence about the tensors that may be the embedding; empty if there are none."""
+        if not self.possible:
+            return ""
+        names, first = listed(self.possible), short(self.possible[0])
+        verb, which = "is a matrix", f"embedding='{first}'"
+        if len(self.possible) > 1:
+            verb, which = "are matrices", f"the right one, such as embedding='{first}',"
+        return f"; {names} {verb} with {self.features} columns: pass {which} to look symbols up in it"
+
+
+def read_batch(x: Any, y: Any, mask: Any, axes: str, inputs: InputLayer, outputs: int) -> tuple[Batch, Loss]:
     """Return a batch with targets, and the loss function that suits the targets.
 
     Raises:
         ValueError: If an array has the wrong shape, dtype or values.
     """
-    sequences = read_inputs(x, axes, inputs, dtype)
+    sequences, dtype = read_inputs(x, axes, inputs), inputs.dtype
     targets = _array("y", y)
     classes = targets.dtype.kind in "iu"
     if targets.ndim not in (2, 3) or targets.dtype.kind not in "iuf":
@@ -61,15 +97,17 @@ def _read_mask(mask: Any, axes: str) -> Array:
     return _reorder(a.astype(bool), axes)
 
 
-def read_inputs(x: Any, axes: str, features: int, dtype: str) -> Array:
+def read_inputs(x: Any, axes: str, inputs: InputLayer) -> Array:
     """Return inputs as an array (T, X, B) of the network's dtype, or as integer symbols (T, B).
 
-    A single sequence, without the batch axis, becomes a batch of one.
+    A single sequence, without the batch axis, becomes a batch of one. With an embedding, symbols become
+    vectors; without one, there is a warning if the weights contain a matrix that may be the embedding.
 
     Raises:
         ValueError: If the array has the wrong shape, dtype or values.
     """
     _check_axes(axes)
+    features, dtype = inputs.features, inputs.dtype
     a = _array("x", x)
     symbols = a.dtype.kind in "iu" and a.ndim <= 2
     if a.dtype.kind not in "iufb" or a.ndim not in ((1, 2) if symbols else (2, 3)):
@@ -80,12 +118,17 @@ def read_inputs(x: Any, axes: str, features: int, dtype: str) -> Array:
     if a.size == 0:
         raise ValueError(f"x: {_expected(axes, features)}, got the empty shape {np.shape(x)}")
     if symbols:
-        if not 0 <= a.min() <= a.max() < features:
+        if not 0 <= a.min() <= a.max() < inputs.symbols:
+            reason = f"the network has {features} inputs"
+            if inputs.embedding is not None:
+                reason = f"the embedding has {inputs.symbols} rows"
             raise ValueError(
-                f"x: has symbols from {a.min()} to {a.max()}; must be 0 to {features - 1}, because the "
-                f"network has {features} inputs"
+                f"x: has symbols from {a.min()} to {a.max()}; must be 0 to {inputs.symbols - 1}, because "
+                f"{reason}{inputs.hint}"
             )
-        return a
+        if inputs.hint:
+            warnings.warn(f"x: integers are read as one-hot vectors{inputs.hint}", UserWarning, stacklevel=4)
+        return a if inputs.embedding is None else look_up(inputs.embedding, a)
     if a.shape[1] != features:
         raise ValueError(
             f"x: {_expected(axes, features)}, got shape {np.shape(x)}"

@@ -1,6 +1,7 @@
 """Cells of imported weights, and weights of a network as layers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rnnlab.arrays import Params
 from rnnlab.cells import GRU, LSTM, Cell, GRUResetBefore, Stack, Vanilla, layers_of
@@ -13,6 +14,17 @@ def cell_with(weights: Sequence[LayerWeights]) -> Cell:
     Raises:
         ValueError: If the layers do not fit.
     """
+    for below, above in pairwise(weights):
+        if above.cell != below.cell:
+            raise ValueError(
+                f"{above.name}: belongs to the cell {above.cell}, but {below.name} to {below.cell}; all "
+                "layers must have the same cell"
+            )
+        if above.sizes[0] != below.sizes[1]:
+            raise ValueError(
+                f"{above.name}: has {above.sizes[0]} inputs, but the layer below, {below.name}, has "
+                f"{below.sizes[1]} units"
+            )
     cells: list[Cell] = []
     for layer in weights:
         (X, H), bias = layer.sizes, layer.has_bias
@@ -22,9 +34,6 @@ def cell_with(weights: Sequence[LayerWeights]) -> Cell:
             cells.append(GRU(X, H, bias=bias, reset_after=layer.options["reset_after"]))
         else:
             cells.append(Vanilla(X, H, layer.options["nonlinearity"], bias=bias))
-    kinds = {layer.cell for layer in weights}
-    if len(kinds) > 1:
-        raise ValueError(f"prefix: the layers have different cells, {', '.join(sorted(kinds))}")
     return cells[0] if len(cells) == 1 else Stack.of(cells, residual=False)
 
 

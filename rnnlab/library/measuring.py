@@ -37,8 +37,10 @@ from rnnlab.diagnostics.lag_curves import metrics_by_layer
 from rnnlab.diagnostics.statistics import BLOCKS
 from rnnlab.library.composing import compose_network
 from rnnlab.library.curves import UNIT_LOSS
+from rnnlab.library.folders import new_run_folder, not_writable
 from rnnlab.library.inputs import AXES, read_batch, read_inputs, refuse_mask_without_targets
-from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP, Network
+from rnnlab.library.network_measurements import MAX_EXPONENTS, MAX_WARM_UP
+from rnnlab.library.networks import Network
 from rnnlab.library.runs import Run, run_in_folder, temporary_folder
 from rnnlab.model import Batch, Tape
 from rnnlab.records import LOSS, FirstNonFinite, StepRecord, finite_or_none
@@ -70,7 +72,8 @@ def measure_networks(
 
     Args:
         networks: Network, or networks by training step.
-        x: Inputs, with the axes (time, features, batch) or, for integer symbols, (time, batch).
+        x: Inputs, with the axes (time, features, batch) or, for integer symbols, (time, batch). Networks
+            that were loaded with an embedding look the symbols up in their own.
         y: Targets, as in `Network.lag_curve`; None for the loss wᵀ h[T] with random unit vectors w.
         mask: True where a target counts; None for all targets.
         axes: Order of the axes of all arrays.
@@ -79,8 +82,8 @@ def measure_networks(
         command: Command line that repeats the measurement, for the record.
 
     Raises:
-        ValueError: If an array does not fit the networks, or if the networks differ in their equations.
-        FileExistsError: If the folder exists.
+        ValueError: If an array does not fit the networks, if the networks differ in their equations, or if
+            the folder exists or cannot be created.
 
     >>> net = rl.network("lstm", inputs=3, hidden=8)
     >>> run = rl.measure_networks(net, np.random.default_rng(1).standard_normal((50, 3, 4)))
@@ -89,17 +92,19 @@ def measure_networks(
     """
     by_step = {0: networks} if isinstance(networks, Network) else dict(sorted(networks.items()))
     _check_networks(by_step)
+    new_folder = None if folder is None else new_run_folder(folder)
     first = next(iter(by_step.values()))
     batch, loss = _read(first, x, y, mask, axes)
     title = name or first.name
     config = _config(first, batch, loss, max(by_step))
     info = _info(by_step, config, batch, loss, title, command)
-    own = temporary_folder() if folder is None else nullcontext(Path(folder).absolute())
-    with own as place, RunFolder(place, info, config) as record:
+    scratch = temporary_folder() if new_folder is None else nullcontext(new_folder)
+    with scratch as place, _opened(place, info, config, folder) as record:
         monitor = RunMonitor()
         for step, net in by_step.items():
             with np.errstate(all="ignore"):
-                result = _measure_step(step, net, batch, loss)
+                own = batch if net.embedding is None else _read(net, x, y, mask, axes)[0]
+                result = _measure_step(step, net, own, loss)
             record.write(result)
             monitor.update(result)
         record.write_weights(net.params)
@@ -115,6 +120,18 @@ def measure_networks(
     return found
 
 
+def _opened(
+    place: Path, info: Mapping[str, Any], config: Mapping[str, Any], folder: str | Path | None
+) -> RunFolder:
+    """Return a new run folder, or raise ValueError if the caller's folder cannot be created."""
+    try:
+        return RunFolder(place, info, config)
+    except OSError as error:
+        if folder is None:
+            raise
+        raise not_writable(folder, error) from error
+
+
 def _check_networks(networks: Mapping[int, Network]) -> None:
     if not networks:
         raise ValueError("networks: must contain at least one network")
@@ -124,16 +141,18 @@ def _check_networks(networks: Mapping[int, Network]) -> None:
     cells = [net.model.cell for net in networks.values()]
     if any(cell != cells[0] for cell in cells):
         raise ValueError("networks: must all have the same cell, sizes and layers")
+    if len({net.embedding is None for net in networks.values()}) > 1:
+        raise ValueError("networks: must all have an embedding, or none of them")
 
 
 def _read(net: Network, x: Any, y: Any, mask: Any, axes: str) -> tuple[Batch, str]:
     """Return the batch, with targets of zeros if there are none, and the name of the loss."""
     if y is None:
         refuse_mask_without_targets(mask)
-        inputs = read_inputs(x, axes, net.inputs, net.dtype)
+        inputs = read_inputs(x, axes, net.input_layer)
         nothing = np.zeros((1, net.outputs, inputs.shape[-1]), net.dtype)
         return Batch(inputs, nothing), UNIT_LOSS
-    batch, loss = read_batch(x, y, mask, axes, net.inputs, net.outputs, net.dtype)
+    batch, loss = read_batch(x, y, mask, axes, net.input_layer, net.outputs)
     return batch, net.model.loss if net.has_own_loss else loss
 
 

@@ -125,7 +125,6 @@ def _read_onnx(path: Path) -> Source:
     """Return the weights and attributes of the recurrent operators of an ONNX model, by operator."""
     try:
         import onnx
-        from onnx import numpy_helper
     except ImportError:
         raise ValueError(f"requires onnx: {INSTALL}") from None
     graph = onnx.load_model_from_string(path.read_bytes()).graph
@@ -133,21 +132,78 @@ def _read_onnx(path: Path) -> Source:
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
-    tensors, facts = {}, {}
+    tensors, facts = _onnx_matrices(graph, constants), {}
     for number, node in enumerate(graph.node):
         if node.op_type not in ("RNN", "LSTM", "GRU"):
             continue
-        name = node.name or f"{node.op_type}_{number}"
+        name = _onnx_name(node, number)
         inputs = dict(zip(("X", "W", "R", "B", "lengths", "h", "c", "P"), node.input, strict=False))
         for part in "WRBP":
             if value := inputs.get(part):
                 if value not in constants:
                     raise ValueError(f"{name}: {part} is computed by the graph; must be a constant")
-                if constants[value].data_location == onnx.TensorProto.EXTERNAL:
-                    raise ValueError(f"{value}: has its values in another file, which is not opened")
-                tensors[f"{name}/{part}"] = Tensor.of(numpy_helper.to_array(constants[value]))
+                tensors[f"{name}/{part}"] = Tensor.of(_onnx_array(constants[value]))
         facts[name] = _onnx_facts(node, {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute})
     return Source(tensors, facts)
+
+
+def _onnx_name(node: Any, number: int) -> str:
+    return node.name or f"{node.op_type}_{number}"
+
+
+def _onnx_array(tensor: Any) -> Array:
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise ValueError(f"{tensor.name}: has its values in another file, which is not opened")
+    found: Array = numpy_helper.to_array(tensor)
+    return found
+
+
+def _onnx_matrices(graph: Any, constants: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the constants of linear operators and of embeddings.
+
+    Those of a Gemm operator, or of a MatMul operator with the Add that follows, are named B and C; the table
+    of a Gather operator keeps its name.
+    """
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    found = {}
+    for number, node in enumerate(graph.node):
+        if node.op_type == "Gather" and node.input[0] in constants:  # an embedding
+            found[node.input[0]] = _onnx_matrix(constants[node.input[0]], False, True)
+        if node.op_type not in ("Gemm", "MatMul") or node.input[1] not in constants:
+            continue
+        name, attributes = _onnx_name(node, number), {a.name: a for a in node.attribute}
+        is_plain = all(attributes[key].f == 1 for key in ("alpha", "beta") if key in attributes)
+        is_plain = is_plain and not ("transA" in attributes and attributes["transA"].i)
+        turned = "transB" in attributes and bool(attributes["transB"].i)
+        found[f"{name}/B"] = _onnx_matrix(constants[node.input[1]], turned, is_plain)
+        biases = list(node.input[2:3])
+        after = readers.get(node.output[0], [])
+        if node.op_type == "MatMul" and len(after) == 1 and after[0].op_type == "Add":
+            biases = [name for name in after[0].input if name != node.output[0]]
+        for bias in biases:
+            if bias in constants:
+                found[f"{name}/C"] = _onnx_matrix(constants[bias], False, is_plain)
+    return found
+
+
+def _onnx_matrix(tensor: Any, is_transposed: bool, is_plain: bool) -> Tensor:
+    """Return a constant of a linear operator, whose values are converted when they are needed."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    def read() -> Array:
+        if not is_plain:
+            raise ValueError("alpha, beta, transA: must be 1, 1 and 0")
+        found = _onnx_array(tensor)
+        return found.T if is_transposed else found
+
+    shape = tuple(tensor.dims)
+    dtype = str(tensor_dtype_to_np_dtype(tensor.data_type))
+    return Tensor(shape[::-1] if is_transposed else shape, dtype, read)
 
 
 def _onnx_facts(node: Any, attributes: Mapping[str, Any]) -> dict[str, Any]:

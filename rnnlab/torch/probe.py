@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,12 +10,12 @@ import pandas as pd
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.library.curves import UNIT_LOSS, LagCurve, with_labels
 from rnnlab.library.frameworks import installed
-from rnnlab.runs.files import replace_file
 from rnnlab.text import format_number
 from rnnlab.torch.calls import Call, record
 from rnnlab.torch.layers import KINDS
 from rnnlab.torch.measuring import NotReproduced, measure
 from rnnlab.torch.modules import Hook, recurrent_modules
+from rnnlab.torch.stored import open_folder, store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +29,7 @@ def watch(
     every: int = 400,
     folder: str | Path | None = None,
     *,
+    replace: bool = False,
     sequences: int = 32,
     curve_sequences: int = 4,
     reduction: Literal["mean", "sum"] = "mean",
@@ -45,6 +45,8 @@ def watch(
         every: Interval of the measurements, in calls of `step`.
         folder: Folder in which each measurement is stored as a Parquet file; `pandas.read_parquet` reads the
             whole folder. None stores nothing.
+        replace: True to delete measurements that the folder has of the step `start` and later ones; False
+            to refuse such a folder. Measurements of earlier steps remain, for a resumed training.
         sequences: Maximum number of sequences of the batch whose gradient norms are measured, the first ones.
         curve_sequences: Maximum number of sequences whose lag curves are measured.
         reduction: `mean` if the loss is a mean over the sequences of the batch. The gradients are then
@@ -54,19 +56,17 @@ def watch(
 
     Raises:
         ImportError: If torch is not installed.
-        ValueError: If an argument is invalid, or if the model has no module that can be measured.
+        ValueError: If an argument is invalid, if the folder has measurements that would be replaced, or if
+            the model has no module that can be measured.
     """
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-        raise ValueError(f"every={every!r}: must be an integer of at least 1")
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction={reduction!r}: must be 'mean' or 'sum'")
-    for name, value in (("sequences", sequences), ("curve_sequences", curve_sequences)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    counts = (("every", every), ("sequences", sequences), ("curve_sequences", curve_sequences))
+    for name, value, least in (*((*pair, 1) for pair in counts), ("start", start, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name}={value!r}: must be an integer of at least {least}")
     modules = recurrent_modules(model)
-    place = None if folder is None else Path(folder)
-    if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
+    place = None if folder is None else open_folder(folder, start, replace)
     probe = Probe(modules, every, place, sequences, curve_sequences, reduction == "mean", start, seed)
     probe.attach()
     return probe
@@ -298,12 +298,8 @@ class Probe:
                 self._own[name, way, self._count] = curve
         frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         self._frames.append(frame)
-        if self._folder is not None:
-            plain = frame.astype({name: str for name in frame.columns if frame[name].dtype == "category"})
-            content = BytesIO()
-            plain.to_parquet(content, index=False)
-            path = self._folder / f"{name or 'model'}_step_{self._count:08}.parquet"
-            replace_file(path, lambda file: file.write(content.getvalue()))
+        if self._folder is not None and (problem := store(self._folder, name, self._count, frame)):
+            self._note(name, problem, key="not stored")
 
     def _module(self, name: str | None) -> str:
         if name is None and len(self._modules) == 1:

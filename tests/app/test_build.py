@@ -12,8 +12,9 @@ import pytest
 import yaml
 from hydra.utils import get_class, get_method
 
-from rnnlab.app.config.build import Settings, build
+from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
+from rnnlab.app.config.settings import Settings
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.diagnostics import Measurement, Probe, Schedule
 from rnnlab.paths import conf_dir

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, Task
 
-from rnnlab.app.config.build import Tracking
 from rnnlab.app.config.plan import Job, Plan
+from rnnlab.app.config.settings import Tracking
 from rnnlab.app.display import Display
 from rnnlab.app.progress import Elapsed, Remaining
 from rnnlab.runs.folder import write_run_info

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from rnnlab.app.check import check
-from rnnlab.app.config import build as schema
-from rnnlab.app.config import compose, composer
+from rnnlab.app.config import compose, composer, groups
 from rnnlab.app.config.build import build
 from rnnlab.app.config.composer import Composer, line_of, name_job, plan_sweep
 from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
@@ -211,7 +210,7 @@ def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     counting(Composer, "compose")
     counting(facts, "build")
-    counting(schema.TaskCache, "_construct")
+    counting(groups.TaskCache, "_construct")
     jobs = check(
         compose.compose_plan(conf_dir(), ["lr=1,2", "seed=range(50)", "tracking=none"], True)
     ).plan.jobs

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,16 @@ from safetensors.numpy import save_file
 
 import rnnlab as rl
 from rnnlab.commands.measure import main
+from rnnlab.library import measuring
 
 T, X, B = 30, 3, 4
 INPUTS = np.random.default_rng(1).standard_normal((T, X, B)).astype(np.float32)
+
+
+@cache
+def weights(seed: int) -> dict[str, np.ndarray]:
+    net = rl.network("lstm", inputs=X, hidden=5, layers=2, seed=seed)
+    return net.to_torch_state_dict(prefix="encoder.rnn")
 
 
 @pytest.fixture
@@ -21,9 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     for seed in (0, 1):
-        net = rl.network("lstm", inputs=X, hidden=5, layers=2, seed=seed)
-        weights = {f"encoder.rnn.{name}": array for name, array in net.to_torch_state_dict().items()}
-        save_file(weights, tmp_path / f"step{100 * seed}.safetensors")
+        save_file(weights(seed), tmp_path / f"step{100 * seed}.safetensors")
     np.save("x.npy", INPUTS)
     np.save("btf.npy", INPUTS.transpose(2, 0, 1))
     return tmp_path
@@ -59,6 +65,38 @@ def test_the_command_that_is_recorded_repeats_the_measurement(here: Path) -> Non
     assert rl.load_runs(["one", "two"])["outcome"].tolist() == ["finished"] * 2
 
 
+def test_symbols_are_looked_up_in_the_embedding_of_each_file(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "draw_figures", lambda _: None)
+    rng, symbols = np.random.default_rng(2), np.arange(T * B).reshape(T, B) % 3
+    np.save("symbols.npy", symbols)
+    rows = [rng.standard_normal((9, X)).astype(np.float32) for _ in range(2)]
+    for k, matrix in enumerate(rows):
+        net = rl.network("rnn", inputs=X, hidden=4, seed=k)
+        save_file(net.to_torch_state_dict("rnn") | {"encoder.weight": matrix}, f"words{k}.safetensors")
+    files = ["words0.safetensors", "words1.safetensors", "--nonlinearity", "tanh"]
+    arguments = [*files, "--inputs", "symbols.npy", "--folder"]
+    assert measure(*arguments, "made", "--embedding", "encoder") == 0
+    run = rl.load_run("made")
+    for k, matrix in enumerate(rows):
+        net = rl.load(f"words{k}.safetensors", nonlinearity="tanh")
+        vectors = matrix[symbols].transpose(0, 2, 1)
+        np.testing.assert_array_equal(run.lag_curve(step=k).log10_g, net.lag_curve(vectors).log10_g)
+    assert "Note" not in capsys.readouterr().out
+    assert measure(*arguments, "one-hot") == 0
+    assert capsys.readouterr().out.startswith(
+        "Note: x: integers are read as one-hot vectors; encoder.weight is a matrix with 3 columns: pass "
+        "--embedding encoder.weight to look symbols up in it\nFiles: one-hot\n"
+    )
+    np.save("symbols.npy", symbols + 5)
+    assert measure(*arguments, "none") == 2
+    assert (
+        "x: has symbols from 5 to 7; must be 0 to 2, because the network has 3 inputs; encoder.weight is a"
+        in (capsys.readouterr().err)
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -72,11 +110,19 @@ def test_the_command_that_is_recorded_repeats_the_measurement(here: Path) -> Non
         (["step0.safetensors", "--inputs", "x.npz"], "--inputs x.npz: contains several arrays"),
         (["step0.safetensors", "--inputs", "x.npy", "--prefix", "enc"], "--prefix enc: no recurrent module"),
         (["step0.safetensors", "--inputs", "x.npy", "--readout", "fc"], "--readout fc: fc.weight: missing"),
+        (["step0.safetensors", "--inputs", "x.npy", "--embedding", "e"], "--embedding e: no such tensor"),
         (
             ["step0.safetensors", "--inputs", "x.npy", "--axes", "abc"],
             "--axes abc: must contain each of the letters",
         ),
-        (["step0.safetensors", "--inputs", "x.npy", "--folder", "."], "--folder .: already in use"),
+        (
+            ["step0.safetensors", "--inputs", "x.npy", "--folder", "."],
+            "--folder .: already in use; each run needs its own folder",
+        ),
+        (
+            ["step0.safetensors", "--inputs", "x.npy", "--folder", "x.npz/run"],
+            "--folder x.npz/run: cannot be written (Not a directory)",
+        ),
         (["model.pt", "--inputs", "x.npy"], "model.pt: may be a pickle, which rnnlab does not read"),
     ],
 )

@@ -12,8 +12,8 @@ import yaml
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from rnnlab.app.config.build import SUPPLIED, Settings
 from rnnlab.app.config.loading import CONFIG_NAME
+from rnnlab.app.config.settings import SUPPLIED, Settings
 from rnnlab.app.config.validation import fields
 from rnnlab.diagnostics import Probe, Schedule
 from rnnlab.paths import conf_dir

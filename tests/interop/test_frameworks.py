@@ -97,6 +97,97 @@ def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
         assert np.abs(outputs - case.outputs).max() <= tolerance(layout, dtype), case.name
 
 
+@layouts
+def test_the_framework_takes_the_readout_back(layout, tmp_path):
+    for package in NEEDED[layout]:
+        pytest.importorskip(package)
+    net, x = rl.network("lstm", inputs=X, hidden=H, outputs=2), inputs(9, "float32")
+    batch_first = x.transpose(2, 0, 1)
+    match layout:
+        case "torch":
+            import torch
+
+            model = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(X, H), "fc": torch.nn.Linear(H, 2)})
+            state = net.to_torch_state_dict(prefix="rnn", readout="fc")
+            model.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
+            with torch.no_grad():
+                y = model["fc"](model["rnn"](torch.from_numpy(batch_first.transpose(1, 0, 2).copy()))[0])
+            outputs, again = y.numpy().transpose(0, 2, 1), rl.from_torch(model, readout="fc")
+        case "keras":
+            next(CASES["keras"](3, "float32"))
+            import keras
+
+            layers = [keras.layers.LSTM(H, return_sequences=True), keras.layers.Dense(2, name="head")]
+            model = keras.Sequential([keras.Input((9, X)), *layers])
+            for layer, weights in zip(model.layers, net.to_keras_weights(readout=True), strict=True):
+                layer.set_weights(weights)
+            outputs = np.asarray(model(batch_first)).transpose(1, 2, 0)
+            again = rl.from_keras(model, readout=f"{model.name}/head")
+        case "flax":
+            import flax.linen as nn
+
+            cell, dense = net.to_flax_params(readout=True)
+            h = nn.RNN(nn.OptimizedLSTMCell(H)).apply({"params": {"cell": cell}}, batch_first)
+            outputs = np.asarray(nn.Dense(2).apply({"params": dense}, h)).transpose(1, 2, 0)
+            again = rl.from_flax({"rnn": cell, "head": dense}, readout="head")
+        case "onnx":
+            for is_gemm in (True, False):
+                again, outputs = onnx_readout(net, x, is_gemm, tmp_path / "model.onnx")
+                np.testing.assert_allclose(outputs, net.predict(x), atol=1e-6, rtol=0)
+                same_bits(net, again)
+    np.testing.assert_allclose(outputs, net.predict(x), atol=1e-6, rtol=0)
+    same_bits(net, again)
+
+
+def test_the_embedding_of_an_onnx_file(tmp_path):
+    pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    model = onnx_model("LSTM", rl.network("lstm", inputs=X, hidden=H).to_onnx_arrays()[0], 5, "float32", {})
+    rows = np.arange(5 * X, dtype=np.float32).reshape(5, X)
+    model.graph.initializer.append(numpy_helper.from_array(rows, "words.weight"))
+    model.graph.node.insert(0, helper.make_node("Gather", ["words.weight", "ids"], ["X"]))
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    assert rl.load(file, layout="onnx").possible_embeddings == ("words.weight",)
+    np.testing.assert_array_equal(rl.load(file, layout="onnx", embedding="words").embedding, rows)
+
+
+def same_bits(net, again):
+    assert all(again.params[name].tobytes() == a.tobytes() for name, a in net.params.items())
+
+
+def onnx_readout(net, x, is_gemm, file):
+    """Return the network read from a model with a readout, and the outputs of the model, (T, Y, B)."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    layer, linear = net.to_onnx_arrays(readout=True)
+    model = onnx_model("LSTM", layer, len(x), "float32", {})
+    if is_gemm:
+        linear["B"] = np.ascontiguousarray(linear["B"].T)
+        flat = helper.make_node("Reshape", ["Y", "shape"], ["flat"])
+        nodes = [flat, helper.make_node("Gemm", ["flat", "head.B", "head.C"], ["Z"], name="head", transB=1)]
+    else:
+        nodes = [helper.make_node("MatMul", ["Y", "head.B"], ["product"], name="head")]
+        nodes.append(helper.make_node("Add", ["head.C", "product"], ["Z"]))
+    graph = model.graph
+    graph.node.extend(nodes)
+    graph.initializer.extend(numpy_helper.from_array(a, f"head.{name}") for name, a in linear.items())
+    graph.initializer.append(numpy_helper.from_array(np.array([-1, H]), "shape"))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("Z", TensorProto.FLOAT, None))
+    file.write_bytes(model.SerializeToString())
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (z,) = session.run(["Z"], {"X": np.ascontiguousarray(x.transpose(0, 2, 1))})
+    again = rl.load(file, layout="onnx", readout="head")
+    with pytest.raises(
+        ValueError, match="readout='fc': fc/B: missing; linear layers that read 4 units: head"
+    ):
+        rl.load(file, layout="onnx", readout="fc")
+    return again, z.reshape(len(x), B, 2).transpose(0, 2, 1)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])

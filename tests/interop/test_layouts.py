@@ -1,16 +1,14 @@
 """Weights of the fixtures, which the frameworks themselves made: outputs, round trips and what is asked for."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import rnnlab as rl
-from rnnlab.interop import LAYOUTS, Choices, Source
 from rnnlab.library.weight_files import keras_names
+from tests.interop.examples import FIXTURES
 
-FIXTURES = Path(__file__).parent / "fixtures"
 READERS = {"torch": rl.from_torch, "keras": rl.from_keras, "flax": rl.from_flax}
 WRITERS = {"torch": "to_torch_state_dict", "keras": "to_keras_weights", "flax": "to_flax_params"}
 
@@ -105,7 +103,9 @@ def test_a_list_of_prefixes_stacks_modules():
     named = {n.replace("/k", "/kernel").replace("/r", "/recurrent_kernel"): a for n, a in named.items()}
     net = rl.from_keras(named, prefix=["m0", "m1"])
     assert net.layers == 2 and net.states(np.zeros((5, 3, 1))).keys() == {"l1.h", "l1.c", "l2.h", "l2.c"}
-    with pytest.raises(ValueError, match="layer 2 has inputs of size 3, but layer 1 has outputs of size 4"):
+    with pytest.raises(
+        ValueError, match="m0/kernel: has 3 inputs, but the layer below, m0/kernel, has 4 units"
+    ):
         rl.from_keras(named, prefix=["m1", "m0"][::-1][:1] * 2)
 
 
@@ -192,139 +192,3 @@ def test_names_of_keras_files():
         "lstm_1/bias",
         "model_weights/d/d/bias",
     }
-
-
-def gru(**keys):
-    return {f"{name}": a for name, a in network("torch", "gru1b").to_torch_state_dict().items()} | keys
-
-
-NAN = np.full((12, 3), np.nan, np.float32)
-KERNELS = {"kernel": np.ones((3, 12)), "recurrent_kernel": np.ones((4, 12))}
-MISTAKES = {
-    "nothing recurrent": (
-        lambda: rl.from_torch({"fc.weight": np.ones((2, 2))}),
-        "prefix='': no recurrent module has this prefix; no recurrent module found, such as encoder.weight_hh_l0",
-    ),
-    "several modules": (
-        lambda: rl.load(FIXTURES / "flax.npz", "flax"),
-        "prefix: several recurrent modules; pass prefix= one of GRUCell, LSTMCell, OptimizedLSTMCell, SimpleCell",
-    ),
-    "another prefix": (
-        lambda: rl.load(FIXTURES / "flax.npz", "flax", prefix="GRU"),
-        "prefix='GRU': no recurrent module has this prefix; available: GRUCell, LSTMCell, OptimizedLSTMCell, SimpleCell",
-    ),
-    "nonlinearity": (
-        lambda: rl.load(FIXTURES / "torch.npz", "torch", prefix="rnn1b"),
-        "nonlinearity: does not follow from the weights of a vanilla cell; pass nonlinearity=tanh, relu or identity",
-    ),
-    "form of a GRU": (
-        lambda: rl.from_keras(KERNELS),
-        "reset_after: does not follow from the weights of a GRU; pass reset_after=True (torch, flax, Keras by "
-        "default, ONNX with linear_before_reset=1) or False",
-    ),
-    "missing": (
-        lambda: rl.from_torch({k: v for k, v in gru().items() if k != "bias_hh_l0"}),
-        "bias_hh_l0: missing",
-    ),
-    "missing layer": (
-        lambda: rl.from_torch({k.replace("l0", "l1"): v for k, v in gru().items()}),
-        "_l1: unexpected beside the weights _l0",
-    ),
-    "extra": (
-        lambda: rl.from_torch(gru(weight_ch_l0=np.ones(3))),
-        "weight_ch_l0: unexpected beside the weights bias_hh_l0, bias_ih_l0, weight_hh_l0, weight_ih_l0",
-    ),
-    "projection": (
-        lambda: rl.from_torch(gru(weight_hr_l0=np.ones((2, 4)))),
-        "weight_hr_l0: an LSTM with proj_size is not supported",
-    ),
-    "gates": (
-        lambda: rl.from_torch(gru(weight_hh_l0=np.ones((8, 4)))),
-        "weight_hh_l0: has 2 gates (8 × 4 weights); must have 1 (rnn), 3 (gru) or 4 (lstm)",
-    ),
-    "shape": (
-        lambda: rl.from_torch(gru(weight_ih_l0=np.ones((16, 3), np.float32))),
-        "weight_ih_l0: has the shape (16, 3); must be (12, 3)",
-    ),
-    "dimensions": (
-        lambda: rl.from_torch(gru(weight_ih_l0=np.ones(12))),
-        "weight_ih_l0: has the shape (12,); must have 2 dimensions, none empty",
-    ),
-    "bias of a GRU": (
-        lambda: rl.from_keras(KERNELS | {"bias": np.ones((3, 12))}),
-        "bias: has the shape (3, 12); must be (2, 12) for a GRU with reset_after=True, or (12,) for one with "
-        "reset_after=False",
-    ),
-    "NaN": (
-        lambda: rl.from_torch(gru(weight_ih_l0=NAN)),
-        "weight_ih_l0: contains NaN or infinity; must be finite",
-    ),
-    "integers": (
-        lambda: rl.from_torch(gru(weight_ih_l0=np.ones((12, 3), int))),
-        "weight_ih_l0: has the data type int64; must be float32, float64, float16 or bfloat16",
-    ),
-    "peepholes": (
-        lambda: LAYOUTS["onnx"].read(Source({f"a/{part}": None for part in "WRBP"}), "a", Choices()),
-        "a/P: an LSTM with peepholes is not supported",
-    ),
-    "layout": (lambda: rl.load("x.npz", "mxnet"), "layout='mxnet': must be torch, keras, flax, onnx"),
-    "argument": (
-        lambda: rl.from_torch(gru(), nonlinearity="gelu"),
-        "nonlinearity='gelu': must be 'tanh' or 'relu' or 'identity'",
-    ),
-    "layers": (
-        lambda: rl.from_torch(gru(), layers=0),
-        "layers=0: must be a positive integer, or None for all layers",
-    ),
-    "no module": (
-        lambda: rl.from_torch(3),
-        "module_or_state_dict: is a int; must be a module or a state dict",
-    ),
-    "no string": (
-        lambda: rl.from_torch(gru(), prefix=3),
-        "prefix=3: must be a string, or a list of at least one string",
-    ),
-    "no readout": (lambda: rl.from_torch(gru(), readout=3), "readout=3: must be a string"),
-    "no tree": (
-        lambda: rl.from_flax({"params": 3}),
-        "prefix='': no recurrent module has this prefix; no recurrent module found, such as cell/hi/kernel",
-    ),
-    "no arrays": (
-        lambda: rl.from_keras([]),
-        "layer_or_weights: has 0 arrays; must be kernel, recurrent_kernel and bias",
-    ),
-    "no layout": (lambda: rl.load("x.npz", ["torch"]), "layout=['torch']: must be torch, keras, flax, onnx"),
-    "readout": (lambda: rl.from_torch(gru(), readout="fc"), "readout='fc': fc.weight: missing"),
-    "size of the readout": (
-        lambda: rl.from_torch(gru(**{"fc.weight": np.ones((2, 5), np.float32)}), readout="fc"),
-        "readout='fc': reads 5 units, but the top layer has 4",
-    ),
-    "inputs": (
-        lambda: rl.from_torch(gru()).predict(np.zeros((9, 5, 2))),
-        "x: must have the shape (time, 3, batch), or (time, batch) for integer symbols, got shape (9, 5, 2)",
-    ),
-    "own cell": (
-        lambda: rl.network("lstm", inputs=1, overrides=["cell.candidate=sigmoid"]).to_torch_state_dict(),
-        "LSTM: other frameworks have no such cell",
-    ),
-    "identity": (
-        lambda: rl.network("rnn", inputs=1, overrides=["cell.nonlinearity=identity"]).to_torch_state_dict(),
-        "torch has no vanilla cell with nonlinearity=identity; allowed: tanh, relu",
-    ),
-    "residual": (
-        lambda: rl.network("rnn", inputs=1, layers=2, residual=True).to_torch_state_dict(),
-        "residual connections: other frameworks have no such layer",
-    ),
-    "control characters": (
-        lambda: rl.from_torch({"a\x1b[2J\n.weight_hh_l0": np.ones((8, 4)), "b.weight_hh_l0": np.ones(3)}),
-        "prefix: several recurrent modules; pass prefix= one of a�[2J, b",
-    ),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes(mistake):
-    call, message = MISTAKES[mistake]
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert str(caught.value).removeprefix(f"{FIXTURES}/") == message

@@ -1,5 +1,6 @@
 """Networks measured as runs: the record is an ordinary run folder, and its values are those of the network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ def test_nothing_is_written_unless_asked(here: Path) -> None:
         ({}, INPUTS, "^networks: must contain at least one network"),
         ({-1: network()}, INPUTS, "^networks: has the key -1; must be training steps"),
         ({0: network(), 1: network("rnn")}, INPUTS, "^networks: must all have the same cell"),
+        (
+            {0: network(), 1: replace(network(), embedding=np.ones((2, X)))},
+            INPUTS,
+            "^networks: must all have an embedding, or none of them$",
+        ),
         (network(), INPUTS[:, :2], "^x: must have the shape"),
     ],
 )
@@ -95,6 +101,26 @@ def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> N
     with pytest.raises(ValueError, match=message):
         rl.measure_networks(networks, x, folder="made")
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("taken", "folder=taken: already in use; each run needs its own folder"),
+        ("file", "folder=file: already in use; each run needs its own folder"),
+        ("file/below", "folder=file/below: cannot be written (Not a directory)"),
+        ("x" * 300, f"folder={'x' * 300}: contains a name that is too long (300 bytes; at most 255)"),
+        ("", "folder='': must be the path of a folder or None"),
+        (3, "folder=3: must be the path of a folder or None"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_one_line(folder: Any, message: str, here: Path) -> None:
+    (here / "taken").mkdir()
+    (here / "file").write_text("own", encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        rl.measure_networks(network("rnn"), INPUTS[:3], folder=folder)
+    assert str(caught.value) == message
+    assert {path.name: path.is_dir() for path in here.iterdir()} == {"taken": True, "file": False}
 
 
 def orthogonal(*gains: float) -> rl.Network:

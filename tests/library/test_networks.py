@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 import rnnlab as rl
 from rnnlab.app.config.build import build, generators
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.library.networks import MAX_EXPONENTS, MAX_WARM_UP
+from rnnlab.library.network_measurements import MAX_EXPONENTS, MAX_WARM_UP
 from rnnlab.paths import conf_dir
 
 T, X, H, B = 12, 3, 5, 4

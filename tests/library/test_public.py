@@ -29,7 +29,9 @@ def names_of(package: str) -> list[str]:
 def methods_of(cls: type) -> list[str]:
     return [
         name
-        for name, member in vars(cls).items()
+        for part in cls.__mro__
+        if part.__module__.startswith("rnnlab")
+        for name, member in vars(part).items()
         if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, classmethod))
     ]
 

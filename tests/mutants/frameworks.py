@@ -6,8 +6,8 @@ LAYERS = ("library/test_watched_layers.py",)
 ANY_CELL = ("library/test_any_cell.py",)
 
 FRAMEWORKS = [
-    Mutant("torch/layers.py", "np.concatenate([a[3 * H :], a[: 3 * H]])", "a", LAYERS),
-    Mutant("torch/layers.py", '"b_hn": b_hh[2 * H :, None]', '"b_hn": b_h[2 * H :, None]', LAYERS),
+    Mutant("torch/layers.py", '"relu" if mode == "RNN_RELU" else "tanh"', '"relu"', LAYERS),
+    Mutant("torch/layers.py", '(weights["bias_ih"], weights["bias_hh"])', '(weights["bias_hh"], weights["bias_ih"])', LAYERS),
     Mutant("torch/measuring.py", "if difference > scale * (", "if difference > 9 + (", LAYERS),
     Mutant("torch/measuring.py", "values + np.log(factor)", "values", LAYERS),
     Mutant("torch/backpropagation.py", "named, shift in ((tape.states, 0), (tape.states, 1)", "named, shift in ((tape.states, 1), (tape.states, 1)", LAYERS),

@@ -2,7 +2,8 @@
 
 from tests.mutants.mutant import Mutant
 
-LAYOUTS = ("interop/test_layouts.py",)
+LAYOUTS = ("interop/test_layouts.py", "interop/test_wrong_weights.py")
+READOUTS = ("interop/test_readouts.py",)
 FILES = ("interop/test_bad_files.py",)
 
 INTEROP = [
@@ -12,6 +13,11 @@ INTEROP = [
     Mutant("interop/keras_layout.py", '"gru": ("u", "r", "n")', '"gru": ("r", "u", "n")', LAYOUTS),
     Mutant("interop/onnx_layout.py", '"lstm": ("i", "o", "f", "g")', '"lstm": ("i", "f", "g", "o")', LAYOUTS),
     Mutant("interop/flax_layout.py", '"u": "z"', '"u": "r"', LAYOUTS),
+    Mutant("interop/torch_layout.py", "if k not in layers.values()", "if False", LAYOUTS),
+    Mutant("library/exported.py", 'self.params["W_hy"], self.params.get("b_y")', 'self.params["W_hy"], None', READOUTS),
+    Mutant("library/embeddings.py", "        and name not in source.used\n", "", READOUTS),
+    Mutant("library/embeddings.py", "embedding[symbols].transpose(0, 2, 1)", "embedding[symbols[::-1]].transpose(0, 2, 1)", READOUTS),
+    Mutant("library/measuring.py", "batch if net.embedding is None else _read(net, x, y, mask, axes)[0]", "batch", ("commands/test_measure.py",)),
     Mutant("interop/weights.py", "np.where(own == 0, first, first + own)", "first + own", LAYOUTS),
     Mutant("interop/weights.py", "            own[last] = 0\n", "            pass\n", LAYOUTS),
     Mutant("interop/source.py", "if not np.isfinite(values).all()", "if False", LAYOUTS),

@@ -60,7 +60,7 @@ WRITES_ALLOWED = {
     "rnnlab/app/launchers/slurm.py": ["touch"],
     "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # method of RunFolder
     "rnnlab/analysis/figures/picture_files.py": ["figure.savefig", "imsave"],  # write to memory
-    "rnnlab/torch/probe.py": ["plain.to_parquet"],  # writes to memory
+    "rnnlab/torch/stored.py": ["plain.to_parquet"],  # writes to memory
 }
 TRUE = ("shell", "allow_pickle")
 LOADERS = {"yaml.load", "yaml.load_all", "torch.load"}

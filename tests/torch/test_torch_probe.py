@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import rnnlab as rl
 import rnnlab.torch
 from rnnlab.library.curves import UNIT_LOSS, LagCurve
 from rnnlab.torch.layers import cell_and_params
@@ -175,6 +176,20 @@ def test_the_curve_of_a_loss_at_one_time_step_is_that_of_autograd():
     assert rows["log10_gmean"].to_numpy() == pytest.approx(expected, abs=1e-10)
     with pytest.raises(ValueError, match="at several time steps"):
         probe.lag_curve(own_loss=True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", MODULES)
+def test_the_probe_and_a_copied_network_have_the_same_weights(kind, bias):
+    module = MODULES[kind](bias=bias)
+    net = rl.from_torch(module)
+    names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if bias else ()))
+    weights = {name: getattr(module, f"{name}_l0").detach().numpy() for name in names}
+    cell, params = cell_and_params(module.mode, weights)
+    assert cell == net.model.cell
+    assert {name: a.tobytes() for name, a in params.items()} == {
+        name: net.params[name].tobytes() for name in params
+    }
 
 
 def test_gradients_that_vanish_do_not_underflow():

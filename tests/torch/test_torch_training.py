@@ -103,10 +103,12 @@ def test_chaotic_and_exploding_networks_are_measured(nonlinearity):
     assert probe.lag_curve().gain > 1.2
 
 
-def test_gradients_that_are_not_finite_do_not_stop_the_training():
-    module = nn.LSTM(X, H)
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("name", ["weight_hh_l0", "bias_hh_l0"])
+def test_weights_that_are_not_finite_do_not_stop_the_training(kind, name):
+    module = MODULES[kind]().float()
     with torch.no_grad():
-        module.weight_hh_l0[0, 0] = float("nan")
+        getattr(module, name)[-1] = float("nan")
     assert one_step(module, inputs().float()).gradients["log10_gmean"].isna().any()
 
 
@@ -126,6 +128,43 @@ def test_modules_of_one_and_two_directions_are_measured_together(tmp_path):
         probe.lag_curve()
     with pytest.raises(ValueError, match="direction='backward': must be None"):
         probe.lag_curve(module="one", direction="backward")
+
+
+def test_measurements_in_a_folder_are_replaced_only_on_request(tmp_path):
+    def stored(runs=1, **keys):
+        with rnnlab.torch.watch(MODULES["rnn"](), every=1, folder=tmp_path / "made", **keys) as probe:
+            for _ in range(runs):
+                probe._modules["rnn"](inputs()[:3])[0].sum().backward()
+                probe.step()
+        return sorted(path.name[-11:-8] for path in (tmp_path / "made").iterdir())
+
+    assert stored(3) == ["000", "001", "002"]
+    with pytest.raises(ValueError) as caught:
+        rnnlab.torch.watch(MODULES["rnn"](), folder=tmp_path / "made", start=1)
+    assert str(caught.value) == (
+        f"folder={tmp_path / 'made'}: has measurements of the training steps 1 to 2; pass another folder, "
+        "replace=True to delete them, or start=3 to continue"
+    )
+    assert stored(start=3) == ["000", "001", "002", "003"]
+    assert stored(start=2, replace=True) == ["000", "001", "002"]
+    assert stored(replace=True) == ["000"]
+
+
+def test_two_probes_in_one_folder_keep_the_first_measurement(tmp_path):
+    probes = [rnnlab.torch.watch(MODULES["rnn"](), every=1, folder=tmp_path) for _ in range(2)]
+    for seed, probe in enumerate(probes):
+        probe._modules["rnn"](inputs(seed)[:3])[0].sum().backward()
+    probes[0].step()
+    [file] = tmp_path.iterdir()
+    content = file.read_bytes()
+    with pytest.warns(RuntimeWarning, match="another probe uses the same folder"):
+        probes[1].step()
+    assert file.read_bytes() == content and probes[1].steps == [0]
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"^folder=.+file/below: cannot be written \(Not a directory\)$"):
+        rnnlab.torch.watch(MODULES["rnn"](), folder=tmp_path / "file" / "below")
+    with pytest.raises(ValueError, match=r"^replace=1: must be True or False$"):
+        rnnlab.torch.watch(MODULES["rnn"](), folder=tmp_path, replace=1)
 
 
 def one_step(module, *calls, **keys):
@@ -208,6 +247,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(x, prepare, message):
         (lambda: nn.Linear(3, 5), {}, "contains no nn.RNN, nn.LSTM or nn.GRU"),
         (lambda: 3, {}, "must be a torch.nn.Module, got int"),
         (lambda: nn.GRU(3, 5), {"every": 0}, "every=0: must be an integer of at least 1"),
+        (lambda: nn.GRU(3, 5), {"start": -1}, "start=-1: must be an integer of at least 0"),
         (lambda: nn.GRU(3, 5), {"reduction": "max"}, "must be 'mean' or 'sum'"),
         (lambda: nn.GRU(3, 5), {"sequences": 0}, "sequences=0: must be an integer of at least 1"),
     ],

@@ -1,109 +1,34 @@
-"""Configuration schema (keys, types, bounds) and construction of the configured objects.
+"""Construction of the configured objects: the experiment of a run, or a network alone.
 
-All default values are defined in `conf/`. If the selected option of a configuration group names a class
-(`_target_`), that class defines the keys, types and bounds of the group. A new cell or optimiser requires no
-change to this module.
+All default values are defined in `conf/`; keys, types and bounds are those of `settings` and of the classes
+that the options of the groups name.
 """
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
+from rnnlab.app.config.groups import TaskCache, build_probe, class_and_values, construct
 from rnnlab.app.config.memory_limit import LYAPUNOV, MEMORY_KEYS, memory_problem
+from rnnlab.app.config.settings import SUPPLIED, Settings, dtype_of, read_settings
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
-from rnnlab.app.config.validation import (
-    InvalidConfig,
-    annotations,
-    fields,
-    pop_class,
-    pop_function,
-    validate,
-)
+from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.arrays import Params
 from rnnlab.cells import Cell, Stack
 from rnnlab.clipping import Clipping
-from rnnlab.diagnostics import Measurement, Probe, Readings, Schedule, Snapshot
 from rnnlab.initial_states import InitialState
-from rnnlab.initializers import Init
 from rnnlab.losses import Loss
 from rnnlab.model import Model
 from rnnlab.optimizers import Optimizer
 from rnnlab.readout import Readout
 from rnnlab.tasks import Task
-from rnnlab.training import RequestedEngine, Trainer, memory_needed, obstacle
-from rnnlab.user_files import UnreadableFile
+from rnnlab.training import Trainer, memory_needed, obstacle
 
-SUPPLIED = {
-    "cell": ("input_size", "hidden_size"),
-    "task": ("seq_len", "batch_size"),
-    "optimizer": ("lr",),
-    "initial_state": (),
-}
-"""For each configuration group, the constructor arguments whose values come from keys outside the group."""
-KINDS = {"cell": Cell, "task": Task, "optimizer": Optimizer, "initial_state": InitialState}
-"""Interface that the class of each configuration group must implement."""
-TASK_CACHE_SIZE = 4
-"""Maximum number of tasks kept in memory while a sweep is checked; the data of a task may be large."""
 BYTES_PER_WEIGHT = 16
 """Memory for each weight of a new network: the drawn value in float64 and the converted one."""
-MAX_EXPERIMENT = 500
-"""Maximum length of an MLflow experiment name, in characters."""
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Settings for MLflow tracking; run folders are written regardless of these settings.
-
-    Attributes:
-        backend: `mlflow`, or `none` for run folders only.
-        uri: MLflow tracking URI; None selects MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder.
-        experiment: Name of the MLflow experiment.
-        points: Maximum number of points sent to MLflow for each per-step metric.
-    """
-
-    backend: Literal["mlflow", "none"]
-    uri: Annotated[str, MinLen(1)] | None
-    experiment: Annotated[str, Len(1, MAX_EXPERIMENT)]
-    points: Annotated[int, Ge(2)]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Values of the top-level configuration keys, excluding groups whose options name a class."""
-
-    seq_len: Annotated[int, Ge(1)]
-    clip: Annotated[float, Gt(0)] | None
-    clip_mode: Literal["norm", "value"]
-    lr: Annotated[float, Gt(0)]
-    hidden_size: Annotated[int, Ge(1)]
-    layers: Annotated[int, Ge(1), Le(100)]
-    residual: bool
-    batch_size: Annotated[int, Ge(1)]
-    steps: Annotated[int, Ge(1), Lt(2**53)]
-    seed: Annotated[int, Ge(0), Lt(2**63)]
-    dtype: Literal["float32", "float64"]
-    engine: RequestedEngine
-    loss: Loss | None
-    loss_reduction: Literal["mean", "sum"]
-    readout_bias: bool
-    val_every: Annotated[int, Ge(1)] | None
-    stop_when_solved: bool
-    figures: bool
-    report: bool
-    checkpoint_every: Annotated[float, Ge(0)] | None
-    jobs: Annotated[int, Ge(1)] | None
-    objective: Annotated[str, MinLen(1)]
-    fail_fast: bool
-    resume: bool | str
-    pair: list[str]
-    init: Init
-    tracking: Tracking
 
 
 @dataclass(frozen=True)
@@ -121,22 +46,10 @@ class Experiment:
     memory: Mapping[str, int]
 
 
-def read_settings(config: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    """Validate the top-level keys that are not groups; on failure, record the problems and return None."""
-    plain = {key: value for key, value in config.items() if key not in (*SUPPLIED, "probe")}
-    settings = validate(Settings.__name__, fields(Settings), plain, "", problems, dtype_of(config))
-    return None if settings is None else Settings(**settings)
-
-
-def dtype_of(config: Mapping[str, Any]) -> str:
-    """Return the dtype in which numbers in a configuration must be finite; float64 if `dtype` is invalid."""
-    return "float32" if config.get("dtype") == "float32" else "float64"
-
-
 def build(
     config: dict[str, Any],
     is_local: bool = True,
-    tasks: "TaskCache | None" = None,
+    tasks: TaskCache | None = None,
     uncertain: UncertainKeys = NO_UNCERTAIN_KEYS,
 ) -> Experiment:
     """Validate a configuration and construct its objects.
@@ -155,14 +68,14 @@ def build(
     """
     problems: list[str] = []
     s = read_settings(config, problems)
-    probe = _probe(config.get("probe"), dtype_of(config), problems)
+    probe = build_probe(config.get("probe"), dtype_of(config), problems)
     if s is None:
         for group, supplied in SUPPLIED.items():  # also report mistakes in the groups
-            _class_and_values(config, group, supplied, problems)
+            class_and_values(config, group, supplied, problems)
         raise InvalidConfig(problems)
     lengths = {"seq_len": s.seq_len, "batch_size": s.batch_size}
     task: Task | None = (tasks or TaskCache()).get(config, lengths, problems, uncertain)
-    optimizer: Optimizer | None = _construct(config, "optimizer", {"lr": s.lr}, problems, uncertain)
+    optimizer: Optimizer | None = construct(config, "optimizer", {"lr": s.lr}, problems, uncertain)
     sizes = (task.input_size, task.output_size) if task else (1, 1)
     model = _model(config, s, *sizes, task.losses[0] if task else "squared_error", problems, uncertain)
     if task is None or optimizer is None or model is None or probe is None:
@@ -224,7 +137,7 @@ def _model(
 ) -> Model | None:
     """Return the network; on failure, record the problems and return None."""
     cell = _network_cell(config, s, inputs, problems, uncertain)
-    initial_state: InitialState | None = _construct(config, "initial_state", {}, problems, uncertain)
+    initial_state: InitialState | None = construct(config, "initial_state", {}, problems, uncertain)
     if cell is None or initial_state is None:
         return None
     readout = Readout(cell.output_size, outputs, s.readout_bias)
@@ -251,7 +164,7 @@ def _network_cell(
 ) -> Cell | None:
     """Return the cell, or a stack of `layers` cells; on failure, record the problems and return None."""
     sizes = {"input_size": input_size, "hidden_size": s.hidden_size}
-    cell: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    cell: Cell | None = construct(config, "cell", sizes, problems, uncertain)
     if s.residual and s.layers == 1:
         problem = (
             "residual=true: requires layers=2 or more, because the first layer has no residual connection"
@@ -261,44 +174,8 @@ def _network_cell(
     if cell is None or s.layers == 1:
         return cell
     sizes["input_size"] = cell.output_size
-    above: Cell | None = _construct(config, "cell", sizes, problems, uncertain)
+    above: Cell | None = construct(config, "cell", sizes, problems, uncertain)
     return None if above is None else Stack.of([cell, *[above] * (s.layers - 1)], s.residual)
-
-
-class TaskCache:
-    """Cache of recent tasks; constructing a task from a large file takes longer than all checks together."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[Task | None, list[str]]] = {}
-
-    def get(
-        self,
-        config: dict[str, Any],
-        supplied: dict[str, int],
-        problems: list[str],
-        uncertain: UncertainKeys = NO_UNCERTAIN_KEYS,
-    ) -> Task | None:
-        """Return the task of a configuration; on failure, record the problems and return None."""
-        parts = [config.get("task"), supplied, dtype_of(config), sorted(uncertain.keys)]
-        key = json.dumps(parts, sort_keys=True)
-        if key not in self._entries:
-            if len(self._entries) == TASK_CACHE_SIZE:
-                del self._entries[next(iter(self._entries))]
-            task_problems: list[str] = []
-            self._entries[key] = self._construct(config, supplied, task_problems, uncertain), task_problems
-        task, task_problems = self._entries[key]
-        problems += task_problems
-        return task
-
-    def _construct(
-        self,
-        config: dict[str, Any],
-        supplied: dict[str, int],
-        problems: list[str],
-        uncertain: UncertainKeys,
-    ) -> Task | None:
-        task: Task | None = _construct(config, "task", supplied, problems, uncertain)
-        return task
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
@@ -319,81 +196,6 @@ def _values_by_key(config: dict[str, Any]) -> dict[str, Any]:
     inside = {f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()}
     lyapunov = ((config.get("probe") or {}).get("measurements") or {}).get("lyapunov") or {}
     return config | inside | {LYAPUNOV: lyapunov.get("steps")}
-
-
-def _construct(
-    config: dict[str, Any],
-    group: str,
-    supplied: dict[str, Any],
-    problems: list[str],
-    uncertain: UncertainKeys,
-) -> Any:
-    """Construct the object for a configuration group; on failure, record the problems and return None."""
-    result = _class_and_values(config, group, supplied, problems)
-    if result is None:
-        return None
-    cls, values = result
-    try:
-        return cls(**supplied, **values)
-    except ValueError as error:
-        key, equals, _ = str(error).partition(":")[0].partition("=")
-        prefix = f"{group}: " if not equals else "" if key in supplied else f"{group}."
-        causes = ("_target_", key) if isinstance(error, UnreadableFile) else ()
-        keys = [f"{group}.{cause}" for cause in causes] or [group]
-        problems += uncertain.unless_affected([f"{prefix}{error}"], *keys)
-        return None
-
-
-def _class_and_values(
-    config: dict[str, Any], group: str, supplied: Collection[str], problems: list[str]
-) -> tuple[type, dict[str, Any]] | None:
-    """Return a group's class and the arguments of that class, or record the problems and return None."""
-    if not config.get(group):
-        problems.append(f"{group}: missing")
-        return None
-    keys = dict(config[group])
-    cls = pop_class(keys, group, KINDS[group], problems)
-    if cls is None:
-        return None
-    keys = getattr(cls, "later_keys", {}) | keys
-    values = validate(cls.__name__, fields(cls, supplied), keys, f"{group}.", problems, dtype_of(config))
-    return None if values is None else (cls, values)
-
-
-def _probe(config: Any, dtype: str, problems: list[str]) -> Probe | None:
-    """Return the probe, omitting null measurements; on failure, record the problems and return None."""
-    if not isinstance(config, dict) or not isinstance(config.get("measurements"), dict | None):
-        problems.append("probe: must contain the key measurements, with one entry per measurement")
-        return None
-    keys = {key: value for key, value in config.items() if key != "measurements"}
-    values = validate(Probe.__name__, fields(Probe, ("measurements",)), keys, "probe.", problems, dtype)
-    configs = {name: keys for name, keys in (config.get("measurements") or {}).items() if keys is not None}
-    results = {name: _measurement(name, keys, dtype, problems) for name, keys in configs.items()}
-    measurements = {name: measurement for name, measurement in results.items() if measurement is not None}
-    if values is None or len(measurements) < len(results):
-        return None
-    return Probe(measurements, **values)
-
-
-def _measurement(name: str, config: Any, dtype: str, problems: list[str]) -> Measurement | None:
-    """Return a measurement with its options and schedule; on failure, record the problems and return None."""
-    path = f"probe.measurements.{name}"
-    if not isinstance(config, dict):
-        problems.append(
-            f"{path}={config}: must be null to omit the measurement, or a mapping with the key _target_"
-        )
-        return None
-    keys = dict(config)
-    fixed_hints = {"snapshot": Snapshot, "return": Readings}
-    function = pop_function(keys, path, fixed_hints, problems)
-    if function is None:
-        return None
-    options = {option: hint for option, hint in annotations(function).items() if option not in fixed_hints}
-    values = validate(name, options | {"when": Schedule}, keys, f"{path}.", problems, dtype)
-    if values is None:
-        return None
-    when = values.pop("when")
-    return Measurement(partial(function, **values), when)
 
 
 def _task_problem(settings: Settings, task: Task, uncertain: UncertainKeys) -> str | None:

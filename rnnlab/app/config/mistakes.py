@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rnnlab.app.config.build import SUPPLIED, Settings
 from rnnlab.app.config.messages import ConfigProblems
+from rnnlab.app.config.settings import SUPPLIED, Settings
 from rnnlab.app.config.uncertain_keys import UncertainKeys, is_inside
 from rnnlab.app.config.validation import fields
 

@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.app.config.build import Settings, TaskCache, build, read_settings
+from rnnlab.app.config.build import build
+from rnnlab.app.config.groups import TaskCache
 from rnnlab.app.config.plan import KEYS_OUTSIDE_IDENTITY, Job
+from rnnlab.app.config.settings import Settings, read_settings
 from rnnlab.app.config.uncertain_keys import NO_UNCERTAIN_KEYS, UncertainKeys
 from rnnlab.app.config.validation import InvalidConfig
 from rnnlab.app.jobs.resume import format_json, identity_from_json
