@@ -91,44 +91,6 @@ def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
         assert np.abs(outputs - case.outputs).max() <= TOLERANCES[dtype], case.name
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_lag_curve_equals_autograd(kind, layers, bias):
-    """For each lag, the states at that time step are leaves, and torch runs its own module from there."""
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(7)
-    model = torch.nn.Module()
-    model.rnn = getattr(torch.nn, kind)(X, H, layers, bias=bias, dtype=torch.float64)
-    model.fc = torch.nn.Linear(H, 2, dtype=torch.float64)
-    time = 25
-    x, y = inputs(time, "float64"), np.random.default_rng(4).standard_normal((1, 2, B))
-    steps = torch.from_numpy(x.transpose(0, 2, 1).copy())
-    history = [None]
-    with torch.no_grad():
-        for t in range(time):
-            history.append(model.rnn(steps[t : t + 1], history[-1])[1])
-    expected = []
-    for lag in range(time):
-        start = history[time - lag]
-        leaves = [s.clone().requires_grad_() for s in (start if kind == "LSTM" else (start,))]
-        state = tuple(leaves) if kind == "LSTM" else leaves[0]
-        for t in range(time - lag, time):
-            _, state = model.rnn(steps[t : t + 1], state)
-        top = (state[0] if kind == "LSTM" else state)[-1]
-        loss = ((model.fc(top) - torch.from_numpy(y[0].T.copy())) ** 2).sum() / 2
-        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-        squares = sum((g**2).sum(dim=(0, 2)) for g in grads if g is not None)
-        expected.append(0.5 * squares.log10().mean().item())
-    net = rl.from_torch(model, readout="fc")
-    curve = net.lag_curve(x, y)
-    found = curve.frame.query("quantity == 'state'")
-    if "layer" in found and layers > 1:
-        found = found[found["layer"] == 0]
-    values = found.sort_values("lag")["log10_gmean"].to_numpy()
-    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-10)
-
-
 def test_files_of_keras(tmp_path):
     for package in ("keras", "torch", "h5py"):
         pytest.importorskip(package)
