@@ -10,6 +10,7 @@ import pandas as pd
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.app.config.build import build_network
 from rnnlab.arrays import Array, Params, copy_params
+from rnnlab.blas import one_blas_thread
 from rnnlab.cells import CellTape, layers_of
 from rnnlab.diagnostics import (
     ProbeInputs,
@@ -171,6 +172,7 @@ class Network:
             outputs, _ = self.model.readout.forward(self.params, tape.outputs, Workspace())
         return outputs.reshape(self.outputs, tape.time, -1).transpose(1, 0, 2)
 
+    @one_blas_thread()
     def lag_curve(
         self,
         x: Any,
@@ -224,6 +226,7 @@ class Network:
             raise ValueError(f"target={target}: no target at this time step; y has targets at {steps}")
         return LagCurve.from_logs(logs, self.name, model.loss, self.cell)
 
+    @one_blas_thread()
     def gradient_norms(
         self, x: Any, y: Any = None, *, mask: Any = None, axes: str = AXES, seed: int = 0
     ) -> pd.DataFrame:
@@ -294,6 +297,7 @@ class Network:
             wide = copy_params(self.params, np.float64)
             return state_jacobians(self.model.cell, wide, tape.step(int(t)), tape.x.shape[-1])
 
+    @one_blas_thread()
     def singular_values(self, x: Any, lags: Sequence[int] | None = None, axes: str = AXES) -> pd.DataFrame:
         """Return the largest and smallest singular values of ∂s[T]/∂s[T-k] for each lag and sequence.
 
@@ -327,6 +331,7 @@ class Network:
         index = {"lag": np.repeat(chosen, examples), "example": np.tile(np.arange(examples), len(chosen))}
         return pd.DataFrame(index | {"log10_sv_max": largest, "log10_sv_min": smallest})
 
+    @one_blas_thread()
     def lyapunov(
         self, x: Any, exponents: int = MAX_EXPONENTS, warm_up: int | None = None, axes: str = AXES
     ) -> pd.DataFrame:
