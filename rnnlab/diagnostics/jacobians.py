@@ -88,7 +88,7 @@ def log_singular_values(
 
 
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
-    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n), where n is the state's size."""
+    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n); n is the size of the state."""
     if isinstance(cell, GatedCell):
         return _by_elements(cell, params, step, examples)
     return _by_unit_vectors(cell, params, step, examples)
@@ -104,7 +104,8 @@ def _by_elements(cell: GatedCell, params: Params, step: StepTape, examples: int)
     """
     H, parts = cell.hidden_size, len(cell.states)
     without = {**params, **{name: np.zeros_like(params[name]) for name in cell.recurrent}}
-    ones = {name: np.tile(np.arange(parts) == p, (H, examples)) * 1.0 for p, name in enumerate(cell.states)}
+    chosen = np.eye(parts)[:, None]  # the column of each copy of an example that belongs to its state
+    ones = {name: np.tile(chosen[p], (H, examples)) for p, name in enumerate(cell.states)}
     deltas = cell.adjoint_step(without, _repeated(step, examples, parts), ones)
     assert deltas.recurrent is not None
     slopes = deltas.recurrent.reshape(-1, H, examples * parts).transpose(1, 2, 0)  # (unit j, …, gate k)
