@@ -179,7 +179,7 @@ def test_onnx_refuses_what_it_cannot_read(tmp_path):
     def reverse(graph):
         graph.node[0].attribute.add(name="direction", s=b"reverse", type=3)
 
-    refused("in another file", external)
+    refused("in /etc/passwd, which is not opened", external)
     refused("the operator runs in reverse; pass direction='reverse'", reverse)
     refused("peepholes", peepholes)
     refused("computed by the graph", lambda graph: graph.initializer.pop())

@@ -8,7 +8,7 @@ import pytest
 
 import rnnlab as rl
 from rnnlab.interop import LAYOUTS, Choices, Source
-from rnnlab.library.weight_files import keras_names
+from rnnlab.library.hdf5_files import keras_names
 
 FIXTURES = Path(__file__).parent / "fixtures"
 READERS = {"torch": rl.from_torch, "keras": rl.from_keras, "flax": rl.from_flax}
