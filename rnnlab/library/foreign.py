@@ -210,9 +210,11 @@ def _network(source: Source, layout: str, prefix: Prefix, readout: str | None, c
     dtype = weights[0].params["W_hh"].dtype
     W_hy, b_y = (np.eye(cell.output_size, dtype=dtype), None) if of_readout is None else of_readout
     if W_hy.shape[1] != cell.output_size:
+        reads_both = choices.direction is not None and W_hy.shape[1] == 2 * cell.output_size
+        remedy = "; it reads both directions, so measure one without a readout" if reads_both else ""
         raise ValueError(
             f"readout={short(repr(readout))}: reads {W_hy.shape[1]} units, but the top layer has "
-            f"{cell.output_size}"
+            f"{cell.output_size}{remedy}"
         )
     params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
     if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
