@@ -93,8 +93,7 @@ docs: .venv/installed-docs
 
 # Pin exact package versions for every Python version and platform that pyproject.toml allows.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra docs --extra notebook --extra interop --extra ray --extra slurm --extra optuna \
-	  --extra postgresql --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
+	uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --no-emit-index-url --output-file constraints.txt
 
 clean:
 	rm -rf .venv

@@ -93,7 +93,7 @@ def test_a_probe_takes_what_its_measurements_take(cell: str, states: int) -> Non
     lag_curves = 7 * (12 * (both_ways(cell) + of_input) + of_output)
     run = 40 + 2 * 10  # five times the length of a sequence, with proportionally more outputs
     lyapunov = run * (gates_and_states(cell) + of_input) + 5 * of_output + 2 * 8 * 40 * 3
-    jacobians = 2 * 8 * n * (6 * n + 5 * 2 * FORWARD[cell])
+    jacobians = 2 * 8 * (6 * n * n + 5 * 2 * FORWARD[cell] * states)
     probe = (f"cell={cell}", *LATCH, "probe.examples=7")
     assert memory(*probe)["probe"] == lag_curves
     full = (*probe, "probe=full", "probe.measurements.lyapunov.steps=40")

@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from rnnlab.arrays import Array, Params, copy_params
-from rnnlab.cells import Cell, CellTape, StepTape
+from rnnlab.cells import Cell, CellTape, GatedCell, StepTape
 from rnnlab.diagnostics.requirements import Sizes, requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
@@ -25,9 +25,11 @@ MATRICES = 6
 
 
 def bytes_of_jacobians(sizes: Sizes, examples: int, lags: int) -> int:
-    """Return the bytes of the matrices, and of the tape of one time step, repeated for each unit vector."""
+    """Return the bytes of the matrices, and of the tape of one time step, repeated for each adjoint."""
     n, (arrays, _) = sum(sizes.cell.state_sizes.values()), sizes.cell.arrays_per_step()
-    return 8 * min(examples, sizes.examples) * n * (MATRICES * n + 2 * arrays * sizes.cell.hidden_size)
+    adjoints = len(sizes.cell.states) if isinstance(sizes.cell, GatedCell) else n
+    tape = 2 * arrays * sizes.cell.hidden_size * adjoints
+    return 8 * min(examples, sizes.examples) * (MATRICES * n * n + tape)
 
 
 @requires(memory=bytes_of_jacobians)
@@ -86,27 +88,64 @@ def log_singular_values(
 
 
 def state_jacobians(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
-    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n), where n is the state's size.
+    """Return ∂s[t]/∂s[t-1] of the first examples in float64, (examples, n, n); n is the size of the state."""
+    if isinstance(cell, GatedCell):
+        return _by_elements(cell, params, step, examples)
+    return _by_unit_vectors(cell, params, step, examples)
+
+
+def _by_elements(cell: GatedCell, params: Params, step: StepTape, examples: int) -> Array:
+    """Return the Jacobians of a cell whose equations act on single elements.
+
+        ∂s_p[t]_j/∂s_q[t-1]_i = Σ_k (∂s_p[t]_j/∂z_k[t]_j) (W_kq)_ji + (∂s_p[t]_j/∂s_q[t-1]_j) δ_ij
+
+    For each state s_p, one adjoint of ones gives the slopes of all units at once; without the recurrent
+    matrices, an adjoint step returns only the direct path, the second term.
+    """
+    H, parts = cell.hidden_size, len(cell.states)
+    without = {**params, **{name: np.zeros_like(params[name]) for name in cell.recurrent}}
+    chosen = np.eye(parts)[:, None]  # the column of each copy of an example that belongs to its state
+    ones = {name: np.tile(chosen[p], (H, examples)) for p, name in enumerate(cell.states)}
+    deltas = cell.adjoint_step(without, _repeated(step, examples, parts), ones)
+    assert deltas.recurrent is not None
+    slopes = deltas.recurrent.reshape(-1, H, examples * parts).transpose(1, 2, 0)  # (unit j, …, gate k)
+    J = np.zeros((examples, parts, H, parts, H))
+    for matrix, state in cell.recurrent.items():
+        blocks = params[matrix].reshape(-1, H, H).transpose(1, 0, 2)  # (unit j, gate k, unit i)
+        products = (slopes @ blocks).reshape(H, examples, parts, H)
+        J[..., cell.states.index(state), :] += products.transpose(1, 2, 0, 3)
+    units = np.arange(H)
+    for q, state in enumerate(cell.states):
+        J[:, :, units, q, units] += deltas.before[state].reshape(H, examples, parts).transpose(1, 2, 0)
+    return J.reshape(examples, parts * H, parts * H)
+
+
+def _by_unit_vectors(cell: Cell, params: Params, step: StepTape, examples: int) -> Array:
+    """Return the Jacobians of any cell.
 
     Row j is the result of an adjoint step applied to the unit vector e_j. A single adjoint step computes all
     rows because the unit vectors are stacked as columns.
     """
     n = sum(cell.state_sizes.values())
+    units = np.tile(np.eye(n), examples)
+    adjoint = {name: units[rows] for name, rows in cell.state_rows().items()}
+    before = cell.adjoint_step(params, _repeated(step, examples, n), adjoint).before
+    rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), each column a row of J
+    return rows.reshape(n, examples, n).transpose(1, 2, 0)
+
+
+def _repeated(step: StepTape, examples: int, copies: int) -> StepTape:
+    """Return the tape of the first examples in float64, with each example repeated."""
 
     def repeated(a: Array) -> Array:
-        return np.repeat(a[:, :examples].astype(np.float64), n, axis=1)
+        return np.repeat(a[:, :examples].astype(np.float64), copies, axis=1)
 
-    tape = StepTape(
-        np.repeat(step.x[..., :examples], n, axis=-1),
+    return StepTape(
+        np.repeat(step.x[..., :examples], copies, axis=-1),
         {name: repeated(a) for name, a in step.before.items()},
         {name: repeated(a) for name, a in step.after.items()},
         {name: repeated(a) for name, a in step.inner.items()},
     )
-    units = np.tile(np.eye(n), examples)
-    adjoint = {name: units[rows] for name, rows in cell.state_rows().items()}
-    before = cell.adjoint_step(params, tape, adjoint).before
-    rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), each column a row of J
-    return rows.reshape(n, examples, n).transpose(1, 2, 0)
 
 
 def _divide(Jᵀ: Array, inverse: Array, invertible: Array) -> tuple[Array, Array]:

@@ -50,7 +50,9 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     if directions > 2:
         raise ValueError(f"{short(R)}: has {directions} directions; must have 1 or 2")
     if directions == 2 and choices.direction is None:
-        raise ValueError("direction: the operator is bidirectional; pass direction='forward' or 'reverse'")
+        raise ValueError(
+            "direction: the operator is bidirectional; pass direction='forward' or direction='reverse'"
+        )
     if (
         directions == 1
         and choices.direction == "reverse"
@@ -59,7 +61,7 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
         raise ValueError("direction='reverse': the operator has one direction, forward")
     if source.facts.get(prefix, {}).get("direction") == "reverse" and choices.direction != "reverse":
         raise ValueError(
-            "direction: the operator runs in reverse; pass direction='reverse', and reversed inputs"
+            "direction: the operator runs in reverse; pass direction='reverse', in Python with x[::-1]"
         )
     index = 1 if directions == 2 and choices.direction == "reverse" else 0
     W_xh = source.array(W, (directions, rows, X))[index]

@@ -57,7 +57,9 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     ends = {match["end"] for match in matches}
     reverse = {end for end in ends if end.endswith("_reverse")}
     if reverse and choices.direction is None:
-        raise ValueError("direction: the module is bidirectional; pass direction='forward' or 'reverse'")
+        raise ValueError(
+            "direction: the module is bidirectional; pass direction='forward' or direction='reverse'"
+        )
     if choices.direction == "reverse" and not reverse:
         raise ValueError("direction='reverse': the module has one direction, forward")
     suffix = "_reverse" if choices.direction == "reverse" else ""
@@ -78,7 +80,10 @@ def read(source: Source, prefix: str, choices: Choices) -> list[LayerWeights]:
     has_bias = any(name.startswith("bias") and name in expected for name in own)
     count = take_layers(len(endings), choices)
     if reverse and count > 1:
-        raise ValueError("layers: layers from the second on read both directions; pass layers=1")
+        raise ValueError(
+            "layers: layers from the second on read both directions; pass layers=1, or measure all layers "
+            "during training with rnnlab.torch.watch"
+        )
     facts = {prefix: {**source.facts.get(prefix, {}), "reset_after": True}}
     source = Source(source.tensors, facts, source.converted, source.used)
     return [_layer(source, prefix, start, end, has_bias, choices) for end in endings[:count]]

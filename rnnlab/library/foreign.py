@@ -217,13 +217,17 @@ def _only_cell(source: Source, name: str) -> str:
     return found[0]
 
 
-def _readout(source: Source, layout: str, prefix: str, units: int) -> tuple[Array, Array | None]:
+def _readout(
+    source: Source, layout: str, prefix: str, units: int, choices: Choices
+) -> tuple[Array, Array | None]:
     try:
         if not isinstance(prefix, str):
             raise ValueError("must be a string")
         W_hy, b_y = LAYOUTS[layout].read_readout(source, prefix.rstrip("./"))
         if W_hy.shape[1] != units:
-            raise ValueError(f"reads {W_hy.shape[1]} units, but the top layer has {units}")
+            reads_both = choices.direction is not None and W_hy.shape[1] == 2 * units
+            remedy = "; it reads both directions, so measure one without a readout" if reads_both else ""
+            raise ValueError(f"reads {W_hy.shape[1]} units, but the top layer has {units}{remedy}")
     except ValueError as error:
         names = _linear_layers(source, layout, units)
         available = f"; linear layers that read {units} units: {listed(names)}" if names else ""
@@ -272,7 +276,7 @@ def _network(
     dtype = weights[0].params["W_hh"].dtype
     W_hy, b_y = np.eye(cell.output_size, dtype=dtype), None
     if readout is not None:
-        W_hy, b_y = _readout(source, layout, readout, cell.output_size)
+        W_hy, b_y = _readout(source, layout, readout, cell.output_size, choices)
     params |= {"W_hy": W_hy} | ({} if b_y is None else {"b_y": b_y})
     if len(types := sorted({str(a.dtype) for a in params.values()})) > 1:
         raise ValueError(f"weights: have the data types {' and '.join(types)}; must have a single one")

@@ -16,6 +16,7 @@ from rnnlab.app.jobs.provenance import code, machine
 from rnnlab.app.jobs.run_job import draw_figures
 from rnnlab.app.jobs.run_monitor import RunMonitor
 from rnnlab.arrays import Array
+from rnnlab.blas import one_blas_thread
 from rnnlab.cells import layers_of
 from rnnlab.diagnostics import (
     ProbeInputs,
@@ -54,6 +55,7 @@ OWN = "own"
 """Value of `task` for inputs of the user."""
 
 
+@one_blas_thread()
 def measure_networks(
     networks: Network | Mapping[int, Network],
     x: Any,

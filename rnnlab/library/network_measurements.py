@@ -8,6 +8,7 @@ import pandas as pd
 
 from rnnlab.analysis.frames.run_tables import frame_of_curves
 from rnnlab.arrays import Array, copy_params
+from rnnlab.blas import one_blas_thread
 from rnnlab.diagnostics import (
     ProbeInputs,
     Snapshot,
@@ -34,6 +35,7 @@ MAX_EXPONENTS = 8
 class Measured(NetworkBase):
     """Methods of a network that measure its gradient through time."""
 
+    @one_blas_thread()
     def lag_curve(
         self,
         x: Any,
@@ -87,6 +89,7 @@ class Measured(NetworkBase):
             raise ValueError(f"target={target}: no target at this time step; y has targets at {steps}")
         return LagCurve.from_logs(logs, self.name, model.loss, self.cell)
 
+    @one_blas_thread()
     def gradient_norms(
         self, x: Any, y: Any = None, *, mask: Any = None, axes: str = AXES, seed: int = 0
     ) -> pd.DataFrame:
@@ -157,6 +160,7 @@ class Measured(NetworkBase):
             wide = copy_params(self.params, np.float64)
             return state_jacobians(self.model.cell, wide, tape.step(int(t)), tape.x.shape[-1])
 
+    @one_blas_thread()
     def singular_values(self, x: Any, lags: Sequence[int] | None = None, axes: str = AXES) -> pd.DataFrame:
         """Return the largest and smallest singular values of ∂s[T]/∂s[T-k] for each lag and sequence.
 
@@ -190,6 +194,7 @@ class Measured(NetworkBase):
         index = {"lag": np.repeat(chosen, examples), "example": np.tile(np.arange(examples), len(chosen))}
         return pd.DataFrame(index | {"log10_sv_max": largest, "log10_sv_min": smallest})
 
+    @one_blas_thread()
     def lyapunov(
         self, x: Any, exponents: int = MAX_EXPONENTS, warm_up: int | None = None, axes: str = AXES
     ) -> pd.DataFrame:

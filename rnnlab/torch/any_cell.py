@@ -1,5 +1,6 @@
 """Lag curves of any cell written in torch."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,27 +67,20 @@ def lag_curve(
         batch_axis,
     )
 
+    products = _Products()
+
     def pull(t: int, gradients: list[Array]) -> list[Array]:
         before = _with_gradients(states[t - 1], keys)
         with torch.enable_grad():
             after = _flat(step(_like(state, before), x[t - 1]))
         inputs = [before[key] for key in keys]
         outputs = [(i, after[key]) for i, key in enumerate(keys) if after[key].requires_grad]
-        found: list[list[Array]] = [[] for _ in keys]
-        for draw in range(len(gradients[0])):
-            sent = [
-                torch.as_tensor(gradients[i][draw]).to(output.device, output.dtype) for i, output in outputs
-            ]
-            got = (
-                torch.autograd.grad(
-                    [output for _, output in outputs], inputs, sent, retain_graph=True, allow_unused=True
-                )
-                if outputs
-                else [None] * len(inputs)
-            )
-            for values, tensor, gradient in zip(found, inputs, got, strict=True):
-                values.append(_array(torch.zeros_like(tensor) if gradient is None else gradient))
-        return [np.stack(values) for values in found]
+        sent = [torch.as_tensor(gradients[i]).to(output.device, output.dtype) for i, output in outputs]
+        got = products([output for _, output in outputs], inputs, sent) if outputs else [None] * len(keys)
+        return [
+            np.zeros_like(gradient) if values is None else _array(values)
+            for gradient, values in zip(gradients, got, strict=True)
+        ]
 
     if loss is None:
         start = parts.unit_vectors(seed, on)
@@ -100,6 +94,37 @@ def lag_curve(
         tensors = [torch.zeros_like(final[k]) if g is None else g for k, g in zip(keys, got, strict=True)]
         start = [_array(tensor)[None] for tensor in tensors]
     return lag_curve_of(parts, pull, len(x), start, loss_name(loss), name)
+
+
+class _Products:
+    """Vector-Jacobian products of all draws at once.
+
+    The loop over the draws is left to torch, which vectorizes the backward pass. A backward pass that it
+    cannot vectorize, such as one that leaves torch, runs once for each draw from then on.
+    """
+
+    def __init__(self) -> None:
+        self._is_batched = True
+
+    def __call__(self, outputs: list[Any], inputs: list[Any], sent: list[Any]) -> list[Any]:
+        """Return the gradients of each input, with the draws along the first axis; None for zeros."""
+        torch = installed("torch")
+        if self._is_batched:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # operations without a vectorized form are slower
+                    return list(
+                        torch.autograd.grad(
+                            outputs, inputs, sent, retain_graph=True, allow_unused=True, is_grads_batched=True
+                        )
+                    )
+            except (RuntimeError, NotImplementedError, TypeError):
+                self._is_batched = False
+        draws = [
+            torch.autograd.grad(outputs, inputs, list(one), retain_graph=True, allow_unused=True)
+            for one in zip(*sent, strict=True)
+        ]
+        return [None if values[0] is None else torch.stack(values) for values in zip(*draws, strict=True)]
 
 
 def _flat(state: Any, prefix: str = "") -> dict[str, Any]:

@@ -38,6 +38,24 @@ def test_one_step_equals_finite_differences(cell):
         np.testing.assert_allclose(found[b], expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
+def test_one_adjoint_of_ones_per_state_gives_all_slopes(cell, monkeypatch):
+    case, columns = build(cell), []
+    tape, own = case.forward().cell, type(cell)._adjoint_step
+
+    def counted(self, params, step, adjoint):
+        columns.append(adjoint[self.states[0]].shape[1])
+        return own(self, params, step, adjoint)
+
+    monkeypatch.setattr(type(cell), "_adjoint_step", counted)
+    found = state_jacobians(cell, case.params, tape.step(3), examples=2)
+    monkeypatch.setattr("rnnlab.diagnostics.jacobians.GatedCell", ())
+    expected = state_jacobians(cell, case.params, tape.step(3), examples=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
+    parts = len(cell.states)
+    assert columns == [2 * parts, 2 * parts * cell.hidden_size]
+
+
 def difference(cell, case, tape, b, j):
     """Return ∂s[3]/∂s_j[2] of example b by central differences of `Cell.step`."""
     H, sides = cell.hidden_size, []

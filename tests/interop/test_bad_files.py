@@ -106,6 +106,33 @@ def test_of_a_huge_file_only_the_needed_tensors_are_read(tmp_path):
     assert rl.load(path, "torch").hidden == H
 
 
+def test_an_onnx_model_beyond_the_limit_of_protobuf_is_not_read(tmp_path):
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate(10 * 2**30)  # a sparse file
+    assert "has 10 GiB, but an ONNX model has at most 2 GiB; save its weights" in refusal(path, "onnx")
+
+
+def test_weights_beyond_the_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    path, rows, hidden = tmp_path / "w.safetensors", 2**16, 2**14
+    header = {
+        "weight_ih_l0": {"dtype": "F32", "shape": [rows, 1], "data_offsets": [0, 4 * rows]},
+        "weight_hh_l0": {"dtype": "F32", "shape": [rows, hidden], "data_offsets": [0, 4 * rows * hidden]},
+    }
+    write(path, header)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + 4 * rows * hidden)  # a sparse file
+    monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: 2**33)
+    problem = "weight_hh_l0: has the shape (65536, 16384); the weights need 12 GiB of memory, and this machine has 8"
+    assert problem in refusal(path)
+    write(path, header_of(TENSORS))
+    needed = 3 * sum(a.nbytes for a in TENSORS.values())
+    monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: needed - 1)
+    assert "bias_hh_l0: has the shape (8,)" in refusal(path)
+    monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: needed)
+    assert rl.load(path, "torch").hidden == H
+
+
 @keeps("nothing-unpickled")
 @pytest.mark.parametrize("ending", ["pt", "pth", "bin", "ckpt", "pkl", "npy"])
 def test_pickles_are_refused_with_the_lines_that_convert_them(ending, tmp_path):

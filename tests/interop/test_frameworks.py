@@ -4,25 +4,19 @@ import numpy as np
 import pytest
 
 import rnnlab as rl
-from tests.interop.models import CASES, B, H, X, inputs, onnx_model, onnx_outputs
+from tests.interop.models import CASES, B, H, X, inputs, keras_in, onnx_model, onnx_outputs
 
 TIME = 100
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
-SINGLE = ("keras",)
-"""Frameworks that compute tanh in float32, whatever the type of the weights."""
 NEEDED = {
     "torch": ("torch",),
-    "keras": ("keras", "jax"),
+    "keras": ("keras", "torch"),
     "flax": ("flax", "jax"),
     "onnx": ("onnx", "onnxruntime"),
 }
 pytestmark = pytest.mark.filterwarnings("ignore")
 layouts = pytest.mark.parametrize("layout", CASES)
 dtypes = pytest.mark.parametrize("dtype", TOLERANCES)
-
-
-def tolerance(layout, dtype):
-    return TOLERANCES["float32" if layout in SINGLE else dtype]
 
 
 def cases_of(layout, dtype):
@@ -54,7 +48,7 @@ def test_outputs(layout, dtype, tmp_path):
         net = network_of(layout, case, tmp_path)
         assert net.dtype == dtype and net.hidden == H and net.inputs == X
         error = np.abs(net.predict(case.x) - case.outputs).max()
-        assert error <= tolerance(layout, dtype), (case.name, error)
+        assert error <= TOLERANCES[dtype], (case.name, error)
         worst = max(worst, error)
     print(f"\n{layout} {dtype}: largest error {worst:.1e} over {TIME} time steps")
 
@@ -75,7 +69,7 @@ def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
                 outputs = y.transpose(0, 2, 1)
             case "keras":
                 case.model.set_weights(net.to_keras_weights()[0])
-                outputs = np.asarray(case.model(case.x.transpose(2, 0, 1))).transpose(1, 2, 0)
+                outputs = case.model(case.x.transpose(2, 0, 1)).detach().numpy().transpose(1, 2, 0)
             case "flax":
                 import flax.linen as nn
 
@@ -94,7 +88,7 @@ def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
                 [arrays] = net.to_onnx_arrays()
                 model = onnx_model(node.op_type, arrays, TIME, dtype, attributes)
                 outputs = onnx_outputs(model, case.x)
-        assert np.abs(outputs - case.outputs).max() <= tolerance(layout, dtype), case.name
+        assert np.abs(outputs - case.outputs).max() <= TOLERANCES[dtype], case.name
 
 
 @layouts
@@ -114,14 +108,12 @@ def test_the_framework_takes_the_readout_back(layout, tmp_path):
                 y = model["fc"](model["rnn"](torch.from_numpy(batch_first.transpose(1, 0, 2).copy()))[0])
             outputs, again = y.numpy().transpose(0, 2, 1), rl.from_torch(model, readout="fc")
         case "keras":
-            next(CASES["keras"](3, "float32"))
-            import keras
-
+            keras = keras_in("float32")
             layers = [keras.layers.LSTM(H, return_sequences=True), keras.layers.Dense(2, name="head")]
             model = keras.Sequential([keras.Input((9, X)), *layers])
             for layer, weights in zip(model.layers, net.to_keras_weights(readout=True), strict=True):
                 layer.set_weights(weights)
-            outputs = np.asarray(model(batch_first)).transpose(1, 2, 0)
+            outputs = model(batch_first).detach().numpy().transpose(1, 2, 0)
             again = rl.from_keras(model, readout=f"{model.name}/head")
         case "flax":
             import flax.linen as nn
@@ -188,50 +180,10 @@ def onnx_readout(net, x, is_gemm, file):
     return again, z.reshape(len(x), B, 2).transpose(0, 2, 1)
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_lag_curve_equals_autograd(kind, layers, bias):
-    """For each lag, the states at that time step are leaves, and torch runs its own module from there."""
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(7)
-    model = torch.nn.Module()
-    model.rnn = getattr(torch.nn, kind)(X, H, layers, bias=bias, dtype=torch.float64)
-    model.fc = torch.nn.Linear(H, 2, dtype=torch.float64)
-    time = 25
-    x, y = inputs(time, "float64"), np.random.default_rng(4).standard_normal((1, 2, B))
-    steps = torch.from_numpy(x.transpose(0, 2, 1).copy())
-    history = [None]
-    with torch.no_grad():
-        for t in range(time):
-            history.append(model.rnn(steps[t : t + 1], history[-1])[1])
-    expected = []
-    for lag in range(time):
-        start = history[time - lag]
-        leaves = [s.clone().requires_grad_() for s in (start if kind == "LSTM" else (start,))]
-        state = tuple(leaves) if kind == "LSTM" else leaves[0]
-        for t in range(time - lag, time):
-            _, state = model.rnn(steps[t : t + 1], state)
-        top = (state[0] if kind == "LSTM" else state)[-1]
-        loss = ((model.fc(top) - torch.from_numpy(y[0].T.copy())) ** 2).sum() / 2
-        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-        squares = sum((g**2).sum(dim=(0, 2)) for g in grads if g is not None)
-        expected.append(0.5 * squares.log10().mean().item())
-    net = rl.from_torch(model, readout="fc")
-    curve = net.lag_curve(x, y)
-    found = curve.frame.query("quantity == 'state'")
-    if "layer" in found and layers > 1:
-        found = found[found["layer"] == 0]
-    values = found.sort_values("lag")["log10_gmean"].to_numpy()
-    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-10)
-
-
 def test_files_of_keras(tmp_path):
-    for package in ("keras", "jax", "h5py"):
+    for package in ("keras", "torch", "h5py"):
         pytest.importorskip(package)
-    next(CASES["keras"](3, "float32"))
-    import keras
-
+    keras = keras_in("float32")
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -242,7 +194,7 @@ def test_files_of_keras(tmp_path):
         ]
     )
     x = inputs(10, "float32")
-    outputs = np.asarray(model(x.transpose(2, 0, 1))).transpose(1, 2, 0)
+    outputs = model(x.transpose(2, 0, 1)).detach().numpy().transpose(1, 2, 0)
     model.save(tmp_path / "m.keras")
     model.save_weights(tmp_path / "m.weights.h5")
     keys = {"layout": "keras", "readout": "dense"}  # Keras numbers the layers of a file by class
@@ -316,7 +268,7 @@ def test_onnx_refuses_what_it_cannot_read(tmp_path):
     def reverse(graph):
         graph.node[0].attribute.add(name="direction", s=b"reverse", type=3)
 
-    refused("in another file", external)
+    refused("in /etc/passwd, which is not opened", external)
     refused("the operator runs in reverse; pass direction='reverse'", reverse)
     refused("peepholes", peepholes)
     refused("computed by the graph", lambda graph: graph.initializer.pop())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnlab as rl
-from rnnlab.library.weight_files import keras_names
+from rnnlab.library.hdf5_files import keras_names
 from tests.interop.examples import FIXTURES
 
 READERS = {"torch": rl.from_torch, "keras": rl.from_keras, "flax": rl.from_flax}
@@ -116,7 +116,8 @@ def test_a_direction_of_a_bidirectional_module():
     arrays = load_file(file)
     x = np.load(FIXTURES / "torch.npz", allow_pickle=False)["x"]
     with pytest.raises(
-        ValueError, match=r"^direction: the module is bidirectional; pass direction='forward' or"
+        ValueError,
+        match=r"^direction: the module is bidirectional; pass direction='forward' or direction='reverse'",
     ):
         rl.load(file, "torch")
     y = arrays["y"].transpose(0, 2, 1)

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import rnnlab as rl
+import rnnlab.library.measuring
+import rnnlab.library.networks
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.library.measuring import LAGS
 from rnnlab.paths import conf_dir
@@ -179,3 +182,34 @@ def test_values_that_overflow_are_recorded_as_missing(here: Path) -> None:
     assert run.outcome == "diverged" and rl.load_run("made").outcome == "diverged"
     silent = rl.measure_networks(network("lstm"), np.zeros_like(INPUTS))
     assert silent.outcome == "finished"
+
+
+def test_loops_over_time_steps_use_one_blas_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def threads() -> int:
+        return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+    def spied(module: Any, name: str) -> None:
+        own = getattr(module, name)
+
+        def function(*values: Any, **keys: Any) -> Any:
+            seen.append(threads())
+            return own(*values, **keys)
+
+        monkeypatch.setattr(module, name, function)
+
+    spied(rnnlab.library.measuring, "measure_jacobians")
+    for name in ("ln_unit_lag_curves", "norms_by_timestep_of", "log_singular_values", "local_exponents"):
+        spied(rnnlab.library.networks, name)
+    net = network("rnn")
+    with threadpool_limits(2, user_api="blas"):
+        if threads() == 1:
+            pytest.skip("this BLAS has one thread")
+        rl.measure_networks(net, INPUTS)
+        net.lag_curve(INPUTS)
+        net.gradient_norms(INPUTS)
+        net.singular_values(INPUTS)
+        net.lyapunov(INPUTS[..., 0])
+        assert threads() == 2
+    assert len(seen) >= 5 and set(seen) == {1}

@@ -52,11 +52,11 @@ TRAINING_LOOP = [
     Mutant("diagnostics/lyapunov.py", " + 2 * 8 * steps * min(exponents, states)", "", MEMORY),
     Mutant(
         "diagnostics/jacobians.py",
-        "(MATRICES * n + 2 * arrays * sizes.cell.hidden_size)",
-        "(2 * arrays * sizes.cell.hidden_size)",
+        "(MATRICES * n * n + tape)",
+        "(tape)",
         MEMORY,
     ),
-    Mutant("diagnostics/jacobians.py", " + 2 * arrays * sizes.cell.hidden_size", "", MEMORY),
+    Mutant("diagnostics/jacobians.py", "(MATRICES * n * n + tape)", "(MATRICES * n * n)", MEMORY),
     Mutant("training/trainer.py", "state.gradients = raw_grads if", "state.gradients = grads if", DIRECTION),
     Mutant(
         "training/trainer.py",

@@ -153,3 +153,31 @@ def test_mistakes_are_refused_in_one_line(change, message):
         arguments["step"] = lambda s, x_t: s
     with pytest.raises(ValueError, match=message):
         rnnlab.torch.lag_curve(**arguments)
+
+
+class TanhThroughNumpy(torch.autograd.Function):
+    """tanh whose backward pass leaves torch, so that torch cannot vectorize it."""
+
+    @staticmethod
+    def forward(ctx, a):
+        ctx.save_for_backward(a)
+        return torch.tanh(a)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (a,) = ctx.saved_tensors
+        return torch.from_numpy(gradient.numpy() / np.cosh(a.numpy()) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("φ", "calls"), [(torch.tanh, T - 1), (TanhThroughNumpy.apply, 1 + (T - 1) * UNIT_DRAWS)]
+)
+def test_all_draws_go_back_in_one_pass_where_torch_can_vectorize_it(φ, calls, monkeypatch):
+    own, seen = torch.autograd.grad, []
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **keys: seen.append(keys) or own(*a, **keys))
+    start = torch.zeros(H, dtype=torch.float64)
+    curve = rnnlab.torch.lag_curve(lambda h, x_t: φ(h @ W.T + x_t @ U.T), start, x)
+    assert len(seen) == calls
+    monkeypatch.undo()
+    expected = rnnlab.torch.lag_curve(vanilla, start, x).log10_g
+    assert curve.log10_g == pytest.approx(expected, abs=1e-12)
