@@ -173,7 +173,7 @@ def cases(draw: Any) -> Case:
 
 
 @given(cases())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_float32_is_as_close_to_float64_as_numpy(case: Case) -> None:
     true, by_numpy, compiled = (
         case.run(np.float64, None),
@@ -192,7 +192,7 @@ def test_float32_is_as_close_to_float64_as_numpy(case: Case) -> None:
 
 
 @given(cases())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_float64_agrees_to_the_last_digits(case: Case) -> None:
     one, two = case.run(np.float64, None), case.run(np.float64, LOOPS)
     if not all(np.isfinite(a).all() for a in one.values()):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from functools import cache
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -106,10 +107,17 @@ def digest(run: Path) -> str:
     ).hexdigest()
 
 
-@pytest.mark.parametrize("kind", LINKED)
-@pytest.mark.parametrize(
-    "file", [Path("sweep/sweep.json"), *(run / "run.json" for run in (FINISHED, KILLED, DEAD))], ids=str
-)
+def links() -> list[Any]:
+    """Return pairs of a file and what it names; all but one file for each kind are thorough tests."""
+    files = ["sweep/sweep.json", *(str(run / "run.json") for run in (FINISHED, KILLED, DEAD))]
+    selected = set(zip(cycle(files), LINKED, strict=False))
+    return [
+        pytest.param(Path(file), kind, marks=() if (file, kind) in selected else pytest.mark.thorough)
+        for file, kind in product(files, LINKED)
+    ]
+
+
+@pytest.mark.parametrize(("file", "kind"), links())
 def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
     """Each kind of link appears once; `copied` checks the files outside."""
     with copied(Damage(file, kind)), warnings.catch_warnings():
@@ -139,7 +147,7 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
                 assert {run: contents(run) for run in whole()} == whole()
 
 
-@examples(6)
+@examples(3)
 @given(harms())
 def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
     expected = whole()
@@ -151,7 +159,7 @@ def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
         tried[f"harmed runs, resumed: {'started over' if over else 'went on'}"] += 1
 
 
-@examples(5)
+@examples(3)
 @given(forgeries())
 def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
     forgery: tuple[Path, dict[str, Any], Any],
@@ -170,7 +178,7 @@ def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
         assert info is not None and info["outcome"] in ENDED
 
 
-@examples(8)
+@examples(4)
 @given(damages())
 def test_runs_are_loaded(damage: Damage) -> None:
     with copied(damage), warnings.catch_warnings():
@@ -182,7 +190,7 @@ def test_runs_are_loaded(damage: Damage) -> None:
     tried["damaged runs, loaded"] += 1
 
 
-@examples(8)
+@examples(4)
 @given(damages(), st.permutations([FINISHED, KILLED, DEAD]))
 def test_runs_are_compared(damage: Damage, runs: Sequence[Path]) -> None:
     with copied(damage):
@@ -197,7 +205,7 @@ def test_a_run_is_repeated(damage: Damage) -> None:
         tried[f"damaged runs, repeated: {judge(result)}"] += 1
 
 
-@examples(8)
+@examples(4)
 @given(damages())
 def test_runs_are_sent(damage: Damage) -> None:
     store = Store()
