@@ -22,7 +22,7 @@ from rnnlab.torch.backpropagation import (
 from rnnlab.torch.calls import Call
 from rnnlab.torch.layers import Direction
 
-DIRECTIONS = ("forward", "backward")
+DIRECTIONS = ("forward", "reverse")
 _TOLERANCE, _HALF_TOLERANCE = 1e-3, 0.05
 """Largest difference between the outputs of the module and those computed by rnnlab, relative to the largest
 output if it exceeds 1."""

@@ -13,7 +13,7 @@ from rnnlab.library.frameworks import installed
 from rnnlab.text import format_number
 from rnnlab.torch.calls import Call, record
 from rnnlab.torch.layers import KINDS
-from rnnlab.torch.measuring import NotReproduced, measure
+from rnnlab.torch.measuring import DIRECTIONS, NotReproduced, measure
 from rnnlab.torch.modules import Hook, recurrent_modules
 from rnnlab.torch.stored import open_folder, store
 
@@ -163,7 +163,7 @@ class Probe:
         Args:
             step: Number of the training step; -1 selects the last measurement.
             module: Name of the module; None if there is one only.
-            direction: `forward` or `backward` in a bidirectional module; None selects `forward`.
+            direction: `forward` or `reverse` in a bidirectional module; None selects `forward`.
             own_loss: True for the curve of the loss of the training loop, which exists if its gradient
                 reaches the outputs of each sequence at a single time step. False for the curve of a random
                 unit vector on the final output.
@@ -172,10 +172,10 @@ class Probe:
             ValueError: If there is no such curve.
         """
         name = self._module(module)
-        directions = ("forward", "backward") if self._modules[name].bidirectional else ("",)
+        directions = DIRECTIONS if self._modules[name].bidirectional else ("",)
         way = directions[0] if direction is None else direction
         if way not in directions:
-            allowed = "None" if directions == ("",) else "'forward' or 'backward'"
+            allowed = "None" if directions == ("",) else "'forward' or 'reverse'"
             raise ValueError(f"direction={direction!r}: must be {allowed}")
         found = self.gradients
         found = found[found["run"] == name]

@@ -41,6 +41,18 @@ MEASURING = [
         ("diagnostics/test_jacobians.py",),
     ),
     Mutant(
+        "library/measuring.py",
+        "@one_blas_thread()\n",
+        "",
+        ("library/test_measuring.py::test_loops_over_time_steps_use_one_blas_thread",),
+    ),
+    Mutant(
+        "diagnostics/jacobians.py",
+        "J[:, :, units, q, units] += deltas",
+        "J[:, :, units, q, units] -= deltas",
+        ("diagnostics/test_jacobians.py",),
+    ),
+    Mutant(
         "diagnostics/jacobians.py",
         "-_log_largest(inverse) - log_scale[1]",
         "-_log_largest(inverse)",

@@ -9,7 +9,7 @@ from rnnlab.commands.measure import main
 
 torch = pytest.importorskip("torch")
 T, B, X, H = 9, 4, 3, 5
-SIGN = {"forward": 1, "backward": -1}
+SIGN = {"forward": 1, "reverse": -1}
 
 
 def bidirectional(layers):
@@ -29,10 +29,10 @@ def test_each_direction_of_the_bottom_layer_is_the_same_in_all_three(layers, tmp
     found = probe.gradients[probe.gradients["lag"].notna() & (probe.gradients["quantity"] == "state")]
     np.savez("w.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
     np.save("x.npy", x)
-    for way, direction in (("forward", "forward"), ("backward", "reverse")):
-        rows = found[(found["layer"] == 1) & (found["direction"] == way)].sort_values("lag")
+    for direction, sign in SIGN.items():
+        rows = found[(found["layer"] == 1) & (found["direction"] == direction)].sort_values("lag")
         net = rl.from_torch(model, direction=direction, layers=1)
-        expected = net.lag_curve(x[:: SIGN[way]]).log10_g
+        expected = net.lag_curve(x[::sign]).log10_g
         np.testing.assert_allclose(rows["log10_gmean"], expected, rtol=0, atol=1e-10)
     options = ["--direction", "reverse", "--layers", "1", "--folder", "run", "--no-tracking"]
     assert main(["w.npz", "--inputs", "x.npy", *options]) == 0

@@ -76,7 +76,7 @@ def test_gradients_are_those_of_autograd(kind, shape):
     torch.manual_seed(3)
     output, finals, found = unrolled(module, x, start)
     loss_of(output, finals).backward()
-    ways = ("forward", "backward") if module.bidirectional else (None,)
+    ways = ("forward", "reverse") if module.bidirectional else (None,)
     for index, steps in enumerate(found):
         layer, way = divmod(index, len(ways))
         for i, name in enumerate("hc"[: len(steps[0])]):
@@ -96,7 +96,7 @@ def test_packed_sequences_are_measured_over_their_own_length(kind):
         probe.step()
     output, finals, found = unrolled(module, x, start, lengths)
     loss_of(output, finals).backward()
-    for way, steps in zip(("forward", "backward"), found, strict=True):
+    for way, steps in zip(("forward", "reverse"), found, strict=True):
         norms = np.array([steps[t][0].grad.norm(dim=1).numpy() for t in range(T)])
         is_there = np.arange(T)[:, None] < lengths.numpy()
         with np.errstate(divide="ignore"):

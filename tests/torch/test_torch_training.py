@@ -121,13 +121,13 @@ def test_modules_of_one_and_two_directions_are_measured_together(tmp_path):
     assert set(zip(stored["run"], stored["direction"], strict=True)) == {
         ("one", "forward"),
         ("two", "forward"),
-        ("two", "backward"),
+        ("two", "reverse"),
     }
-    assert probe.lag_curve(module="two", direction="backward").name == "two backward, step 0"
+    assert probe.lag_curve(module="two", direction="reverse").name == "two reverse, step 0"
     with pytest.raises(ValueError, match="module=None: must be one of 'one', 'two'"):
         probe.lag_curve()
-    with pytest.raises(ValueError, match="direction='backward': must be None"):
-        probe.lag_curve(module="one", direction="backward")
+    with pytest.raises(ValueError, match="direction='reverse': must be None"):
+        probe.lag_curve(module="one", direction="reverse")
 
 
 def test_measurements_in_a_folder_are_replaced_only_on_request(tmp_path):
