@@ -190,7 +190,7 @@ class Stack(Cell):
     def _is_residual(self, layer: Layer) -> bool:
         return self.residual and layer.number > 1
 
-    def _tapes(self, tape: StepTape) -> Iterator[tuple[Layer, StepTape]]:
+    def layer_tapes(self, tape: StepTape) -> Iterator[tuple[Layer, StepTape]]:
         """Yield each layer with its tape of one time step, from bottom to top."""
         x = tape.x
         for layer in self.layers:
@@ -202,7 +202,7 @@ class Stack(Cell):
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         found: list[StepDeltas] = []
         δ = adjoint[self.output] if self.residual else None
-        for layer, of_layer in list(self._tapes(tape))[::-1]:
+        for layer, of_layer in list(self.layer_tapes(tape))[::-1]:
             cell, own = layer.cell, layer.take(params)
             λ: States = layer.take(adjoint)
             deltas = cell.adjoint_step(own, of_layer, λ if δ is None else cell.with_immediate(λ, δ))
@@ -219,7 +219,7 @@ class Stack(Cell):
     ) -> tuple[Params, Array | None]:
         grads: Params = {}
         bottom_dx = None
-        for (layer, of_layer), own in zip(self._tapes(tape), deltas.layers, strict=True):
+        for (layer, of_layer), own in zip(self.layer_tapes(tape), deltas.layers, strict=True):
             of_params, dx = layer.cell._step_gradients(layer.take(params), of_layer, own)
             grads |= layer.label(of_params)
             bottom_dx = dx if layer.number == 1 else bottom_dx

@@ -25,8 +25,8 @@ from rnnlab.losses import losses_and_gradients
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace, by_feature
+from tests.cells.own import Bottleneck, Coupled, Diagonal, Skipping
 from tests.cells.peephole import Peephole
-from tests.cells.test_own_cells import Bottleneck, Coupled, Diagonal, Skipping
 from tests.security.promises import keeps
 
 pytest.importorskip("numba")
