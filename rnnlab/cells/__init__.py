@@ -21,6 +21,7 @@ from rnnlab.engine.activations import (
 )
 from rnnlab.engine.declarations import CellDeclarationError
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
+from rnnlab.engine.weights import input_product
 
 __all__ = [
     "GRU",
@@ -45,6 +46,7 @@ __all__ = [
     "StepGradients",
     "StepTape",
     "Vanilla",
+    "input_product",
     "layers_of",
     "positive",
     "relu",

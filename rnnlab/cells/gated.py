@@ -24,7 +24,7 @@ from rnnlab.engine.declarations import check_declarations
 from rnnlab.engine.forward_loop import ForwardLoop
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.trace import as_tuple, trace_adjoint, trace_step
-from rnnlab.engine.weights import is_symbols, step_input_gradients
+from rnnlab.engine.weights import input_product, step_input_gradients
 from rnnlab.workspace import Workspace
 
 
@@ -148,7 +148,7 @@ class GatedCell(Cell):
     # ── one time step ──
 
     def _step(self, params: Params, x: Array, before: States) -> tuple[States, dict[str, Array]]:
-        inputs = params["W_xh"][:, x] if is_symbols(x) else params["W_xh"] @ x
+        inputs = input_product(params["W_xh"], x)
         if self.bias:
             inputs = inputs + params["b_h"]
         products = np.zeros_like(inputs)

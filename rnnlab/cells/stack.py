@@ -206,7 +206,9 @@ class Stack(Cell):
             cell, own = layer.cell, layer.take(params)
             λ: States = layer.take(adjoint)
             deltas = cell.adjoint_step(own, of_layer, λ if δ is None else cell.with_immediate(λ, δ))
-            dx = deltas.dx if cell.input_matrix is None else own[cell.input_matrix].T @ _present(deltas.dz)
+            dx = deltas.dx
+            if dx is None and cell.input_matrix is not None:
+                dx = own[cell.input_matrix].T @ _present(deltas.dz)
             δ = _present(dx) + δ if self._is_residual(layer) and δ is not None else dx
             found.insert(0, deltas)
         total, before = (
@@ -312,10 +314,11 @@ def _input_gradient(
     `residual` contains the gradient with respect to the layer's output, and its exponents, if the layer adds
     its inputs to its output.
     """
-    if cell.input_matrix is None:
-        dx, exponents = _present(deltas.dx), None
+    exponents = deltas.exponents
+    if deltas.own_dx is not None:
+        dx = deltas.own_dx.copy()
     else:
-        dx, exponents = input_gradient(params, tape.x, _present(deltas.dz), workspace), deltas.exponents
+        dx = input_gradient(params, tape.x, _present(deltas.dz), workspace)
     if residual is None:
         return dx, exponents
     e, of_e = residual

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnlab.cells import SIGMOID, SPLIT, TANH, Cell, GatedCell, Parameter, StepDeltas, tanh
+from rnnlab.cells import SIGMOID, SPLIT, TANH, Cell, GatedCell, Parameter, StepDeltas, input_product, tanh
 from rnnlab.initializers import Init, Initializer
 from tests.cells.peephole import Peephole
 
@@ -113,17 +113,8 @@ class Normalised(Cell):
 
     states: ClassVar = ("h",)
 
-    def parameters(self):
-        H, X = self.hidden_size, self.input_size
-        return {
-            "W_xh": Parameter(H, X, "W_xh"),
-            "W_hh": Parameter(H, H, "W_hh"),
-            "b_h": Parameter(H, 1, "b_h"),
-        }
-
     def _step(self, params, x, before):
-        x = np.eye(self.input_size)[x].T if x.ndim == 1 else x
-        z = params["W_xh"] @ x + params["W_hh"] @ before["h"]
+        z = input_product(params["W_xh"], x) + params["W_hh"] @ before["h"]
         s = np.sqrt(((z - z.mean(axis=0)) ** 2).mean(axis=0) + 1e-3)
         n = (z - z.mean(axis=0)) / s
         h = np.tanh(n + params["b_h"])
@@ -133,14 +124,7 @@ class Normalised(Cell):
         n, s, h = tape.inner["n"], tape.inner["s"], tape.after["h"]
         q = (1 - h * h) * adjoint["h"]
         dz = (q - q.mean(axis=0) - n * (q * n).mean(axis=0)) / s
-        before = {"h": params["W_hh"].T @ dz}
-        return StepDeltas(adjoint, before, dz, dz, params["W_xh"].T @ dz, {"b_h": q})
-
-    def _step_gradients(self, params, tape, deltas):
-        x = np.eye(self.input_size)[tape.x].T if tape.x.ndim == 1 else tape.x
-        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
-        dx = None if tape.x.ndim == 1 else deltas.dx
-        return grads | {"b_h": deltas.grads["b_h"].sum(axis=1, keepdims=True)}, dx
+        return StepDeltas(adjoint, {"h": params["W_hh"].T @ dz}, dz, dz, grads={"b_h": q})
 
 
 @dataclass(frozen=True)
@@ -162,8 +146,7 @@ class Projected(Cell):
         }
 
     def _step(self, params, x, before):
-        x = np.eye(X)[x].T if x.ndim == 1 else x
-        m = np.tanh(params["W_xh"] @ x + params["W_hh"] @ before["h"] + 0.3 * before["m"])
+        m = np.tanh(input_product(params["W_xh"], x) + params["W_hh"] @ before["h"] + before["m"] * 0.3)
         return {"h": params["P"] @ m, "m": m}, {}
 
     def _adjoint_step(self, params, tape, adjoint):
@@ -171,15 +154,31 @@ class Projected(Cell):
         dz = (1 - tape.after["m"] ** 2) * total
         before = {"h": params["W_hh"].T @ dz, "m": 0.3 * dz}
         totals = {"h": adjoint["h"], "m": total}
-        return StepDeltas(totals, before, dz, dz, params["W_xh"].T @ dz, {"P": adjoint["h"]})
-
-    def _step_gradients(self, params, tape, deltas):
-        x = np.eye(X)[tape.x].T if tape.x.ndim == 1 else tape.x
-        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
-        return grads | {"P": deltas.grads["P"] @ tape.after["m"].T}, None if tape.x.ndim == 1 else deltas.dx
+        return StepDeltas(totals, before, dz, dz, grads={"P": adjoint["h"] @ tape.after["m"].T})
 
 
-CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Scaled, Normalised, Projected)
+@dataclass(frozen=True)
+class Doubled(Cell):
+    """A cell whose inputs act twice, h[t] = tanh(W_xh x[t] + V x[t] + W_hh h[t-1]), so it gives its own dx."""
+
+    states: ClassVar = ("h",)
+
+    def parameters(self):
+        return super().parameters() | {"V": Parameter(self.hidden_size, self.input_size, "W_xh")}
+
+    def _step(self, params, x, before):
+        inputs = input_product(params["W_xh"] + params["V"], x)
+        z = inputs + params["W_hh"] @ before["h"] + (params["b_h"] if self.bias else 0)
+        return {"h": np.tanh(z)}, {}
+
+    def _adjoint_step(self, params, tape, adjoint):
+        dz = (1 - tape.after["h"] ** 2) * adjoint["h"]
+        x = np.eye(self.input_size, dtype=dz.dtype)[tape.x].T if tape.x.ndim == 1 else tape.x
+        dx = (params["W_xh"] + params["V"]).T @ dz
+        return StepDeltas(adjoint, {"h": params["W_hh"].T @ dz}, dz, dz, dx, {"V": dz @ x.T})
+
+
+CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Scaled, Normalised, Projected, Doubled)
 
 
 def params_of(cell: Cell) -> dict[str, np.ndarray]:
