@@ -34,7 +34,7 @@ from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.single_steps import step_gradients, try_step
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
-from rnnlab.initializers import Init
+from rnnlab.initializers import Draw, Init, draw_gates
 from rnnlab.workspace import Workspace
 
 
@@ -45,13 +45,13 @@ class Parameter:
     Attributes:
         rows: Number of rows.
         columns: Number of columns.
-        initializer: Entry of `Init` from which the parameter is drawn.
+        initializer: Entry of `Init` from which the parameter is drawn, or an initialiser of its own.
         gates: Names of the blocks of equal height into which the rows are divided; () for a single block.
     """
 
     rows: int
     columns: int
-    initializer: Literal["W_hh", "W_xh", "b_h"]
+    initializer: Literal["W_hh", "W_xh", "b_h"] | Draw
     gates: tuple[str, ...] = ()
 
 
@@ -79,6 +79,9 @@ class Cell(ABC):
     """Names of the blocks of H rows of the default parameters; () for a single block."""
     forget_gate: ClassVar[str | None] = None
     """Sigmoid gate that scales the direct path of the gradient through a state; None if the cell has none."""
+
+    initializers: ClassVar[Mapping[str, Draw]] = {}
+    """Initialiser of each parameter that is not drawn as `init` specifies, by name; may be a property."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
@@ -246,9 +249,10 @@ class Cell(ABC):
         """Draw the parameters gate by gate."""
         params = {}
         for name, p in self.parameters().items():
-            initializer, gates = getattr(init, p.initializer), max(len(p.gates), 1)
+            own, gates = self.initializers.get(name, p.initializer), max(len(p.gates), 1)
+            initializer = getattr(init, own) if isinstance(own, str) else own
             with np.errstate(over="ignore"):  # the first training step reports infinite weights
-                drawn = initializer.draw_gates(rng, gates, p.rows // gates, p.columns, self.hidden_size)
+                drawn = draw_gates(initializer, rng, gates, p.rows // gates, p.columns, self.hidden_size)
                 params[name] = drawn.astype(dtype)
         return params
 

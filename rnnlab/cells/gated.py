@@ -58,7 +58,7 @@ class GatedCell(Cell):
     recurrent: ClassVar[Mapping[str, str]] = {"W_hh": "h"}
     """State that each recurrent matrix multiplies, by the name of the matrix."""
     vectors: ClassVar[tuple[str, ...]] = ()
-    """Parameters with one element per unit, drawn with `init.b_h`."""
+    """Parameters with one element per unit, drawn with `init.b_h` or as `initializers` declares."""
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from rnnlab.cells import SIGMOID, SPLIT, TANH, Cell, GatedCell, Parameter, StepDeltas, input_product, tanh
-from rnnlab.initializers import Init, Initializer
+from rnnlab.initializers import Init, Initializer, Uniform
 from tests.cells.peephole import Peephole
 
 H, X, B, T = 4, 3, 2, 7
@@ -22,6 +22,7 @@ class Diagonal(GatedCell):
     recurrent: ClassVar[Mapping[str, str]] = {}
     recurrent_matrix: ClassVar = None
     vectors: ClassVar = ("w",)
+    initializers: ClassVar = {"w": Uniform(0.8, 0.95)}
     gates: ClassVar = {"x": SPLIT}
 
     def step_equations(self, x, a, h, w):

@@ -12,11 +12,12 @@ from rnnlab.cells import TANH, CellDeclarationError, GatedCell, tanh
 from rnnlab.diagnostics import Previous, ProbeInputs, Snapshot, state_jacobians
 from rnnlab.gradcheck import check_cell
 from rnnlab.initial_states import Zero
+from rnnlab.initializers import Constant, Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.paths import conf_dir
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace
-from tests.cells.own import CELLS, B, H, Normalised, T, X, params_of
+from tests.cells.own import CELLS, B, Diagonal, H, Normalised, T, X, params_of
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -123,6 +124,14 @@ def declared(**changes: Any) -> type:
         ({"adjoint_equations": lambda self, δ, a: δ * δ}, r"adjoint_equations: .* linear in the adjoints"),
         ({"step_equations": lambda self, a: np.exp(a)}, r"Wrong.step_equations: may only use arithmetic and"),
         ({"recurrent_matrix": "R"}, r"Wrong.recurrent_matrix: R is not one of the parameters \['W_xh'"),
+        (
+            {"initializers": {"w": Constant(1.0)}},
+            r"Wrong.initializers: w is not one of the parameters \['W_xh'",
+        ),
+        (
+            {"initializers": {"b_h": "W"}},
+            r"Wrong.initializers: b_h: expected W_hh, W_xh, b_h or an .*, got 'W'",
+        ),
         ({"recurrent_state": "c"}, r"Wrong.recurrent_state: c is not one of the states \['h'\]"),
         ({"forget_gate": "f"}, r"Wrong.forget_gate: f is not a sigmoid gate; these are \[\]"),
         ({"vectors": ("a",)}, r"Wrong.vectors: a is also the name of a gate or state"),
@@ -141,6 +150,29 @@ def declared(**changes: Any) -> type:
 def test_a_declaration_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CellDeclarationError, match=message):
         declared(**changes)(X, H, bias=True)
+
+
+def test_a_parameter_starts_as_the_cell_declares() -> None:
+    """A diagonal recurrence that started at 0 like a bias would pass nothing on from step to step."""
+    zero = Init(*(Initializer("zero", 1.0) for _ in range(3)))
+    params = Diagonal(X, 50, bias=True).init_params(np.random.default_rng(0), zero, np.float32)
+    w = params["w"]
+    assert w.shape == (50, 1) and w.dtype == np.float32 and 0.8 <= w.min() < 0.82 and 0.93 < w.max() <= 0.95
+    assert not params["W_xh"].any() and not params["b_h"].any()
+
+    @dataclass(frozen=True)
+    class Configured(Diagonal):
+        """The initial value is a key of the configuration."""
+
+        decay: float
+
+        @property
+        def initializers(self):
+            return {"w": Constant(self.decay), "W_xh": Initializer("identity", 2.0)}
+
+    params = Configured(X, H, 0.9, bias=True).init_params(np.random.default_rng(0), zero, np.float64)
+    np.testing.assert_array_equal(params["w"], np.full((H, 1), 0.9))
+    np.testing.assert_array_equal(params["W_xh"], 2 * np.eye(H, X))
 
 
 def test_missing_states_are_reported_when_the_class_is_made() -> None:
