@@ -44,12 +44,18 @@ class GatedCell(Cell):
 
     Both are called with arrays of shape (H, B), or (H, 1) for vectors, and with symbols, so they may only use
     arithmetic and the functions `tanh`, `sigmoid`, `relu` and `positive` of `rnnlab.cells`.
+
+    A gate to whose pre-activation the equations add a term, such as a peephole, has the activation IDENTITY:
+    the equations get z_k and activate the sum. A split gate is for equations that treat x_k and a_k
+    differently, such as those of a GRU.
     """
 
     carried: ClassVar[tuple[str, ...]] = ()
     """States whose previous values enter the equations themselves, not only through a matrix."""
     saved: ClassVar[tuple[str, ...]] = ()
     """Values of the step equations that the adjoint equations need, and that measurements may read."""
+    saved_gates: ClassVar[tuple[str, ...]] = ()
+    """Saved values that are gates with values in (0, 1), activated by the equations."""
     totals: ClassVar[tuple[str, ...]] = ()
     """States that act on another state, or on an output that is not a state, within the time step.
 
@@ -93,7 +99,7 @@ class GatedCell(Cell):
 
     @cached_property
     def split_biases(self) -> tuple[str, ...]:
-        """Names of the biases that are added to the products of the split gates."""
+        """Names of the biases added to the products of the split gates; () as a declaration for none."""
         return tuple(f"b_h{gate}" for gate in self.split) if self.bias and self.recurrent else ()
 
     def parameters(self) -> dict[str, Parameter]:
@@ -111,7 +117,8 @@ class GatedCell(Cell):
     def sigmoid_gates(self, tape: CellTape) -> dict[str, Array]:
         """Return the activations of the sigmoid gates, each of shape (T, H, B), by name."""
         names = [name for name in self.summed if self.gates[name] is SIGMOID]
-        return {name: tape.inner["gates"][:, self.rows(name)] for name in names}
+        found = {name: tape.inner["gates"][:, self.rows(name)] for name in names}
+        return found | {name: tape.inner[name] for name in self.saved_gates}
 
     @cached_property
     def gate_names(self) -> tuple[str, ...]:

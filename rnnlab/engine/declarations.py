@@ -135,7 +135,10 @@ def _check_measured(cell: Any, name: str) -> None:
             f"{name}.recurrent_state: {cell.recurrent_state}, but {cell.recurrent_matrix} multiplies "
             f"{expected}"
         )
+    if unknown := [value for value in cell.saved_gates if value not in cell.saved]:
+        raise CellDeclarationError(f"{name}.saved_gates: {unknown[0]} is not one of the saved values")
     sigmoid = [gate for gate, activation in cell.gates.items() if activation is SIGMOID]
+    sigmoid += cell.saved_gates
     if cell.forget_gate is not None and cell.forget_gate not in sigmoid:
         raise CellDeclarationError(
             f"{name}.forget_gate: {cell.forget_gate} is not a sigmoid gate; these are {sigmoid}"

@@ -40,8 +40,9 @@ def check_sequence_inside(
     def later(states: States) -> float | complex:
         if t == tape.time:
             return 0.0
-        x = tape.x[t:] if is_symbols(tape.x) else tape.x[t:].astype(_dtype(states))
-        examples = x.shape[-1]  # all examples or a few
+        examples = next(iter(states.values())).shape[1]  # all examples or the first ones
+        x = tape.x[t:, ..., :examples]
+        x = x if is_symbols(x) else x.astype(_dtype(states))
         value: float | complex = np.sum(
             e[t:, :, :examples] * cell.forward(_cast(params, states), x, states).outputs
         ).item()

@@ -79,6 +79,7 @@ class Skipping(GatedCell):
     states: ClassVar = ("h",)
     saved: ClassVar = ("n",)
     gates: ClassVar = {"n": SPLIT}
+    split_biases: ClassVar = ()
 
     def step_equations(self, x, a):
         n = tanh(x + a)

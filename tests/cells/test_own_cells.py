@@ -8,7 +8,7 @@ import pytest
 
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.cells import TANH, CellDeclarationError, GatedCell, tanh
+from rnnlab.cells import GRU, TANH, CellDeclarationError, GatedCell, tanh
 from rnnlab.diagnostics import Previous, ProbeInputs, Snapshot, state_jacobians
 from rnnlab.gradcheck import check_cell
 from rnnlab.initial_states import Zero
@@ -17,7 +17,8 @@ from rnnlab.model import Batch, Model
 from rnnlab.paths import conf_dir
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace
-from tests.cells.own import CELLS, B, Diagonal, H, Normalised, T, X, params_of
+from tests.cells.own import CELLS, B, Diagonal, H, Normalised, Skipping, T, X, params_of
+from tests.cells.peephole import Peephole
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -134,6 +135,7 @@ def declared(**changes: Any) -> type:
         ),
         ({"recurrent_state": "c"}, r"Wrong.recurrent_state: c is not one of the states \['h'\]"),
         ({"forget_gate": "f"}, r"Wrong.forget_gate: f is not a sigmoid gate; these are \[\]"),
+        ({"saved_gates": ("i",)}, r"Wrong.saved_gates: i is not one of the saved values"),
         ({"vectors": ("a",)}, r"Wrong.vectors: a is also the name of a gate or state"),
         ({"recurrent": {"W_hh": "h", "R": "h"}}, r"Wrong.recurrent: at most one matrix per state"),
         (
@@ -150,6 +152,23 @@ def declared(**changes: Any) -> type:
 def test_a_declaration_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CellDeclarationError, match=message):
         declared(**changes)(X, H, bias=True)
+
+
+def test_a_gate_has_one_bias_unless_its_products_are_treated_apart() -> None:
+    biases = {
+        kind: [name for name in kind(X, H, bias=True).param_shapes() if name.startswith("b_")]
+        for kind in (Peephole, Skipping)
+    }
+    assert biases == {Peephole: ["b_h"], Skipping: ["b_h"]}
+    assert "b_hn" in GRU(X, H, bias=True, reset_after=True).param_shapes()
+
+
+def test_gates_that_the_equations_activate_are_measured() -> None:
+    cell, rng = Peephole(X, H, bias=True), np.random.default_rng(0)
+    tape = cell.forward(params_of(cell), rng.standard_normal((T, X, B)))
+    gates = cell.sigmoid_gates(tape)
+    assert list(gates) == ["i", "f", "o"] and cell.forget_gate in gates
+    np.testing.assert_allclose(tape.states["h"][1:], gates["o"] * np.tanh(tape.states["c"][1:]), rtol=1e-12)
 
 
 def test_a_parameter_starts_as_the_cell_declares() -> None:

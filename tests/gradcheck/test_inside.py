@@ -164,6 +164,13 @@ class Written(Projected):
         return {"h": both[: self.SMALL], "m": both[self.SMALL :]}, {}
 
 
+def test_products_of_many_examples_are_checked_for_the_first_of_them() -> None:
+    x = np.random.default_rng(1).standard_normal((T, X, 7))
+    checks = {check.name: check for check in check_cell(of(LSTM), params_of(of(LSTM)), x)}
+    assert all(check.passed for check in checks.values())
+    assert checks["z[4]"].shape == (4 * H, 3) and checks["total c[4]"].shape == (H, 7)
+
+
 def test_states_that_are_written_in_place_are_found() -> None:
     assert wrong_names(of(Written)) == set()
 
