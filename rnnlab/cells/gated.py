@@ -43,7 +43,8 @@ class GatedCell(Cell):
       to the previous values of the `carried` states, and to the `vectors`. It is linear in the adjoints.
 
     Both are called with arrays of shape (H, B), or (H, 1) for vectors, and with symbols, so they may only use
-    arithmetic and the functions `tanh`, `sigmoid`, `relu` and `positive` of `rnnlab.cells`.
+    arithmetic and the functions of `rnnlab.cells`: `tanh`, `sigmoid`, `relu`, `positive`, `exp`, `log`,
+    `log1p`, `sqrt`, `sin`, `cos`, `absolute`, `maximum` and `softplus`.
 
     A gate to whose pre-activation the equations add a term, such as a peephole, has the activation IDENTITY:
     the equations get z_k and activate the sum. A split gate is for equations that treat x_k and a_k

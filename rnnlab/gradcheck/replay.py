@@ -6,8 +6,9 @@ it. The first run of the step, with arrays that count their operations, finds th
 state; later runs add a given array to the result of this operation. Operations on arrays made by `np.empty`
 or `np.zeros` are not counted, so a state that a step writes into such an array is not found.
 
-A state is recognised by its values: the operation that first yields the values of the returned array computes
-the state. If two states have the same values, it is the operation that yields the returned array itself.
+The operation that computes a state is the first whose result is the returned array with its final values, or
+else, if a copy is returned, the first with the same values. So if a step computes other values from a state,
+it returns the very array from which it computes them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -119,12 +120,10 @@ class Replay:
         self.not_found: list[str] = []
         for name, value in after.items():
             plain = _plain(value)
-            others = (other for of_state, other in after.items() if of_state != name)
-            if not any(np.array_equal(plain, other) for other in others):
-                found = (i for i, (_, values) in record.results.items() if np.array_equal(values, plain))
-            else:
-                found = (i for i, (result, _) in record.results.items() if _is_same(result, plain))
-            if (place := next(found, None)) is not None:
+            found = {i: a for i, (a, values) in record.results.items() if np.array_equal(values, plain)}
+            same = (i for i, result in found.items() if _is_same(result, plain))
+            place = next(same, next(iter(found), None))
+            if place is not None:
                 self.places[name] = place
             elif not any(np.array_equal(plain, own) for own in record.inputs):
                 self.not_found.append(name)

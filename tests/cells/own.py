@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlab.cells import SIGMOID, SPLIT, TANH, Cell, GatedCell, Parameter, StepDeltas, input_product, tanh
 from rnnlab.initializers import Init, Initializer, Uniform
+from tests.cells.log_space import CELLS as LOG_SPACE
 from tests.cells.peephole import Peephole
 
 H, X, B, T = 4, 3, 2, 7
@@ -102,7 +103,7 @@ class Scaled(GatedCell):
     gates: ClassVar = {"a": TANH}
 
     def step_equations(self, a):
-        return 0.01 * a, 1.0 * a
+        return 0.01 * a, a
 
     def adjoint_equations(self, δ, λ_c, a):
         κ = λ_c + 0.01 * δ
@@ -180,7 +181,18 @@ class Doubled(Cell):
         return StepDeltas(adjoint, {"h": params["W_hh"].T @ dz}, dz, dz, dx, {"V": dz @ x.T})
 
 
-CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Scaled, Normalised, Projected, Doubled)
+CELLS = (
+    *LOG_SPACE,
+    Peephole,
+    Diagonal,
+    Coupled,
+    Bottleneck,
+    Skipping,
+    Scaled,
+    Normalised,
+    Projected,
+    Doubled,
+)
 
 
 def params_of(cell: Cell) -> dict[str, np.ndarray]:

@@ -48,6 +48,23 @@ def test_one_wrong_entry_is_enough(entry):
     assert not check(GRADIENTS | {"a": wrong})["a"].passed
 
 
+def test_terms_that_cancel_leave_a_right_zero():
+    """The output of a cell with a stabiliser does not depend on the stabiliser, except by rounding errors."""
+
+    def cancelling(at):
+        return np.sum(np.exp(at["a"]) * np.exp(3 - at["a"])).item()
+
+    noise = {"a": np.array([3e-16, -2e-16, 1e-16]), "b": np.zeros((1, 1))}
+    found = check(noise, cancelling)["a"]
+    assert not found.passed
+    assert replace(found, terms=20.0).passed and replace(found, terms=20.0).error < 1e-12
+    assert not replace(found, terms=1e-9).passed
+    larger = check(noise | {"a": np.full(3, 1e-9)}, cancelling)["a"]
+    assert not replace(larger, terms=20.0).passed
+    real = check({"a": np.full(3, 1e-16), "b": GRADIENTS["b"]})["a"]
+    assert not replace(real, terms=20.0).passed
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_is_wrong(value):
     checks = check(GRADIENTS | {"b": np.array([[value]])})

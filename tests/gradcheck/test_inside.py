@@ -9,6 +9,7 @@ import pytest
 from rnnlab.cells import GRU, LSTM, Cell, Stack, input_product
 from rnnlab.gradcheck import check_cell
 from rnnlab.gradcheck.replay import Replay
+from tests.cells.log_space import ExponentialLSTM, LogMinGRU
 from tests.cells.own import B, Bottleneck, Doubled, H, Normalised, Projected, T, X, params_of
 
 
@@ -169,6 +170,34 @@ def test_products_of_many_examples_are_checked_for_the_first_of_them() -> None:
     checks = {check.name: check for check in check_cell(of(LSTM), params_of(of(LSTM)), x)}
     assert all(check.passed for check in checks.values())
     assert checks["z[4]"].shape == (4 * H, 3) and checks["total c[4]"].shape == (H, 7)
+
+
+def test_a_state_that_is_returned_as_a_copy_is_found() -> None:
+    @dataclass(frozen=True)
+    class Copied(Projected):
+        def _step(self, params, x, before):
+            after, inner = super()._step(params, x, before)
+            return {name: value.copy() for name, value in after.items()}, inner
+
+    assert wrong_names(of(Copied)) == set()
+
+
+def test_a_state_that_equals_another_value_is_told_apart() -> None:
+    """Where the maximum is the same operand for all units, only the array itself names the operation."""
+    cell = LogMinGRU(X, H, bias=True)
+    step = cell.step(params_of(cell), np.ones((X, B)), {"ln_y": np.full((H, B), 50.0)})
+    assert (step.inner["share"] == 1).all()
+    place = Replay(cell, params_of(cell), step).places["ln_y"]
+    stabilised = ExponentialLSTM(X, H, bias=True)
+    start = {name: np.full((H, B), 50.0) for name in stabilised.states}
+    step = stabilised.step(params_of(stabilised), np.ones((X, B)), start)
+    places = Replay(stabilised, params_of(stabilised), step).places
+    assert place > 0 and len(set(places.values())) == 4
+    changes = {"m": np.ones((H, B))}
+    after, _ = Replay(stabilised, params_of(stabilised), step).run(
+        params_of(stabilised), step.x, step.before, changes
+    )
+    np.testing.assert_allclose(after["n"], step.after["n"] / np.e, rtol=1e-12)  # i and f are e times smaller
 
 
 def test_states_that_are_written_in_place_are_found() -> None:
