@@ -114,6 +114,20 @@ def test_a_wrong_result_of_a_step_is_named_when_the_cell_is_made(
         type("Wrong", (Right,), changes)(X, H, bias=True)
 
 
+def test_a_cell_may_have_a_field_without_a_hash() -> None:
+    @dataclass(frozen=True)
+    class Listed(Right):
+        sizes: list[int]
+
+        def _step(self, params, x, before):
+            after, _ = super()._step(params, x, before)
+            return after, {"s": np.zeros(self.sizes, "f4")}
+
+    Listed(X, H, [3, 2], bias=True)
+    with pytest.raises(CellDeclarationError, match=r"^Listed._step: s: expected an array of shape \(…, 2\)"):
+        Listed(X, H, [3, 1], bias=True)
+
+
 def test_the_results_of_the_first_step_are_checked_in_each_pass() -> None:
     """Symbols, for example, may give other types than vectors."""
     cell = Right(X, H, bias=True)
