@@ -64,7 +64,7 @@ TRAINING_LOOP = [
         "if stopping else due",
         TRAINING,
     ),
-    Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/parts.py", "self.total / self.count", "self.total", TRAINING),
     Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
     Mutant(
         "training/state_validation.py",
