@@ -166,7 +166,7 @@ class Trainer:
             norm = global_norm(grads.values())
             broken = not (isfinite(tape.loss) and isfinite(norm))
             due = self.probe.due(plan, step, state.spikes.update(norm))
-            due = list(self.probe.measurements) if stopping or broken else due
+            due = list(self.probe.measurements) if stopping else due
             raw_grads = copy_params(grads) if due or keeps_gradients else {}
             previous = None
             if state.gradients is not None and state.carried is not None:
@@ -177,7 +177,7 @@ class Trainer:
             metrics |= clip_metrics(report, state.clipped, step + 1)
             if broken:
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
-                yield self._broken(probe, state, step, metrics, tape, (raw_grads, deltas), previous, where)
+                yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)
                 return
             state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
@@ -187,9 +187,8 @@ class Trainer:
             starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}
             overflowing = self.optimizer.update(params, grads, state.optimizer)
             if overflowing is not None and not stopping:
-                found = model.backward(params, tape, workspace, with_dx=False, scaled=True)  # before clipping
                 where = FirstNonFinite(overflowing, None)
-                yield self._broken(probe, state, step, metrics, tape, found, previous, where)
+                yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)
                 return
             readings = Readings()
             if due:
@@ -222,15 +221,15 @@ class Trainer:
         step: int,
         metrics: dict[str, float | None],
         tape: Tape,
-        gradients: tuple[Params, CellDeltas],
+        workspace: Workspace,
         previous: Previous | None,
         where: FirstNonFinite,
     ) -> StepRecord:
         """Return the last record of a run that diverges, measured on the weights before the update."""
         state.ended = True
-        grads, deltas = gradients
-        due = list(self.probe.measurements)
-        readings = probe.measure(step, state.params, tape, deltas, grads, {}, due, previous)
+        params, due = state.params, list(self.probe.measurements)
+        grads, deltas = self.model.backward(params, tape, workspace, with_dx=False, scaled=True)  # unclipped
+        readings = probe.measure(step, params, tape, deltas, grads, {}, due, previous)
         return StepRecord(
             step, {**metrics, **readings.metrics}, readings.curves, state.stability.since, where
         )
