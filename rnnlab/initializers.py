@@ -1,12 +1,60 @@
-"""Weight initialisers."""
+"""Weight initialisers.
+
+The configuration group `init` contains one `Initializer` for recurrent matrices, one for input matrices and
+one for biases. A cell may declare another initialiser for any of its parameters: an `Initializer`, a
+`Constant`, a `Uniform`, a `Normal`, or an object of its own with the method `draw`.
+"""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from annotated_types import Gt
 
 from rnnlab.arrays import Array
+
+
+@runtime_checkable
+class Draw(Protocol):
+    """An initialiser that a cell can declare for a parameter."""
+
+    def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
+        """Return a matrix of shape (rows, columns) in float64, for a network with H = hidden_size units."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Initialiser that sets all entries to `value`."""
+
+    value: float
+
+    def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
+        """Return a matrix of shape (rows, columns) in float64."""
+        return np.full((rows, columns), float(self.value))
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Initialiser that draws the entries from U(low, high)."""
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
+        """Return a matrix of shape (rows, columns) in float64."""
+        return rng.uniform(self.low, self.high, (rows, columns))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Initialiser that draws the entries from N(mean, std²)."""
+
+    mean: float
+    std: float
+
+    def draw(self, rng: np.random.Generator, rows: int, columns: int, hidden_size: int) -> Array:
+        """Return a matrix of shape (rows, columns) in float64."""
+        return rng.normal(self.mean, self.std, (rows, columns))
 
 
 @dataclass(frozen=True)
@@ -48,12 +96,6 @@ class Initializer:
             case "zero":
                 return np.zeros((rows, columns))
 
-    def draw_gates(
-        self, rng: np.random.Generator, gates: int, rows: int, columns: int, hidden_size: int
-    ) -> Array:
-        """Return `gates` independent matrices, stacked into one matrix (gates·rows, columns)."""
-        return np.concatenate([self.draw(rng, rows, columns, hidden_size) for _ in range(gates)])
-
 
 @dataclass(frozen=True)
 class Init:
@@ -62,6 +104,13 @@ class Init:
     W_hh: Initializer
     W_xh: Initializer
     b_h: Initializer
+
+
+def draw_gates(
+    initializer: Draw, rng: np.random.Generator, gates: int, rows: int, columns: int, hidden_size: int
+) -> Array:
+    """Return `gates` independent matrices, stacked into one matrix (gates·rows, columns)."""
+    return np.concatenate([initializer.draw(rng, rows, columns, hidden_size) for _ in range(gates)])
 
 
 def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:

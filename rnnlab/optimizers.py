@@ -20,6 +20,8 @@ from rnnlab.arrays import Array, Params
 Rate = Annotated[float, Gt(0)]
 Decay = Annotated[float, Ge(0), Lt(1)]
 State = dict[str, Array]
+HARMLESS = 1e19
+"""Size below which a step makes no finite weight infinite: next to weights of 1e38 it is rounded away."""
 
 
 class Optimizer(Protocol):
@@ -36,8 +38,12 @@ class Optimizer(Protocol):
     def init(self, params: Params) -> State:
         """Return the optimiser state before the first update."""
 
-    def update(self, params: Params, grads: Params, state: State) -> None:
-        """Update `params` and `state` in place."""
+    def update(self, params: Params, grads: Params, state: State) -> str | None:
+        """Update `params` and `state` in place.
+
+        If a weight would become infinite or NaN, `params` remain unchanged, and the name of the parameter is
+        returned.
+        """
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,8 @@ class SGD:
         """Return the initial velocity v = 0, or an empty state if the momentum is 0."""
         return {"v": _zeros(params)} if self.momentum else {}
 
-    def update(self, params: Params, grads: Params, state: State) -> None:
-        """Update `params` and `state` in place."""
+    def update(self, params: Params, grads: Params, state: State) -> str | None:
+        """Update `params` and `state` in place; see `Optimizer.update`."""
         step = _flat(params, grads)
         if self.momentum:
             v = state["v"]
@@ -63,7 +69,7 @@ class SGD:
             v += step
             np.copyto(step, v)
         step *= self.lr
-        _subtract(params, step)
+        return _subtract(params, step)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,11 @@ class AdaGrad:
         """Return the initial sum of squared gradients, m = 0."""
         return {"m": _zeros(params)}
 
-    def update(self, params: Params, grads: Params, state: State) -> None:
-        """Update `params` and `state` in place."""
+    def update(self, params: Params, grads: Params, state: State) -> str | None:
+        """Update `params` and `state` in place; see `Optimizer.update`."""
         g, m = _flat(params, grads), state["m"]
         m += g * g
-        _subtract(params, self.lr * g / np.sqrt(m + self.epsilon))
+        return _subtract(params, self.lr * g / np.sqrt(m + self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,11 @@ class RMSProp:
         """Return the initial running mean of squared gradients, m = 0."""
         return {"m": _zeros(params)}
 
-    def update(self, params: Params, grads: Params, state: State) -> None:
-        """Update `params` and `state` in place."""
+    def update(self, params: Params, grads: Params, state: State) -> str | None:
+        """Update `params` and `state` in place; see `Optimizer.update`."""
         g, m = _flat(params, grads), state["m"]
         _average(m, g * g, self.decay)
-        _subtract(params, self.lr * g / (np.sqrt(m) + self.epsilon))
+        return _subtract(params, self.lr * g / (np.sqrt(m) + self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -135,8 +141,8 @@ class Adam:
         """Return the initial running means m and v and the initial update count k, all 0."""
         return {"m": _zeros(params), "v": _zeros(params), "k": np.zeros((), np.int64)}
 
-    def update(self, params: Params, grads: Params, state: State) -> None:
-        """Update `params` and `state` in place."""
+    def update(self, params: Params, grads: Params, state: State) -> str | None:
+        """Update `params` and `state` in place; see `Optimizer.update`."""
         state["k"] += 1
         k = int(state["k"])
         rate = self.lr / (1 - self.beta1**k)
@@ -150,7 +156,7 @@ class Adam:
         step += self.epsilon
         np.divide(m, step, out=step)
         step *= rate
-        _subtract(params, step)
+        return _subtract(params, step)
 
 
 def _zeros(params: Params) -> Array:
@@ -162,12 +168,20 @@ def _flat(params: Params, grads: Params) -> Array:
     return np.concatenate([grads[name].reshape(-1) for name in sorted(params)])
 
 
-def _subtract(params: Params, step: Array) -> None:
-    start = 0
+def _subtract(params: Params, step: Array) -> str | None:
+    """Subtract a step from the weights, or return the name of a parameter that would become non-finite."""
+    parts, start = {}, 0
     for name in sorted(params):
         w = params[name]
-        w -= step[start : start + w.size].reshape(w.shape)
+        parts[name] = step[start : start + w.size].reshape(w.shape)
         start += w.size
+    if not (step.min() > -HARMLESS and step.max() < HARMLESS):  # or NaN
+        for name, w in params.items():
+            if not np.isfinite(w - parts[name]).all():
+                return name
+    for name, part in parts.items():
+        params[name] -= part
+    return None
 
 
 def _average(mean: Array, value: Array, decay: float) -> None:

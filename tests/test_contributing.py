@@ -101,18 +101,21 @@ def test_a_peephole_lstm_is_one_module_and_one_yaml_file(copy: Copy) -> None:
     check = ("python", "-m", "rnnlab.gradcheck", "cell=peephole", "seq_len=5", "hidden_size=4")
     checked = copy.run(*check)
     names = {line.split()[0] for line in checked.out.splitlines() if line.endswith(" correct")}
-    assert {"W_xh", "W_hh", "b_h", "b_hi", "p_i", "p_f", "p_o", "c[0]"} <= names
+    assert {"W_xh", "W_hh", "b_h", "p_i", "p_f", "p_o", "c[0]"} <= names
+    assert {name for name in names if name.startswith("b_")} == {"b_h", "b_y"}  # one bias per gate
     assert "WRONG" not in checked.out
     trained = copy.run("python", "-m", "rnnlab", "cell=peephole", "steps=3", "seq_len=12", "tracking=none")
     (folder,) = trained.runs.values()
-    assert {"h", "c", "dW_hh.f"} <= set(pd.read_parquet(folder / "gradients.parquet")["quantity"])
+    assert {"h", "c", "dW_hh.f", "forget_product"} <= set(
+        pd.read_parquet(folder / "gradients.parquet")["quantity"]
+    )
     assert (folder / "figures" / "contributions.png").is_file()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("carried: ClassVar", "kept: ClassVar"), "cell: Peephole.step_equations: takes 11 arguments ("),
+        (("carried: ClassVar", "kept: ClassVar"), "cell: Peephole.step_equations: takes 8 arguments ("),
         (("states: ClassVar", "names: ClassVar"), "Peephole.states: missing; names the states of the cell"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rnnlab.cells import GRU, LSTM, Vanilla
-from rnnlab.initializers import Init, Initializer
+from rnnlab.initializers import Constant, Init, Initializer, Normal, Uniform, draw_gates
 from rnnlab.readout import Readout
 
 H = 200
@@ -55,6 +55,15 @@ def test_orthogonal_is_uniform_over_the_group():
     assert np.mean(corner) == pytest.approx(0, abs=0.1)
 
 
+def test_initialisers_of_single_parameters():
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(Constant(0.9).draw(rng, 3, 1, 3), np.full((3, 1), 0.9))
+    uniform = Uniform(-3.0, -1.0).draw(rng, 4000, 1, 4000)
+    assert -3 <= uniform.min() < -2.99 and -1.01 < uniform.max() <= -1
+    normal = Normal(2.0, 0.5).draw(rng, 4000, 1, 4000)
+    assert (normal.mean(), normal.std()) == pytest.approx((2.0, 0.5), rel=0.05)
+
+
 def test_identity_and_zero():
     np.testing.assert_array_equal(draw("identity", 0.5, 4, 4), 0.5 * np.eye(4))
     assert not draw("zero", 3.0).any()
@@ -67,11 +76,11 @@ def test_is_drawn_from_the_generator_alone(kind):
 
 
 def test_each_gate_is_drawn_by_itself():
-    blocks = Initializer("orthogonal", 1.0).draw_gates(np.random.default_rng(0), 4, 5, 5, 5).reshape(4, 5, 5)
+    blocks = draw_gates(Initializer("orthogonal", 1.0), np.random.default_rng(0), 4, 5, 5, 5).reshape(4, 5, 5)
     for k in range(4):
         np.testing.assert_allclose(blocks[k] @ blocks[k].T, np.eye(5), atol=1e-13)
         assert not np.allclose(blocks[k], blocks[k - 1])
-    eyes = Initializer("identity", 2.0).draw_gates(np.random.default_rng(0), 4, 3, 3, 3)
+    eyes = draw_gates(Initializer("identity", 2.0), np.random.default_rng(0), 4, 3, 3, 3)
     np.testing.assert_array_equal(eyes, np.tile(2 * np.eye(3), (4, 1)))
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rnnlab.arrays import copy_params
 from rnnlab.optimizers import SGD, AdaGrad, Adam, RMSProp
 
 LR = 0.1
@@ -125,3 +126,18 @@ def test_a_state_fits_parameters_in_any_order(optimizer):
         optimizer.update(other, grads, other_state)
     for name, w in params.items():
         np.testing.assert_array_equal(other[name], w)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.inf, np.nan, "overflow"])
+def test_an_update_that_would_make_a_weight_non_finite_is_refused(bad, dtype):
+    largest = np.finfo(dtype).max
+    params = {"b": np.array([-largest, 1.0], dtype), "a": np.ones(3, dtype)}
+    before = copy_params(params)
+    grads = {"a": np.ones(3, dtype), "b": np.array([largest if bad == "overflow" else bad, 0], dtype)}
+    with np.errstate(all="ignore"):
+        assert SGD(1.0, 0.0).update(params, grads, {}) == "b"
+        for name, w in before.items():
+            np.testing.assert_array_equal(params[name], w)
+        assert SGD(1.0, 0.0).update(params, grads | {"b": -grads["a"][:2] * dtype(1e20)}, {}) is None
+    assert params["a"].tolist() == [0, 0, 0] and np.isfinite(params["b"]).all()

@@ -386,6 +386,25 @@ def test_the_step_that_diverges_is_measured_even_if_it_is_not_scheduled(task):
     assert [record.step for record in records if record.gradients] == [0, records[-1].step]
 
 
+def test_an_update_that_would_make_weights_infinite_ends_the_run_at_its_step(task):
+    """The loss and all gradients are finite; the weights before the update are measured and kept."""
+    trainer, params = linear(task, probe=PROBE, optimizer=SGD(3e38, 0.0), clipping=Clipping(1e3, "norm"))
+    params["W_hy"] *= 100  # the gradient with respect to W_xh is about 100
+    right = linear(task, probe=PROBE, steps=1, clipping=Clipping(1e3, "norm"))[0]
+    first, *_ = right.train(copy_params(params), np.random.default_rng(2))
+    (record,) = ending(trainer, params)
+    assert record.step == 0 and record.non_finite == FirstNonFinite("W_xh", None)
+    assert record.metrics["train/loss"] == first.metrics["train/loss"] is not None
+    names = {curve.quantity for curve in record.gradients}
+    assert names >= {"h", "x"} and names <= {curve.quantity for curve in first.gradients}
+    found, other = (
+        {c.quantity: c.log10_gmean for c in r.gradients if c.axis == "timestep"} for r in (record, first)
+    )
+    for name, row in found.items():
+        np.testing.assert_array_equal(row, other[name], err_msg=name)
+    assert all(np.isfinite(w).all() for w in params.values())
+
+
 def test_a_gradient_that_overflows_ends_the_run(task):
     """With h = 0 throughout, δ grows by 1e12 per step backwards, from about 1e-2 at T to over 1e38 at T - 4."""
     trainer, params = linear(task)

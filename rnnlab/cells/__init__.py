@@ -15,13 +15,23 @@ from rnnlab.engine.activations import (
     SPLIT,
     TANH,
     Activation,
+    absolute,
+    cos,
+    exp,
+    log,
+    log1p,
+    maximum,
     positive,
     relu,
     sigmoid,
+    sin,
+    softplus,
+    sqrt,
     tanh,
 )
 from rnnlab.engine.declarations import CellDeclarationError
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
+from rnnlab.engine.weights import input_product
 
 __all__ = [
     "GRU",
@@ -46,10 +56,20 @@ __all__ = [
     "StepGradients",
     "StepTape",
     "Vanilla",
+    "absolute",
+    "cos",
+    "exp",
+    "input_product",
     "layers_of",
+    "log",
+    "log1p",
+    "maximum",
     "positive",
     "relu",
     "sigmoid",
+    "sin",
+    "softplus",
     "split_layer",
+    "sqrt",
     "tanh",
 ]

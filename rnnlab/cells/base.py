@@ -28,13 +28,14 @@ from rnnlab.cells.boundary import (
     check_states,
     check_step_input,
 )
-from rnnlab.cells.parameter import Parameter
+from rnnlab.cells.parameter import Parameter, draw_parameters, usual_parameters
 from rnnlab.engine.activations import Activation
 from rnnlab.engine.declarations import CellDeclarationError, check_names
 from rnnlab.engine.exponents import multiply_columns
+from rnnlab.engine.single_steps import step_gradients, try_step
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
-from rnnlab.initializers import Init
+from rnnlab.initializers import Draw, Init
 from rnnlab.workspace import Workspace
 
 
@@ -58,8 +59,13 @@ class Cell(ABC):
     """State that the recurrent matrix multiplies."""
     input_matrix: ClassVar[str | None] = "W_xh"
     """Name of the matrix that multiplies the inputs; None if the cell has no such matrix."""
+    row_gates: ClassVar[tuple[str, ...]] = ()
+    """Names of the blocks of H rows of the default parameters; () for a single block."""
     forget_gate: ClassVar[str | None] = None
     """Sigmoid gate that scales the direct path of the gradient through a state; None if the cell has none."""
+
+    initializers: ClassVar[Mapping[str, Draw]] = {}
+    """Initialiser of each parameter that is not drawn as `init` specifies, by name; may be a property."""
 
     input_size: Annotated[int, Ge(1)]
     hidden_size: Annotated[int, Ge(1)]
@@ -73,6 +79,8 @@ class Cell(ABC):
     def __post_init__(self) -> None:
         check_fields(self)
         check_names(self)
+        if type(self)._forward is Cell._forward:
+            try_step(self)
 
     # ── a whole sequence ──
 
@@ -203,9 +211,12 @@ class Cell(ABC):
 
     # ── parameters ──
 
-    @abstractmethod
     def parameters(self) -> Mapping[str, Parameter]:
-        """Return the declarations of the parameters by name, in the order in which they are drawn."""
+        """Return the declarations of the parameters by name, in the order in which they are drawn.
+
+        By default, these are W_xh, W_hh and, with biases, b_h, each with the rows of all `row_gates`.
+        """
+        return usual_parameters(self.input_size, self.hidden_size, self.row_gates, self.bias)
 
     @final
     def param_shapes(self) -> dict[str, tuple[int, int]]:
@@ -214,13 +225,7 @@ class Cell(ABC):
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:
         """Draw the parameters gate by gate."""
-        params = {}
-        for name, p in self.parameters().items():
-            initializer, gates = getattr(init, p.initializer), max(len(p.gates), 1)
-            with np.errstate(over="ignore"):  # the first training step reports infinite weights
-                drawn = initializer.draw_gates(rng, gates, p.rows // gates, p.columns, self.hidden_size)
-                params[name] = drawn.astype(dtype)
-        return params
+        return draw_parameters(self.parameters(), self.initializers, init, self.hidden_size, rng, dtype)
 
     # ── what measurements ask ──
 
@@ -313,18 +318,22 @@ class Cell(ABC):
 
     @abstractmethod
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        """Return the result of `adjoint_step`; `adjoint` contains each state and the output."""
+        """Return the result of `adjoint_step`; `adjoint` contains each state and the output.
 
-    @abstractmethod
+        `grads` contains the gradients of the parameters that `step_gradients` cannot derive from `dz` and
+        `recurrent`.
+        """
+
     def _step_gradients(
         self, params: Params, tape: StepTape, deltas: StepDeltas
     ) -> tuple[Params, Array | None]:
         """Return the parameter gradients of one time step, and dx (None for symbols)."""
+        return step_gradients(self, params, tape, deltas)
 
     # ── a sequence, by default one step after another ──
 
     def _forward(self, params: Params, x: Array, initial: States, workspace: Workspace) -> CellTape:
-        return forward_by_steps(self._step, self.output, params, x, initial)
+        return forward_by_steps(self, params, x, initial)
 
     def _backward(
         self,

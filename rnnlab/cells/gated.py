@@ -25,7 +25,7 @@ from rnnlab.engine.declarations import check_declarations
 from rnnlab.engine.forward_loop import ForwardLoop
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.trace import as_tuple, trace_adjoint, trace_step
-from rnnlab.engine.weights import is_symbols, step_input_gradients
+from rnnlab.engine.weights import input_product, step_input_gradients
 from rnnlab.workspace import Workspace
 
 
@@ -44,13 +44,20 @@ class GatedCell(Cell):
       to the previous values of the `carried` states, and to the `vectors`. It is linear in the adjoints.
 
     Both are called with arrays of shape (H, B), or (H, 1) for vectors, and with symbols, so they may only use
-    arithmetic and the functions `tanh`, `sigmoid`, `relu` and `positive` of `rnnlab.cells`.
+    arithmetic and the functions of `rnnlab.cells`: `tanh`, `sigmoid`, `relu`, `positive`, `exp`, `log`,
+    `log1p`, `sqrt`, `sin`, `cos`, `absolute`, `maximum` and `softplus`.
+
+    A gate to whose pre-activation the equations add a term, such as a peephole, has the activation IDENTITY:
+    the equations get z_k and activate the sum. A split gate is for equations that treat x_k and a_k
+    differently, such as those of a GRU.
     """
 
     carried: ClassVar[tuple[str, ...]] = ()
     """States whose previous values enter the equations themselves, not only through a matrix."""
     saved: ClassVar[tuple[str, ...]] = ()
     """Values of the step equations that the adjoint equations need, and that measurements may read."""
+    saved_gates: ClassVar[tuple[str, ...]] = ()
+    """Saved values that are gates with values in (0, 1), activated by the equations."""
     totals: ClassVar[tuple[str, ...]] = ()
     """States that act on another state, or on an output that is not a state, within the time step.
 
@@ -59,7 +66,7 @@ class GatedCell(Cell):
     recurrent: ClassVar[Mapping[str, str]] = {"W_hh": "h"}
     """State that each recurrent matrix multiplies, by the name of the matrix."""
     vectors: ClassVar[tuple[str, ...]] = ()
-    """Parameters with one element per unit, drawn with `init.b_h`."""
+    """Parameters with one element per unit, drawn with `init.b_h` or as `initializers` declares."""
 
     @property
     @abstractmethod
@@ -94,7 +101,7 @@ class GatedCell(Cell):
 
     @cached_property
     def split_biases(self) -> tuple[str, ...]:
-        """Names of the biases that are added to the products of the split gates."""
+        """Names of the biases added to the products of the split gates; () as a declaration for none."""
         return tuple(f"b_h{gate}" for gate in self.split) if self.bias and self.recurrent else ()
 
     def parameters(self) -> dict[str, Parameter]:
@@ -112,7 +119,8 @@ class GatedCell(Cell):
     def sigmoid_gates(self, tape: CellTape) -> dict[str, Array]:
         """Return the activations of the sigmoid gates, each of shape (T, H, B), by name."""
         names = [name for name in self.summed if self.gates[name] is SIGMOID]
-        return {name: tape.inner["gates"][:, self.rows(name)] for name in names}
+        found = {name: tape.inner["gates"][:, self.rows(name)] for name in names}
+        return found | {name: tape.inner[name] for name in self.saved_gates}
 
     @cached_property
     def gate_names(self) -> tuple[str, ...]:
@@ -149,7 +157,7 @@ class GatedCell(Cell):
     # ── one time step ──
 
     def _step(self, params: Params, x: Array, before: States) -> tuple[States, dict[str, Array]]:
-        inputs = params["W_xh"][:, x] if is_symbols(x) else params["W_xh"] @ x
+        inputs = input_product(params["W_xh"], x)
         if self.bias:
             inputs = inputs + params["b_h"]
         products = np.zeros_like(inputs)

@@ -24,12 +24,9 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.base import Cell
-from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.activations import SATURATED, sigmoid, tanh
 from rnnlab.engine.tapes import CellTape, States, StepDeltas, StepTape
-from rnnlab.engine.weights import is_symbols, step_input_gradients
-
-GATES = ("r", "u", "n")
+from rnnlab.engine.weights import input_product
 
 
 @dataclass(frozen=True)
@@ -37,15 +34,7 @@ class GRUResetBefore(Cell):
     """GRU cell with `reset_after=false` and optional biases."""
 
     states: ClassVar[tuple[str, ...]] = ("h",)
-
-    def parameters(self) -> dict[str, Parameter]:
-        """Return the declarations of the matrices and biases."""
-        rows = 3 * self.hidden_size
-        found = {
-            "W_xh": Parameter(rows, self.input_size, "W_xh", GATES),
-            "W_hh": Parameter(rows, self.hidden_size, "W_hh", GATES),
-        }
-        return found | ({"b_h": Parameter(rows, 1, "b_h", GATES)} if self.bias else {})
+    row_gates: ClassVar[tuple[str, ...]] = ("r", "u", "n")
 
     def other_operands(self, states: States, inner: Mapping[str, Array]) -> dict[str, Array]:
         """Return r[t] ∘ h[t-1], which the rows of the candidate multiply."""
@@ -60,7 +49,7 @@ class GRUResetBefore(Cell):
         return {"gate_n": np.abs(tape.inner["n"]) > SATURATED}
 
     def _step(self, params: Params, x: Array, before: States) -> tuple[States, dict[str, Array]]:
-        inputs = params["W_xh"][:, x] if is_symbols(x) else params["W_xh"] @ x
+        inputs = input_product(params["W_xh"], x)
         if self.bias:
             inputs = inputs + params["b_h"]
         h, both, last = before["h"], slice(2 * self.hidden_size), self.rows("n")
@@ -70,7 +59,7 @@ class GRUResetBefore(Cell):
 
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         δ, h = adjoint["h"], tape.before["h"]
-        r, u, n = (tape.inner[gate] for gate in GATES)
+        r, u, n = (tape.inner[gate] for gate in self.row_gates)
         both, last = slice(2 * self.hidden_size), self.rows("n")
         dz_n = δ * ((1 - u) * (1 - n * n))
         q = params["W_hh"][last].T @ dz_n
@@ -78,13 +67,3 @@ class GRUResetBefore(Cell):
         before = δ * u + q * r + params["W_hh"][both].T @ dz_ru
         dz = np.concatenate([dz_ru, dz_n])
         return StepDeltas({"h": δ}, {"h": before}, dz, dz)
-
-    def _step_gradients(
-        self, params: Params, tape: StepTape, deltas: StepDeltas
-    ) -> tuple[Params, Array | None]:
-        dz, h = deltas.dz, tape.before["h"]
-        assert dz is not None
-        grads, dx = step_input_gradients(params, tape.x, dz)
-        both, last = slice(2 * self.hidden_size), self.rows("n")
-        grads["W_hh"] = np.concatenate([dz[both] @ h.T, dz[last] @ (tape.inner["r"] * h).T])
-        return grads, dx

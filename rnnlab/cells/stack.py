@@ -191,7 +191,7 @@ class Stack(Cell):
     def _is_residual(self, layer: Layer) -> bool:
         return self.residual and layer.number > 1
 
-    def _tapes(self, tape: StepTape) -> Iterator[tuple[Layer, StepTape]]:
+    def layer_tapes(self, tape: StepTape) -> Iterator[tuple[Layer, StepTape]]:
         """Yield each layer with its tape of one time step, from bottom to top."""
         x = tape.x
         for layer in self.layers:
@@ -203,11 +203,13 @@ class Stack(Cell):
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
         found: list[StepDeltas] = []
         δ = adjoint[self.output] if self.residual else None
-        for layer, of_layer in list(self._tapes(tape))[::-1]:
+        for layer, of_layer in list(self.layer_tapes(tape))[::-1]:
             cell, own = layer.cell, layer.take(params)
             λ: States = layer.take(adjoint)
             deltas = cell.adjoint_step(own, of_layer, λ if δ is None else cell.with_immediate(λ, δ))
-            dx = deltas.dx if cell.input_matrix is None else own[cell.input_matrix].T @ _present(deltas.dz)
+            dx = deltas.dx
+            if dx is None and cell.input_matrix is not None:
+                dx = own[cell.input_matrix].T @ _present(deltas.dz)
             δ = _present(dx) + δ if self._is_residual(layer) and δ is not None else dx
             found.insert(0, deltas)
         total, before = (
@@ -220,7 +222,7 @@ class Stack(Cell):
     ) -> tuple[Params, Array | None]:
         grads: Params = {}
         bottom_dx = None
-        for (layer, of_layer), own in zip(self._tapes(tape), deltas.layers, strict=True):
+        for (layer, of_layer), own in zip(self.layer_tapes(tape), deltas.layers, strict=True):
             of_params, dx = layer.cell._step_gradients(layer.take(params), of_layer, own)
             grads |= layer.label(of_params)
             bottom_dx = dx if layer.number == 1 else bottom_dx
@@ -313,10 +315,11 @@ def _input_gradient(
     `residual` contains the gradient with respect to the layer's output, and its exponents, if the layer adds
     its inputs to its output.
     """
-    if cell.input_matrix is None:
-        dx, exponents = _present(deltas.dx), None
+    exponents = deltas.exponents
+    if deltas.own_dx is not None:
+        dx = deltas.own_dx.copy()
     else:
-        dx, exponents = input_gradient(params, tape.x, _present(deltas.dz), workspace), deltas.exponents
+        dx = input_gradient(params, tape.x, _present(deltas.dz), workspace)
     if residual is None:
         return dx, exponents
     e, of_e = residual

@@ -185,18 +185,16 @@ def _backpropagate(cell: Cell, params: Params, tape: CellTape, start: Array, τs
         record(t, {f"total {name}": deltas.total[name] for name in cell.states})
         if len(cell.states) > 1:
             record(t, {f"adjoint {name}": adjoint[name] for name in cell.states})
-        record(t, {"dx": deltas.dx})
         for layer, own in zip(layers, deltas.layers or (deltas,), strict=True):
             recurrent = None if own.recurrent is own.dz else own.recurrent
-            record(t, layer.label({"dz": own.dz, "recurrent": recurrent}))
+            dx = own.dx if layer.number == 1 else None
+            record(t, layer.label({"dz": own.dz, "recurrent": recurrent, "dx": dx}))
         log_scale[t - 1] = exponents * np.log(2)
         adjoint, shifts = _rescale(deltas.before)
         exponents = exponents + shifts
     by_time = {name: log_norm_of_steps(steps[f"total {name}"]) for name in cell.states}
     adjoints = {name: steps[f"adjoint {name}"] for name in cell.states if f"adjoint {name}" in steps}
     by_time["state"] = joint_log_norm(adjoints, axis=1) if adjoints else by_time[cell.states[0]]
-    if "dx" in steps:
-        by_time[f"{layers[0].prefix}x"] = log_norm_of_steps(steps["dx"])
     for layer in layers:
         of_layer = layer.take(tape.states), layer.take(tape.inner)
         found = _of_layer(layer, layer.take(params), layer.take(steps), *of_layer, length)
@@ -216,7 +214,9 @@ def _of_layer(
 ) -> dict[str, Array]:
     """Return ln of the norms of the gradients of one layer that follow from its dz, by time step."""
     cell, found = layer.cell, {}
-    if "dz" in steps and cell.input_matrix is not None and layer.number == 1:
+    if "dx" in steps:
+        found["x"] = log_norm_of_steps(steps["dx"])
+    elif "dz" in steps and cell.input_matrix is not None and layer.number == 1:
         W_xhT = np.ascontiguousarray(params[cell.input_matrix].T)
         found["x"] = log_norm_of_steps(np.matmul(W_xhT, steps["dz"]))
     if cell.recurrent_matrix is not None and ("recurrent" in steps or "dz" in steps):

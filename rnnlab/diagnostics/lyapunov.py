@@ -114,7 +114,7 @@ def _of_first_example(step: StepTape, columns: int) -> StepTape:
         return np.repeat(a[:, :1].astype(np.float64), columns, axis=1)
 
     return StepTape(
-        step.x,
+        np.repeat(step.x[..., :1], columns, axis=-1),
         {name: repeated(a) for name, a in step.before.items()},
         {name: repeated(a) for name, a in step.after.items()},
         {name: repeated(a) for name, a in step.inner.items()},

@@ -16,6 +16,7 @@ from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
+from rnnlab.engine.weights import is_symbols
 from rnnlab.norms import SAFE_SQUARES, norm
 from rnnlab.workspace import Workspace
 
@@ -47,32 +48,37 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 def _log_norms(snapshot: Snapshot) -> dict[str, Array]:
     """Return ln of all norms of one layer, as arrays (T, B)."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    workspace, batch = snapshot.workspace, snapshot.tape.cell.x.shape[-1]
+    workspace = snapshot.workspace
     logs = log_norms_by_timestep(cell, tape, deltas, workspace)
-    if deltas.dz is not None and cell.input_matrix is not None:
-        logs |= _log_norms_of_inputs(snapshot, deltas.dz, snapshot.params[cell.input_matrix])
-    elif deltas.dx is not None:
-        logs["x"] = log_norm_of_steps(deltas.dx) + np.log(batch)
+    logs |= _log_norms_of_inputs(snapshot)
     for name in cell.states:
         logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:], workspace)
     return logs
 
 
-def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str, Array]:
+def _log_norms_of_inputs(snapshot: Snapshot) -> dict[str, Array]:
     """Return ln of the norms of the total and immediate gradients with respect to z[t] and x[t]."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    batch, W_xhT = tape.x.shape[-1], np.ascontiguousarray(W_xh.T)
-    names = ("z", "x", *(("z_immediate", "x_immediate") if deltas.immediate else ()))
-    logs = {name: np.full((tape.time, batch), -np.inf) for name in names}
+    matrix, batch = cell.input_matrix, tape.x.shape[-1]
+    W_xhT = None if matrix is None else np.ascontiguousarray(snapshot.params[matrix].T)
+    names = ("x",) if deltas.dz is None or W_xhT is None else ("z", "x")
+    suffixes = ("", "_immediate") if deltas.immediate else ("",)
+    logs = {name + suffix: np.full((tape.time, batch), -np.inf) for suffix in suffixes for name in names}
     for steps in _some_steps(tape.time, batch):
         has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
-        parts = {"": (steps, _columns(dz[steps]))}
+        both = [None if a is None else _columns(a[steps]) for a in (deltas.dz, deltas.own_dx)]
+        parts = [("", steps, both)]
         if deltas.immediate and has_loss.start < has_loss.stop:
-            parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
-        for suffix, (rows, part) in parts.items():
-            for name, a in (("z", part), ("x", W_xhT @ part)):
-                logs[name + suffix][rows] = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
-    for name in ("z", "x"):
+            of_loss = _immediate_of_loss(snapshot.params, cell, tape, deltas, has_loss)
+            parts.append(("_immediate", has_loss, of_loss))
+        for suffix, rows, (dz, dx) in parts:
+            of_x = W_xhT @ dz if dx is None and dz is not None and W_xhT is not None else dx
+            for name, a in (("z", dz), ("x", of_x)):
+                if name in names:
+                    assert a is not None
+                    log = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
+                    logs[name + suffix][rows] = log
+    for name in names:
         logs[name] += deltas.log_scale
     return logs
 
@@ -166,24 +172,28 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
-    """Return ∂ℓ[t]/∂z[t], the gradient of the loss at t alone, for a slice of time steps, (G·H, S·B).
+def _immediate_of_loss(
+    params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice
+) -> list[Array | None]:
+    """Return ∂ℓ[t]/∂z[t] and ∂ℓ[t]/∂x[t] of the loss at t alone for a slice of time steps, (G·H or X, S·B).
+
+    The second is None if it follows from the first.
 
     A single adjoint step processes all time steps, arranged as columns; λ_h is e[t], and all other adjoints
     are 0.
     """
     after_steps = slice(steps.start + 1, steps.stop + 1)
     e = _columns(deltas.immediate[cell.output][steps])
+    x = tape.x[steps]
     step = StepTape(
-        tape.x,
+        x.reshape(-1) if is_symbols(x) else _columns(x),
         {name: _columns(values[steps]) for name, values in tape.states.items()},
         {name: _columns(values[after_steps]) for name, values in tape.states.items()},
         {name: _columns(values[steps]) for name, values in tape.inner.items()},
     )
     zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
-    dz = cell.adjoint_step(params, step, cell.with_immediate(zeros, e)).dz
-    assert dz is not None
-    return dz
+    found = cell.adjoint_step(params, step, cell.with_immediate(zeros, e))
+    return [found.dz, found.dx]
 
 
 def _columns(a: Array) -> Array:

@@ -1,4 +1,8 @@
-"""Activation functions, which act on arrays and on the symbols of a traced equation alike."""
+"""Activation functions and others, which act on arrays and on the symbols of a traced equation alike.
+
+All of them are analytic where they are smooth, so that complex-step derivatives are right: the branch of
+`relu`, `maximum` and `absolute` depends on the real part alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +37,55 @@ def positive(z: Any) -> Any:
     return Value.unary(write_positive, z) if isinstance(z, Value) else np.greater(z, 0).astype(z.dtype)
 
 
+def exp(z: Any) -> Any:
+    """Return the exponential of z."""
+    return Value.unary(np.exp, z) if isinstance(z, Value) else np.exp(z)
+
+
+def log(z: Any) -> Any:
+    """Return the natural logarithm of z."""
+    return Value.unary(np.log, z) if isinstance(z, Value) else np.log(z)
+
+
+def log1p(z: Any) -> Any:
+    """Return ln(1 + z), which is exact for small z."""
+    return Value.unary(np.log1p, z) if isinstance(z, Value) else np.log1p(z)
+
+
+def sqrt(z: Any) -> Any:
+    """Return the square root of z."""
+    return Value.unary(np.sqrt, z) if isinstance(z, Value) else np.sqrt(z)
+
+
+def sin(z: Any) -> Any:
+    """Return the sine of z."""
+    return Value.unary(np.sin, z) if isinstance(z, Value) else np.sin(z)
+
+
+def cos(z: Any) -> Any:
+    """Return the cosine of z."""
+    return Value.unary(np.cos, z) if isinstance(z, Value) else np.cos(z)
+
+
+def absolute(z: Any) -> Any:
+    """Return |z|; its derivative is 2 positive(z) - 1."""
+    if isinstance(z, Value):
+        return Value.unary(write_absolute, z)
+    return np.where(np.real(z) < 0, -z, z)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """Return the larger of a and b; the derivative with respect to a is positive(a - b)."""
+    if isinstance(a, Value) or isinstance(b, Value):
+        return Value(write_maximum, (a, b))
+    return np.maximum(a, b)
+
+
+def softplus(z: Any) -> Any:
+    """Return ln(1 + exp(z)) = -ln σ(-z), which is stable for every z; its derivative is σ(z)."""
+    return relu(z) + log1p(exp(-absolute(z)))
+
+
 @dataclass(frozen=True)
 class Activation:
     """An activation function φ with its derivative.
@@ -62,6 +115,18 @@ def write_relu(z: Array, out: Array) -> object:
 def write_positive(z: Array, out: Array) -> object:
     """Write 1 to `out` where z > 0, otherwise 0."""
     return np.greater(z, 0, out=out)
+
+
+def write_absolute(z: Array, out: Array) -> object:
+    """Write |z| to `out`; for complex numbers, -z where the real part is negative."""
+    if z.dtype.kind != "c":
+        return np.absolute(z, out)
+    return np.multiply(z, np.where(z.real < 0, -1.0, 1.0), out)
+
+
+def write_maximum(a: Array, b: Array, out: Array) -> object:
+    """Write the larger of a and b to `out`."""
+    return np.maximum(a, b, out=out)  # NumPy deprecates a positional out here
 
 
 def _sigmoid(z: Array, out: Array) -> object:

@@ -2,10 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Protocol
 
 from rnnlab.arrays import Array
 from rnnlab.engine.activations import SIGMOID, SPLIT, Activation
+from rnnlab.initializers import Draw, Init
+
+INIT_KEYS = tuple(field.name for field in fields(Init))
 
 
 class CellDeclarationError(ValueError):
@@ -55,6 +59,17 @@ class Declarations(Protocol):
 def check_names(cell: Any) -> None:
     """Raise CellDeclarationError if a cell names a matrix or state that it does not have."""
     name, parameters = type(cell).__name__, list(cell.parameters())
+    declared = {parameter: p.initializer for parameter, p in cell.parameters().items()}
+    for parameter, initializer in {**declared, **cell.initializers}.items():
+        if parameter not in parameters:
+            raise CellDeclarationError(
+                f"{name}.initializers: {parameter} is not one of the parameters {parameters}"
+            )
+        if initializer not in INIT_KEYS and not isinstance(initializer, Draw):
+            raise CellDeclarationError(
+                f"{name}.initializers: {parameter}: expected {', '.join(INIT_KEYS)} or an initialiser "
+                f"such as rnnlab.initializers.Constant(1.0), got {initializer!r}"
+            )
     matrices = {"recurrent_matrix": cell.recurrent_matrix, "input_matrix": cell.input_matrix}
     for key, matrix in matrices.items():
         if matrix is not None and matrix not in parameters:
@@ -120,7 +135,10 @@ def _check_measured(cell: Any, name: str) -> None:
             f"{name}.recurrent_state: {cell.recurrent_state}, but {cell.recurrent_matrix} multiplies "
             f"{expected}"
         )
+    if unknown := [value for value in cell.saved_gates if value not in cell.saved]:
+        raise CellDeclarationError(f"{name}.saved_gates: {unknown[0]} is not one of the saved values")
     sigmoid = [gate for gate, activation in cell.gates.items() if activation is SIGMOID]
+    sigmoid += cell.saved_gates
     if cell.forget_gate is not None and cell.forget_gate not in sigmoid:
         raise CellDeclarationError(
             f"{name}.forget_gate: {cell.forget_gate} is not a sigmoid gate; these are {sigmoid}"

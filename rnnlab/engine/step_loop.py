@@ -7,23 +7,24 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.engine.exponents import multiply_columns, rescale, unscale
+from rnnlab.engine.single_steps import check_adjoint_step, check_step
 from rnnlab.engine.tapes import CellDeltas, CellTape, States
 
-Step = Callable[[Params, Array, States], tuple[States, dict[str, Array]]]
 
-
-def forward_by_steps(step: Step, output: str, params: Params, x: Array, initial: States) -> CellTape:
+def forward_by_steps(cell: Any, params: Params, x: Array, initial: States) -> CellTape:
     """Run the forward pass over a sequence, starting from the initial states."""
     states: dict[str, list[Array]] = {name: [np.array(value)] for name, value in initial.items()}
     inner: dict[str, list[Array]] = {}
     before = initial
-    for x_t in x:
-        before, values = step(params, x_t, before)
+    for t, x_t in enumerate(x):
+        result = cell._step(params, x_t, before)
+        dtype = next(iter(params.values())).dtype
+        before, values = check_step(cell, result, dtype, x.shape[-1]) if t == 0 else result
         for name, value in before.items():
             states[name].append(value)
         for name, value in values.items():
             inner.setdefault(name, []).append(value)
-    return CellTape(x, _stacked(states), _stacked(inner), output)
+    return CellTape(x, _stacked(states), _stacked(inner), cell.output)
 
 
 def _stacked(sequences: dict[str, list[Array]]) -> dict[str, Array]:
@@ -44,6 +45,8 @@ def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first
         adjoint = cell.with_immediate(adjoint, e_t)
         exponents[t - 1] = scale
         deltas = cell.adjoint_step(params, step, adjoint)
+        if t == time:
+            check_adjoint_step(cell, deltas, e.dtype, batch)
         unscaled = deltas
         if scale.any():
             small = {name: value.copy() for name, value in adjoint.items()}
@@ -79,4 +82,5 @@ def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first
         adjoint,
         first_loss,
         exponents if exponents.any() else None,
+        own_dx=stack(lambda step: step["deltas"].dx),
     )

@@ -46,7 +46,8 @@ class StepDeltas:
             to `dz` if the product is a summand of z. None if the cell has no recurrent matrix.
         dx: Gradient ∂L/∂x[t], shape (X, B), for symbols with respect to their one-hot vectors; None if the
             gradient follows from `dz` and the input matrix.
-        grads: Contribution of the time step to the parameter gradients, if the adjoint step computes them.
+        grads: Contributions of the time step to parameter gradients that do not follow from `dz`, `recurrent`
+            and the matrices, by name. For a parameter with one column, the shape may be (rows, B).
         layers: Results of each layer of a stack, the bottom layer first; () for a single cell.
     """
 
@@ -160,6 +161,8 @@ class CellDeltas:
         above: Gradient that reaches the output of a layer from above within the time step, scaled like
             `adjoint`, which includes it; None for a single cell, and if the output of the network is a state
             of this layer.
+        own_dx: Gradient with respect to the inputs, scaled like `adjoint`, if the cell gives it itself, for
+            symbols with respect to their one-hot vectors; None if it follows from `dz` and the input matrix.
     """
 
     grads: Params
@@ -174,6 +177,7 @@ class CellDeltas:
     exponents: Array | None = None
     layers: tuple["CellDeltas", ...] = ()
     above: Array | None = None
+    own_dx: Array | None = None
 
     def unscaled(self) -> "CellDeltas":
         """Return the same gradients with exponents 0, after scaling the arrays in place."""
@@ -181,7 +185,8 @@ class CellDeltas:
             return replace(self, layers=tuple(layer.unscaled() for layer in self.layers))
         if self.exponents is None:
             return self
-        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, self.above, *self.recurrent_blocks]
+        arrays = [*self.total.values(), *self.adjoint.values(), self.dz, self.above]
+        arrays += [self.own_dx, *self.recurrent_blocks]
         present = sorted((a for a in arrays if a is not None), key=lambda a: a.size)
         buffers = {a.__array_interface__["data"][0]: a for a in present}  # of views, the largest
         multiply_columns(buffers.values(), self.exponents)

@@ -122,14 +122,22 @@ def input_gradient(params: Params, x: Array, dz: Array, workspace: Workspace) ->
     return np.asarray(np.matmul(W_xhT, dz, out=workspace.array("dx", x.shape, dz.dtype)))
 
 
-def step_input_gradients(params: Params, x: Array, dz: Array) -> tuple[Params, Array | None]:
+def input_product(W: Array, x: Array) -> Array:
+    """Return W x[t] for the inputs of one time step: vectors, shape (X, B), or symbols, shape (B,)."""
+    return np.asarray(W[:, x] if is_symbols(x) else W @ x)
+
+
+def step_input_gradients(
+    params: Params, x: Array, dz: Array, matrix: str = "W_xh"
+) -> tuple[Params, Array | None]:
     """Return the gradients dW_xh, db_h and dx of one time step, given the inputs x and the gradient dz."""
+    W_xh = params[matrix]
     if is_symbols(x):
-        dW_xh, dx = np.zeros_like(params["W_xh"]), None
+        dW_xh, dx = np.zeros_like(W_xh), None
         np.add.at(dW_xh.T, x, dz.T)
     else:
-        dW_xh, dx = dz @ x.T, params["W_xh"].T @ dz
-    grads = {"W_xh": dW_xh}
+        dW_xh, dx = dz @ x.T, W_xh.T @ dz
+    grads = {matrix: dW_xh}
     if "b_h" in params:
         grads["b_h"] = dz.sum(axis=1, keepdims=True)
     return grads, dx

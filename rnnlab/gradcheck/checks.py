@@ -18,6 +18,8 @@ from rnnlab.gradcheck.derivatives import central_difference, complex_step
 from rnnlab.norms import norm
 
 TOLERANCE = 1e-7
+ROUNDING = 1e-12
+"""Fraction of the size of its terms below which a sum is 0 up to rounding errors in float64."""
 MIN_NORM = 1e-285
 """Magnitude of a derivative below which the computation of the derivative underflows in float64."""
 
@@ -42,6 +44,7 @@ class GradientCheck:
         complex_step: Derivative along v, computed by the complex-step method; None if f does not accept
             complex numbers or if f appears not to be analytic. If only the complex-step method disagrees with
             the gradient, f is assumed not to be analytic.
+        terms: Size of the terms that may cancel in the gradient; 0 if unknown.
     """
 
     name: str
@@ -51,15 +54,16 @@ class GradientCheck:
     difference: float
     difference_error: float
     complex_step: float | None
+    terms: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
         """Return the result of the check.
 
-        The result is `right` if a method that resolves the derivative agrees with the gradient, `undecided`
-        if no method resolves the derivative, and `wrong` otherwise.
+        The result is `right` if a method that resolves the derivative agrees with the gradient, or if both
+        are 0 up to rounding errors; `undecided` if no method resolves the derivative; and `wrong` otherwise.
         """
-        if self._agrees("differences") or self._agrees("complex step"):
+        if self._cancels or self._agrees("differences") or self._agrees("complex step"):
             return "right"
         return "undecided" if self.method is None else "wrong"
 
@@ -85,6 +89,8 @@ class GradientCheck:
     @property
     def error(self) -> float:
         """Return the relative error |analytic − numerical| / max(|analytic|, |numerical|) of `method`."""
+        if self._cancels:
+            return self.norm / self.terms
         error = None if self.method is None else self.error_by(self.method)
         return inf if error is None or isnan(error) else error
 
@@ -94,6 +100,13 @@ class GradientCheck:
         if numerical is None or numerical == self.projection:
             return None if numerical is None else 0.0
         return abs(self.projection - numerical) / max(abs(self.projection), abs(numerical))
+
+    @property
+    def _cancels(self) -> bool:
+        """True if terms cancel in the gradient and in the derivative: all that is left is rounding errors."""
+        largest = ROUNDING * self.terms
+        numerical = max(abs(self.difference) - self.difference_error, abs(self.complex_step or 0.0))
+        return self.terms > 0 and self.norm <= largest and numerical <= largest
 
     def _resolves(self, method: Method) -> bool:
         """Return True if a method can distinguish the derivative from 0."""

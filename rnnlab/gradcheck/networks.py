@@ -9,6 +9,7 @@ from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, States, layers_of
 from rnnlab.engine.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
+from rnnlab.gradcheck.inside import check_sequence_inside, check_step_inside
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.workspace import Workspace
 
@@ -62,6 +63,7 @@ def check_cell(
     if deltas.dx is not None:
         gradients["x"] = deltas.dx
     checks = check_gradients(function, variables, gradients, rng, _parts(variables))
+    checks += check_sequence_inside(cell, params, tape, deltas, u, rng)
     return checks + _check_step(cell, params, tape, rng)
 
 
@@ -99,7 +101,12 @@ def check_model(
     time = len(batch.x)
     for t in sorted({1, time // 2, time - 1} & set(range(1, time))):
         checks += _check_state(model, params, states, batch, t, rng)
-    return checks + _check_step(model.cell, params, _forward(model, params, params, states, batch).cell, rng)
+    tape = _forward(model, params, params, states, batch)
+    _, deltas = model.backward(params, tape)
+    own = {name: params[name] for name in model.cell.param_shapes()}
+    e = deltas.immediate[model.cell.output]
+    checks += check_sequence_inside(model.cell, own, tape.cell, deltas, e, rng)
+    return checks + _check_step(model.cell, own, tape.cell, rng)
 
 
 def _check_batch(
@@ -156,21 +163,25 @@ def _check_state(
 
 def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Generator) -> list[GradientCheck]:
     """Check `adjoint_step` against the forward `step` in the middle of a sequence."""
-    own = {name: params[name] for name in cell.param_shapes()}
     step = tape.step(1 + tape.time // 2 if tape.time > 1 else 1)
     λ = {name: rng.standard_normal(value.shape) for name, value in step.after.items()}
-    before = cell.adjoint_step(own, step, λ).before
+    if cell.output not in λ:
+        λ[cell.output] = rng.standard_normal(cell.output_of(step).shape)
+    deltas = cell.adjoint_step(params, step, λ)
 
     def function(at: dict[str, Array]) -> float | complex:
         states = {name: at[f"one step {name}"] for name in cell.states}
         dtype = next(iter(states.values())).dtype
         x = step.x if is_symbols(step.x) else step.x.astype(dtype)
-        after = cell.step(copy_params(own, dtype), x, states).after
+        tape = cell.step(copy_params(params, dtype), x, states)
+        after = {cell.output: cell.output_of(tape), **tape.after}
         value: float | complex = np.sum([np.sum(λ[name] * after[name]) for name in λ]).item()
         return value
 
     variables = {f"one step {name}": value for name, value in step.before.items()}
-    return check_gradients(function, variables, {f"one step {n}": value for n, value in before.items()}, rng)
+    gradients = {f"one step {name}": value for name, value in deltas.before.items()}
+    checks = check_gradients(function, variables, gradients, rng)
+    return checks + check_step_inside(cell, params, step, λ, deltas, rng)
 
 
 def _start(

@@ -37,6 +37,7 @@ from rnnlab.records import (
     finite_or_none,
 )
 from rnnlab.tasks import Task
+from rnnlab.training.parts import Mean, end_to_end
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.state_validation import Limits, restore
 from rnnlab.workspace import Loops, Workspace
@@ -165,7 +166,7 @@ class Trainer:
             norm = global_norm(grads.values())
             broken = not (isfinite(tape.loss) and isfinite(norm))
             due = self.probe.due(plan, step, state.spikes.update(norm))
-            due = list(self.probe.measurements) if stopping or broken else due
+            due = list(self.probe.measurements) if stopping else due
             raw_grads = copy_params(grads) if due or keeps_gradients else {}
             previous = None
             if state.gradients is not None and state.carried is not None:
@@ -175,11 +176,8 @@ class Trainer:
             metrics[LOSS] = finite_or_none(tape.loss)
             metrics |= clip_metrics(report, state.clipped, step + 1)
             if broken:
-                state.ended = True
                 where = first_non_finite(tape, grads, deltas, params) or FirstNonFinite(GRAD_NORM, None)
-                readings = probe.measure(step, params, tape, deltas, raw_grads, {}, due, previous)
-                metrics |= readings.metrics
-                yield StepRecord(step, metrics, readings.curves, state.stability.since, where)
+                yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)
                 return
             state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
@@ -187,7 +185,11 @@ class Trainer:
             before = copy_params(params) if due or stopping else {}
             is_last = step == self.steps - 1
             starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}
-            self.optimizer.update(params, grads, state.optimizer)
+            overflowing = self.optimizer.update(params, grads, state.optimizer)
+            if overflowing is not None and not stopping:
+                where = FirstNonFinite(overflowing, None)
+                yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)
+                return
             readings = Readings()
             if due:
                 updates = {name: params[name] - before[name] for name in params}
@@ -211,6 +213,26 @@ class Trainer:
         readings = self._measure_final(probe, params, batch, starts, workspace)
         closing |= readings.metrics
         yield StepRecord(self.steps, closing, readings.curves, state.stability.since, diverged)
+
+    def _broken(
+        self,
+        probe: "_RunningProbe",
+        state: TrainingState,
+        step: int,
+        metrics: dict[str, float | None],
+        tape: Tape,
+        workspace: Workspace,
+        previous: Previous | None,
+        where: FirstNonFinite,
+    ) -> StepRecord:
+        """Return the last record of a run that diverges, measured on the weights before the update."""
+        state.ended = True
+        params, due = state.params, list(self.probe.measurements)
+        grads, deltas = self.model.backward(params, tape, workspace, with_dx=False, scaled=True)  # unclipped
+        readings = probe.measure(step, params, tape, deltas, grads, {}, due, previous)
+        return StepRecord(
+            step, {**metrics, **readings.metrics}, readings.curves, state.stability.since, where
+        )
 
     def _measure_final(
         self, probe: "_RunningProbe", params: Params, batch: Batch, starts: States, workspace: Workspace
@@ -241,7 +263,7 @@ class Trainer:
             try:
                 return drawn(1, length)
             except ValueError:  # short sequences are joined end to end
-                return _end_to_end(drawn(-(-length // task.time), task.time), length)
+                return end_to_end(drawn(-(-length // task.time), task.time), length)
 
         batch = drawn(probe.examples, probe.length or task.time)
         return ProbeInputs(batch, long, probe.seed)
@@ -257,7 +279,7 @@ class Trainer:
             workspaces: Buffers to reuse, by the shape of the inputs.
         """
         task, loss = self.task, self.model.loss
-        means: defaultdict[str, _Mean] = defaultdict(_Mean)
+        means: defaultdict[str, Mean] = defaultdict(Mean)
         states, workspaces = None, self._workspaces() if workspaces is None else workspaces
         start_rng = np.random.default_rng(VALIDATION_SEED)
         for batch in task.validation():
@@ -317,25 +339,3 @@ class _RunningProbe:
             previous=previous,
         )
         return self.trainer.probe.measure(snapshot, due)
-
-
-def _end_to_end(batch: Batch, length: int) -> Batch:
-    """Concatenate the sequences of a batch into one sequence of `length` time steps with one target."""
-    x, y = (np.moveaxis(a, -1, 0).reshape(-1, *a.shape[1:-1]) for a in (batch.x, batch.y))
-    return Batch(x[:length, ..., None], y[-1:, ..., None])
-
-
-@dataclass
-class _Mean:
-    """Running mean of values from batches that may differ in size."""
-
-    total: float = 0.0
-    count: int = 0
-
-    def update(self, values: Array) -> None:
-        self.total += float(values.sum(dtype=np.float64))
-        self.count += values.size
-
-    @property
-    def value(self) -> float:
-        return self.total / self.count

@@ -214,7 +214,7 @@ MISTAKES = {
     "cell._target_=null": "cell._target_=null: must be an rnnlab class",
     "cell._target_=rnnlab.cells.Nothing": "cell._target_=rnnlab.cells.Nothing: no such class",
     "cell._target_=rnnlab.nowhere.LSTM": "cell._target_=rnnlab.nowhere.LSTM: no such class",
-    "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: abstract class; must define _adjoint_step, _step, _step_gradients, parameters",
+    "cell._target_=rnnlab.cells.Cell": "cell._target_=rnnlab.cells.Cell: abstract class; must define _adjoint_step, _step",
     "cell._target_=rnnlab.optimizers.Adam": "cell._target_=rnnlab.optimizers.Adam: must implement Cell",
     "probe.measurements.norms._target_=rnnlab.ui.main": "probe.measurements.norms._target_=rnnlab.ui.main: must be a function that takes a Snapshot",
     # sweeps

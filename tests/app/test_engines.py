@@ -17,7 +17,7 @@ from rnnlab.paths import conf_dir
 from rnnlab.runs.run_json import read_run_info
 from rnnlab.training import choose_engine, obstacle
 from tests.app.test_restoring import contents, log_of, never, order_of, stopped
-from tests.cells.test_own_cells import Normalised
+from tests.cells.own import Normalised
 
 pytest.importorskip("numba")
 from rnnlab.engine.compiled import loops

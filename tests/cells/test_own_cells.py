@@ -1,210 +1,24 @@
-"""Cells of users: fast cells that only declare their equations, and slow cells with one step each way."""
+"""Cells of users work like those of the package, and their mistakes are named."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
-from rnnlab.cells import (
-    SIGMOID,
-    SPLIT,
-    TANH,
-    Cell,
-    CellDeclarationError,
-    GatedCell,
-    Parameter,
-    StepDeltas,
-    tanh,
-)
+from rnnlab.cells import GRU, TANH, CellDeclarationError, GatedCell, tanh
 from rnnlab.diagnostics import Previous, ProbeInputs, Snapshot, state_jacobians
 from rnnlab.gradcheck import check_cell
 from rnnlab.initial_states import Zero
-from rnnlab.initializers import Init, Initializer
+from rnnlab.initializers import Constant, Init, Initializer
 from rnnlab.model import Batch, Model
 from rnnlab.paths import conf_dir
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace
+from tests.cells.own import CELLS, B, Diagonal, H, Normalised, Skipping, T, X, params_of
 from tests.cells.peephole import Peephole
-
-H, X, B, T = 4, 3, 2, 7
-
-
-@dataclass(frozen=True)
-class Diagonal(GatedCell):
-    """Diagonal linear recurrence, h = w ∘ h + W_x x + b, without a recurrent matrix."""
-
-    states: ClassVar = ("h",)
-    carried: ClassVar = ("h",)
-    recurrent: ClassVar[Mapping[str, str]] = {}
-    recurrent_matrix: ClassVar = None
-    vectors: ClassVar = ("w",)
-    gates: ClassVar = {"x": SPLIT}
-
-    def step_equations(self, x, a, h, w):
-        return h * w + x
-
-    def adjoint_equations(self, δ, a, h, w):
-        return δ, 0.0 * δ, δ * w, δ * h
-
-
-@dataclass(frozen=True)
-class Coupled(GatedCell):
-    """Oscillators with two states and two recurrent matrices (coRNN, Rusch & Mishra, 2021)."""
-
-    states: ClassVar = ("y", "z")
-    output: ClassVar = "y"
-    recurrent_state: ClassVar = "y"
-    recurrent_matrix: ClassVar = "W_yh"
-    recurrent: ClassVar = {"W_yh": "y", "W_zh": "z"}
-    carried: ClassVar = ("y", "z")
-    totals: ClassVar = ("z",)
-    gates: ClassVar = {"a": TANH}
-
-    def step_equations(self, a, y, z):
-        new = z + 0.1 * (a - 0.7 * y - 0.5 * z)
-        return y + 0.1 * new, new
-
-    def adjoint_equations(self, δ, λ_z, a, y, z):
-        ζ = λ_z + 0.1 * δ
-        return ζ, 0.1 * ζ, δ + -0.07 * ζ, 0.95 * ζ
-
-
-@dataclass(frozen=True)
-class Bottleneck(GatedCell):
-    """A cell whose output is not a state."""
-
-    states: ClassVar = ("h",)
-    output: ClassVar = "y"
-    saved: ClassVar = ("y",)
-    totals: ClassVar = ("h",)
-    gates: ClassVar = {"h": TANH, "s": SIGMOID}
-
-    def step_equations(self, h, s):
-        return h, h * s
-
-    def adjoint_equations(self, λ_h, d_y, h, s, y):
-        total = λ_h + d_y * s
-        return total, total, d_y * h
-
-
-@dataclass(frozen=True)
-class Skipping(GatedCell):
-    """A cell whose saved value and state both use the input of a split gate."""
-
-    states: ClassVar = ("h",)
-    saved: ClassVar = ("n",)
-    gates: ClassVar = {"n": SPLIT}
-
-    def step_equations(self, x, a):
-        n = tanh(x + a)
-        return n + 0.3 * x, n
-
-    def adjoint_equations(self, δ, a, n):
-        dz = δ * (1 - n**2)
-        return dz + 0.3 * δ, dz
-
-
-@dataclass(frozen=True)
-class Scaled(GatedCell):
-    """A cell whose output is a state that does not act on the next time step."""
-
-    states: ClassVar = ("h", "c")
-    totals: ClassVar = ("c",)
-    recurrent: ClassVar = {"R": "c"}
-    recurrent_matrix: ClassVar = "R"
-    recurrent_state: ClassVar = "c"
-    gates: ClassVar = {"a": TANH}
-
-    def step_equations(self, a):
-        return 0.01 * a, 1.0 * a
-
-    def adjoint_equations(self, δ, λ_c, a):
-        κ = λ_c + 0.01 * δ
-        return κ, κ
-
-
-@dataclass(frozen=True)
-class Normalised(Cell):
-    """Vanilla cell with layer normalisation (Ba, Kiros & Hinton, 2016), which is no function of single units."""
-
-    states: ClassVar = ("h",)
-
-    def parameters(self):
-        H, X = self.hidden_size, self.input_size
-        return {
-            "W_xh": Parameter(H, X, "W_xh"),
-            "W_hh": Parameter(H, H, "W_hh"),
-            "b_h": Parameter(H, 1, "b_h"),
-        }
-
-    def _step(self, params, x, before):
-        x = np.eye(self.input_size)[x].T if x.ndim == 1 else x
-        z = params["W_xh"] @ x + params["W_hh"] @ before["h"]
-        s = np.sqrt(((z - z.mean(axis=0)) ** 2).mean(axis=0) + 1e-3)
-        n = (z - z.mean(axis=0)) / s
-        h = np.tanh(n + params["b_h"])
-        return {"h": h}, {"n": n, "s": s[None]}
-
-    def _adjoint_step(self, params, tape, adjoint):
-        n, s, h = tape.inner["n"], tape.inner["s"], tape.after["h"]
-        q = (1 - h * h) * adjoint["h"]
-        dz = (q - q.mean(axis=0) - n * (q * n).mean(axis=0)) / s
-        before = {"h": params["W_hh"].T @ dz}
-        return StepDeltas(adjoint, before, dz, dz, params["W_xh"].T @ dz, {"b_h": q})
-
-    def _step_gradients(self, params, tape, deltas):
-        x = np.eye(self.input_size)[tape.x].T if tape.x.ndim == 1 else tape.x
-        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
-        dx = None if tape.x.ndim == 1 else deltas.dx
-        return grads | {"b_h": deltas.grads["b_h"].sum(axis=1, keepdims=True)}, dx
-
-
-@dataclass(frozen=True)
-class Projected(Cell):
-    """Two states of different sizes: h[t] = P tanh(W_hh h[t-1] + W_xh x[t] + 0.3 m[t-1]), and m[t] with P m = h."""
-
-    states: ClassVar = ("h", "m")
-    SMALL: ClassVar = 2
-
-    @property
-    def state_sizes(self):
-        return {"h": self.SMALL, "m": self.hidden_size}
-
-    def parameters(self):
-        return {
-            "W_xh": Parameter(H, X, "W_xh"),
-            "W_hh": Parameter(H, self.SMALL, "W_hh"),
-            "P": Parameter(self.SMALL, H, "W_hh"),
-        }
-
-    def _step(self, params, x, before):
-        x = np.eye(X)[x].T if x.ndim == 1 else x
-        m = np.tanh(params["W_xh"] @ x + params["W_hh"] @ before["h"] + 0.3 * before["m"])
-        return {"h": params["P"] @ m, "m": m}, {}
-
-    def _adjoint_step(self, params, tape, adjoint):
-        total = adjoint["m"] + params["P"].T @ adjoint["h"]
-        dz = (1 - tape.after["m"] ** 2) * total
-        before = {"h": params["W_hh"].T @ dz, "m": 0.3 * dz}
-        totals = {"h": adjoint["h"], "m": total}
-        return StepDeltas(totals, before, dz, dz, params["W_xh"].T @ dz, {"P": adjoint["h"]})
-
-    def _step_gradients(self, params, tape, deltas):
-        x = np.eye(X)[tape.x].T if tape.x.ndim == 1 else tape.x
-        grads = {"W_xh": deltas.dz @ x.T, "W_hh": deltas.dz @ tape.before["h"].T}
-        return grads | {"P": deltas.grads["P"] @ tape.after["m"].T}, None if tape.x.ndim == 1 else deltas.dx
-
-
-CELLS = (Peephole, Diagonal, Coupled, Bottleneck, Skipping, Scaled, Normalised, Projected)
-
-
-def params_of(cell: Cell) -> dict[str, np.ndarray]:
-    init = Init(*(Initializer("normal", 0.8) for _ in range(3)))
-    return cell.init_params(np.random.default_rng(0), init, np.float64)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -255,7 +69,8 @@ def test_passes_with_the_same_buffers_and_immediate_gradients_are_right(kind: An
             np.testing.assert_array_equal(deltas.grads[name], grad, err_msg=name)
     alone = cell.backward(params, tape, np.where(np.arange(T)[:, None, None] == 3, e, 0))
     for name in cell.states:
-        np.testing.assert_allclose(deltas.immediate[name][3], alone.total[name][3], rtol=1e-12, err_msg=name)
+        immediate, total = deltas.immediate[name][3], alone.total[name][3]
+        np.testing.assert_allclose(immediate, total, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CELLS if issubclass(kind, GatedCell)])
@@ -311,8 +126,17 @@ def declared(**changes: Any) -> type:
         ({"adjoint_equations": lambda self, δ, a: δ * δ}, r"adjoint_equations: .* linear in the adjoints"),
         ({"step_equations": lambda self, a: np.exp(a)}, r"Wrong.step_equations: may only use arithmetic and"),
         ({"recurrent_matrix": "R"}, r"Wrong.recurrent_matrix: R is not one of the parameters \['W_xh'"),
+        (
+            {"initializers": {"w": Constant(1.0)}},
+            r"Wrong.initializers: w is not one of the parameters \['W_xh'",
+        ),
+        (
+            {"initializers": {"b_h": "W"}},
+            r"Wrong.initializers: b_h: expected W_hh, W_xh, b_h or an .*, got 'W'",
+        ),
         ({"recurrent_state": "c"}, r"Wrong.recurrent_state: c is not one of the states \['h'\]"),
         ({"forget_gate": "f"}, r"Wrong.forget_gate: f is not a sigmoid gate; these are \[\]"),
+        ({"saved_gates": ("i",)}, r"Wrong.saved_gates: i is not one of the saved values"),
         ({"vectors": ("a",)}, r"Wrong.vectors: a is also the name of a gate or state"),
         ({"recurrent": {"W_hh": "h", "R": "h"}}, r"Wrong.recurrent: at most one matrix per state"),
         (
@@ -329,6 +153,46 @@ def declared(**changes: Any) -> type:
 def test_a_declaration_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CellDeclarationError, match=message):
         declared(**changes)(X, H, bias=True)
+
+
+def test_a_gate_has_one_bias_unless_its_products_are_treated_apart() -> None:
+    biases = {
+        kind: [name for name in kind(X, H, bias=True).param_shapes() if name.startswith("b_")]
+        for kind in (Peephole, Skipping)
+    }
+    assert biases == {Peephole: ["b_h"], Skipping: ["b_h"]}
+    assert "b_hn" in GRU(X, H, bias=True, reset_after=True).param_shapes()
+
+
+def test_gates_that_the_equations_activate_are_measured() -> None:
+    cell, rng = Peephole(X, H, bias=True), np.random.default_rng(0)
+    tape = cell.forward(params_of(cell), rng.standard_normal((T, X, B)))
+    gates = cell.sigmoid_gates(tape)
+    assert list(gates) == ["i", "f", "o"] and cell.forget_gate in gates
+    np.testing.assert_allclose(tape.states["h"][1:], gates["o"] * np.tanh(tape.states["c"][1:]), rtol=1e-12)
+
+
+def test_a_parameter_starts_as_the_cell_declares() -> None:
+    """A diagonal recurrence that started at 0 like a bias would pass nothing on from step to step."""
+    zero = Init(*(Initializer("zero", 1.0) for _ in range(3)))
+    params = Diagonal(X, 50, bias=True).init_params(np.random.default_rng(0), zero, np.float32)
+    w = params["w"]
+    assert w.shape == (50, 1) and w.dtype == np.float32 and 0.8 <= w.min() < 0.82 and 0.93 < w.max() <= 0.95
+    assert not params["W_xh"].any() and not params["b_h"].any()
+
+    @dataclass(frozen=True)
+    class Configured(Diagonal):
+        """The initial value is a key of the configuration."""
+
+        decay: float
+
+        @property
+        def initializers(self):
+            return {"w": Constant(self.decay), "W_xh": Initializer("identity", 2.0)}
+
+    params = Configured(X, H, 0.9, bias=True).init_params(np.random.default_rng(0), zero, np.float64)
+    np.testing.assert_array_equal(params["w"], np.full((H, 1), 0.9))
+    np.testing.assert_array_equal(params["W_xh"], 2 * np.eye(H, X))
 
 
 def test_missing_states_are_reported_when_the_class_is_made() -> None:

@@ -18,7 +18,7 @@ from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
 from rnnlab.training.engines import loops_of
 from rnnlab.workspace import Workspace
-from tests.cells.test_own_cells import Normalised
+from tests.cells.own import Normalised
 
 MAKERS: dict[str, Callable[[int, int], Cell]] = {
     "rnn": lambda X, H: Vanilla(X, H, "tanh", bias=True),

@@ -25,8 +25,9 @@ from rnnlab.losses import losses_and_gradients
 from rnnlab.model import Batch, Model
 from rnnlab.readout import Readout
 from rnnlab.workspace import Workspace, by_feature
+from tests.cells.log_space import LogMinGRU
+from tests.cells.own import Bottleneck, Coupled, Diagonal, Skipping
 from tests.cells.peephole import Peephole
-from tests.cells.test_own_cells import Bottleneck, Coupled, Diagonal, Skipping
 from tests.security.promises import keeps
 
 pytest.importorskip("numba")
@@ -45,7 +46,7 @@ if os.environ.get("RNNLAB_FUZZ"):
         lambda X, H, bias: LSTM(X, H, "sigmoid", 0.0, bias=bias),
         *(
             lambda X, H, bias, kind=kind: kind(X, H, bias=bias)
-            for kind in (Peephole, Diagonal, Coupled, Bottleneck, Skipping)
+            for kind in (Peephole, Diagonal, Coupled, Bottleneck, Skipping, LogMinGRU)
         ),
     ]
 """Cells whose loops are compiled in the tests; `make fuzz` compiles all of them, which takes minutes."""

@@ -48,6 +48,23 @@ def test_one_wrong_entry_is_enough(entry):
     assert not check(GRADIENTS | {"a": wrong})["a"].passed
 
 
+def test_terms_that_cancel_leave_a_right_zero():
+    """The output of a cell with a stabiliser does not depend on the stabiliser, except by rounding errors."""
+
+    def cancelling(at):
+        return np.sum(np.exp(at["a"]) * np.exp(3 - at["a"])).item()
+
+    noise = {"a": np.array([3e-16, -2e-16, 1e-16]), "b": np.zeros((1, 1))}
+    found = check(noise, cancelling)["a"]
+    assert not found.passed
+    assert replace(found, terms=20.0).passed and replace(found, terms=20.0).error < 1e-12
+    assert not replace(found, terms=1e-9).passed
+    larger = check(noise | {"a": np.full(3, 1e-9)}, cancelling)["a"]
+    assert not replace(larger, terms=20.0).passed
+    real = check({"a": np.full(3, 1e-16), "b": GRADIENTS["b"]})["a"]
+    assert not replace(real, terms=20.0).passed
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_is_wrong(value):
     checks = check(GRADIENTS | {"b": np.array([[value]])})
@@ -146,6 +163,10 @@ def test_every_cell_passes_alone(cell, inputs):
     checks = {found.name: found for found in check_cell(cell, params, case.batch.x)}
     of_inputs = {"x", "x[1]"} if inputs == "vectors" else set()
     of_states = {f"{name}[0]" for name in cell.states} | {f"one step {name}" for name in cell.states}
+    time = len(case.batch.x)
+    middle, inside = 1 + time // 2, [*(f"total {name}" for name in cell.states), "z", "(W_hh h)"]
+    of_states |= {f"immediate {name}[{time - 1}]" for name in cell.states}
+    of_states |= {f"{name}[{middle}]" for name in inside} | {f"one step {name}" for name in inside}
     assert set(checks) == {*params, *of_inputs, *of_states}
     assert all(found.passed for found in checks.values())
 
@@ -182,7 +203,10 @@ def test_everything_of_a_network_is_checked(cell, mask, initial_state):
     assert all(found.passed for found in checks)
     times = (1, 2, 4) if initial_state.learned else (0, 1, 2, 4)
     states = [f"{name}[{t}]" for name in cell.states for t in times]
-    steps = [f"one step {name}" for name in cell.states]
+    inside = [*(f"total {name}" for name in cell.states), "z", "(W_hh h)"]
+    steps = [f"one step {name}" for name in (*cell.states, *inside)] + [f"{name}[3]" for name in inside]
+    last = 5 if mask == "only output" else 4
+    steps += [f"immediate {name}[{last}]" for name in cell.states]
     assert sorted(found.name for found in checks) == sorted([*case.params, "x", "x[1]", *states, *steps])
     nothing_later = {f"{name}[4]" for name in cell.states} if mask == "middle steps" else set()
     assert {found.name for found in checks if found.norm == 0} == nothing_later

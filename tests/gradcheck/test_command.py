@@ -35,6 +35,12 @@ def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
         "h[2]",
         "c[3]",
         "one step c",
+        "total c[3]",
+        "immediate h[3]",
+        "z[3]",
+        "(W_hh h)[3]",
+        "one step total c",
+        "one step z",
     ):
         assert done.stdout.count(f"\n{name} ") == 2
     assert "seq_len=4, next batch, state carried" in done.stdout
@@ -124,7 +130,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     summary, row = (line for line in output.splitlines() if line.rstrip().endswith("WRONG"))
     assert summary.startswith("lstm") and " b_h " in summary
     assert row.startswith("b_h ")
-    assert output.count("W_hh") == 1  # the correct network is not shown in full
+    assert output.count("\nW_hh ") == 1  # the correct network is not shown in full
     assert "gradients are incorrect or undecided in 1 of 2 cases; largest relative error 1.0e+00" in output
 
 

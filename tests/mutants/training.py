@@ -60,11 +60,11 @@ TRAINING_LOOP = [
     Mutant("training/trainer.py", "state.gradients = raw_grads if", "state.gradients = grads if", DIRECTION),
     Mutant(
         "training/trainer.py",
-        "if stopping or broken else due",
-        "if stopping else due",
+        "params, due = state.params, list(self.probe.measurements)",
+        "params, due = state.params, []",
         TRAINING,
     ),
-    Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/parts.py", "self.total / self.count", "self.total", TRAINING),
     Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
     Mutant(
         "training/state_validation.py",

@@ -24,7 +24,7 @@ import math
 import numpy as np
 from numba import njit
 
-from rnnlab.engine.compiled.elementary import OPTIONS, positive, relu, tanh32
+from rnnlab.engine.compiled.elementary import OPTIONS, exp32, larger, positive, relu, tanh32
 from rnnlab.engine.compiled.scaling import any_of, choose_shifts, flush, join_scales, remove_scale
 from rnnlab.engine.compiled.scaling import shift_columns, update_largest
 
@@ -139,7 +139,9 @@ def _module(cell: Any, symbols: bool | None, dtype: str) -> tuple[str, str, tupl
 
     text = _NUMBER.sub(constant, text)
     lines = [f"{name} = np.{dtype}({value})" for name, value in constants.items()]
-    lines.append(f"tanh = {'tanh32' if dtype == 'float32' else 'math.tanh'}")
+    own = "32" if dtype == "float32" else ""
+    lines += [f"{name} = {name}32" if own else f"{name} = math.{name}" for name in ("tanh", "exp")]
+    lines += [f"{name} = math.{name}" for name in ("log", "log1p", "sqrt", "sin", "cos")]
     decorator = f'@njit("void({types})", cache=CACHE, **OPTIONS)'
     module = _HEADER + "\n".join(lines) + f"\n\n\n{decorator}\n{text}"
     return module, f"{type(cell).__name__}-{_function(symbols)}-{dtype}", tuple(names)

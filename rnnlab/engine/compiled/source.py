@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnlab.engine.activations import IDENTITY, RELU, SIGMOID, TANH, write_positive, write_relu
+from rnnlab.engine.activations import (
+    IDENTITY,
+    RELU,
+    SIGMOID,
+    TANH,
+    write_absolute,
+    write_maximum,
+    write_positive,
+    write_relu,
+)
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.symbols import Adjoint, Root, Value
@@ -23,7 +32,16 @@ OPERATORS: Mapping[Callable[..., object], str] = {
     np.multiply: "{} * {}",
     np.divide: "{} / {}",
     np.negative: "-{}",
+    np.power: "{} ** {}",
     np.tanh: "tanh({})",
+    np.exp: "exp({})",
+    np.log: "log({})",
+    np.log1p: "log1p({})",
+    np.sqrt: "sqrt({})",
+    np.sin: "sin({})",
+    np.cos: "cos({})",
+    write_absolute: "abs({})",
+    write_maximum: "larger({}, {})",
     write_relu: "relu({})",
     write_positive: "positive({})",
 }
