@@ -277,9 +277,7 @@ class Stack(Cell):
         grads: Params = {}
         for layer, deltas in zip(self.layers, found, strict=True):
             grads |= layer.label(deltas.grads)
-        zeros = np.broadcast_to(np.zeros(1, e.dtype), of_output.shape)
-        top = self.layers[-1]
-        immediate = dict.fromkeys(self.states, zeros) | top.label(found[-1].immediate)
+        immediate = self.layers[-1].label(found[-1].immediate)
         return CellDeltas(
             grads,
             self._merged([deltas.total for deltas in found]),

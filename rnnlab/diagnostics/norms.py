@@ -12,10 +12,11 @@ from functools import reduce
 
 import numpy as np
 
-from rnnlab.arrays import Array, Params
-from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
+from rnnlab.arrays import Array
+from rnnlab.cells import Cell, CellDeltas, CellTape, StepDeltas, StepTape, layers_of
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
+from rnnlab.engine.weights import is_symbols
 from rnnlab.norms import SAFE_SQUARES, norm
 from rnnlab.workspace import Workspace
 
@@ -28,6 +29,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
     include only the loss at the same time step; the norms of immediate gradients are `h_immediate` and so on.
+    In a layer below the top layer, immediate gradients follow the paths through the layers above within the
+    time step.
     The norms of the states are `h_norm` and `c_norm`. All gradients are gradients of the training loss. If
     the training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the
     single target of a lag curve has weight 1.
@@ -35,8 +38,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     layers = snapshot.layers()
     index, found = np.arange(1, snapshot.tape.cell.time + 1), []
     states = []
-    for layer, part in layers:
-        logs = _log_norms(part)
+    for (layer, part), immediate in zip(layers, _log_norms_of_immediate(snapshot), strict=True):
+        logs = _log_norms(part, immediate)
         states.append(logs["state"])
         found += curves("timestep", index, logs, layer=layer.number)
     if len(layers) > 1:
@@ -44,8 +47,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     return Readings(found)
 
 
-def _log_norms(snapshot: Snapshot) -> dict[str, Array]:
-    """Return ln of all norms of one layer, as arrays (T, B)."""
+def _log_norms(snapshot: Snapshot, immediate: Mapping[str, Array]) -> dict[str, Array]:
+    """Return ln of all norms of one layer, as arrays (T, B), including those of `immediate`."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     workspace, batch = snapshot.workspace, snapshot.tape.cell.x.shape[-1]
     logs = log_norms_by_timestep(cell, tape, deltas, workspace)
@@ -53,28 +56,56 @@ def _log_norms(snapshot: Snapshot) -> dict[str, Array]:
         logs |= _log_norms_of_inputs(snapshot, deltas.dz, snapshot.params[cell.input_matrix])
     elif deltas.dx is not None:
         logs["x"] = log_norm_of_steps(deltas.dx) + np.log(batch)
+    logs |= immediate
     for name in cell.states:
         logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:], workspace)
     return logs
 
 
 def _log_norms_of_inputs(snapshot: Snapshot, dz: Array, W_xh: Array) -> dict[str, Array]:
-    """Return ln of the norms of the total and immediate gradients with respect to z[t] and x[t]."""
-    cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    batch, W_xhT = tape.x.shape[-1], np.ascontiguousarray(W_xh.T)
-    names = ("z", "x", *(("z_immediate", "x_immediate") if deltas.immediate else ()))
-    logs = {name: np.full((tape.time, batch), -np.inf) for name in names}
-    for steps in _some_steps(tape.time, batch):
+    """Return ln of the norms of the total gradients with respect to z[t] and x[t]."""
+    batch, W_xhT = snapshot.tape.cell.x.shape[-1], np.ascontiguousarray(W_xh.T)
+    logs = {name: np.empty((len(dz), batch)) for name in ("z", "x")}
+    for steps in _some_steps(len(dz), batch):
+        part = _columns(dz[steps])
+        logs["z"][steps] = _log_norms_of_columns(part, batch)
+        logs["x"][steps] = _log_norms_of_columns(W_xhT @ part, batch)
+    return {name: values + snapshot.deltas.log_scale for name, values in logs.items()}
+
+
+def _log_norms_of_immediate(snapshot: Snapshot) -> list[dict[str, Array]]:
+    """Return, by layer, ln of the norms of the immediate gradients with respect to z[t] and x[t].
+
+    Below the top layer, the immediate gradients with respect to the states are included.
+    """
+    tape, deltas, layers = snapshot.tape.cell, snapshot.deltas, layers_of(snapshot.model.cell)
+    batch = tape.x.shape[-1]
+    matrices: list[Array | None] = []
+    logs: list[dict[str, Array]] = []
+    for layer, own in zip(layers, deltas.layers or (deltas,), strict=True):
+        has_z = own.dz is not None and layer.cell.input_matrix is not None
+        W_xh = snapshot.params[f"{layer.prefix}{layer.cell.input_matrix}"] if has_z else None
+        matrices.append(None if W_xh is None else np.ascontiguousarray(W_xh.T))
+        names = (*(() if layer is layers[-1] else layer.cell.states), *(("z", "x") if has_z else ()))
+        logs.append({f"{name}_immediate": np.full((tape.time, batch), -np.inf) for name in names})
+    for steps in _some_steps(tape.time, batch) if any(logs) else ():
         has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
-        parts = {"": (steps, _columns(dz[steps]))}
-        if deltas.immediate and has_loss.start < has_loss.stop:
-            parts["_immediate"] = has_loss, _immediate_dz(snapshot.params, cell, tape, deltas, has_loss)
-        for suffix, (rows, part) in parts.items():
-            for name, a in (("z", part), ("x", W_xhT @ part)):
-                logs[name + suffix][rows] = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
-    for name in ("z", "x"):
-        logs[name] += deltas.log_scale
+        if has_loss.start >= has_loss.stop:
+            continue
+        found = _immediate_step(snapshot, has_loss)
+        for part, W_xhT, log in zip(found.layers or (found,), matrices, logs, strict=True):
+            arrays = dict(part.total)
+            if W_xhT is not None and part.dz is not None:
+                arrays |= {"z": part.dz, "x": W_xhT @ part.dz}
+            for key in log:
+                a = arrays[key.removesuffix("_immediate")]
+                log[key][has_loss] = _log_norms_of_columns(a, batch)
     return logs
+
+
+def _log_norms_of_columns(a: Array, batch: int) -> Array:
+    """Return ln of the norms of the columns of an array (F, S·B), per example, as an array (S, B)."""
+    return np.asarray(log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch))
 
 
 def log_norms_by_timestep(
@@ -166,24 +197,23 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def _immediate_dz(params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice) -> Array:
-    """Return ∂ℓ[t]/∂z[t], the gradient of the loss at t alone, for a slice of time steps, (G·H, S·B).
+def _immediate_step(snapshot: Snapshot, steps: slice) -> StepDeltas:
+    """Return the gradients of the loss at t alone for a slice of time steps, arranged as columns (…, S·B).
 
-    A single adjoint step processes all time steps, arranged as columns; λ_h is e[t], and all other adjoints
-    are 0.
+    A single adjoint step processes all time steps; the adjoint of the output is e[t], and all others are 0.
     """
+    cell, tape = snapshot.model.cell, snapshot.tape.cell
     after_steps = slice(steps.start + 1, steps.stop + 1)
-    e = _columns(deltas.immediate[cell.output][steps])
+    e = _columns(snapshot.deltas.immediate[cell.output][steps])
+    x = tape.x[steps]
     step = StepTape(
-        tape.x,
+        x.reshape(-1) if is_symbols(x) else _columns(x),
         {name: _columns(values[steps]) for name, values in tape.states.items()},
         {name: _columns(values[after_steps]) for name, values in tape.states.items()},
         {name: _columns(values[steps]) for name, values in tape.inner.items()},
     )
     zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
-    dz = cell.adjoint_step(params, step, cell.with_immediate(zeros, e)).dz
-    assert dz is not None
-    return dz
+    return cell.adjoint_step(snapshot.params, step, cell.with_immediate(zeros, e))
 
 
 def _columns(a: Array) -> Array:
