@@ -13,9 +13,11 @@ from rnnlab.analysis import (
     draw_lag_curves,
     draw_layer_curves,
     draw_layer_heatmap,
+    draw_phase_diagram,
     draw_time_heatmap,
     draw_unit_heatmap,
     load_gradients,
+    load_runs,
 )
 from rnnlab.analysis.figures.selection import describe_layer, select_layer
 from rnnlab.analysis.frames.run_collection import RunCollection
@@ -29,6 +31,7 @@ from rnnlab.analysis.report.layer_figures import (
 from rnnlab.analysis.report.page import report_html
 from rnnlab.records import Curve, Outcome, StepRecord
 from rnnlab.runs.folder import RunFolder
+from tests.analysis.drawn import cells
 from tests.processes import TINY, Done, run
 from tests.runs.small_runs import config_of, info_of
 
@@ -142,6 +145,15 @@ def test_layers_are_those_of_the_best_condition_of_each_colour(tmp_path: Path) -
     assert len({ax.get_ylim() for ax in curves.flat}) == 1
     assert [len(ax.lines) for ax in curves.flat] == [6, 4]
     plt.close("all")
+
+
+def test_a_phase_diagram_has_layers_as_an_axis(deep: Done) -> None:
+    runs = load_runs(deep.folder / "multirun")
+    ax = draw_phase_diagram(runs, Figure().subplots(), x="layers", y="seed", color="gain")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2"]
+    assert ax.get_xlabel() == "layers"
+    right = runs.pivot(index="seed", columns="layers", values="grad/log10_gain_tail")
+    np.testing.assert_allclose(cells(ax), right.to_numpy(dtype=float))
 
 
 def test_titles_name_the_layer_that_is_shown(gradients: pd.DataFrame) -> None:
