@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.base import Cell, Parameter
-from rnnlab.engine.exponents import multiply_columns
+from rnnlab.engine.exponents import align
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.weights import input_gradient
 from rnnlab.initializers import Init
@@ -322,10 +322,7 @@ def _input_gradient(
         return dx, None
     zeros = np.zeros((len(e), e.shape[2]), np.int32)
     one, two = (zeros if part is None else part for part in (exponents, of_e))
-    is_zero = (e == 0).all(axis=1)
-    common = np.where(is_zero, one, np.maximum(one, two))
     added = e.copy()
-    multiply_columns([added], np.where(is_zero, 0, two - common))
-    multiply_columns([dx], one - common)
+    common = align([dx], one, added, two, (e != 0).any(axis=1))
     dx += added
     return dx, common
