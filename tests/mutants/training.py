@@ -64,7 +64,8 @@ TRAINING_LOOP = [
         "if stopping else due",
         TRAINING,
     ),
-    Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/validation.py", "if stopping():", "if False:", ("app/test_run_job.py",)),
+    Mutant("training/validation.py", "self.total / self.count", "self.total", TRAINING),
     Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
     Mutant(
         "training/state_validation.py",
