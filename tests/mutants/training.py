@@ -60,8 +60,8 @@ TRAINING_LOOP = [
     Mutant("training/trainer.py", "state.gradients = raw_grads if", "state.gradients = grads if", DIRECTION),
     Mutant(
         "training/trainer.py",
-        "if stopping or broken else due",
-        "if stopping else due",
+        "if is_solved or broken else due",
+        "if is_solved else due",
         TRAINING,
     ),
     Mutant("training/validation.py", "if stopping():", "if False:", ("app/test_run_job.py",)),
