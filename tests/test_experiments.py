@@ -36,12 +36,17 @@ MEMORY = (
 )
 TINY = ("steps=6", "val_every=3", "seed=0,1", "hidden_size=8", "batch_size=4")
 THRESHOLDS = ("cell=rnn,rnn,rnn", "clip_mode=norm,norm,value", "clip=null,0.3,0.05")
+DEPTH = (
+    *("layers=1,3,3", "residual=false,false,true", "steps=4", "val_every=2", "seed=0", "batch_size=3"),
+    *("task.validation_examples=8", "probe.measurements.parameters.when.every=2", "engine=numpy"),
+)
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "clipping": {
         "clipping": (*TINY, *THRESHOLDS, "lr=1,30"),
         "clipping_value": (*TINY, "clip=0.02,0.05"),
         "clipping_adam": (*TINY, *THRESHOLDS, "lr=0.01,0.1"),
     },
+    "depth": {"depth": (*DEPTH, "hidden_size=6,4,4"), "depth_width": (*DEPTH, "hidden_size=4")},
     "edge_of_chaos": {
         "edge_of_chaos": (
             *(*TINY, "seq_len=10", "task.validation_examples=8", "lr=0.01,0.1"),

@@ -38,7 +38,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed") / "run"
     arguments = [*TINY, "tracking=none", "cell=lstm", "initial_state=learned", f"hydra.run.dir={folder}"]
     (order,) = check(compose_plan(conf_dir(), arguments, multirun=False)).orders
-    answers = iter([False] * 4)
+    answers = iter([False] * 14)  # one before the run, ten in the first validation, three after steps
     assert execute(order, lambda: next(answers, True)) == "killed"
     return folder
 

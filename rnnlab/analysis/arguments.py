@@ -130,6 +130,8 @@ def _has_type(value: Any, hint: Any) -> bool:
         return isinstance(value, bool | np.bool_)
     if hint is int:
         return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     return isinstance(value, hint)
 
 

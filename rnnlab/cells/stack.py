@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.base import Cell
 from rnnlab.cells.parameter import Parameter
-from rnnlab.engine.exponents import multiply_columns
+from rnnlab.engine.exponents import align
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.weights import input_gradient
 from rnnlab.initializers import Init
@@ -280,9 +280,7 @@ class Stack(Cell):
         grads: Params = {}
         for layer, deltas in zip(self.layers, found, strict=True):
             grads |= layer.label(deltas.grads)
-        zeros = np.broadcast_to(np.zeros(1, e.dtype), of_output.shape)
-        top = self.layers[-1]
-        immediate = dict.fromkeys(self.states, zeros) | top.label(found[-1].immediate)
+        immediate = self.layers[-1].label(found[-1].immediate)
         return CellDeltas(
             grads,
             self._merged([deltas.total for deltas in found]),
@@ -328,10 +326,7 @@ def _input_gradient(
         return dx, None
     zeros = np.zeros((len(e), e.shape[2]), np.int32)
     one, two = (zeros if part is None else part for part in (exponents, of_e))
-    is_zero = (e == 0).all(axis=1)
-    common = np.where(is_zero, one, np.maximum(one, two))
     added = e.copy()
-    multiply_columns([added], np.where(is_zero, 0, two - common))
-    multiply_columns([dx], one - common)
+    common = align([dx], one, added, two, (e != 0).any(axis=1))
     dx += added
     return dx, common

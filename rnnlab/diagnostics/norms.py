@@ -8,12 +8,13 @@ These norms do not depend on the batch size, and gradients of different examples
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells import Cell, CellDeltas, CellTape, StepTape
+from rnnlab.cells import Cell, CellDeltas, CellTape, StepDeltas, StepTape, layers_of
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.engine.weights import is_symbols
@@ -29,6 +30,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
 
     The norms of total gradients are `h`, `c`, `state` (the state adjoint), `z` and `x`. Immediate gradients
     include only the loss at the same time step; the norms of immediate gradients are `h_immediate` and so on.
+    In a layer below the top layer, immediate gradients follow the paths through the layers above within the
+    time step.
     The norms of the states are `h_norm` and `c_norm`. All gradients are gradients of the training loss. If
     the training loss is a mean over time, each of the N targets of an example has weight 1/N, whereas the
     single target of a lag curve has weight 1.
@@ -36,8 +39,8 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     layers = snapshot.layers()
     index, found = np.arange(1, snapshot.tape.cell.time + 1), []
     states = []
-    for layer, part in layers:
-        logs = _log_norms(part)
+    for (layer, part), immediate in zip(layers, _log_norms_of_immediate(snapshot), strict=True):
+        logs = _log_norms(part, immediate)
         states.append(logs["state"])
         found += curves("timestep", index, logs, layer=layer.number)
     if len(layers) > 1:
@@ -45,42 +48,79 @@ def measure_norms(snapshot: Snapshot) -> Readings:
     return Readings(found)
 
 
-def _log_norms(snapshot: Snapshot) -> dict[str, Array]:
-    """Return ln of all norms of one layer, as arrays (T, B)."""
+def _log_norms(snapshot: Snapshot, immediate: Mapping[str, Array]) -> dict[str, Array]:
+    """Return ln of all norms of one layer, as arrays (T, B), including those of `immediate`."""
     cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
     workspace = snapshot.workspace
     logs = log_norms_by_timestep(cell, tape, deltas, workspace)
-    logs |= _log_norms_of_inputs(snapshot)
+    logs |= {**_log_norms_of_inputs(snapshot), **immediate}
     for name in cell.states:
         logs[f"{name}_norm"] = log_norm_of_steps(tape.states[name][1:], workspace)
     return logs
 
 
 def _log_norms_of_inputs(snapshot: Snapshot) -> dict[str, Array]:
-    """Return ln of the norms of the total and immediate gradients with respect to z[t] and x[t]."""
-    cell, tape, deltas = snapshot.model.cell, snapshot.tape.cell, snapshot.deltas
-    matrix, batch = cell.input_matrix, tape.x.shape[-1]
-    W_xhT = None if matrix is None else np.ascontiguousarray(snapshot.params[matrix].T)
-    names = ("x",) if deltas.dz is None or W_xhT is None else ("z", "x")
-    suffixes = ("", "_immediate") if deltas.immediate else ("",)
-    logs = {name + suffix: np.full((tape.time, batch), -np.inf) for suffix in suffixes for name in names}
-    for steps in _some_steps(tape.time, batch):
+    """Return ln of the norms of the total gradients with respect to z[t] and x[t]."""
+    cell, deltas, batch = snapshot.model.cell, snapshot.deltas, snapshot.tape.cell.x.shape[-1]
+    inputs = _Inputs.of(cell, snapshot.params, deltas.dz is not None, deltas.own_dx is not None)
+    logs = {name: np.empty((snapshot.tape.cell.time, batch)) for name in inputs.names}
+    for steps in _some_steps(snapshot.tape.cell.time, batch):
+        dz, dx = (None if a is None else _columns(a[steps]) for a in (deltas.dz, deltas.own_dx))
+        for name, a in inputs.gradients(dz, dx).items():
+            logs[name][steps] = _log_norms_of_columns(a, batch)
+    return {name: values + deltas.log_scale for name, values in logs.items()}
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Gradients with respect to z[t] and x[t]; the second follows from the first, or the cell gives it."""
+
+    names: tuple[str, ...]
+    W_xhT: Array | None
+
+    @classmethod
+    def of(cls, cell: Cell, params: Params, has_dz: bool, has_own_dx: bool) -> "_Inputs":
+        matrix = cell.input_matrix if has_dz else None
+        W_xhT = None if matrix is None else np.ascontiguousarray(params[matrix].T)
+        names = ("z", "x") if W_xhT is not None else ("x",) if has_own_dx else ()
+        return cls(names, W_xhT)
+
+    def gradients(self, dz: Array | None, dx: Array | None) -> dict[str, Array]:
+        """Return the gradients, arranged as columns (F, S·B)."""
+        of_x = self.W_xhT @ dz if dx is None and dz is not None and self.W_xhT is not None else dx
+        found = {"z": dz, "x": of_x}
+        return {name: a for name in self.names if (a := found[name]) is not None}
+
+
+def _log_norms_of_immediate(snapshot: Snapshot) -> list[dict[str, Array]]:
+    """Return, by layer, ln of the norms of the immediate gradients with respect to z[t] and x[t].
+
+    Below the top layer, the immediate gradients with respect to the states are included.
+    """
+    tape, deltas, layers = snapshot.tape.cell, snapshot.deltas, layers_of(snapshot.model.cell)
+    batch = tape.x.shape[-1]
+    of_inputs: list[_Inputs] = []
+    logs: list[dict[str, Array]] = []
+    for layer, own in zip(layers, deltas.layers or (deltas,), strict=True):
+        params = layer.take(snapshot.params)
+        of_inputs.append(_Inputs.of(layer.cell, params, own.dz is not None, own.own_dx is not None))
+        names = (*(() if layer is layers[-1] else layer.cell.states), *of_inputs[-1].names)
+        logs.append({name: np.full((tape.time, batch), -np.inf) for name in names})
+    for steps in _some_steps(tape.time, batch) if any(logs) else ():
         has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
-        both = [None if a is None else _columns(a[steps]) for a in (deltas.dz, deltas.own_dx)]
-        parts = [("", steps, both)]
-        if deltas.immediate and has_loss.start < has_loss.stop:
-            of_loss = _immediate_of_loss(snapshot.params, cell, tape, deltas, has_loss)
-            parts.append(("_immediate", has_loss, of_loss))
-        for suffix, rows, (dz, dx) in parts:
-            of_x = W_xhT @ dz if dx is None and dz is not None and W_xhT is not None else dx
-            for name, a in (("z", dz), ("x", of_x)):
-                if name in names:
-                    assert a is not None
-                    log = log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch)
-                    logs[name + suffix][rows] = log
-    for name in names:
-        logs[name] += deltas.log_scale
-    return logs
+        if has_loss.start >= has_loss.stop:
+            continue
+        found = _immediate_step(snapshot, has_loss)
+        for part, inputs, log in zip(found.layers or (found,), of_inputs, logs, strict=True):
+            arrays = dict(part.total) | inputs.gradients(part.dz, part.dx)
+            for name in log:
+                log[name][has_loss] = _log_norms_of_columns(arrays[name], batch)
+    return [{f"{name}_immediate": values for name, values in log.items()} for log in logs]
+
+
+def _log_norms_of_columns(a: Array, batch: int) -> Array:
+    """Return ln of the norms of the columns of an array (F, S·B), per example, as an array (S, B)."""
+    return np.asarray(log_norm_of_steps(a[None]).reshape(-1, batch) + np.log(batch))
 
 
 def log_norms_by_timestep(
@@ -172,18 +212,14 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def _immediate_of_loss(
-    params: Params, cell: Cell, tape: CellTape, deltas: CellDeltas, steps: slice
-) -> list[Array | None]:
-    """Return ∂ℓ[t]/∂z[t] and ∂ℓ[t]/∂x[t] of the loss at t alone for a slice of time steps, (G·H or X, S·B).
+def _immediate_step(snapshot: Snapshot, steps: slice) -> StepDeltas:
+    """Return the gradients of the loss at t alone for a slice of time steps, arranged as columns (…, S·B).
 
-    The second is None if it follows from the first.
-
-    A single adjoint step processes all time steps, arranged as columns; λ_h is e[t], and all other adjoints
-    are 0.
+    A single adjoint step processes all time steps; the adjoint of the output is e[t], and all others are 0.
     """
+    cell, tape = snapshot.model.cell, snapshot.tape.cell
     after_steps = slice(steps.start + 1, steps.stop + 1)
-    e = _columns(deltas.immediate[cell.output][steps])
+    e = _columns(snapshot.deltas.immediate[cell.output][steps])
     x = tape.x[steps]
     step = StepTape(
         x.reshape(-1) if is_symbols(x) else _columns(x),
@@ -192,8 +228,7 @@ def _immediate_of_loss(
         {name: _columns(values[steps]) for name, values in tape.inner.items()},
     )
     zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
-    found = cell.adjoint_step(params, step, cell.with_immediate(zeros, e))
-    return [found.dz, found.dx]
+    return cell.adjoint_step(snapshot.params, step, cell.with_immediate(zeros, e))
 
 
 def _columns(a: Array) -> Array:

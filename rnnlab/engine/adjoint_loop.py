@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.engine.exponents import LOWEST, TARGET, multiply_columns, rescale, unscale
+from rnnlab.engine.exponents import LOWEST, TARGET, align, rescale, unscale
 from rnnlab.workspace import Calls
 
 FIRST_CHECK, LAST_CHECK = 4, 16
@@ -51,12 +51,7 @@ class AdjointLoop:
         exponents, scale = np.zeros((time + 1, batch), np.int32), np.zeros(batch, np.int32)
         for t in range(time - 1, -1, -1):
             parts = [part[t + 1] for part in self.boundary]
-            marked = self.has_loss[t]
-            empty = np.all([(part == 0).all(axis=0) for part in parts], axis=0)
-            common = np.where(empty, e_exponents[t], np.maximum(scale, e_exponents[t]))
-            multiply_columns([e[t]], np.where(marked, e_exponents[t] - common, 0))
-            multiply_columns(parts, np.where(marked & ~empty, scale - common, 0))
-            scale = np.where(marked, common, scale).astype(np.int32)
+            scale = align(parts, scale, e[t], e_exponents[t], self.has_loss[t])
             exponents[t + 1, :] = scale
             for function, arguments in self.of_step(t):
                 function(*arguments)

@@ -57,6 +57,27 @@ def unscale(parts: Iterable[Array], exponents: Array, examples: Array) -> None:
         exponents -= shift
 
 
+def align(parts: Sequence[Array], exponents: Array, added: Array, of_added: Array, is_added: Array) -> Array:
+    """Bring scaled arrays to common exponents in place, so that they can be added, and return the exponents.
+
+    The common exponent of an example is the larger of its two exponents. Where all elements of one of the two
+    are 0, the exponent is that of the other.
+
+    Args:
+        parts: Arrays of shape (F, B) or (T, F, B).
+        exponents: Exponents of `parts`, shape (B,) or (T, B).
+        added: Array of the same number of axes as those in `parts`.
+        of_added: Exponents of `added`, shape (B,) or (T, B).
+        is_added: True where an element of `added` differs from 0, shape (B,) or (T, B).
+    """
+    empty = np.all([(part == 0).all(axis=-2) for part in parts], axis=0)
+    common = np.where(empty, of_added, np.maximum(exponents, of_added))
+    common = np.where(is_added, common, exponents).astype(np.int32)
+    multiply_columns([added], np.where(is_added, of_added - common, 0))
+    multiply_columns(parts, np.where(empty, 0, exponents - common))
+    return common
+
+
 def multiply_columns(parts: Iterable[Array], shift: Array) -> None:
     """Multiply column b of each array by 2^shift[b], in place; results below the normal range become 0.
 

@@ -149,7 +149,8 @@ class CellDeltas:
             gradient.
         immediate: Immediate gradient with respect to each state, shape (T, H, B), never scaled: the gradient
             of the loss at the same time step only. For the output, the immediate gradient is the argument
-            `e`, padded with zeros to T time steps. Empty for all layers of a stack but the top layer.
+            `e`, padded with zeros to T time steps. A stack has those of its top layer; `measure_norms`
+            computes those of the layers below.
         dz: Gradient ∂L/∂z[t], shape (T, G·H, B); None if the cell has no pre-activations.
         recurrent_blocks: Blocks of rows of `recurrent`, each of shape (T, …, B).
         dx: Gradient ∂L/∂x[t], shape (T, X, B); None for symbol inputs or if `with_dx` is False.

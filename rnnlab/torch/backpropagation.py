@@ -183,13 +183,29 @@ class _Norms:
         self._elements = 0
 
 
-def immediate(direction: Direction, tape: CellTape, incoming: Incoming, ends: Array) -> dict[str, Array]:
-    """Return ln of the norms of the gradients of the loss at the same time step alone, (T, B)."""
+def immediate(
+    direction: Direction, tape: CellTape, incoming: Incoming, ends: Array, above: Array | None = None
+) -> tuple[dict[str, Array], Array]:
+    """Return the gradients of the loss at the same time step alone.
+
+    Args:
+        direction: The layer.
+        tape: Tape of B sequences.
+        incoming: Gradient with respect to the outputs.
+        ends: Last time step of each sequence, shape (B,).
+        above: Immediate gradient that reaches the outputs through the layers above, shape (T, H, B).
+
+    Returns:
+        Natural logarithms of the norms, (T, B), and the gradients with respect to the inputs, (T, X, B).
+    """
     cell, params, time, examples = direction.cell, direction.params, tape.time, len(ends)
     direct = {n: np.zeros((time, size, examples), tape.outputs.dtype) for n, size in cell.state_sizes.items()}
     for t in range(1, time + 1):
         for name, part in incoming.at(t, ends, cell.output, from_loss=True)[0].items():
             direct[name][t - 1] = part
+    if above is not None:
+        direct[cell.output] += above
+    dx = np.zeros((time, cell.input_size, examples), tape.outputs.dtype)
     logs = {f"{name}_immediate": np.full((time, examples), -np.inf) for name in (*cell.states, "z", "x")}
     has_loss = np.flatnonzero(np.any([part.any(axis=(1, 2)) for part in direct.values()], axis=0))
     for steps in np.array_split(has_loss, max(len(has_loss) * examples // _COLUMNS, 1)):
@@ -204,10 +220,11 @@ def immediate(direction: Direction, tape: CellTape, incoming: Incoming, ends: Ar
         assert deltas.dz is not None
         found = {name: deltas.total[name] for name in cell.states}
         found |= {"z": deltas.dz, "x": params["W_xh"].T @ deltas.dz}
+        dx[steps] = found["x"].reshape(cell.input_size, len(steps), examples).transpose(1, 0, 2)
         for name, values in found.items():
             norms = log_norm_of_steps(np.ascontiguousarray(values)[None])
             logs[f"{name}_immediate"][steps] = norms.reshape(-1, examples)
-    return logs
+    return logs, dx
 
 
 def _columns(a: Array) -> Array:

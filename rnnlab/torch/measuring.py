@@ -112,9 +112,9 @@ def _of_loss(
     """Return, by direction, the logarithms of the norms by time step and of the lag curves of the loss."""
     directions, top, H = len(layers[0]), len(layers) - 1, layers[0][0].cell.hidden_size
     norms: list[dict[str, Array]] = [{} for _ in range(directions)]
-    e, exponents = call.d_output(some), None
+    e, exponents, straight = call.d_output(some), None, None
     for number in range(top, -1, -1):
-        gradients, scales = [], []
+        gradients, scales, direct = [], [], []
         for d, direction in enumerate(layers[number]):
             part, of_part = _of_direction(e, exponents, d, H, lengths)
             final = call.d_final(number * directions + d, some)
@@ -122,19 +122,24 @@ def _of_loss(
             tape = tapes[number][d]
             logs, dx, scale = backward(direction, tape, incoming, lengths, with_dx=number > 0)
             del logs["dW_hh"]
-            if number == top:
-                logs |= immediate(direction, tape, incoming, lengths)
+            above, _ = _of_direction(straight, None, d, H, lengths)
+            of_loss, own_dx = immediate(direction, tape, incoming, lengths, above)
+            logs |= of_loss
             logs = {name: values + np.log(factor) for name, values in logs.items()}
             logs |= state_norms(direction.cell, tape)
             norms[d] |= {_name(layers, number, name): values for name, values in logs.items()}
             if d == 1:
                 dx, scale = turned(dx, lengths), _turned_scale(scale, lengths)
+                own_dx = turned(own_dx, lengths)
+            direct.append(own_dx)
             gradients.append(dx)
             scales.append(scale)
         if number > 0:
             e, exponents = _sum(gradients, scales)
             masks = call.masks(some)
-            e = e * masks[number - 1] if masks else e
+            straight = np.sum(direct, axis=0)
+            if masks:
+                e, straight = e * masks[number - 1], straight * masks[number - 1]
     _add_joint(norms, layers)
     is_below = any(part.any() for i in range(top * directions) for part in call.d_final(i, some).values())
     own: list[dict[str, Array]] = [{} for _ in range(directions)]

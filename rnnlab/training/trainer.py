@@ -1,7 +1,7 @@
 """Training loop, which yields records, writes no files and does not depend on a tracking tool."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite
@@ -29,7 +29,6 @@ from rnnlab.records import (
     GRAD_NORM,
     LOSS,
     STEPS_TO_SOLVE,
-    VAL_BASELINE,
     VAL_LOSS,
     VAL_SOLVED,
     FirstNonFinite,
@@ -37,16 +36,14 @@ from rnnlab.records import (
     finite_or_none,
 )
 from rnnlab.tasks import Task
-from rnnlab.training.parts import Mean, end_to_end
+from rnnlab.training.parts import end_to_end
 from rnnlab.training.state import Stability, TrainingState
 from rnnlab.training.state_validation import Limits, restore
+from rnnlab.training.validation import Stopped, Workspaces, validate
 from rnnlab.workspace import Loops, Workspace
 
 UNSTABLE_WINDOW = 50
 UNSTABLE_FACTOR = 2.0
-Workspaces = defaultdict[tuple[int, ...], Workspace]
-VALIDATION_SEED = 0
-"""Seed of the random initial states for validation; the states are identical in all validations."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +124,19 @@ class Trainer:
         )
         return restore(arrays, plain, initial, limits)
 
-    def continue_from(self, state: TrainingState) -> Iterator[StepRecord]:
+    def continue_from(
+        self, state: TrainingState, stopping: Callable[[], bool] = lambda: False
+    ) -> Iterator[StepRecord]:
         """Continue training from a state, which is modified in place; yield records as `train` does.
+
+        After each batch of a validation that precedes a training step, `stopping` is called. If it returns
+        True, no more records follow, and the state is that after the last record.
 
         The caller may save the state between two records, unless `TrainingState.is_closing`. The records and
         final parameters of training continued from the saved state are bit-identical to those of
         uninterrupted training.
         """
-        steps = self._steps(state)
+        steps = self._steps(state, stopping)
         while True:
             with np.errstate(all="ignore"):  # non-finite values are detected below and count as a result
                 record = next(steps, None)
@@ -142,7 +144,7 @@ class Trainer:
                 return
             yield record
 
-    def _steps(self, state: TrainingState) -> Iterator[StepRecord]:
+    def _steps(self, state: TrainingState, stopping: Callable[[], bool]) -> Iterator[StepRecord]:
         if state.ended:
             return
         model, params, workspace = self.model, state.params, Workspace(self.loops)
@@ -152,13 +154,16 @@ class Trainer:
         chance = self.task.chance(model.loss)
         for step in range(state.step, self.steps):
             metrics: dict[str, float | None] = {}
-            stopping = False
+            is_solved = False
             if self.val_every and step % self.val_every == 0:
-                metrics |= self.validate(params, workspaces)
+                try:
+                    metrics |= self.validate(params, workspaces, stopping)
+                except Stopped:
+                    return
                 if metrics.get(VAL_SOLVED) and not state.solved:
                     state.solved = True
                     metrics[STEPS_TO_SOLVE] = float(step)
-                    stopping = self.stop_when_solved
+                    is_solved = self.stop_when_solved
             batch = self.task.batch(state.batches, step)
             initial = state.carried if batch.continues else None
             tape = model.forward(params, batch, initial, workspace, state.starts)
@@ -166,7 +171,7 @@ class Trainer:
             norm = global_norm(grads.values())
             broken = not (isfinite(tape.loss) and isfinite(norm))
             due = self.probe.due(plan, step, state.spikes.update(norm))
-            due = list(self.probe.measurements) if stopping else due
+            due = list(self.probe.measurements) if is_solved else due
             raw_grads = copy_params(grads) if due or keeps_gradients else {}
             previous = None
             if state.gradients is not None and state.carried is not None:
@@ -182,11 +187,11 @@ class Trainer:
             state.stability.update(step, tape.loss, float(tape.weights.sum()) * chance)
             state.carried = tape.cell.final_states()
             state.gradients = raw_grads if keeps_gradients else None
-            before = copy_params(params) if due or stopping else {}
+            before = copy_params(params) if due or is_solved else {}
             is_last = step == self.steps - 1
             starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}
             overflowing = self.optimizer.update(params, grads, state.optimizer)
-            if overflowing is not None and not stopping:
+            if overflowing is not None and not is_solved:
                 where = FirstNonFinite(overflowing, None)
                 yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)
                 return
@@ -194,14 +199,14 @@ class Trainer:
             if due:
                 updates = {name: params[name] - before[name] for name in params}
                 readings = probe.measure(step, before, tape, deltas, raw_grads, updates, due, previous)
-            if stopping:
+            if is_solved:
                 for name, weights in params.items():
                     np.copyto(weights, before[name])
-            state.step, state.ended, state.is_closing = step + 1, stopping, is_last
+            state.step, state.ended, state.is_closing = step + 1, is_solved, is_last
             metrics |= readings.metrics
-            diverged = non_finite_weights(params) if stopping else None
+            diverged = non_finite_weights(params) if is_solved else None
             yield StepRecord(step, metrics, readings.curves, state.stability.since, diverged)
-            if stopping:
+            if is_solved:
                 return
         closing = self.validate(params, workspaces)
         if closing.get(VAL_SOLVED) and not state.solved:
@@ -271,31 +276,23 @@ class Trainer:
     def _workspaces(self) -> Workspaces:
         return defaultdict(lambda: Workspace(self.loops))
 
-    def validate(self, params: Params, workspaces: Workspaces | None = None) -> dict[str, float | None]:
+    def validate(
+        self,
+        params: Params,
+        workspaces: Workspaces | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float | None]:
         """Return the validation metrics: mean loss, metrics of the task, baseline and success flag.
 
         Args:
             params: Parameters of the network.
             workspaces: Buffers to reuse, by the shape of the inputs.
+            stopping: Function called after every batch.
+
+        Raises:
+            Stopped: If `stopping` returns True.
         """
-        task, loss = self.task, self.model.loss
-        means: defaultdict[str, Mean] = defaultdict(Mean)
-        states, workspaces = None, self._workspaces() if workspaces is None else workspaces
-        start_rng = np.random.default_rng(VALIDATION_SEED)
-        for batch in task.validation():
-            initial = states if batch.continues else None
-            tape = self.model.forward(params, batch, initial, workspaces[batch.x.shape], start_rng)
-            means[VAL_LOSS].update(tape.losses[tape.weights > 0])
-            for name, values in task.scores(loss, batch, tape).items():
-                means[name].update(values)
-            states = tape.cell.final_states()
-        metrics = {name: finite_or_none(mean.value) for name, mean in means.items()}
-        goal = task.goal(loss)
-        metrics[VAL_BASELINE] = goal.baseline
-        if goal.criterion is not None and goal.below is not None:
-            reached = metrics[goal.criterion] if metrics[VAL_LOSS] is not None else None
-            metrics[VAL_SOLVED] = float(reached is not None and reached < goal.below)
-        return metrics
+        return validate(self.model, self.task, params, workspaces or self._workspaces(), stopping)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ def frame(**axes: list[object]) -> pd.DataFrame:
             {"seq_len": [1, 2, 1, 2], "cell": ["rnn", "rnn", "lstm", "lstm"], "steps": [4, 2, 4, 2]},
             Encodings(["cell", "seq_len", "steps"], "cell", "seq_len"),  # steps are determined by seq_len
         ),
+        (
+            {"cell": ["r", "r", "l", "l"], "hidden_size": [9, 7, 9, 7], "layers": [1, 2, 1, 2]},
+            Encodings(["cell", "layers", "hidden_size"], "cell", "layers"),  # sizes of equal parameter counts
+        ),
         ({"lr": [1.0, 2.0, 3.0]}, Encodings(["lr"], "lr")),
         (  # a random search: a never repeated value determines no other axis
             {"lr": [0.1, 0.2, 0.3], "g": [1.5, 1.6, 1.7], "cell": ["r", "l", "r"]},

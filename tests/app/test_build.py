@@ -12,10 +12,12 @@ import pytest
 import yaml
 from hydra.utils import get_class, get_method
 
+from rnnlab.app.check import check
 from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.settings import Settings
 from rnnlab.app.config.validation import InvalidConfig
+from rnnlab.cells import Stack
 from rnnlab.diagnostics import Measurement, Probe, Schedule
 from rnnlab.paths import conf_dir
 
@@ -142,3 +144,13 @@ def test_a_key_put_into_the_yaml_is_noticed(above: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         build(config)
     assert caught.value.problems == [f"{above}.colour=1: unknown key".lstrip(".")]
+
+
+def test_a_grid_over_layers_and_residual_includes_one_layer_twice_and_says_so() -> None:
+    plan = compose_plan(conf_dir(), ["layers=1,2", "residual=false,true", "engine=numpy"], multirun=True)
+    checked = check(plan)
+    assert checked.remarks == ("residual=true: no effect with layers=1",)
+    assert len({order.info["identity"] for order in checked.orders}) == 4, "resume=true must not mix them up"
+    one, other, *two = (build(job.config).trainer.model.cell for job in plan.jobs)
+    assert one == other and [type(cell) for cell in two] == [Stack, Stack]
+    assert check(compose_plan(conf_dir(), ["layers=2", "residual=true"], multirun=False)).remarks == ()

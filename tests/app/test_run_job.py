@@ -1,5 +1,8 @@
 """Tests of a failing run in this process and of the files that it leaves."""
 
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs import run_job as worker
 from rnnlab.app.jobs.run_job import WorkOrder, execute
 from rnnlab.paths import conf_dir
+from rnnlab.runs.checkpoint import CHECKPOINT_FILE
+from tests.app import test_restoring as restoring
 from tests.processes import TINY, metric_rows, run_info
 
 
@@ -56,3 +61,37 @@ def test_a_worker_that_is_told_to_stop_starts_nothing(here: Path) -> None:
     order = order_of()
     assert execute(order, lambda: True) is None
     assert not order.folder.exists()
+
+
+def stopped_in_validation(number: int) -> tuple[Callable[[], bool], list[int]]:
+    """Return a function that stops a run after two batches of a validation, and the batches by validation."""
+    batches: list[int] = []
+    is_validating = False
+
+    def stopping() -> bool:
+        nonlocal is_validating
+        was_validating, is_validating = is_validating, sys._getframe(1).f_code.co_name == "validate"
+        if is_validating:
+            batches.extend([] if was_validating else [0])
+            batches[-1] += 1
+        return is_validating and len(batches) == number and batches[-1] == 2
+
+    return stopping, batches
+
+
+@pytest.mark.parametrize(("number", "step", "probe"), [(1, 0, "none"), (3, 4, "standard")])
+def test_a_validation_is_stopped_between_two_batches(
+    number: int, step: int, probe: str, tmp_path: Path
+) -> None:
+    overrides = ("layers=2", "task.held_out=0.1", f"probe={probe}", "engine=numpy")
+    order = restoring.order_of(tmp_path / "whole", *overrides)
+    assert execute(order, never) == "finished"
+    part = replace(order, folder=tmp_path / "part", resume=True)
+    stopping, batches = stopped_in_validation(number)
+    assert execute(part, stopping) == "killed"
+    assert batches[-1] == 2 and len(batches) == number
+    assert [row["step"] for row in metric_rows(part.folder)] == list(range(step))
+    assert (part.folder / CHECKPOINT_FILE).is_file()
+    assert execute(part, never) == "finished"
+    assert f"resuming from the checkpoint at step {step}" in restoring.log_of(part.folder) or not step
+    assert restoring.contents(part.folder) == restoring.contents(order.folder)

@@ -19,6 +19,7 @@ from rnnlab.app.check import check
 from rnnlab.app.config import compose, composer, groups
 from rnnlab.app.config.build import build
 from rnnlab.app.config.composer import Composer, line_of, name_job, plan_sweep
+from rnnlab.app.config.former_keys import ONE_LAYER
 from rnnlab.app.config.interpolations import InterpolationProblems, explain_interpolation_errors
 from rnnlab.app.config.loader import Loader
 from rnnlab.app.config.loading import CONFIG_NAME, chosen_options, key_index, loader_of
@@ -137,7 +138,7 @@ def facts_alone(job: Job) -> tuple[Any, ...]:
     goal = vars(trainer.task.goal(trainer.model.loss))
     memory = sum(experiment.memory.values())
     outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}
-    outside |= {"layers", "residual"} if job.config["layers"] == 1 else set()
+    outside |= {key for key, value in ONE_LAYER.items() if job.config[key] == value}
     kept = {key: value for key, value in job.config.items() if key not in outside}
     text = json.dumps([kept, data], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

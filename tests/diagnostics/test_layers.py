@@ -75,8 +75,37 @@ def test_norms_of_each_layer(stack, mask):
             np.testing.assert_allclose(found[name, layer.number].mean, right, rtol=1e-9, atol=1e-13)
         right = mean_of([own[layer.prefix + name] for name in layer.cell.states])
         np.testing.assert_allclose(found["state", layer.number].mean, right, rtol=1e-9, atol=1e-13)
-        assert (("h_immediate", layer.number) in found) == (layer.number == len(stack.cells))
     np.testing.assert_allclose(found["state", 0].mean, mean_of(own.values()), rtol=1e-9, atol=1e-13)
+
+
+@stacks
+@pytest.mark.parametrize("inputs", ["symbols", "vectors"])
+def test_immediate_gradients_of_each_layer_are_those_of_a_loss_at_one_time_step(stack, inputs):
+    case = build(stack, mask="middle steps", inputs=inputs)
+    snapshot = snapshot_of(case)
+    found = by_key(measure_norms(snapshot))
+    tape, e = snapshot.tape.cell, snapshot.deltas.immediate[stack.output].copy()
+    quantities = (*stack.cells[0].states, "z", "x")
+    right = {
+        (name, layer.number): np.zeros((len(e), case.batch.size))
+        for name in quantities
+        for layer in stack.layers
+    }
+    for t in range(len(e)):
+        alone = np.zeros_like(e)
+        alone[t] = e[t]
+        deltas = stack.backward(case.params, tape, alone)
+        for layer, own in zip(stack.layers, deltas.layers, strict=True):
+            own = own.unscaled()
+            arrays = {**own.total, "z": own.dz, "x": case.params[f"{layer.prefix}W_xh"].T @ own.dz}
+            for name, a in arrays.items():
+                right[name, layer.number][t] = case.batch.size * norm(a[t], axis=0)
+    for (name, layer), norms in right.items():
+        curve = found[f"{name}_immediate", layer]
+        np.testing.assert_allclose(
+            curve.mean, norms.mean(axis=1), rtol=1e-9, atol=1e-15, err_msg=f"{name} {layer}"
+        )
+        np.testing.assert_array_equal(curve.zero_fraction, (norms == 0).mean(axis=1))
 
 
 @stacks

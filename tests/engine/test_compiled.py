@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlab.arrays import copy_params
-from rnnlab.cells import GRU, LSTM, TANH, Cell, GatedCell, Vanilla
+from rnnlab.cells import GRU, LSTM, TANH, Cell, GatedCell, Stack, Vanilla, layers_of
 from rnnlab.diagnostics import first_non_finite
 from rnnlab.diagnostics.norms import log_norm_of_steps
 from rnnlab.engine.weights import add_by_symbol, gather_inputs
@@ -137,7 +137,6 @@ class Case:
         with np.errstate(all="ignore"):
             tape = self.cell.forward(params, x, copy_params(self.initial, dtype), workspace)
             deltas = self.cell.backward(params, tape, self.e.astype(dtype), workspace, scaled=True)
-            scale = 1.0 if deltas.exponents is None else np.ldexp(1.0, deltas.exponents)[:, None, :]
             groups = {
                 "state": tape.states,
                 "inner": tape.inner,
@@ -148,19 +147,25 @@ class Case:
             results = {
                 f"{g} {n}": a.astype(np.float64) for g, arrays in groups.items() for n, a in arrays.items()
             }
-            for group in ("total", "adjoint"):
-                results |= {
-                    f"{group} {n}": a.astype(np.float64) * scale for n, a in getattr(deltas, group).items()
-                }
+            for layer, own in zip(layers_of(self.cell), deltas.layers or (deltas,), strict=True):
+                scale = 1.0 if own.exponents is None else np.ldexp(1.0, own.exponents)[:, None, :]
+                for group in ("total", "adjoint"):
+                    results |= {
+                        f"{group} {layer.prefix}{n}": a.astype(np.float64) * scale
+                        for n, a in getattr(own, group).items()
+                    }
         return results
 
 
 @st.composite
 def cases(draw: Any) -> Case:
     H, X, B, T = (draw(st.integers(1, most)) for most in (6, 4, 4, 40))
-    cell = draw(st.sampled_from(CELLS))(X, H, draw(st.booleans()))
+    make, bias = draw(st.sampled_from(CELLS)), draw(st.booleans())
+    cell, layers = make(X, H, bias), draw(st.sampled_from([1, 1, 2, 3]))
+    if layers > 1:
+        cell, T = Stack.of([cell, *[make(H, H, bias)] * (layers - 1)], draw(st.booleans())), -(-T // layers)
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    gain = draw(st.sampled_from([0.0, 0.1, 1.0, 1.0, 5.0, 40.0]))
+    gain = draw(st.sampled_from([0.0, 0.1, 1.0, 1.0, *([5.0, 40.0] if layers == 1 else [])]))
 
     def drawn(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32).astype(np.float64)
@@ -189,7 +194,7 @@ def test_float32_is_as_close_to_float64_as_numpy(case: Case) -> None:
     for name, array in true.items():
         size = np.linalg.norm(array) or 1.0
         one, two = (np.linalg.norm(other[name] - array) / size for other in (by_numpy, compiled))
-        assert two <= max(2e-6, 10 * one), name  # chaotic networks amplify rounding errors at random
+        assert two <= max(2e-6, 30 * one), name  # chaotic networks amplify rounding errors at random
 
 
 @given(cases())
@@ -205,9 +210,19 @@ def test_float64_agrees_to_the_last_digits(case: Case) -> None:
 
 
 def _digits(case: Case) -> float:
-    """Return the decimal digits that a chaotic network may lose: rounding errors grow with the gain."""
+    """Return the decimal digits that may be lost.
+
+    Rounding errors grow with the gain in a chaotic network; the slope of a saturated unit is a difference of
+    nearly equal numbers, and a nearly closed gate has an error of about 1e-16.
+    """
     largest = max(np.abs(a).max(initial=0) for n, a in case.params.items())
-    return min(6.0, max(0.0, len(case.x) * np.log10(max(largest, 1.0)) / 4))
+    chaos = min(6.0, max(0.0, len(case.x) * np.log10(max(largest, 1.0)) / 4))
+    tape = case.cell.forward(case.params, case.x, case.initial)
+    distances = [1.0]
+    for layer, own in zip(layers_of(case.cell), tape.layers or (tape,), strict=True):
+        distances += [np.minimum(a, 1 - a).min() for a in layer.cell.sigmoid_gates(own).values()]
+        distances += [np.abs(1 - np.abs(a)).min() for a in own.states.values()]
+    return chaos + max(0.0, -np.log10(max(min(distances), 1e-12)) - 3)
 
 
 @pytest.mark.parametrize("make", CELLS)

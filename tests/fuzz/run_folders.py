@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import chdir
@@ -55,7 +56,7 @@ class Ill(Here):
 
         def stopping() -> bool:
             nonlocal asked
-            asked += 1
+            asked += sys._getframe(1).f_code.co_name != "validate"
             if asked > 2 and order.folder.name == DEAD.name:
                 raise PowerFailure
             return asked > 2 and order.folder.name == KILLED.name

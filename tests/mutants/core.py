@@ -32,9 +32,9 @@ CORE = [
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
     ),
     Mutant("cells/stack.py", "δ = _present(dx) + δ if", "δ = dx if", STACK),
-    Mutant("cells/stack.py", "common = np.where(is_zero, one,", "common = np.where(is_zero, 0 * one,", STACK),
+    Mutant("engine/exponents.py", "np.where(is_added, common, exponents)", "common", STACK),
     Mutant("cells/stack.py", "if exponents is None else deltas.exponents", "if True else None", STACK),
-    Mutant("engine/adjoint_loop.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
+    Mutant("engine/exponents.py", "np.where(empty, of_added, np", "np.where(empty, 0, np", STACK),
     Mutant("engine/compiled/scaling.py", "if largest[c] != 0 else of_e[c]", "if True else of_e[c]", STACK),
     Mutant(
         "diagnostics/norms.py", "adjoint = adjoint - deltas.above", "pass", ("diagnostics/test_layers.py",)

@@ -65,6 +65,7 @@ TRAINING_LOOP = [
         TRAINING,
     ),
     Mutant("training/parts.py", "self.total / self.count", "self.total", TRAINING),
+    Mutant("training/validation.py", "if stopping():", "if False:", ("app/test_run_job.py",)),
     Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
     Mutant(
         "training/state_validation.py",

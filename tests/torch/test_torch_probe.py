@@ -131,6 +131,29 @@ def test_immediate_gradients_are_those_of_the_loss_at_the_same_time_step():
     assert values(probe.gradients, "h_norm") == pytest.approx(norms, abs=1e-10)
 
 
+def test_immediate_gradients_of_a_lower_layer_pass_through_the_layers_above():
+    module, x = MODULES["gru"](num_layers=2, bidirectional=True), inputs()
+    lower, upper = nn.GRU(X, H, bidirectional=True), nn.GRU(2 * H, H, bidirectional=True)
+    lower.double().load_state_dict({k: v for k, v in module.state_dict().items() if "_l0" in k})
+    upper.double().load_state_dict(
+        {k.replace("_l1", "_l0"): v for k, v in module.state_dict().items() if "_l1" in k}
+    )
+    with rnnlab.torch.watch(module) as probe:
+        output, _ = module(x)
+        output.retain_grad()
+        output.pow(2).sum().div(B).backward()
+        probe.step()
+    below = lower(x)[0].detach()
+    states = upper(below)[0].detach()
+    norms = []
+    for t in range(len(x)):
+        given, zero = below[t : t + 1].clone().requires_grad_(), torch.zeros(B, H, dtype=torch.float64)
+        before = states[t - 1, :, :H] if t else zero, states[t + 1, :, H:] if t + 1 < len(x) else zero
+        upper(given, torch.stack(before))[0].backward(output.grad[t : t + 1])
+        norms.append(np.log10(B * given.grad[0, :, :H].norm(dim=1).numpy()).mean())
+    assert values(probe.gradients, "h_immediate", 1, "forward") == pytest.approx(norms, abs=1e-10)
+
+
 @pytest.mark.parametrize("kind", MODULES)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_lag_curves_are_those_of_rnnlab(kind, layers):

@@ -1,14 +1,19 @@
 """Figures of the parts of a network: the gradient by layer and lag, and by unit and time step."""
 
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
+from rnnlab.analysis.figures.grouping import LINE_STYLES
 from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
 from rnnlab.analysis.figures.selection import WHOLE, select_run, select_step
 from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, drawing_style, figure_style, new_axes
@@ -26,6 +31,7 @@ def draw_layer_heatmap(
     quantity: str = "h",
     step: str | int = "last",
     run: str | None = None,
+    limits: Sequence[float] | None = None,
 ) -> Axes:
     """Draw a heat map of the gradient norm by layer and lag, on a logarithmic scale.
 
@@ -38,6 +44,8 @@ def draw_layer_heatmap(
         step: Training step to draw: a number, "first" or "last".
         run: Run identifier, or "mean" for the mean log10 gradient norm over all runs, which must differ only
             in their seed; required if the data frame contains several runs.
+        limits: Smallest and largest value of the colour scale in decades, to compare several heat maps; None
+            uses the smallest and largest plotted values.
 
     Returns:
         The Axes.
@@ -52,9 +60,9 @@ def draw_layer_heatmap(
     """
     if ax is None:
         with drawing_style(figure_style()):
-            return draw_layer_heatmap(gradients, new_axes(), quantity, step, run)
-    wide, when = _by_layer(gradients, quantity, step, run)
-    _draw_map(wide, ax, f"log₁₀ gradient norm w.r.t. {quantity}")
+            return draw_layer_heatmap(gradients, new_axes(), quantity, step, run, limits)
+    wide, when = by_layer(gradients, quantity, step, run)
+    _add_bar(draw_map(wide, ax, limits), ax, f"log₁₀ gradient norm w.r.t. {quantity}")
     ax.set(xlabel="lag k (time steps back)", ylabel="layer (1 reads the inputs)")
     ax.set_title(f"Gradient w.r.t. {quantity} by layer and lag, {when}")
     return ax
@@ -71,7 +79,7 @@ def draw_layer_curves(
 ) -> Axes:
     """Draw the lag curve of each layer of one run, with a dashed line for the first recording.
 
-    The arguments and errors are those of `draw_layer_heatmap`.
+    The arguments and errors are those of `draw_layer_heatmap`; there are no `limits`.
 
     >>> net = rl.network("gru", inputs=3, hidden=8, layers=2)
     >>> gradients = net.lag_curve(np.random.default_rng(1).standard_normal((20, 3, 4))).frame
@@ -81,12 +89,14 @@ def draw_layer_curves(
     if ax is None:
         with drawing_style(figure_style()):
             return draw_layer_curves(gradients, new_axes(), quantity, step, run)
-    wide, when = _by_layer(gradients, quantity, step, run)
-    first, _ = _by_layer(gradients, quantity, "first", run)
+    wide, when = by_layer(gradients, quantity, step, run)
+    first, _ = by_layer(gradients, quantity, "first", run)
     is_dashed = step == "last" and not wide.equals(first)
-    colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.1, 0.85, len(wide)))
-    for color, layer in zip(colors, wide.index, strict=True):
-        ax.plot(wide.columns, wide.loc[layer], color=color, linewidth=1.6, label=f"layer {layer}")
+    colors = matplotlib.colormaps[SEQUENTIAL](np.linspace(0.05, 0.75, len(wide)))
+    every = max(1, len(wide.columns) // 8)
+    for color, layer, (_, marker) in zip(colors, wide.index, cycle(LINE_STYLES), strict=False):
+        marked: dict[str, Any] = {"marker": marker, "markevery": every, "markersize": 5}
+        ax.plot(wide.columns, wide.loc[layer], color=color, linewidth=1.6, label=f"layer {layer}", **marked)
         if is_dashed:
             ax.plot(first.columns, first.loc[layer], "--", color=color, linewidth=1)
     ax.legend(
@@ -148,13 +158,13 @@ def draw_unit_heatmap(
     shown = layers[-1] if layer is None else layer
     rows, when = select_step(rows[rows["layer"] == shown], step, STEPS)
     wide = _table(rows, "unit", "timestep", run)
-    _draw_map(wide, ax, "log₁₀ gradient w.r.t. h of a unit")
+    _add_bar(draw_map(wide, ax), ax, "log₁₀ gradient w.r.t. h of a unit")
     which = f", layer {shown}" if len(layers) > 1 else ""
     ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}{whose}")
     return ax
 
 
-def _by_layer(
+def by_layer(
     gradients: pd.DataFrame, quantity: str, step: str | int, run: str | None
 ) -> tuple[pd.DataFrame, str]:
     """Return log10 of the gradient norm by layer and lag at one training step, and describe the step."""
@@ -171,13 +181,18 @@ def _by_layer(
     return _table(rows, "layer", "lag", run), when + whose
 
 
-def _draw_map(wide: pd.DataFrame, ax: Axes, label: str) -> None:
-    """Draw a table of whole-numbered rows and columns as a heat map with a colour bar."""
+def draw_map(wide: pd.DataFrame, ax: Axes, limits: Sequence[float] | None = None) -> QuadMesh:
+    """Draw a table of whole-numbered rows and columns as a heat map, without a colour bar."""
     x, y = (np.append(axis, axis[-1] + 1) - 0.5 for axis in (wide.columns.to_numpy(), wide.index.to_numpy()))
-    mesh = ax.pcolormesh(x, y, wide.to_numpy(dtype=float), cmap=SEQUENTIAL, rasterized=True)
+    norm = None if limits is None else Normalize(min(limits), max(limits))
+    mesh = ax.pcolormesh(x, y, wide.to_numpy(dtype=float), cmap=SEQUENTIAL, norm=norm, rasterized=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return mesh
+
+
+def _add_bar(mesh: QuadMesh, ax: Axes, label: str) -> None:
     assert ax.figure is not None
     make_text_literal(ax.figure.colorbar(mesh, ax=ax, label=label).ax)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _table(rows: pd.DataFrame, index: str, columns: str, run: str | None) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rnnlab.analysis.figures.style import NULL_LABELS
 
-AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init")
+AXIS_ORDER = ("cell", "task", "seq_len", "clip", "lr", "clip_mode", "optimizer", "init", "layers")
 """Sweep axes that are assigned before all other axes, in this order."""
 MAX_COLORS, MAX_COLUMNS = 10, 6
 """Maximum number of colours in a figure, and maximum number of columns in a grid of plots."""

@@ -1,7 +1,7 @@
 """Figures for a report, chosen according to the axes of the sweep."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,12 @@ from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.report.conditions import Condition
 from rnnlab.analysis.report.encodings import Encodings, is_number
 from rnnlab.analysis.report.inline_svg import inline_svg
+from rnnlab.analysis.report.layer_figures import (
+    describe_networks,
+    draw_curves_of_layers,
+    draw_layer_maps,
+    find_deep_networks,
+)
 from rnnlab.analysis.report.number_text import format_axis
 from rnnlab.records import GAIN_TAIL, GRAD_NORM, HORIZON, LOG10_GAIN_TAIL, VAL_SOLVED
 from rnnlab.text import explain, format_run_count
@@ -107,13 +113,18 @@ class ReportFigures:
         )
         return self._render(_Drawing("Gradient against lag", text, draw), "main-", answer)
 
-    def details(self) -> list[Picture]:
+    def details(self, best: Condition | None) -> list[Picture]:
         """Draw all further figures for which the sweep has the required axes and data.
+
+        Args:
+            best: Condition with the best validation metric, whose values the figures by layer prefer.
 
         Raises:
             ConnectionError: If MLflow does not respond.
         """
-        drawings = [*self._explosions(), *self._scalar_plots(), *self._losses(), *self._heatmaps()]
+        by_layer = self._by_layer({} if best is None else best.values)
+        further = [*self._scalar_plots(), *self._losses(), *self._heatmaps()]
+        drawings = [*self._explosions(), *by_layer, *further]
         pictures = (
             self._render(drawing, f"f{number}-", f"{drawing.title}. {drawing.text}")
             for number, drawing in enumerate(drawings)
@@ -146,7 +157,7 @@ class ReportFigures:
             svg = inline_svg(figure, prefix, description, is_sequential)
             plt.close(figure)
         is_grid = not isinstance(result, Axes | np.ndarray) and len(result.axes.flat) > 1
-        is_row = isinstance(result, np.ndarray) and len(figure.axes) > 3
+        is_row = isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] > 1
         return Picture(drawing.title, drawing.text, svg, is_grid or is_row)
 
     def _explosions(self) -> Iterator[_Drawing]:
@@ -173,6 +184,18 @@ class ReportFigures:
         drawn.set(ylabel="global gradient norm")
         set_log_scale(drawn)
         return drawn
+
+    def _by_layer(self, preferred: Mapping[str, Any]) -> Iterator[_Drawing]:
+        """Yield the gradient by layer and lag as heat maps and as curves, if a network has several layers."""
+        if not (deep := find_deep_networks(self.collection, self.encodings, preferred)):
+            return
+        text = (
+            f"Norm of the gradient with respect to {deep[0].quantity} of each layer, k time steps before the "
+            f"loss, before and after training on one scale. {describe_networks(deep)}"
+        )
+        yield _Drawing("Gradient by layer and lag", text, partial(draw_layer_maps, deep), True)
+        text = "Lag curve of each layer after training (solid) and before (dashed)."
+        yield _Drawing("Lag curve of each layer", text, partial(draw_curves_of_layers, deep), True)
 
     def _scalar_plots(self) -> Iterator[_Drawing]:
         runs, x, hue, col = self.collection.frame, self.encodings.x, self.encodings.hue, self.encodings.col

@@ -64,6 +64,7 @@ def _html(collection: RunCollection, source: Source) -> str:
     metric = choose_metric(runs)
     conditions = find_conditions(runs, encodings.axes)
     answer = answer_question(undamaged, conditions, encodings.axes, encodings.hue, metric)
+    best = best_condition(conditions, metric)
     figures = ReportFigures(collection, curves, encodings, metric)
     first_sentence = Markup(answer.sentences[0]).striptags() if answer.sentences else answer.question
     configs = [dict(flatten(run.config)) for run in entries]
@@ -82,12 +83,12 @@ def _html(collection: RunCollection, source: Source) -> str:
         script_digest=base64.b64encode(sha256(script.encode()).digest()).decode(),
         title=_title(runs),
         answer=answer,
-        main_figure=figures.main(str(first_sentence), best_condition(conditions, metric)),
+        main_figure=figures.main(str(first_sentence), best),
         hue=encodings.hue,
         colors=_color_labels(runs, encodings.hue),
         facts=_facts(runs, entries),
         outcomes=_outcomes(runs),
-        figures=figures.details(),
+        figures=figures.details(best),
         conditions=conditions_table(conditions, encodings.axes, metric),
         runs=runs_table(entries, encodings.axes + seeds),
         failures=failures_table(entries, collection.problems),

@@ -165,12 +165,6 @@ def _network_cell(
     """Return the cell, or a stack of `layers` cells; on failure, record the problems and return None."""
     sizes = {"input_size": input_size, "hidden_size": s.hidden_size}
     cell: Cell | None = construct(config, "cell", sizes, problems, uncertain)
-    if s.residual and s.layers == 1:
-        problem = (
-            "residual=true: requires layers=2 or more, because the first layer has no residual connection"
-        )
-        problems += uncertain.unless_affected([problem], "layers", "residual")
-        return None
     if cell is None or s.layers == 1:
         return cell
     sizes["input_size"] = cell.output_size

@@ -17,6 +17,7 @@ from rnnlab.training import choose_engine, obstacle
 INDEPENDENT_KEYS = ("seed", "steps", "clip", "clip_mode", "init", *KEYS_OUTSIDE_IDENTITY)
 """Keys validated separately, because sizes, data and the validity of other keys do not depend on them."""
 MAX_CACHED_TEXTS = 10_000
+NO_RESIDUAL = "residual=true: no effect with layers=1"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class JobFacts:
         loss_unit: Name and factor of the unit in which losses are shown.
         dataset: Name, digest and source of the data.
         memory: Estimated memory use of the run, in bytes.
-        remarks: Remarks, one per line, about data that the task ignores.
+        remarks: Remarks, one per line, about data that the task ignores and keys without effect.
     """
 
     settings: Settings
@@ -120,6 +121,8 @@ class Inspector:
         engine, remarks = choose_engine(requested, model.cell), task.remarks
         if requested == "auto" and (reason := obstacle(model.cell)):
             remarks = (*remarks, f"engine=auto: running with NumPy, because {reason}")
+        if experiment.settings.residual and experiment.settings.layers == 1:
+            remarks = (*remarks, NO_RESIDUAL)
         return _SharedFacts(engine, states, goal, unit, dict(task.dataset), memory, data, remarks)
 
 

@@ -67,8 +67,8 @@ def execute(order: WorkOrder, stopping: Callable[[], bool]) -> Outcome | None:
 
     Args:
         order: Work order of the run.
-        stopping: Function called after every training step; if the function returns True, the run ends with
-            the outcome `killed`.
+        stopping: Function called after every training step and every batch of a validation; if the function
+            returns True, the run ends with the outcome `killed`.
 
     Returns:
         The outcome, or None if the run was not started because `stopping` already returned True.
@@ -158,7 +158,7 @@ def _train(
     if state.step:
         LOG.info("resuming from the checkpoint at step %s", state.step)
     last_checkpoint = time.monotonic()
-    for record in trainer.continue_from(state):
+    for record in trainer.continue_from(state, stopping):
         if folder.write(record):
             LOG.warning(
                 "step %s: result differs from the recorded row; replacing the rows from this step onwards",
@@ -170,9 +170,7 @@ def _train(
         if state.ended or state.is_closing:  # the final record follows at once
             continue
         if stopping():
-            folder.write_checkpoint(*state.to_parts())
-            folder.write_weights(state.params)
-            return "killed", monitor
+            break
         if (
             settings.checkpoint_every is not None
             and time.monotonic() - last_checkpoint > settings.checkpoint_every
@@ -180,6 +178,10 @@ def _train(
             folder.write_checkpoint(*state.to_parts())
             LOG.info("step %s: checkpoint", state.step)
             last_checkpoint = time.monotonic()
+    if not state.ended:
+        folder.write_checkpoint(*state.to_parts())
+        folder.write_weights(state.params)
+        return "killed", monitor
     if folder.complete():
         LOG.warning("removed the rows recorded after step %s, the last step", record.step)
     folder.write_weights(state.params)

@@ -26,7 +26,8 @@ from rnnlab.terminal.streams import make_streams_lossy
 from rnnlab.text import describe_error
 
 STOP_SECONDS = 2.0
-"""Time limit in seconds for a run to stop after a stop signal; a run stops only between training steps."""
+"""Time limit in seconds for a run to stop after a stop signal; a run stops only after a training step or a
+batch of a validation."""
 END_SECONDS = 5.0
 """Time limit in seconds for an idle worker to exit."""
 _SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
