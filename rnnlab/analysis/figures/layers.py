@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
-from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.selection import WHOLE, select_run, select_step
+from rnnlab.analysis.figures.single_run import add_color_bar
 from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, drawing_style, figure_style, new_axes
 
 BY_UNIT = "h_by_unit"
@@ -175,8 +176,7 @@ def _draw_map(wide: pd.DataFrame, ax: Axes, label: str) -> None:
     """Draw a table of whole-numbered rows and columns as a heat map with a colour bar."""
     x, y = (np.append(axis, axis[-1] + 1) - 0.5 for axis in (wide.columns.to_numpy(), wide.index.to_numpy()))
     mesh = ax.pcolormesh(x, y, wide.to_numpy(dtype=float), cmap=SEQUENTIAL, rasterized=True)
-    assert ax.figure is not None
-    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label=label).ax)
+    add_color_bar(mesh, ax, label)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
