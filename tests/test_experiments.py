@@ -53,6 +53,12 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
         "fading_forget_bias": (*FADING, "hidden_size=4"),
         "fading_parameters": (*FADING, "hidden_size=6"),
     },
+    "mean_field": {
+        "mean_field": (
+            *("seed=0,1", "init.W_hh.gain=0.5,2", "hidden_size=8,12"),
+            "task.std=0.1,0.5",
+        ),
+    },
     "memory": {
         "memory": (*MEMORY, "probe.length=40,48"),
         "memory_forget_bias": (*MEMORY, "probe.length=40,48"),
