@@ -10,8 +10,8 @@ import scipy.stats
 
 from rnnlab.analysis.report.axis_effects import compare_axes
 from rnnlab.analysis.report.conditions import TRAINED, find_conditions
+from tests.analysis.constructed import sweep
 from tests.analysis.many_runs import NAN
-from tests.analysis.test_answer import sweep
 
 CELLS, RATES, CLIPS = ("rnn", "lstm", "gru"), (0.1, 1.0), (1.0, NAN)
 SIGN = {"rnn": 1.0, "lstm": -1.0, "gru": 1.0}
