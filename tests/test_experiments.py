@@ -34,6 +34,10 @@ MEMORY = (
     *("task=latch,random_permutation", "seq_len=10,12", "steps=30", "seed=0"),
     *("hidden_size=6", "batch_size=4", "task.validation_examples=8"),
 )
+TASKS = (
+    *("task=adding,latch", "seq_len=10", "steps=4", "val_every=2"),
+    *("hidden_size=6", "batch_size=4"),
+)
 TINY = ("steps=6", "val_every=3", "seed=0,1", "hidden_size=8", "batch_size=4")
 THRESHOLDS = ("cell=rnn,rnn,rnn", "clip_mode=norm,norm,value", "clip=null,0.3,0.05")
 DEPTH = (
@@ -58,10 +62,20 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
         "fading_forget_bias": (*FADING, "hidden_size=4"),
         "fading_parameters": (*FADING, "hidden_size=6"),
     },
+    "mean_field": {
+        "mean_field": (
+            *("seed=0,1", "init.W_hh.gain=0.5,2", "hidden_size=8,12"),
+            "task.std=0.1,0.5",
+        ),
+    },
     "memory": {
         "memory": (*MEMORY, "probe.length=40,48"),
         "memory_forget_bias": (*MEMORY, "probe.length=40,48"),
         "memory_short_probe": (*MEMORY, "probe.length=10,12"),
+    },
+    "tasks": {
+        "tasks": (*TASKS, "seed=0,1"),
+        "tasks_lstm": (*TASKS, "seed=0"),
     },
 }
 """Overrides that reduce a sweep to seconds, by study and sweep."""

@@ -116,6 +116,8 @@ def view_state(sweep: str, runs: Sequence[Params]) -> dict[str, Any]:
     section = {"uuid": SECTION, "name": SECTION, "display": True, "isReordered": False}
     columns = [f"params.`{axis}`" for axis in dict.fromkeys((*PARAM_COLUMNS, *axes))]
     columns += [f"metrics.`{name}`" for name in METRIC_COLUMNS] + ["tags.`outcome`"]
+    if groups:  # last: in the row of a group, MLflow shows the mean of the seeds
+        columns.sort(key=[f"params.`{axis}`" for axis in REPLICATES].__contains__)
     # MLflow loads the runs page by page: the first page must not contain the runs of one cell only.
     order = f"params.`{axes[-1]}`" if axes and len(runs) > PAGE else "attributes.start_time"
     return {

@@ -14,30 +14,17 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from rnnlab.analysis.report.answer import Answer, answer_question
-from rnnlab.analysis.report.conditions import LAG, LAST_STEP, TRAINED, UNTRAINED, find_conditions
+from rnnlab.analysis.report.conditions import (
+    LAG,
+    LAST_STEP,
+    TRAINED,
+    UNTRAINED,
+    find_conditions,
+)
+from tests.analysis.constructed import METRIC, sweep
 from tests.analysis.many_runs import NAN
 
-METRIC = "val/loss"
 HOSTILE = ("a|b", "$x_{1}$", "<script>alert(1)</script>", "&amp;", "%7C", '"quoted"')
-
-
-def sweep(*rows: dict[str, Any]) -> pd.DataFrame:
-    """Return a data frame with one row per run, with default values for what the rows leave out."""
-    usual = {
-        "task": "adding",
-        "cell": "rnn",
-        "seq_len": 50,
-        "hidden_size": 8,
-        "seed": 0,
-        "outcome": "finished",
-    }
-    usual |= {"metric": METRIC, "baseline": 1.0, METRIC: 0.5, LAG: 49.0, LAST_STEP: 100.0}
-    usual |= {UNTRAINED: -8.0, "grad/horizon": 10.0, "grad/censored": 0.0, "grad/gain": 0.8}
-    frame = pd.DataFrame(
-        [usual | {"run": f"r{number}", TRAINED: -4.0} | row for number, row in enumerate(rows)]
-    )
-    words = {name: pd.Categorical(frame[name], frame[name].drop_duplicates()) for name in ("task", "cell")}
-    return frame.assign(**words)
 
 
 def answer(frame: pd.DataFrame, *axes: str, main: str | None = None, metric: str = METRIC) -> Answer:
@@ -65,10 +52,9 @@ def test_two_runs() -> None:
     assert found.question == "How far back in time do gradients reach in rnn and lstm?"
     assert found.setting == "Task adding; 50 time steps; 8 hidden units; 1 seed; 2 runs in total."
     assert texts(found) == [
-        "After training, lstm keeps 3.0 decades more of the gradient than rnn at lag 49: "
-        "1,000 times as much.",
+        "After training, lstm keeps 3.0 decades (a factor of 1,000) more of the gradient than rnn at lag 49.",
         "rnn: at lag 49, compared with lag 1, the gradient shrinks 100,000-fold (1.0×10⁸-fold before training); "
-        "horizon 12 time steps.",
+        "horizon (last lag with 1 % of the gradient left) 12 time steps.",
         "lstm: at lag 49, compared with lag 1, the gradient shrinks 100-fold (grows 1,000-fold before training); "
         "horizon ≥ 49 time steps.",
         "Lowest val/loss: 0.250 with cell=lstm; baseline 1.000.",
@@ -86,9 +72,8 @@ def test_a_difference_of_replicates_is_paired_by_seed_and_has_an_interval() -> N
     limits = scipy.stats.ttest_rel(lstm, rnn).confidence_interval(0.95)
     mean = np.mean(lstm) - np.mean(rnn)
     assert first == (
-        f"After training, lstm keeps {mean:.1f} decades more of the gradient than rnn at lag 49: "
-        f"{float(f'{10**mean:.1e}'):,.0f} times as much "
-        f"(95 % interval {limits.low:.1f} to {limits.high:.1f} decades, paired over 4 seeds)."
+        f"After training, lstm keeps {mean:.1f} decades (a factor of {float(f'{10 ** round(mean, 1):.1e}'):,.0f}) "
+        f"more of the gradient than rnn at lag 49 (95 % interval {limits.low:.1f} to {limits.high:.1f} decades, paired over 4 seeds)."
     )
     shuffled = sweep(*rows).sample(frac=1, random_state=1)
     assert texts(answer(shuffled, "cell"))[0] == first, "paired by seed, not by position"
@@ -115,9 +100,9 @@ def test_two_seeds_have_no_interval() -> None:
     rows = [{"cell": cell, "seed": seed, TRAINED: -2.0 - seed - 3 * (cell == "rnn")}
             for cell in ("rnn", "lstm") for seed in range(2)]  # fmt: skip
     found = texts(answer(sweep(*rows), "cell"))
-    assert found[0].endswith("at lag 49: 1,000 times as much.")
+    assert found[0].endswith("keeps 3.0 decades (a factor of 1,000) more of the gradient than rnn at lag 49.")
     assert not any("interval" in text for text in found)
-    assert "horizon 10 time steps" in found[1]
+    assert "horizon (last lag with 1 % of the gradient left) 10 time steps" in found[1]
 
 
 def test_an_interval_that_includes_zero_does_not_separate_two_cells() -> None:
@@ -132,8 +117,8 @@ def test_an_interval_that_includes_zero_does_not_separate_two_cells() -> None:
     found = texts(answer(sweep(*rows), "cell"))
     difference = np.mean(lstm) - np.mean(rnn)
     assert found[0] == (
-        f"The seeds do not separate lstm and rnn after training: a difference of {difference:.1f} decades at lag "
-        f"49 (95 % interval −{-limits.low:.1f} to {limits.high:.1f} decades, paired over 3 seeds)."
+        f"The seeds do not separate lstm and rnn after training: a difference of {difference:.1f} decades "
+        f"(a factor of {10 ** round(difference, 1):.2g}) at lag 49 (95 % interval −{-limits.low:.1f} to {limits.high:.1f} decades, paired over 3 seeds)."
     )
     assert not any("keeps" in text for text in found)
 
@@ -147,15 +132,18 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     found = answer(sweep(*rows), "cell", "lr")
     assert found.question == "How far back in time do gradients reach in rnn and lstm, by learning rate?"
     assert "; lr 0.1, 1; " in found.setting
-    assert texts(found)[:3] == [
-        "After training, lstm keeps 4.0 to 6.5 decades more of the gradient than rnn at lag 49, least with "
-        "lr=0.1 and most with lr=1.",
-        "rnn: horizon 60 at lr=0.1, 90 at lr=1.",
+    assert texts(found)[:4] == [
+        "After training, lstm keeps 4.0 to 6.5 decades (factors of 10,000 to 3.2×10⁶) more of the gradient than "
+        "rnn at lag 49, least with lr=0.1 and most with lr=1.",
+        "With the other axes equal, the best and the worst value of cell differ by 4.0 to 6.5 decades at lag 49 "
+        "and of lr by 0.5 to 3.0 (ranges over the other axes, without intervals: fewer than three seeds).",
+        "rnn: horizon (last lag with 1 % of the gradient left) 60 at lr=0.1, 90 at lr=1.",
         "lstm: horizon 20 at lr=0.1, 25 at lr=1.",
     ]
     same = [row | {TRAINED: -6.0 if row["cell"] == "rnn" else -2.0} for row in rows]
     assert texts(answer(sweep(*same), "cell", "lr"))[0] == (
-        "After training, lstm keeps 4.0 decades more of the gradient than rnn at lag 49, for each lr."
+        "After training, lstm keeps 4.0 decades (a factor of 10,000) more of the gradient than rnn at lag 49, "
+        "for each lr."
     )
 
 
@@ -164,19 +152,19 @@ def test_a_cell_that_is_ahead_in_some_settings_is_named() -> None:
     trained |= {("gru", 0.1): -4.0, ("gru", 1.0): -1.0}
     rows = [{"cell": cell, "lr": lr, TRAINED: value} for (cell, lr), value in trained.items()]
     assert texts(answer(sweep(*rows), "cell", "lr"))[0] == (
-        "After training, gru keeps 5.0 to 8.5 decades more of the gradient than rnn at lag 49, least with "
-        "lr=0.1 and most with lr=1; lstm is ahead in 1 of 2 settings."
+        "After training, gru keeps 5.0 to 8.5 decades (factors of 100,000 to 3.2×10⁸) more of the gradient than "
+        "rnn at lag 49, least with lr=0.1 and most with lr=1; lstm is ahead in 1 of 2 settings."
     )
 
 
 def test_equal_decays_are_not_ranked() -> None:
     rows = [{"cell": cell, "lr": lr, TRAINED: -4.0} for cell in ("rnn", "lstm", "gru") for lr in (0.1, 1.0)]
     (first, *_) = texts(answer(sweep(*rows), "cell", "lr"))
-    assert first == "After training, rnn and gru differ by less than 0.1 decades at lag 49."
+    assert first == "After training, rnn and gru differ by less than 0.1 decades (a factor of 1.3) at lag 49."
     (first, *_) = texts(
         answer(sweep({"cell": "rnn", TRAINED: -4.0}, {"cell": "lstm", TRAINED: -4.04}), "cell")
     )
-    assert first.startswith("After training, rnn and lstm differ by less than 0.1 decades")
+    assert first.startswith("After training, rnn and lstm differ by less than 0.1 decades (a factor of 1.3)")
 
 
 @pytest.mark.parametrize("rates", [(0.1, 1.0), (0.1, 0.5, 1.0, 2.0)])
@@ -188,7 +176,10 @@ def test_three_axes_give_the_range_of_the_horizons(rates: tuple[float, ...]) -> 
         for horizon, (cell, lr, clip) in enumerate(conditions)
     ]
     found = texts(answer(sweep(*rows), "cell", "lr", "clip"))
-    assert f"rnn: horizon 0 to {number - 1} time steps, by lr and clip." in found
+    assert (
+        f"rnn: horizon (last lag with 1 % of the gradient left) 0 to {number - 1} time steps, by lr and clip."
+        in found
+    )
     assert f"lstm: horizon {number} to {2 * number - 1} time steps, by lr and clip." in found
     assert f"gru: horizon {2 * number} time steps, by lr and clip." in found
 
@@ -204,7 +195,9 @@ def test_axes_that_follow_from_the_first_are_compared_as_one() -> None:
         {"cell": "lstm", "hidden_size": 10, TRAINED: -4.0},
     ]
     (first, *_) = texts(answer(sweep(*rows), "cell", "hidden_size"))
-    assert first.startswith("After training, lstm keeps 1.0 decades more of the gradient than rnn at lag 49")
+    assert first.startswith(
+        "After training, lstm keeps 1.0 decades (a factor of 10) more of the gradient than rnn"
+    )
 
 
 def test_diverged_and_unstable_runs_come_first() -> None:
@@ -231,8 +224,8 @@ def test_runs_that_diverge_at_once_are_described_before_training() -> None:
     ]
     found = texts(answer(sweep(*rows), "init.W_hh.gain"))
     assert found[1] == (
-        "Before training, the gradient grows 4.0 decades more in init.W_hh.gain=3 than in init.W_hh.gain=2 "
-        "at lag 49: 10,000 times as much."
+        "Before training, the gradient grows 4.0 decades (a factor of 10,000) more in init.W_hh.gain=3 than in "
+        "init.W_hh.gain=2 at lag 49."
     )
     assert (
         "init.W_hh.gain=2: at lag 49, compared with lag 1, the gradient grows 1,000-fold; horizon" in found[2]
@@ -244,7 +237,8 @@ def test_gradients_that_are_all_zero() -> None:
     found = texts(answer(sweep({"cell": "rnn"} | zero, {"cell": "lstm"}), "cell"))
     assert (
         found[0]
-        == "rnn: at lag 49, compared with lag 1, the gradient shrinks to exactly 0; horizon 0 time steps."
+        == "rnn: at lag 49, compared with lag 1, the gradient shrinks to exactly 0; horizon (last lag with 1 % "
+        "of the gradient left) 0 time steps."
     )
     assert not any("than" in text for text in found)
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from rnnlab.analysis.frames.run_collection import RunCollection
 from rnnlab.analysis.report.conditions import (
+    COMMON_DECAY,
+    COMMON_LAG,
     LAG,
     LAST_STEP,
     TRAINED,
@@ -23,7 +25,7 @@ from rnnlab.analysis.report.conditions import (
     find_conditions,
     summarize_ends,
 )
-from rnnlab.analysis.report.page import report_html
+from rnnlab.analysis.report.page import _lag_curves, report_html
 from tests.analysis.many_runs import NAN
 from tests.analysis.test_report import Page
 from tests.processes import TINY, run, run_info
@@ -166,6 +168,19 @@ def test_decay_before_and_after_training() -> None:
     np.testing.assert_allclose(found[TRAINED], [-1.5, NAN, 4.0, NAN])
     np.testing.assert_allclose(found[LAG], [3, 4, 2, NAN])
     np.testing.assert_allclose(found[LAST_STEP], [50, 0, 7, NAN])
+    np.testing.assert_allclose(found[COMMON_LAG], 2)
+    np.testing.assert_allclose(found[COMMON_DECAY], [-1.0, -1.0, 4.0, NAN], err_msg="all at lag 2")
+
+
+def test_a_recording_without_finite_gradients_has_no_curve() -> None:
+    curves = curves_of(("a", 0, [0.0, 0.0, 2.0]), ("a", 7, [NAN, NAN, NAN]), ("b", 0, [NAN, NAN, NAN]))
+    curves = curves.assign(quantity="state", layer=1)
+    curves["zero_fraction"] = np.where(curves["run"] == "b", 1.0, NAN)  # all gradients of run b are exactly 0
+    collection = cast("RunCollection", SimpleNamespace(gradients=lambda *_: curves))
+    found = _lag_curves(collection)
+    assert found is not None
+    assert found[["run", "step"]].drop_duplicates().to_numpy().tolist() == [["a", 0], ["b", 0]]
+    assert summary_of(["a", "b"], found)[LAST_STEP].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("curves", [None, curves_of(("a", 0, [1.0]))[:0], curves_of(("a", 0, [1.0]))])
@@ -220,6 +235,5 @@ def test_the_results_of_a_sweep_are_those_of_its_folders(tmp_path_factory: pytes
     low, high = (f"{value:.1f}" for value in sorted(differences))
     first = page.pictures[0]
     amount = low if low == high else f"{low} to {high}"
-    assert first.startswith(
-        f"After training, {best} keeps {amount} decades more of the gradient than {worst}"
-    )
+    assert first.startswith(f"After training, {best} keeps {amount} decades (")
+    assert f") more of the gradient than {worst}" in first

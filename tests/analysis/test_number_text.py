@@ -76,6 +76,10 @@ def test_estimates() -> None:
     assert format_estimate(estimate(20, 30), format_steps, "≥ ") == "≥ 20 and 30"
     # Mean 3, standard deviation 2, three values: 3 ± 4.3027 · 2/√3
     assert format_estimate(estimate(1, 3, 5)) == "3.000 (-1.968 to 7.968)"
+    assert format_estimate(estimate(0.0077, 0.0151, 0.0001)) == "0.008 (-0.011 to 0.026)"
+    close = Estimate([0.008], 0.008, 5.7e-5, 0.015)
+    assert format_estimate(close) == "0.008 (0.000 to 0.015)", "limits with the decimals of the mean"
+    assert format_estimate(Estimate([3e-4], 3e-4, 2e-5, 6e-4)) == "0.0003 (2e-05 to 0.0006)"
     assert format_estimate(estimate(1, 3, 5), format_decades) == "3.0 (−2.0 to 8.0)"
     assert format_estimate(estimate(7, 7, 7), format_steps, "≥ ") == "≥ 7", "an interval without a width"
 

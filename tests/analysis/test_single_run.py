@@ -103,6 +103,13 @@ def test_losses_are_drawn_in_the_unit_of_the_run(ax: Axes) -> None:
 def test_figures_of_a_single_step(gradients: pd.DataFrame, ax: Axes) -> None:
     draw_training_lag_curves(gradients.query("step == 0"), ax)
     assert len(lines(ax)) == 1
+    assert ax.figure.axes == [ax], "no colour bar of training steps for one recording"
+    draw(ax)
+
+
+def test_a_heat_map_without_values_has_no_colour_bar(gradients: pd.DataFrame, ax: Axes) -> None:
+    draw_time_heatmap(gradients.assign(log10_gmean=NAN), ax)
+    assert ax.figure.axes == [ax]
     draw(ax)
 
 

@@ -297,6 +297,13 @@ def test_losses_over_decades_are_on_a_logarithmic_axis(ax: Axes) -> None:
     ax.figure.canvas.draw()
 
 
+@pytest.mark.parametrize("steps", [[0], [0, 1]])
+def test_a_few_training_steps_have_whole_numbers(ax: Axes, steps: list[int]) -> None:
+    draw_losses(METRICS[METRICS["step"].isin(steps)], ax)
+    ticks, (low, high) = ax.get_xticks(), ax.get_xlim()
+    assert [tick for tick in ticks if low <= tick <= high] == steps
+
+
 def test_the_colours_of_a_part_are_those_of_the_whole(ax: Axes) -> None:
     words = ["sgd", "adagrad", "adam"]
     one_cell = METRICS[METRICS["run"].isin(["r0", "r1", "r2"])]

@@ -81,7 +81,7 @@ def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_needs_nothing_but_itself(page: Any, attacked: Path) -> None:
     assert page.complaints == []
     assert {url for url in page.requests if not url.startswith("data:")} == {f"file://{attacked}"}
-    boxes = page.locator("figure svg").evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    boxes = [figure.bounding_box() for figure in page.locator("figure svg").all() if figure.is_visible()]
     assert len(boxes) >= 6 and all(box["width"] > 200 and box["height"] > 100 for box in boxes)
     page.evaluate("const s = document.createElement('script'); s.text = 'x = 1'; document.body.append(s)")
     assert [text for text in page.complaints if "Content Security Policy" in text] == page.complaints != []
@@ -102,7 +102,7 @@ def test_it_fits_any_width(
     page = opened(browser, request.getfixturevalue(name), width, scheme)
     page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    boxes = page.locator("figure svg").evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    boxes = [figure.bounding_box() for figure in page.locator("figure svg").all() if figure.is_visible()]
     assert len(boxes) >= 6 and all(box["width"] > 300 for box in boxes)
     assert page.complaints == []
     page.context.close()
@@ -115,7 +115,7 @@ def test_text_and_axes_follow_the_colour_scheme(browser: Any, attacked: Path) ->
         ink, paper = page.evaluate(
             "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
         )
-        drawn = page.locator("section.first svg path").evaluate_all(
+        drawn = page.locator("section.first .across svg path").evaluate_all(
             "all => [...new Set(all.flatMap(one => [getComputedStyle(one).stroke, getComputedStyle(one).fill]))]"
         )
         assert ink in drawn and paper not in drawn
@@ -124,8 +124,33 @@ def test_text_and_axes_follow_the_colour_scheme(browser: Any, attacked: Path) ->
     assert found["light"] != found["dark"]
 
 
+def test_a_narrow_screen_shows_the_plots_below_each_other(browser: Any, sixty: Path) -> None:
+    boxes = {}
+    for width in (WIDE, NARROW):
+        page = opened(browser, sixty, width)
+        shown = [one for one in page.locator("section.first figure svg").all() if one.is_visible()]
+        assert len(shown) == 1
+        boxes[width] = shown[0].bounding_box()
+        page.context.close()
+    wide, narrow = boxes[WIDE], boxes[NARROW]
+    assert wide["width"] > 1.3 * wide["height"] and narrow["height"] > 1.3 * narrow["width"]
+    assert narrow["x"] >= 0 and narrow["x"] + narrow["width"] <= NARROW
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_buttons_have_the_colours_of_the_curves(browser: Any, tmp_path: Path, scheme: str) -> None:
+    write_sweep(tmp_path, {"lr": ("0.1", "0.01", "0.001")})
+    write_report(tmp_path, tmp_path / "report.html")
+    page = opened(browser, tmp_path / "report.html", scheme=scheme)
+    button = page.locator(".hues button").first
+    marker = button.evaluate("one => getComputedStyle(one, '::before').filter")
+    assert marker == page.locator("section.first .across svg").evaluate("one => getComputedStyle(one).filter")
+    assert (marker == "none") == (scheme == "light")
+    page.context.close()
+
+
 def in_main(page: Any, hue: str) -> Any:
-    return page.locator(f"section.first svg .curve[data-hue='{hue}']")
+    return page.locator(f"section.first .across svg .curve[data-hue='{hue}']")
 
 
 def test_the_name_of_a_curve_appears_under_the_pointer(page: Any) -> None:
@@ -155,7 +180,7 @@ def test_a_button_hides_the_curves_of_its_colour(browser: Any, sixty: Path) -> N
     buttons = page.locator(".hues button")
     assert buttons.all_inner_texts() == ["rnn", "lstm", "gru"]
     counts = {cell: in_main(page, cell).count() for cell in ("rnn", "lstm", "gru")}
-    assert counts == {"rnn": 8, "lstm": 8, "gru": 8}, "four conditions before and after training"
+    assert counts == {"rnn": 4, "lstm": 4, "gru": 4}, "two clip thresholds before and after training"
 
     def shown(cell: str) -> int:
         return int(page.locator(f"svg .curve[data-hue='{cell}']").evaluate_all(

@@ -160,12 +160,13 @@ def test_the_first_page_of_many_runs_holds_every_cell() -> None:
 
 def test_the_table_of_runs_has_the_columns_that_matter() -> None:
     state = view_state("a", SIXTY)
-    names = ["cell", "task", "seq_len", "lr", "seed"]
-    assert state["selectedColumns"] == [
-        *(f"params.`{name}`" for name in names),
-        *("metrics.`grad/horizon`", "metrics.`grad/log10_gain`", "metrics.`val/loss`", "tags.`outcome`"),
-    ]
+    params = [f"params.`{name}`" for name in ("cell", "task", "seq_len", "lr")]
+    results = ["metrics.`grad/horizon`", "metrics.`grad/log10_gain`", "metrics.`val/loss`", "tags.`outcome`"]
+    seed = ["params.`seed`"]
+    assert state["selectedColumns"] == params + results + seed, "MLflow averages the seeds of a group"
     assert state["columnOrder"] == state["selectedColumns"]
+    single = view_state("a", runs_of(cell=CELLS, lr=("1", "2"), seed=SEEDS[:2]))
+    assert single["selectedColumns"] == params + seed + results
 
 
 @pytest.mark.parametrize(

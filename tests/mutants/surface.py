@@ -76,16 +76,22 @@ SURFACE = [
         ("analysis/test_conditions.py",),
     ),
     Mutant(
-        "analysis/report/answer.py",
+        "analysis/report/comparison.py",
         "if found.low is not None and found.low <= 0:",
         "if False:",
         ("analysis/test_answer.py",),
     ),
     Mutant(
-        "analysis/report/answer.py",
+        "analysis/report/comparison.py",
         "paired = Estimate.of(first - second)",
         "paired = Estimate.of(first - second.to_numpy()[: len(first)])",
         ("analysis/test_answer.py",),
+    ),
+    Mutant(
+        "analysis/report/axis_effects.py",
+        "apart = products - np.diag(np.diag(products))",
+        "apart = products",
+        ("analysis/test_axis_effects.py",),
     ),
     Mutant(
         "analysis/report/inline_svg.py",

@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.grouping import LINE_STYLES
-from rnnlab.analysis.figures.literal_text import make_text_literal, with_literal_text
+from rnnlab.analysis.figures.literal_text import with_literal_text
 from rnnlab.analysis.figures.selection import WHOLE, select_run, select_step
+from rnnlab.analysis.figures.single_run import add_color_bar
 from rnnlab.analysis.figures.style import SEQUENTIAL, check_columns, drawing_style, figure_style, new_axes
 
 BY_UNIT = "h_by_unit"
@@ -62,7 +63,7 @@ def draw_layer_heatmap(
         with drawing_style(figure_style()):
             return draw_layer_heatmap(gradients, new_axes(), quantity, step, run, limits)
     wide, when = by_layer(gradients, quantity, step, run)
-    _add_bar(draw_map(wide, ax, limits), ax, f"log₁₀ gradient norm w.r.t. {quantity}")
+    add_color_bar(draw_map(wide, ax, limits), ax, f"log₁₀ gradient norm w.r.t. {quantity}")
     ax.set(xlabel="lag k (time steps back)", ylabel="layer (1 reads the inputs)")
     ax.set_title(f"Gradient w.r.t. {quantity} by layer and lag, {when}")
     return ax
@@ -158,7 +159,7 @@ def draw_unit_heatmap(
     shown = layers[-1] if layer is None else layer
     rows, when = select_step(rows[rows["layer"] == shown], step, STEPS)
     wide = _table(rows, "unit", "timestep", run)
-    _add_bar(draw_map(wide, ax), ax, "log₁₀ gradient w.r.t. h of a unit")
+    add_color_bar(draw_map(wide, ax), ax, "log₁₀ gradient w.r.t. h of a unit")
     which = f", layer {shown}" if len(layers) > 1 else ""
     ax.set(xlabel="time step t", ylabel="unit", title=f"Gradient by unit and time step{which}, {when}{whose}")
     return ax
@@ -188,11 +189,6 @@ def draw_map(wide: pd.DataFrame, ax: Axes, limits: Sequence[float] | None = None
     mesh = ax.pcolormesh(x, y, wide.to_numpy(dtype=float), cmap=SEQUENTIAL, norm=norm, rasterized=True)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return mesh
-
-
-def _add_bar(mesh: QuadMesh, ax: Axes, label: str) -> None:
-    assert ax.figure is not None
-    make_text_literal(ax.figure.colorbar(mesh, ax=ax, label=label).ax)
 
 
 def _table(rows: pd.DataFrame, index: str, columns: str, run: str | None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize, SymLogNorm, to_rgba
 
 from rnnlab.analysis.arguments import check_arguments
@@ -44,8 +45,8 @@ def draw_training_lag_curves(
 ) -> Axes:
     """Draw log10 of the gradient norm against the lag, with one lag curve per training step.
 
-    The slopes `theory`, `bound` and `cell_path` are drawn as straight lines that start at g(1) of the first
-    recording.
+    A single recording has no colour bar. The slopes `theory`, `bound` and `cell_path` are drawn as straight
+    lines that start at g(1) of the first recording.
 
     Args:
         gradients: Data frame with the columns of `records.GRADIENT_COLUMNS`.
@@ -63,7 +64,8 @@ def draw_training_lag_curves(
     norm = SymLogNorm(linthresh=1, vmin=0, vmax=max(int(steps[-1]), 1))
     colors = matplotlib.colormaps[SEQUENTIAL]
     for row in selected:
-        ax.plot(wide.columns, wide.iloc[row], color=colors(norm(steps[row])), linewidth=1.2)
+        color = colors(norm(steps[row])) if len(steps) > 1 else PALETTE[0]
+        ax.plot(wide.columns, wide.iloc[row], color=color, linewidth=1.2)
     lines = {
         "theory, untrained": (theory, "--"),
         "cell path only, untrained": (cell_path, "-."),
@@ -76,8 +78,9 @@ def draw_training_lag_curves(
             ax.plot(lags, start + slope * (lags - 1), style, color="black", linewidth=1.2, label=label)
             ax.legend(frameon=False, loc="upper right")
     ax.set_ylim(limits)  # clip the straight lines but never the curves
-    assert ax.figure is not None
-    ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
+    if len(steps) > 1:
+        assert ax.figure is not None
+        ax.figure.colorbar(ScalarMappable(norm, SEQUENTIAL), ax=ax, label="training step", format="%d")
     ax.set(xlabel="lag k (time steps back)", ylabel=LOG10_NORM)
     layer = describe_layer(gradients[gradients["lag"].notna()], quantity)
     zeros = _describe_zeros_at_end(gradients, quantity)
@@ -143,9 +146,7 @@ def draw_time_heatmap(
     )
     ticks = np.unique(np.linspace(0, len(wide) - 1, min(9, len(wide))).astype(int))
     ax.set_yticks(ticks, [str(step) for step in wide.index[ticks]])
-    assert ax.figure is not None
-    bar = ax.figure.colorbar(mesh, ax=ax, label=f"log₁₀ total gradient norm w.r.t. {quantity}")
-    make_text_literal(bar.ax)
+    add_color_bar(mesh, ax, f"log₁₀ total gradient norm w.r.t. {quantity}")
     ax.set(
         xlabel="time step t",
         ylabel="training step (not to scale)",
@@ -275,6 +276,12 @@ def draw_verdict(metrics: pd.DataFrame, ax: Axes, metric: str, baseline: float) 
     ax.set(xlabel="training step", ylabel=metric, title=title)
     ax.legend(frameon=False)
     return ax
+
+
+def add_color_bar(mesh: QuadMesh, ax: Axes, label: str) -> None:
+    """Add the colour bar of a heat map, unless the map has no finite value and thus no colour scale."""
+    if np.ma.masked_invalid(np.ma.asarray(mesh.get_array())).count() and ax.figure is not None:
+        make_text_literal(ax.figure.colorbar(mesh, ax=ax, label=label).ax)
 
 
 def by_step(gradients: pd.DataFrame, axis: str, quantity: str, value: str = "log10_gmean") -> pd.DataFrame:

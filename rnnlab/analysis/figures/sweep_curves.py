@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.grouping import END
@@ -167,6 +168,7 @@ def draw_losses(
 
     def finish(ax: Axes) -> None:
         ax.set(xlabel="training step", ylabel=metric)
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         if is_wide(curves.drawn_values(traces)):
             set_log_scale(ax)
 

@@ -1,7 +1,6 @@
 """The question that a sweep asks, and its answer in words with numbers and intervals."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,23 +8,25 @@ import pandas as pd
 from markupsafe import Markup
 
 from rnnlab.analysis.figures.intervals import MIN_REPLICATES
-from rnnlab.analysis.report.conditions import TRAINED, UNTRAINED, Condition, Estimate
+from rnnlab.analysis.report.axis_effects import compare_axes
+from rnnlab.analysis.report.comparison import compare_values
+from rnnlab.analysis.report.conditions import UNTRAINED, Condition
 from rnnlab.analysis.report.number_text import (
     NO_CHANGE,
     format_axis,
     format_change,
-    format_decades,
     format_estimate,
     format_factor,
     format_steps,
 )
+from rnnlab.analysis.report.wording import join_words, name_values, strong, value_namer
 from rnnlab.records import HORIZON
 from rnnlab.text import NO_VALUE, format_metric, format_run_count
 
 MAX_NAMED = 6
 """Maximum number of values of an axis that a sentence lists."""
 LARGER_IS_BETTER = ("val/accuracy",)
-INTERVAL_NOTE = "95 % interval"
+HORIZON_NOTE = "last lag with 1 % of the gradient left"
 NO_CURVE = "no lag curve was recorded"
 AXIS_NAMES = {
     "seq_len": "sequence length",
@@ -73,10 +74,12 @@ def answer_question(
     """
     groups = _by_value(conditions, main_axis)
     others = [axis for axis in axes if axis != main_axis]
+    reached = next((name for name, group in groups if any(map(_has_horizon, group))), None)
     sentences = [
         *_divergence(runs, axes),
-        *_comparison(conditions, main_axis, others),
-        *(_reach(name, group, others) for name, group in groups[:MAX_NAMED]),
+        *compare_values(conditions, main_axis, others),
+        *compare_axes(conditions, axes),
+        *(_reach(name, group, others, name == reached) for name, group in groups[:MAX_NAMED]),
         *_best(conditions, axes, metric),
     ]
     return Answer(_question(runs, groups, main_axis, others), _setting(runs, others), sentences)
@@ -85,32 +88,26 @@ def answer_question(
 def _by_value(conditions: Sequence[Condition], axis: str | None) -> list[tuple[str, list[Condition]]]:
     if axis is None:
         return [("", list(conditions))]
-    name = _namer(axis)
+    name = value_namer(axis)
     order = list(dict.fromkeys(name(condition) for condition in conditions))
     return [(word, [c for c in conditions if name(c) == word]) for word in order]
-
-
-def _namer(axis: str) -> Callable[[Condition], str]:
-    def name(condition: Condition) -> str:
-        text = format_axis(condition.values[axis], axis)
-        return text if axis in ("cell", "task") else f"{axis}={text}"
-
-    return name
 
 
 def _question(
     runs: pd.DataFrame, groups: list[tuple[str, list[Condition]]], main_axis: str | None, others: list[str]
 ) -> str:
     cells = [name for name, _ in groups] if main_axis == "cell" else _unique(runs, "cell")
-    subject = "" if not cells else f" in {_join(cells) if len(cells) <= MAX_NAMED else f'{len(cells)} cells'}"
+    subject = (
+        "" if not cells else f" in {join_words(cells) if len(cells) <= MAX_NAMED else f'{len(cells)} cells'}"
+    )
     others = others if main_axis in (None, "cell") else [main_axis, *others]
     names = [AXIS_NAMES.get(axis, axis) for axis in others]
-    by = f", by {_join(names)}" if names else ""
+    by = f", by {join_words(names)}" if names else ""
     return f"How far back in time do gradients reach{subject}{by}?"
 
 
 def _setting(runs: pd.DataFrame, others: Sequence[str]) -> str:
-    parts = [f"Task {_join(_unique(runs, 'task'))}"] if _unique(runs, "task") else []
+    parts = [f"Task {join_words(_unique(runs, 'task'))}"] if _unique(runs, "task") else []
     for axis, unit in (("seq_len", "time step"), ("hidden_size", "hidden unit")):
         values = _unique(runs, axis)
         if len(values) == 1:
@@ -140,10 +137,6 @@ def _present(runs: pd.DataFrame, column: str) -> list[Any]:
     return list(runs[column].dropna().unique()) if column in runs else []
 
 
-def _join(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def _divergence(runs: pd.DataFrame, axes: Sequence[str]) -> list[Markup]:
     """Return sentences on the runs that diverged or became unstable."""
     sentences = []
@@ -159,14 +152,12 @@ def _divergence(runs: pd.DataFrame, axes: Sequence[str]) -> list[Markup]:
                 else f" between training steps {first} and {last}"
             )
         sentences.append(
-            _strong(
-                f"{len(diverged)} of {format_run_count(len(runs))} diverged{when}", _which(diverged, axes)
-            )
+            strong(f"{len(diverged)} of {format_run_count(len(runs))} diverged{when}", _which(diverged, axes))
         )
     unstable = runs[runs["outcome"] == "unstable"]
     if len(unstable):
         text = f"{len(unstable)} of {format_run_count(len(runs))} became unstable"
-        sentences.append(_strong(text, _which(unstable, axes)))
+        sentences.append(strong(text, _which(unstable, axes)))
     return sentences
 
 
@@ -184,118 +175,34 @@ def _which(runs: pd.DataFrame, axes: Sequence[str]) -> str:
     return text
 
 
-def _strong(text: str, rest: str = "") -> Markup:
-    return Markup("<strong>{}</strong>{}").format(text, f"{rest}.")
+def _has_horizon(condition: Condition) -> bool:
+    return condition.estimate(HORIZON).mean is not None
 
 
-def _comparison(conditions: Sequence[Condition], main_axis: str | None, others: list[str]) -> list[Markup]:
-    """Compare the decay of the trained networks with the best and the worst value of the main axis."""
-    if main_axis is None:
-        return []
-    name = _namer(main_axis)
-    if len({name(condition) for condition in conditions}) == len(conditions):
-        others = []  # the main axis determines all other axes
-    comparable: dict[tuple[str, ...], dict[str, Condition]] = {}
-    for condition in conditions:
-        if condition.lag is not None and condition.last_decay.mean is not None:
-            key = tuple(format_axis(condition.values[axis], axis) for axis in others)
-            comparable.setdefault(key, {})[name(condition)] = condition
-    names = list(dict.fromkeys(word for group in comparable.values() for word in group))
-    complete = {key: group for key, group in comparable.items() if len(group) == len(names)}
-    if len(names) < 2 or not complete:
-        return []
-    ranks = {word: sum(_mean(group[word]) for group in complete.values()) for word in names}
-    best, worst = max(names, key=ranks.__getitem__), min(reversed(names), key=ranks.__getitem__)
-    differences = {key: _difference(group[best], group[worst]) for key, group in complete.items()}
-    low, high = (pick(differences, key=lambda key: differences[key].mean or 0.0) for pick in (min, max))
-    lags = {group[best].lag for group in complete.values()}
-    over = f" at lag {lags.pop()}" if len(lags) == 1 else ""
-    pairs = [(group[best], group[worst]) for group in complete.values()]
-    when = "Before training" if all(c.is_untrained for pair in pairs for c in pair) else "After training"
-    grows = all(_mean(c) > 0 for pair in pairs for c in pair)
-    if all(format_decades(difference.mean or 0.0) == "0.0" for difference in differences.values()):
-        return [_strong(f"{when}, {best} and {worst} differ by less than 0.1 decades{over}")]
-    if len(differences) == 1:
-        (found,) = differences.values()
-        assert found.mean is not None
-        limits = _limits(found, format_decades)
-        if found.low is not None and found.low <= 0:
-            text = f"The seeds do not separate {best} and {worst}"
-            rest = f" {when.lower()}: a difference of {format_decades(found.mean)} decades{over}{limits}"
-            return [_strong(text, rest)]
-        more = _more(best, worst, f"{format_decades(found.mean)} decades", grows)
-        return [_strong(f"{when}, {more}{over}", f": {format_factor(found.mean)} times as much{limits}")]
-    amounts = [format_decades(differences[key].mean or 0.0) for key in (low, high)]
-    if amounts[0] == amounts[1]:
-        same = _more(best, worst, f"{amounts[0]} decades", grows)
-        return [_strong(f"{when}, {same}{over}", f", for each {_join(others)}")]
-    text = f"{when}, {_more(best, worst, f'{amounts[0]} to {amounts[1]} decades', grows)}{over}"
-    rest = f", least with {_named(others, low)} and most with {_named(others, high)}"
-    return [_strong(text, rest + _other_leaders(complete, best))]
-
-
-def _other_leaders(settings: Mapping[tuple[str, ...], Mapping[str, Condition]], best: str) -> str:
-    """Name the values of the main axis that are ahead of the best one in some settings of the other axes."""
-    first = Counter(max(group, key=lambda word: _mean(group[word])) for group in settings.values())
-    ahead = [f"{name} is ahead in {count}" for name, count in first.items() if name != best]
-    return f"; {_join(ahead)} of {len(settings)} settings" if ahead else ""
-
-
-def _more(best: str, worst: str, amount: str, grows: bool) -> str:
-    if grows:
-        return f"the gradient grows {amount} more in {best} than in {worst}"
-    return f"{best} keeps {amount} more of the gradient than {worst}"
-
-
-def _named(axes: Sequence[str], values: Sequence[str]) -> str:
-    return ", ".join(f"{axis}={value}" for axis, value in zip(axes, values, strict=True))
-
-
-def _mean(condition: Condition) -> float:
-    return condition.last_decay.mean or 0.0
-
-
-def _difference(one: Condition, other: Condition) -> Estimate:
-    """Return the difference of the trained decays, paired by the seeds that both conditions share, if any."""
-    pairs = [condition.runs.dropna(subset=[TRAINED]) for condition in (one, other)]
-    if all("seed" in runs and runs["seed"].is_unique for runs in pairs):
-        first, second = (runs.set_index("seed")[TRAINED] for runs in pairs)
-        paired = Estimate.of(first - second)
-        if paired.mean is not None:
-            return paired
-    return Estimate([], _mean(one) - _mean(other), None, None)
-
-
-def _limits(estimate: Estimate, form: Callable[[float], str]) -> str:
-    if estimate.low is None or estimate.high is None:
-        return ""
-    interval = f"{INTERVAL_NOTE} {form(estimate.low)} to {form(estimate.high)} decades"
-    return f" ({interval}, paired over {len(estimate.values)} seeds)"
-
-
-def _reach(name: str, group: list[Condition], others: list[str]) -> Markup:
-    """Describe how far the gradient reaches at one value of the main axis."""
+def _reach(name: str, group: list[Condition], others: list[str], is_first: bool) -> Markup:
+    """Describe how far the gradient reaches at one value of the main axis; the first explains the horizon."""
     subject = name or "Gradient"
-    known = [condition for condition in group if condition.estimate(HORIZON).mean is not None]
+    horizon = f"horizon ({HORIZON_NOTE})" if is_first else "horizon"
+    known = list(filter(_has_horizon, group))
     if len(group) == 1:
         (condition,) = group
-        parts = [_decay(condition), f"horizon {_horizon(condition)}" if known else ""]
+        parts = [_decay(condition), f"{horizon} {_horizon(condition)}" if known else ""]
         parts = [part for part in parts if part] or [NO_CURVE]
         if condition.solved is not None and not condition.is_untrained:
             parts.append("solved {} of {}".format(*condition.solved))
-        return _strong(subject, f": {'; '.join(parts)}")
+        return strong(subject, f": {'; '.join(parts)}")
     if not known:
-        return _strong(subject, f": {NO_CURVE}")
+        return strong(subject, f": {NO_CURVE}")
     if len(others) == 1 and len(group) <= MAX_NAMED:
         (axis,) = others
         listed = [
             f"{_horizon(condition, with_limits=False)} at {axis}={format_axis(condition.values[axis], axis)}"
             for condition in group
         ]
-        return _strong(subject, f": horizon {', '.join(listed)}")
+        return strong(subject, f": {horizon} {', '.join(listed)}")
     ends = [pick(known, key=lambda c: c.estimate(HORIZON).mean or 0.0) for pick in (min, max)]
     words = list(dict.fromkeys(_horizon(condition, with_limits=False) for condition in ends))
-    return _strong(subject, f": horizon {_count(' to '.join(words), 'time step')}, by {_join(others)}")
+    return strong(subject, f": {horizon} {_count(' to '.join(words), 'time step')}, by {join_words(others)}")
 
 
 def _decay(condition: Condition) -> str:
@@ -344,6 +251,6 @@ def _best(conditions: Sequence[Condition], axes: Sequence[str], metric: str) -> 
     baseline = f"; baseline {format_metric(float(baselines[0]))}" if len(baselines) == 1 else ""
     value = format_estimate(best.estimate(metric))
     if len(conditions) == 1:
-        return [_strong(metric, f": {value}{baseline}")]
-    names = _named(axes, [format_axis(best.values[axis], axis) for axis in axes])
-    return [_strong(f"{word} {metric}", f": {value} with {names}{baseline}")]
+        return [strong(metric, f": {value}{baseline}")]
+    names = name_values(axes, [format_axis(best.values[axis], axis) for axis in axes])
+    return [strong(f"{word} {metric}", f": {value} with {names}{baseline}")]

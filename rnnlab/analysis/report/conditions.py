@@ -22,6 +22,9 @@ LAG, UNTRAINED, TRAINED = "longest lag", "untrained decay", "trained decay"
 LAST_STEP = "last recording"
 """Columns added by `summarize_ends`: the longest lag K, log10 g(K)/g(1) before and after training, and
 the training step of the last recording."""
+COMMON_LAG, COMMON_DECAY = "common lag", "common decay"
+"""Columns added by `summarize_ends`: the longest lag that all lag curves have, and the decay at this lag at
+the last recording."""
 SOLVED = "solved"
 FRACTIONS = (CLIP_RATE, "val/accuracy", "val/error_rate")
 
@@ -174,8 +177,10 @@ def summarize_ends(collection: RunCollection, curves: pd.DataFrame | None) -> pd
         relative = curve.sub(curve[1.0], axis="index")
         is_longest = np.equal.outer(found[LAG].reindex(curve.index).to_numpy(), curve.columns.to_numpy())
         found[name] = relative.where(is_longest).max(axis="columns")
+    found[COMMON_DECAY] = relative[found[LAG].min()]  # of the last recording
     keys = runs["run"].astype(str)
-    return runs.assign(**{name: keys.map(values) for name, values in found.items()})
+    columns = {name: keys.map(values) for name, values in found.items()}
+    return runs.assign(**columns, **{COMMON_LAG: float(found[LAG].min())})
 
 
 def _is_positive(column: str) -> bool:

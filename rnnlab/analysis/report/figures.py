@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,14 @@ class Picture:
         text: Caption.
         svg: SVG element.
         wide: True for a grid of plots, which requires the full page width.
+        narrow: The figure for narrow screens, with its plots below each other, or None.
     """
 
     title: str
     text: str
     svg: Markup
     wide: bool
+    narrow: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,15 @@ class ReportFigures:
             runs = self.collection.frame["run"].iloc[self.selected]
             curves = curves[curves["run"].isin(set(runs))]
         draw = partial(_draw_main, self._named(curves), self.encodings.hue)
+        title = "Gradient against lag"
         text = (
             "Norm of the gradient k time steps before the loss, relative to 1 time step before. "
             "The horizon is the last lag above the dotted line, where 1 % remains."
             f"{chosen}{self.selection_note}"
         )
-        return self._render(_Drawing("Gradient against lag", text, draw), "main-", answer)
+        wide = self._render(_Drawing(title, text, partial(draw, col=END)), "main-", answer)
+        narrow = self._render(_Drawing(title, text, partial(draw, row=END)), "narrow-", answer)
+        return wide and narrow and replace(wide, narrow=narrow.svg)
 
     def details(self, best: Condition | None) -> list[Picture]:
         """Draw all further figures for which the sweep has the required axes and data.
@@ -267,8 +272,8 @@ def _select_curves(frame: pd.DataFrame, axes: Sequence[str]) -> tuple[np.ndarray
     return np.flatnonzero(np.isin(condition, shown)), note
 
 
-def _draw_main(curves: pd.DataFrame, hue: str | None) -> Any:
-    grid = draw_lag_curves(curves, hue=hue, col=END)
+def _draw_main(curves: pd.DataFrame, hue: str | None, col: str | None = None, row: str | None = None) -> Any:
+    grid = draw_lag_curves(curves, hue=hue, col=col, row=row)
     for ax in grid.axes.flat:
         ax.axhline(-2, color=NEUTRAL_COLOR, linestyle=":", linewidth=0.8, zorder=0)
     place = grid.axes.flat[-1].get_yaxis_transform()

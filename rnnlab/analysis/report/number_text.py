@@ -15,6 +15,7 @@ MAX_PLAIN_DECADES = 6
 """Largest power of ten that is written in full."""
 NO_CHANGE = 0.02
 """Number of decades below which a change is not mentioned."""
+THREE_DECIMALS = "{:.3f}"
 Format = Callable[[float], str]
 
 
@@ -57,7 +58,10 @@ def format_estimate(estimate: Estimate, form: Format = format_metric, prefix: st
         return NO_VALUE
     if estimate.low is None or estimate.high is None:
         return prefix + " and ".join(dict.fromkeys(form(value) for value in estimate.values))
-    text, low, high = prefix + form(estimate.mean), form(estimate.low), form(estimate.high)
+    text = prefix + form(estimate.mean)
+    if form is format_metric and text == prefix + f"{estimate.mean:.3f}":  # limits with as many decimals
+        form = THREE_DECIMALS.format
+    low, high = form(estimate.low), form(estimate.high)
     return text if low == high else f"{text} ({low} to {high})"
 
 

@@ -21,7 +21,7 @@ from rnnlab.analysis.frames.runs_frame import DAMAGED, RunEntry
 from rnnlab.analysis.frames.sources import MLflowRuns, Source, places_of
 from rnnlab.analysis.report.answer import answer_question, best_condition
 from rnnlab.analysis.report.conditions import choose_metric, find_conditions, summarize_ends
-from rnnlab.analysis.report.encodings import choose_encodings
+from rnnlab.analysis.report.encodings import choose_encodings, is_number
 from rnnlab.analysis.report.figures import ReportFigures
 from rnnlab.analysis.report.tables import conditions_table, differences_table, failures_table, runs_table
 from rnnlab.mlflow_mirror.store import tracking_uri
@@ -85,6 +85,7 @@ def _html(collection: RunCollection, source: Source) -> str:
         answer=answer,
         main_figure=figures.main(str(first_sentence), best),
         hue=encodings.hue,
+        is_sequential=encodings.hue is not None and is_number(runs[encodings.hue]),
         colors=_color_labels(runs, encodings.hue),
         facts=_facts(runs, entries),
         outcomes=_outcomes(runs),
@@ -101,11 +102,16 @@ def _html(collection: RunCollection, source: Source) -> str:
 
 
 def _lag_curves(collection: RunCollection) -> pd.DataFrame | None:
-    """Return the first and last lag curves of the state, or None if no probe recorded one."""
+    """Return the first and last lag curves of the state, or None if no probe recorded one.
+
+    A recording whose gradients are not finite, such as the last one of a diverged run, has no curve.
+    """
     try:
         curves = select_layer(collection.gradients("state", "lag", "ends"), "state")
     except ValueError:
         return None
+    has_value = curves["log10_gmean"].notna() | (curves["zero_fraction"] > 0)
+    curves = curves[has_value.groupby([curves["run"].astype(str), curves["step"]]).transform("any")]
     return curves if curves["log10_gmean"].notna().any() else None
 
 
