@@ -31,6 +31,12 @@ class Loops(Protocol):
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions that depend on no cell, or None."""
 
+    def update(self, rule: Any, numbers: tuple[str, ...], parameters: int, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled update of an optimiser, and the keys that it takes, or None."""
+
+    def clipping(self, parameters: int, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions for clipping, or None."""
+
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
         """Return True if both loops need not be compiled any more."""
 
@@ -47,9 +53,9 @@ class Workspace:
         """Create a workspace without buffers; `loops` are the compiled loops, or None for NumPy."""
         self.loops = loops
         self._buffers: dict[str, Array] = {}
-        self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
+        self._prepared: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._parts: dict[str, Workspace] = {}
-        self._reductions: dict[np.dtype[Any], Any] = {}
+        self._kept: dict[Hashable, Any] = {}
 
     def part(self, name: str) -> "Workspace":
         """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
@@ -61,9 +67,15 @@ class Workspace:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""
         if self.loops is None:
             return None
-        if dtype not in self._reductions:
-            self._reductions[dtype] = self.loops.reductions(dtype)
-        return self._reductions[dtype]
+        loops = self.loops
+        return self.kept(dtype, lambda: loops.reductions(dtype))
+
+    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the result of `make`, which is kept for ever; it must depend on the key alone."""
+        try:
+            return self._kept[key]
+        except KeyError:
+            return self._kept.setdefault(key, make())
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
@@ -72,7 +84,7 @@ class Workspace:
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer
 
-    def prepared(self, key: Hashable, owners: tuple[Array, ...], prepare: Callable[[], Any]) -> Any:
+    def prepared(self, key: Hashable, owners: tuple[Any, ...], prepare: Callable[[], Any]) -> Any:
         """Return the result of `prepare`, which is kept until a buffer in `owners` is replaced.
 
         Each time step of a loop uses a dozen array views, and creating a view takes as long as the call
@@ -80,7 +92,7 @@ class Workspace:
 
         Args:
             key: Key of the result.
-            owners: Buffers to which the views belong.
+            owners: Buffers to which the views belong, and other objects on which the result depends.
             prepare: Function that creates views of the buffers.
         """
         kept = self._prepared.get(key)

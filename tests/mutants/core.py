@@ -87,12 +87,16 @@ CORE = [
     ),
     Mutant("clipping.py", "share = outside / sum(", "share = outside / max(", CLIPPING),
     Mutant(
-        "optimizers.py", "np.sqrt(m + self.epsilon)", "(np.sqrt(m) + self.epsilon)", ("test_optimizers.py",)
+        "engine/compiled/update_source.py",
+        "w_now[i] -= {variables[STEP]}",
+        "w_now[i] -= s0 * {variables[STEP]}",
+        ("engine/test_updates.py",),
     ),
+    Mutant("optimizers.py", "sqrt(m + self.epsilon)", "(sqrt(m) + self.epsilon)", ("test_optimizers.py",)),
     Mutant(
         "optimizers.py", "rate = self.lr / (1 - self.beta1**k)", "rate = self.lr", ("test_optimizers.py",)
     ),
-    Mutant("optimizers.py", "v *= self.momentum", "v *= 1", ("test_optimizers.py",)),
+    Mutant("optimizers.py", "v * self.momentum", "v", ("test_optimizers.py",)),
     Mutant(
         "optimizers.py", "_average(m, g * g, self.decay)", "_average(m, g * g, 0.9)", ("test_optimizers.py",)
     ),

@@ -16,6 +16,7 @@ from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.symbols import Adjoint, Root, Value
 from rnnlab.engine.trace import StepPlan, trace_adjoint, trace_step
+from rnnlab.engine.updates import write_limited
 
 OPERATORS: Mapping[Callable[..., object], str] = {
     np.add: "{} + {}",
@@ -23,6 +24,8 @@ OPERATORS: Mapping[Callable[..., object], str] = {
     np.multiply: "{} * {}",
     np.divide: "{} / {}",
     np.negative: "-{}",
+    write_limited: "min(max({}, {}), {})",
+    np.sqrt: "np.sqrt({})",
     np.tanh: "tanh({})",
     write_relu: "relu({})",
     write_positive: "positive({})",
