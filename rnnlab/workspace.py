@@ -56,6 +56,7 @@ class Workspace:
         self._prepared: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._parts: dict[str, Workspace] = {}
         self._kept: dict[Hashable, Any] = {}
+        self._latest: dict[Hashable, tuple[Hashable, Any]] = {}
 
     def part(self, name: str) -> "Workspace":
         """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
@@ -83,6 +84,13 @@ class Workspace:
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype:
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer
+
+    def latest(self, key: Hashable, signature: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the result of `make`, which is kept until the signature differs."""
+        kept = self._latest.get(key)
+        if kept is None or kept[0] != signature:
+            kept = self._latest[key] = (signature, make())
+        return kept[1]
 
     def prepared(self, key: Hashable, owners: tuple[Any, ...], prepare: Callable[[], Any]) -> Any:
         """Return the result of `prepare`, which is kept until a buffer in `owners` is replaced.
@@ -123,6 +131,14 @@ class unbuffered:
 
     def __exit__(self, *exception: object) -> None:
         np.setbufsize(self._before)
+
+
+def all_below(symbols: Array, limit: int, dtype: np.dtype[Any], workspace: Workspace | None) -> bool:
+    """Return True if all integers of an array are in [0, limit); the data type is that of the network."""
+    if workspace is not None and symbols.dtype == np.int64 and symbols.flags.c_contiguous:
+        if compiled := workspace.reductions(dtype):
+            return bool(compiled.all_below(symbols.reshape(-1), limit))
+    return bool(symbols.min() >= 0 and symbols.max() < limit)
 
 
 def by_feature(a: Array, workspace: Workspace, name: str) -> Array:

@@ -36,13 +36,18 @@ _REDUCTIONS = """\
 from numba import njit
 
 from rnnlab.engine.compiled.elementary import OPTIONS
-from rnnlab.engine.compiled.reductions import add_columns, copy_by_feature, gather_columns
+from rnnlab.engine.compiled.reductions import add_columns, are_below, copy_by_feature, gather_columns
 from rnnlab.engine.compiled.reductions import mark_columns, softmax, sum_squares
 
 
 @njit("void({0}[:,::1], int64[::1], {0}[:,::1])", cache=CACHE, **OPTIONS)
 def add_by_symbol(columns, symbols, out):
     add_columns(columns, symbols, out)
+
+
+@njit("boolean(int64[::1], int64)", cache=CACHE, **OPTIONS)
+def all_below(symbols, limit):
+    return are_below(symbols, limit)
 
 
 @njit("void({0}[:,:,::1], boolean[:,::1])", cache=CACHE, **OPTIONS)

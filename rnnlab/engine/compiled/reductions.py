@@ -38,6 +38,15 @@ def mark_columns(e: Any, marks: Any) -> None:
 
 
 @inlined
+def are_below(symbols: Any, limit: Any) -> Any:
+    """Return True if all integers of a vector are in [0, limit)."""
+    found = True
+    for i in range(symbols.size):
+        found &= (symbols[i] >= 0) & (symbols[i] < limit)
+    return found
+
+
+@inlined
 def copy_by_feature(a: Any, out: Any) -> None:
     """Copy a sequence (T, F, B) to `out`, shape (F, T, B)."""
     for t in range(a.shape[0]):
