@@ -177,7 +177,9 @@ class Model:
         losses = losses.reshape(len(batch.y), batch.size)
         if batch.mask is None:
             shape = losses.shape
-            weights = workspace.latest("weights", (self.loss_reduction, *shape), lambda: self._weights(None, *shape))
+            weights = workspace.latest(
+                "weights", (self.loss_reduction, *shape), lambda: self._weights(None, *shape)
+            )
             loss = (losses * weights).sum().item()
         else:
             weights = self._weights(batch.mask, *losses.shape)

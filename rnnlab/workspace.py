@@ -135,9 +135,9 @@ class unbuffered:
 
 def all_below(symbols: Array, limit: int, dtype: np.dtype[Any], workspace: Workspace | None) -> bool:
     """Return True if all integers of an array are in [0, limit); the data type is that of the network."""
-    if workspace is not None and symbols.dtype == np.int64 and symbols.flags.c_contiguous:
-        if compiled := workspace.reductions(dtype):
-            return bool(compiled.all_below(symbols.reshape(-1), limit))
+    compiled = None if workspace is None else workspace.reductions(dtype)
+    if compiled and symbols.dtype == np.int64 and symbols.flags.c_contiguous:
+        return bool(compiled.all_below(symbols.reshape(-1), limit))
     return bool(symbols.min() >= 0 and symbols.max() < limit)
 
 

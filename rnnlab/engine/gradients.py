@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def gate_gradients(
             continue  # the product would be 0
         columns = chunk_by_feature(blocks[chunk], workspace, "dz")
         if exponents is not None:
-            multiply_columns([columns], exponents[chunk].reshape(-1))
+            multiply_columns([columns], exponents[chunk].reshape(-1), workspace)
         joined_columns = chunk_by_feature(joined[chunk], workspace, "joined")
         add_product(columns[: len(of_joined)], joined_columns, of_joined, is_first, workspace)
         dz = columns[rows.split :]
@@ -81,6 +82,7 @@ def gate_gradients(
     return _split(rows, params, of_joined, of_inputs, by_symbol)
 
 
+@cache
 def _vanished(dtype: np.dtype) -> int:
     """Return an exponent below which a scaled gradient is certainly 0."""
     return int(np.finfo(dtype).minexp) - np.finfo(dtype).nmant - 130

@@ -19,6 +19,8 @@ from numba.extending import register_jitable
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 """Permitted rewritings of floating-point arithmetic; all of them preserve NaN and infinity."""
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FAST, "nogil": True}
+EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+"""Options of functions whose products must not be computed in another order."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -4,12 +4,15 @@ Inner loops run over rows that are views of their own: LLVM turns such loops int
 loops that index an array with two or three axes.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from rnnlab.engine.compiled.elementary import exp_of_negative, inlined
 
+MOST = 1100
+"""Largest magnitude of a binary exponent that makes a difference in float64."""
 BLOCK = 512
 """Number of columns that the softmax processes at a time, so that they stay in the cache."""
 
@@ -24,8 +27,42 @@ def add_columns(columns: Any, symbols: Any, out: Any) -> None:
 
 
 @inlined
-def mark_columns(e: Any, marks: Any) -> None:
-    """Set marks[t, b] to True if any element of e[t, :, b] differs from 0, as NaN does."""
+def scale_rows_of(source: Any, first: Any, scale: Any, target: Any, row: Any, column: Any) -> None:
+    """Multiply rows of `source` from `first` on by `scale`, and write them to `target` at (row, column)."""
+    for r in range(scale.size):
+        values, factor = source[first + r], scale[r]
+        result = target[row + r, column : column + values.size]
+        for c in range(values.size):
+            result[c] = values[c] * factor
+
+
+@inlined
+def add_column(b: Any, scale: Any, target: Any) -> None:
+    """Add b[r] · scale[r] to row r of `target`."""
+    for r in range(scale.size):
+        row, added = target[r], b[r, 0] * scale[r]
+        for c in range(row.size):
+            row[c] += added
+
+
+@inlined
+def transpose(source: Any, first: Any, rows: Any, target: Any, row: Any, column: Any) -> None:
+    """Write the transpose of `rows` rows of `source` from `first` on to `target` at (row, column)."""
+    for start in range(0, rows, 16):  # lines of the cache
+        count = min(16, rows - start)
+        for c in range(source.shape[1]):
+            result = target[row + c, column + start : column + start + count]
+            for r in range(count):
+                result[r] = source[first + start + r, c]
+
+
+@inlined
+def mark_columns(e: Any, marks: Any) -> Any:
+    """Set marks[t, b] to True if any element of e[t, :, b] differs from 0, as NaN does.
+
+    The result is True if all marks are.
+    """
+    whole = True
     for t in range(e.shape[0]):
         are_all = True
         for b in range(e.shape[2]):
@@ -35,6 +72,9 @@ def mark_columns(e: Any, marks: Any) -> None:
             for i in range(1, e.shape[1]):
                 for b in range(e.shape[2]):
                     marks[t, b] |= e[t, i, b] != 0
+            for b in range(e.shape[2]):
+                whole &= marks[t, b]
+    return whole
 
 
 @inlined
@@ -54,6 +94,24 @@ def copy_by_feature(a: Any, out: Any) -> None:
             source, target = a[t, i], out[i, t]
             for b in range(source.size):
                 target[b] = source[b]
+
+
+@inlined
+def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
+    """Multiply column c by 2^shift[c]; if any shift is negative, set results below `smallest` to 0."""
+    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
+    lowers = False
+    for c in range(shift.size):
+        clipped = min(max(shift[c], -MOST), MOST)
+        half = clipped // 2
+        one[c], two[c] = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+        lowers |= shift[c] < 0
+    limit = smallest if lowers else part.dtype.type(0)
+    for i in range(part.shape[0]):
+        row = part[i]
+        for c in range(shift.size):
+            product = row[c] * one[c] * two[c]
+            row[c] = part.dtype.type(0) if abs(product) < limit else product
 
 
 @inlined
