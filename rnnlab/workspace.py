@@ -56,6 +56,7 @@ class Workspace:
         self._prepared: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._parts: dict[str, Workspace] = {}
         self._kept: dict[Hashable, Any] = {}
+        self._functions: tuple[np.dtype[Any] | None, Any] = None, None
         self._latest: dict[Hashable, tuple[Hashable, Any]] = {}
 
     def part(self, name: str) -> "Workspace":
@@ -68,8 +69,9 @@ class Workspace:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""
         if self.loops is None:
             return None
-        loops = self.loops
-        return self.kept(dtype, lambda: loops.reductions(dtype))
+        if dtype is not self._functions[0]:
+            self._functions = dtype, self.loops.reductions(dtype)
+        return self._functions[1]
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return the result of `make`, which is kept for ever; it must depend on the key alone."""
@@ -141,9 +143,14 @@ def all_below(symbols: Array, limit: int, dtype: np.dtype[Any], workspace: Works
     return bool(symbols.min() >= 0 and symbols.max() < limit)
 
 
-def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
-    """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products."""
+def by_feature(a: Array, workspace: Workspace, name: str, is_read_only: bool = False) -> Array:
+    """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products.
+
+    If the matrix is only an operand of products, the compiled engine avoids the copy for a batch of one.
+    """
     time, features, batch = a.shape
+    if is_read_only and batch == 1 and workspace.loops is not None:
+        return a[:, :, 0].T
     matrix = workspace.array(name, (features, time, batch), a.dtype)
     if compiled := workspace.reductions(a.dtype):
         compiled.by_feature(a, matrix)

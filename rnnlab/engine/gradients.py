@@ -66,10 +66,12 @@ def gate_gradients(
     for chunk in chunks_of_time(time, batch):
         if exponents is not None and (exponents[chunk] < _vanished(blocks.dtype)).all() and chunk.stop < time:
             continue  # the product would be 0
-        columns = chunk_by_feature(blocks[chunk], workspace, "dz")
+        columns = chunk_by_feature(
+            blocks[chunk], workspace, "dz", is_read_only=exponents is None and by_symbol is None
+        )
         if exponents is not None:
             multiply_columns([columns], exponents[chunk].reshape(-1), workspace)
-        joined_columns = chunk_by_feature(joined[chunk], workspace, "joined")
+        joined_columns = chunk_by_feature(joined[chunk], workspace, "joined", is_read_only=True)
         add_product(columns[: len(of_joined)], joined_columns, of_joined, is_first, workspace)
         dz = columns[rows.split :]
         if by_symbol is not None:
@@ -99,7 +101,7 @@ def _split(
     if by_symbol is not None:
         grads["W_xh"] = by_symbol
         if rows.bias:
-            grads["b_h"] = by_symbol.sum(axis=1, keepdims=True)
+            grads["b_h"] = np.add.reduce(by_symbol, axis=1, keepdims=True)
     else:
         of_x = np.concatenate([of_joined[split:, width:], of_inputs]) if split else of_joined[:, width:]
         grads["W_xh"] = of_x[:, : params["W_xh"].shape[1]].copy()

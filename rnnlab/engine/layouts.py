@@ -1,4 +1,4 @@
-"""Arrangements of a cell's parameters in which the loops use them, made anew for every pass.
+"""Arrangements of a cell's parameters in which the loops use them, made for every pass.
 
 The rows of sigmoid gates are halved, because σ(z) = ½ tanh(z/2) + ½.
 """

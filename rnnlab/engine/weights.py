@@ -73,9 +73,9 @@ def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
-def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
+def chunk_by_feature(chunk: Array, workspace: Workspace, name: str, is_read_only: bool = False) -> Array:
     """Apply `by_feature` to a chunk of time steps; a shorter last chunk uses a separate buffer."""
-    return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
+    return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}", is_read_only)
 
 
 def add_product(

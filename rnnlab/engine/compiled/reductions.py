@@ -63,6 +63,15 @@ def mark_columns(e: Any, marks: Any) -> Any:
     The result is True if all marks are.
     """
     whole = True
+    if e.shape[2] == 1:
+        for t in range(e.shape[0]):
+            part = e[t].reshape(-1)
+            found = 0
+            for i in range(part.size):
+                found += part[i] != 0
+            marks[t, 0] = found > 0
+            whole &= marks[t, 0]
+        return whole
     for t in range(e.shape[0]):
         are_all = True
         for b in range(e.shape[2]):
@@ -128,6 +137,14 @@ def gather_columns(columns: Any, symbols: Any, out: Any) -> None:
 @inlined
 def sum_squares(a: Any, first: Any, rows: Any, out: Any) -> None:
     """Write Σᵢ a[t, i, b]² over the given number of rows from `first` on to out[t, b], in float64."""
+    if a.shape[2] == 1:
+        for t in range(out.shape[0]):
+            part = a[t].reshape(-1)[first : first + rows]
+            total = 0.0
+            for i in range(rows):
+                total += _square(part[i])
+            out[t, 0] = total
+        return
     whole = rows - rows % 8
     for t in range(out.shape[0]):
         part, sums = a[t], out[t]
