@@ -91,10 +91,10 @@ def log_norms_by_timestep(
     if workspace is not None and deltas.above is None:
         key = (deltas.total, deltas.immediate, deltas.adjoint)
         squares: _CompiledSquares | None = workspace.prepared(
-            "norms", key, lambda: _CompiledSquares.of(cell, deltas, workspace)
+            ("norms", first), key, lambda: _CompiledSquares.of(cell, deltas, workspace)
         )
         if squares is not None:
-            return squares.logs(first, deltas.log_scale, examples)
+            return squares.logs(deltas.log_scale, examples)
     for name in cell.states:
         logs[name] = log_norm_of_steps(deltas.total[name], workspace) + deltas.log_scale + examples
         if name not in deltas.immediate:
@@ -145,18 +145,20 @@ class _CompiledSquares:
                 parts.append(deltas.immediate[name])
         time, _, batch = parts[0].shape
         squares = np.zeros((len(parts), time, batch))
-        for part, out in zip(parts, squares, strict=True):
+        for i, (part, out) in enumerate(zip(parts, squares, strict=True)):
             compiled = workspace.reductions(part.dtype) if part.dtype == np.float32 else None
             rows = _rows_of_buffer(part)
             if compiled is None or (rows is None and any(part.strides)):
                 return None
             if rows is not None:  # otherwise, all elements are the same zero
-                calls.append((compiled.sum_squares_of_steps, (*rows, part.shape[1], out)))
+                start = deltas.first_loss if i >= immediate else 0
+                arguments = (rows[0][start:], rows[1], part.shape[1], out[start:])
+                calls.append((compiled.sum_squares_of_steps, arguments))
         adjoints = [others.index(n) + len(cell.states) if n in others else names[n] for n in adjoint]
         return _CompiledSquares(calls, squares, names, adjoints, immediate)
 
-    def logs(self, first: int, log_scale: Array | float, examples: float) -> dict[str, Array]:
-        """Return ln of the norms of an example; immediate gradients are 0 before time step `first`."""
+    def logs(self, log_scale: Array | float, examples: float) -> dict[str, Array]:
+        """Return ln of the norms of an example."""
         for function, arguments in self.calls:
             function(*arguments)
         with np.errstate(all="ignore"):
@@ -165,8 +167,6 @@ class _CompiledSquares:
         if not isinstance(log_scale, float):
             logs[: self.immediate] += log_scale
         logs += examples
-        if first:
-            logs[self.immediate :, :first] = -np.inf
         found = {name: logs[i] for name, i in self.names.items()}
         return found | {"state": log_of_root_sum_squares([logs[i] for i in self.adjoints])}
 

@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.tapes import CellTape
 from rnnlab.engine.weights import add_by_symbol, add_product, chunk_by_feature, chunks_of_time, is_symbols
 from rnnlab.workspace import Workspace
@@ -66,11 +65,8 @@ def gate_gradients(
     for chunk in chunks_of_time(time, batch):
         if exponents is not None and (exponents[chunk] < _vanished(blocks.dtype)).all() and chunk.stop < time:
             continue  # the product would be 0
-        columns = chunk_by_feature(
-            blocks[chunk], workspace, "dz", is_read_only=exponents is None and by_symbol is None
-        )
-        if exponents is not None:
-            multiply_columns([columns], exponents[chunk].reshape(-1), workspace)
+        of_chunk = None if exponents is None else exponents[chunk]
+        columns = chunk_by_feature(blocks[chunk], workspace, "dz", of_chunk, is_read_only=by_symbol is None)
         joined_columns = chunk_by_feature(joined[chunk], workspace, "joined", is_read_only=True)
         add_product(columns[: len(of_joined)], joined_columns, of_joined, is_first, workspace)
         dz = columns[rows.split :]

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnnlab.arrays import Array, Params
+from rnnlab.engine.exponents import multiply_columns
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
@@ -73,9 +74,24 @@ def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
-def chunk_by_feature(chunk: Array, workspace: Workspace, name: str, is_read_only: bool = False) -> Array:
-    """Apply `by_feature` to a chunk of time steps; a shorter last chunk uses a separate buffer."""
-    return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}", is_read_only)
+def chunk_by_feature(
+    chunk: Array, workspace: Workspace, name: str, exponents: Array | None = None, is_read_only: bool = False
+) -> Array:
+    """Apply `by_feature` to a chunk of time steps, multiplied by 2^exponents, an array of shape (T, B).
+
+    A shorter last chunk uses a separate buffer.
+    """
+    name = f"{name}_by_feature_{len(chunk)}"
+    if exponents is None:
+        return by_feature(chunk, workspace, name, is_read_only)
+    if compiled := workspace.reductions(chunk.dtype):
+        time, features, batch = chunk.shape
+        matrix = workspace.array(name, (features, time, batch), chunk.dtype)
+        compiled.by_feature_scaled(chunk, exponents, np.finfo(chunk.dtype).tiny, matrix)
+        return matrix.reshape(features, time * batch)
+    columns = by_feature(chunk, workspace, name)
+    multiply_columns([columns], exponents.reshape(-1))
+    return columns
 
 
 def add_product(

@@ -37,8 +37,8 @@ from numba import njit
 
 from rnnlab.engine.compiled.elementary import EXACT, OPTIONS
 from rnnlab.engine.compiled.reductions import add_columns, are_below, copy_by_feature, gather_columns
-from rnnlab.engine.compiled.reductions import add_column, mark_columns, scale_columns_of, scale_rows_of
-from rnnlab.engine.compiled.reductions import softmax, sum_squares, transpose
+from rnnlab.engine.compiled.reductions import add_column, copy_scaled, mark_columns, scale_columns_of
+from rnnlab.engine.compiled.reductions import scale_rows_of, softmax, sum_squares, transpose
 
 
 @njit("void({0}[:,::1], int64[::1], {0}[:,::1])", cache=CACHE, **OPTIONS)
@@ -79,6 +79,11 @@ def scale_columns(part, shift, smallest):
 @njit("void({0}[:,:,:], {0}[:,:,::1])", cache=CACHE, **OPTIONS)
 def by_feature(a, out):
     copy_by_feature(a, out)
+
+
+@njit("void({0}[:,:,::1], int32[:,::1], {0}, {0}[:,:,::1])", cache=CACHE, **EXACT)
+def by_feature_scaled(a, shift, smallest, out):
+    copy_scaled(a, shift, smallest, out)
 
 
 @njit("void({0}[:,::1], int64[:,::1], {0}[:,:,::1])", cache=CACHE, **OPTIONS)

@@ -115,21 +115,42 @@ def copy_by_feature(a: Any, out: Any) -> None:
 
 
 @inlined
-def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
-    """Multiply column c by 2^shift[c]; if any shift is negative, set results below `smallest` to 0."""
-    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
+def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
+    """Write factors with the product 2^shift, each in the range; return True if any shift is negative."""
     lowers = False
     for c in range(shift.size):
         clipped = min(max(shift[c], -MOST), MOST)
         half = clipped // 2
         one[c], two[c] = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
         lowers |= shift[c] < 0
-    limit = smallest if lowers else part.dtype.type(0)
+    return lowers
+
+
+@inlined
+def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
+    """Multiply column c by 2^shift[c]; if any shift is negative, set results below `smallest` to 0."""
+    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
+    limit = smallest if powers_of_two(shift, one, two) else part.dtype.type(0)
     for i in range(part.shape[0]):
         row = part[i]
         for c in range(shift.size):
             product = row[c] * one[c] * two[c]
             row[c] = part.dtype.type(0) if abs(product) < limit else product
+
+
+@inlined
+def copy_scaled(a: Any, shift: Any, smallest: Any, out: Any) -> None:
+    """Copy a sequence (T, F, B), multiplied by 2^shift[t, b], to `out`, shape (F, T, B); see above."""
+    one, two = np.empty(shift.size, a.dtype), np.empty(shift.size, a.dtype)
+    limit = smallest if powers_of_two(shift.reshape(-1), one, two) else a.dtype.type(0)
+    for t in range(a.shape[0]):
+        start = t * a.shape[2]
+        first, second = one[start : start + a.shape[2]], two[start : start + a.shape[2]]
+        for i in range(a.shape[1]):
+            source, target = a[t, i], out[i, t]
+            for b in range(first.size):
+                product = source[b] * first[b] * second[b]
+                target[b] = a.dtype.type(0) if abs(product) < limit else product
 
 
 @inlined
