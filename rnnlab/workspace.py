@@ -34,7 +34,7 @@ class Loops(Protocol):
     def update(self, rule: Any, numbers: tuple[str, ...], parameters: int, dtype: np.dtype[Any]) -> Any:
         """Return the compiled update of an optimiser, and the keys that it takes, or None."""
 
-    def clipping(self, parameters: int, dtype: np.dtype[Any]) -> Any:
+    def clipping(self, by_value: bool, parameters: int, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions for clipping, or None."""
 
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:

@@ -189,7 +189,7 @@ def limit_gradients(
         Number of elements outside the interval, global norm after clipping, and cosine of the angle between
         the gradients before and after clipping.
     """
-    if (compiled := _compiled_clipping(grads, workspace)) is not None:
+    if (compiled := _compiled_clipping(grads, workspace, by_value=True)) is not None:
         parts = tuple(grads.values())
         outside, squares, product = compiled.clip_by_value(-threshold, threshold, norm, parts)
         after = _norm(squares, grads) if outside else norm
@@ -205,14 +205,15 @@ def limit_gradients(
     return outside, after, sum(float(np.vdot(raw[name] / norm, grad / after)) for name, grad in grads.items())
 
 
-def _compiled_clipping(grads: Params, workspace: Workspace | None) -> Any:
+def _compiled_clipping(grads: Params, workspace: Workspace | None, by_value: bool = False) -> Any:
     """Return the compiled functions for gradients of this number; None for the NumPy engine."""
     if workspace is None or workspace.loops is None or not grads:
         return None
     if not all([g.flags.c_contiguous for g in grads.values()]):
         return None
     loops, dtype = workspace.loops, next(iter(grads.values())).dtype
-    return workspace.kept(("clipping", len(grads), dtype), lambda: loops.clipping(len(grads), dtype))
+    key = ("clipping", by_value, len(grads), dtype)
+    return workspace.kept(key, lambda: loops.clipping(by_value, len(grads), dtype))
 
 
 def _norm(squares: float, grads: Params) -> float:

@@ -149,9 +149,9 @@ class CompiledLoops:
         """
         return _update(rule, numbers, parameters, dtype.name) if dtype in _DTYPES else None
 
-    def clipping(self, parameters: int, dtype: np.dtype[Any]) -> Any:
+    def clipping(self, by_value: bool, parameters: int, dtype: np.dtype[Any]) -> Any:
         """Return a module with the functions of `update_source.clipping_source`, or None."""
-        return _clipping(parameters, dtype.name) if dtype in _DTYPES else None
+        return _clipping(by_value, parameters, dtype.name) if dtype in _DTYPES else None
 
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
         """Return True if both loops of a cell, and the reductions, are in the cache."""
@@ -182,9 +182,9 @@ def _update(
 
 
 @cache
-def _clipping(parameters: int, dtype: str) -> ModuleType:
-    text = (_WEIGHTS + clipping_source()).format(dtype, _all_of(parameters, dtype))
-    return load(text, f"clipping-{parameters}-{dtype}")
+def _clipping(by_value: bool, parameters: int, dtype: str) -> ModuleType:
+    text = (_WEIGHTS + clipping_source(by_value)).format(dtype, _all_of(parameters, dtype))
+    return load(text, f"clipping-by-{'value' if by_value else 'norm'}-{parameters}-{dtype}")
 
 
 def _all_of(parameters: int, dtype: str) -> str:

@@ -73,32 +73,28 @@ def update_source(rule: Any, numbers: tuple[Name, ...]) -> tuple[str, list[str],
     return _function("update", names, lines), types, keys
 
 
-def clipping_source() -> str:
-    """Return the source of `sum_squares_of_all`, `clip_by_norm` and `clip_by_value`."""
-    text = _function("sum_squares_of_all", ["grads"], [*_over_elements([]), "return squares"])
-    for by_value, name, arguments in (
-        (False, "clip_by_norm", ["factor"]),
-        (True, "clip_by_value", ["lowest", "highest", "norm"]),
-    ):
-        body = _ElementBody({GRADIENT: "g_now[i]"})
-        result = body.of_value(clipping_plan(by_value).results[GRADIENT])
-        statements = list(body.statements)
-        if by_value:
-            statements.append(f"outside += {result} != g_now[i]")
-            statements.append(f"product += g_now[i] / norm * np.float64({result})")
-        statements.append(f"g_now[i] = {result}")
-        lines = [*body.numbers, "outside, product = 0, 0.0", *_over_elements(statements)]
-        lines.append("return float(outside), squares, product" if by_value else "return squares")
-        text += "\n\n" + _decorator(by_value) + _function(name, [*arguments, "grads"], lines)
-    return _SQUARES + text
+def clipping_source(by_value: bool) -> str:
+    """Return the source of `clip_by_value`, or of `clip_by_norm` and `sum_squares_of_all`."""
+    body = _ElementBody({GRADIENT: "g_now[i]"})
+    result = body.of_value(clipping_plan(by_value).results[GRADIENT])
+    store = f"g_now[i] = {result}"
+    if by_value:
+        effect = [f"outside += {result} != g_now[i]", f"product += g_now[i] / norm * np.float64({result})"]
+        lines = [*body.numbers, "outside, product = 0, 0.0"]
+        lines += [
+            *_over_elements([*body.statements, *effect, store]),
+            "return float(outside), squares, product",
+        ]
+        types = "UniTuple(float64, 3)(float64, float64, float64, {1})"
+        return _decorated(types, _function("clip_by_value", ["lowest", "highest", "norm", "grads"], lines))
+    lines = [*body.numbers, *_over_elements([*body.statements, store]), "return squares"]
+    clip = _decorated("float64(float64, {1})", _function("clip_by_norm", ["factor", "grads"], lines))
+    squares = _function("sum_squares_of_all", ["grads"], [*_over_elements([]), "return squares"])
+    return clip + "\n\n" + _decorated("float64({1})", squares)
 
 
-_SQUARES = '@njit("float64({1})", cache=CACHE, **OPTIONS)\n'
-
-
-def _decorator(by_value: bool) -> str:
-    types = "UniTuple(float64, 3)(float64, float64, float64, {1})" if by_value else "float64(float64, {1})"
-    return f'@njit("{types}", cache=CACHE, **OPTIONS)\n'
+def _decorated(types: str, function: str) -> str:
+    return f'@njit("{types}", cache=CACHE, **OPTIONS)\n{function}'
 
 
 def _over_elements(statements: list[str]) -> list[str]:
