@@ -25,15 +25,15 @@ CORE = [
     Mutant("cells/gru.py", "((1 - u) * (1 - n * n))", "((1 - r) * (1 - n * n))", GRADIENTS),
     Mutant("engine/exponents.py", "part[np.abs(part) < 2.0**NEGLIGIBLE] = 0", "pass", EXPONENTS),
     Mutant("engine/exponents.py", "np.maximum(TARGET - size, exponents), shift)", "0, shift)", EXPONENTS),
-    Mutant("engine/backward_loop.py", "if check_every > 1 and", "if False and", EXPONENTS),
-    Mutant("engine/backward_loop.py", "exponents[t + 1] = scale", "exponents[t] = scale", EXPONENTS),
+    Mutant("engine/adjoint_steps.py", "if check_every > 1 and", "if False and", EXPONENTS),
+    Mutant("engine/adjoint_steps.py", "exponents[t + 1] = scale", "exponents[t] = scale", EXPONENTS),
     Mutant(
         "engine/plan.py", "return _count_uses(name, outputs) == 1", "return 1", ("cells/test_own_cells.py",)
     ),
     Mutant("cells/stack.py", "δ = _present(dx) + δ if", "δ = dx if", STACK),
     Mutant("cells/stack.py", "common = np.where(is_zero, one,", "common = np.where(is_zero, 0 * one,", STACK),
     Mutant("cells/stack.py", "if exponents is None else deltas.exponents", "if True else None", STACK),
-    Mutant("engine/backward_loop.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
+    Mutant("engine/adjoint_steps.py", "np.where(empty, e_exponents[t], np", "np.where(empty, 0, np", STACK),
     Mutant("engine/compiled/scaling.py", "if largest[c] != 0 else of_e[c]", "if True else of_e[c]", STACK),
     Mutant(
         "diagnostics/norms.py", "adjoint = adjoint - deltas.above", "pass", ("diagnostics/test_layers.py",)

@@ -65,7 +65,7 @@ TRAINING_LOOP = [
         TRAINING,
     ),
     Mutant("training/trainer.py", "self.total / self.count", "self.total", TRAINING),
-    Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
+    Mutant("training/state.py", "self.factor * chance", "chance", TRAINING),
     Mutant(
         "training/state_validation.py",
         "not (array < 0).any()",
