@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from rnnlab.arrays import Params, copy_params
-from rnnlab.norms import global_norm
+from rnnlab.arrays import Params
+from rnnlab.engine.updates import limit_gradients, norm_of_gradients, scale_gradients
 from rnnlab.records import (
     CLIP_COEFFICIENT,
     CLIP_COSINE,
@@ -26,6 +26,7 @@ from rnnlab.records import (
     GRAD_NORM_CLIPPED,
     finite_or_none,
 )
+from rnnlab.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -57,39 +58,44 @@ class Clipping:
     threshold: float | None
     mode: Literal["norm", "value"]
 
-    def apply(self, grads: Params, norm: float | None = None) -> ClipReport:
-        """Clip `grads` in place and return a report; if known, pass the global norm as `norm`."""
-        before = global_norm(grads.values()) if norm is None else norm
+    def apply(
+        self, grads: Params, norm: float | None = None, workspace: Workspace | None = None
+    ) -> ClipReport:
+        """Clip `grads` in place and return a report.
+
+        Args:
+            grads: Gradients.
+            norm: Global norm if known, otherwise None.
+            workspace: Selects the engine; None for NumPy.
+        """
+        before = norm_of_gradients(grads, workspace) if norm is None else norm
         if self.threshold is None or not np.isfinite(before):  # keep non-finite values detectable
             return self._unclipped(before)
         if self.mode == "norm":
-            return self._by_norm(grads, self.threshold, before)
-        return self._by_value(grads, self.threshold, before)
+            return self._by_norm(grads, self.threshold, before, workspace)
+        return self._by_value(grads, self.threshold, before, workspace)
 
     def _unclipped(self, norm: float) -> ClipReport:
         if self.mode == "norm":
             return ClipReport(norm, norm, False, coefficient=1.0)
         return ClipReport(norm, norm, False, fraction=0.0)
 
-    def _by_norm(self, grads: Params, threshold: float, before: float) -> ClipReport:
+    def _by_norm(
+        self, grads: Params, threshold: float, before: float, workspace: Workspace | None
+    ) -> ClipReport:
         if before <= threshold:
             return self._unclipped(before)
         coefficient = threshold / before
-        for grad in grads.values():
-            grad *= coefficient
-        return ClipReport(before, global_norm(grads.values()), True, coefficient=coefficient)
+        after = scale_gradients(grads, coefficient, workspace)
+        return ClipReport(before, after, True, coefficient=coefficient)
 
-    def _by_value(self, grads: Params, threshold: float, before: float) -> ClipReport:
-        outside = sum(int(np.count_nonzero(np.abs(grad) > threshold)) for grad in grads.values())
+    def _by_value(
+        self, grads: Params, threshold: float, before: float, workspace: Workspace | None
+    ) -> ClipReport:
+        outside, after, cosine = limit_gradients(grads, threshold, before, workspace)
         if outside == 0:
             return self._unclipped(before)
-        raw = copy_params(grads)
-        for grad in grads.values():
-            np.clip(grad, -threshold, threshold, out=grad)
-        after = global_norm(grads.values())
         share = outside / sum(grad.size for grad in grads.values())
-        # Dot product of unit vectors, so that large gradients do not overflow.
-        cosine = sum(float(np.vdot(raw[name] / before, grad / after)) for name, grad in grads.items())
         return ClipReport(before, after, True, fraction=share, cosine=cosine)
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.workspace import Workspace
+from rnnlab.workspace import Workspace, all_below
 
 Loss = Literal["cross_entropy", "squared_error"]
 
@@ -37,7 +37,7 @@ def losses_and_gradients(
     Raises:
         ValueError: If a class is outside [0, Y).
     """
-    if targets.ndim == 1 and (targets.min() < 0 or targets.max() >= len(outputs)):
+    if targets.ndim == 1 and not all_below(targets, len(outputs), outputs.dtype, workspace):
         raise ValueError(
             f"y: targets must be in [0, {len(outputs)}), got values from {targets.min()} to {targets.max()}"
         )

@@ -1,6 +1,7 @@
 """Recurrent network with a cell, a readout and a loss."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -122,7 +123,11 @@ class Model:
         Raises:
             ValueError: If the initial state is random and `rng` is None.
         """
-        dtype = check_params(params, self.cell.param_shapes())
+        return self._start(params, batch, check_params(params, self.cell.param_shapes()), rng)
+
+    def _start(
+        self, params: Params, batch: int, dtype: np.dtype[Any], rng: np.random.Generator | None
+    ) -> States:
         sizes = self.cell.state_sizes
         if self.initial_state.learned:
             check_params(params, {f"{name}_0": (size, 1) for name, size in sizes.items()})
@@ -159,22 +164,39 @@ class Model:
             ValueError: If the shape, dtype or values of the parameters, inputs, targets or mask are invalid.
         """
         workspace = workspace or Workspace()
-        dtype = check_params(params, self.readout.param_shapes())
+        dtype = check_params(params, self._readout_shapes)
         batch = _of_dtype(batch, dtype)
         _check_batch(batch, self.loss, self.readout.output_size)
         own_start = initial is None
-        start = self.start(params, batch.size, rng) if initial is None else initial
+        start = self._start(params, batch.size, dtype, rng) if initial is None else initial
         cell_tape = self.cell.forward(params, batch.x, start, workspace)
         h = cell_tape.outputs[batch.first_output :]
         outputs, features = self.readout.forward(params, h, workspace)
         y = batch.y.reshape(-1) if batch.y.ndim == 2 else by_feature(batch.y, workspace, "y")
         losses, d_outputs = losses_and_gradients(self.loss, outputs, y, workspace)
         losses = losses.reshape(len(batch.y), batch.size)
-        weights = step_weights(batch.mask, *losses.shape, self.loss_reduction)
-        # Exclude losses without a target instead of multiplying them by 0: they may be infinite.
-        present = weights > 0
-        loss = np.sum(losses[present] * weights[present]).item()
+        if batch.mask is None:
+            shape = losses.shape
+            weights = workspace.latest(
+                "weights", (self.loss_reduction, *shape), lambda: self._weights(None, *shape)
+            )
+            loss = float(np.add.reduce(losses * weights, axis=None))
+        else:
+            weights = self._weights(batch.mask, *losses.shape)
+            # Exclude losses without a target instead of multiplying them by 0: they may be infinite.
+            present = weights > 0
+            loss = np.sum(losses[present] * weights[present]).item()
         return Tape(cell_tape, features, outputs, losses, weights, d_outputs, loss, own_start)
+
+    @cached_property
+    def _readout_shapes(self) -> dict[str, tuple[int, int]]:
+        return self.readout.param_shapes()
+
+    def _weights(self, mask: Array | None, time: int, batch: int) -> Array:
+        """Return the weights of the losses, which nobody may change."""
+        weights = step_weights(mask, time, batch, self.loss_reduction)
+        weights.flags.writeable = False
+        return weights
 
     def backward(
         self,
@@ -190,9 +212,11 @@ class Model:
         """
         workspace = workspace or Workspace()
         do = workspace.array("weighted_do", tape.d_outputs.shape, tape.d_outputs.dtype)
-        np.multiply(tape.d_outputs, tape.weights.reshape(-1).astype(do.dtype), out=do)
-        absent = tape.weights.reshape(-1) == 0
-        if absent.any():
+        weights, absent = workspace.prepared(
+            "weights of do", (tape.weights, do.dtype), lambda: _flat_weights(tape.weights, do.dtype)
+        )
+        np.multiply(tape.d_outputs, weights, out=do)
+        if absent is not None:
             do[:, absent] = 0  # a non-finite gradient times the weight 0 is NaN
         readout_grads, e = self.readout.backward(params, tape.features, do, len(tape.losses), workspace)
         deltas = self.cell.backward(params, tape.cell, e, workspace, with_dx, scaled)
@@ -202,6 +226,12 @@ class Model:
                 share = d_initial if tape.own_start else np.zeros_like(d_initial)
                 grads[f"{name}_0"] = share.sum(axis=1, keepdims=True)
         return grads, deltas
+
+
+def _flat_weights(weights: Array, dtype: np.dtype[Any]) -> tuple[Array, Array | None]:
+    """Return the weights as a vector of a data type, and a mask of those that are 0 if there are any."""
+    absent = weights.reshape(-1) == 0
+    return weights.reshape(-1).astype(dtype), absent if absent.any() else None
 
 
 def _of_dtype(batch: Batch, dtype: np.dtype[Any]) -> Batch:

@@ -42,7 +42,7 @@ class Readout:
 
         The hidden states `h` have the shape (S, H, B).
         """
-        features = by_feature(h, workspace, "readout_h")
+        features = by_feature(h, workspace, "readout_h", is_read_only=True)
         shape = (self.output_size, features.shape[1])
         outputs = np.matmul(params["W_hy"], features, out=workspace.array("outputs", shape, h.dtype))
         if self.bias:
@@ -64,7 +64,11 @@ class Readout:
         shape = params["W_hy"].shape
         grads = {"W_hy": np.matmul(do, features.T, out=workspace.array("dW_hy", shape, do.dtype))}
         if self.bias:
-            grads["b_y"] = do.sum(axis=1, keepdims=True)
+            grads["b_y"] = np.add.reduce(do, axis=1, keepdims=True)
+        if do.shape[1] == time and workspace.loops is not None:  # a batch of one
+            e = workspace.array("e", (time, shape[1], 1), do.dtype)
+            np.matmul(do.T, params["W_hy"], out=e[:, :, 0])
+            return grads, e
         e_all = workspace.array("e_by_feature", features.shape, do.dtype)
         np.matmul(params["W_hy"].T, do, out=e_all)
         return grads, by_time(e_all, time, workspace, "e")

@@ -31,6 +31,12 @@ class Loops(Protocol):
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions that depend on no cell, or None."""
 
+    def update(self, rule: Any, numbers: tuple[str, ...], parameters: int, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled update of an optimiser, and the keys that it takes, or None."""
+
+    def clipping(self, by_value: bool, parameters: int, dtype: np.dtype[Any]) -> Any:
+        """Return the compiled functions for clipping, or None."""
+
     def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
         """Return True if both loops need not be compiled any more."""
 
@@ -47,9 +53,11 @@ class Workspace:
         """Create a workspace without buffers; `loops` are the compiled loops, or None for NumPy."""
         self.loops = loops
         self._buffers: dict[str, Array] = {}
-        self._prepared: dict[Hashable, tuple[tuple[Array, ...], Any]] = {}
+        self._prepared: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._parts: dict[str, Workspace] = {}
-        self._reductions: dict[np.dtype[Any], Any] = {}
+        self._kept: dict[Hashable, Any] = {}
+        self._functions: tuple[np.dtype[Any] | None, Any] = None, None
+        self._latest: dict[Hashable, tuple[Hashable, Any]] = {}
 
     def part(self, name: str) -> "Workspace":
         """Return a workspace for a part of the network, such as a layer, with buffers of its own."""
@@ -61,9 +69,16 @@ class Workspace:
         """Return the compiled functions that depend on no cell; None for the NumPy engine."""
         if self.loops is None:
             return None
-        if dtype not in self._reductions:
-            self._reductions[dtype] = self.loops.reductions(dtype)
-        return self._reductions[dtype]
+        if dtype is not self._functions[0]:
+            self._functions = dtype, self.loops.reductions(dtype)
+        return self._functions[1]
+
+    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the result of `make`, which is kept for ever; it must depend on the key alone."""
+        try:
+            return self._kept[key]
+        except KeyError:
+            return self._kept.setdefault(key, make())
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return the buffer called `name`, with undefined content; reallocate it if shape or dtype differ."""
@@ -72,7 +87,14 @@ class Workspace:
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer
 
-    def prepared(self, key: Hashable, owners: tuple[Array, ...], prepare: Callable[[], Any]) -> Any:
+    def latest(self, key: Hashable, signature: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the result of `make`, which is kept until the signature differs."""
+        kept = self._latest.get(key)
+        if kept is None or kept[0] != signature:
+            kept = self._latest[key] = (signature, make())
+        return kept[1]
+
+    def prepared(self, key: Hashable, owners: tuple[Any, ...], prepare: Callable[[], Any]) -> Any:
         """Return the result of `prepare`, which is kept until a buffer in `owners` is replaced.
 
         Each time step of a loop uses a dozen array views, and creating a view takes as long as the call
@@ -80,7 +102,7 @@ class Workspace:
 
         Args:
             key: Key of the result.
-            owners: Buffers to which the views belong.
+            owners: Buffers to which the views belong, and other objects on which the result depends.
             prepare: Function that creates views of the buffers.
         """
         kept = self._prepared.get(key)
@@ -113,9 +135,22 @@ class unbuffered:
         np.setbufsize(self._before)
 
 
-def by_feature(a: Array, workspace: Workspace, name: str) -> Array:
-    """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products."""
+def all_below(symbols: Array, limit: int, dtype: np.dtype[Any], workspace: Workspace | None) -> bool:
+    """Return True if all integers of an array are in [0, limit); the data type is that of the network."""
+    compiled = None if workspace is None else workspace.reductions(dtype)
+    if compiled and symbols.dtype == np.int64 and symbols.flags.c_contiguous:
+        return bool(compiled.all_below(symbols.reshape(-1), limit))
+    return bool(symbols.min() >= 0 and symbols.max() < limit)
+
+
+def by_feature(a: Array, workspace: Workspace, name: str, is_read_only: bool = False) -> Array:
+    """Copy a sequence of shape (T, F, B) into a contiguous matrix of shape (F, T·B) for matrix products.
+
+    If the matrix is only an operand of products, the compiled engine avoids the copy for a batch of one.
+    """
     time, features, batch = a.shape
+    if is_read_only and batch == 1 and workspace.loops is not None:
+        return a[:, :, 0].T
     matrix = workspace.array(name, (features, time, batch), a.dtype)
     if compiled := workspace.reductions(a.dtype):
         compiled.by_feature(a, matrix)

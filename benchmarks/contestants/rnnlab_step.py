@@ -58,7 +58,7 @@ def make(shape: Shape, engine: Engine = "compiled") -> Callable[[], None]:
         tapes, parts = tape.cell.layers or (tape.cell,), deltas.layers or (deltas,)
         for layer, of_layer, part in zip(layers, tapes, parts, strict=True):
             log_norms_by_timestep(layer.cell, of_layer, part, workspace)
-        clipping.apply(grads)
-        optimizer.update(params, grads, state)
+        clipping.apply(grads, workspace=workspace)
+        optimizer.update(params, grads, state, workspace)
 
     return step

@@ -12,6 +12,7 @@ arguments.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from inspect import isabstract
 from typing import Annotated, Any, ClassVar, final
 
@@ -99,16 +100,17 @@ class Cell(ABC):
         Raises:
             ValueError: If an argument has the wrong shape, dtype or range.
         """
-        dtype = check_params(params, self.param_shapes())
+        workspace = workspace or Workspace()
+        dtype = check_params(params, self._param_shapes)
         x = np.asarray(x)
-        check_inputs(x, self.input_size, dtype)
+        check_inputs(x, self.input_size, dtype, workspace)
         sizes, batch = self.state_sizes, x.shape[-1]
         if initial is not None:
             check_states("initial", initial, sizes, batch, dtype)
         else:
             zero = np.zeros((1, 1), dtype)
             initial = {name: np.broadcast_to(zero, (size, batch)) for name, size in sizes.items()}
-        return self._forward(params, x, initial, workspace or Workspace())
+        return self._forward(params, x, initial, workspace)
 
     @final
     def backward(
@@ -167,7 +169,7 @@ class Cell(ABC):
         Raises:
             ValueError: If an argument has the wrong shape, dtype or range.
         """
-        dtype = check_params(params, self.param_shapes())
+        dtype = check_params(params, self._param_shapes)
         x = np.asarray(x)
         check_step_input(x, self.input_size, dtype)
         sizes, batch = self.state_sizes, x.shape[-1]
@@ -205,7 +207,7 @@ class Cell(ABC):
         return StepGradients(grads, dx, deltas)
 
     def _check_fits(self, params: Params, h: Array) -> None:
-        dtype = check_params(params, self.param_shapes())
+        dtype = check_params(params, self._param_shapes)
         if dtype != h.dtype:
             raise ValueError(f"params: expected {h.dtype}, as in the forward pass, got {dtype}")
 
@@ -221,6 +223,10 @@ class Cell(ABC):
     @final
     def param_shapes(self) -> dict[str, tuple[int, int]]:
         """Return the shape of each parameter."""
+        return dict(self._param_shapes)
+
+    @cached_property
+    def _param_shapes(self) -> dict[str, tuple[int, int]]:
         return {name: (p.rows, p.columns) for name, p in self.parameters().items()}
 
     def init_params(self, rng: np.random.Generator, init: Init, dtype: DTypeLike) -> Params:

@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.engine.weights import is_symbols
+from rnnlab.workspace import Workspace, all_below
 
 # complex128 is only for complex-step derivatives; training uses float32 or float64.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex128))
@@ -29,6 +30,14 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
     Raises:
         ValueError: If a parameter is missing or has the wrong shape or dtype.
     """
+    name = next(iter(shapes))
+    if type(first := params.get(name)) is np.ndarray and (dtype := first.dtype) in DTYPES:
+        for name, shape in shapes.items():
+            array = params.get(name)
+            if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+                break
+        else:
+            return dtype
     missing = [name for name in shapes if name not in params]
     if missing:
         raise ValueError(f"params: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
@@ -69,9 +78,9 @@ def check_states(
         check_array(f"{name}[{state!r}]", states[state], (size, batch), dtype)
 
 
-def check_inputs(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:
+def check_inputs(x: Array, input_size: int, dtype: np.dtype[Any], workspace: Workspace) -> None:
     """Raise ValueError unless x is a sequence of vectors or symbols."""
-    _check(x, input_size, dtype, ("time",))
+    _check(x, input_size, dtype, ("time",), workspace)
 
 
 def check_step_input(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:
@@ -79,7 +88,13 @@ def check_step_input(x: Array, input_size: int, dtype: np.dtype[Any]) -> None:
     _check(x, input_size, dtype, ())
 
 
-def _check(x: Array, input_size: int, dtype: np.dtype[Any], leading: tuple[str, ...]) -> None:
+def _check(
+    x: Array,
+    input_size: int,
+    dtype: np.dtype[Any],
+    leading: tuple[str, ...],
+    workspace: Workspace | None = None,
+) -> None:
     symbols = is_symbols(x) and x.ndim == len(leading) + 1
     vectors = x.ndim == len(leading) + 2 and x.shape[-2] == input_size and x.dtype == dtype
     if not symbols and not vectors:
@@ -91,5 +106,5 @@ def _check(x: Array, input_size: int, dtype: np.dtype[Any], leading: tuple[str, 
     if x.size == 0:
         time_step = "time step and one " if leading else ""
         raise ValueError(f"x: expected at least one {time_step}example, got shape {x.shape}")
-    if symbols and (x.min() < 0 or x.max() >= input_size):
+    if symbols and not all_below(x, input_size, dtype, workspace):
         raise ValueError(f"x: symbols must be in [0, {input_size}), got values from {x.min()} to {x.max()}")

@@ -19,7 +19,7 @@ from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import curves
 from rnnlab.engine.weights import is_symbols
 from rnnlab.norms import SAFE_SQUARES, norm
-from rnnlab.workspace import Workspace
+from rnnlab.workspace import Calls, Workspace
 
 _COPY_ELEMENTS = 2**17  # maximum elements per copy
 _COLUMNS = 256
@@ -131,8 +131,15 @@ def log_norms_by_timestep(
     The entry `state` is for the state adjoint; for a cell with a single state, `state` equals `h`. The
     workspace selects the engine.
     """
-    first, logs = deltas.first_loss, {}
+    first, logs = deltas.first_loss, dict[str, Array]()
     examples = np.log(tape.x.shape[-1])
+    if workspace is not None and deltas.above is None:
+        key = (deltas.total, deltas.immediate, deltas.adjoint)
+        squares: _CompiledSquares | None = workspace.prepared(
+            ("norms", first), key, lambda: _CompiledSquares.of(cell, deltas, workspace)
+        )
+        if squares is not None:
+            return squares.logs(deltas.log_scale, examples)
     for name in cell.states:
         logs[name] = log_norm_of_steps(deltas.total[name], workspace) + deltas.log_scale + examples
         if name not in deltas.immediate:
@@ -149,6 +156,64 @@ def log_norms_by_timestep(
             continue
         parts.append(log_norm_of_steps(adjoint, workspace) + deltas.log_scale + examples)
     return logs | {"state": log_of_root_sum_squares(parts)}
+
+
+@dataclass(frozen=True)
+class _CompiledSquares:
+    """Sums of squares of several gradients, which compiled functions write to one array.
+
+    Attributes:
+        calls: Functions with their arguments.
+        squares: Sums of squares, shape (number of gradients, T, B).
+        names: Name and index of each norm.
+        adjoints: Indices of the state adjoints.
+        immediate: Index of the first immediate gradient; all gradients before it are scaled.
+    """
+
+    calls: Calls
+    squares: Array
+    names: Mapping[str, int]
+    adjoints: Sequence[int]
+    immediate: int
+
+    @staticmethod
+    def of(cell: Cell, deltas: CellDeltas, workspace: Workspace) -> "_CompiledSquares | None":
+        """Prepare the calls; None if the engine or the arrays have no compiled form."""
+        total, adjoint, calls, names = deltas.total, deltas.adjoint, Calls(), dict[str, int]()
+        others = [name for name in adjoint if not np.shares_memory(adjoint[name], total[name])]
+        parts = [*(total[name] for name in cell.states), *(adjoint[name] for name in others)]
+        immediate = len(parts)
+        for name in cell.states:
+            names[name] = list(cell.states).index(name)
+            if name in deltas.immediate:
+                names[f"{name}_immediate"] = len(parts)
+                parts.append(deltas.immediate[name])
+        time, _, batch = parts[0].shape
+        squares = np.zeros((len(parts), time, batch))
+        for i, (part, out) in enumerate(zip(parts, squares, strict=True)):
+            compiled = workspace.reductions(part.dtype) if part.dtype == np.float32 else None
+            rows = _rows_of_buffer(part)
+            if compiled is None or (rows is None and any(part.strides)):
+                return None
+            if rows is not None:  # otherwise, all elements are the same zero
+                start = deltas.first_loss if i >= immediate else 0
+                arguments = (rows[0][start:], rows[1], part.shape[1], out[start:])
+                calls.append((compiled.sum_squares_of_steps, arguments))
+        adjoints = [others.index(n) + len(cell.states) if n in others else names[n] for n in adjoint]
+        return _CompiledSquares(calls, squares, names, adjoints, immediate)
+
+    def logs(self, log_scale: Array | float, examples: float) -> dict[str, Array]:
+        """Return ln of the norms of an example."""
+        for function, arguments in self.calls:
+            function(*arguments)
+        with np.errstate(all="ignore"):
+            logs = np.log(self.squares)
+        logs *= 0.5
+        if not isinstance(log_scale, float):
+            logs[: self.immediate] += log_scale
+        logs += examples
+        found = {name: logs[i] for name, i in self.names.items()}
+        return found | {"state": log_of_root_sum_squares([logs[i] for i in self.adjoints])}
 
 
 def log_of_root_sum_squares(logs: Sequence[Array]) -> Array:

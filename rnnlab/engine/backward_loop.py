@@ -14,10 +14,11 @@ import numpy as np
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import step_product
 from rnnlab.engine.adjoint_loop import LAST_CHECK, AdjointLoop
-from rnnlab.engine.compiled_arrays import base_of, compiled_arrays, run_compiled
+from rnnlab.engine.compiled_arrays import CompiledBackward
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.exponents import multiply_columns, unscale
 from rnnlab.engine.gradients import GateRows, gate_gradients
+from rnnlab.engine.layouts import WeightLayouts
 from rnnlab.engine.loop_calls import grouped_calls
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellDeltas, CellTape
@@ -38,12 +39,30 @@ class _Prepared:
         arrays: Array of each name in the plan.
         adjoints: Adjoint of each state, shape (T+1, H, B).
         boundary: Buffers of the adjoints.
+        buffers: Arrays by name.
+        views: Parts of the result that do not depend on the gradients.
+        compiled: Compiled loop with its arrays; None for the NumPy engine.
     """
 
     calls: Callable[[int], Calls]
     arrays: Mapping[Name, Array]
     adjoints: Mapping[str, Array]
     boundary: list[Array]
+    buffers: Mapping[str, Array]
+    views: "_Views"
+    compiled: CompiledBackward | None
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Views of the buffers that are parts of `CellDeltas`."""
+
+    total: Mapping[str, Array]
+    adjoint: Mapping[str, Array]
+    immediate: Mapping[str, Array]
+    dz: Array
+    recurrent: tuple[Array, ...]
+    initial: Mapping[str, Array]
 
 
 class BackwardLoop:
@@ -52,7 +71,7 @@ class BackwardLoop:
     def __init__(self, cell: Declarations) -> None:
         """Derive the plan from the equations of the cell."""
         self.cell, self.plan, H = cell, trace_adjoint(cell), cell.hidden_size
-        self.joined_states = cell.joined_states()
+        self.joined_states, self.layouts = cell.joined_states(), WeightLayouts(cell)
         # States that do not act on the next time step: no time step writes their adjoints.
         self.memoryless = [name for name in cell.states if name not in (*self.joined_states, *cell.carried)]
         self.rows = GateRows(
@@ -74,31 +93,24 @@ class BackwardLoop:
 
         Example b of e[t] is to be multiplied by 2^e_exponents[t,b]; `e` is overwritten if any is not 0.
         """
-        W = self._transposed(params, workspace)
-        buffers = self._buffers(params, e, workspace)
-        blocks = buffers["blocks"]
-        tape_arrays = self._tape_arrays(tape)
-        owners = (e, W, *buffers.values(), *map(base_of, tape_arrays.values()))
+        W = self.layouts.transposed(params, workspace)
         prepared: _Prepared = workspace.prepared(
-            ("backward", self.cell),
-            owners,
-            lambda: self._prepare(buffers, tape_arrays, e, W, workspace.loops is None),
+            ("backward", self),
+            (e, W, tape.states, tape.inner, tape.joined),
+            lambda: self._prepare(tape, e, W, workspace),
         )
+        for name in self.cell.vectors:
+            prepared.buffers[f"vector {name}"][0] = params[name]
         for array in prepared.boundary:
             array[-1] = 0
         for name in self.memoryless:
             prepared.adjoints[name][:] = 0
         exponents = None
-        loop = None if workspace.loops is None else workspace.loops.backward(self.cell, e.dtype)
-        has_loss = _has_loss(e, workspace)
-        if loop is not None and (
-            arrays := compiled_arrays(self.cell, self.plan, params, tape, e, buffers, workspace)
-        ):
-            arrays["transposed"] = W
-            exponents = run_compiled(loop, len(self.cell.split), arrays, has_loss, e, e_exponents)
-            return self._deltas(
-                params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, arrays
-            )
+        if prepared.compiled is not None:
+            exponents = prepared.compiled.run(params, e, e_exponents)
+            return self._deltas(params, tape, first_loss, with_dx, workspace, prepared, exponents)
+        differs = np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool))
+        has_loss = np.asarray(differs.any(axis=1))
         with unbuffered():
             self._coefficients(prepared.arrays, e, workspace)
             loop = AdjointLoop(
@@ -112,9 +124,12 @@ class BackwardLoop:
                 exponents = loop.run_scaled(check_every)
                 if exponents is None:  # an adjoint may have left its range between two checks
                     return self.run(params, tape, e, first_loss, with_dx, workspace, None, check_every=1)
-        return self._deltas(params, tape, e, first_loss, with_dx, workspace, prepared, blocks, exponents, {})
+        for name, factor in self.plan.immediate.items():
+            of_name = prepared.arrays[factor] if isinstance(factor, str) else factor
+            np.multiply(e, of_name, out=prepared.buffers[f"immediate {name}"])
+        return self._deltas(params, tape, first_loss, with_dx, workspace, prepared, exponents)
 
-    def _buffers(self, params: Params, e: Array, workspace: Workspace) -> dict[str, Array]:
+    def _buffers(self, e: Array, workspace: Workspace) -> dict[str, Array]:
         """Return the buffers of the backward pass by name."""
         cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
         rows = self.rows.summed + 2 * self.rows.split
@@ -129,9 +144,10 @@ class BackwardLoop:
                 buffers[f"adjoint {name}"] = buffer(f"adjoint {name}", time + 1, H, batch)
         for name in cell.vectors:
             buffers[f"vector {name}"] = buffer(f"vector {name}", 1, H, 1)
-            buffers[f"vector {name}"][0] = params[name]
             buffers[f"d {name}"] = buffer(f"d {name}", time, H, batch)
-        buffers |= {f"total {name}": buffer(f"total {name}", time, H, batch) for name in cell.totals}
+        for name in cell.totals:
+            for kind in ("total", "immediate"):
+                buffers[f"{kind} {name}"] = buffer(f"{kind} {name}", time, H, batch)
         for name in cell.carried:
             if name in self.joined_states:
                 buffers[f"back {name}"] = buffer(f"direct {name}", H, batch)
@@ -156,15 +172,9 @@ class BackwardLoop:
         arrays |= {f"previous {name}": tape.states[name][:-1] for name in cell.carried}
         return arrays | {f"saved {name}": tape.inner[name] for name in cell.saved}
 
-    def _prepare(
-        self,
-        buffers: Mapping[str, Array],
-        tape_arrays: Mapping[Name, Array],
-        e: Array,
-        W: Array,
-        is_called: bool,
-    ) -> _Prepared:
+    def _prepare(self, tape: CellTape, e: Array, W: Array, workspace: Workspace) -> _Prepared:
         """Return the calls of all time steps and the arrays that they use."""
+        buffers = self._buffers(e, workspace)
         cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
         joint, blocks = buffers["joint"], buffers["blocks"]
         λ = {
@@ -175,7 +185,9 @@ class BackwardLoop:
         }
         boundary = [joint] if self.joined_states else []
         boundary += [λ[name] for name in cell.states if name not in self.joined_states]
-        arrays = {**tape_arrays, **buffers} | {f"adjoint {name}": λ[name][1:] for name in cell.states}
+        arrays = {**self._tape_arrays(tape), **buffers} | {
+            f"adjoint {name}": λ[name][1:] for name in cell.states
+        }
         if cell.output not in cell.states:
             arrays[f"adjoint {cell.output}"] = e
         for i, name in enumerate(self._block_names()):
@@ -183,6 +195,7 @@ class BackwardLoop:
         for name in cell.carried:
             if name not in self.joined_states:
                 arrays[f"back {name}"] = λ[name][:-1]
+        transposed = W
         product, W = step_product(W, batch) if self.joined_states else (None, W)
         δ, steps = λ.get(cell.output), grouped_calls(self.plan.steps, arrays, blocks, H)
 
@@ -197,19 +210,34 @@ class BackwardLoop:
                     calls.append((np.add, (λ[name][t], arrays[f"back {name}"], λ[name][t])))
             return calls
 
-        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, arrays, λ, boundary)
+        loop = None if workspace.loops is None else workspace.loops.backward(cell, e.dtype)
+        compiled = (
+            None
+            if loop is None
+            else CompiledBackward.of(
+                loop, cell, self.plan, tape, e, buffers | {"transposed": transposed}, workspace
+            )
+        )
+        calls = calls_of if compiled is not None else cached_calls(time, calls_of)
+        return _Prepared(calls, arrays, λ, boundary, buffers, self._views(e, arrays, λ, buffers), compiled)
 
-    def _transposed(self, params: Params, workspace: Workspace) -> Array:
-        """Return the transposed recurrent weights, with the columns of the split gates first."""
-        names, summed = tuple(self.cell.recurrent), self.rows.summed
-        if not names:
-            return np.zeros((0, 0), params["W_xh"].dtype)
-        rows, H = len(params[names[0]]), self.cell.hidden_size
-        W = workspace.array("transposed_weights", (len(names) * H, rows), params[names[0]].dtype)
-        for i, name in enumerate(names):
-            W[i * H : (i + 1) * H, : self.rows.split] = params[name][summed:].T
-            W[i * H : (i + 1) * H, self.rows.split :] = params[name][:summed].T
-        return W
+    def _views(
+        self, e: Array, arrays: Mapping[Name, Array], λ: Mapping[str, Array], buffers: Mapping[str, Array]
+    ) -> _Views:
+        """Return the parts of the result that do not depend on the gradients."""
+        cell, split, blocks = self.cell, self.rows.split, buffers["blocks"]
+        dz = blocks[:, split:]
+        recurrent = (dz[:, : self.rows.summed], blocks[:, :split]) if split else (dz,)
+        zeros = np.broadcast_to(np.zeros(1, e.dtype), e.shape)
+        adjoint = {name: value[1:] for name, value in λ.items()}
+        return _Views(
+            {name: arrays.get(f"total {name}", adjoint[name]) for name in cell.states},
+            adjoint,
+            {name: buffers.get(f"immediate {name}", zeros) for name in cell.states} | {cell.output: e},
+            dz,
+            recurrent if cell.recurrent else (),
+            {name: value[0] for name, value in λ.items()},
+        )
 
     def _coefficients(self, arrays: Mapping[Name, Array], e: Array, workspace: Workspace) -> None:
         """Compute the coefficients of all time steps."""
@@ -229,60 +257,36 @@ class BackwardLoop:
         self,
         params: Params,
         tape: CellTape,
-        e: Array,
         first_loss: int,
         with_dx: bool,
         workspace: Workspace,
         prepared: _Prepared,
-        blocks: Array,
         exponents: Array | None,
-        compiled: Mapping[Name, Array],
     ) -> CellDeltas:
-        cell, split, arrays, λ = self.cell, self.rows.split, prepared.arrays, prepared.adjoints
+        views, blocks = prepared.views, prepared.buffers["blocks"]
         of_steps = None if exponents is None else exponents[1:]
         grads = gate_gradients(self.rows, params, tape, blocks, of_steps, workspace)
-        for name in cell.vectors:
-            grads[name] = _sum_over_time(arrays[f"d {name}"], of_steps)
-        dz = blocks[:, split:]
+        for name in self.cell.vectors:
+            grads[name] = _sum_over_time(prepared.arrays[f"d {name}"], of_steps)
         dx = None
         if with_dx and not is_symbols(tape.x):
-            dx = input_gradient(params, tape.x, dz, workspace)
+            dx = input_gradient(params, tape.x, views.dz, workspace)
             if of_steps is not None:
                 multiply_columns([dx], of_steps)
-        recurrent = (dz[:, : self.rows.summed], blocks[:, :split]) if split else (dz,)
-        zeros = np.broadcast_to(np.zeros(1, e.dtype), e.shape)
-        immediate = {name: zeros for name in cell.states} | {cell.output: e}
-        for name, factor in self.plan.immediate.items():
-            if f"immediate {name}" in compiled:
-                immediate[name] = compiled[f"immediate {name}"]
-                continue
-            out = workspace.array(f"immediate {name}", e.shape, e.dtype)
-            immediate[name] = np.multiply(e, arrays[factor] if isinstance(factor, str) else factor, out=out)
-        initial = {name: value[0] for name, value in λ.items()}
         if exponents is not None:
-            unscale(initial.values(), exponents[0], np.ones(e.shape[2], bool))
+            unscale(views.initial.values(), exponents[0], np.ones(blocks.shape[2], bool), workspace)
         return CellDeltas(
             grads,
-            {name: arrays.get(f"total {name}", λ[name][1:]) for name in cell.states},
-            {name: λ[name][1:] for name in cell.states},
-            immediate,
-            dz,
-            recurrent if cell.recurrent else (),
+            views.total,
+            views.adjoint,
+            views.immediate,
+            views.dz,
+            views.recurrent,
             dx,
-            initial,
+            views.initial,
             first_loss,
             of_steps,
         )
-
-
-def _has_loss(e: Array, workspace: Workspace) -> Array:
-    """Return a Boolean array (T, B) that is True where an example has a loss."""
-    if compiled := workspace.reductions(e.dtype):
-        marks = np.empty((len(e), e.shape[2]), bool)
-        compiled.mark_losses(e, marks)
-        return marks
-    differs = np.not_equal(e, 0, out=workspace.array("has_loss", e.shape, bool))
-    return np.asarray(differs.any(axis=1))
 
 
 def _sum_over_time(parts: Array, exponents: Array | None) -> Array:

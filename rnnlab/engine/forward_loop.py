@@ -15,8 +15,9 @@ import numpy as np
 from rnnlab.arrays import Array, Params
 from rnnlab.blas import rows_per_block, step_product
 from rnnlab.engine.activations import SIGMOID, TANH
-from rnnlab.engine.compiled_arrays import widened
+from rnnlab.engine.compiled_arrays import widen
 from rnnlab.engine.declarations import Declarations
+from rnnlab.engine.layouts import WeightLayouts
 from rnnlab.engine.loop_calls import call_by_time, runs_of_gates
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellTape, States
@@ -27,11 +28,23 @@ from rnnlab.workspace import Calls, Workspace, cached_calls
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Calls of each time step, and the parts of the tape, for one set of buffers."""
+    """What the passes over sequences of one shape have in common.
 
+    Attributes:
+        buffers: Arrays by name.
+        products: Array for the gates, which contains their inputs before the loop for symbols.
+        calls: Calls of each time step; () for the compiled engine.
+        states: States of the tape.
+        inner: Inner arrays of the tape.
+        compiled: Compiled loop with its arguments; None for the NumPy engine.
+    """
+
+    buffers: Mapping[str, Array]
+    products: Array
     calls: Callable[[int], Calls]
     states: Mapping[str, Array]
     inner: Mapping[str, Array]
+    compiled: tuple[Callable[..., object], tuple[Any, ...]] | None
 
 
 class ForwardLoop:
@@ -39,66 +52,82 @@ class ForwardLoop:
 
     def __init__(self, cell: Declarations) -> None:
         """Derive the plan from the equations of the cell."""
-        self.cell, self.plan = cell, trace_step(cell)
-        self.summed, self.split = len(cell.summed) * cell.hidden_size, len(cell.split) * cell.hidden_size
+        self.cell, self.plan, self.layouts = cell, trace_step(cell), WeightLayouts(cell)
+        self.split, self.summed = self.layouts.split, self.layouts.summed
         self.joined_states = cell.joined_states()
 
     def run(self, params: Params, x: Array, initial: States, workspace: Workspace) -> CellTape:
         """Run the forward pass, starting from the initial states."""
-        cell, H, symbols = self.cell, self.cell.hidden_size, is_symbols(x)
-        (time, batch), dtype = (len(x), x.shape[-1]), initial[cell.states[0]].dtype
-        ones = bool(cell.split_biases) or (cell.bias and not symbols)
-        buffers = {"joined": join(x, len(self.joined_states) * H, ones, dtype, workspace)}
-        weights = self._halved(params)
-        buffers["weights"] = self._joined_weights(params, weights, symbols, workspace)
+        cell, symbols = self.cell, is_symbols(x)
+        dtype = initial[cell.states[0]].dtype
+        weights = self.layouts.joined(params, symbols, workspace)
+        prepared: _Prepared = workspace.latest(
+            ("forward", self),
+            (len(x), x.shape[-1], symbols, dtype, id(weights)),
+            lambda: self._prepare(len(x), x.shape[-1], symbols, weights, dtype, workspace),
+        )
+        buffers = prepared.buffers
+        joined = buffers["joined"]
+        join(x, len(self.joined_states) * cell.hidden_size, self.layouts.has_ones(symbols), joined)
+        self._write_inputs(params, x, prepared, workspace)
+        for name in cell.vectors:
+            buffers[f"vector {name}"][0] = params[name]
+        for name, state in prepared.states.items():
+            state[0] = initial[name]
+        if not weights.size:
+            prepared.products[:, : self.split] = 0
+        if prepared.compiled is None:
+            for t in range(len(x)):
+                for function, arguments in prepared.calls(t):
+                    function(*arguments)
+        else:
+            for name in cell.vectors:
+                widen(params[name], buffers[f"wide {name}"])
+            function, arguments = prepared.compiled
+            function(*arguments)
+        return CellTape(x, prepared.states, prepared.inner, cell.output, joined)
+
+    def _buffers(
+        self, time: int, batch: int, symbols: bool, dtype: np.dtype[Any], workspace: Workspace
+    ) -> dict[str, Array]:
+        """Return the buffers by name; for a gate that is the state, there are no products."""
+        cell, H, rows = self.cell, self.cell.hidden_size, self.split + self.summed
+
+        def buffer(name: str, *shape: int) -> Array:
+            return workspace.array(name, shape, dtype)
+
+        width = len(self.joined_states) * H + self.layouts.has_ones(symbols)
+        buffers = {"joined": buffer("joined", time + 1, width + (0 if symbols else cell.input_size), batch)}
         for name in cell.states:
             if name not in self.joined_states:
-                buffers[f"state {name}"] = workspace.array(f"state {name}", (time + 1, H, batch), dtype)
-        if self.plan.gate_is_state:
-            products = buffers["joined"][1:, :H]
-        else:
-            shape = (time, self.split + self.summed, batch)
-            products = buffers["products"] = workspace.array("products", shape, dtype)
-        if (inputs := self._inputs(params, weights, x, products, workspace)) is not None:
-            buffers["inputs"] = inputs
+                buffers[f"state {name}"] = buffer(f"state {name}", time + 1, H, batch)
+        if not self.plan.gate_is_state:
+            buffers["products"] = buffer("products", time, rows, batch)
+        if cell.split:
+            buffers["inputs"] = buffer("inputs", time, rows if symbols else self.split, batch)
         for name in cell.saved:
             if name not in self.plan.shared:
-                buffers[f"saved {name}"] = workspace.array(f"saved {name}", (time, H, batch), dtype)
+                buffers[f"saved {name}"] = buffer(f"saved {name}", time, H, batch)
         for i in range(self.plan.program.temporaries):
-            buffers[f"temporary {i}"] = workspace.array(f"temporary {i}", (H, batch), dtype)
+            buffers[f"temporary {i}"] = buffer(f"temporary {i}", H, batch)
         for name in cell.vectors:
-            vector = buffers[f"vector {name}"] = workspace.array(f"vector {name}", (1, H, 1), dtype)
-            vector[0] = params[name]
-        buffers["scratch"] = workspace.array("recurrent", (self.split + self.summed, batch), dtype)
-        prepared: _Prepared = workspace.prepared(
-            ("forward", cell, symbols),
-            tuple(buffers.values()),
-            lambda: self._prepare(buffers, time, symbols, workspace.loops is None),
-        )
-        for name in cell.states:
-            prepared.states[name][0] = initial[name]
-        if not buffers["weights"].size:
-            products[:, : self.split] = 0
-        loop = None if workspace.loops is None else workspace.loops.forward(cell, symbols, dtype)
-        if loop is not None:
-            buffers |= {
-                f"wide {name}": widened(params[name], name, batch, workspace) for name in cell.vectors
-            }
-            function, names = loop
-            rows, inner = buffers["weights"].shape
-            block = rows_per_block(rows, inner, batch)
-            function(time, H * batch, block, *(buffers[name] for name in names))
-            return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
-        calls = prepared.calls
-        for t in range(time):
-            for function, arguments in calls(t):
-                function(*arguments)
-        return CellTape(x, prepared.states, prepared.inner, cell.output, buffers["joined"])
+            buffers[f"vector {name}"] = buffer(f"vector {name}", 1, H, 1)
+            if workspace.loops is not None:
+                buffers[f"wide {name}"] = buffer(f"wide {name}", H * batch)
+        return buffers | {"scratch": buffer("recurrent", rows, batch)}
 
-    def _prepare(self, buffers: Mapping[str, Array], time: int, symbols: bool, is_called: bool) -> _Prepared:
-        """Return the calls of all time steps and the parts of the tape."""
+    def _prepare(
+        self,
+        time: int,
+        batch: int,
+        symbols: bool,
+        weights: Array,
+        dtype: np.dtype[Any],
+        workspace: Workspace,
+    ) -> _Prepared:
+        """Return the buffers, the parts of the tape, and the calls of all time steps."""
+        buffers = self._buffers(time, batch, symbols, dtype, workspace) | {"weights": weights}
         cell, H, joined = self.cell, self.cell.hidden_size, buffers["joined"]
-        batch = joined.shape[2]
         states = {
             name: joined[:, self.joined_states[name]]
             if name in self.joined_states
@@ -121,6 +150,29 @@ class ForwardLoop:
         arrays |= {f"previous {name}": states[name][:-1] for name in cell.carried}
         arrays |= {f"new {name}": states[name][1:] for name in cell.states}
         arrays |= {f"saved {name}": arrays[shared] for name, shared in self.plan.shared.items()}
+        inner = {name: arrays[f"saved {name}"] for name in cell.saved}
+        inner |= {} if self.plan.gate_is_state else {"gates": gates}
+        inner |= {f"a_{name}": arrays[f"a {name}"] for name in cell.split}
+        loop = None if workspace.loops is None else workspace.loops.forward(cell, symbols, dtype)
+        if loop is None:
+            calls = cached_calls(time, self._calls(buffers, arrays, gates, products, symbols))
+            return _Prepared(buffers, products, calls, states, inner, None)
+        rows, columns = weights.shape
+        block = rows_per_block(rows, columns, batch)
+        arguments = (time, H * batch, block, *(buffers[name] for name in loop[1]))
+        return _Prepared(buffers, products, lambda t: [], states, inner, (loop[0], arguments))
+
+    def _calls(
+        self,
+        buffers: Mapping[str, Array],
+        arrays: Mapping[Name, Array],
+        gates: Array,
+        products: Array,
+        symbols: bool,
+    ) -> Callable[[int], Calls]:
+        """Return a function that gives the calls of a time step."""
+        cell, joined, inputs = self.cell, buffers["joined"], buffers.get("inputs")
+        batch = joined.shape[2]
         has_product, scratch = bool(buffers["weights"].size), buffers["scratch"]
         product, W = step_product(buffers["weights"], batch) if has_product else (np.dot, buffers["weights"])
         activations = self._activations(gates)
@@ -140,63 +192,21 @@ class ForwardLoop:
                 calls.append((function, (gates[t, rows], *numbers, gates[t, rows])))
             return calls + [of_time(t) for of_time in operations]
 
-        inner = {name: arrays[f"saved {name}"] for name in cell.saved}
-        inner |= {} if self.plan.gate_is_state else {"gates": gates}
-        inner |= {f"a_{name}": arrays[f"a {name}"] for name in cell.split}
-        return _Prepared(cached_calls(time, calls_of) if is_called else calls_of, states, inner)
+        return calls_of
 
-    def _halved(self, params: Params) -> Params:
-        """Return copies of the matrices and of b_h with the rows of the sigmoid gates multiplied by ½."""
-        names = ["W_xh", *self.cell.recurrent, *(["b_h"] if self.cell.bias else [])]
-        copies = {name: params[name].copy() for name in names}
-        for gate in self.cell.summed:
-            if self.cell.gates[gate] is SIGMOID:
-                for copy in copies.values():
-                    copy[self.cell.rows(gate)] *= 0.5
-        return copies
+    def _write_inputs(self, params: Params, x: Array, prepared: _Prepared, workspace: Workspace) -> None:
+        """Write W_xh x + b_h of all gates for symbols, and of the split gates for vectors.
 
-    def _joined_weights(self, params: Params, weights: Params, symbols: bool, workspace: Workspace) -> Array:
-        """Return the weights that map the joined array to [a of split gates; z of the other gates]."""
-        cell, summed = self.cell, self.summed
-        columns = [np.concatenate([params[name][summed:], weights[name][:summed]]) for name in cell.recurrent]
-        if not symbols:
-            zeros = np.zeros_like(params["W_xh"][summed:])
-            columns.append(np.concatenate([zeros, weights["W_xh"][:summed]]))
-        if cell.split_biases or (cell.bias and not symbols):
-            of_gates = np.zeros_like(weights["b_h"][:summed]) if symbols else weights["b_h"][:summed]
-            of_split = [params[name] for name in cell.split_biases] or [
-                np.zeros((self.split, 1), of_gates.dtype)
-            ]
-            columns.append(np.concatenate([*of_split, of_gates]))
-        if not columns:
-            return np.zeros((0, 0), weights["W_xh"].dtype)
-        shape = (len(columns[0]), sum(column.shape[1] for column in columns))
-        return np.concatenate(columns, axis=1, out=workspace.array("joined_weights", shape, columns[0].dtype))
-
-    def _inputs(
-        self, params: Params, weights: Params, x: Array, products: Array, workspace: Workspace
-    ) -> Array | None:
-        """Compute W_xh x + b_h of all gates for symbols, and of the split gates for vectors.
-
-        Without split gates, the values for symbols are written to `products`, and vectors need no values.
+        Without split gates, the values for symbols are written to the products, and vectors need no values.
         """
         if is_symbols(x):
-            if not self.cell.split:
-                gather_inputs(weights, x, products, workspace)
-                return None
-            inputs = workspace.array(
-                "inputs", (len(x), len(params["W_xh"]), products.shape[2]), products.dtype
-            )
-            gather_inputs(weights, x, inputs, workspace)
-            return inputs
-        if not self.cell.split:
-            return None
-        shape = (len(x), self.split, products.shape[2])
-        inputs = workspace.array("inputs", shape, products.dtype)
-        np.matmul(params["W_xh"][self.summed :], x, out=inputs)
-        if self.cell.bias:
-            inputs += params["b_h"][self.summed :]
-        return inputs
+            out = prepared.buffers["inputs"] if self.cell.split else prepared.products
+            gather_inputs(self.layouts.input_columns(params, workspace), x, out, workspace)
+        elif self.cell.split:
+            inputs = prepared.buffers["inputs"]
+            np.matmul(params["W_xh"][self.summed :], x, out=inputs)
+            if self.cell.bias:
+                inputs += params["b_h"][self.summed :]
 
     def _activations(self, gates: Array) -> list[tuple[Callable[..., object], slice, tuple[Any, ...]]]:
         """Return the calls that activate the gates in place: function, rows and additional operands."""

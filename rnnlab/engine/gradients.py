@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.tapes import CellTape
 from rnnlab.engine.weights import add_by_symbol, add_product, chunk_by_feature, chunks_of_time, is_symbols
 from rnnlab.workspace import Workspace
@@ -65,10 +65,9 @@ def gate_gradients(
     for chunk in chunks_of_time(time, batch):
         if exponents is not None and (exponents[chunk] < _vanished(blocks.dtype)).all() and chunk.stop < time:
             continue  # the product would be 0
-        columns = chunk_by_feature(blocks[chunk], workspace, "dz")
-        if exponents is not None:
-            multiply_columns([columns], exponents[chunk].reshape(-1))
-        joined_columns = chunk_by_feature(joined[chunk], workspace, "joined")
+        of_chunk = None if exponents is None else exponents[chunk]
+        columns = chunk_by_feature(blocks[chunk], workspace, "dz", of_chunk, is_read_only=by_symbol is None)
+        joined_columns = chunk_by_feature(joined[chunk], workspace, "joined", is_read_only=True)
         add_product(columns[: len(of_joined)], joined_columns, of_joined, is_first, workspace)
         dz = columns[rows.split :]
         if by_symbol is not None:
@@ -81,6 +80,7 @@ def gate_gradients(
     return _split(rows, params, of_joined, of_inputs, by_symbol)
 
 
+@cache
 def _vanished(dtype: np.dtype) -> int:
     """Return an exponent below which a scaled gradient is certainly 0."""
     return int(np.finfo(dtype).minexp) - np.finfo(dtype).nmant - 130
@@ -97,7 +97,7 @@ def _split(
     if by_symbol is not None:
         grads["W_xh"] = by_symbol
         if rows.bias:
-            grads["b_h"] = by_symbol.sum(axis=1, keepdims=True)
+            grads["b_h"] = np.add.reduce(by_symbol, axis=1, keepdims=True)
     else:
         of_x = np.concatenate([of_joined[split:, width:], of_inputs]) if split else of_joined[:, width:]
         grads["W_xh"] = of_x[:, : params["W_xh"].shape[1]].copy()

@@ -15,9 +15,9 @@ symbol inputs, the joined array omits x[t], and the forward pass gathers columns
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
+from rnnlab.engine.exponents import multiply_columns
 from rnnlab.workspace import Workspace, by_feature
 
 CHUNK = 512
@@ -39,32 +39,27 @@ def is_symbols(x: Array) -> bool:
     return x.dtype.kind in "iu"
 
 
-def join(x: Array, state_rows: int, ones: bool, dtype: DTypeLike, workspace: Workspace) -> Array:
-    """Return the joined array, shape (T+1, K, B); the forward pass writes the states into its first rows.
+def join(x: Array, state_rows: int, ones: bool, joined: Array) -> None:
+    """Write the inputs and the ones to the joined array, shape (T+1, K, B), below the rows of the states.
 
     The number of rows K is `state_rows` + X for vector inputs and `state_rows` for symbols, plus 1 if `ones`
     is True.
     """
-    vectors = 0 if is_symbols(x) else x.shape[1]
-    shape = (len(x) + 1, state_rows + vectors + ones, x.shape[-1])
-    joined = workspace.array("joined", shape, dtype)
-    if vectors:
-        joined[:-1, state_rows : state_rows + vectors] = x
-        joined[-1, state_rows : state_rows + vectors] = 0  # no input follows the final state
+    if not is_symbols(x):
+        joined[:-1, state_rows : state_rows + x.shape[1]] = x
+        joined[-1, state_rows : state_rows + x.shape[1]] = 0  # no input follows the final state
     if ones:
         joined[:, -1] = 1
-    return joined
 
 
-def gather_inputs(params: Params, x: Array, out: Array, workspace: Workspace) -> None:
-    """Write W_xh x[t] + b_h for symbol inputs x to `out`, shape (T, G·H, B).
+def gather_inputs(columns: Array, x: Array, out: Array, workspace: Workspace) -> None:
+    """Write column x[t, b] of W_xh + b_h for symbol inputs x to out[t, :, b], shape (T, G·H, B).
 
     Gathering columns of W_xh takes 8 µs per time step; a product with one-hot vectors takes 23 µs (G·H = 512,
     62 symbols, B = 32). With `mode="wrap"`, `take` skips NumPy's bounds check and buffer; the bounds of the
     symbols have already been checked. Compared with the function `np.take`, the method `take` with
     positional arguments saves 0.8 µs per time step, or 6 % of the time of a training step at H = 32, B = 16.
     """
-    columns = params["W_xh"] + params["b_h"] if "b_h" in params else params["W_xh"]
     if (compiled := workspace.reductions(out.dtype)) and out.flags.c_contiguous:
         compiled.gather(columns, x.astype(np.int64, copy=False), out)
         return
@@ -79,9 +74,24 @@ def chunks_of_time(time: int, batch: int) -> Iterator[slice]:
     return (slice(start, start + steps) for start in range(0, time, steps))
 
 
-def chunk_by_feature(chunk: Array, workspace: Workspace, name: str) -> Array:
-    """Apply `by_feature` to a chunk of time steps; a shorter last chunk uses a separate buffer."""
-    return by_feature(chunk, workspace, f"{name}_by_feature_{len(chunk)}")
+def chunk_by_feature(
+    chunk: Array, workspace: Workspace, name: str, exponents: Array | None = None, is_read_only: bool = False
+) -> Array:
+    """Apply `by_feature` to a chunk of time steps, multiplied by 2^exponents, an array of shape (T, B).
+
+    A shorter last chunk uses a separate buffer.
+    """
+    name = f"{name}_by_feature_{len(chunk)}"
+    if exponents is None:
+        return by_feature(chunk, workspace, name, is_read_only)
+    if compiled := workspace.reductions(chunk.dtype):
+        time, features, batch = chunk.shape
+        matrix = workspace.array(name, (features, time, batch), chunk.dtype)
+        compiled.by_feature_scaled(chunk, exponents, np.finfo(chunk.dtype).tiny, matrix)
+        return matrix.reshape(features, time * batch)
+    columns = by_feature(chunk, workspace, name)
+    multiply_columns([columns], exponents.reshape(-1))
+    return columns
 
 
 def add_product(

@@ -37,8 +37,10 @@ class Stability:
         """Record the loss of a training step and compare the mean recent loss with the chance-level loss."""
         self.recent.append(loss)
         del self.recent[: -self.window]
-        full = len(self.recent) == self.window
-        if self.since is None and full and np.mean(self.recent) > self.factor * chance:
+        if self.since is not None or len(self.recent) < self.window:
+            return
+        limit = self.factor * chance  # the mean, which takes longer, is at most the maximum
+        if max(self.recent) >= limit and np.mean(self.recent) > limit:
             self.since = step
 
 

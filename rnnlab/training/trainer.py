@@ -22,8 +22,8 @@ from rnnlab.diagnostics import (
     first_non_finite,
     non_finite_weights,
 )
+from rnnlab.engine.updates import norm_of_gradients
 from rnnlab.model import Batch, Model, Tape
-from rnnlab.norms import global_norm
 from rnnlab.optimizers import Optimizer
 from rnnlab.records import (
     GRAD_NORM,
@@ -168,7 +168,7 @@ class Trainer:
             initial = state.carried if batch.continues else None
             tape = model.forward(params, batch, initial, workspace, state.starts)
             grads, deltas = model.backward(params, tape, workspace, with_dx=False, scaled=True)
-            norm = global_norm(grads.values())
+            norm = norm_of_gradients(grads, workspace)
             broken = not (isfinite(tape.loss) and isfinite(norm))
             due = self.probe.due(plan, step, state.spikes.update(norm))
             due = list(self.probe.measurements) if is_solved else due
@@ -176,7 +176,7 @@ class Trainer:
             previous = None
             if state.gradients is not None and state.carried is not None:
                 previous = Previous(state.gradients, state.carried)
-            report = self.clipping.apply(grads, norm)
+            report = self.clipping.apply(grads, norm, workspace)
             state.clipped += report.clipped
             metrics[LOSS] = finite_or_none(tape.loss)
             metrics |= clip_metrics(report, state.clipped, step + 1)
@@ -190,7 +190,7 @@ class Trainer:
             before = copy_params(params) if due or is_solved else {}
             is_last = step == self.steps - 1
             starts = {name: values[0].copy() for name, values in tape.cell.states.items()} if is_last else {}
-            overflowing = self.optimizer.update(params, grads, state.optimizer)
+            overflowing = self.optimizer.update(params, grads, state.optimizer, workspace)
             if overflowing is not None and not is_solved:
                 where = FirstNonFinite(overflowing, None)
                 yield self._broken(probe, state, step, metrics, tape, workspace, previous, where)

@@ -30,7 +30,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("RNNLAB_CACHE", str(folder))
-        for cached in (loops._loop, loops._reductions):  # loaded from another folder by earlier tests
+        for cached in (
+            loops._loop,
+            loops._reductions,
+            loops._update,
+            loops._clipping,
+        ):  # loaded from another folder by earlier tests
             cached.cache_clear()
         yield folder
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from rnnlab.diagnostics import log_norms_by_timestep, measure_lag_curves, measure_norms
+from rnnlab.training.engines import loops_of
+from rnnlab.workspace import Workspace
 from tests.oracles.cases import BATCH, GATED, TANH, build, cell_id, every_cell, with_mask
 from tests.oracles.snapshots import by_name, snapshot_of
 
@@ -120,3 +122,22 @@ def test_zero_and_what_is_not_finite(dtype):
         assert np.isfinite(log_norms[name][3, 1:]).all()
     assert np.isnan(log_norms["state"][3, 0])
     assert np.isfinite(log_norms["state"][0]).all()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_compiled_norms_are_numpys_in_every_step(batch):
+    pytest.importorskip("numba")
+    rng, compiled = np.random.default_rng(0), Workspace(loops_of("compiled"))
+    case = build(GATED, inputs="vectors", time=TIME, batch=batch, dtype=np.float32)
+    for outputs in (2, 2, 4):  # the second time, the arrays and the calls are there already
+        e = rng.standard_normal((outputs, 4, batch)).astype(np.float32)
+        found, right = (
+            log_norms_by_timestep(
+                GATED, tape, GATED.backward(case.params, tape, e, workspace, scaled=True), workspace
+            )
+            for workspace in (compiled, Workspace())
+            for tape in [GATED.forward(case.params, case.batch.x, case.initial, workspace)]
+        )
+        assert list(found) == list(right) and np.isneginf(right["h_immediate"][: TIME - outputs]).all()
+        for name, logs in right.items():
+            np.testing.assert_allclose(found[name], logs, rtol=1e-5, atol=1e-5, err_msg=name)

@@ -113,10 +113,10 @@ def test_compiled_copies_and_marks_are_numpys(dtype: type) -> None:
     marks = np.zeros((6, 5), bool)
     compiled.reductions(np.dtype(dtype)).mark_losses(e, marks)
     np.testing.assert_array_equal(marks, (e != 0).any(axis=1))
-    x, params = rng.integers(4, size=(6, 5)), {"W_xh": a[0, :, :4].copy(), "b_h": a[1, :, :1].copy()}
+    x, columns = rng.integers(4, size=(6, 5)), a[0, :, :4].copy()
     one, two = np.empty_like(a), np.empty_like(a)
-    gather_inputs(params, x, one, compiled)
-    gather_inputs(params, x, two, Workspace())
+    gather_inputs(columns, x, one, compiled)
+    gather_inputs(columns, x, two, Workspace())
     np.testing.assert_array_equal(one, two)
 
 

@@ -51,7 +51,8 @@ CORE = [
     Mutant("engine/step_loop.py", 'own_dx=stack(lambda step: step["deltas"].dx)', "own_dx=None", SLOW),
     Mutant("gradcheck/replay.py", "plain += self.changes[self.count]", "pass", ("gradcheck/test_inside.py",)),
     Mutant("engine/activations.py", "np.where(z.real < 0, -1.0, 1.0)", "1.0", ("engine/test_functions.py",)),
-    Mutant("optimizers.py", "step.max() < HARMLESS", "True", ("test_optimizers.py",)),
+    Mutant("engine/updates.py", "steps.max() < HARMLESS", "True", ("test_optimizers.py",)),
+    Mutant("engine/compiled/update_source.py", '"if harmful:"', '"if False:"', ("engine/test_updates.py",)),
     Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
         "readout.py",
@@ -94,12 +95,16 @@ CORE = [
     ),
     Mutant("clipping.py", "share = outside / sum(", "share = outside / max(", CLIPPING),
     Mutant(
-        "optimizers.py", "np.sqrt(m + self.epsilon)", "(np.sqrt(m) + self.epsilon)", ("test_optimizers.py",)
+        "engine/compiled/update_source.py",
+        "w_now[i] -= steps_now[i]",
+        "w_now[i] -= 2 * steps_now[i]",
+        ("engine/test_updates.py",),
     ),
+    Mutant("optimizers.py", "sqrt(m + self.epsilon)", "(sqrt(m) + self.epsilon)", ("test_optimizers.py",)),
     Mutant(
         "optimizers.py", "rate = self.lr / (1 - self.beta1**k)", "rate = self.lr", ("test_optimizers.py",)
     ),
-    Mutant("optimizers.py", "v *= self.momentum", "v *= 1", ("test_optimizers.py",)),
+    Mutant("optimizers.py", "v * self.momentum", "v", ("test_optimizers.py",)),
     Mutant(
         "optimizers.py", "_average(m, g * g, self.decay)", "_average(m, g * g, 0.9)", ("test_optimizers.py",)
     ),

@@ -66,7 +66,7 @@ TRAINING_LOOP = [
     ),
     Mutant("training/parts.py", "self.total / self.count", "self.total", TRAINING),
     Mutant("training/validation.py", "if stopping():", "if False:", ("app/test_run_job.py",)),
-    Mutant("training/state.py", "self.factor * chance:", "chance:", TRAINING),
+    Mutant("training/state.py", "self.factor * chance", "chance", TRAINING),
     Mutant(
         "training/state_validation.py",
         "not (array < 0).any()",

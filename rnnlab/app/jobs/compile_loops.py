@@ -1,6 +1,7 @@
 """Compilation of the loops of a sweep before its workers start, so that no two workers compile the same."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from rnnlab.app.jobs.resume import format_json
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.cells import layers_of
 from rnnlab.engine.weights import is_symbols
-from rnnlab.training import loops_of
+from rnnlab.training import Trainer, loops_of
+from rnnlab.workspace import Workspace
 
 COMPILING = "compiling {cell} for {dtype}, once per machine and version, which takes a few seconds"
 
@@ -18,7 +20,9 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
     """Compile the loops of all orders with the compiled engine, and say so unless they are in the cache."""
     seen: set[str] = set()
     for order in orders:
-        key = format_json([order.config[name] for name in ("cell", "dtype", "task", "layers")])
+        key = format_json(
+            [order.config[name] for name in ("cell", "dtype", "task", "layers", "optimizer", "initial_state")]
+        )
         if order.info.get("engine") != "compiled" or key in seen:
             continue
         seen.add(key)
@@ -33,3 +37,14 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
             loops.forward(layer.cell, takes_symbols, np.dtype(dtype))
             loops.backward(layer.cell, np.dtype(dtype))
         loops.reductions(np.dtype(dtype))
+        _compile_update(trainer, Workspace(loops), np.dtype(dtype))
+
+
+def _compile_update(trainer: Trainer, workspace: Workspace, dtype: np.dtype[Any]) -> None:
+    """Compile clipping and the update, which depend on the number of parameters but not on their sizes."""
+    model = trainer.model
+    names = [*model.cell.param_shapes(), *model.readout.param_shapes()]
+    names += [f"{name}_0" for name in model.cell.states if model.initial_state.learned]
+    params = {name: np.zeros((1, 1), dtype) for name in names}
+    trainer.clipping.apply(params, workspace=workspace)
+    trainer.optimizer.update(params, params, trainer.optimizer.init(params), workspace)

@@ -21,6 +21,8 @@ from numba.extending import register_jitable
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 """Permitted rewritings of floating-point arithmetic; all of them preserve NaN and infinity."""
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FAST, "nogil": True}
+EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+"""Options of functions whose products must not be computed in another order."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,8 +49,8 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6 = map(
         -0.0003584515832,
     ),
 )
-_LOG2E, _LOWEST, _HALF, _ONE, _TWO, _SWITCH = map(_f, (1.4426950408889634, -126.0, 0.5, 1.0, 2.0, 1.0))
-_BIAS, _MANTISSA = np.int32(127), np.int32(23)
+_LOG2E, _LOWEST, _ONE, _TWO, _SWITCH = map(_f, (1.4426950408889634, -126.0, 1.0, 2.0, 1.0))
+_BIAS, _MANTISSA, _SIGN = np.int32(127), np.int32(23), np.uint32(0x80000000)
 _LOG2E_64, _HALF_64, _ONE_64 = np.float64(1.4426950408889634), np.float64(0.5), np.float64(1)
 _LOWEST_64, _HIGHEST_64 = np.float64(-200), np.float64(200)
 _BIAS_64, _MANTISSA_64 = np.int64(1023), np.int64(52)
@@ -59,7 +61,7 @@ def exp_of_negative(y: Any) -> Any:
     """Return exp(y) in float32 for y ≤ 0, and NaN for NaN; below -87, the result is about 1e-38."""
     z = y * _LOG2E
     z = _LOWEST if z < _LOWEST else z
-    n = np.floor(z + _HALF)
+    n = np.rint(z)
     r = z - n
     p = ((((_E5 * r + _E4) * r + _E3) * r + _E2) * r + _E1) * r + _E0
     power = np.int32((np.int32(n) + _BIAS) << _MANTISSA).view(np.float32)
@@ -82,15 +84,15 @@ def exp32(x: Any) -> Any:
 
 @inlined
 def tanh32(x: Any) -> Any:
-    """Return tanh(x) in float32."""
+    """Return tanh(x) in float32: the result for |x|, with the sign of x; NaN for NaN."""
     a = abs(x)
     e = exp_of_negative(-_TWO * a)
     large = _ONE - _TWO * e / (_ONE + e)  # exact to the last digit where units saturate
     u = x * x
     p = (((((_T6 * u + _T5) * u + _T4) * u + _T3) * u + _T2) * u + _T1) * u + _T0
-    small = x + x * u * p
-    y = small if a < _SWITCH else (large if x > 0 else -large)
-    return y if x == x else x  # NaN
+    small = a + a * u * p
+    y = small if a < _SWITCH else large
+    return np.uint32(_f(y).view(np.uint32) | (_f(x).view(np.uint32) & _SIGN)).view(np.float32)
 
 
 @inlined

@@ -4,12 +4,15 @@ Inner loops run over rows that are views of their own: LLVM turns such loops int
 loops that index an array with two or three axes.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from rnnlab.engine.compiled.elementary import exp_of_negative, inlined
 
+MOST = 1100
+"""Largest magnitude of a binary exponent that makes a difference in float64."""
 BLOCK = 512
 """Number of columns that the softmax processes at a time, so that they stay in the cache."""
 
@@ -24,8 +27,57 @@ def add_columns(columns: Any, symbols: Any, out: Any) -> None:
 
 
 @inlined
-def mark_columns(e: Any, marks: Any) -> None:
-    """Set marks[t, b] to True if any element of e[t, :, b] differs from 0, as NaN does."""
+def scale_rows_of(source: Any, first: Any, scale: Any, target: Any, row: Any, column: Any) -> None:
+    """Multiply rows of `source` from `first` on by `scale`, and write them to `target` at (row, column)."""
+    for r in range(scale.size):
+        values, factor = source[first + r], scale[r]
+        result = target[row + r, column : column + values.size]
+        for c in range(values.size):
+            result[c] = values[c] * factor
+
+
+@inlined
+def add_column(b: Any, scale: Any, target: Any) -> None:
+    """Add b[r] · scale[r] to row r of `target`."""
+    for r in range(scale.size):
+        row, added = target[r], b[r, 0] * scale[r]
+        for c in range(row.size):
+            row[c] += added
+
+
+@inlined
+def transpose(source: Any, first: Any, rows: Any, target: Any, row: Any, column: Any) -> None:
+    """Write the transpose of `rows` rows of `source` from `first` on to `target` at (row, column)."""
+    whole = rows - rows % 8
+    for r in range(0, whole, 8):  # eight rows at a time take a third of the time
+        i = first + r
+        r0, r1, r2, r3 = source[i], source[i + 1], source[i + 2], source[i + 3]
+        r4, r5, r6, r7 = source[i + 4], source[i + 5], source[i + 6], source[i + 7]
+        for c in range(source.shape[1]):
+            result = target[row + c, column + r : column + r + 8]
+            result[0], result[1], result[2], result[3] = r0[c], r1[c], r2[c], r3[c]
+            result[4], result[5], result[6], result[7] = r4[c], r5[c], r6[c], r7[c]
+    for r in range(whole, rows):
+        for c in range(source.shape[1]):
+            target[row + c, column + r] = source[first + r, c]
+
+
+@inlined
+def mark_columns(e: Any, marks: Any) -> Any:
+    """Set marks[t, b] to True if any element of e[t, :, b] differs from 0, as NaN does.
+
+    The result is True if all marks are.
+    """
+    whole = True
+    if e.shape[2] == 1:
+        for t in range(e.shape[0]):
+            part = e[t].reshape(-1)
+            found = 0
+            for i in range(part.size):
+                found += part[i] != 0
+            marks[t, 0] = found > 0
+            whole &= marks[t, 0]
+        return whole
     for t in range(e.shape[0]):
         are_all = True
         for b in range(e.shape[2]):
@@ -35,16 +87,70 @@ def mark_columns(e: Any, marks: Any) -> None:
             for i in range(1, e.shape[1]):
                 for b in range(e.shape[2]):
                     marks[t, b] |= e[t, i, b] != 0
+            for b in range(e.shape[2]):
+                whole &= marks[t, b]
+    return whole
+
+
+@inlined
+def are_below(symbols: Any, limit: Any) -> Any:
+    """Return True if all integers of a vector are in [0, limit)."""
+    found = True
+    for i in range(symbols.size):
+        found &= (symbols[i] >= 0) & (symbols[i] < limit)
+    return found
 
 
 @inlined
 def copy_by_feature(a: Any, out: Any) -> None:
     """Copy a sequence (T, F, B) to `out`, shape (F, T, B)."""
+    if a.shape[2] == 1:
+        transpose(a[:, :, 0], 0, a.shape[0], out[:, :, 0], 0, 0)
+        return
     for t in range(a.shape[0]):
         for i in range(a.shape[1]):
             source, target = a[t, i], out[i, t]
             for b in range(source.size):
                 target[b] = source[b]
+
+
+@inlined
+def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
+    """Write factors with the product 2^shift, each in the range; return True if any shift is negative."""
+    lowers = False
+    for c in range(shift.size):
+        clipped = min(max(shift[c], -MOST), MOST)
+        half = clipped // 2
+        one[c], two[c] = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+        lowers |= shift[c] < 0
+    return lowers
+
+
+@inlined
+def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
+    """Multiply column c by 2^shift[c]; if any shift is negative, set results below `smallest` to 0."""
+    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
+    limit = smallest if powers_of_two(shift, one, two) else part.dtype.type(0)
+    for i in range(part.shape[0]):
+        row = part[i]
+        for c in range(shift.size):
+            product = row[c] * one[c] * two[c]
+            row[c] = part.dtype.type(0) if abs(product) < limit else product
+
+
+@inlined
+def copy_scaled(a: Any, shift: Any, smallest: Any, out: Any) -> None:
+    """Copy a sequence (T, F, B), multiplied by 2^shift[t, b], to `out`, shape (F, T, B); see above."""
+    one, two = np.empty(shift.size, a.dtype), np.empty(shift.size, a.dtype)
+    limit = smallest if powers_of_two(shift.reshape(-1), one, two) else a.dtype.type(0)
+    for t in range(a.shape[0]):
+        start = t * a.shape[2]
+        first, second = one[start : start + a.shape[2]], two[start : start + a.shape[2]]
+        for i in range(a.shape[1]):
+            source, target = a[t, i], out[i, t]
+            for b in range(first.size):
+                product = source[b] * first[b] * second[b]
+                target[b] = a.dtype.type(0) if abs(product) < limit else product
 
 
 @inlined
@@ -61,6 +167,14 @@ def gather_columns(columns: Any, symbols: Any, out: Any) -> None:
 @inlined
 def sum_squares(a: Any, first: Any, rows: Any, out: Any) -> None:
     """Write Σᵢ a[t, i, b]² over the given number of rows from `first` on to out[t, b], in float64."""
+    if a.shape[2] == 1:
+        for t in range(out.shape[0]):
+            part = a[t].reshape(-1)[first : first + rows]
+            total = 0.0
+            for i in range(rows):
+                total += _square(part[i])
+            out[t, 0] = total
+        return
     whole = rows - rows % 8
     for t in range(out.shape[0]):
         part, sums = a[t], out[t]

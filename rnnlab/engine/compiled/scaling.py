@@ -26,8 +26,18 @@ def any_of(marks: Any) -> Any:
 
 @inlined
 def update_largest(part: Any, largest: Any) -> None:
-    """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`; NaN remains."""
-    for i in range(part.shape[0]):
+    """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`."""
+    whole = 0
+    if part.shape[1] == 1:  # four independent maxima, because each comparison waits for the last
+        flat, whole = part.reshape(-1), part.shape[0] - part.shape[0] % 4
+        m0 = m1 = m2 = m3 = largest[0]
+        for i in range(0, whole, 4):
+            a0, a1, a2, a3 = abs(flat[i]), abs(flat[i + 1]), abs(flat[i + 2]), abs(flat[i + 3])
+            m0, m1 = a0 if a0 > m0 else m0, a1 if a1 > m1 else m1
+            m2, m3 = a2 if a2 > m2 else m2, a3 if a3 > m3 else m3
+        m0, m2 = m1 if m1 > m0 else m0, m3 if m3 > m2 else m2
+        largest[0] = m2 if m2 > m0 else m0
+    for i in range(whole, part.shape[0]):
         for c in range(part.shape[1]):
             a = abs(part[i, c])
             largest[c] = a if not a <= largest[c] else largest[c]
@@ -86,6 +96,6 @@ def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
 @inlined
 def flush(part: Any) -> None:
     """Set negligible elements to 0; see `rnnlab.engine.exponents`."""
-    for i in range(part.shape[0]):
-        for c in range(part.shape[1]):
-            part[i, c] = 0 if abs(part[i, c]) < _NEGLIGIBLE else part[i, c]
+    flat = part.reshape(-1)
+    for i in range(flat.size):
+        flat[i] = 0 if abs(flat[i]) < _NEGLIGIBLE else flat[i]

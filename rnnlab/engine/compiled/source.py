@@ -25,6 +25,7 @@ from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.symbols import Adjoint, Root, Value
 from rnnlab.engine.trace import StepPlan, trace_adjoint, trace_step
+from rnnlab.engine.updates import write_limited
 
 OPERATORS: Mapping[Callable[..., object], str] = {
     np.add: "{} + {}",
@@ -33,6 +34,7 @@ OPERATORS: Mapping[Callable[..., object], str] = {
     np.divide: "{} / {}",
     np.negative: "-{}",
     np.power: "{} ** {}",
+    write_limited: "min(max({}, {}), {})",
     np.tanh: "tanh({})",
     np.exp: "exp({})",
     np.log: "log({})",
