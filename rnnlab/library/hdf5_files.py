@@ -158,7 +158,11 @@ def keras_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
         if not parent:
             found[path.removesuffix(":0")] = tensor
             continue
-        names = ("kernel", "recurrent_kernel", "bias") if parent.endswith("cell") else ("kernel", "bias")
+        names: tuple[str, ...] = ("kernel", "bias")
+        if parent.endswith("cell"):
+            names = ("kernel", "recurrent_kernel", "bias")
+        elif parent.rpartition("/")[2].startswith("embedding"):
+            names = ("embeddings",)
         name = names[int(number)] if number in ("0", "1", "2")[: len(names)] else f"variable_{number}"
         found[f"{parent.removeprefix('layers/').removesuffix('/cell')}/{name}"] = tensor
     return found

@@ -210,6 +210,10 @@ def test_files_of_keras(tmp_path):
         prefix=[w.path.removesuffix("/kernel") for w in model.weights if w.path.endswith("cell/kernel")],
     )
     np.testing.assert_array_equal(own.params["l2.W_hh"], net.params["l2.W_hh"])
+    words = keras.Sequential([keras.Input((10,)), layers.Embedding(7, X), layers.LSTM(H)])
+    words.save(tmp_path / "words.keras")
+    rows = rl.load(tmp_path / "words.keras", "keras", embedding="embedding").embedding
+    np.testing.assert_array_equal(rows, words.layers[0].get_weights()[0])
     other = keras.Sequential([keras.Input((10, X)), layers.GRU(H, activation="relu", name="mine")])
     other.save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="mine: has activation=relu and recurrent_activation=sigmoid"):

@@ -189,6 +189,10 @@ def test_a_module_states_its_nonlinearity():
 
 
 def test_names_of_keras_files():
+    assert set(keras_names({"layers/embedding/vars/0": 0, "layers/embedding_1/vars/0": 0})) == {
+        "embedding/embeddings",
+        "embedding_1/embeddings",
+    }
     assert set(keras_names({"layers/lstm_1/cell/vars/2": 0, "model_weights/d/d/bias:0": 0})) == {
         "lstm_1/bias",
         "model_weights/d/d/bias",
