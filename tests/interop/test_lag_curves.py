@@ -61,8 +61,8 @@ def of_torch(kind, layers, bias, folder):
 
 
 def of_keras(kind, layers, bias, folder):
-    torch = pytest.importorskip("torch")
     pytest.importorskip("keras")
+    torch = pytest.importorskip("torch")
     keras = keras_in("float64")
     options = {"return_sequences": True, "use_bias": bias, "dtype": "float64"}
     if kind.startswith("GRU"):
@@ -85,8 +85,9 @@ def of_keras(kind, layers, bias, folder):
 
 def of_flax(kind, layers, bias, folder):
     """flax has no option for cells without biases: they are zeros in flax, and missing in rnnlab."""
-    jax = pytest.importorskip("jax")
-    linen = pytest.importorskip("flax.linen")
+    linen = pytest.importorskip("flax.linen")  # first: JAX alone would start threads
+    import jax
+
     jax.config.update("jax_enable_x64", True)
     rng, trees = np.random.default_rng(2), []
     cell = getattr(linen, kind)(H, dtype="float64", param_dtype="float64")

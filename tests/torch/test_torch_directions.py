@@ -21,6 +21,7 @@ def bidirectional(layers):
 @pytest.mark.parametrize("layers", [1, 2])
 def test_each_direction_of_the_bottom_layer_is_the_same_in_all_three(layers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rnnlab.library.measuring.draw_figures", lambda place: None)
     model, x = bidirectional(layers), np.random.default_rng(0).standard_normal((T, X, B))
     with rnnlab.torch.watch(model, every=1) as probe:
         outputs, _ = model["rnn"](torch.from_numpy(x.transpose(0, 2, 1).copy()))
