@@ -125,7 +125,7 @@ def test_figures_are_those_that_the_axes_call_for(text: str) -> None:
         *("val/bpc during training", "Gradient by time step"),  # char_lm has no criterion
     ]
     headings = re.findall("<h3>(.*?)</h3><figcaption>", text)
-    assert headings == titles[1:]
+    assert headings == titles[2:]
 
 
 def test_it_says_how_to_repeat_the_sweep(sweep_result: Done, text: str) -> None:
