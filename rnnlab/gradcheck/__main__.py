@@ -8,15 +8,16 @@ the settings of all checked networks. Each network is checked in float64 on the
 first training batch. If the task carries the hidden state from batch to batch,
 the check also covers the second batch.
 
-  x[1]          the first input, whose gradient vanishes first
-  h[0], c[0]    the initial state; named h_0, c_0 if the initial state is learned
-  h[25]         the gradient of all later losses with respect to h[25]
-  total c[25]   the gradient with respect to c[25] through all paths, also c[25] → h[25]
-  immediate c[49]   the gradient of the loss at time step 49 alone
-  z[25], (W_hh h)[25]   the gradients with respect to the pre-activations and to the
-                recurrent product of time step 25, for at most three examples
-  one step …    the same gradients through a single step, as used by the lag curves;
-                `one step h` is the gradient with respect to the previous state
+  x[1]             the first input, whose gradient vanishes first
+  h[0], c[0]       the initial state; named h_0, c_0 if the initial state is learned
+  h[25]            the gradient of all later losses with respect to h[25]
+  total c[25]      the gradient of all losses with respect to c[25], through all paths,
+                   including c[25] → h[25]
+  immediate c[49]  the gradient of the loss at time step 49 alone
+  z[25]            the gradient with respect to the pre-activations, and
+  (W_hh h)[25]     to the recurrent product, for at most three examples
+  one step …       the same through a single step, as used by the lag curves;
+                   `one step h` is the gradient with respect to the previous state
 
 The columns `differences` and `complex step` contain relative errors. The error of
 a method is in brackets if the method does not determine the result. If finite
