@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
 from tests.processes import ENDLESS, TINY, children, run_info, suspend, wait_until, worker_of
+from tests.surroundings import environment
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
 
@@ -161,3 +164,29 @@ def test_close_leaves_no_process(here: Path) -> None:
     assert len(set(workers)) == 2
     pool.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+FORKING = """
+import threading
+from types import SimpleNamespace
+from rnnlab.imports import own_process, start_no_threads
+start_no_threads()
+from rnnlab.app.launchers import forking
+said = [forking.can_fork()]
+own_process()
+forking.import_for_workers([SimpleNamespace(config={"figures": True})])
+said.append(forking.can_fork())
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+said.append(forking.can_fork())
+ended.set()
+print(*said)
+"""
+
+
+def test_a_command_forks_its_workers_only_while_it_has_one_thread() -> None:
+    """The imports start no threads, even if the environment allows them."""
+    settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2")
+    command = [sys.executable, "-c", FORKING]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "False"]
