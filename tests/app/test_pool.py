@@ -11,9 +11,10 @@ import pytest
 from rnnlab.app.check import check
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.app.launchers import pool as launcher
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
-from tests.processes import ENDLESS, TINY, children, run_info, suspend, wait_until, worker_of
+from tests.processes import ENDLESS, PATIENCE, TINY, children, run_info, suspend, wait_until, worker_of
 from tests.surroundings import environment
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
@@ -136,7 +137,8 @@ def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
     assert not waiting.folder.exists()
 
 
-def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
+def test_stop_kills_in_the_end_who_does_not_listen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "STOP_SECONDS", PATIENCE)  # until the other worker has ended
     deaf, listening = orders = orders_of(ENDLESS, ENDLESS)
     pool = LocalPool(orders, workers=2)
     errors: dict[Path, str | None] = {}
@@ -147,6 +149,8 @@ def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
         def ended() -> bool:
             pool.stop()
             errors.update({order.folder: error for order, error in pool.ended(0.05)})
+            if listening.folder in errors:
+                monkeypatch.setattr(launcher, "STOP_SECONDS", 0)
             return not pool.busy
 
         wait_until(ended, "all runs have ended")
