@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
+
+import pytest
 
 from tests.surroundings import environment
 
@@ -25,3 +28,23 @@ def test_a_command_imports_seaborn_without_statistics() -> None:
         command, env=environment(MPLBACKEND="agg"), capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False"]
+
+
+BLAS = """
+import sys
+import rnnlab.engine.compiled.loops
+print("scipy.linalg.cython_blas" in sys.modules, "scipy.linalg" in sys.modules)
+import numba, numpy as np
+product = numba.njit("float32[:,::1](float32[:,::1], float32[:,::1])")(lambda a, b: np.dot(a, b))
+a = np.arange(9, dtype=np.float32).reshape(3, 3)
+print(np.array_equal(product(a, a), a @ a), "scipy.linalg" in sys.modules)
+import scipy.linalg
+scipy.linalg.inv(np.eye(3))
+"""
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="needs Numba")
+def test_the_compiled_engine_imports_no_more_of_scipy_than_products() -> None:
+    command = [sys.executable, "-c", BLAS]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "True", "False"]
