@@ -83,7 +83,10 @@ def launch(checked: CheckedPlan, display: Display, in_this_process: bool = False
             compile_loops(todo, display.note)
         display.show_resumption(plan, orders, len(orders) - len(todo))
         elsewhere = _runs_in_other_processes(todo, interrupts)
-        mirror = None
+        first, engine, mirror = [order for order in todo if order not in elsewhere], None, None
+        if not in_this_process:  # before the mirror starts a thread, after which no workers can be forked
+            engine = _engine(checked, first)
+            stack.callback(engine.close)
         if settings.tracking.backend == "mlflow":
             uri = tracking_uri(settings.tracking.uri)
             folders, params = [order.folder for order in orders], [order.info["params"] for order in orders]
@@ -91,14 +94,13 @@ def launch(checked: CheckedPlan, display: Display, in_this_process: bool = False
             mirror = Mirror(uri, settings.tracking.experiment, plan.sweep, folders, params, has_report)
         monitor = _SweepMonitor(interrupts, settings.fail_fast, mirror, display, ended)
 
-        def follow(orders: list[WorkOrder]) -> None:
+        def follow(orders: list[WorkOrder], engine: Engine | None = None) -> None:
             if in_this_process:
-                monitor.follow(ThisProcess(orders, monitor.proceed, REFRESH_SECONDS))
-            else:
-                monitor.follow(_engine(checked, orders))
+                engine = ThisProcess(orders, monitor.proceed, REFRESH_SECONDS)
+            monitor.follow(engine or _engine(checked, orders))
 
         with display.show_progress(plan.jobs):
-            follow([order for order in todo if order not in elsewhere])
+            follow(first, engine)
             while elsewhere and not monitor.stopping:
                 elsewhere, left = monitor.wait_for(elsewhere)
                 follow(left)

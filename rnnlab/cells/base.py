@@ -22,10 +22,11 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.boundary import (
-    check_array,
     check_fields,
     check_inputs,
+    check_losses,
     check_params,
+    check_same_dtype,
     check_states,
     check_step_input,
 )
@@ -137,13 +138,9 @@ class Cell(ABC):
             ValueError: If the shape or dtype of `params` or `e` does not match the tape.
         """
         h = tape.outputs
-        self._check_fits(params, h)
-        outputs = (
-            len(e) if isinstance(e, np.ndarray) and e.ndim == 3 and 1 <= len(e) <= tape.time else tape.time
-        )
-        check_array("e", e, (outputs, *h.shape[1:]), h.dtype)
+        check_same_dtype(params, self._param_shapes, h)
         workspace = workspace or Workspace()
-        first_loss = tape.time - outputs
+        first_loss = tape.time - check_losses(e, h)
         if first_loss:
             e_of_outputs, e = e, workspace.array("e_of_all_steps", h.shape, h.dtype)
             e[:first_loss] = 0
@@ -197,7 +194,7 @@ class Cell(ABC):
             ValueError: If the shape or dtype of `params` or `adjoint` does not match the tape.
         """
         state = tape.before[self.states[0]]
-        self._check_fits(params, state)
+        check_same_dtype(params, self._param_shapes, state)
         of_states = {
             name: value for name, value in adjoint.items() if name != self.output or name in self.states
         }
@@ -205,11 +202,6 @@ class Cell(ABC):
         deltas = self.adjoint_step(params, tape, adjoint)
         grads, dx = self._step_gradients(params, tape, deltas)
         return StepGradients(grads, dx, deltas)
-
-    def _check_fits(self, params: Params, h: Array) -> None:
-        dtype = check_params(params, self._param_shapes)
-        if dtype != h.dtype:
-            raise ValueError(f"params: expected {h.dtype}, as in the forward pass, got {dtype}")
 
     # ── parameters ──
 

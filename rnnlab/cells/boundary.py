@@ -52,11 +52,25 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
     return dtype
 
 
+def check_same_dtype(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], h: Array) -> None:
+    """Check the parameters; raise ValueError if their dtype is not that of `h`, from the forward pass."""
+    if (dtype := check_params(params, shapes)) != h.dtype:
+        raise ValueError(f"params: expected {h.dtype}, as in the forward pass, got {dtype}")
+
+
 def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise ValueError unless the array has the given shape and dtype."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
         got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else _kind(array)
         raise ValueError(f"{name}: expected {dtype} of shape {shape}, got {got}")
+
+
+def check_losses(e: Array, h: Array) -> int:
+    """Check the immediate gradients at the last time steps of a sequence with outputs h; return their number."""
+    time = len(h)
+    outputs = len(e) if isinstance(e, np.ndarray) and e.ndim == 3 and 1 <= len(e) <= time else time
+    check_array("e", e, (outputs, *h.shape[1:]), h.dtype)
+    return outputs
 
 
 def _kind(value: object) -> str:

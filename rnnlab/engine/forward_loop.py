@@ -28,7 +28,7 @@ from rnnlab.workspace import Calls, Workspace, cached_calls
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What the passes over sequences of one shape have in common.
+    """Arrays and calls for passes over sequences of one shape.
 
     Attributes:
         buffers: Arrays by name.

@@ -20,7 +20,7 @@ _WORDS = {"t": "time", "f": "features", "b": "batch"}
 
 @dataclass(frozen=True)
 class InputLayer:
-    """What a network reads.
+    """Inputs of a network: features, or symbols with or without an embedding.
 
     Attributes:
         features: Number X of inputs.

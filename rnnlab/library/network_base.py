@@ -1,4 +1,4 @@
-"""What all methods of a network share: its sizes, its states and its outputs."""
+"""Sizes, states and outputs of a network, which all its methods share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

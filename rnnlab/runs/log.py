@@ -63,7 +63,8 @@ def capture_log() -> Iterator[LogFile]:
     level, show = LOG.level, warnings.showwarning
 
     def showwarning(message, category, *where, **more) -> None:  # type: ignore[no-untyped-def]
-        LOG.warning("%s: %s", category.__name__, message)
+        if log in root.handlers:
+            LOG.warning("%s: %s", category.__name__, message)
         show(message, category, *where, **more)
 
     root.addHandler(log)
@@ -76,3 +77,10 @@ def capture_log() -> Iterator[LogFile]:
         LOG.setLevel(level)
         root.removeHandler(log)
         log.close()
+
+
+def drop_log_files() -> None:
+    """Stop copying messages to the log files of the process that has forked this process."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, LogFile)]:
+        root.removeHandler(handler)

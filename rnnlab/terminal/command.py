@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from rnnlab.imports import own_process
+from rnnlab.imports import own_process, start_no_threads
 from rnnlab.signals import INTERRUPTED, raise_at_first_signal
 from rnnlab.terminal.streams import make_streams_lossy, output_problem
 
@@ -20,6 +20,7 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     characters.
     """
     own_process()
+    start_no_threads()  # so that the command can fork its workers
     make_streams_lossy()
     _plain_warnings()
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before cli.main sets it for Hydra

@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
+from rnnlab.app.config.run_paths import SWEEP_LOCK
 from rnnlab.app.jobs.provenance import code
 from rnnlab.mlflow_mirror.store import SQLITE_HEADER
+from rnnlab.runs.log import SWEEP_LOG
 from tests.conftest import Starter
 from tests.processes import (
     ENDLESS,
@@ -38,21 +40,16 @@ POINTS = 100_000
 """Recorded points in MLflow for a run of a million steps: one in ten."""
 OUT_OF_THE_BLUE = "worker process died (SIGKILL; the system kills processes when memory runs out)"
 QUICK = ("steps=3", *SIZES, "probe=none")
-DIES_AT_IMPORT = """\
-import os, signal, sys
+DIES_AT_ORDER = """\
+import os, signal
+from multiprocessing.connection import Connection
 
-class Fault:
-    def find_spec(self, name, *_):
-        if name == "rnnlab.app.jobs.run_job":
-            os.kill(os.getpid(), signal.SIGKILL)
+def die(connection):
+    os.kill(os.getpid(), signal.SIGKILL)
 
-if "--multiprocessing-fork" in sys.orig_argv:
-    sys.meta_path.insert(0, Fault())
+os.register_at_fork(after_in_child=lambda: setattr(Connection, "recv", die))
 """
-"""Module `sitecustomize` that kills a worker process while the process imports the code of a run.
-
-The launcher sends the order of the run as soon as it has started the process, long before this import.
-"""
+"""Module `sitecustomize` that kills a forked worker when it is about to read the order of its run."""
 PLACE = ("tracking.uri='sqlite:///shared.db'", "tracking.experiment=together")
 
 
@@ -93,7 +90,7 @@ def test_a_killed_worker_costs_its_own_run(start: Starter, tmp_path: Path) -> No
 @pytest.mark.usefixtures("database")
 def test_a_worker_that_dies_before_its_run_has_a_folder_is_on_record(start: Starter, tmp_path: Path) -> None:
     (tmp_path / "fault").mkdir()
-    (tmp_path / "fault" / "sitecustomize.py").write_text(DIES_AT_IMPORT)
+    (tmp_path / "fault" / "sitecustomize.py").write_text(DIES_AT_ORDER)
     process = start(tmp_path, *LITTLE, PYTHONPATH=f"{tmp_path / 'fault'}{os.pathsep}{ROOT}")
     done = finish(tmp_path, process)
     assert done.code == 1
@@ -190,6 +187,9 @@ def test_workers_end_when_the_launcher_was_killed(start: Starter, tmp_path: Path
     wait_until(lambda: all(map(recording, folders)), "both runs record")
     workers = [worker_of(process.pid, folder) for folder in folders]
     assert None not in workers
+    assert set(children(process.pid)) == set(workers)  # forked: a spawned worker needs a resource tracker
+    opened = {os.readlink(file) for pid in workers for file in Path(f"/proc/{pid}/fd").iterdir()}
+    assert not opened & {str(folders[0].parent / name) for name in (SWEEP_LOCK, SWEEP_LOG)}
     process.kill()
     process.communicate()
     wait_until(

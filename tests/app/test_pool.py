@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ import pytest
 from rnnlab.app.check import check
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.jobs.run_job import WorkOrder
+from rnnlab.app.launchers import pool as launcher
 from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
-from tests.processes import ENDLESS, TINY, children, run_info, suspend, wait_until, worker_of
+from tests.processes import ENDLESS, PATIENCE, TINY, children, run_info, suspend, wait_until, worker_of
+from tests.surroundings import environment
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
 
@@ -133,7 +137,8 @@ def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
     assert not waiting.folder.exists()
 
 
-def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
+def test_stop_kills_in_the_end_who_does_not_listen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "STOP_SECONDS", PATIENCE)  # until the other worker has ended
     deaf, listening = orders = orders_of(ENDLESS, ENDLESS)
     pool = LocalPool(orders, workers=2)
     errors: dict[Path, str | None] = {}
@@ -144,6 +149,8 @@ def test_stop_kills_in_the_end_who_does_not_listen(here: Path) -> None:
         def ended() -> bool:
             pool.stop()
             errors.update({order.folder: error for order, error in pool.ended(0.05)})
+            if listening.folder in errors:
+                monkeypatch.setattr(launcher, "STOP_SECONDS", 0)
             return not pool.busy
 
         wait_until(ended, "all runs have ended")
@@ -161,3 +168,29 @@ def test_close_leaves_no_process(here: Path) -> None:
     assert len(set(workers)) == 2
     pool.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+FORKING = """
+import threading
+from types import SimpleNamespace
+from rnnlab.imports import own_process, start_no_threads
+start_no_threads()
+from rnnlab.app.launchers import forking
+answers = [forking.can_fork()]
+own_process()
+forking.import_for_workers([SimpleNamespace(config={"figures": True})])
+answers.append(forking.can_fork())
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+answers.append(forking.can_fork())
+ended.set()
+print(*answers)
+"""
+
+
+def test_a_command_forks_its_workers_only_while_it_has_one_thread() -> None:
+    """The imports start no threads, even if the environment allows them."""
+    settings = environment(OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2")
+    command = [sys.executable, "-c", FORKING]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "False"]

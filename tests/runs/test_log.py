@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG, capture_log
+from rnnlab.runs.log import LOG, RUN_LOG, SWEEP_LOG, capture_log, drop_log_files
 from tests.processes import Done
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (?P<level>INFO|WARNING|ERROR) (?P<text>.*)")
@@ -70,6 +70,18 @@ def test_it_goes_on_where_an_earlier_life_ended(tmp_path: Path) -> None:
         log.open(tmp_path / RUN_LOG)
         LOG.info("second")
     assert [text for _, text in lines(tmp_path / RUN_LOG)] == ["first", "second"]
+
+
+def test_a_forked_process_leaves_the_log_of_the_launcher_alone(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="from a run"), capture_log() as launcher:
+        launcher.open(tmp_path / SWEEP_LOG)
+        drop_log_files()  # as in the forked process
+        with capture_log() as log:
+            log.open(tmp_path / RUN_LOG)
+            LOG.info("of a run")
+            warnings.warn("from a run", RuntimeWarning, stacklevel=1)
+    assert lines(tmp_path / SWEEP_LOG) == []
+    assert lines(tmp_path / RUN_LOG) == [("INFO", "of a run"), ("WARNING", "RuntimeWarning: from a run")]
 
 
 def test_nothing_depends_on_it(

@@ -1,7 +1,13 @@
-"""Drawing of figures that are only saved."""
+"""Libraries for drawing: a backend without windows, and seaborn without SciPy's statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from rnnlab.imports import fast_imports, hidden, is_own_process
+
+_OPTIONAL = ("scipy.stats", "scipy.cluster")
+"""Modules for density estimates and clustering, which seaborn can do without."""
 
 
 @contextmanager
@@ -16,3 +22,14 @@ def without_windows() -> Iterator[None]:
         yield
     finally:
         plt.switch_backend(before)
+
+
+def import_seaborn() -> Any:
+    """Import and return seaborn.
+
+    A command of rnnlab draws only grids and heat maps with seaborn. It therefore imports seaborn without the
+    optional modules, which take most of the time.
+    """
+    with fast_imports(), hidden(*(_OPTIONAL if is_own_process() else ())):
+        import seaborn
+    return seaborn

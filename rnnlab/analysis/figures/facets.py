@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from rnnlab.analysis.figures.backend import import_seaborn
 from rnnlab.analysis.figures.grouping import END
 from rnnlab.analysis.figures.literal_text import make_text_literal
 from rnnlab.analysis.figures.style import (
@@ -80,7 +81,7 @@ def _draw_facets(
     entries: Mapping[str, Artist],
     legend_title: str | None,
 ) -> Any:
-    import seaborn as sns  # deferred: takes a second
+    sns = import_seaborn()
 
     roles = {role: role for role in ("col", "row") if columns[role] is not None}
     across = len(frame["col"].cat.categories) if "col" in roles else 1

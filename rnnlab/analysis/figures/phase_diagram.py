@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from rnnlab.analysis.arguments import check_arguments
 from rnnlab.analysis.figures.axis_scale import select_labels
+from rnnlab.analysis.figures.backend import import_seaborn
 from rnnlab.analysis.figures.facets import draw_on_axes
 from rnnlab.analysis.figures.intervals import find_detail_axes, format_count
 from rnnlab.analysis.figures.literal_text import with_literal_text
@@ -185,8 +186,7 @@ def _draw_cells(frame: pd.DataFrame, ax: Axes, color: str, norm: Normalize | Non
         settings |= {"vmin": norm.vmin, "vmax": norm.vmax}
     ax.set_facecolor("white" if color == "regime" else OTHER_COLORS[NO_REGIME])
     numbered = table.set_axis(range(len(lines)))  # numbers, because seaborn fails on row names with a $
-    import seaborn as sns  # deferred: takes a second
-
+    sns = import_seaborn()
     sns.heatmap(numbered, ax=ax, xticklabels=False, cbar=False, linewidths=1, linecolor="white", **settings)
     ax.set_yticks(ax.get_yticks(), [lines[int(y)] for y in ax.get_yticks()])
     ax.invert_yaxis()

@@ -4,7 +4,6 @@ Worker processes neither print nor contact MLflow; each worker writes only to it
 process shows progress and mirrors the run folders to MLflow.
 """
 
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from rnnlab.app.config.build import Experiment, build, generators
 from rnnlab.app.jobs.provenance import machine
 from rnnlab.app.jobs.restore_run import restore_run
 from rnnlab.app.jobs.run_monitor import RunMonitor
-from rnnlab.imports import fast_imports
+from rnnlab.imports import fast_imports, start_no_threads
 from rnnlab.records import (
     DIFF_FILE,
     ENDED,
@@ -125,7 +124,7 @@ def _write_diff(folder: RunFolder, diff: str) -> None:
 
 def use_one_thread() -> None:
     """Limit all BLAS libraries in this process, including those loaded later, to one thread."""
-    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    start_no_threads()
     threadpool_limits(1)
 
 

@@ -2,7 +2,8 @@
 
 Each worker has its own pipe and shares no locks or queues with other workers. If a worker is killed, only its
 run is lost, and a new worker replaces it. With `concurrent.futures` or joblib, the death of one worker
-process would break the entire pool.
+process would break the entire pool. The first workers of a command are forks of the launching process; see
+`rnnlab.app.launchers.forking`.
 """
 
 import multiprocessing
@@ -18,8 +19,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
+from typing import Any
 
 from rnnlab.app.jobs.run_job import WorkOrder, execute, use_one_thread, watch_stop_signals
+from rnnlab.app.launchers.forking import can_fork, import_for_workers, leave_to_launcher, open_files
 from rnnlab.imports import own_process
 from rnnlab.signals import block_signals, ignore_keyboard, unblock_signals
 from rnnlab.terminal.streams import make_streams_lossy
@@ -30,7 +33,8 @@ STOP_SECONDS = 2.0
 batch of a validation."""
 END_SECONDS = 5.0
 """Time limit in seconds for an idle worker to exit."""
-_SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a process with threads can deadlock
+_SPAWN = multiprocessing.get_context("spawn")
+_FORK = multiprocessing.get_context("fork") if "fork" in multiprocessing.get_all_start_methods() else _SPAWN
 
 
 @dataclass
@@ -44,10 +48,15 @@ class LocalPool:
     """An `Engine` that executes runs in reusable processes with one BLAS thread each."""
 
     def __init__(self, orders: Sequence[WorkOrder], workers: int) -> None:
+        """Fork the workers, if this process may be forked; otherwise, each is started when it is needed."""
         self._waiting = deque(orders)
         self._max_workers = workers
         self._workers: list[_Worker] = []
         self._stopped_at: float | None = None
+        if can_fork() and workers > 1 and orders:
+            import_for_workers(orders)
+        while can_fork() and len(self._workers) < min(workers, len(orders)):
+            self._workers.append(_start_worker())
 
     @property
     def busy(self) -> bool:
@@ -122,10 +131,15 @@ class LocalPool:
 
 
 def _start_worker() -> _Worker:
-    own_end, worker_end = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_work_and_exit, args=(worker_end, os.getpid()), daemon=True)
-    with block_signals():
-        resource_tracker.ensure_running()  # unblocks some signals when it returns
+    is_fork = can_fork()
+    context: Any = _FORK if is_fork else _SPAWN
+    own_end, worker_end = context.Pipe()
+    inherited = open_files() - {worker_end.fileno()} if is_fork else frozenset()
+    arguments = (worker_end, os.getpid(), inherited)
+    process: BaseProcess = context.Process(target=_work_and_exit, args=arguments, daemon=True)
+    if not is_fork:
+        with block_signals():
+            resource_tracker.ensure_running()  # unblocks some signals when it returns
     with block_signals(), _without_main_module():
         # Signals are blocked until the worker can handle them, because a terminal signals all processes.
         process.start()
@@ -156,8 +170,11 @@ def _join(process: BaseProcess) -> None:
         process.join()
 
 
-def _work_and_exit(pipe: "Connection[str | None, WorkOrder]", launcher: int) -> None:
+def _work_and_exit(
+    pipe: "Connection[str | None, WorkOrder]", launcher: int, inherited: frozenset[int]
+) -> None:
     """Execute runs, and end the process without finalising the Python interpreter, which takes 0.3 s."""
+    leave_to_launcher(inherited)
     _work(pipe, launcher)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

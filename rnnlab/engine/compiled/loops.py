@@ -9,11 +9,13 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
+from rnnlab.engine.compiled.blas_functions import load_blas_functions
 from rnnlab.engine.compiled.source import backward_source, forward_source
 from rnnlab.engine.compiled.store import is_compiled, load
 from rnnlab.engine.compiled.update_source import clipping_source, update_source
 from rnnlab.engine.plan import Name
 
+load_blas_functions()
 llvm.set_option("", "-runtime-memory-check-threshold=1000")  # fused loops use a dozen arrays
 _NUMBER = re.compile(r"number\(([^()]*)\)")
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
