@@ -33,7 +33,6 @@ from rnnlab.cells.boundary import (
 from rnnlab.cells.parameter import Parameter, draw_parameters, usual_parameters
 from rnnlab.engine.activations import Activation
 from rnnlab.engine.declarations import CellDeclarationError, check_names
-from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.single_steps import step_gradients, try_step
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
@@ -348,6 +347,4 @@ class Cell(ABC):
         The binary `exponents` of `e`, shape (T, B), are at most 0; None if all are 0. `e` may be overwritten
         if they are given.
         """
-        if exponents is not None:
-            multiply_columns([e], exponents)
-        return backward_by_steps(self, params, tape, e, first_loss)
+        return backward_by_steps(self, params, tape, e, first_loss, exponents)

@@ -66,7 +66,7 @@ def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype
 
 
 def check_losses(e: Array, h: Array) -> int:
-    """Check the immediate gradients at the last time steps of a sequence with outputs h; return their number."""
+    """Check the immediate gradients at the last time steps, given the outputs h; return their number."""
     time = len(h)
     outputs = len(e) if isinstance(e, np.ndarray) and e.ndim == 3 and 1 <= len(e) <= time else time
     check_array("e", e, (outputs, *h.shape[1:]), h.dtype)

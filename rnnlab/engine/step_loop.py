@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnlab.arrays import Array, Params
-from rnnlab.engine.exponents import multiply_columns, rescale, unscale
+from rnnlab.engine.exponents import align, multiply_columns, rescale, unscale
 from rnnlab.engine.single_steps import check_adjoint_step, check_step
 from rnnlab.engine.tapes import CellDeltas, CellTape, States
 
@@ -31,8 +31,10 @@ def _stacked(sequences: dict[str, list[Array]]) -> dict[str, Array]:
     return {name: np.stack(values) for name, values in sequences.items()}
 
 
-def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first_loss: int) -> CellDeltas:
-    """Backpropagate through time; `e` is 0 in the first `first_loss` of the T time steps."""
+def backward_by_steps(
+    cell: Any, params: Params, tape: CellTape, e: Array, first_loss: int, e_exponents: Array | None = None
+) -> CellDeltas:
+    """Backpropagate through time; see `Cell._backward`."""
     time, batch = tape.time, e.shape[2]
     adjoint = {name: np.zeros_like(values[0]) for name, values in tape.states.items()}
     exponents, scale = np.zeros((time, batch), np.int32), np.zeros(batch, np.int32)
@@ -40,8 +42,11 @@ def backward_by_steps(cell: Any, params: Params, tape: CellTape, e: Array, first
     grads: Params = {}
     for t in range(time, 0, -1):
         step, e_t = tape.step(t), e[t - 1]
-        if t > first_loss:
+        if t > first_loss and e_exponents is None:
             unscale(adjoint.values(), scale, (e_t != 0).any(axis=0))
+        elif e_exponents is not None:
+            parts = list(adjoint.values())
+            scale = align(parts, scale, e_t, e_exponents[t - 1], (e_t != 0).any(axis=0))
         adjoint = cell.with_immediate(adjoint, e_t)
         exponents[t - 1] = scale
         deltas = cell.adjoint_step(params, step, adjoint)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnlab.arrays import copy_params
-from rnnlab.cells import GRU, LSTM, Cell, CellDeltas, CellTape, Vanilla
+from rnnlab.cells import GRU, LSTM, Cell, CellDeltas, CellTape, GRUResetBefore, Stack, Vanilla
 from rnnlab.engine.exponents import rescale, unscale
 
 H, X, B = 8, 3, 3
@@ -24,8 +24,9 @@ def wide(tape: CellTape) -> CellTape:
         group: {name: a.astype(np.float64) for name, a in getattr(tape, group).items()}
         for group in ("states", "inner")
     }
-    assert tape.joined is not None
-    return replace(tape, x=tape.x.astype(np.float64), joined=tape.joined.astype(np.float64), **groups)
+    joined = None if tape.joined is None else tape.joined.astype(np.float64)
+    layers = tuple(map(wide, tape.layers))
+    return replace(tape, x=tape.x.astype(np.float64), joined=joined, layers=layers, **groups)
 
 
 def in_steps(
@@ -96,6 +97,27 @@ def test_rows_are_right_far_below_the_range_of_float32(name: str, gain: float, l
         np.testing.assert_array_equal(np.isinf(logs[visible]), np.isinf(expected[quantity][visible]))
         np.testing.assert_allclose(logs[visible], expected[quantity][visible], atol=np.log10(1.01))
     assert expected["adjoint"].min() < -40 or gain == 0.9
+
+
+def test_a_layer_of_single_steps_takes_scaled_gradients_from_above() -> None:
+    """Gradients of the bottom layer, 900 time steps before the only loss, are below the range of float32."""
+    cell = GRUResetBefore(X, H, bias=True)
+    stack = Stack.of([cell, replace(cell, input_size=H)], residual=True)
+    rng = np.random.default_rng(3)
+    params = {
+        name: (0.5 * rng.standard_normal(shape) / np.sqrt(shape[1])).astype(np.float32)
+        for name, shape in stack.param_shapes().items()
+    }
+    e = np.zeros((900, H, B), np.float32)
+    e[-1] = rng.standard_normal((H, B))
+    tape = stack.forward(params, rng.standard_normal((900, X, B)).astype(np.float32))
+    right = stack.backward(copy_params(params, np.float64), wide(tape), e.astype(np.float64), scaled=True)
+    found = stack.backward(params, tape, e, scaled=True)
+    for mine, true in zip(found.layers, right.layers, strict=True):
+        logs, expected = scaled_logs(mine), scaled_logs(true)
+        assert expected["adjoint"][0].max() < -50
+        for quantity, values in expected.items():
+            np.testing.assert_allclose(logs[quantity], values, atol=np.log10(1.01))
 
 
 @pytest.mark.parametrize("name", CELLS)
