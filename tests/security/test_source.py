@@ -56,6 +56,7 @@ WRITING_CALLS = {
 WRITES_ALLOWED = {
     "rnnlab/engine/compiled/store.py": ["path.write_text"],  # in the user's cache, mode 0700
     "rnnlab/terminal/streams.py": ["os.open"] * 2,  # /dev/null
+    "rnnlab/app/launchers/forking.py": ["os.open"],  # /dev/null
     "rnnlab/app/launchers/ray_cluster.py": ["touch"],  # `touch` from tracking/files.py, as in the next entry
     "rnnlab/app/launchers/slurm.py": ["touch"],
     "rnnlab/app/jobs/run_job.py": ["folder.write_text"] * 2,  # method of RunFolder

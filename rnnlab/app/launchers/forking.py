@@ -11,15 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 
 from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.imports import fast_imports, is_own_process
 from rnnlab.runs.log import drop_log_files
 
 _TASKS, _DESCRIPTORS = "/proc/self/task", "/proc/self/fd"
-_RUN_MODULES = ("rnnlab.runs.gradient_table", "safetensors.numpy")
-_FIGURE_MODULES = ("matplotlib.backends.backend_svg", "rnnlab.analysis.figures.run_folder")
 
 
 def can_fork() -> bool:
@@ -31,10 +28,15 @@ def can_fork() -> bool:
 
 def import_for_workers(orders: Sequence[WorkOrder]) -> None:
     """Import what the runs would import while they record and draw, so that their workers share it."""
-    modules = [*_RUN_MODULES, *(_FIGURE_MODULES if any(order.config["figures"] for order in orders) else ())]
     with suppress(Exception), fast_imports():  # a run that cannot draw reports the error itself
-        for module in modules:
-            import_module(module)
+        import safetensors.numpy  # noqa: F401
+
+        import rnnlab.runs.gradient_table
+
+        if any(order.config["figures"] for order in orders):
+            import matplotlib.backends.backend_svg  # noqa: F401
+
+            import rnnlab.analysis.figures.run_folder  # noqa: F401
 
 
 def open_files() -> frozenset[int]:
