@@ -53,10 +53,10 @@ test-cluster: .venv/installed-cluster
 	tests/cluster/install
 	RNNLAB_CLUSTER=1 unshare --net sh -c 'ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec $(BIN)/python -m pytest tests/cluster'
 
-# Test ten thousand random configurations, user files, damaged run folders, closed output streams and signals, 70 times
+# Test ten thousand random configurations, user files, damaged run folders, closed output streams and signals, 80 times
 # as many as `make test`. This target takes about an hour on two cores.
 fuzz: .venv/installed-dev
-	RNNLAB_FUZZ=70 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
+	RNNLAB_FUZZ=80 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
 
 # Draw figures of random sweeps and combine random mistakes, 20 times as many as `make test`.
 fuzz-figures: .venv/installed-dev

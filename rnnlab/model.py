@@ -180,7 +180,7 @@ class Model:
             weights = workspace.latest(
                 "weights", (self.loss_reduction, *shape), lambda: self._weights(None, *shape)
             )
-            loss = float(np.add.reduce(losses * weights, axis=None))
+            loss = np.add.reduce(losses * weights, axis=None).item()
         else:
             weights = self._weights(batch.mask, *losses.shape)
             # Exclude losses without a target instead of multiplying them by 0: they may be infinite.

@@ -22,16 +22,14 @@ from tests.oracles.cases import (
 )
 from tests.oracles.equations import STEPS, differentiate
 from tests.oracles.projection import TOLERANCE, complex_step_errors, projection_errors
+from tests.thorough import covering
 
 cells = pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
 losses = pytest.mark.parametrize("loss", LOSSES)
-starts = pytest.mark.parametrize("start", STARTS)
 masks = pytest.mark.parametrize("mask", MASKS)
 
 
-@masks
-@losses
-@starts
+@pytest.mark.parametrize(("start", "loss", "mask"), covering(STARTS, LOSSES, list(MASKS)))
 @cells
 def test_gradients_equal_numerical_derivatives(cell, start, loss, mask):
     """Finite differences require ten evaluations per variable, and check one combination of the others in turn."""

@@ -78,7 +78,7 @@ def test_validation_keeps_the_whole_set_and_a_forward_pass(cell: str, states: in
     assert symbols["validation"] == 11 * 12 + 11 * of_pass  # stored in one byte each
 
 
-@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 4), ("rmsprop", 5), ("adam", 6)])
+@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 8), ("rmsprop", 9), ("adam", 10)])
 def test_weights_are_held_several_times(optimizer: str, copies: int) -> None:
     weights = 5 * (5 + 2 + 1) + 5 + 1
     unmeasured = memory("cell=rnn", *ADDING, f"optimizer={optimizer}", *NO_PROBE)

@@ -21,6 +21,7 @@ from rnnlab.commands import compare, repeat, report, sync
 from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.run_json import read_run_info
 from tests.processes import TINY, run
+from tests.thorough import thorough
 
 Place = tuple[str | int, ...]
 WHOLE = ("machine", "tags", "goal", "dataset", "tracking", "resumed")
@@ -75,7 +76,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(made, tmp_path / "runs" / "run"))
 
 
-@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("null", [False, thorough(True)])
 def test_no_command_needs_a_key_of_a_run_without_a_word(
     made: Path, folder: Path, null: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

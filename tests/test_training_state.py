@@ -151,7 +151,7 @@ def goes_on_from_every_step(run: Run, shelf: RunFolder) -> list[Any]:
 @example("gru", "adam", "char_lm", "float64", "normal", "light", 1)
 @example("rnn", "adagrad", "adding", "float32", "normal", "light", 2)
 @example("lstm", "rmsprop", "digits_rows", "float64", "zero", "light", 3)
-@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than the others
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than the others
 def test_any_run_goes_on_from_any_step(
     shelf: RunFolder,
     cell: str,

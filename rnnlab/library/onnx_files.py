@@ -167,5 +167,6 @@ def _number(text: str | None, default: int) -> int:
 
 
 def _read(file: Path, start: int, dtype: Any, shape: tuple[int, ...]) -> Array:
-    values = np.fromfile(file, dtype.newbyteorder("<"), prod(shape), offset=start)
+    with file.open("rb") as opened:
+        values = np.fromfile(opened, dtype.newbyteorder("<"), prod(shape), offset=start)
     return values.astype(dtype).reshape(shape)

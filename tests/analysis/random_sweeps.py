@@ -172,6 +172,7 @@ def allowed_of_gradients(sweep: Sweep) -> Allowed:
                 step,
                 *(["first"] if step == steps[0] else []),
                 *(["last"] if step == steps[-1] else []),
+                *(["last of several"] if step == steps[-1] != steps[0] else []),
             ):
                 for key, found in (((end, "absolute"), values), ((end, "relative"), relative)):
                     tables.setdefault(key, {})[str(run)] = {x: y for x, y in found.items() if np.isfinite(y)}

@@ -37,6 +37,7 @@ from tests.analysis.many_runs import (
     runs_frame,
     with_zeros,
 )
+from tests.thorough import thorough
 
 RUNS = runs_frame()
 TAIL = "grad/log10_gain_tail"
@@ -180,7 +181,7 @@ def test_nothing_global_is_left_and_the_frame_is_as_it_was(ax: Axes, name: str) 
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "clipping"])
-@pytest.mark.parametrize("width", [3.5, 7.0])
+@pytest.mark.parametrize("width", [3.5, thorough(7.0)])
 def test_legends_titles_and_labels_leave_the_data_free(name: str, width: float) -> None:
     small = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 8, "legend.fontsize": 8}
     with matplotlib.rc_context(figure_style() | (small if width < 4 else {})):
@@ -205,7 +206,7 @@ def test_legends_titles_and_labels_leave_the_data_free(name: str, width: float) 
         assert not any(one.padded(-1).overlaps(other) for other in parts[:place])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_missing_values_raise_nothing_but_value_errors(data: st.DataObject) -> None:
     frame = runs_frame(cells=("rnn", "new"), seq_lens=(10, 100), clips=(0.1, 1.0, NAN), seeds=2)

@@ -19,6 +19,7 @@ from rnnlab.analysis.figures.phase_diagram import draw_phase_diagram
 from rnnlab.analysis.figures.sweep_curves import draw_lag_curves, draw_losses
 from rnnlab.analysis.figures.sweep_scalars import draw_clipping, draw_gain, draw_horizon, draw_solved
 from tests.analysis.many_runs import gradients_frame, metrics_frame, runs_frame
+from tests.thorough import thorough
 
 NASTY = (
     *("$x_$", "$", "a$b$c", "\\frac{", "\\$y\\$", "_cell", "_nolegend_", "a_b^c", "%s {}", ""),
@@ -71,7 +72,7 @@ SWEEP: dict[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("drawing", SWEEP)
-@pytest.mark.parametrize("name", ["$x_$", "_cell"])
+@pytest.mark.parametrize("name", ["$x_$", thorough("_cell")])
 def test_a_name_in_a_figure_of_many_runs(drawing: str, name: str) -> None:
     texts = texts_of(SWEEP[drawing](name))
     assert any(name in text for text in texts), texts
@@ -84,7 +85,7 @@ def test_any_name_in_a_figure_of_many_runs(name: str) -> None:
     assert not any(character in text for text in texts for character in "\x07\x1b")
 
 
-@pytest.mark.parametrize("many", [pytest.param(2, marks=pytest.mark.thorough), 5, len(NASTY)])
+@pytest.mark.parametrize("many", [thorough(2), 5, len(NASTY)])
 @pytest.mark.parametrize("targets", [9, 1])
 @pytest.mark.parametrize("numbers", [True, False])
 def test_names_of_columns_and_symbols(many: int, targets: int, numbers: bool) -> None:

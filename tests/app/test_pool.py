@@ -16,6 +16,7 @@ from rnnlab.app.launchers.pool import LocalPool
 from rnnlab.paths import conf_dir
 from tests.processes import ENDLESS, PATIENCE, TINY, children, run_info, suspend, wait_until, worker_of
 from tests.surroundings import environment
+from tests.thorough import thorough
 
 SMALL = (*TINY[1:], "probe=none", "figures=false", "tracking=none", "val_every=null")
 
@@ -63,7 +64,7 @@ def rest(pool: LocalPool) -> dict[str, str | None]:
     ("number", "message"),
     [
         (signal.SIGKILL, "worker process died (SIGKILL; the system kills processes when memory runs out)"),
-        (signal.SIGSEGV, "worker process died (SIGSEGV)"),
+        thorough(signal.SIGSEGV, "worker process died (SIGSEGV)"),
     ],
 )
 def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(

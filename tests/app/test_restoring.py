@@ -24,6 +24,7 @@ from rnnlab.runs.checkpoint import CHECKPOINT_FILE, GRADIENT_LOG
 from tests.fuzz.amount import TIMES
 from tests.processes import run_info
 from tests.resigned import Edit, parts_of, resign, write
+from tests.thorough import covering
 
 STEPS, STOPPED = 7, 4
 SMALL = (
@@ -97,8 +98,9 @@ def copy(order: WorkOrder, folder: Path) -> WorkOrder:
     return replace(order, folder=folder, resume=True)
 
 
-@pytest.mark.parametrize("val_every", ["null", "1", "3"])
-@pytest.mark.parametrize("probe", ["none", "light", "standard", "full"])
+@pytest.mark.parametrize(
+    ("probe", "val_every"), covering(["none", "light", "standard", "full"], ["null", "1", "3"])
+)
 def test_a_resumed_run_has_the_same_files_to_the_byte(probe: str, val_every: str, tmp_path: Path) -> None:
     """Interrupt the run after one step, and after every step."""
     choices = (f"probe={probe}", f"val_every={val_every}", "cell=gru", "optimizer=sgd")

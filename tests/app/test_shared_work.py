@@ -169,7 +169,7 @@ def compare(overrides: list[str]) -> str:
     return f"{'some' if problems else 'all'} composed"
 
 
-@examples(5)
+@examples(2)
 @given(sweeps())
 def test_jobs_of_a_sweep_are_those_that_hydra_makes_one_by_one(overrides: list[str]) -> None:
     tried[f"sweeps, one by one: {compare(overrides)}"] += 1

@@ -36,8 +36,8 @@ PRINTING = (
 )  # fmt: skip
 """Commands that only print, so that lost output is a failure."""
 WORKING = {
-    f"rnnlab -m seed=0,1 {RUN}": 0,
     f"rnnlab {RUN}": 0,
+    f"rnnlab -m seed=0,1 {RUN}": 0,
     f"rnnlab -q {RUN}": 0,
     "rnnlab lr=-1": 2,
     "rnnlab.gradcheck cell=rnn seq_len=3 hidden_size=2 task=adding": 0,
@@ -51,11 +51,13 @@ WORKING = {
 def cases(commands: Iterable[str]) -> list[Any]:
     """Return all pairs of command and stream; pairs other than a covering selection are thorough tests.
 
-    All commands handle lost output in the same code, `terminal/streams.py`, so the selection has all streams of the
+    All commands handle lost output in the same code, `terminal/streams.py`, so the selection has two streams of the
     first command and one stream of each other command, in turn.
     """
     first, *others = commands
-    selected = {(first, stream) for stream in STREAMS} | set(zip(others, cycle(STREAMS), strict=False))
+    selected = {(first, stream) for stream in list(STREAMS)[:2]} | set(
+        zip(others, cycle(STREAMS), strict=False)
+    )
     pairs = product((first, *others), STREAMS)
     return [pytest.param(*pair, marks=() if pair in selected else pytest.mark.thorough) for pair in pairs]
 

@@ -14,6 +14,7 @@ from tests.conftest import Starter
 from tests.entry_points import declare
 from tests.processes import Done, children, finish, run, run_info, wait_until
 from tests.security.promises import keeps
+from tests.thorough import thorough
 
 
 def free_port() -> int:
@@ -81,7 +82,7 @@ def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
 
 @keeps("loopback")
 @keeps("no-passwords")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, thorough(signal.SIGHUP)])
 def test_serves_the_newest_sweep_on_loopback_until_it_is_ended(
     start: Starter, sweep: Done, tmp_path: Path, number: signal.Signals
 ) -> None:

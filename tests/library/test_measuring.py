@@ -201,7 +201,7 @@ def test_loops_over_time_steps_use_one_blas_thread(monkeypatch: pytest.MonkeyPat
 
     spied(rnnlab.library.measuring, "measure_jacobians")
     for name in ("ln_unit_lag_curves", "norms_by_timestep_of", "log_singular_values", "local_exponents"):
-        spied(rnnlab.library.networks, name)
+        spied(rnnlab.library.network_measurements, name)
     net = network("rnn")
     with threadpool_limits(2, user_api="blas"):
         if threads() == 1:

@@ -18,6 +18,7 @@ from rnnlab.runs.folder import RunFolder
 from rnnlab.runs.host_identity import host
 from rnnlab.runs.run_json import read_run_info
 from tests.runs.small_runs import STEPS, config_of, finish, held, info_of, whole_run, write
+from tests.thorough import thorough
 
 
 @dataclass
@@ -114,7 +115,7 @@ def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]
     assert not {LEDGER_FILE, ".running", ".mirroring"} & set(run["artifacts"])
 
 
-@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("carried_out", [thorough(False), True], ids=["before", "after"])
 def test_a_request_that_breaks_changes_nothing_in_the_end(
     store: Store,
     whole: Path,

@@ -5,7 +5,7 @@ sizes differ, so a wrong transpose cannot fit by chance.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from pydoc import locate
@@ -91,7 +91,7 @@ def every_cell() -> list[Cell]:
 
 
 def cell_id(cell: Cell) -> str:
-    chosen = (f"{name}={value}" for name, value in vars(cell).items() if not name.endswith("_size"))
+    chosen = (f"{f.name}={getattr(cell, f.name)}" for f in fields(cell) if not f.name.endswith("_size"))
     return f"{type(cell).__name__}({' '.join(chosen)})"
 
 

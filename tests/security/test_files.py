@@ -15,6 +15,7 @@ from rnnlab.user_files import is_address
 from tests.app.conftest import here
 from tests.security.promises import keeps
 from tests.surroundings import ROOT
+from tests.thorough import covering
 
 __all__ = ["here"]
 pytestmark = pytest.mark.usefixtures("kept_compositions")
@@ -51,8 +52,7 @@ def quoted(path: str) -> str:
 
 
 @keeps("files-of-this-machine")
-@pytest.mark.parametrize("address", SCHEMES)
-@pytest.mark.parametrize("keys", ["", "task=series", "initial_state=given"])
+@pytest.mark.parametrize(("address", "keys"), covering(SCHEMES, ["", "task=series", "initial_state=given"]))
 def test_an_address_is_no_file(
     keys: str, address: str, deaf: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +122,7 @@ def test_no_library_gets_a_path() -> None:
             ):
                 found.setdefault(str(file.relative_to(ROOT)), []).append(ast.unparse(node.args[0]))
     assert found == {
+        "rnnlab/library/onnx_files.py": ["opened"],
         "rnnlab/tasks/tables.py": ["BytesIO(data)", "BytesIO(data)"],
         "rnnlab/tasks/digits.py": ["rows"],
     }
