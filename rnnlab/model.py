@@ -193,7 +193,7 @@ class Model:
         return self.readout.param_shapes()
 
     def _weights(self, mask: Array | None, time: int, batch: int) -> Array:
-        """Return the weights of the losses, which nobody may change."""
+        """Return the weights of the losses as a read-only array."""
         weights = step_weights(mask, time, batch, self.loss_reduction)
         weights.flags.writeable = False
         return weights

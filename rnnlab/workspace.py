@@ -74,7 +74,7 @@ class Workspace:
         return self._functions[1]
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return the result of `make`, which is kept for ever; it must depend on the key alone."""
+        """Return the result of `make`, kept as long as the workspace; it must depend on the key alone."""
         try:
             return self._kept[key]
         except KeyError:

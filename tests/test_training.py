@@ -1,5 +1,6 @@
 """The training loop compared with a hand-written loop, and its behaviour after failures."""
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -30,6 +31,7 @@ from rnnlab.readout import Readout
 from rnnlab.records import FirstNonFinite
 from rnnlab.tasks import CharLM
 from rnnlab.training import Trainer
+from rnnlab.workspace import Workspace
 from tests.oracles.cases import NORMAL
 from tests.tasks.texts import VERSES, random_text
 
@@ -279,7 +281,9 @@ def test_validation_is_the_mean_over_all_held_out_targets(tmp_path, monkeypatch,
     assert len(losses) == 599
 
     assert next(task.validation()).x.shape == (50, streams)
-    metrics = trainer.validate(params)
+    workspaces = defaultdict(Workspace)
+    metrics = trainer.validate(params, workspaces)
+    assert workspaces, "buffers for the next validation"
     assert metrics["val/loss"] == pytest.approx(np.mean(losses), rel=1e-12)
     assert metrics["val/bpc"] == pytest.approx(np.mean(losses) / log(2), rel=1e-12)
 

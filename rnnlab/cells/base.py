@@ -224,7 +224,7 @@ class Cell(ABC):
         """Draw the parameters gate by gate."""
         return draw_parameters(self.parameters(), self.initializers, init, self.hidden_size, rng, dtype)
 
-    # ── what measurements ask ──
+    # ── properties for measurements ──
 
     @property
     def gate_names(self) -> tuple[str, ...]:
@@ -285,7 +285,7 @@ class Cell(ABC):
         return {**adjoint, self.output: adjoint[self.output] + e if self.output in adjoint else e}
 
     def other_operands(self, states: States, inner: Mapping[str, Array]) -> dict[str, Array]:
-        """Return what rows of the recurrent matrix multiply instead of the state, (T, H, B), by gate."""
+        """Return, by gate, what its rows of the recurrent matrix multiply instead of the state, (T, H, B)."""
         return {}
 
     def sigmoid_gates(self, tape: CellTape) -> dict[str, Array]:

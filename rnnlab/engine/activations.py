@@ -1,7 +1,7 @@
-"""Activation functions and others, which act on arrays and on the symbols of a traced equation alike.
+"""Activation functions and other elementary functions, for arrays and for the symbols of a traced equation.
 
 All of them are analytic where they are smooth, so that complex-step derivatives are right: the branch of
-`relu`, `maximum` and `absolute` depends on the real part alone.
+`relu`, `maximum` and `absolute` depends on the real part alone, except at ties of `maximum`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Single time steps of cells that give a step and its adjoint alone: gradients, and checks of the results."""
+"""Parameter gradients of single time steps, and checks of the results of `_step` and `_adjoint_step`."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import fields

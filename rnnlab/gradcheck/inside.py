@@ -32,8 +32,8 @@ def check_sequence_inside(
 ) -> list[GradientCheck]:
     """Check the gradients inside one time step of a sequence, whose loss is Σ_t ⟨e[t], output[t]⟩.
 
-    The time step is in the middle of the sequence, and the last one before T with a loss for the immediate
-    gradients.
+    Total gradients and products are checked at a time step in the middle of the sequence, immediate gradients
+    at the last time step before T that has a loss.
     """
     t = 1 + tape.time // 2 if tape.time > 1 else 1
 

@@ -61,11 +61,11 @@ def open_weights(path: str | Path) -> Source:
 
 def _within_memory(tensors: Mapping[str, Tensor], available: int) -> dict[str, Tensor]:
     """Return tensors that are refused before they are read if the weights do not fit into the memory."""
-    sizes: list[int] = []
+    sizes: dict[str, int] = {}
 
     def read(name: str, tensor: Tensor) -> Array:
-        sizes.append(prod(tensor.shape) * (8 if tensor.dtype == "float64" else 4))
-        if (needed := COPIES * sum(sizes)) > available:
+        sizes[name] = prod(tensor.shape) * (8 if tensor.dtype == "float64" else 4)
+        if (needed := COPIES * sum(sizes.values())) > available:
             raise ValueError(
                 f"{short(name)}: has the shape {tensor.shape}; the weights need {format_gib(needed)} of "
                 f"memory, and this machine has {format_gib(available)}"

@@ -292,7 +292,8 @@ class Trainer:
         Raises:
             Stopped: If `stopping` returns True.
         """
-        return validate(self.model, self.task, params, workspaces or self._workspaces(), stopping)
+        workspaces = self._workspaces() if workspaces is None else workspaces
+        return validate(self.model, self.task, params, workspaces, stopping)
 
 
 @dataclass(frozen=True)

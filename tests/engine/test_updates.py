@@ -1,5 +1,6 @@
 """Clipping and the update agree between the engines."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -131,3 +132,22 @@ def test_other_layouts_and_weights_are_updated_in_place() -> None:
 def test_a_moment_that_would_be_overwritten_too_early_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^m: may only be used once, for its own new value$"):
         trace_elements(lambda g, m: (m + g, m), ("g", "m"), (), ("m", "step"))
+
+
+@dataclass(frozen=True)
+class Directed(SGD):
+    """An optimiser of a user, with a Boolean key and a literal number in its equation."""
+
+    ascends: bool = False
+
+    def equations(self, g: Any, *moments: Any) -> Any:
+        """Return the step: half of the gradient, or its negative."""
+        return (-0.5 if self.ascends else 0.5) * g
+
+
+@pytest.mark.parametrize("ascends", [False, True])
+def test_keys_that_are_no_numbers_decide_the_equations(ascends: bool) -> None:
+    for workspace in (None, Workspace(LOOPS)):
+        params = {"W": np.zeros((2, 3), np.float32)}
+        Directed(1.0, 0.0, ascends=ascends).update(params, {"W": np.ones((2, 3), "f")}, {}, workspace)
+        assert (params["W"] == (0.5 if ascends else -0.5)).all()

@@ -53,6 +53,8 @@ def _complete_settings(table: pd.DataFrame, axis: str) -> np.ndarray:
     Returns:
         Array of shape (combinations, values).
     """
+    if table.duplicated().any():  # values that differ only beyond the digits shown
+        return np.empty((0, 0), dtype=int)
     others = [name for name in table if name != axis]
     numbers = pd.Series(range(len(table)), index=pd.MultiIndex.from_frame(table[[*others, axis]]))
     wide = numbers.unstack(axis).dropna()

@@ -14,15 +14,15 @@ from rnnlab.training import Trainer, loops_of
 from rnnlab.workspace import Workspace
 
 COMPILING = "compiling {cell} for {dtype}, once per machine and version, which takes a few seconds"
+DECIDING = ("cell", "dtype", "task", "layers", "optimizer", "initial_state", "readout_bias", "clip_mode")
+"""Keys on which the compiled functions of a run depend, together with whether it clips."""
 
 
-def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> None:
-    """Compile the loops of all orders with the compiled engine, and say so unless they are in the cache."""
+def compile_loops(orders: Sequence[WorkOrder], note: Callable[[str], object]) -> None:
+    """Compile the loops of all orders with the compiled engine; announce those that are not in the cache."""
     seen: set[str] = set()
     for order in orders:
-        key = format_json(
-            [order.config[name] for name in ("cell", "dtype", "task", "layers", "optimizer", "initial_state")]
-        )
+        key = format_json([order.config[name] for name in DECIDING] + [order.config["clip"] is None])
         if order.info.get("engine") != "compiled" or key in seen:
             continue
         seen.add(key)
@@ -33,7 +33,7 @@ def compile_loops(orders: Sequence[WorkOrder], say: Callable[[str], object]) -> 
         for layer in layers_of(cell)[:2]:  # the layers above the first are alike
             takes_symbols = symbols and layer.number == 1
             if not loops.are_ready(layer.cell, takes_symbols, dtype):
-                say(COMPILING.format(cell=type(layer.cell).__name__, dtype=dtype))
+                note(COMPILING.format(cell=type(layer.cell).__name__, dtype=dtype))
             loops.forward(layer.cell, takes_symbols, np.dtype(dtype))
             loops.backward(layer.cell, np.dtype(dtype))
         loops.reductions(np.dtype(dtype))

@@ -178,7 +178,8 @@ def _train(
             LOG.info("step %s: checkpoint", state.step)
             last_checkpoint = time.monotonic()
     if not state.ended:
-        folder.write_checkpoint(*state.to_parts())
+        if state.step:  # before the first step, there is nothing to resume
+            folder.write_checkpoint(*state.to_parts())
         folder.write_weights(state.params)
         return "killed", monitor
     if folder.complete():

@@ -6,7 +6,6 @@ runs a command of rnnlab. On macOS, where the system's libraries start threads o
 cases, a worker is a new process that imports the libraries again.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -40,11 +39,7 @@ def import_for_workers(orders: Sequence[WorkOrder]) -> None:
 
 
 def open_files() -> frozenset[int]:
-    """Return the descriptors, above those of the standard streams, that a forked process would inherit.
-
-    Objects that exist now are never collected in the forked process, so none of them is closed there.
-    """
-    gc.freeze()
+    """Return the descriptors, above those of the standard streams, that a forked process would inherit."""
     listed = [int(name) for name in os.listdir(_DESCRIPTORS)]  # also the descriptor of this list
     return frozenset(
         number for number in listed if number > 2 and os.path.lexists(f"{_DESCRIPTORS}/{number}")

@@ -6,6 +6,7 @@ process would break the entire pool. The first workers of a command are forks of
 `rnnlab.app.launchers.forking`.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -134,6 +135,8 @@ def _start_worker() -> _Worker:
     is_fork = can_fork()
     context: Any = _FORK if is_fork else _SPAWN
     own_end, worker_end = context.Pipe()
+    if is_fork:
+        gc.freeze()  # the worker must not collect, and so close, objects of the launcher
     inherited = open_files() - {worker_end.fileno()} if is_fork else frozenset()
     arguments = (worker_end, os.getpid(), inherited)
     process: BaseProcess = context.Process(target=_work_and_exit, args=arguments, daemon=True)

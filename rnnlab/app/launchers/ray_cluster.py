@@ -92,6 +92,7 @@ class RayEngine:
         """Cancel all tasks and disconnect; a cluster started by this process then stops."""
         for task in self._tasks:
             self._ray.cancel(task, force=True)
+        self._tasks.clear()  # a second call cancels nothing
         self._ray.shutdown()
 
     def _problem(self, task: Any) -> str | None:

@@ -139,8 +139,7 @@ class CompiledLoops:
     def reductions(self, dtype: np.dtype[Any]) -> Any:
         """Return a module of compiled functions that depend on no cell, or None.
 
-        Its functions are `add_by_symbol`, `mark_losses`, `by_feature`, `gather` and `sum_squares_of_steps`,
-        and in float32 `softmax_of_columns`.
+        Its functions are those of `_REDUCTIONS` and, in float32, `softmax_of_columns`.
         """
         return _reductions(dtype.name) if dtype in _DTYPES else None
 

@@ -116,7 +116,7 @@ def copy_by_feature(a: Any, out: Any) -> None:
 
 @inlined
 def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
-    """Write factors with the product 2^shift, each in the range; return True if any shift is negative."""
+    """Write factors with the product 2^shift, each at most 2^550; return True if any shift is negative."""
     lowers = False
     for c in range(shift.size):
         clipped = min(max(shift[c], -MOST), MOST)
@@ -140,7 +140,10 @@ def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
 
 @inlined
 def copy_scaled(a: Any, shift: Any, smallest: Any, out: Any) -> None:
-    """Copy a sequence (T, F, B), multiplied by 2^shift[t, b], to `out`, shape (F, T, B); see above."""
+    """Copy a sequence (T, F, B), multiplied by 2^shift[t, b], to `out`, shape (F, T, B).
+
+    Results below `smallest` become 0 if any shift is negative.
+    """
     one, two = np.empty(shift.size, a.dtype), np.empty(shift.size, a.dtype)
     limit = smallest if powers_of_two(shift.reshape(-1), one, two) else a.dtype.type(0)
     for t in range(a.shape[0]):

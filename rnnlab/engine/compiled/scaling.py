@@ -26,7 +26,10 @@ def any_of(marks: Any) -> Any:
 
 @inlined
 def update_largest(part: Any, largest: Any) -> None:
-    """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`."""
+    """Raise `largest`, shape (B,), to the largest magnitudes of the columns of `part`.
+
+    Numbers after a NaN replace it, so a column with NaN may be scaled; it remains NaN.
+    """
     whole = 0
     if part.shape[1] == 1:  # four independent maxima, because each comparison waits for the last
         flat, whole = part.reshape(-1), part.shape[0] - part.shape[0] % 4
@@ -81,7 +84,7 @@ def join_scales(largest: Any, scale: Any, marked: Any, of_e: Any, shift: Any, e_
 def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
     """Multiply column c by 2^shift[c], and set results below `smallest` to 0.
 
-    Each of the two factors is in the range of float32.
+    Each of the two factors is in the range of float64.
     """
     for c in range(shift.size):
         if shift[c] != 0:

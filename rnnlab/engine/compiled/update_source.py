@@ -29,7 +29,9 @@ class _ElementBody(Body):
 
     def of_value(self, value: Value | float) -> str:
         """Return the variable that holds an expression."""
-        if isinstance(value, Value) and id(value) not in self.known and self._is_number(value):
+        if not isinstance(value, Value):
+            return f"scalar({float(value)!r})"
+        if id(value) not in self.known and self._is_number(value):
             self.numbers.append(f"s{len(self.numbers)} = scalar({self._wide(value)})")
             self.known[id(value)] = f"s{len(self.numbers) - 1}"
         return super().of_value(value)
@@ -55,7 +57,7 @@ def update_source(rule: Any, numbers: tuple[Name, ...]) -> tuple[str, list[str],
     and tuples of the parameters and the gradients. The result is False if a step is so large, or NaN, that
     nothing was subtracted.
     """
-    keys = [f.name for f in fields(rule) if isinstance(getattr(rule, f.name), float | int)]
+    keys = [f.name for f in fields(rule) if type(getattr(rule, f.name)) in (float, int)]  # not bool
     symbolic = replace(rule, **{key: Value(None, (), _KEY + key) for key in keys})
     moments = rule.moments
     body = _ElementBody({name: f"{name}_now[i]" for name in (GRADIENT, *moments)})
