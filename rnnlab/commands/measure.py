@@ -123,14 +123,14 @@ def _networks(args: Any) -> dict[int, Network]:
         "nonlinearity": args.nonlinearity,
         "direction": args.direction,
     }
-    steps = _steps(args.weights)
+    steps = steps_of(args.weights)
     return {
         step: load(path, layout=args.layout, **options)
         for step, path in zip(steps, args.weights, strict=True)
     }
 
 
-def _steps(files: Sequence[Path]) -> list[int]:
+def steps_of(files: Sequence[Path]) -> list[int]:
     """Return the training step of each file: the last number of its name, or else its position."""
     numbers = [re.findall(r"\d+", file.stem) for file in files]
     steps = [int(found[-1]) if found else -1 for found in numbers]

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import rnnlab as rl
-from rnnlab.commands.measure import main
+from rnnlab.commands.measure import main, steps_of
 from rnnlab.library import measuring
 
 T, X, B = 30, 3, 4
@@ -136,3 +136,11 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     found = capsys.readouterr()
     assert f"rnnlab.measure: {message}" in found.err and "Traceback" not in found.err and found.out == ""
     assert sorted(here.iterdir()) == before
+
+
+def test_the_last_number_of_a_name_is_the_training_step() -> None:
+    files = [Path(f"run2_step{step}.safetensors") for step in (10, 5)]
+    assert steps_of(files) == [10, 5]
+    assert steps_of([Path("run2_a.npz"), Path("run2_b.npz")]) == [0, 1], "twice the same number"
+    assert steps_of([Path("step3.npz"), Path("last.npz")]) == [0, 1], "a name without a number"
+    assert steps_of(files[:1]) == [0]
