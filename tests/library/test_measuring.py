@@ -156,6 +156,8 @@ def test_the_verdict_names_what_is_left_and_a_command_that_works(gain: float, ti
 def test_the_verdict_names_the_layer_with_the_shortest_reach_and_every_layer_that_explodes() -> None:
     line = rl.verdict(rl.measure_networks(orthogonal(1.0, 0.5), INPUTS))
     assert line.startswith("the gradient of layer 2 vanishes") and "layer 1" not in line, line
+    line = rl.verdict(rl.measure_networks(orthogonal(0.8, 0.5), np.zeros((60, X, 1))))
+    assert line.startswith("the gradient of layer 2 vanishes"), "both vanish, the second layer sooner"
     line = rl.verdict(rl.measure_networks(orthogonal(0.5, 1.5), INPUTS))
     assert "layer 2 explodes" in line, line
 
