@@ -65,7 +65,7 @@ def _log_norms_of_inputs(snapshot: Snapshot) -> dict[str, Array]:
     inputs = _Inputs.of(cell, snapshot.params, deltas.dz is not None, deltas.own_dx is not None)
     logs = {name: np.empty((snapshot.tape.cell.time, batch)) for name in inputs.names}
     for steps in _some_steps(snapshot.tape.cell.time, batch):
-        dz, dx = (None if a is None else _columns(a[steps]) for a in (deltas.dz, deltas.own_dx))
+        dz, dx = (None if a is None else as_columns(a[steps]) for a in (deltas.dz, deltas.own_dx))
         for name, a in inputs.gradients(dz, dx).items():
             logs[name][steps] = _log_norms_of_columns(a, batch)
     return {name: values + deltas.log_scale for name, values in logs.items()}
@@ -284,19 +284,19 @@ def _immediate_step(snapshot: Snapshot, steps: slice) -> StepDeltas:
     """
     cell, tape = snapshot.model.cell, snapshot.tape.cell
     after_steps = slice(steps.start + 1, steps.stop + 1)
-    e = _columns(snapshot.deltas.immediate[cell.output][steps])
+    e = as_columns(snapshot.deltas.immediate[cell.output][steps])
     x = tape.x[steps]
     step = StepTape(
-        x.reshape(-1) if is_symbols(x) else _columns(x),
-        {name: _columns(values[steps]) for name, values in tape.states.items()},
-        {name: _columns(values[after_steps]) for name, values in tape.states.items()},
-        {name: _columns(values[steps]) for name, values in tape.inner.items()},
+        x.reshape(-1) if is_symbols(x) else as_columns(x),
+        {name: as_columns(values[steps]) for name, values in tape.states.items()},
+        {name: as_columns(values[after_steps]) for name, values in tape.states.items()},
+        {name: as_columns(values[steps]) for name, values in tape.inner.items()},
     )
     zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
     return cell.adjoint_step(snapshot.params, step, cell.with_immediate(zeros, e))
 
 
-def _columns(a: Array) -> Array:
+def as_columns(a: Array) -> Array:
     """Reshape a sequence (S, F, B) to (F, S·B)."""
     return a.transpose(1, 0, 2).reshape(a.shape[1], len(a) * a.shape[2])
 

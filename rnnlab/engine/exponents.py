@@ -18,8 +18,8 @@ from rnnlab.workspace import Workspace
 
 TARGET, LOWEST, HIGHEST, NEGLIGIBLE = 60, 30, 90, -90
 """Binary exponents of the largest element after scaling, of the range, and of elements set to 0."""
-_SMALLEST_EXPONENT = -1100
-"""Smallest exponent of a power of two that differs from 0 in float64."""
+LARGEST_SHIFT = 1100
+"""Largest magnitude of a binary exponent that makes a difference in float64."""
 
 
 def rescale(parts: Sequence[Array], exponents: Array) -> tuple[Array, Array]:
@@ -94,10 +94,10 @@ def multiply_columns(parts: Iterable[Array], shift: Array, workspace: Workspace 
         for part in parts:
             compiled.scale_columns(part, shift, tiny)
         return
-    half = np.clip(shift, _SMALLEST_EXPONENT, -_SMALLEST_EXPONENT) // 2
+    half = np.clip(shift, -LARGEST_SHIFT, LARGEST_SHIFT) // 2
     for part in parts:
         kind = part.real.dtype
-        for power in (half, np.clip(shift, _SMALLEST_EXPONENT, -_SMALLEST_EXPONENT) - half):
+        for power in (half, np.clip(shift, -LARGEST_SHIFT, LARGEST_SHIFT) - half):
             factor = np.ldexp(np.ones(1, kind), power)
             part *= factor if part.ndim == 2 else factor[:, None, :]
         if (shift < 0).any():

@@ -27,6 +27,11 @@ Later = Callable[[States], "float | complex"]
 """Function that returns the loss at all later time steps, given the states."""
 
 
+def middle_step(time: int) -> int:
+    """Return a time step, 1 … T, in the middle of a sequence."""
+    return 1 + time // 2 if time > 1 else 1
+
+
 def check_sequence_inside(
     cell: Cell, params: Params, tape: CellTape, deltas: CellDeltas, e: Array, rng: np.random.Generator
 ) -> list[GradientCheck]:
@@ -35,7 +40,7 @@ def check_sequence_inside(
     Total gradients and products are checked at a time step in the middle of the sequence, immediate gradients
     at the last time step before T that has a loss.
     """
-    t = 1 + tape.time // 2 if tape.time > 1 else 1
+    t = middle_step(tape.time)
 
     def later(states: States) -> float | complex:
         if t == tape.time:

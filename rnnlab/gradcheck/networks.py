@@ -9,7 +9,7 @@ from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, States, layers_of
 from rnnlab.engine.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, Part, check_gradients
-from rnnlab.gradcheck.inside import check_sequence_inside, check_step_inside
+from rnnlab.gradcheck.inside import check_sequence_inside, check_step_inside, middle_step
 from rnnlab.model import Batch, Model, Tape
 from rnnlab.workspace import Workspace
 
@@ -163,7 +163,7 @@ def _check_state(
 
 def _check_step(cell: Cell, params: Params, tape: CellTape, rng: np.random.Generator) -> list[GradientCheck]:
     """Check `adjoint_step` against the forward `step` in the middle of a sequence."""
-    step = tape.step(1 + tape.time // 2 if tape.time > 1 else 1)
+    step = tape.step(middle_step(tape.time))
     λ = {name: rng.standard_normal(value.shape) for name, value in step.after.items()}
     if cell.output not in λ:
         λ[cell.output] = rng.standard_normal(cell.output_of(step).shape)

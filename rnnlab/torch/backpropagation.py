@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnlab.arrays import Array
 from rnnlab.cells import Cell, CellTape, States, StepTape
-from rnnlab.diagnostics.norms import log_norm_of_steps
+from rnnlab.diagnostics.norms import as_columns, log_norm_of_steps
 from rnnlab.torch.layers import Direction
 
 _RANGE = 20
@@ -212,10 +212,10 @@ def immediate(
         if not len(steps):
             continue
         before, after, inner = (
-            {name: _columns(values[steps + shift]) for name, values in named.items()}
+            {name: as_columns(values[steps + shift]) for name, values in named.items()}
             for named, shift in ((tape.states, 0), (tape.states, 1), (tape.inner, 0))
         )
-        adjoint = {name: _columns(part[steps]) for name, part in direct.items()}
+        adjoint = {name: as_columns(part[steps]) for name, part in direct.items()}
         deltas = cell.adjoint_step(params, StepTape(tape.x, before, after, inner), adjoint)
         assert deltas.dz is not None
         found = {name: deltas.total[name] for name in cell.states}
@@ -225,11 +225,6 @@ def immediate(
             norms = log_norm_of_steps(np.ascontiguousarray(values)[None])
             logs[f"{name}_immediate"][steps] = norms.reshape(-1, examples)
     return logs, dx
-
-
-def _columns(a: Array) -> Array:
-    """Reshape a sequence (S, F, B) to (F, S·B)."""
-    return np.ascontiguousarray(a.transpose(1, 0, 2)).reshape(a.shape[1], -1)
 
 
 def log_of_joint(logs: Sequence[Array]) -> Array:

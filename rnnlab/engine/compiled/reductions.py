@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from rnnlab.engine.compiled.elementary import exp_of_negative, inlined
+from rnnlab.engine.exponents import LARGEST_SHIFT
 
-MOST = 1100
-"""Largest magnitude of a binary exponent that makes a difference in float64."""
 BLOCK = 512
 """Number of columns that the softmax processes at a time, so that they stay in the cache."""
 
@@ -119,7 +118,7 @@ def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
     """Write factors with the product 2^shift, each at most 2^550; return True if any shift is negative."""
     lowers = False
     for c in range(shift.size):
-        clipped = min(max(shift[c], -MOST), MOST)
+        clipped = min(max(shift[c], -LARGEST_SHIFT), LARGEST_SHIFT)
         half = clipped // 2
         one[c], two[c] = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
         lowers |= shift[c] < 0

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from rnnlab.engine.compiled.elementary import inlined
-from rnnlab.engine.exponents import HIGHEST, LOWEST, NEGLIGIBLE, TARGET
+from rnnlab.engine.exponents import HIGHEST, LARGEST_SHIFT, LOWEST, NEGLIGIBLE, TARGET
 
-_MOST = 1100
 _NEGLIGIBLE = np.float32(2.0**NEGLIGIBLE)
 
 
@@ -88,7 +87,7 @@ def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
     """
     for c in range(shift.size):
         if shift[c] != 0:
-            clipped = min(max(shift[c], -_MOST), _MOST)
+            clipped = min(max(shift[c], -LARGEST_SHIFT), LARGEST_SHIFT)
             half = clipped // 2
             one, two = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
             for i in range(part.shape[0]):
