@@ -293,7 +293,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_edited_equation_is_compiled_anew(cache: Path) -> None:
     for leak in (0.5, 0.25):
         np.testing.assert_allclose(last_state(leaky(leak)), last_state(leaky(leak), None), rtol=1e-14)
-    folders = [path for path in cache.iterdir() if path.is_dir()]
+    # Another test of the process may have loaded the reductions, which do not depend on the cell.
+    folders = [path for path in cache.iterdir() if path.is_dir() and not path.name.startswith("reductions-")]
     assert len(folders) == 2 and cache.stat().st_mode & 0o777 == 0o700
 
 
