@@ -164,43 +164,43 @@ class _CompiledSquares:
 
     Attributes:
         calls: Functions with their arguments.
-        squares: Sums of squares, shape (number of gradients, T, B).
+        squares: Sums of squares, shape (number of norms, T, B); the first is for the state adjoint.
         names: Name and index of each norm.
-        adjoints: Indices of the state adjoints.
         immediate: Index of the first immediate gradient; all gradients before it are scaled.
     """
 
     calls: Calls
     squares: Array
     names: Mapping[str, int]
-    adjoints: Sequence[int]
     immediate: int
 
     @staticmethod
     def of(cell: Cell, deltas: CellDeltas, workspace: Workspace) -> "_CompiledSquares | None":
         """Prepare the calls; None if the engine or the arrays have no compiled form."""
-        total, adjoint, calls, names = deltas.total, deltas.adjoint, Calls(), dict[str, int]()
+        total, adjoint, calls = deltas.total, deltas.adjoint, Calls()
         others = [name for name in adjoint if not np.shares_memory(adjoint[name], total[name])]
-        parts = [*(total[name] for name in cell.states), *(adjoint[name] for name in others)]
-        immediate = len(parts)
-        for name in cell.states:
-            names[name] = list(cell.states).index(name)
-            if name in deltas.immediate:
-                names[f"{name}_immediate"] = len(parts)
-                parts.append(deltas.immediate[name])
-        time, _, batch = parts[0].shape
-        squares = np.zeros((len(parts), time, batch))
-        for i, (part, out) in enumerate(zip(parts, squares, strict=True)):
+        parts = {name: total[name] for name in cell.states} | {f"adjoint {n}": adjoint[n] for n in others}
+        immediate = len(parts) + 1
+        parts |= {f"{n}_immediate": deltas.immediate[n] for n in cell.states if n in deltas.immediate}
+        time, _, batch = next(iter(parts.values())).shape
+        squares = np.zeros((len(parts) + 1, time, batch))
+        index = {name: i for i, name in enumerate(parts, 1)}
+        for i, part in enumerate(parts.values(), 1):
             compiled = workspace.reductions(part.dtype) if part.dtype == np.float32 else None
             rows = _rows_of_buffer(part)
             if compiled is None or (rows is None and any(part.strides)):
                 return None
             if rows is not None:  # otherwise, all elements are the same zero
                 start = deltas.first_loss if i >= immediate else 0
-                arguments = (rows[0][start:], rows[1], part.shape[1], out[start:])
+                arguments = (rows[0][start:], rows[1], part.shape[1], squares[i, start:])
                 calls.append((compiled.sum_squares_of_steps, arguments))
-        adjoints = [others.index(n) + len(cell.states) if n in others else names[n] for n in adjoint]
-        return _CompiledSquares(calls, squares, names, adjoints, immediate)
+        state, *more = (index[f"adjoint {name}" if name in others else name] for name in adjoint)
+        for other in more:
+            calls.append((np.add, (squares[state], squares[other], squares[0])))
+            state = 0
+        kinds = (kind for name in cell.states for kind in (name, f"{name}_immediate") if kind in index)
+        names = {kind: index[kind] for kind in kinds} | {"state": state}
+        return _CompiledSquares(calls, squares, names, immediate)
 
     def logs(self, log_scale: Array | float, examples: float) -> dict[str, Array]:
         """Return ln of the norms of an example."""
@@ -212,8 +212,7 @@ class _CompiledSquares:
         if not isinstance(log_scale, float):
             logs[: self.immediate] += log_scale
         logs += examples
-        found = {name: logs[i] for name, i in self.names.items()}
-        return found | {"state": log_of_root_sum_squares([logs[i] for i in self.adjoints])}
+        return {name: logs[i] for name, i in self.names.items()}
 
 
 def log_of_root_sum_squares(logs: Sequence[Array]) -> Array:

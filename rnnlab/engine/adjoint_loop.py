@@ -26,7 +26,7 @@ class AdjointLoop:
 
     Attributes:
         of_step: Calls of each time step; the first adds the immediate gradient if `adds_loss` is True.
-        boundary: Adjoints of the states, shape (T+1, …, B).
+        boundary: Adjoints of the states, shape (T+1, …, B); those of the initial states end unscaled.
         has_loss: True where an example has a loss, shape (T, B).
         adds_loss: True if the output is a state.
     """
@@ -43,30 +43,30 @@ class AdjointLoop:
                 function(*arguments)
 
     def run_with_exponents(self, e: Array, e_exponents: Array) -> Array:
-        """Run the loop for scaled immediate gradients and return the exponents of all adjoints, (T+1, B).
+        """Run the loop for scaled immediate gradients and return the exponents by time step, shape (T, B).
 
         In each time step, the adjoints and e[t] are brought to the larger of their two exponents, then added.
         """
         time, batch = self.has_loss.shape
-        exponents, scale = np.zeros((time + 1, batch), np.int32), np.zeros(batch, np.int32)
+        exponents, scale = np.zeros((time, batch), np.int32), np.zeros(batch, np.int32)
         for t in range(time - 1, -1, -1):
             parts = [part[t + 1] for part in self.boundary]
             scale = align(parts, scale, e[t], e_exponents[t], self.has_loss[t])
-            exponents[t + 1, :] = scale
+            exponents[t] = scale
             for function, arguments in self.of_step(t):
                 function(*arguments)
             rescale([part[t] for part in self.boundary], scale)
-        exponents[0] = scale
+        unscale([part[0] for part in self.boundary], scale, np.ones(batch, bool))
         return exponents
 
     def run_scaled(self, check_every: int) -> Array | None:
-        """Run the loop and return the exponents of all adjoints, shape (T+1, B).
+        """Run the loop and return the exponents by time step, shape (T, B).
 
         The result is None if the adjoint of an example became 0, non-finite or too small for all its digits
         between two checks. The cause may be a change of scale that only checks at every time step can follow.
         """
         time, batch = self.has_loss.shape
-        exponents = np.zeros((time + 1, batch), np.int32)
+        exponents = np.zeros((time, batch), np.int32)
         scale, level = np.zeros(batch, np.int32), np.full(batch, TARGET)
         alive, fresh = np.zeros(batch, bool), np.zeros(batch, bool)
         interval = countdown = min(FIRST_CHECK, check_every)
@@ -76,7 +76,7 @@ class AdjointLoop:
                 if scale.any():
                     unscale([part[t + 1] for part in self.boundary], scale, self.has_loss[t])
                 fresh |= self.has_loss[t]
-            exponents[t + 1] = scale
+            exponents[t] = scale
             skip = int(self.adds_loss and not any_loss[t])
             for function, arguments in self.of_step(t)[skip:]:
                 function(*arguments)
@@ -89,5 +89,5 @@ class AdjointLoop:
                 decay = np.where(alive & ~fresh & usable, level - size, 0).max()
                 interval = countdown = int(np.clip(SAFE_DECAY * interval // max(decay, 1), 1, check_every))
                 level, alive, fresh = np.where(size < LOWEST, TARGET, size), usable, np.zeros(batch, bool)
-        exponents[0] = scale
+        unscale([part[0] for part in self.boundary], scale, np.ones(batch, bool))
         return exponents

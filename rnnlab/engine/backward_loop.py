@@ -16,7 +16,7 @@ from rnnlab.blas import step_product
 from rnnlab.engine.adjoint_loop import LAST_CHECK, AdjointLoop
 from rnnlab.engine.compiled_arrays import CompiledBackward
 from rnnlab.engine.declarations import Declarations
-from rnnlab.engine.exponents import multiply_columns, unscale
+from rnnlab.engine.exponents import multiply_columns
 from rnnlab.engine.gradients import GateRows, gate_gradients
 from rnnlab.engine.layouts import WeightLayouts
 from rnnlab.engine.loop_calls import grouped_calls
@@ -264,17 +264,14 @@ class BackwardLoop:
         exponents: Array | None,
     ) -> CellDeltas:
         views, blocks = prepared.views, prepared.buffers["blocks"]
-        of_steps = None if exponents is None else exponents[1:]
-        grads = gate_gradients(self.rows, params, tape, blocks, of_steps, workspace)
+        grads = gate_gradients(self.rows, params, tape, blocks, exponents, workspace)
         for name in self.cell.vectors:
-            grads[name] = _sum_over_time(prepared.arrays[f"d {name}"], of_steps)
+            grads[name] = _sum_over_time(prepared.arrays[f"d {name}"], exponents)
         dx = None
         if with_dx and not is_symbols(tape.x):
             dx = input_gradient(params, tape.x, views.dz, workspace)
-            if of_steps is not None:
-                multiply_columns([dx], of_steps)
-        if exponents is not None:
-            unscale(views.initial.values(), exponents[0], np.ones(blocks.shape[2], bool), workspace)
+            if exponents is not None:
+                multiply_columns([dx], exponents)
         return CellDeltas(
             grads,
             views.total,
@@ -285,7 +282,7 @@ class BackwardLoop:
             dx,
             views.initial,
             first_loss,
-            of_steps,
+            exponents,
         )
 
 

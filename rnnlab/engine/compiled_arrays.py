@@ -68,7 +68,7 @@ class CompiledBackward:
         return CompiledBackward(function, mark, marks, sizes, [arrays[name] for name in names], wide)
 
     def run(self, params: Params, e: Array, e_exponents: Array | None) -> Array | None:
-        """Run the loop and return the exponents of all adjoints; None if nothing is scaled.
+        """Run the loop and return the exponents of the adjoints, shape (T, B); None if nothing is scaled.
 
         Args:
             params: Parameters of the cell.
@@ -80,7 +80,7 @@ class CompiledBackward:
         time, batch = self.has_loss.shape
         joins = e_exponents is not None
         scaled = not self.mark(e, self.has_loss) or joins
-        exponents = np.zeros((time + 1, batch), np.int32)
+        exponents = np.zeros((time, batch), np.int32)
         of_e = np.zeros((1, batch), np.int32) if e_exponents is None else e_exponents.astype(np.int32)
         self.function(*self.sizes, scaled, joins, self.has_loss, exponents, of_e, e, *self.arrays)
         return exponents if scaled else None

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rnnlab.arrays import Array
-from rnnlab.workspace import Workspace
 
 TARGET, LOWEST, HIGHEST, NEGLIGIBLE = 60, 30, 90, -90
 """Binary exponents of the largest element after scaling, of the range, and of elements set to 0."""
@@ -50,13 +49,11 @@ def rescale(parts: Sequence[Array], exponents: Array) -> tuple[Array, Array]:
     return size, usable
 
 
-def unscale(
-    parts: Iterable[Array], exponents: Array, examples: Array, workspace: Workspace | None = None
-) -> None:
+def unscale(parts: Iterable[Array], exponents: Array, examples: Array) -> None:
     """Bring the selected examples back to the exponent 0, in place; too small elements become 0."""
     shift = np.where(examples, exponents, 0)
     if shift.any():
-        multiply_columns(parts, shift, workspace)
+        multiply_columns(parts, shift)
         exponents -= shift
 
 
@@ -81,19 +78,11 @@ def align(parts: Sequence[Array], exponents: Array, added: Array, of_added: Arra
     return common
 
 
-def multiply_columns(parts: Iterable[Array], shift: Array, workspace: Workspace | None = None) -> None:
+def multiply_columns(parts: Iterable[Array], shift: Array) -> None:
     """Multiply column b of each array by 2^shift[b], in place; results below the normal range become 0.
 
-    Arrays have the shape (F, B) for `shift` of shape (B,), or (T, F, B) for `shift` of shape (T, B). The
-    workspace selects the engine.
+    Arrays have the shape (F, B) for `shift` of shape (B,), or (T, F, B) for `shift` of shape (T, B).
     """
-    parts = list(parts)
-    compiled = None if workspace is None or not parts else workspace.reductions(parts[0].dtype)
-    if compiled and shift.ndim == 1 and all([part.flags.c_contiguous for part in parts]):
-        shift, tiny = shift.astype(np.int32), np.finfo(parts[0].dtype).tiny
-        for part in parts:
-            compiled.scale_columns(part, shift, tiny)
-        return
     half = np.clip(shift, -LARGEST_SHIFT, LARGEST_SHIFT) // 2
     for part in parts:
         kind = part.real.dtype

@@ -63,9 +63,9 @@ def gate_gradients(
     of_inputs = workspace.array("d_split", (rows.split, joined.shape[1] - width), blocks.dtype)
     is_first = True
     for chunk in chunks_of_time(time, batch):
-        if exponents is not None and (exponents[chunk] < _vanished(blocks.dtype)).all() and chunk.stop < time:
-            continue  # the product would be 0
         of_chunk = None if exponents is None else exponents[chunk]
+        if of_chunk is not None and chunk.stop < time and (of_chunk < _vanished(blocks.dtype)).all():
+            continue  # the product would be 0
         columns = chunk_by_feature(blocks[chunk], workspace, "dz", of_chunk, is_read_only=by_symbol is None)
         joined_columns = chunk_by_feature(joined[chunk], workspace, "joined", is_read_only=True)
         add_product(columns[: len(of_joined)], joined_columns, of_joined, is_first, workspace)

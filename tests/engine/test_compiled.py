@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,16 @@ class Case:
     initial: dict[str, np.ndarray]
     e: np.ndarray
 
+    def rounded(self, seed: int) -> "Case":
+        """Return the case with every weight moved to one of its two neighbours in float32."""
+        rng = np.random.default_rng(seed)
+
+        def moved(weights: np.ndarray) -> np.ndarray:
+            towards = np.where(rng.random(weights.shape) < 0.5, -np.inf, np.inf)
+            return np.nextafter(weights.astype(np.float32), towards.astype(np.float32)).astype(np.float64)
+
+        return replace(self, params={name: moved(weights) for name, weights in self.params.items()})
+
     def run(self, dtype: type, loops: CompiledLoops | None) -> dict[str, np.ndarray]:
         """Return all results of both passes in float64."""
         x = self.x if self.x.dtype.kind == "i" else self.x.astype(dtype)
@@ -178,23 +188,29 @@ def cases(draw: Any) -> Case:
     return Case(cell, params, x, {n: drawn(s, B) for n, s in cell.state_sizes.items()}, e)
 
 
+ROUNDINGS = 6
+
+
 @given(cases())
 @settings(max_examples=25)
 def test_float32_is_as_close_to_float64_as_numpy(case: Case) -> None:
-    true, by_numpy, compiled = (
-        case.run(np.float64, None),
-        case.run(np.float32, None),
-        case.run(np.float32, LOOPS),
-    )
+    true, by_numpy = case.run(np.float64, None), case.run(np.float32, None)
+    compiled = case.run(np.float32, LOOPS)
     assert list(compiled) == list(by_numpy) == list(true)
     if not all(
         np.isfinite(a).all() and np.abs(a).max(initial=0) < 1e30 for a in (*true.values(), *by_numpy.values())
     ):
         return
+    others: list[dict[str, np.ndarray]] = []
     for name, array in true.items():
-        size = np.linalg.norm(array) or 1.0
-        one, two = (np.linalg.norm(other[name] - array) / size for other in (by_numpy, compiled))
-        assert two <= max(2e-6, 30 * one), name  # chaotic networks amplify rounding errors at random
+        limit = 2e-6 * (np.linalg.norm(array) or 1.0)
+        one, two = (np.linalg.norm(other[name] - array) for other in (by_numpy, compiled))
+        if two <= max(limit, 2 * one):
+            continue
+        # Chaos amplifies rounding errors by a random factor, so one run of NumPy does not show how large its
+        # distance can be: take the largest of several networks whose weights are rounded differently.
+        others = others or [case.rounded(seed).run(np.float32, None) for seed in range(ROUNDINGS)]
+        assert two <= 2 * max(np.linalg.norm(other[name] - array) for other in others), name
 
 
 @given(cases())

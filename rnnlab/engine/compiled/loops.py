@@ -39,7 +39,7 @@ from numba import njit
 
 from rnnlab.engine.compiled.elementary import EXACT, OPTIONS
 from rnnlab.engine.compiled.reductions import add_columns, are_below, copy_by_feature, gather_columns
-from rnnlab.engine.compiled.reductions import add_column, copy_scaled, mark_columns, scale_columns_of
+from rnnlab.engine.compiled.reductions import add_column, copy_scaled, mark_columns
 from rnnlab.engine.compiled.reductions import scale_rows_of, softmax, sum_squares, transpose
 
 
@@ -71,11 +71,6 @@ def add_to_rows(b, scale, target):
 @njit("void({0}[:,::1], int64, int64, {0}[:,::1], int64, int64)", cache=CACHE, **OPTIONS)
 def transpose_rows(source, first, rows, target, row, column):
     transpose(source, first, rows, target, row, column)
-
-
-@njit("void({0}[:,::1], int32[::1], {0})", cache=CACHE, **EXACT)
-def scale_columns(part, shift, smallest):
-    scale_columns_of(part, shift, smallest)
 
 
 @njit("void({0}[:,:,:], {0}[:,:,::1])", cache=CACHE, **OPTIONS)

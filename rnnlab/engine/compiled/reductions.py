@@ -126,18 +126,6 @@ def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
 
 
 @inlined
-def scale_columns_of(part: Any, shift: Any, smallest: Any) -> None:
-    """Multiply column c by 2^shift[c]; if any shift is negative, set results below `smallest` to 0."""
-    one, two = np.empty(shift.size, part.dtype), np.empty(shift.size, part.dtype)
-    limit = smallest if powers_of_two(shift, one, two) else part.dtype.type(0)
-    for i in range(part.shape[0]):
-        row = part[i]
-        for c in range(shift.size):
-            product = row[c] * one[c] * two[c]
-            row[c] = part.dtype.type(0) if abs(product) < limit else product
-
-
-@inlined
 def copy_scaled(a: Any, shift: Any, smallest: Any, out: Any) -> None:
     """Copy a sequence (T, F, B), multiplied by 2^shift[t, b], to `out`, shape (F, T, B).
 

@@ -172,8 +172,8 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     """Return the source of the loop `backward`, and the names of its arrays.
 
     Its arguments are T, n, B, the number of rows per block of the product, the first row of the split gates
-    in `inputs`, flags for scaling and for exponents of e, `has_loss`, the exponents of the adjoints and of e,
-    and e, followed by the arrays.
+    in `inputs`, flags for scaling and for exponents of e, `has_loss`, the exponents of the adjoints in each
+    time step and of e, and e, followed by the arrays. The adjoints of the initial states are not scaled.
     """
     step_plan, plan, arrays = trace_step(cell), trace_adjoint(cell), Arrays(["transposed", "blocks"])
     joined, split = list(cell.joined_states()), list(cell.split)
@@ -221,7 +221,7 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     step += [f"        shift_columns({part}[t + 1], shift, TINY)" for part in boundary]
     if output != "e_now[i]":
         step += ["    for i in range(n):", f"        {output} += e_now[i]"]
-    step += ["for c in range(B):", "    exponents[t + 1, c] = scale[c]", *_fused(body)]
+    step += ["for c in range(B):", "    exponents[t, c] = scale[c]", *_fused(body)]
     if joined:
         rows = len(split) + len(cell.summed)
         step += _product("transposed", f"blocks[t][: {rows} * (n // B)]", "joint[t]")
@@ -236,7 +236,7 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     lines = ["scale, shift = np.zeros(B, np.int32), np.zeros(B, np.int32)", "e_shift = np.zeros(B, np.int32)"]
     lines += ["largest = np.zeros(B, e.dtype)"]
     lines += ["for t in range(T - 1, -1, -1):", *_indented(step)]
-    lines += ["for c in range(B):", "    exponents[0, c] = scale[c]"]
+    lines += ["if any_of(scale):", *(f"    shift_columns({part}[0], scale, TINY)" for part in boundary)]
     first = ["T", "n", "B", "block", "first", "scaled", "joins", "has_loss", "exponents", "of_e", "e"]
     return _function("backward", first, arrays, lines), arrays.names
 
