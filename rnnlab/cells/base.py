@@ -260,15 +260,6 @@ class Cell(ABC):
         """Return the output of one time step, which the readout reads."""
         return tape.after[self.output] if self.output in self.states else tape.inner[self.output]
 
-    @final
-    def state_rows(self) -> dict[str, slice]:
-        """Return the rows of each state in an array of all states, one below the other."""
-        stops = np.cumsum(list(self.state_sizes.values()))
-        return {
-            name: slice(int(stop) - size, int(stop))
-            for (name, size), stop in zip(self.state_sizes.items(), stops, strict=True)
-        }
-
     @property
     def activation(self) -> Activation | None:
         """Activation φ if h[t] = φ(W_xh x[t] + W_hh h[t-1] + b_h), otherwise None."""
