@@ -5,13 +5,15 @@ one for biases. A cell may declare another initialiser for any of its parameters
 `Constant`, a `Uniform`, a `Normal`, or an object of its own with the method `draw`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from annotated_types import Gt
+from numpy.typing import DTypeLike
 
-from rnnlab.arrays import Array
+from rnnlab.arrays import Array, Params
 
 
 @runtime_checkable
@@ -104,6 +106,42 @@ class Init:
     W_hh: Initializer
     W_xh: Initializer
     b_h: Initializer
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one parameter.
+
+    Attributes:
+        rows: Number of rows.
+        columns: Number of columns.
+        initializer: Entry of `Init` from which the parameter is drawn, or an initialiser of its own.
+        gates: Names of the blocks of equal height into which the rows are divided; () for a single block.
+    """
+
+    rows: int
+    columns: int
+    initializer: Literal["W_hh", "W_xh", "b_h"] | Draw
+    gates: tuple[str, ...] = ()
+
+
+def draw_parameters(
+    parameters: Mapping[str, Parameter],
+    initializers: Mapping[str, Draw],
+    init: Init,
+    H: int,
+    rng: np.random.Generator,
+    dtype: DTypeLike,
+) -> Params:
+    """Draw the parameters gate by gate, with the initialisers of the cell where it has its own."""
+    params = {}
+    for name, p in parameters.items():
+        own, gates = initializers.get(name, p.initializer), max(len(p.gates), 1)
+        initializer = getattr(init, own) if isinstance(own, str) else own
+        with np.errstate(over="ignore"):  # the first training step reports infinite weights
+            drawn = draw_gates(initializer, rng, gates, p.rows // gates, p.columns, H)
+            params[name] = drawn.astype(dtype)
+    return params
 
 
 def draw_gates(

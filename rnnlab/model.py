@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, States
-from rnnlab.cells.boundary import check_fields, check_params
+from rnnlab.engine.arguments import check_fields, check_params
 from rnnlab.engine.weights import is_symbols
 from rnnlab.initial_states import InitialState
 from rnnlab.initializers import Init

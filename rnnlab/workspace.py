@@ -37,8 +37,8 @@ class Loops(Protocol):
     def clipping(self, by_value: bool, parameters: int, dtype: np.dtype[Any]) -> Any:
         """Return the compiled functions for clipping, or None."""
 
-    def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
-        """Return True if both loops need not be compiled any more."""
+    def lookup(self) -> Any:
+        """Return loops that compile nothing; their attribute `missing` lists what is not in the cache."""
 
 
 class Workspace:

@@ -5,7 +5,6 @@ from rnnlab.cells.gated import GatedCell
 from rnnlab.cells.gru import GRU
 from rnnlab.cells.gru_reset_before import GRUResetBefore
 from rnnlab.cells.lstm import LSTM
-from rnnlab.cells.parameter import Parameter
 from rnnlab.cells.stack import Layer, Stack, layers_of, split_layer
 from rnnlab.cells.vanilla import Vanilla
 from rnnlab.engine.activations import (
@@ -32,6 +31,7 @@ from rnnlab.engine.activations import (
 from rnnlab.engine.declarations import CellDeclarationError
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
 from rnnlab.engine.weights import input_product
+from rnnlab.initializers import Parameter
 
 __all__ = [
     "GRU",

@@ -10,7 +10,7 @@ arguments.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import isabstract
@@ -21,7 +21,8 @@ from annotated_types import Ge
 from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
-from rnnlab.cells.boundary import (
+from rnnlab.engine.activations import Activation
+from rnnlab.engine.arguments import (
     check_fields,
     check_inputs,
     check_losses,
@@ -30,13 +31,11 @@ from rnnlab.cells.boundary import (
     check_states,
     check_step_input,
 )
-from rnnlab.cells.parameter import Parameter, draw_parameters, usual_parameters
-from rnnlab.engine.activations import Activation
 from rnnlab.engine.declarations import CellDeclarationError, check_names
 from rnnlab.engine.single_steps import step_gradients, try_step
 from rnnlab.engine.step_loop import backward_by_steps, forward_by_steps
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepGradients, StepTape
-from rnnlab.initializers import Draw, Init
+from rnnlab.initializers import Draw, Init, Parameter, draw_parameters
 from rnnlab.workspace import Workspace
 
 
@@ -209,7 +208,15 @@ class Cell(ABC):
 
         By default, these are W_xh, W_hh and, with biases, b_h, each with the rows of all `row_gates`.
         """
-        return usual_parameters(self.input_size, self.hidden_size, self.row_gates, self.bias)
+        return self._matrices_and_bias(self.row_gates, ["W_hh"])
+
+    @final
+    def _matrices_and_bias(self, gates: tuple[str, ...], recurrent: Iterable[str]) -> dict[str, Parameter]:
+        """Return W_xh, the recurrent matrices and, with biases, b_h; each gate has a block of H rows."""
+        X, H, rows = self.input_size, self.hidden_size, max(len(gates), 1) * self.hidden_size
+        found = {"W_xh": Parameter(rows, X, "W_xh", gates)}
+        found |= {name: Parameter(rows, H, "W_hh", gates) for name in recurrent}
+        return found | ({"b_h": Parameter(rows, 1, "b_h", gates)} if self.bias else {})
 
     @final
     def param_shapes(self) -> dict[str, tuple[int, int]]:
@@ -252,15 +259,6 @@ class Cell(ABC):
     def output_of(self, tape: StepTape) -> Array:
         """Return the output of one time step, which the readout reads."""
         return tape.after[self.output] if self.output in self.states else tape.inner[self.output]
-
-    @final
-    def state_rows(self) -> dict[str, slice]:
-        """Return the rows of each state in an array of all states, one below the other."""
-        stops = np.cumsum(list(self.state_sizes.values()))
-        return {
-            name: slice(int(stop) - size, int(stop))
-            for (name, size), stop in zip(self.state_sizes.items(), stops, strict=True)
-        }
 
     @property
     def activation(self) -> Activation | None:

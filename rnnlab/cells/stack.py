@@ -20,11 +20,10 @@ from numpy.typing import DTypeLike
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells.base import Cell
-from rnnlab.cells.parameter import Parameter
 from rnnlab.engine.exponents import align
 from rnnlab.engine.tapes import CellDeltas, CellTape, States, StepDeltas, StepTape
 from rnnlab.engine.weights import input_gradient
-from rnnlab.initializers import Init
+from rnnlab.initializers import Init, Parameter
 from rnnlab.workspace import Workspace
 
 Item = TypeVar("Item")

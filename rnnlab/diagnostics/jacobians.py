@@ -128,10 +128,15 @@ def _by_unit_vectors(cell: Cell, params: Params, step: StepTape, examples: int) 
     """
     n = sum(cell.state_sizes.values())
     units = np.tile(np.eye(n), examples)
-    adjoint = {name: units[rows] for name, rows in cell.state_rows().items()}
-    before = cell.adjoint_step(params, _repeated(step, examples, n), adjoint).before
+    before = cell.adjoint_step(params, _repeated(step, examples, n), split_states(cell, units)).before
     rows = np.concatenate([before[name] for name in cell.states])  # (n, examples · n), each column a row of J
     return rows.reshape(n, examples, n).transpose(1, 2, 0)
+
+
+def split_states(cell: Cell, stacked: Array) -> dict[str, Array]:
+    """Return the rows of each state of an array that contains all states, one below the other."""
+    sizes = cell.state_sizes
+    return dict(zip(sizes, np.split(stacked, np.cumsum(list(sizes.values()))[:-1]), strict=True))
 
 
 def _repeated(step: StepTape, examples: int, copies: int) -> StepTape:

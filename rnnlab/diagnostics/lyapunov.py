@@ -21,6 +21,7 @@ from annotated_types import Ge
 
 from rnnlab.arrays import Array, Params, copy_params
 from rnnlab.cells import Cell, CellTape, StepTape
+from rnnlab.diagnostics.jacobians import split_states
 from rnnlab.diagnostics.requirements import Sizes, requires
 from rnnlab.diagnostics.snapshot import Readings, Snapshot
 from rnnlab.diagnostics.statistics import standard_error
@@ -97,8 +98,7 @@ def local_exponents(cell: Cell, params: Params, tape: CellTape, warm_up: int, ex
     local = np.full((tape.time - 2 * warm_up, m), np.nan)
     for t in range(tape.time, warm_up, -1):
         step = _of_first_example(tape.step(t), m)
-        adjoint = {name: Q[rows] for name, rows in cell.state_rows().items()}
-        before = cell.adjoint_step(wide, step, adjoint).before
+        before = cell.adjoint_step(wide, step, split_states(cell, Q)).before
         pushed = np.concatenate([before[name] for name in cell.states])
         if not np.isfinite(pushed).all():
             return np.full_like(local, np.nan)

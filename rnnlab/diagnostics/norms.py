@@ -98,7 +98,7 @@ def _log_norms_of_immediate(snapshot: Snapshot) -> list[dict[str, Array]]:
     Below the top layer, the immediate gradients with respect to the states are included.
     """
     tape, deltas, layers = snapshot.tape.cell, snapshot.deltas, layers_of(snapshot.model.cell)
-    batch = tape.x.shape[-1]
+    batch, e = tape.x.shape[-1], deltas.immediate[snapshot.model.cell.output]
     of_inputs: list[_Inputs] = []
     logs: list[dict[str, Array]] = []
     for layer, own in zip(layers, deltas.layers or (deltas,), strict=True):
@@ -110,7 +110,7 @@ def _log_norms_of_immediate(snapshot: Snapshot) -> list[dict[str, Array]]:
         has_loss = slice(max(steps.start, deltas.first_loss), steps.stop)
         if has_loss.start >= has_loss.stop:
             continue
-        found = _immediate_step(snapshot, has_loss)
+        found = immediate_deltas(snapshot.model.cell, snapshot.params, tape, e, has_loss)
         for part, inputs, log in zip(found.layers or (found,), of_inputs, logs, strict=True):
             arrays = dict(part.total) | inputs.gradients(part.dz, part.dx)
             for name in log:
@@ -276,15 +276,13 @@ def joint_log_norm(parts: Mapping[str, Array], axis: int) -> Array:
         return np.asarray(np.log(total))
 
 
-def _immediate_step(snapshot: Snapshot, steps: slice) -> StepDeltas:
+def immediate_deltas(cell: Cell, params: Params, tape: CellTape, e: Array, steps: slice) -> StepDeltas:
     """Return the gradients of the loss at t alone for a slice of time steps, arranged as columns (…, S·B).
 
     A single adjoint step processes all time steps; the adjoint of the output is e[t], and all others are 0.
     """
-    cell, tape = snapshot.model.cell, snapshot.tape.cell
     after_steps = slice(steps.start + 1, steps.stop + 1)
-    e = as_columns(snapshot.deltas.immediate[cell.output][steps])
-    x = tape.x[steps]
+    e, x = as_columns(e[steps]), tape.x[steps]
     step = StepTape(
         x.reshape(-1) if is_symbols(x) else as_columns(x),
         {name: as_columns(values[steps]) for name, values in tape.states.items()},
@@ -292,7 +290,7 @@ def _immediate_step(snapshot: Snapshot, steps: slice) -> StepDeltas:
         {name: as_columns(values[steps]) for name, values in tape.inner.items()},
     )
     zeros = {name: np.zeros((size, e.shape[1]), e.dtype) for name, size in cell.state_sizes.items()}
-    return cell.adjoint_step(snapshot.params, step, cell.with_immediate(zeros, e))
+    return cell.adjoint_step(params, step, cell.with_immediate(zeros, e))
 
 
 def as_columns(a: Array) -> Array:

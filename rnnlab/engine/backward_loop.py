@@ -17,8 +17,9 @@ from rnnlab.engine.adjoint_loop import LAST_CHECK, AdjointLoop
 from rnnlab.engine.compiled_arrays import CompiledBackward
 from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.exponents import multiply_columns
+from rnnlab.engine.gated_steps import tape_values
 from rnnlab.engine.gradients import GateRows, gate_gradients
-from rnnlab.engine.layouts import WeightLayouts
+from rnnlab.engine.layouts import WeightLayouts, joined_states
 from rnnlab.engine.loop_calls import grouped_calls
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellDeltas, CellTape
@@ -71,7 +72,7 @@ class BackwardLoop:
     def __init__(self, cell: Declarations) -> None:
         """Derive the plan from the equations of the cell."""
         self.cell, self.plan, H = cell, trace_adjoint(cell), cell.hidden_size
-        self.joined_states, self.layouts = cell.joined_states(), WeightLayouts(cell)
+        self.joined_states, self.layouts = joined_states(cell), WeightLayouts(cell)
         # States that do not act on the next time step: no time step writes their adjoints.
         self.memoryless = [name for name in cell.states if name not in (*self.joined_states, *cell.carried)]
         self.rows = GateRows(
@@ -129,6 +130,17 @@ class BackwardLoop:
             np.multiply(e, of_name, out=prepared.buffers[f"immediate {name}"])
         return self._deltas(params, tape, first_loss, with_dx, workspace, prepared, exponents)
 
+    def arrays_per_step(self) -> int:
+        """Return the number of arrays of shape (H, B) per time step that the backward pass adds.
+
+        These are the adjoints, the blocks of dz, the totals and their immediate gradients, the coefficients
+        that do not share the arrays of their results, the gradients of the vectors, and a mask of the losses.
+        """
+        cell, blocks = self.cell, [f"d {name}" for name in self._block_names()]
+        coefficients = [name for name in self.plan.coefficients.outputs if name not in blocks]
+        alone = len(cell.states) + 2 * len(cell.totals) + len(cell.vectors)
+        return alone + len(blocks) + len(coefficients) + 1
+
     def _buffers(self, e: Array, workspace: Workspace) -> dict[str, Array]:
         """Return the buffers of the backward pass by name."""
         cell, H, (time, _, batch) = self.cell, self.cell.hidden_size, e.shape
@@ -163,15 +175,6 @@ class BackwardLoop:
         split = self.cell.split
         return [*(f"a {gate}" for gate in split), *self.cell.summed, *(f"x {gate}" for gate in split)]
 
-    def _tape_arrays(self, tape: CellTape) -> dict[Name, Array]:
-        """Return the arrays of the forward pass that the plan uses."""
-        cell, H = self.cell, self.cell.hidden_size
-        gates = cell.gates_of(tape.inner, tape.states[cell.states[0]][1:])
-        arrays = {f"gate {name}": gates[:, i * H : (i + 1) * H] for i, name in enumerate(cell.summed)}
-        arrays |= {f"a {name}": tape.inner[f"a_{name}"] for name in cell.split}
-        arrays |= {f"previous {name}": tape.states[name][:-1] for name in cell.carried}
-        return arrays | {f"saved {name}": tape.inner[name] for name in cell.saved}
-
     def _prepare(self, tape: CellTape, e: Array, W: Array, workspace: Workspace) -> _Prepared:
         """Return the calls of all time steps and the arrays that they use."""
         buffers = self._buffers(e, workspace)
@@ -185,9 +188,10 @@ class BackwardLoop:
         }
         boundary = [joint] if self.joined_states else []
         boundary += [λ[name] for name in cell.states if name not in self.joined_states]
-        arrays = {**self._tape_arrays(tape), **buffers} | {
-            f"adjoint {name}": λ[name][1:] for name in cell.states
-        }
+        before = {name: values[:-1] for name, values in tape.states.items()}
+        after = {name: values[1:] for name, values in tape.states.items()}
+        arrays: dict[Name, Array] = tape_values(cell, before, after, tape.inner) | buffers
+        arrays |= {f"adjoint {name}": λ[name][1:] for name in cell.states}
         if cell.output not in cell.states:
             arrays[f"adjoint {cell.output}"] = e
         for i, name in enumerate(self._block_names()):

@@ -5,11 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
-from rnnlab.arrays import Array
 from rnnlab.engine.activations import SIGMOID, SPLIT, Activation
+from rnnlab.engine.plan import Name
 from rnnlab.initializers import Draw, Init
 
 INIT_KEYS = tuple(field.name for field in fields(Init))
+WRITTEN = {
+    "gate": "{}",
+    "x": "x_{}",
+    "a": "a_{}",
+    "previous": "{}[t-1]",
+    "vector": "{}",
+    "saved": "{}",
+    "adjoint": "adjoint of {}",
+}
+"""How error messages write the names of the arguments of the equations."""
 
 
 class CellDeclarationError(ValueError):
@@ -34,6 +44,8 @@ class Declarations(Protocol):
     @property
     def recurrent(self) -> Mapping[str, str]: ...
     @property
+    def recurrent_matrix(self) -> str | None: ...
+    @property
     def vectors(self) -> tuple[str, ...]: ...
     @property
     def input_size(self) -> int: ...
@@ -55,8 +67,36 @@ class Declarations(Protocol):
     @property
     def adjoint_equations(self) -> Callable[..., Any]: ...
     def rows(self, gate: str, /) -> slice: ...
-    def joined_states(self) -> dict[str, slice]: ...
-    def gates_of(self, inner: Mapping[str, Array], state: Array, /) -> Array: ...
+
+
+def step_arguments(cell: Declarations) -> list[Name]:
+    """Return the names of the arguments of the step equations, in order."""
+    pairs = (f"{part} {gate}" for gate in cell.split for part in "xa")
+    return [*(f"gate {name}" for name in cell.summed), *pairs, *_previous_and_vectors(cell)]
+
+
+def step_results(cell: Declarations) -> list[Name]:
+    """Return the names of the results of the step equations, in order."""
+    return [*(f"new {name}" for name in cell.states), *(f"saved {name}" for name in cell.saved)]
+
+
+def adjoint_arguments(cell: Declarations) -> list[Name]:
+    """Return the names of the arguments of the adjoint equations, in order: first all adjoints."""
+    outputs = () if cell.output in cell.states else (cell.output,)
+    names = [f"adjoint {name}" for name in (*cell.states, *outputs)]
+    names += [f"gate {name}" for name in cell.summed] + [f"a {name}" for name in cell.split]
+    return [*names, *_previous_and_vectors(cell), *(f"saved {name}" for name in cell.saved)]
+
+
+def adjoint_results(cell: Declarations) -> list[Name]:
+    """Return the names of the results of the adjoint equations, in order."""
+    names = [f"total {name}" for name in cell.totals] + [f"d {name}" for name in cell.summed]
+    names += [f"d {part} {gate}" for gate in cell.split for part in "xa"]
+    return names + [f"back {name}" for name in cell.carried] + [f"d {name}" for name in cell.vectors]
+
+
+def _previous_and_vectors(cell: Declarations) -> list[Name]:
+    return [f"previous {name}" for name in cell.carried] + [f"vector {name}" for name in cell.vectors]
 
 
 def check_names(cell: Any) -> None:
@@ -109,16 +149,8 @@ def check_declarations(cell: Declarations) -> None:
     order = [activation is SPLIT for activation in cell.gates.values()]
     if order != sorted(order):
         raise CellDeclarationError(f"{name}.gates: split gates must come last")
-    pairs = [part for gate in cell.split for part in (f"x_{gate}", f"a_{gate}")]
-    previous = [f"{state}[t-1]" for state in cell.carried]
-    step = [*cell.summed, *pairs, *previous, *cell.vectors]
-    kept = [f"a_{gate}" for gate in cell.split]
-    adjoints = [f"adjoint of {state}" for state in cell.states]
-    if cell.output not in cell.states:
-        adjoints.append(f"adjoint of {cell.output}")
-    back = [*adjoints, *cell.summed, *kept, *previous, *cell.vectors, *cell.saved]
-    _check_arguments(f"{name}.step_equations", cell.step_equations, step)
-    _check_arguments(f"{name}.adjoint_equations", cell.adjoint_equations, back)
+    _check_arguments(f"{name}.step_equations", cell.step_equations, step_arguments(cell))
+    _check_arguments(f"{name}.adjoint_equations", cell.adjoint_equations, adjoint_arguments(cell))
 
 
 def _check_measured(cell: Any, name: str) -> None:
@@ -152,9 +184,10 @@ def _check_measured(cell: Any, name: str) -> None:
         )
 
 
-def _check_arguments(name: str, function: Callable[..., Any], expected: Sequence[str]) -> None:
+def _check_arguments(name: str, function: Callable[..., Any], arguments: Sequence[Name]) -> None:
     parameters = list(inspect.signature(function).parameters)
-    if len(parameters) != len(expected):
+    if len(parameters) != len(arguments):
+        expected = [WRITTEN[kind].format(of) for kind, of in (part.split(" ", 1) for part in arguments)]
         raise CellDeclarationError(
             f"{name}: takes {len(parameters)} arguments ({', '.join(parameters)}), but the declarations "
             f"of the cell require {len(expected)} ({', '.join(expected)})"

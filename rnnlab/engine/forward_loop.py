@@ -17,7 +17,7 @@ from rnnlab.blas import rows_per_block, step_product
 from rnnlab.engine.activations import SIGMOID, TANH
 from rnnlab.engine.compiled_arrays import widen
 from rnnlab.engine.declarations import Declarations
-from rnnlab.engine.layouts import WeightLayouts
+from rnnlab.engine.layouts import WeightLayouts, joined_states
 from rnnlab.engine.loop_calls import call_by_time, runs_of_gates
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import CellTape, States
@@ -54,7 +54,7 @@ class ForwardLoop:
         """Derive the plan from the equations of the cell."""
         self.cell, self.plan, self.layouts = cell, trace_step(cell), WeightLayouts(cell)
         self.split, self.summed = self.layouts.split, self.layouts.summed
-        self.joined_states = cell.joined_states()
+        self.joined_states = joined_states(cell)
 
     def run(self, params: Params, x: Array, initial: States, workspace: Workspace) -> CellTape:
         """Run the forward pass, starting from the initial states."""
@@ -86,6 +86,12 @@ class ForwardLoop:
             function, arguments = prepared.compiled
             function(*arguments)
         return CellTape(x, prepared.states, prepared.inner, cell.output, joined)
+
+    def arrays_per_step(self) -> int:
+        """Return the number of arrays of shape (H, B) per time step: gates, states and saved values."""
+        cell, plan = self.cell, self.plan
+        gates = 0 if plan.gate_is_state else len(cell.gates) + len(cell.split)
+        return gates + len(cell.states) + len(cell.saved) - len(plan.shared)
 
     def _buffers(
         self, time: int, batch: int, symbols: bool, dtype: np.dtype[Any], workspace: Workspace

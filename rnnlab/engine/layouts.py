@@ -14,6 +14,12 @@ from rnnlab.engine.declarations import Declarations
 from rnnlab.workspace import Workspace
 
 
+def joined_states(cell: Declarations) -> dict[str, slice]:
+    """Return the rows, in the joined array, of the states that the recurrent matrices multiply."""
+    H = cell.hidden_size
+    return {state: slice(i * H, (i + 1) * H) for i, state in enumerate(cell.recurrent.values())}
+
+
 class WeightLayouts:
     """Arrangements of the parameters of a gated cell."""
 

@@ -141,9 +141,9 @@ class _Compiler:
         """Count one use of a value, and free its temporary after the last."""
         if isinstance(value, Value) and not value.name:
             self.uses[id(value)] -= 1
-            place = self.where[id(value)]
-            if self.uses[id(value)] == 0 and place.startswith(TEMPORARY):
-                self.free.insert(0, place)
+            array = self.where[id(value)]
+            if self.uses[id(value)] == 0 and array.startswith(TEMPORARY):
+                self.free.insert(0, array)
 
 
 def _fill(value: float, out: Any) -> None:

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlab.engine.declarations import CellDeclarationError, Declarations
+from rnnlab.engine.declarations import (
+    CellDeclarationError,
+    Declarations,
+    adjoint_arguments,
+    adjoint_results,
+    step_arguments,
+    step_results,
+)
 from rnnlab.engine.plan import Name, Operation, Program, compile_adjoints, compile_values, is_last_use
 from rnnlab.engine.symbols import Adjoint, Root, Value
 
@@ -50,17 +57,11 @@ class AdjointPlan:
 
 def trace_step(cell: Declarations) -> StepPlan:
     """Return the plan of the step equations."""
-    pairs = [f"{part} {gate}" for gate in cell.split for part in "xa"]
     results = _results(
         f"{type(cell).__name__}.step_equations",
         cell.step_equations,
-        [
-            *(_named(f"gate {name}") for name in cell.summed),
-            *map(_named, pairs),
-            *(_named(f"previous {name}") for name in cell.carried),
-            *(_named(f"vector {name}") for name in cell.vectors),
-        ],
-        [*(f"new {name}" for name in cell.states), *(f"saved {name}" for name in cell.saved)],
+        [_symbol(name) for name in step_arguments(cell)],
+        step_results(cell),
         (Value, int, float),
     )
     first = results[f"new {cell.states[0]}"]
@@ -77,32 +78,19 @@ def trace_step(cell: Declarations) -> StepPlan:
 
 def trace_adjoint(cell: Declarations) -> AdjointPlan:
     """Return the plan of the adjoint equations, multiplied by the slopes of the activations."""
-    outputs = [] if cell.output in cell.states else [cell.output]
-    gates = {name: _named(f"gate {name}") for name in cell.summed}
-    names = [f"total {name}" for name in cell.totals] + [f"d {name}" for name in cell.summed]
-    names += [f"d {part} {gate}" for gate in cell.split for part in "xa"]
-    names += [f"back {name}" for name in cell.carried] + [f"d {name}" for name in cell.vectors]
+    symbols = {name: _symbol(name) for name in adjoint_arguments(cell)}
     results = _results(
         f"{type(cell).__name__}.adjoint_equations",
         cell.adjoint_equations,
-        [
-            *(Adjoint.named(f"adjoint {name}") for name in (*cell.states, *outputs)),
-            *gates.values(),
-            *(_named(f"a {name}") for name in cell.split),
-            *(_named(f"previous {name}") for name in cell.carried),
-            *(_named(f"vector {name}") for name in cell.vectors),
-            *(_named(f"saved {name}") for name in cell.saved),
-        ],
-        names,
+        list(symbols.values()),
+        adjoint_results(cell),
         (Adjoint,),
     )
-    for name, y in gates.items():
-        slope = cell.gates[name].slope
-        results[f"d {name}"] = results[f"d {name}"] if slope is None else results[f"d {name}"] * slope(y)
+    multiply_by_slopes(cell, results, symbols)
     order = [*(f"d a {gate}" for gate in cell.split), *(f"d {name}" for name in cell.summed)]
     order += [f"d x {gate}" for gate in cell.split]
     order += [f"d {name}" for name in cell.vectors] + [f"back {name}" for name in cell.carried]
-    kept = {name: results[name] for name in names[: len(cell.totals)]}
+    kept = {name: results[name] for name in (f"total {state}" for state in cell.totals)}
     direct = [f"back {name}" for name in cell.carried]
     plan = compile_adjoints({name: results[name] for name in order}, kept, direct)
     factors = {name: _factor(kept[f"total {name}"], f"adjoint {cell.output}") for name in cell.totals}
@@ -124,8 +112,15 @@ def as_tuple(results: Any) -> tuple[Any, ...]:
     return results if isinstance(results, tuple) else (results,)
 
 
-def _named(name: Name) -> Value:
-    return Value(None, (), name)
+def multiply_by_slopes(cell: Declarations, results: dict[Name, Any], values: Mapping[Name, Any]) -> None:
+    """Turn the gradients with respect to gates into those with respect to their pre-activations."""
+    for name in cell.summed:
+        if (slope := cell.gates[name].slope) is not None:
+            results[f"d {name}"] = results[f"d {name}"] * slope(values[f"gate {name}"])
+
+
+def _symbol(name: Name) -> Value | Adjoint:
+    return Adjoint.named(name) if name.startswith("adjoint ") else Value(None, (), name)
 
 
 def _results(

@@ -1,7 +1,8 @@
 """Checks of the gradients inside a time step, which only measurements read.
 
-These are the total and immediate gradients of the states, the gradients with respect to the pre-activations z
-and to the product of the recurrent matrix, and the gradient with respect to the inputs of a single step.
+These are the total and immediate gradients of the states and of the pre-activations z in every layer, the
+gradients with respect to the product of the recurrent matrix, and the gradient with respect to the inputs of
+a single step.
 
 The pre-activations of example b change by v if the input matrix changes by v xᵀ/‖x‖² for this example alone,
 and the recurrent product changes likewise with the state that the matrix multiplies.
@@ -15,6 +16,7 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.cells import Cell, CellDeltas, CellTape, Layer, Stack, States, StepDeltas, StepTape, layers_of
+from rnnlab.diagnostics.norms import immediate_deltas
 from rnnlab.engine.weights import is_symbols
 from rnnlab.gradcheck.checks import GradientCheck, check_gradients
 from rnnlab.gradcheck.replay import Replay
@@ -38,7 +40,9 @@ def check_sequence_inside(
     """Check the gradients inside one time step of a sequence, whose loss is Σ_t ⟨e[t], output[t]⟩.
 
     Total gradients and products are checked at a time step in the middle of the sequence, immediate gradients
-    at the last time step before T that has a loss.
+    at the last time step before T that has a loss. The immediate gradients are those that `measure_norms`
+    records: of the states, those of the backward pass in the top layer, and those of `immediate_deltas` in
+    the layers below; of z, those of `immediate_deltas` in all layers.
     """
     t = middle_step(tape.time)
 
@@ -60,13 +64,18 @@ def check_sequence_inside(
     losses = [i for i in range(1, tape.time + 1) if e[i - 1].any()] or [tape.time]
     at = max((i for i in losses if i < tape.time), default=losses[-1])
     of_loss = _Step(cell, params, tape.step(at), e[at - 1], {}, lambda states: 0.0)
-    immediate = {
-        f"immediate {layer.prefix}{name}[{at}]": (f"{layer.prefix}{name}", part.immediate[name][at - 1])
-        for layer, part in zip(layers_of(cell), layers, strict=True)
-        for name in layer.cell.states
-        if name in part.immediate
-    }
+    # Of two time steps, so that their arrangement as columns is checked, too; the last columns are of `at`.
+    recorded = immediate_deltas(cell, params, tape, e, slice(max(at - 2, deltas.first_loss), at))
+    last = slice(-tape.x.shape[-1], None)
+    immediate: dict[str, tuple[str, Array]] = {}
+    of_z: list[tuple[Layer, Array | None, Array | None]] = []
+    for layer, part, own in zip(layers_of(cell), layers, recorded.layers or (recorded,), strict=True):
+        for name in layer.cell.states:
+            of_state = part.immediate[name][at - 1] if name in part.immediate else own.total[name][:, last]
+            immediate[f"immediate {layer.prefix}{name}[{at}]"] = f"{layer.prefix}{name}", of_state
+        of_z.append((layer, None if own.dz is None else own.dz[:, last], None))
     checks += of_loss.check_states(immediate, rng)
+    checks += of_loss.check_products("immediate ", f"[{at}]", of_z, rng)
     products = [
         (
             layer,

@@ -106,8 +106,8 @@ class Replay:
     """One time step, which can be run again with changed states.
 
     Attributes:
-        places: Number of the operation that computes each state; a state that equals an argument of the step
-            is passed on, and no operation computes it.
+        operation_of: Number of the operation that computes each state; a state that equals an argument of
+            the step is passed on, and no operation computes it.
         not_found: States that no counted operation computes, although they are not passed on.
     """
 
@@ -116,15 +116,15 @@ class Replay:
         self.cell = cell
         record = _Record({})
         after = _run(record, cell, params, step.x, step.before).after
-        self.places: dict[str, int] = {}
+        self.operation_of: dict[str, int] = {}
         self.not_found: list[str] = []
         for name, value in after.items():
             plain = _plain(value)
             found = {i: a for i, (a, values) in record.results.items() if np.array_equal(values, plain)}
             same = (i for i, result in found.items() if _is_same(result, plain))
-            place = next(same, next(iter(found), None))
-            if place is not None:
-                self.places[name] = place
+            operation = next(same, next(iter(found), None))
+            if operation is not None:
+                self.operation_of[name] = operation
             elif not any(np.array_equal(plain, own) for own in record.inputs):
                 self.not_found.append(name)
 
@@ -132,13 +132,13 @@ class Replay:
         self, params: Params, x: Array, before: States, changes: Mapping[str, Array]
     ) -> tuple[dict[str, Array], Array]:
         """Return the new states and the output of the step, after addition of `changes` to the states."""
-        by_place: dict[int, Array] = {}
+        by_operation: dict[int, Array] = {}
         for name, value in changes.items():
-            if (place := self.places.get(name)) is not None:
-                by_place[place] = value + by_place.get(place, 0)
-        step = _run(_Record(by_place), self.cell, params, x, before)
+            if (operation := self.operation_of.get(name)) is not None:
+                by_operation[operation] = value + by_operation.get(operation, 0)
+        step = _run(_Record(by_operation), self.cell, params, x, before)
         after = {name: np.array(_plain(value)) for name, value in step.after.items()}
-        rest = [name for name in changes if name not in self.places]
+        rest = [name for name in changes if name not in self.operation_of]
         for name in rest:
             after[name] = after[name] + changes[name]
         output = after[self.cell.output] if self.cell.output in rest else _plain(self.cell.output_of(step))

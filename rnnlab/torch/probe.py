@@ -66,8 +66,8 @@ def watch(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name}={value!r}: must be an integer of at least {least}")
     modules = recurrent_modules(model)
-    place = None if folder is None else open_folder(folder, start, replace)
-    probe = Probe(modules, every, place, sequences, curve_sequences, reduction == "mean", start, seed)
+    opened = None if folder is None else open_folder(folder, start, replace)
+    probe = Probe(modules, every, opened, sequences, curve_sequences, reduction == "mean", start, seed)
     probe.attach()
     return probe
 
@@ -173,26 +173,26 @@ class Probe:
         """
         name = self._module(module)
         directions = DIRECTIONS if self._modules[name].bidirectional else ("",)
-        way = directions[0] if direction is None else direction
-        if way not in directions:
+        selected = directions[0] if direction is None else direction
+        if selected not in directions:
             allowed = "None" if directions == ("",) else "'forward' or 'reverse'"
             raise ValueError(f"direction={direction!r}: must be {allowed}")
         found = self.gradients
         found = found[found["run"] == name]
-        found = found[found["direction"] == way] if way else found
+        found = found[found["direction"] == selected] if selected else found
         measured = sorted(int(number) for number in found["step"].unique())
         number = measured[-1] if step == -1 and measured else step
         if number not in measured:
             raise ValueError(f"step={step}: not measured; measured steps: {', '.join(map(str, measured))}")
         if own_loss:
-            if (name, way, number) not in self._own:
+            if (name, selected, number) not in self._own:
                 raise ValueError(
                     f"own_loss: the loss of step {number} reaches the outputs at several time steps; "
                     "a lag curve needs a loss at one"
                 )
-            return self._own[name, way, number]
+            return self._own[name, selected, number]
         rows = found[(found["step"] == number) & found["lag"].notna()].reset_index(drop=True)
-        label = f"{name}{f' {way}' if way else ''}, step {number}"
+        label = f"{name}{f' {selected}' if selected else ''}, step {number}"
         return LagCurve(rows.assign(loss=pd.Categorical([UNIT_LOSS] * len(rows))), label, UNIT_LOSS)
 
     def plot(
@@ -289,13 +289,13 @@ class Probe:
             return
         cell, frames = KINDS[call.mode], []
         has_directions = any(module.bidirectional for module in self._modules.values())
-        for way, part in found.items():
+        for direction, part in found.items():
             labels = {"run": name, "cell": cell}
-            labels |= {"direction": way or "forward"} if has_directions else {}
+            labels |= {"direction": direction or "forward"} if has_directions else {}
             frames.append(with_labels(frame_of_curves(self._count, [*part.norms, *part.unit]), **labels))
             if part.own:
                 curve = LagCurve.from_logs(part.own, f"{name}, step {self._count}", OWN_LOSS, cell)
-                self._own[name, way, self._count] = curve
+                self._own[name, direction, self._count] = curve
         frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         self._frames.append(frame)
         if self._folder is not None and (problem := store(self._folder, name, self._count, frame)):

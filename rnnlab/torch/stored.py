@@ -30,10 +30,10 @@ def open_folder(folder: str | Path, start: int, replace: bool) -> Path:
     """
     check_options(folder, None, replace=replace)
     with mistakes_as_value_errors():
-        place = resolve_folder("folder", str(folder))
+        resolved = resolve_folder("folder", str(folder))
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        found = {path: match for path in place.iterdir() if (match := FILE.fullmatch(path.name))}
+        resolved.mkdir(parents=True, exist_ok=True)
+        found = {path: match for path in resolved.iterdir() if (match := FILE.fullmatch(path.name))}
         later = {path: step for path, match in found.items() if (step := int(match[1])) >= start}
         if later and not replace:
             first, last = min(later.values()), max(later.values())
@@ -45,7 +45,7 @@ def open_folder(folder: str | Path, start: int, replace: bool) -> Path:
             path.unlink()
     except OSError as error:
         raise not_writable(folder, error) from error
-    return place
+    return resolved
 
 
 def store(folder: Path, name: str, step: int, frame: pd.DataFrame) -> str | None:

@@ -110,6 +110,18 @@ def test_where_axes_cannot_be_separated_nothing_is_claimed() -> None:
     )
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_values_that_look_alike_are_not_compared(seeds: int) -> None:
+    """The two rates are both written as 0.1, so a label does not name one condition."""
+    rates = (0.1, 0.1 + 1e-9)
+    rows = [
+        {"cell": cell, "lr": lr, "seed": seed, TRAINED: -4.0 + SIGN[cell] + 0.1 * seed}
+        for cell, lr, seed in itertools.product(CELLS, rates, range(seeds))
+    ]
+    assert len(find_conditions(sweep(*rows), ["cell", "lr"])) == 6
+    assert sentence(rows, "cell", "lr") == ""
+
+
 def test_the_interval_covers_the_difference() -> None:
     """Simulate sweeps with five seeds and a known difference, and without any difference."""
     from rnnlab.analysis.report.axis_effects import _mean_square, _products

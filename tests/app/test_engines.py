@@ -1,13 +1,16 @@
 """The engine of a run: which one runs, and which one continues."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rnnlab.app.check import check
+from rnnlab.app.config.build import build
 from rnnlab.app.config.compose import compose_plan
 from rnnlab.app.config.messages import ConfigProblems
 from rnnlab.app.jobs.compile_loops import compile_loops
@@ -49,6 +52,104 @@ def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> WorkOrder:
     assert said == ["compiling GRU for float32, once per machine and version, which takes a few seconds"]
     assert execute(order, never) == "finished"
     return order
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("Adam", "Adam-*"), ("clipping", "clipping-by-norm-*"), ("the sums over time", "reductions-*")],
+)
+def test_it_is_said_what_is_compiled_besides_the_loops(
+    what: str, name: str, whole: WorkOrder, cache: Path
+) -> None:
+    compiled = list(cache.glob(f"{name}/__pycache__/*.nbc"))
+    assert compiled
+    for path in compiled:
+        path.unlink()
+    for function in (loops._reductions, loops._update, loops._clipping):
+        function.cache_clear()  # as in another process
+    said: list[str] = []
+    for _ in range(2):  # the second time, everything is in the cache
+        compile_loops([whole], said.append)
+    assert said == [f"compiling {what} for float32, once per machine and version, which takes a few seconds"]
+
+
+class Requests:
+    """Loops that have no functions, and record for which of them they are asked."""
+
+    def __init__(self) -> None:
+        self.found: set[Hashable] = set()
+        self.missing: list[str] = []
+
+    def lookup(self) -> "Requests":
+        return Requests()
+
+    def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> None:
+        self.found.add(("forward", replace(cell, input_size=1, hidden_size=1), symbols, dtype))
+
+    def backward(self, cell: Any, dtype: np.dtype[Any]) -> None:
+        self.found.add(("backward", replace(cell, input_size=1, hidden_size=1), dtype))
+
+    def reductions(self, dtype: np.dtype[Any]) -> None:
+        self.found.add(("reductions", dtype))
+
+    def update(self, rule: Any, numbers: Hashable, parameters: int, dtype: np.dtype[Any]) -> None:
+        self.found.add(("update", type(rule), rule.moments, parameters, dtype))
+
+    def clipping(self, *arguments: Hashable) -> None:
+        self.found.add(("clipping", *arguments))
+
+
+DEFAULTS = ("engine=compiled", "hidden_size=3", "seq_len=12", "batch_size=2", "tracking=none", "probe=light")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("cell=rnn", "cell=gru"),
+        ("cell=rnn cell.nonlinearity=tanh", "cell=rnn cell.nonlinearity=relu"),
+        ("dtype=float32", "dtype=float64"),
+        ("task=char_lm", "task=adding"),
+        ("layers=1", "layers=2"),
+        ("optimizer=sgd", "optimizer=adam"),
+        ("initial_state=zero", "initial_state=learned"),
+        ("readout_bias=true", "readout_bias=false"),
+        ("clip_mode=norm", "clip_mode=value"),
+        ("clip=null clip_mode=value", "clip=1 clip_mode=value"),
+    ],
+)
+def test_all_functions_of_a_sweep_are_compiled(
+    first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that differ in a key on which the functions depend ask for the functions of both."""
+    one, two = (composed(tmp_path, *DEFAULTS, *overrides.split()) for overrides in (first, second))
+
+    def asked(*orders: WorkOrder) -> set[Hashable]:
+        requests = Requests()
+        monkeypatch.setattr("rnnlab.app.jobs.compile_loops.loops_of", lambda engine: requests)
+        compile_loops(orders, never)
+        return requests.found
+
+    assert asked(two) - asked(one), "the functions depend on the key"
+    assert asked(one, two) == asked(one) | asked(two)
+
+
+def test_runs_with_the_same_functions_are_composed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ("lr=0.1", "seed=3", "hidden_size=5", "batch_size=4", "steps=7", "clip=0.5")
+    orders = [composed(tmp_path, *DEFAULTS, override) for override in ("lr=0.2", *others)]
+    built: list[object] = []
+    monkeypatch.setattr("rnnlab.app.jobs.compile_loops.loops_of", lambda engine: Requests())
+    monkeypatch.setattr(
+        "rnnlab.app.jobs.compile_loops.build", lambda config: built.append(config) or build(config)
+    )
+    compile_loops(orders, never)
+    assert built == [orders[0].config]
+
+
+def composed(folder: Path, *overrides: str) -> WorkOrder:
+    plan = compose_plan(conf_dir(), [*overrides, f"hydra.run.dir={folder}/run"], multirun=False)
+    return check(plan).orders[0]
 
 
 def engine_of(folder: Path) -> object:

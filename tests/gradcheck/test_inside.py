@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnlab.cells import GRU, LSTM, Cell, Stack, input_product
+from rnnlab.cells import GRU, LSTM, Cell, Stack, StepDeltas, input_product
+from rnnlab.diagnostics.norms import immediate_deltas
 from rnnlab.gradcheck import check_cell
 from rnnlab.gradcheck.replay import Replay
 from tests.cells.log_space import ExponentialLSTM, LogMinGRU
@@ -130,9 +131,9 @@ def around(*names: str, t: int = 4) -> set[str]:
         (OnlyDirectSlow, around("total m") | {"immediate m[6]"}),
         (ImmediateIsTotal, {"immediate c[6]"}),
         (BeforeTheSlope, {"z[4]"}),
-        (OneStepOff, {"one step z"}),
+        (OneStepOff, {"one step z", "immediate z[6]"}),
         (ProductIsSummand, {"one step (W_hh h)"}),
-        (OtherZ, around("z")),
+        (OtherZ, around("z") | {"immediate z[6]"}),
         (OtherX, {"one step x"}),
         (OutputLeftOut, around("total h") | {"immediate h[6]"}),
     ],
@@ -144,9 +145,71 @@ def test_the_wrong_quantity_is_named(kind: Any, names: set[str], inputs: str) ->
 def test_a_layer_of_a_stack_is_checked_like_a_cell() -> None:
     """The total gradient of a lower layer includes its paths through the layers above."""
     stack = Stack.of([of(OnlyDirect), GRU(H, H, bias=True, reset_after=True)], residual=True)
-    assert wrong_names(stack) == around("total l1.c")
+    assert wrong_names(stack) == around("total l1.c") | {"immediate l1.c[6]"}
     right = Stack.of([of(LSTM), GRU(H, H, bias=True, reset_after=True)], residual=True)
     assert wrong_names(right) == set()
+
+
+@dataclass(frozen=True)
+class ResidualLeftOut(Stack):
+    """A single backward step leaves out the paths around the layers."""
+
+    def _adjoint_step(self, params, tape, adjoint):
+        top, plain = self.layers[-1], Stack.of(self.cells, residual=False)
+        states = {name: value for name, value in adjoint.items() if name != self.output}
+        states |= top.label(top.cell.with_immediate(top.take(states), adjoint[self.output]))
+        return plain._adjoint_step(params, tape, states)
+
+
+def test_a_path_around_a_layer_that_is_left_out_is_named_by_layer() -> None:
+    cells = [of(LSTM), GRU(H, H, bias=True, reset_after=True), GRU(H, H, bias=True, reset_after=True)]
+    right = Stack.of(cells, residual=True)
+    wrong = ResidualLeftOut(right.input_size, right.hidden_size, right.cells, True, bias=True)
+    lower = {f"l{layer}.{name}" for layer, name in ((1, "h"), (1, "c"), (1, "z"), (2, "h"), (2, "z"))}
+    found = wrong_names(wrong)
+    assert {name for name in found if name.startswith("immediate")} == {
+        f"immediate {name}[6]" for name in lower
+    }
+    assert {name for name in found if name.startswith("one step total")} == {
+        f"one step total {name}" for name in lower if not name.endswith("z")
+    }
+    assert not any("[4]" in name for name in found), "the pass over a sequence is right"
+    assert wrong_names(right) == set()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("total", "immediate l1.c[6]"), ("dz", "immediate l2.z[6]"), ("steps", "")]
+)
+def test_recorded_immediate_gradients_are_checked_by_layer(
+    part: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cells are right; only the gradients that a recording uses are wrong."""
+    stack = Stack.of([of(LSTM), GRU(H, H, bias=True, reset_after=True)], residual=False)
+
+    def wrong(cell: Cell, params: Any, tape: Any, e: Any, steps: slice) -> StepDeltas:
+        if part == "steps":  # the columns of the time steps in reverse order
+            found = [
+                immediate_deltas(cell, params, tape, e, slice(t, t + 1))
+                for t in (steps.stop - 1, steps.start)
+            ]
+            layers = zip(*(deltas.layers for deltas in found), strict=True)
+            return replace(found[0], layers=tuple(_joined(*pair) for pair in layers))
+        right = immediate_deltas(cell, params, tape, e, steps)
+        bottom, top = right.layers
+        if part == "total":
+            bottom = replace(bottom, total={**bottom.total, "c": 1.001 * bottom.total["c"]})
+        else:
+            top = replace(top, dz=1.001 * top.dz)
+        return replace(right, layers=(bottom, top))
+
+    monkeypatch.setattr("rnnlab.gradcheck.inside.immediate_deltas", wrong)
+    expected = {f"immediate {name}[6]" for name in ("l1.h", "l1.c", "l1.z", "l2.z")}
+    assert wrong_names(stack) == ({name} if name else expected)
+
+
+def _joined(one: StepDeltas, two: StepDeltas) -> StepDeltas:
+    total = {name: np.concatenate([one.total[name], two.total[name]], axis=1) for name in one.total}
+    return replace(one, total=total, dz=np.concatenate([one.dz, two.dz], axis=1))
 
 
 @dataclass(frozen=True)
@@ -187,12 +250,12 @@ def test_a_state_that_equals_another_value_is_told_apart() -> None:
     cell = LogMinGRU(X, H, bias=True)
     step = cell.step(params_of(cell), np.ones((X, B)), {"ln_y": np.full((H, B), 50.0)})
     assert (step.inner["share"] == 1).all()
-    place = Replay(cell, params_of(cell), step).places["ln_y"]
+    operation = Replay(cell, params_of(cell), step).operation_of["ln_y"]
     stabilised = ExponentialLSTM(X, H, bias=True)
     start = {name: np.full((H, B), 50.0) for name in stabilised.states}
     step = stabilised.step(params_of(stabilised), np.ones((X, B)), start)
-    places = Replay(stabilised, params_of(stabilised), step).places
-    assert place > 0 and len(set(places.values())) == 4
+    operation_of = Replay(stabilised, params_of(stabilised), step).operation_of
+    assert operation > 0 and len(set(operation_of.values())) == 4
     changes = {"m": np.ones((H, B))}
     after, _ = Replay(stabilised, params_of(stabilised), step).run(
         params_of(stabilised), step.x, step.before, changes
@@ -204,7 +267,7 @@ def test_states_that_are_written_in_place_are_found() -> None:
     assert wrong_names(of(Written)) == set()
 
 
-def test_totals_are_undecided_if_the_place_of_a_state_is_unknown() -> None:
+def test_totals_are_undecided_if_the_operation_that_computes_a_state_is_unknown() -> None:
     cell = replace(of(Written), is_counted=False)
     x = np.random.default_rng(1).standard_normal((T, X, B))
     verdicts = {check.name: check.verdict for check in check_cell(cell, params_of(cell), x)}
@@ -226,7 +289,7 @@ def test_a_state_that_is_passed_on_is_changed_after_the_step() -> None:
     params = params_of(cell)
     step = cell.step(params, np.ones((X, B)), {"h": np.ones((2, B)), "m": np.ones((H, B))})
     replay = Replay(cell, params, step)
-    assert set(replay.places) == {"h"}
+    assert set(replay.operation_of) == {"h"}
     changes = {"h": np.full((2, B), 0.5), "m": np.full((H, B), 0.25)}
     after, output = replay.run(params, step.x, step.before, changes)
     np.testing.assert_array_equal(after["h"], step.after["h"] + 0.5)

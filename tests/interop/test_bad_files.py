@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnnlab as rl
+from rnnlab.library.weight_files import open_weights
 from tests.security.promises import keeps
 
 H = 2
@@ -131,6 +132,21 @@ def test_weights_beyond_the_memory_are_refused_before_they_are_read(tmp_path, mo
     assert "bias_hh_l0: has the shape (8,)" in refusal(path)
     monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: needed)
     assert rl.load(path, "torch").hidden == H
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float16", 4), ("float32", 4), ("float64", 8)])
+def test_the_memory_is_that_of_the_weights_that_are_read_each_once(dtype, size, tmp_path, monkeypatch):
+    """Numbers of half precision are stored as float32; tensors that are not read need no memory."""
+    path, needed = tmp_path / "w.npz", 3 * size * (12 + 5)
+    np.savez(path, a=np.ones((3, 4), dtype), b=np.ones(5, dtype), other=np.ones(1000, dtype))
+    monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: needed)
+    tensors = open_weights(path).tensors
+    assert [tensors[name].read().shape for name in ("a", "b", "a", "b")] == [(3, 4), (5,)] * 2
+    monkeypatch.setattr("rnnlab.library.weight_files.memory", lambda: needed - 1)
+    tensors = open_weights(path).tensors
+    tensors["a"].read()
+    with pytest.raises(ValueError, match=r"^b: has the shape \(5,\); the weights need"):
+        tensors["b"].read()
 
 
 @keeps("nothing-unpickled")

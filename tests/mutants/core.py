@@ -53,6 +53,19 @@ CORE = [
     Mutant("engine/activations.py", "np.where(z.real < 0, -1.0, 1.0)", "1.0", ("engine/test_functions.py",)),
     Mutant("engine/updates.py", "steps.max() < HARMLESS", "True", ("test_optimizers.py",)),
     Mutant("engine/compiled/update_source.py", '"if harmful:"', '"if False:"', ("engine/test_updates.py",)),
+    Mutant(
+        "engine/gated_steps.py",
+        "if matrix != cell.recurrent_matrix:",
+        "if False:",
+        ("cells/test_own_cells.py",),
+    ),
+    Mutant("engine/gated_steps.py", "if cell.split_biases:\n", "if False:\n", ("test_gradients.py",)),
+    Mutant(
+        "diagnostics/norms.py",
+        "after_steps = slice(steps.start + 1, steps.stop + 1)",
+        "after_steps = steps",
+        ("gradcheck/test_inside.py",),
+    ),
     Mutant("cells/base.py", "check_names(self)\n", "pass\n", ("cells/test_own_cells.py",)),
     Mutant(
         "readout.py",

@@ -26,6 +26,7 @@ INTEROP = [
     Mutant("interop/safetensors_file.py", "if last - first != prod(shape) * WIDTHS[dtype]", "if False", FILES),
     Mutant("interop/npz_file.py", "allow_pickle=False", "allow_pickle=True", ("security/test_source.py",)),
     Mutant("library/weight_files.py", "if (needed := COPIES * sum(sizes.values())) >", "if 0 * (needed := 1) >", FILES),
+    Mutant("library/weight_files.py", '(8 if tensor.dtype == "float64" else 4)', "4", FILES),
     Mutant("library/onnx_files.py", "if (size := path.stat().st_size) >", "if 0 * (size := 1) >", FILES),
     Mutant("library/weight_files.py", "file = user_file(text)", "file = Path(text)", FILES),
     Mutant("library/foreign.py", "    if source.converted:\n", "    if False:\n", LAYOUTS),

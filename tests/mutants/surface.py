@@ -94,6 +94,18 @@ SURFACE = [
         ("analysis/test_axis_effects.py",),
     ),
     Mutant(
+        "analysis/report/axis_effects.py",
+        "if table.duplicated().any():",
+        "if False:",
+        ("analysis/test_axis_effects.py",),
+    ),
+    Mutant(
+        "app/jobs/compile_loops.py",
+        '"initial_state", "readout_bias"',
+        '"initial_state"',
+        ("app/test_engines.py",),
+    ),
+    Mutant(
         "analysis/report/inline_svg.py",
         "if prefix + name in targets:",
         "if name:",

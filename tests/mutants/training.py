@@ -16,8 +16,10 @@ TRAINING_LOOP = [
     Mutant("training/memory_estimate.py", "size * both * H + of_input", "size * both * H", MEMORY),
     Mutant("training/memory_estimate.py", "size * both * H + of_input", "of_input", MEMORY),
     Mutant("training/memory_estimate.py", "size * before * H + of_input", "of_input", MEMORY),
-    Mutant("cells/gated.py", "return forward, forward + backward + 1", "return forward, forward", MEMORY),
-    Mutant("cells/gated.py", "gates + len(self.states) + saved", "gates", MEMORY),
+    Mutant(
+        "engine/backward_loop.py", "return alone + len(blocks) + len(coefficients) + 1", "return 0", MEMORY
+    ),
+    Mutant("engine/forward_loop.py", "return gates + len(cell.states)", "return gates", MEMORY),
     Mutant(
         "training/memory_estimate.py",
         "examples * (time * self.steps + outputs * self.outputs)",

@@ -11,9 +11,9 @@ from rnnlab.app.jobs.run_job import WorkOrder
 from rnnlab.cells import layers_of
 from rnnlab.engine.weights import is_symbols
 from rnnlab.training import Trainer, loops_of
-from rnnlab.workspace import Workspace
+from rnnlab.workspace import Loops, Workspace
 
-COMPILING = "compiling {cell} for {dtype}, once per machine and version, which takes a few seconds"
+COMPILING = "compiling {what} for {dtype}, once per machine and version, which takes a few seconds"
 DECIDING = ("cell", "dtype", "task", "layers", "optimizer", "initial_state", "readout_bias", "clip_mode")
 """Keys on which the compiled functions of a run depend, together with whether it clips."""
 
@@ -26,25 +26,26 @@ def compile_loops(orders: Sequence[WorkOrder], note: Callable[[str], object]) ->
         if order.info.get("engine") != "compiled" or key in seen:
             continue
         seen.add(key)
-        trainer, dtype = build(order.config).trainer, str(order.config["dtype"])
-        cell, symbols = trainer.model.cell, is_symbols(trainer.probe_inputs().batch.x)
-        loops = loops_of("compiled")
+        trainer, loops = build(order.config).trainer, loops_of("compiled")
         assert loops is not None
-        for layer in layers_of(cell)[:2]:  # the layers above the first are alike
-            takes_symbols = symbols and layer.number == 1
-            if not loops.are_ready(layer.cell, takes_symbols, dtype):
-                note(COMPILING.format(cell=type(layer.cell).__name__, dtype=dtype))
-            loops.forward(layer.cell, takes_symbols, np.dtype(dtype))
-            loops.backward(layer.cell, np.dtype(dtype))
-        loops.reductions(np.dtype(dtype))
-        _compile_update(trainer, Workspace(loops), np.dtype(dtype))
+        symbols, dtype = is_symbols(trainer.probe_inputs().batch.x), np.dtype(str(order.config["dtype"]))
+        lookup = loops.lookup()
+        with np.errstate(all="ignore"):  # NumPy computes the update of weights that are 0
+            _request(trainer, symbols, dtype, lookup)
+        if lookup.missing:
+            note(COMPILING.format(what=lookup.missing[0], dtype=dtype))
+        _request(trainer, symbols, dtype, loops)
 
 
-def _compile_update(trainer: Trainer, workspace: Workspace, dtype: np.dtype[Any]) -> None:
-    """Compile clipping and the update, which depend on the number of parameters but not on their sizes."""
+def _request(trainer: Trainer, symbols: bool, dtype: np.dtype[Any], loops: Loops) -> None:
+    """Ask for all compiled functions of a run; clipping and the update depend on no sizes of parameters."""
     model = trainer.model
+    for layer in layers_of(model.cell)[:2]:  # the layers above the first are alike
+        loops.forward(layer.cell, symbols and layer.number == 1, dtype)
+        loops.backward(layer.cell, dtype)
+    loops.reductions(dtype)
     names = [*model.cell.param_shapes(), *model.readout.param_shapes()]
     names += [f"{name}_0" for name in model.cell.states if model.initial_state.learned]
-    params = {name: np.zeros((1, 1), dtype) for name in names}
+    params, workspace = {name: np.zeros((1, 1), dtype) for name in names}, Workspace(loops)
     trainer.clipping.apply(params, workspace=workspace)
     trainer.optimizer.update(params, params, trainer.optimizer.init(params), workspace)

@@ -151,11 +151,47 @@ class CompiledLoops:
         """Return a module with the functions of `update_source.clipping_source`, or None."""
         return _clipping(by_value, parameters, dtype.name) if dtype in _DTYPES else None
 
-    def are_ready(self, cell: Any, symbols: bool, dtype: str) -> bool:
-        """Return True if both loops of a cell, and the reductions, are in the cache."""
-        modules = [_module(cell, direction, dtype)[:2] for direction in (symbols, None)]
-        modules.append(_reductions_module(dtype))
-        return all(is_compiled(*module) for module in modules)
+    def lookup(self) -> "Lookup":
+        """Return loops that only list which functions are not in the cache."""
+        return Lookup()
+
+
+class Lookup(CompiledLoops):
+    """Compiled loops that are looked up, but neither compiled nor loaded.
+
+    Each method returns None, so whatever asks for a function goes on with NumPy.
+
+    Attributes:
+        missing: What is not in the cache, in the order of the requests.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing missing."""
+        self.missing: list[str] = []
+
+    def forward(self, cell: Any, symbols: bool, dtype: np.dtype[Any]) -> None:
+        """Look up the forward loop of a cell."""
+        self._look_up(type(cell).__name__, *_module(cell, symbols, dtype.name)[:2])
+
+    def backward(self, cell: Any, dtype: np.dtype[Any]) -> None:
+        """Look up the backward loop of a cell."""
+        self._look_up(type(cell).__name__, *_module(cell, None, dtype.name)[:2])
+
+    def reductions(self, dtype: np.dtype[Any]) -> None:
+        """Look up the functions that depend on no cell."""
+        self._look_up("the sums over time", *_reductions_module(dtype.name))
+
+    def update(self, rule: Any, numbers: tuple[Name, ...], parameters: int, dtype: np.dtype[Any]) -> None:
+        """Look up the update of an optimiser."""
+        self._look_up(type(rule).__name__, *_update_module(rule, numbers, parameters, dtype.name)[:2])
+
+    def clipping(self, by_value: bool, parameters: int, dtype: np.dtype[Any]) -> None:
+        """Look up the functions for clipping."""
+        self._look_up("clipping", *_clipping_module(by_value, parameters, dtype.name))
+
+    def _look_up(self, what: str, text: str, name: str) -> None:
+        if not is_compiled(text, name):
+            self.missing.append(what)
 
 
 @cache
@@ -172,17 +208,28 @@ def _reductions_module(dtype: str) -> tuple[str, str]:
 def _update(
     rule: Any, numbers: tuple[Name, ...], parameters: int, dtype: str
 ) -> tuple[Callable[..., object], tuple[str, ...]]:
+    text, name, keys = _update_module(rule, numbers, parameters, dtype)
+    return load(text, name).update, keys
+
+
+def _update_module(
+    rule: Any, numbers: tuple[Name, ...], parameters: int, dtype: str
+) -> tuple[str, str, tuple[str, ...]]:
+    """Return the text and name of the module of an update, and the keys that it takes first."""
     text, types, keys = update_source(rule, numbers)
     decorator = f'@njit("boolean({", ".join(types)})", cache=CACHE, **OPTIONS)\n'
-    name = f"{type(rule).__name__}-{parameters}-{dtype}"
-    module = load((_WEIGHTS + decorator).format(dtype, _all_of(parameters, dtype)) + text, name)
-    return module.update, tuple(keys)
+    header = (_WEIGHTS + decorator).format(dtype, _all_of(parameters, dtype))
+    return header + text, f"{type(rule).__name__}-{parameters}-{dtype}", tuple(keys)
 
 
 @cache
 def _clipping(by_value: bool, parameters: int, dtype: str) -> ModuleType:
+    return load(*_clipping_module(by_value, parameters, dtype))
+
+
+def _clipping_module(by_value: bool, parameters: int, dtype: str) -> tuple[str, str]:
     text = (_WEIGHTS + clipping_source(by_value)).format(dtype, _all_of(parameters, dtype))
-    return load(text, f"clipping-by-{'value' if by_value else 'norm'}-{parameters}-{dtype}")
+    return text, f"clipping-by-{'value' if by_value else 'norm'}-{parameters}-{dtype}"
 
 
 def _all_of(parameters: int, dtype: str) -> str:

@@ -4,13 +4,12 @@ Inner loops run over rows that are views of their own: LLVM turns such loops int
 loops that index an array with two or three axes.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from rnnlab.engine.compiled.elementary import exp_of_negative, inlined
-from rnnlab.engine.exponents import LARGEST_SHIFT
+from rnnlab.engine.compiled.scaling import factors_of
 
 BLOCK = 512
 """Number of columns that the softmax processes at a time, so that they stay in the cache."""
@@ -118,9 +117,7 @@ def powers_of_two(shift: Any, one: Any, two: Any) -> Any:
     """Write factors with the product 2^shift, each at most 2^550; return True if any shift is negative."""
     lowers = False
     for c in range(shift.size):
-        clipped = min(max(shift[c], -LARGEST_SHIFT), LARGEST_SHIFT)
-        half = clipped // 2
-        one[c], two[c] = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+        one[c], two[c] = factors_of(shift[c])
         lowers |= shift[c] < 0
     return lowers
 

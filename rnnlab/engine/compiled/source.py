@@ -56,12 +56,12 @@ class Body:
     """Statements of a fused loop, in which each expression is evaluated once.
 
     Attributes:
-        places: Array element of each name in the equations.
+        elements: Array element of each name in the equations.
         statements: Statements so far.
         known: Variable that holds an expression, by the expression's id.
     """
 
-    places: Mapping[Name, str]
+    elements: Mapping[Name, str]
     statements: list[str] = field(default_factory=list)
     known: dict[int, str] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class Body:
             return f"number({float(value)!r})"
         if id(value) not in self.known:
             if value.name:
-                text = self.places[value.name]
+                text = self.elements[value.name]
             else:
                 assert value.function is not None
                 text = OPERATORS[value.function].format(*map(self.of_value, value.operands))
@@ -87,7 +87,7 @@ class Body:
 
     def _of_root(self, root: Root) -> str:
         if id(root) not in self.known:
-            text = self.places[root.name] if root.name else " + ".join(map(self.of_adjoint, root.terms))
+            text = self.elements[root.name] if root.name else " + ".join(map(self.of_adjoint, root.terms))
             self.known[id(root)] = self.assign(text)
         return self.known[id(root)]
 
@@ -134,25 +134,25 @@ def forward_source(cell: Declarations, symbols: bool) -> tuple[str, list[Name]]:
     """
     plan, arrays = trace_step(cell), Arrays(["weights", "joined", "scratch"])
     first_input = len(cell.summed) if symbols else 0  # for symbols, `inputs` contains all gates
-    places = _tape_places(cell, plan, arrays)
+    elements = _tape_elements(cell, plan, arrays)
     for i, gate in enumerate(cell.split):
-        places[f"x {gate}"] = arrays.element("inputs", block=first_input + i)
+        elements[f"x {gate}"] = arrays.element("inputs", block=first_input + i)
     has_product = bool(cell.recurrent) or not symbols
     z = "z[i]" if has_product else "number(0.0)"
     passes: list[tuple[str, int, str]] = []
     for i, gate in enumerate(cell.split):
-        passes.append((places[f"a {gate}"], i, z))
+        passes.append((elements[f"a {gate}"], i, z))
     for i, gate in enumerate(cell.summed, len(cell.split)):
-        target, added = places[f"gate {gate}"], ""
+        target, added = elements[f"gate {gate}"], ""
         if symbols:  # W_xh x[t] + b_h, in the place of the result or, with split gates, in `inputs`
             added = arrays.element("inputs", block=i - len(cell.split)) if cell.split else target
         passes.append((target, i, ACTIVATIONS[cell.gates[gate]].format(f"{z} + {added}" if added else z)))
-    body, joined = Body(places), list(cell.joined_states())
+    body, joined = Body(elements), list(cell.recurrent.values())
     for name, value in {} if plan.gate_is_state else plan.results.items():
         variable = body.of_value(value)
         kind, _, own = name.partition(" ")
         if kind == "saved":
-            element = places[plan.shared[own]] if own in plan.shared else arrays.element(name)
+            element = elements[plan.shared[own]] if own in plan.shared else arrays.element(name)
         elif own in joined:
             element = arrays.element("joined", "t + 1", joined.index(own))
         else:
@@ -176,22 +176,22 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
     time step and of e, and e, followed by the arrays. The adjoints of the initial states are not scaled.
     """
     step_plan, plan, arrays = trace_step(cell), trace_adjoint(cell), Arrays(["transposed", "blocks"])
-    joined, split = list(cell.joined_states()), list(cell.split)
-    places = _tape_places(cell, step_plan, arrays)
+    joined, split = list(cell.recurrent.values()), list(cell.split)
+    elements = _tape_elements(cell, step_plan, arrays)
     for name in cell.saved:
         if name in step_plan.shared:
             block = split.index(step_plan.shared[name].removeprefix("x "))
-            places[f"saved {name}"] = arrays.element("inputs", block=block, first="first * n")
+            elements[f"saved {name}"] = arrays.element("inputs", block=block, first="first * n")
         else:
-            places[f"saved {name}"] = arrays.element(f"saved {name}")
+            elements[f"saved {name}"] = arrays.element(f"saved {name}")
     boundary = [arrays.use("joint")] if joined else []
     for name in cell.states:
         if name in joined:
-            places[f"adjoint {name}"] = arrays.element("joint", "t + 1", joined.index(name))
+            elements[f"adjoint {name}"] = arrays.element("joint", "t + 1", joined.index(name))
         else:
-            places[f"adjoint {name}"] = arrays.element(f"adjoint {name}", "t + 1")
+            elements[f"adjoint {name}"] = arrays.element(f"adjoint {name}", "t + 1")
             boundary.append(arrays.use(f"adjoint {name}"))
-    output = places.setdefault(f"adjoint {cell.output}", "e_now[i]")
+    output = elements.setdefault(f"adjoint {cell.output}", "e_now[i]")
     order = [*(f"d a {gate}" for gate in split), *(f"d {gate}" for gate in cell.summed)]
     order += [f"d x {gate}" for gate in split]
     results = {name: arrays.element("blocks", block=i) for i, name in enumerate(order)}
@@ -204,7 +204,7 @@ def backward_source(cell: Declarations) -> tuple[str, list[Name]]:
             added.append((joined.index(name), results[f"back {name}"]))
         else:
             results[f"back {name}"] = arrays.element(f"adjoint {name}", "t")
-    body = Body(places)
+    body = Body(elements)
     variables = {name: body.of_adjoint(plan.results[name]) for name in results}
     for name, factor in plan.factors.items():
         product = body.assign(f"{body.of_value(factor)} * e_now[i]")
@@ -249,22 +249,22 @@ def _product(left: str, right: str, out: str) -> list[str]:
     ]
 
 
-def _tape_places(cell: Declarations, plan: StepPlan, arrays: Arrays) -> dict[Name, str]:
+def _tape_elements(cell: Declarations, plan: StepPlan, arrays: Arrays) -> dict[Name, str]:
     """Return the elements of the gates, products, previous states and vectors."""
-    joined, places = list(cell.joined_states()), dict[Name, str]()
+    joined, elements = list(cell.recurrent.values()), dict[Name, str]()
     for i, gate in enumerate(cell.split):
-        places[f"a {gate}"] = arrays.element("products", block=i)
+        elements[f"a {gate}"] = arrays.element("products", block=i)
     for i, gate in enumerate(cell.summed):
         if plan.gate_is_state:
-            places[f"gate {gate}"] = arrays.element("joined", "t + 1", i)
+            elements[f"gate {gate}"] = arrays.element("joined", "t + 1", i)
         else:
-            places[f"gate {gate}"] = arrays.element("products", block=len(cell.split) + i)
+            elements[f"gate {gate}"] = arrays.element("products", block=len(cell.split) + i)
     for name in cell.carried:
         if name in joined:
-            places[f"previous {name}"] = arrays.element("joined", "t", joined.index(name))
+            elements[f"previous {name}"] = arrays.element("joined", "t", joined.index(name))
         else:
-            places[f"previous {name}"] = arrays.element(f"state {name}", "t")
-    return places | {f"vector {name}": arrays.element(f"wide {name}", None) for name in cell.vectors}
+            elements[f"previous {name}"] = arrays.element(f"state {name}", "t")
+    return elements | {f"vector {name}": arrays.element(f"wide {name}", None) for name in cell.vectors}
 
 
 def _fused(body: Body) -> list[str]:

@@ -39,7 +39,9 @@ class _ElementBody(Body):
     def _is_number(self, value: Value | float) -> bool:
         if not isinstance(value, Value):
             return True
-        return all(map(self._is_number, value.operands)) if value.function else value.name not in self.places
+        if value.function:
+            return all(map(self._is_number, value.operands))
+        return value.name not in self.elements
 
     def _wide(self, value: Value | float) -> str:
         """Return an expression of numbers in float64."""

@@ -1,4 +1,4 @@
-"""Argument checks for the cells; each error reports the expected and actual values."""
+"""Checks of the arguments of cells and networks; each error reports the expected and actual values."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
