@@ -323,7 +323,8 @@ class Cell(ABC):
         self, params: Params, tape: StepTape, deltas: StepDeltas
     ) -> tuple[Params, Array | None]:
         """Return the parameter gradients of one time step, and dx (None for symbols)."""
-        return step_gradients(self, params, tape, deltas)
+        has_other_operands = type(self).other_operands is not Cell.other_operands
+        return step_gradients(self, params, tape, deltas, has_other_operands)
 
     # ── a sequence, by default one step after another ──
 

@@ -131,7 +131,7 @@ class GatedCell(Cell):
         return gated_step(self, self._forward_loop.plan, params, x, before)
 
     def _adjoint_step(self, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
-        return gated_adjoint_step(self, params, tape, adjoint)
+        return gated_adjoint_step(self, self._backward_loop.plan, params, tape, adjoint)
 
     # ── a sequence ──
 

@@ -6,16 +6,10 @@ import numpy as np
 
 from rnnlab.arrays import Array, Params
 from rnnlab.engine.activations import SPLIT
-from rnnlab.engine.declarations import (
-    Declarations,
-    adjoint_arguments,
-    adjoint_results,
-    step_arguments,
-    step_results,
-)
+from rnnlab.engine.declarations import Declarations
 from rnnlab.engine.plan import Name
 from rnnlab.engine.tapes import States, StepDeltas, StepTape
-from rnnlab.engine.trace import StepPlan, as_tuple, multiply_by_slopes
+from rnnlab.engine.trace import AdjointPlan, StepPlan, as_tuple, multiply_by_slopes
 from rnnlab.engine.weights import input_product
 
 
@@ -39,8 +33,8 @@ def gated_step(
             values[f"gate {name}"] = activation.apply(inputs[rows] + products[rows])
     values |= {f"previous {name}": before[name] for name in cell.carried}
     values |= {f"vector {name}": params[name] for name in cell.vectors}
-    results = as_tuple(cell.step_equations(*(values[name] for name in step_arguments(cell))))
-    named = dict(zip(step_results(cell), results, strict=True))
+    results = as_tuple(cell.step_equations(*[values[name] for name in plan.arguments]))
+    named = dict(zip(plan.results, results, strict=True))
     inner = {name: named[f"saved {name}"] for name in cell.saved}
     if cell.summed and not plan.gate_is_state:
         inner["gates"] = np.concatenate([values[f"gate {name}"] for name in cell.summed])
@@ -48,13 +42,15 @@ def gated_step(
     return {name: named[f"new {name}"] for name in cell.states}, inner
 
 
-def gated_adjoint_step(cell: Declarations, params: Params, tape: StepTape, adjoint: States) -> StepDeltas:
+def gated_adjoint_step(
+    cell: Declarations, plan: AdjointPlan, params: Params, tape: StepTape, adjoint: States
+) -> StepDeltas:
     """Backpropagate the state adjoint λ[t] through one time step; `adjoint` also contains the output."""
     values = {f"adjoint {name}": value for name, value in adjoint.items()}
     values |= tape_values(cell, tape.before, tape.after, tape.inner)
     values |= {f"vector {name}": params[name] for name in cell.vectors}
-    results = as_tuple(cell.adjoint_equations(*(values[name] for name in adjoint_arguments(cell))))
-    named = dict(zip(adjoint_results(cell), results, strict=True))
+    results = as_tuple(cell.adjoint_equations(*[values[name] for name in plan.arguments]))
+    named = dict(zip(plan.results, results, strict=True))
     multiply_by_slopes(cell, named, values)
     blocks = [named[f"d {name}"] for name in cell.summed]
     dz = np.concatenate([*blocks, *(named[f"d x {name}"] for name in cell.split)])

@@ -14,12 +14,13 @@ from rnnlab.engine.weights import is_symbols, step_input_gradients
 
 
 def step_gradients(
-    cell: Any, params: Params, tape: StepTape, deltas: StepDeltas
+    cell: Any, params: Params, tape: StepTape, deltas: StepDeltas, has_other_operands: bool
 ) -> tuple[Params, Array | None]:
     """Return the parameter gradients of one time step, and dx (None for symbols).
 
     The gradients in `deltas.grads` are those of the cell. The gradients of the input matrix and of `b_h`
-    follow from dz, and that of the recurrent matrix from the gradient of its product.
+    follow from dz, and that of the recurrent matrix from the gradient of its product. If the cell has other
+    operands, rows of this matrix may multiply something else than the state; see `Cell.other_operands`.
 
     Raises:
         CellDeclarationError: If the gradient of a parameter is missing.
@@ -30,7 +31,9 @@ def step_gradients(
         found, from_dz = step_input_gradients(params, tape.x, deltas.dz, cell.input_matrix)
         dx = from_dz if dx is None else dx
     if deltas.recurrent is not None and cell.recurrent_matrix is not None:
-        found[cell.recurrent_matrix] = _recurrent_gradient(cell, tape, deltas.recurrent)
+        h, product = tape.before[cell.recurrent_state], deltas.recurrent
+        by_gate = has_other_operands and cell.gate_names
+        found[cell.recurrent_matrix] = _by_gate(cell, tape, product) if by_gate else product @ h.T
     for name, grad in (deltas.grads or {}).items():
         per_example = params[name].shape[1] == 1
         found[name] = grad.sum(axis=1, keepdims=True) if per_example else grad
@@ -43,13 +46,11 @@ def step_gradients(
     return {name: found[name] for name in shapes}, None if is_symbols(tape.x) else dx
 
 
-def _recurrent_gradient(cell: Any, tape: StepTape, recurrent: Array) -> Array:
-    """Return the gradient of the recurrent matrix, whose rows multiply the state or another operand."""
+def _by_gate(cell: Any, tape: StepTape, recurrent: Array) -> Array:
+    """Return the gradient of a recurrent matrix whose rows multiply the state or another operand."""
     h = tape.before[cell.recurrent_state]
     both = {name: np.stack([tape.before[name], tape.after[name]]) for name in tape.before}
     others = cell.other_operands(both, {name: value[None] for name, value in tape.inner.items()})
-    if not others:
-        return np.asarray(recurrent @ h.T)
     parts = [
         recurrent[cell.rows(gate)] @ (others[gate][0] if gate in others else h).T for gate in cell.gate_names
     ]

@@ -21,12 +21,14 @@ class StepPlan:
     """Plan of the step equations.
 
     Attributes:
+        arguments: Names of the arguments of the equations.
         program: Operations of one time step.
         shared: Saved values that overwrite an input of the equations, by name.
         gate_is_state: True if the only state is the activation of the only gate, so one array serves both.
-        results: Expression of each new state and saved value.
+        results: Expression of each new state and saved value, in the order of the equations.
     """
 
+    arguments: Sequence[Name]
     program: Program
     shared: Mapping[str, Name]
     gate_is_state: bool
@@ -38,15 +40,17 @@ class AdjointPlan:
     """Plan of the adjoint equations.
 
     Attributes:
+        arguments: Names of the arguments of the equations.
         coefficients: Program that computes the coefficients of all time steps.
         steps: Operations of one time step.
         scratch: Names of the arrays for intermediate adjoints.
         immediate: Factor from the immediate gradient of the output to that of each total: the name of an
             array, or a number.
-        results: Adjoint expression of each result.
+        results: Adjoint expression of each result, in the order of the equations.
         factors: Expression of each factor in `immediate`.
     """
 
+    arguments: Sequence[Name]
     coefficients: Program
     steps: Sequence[Operation]
     scratch: Sequence[Name]
@@ -57,10 +61,11 @@ class AdjointPlan:
 
 def trace_step(cell: Declarations) -> StepPlan:
     """Return the plan of the step equations."""
+    arguments = step_arguments(cell)
     results = _results(
         f"{type(cell).__name__}.step_equations",
         cell.step_equations,
-        [_symbol(name) for name in step_arguments(cell)],
+        [_symbol(name) for name in arguments],
         step_results(cell),
         (Value, int, float),
     )
@@ -68,12 +73,12 @@ def trace_step(cell: Declarations) -> StepPlan:
     only = f"gate {cell.summed[0]}" if len(cell.gates) == 1 and cell.summed else None
     gate_is_state = len(results) == 1 and isinstance(first, Value) and first.name == only
     if gate_is_state and tuple(cell.recurrent.values()) == cell.states:
-        return StepPlan(compile_values({}), {}, True, results)
+        return StepPlan(arguments, compile_values({}), {}, True, results)
     shared = {}
     for name, gate in zip(cell.saved, cell.split, strict=False):
         if is_last_use(f"x {gate}", results[f"saved {name}"], results.values()):
             shared[name] = f"x {gate}"
-    return StepPlan(compile_values(results), shared, False, results)
+    return StepPlan(arguments, compile_values(results), shared, False, results)
 
 
 def trace_adjoint(cell: Declarations) -> AdjointPlan:
@@ -104,7 +109,8 @@ def trace_adjoint(cell: Declarations) -> AdjointPlan:
         immediate[name] = factor.name or next(known, f"immediate {name}")
         if not factor.name:
             coefficients.setdefault(str(immediate[name]), factor)
-    return AdjointPlan(compile_values(coefficients), plan.steps, plan.scratch, immediate, results, factors)
+    program = compile_values(coefficients)
+    return AdjointPlan(list(symbols), program, plan.steps, plan.scratch, immediate, results, factors)
 
 
 def as_tuple(results: Any) -> tuple[Any, ...]:
@@ -114,8 +120,9 @@ def as_tuple(results: Any) -> tuple[Any, ...]:
 
 def multiply_by_slopes(cell: Declarations, results: dict[Name, Any], values: Mapping[Name, Any]) -> None:
     """Turn the gradients with respect to gates into those with respect to their pre-activations."""
+    gates = cell.gates
     for name in cell.summed:
-        if (slope := cell.gates[name].slope) is not None:
+        if (slope := gates[name].slope) is not None:
             results[f"d {name}"] = results[f"d {name}"] * slope(values[f"gate {name}"])
 
 

@@ -59,7 +59,7 @@ CORE = [
         "if False:",
         ("cells/test_own_cells.py",),
     ),
-    Mutant("engine/gated_steps.py", "if cell.split_biases:\n", "if False:\n", ("test_gradients.py",)),
+    Mutant("engine/gated_steps.py", "if cell.split_biases:\n", "if False:\n", ("cells/test_steps.py",)),
     Mutant(
         "diagnostics/norms.py",
         "after_steps = slice(steps.start + 1, steps.stop + 1)",
