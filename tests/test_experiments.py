@@ -150,7 +150,7 @@ def commands_of(study: str) -> dict[str, list[str]]:
     return commands
 
 
-def test_every_study_is_here() -> None:
+def test_every_study_is_listed() -> None:
     assert set(NOTEBOOKS) == set(SMALL)
     table = (STUDIES / "README.md").read_text(encoding="utf-8")
     assert all(f"({study}/README.md)" in table for study in NOTEBOOKS)
@@ -169,7 +169,7 @@ def test_readme_and_configuration_agree_on_the_commands(study: str) -> None:
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_what_is_committed_was_executed_in_order_and_without_a_warning(study: str) -> None:
+def test_committed_cells_were_executed_in_order_without_warnings(study: str) -> None:
     notebook = notebook_of(STUDIES / study)
     cells = code_of(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -191,7 +191,7 @@ def test_a_notebook_has_short_cells_and_no_helpers(study: str) -> None:
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_the_tables_are_small_and_name_no_machine(study: str) -> None:
+def test_the_tables_are_small_and_contain_no_machine_names(study: str) -> None:
     tables = tables_of(study)
     assert {table.suffix for table in tables} == {".parquet"}
     assert sum(table.stat().st_size for table in tables) <= MAX_DATA
@@ -232,7 +232,7 @@ def test_a_missing_sweep_is_named_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_a_small_version_runs_to_its_end(
+def test_a_small_version_runs_completely(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for sweep, arguments in commands_of(study).items():

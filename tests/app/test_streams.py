@@ -89,7 +89,7 @@ def filled_in(command: str, sweep: Done) -> str:
     ("command", "stream"),
     cases(PRINTING),
 )
-def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
+def test_a_command_that_only_prints_fails_if_its_output_cannot_be_written(
     command: str, stream: str, sweep: Done, tmp_path: Path
 ) -> None:
     code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
@@ -101,7 +101,7 @@ def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
     ("command", "stream"),
     cases(WORKING),
 )
-def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
+def test_the_exit_code_does_not_depend_on_the_reader_of_the_output(
     command: str, stream: str, sweep: Done, tmp_path: Path
 ) -> None:
     code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
@@ -123,7 +123,7 @@ def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
         ("rnnlab.repeat nothing", 2),
     ],
 )
-def test_one_stream_alone_that_is_lost(command: str, code: int, stream: str, tmp_path: Path) -> None:
+def test_one_closed_output_stream(command: str, code: int, stream: str, tmp_path: Path) -> None:
     assert end_of(command, stream, tmp_path)[0] == code
 
 
@@ -139,7 +139,7 @@ def test_the_console_script_is_the_same(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (code, LOST if code else b"")
 
 
-def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done, tmp_path: Path) -> None:
+def test_a_closed_output_pipe_affects_no_run_of_a_sweep(sweep: Done, tmp_path: Path) -> None:
     """Run with progress bars and colours, as in `FORCE_COLOR=1 … | less`, and with a report and MLflow."""
     command = [sys.executable, "-m", "rnnlab", "-m", "seed=0,1", *TINY, "steps=300", "report=true", "jobs=1"]
     process = subprocess.Popen(
@@ -159,7 +159,7 @@ def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done,
     assert list(tmp_path.rglob("report.html"))
 
 
-def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
+def test_a_closed_terminal_affects_no_run(tmp_path: Path) -> None:
     """Close the terminal without a hang-up, as for a disowned command; later writes fail."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "rnnlab", *TINY, "steps=3000", "figures=false", "tracking=none"]
@@ -185,7 +185,7 @@ def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
     assert run_info(file.parent)["outcome"] == "finished"
 
 
-def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+def test_no_file_receives_the_descriptor_of_a_closed_stream(tmp_path: Path) -> None:
     """Otherwise a library's warning would go into the metrics file."""
     script = f"exec {shlex.quote(sys.executable)} -m rnnlab {ENDLESS} {' '.join(TINY[1:])} tracking=none <&- >&- 2>&-"
     process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=environment(), start_new_session=True)
