@@ -175,7 +175,7 @@ def test_python_runs(
             (tmp_path / made.name).symlink_to(made)
     else:
         shutil.copytree(sweep.folder / "multirun", tmp_path / "multirun")
-        small = ("hidden_size=8", "batch_size=4", "tracking=none", "report=false", "jobs=1")
+        small = ("hidden_size=8", "batch_size=4", "engine=numpy", "tracking=none", "report=false", "jobs=1")
         assert run(tmp_path, "-m", "experiment=classroom", *small).code == 0
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": name}

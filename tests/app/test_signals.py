@@ -36,7 +36,7 @@ SWEEP = (
     "-m",
     "seed=0,1",
     "jobs=2",
-    "steps=6000",
+    "steps=2500",
     *TINY[1:],
     "figures=false",
     "val_every=null",
