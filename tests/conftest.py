@@ -16,12 +16,12 @@ from tests.shared import empty_database, made_once, shared_folder
 from tests.surroundings import ROOT
 
 SLOWEST = (
-    "app/test_streams.py",
+    "app/test_signals.py",
     "test_experiments.py",
     "app/test_faults.py",
-    "app/test_signals.py",
-    "test_pages.py",
     "app/test_messages.py",
+    "app/test_streams.py",
+    "test_pages.py",
     "app/test_resume.py",
     "analysis/test_frames.py",
     "engine/test_compiled.py",

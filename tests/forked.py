@@ -100,11 +100,18 @@ class ForkedCommand:
         self.send_signal(signal.SIGKILL)
 
 
-def fork_command(folder: Path, module: str, *arguments: str) -> ForkedCommand:
-    """Start the equivalent of `python -m module` in a folder, with pipes for its output."""
+def fork_command(
+    folder: Path, module: str, *arguments: str, output: int | None = None, errors: int | None = None
+) -> ForkedCommand:
+    """Start the equivalent of `python -m module` in a folder.
+
+    The standard streams are pipes, unless `output` and `errors` are other descriptors.
+    """
     read_ends, write_ends = zip(*(os.pipe() for _ in range(3)), strict=True)
+    status, *pipes = write_ends
+    streams = [pipe if given is None else given for pipe, given in zip(pipes, (output, errors), strict=True)]
     request = {"folder": str(folder), "environment": environment(), "command": [module, *arguments]}
-    socket.send_fds(_server(os.getpid()), [json.dumps(request).encode()], list(write_ends))
+    socket.send_fds(_server(os.getpid()), [json.dumps(request).encode()], [status, *streams])
     for end in write_ends:
         os.close(end)
     return ForkedCommand(*read_ends)

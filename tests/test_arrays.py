@@ -79,7 +79,7 @@ def test_non_finite_entries_pass_through(function):
     assert np.isnan(function(np.array([1.0, np.nan])))
 
 
-def test_norms_of_nothing_are_zero():
+def test_norms_of_empty_arrays_are_zero():
     assert float(norm(np.zeros((2, 3)))) == 0.0
     assert float(norm(np.zeros(0))) == 0.0
     assert global_norm([]) == 0.0
@@ -94,7 +94,7 @@ def test_by_feature_puts_example_b_of_step_t_in_column_t_b():
     np.testing.assert_array_equal(by_time(matrix, 2, Workspace(), "back"), a)
 
 
-def test_workspace_gives_a_buffer_back_until_shape_or_dtype_differ():
+def test_workspace_returns_the_same_buffer_until_shape_or_dtype_differ():
     workspace = Workspace()
     first = workspace.array("a", (2, 3), np.float64)
     assert workspace.array("a", (2, 3), np.float64) is first
@@ -103,7 +103,7 @@ def test_workspace_gives_a_buffer_back_until_shape_or_dtype_differ():
     assert workspace.array("a", (3, 2), np.float32).shape == (3, 2)
 
 
-def test_workspace_makes_views_anew_for_other_buffers():
+def test_workspace_recreates_views_for_other_buffers():
     workspace = Workspace()
     one, two = np.zeros((2, 3)), np.ones((2, 3))
     kept = workspace.prepared("s", (one,), lambda: [one[0]])
@@ -113,7 +113,7 @@ def test_workspace_makes_views_anew_for_other_buffers():
     assert workspace.prepared("s", (two, one), lambda: [one[0]])[0][0] == 0.0
 
 
-def test_calls_of_long_sequences_are_not_kept():
+def test_calls_of_long_sequences_are_not_cached():
     made = []
 
     def calls_of(t):
@@ -125,7 +125,7 @@ def test_calls_of_long_sequences_are_not_kept():
     assert long(7) == [] and made[-1] == 7
 
 
-def test_copied_params_share_nothing():
+def test_copied_params_share_no_memory():
     params = {"w": np.ones(2, np.float32)}
     copy = copy_params(params, np.float64)
     copy["w"] += 1

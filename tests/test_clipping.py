@@ -35,7 +35,7 @@ def test_by_norm_bounds_the_norm_and_keeps_the_direction(grads, threshold):
 
 @pytest.mark.parametrize("mode", ["norm", "value"])
 @given(grads=GRADIENTS)
-def test_under_the_threshold_nothing_changes(mode, grads):
+def test_gradients_below_the_threshold_are_unchanged(mode, grads):
     before = global_norm(grads.values())
     largest = max(np.abs(grad).max() for grad in grads.values())
     report, clipped = clip(grads, before if mode == "norm" else largest, mode)
@@ -45,7 +45,7 @@ def test_under_the_threshold_nothing_changes(mode, grads):
 
 
 @given(GRADIENTS, THRESHOLD)
-def test_by_value_bounds_every_element_and_tells_the_share(grads, threshold):
+def test_by_value_bounds_every_element_and_reports_the_clipped_share(grads, threshold):
     elements = np.concatenate(list(grads.values()))
     outside = np.abs(elements) > threshold
     report, clipped = clip(grads, threshold, "value")
@@ -91,7 +91,7 @@ def test_by_hand():
     assert report.cosine == 1
 
 
-def test_by_norm_of_gradients_whose_squares_leave_float32():
+def test_by_norm_of_gradients_whose_squares_exceed_the_range_of_float32():
     report, clipped = clip({"a": np.full(4, 1e30, np.float32)}, 1.0, "norm")
     assert report.norm == pytest.approx(2e30)
     np.testing.assert_allclose(clipped["a"], 0.5, rtol=1e-6)
@@ -99,7 +99,7 @@ def test_by_norm_of_gradients_whose_squares_leave_float32():
 
 @pytest.mark.parametrize("mode", ["norm", "value"])
 @pytest.mark.parametrize("broken", [np.inf, np.nan])
-def test_a_broken_gradient_stays_as_it_is_to_be_found(mode, broken):
+def test_a_non_finite_gradient_is_left_unchanged(mode, broken):
     grads = {"a": np.array([3.0, 0.0]), "b": np.array([broken])}
     report, kept = clip(grads, 1.0, mode)
     assert not np.isfinite(report.norm)

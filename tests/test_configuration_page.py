@@ -45,7 +45,7 @@ def test_the_page_asks_for_every_group() -> None:
 
 
 @pytest.mark.parametrize("group", ["run", *GROUPS])
-def test_every_composed_key_is_there_with_its_default(group: str) -> None:
+def test_every_composed_key_is_listed_with_its_default(group: str) -> None:
     listed = rows(group)
     options = keys.options(group) if group in GROUPS else [""]
     for option in options:
@@ -81,7 +81,7 @@ def test_every_launcher_has_its_keys() -> None:
             assert key == "_target_" or (f"hydra.launcher.{key}", keys.format_value(value)) in listed
 
 
-def test_every_key_says_what_it_is_and_takes() -> None:
+def test_every_key_has_a_description_and_allowed_values() -> None:
     for name in PLACEHOLDERS:
         for key, default, allowed, meaning in rows(name):
             assert default and allowed and re.search(r"\w\w", meaning), key
@@ -93,7 +93,7 @@ def test_every_experiment_is_described() -> None:
         assert re.search(rf"^\| `{name}` \| \S.{{20,}} \|$", table, re.MULTILINE)
 
 
-def test_types_and_bounds_are_said_in_words() -> None:
+def test_types_and_bounds_are_described_in_words() -> None:
     by_key = {
         key: (default, allowed) for key, default, allowed, _ in rows("run", "task", "cell", "initial_state")
     }

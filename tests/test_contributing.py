@@ -119,7 +119,9 @@ def test_a_peephole_lstm_is_one_module_and_one_yaml_file(copy: Copy) -> None:
         (("states: ClassVar", "names: ClassVar"), "Peephole.states: missing; names the states of the cell"),
     ],
 )
-def test_a_missing_declaration_is_one_line(copy: Copy, change: tuple[str, str], message: str) -> None:
+def test_a_missing_declaration_is_reported_in_one_line(
+    copy: Copy, change: tuple[str, str], message: str
+) -> None:
     text = PEEPHOLE.read_text(encoding="utf-8")
     assert change[0] in text
     (copy.package / "rnnlab" / "cells" / "peephole.py").write_text(text.replace(*change, 1), encoding="utf-8")

@@ -19,16 +19,15 @@ import nbformat
 import pandas as pd
 import pyarrow.parquet
 import pytest
+from matplotlib.figure import Figure
 
-from rnnlab.app.config.compose import compose_plan
-from rnnlab.paths import conf_dir
 from tests.processes import run
 from tests.surroundings import ROOT
 
 STUDIES = ROOT / "experiments"
 FADING = (
     *("seq_len=5,9", "steps=8,4", "probe.measurements.lag_curves.when.every=4,2"),
-    *("probe.length=30", "seed=0,1", "batch_size=3"),
+    *("probe.length=30", "batch_size=3"),
 )
 MEMORY = (
     *("task=latch,random_permutation", "seq_len=10,12", "steps=30", "seed=0"),
@@ -38,34 +37,38 @@ TASKS = (
     *("task=adding,latch", "seq_len=10", "steps=4", "val_every=2"),
     *("hidden_size=6", "batch_size=4"),
 )
-TINY = ("steps=6", "val_every=3", "seed=0,1", "hidden_size=8", "batch_size=4")
+TINY = ("steps=6", "val_every=3", "hidden_size=8", "batch_size=4")
 THRESHOLDS = ("cell=rnn,rnn,rnn", "clip_mode=norm,norm,value", "clip=null,0.3,0.05")
 DEPTH = (
     *("layers=1,3,3", "residual=false,false,true", "steps=4", "val_every=2", "seed=0", "batch_size=3"),
-    *("task.validation_examples=8", "probe.measurements.parameters.when.every=2", "engine=numpy"),
+    *("task.validation_examples=8", "probe.measurements.parameters.when.every=2"),
 )
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "clipping": {
-        "clipping": (*TINY, *THRESHOLDS, "lr=1,30"),
-        "clipping_value": (*TINY, "clip=0.02,0.05"),
-        "clipping_adam": (*TINY, *THRESHOLDS, "lr=0.01,0.1"),
+        "clipping": (*TINY, *THRESHOLDS, "lr=1,30", "seed=0,1"),
+        "clipping_value": (*TINY, "clip=0.02,0.05", "seed=0"),
+        "clipping_adam": (*TINY, *THRESHOLDS, "lr=0.01,0.1", "seed=0"),
     },
     "depth": {"depth": (*DEPTH, "hidden_size=6,4,4"), "depth_width": (*DEPTH, "hidden_size=4")},
     "edge_of_chaos": {
         "edge_of_chaos": (
-            *(*TINY, "seq_len=10", "task.validation_examples=8", "lr=0.01,0.1"),
-            *("cell.nonlinearity=tanh,relu", "init.W_hh.gain=0.5,2"),
+            *(*TINY, "seq_len=10", "task.validation_examples=8", "lr=0.01,0.1", "seed=0,1"),
+            *(
+                "pair=[cell.nonlinearity,init.W_hh.gain]",
+                "cell.nonlinearity=tanh,relu",
+                "init.W_hh.gain=0.5,2",
+            ),
         ),
     },
     "fading": {
-        "fading": (*FADING, "hidden_size=4"),
-        "fading_forget_bias": (*FADING, "hidden_size=4"),
-        "fading_parameters": (*FADING, "hidden_size=6"),
+        "fading": (*FADING, "hidden_size=4", "seed=0,1"),
+        "fading_forget_bias": (*FADING, "hidden_size=4", "seed=0"),
+        "fading_parameters": (*FADING, "hidden_size=6", "seed=0"),
     },
     "mean_field": {
         "mean_field": (
-            *("seed=0,1", "init.W_hh.gain=0.5,2", "hidden_size=8,12"),
-            "task.std=0.1,0.5",
+            *("pair=[init.W_hh.gain,task.std]", "init.W_hh.gain=0.5,2", "task.std=0.1,0.5"),
+            *("seed=0,1", "hidden_size=8,12"),
         ),
     },
     "memory": {
@@ -150,7 +153,7 @@ def commands_of(study: str) -> dict[str, list[str]]:
     return commands
 
 
-def test_every_study_is_here() -> None:
+def test_every_study_is_listed() -> None:
     assert set(NOTEBOOKS) == set(SMALL)
     table = (STUDIES / "README.md").read_text(encoding="utf-8")
     assert all(f"({study}/README.md)" in table for study in NOTEBOOKS)
@@ -160,16 +163,14 @@ def test_every_study_is_here() -> None:
 def test_readme_and_configuration_agree_on_the_commands(study: str) -> None:
     assert commands_of(study)[study] == [f"experiment={study}"]
     assert set(commands_of(study)) == set(SMALL[study])
-    for sweep, arguments in commands_of(study).items():
-        plan = compose_plan(conf_dir(), [*arguments, *SMALL[study][sweep]], multirun=True)
-        assert plan.problems == [] and plan.folder == Path.cwd() / "multirun" / sweep
+    for sweep in SMALL[study]:
         assert f'"{sweep}"' in (STUDIES / study / "collect.py").read_text(encoding="utf-8")
     assert f"    python experiments/{study}/collect.py\n" in readme(study)
     assert f"    jupyter execute --inplace experiments/{study}/analysis.ipynb\n" in readme(study)
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_what_is_committed_was_executed_in_order_and_without_a_warning(study: str) -> None:
+def test_committed_cells_were_executed_in_order_without_warnings(study: str) -> None:
     notebook = notebook_of(STUDIES / study)
     cells = code_of(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -191,7 +192,7 @@ def test_a_notebook_has_short_cells_and_no_helpers(study: str) -> None:
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_the_tables_are_small_and_name_no_machine(study: str) -> None:
+def test_the_tables_are_small_and_contain_no_machine_names(study: str) -> None:
     tables = tables_of(study)
     assert {table.suffix for table in tables} == {".parquet"}
     assert sum(table.stat().st_size for table in tables) <= MAX_DATA
@@ -209,7 +210,7 @@ def test_the_committed_tables_suffice_for_the_committed_notebook(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = copy_study(study, tmp_path, "data")
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda *_, **__: None)
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     compared = 0
     for cell, value in execute(folder, monkeypatch):
         if isinstance(value, pd.DataFrame | pd.Series):
@@ -232,15 +233,24 @@ def test_a_missing_sweep_is_named_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("study", NOTEBOOKS)
-def test_a_small_version_runs_to_its_end(
+def test_a_small_version_runs_completely(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for sweep, arguments in commands_of(study).items():
-        small = (*SMALL[study][sweep], "tracking=none", "figures=false", "report=false", "jobs=1")
+        small = (
+            *SMALL[study][sweep],
+            "engine=numpy",
+            "tracking=none",
+            "figures=false",
+            "report=false",
+            "jobs=1",
+        )
         done = run(tmp_path, "-m", *arguments, *small)
         assert done.code == 0, done.err
         assert len(list((tmp_path / "multirun" / sweep).glob("*/run.json"))) > 1
     folder = copy_study(study, tmp_path, "collect.py")
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **keys: save(self, path, **keys | {"dpi": 20}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["collect.py"])
     monkeypatch.setattr(sys, "path", list(sys.path))

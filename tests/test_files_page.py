@@ -81,7 +81,7 @@ def test_every_column_and_its_type_is_listed(sweep: Done) -> None:
             assert cells.split(" | ")[0] in (type_name, f"{type_name} or null")
 
 
-def test_metrics_begin_with_what_is_listed(sweep: Done) -> None:
+def test_metrics_begin_with_the_listed_ones(sweep: Done) -> None:
     for folder in sweep.runs.values():
         rows = metric_rows(folder)
         assert list(rows[0])[:2] == list(listed("### `metrics.jsonl`"))
@@ -107,7 +107,7 @@ def test_every_file_of_a_sweep_is_listed(sweep: Done) -> None:
     assert {"sweep.json", ".running"} <= top(folder)
 
 
-def test_what_mlflow_holds_is_listed(sweep: Done) -> None:
+def test_runs_in_mlflow_are_listed(sweep: Done) -> None:
     table = PAGE.split("\n## In MLflow\n")[1]
     rows = dict(re.findall(r"^\| ([^`|]+?) \| (.+) \|$", table, re.MULTILINE))
     for name, run in tracked_runs(sweep.uri).items():

@@ -74,7 +74,7 @@ def test_gradients_and_deltas_at_any_size_and_mask(data):
     _assert_equal_automatic_differentiation(with_mask(case, present))
 
 
-def test_an_example_without_targets_sends_nothing_back():
+def test_an_example_without_targets_has_no_gradient():
     for cell in every_cell():
         case = build(cell, mask="one example without")
         _, deltas = case.model.backward(case.params, case.forward())

@@ -52,7 +52,7 @@ def test_normal_needs_a_generator():
 
 
 @cells
-def test_given_is_the_same_in_every_sequence(cell, tmp_path):
+def test_a_given_initial_state_is_the_same_in_every_sequence(cell, tmp_path):
     states = {name: np.random.default_rng(1).standard_normal(HIDDEN) for name in cell.states}
     np.savez(tmp_path / "states.npz", **states)
     tape = starting(cell, Given(str(tmp_path / "states.npz"))).forward()
@@ -73,7 +73,7 @@ def test_learned_is_a_parameter_with_one_column_for_all(cell):
 
 
 @cells
-def test_learned_leaves_the_draw_of_the_other_parameters_alone(cell):
+def test_learned_does_not_change_the_draws_of_the_other_parameters(cell):
     plain, learned = (starting(cell, choice).params for choice in (Zero(), Learned(1.0)))
     for name, value in plain.items():
         np.testing.assert_array_equal(learned[name], value)
@@ -89,7 +89,7 @@ def test_learned_gets_no_gradient_from_a_sequence_that_continues_another(cell):
         np.testing.assert_array_equal(grads[f"{name}_0"], np.zeros((HIDDEN, 1)))
 
 
-def test_a_given_state_wins_over_the_models_own():
+def test_a_given_state_replaces_the_initial_state_of_the_model():
     case = starting(TANH, Learned(0.7))
     own = {"h": np.full((HIDDEN, BATCH), 0.25)}
     tape = case.model.forward(case.params, Batch(case.batch.x, case.batch.y), own)

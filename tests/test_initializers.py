@@ -28,7 +28,7 @@ def test_uniform_fills_its_bounds(gain):
     assert w.std() == pytest.approx(bound / np.sqrt(3), rel=0.02)
 
 
-def test_scale_goes_by_the_hidden_size_and_not_by_the_shape():
+def test_scale_depends_on_the_hidden_size_and_not_on_the_shape():
     assert draw("normal", 1.0, rows=300, columns=50, hidden_size=25).std() == pytest.approx(0.2, rel=0.02)
     assert draw("uniform", 1.0, rows=300, columns=50, hidden_size=25).max() == pytest.approx(0.2, rel=0.01)
 
@@ -55,7 +55,7 @@ def test_orthogonal_is_uniform_over_the_group():
     assert np.mean(corner) == pytest.approx(0, abs=0.1)
 
 
-def test_initialisers_of_single_parameters():
+def test_initializers_of_single_parameters():
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(Constant(0.9).draw(rng, 3, 1, 3), np.full((3, 1), 0.9))
     uniform = Uniform(-3.0, -1.0).draw(rng, 4000, 1, 4000)

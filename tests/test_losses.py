@@ -40,7 +40,7 @@ def test_is_stable_for_logits_of_any_size(dtype):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
-def test_leaves_the_outputs_alone(loss):
+def test_does_not_change_the_outputs(loss):
     outputs = np.ones((2, 2))
     losses_and_gradient = losses_and_gradients(loss, outputs, np.array([0, 1]), Workspace())
     assert (losses_and_gradient[1] != 1).any()
@@ -75,7 +75,7 @@ def test_the_uniform_guess_has_its_loss(loss, guess):
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 @pytest.mark.parametrize("targets", [[0, 3], [-1, 0]])
-def test_refuses_targets_that_are_no_class(loss, targets):
+def test_refuses_targets_that_are_not_classes(loss, targets):
     with pytest.raises(ValueError, match=r"y: targets must be in \[0, 3\), got values from"):
         losses_and_gradients(loss, np.zeros((3, 2)), np.array(targets), Workspace())
 

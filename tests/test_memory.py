@@ -79,7 +79,7 @@ def test_validation_keeps_the_whole_set_and_a_forward_pass(cell: str, states: in
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 8), ("rmsprop", 9), ("adam", 10)])
-def test_weights_are_held_several_times(optimizer: str, copies: int) -> None:
+def test_the_estimate_counts_each_copy_of_the_weights(optimizer: str, copies: int) -> None:
     weights = 5 * (5 + 2 + 1) + 5 + 1
     unmeasured = memory("cell=rnn", *ADDING, f"optimizer={optimizer}", *NO_PROBE)
     assert unmeasured["weights"] == 4 * copies * weights
@@ -88,7 +88,7 @@ def test_weights_are_held_several_times(optimizer: str, copies: int) -> None:
 
 
 @pytest.mark.parametrize(("cell", "states"), CELLS)
-def test_a_probe_takes_what_its_measurements_take(cell: str, states: int) -> None:
+def test_a_probe_needs_the_memory_that_its_measurements_need(cell: str, states: int) -> None:
     n, of_input, of_output = 5 * states, 4 + 8, 4 * (5 + 3 * 2)
     lag_curves = 7 * (12 * (both_ways(cell) + of_input) + of_output)
     run = 40 + 2 * 10  # five times the length of a sequence, with proportionally more outputs

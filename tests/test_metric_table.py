@@ -140,7 +140,7 @@ def test_charts_and_pages_follow_the_table() -> None:
     assert listed == [(row.name, "•" if row.mlflow else "") for row in METRICS]
 
 
-def test_mlflow_shows_metrics_of_layers_only_under_names_that_it_does_not_cut(names: set[str]) -> None:
+def test_mlflow_shows_metrics_of_layers_only_under_names_that_it_does_not_shorten(names: set[str]) -> None:
     shown = {name for name in names if is_shown(name) and name != without_layer(name)}
     assert {"grad/l2.gain", "grad/l1.horizon", "log10_l2.h_by_lag/0001"} <= shown
     assert max(map(len, shown)) <= 23 and "weights/l2.spectral_norm" in names - shown

@@ -97,7 +97,7 @@ def test_without_an_initial_state_it_is_zero(cell):
 
 
 @cells
-def test_chunks_that_hand_the_state_on_are_one_sequence(cell):
+def test_chunks_with_carried_state_equal_one_sequence(cell):
     case = build(cell)
     x, y = case.batch.x, case.batch.y
     whole = case.forward()
@@ -128,7 +128,7 @@ def test_backward_twice_gives_the_same(cell):
 
 
 @cells
-def test_nothing_handed_in_is_changed(cell):
+def test_no_argument_is_changed(cell):
     case = build(cell, inputs="vectors")
     before = {name: value.copy() for name, value in case.variables().items()}
     everything(case)
@@ -223,7 +223,7 @@ def test_refuses_wrong_kinds_of_numbers(name, values):
     assert str(refused.value).startswith(f"{name}: expected")
 
 
-def test_what_is_not_finite_where_there_is_no_target_harms_nothing():
+def test_non_finite_outputs_without_a_target_have_no_effect():
     mask = np.ones((5, 3), dtype=bool)
     mask[:, 1] = False
     case = with_mask(build(TANH), mask)

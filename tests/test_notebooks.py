@@ -196,7 +196,7 @@ def test_the_data_are_those_of_the_script() -> None:
     assert sum(path.stat().st_size for path in (FOLDER / "data").iterdir()) < 60_000
 
 
-def test_numbers_of_the_lecturer_and_both_paths_of_the_slider(place: Path) -> None:
+def test_numbers_of_the_lecturers_notebook_and_both_paths_of_the_slider(place: Path) -> None:
     names: dict[str, Any] = {}
     assert execute(LECTURER, names) == []
     assert "clipping" not in names and len(plt.get_fignums()) == 2
@@ -221,7 +221,7 @@ def test_numbers_of_the_lecturer_and_both_paths_of_the_slider(place: Path) -> No
     assert abs(flat.lines[0].get_ydata()).max() < 1e-3
 
 
-def test_numbers_of_the_engineer(place: Path) -> None:
+def test_numbers_of_the_engineers_notebook(place: Path) -> None:
     names: dict[str, Any] = {}
     assert execute(ENGINEER, names) == []
     rows = [line.split() for line in plain_output(ENGINEER, "table = pd.DataFrame").splitlines()[2:]]

@@ -49,13 +49,13 @@ def test_adam_starts_with_a_step_of_the_learning_rate_whatever_the_gradient():
         assert run(Adam(0.1, 0.9, 0.999, 1e-12), 0.0, [g]) == pytest.approx([-0.1])
 
 
-def test_adagrad_takes_epsilon_inside_the_root():
+def test_adagrad_adds_epsilon_inside_the_root():
     assert run(AdaGrad(1.0, epsilon=1e-8), 0.0, [1e-4]) == pytest.approx([-1e-4 / np.sqrt(2e-8)])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_updates_in_place_and_leaves_gradients_alone(optimizer, dtype):
+def test_updates_in_place_and_does_not_change_gradients(optimizer, dtype):
     params = {"a": np.ones((2, 3), dtype), "b": np.ones(4, dtype)}
     grads = {name: np.full_like(w, 0.5) for name, w in params.items()}
     state = optimizer.init(params)

@@ -77,7 +77,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("null", [False, thorough(True)])
-def test_no_command_needs_a_key_of_a_run_without_a_word(
+def test_no_command_silently_requires_a_key_of_a_run(
     made: Path, folder: Path, null: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = json.loads((made / "run.json").read_text())
@@ -121,7 +121,7 @@ def test_a_run_that_lacks_a_key_is_resumed_or_refused(made: Path, folder: Path, 
             assert str(error).startswith("run.json: "), place
 
 
-def test_sync_names_what_it_lacks(
+def test_sync_reports_missing_keys(
     made: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rnnlab.commands.sync._Sender._send_run", lambda *_: "sent")
@@ -134,7 +134,7 @@ def test_sync_names_what_it_lacks(
             assert code in (0, 1) and (code == 1) == ("run.json: " in err), (place, err)
 
 
-def test_the_report_says_of_the_machine_what_is_known(made: Path, folder: Path) -> None:
+def test_the_report_states_known_facts_about_the_machine(made: Path, folder: Path) -> None:
     info = json.loads((made / "run.json").read_text())
     del info["machine"]["packages"]["numpy"]
     (folder / "run.json").write_text(json.dumps(info))

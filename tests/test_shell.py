@@ -94,7 +94,7 @@ def test_tab_completes_in_bash(here: Path) -> None:
         screen.wait_for("optimizer=rmsprop")
 
 
-def test_it_is_the_same_set_up_for_python_m(
+def test_python_m_has_the_same_setup(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/rnnlab/__main__.py"])
@@ -103,7 +103,7 @@ def test_it_is_the_same_set_up_for_python_m(
 
 
 @pytest.mark.parametrize(("arguments", "has_message"), [([], True), (["seed=1"], False), (["-q"], False)])
-def test_a_run_of_the_default_says_that_it_is_one(
+def test_the_default_configuration_is_announced(
     arguments: list[str], has_message: bool, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     def interrupted(*_: object) -> None:
@@ -115,7 +115,7 @@ def test_a_run_of_the_default_says_that_it_is_one(
     assert capsys.readouterr().out == (line if has_message else "")
 
 
-def test_quiet_tells_the_folder_and_warnings_alone(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_the_folder_and_warnings(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", *TINY, "figures=false", "tracking=none"]) == 0
     out, err = capfd.readouterr()
     assert err == "" and out.count("\n") == 1
@@ -145,7 +145,7 @@ class Tty(io.StringIO):
         (False, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
     ],
 )
-def test_colours_only_where_they_are_wanted(
+def test_colours_only_where_enabled(
     terminal: bool, settings: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
@@ -179,7 +179,7 @@ def test_a_run_on_a_terminal_has_a_bar_and_colours(here: Path) -> None:
         (ui.main, "rnnlab.ui: unrecognized arguments: --foo"),
     ],
 )
-def test_a_mistaken_option_is_told_in_a_line(
+def test_a_mistaken_option_is_reported_in_one_line(
     command: Callable[[Sequence[str]], int], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -21,7 +21,7 @@ ENDING = (SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU)
         ([SIGHUP, SIGINT, SIGTERM, SIGINT], 3),
     ],
 )
-def test_the_first_signal_counts_and_then_each_ctrl_c(received: list[Signals], count: int) -> None:
+def test_the_first_signal_and_each_later_ctrl_c_are_handled(received: list[Signals], count: int) -> None:
     interrupts = Interrupts()
     for number in received:
         interrupts(number, None)
@@ -29,7 +29,7 @@ def test_the_first_signal_counts_and_then_each_ctrl_c(received: list[Signals], c
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_every_signal_that_asks_to_end_is_heard_and_then_left_as_it_was(number: Signals) -> None:
+def test_every_stop_signal_is_handled_and_its_handler_restored(number: Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     try:
         with temporary_handler(interrupts := Interrupts()):
@@ -41,7 +41,7 @@ def test_every_signal_that_asks_to_end_is_heard_and_then_left_as_it_was(number: 
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_what_was_ignored_stays_ignored(number: Signals) -> None:
+def test_ignored_signals_stay_ignored(number: Signals) -> None:
     before = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
     try:
         install_handler(interrupts := Interrupts())

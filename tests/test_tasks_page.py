@@ -18,7 +18,7 @@ ROWS = {
 ROWS = {name: cells for name, cells in ROWS.items() if (conf_dir() / "task" / f"{name}.yaml").is_file()}
 
 
-def test_every_task_is_there():
+def test_every_task_is_listed():
     assert sorted(ROWS) == sorted(file.stem for file in (conf_dir() / "task").glob("*.yaml"))
 
 

@@ -53,13 +53,13 @@ from tests.surroundings import ROOT
         ({"grad/gain": 1.0, "grad/zero_fraction": 0.02}, "1.000 (2% zero)", "–", "–"),
     ],
 )
-def test_a_number_is_told_with_its_zeros_and_dips(
+def test_a_number_is_reported_with_its_zeros_and_dips(
     summary: dict[str, Any], gain: str, horizon: str, regime: str
 ) -> None:
     assert (format_gain(summary), format_horizon(summary), format_regime(summary)) == (gain, horizon, regime)
 
 
-def test_of_a_machine_is_told_what_is_known() -> None:
+def test_known_facts_about_the_machine_are_reported() -> None:
     assert describe_machine({}) == ""
     assert describe_machine({"cpu": "", "packages": {"numpy": None}}) == ""
     whole = {"cpu": "a processor", "python": "3.11", "packages": {"numpy": "2.1"}}

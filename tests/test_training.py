@@ -120,7 +120,7 @@ both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @both_cells
 @both_dtypes
-def test_equals_a_loop_by_hand_to_the_bit(task, cell, dtype):
+def test_equals_a_handwritten_loop_bit_for_bit(task, cell, dtype):
     trainer = make(task, cell)
     _, params = run(trainer, dtype)
     assert all(w.dtype == dtype for w in params.values())
@@ -138,7 +138,7 @@ def test_the_state_is_carried_and_started_anew_with_the_streams(task, cell):
 
 
 @both_cells
-def test_the_same_seed_gives_the_same_run_to_the_bit(task, cell):
+def test_the_same_seed_gives_a_bit_identical_run(task, cell):
     trainer = make(task, cell, probe=PROBE, val_every=10)
     (first, params), (second, again) = run(trainer), run(trainer)
     assert same(params, again)
@@ -152,7 +152,7 @@ def test_the_same_seed_gives_the_same_run_to_the_bit(task, cell):
 
 @both_cells
 @both_dtypes
-def test_measuring_does_not_touch_the_run(task, cell, dtype):
+def test_measuring_does_not_change_the_run(task, cell, dtype):
     bare, bare_params = run(make(task, cell), dtype)
     measured, params = run(make(task, cell, probe=PROBE, val_every=7), dtype)
     assert same(params, bare_params)
@@ -240,7 +240,7 @@ def test_a_longer_probe_reaches_beyond_seq_len(task):
     assert all(len(index) == 3 * TIME for index in lags) and lags
 
 
-def test_leaves_numpys_warnings_alone_between_steps(task):
+def test_does_not_change_numpys_warnings_between_steps(task):
     before = np.geterr()
     training = make(task).train(draw(make(task)), np.random.default_rng(2))
     next(training)
@@ -249,7 +249,7 @@ def test_leaves_numpys_warnings_alone_between_steps(task):
     assert between == before
 
 
-def test_learns_a_text_that_can_be_learnt(tmp_path):
+def test_learns_a_predictable_text(tmp_path):
     path = tmp_path / "abc.txt"
     path.write_text("abcd" * 200, encoding="utf-8")
     task = CharLM(TIME, BATCH, str(path), True, "every", held_out=0.2, sample_length=0, temperature=1.0)
@@ -321,7 +321,9 @@ def test_clip_cosine_is_of_the_gradient_before_and_after(task):
     [(300.0, 50, 60), (300.0, 50, 30), (4.0, 10, 60)],
     ids=["at once", "shorter than the window", "slowly"],
 )
-def test_a_bounded_network_that_blew_up_is_unstable(task, monkeypatch, reduction, lr, window, steps):
+def test_a_bounded_network_with_a_loss_above_twice_chance_is_unstable(
+    task, monkeypatch, reduction, lr, window, steps
+):
     """tanh and softmax stay finite for any weights, so instability shows as a loss of twice chance level."""
     monkeypatch.setattr("rnnlab.training.trainer.UNSTABLE_WINDOW", window)
     targets = TIME if reduction == "sum" else 1  # losses are summed
@@ -420,7 +422,7 @@ def test_a_gradient_that_overflows_ends_the_run(task):
 
 
 @pytest.mark.parametrize("clipping", [(None, "norm"), (1.0, "norm"), (1.0, "value")])
-def test_a_parameters_gradient_that_overflows_is_found_whatever_the_clipping(task, clipping):
+def test_an_overflowing_parameter_gradient_is_found_with_any_clipping(task, clipping):
     """The values h = (1e20, 0, …), δ = (0, 1e20, …) and the logits are finite, but δ hᵀ is not."""
     trainer, params = linear(task, clipping=Clipping(*clipping))
     params["W_hh"][...] = 0
@@ -431,7 +433,7 @@ def test_a_parameters_gradient_that_overflows_is_found_whatever_the_clipping(tas
     assert record.non_finite == FirstNonFinite("d_W_hh", None)
 
 
-def test_a_validation_that_overflows_is_told(task):
+def test_an_overflowing_validation_is_reported(task):
     trainer, params = linear(task, steps=1, optimizer=SGD(1e25, 0.0))
     params["W_xh"][...] = 1
     records = ending(trainer, params)

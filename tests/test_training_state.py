@@ -152,7 +152,7 @@ def goes_on_from_every_step(run: Run, shelf: RunFolder) -> list[Any]:
 @example("rnn", "adagrad", "adding", "float32", "normal", "light", 2)
 @example("lstm", "rmsprop", "digits_rows", "float64", "zero", "light", 3)
 @settings(max_examples=8, phases=[Phase.explicit, Phase.generate])  # no choice is simpler than the others
-def test_any_run_goes_on_from_any_step(
+def test_any_run_can_be_resumed_from_any_step(
     shelf: RunFolder,
     cell: str,
     optimizer: str,
@@ -167,14 +167,14 @@ def test_any_run_goes_on_from_any_step(
     assert len(goes_on_from_every_step(Run(overrides), shelf)) == STEPS + 1
 
 
-def test_a_measurement_of_two_training_steps_goes_on(shelf: RunFolder) -> None:
+def test_a_measurement_of_two_training_steps_continues_after_a_resume(shelf: RunFolder) -> None:
     run = Run(("+measurement=gradient_direction", "probe.measurements.gradient_direction.when.every=1"))
     records = goes_on_from_every_step(run, shelf)
     measured = [step for step, metrics, *_ in records if "('grad/cosine_to_previous', None)" not in metrics]
     assert measured == list(range(1, STEPS))
 
 
-def test_momentum_and_the_start_of_a_stream_go_on(shelf: RunFolder, tmp_path: Path) -> None:
+def test_momentum_and_stream_position_are_restored(shelf: RunFolder, tmp_path: Path) -> None:
     """The text is so short that its streams restart during the run from a random state."""
     text = tmp_path / "text.txt"
     text.write_text("abcd abdc acbd " * 8, encoding="utf-8")
@@ -194,9 +194,7 @@ def test_spikes_are_found_where_they_were(shelf: RunFolder) -> None:
     assert len(spikes) == 1 and 10 <= spikes[0] < 22, "one, and a rest after it"
 
 
-def test_the_first_unstable_step_is_found_where_it_was(
-    shelf: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_unstable_step_is_found(shelf: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is stopped within a window of losses."""
     monkeypatch.setattr("rnnlab.training.trainer.UNSTABLE_WINDOW", 4)
     overrides = ("task=char_lm", *TASKS["char_lm"], "steps=10", "clip=null", "optimizer=sgd", "lr=30")
@@ -206,7 +204,7 @@ def test_the_first_unstable_step_is_found_where_it_was(
     assert set(since) == {None, since[-1]}
 
 
-def test_a_run_that_diverges_does_so_at_the_same_place(shelf: RunFolder) -> None:
+def test_a_diverging_run_diverges_at_the_same_step(shelf: RunFolder) -> None:
     overrides = (
         "cell=rnn",
         "cell.nonlinearity=relu",
@@ -255,7 +253,7 @@ def test_a_run_that_stopped_when_solved_has_ended(shelf: RunFolder, solved_at: i
     assert [step for step, *_ in records] == list(range(solved_at + 1))
 
 
-def test_what_is_taken_apart_is_kept_as_it_was(shelf: RunFolder) -> None:
+def test_parsing_keeps_the_original_text(shelf: RunFolder) -> None:
     """Bits, types and shapes are preserved, including those of scalars and of 128-bit integers in JSON."""
     run = Run(("cell=lstm", "task=char_lm", *TASKS["char_lm"], "optimizer=adam"))
     trainer, state = run.begin()

@@ -22,7 +22,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_any_error_of_a_reader_is_a_line(error: Exception) -> None:
+def test_any_error_of_a_reader_is_reported_in_one_line(error: Exception) -> None:
     with pytest.raises(UnreadableFile) as error_info, convert_read_errors("f"):
         raise error
     assert str(error_info.value) == "path=f: cannot be read (cut off)"
@@ -41,7 +41,7 @@ def test_a_reason_is_never_empty(error: Exception, message: str) -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_an_initial_state_that_is_not_finite_is_refused(tmp_path: Path, value: float) -> None:
+def test_a_non_finite_initial_state_is_refused(tmp_path: Path, value: float) -> None:
     np.savez(tmp_path / "h.npz", h=np.array([0.0, value]))
     with pytest.raises(
         ValueError, match=r"must contain an array h of 2 finite numbers; available: h float64"

@@ -49,7 +49,7 @@ def test_the_first_solved_step_is_reported_once(records):
     assert 0 < step < 300 and reported == {step: step}
 
 
-def test_early_stopping_changes_nothing_before(trainer, records):
+def test_early_stopping_changes_no_earlier_step(trainer, records):
     stopped, params = run(replace(trainer, stop_when_solved=True))
     step = first_solved(records)
     assert [record.step for record in stopped] == list(range(step + 1))

@@ -99,7 +99,7 @@ def test_a_cell_has_one_colour_in_all_figures_and_all_sweeps() -> None:
 
 
 @pytest.mark.parametrize("name", ["gain", "horizon", "solved", "phase", "phase of gain"])
-def test_what_is_not_there_is_named(ax: Axes, name: str) -> None:
+def test_missing_items_are_named(ax: Axes, name: str) -> None:
     with pytest.raises(ValueError, match=r"x='depth': no such column; available: run, outcome, cell"):
         FIGURES[name](RUNS, ax, x="depth")
     with pytest.raises(ValueError, match=r"row='depth': no such column"):
@@ -110,7 +110,7 @@ def test_what_is_not_there_is_named(ax: Axes, name: str) -> None:
         FIGURES[name](RUNS, ax, col="cell")
 
 
-def test_the_share_of_zeros_stands_in_every_title(ax: Axes) -> None:
+def test_every_title_states_the_share_of_zeros(ax: Axes) -> None:
     note = "up to 69% of the examples in 2 of 24 runs"
     draw_horizon(with_zeros(0.69), ax)
     assert note in " ".join(title(ax).split())
@@ -142,7 +142,7 @@ def test_other_bad_arguments_are_named(ax: Axes) -> None:
 
 
 @pytest.mark.parametrize("name", ["gain", "horizon", "solved", "clipping"])
-def test_without_a_value_there_is_a_note(ax: Axes, name: str) -> None:
+def test_a_missing_value_is_noted(ax: Axes, name: str) -> None:
     numbers = [column for column in RUNS if "/" in column]
     FIGURES[name](RUNS.assign(**dict.fromkeys(numbers, NAN)), ax)
     assert "nothing to show" in notes(ax)
@@ -169,7 +169,7 @@ def test_grids_hold_every_run_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_nothing_global_is_left_and_the_frame_is_as_it_was(ax: Axes, name: str) -> None:
+def test_no_global_state_and_no_frame_is_changed(ax: Axes, name: str) -> None:
     before, settings_before, figures_before = (
         RUNS.copy(deep=True),
         dict(matplotlib.rcParams),
@@ -182,7 +182,7 @@ def test_nothing_global_is_left_and_the_frame_is_as_it_was(ax: Axes, name: str) 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "clipping"])
 @pytest.mark.parametrize("width", [3.5, thorough(7.0)])
-def test_legends_titles_and_labels_leave_the_data_free(name: str, width: float) -> None:
+def test_legends_titles_and_labels_do_not_cover_data(name: str, width: float) -> None:
     small = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 8, "legend.fontsize": 8}
     with matplotlib.rc_context(figure_style() | (small if width < 4 else {})):
         figure = new_figure(figsize=(width, 0.8 * width), layout="constrained")
@@ -232,7 +232,7 @@ def test_missing_values_raise_nothing_but_value_errors(data: st.DataObject) -> N
         assert any(text in str(error) for text in known), error
 
 
-def test_without_an_axes_there_is_a_figure_that_a_notebook_shows() -> None:
+def test_without_an_axes_argument_a_notebook_shows_the_figure() -> None:
     plt.close("all")
     settings_before = dict(matplotlib.rcParams)
     drawn = draw_gain(RUNS)

@@ -147,7 +147,7 @@ def test_several_axes_give_the_smallest_and_the_largest_difference() -> None:
     )
 
 
-def test_a_cell_that_is_ahead_in_some_settings_is_named() -> None:
+def test_a_cell_that_is_better_in_some_settings_is_named() -> None:
     trained = {("rnn", 0.1): -9.0, ("rnn", 1.0): -9.5, ("lstm", 0.1): -3.0, ("lstm", 1.0): -8.0}
     trained |= {("gru", 0.1): -4.0, ("gru", 1.0): -1.0}
     rows = [{"cell": cell, "lr": lr, TRAINED: value} for (cell, lr), value in trained.items()]
@@ -189,7 +189,7 @@ def test_a_condition_without_a_counterpart_is_not_compared() -> None:
     assert not any("than" in text for text in texts(answer(sweep(*rows), "cell", "lr")))
 
 
-def test_axes_that_follow_from_the_first_are_compared_as_one() -> None:
+def test_axes_determined_by_the_first_are_compared_as_one() -> None:
     rows = [
         {"cell": "rnn", "hidden_size": 20, TRAINED: -5.0},
         {"cell": "lstm", "hidden_size": 10, TRAINED: -4.0},
@@ -285,7 +285,7 @@ def test_long_lists_are_counted_instead_of_listed() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_odd_names_stay_text(name: str) -> None:
+def test_unusual_names_are_escaped(name: str) -> None:
     frame = sweep(
         {"cell": name, "init": name, TRAINED: -5.0}, {"cell": "rnn", "init": name, "outcome": "diverged"}
     )
@@ -298,7 +298,7 @@ def test_odd_names_stay_text(name: str) -> None:
         assert "<" not in plain and ">" not in plain and '"' not in plain
 
 
-def test_a_thousand_conditions_take_seconds() -> None:
+def test_a_thousand_conditions_are_compared_within_seconds() -> None:
     rows = [
         {"cell": cell, "lr": number / 1000, TRAINED: -number / 100}
         for cell in ("rnn", "lstm")

@@ -111,7 +111,7 @@ def test_any_column_can_be_an_axis_or_is_refused_in_a_line(name: str) -> None:
             plt.close("all")
 
 
-def test_what_was_given_in_place_of_an_axes_is_explained() -> None:
+def test_a_wrong_axes_argument_is_explained() -> None:
     with pytest.raises(TypeError) as raised:
         analysis.draw_gain(RUNS, "lr")  # type: ignore[arg-type]
     assert str(raised.value) == "ax='lr': must be a matplotlib Axes or None; did you mean x='lr'?"
@@ -126,7 +126,7 @@ def test_what_was_given_in_place_of_an_axes_is_explained() -> None:
         analysis.draw_losses(OF["metrics"], traces="no")  # type: ignore[arg-type]
 
 
-def test_what_is_allowed_is_taken() -> None:
+def test_allowed_values_are_accepted() -> None:
     top, bottom = Figure(layout="constrained").subplots(2)
     for axes in ([top, bottom], (top, bottom), np.array([top, bottom])):
         assert isinstance(analysis.draw_clipping(RUNS, axes)[0], Axes)

@@ -72,7 +72,7 @@ def test_an_axis_with_opposite_effects_matters_and_one_without_effect_does_not()
     assert float(numbers["lr"][0]) == pytest.approx(2.7, abs=0.2)
 
 
-def test_axes_that_the_seeds_cannot_rank_share_the_first_place() -> None:
+def test_axes_that_the_seeds_cannot_rank_share_the_first_rank() -> None:
     rows = noisy(4, lambda cell, lr: -4.0 + 2 * lr + 1.3 * CELLS.index(cell), noise=0.4)
     assert sentence(rows, "cell", "lr", "clip").startswith("lr and cell matter most; ")
     nothing = noisy(4, lambda cell, lr: -4.0, noise=0.4)
@@ -101,7 +101,7 @@ def test_only_complete_combinations_are_compared() -> None:
     assert "lr differ by 0.9" in found
 
 
-def test_where_axes_cannot_be_separated_nothing_is_claimed() -> None:
+def test_inseparable_axes_give_no_claim() -> None:
     rows = noisy(3, lambda cell, lr: -4.0 + lr)
     paired = [row for row in rows if row["cell"] != "gru" and (row["cell"] == "rnn") == (row["lr"] == 1)]
     assert sentence(paired, "cell", "lr") == ""

@@ -32,7 +32,7 @@ from tests.processes import TINY, run, run_info
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6) | st.sampled_from([NAN, np.inf, -np.inf]), max_size=6))
-def test_an_estimate_is_a_mean_with_a_t_interval_from_three_values_on(values: list[float]) -> None:
+def test_three_or_more_values_give_a_mean_with_a_t_interval(values: list[float]) -> None:
     finite = [value for value in values if np.isfinite(value)]
     found = Estimate.of(pd.Series(values, dtype="float64"))
     assert found.values == finite
@@ -105,7 +105,7 @@ def test_conditions_are_the_combinations_of_all_axes_but_the_seed() -> None:
     assert find_conditions(runs[runs["outcome"] == "damaged"], []) == []
 
 
-def test_facts_about_a_condition() -> None:
+def test_properties_of_a_condition() -> None:
     def condition(**columns: Any) -> Condition:
         return Condition({}, pd.DataFrame({"outcome": "finished", **columns}, index=range(3)))
 

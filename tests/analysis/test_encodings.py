@@ -50,7 +50,7 @@ def frame(**axes: list[object]) -> pd.DataFrame:
         ),
     ],
 )
-def test_what_figures_show_the_axes_as(axes: dict[str, list[object]], expected: Encodings) -> None:
+def test_the_encodings_of_axes_in_figures(axes: dict[str, list[object]], expected: Encodings) -> None:
     assert choose_encodings(frame(**axes), list(axes)) == expected
 
 

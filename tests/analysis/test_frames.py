@@ -81,7 +81,7 @@ def test_folders_a_database_and_a_server_give_the_same_frame(
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")
-def test_the_id_in_mlflow_is_that_of_the_run_there(mixed: Done, server: str, tmp_path: Path) -> None:
+def test_the_mlflow_id_belongs_to_the_mirrored_run(mixed: Done, server: str, tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     sources = {
@@ -97,7 +97,7 @@ def test_the_id_in_mlflow_is_that_of_the_run_there(mixed: Done, server: str, tmp
                 assert there.data.tags["rnnlab.id"] == row["run"] != row["mlflow_run_id"]
 
 
-def test_a_run_that_was_not_sent_has_no_id_in_mlflow(tmp_path: Path) -> None:
+def test_an_unsent_run_has_no_mlflow_id(tmp_path: Path) -> None:
     ledgers: dict[str, Any] = {
         "0": {},
         "1": {"store": {"run_id": "f" * 32, "position": -1, "tail": ""}},
@@ -116,7 +116,7 @@ def test_a_run_that_was_not_sent_has_no_id_in_mlflow(tmp_path: Path) -> None:
     assert frame.set_index("name")["mlflow_link"].dropna().to_dict() == {"6": "http://lab/#/runs/c"}
 
 
-def test_what_a_server_sent_once_is_not_asked_for_again(
+def test_responses_of_a_server_are_cached(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.tracking import MlflowClient
@@ -137,7 +137,7 @@ def test_what_a_server_sent_once_is_not_asked_for_again(
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith("tmp")]
 
 
-def test_a_row_a_run_says_what_its_folder_says(mixed: Done) -> None:
+def test_the_row_of_each_run_agrees_with_its_folder(mixed: Done) -> None:
     frame = load_runs(mixed.folder)
     folders = {run_info(Path(folder))["id"]: Path(folder) for folder in frame["folder"]}
     for row in frame.to_dict("records"):
@@ -160,7 +160,7 @@ def test_a_row_a_run_says_what_its_folder_says(mixed: Done) -> None:
     assert len(sweep_rows)
 
 
-def test_types_are_proper(mixed: Done) -> None:
+def test_types_are_correct(mixed: Done) -> None:
     frame = load_runs(mixed.folder)
     for words in ("sweep", "outcome", "cell", "task", "optimizer", "metric", "regime", "git_commit", "host"):
         assert isinstance(frame[words].dtype, pd.CategoricalDtype), words
@@ -262,7 +262,7 @@ def test_the_last_recording_is_each_measurements_own(tmp_path: Path) -> None:
     assert len(load_gradients(tmp_path, steps="ends")) == 10
 
 
-def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+def test_lag_curves_of_other_targets_are_omitted_by_default(tmp_path: Path) -> None:
     done = run(
         tmp_path, *TINY, "probe.measurements.lag_curves.targets=[last,4]", "figures=false", "tracking=none"
     )
@@ -304,13 +304,13 @@ def test_lag_curves_of_other_targets_are_left_out_unless_asked_for(tmp_path: Pat
         (lambda source: load_gradients(source, steps="all"), "steps='all': must be 'first'"),
     ],
 )
-def test_a_mistake_is_named_with_what_there_is(mixed: Done, call: Any, message: str) -> None:
+def test_a_mistake_is_reported_with_the_available_choices(mixed: Done, call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(mixed.folder)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")
-def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None:
+def test_runs_missing_in_mlflow_are_named(mixed: Done, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs found"):
         load_runs(tmp_path)
     with pytest.raises(ValueError, match=r"source=\[\]: no runs found"):
@@ -328,7 +328,7 @@ def test_what_mlflow_does_not_have_is_named(mixed: Done, tmp_path: Path) -> None
         load_runs(MLflowRuns(sweep="s' or tags.sweep != '", uri=mixed.uri))
 
 
-def test_a_server_that_is_gone_is_a_connection_error(tmp_path: Path) -> None:
+def test_an_unreachable_server_gives_a_connection_error(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r"MLflow at http://user:\*\*\*@127.0.0.1:9"):
         load_runs(MLflowRuns(uri="http://user:secret@127.0.0.1:9", cache=tmp_path))
 
@@ -340,7 +340,7 @@ def test_one_sweep_of_an_experiment(mixed: Done) -> None:
     assert len(frame) == 4 and set(frame["sweep"]) == {sweep}
 
 
-def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
+def test_incomplete_runs_are_included_and_named(tmp_path: Path) -> None:
     whole_run(tmp_path / "0", "fine")
     killed = whole_run(tmp_path / "1", "ended early", outcome="killed")
     running = RunFolder(tmp_path / "2", info_of("going on"), config_of())
@@ -391,7 +391,7 @@ def test_runs_that_are_not_whole_are_there_and_named(tmp_path: Path) -> None:
     running.close()
 
 
-def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tmp_path: Path) -> None:
+def test_a_run_still_listed_as_running_in_mlflow_is_loaded_with_its_data(tmp_path: Path) -> None:
     from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
     from rnnlab.mlflow_mirror.store import open_experiment
 
@@ -411,14 +411,14 @@ def test_a_run_that_mlflow_still_sees_running_is_there_with_what_mlflow_knows(tm
         assert set(load_metrics(MLflowRuns(uri=uri))["run"]) == {"id-fine"}
 
 
-def test_a_copy_of_a_run_is_no_second_run(mixed: Done, tmp_path: Path) -> None:
+def test_a_copy_of_a_run_is_not_counted_as_a_second_run(mixed: Done, tmp_path: Path) -> None:
     copy = shutil.copytree(mixed.folder / "multirun", tmp_path / "copy")
     assert len(load_runs([copy, mixed.folder])) == 5
 
 
 @pytest.mark.parametrize("place", ["a_backup", "z_backup"])  # sorted before or after the original
 @pytest.mark.parametrize("outcome", ["finished", "killed", None])
-def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome: Any) -> None:
+def test_the_most_advanced_copy_is_loaded(tmp_path: Path, place: str, outcome: Any) -> None:
     from rnnlab.runs.closing import close_run
 
     path = tmp_path / "sweep" / "0"
@@ -441,7 +441,7 @@ def test_of_copies_the_one_further_on_counts(tmp_path: Path, place: str, outcome
     assert "1 " + (outcome or "running") in (tmp_path / "page.html").read_text()
 
 
-def test_a_run_that_ended_counts_before_one_with_more_steps(tmp_path: Path) -> None:
+def test_a_finished_copy_takes_precedence_over_one_with_more_steps(tmp_path: Path) -> None:
     whole_run(tmp_path / "b", outcome="diverged")
     shutil.copytree(tmp_path / "b", tmp_path / "a")
     rows = (tmp_path / "a" / "metrics.jsonl").read_text()
@@ -456,7 +456,7 @@ def test_a_run_that_ended_counts_before_one_with_more_steps(tmp_path: Path) -> N
     assert load_runs(tmp_path)["folder"].tolist() == [str(tmp_path / "c")], "newer"
 
 
-def test_a_resumed_run_is_fetched_anew(server: str, tmp_path: Path) -> None:
+def test_a_resumed_run_is_fetched_again(server: str, tmp_path: Path) -> None:
     from rnnlab.mlflow_mirror.mirrored_run import MirroredRun
     from rnnlab.mlflow_mirror.store import open_experiment
 
@@ -515,7 +515,7 @@ def test_files_are_in_mlflow_before_it_says_that_the_run_has_ended(tmp_path: Pat
     assert calls.index("log_artifact") < calls.index("set_terminated")
 
 
-def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_path: Path) -> None:
+def test_runs_whose_files_are_missing_in_mlflow_do_not_count_as_running(mixed: Done, tmp_path: Path) -> None:
     folder = shutil.copytree(mixed.folder, tmp_path / "copy")
     hidden = mixed.folder / "mlartifacts"
     hidden.rename(mixed.folder / "hidden")
@@ -543,7 +543,7 @@ def test_files_that_are_gone_from_mlflow_are_no_running_runs(mixed: Done, tmp_pa
         (lambda path: path.unlink(), "No such file"),
     ],
 )
-def test_a_finished_run_whose_metrics_are_damaged_is_named(tmp_path: Path, damage: Any, why: str) -> None:
+def test_a_finished_run_with_damaged_metrics_is_reported(tmp_path: Path, damage: Any, why: str) -> None:
     whole_run(tmp_path / "0", "fine")
     damage(whole_run(tmp_path / "1", "hurt") / "metrics.jsonl")
     with pytest.warns(IncompleteRuns, match=rf"1 of 2 runs are incomplete: hurt \(.*{why}"):
@@ -552,7 +552,7 @@ def test_a_finished_run_whose_metrics_are_damaged_is_named(tmp_path: Path, damag
     assert frame["step"].dtype == np.int64
 
 
-def test_a_folder_in_place_of_a_file_hurts_one_run_alone(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_affects_only_its_run(tmp_path: Path) -> None:
     whole_run(tmp_path / "0", "fine")
     (tmp_path / "1" / "run.json").mkdir(parents=True)
     with pytest.warns(IncompleteRuns, match="1 .damaged: run.json: Is a directory"):
@@ -579,7 +579,9 @@ def test_a_damaged_run_makes_no_axis_differ(tmp_path: Path) -> None:
         ({"summary": {"number": "x", "started": "x", "sweep": "x"}}, None),
     ],
 )
-def test_an_odd_run_json_hurts_one_run_alone(tmp_path: Path, odd: dict[str, Any], why: str | None) -> None:
+def test_an_invalid_run_json_affects_only_its_run(
+    tmp_path: Path, odd: dict[str, Any], why: str | None
+) -> None:
     whole_run(tmp_path / "0", "fine")
     file = whole_run(tmp_path / "1", "odd") / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | odd))
@@ -603,7 +605,7 @@ def test_a_table_of_negative_steps_is_damaged(tmp_path: Path, column: str) -> No
         assert set(load_gradients(tmp_path)["run"]) == {"id-fine"}
 
 
-def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
+def test_a_failure_of_many_lines_gives_a_warning_of_one_line(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "0", info_of("hurt"), config_of()) as folder:
         folder.close()
         folder.finish("failed", {"error": "line\n" * 500})
@@ -613,7 +615,7 @@ def test_a_failure_of_many_lines_is_warned_of_in_one(tmp_path: Path) -> None:
     assert len(message.splitlines()) == 1 and len(message) < 1000
 
 
-def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None:
+def test_out_of_range_numbers_and_words_among_numbers(tmp_path: Path) -> None:
     for number, (seed, loss) in enumerate(((2**64, 0.5), (3, 0.5), (4, "oops"))):
         info = info_of(str(number)) | {"params": {"seed": str(seed), "lr": "1", "clip": "null"}}
         with RunFolder(tmp_path / str(number), info, config_of()) as folder:
@@ -626,7 +628,7 @@ def test_numbers_that_do_not_fit_and_words_among_numbers(tmp_path: Path) -> None
     assert frame["lr"].dtype == frame["clip"].dtype == np.float64
 
 
-def test_runs_below_a_folder_are_found_once_and_artifacts_are_none(tmp_path: Path) -> None:
+def test_runs_below_a_folder_are_found_once_and_artifacts_are_skipped(tmp_path: Path) -> None:
     whole_run(tmp_path / "b" / "0")
     whole_run(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "mlartifacts" / "1" / "artifacts")
@@ -650,7 +652,7 @@ def test_runs_below_a_folder_are_found_once_and_artifacts_are_none(tmp_path: Pat
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_no_run_json_is_so_odd_that_the_others_cannot_be_read(
+def test_no_invalid_run_json_prevents_reading_the_others(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")

@@ -51,7 +51,7 @@ def change_weights(folder: Path, change: Callable[[Weights], object]) -> None:
     save_file(weights, folder / "weights.safetensors")
 
 
-def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other: Path) -> None:
+def test_a_run_equals_its_repetition_except_for_the_clock(run: Path, other: Path) -> None:
     assert find_differences(run, run) == []
 
     def slower(rows: list[dict[str, float]]) -> None:
@@ -74,7 +74,7 @@ def test_a_run_equals_its_copy_though_the_clock_went_otherwise(run: Path, other:
         (lambda w: w.update(W_hh=np.array([[1, -0.0], [np.nan, np.inf]])), "weights: W_hh differ"),
     ],
 )
-def test_other_weights_are_found(
+def test_differing_weights_are_found(
     run: Path, other: Path, change: Callable[[Weights], object], message: str
 ) -> None:
     change_weights(other, change)
@@ -92,19 +92,21 @@ def test_other_weights_are_found(
         (lambda rows: rows.append({"step": 4, "val/loss": 1.0}), "metrics: "),
     ],
 )
-def test_other_metrics_are_found(run: Path, other: Path, change: Callable[..., object], message: str) -> None:
+def test_differing_metrics_are_found(
+    run: Path, other: Path, change: Callable[..., object], message: str
+) -> None:
     change_rows(other, change)
     for found in (find_differences(run, other), find_differences(other, run)):
         assert len(found) == 1 and found[0].startswith(message)
 
 
-def test_all_metrics_that_differ_are_told(run: Path, other: Path) -> None:
+def test_all_differing_metrics_are_reported(run: Path, other: Path) -> None:
     change_rows(other, lambda rows: [row.update({"train/loss": 9.0, "val/loss": 9.0}) for row in rows])
     change_weights(other, lambda weights: weights.update(b_h=np.zeros(2)))
     assert len(find_differences(run, other)) == 3
 
 
-def test_as_many_steps_that_are_others_are_a_difference(run: Path, other: Path) -> None:
+def test_equally_many_but_different_steps_count_as_a_difference(run: Path, other: Path) -> None:
     change_rows(other, lambda rows: rows[-1].update(step=4))
     assert find_differences(run, other) and find_differences(other, run)
 
@@ -131,7 +133,7 @@ def test_another_table_of_gradients_is_found(run: Path, other: Path, column: str
     assert find_differences(run, other) == ["gradients: the tables differ (6 and 4 rows)"]
 
 
-def test_runs_that_failed_at_once_can_be_compared(run: Path, tmp_path: Path) -> None:
+def test_runs_that_failed_at_the_start_can_be_compared(run: Path, tmp_path: Path) -> None:
     """The files exist but contain no rows."""
     for name in "ab":
         with RunFolder(tmp_path / name, {"steps": 3}, {}) as folder:

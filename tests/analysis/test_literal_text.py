@@ -104,7 +104,7 @@ def test_names_in_the_figures_of_a_run(ax: Axes) -> None:
     assert "$x_$" in texts_of(figures.draw_verdict(metrics, ax, "$x_$", 2.0))
 
 
-def test_numbers_on_a_logarithmic_axis_stay_formulas(ax: Axes) -> None:
+def test_tick_labels_on_a_logarithmic_axis_remain_formulas(ax: Axes) -> None:
     metrics = pd.DataFrame({"step": range(9), "grad/norm": np.logspace(-3, 3, 9)})
     figures.draw_clip_histogram(metrics, ax)
     texts_of(ax)

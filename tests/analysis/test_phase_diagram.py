@@ -101,7 +101,7 @@ def test_a_phase_diagram_shows_every_axis_or_is_refused() -> None:
         draw_phase_diagram(sweep_layout(many, "cell", "lr", "clip", "seed", "depth"))
 
 
-def test_runs_without_a_further_axis_stay_in_a_phase_diagram() -> None:
+def test_runs_without_a_further_axis_remain_in_a_phase_diagram() -> None:
     more = [phases(), phases().assign(cell="lstm")]
     frame = pd.concat([more[0].assign(bias="on"), more[0].assign(bias="off"), more[1].assign(bias=None)])
     laid_out = sweep_layout(frame, "cell", "lr", "clip", "seed", "bias")
@@ -137,7 +137,7 @@ def test_a_grid_of_phase_diagrams_has_one_scale() -> None:
     grid.figure.canvas.draw()
 
 
-def test_cells_of_a_gain_of_0_are_marked_and_of_the_lowest_colour(ax: Axes) -> None:
+def test_grid_cells_with_gain_0_are_marked_and_have_the_lowest_colour(ax: Axes) -> None:
     frame = with_zeros()[lambda runs: runs["seq_len"] == 10]
     draw_phase_diagram(frame, ax, x="cell", y="clip", color="gain")
     assert [text.get_text() for text in ax.texts] == ["0 2/3"]

@@ -128,7 +128,7 @@ def test_figures_are_those_that_the_axes_call_for(text: str) -> None:
     assert headings == titles[2:]
 
 
-def test_it_says_how_to_repeat_the_sweep(sweep_result: Done, text: str) -> None:
+def test_it_gives_the_command_that_repeats_the_sweep(sweep_result: Done, text: str) -> None:
     page = Page(text)
     given = "python -m rnnlab -m cell=rnn,lstm clip=null,0.1 seed=0,1 steps=12"
     assert given in page.text
@@ -156,7 +156,7 @@ def test_the_same_page_from_mlflow(sweep_result: Done, text: str) -> None:
     assert here == there
 
 
-def test_what_went_wrong_is_named_with_its_reason(tmp_path: Path) -> None:
+def test_failures_are_named_with_their_reasons(tmp_path: Path) -> None:
     whole_run(tmp_path / "0", "fine")
     whole_run(tmp_path / "1", "ended early", outcome="killed")
     with RunFolder(tmp_path / "2", info_of("blown up"), config_of()) as folder:
@@ -216,7 +216,7 @@ def test_it_is_made_at_the_end_of_a_sweep_and_put_into_mlflow(tmp_path: Path) ->
     assert held == ["report.html"]  # the newest version, regardless of its file name
 
 
-def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
+def test_a_failed_report_is_reported_in_one_line(tmp_path: Path) -> None:
     asked = [word for word in TINY if word != "report=false"]
     broken = tmp_path / "broken"
     shutil.copytree(Path(__file__).parents[2] / "rnnlab", broken / "rnnlab")
@@ -230,7 +230,7 @@ def test_a_report_that_cannot_be_made_costs_a_line(tmp_path: Path) -> None:
     )
 
 
-def test_the_command_says_what_it_cannot_do(
+def test_the_command_reports_unsupported_requests(
     sweep_result: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rnnlab.commands.report import main
@@ -256,13 +256,15 @@ def test_the_command_says_what_it_cannot_do(
     assert (tmp_path / "page.html").is_file()
 
 
-def test_the_same_page_twice_and_in_one_move(sweep_result: Done, text: str, tmp_path: Path) -> None:
+def test_the_page_is_reproducible_and_written_atomically(
+    sweep_result: Done, text: str, tmp_path: Path
+) -> None:
     (tmp_path / "page.html").write_text("an earlier page")
     write_report(sweep_result.folder, tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == text and len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None:
+def test_earlier_values_of_a_diverged_run_are_excluded_from_averages(tmp_path: Path) -> None:
     for seed, outcome, value in ((0, "finished", 2.0), (1, "unstable", 4.0), (2, "diverged", 99.0)):
         info = info_of(f"seed={seed}") | {"goal": {"metric": "val/loss", "baseline": 1.0, "criterion": None}}
         info |= {"number": seed, "params": {"cell": "rnn", "seed": str(seed)}}
@@ -283,7 +285,7 @@ def test_what_a_diverged_run_had_before_is_in_no_average(tmp_path: Path) -> None
     assert "Lowest val/loss: 2.000 with cell=gru; baseline 1.000." in page.text
 
 
-def test_two_sweeps_with_axes_of_their_own_are_one_page(tmp_path: Path) -> None:
+def test_two_sweeps_with_different_axes_make_one_page(tmp_path: Path) -> None:
     for number, params in enumerate(
         [{"cell": "rnn", "cell.nonlinearity": "tanh"}, {"cell": "rnn", "cell.nonlinearity": "relu"}]
         + [{"cell": "lstm", "cell.forget_bias": bias} for bias in ("0", "1")]
@@ -312,14 +314,14 @@ def test_seeds_alone_are_averaged_and_a_damaged_table_is_named(tmp_path: Path) -
     assert row[0] == "seed=0" and row[1].startswith("finished; damaged: gradients.parquet: ")
 
 
-def test_nothing_but_damaged_runs_is_a_page_too(tmp_path: Path) -> None:
+def test_damaged_runs_alone_give_a_page(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "run.json").write_text("{")
     text = report_html(tmp_path)
     assert "1 damaged" in text and "<h1>How far back in time do gradients reach?</h1>" in text
 
 
-def test_a_damaged_run_is_in_no_answer(sweep_result: Done, tmp_path: Path) -> None:
+def test_damaged_runs_are_excluded_from_the_answer(sweep_result: Done, tmp_path: Path) -> None:
     shutil.copytree(sweep_result.folder, tmp_path, dirs_exist_ok=True)
     folders = [path.parent for path in tmp_path.rglob("run.json")]
     clipped = [path for path in folders if run_info(path)["params"]["clip"] == "null"]
@@ -347,7 +349,7 @@ def test_a_run_that_diverges_before_a_step_ends_has_a_page(tmp_path: Path) -> No
     assert page.pictures == [] and "1 of 1 run diverged at training step 0" in page.text
 
 
-def test_gains_of_0_and_shares_of_zeros_stand_in_both_tables(tmp_path: Path) -> None:
+def test_both_tables_contain_gains_of_0_and_shares_of_zeros(tmp_path: Path) -> None:
     lost = {"grad/gain": 0.0, "grad/log10_gain": None, "grad/zero_fraction": 1.0, "grad/horizon": 0.0}
     half = {"grad/gain": 0.1, "grad/log10_gain": -1.0, "grad/zero_fraction": 0.5, "grad/horizon": 30.0}
     more = ({"grad/horizon_first": 0.0}, {"grad/horizon_first": 4.0, "grad/zero_at_horizon": 0.25})

@@ -190,7 +190,7 @@ def test_clip_histogram_and_its_threshold(ax: Axes, threshold: float | None, end
     draw(ax)
 
 
-def test_theory_and_bound_go_through_lag_1_of_the_first_curve(gradients: pd.DataFrame, ax: Axes) -> None:
+def test_theory_and_bound_pass_through_lag_1_of_the_first_curve(gradients: pd.DataFrame, ax: Axes) -> None:
     draw_training_lag_curves(gradients, ax, "state", theory=-0.5, bound=0.25)
     limits = ax.get_ylim()
     theory, bound = lines(ax)[-2:]
@@ -200,7 +200,7 @@ def test_theory_and_bound_go_through_lag_1_of_the_first_curve(gradients: pd.Data
     assert other.get_ylim() == limits, "a line must not squeeze the curves"
 
 
-def test_other_targets_are_no_part_of_the_lag_curve(gradients: pd.DataFrame, ax: Axes) -> None:
+def test_other_targets_are_not_part_of_the_lag_curve(gradients: pd.DataFrame, ax: Axes) -> None:
     more = pd.concat([gradients.assign(target=None), gradients.assign(target=2, log10_gmean=9.0)])
     draw_training_lag_curves(more, ax, "state")
     assert all(9.0 not in y for _, y in lines(ax))
@@ -233,7 +233,7 @@ def test_a_run_is_drawn_into_its_folder(sweep: Done, tmp_path: Path) -> None:
     assert len(list((tmp_path / "figures" / "timeline").glob("*.png"))) == 5
 
 
-def test_what_was_not_recorded_is_not_drawn(sweep: Done, tmp_path: Path) -> None:
+def test_unrecorded_quantities_are_not_drawn(sweep: Done, tmp_path: Path) -> None:
     shutil.copy(sweep.runs["rnn"] / "metrics.jsonl", tmp_path)
     frame = pd.read_parquet(sweep.runs["rnn"] / "gradients.parquet")
     frame[frame["lag"].notna()].to_parquet(tmp_path / "gradients.parquet")

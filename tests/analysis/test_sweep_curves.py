@@ -77,7 +77,7 @@ def test_fewer_than_three_replicates_are_drawn_as_single_runs(ax: Axes, seeds: i
     assert title(ax).endswith("single runs; separately for each clip")
 
 
-def test_groups_with_and_without_enough_replicates_are_told_apart(ax: Axes) -> None:
+def test_groups_with_and_without_enough_replicates_are_distinguished(ax: Axes) -> None:
     frame = GRADIENTS[GRADIENTS["run"].isin(["r0", "r1", "r2", "r12", "r13"])]  # three of rnn and two of lstm
     draw_lag_curves(frame, ax)
     assert_same_lines(
@@ -122,7 +122,7 @@ def test_a_frame_of_one_run_needs_no_run_column(ax: Axes) -> None:
     assert len(ax.lines) == 1 and legend(ax) == []
 
 
-def test_both_ends_the_first_one_dashed(ax: Axes) -> None:
+def test_untrained_dashed_and_trained_solid(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS, ax, step="ends")
     for step, dashed in ((0, True), (20, False)):
         groups = replicates(GRADIENTS[GRADIENTS["cell"] == "rnn"], "seq_len", "clip")
@@ -134,7 +134,7 @@ def test_both_ends_the_first_one_dashed(ax: Axes) -> None:
         draw_lag_curves(GRADIENTS, ax, step="ends", style="clip")
 
 
-def test_both_ends_as_columns_on_one_scale() -> None:
+def test_untrained_and_trained_as_columns_on_one_scale() -> None:
     grid = draw_lag_curves(GRADIENTS, col="end")
     first, last = grid.axes.flat
     assert [title(first), title(last)] == ["step 0, untrained", "step 20, trained"]
@@ -152,7 +152,7 @@ def test_runs_with_one_recording_have_one_end(ax: Axes) -> None:
     assert legend(ax) == ["rnn", "lstm", "step 0, untrained"]
 
 
-def test_a_run_with_one_recording_among_runs_with_more_is_at_the_first_end_alone() -> None:
+def test_a_run_with_one_recording_among_runs_with_more_appears_only_untrained() -> None:
     """A run that diverges at once has no recording after training."""
     frame = GRADIENTS[(GRADIENTS["run"] == "r1") | ((GRADIENTS["run"] == "r0") & (GRADIENTS["step"] == 0))]
     grid = draw_lag_curves(frame, col="end")
@@ -164,7 +164,7 @@ def test_a_run_with_one_recording_among_runs_with_more_is_at_the_first_end_alone
     plt.close(grid.figure)
 
 
-def test_ends_of_runs_that_end_at_different_steps(ax: Axes) -> None:
+def test_last_recordings_of_runs_that_end_at_different_steps(ax: Axes) -> None:
     early = GRADIENTS[~((GRADIENTS["run"] == "r0") & (GRADIENTS["step"] == 20))]
     draw_lag_curves(early, ax)
     values = curves(early, 20) | {"r0": curves(early, 5)["r0"]}
@@ -188,7 +188,7 @@ def test_training_steps_in_viridis(ax: Axes) -> None:
     assert found.get_title().get_text() == "training step"
 
 
-def test_of_many_training_steps_a_few_with_the_first_and_the_last(ax: Axes) -> None:
+def test_a_few_of_many_training_steps_with_the_first_and_the_last(ax: Axes) -> None:
     frame = gradients_frame(RUNS[:3], steps=tuple(range(30)), lags=2)
     only = frame[
         (frame["step"] != 29) | frame["run"].isin(["r0", "r1"])
@@ -204,7 +204,7 @@ def test_of_many_training_steps_a_few_with_the_first_and_the_last(ax: Axes) -> N
     assert legend(other)[-1] == "28"
 
 
-def test_traces_are_the_runs_themselves(ax: Axes) -> None:
+def test_traces_show_single_runs(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS, ax, traces=True)
     rows = GRADIENTS[GRADIENTS["cell"] == "rnn"]
     means = [np.mean(list(curves(part, 20).values()), axis=0) for part in replicates(rows, "seq_len", "clip")]
@@ -214,13 +214,13 @@ def test_traces_are_the_runs_themselves(ax: Axes) -> None:
     assert {"run r0", "run r23"} <= set(names_of(ax))
 
 
-def test_traces_of_several_training_steps_are_apart(ax: Axes) -> None:
+def test_traces_of_several_training_steps_are_separate(ax: Axes) -> None:
     draw_lag_curves(GRADIENTS[GRADIENTS["run"] == "r0"], ax, hue="step", traces=True)
     assert all(x == [1, 2, 3, 4, 5, 6, 7, 8] for x, _ in lines_of(ax, colormaps["viridis"](0.0)))
     assert len(ax.lines) == 3
 
 
-def test_lags_without_a_value_are_left_out_of_the_mean(ax: Axes) -> None:
+def test_lags_without_a_value_are_excluded_from_the_mean(ax: Axes) -> None:
     whole = GRADIENTS[GRADIENTS["run"].isin(["r0", "r1", "r2"])]
     frame = whole.copy()
     frame.loc[(frame["run"] == "r0") & (frame["lag"] >= 4), "log10_gmean"] = NAN
@@ -298,13 +298,13 @@ def test_losses_over_decades_are_on_a_logarithmic_axis(ax: Axes) -> None:
 
 
 @pytest.mark.parametrize("steps", [[0], [0, 1]])
-def test_a_few_training_steps_have_whole_numbers(ax: Axes, steps: list[int]) -> None:
+def test_an_axis_of_few_training_steps_has_integer_ticks(ax: Axes, steps: list[int]) -> None:
     draw_losses(METRICS[METRICS["step"].isin(steps)], ax)
     ticks, (low, high) = ax.get_xticks(), ax.get_xlim()
     assert [tick for tick in ticks if low <= tick <= high] == steps
 
 
-def test_the_colours_of_a_part_are_those_of_the_whole(ax: Axes) -> None:
+def test_a_subset_has_the_colours_of_the_whole_sweep(ax: Axes) -> None:
     words = ["sgd", "adagrad", "adam"]
     one_cell = METRICS[METRICS["run"].isin(["r0", "r1", "r2"])]
     frame = one_cell.assign(optimizer=pd.Categorical(["adam"] * len(one_cell), categories=words))
@@ -342,7 +342,7 @@ def test_an_axes_and_a_grid_exclude_each_other(ax: Axes) -> None:
         draw_losses(METRICS, ax, col="clip")
 
 
-def test_runs_without_the_axis_are_told(ax: Axes) -> None:
+def test_runs_without_the_axis_are_reported(ax: Axes) -> None:
     frame = GRADIENTS.copy()
     frame["bias"] = np.where(frame["cell"] == "lstm", 1.0, np.nan)
     draw_lag_curves(frame, ax, hue="bias")
@@ -350,18 +350,18 @@ def test_runs_without_the_axis_are_told(ax: Axes) -> None:
     assert f"{lost} runs without bias omitted" in title(ax)
 
 
-def test_curves_of_several_runs_that_nothing_tells_apart_are_refused(ax: Axes) -> None:
+def test_indistinguishable_curves_of_several_runs_are_refused(ax: Axes) -> None:
     with pytest.raises(ValueError, match="several lag curves for the same run and step"):
         draw_lag_curves(GRADIENTS.drop(columns="run"), ax)
 
 
 @pytest.mark.parametrize(("draw", "message"), GIVEN, ids=[message for _, message in GIVEN])
-def test_what_is_not_there_is_named(draw: Callable[[], Any], message: str) -> None:
+def test_missing_items_are_named(draw: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
 
 
-def test_without_a_value_there_is_a_note(ax: Axes) -> None:
+def test_a_missing_value_is_noted(ax: Axes) -> None:
     draw_losses(METRICS.assign(value=NAN), ax)
     assert "nothing to show" in notes(ax)
     other = ax.figure.add_axes((0, 0, 1, 1))

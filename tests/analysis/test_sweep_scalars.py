@@ -75,7 +75,7 @@ def test_a_short_axis_is_linear(ax: Axes) -> None:
     assert {x for x, _ in means_of(other, "0.25")} == {10, 20}, "the only line is not moved aside"
 
 
-def test_clipping_that_is_off_stands_at_the_right_and_no_line_leads_there(ax: Axes) -> None:
+def test_runs_without_clipping_are_drawn_at_the_right_without_a_line(ax: Axes) -> None:
     one = RUNS[(RUNS["cell"] == "rnn") & (RUNS["seq_len"] == 10)]
     frame = pd.concat([one, one[one["clip"].notna()].assign(clip=1.0)])
     draw_gain(frame, ax, x="clip", hue=None)
@@ -89,14 +89,14 @@ def test_clipping_that_is_off_stands_at_the_right_and_no_line_leads_there(ax: Ax
     assert list(joined.get_xdata()) == [0.1, 1]
 
 
-def test_null_of_another_axis_is_left_out(ax: Axes) -> None:
+def test_null_of_another_axis_is_omitted(ax: Axes) -> None:
     frame = RUNS.assign(lr=RUNS["clip"])
     draw_gain(frame, ax, x="lr")
     assert list(ticks(ax)) == ["0.1"]
     assert len(points_of(ax)) == 12 and "12 of 24 runs have no lr" in title(ax)
 
 
-def test_words_stand_side_by_side(ax: Axes) -> None:
+def test_words_are_aligned(ax: Axes) -> None:
     draw_gain(RUNS, ax, x="cell", hue="cell")
     assert ticks(ax) == {"rnn": 0, "lstm": 1}
 
@@ -186,7 +186,7 @@ def test_clip_rate_above_the_loss() -> None:
     figure.canvas.draw()
 
 
-def test_a_cross_where_runs_diverged() -> None:
+def test_diverged_runs_are_marked_by_a_cross() -> None:
     runs = runs_frame(seq_lens=(10,), seeds=5)
     lost = (runs["cell"] == "rnn") & runs["clip"].isna() & (runs["seed"] < 2)
     frame = runs.assign(outcome=np.where(lost, "diverged", "finished"))
@@ -216,7 +216,9 @@ def test_both_axes_of_the_clipping_figure_have_the_same_styles() -> None:
 
 
 @pytest.mark.parametrize(("value", "name"), [(TAIL, "tail gain"), ("grad/gain", "gain")])
-def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: str, name: str) -> None:
+def test_a_gain_of_0_is_drawn_at_the_lower_end_and_stated_in_the_title(
+    ax: Axes, value: str, name: str
+) -> None:
     draw_gain(with_zeros(), ax, value=value)
     assert [y for _, y in lost(ax)] == [0.0, 0.0] and all(5 < x < 20 for x, _ in lost(ax))
     assert len(points_of(ax)) == 22 and f"{name} = 0" in legend(ax)
@@ -234,7 +236,7 @@ def test_a_gain_of_0_stands_at_the_lower_end_and_in_the_title(ax: Axes, value: s
     ax.figure.canvas.draw()
 
 
-def test_gains_of_0_alone_are_a_figure_too(ax: Axes) -> None:
+def test_gains_of_0_only_can_be_drawn(ax: Axes) -> None:
     none = {"grad/log10_gain_tail": NAN, "grad/gain_tail": 0.0}
     draw_gain(RUNS.assign(**none), ax)
     assert len(lost(ax)) == 24 and "nothing to show" not in notes(ax)
@@ -243,7 +245,7 @@ def test_gains_of_0_alone_are_a_figure_too(ax: Axes) -> None:
     ax.figure.canvas.draw()
 
 
-def test_a_long_row_of_a_grid_is_broken_and_labelled_at_its_edges() -> None:
+def test_a_long_row_of_a_grid_is_wrapped_and_labelled_at_its_edges() -> None:
     grid = draw_gain(runs_frame(seq_lens=(10, 20, 30, 40)), x="clip", col="seq_len")
     assert [title(ax) for ax in grid.axes.flat] == [f"seq_len {n}" for n in (10, 20, 30, 40)]
     assert [ax.get_xlabel() for ax in grid.axes.flat] == ["", "clip", "clip", "clip"]
@@ -251,14 +253,14 @@ def test_a_long_row_of_a_grid_is_broken_and_labelled_at_its_edges() -> None:
     plt.close(grid.figure)
 
 
-def test_a_part_of_a_grid_without_runs_says_so() -> None:
+def test_a_part_of_a_grid_without_runs_is_labelled() -> None:
     frame = RUNS[(RUNS["seq_len"] == 10) | (RUNS["cell"] == "rnn")]
     grid = draw_gain(frame, x="clip", col="cell", row="seq_len")
     assert [bool(notes(ax)) for ax in grid.axes.flat] == [False, False, False, True]
     plt.close(grid.figure)
 
 
-def test_a_task_without_a_criterion_is_not_one_that_nobody_solved(ax: Axes) -> None:
+def test_a_task_without_a_criterion_does_not_count_as_unsolved(ax: Axes) -> None:
     tasks = [
         RUNS.assign(task="latch"),
         RUNS.assign(task="char_lm", **{"val/solved": NAN}, outcome="diverged"),

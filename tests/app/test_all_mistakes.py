@@ -171,14 +171,14 @@ def test_a_consequence_of_a_mistake_is_not_reported(
     assert lines(command, capsys, here) == [CONSEQUENCES[command]]
 
 
-def test_an_option_of_a_mistyped_experiment_is_not_judged(
+def test_options_of_a_mistyped_experiment_are_not_checked(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = lines("experiment=quik cell.forget_bias=1 stop_when_solved=true", capsys, here)
     assert line.startswith("experiment=quik: unknown option; did you mean quick?")
 
 
-def test_a_hopeless_command_is_tried_a_limited_number_of_times(
+def test_a_failing_command_is_tried_a_limited_number_of_times(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
@@ -214,7 +214,7 @@ def test_many_values_of_one_axis_take_few_compositions(
     assert lines("-m hiden_size=range(5000) lr=-1", capsys, here) == [unknown, BAD_LR]
 
 
-def test_a_long_list_of_mistakes_is_cut(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_list_of_mistakes_is_shortened(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     *shown, last = lines("-m lr=range(-70,0)", capsys, here)
     assert len(shown) == mistakes.MAX_LINES and last == "and 20 more problems"
 

@@ -73,13 +73,13 @@ def test_conf_names_classes() -> None:
 @pytest.mark.parametrize(
     "cls", [Settings, Probe, *map(get_class, CLASSES.values())], ids=lambda cls: cls.__name__
 )
-def test_no_default_stands_in_python(cls: type) -> None:
+def test_no_default_is_defined_in_python(cls: type) -> None:
     for schema in schemas(cls):
         given = [p.name for p in inspect.signature(schema).parameters.values() if p.default is not p.empty]
         assert not given, f"{schema.__name__} has defaults for {given}"
 
 
-def test_the_search_for_defaults_goes_down_into_groups() -> None:
+def test_the_search_for_defaults_includes_groups() -> None:
     assert {schema.__name__ for schema in schemas(Settings)} >= {"Init", "Initializer", "Tracking"}
 
 
@@ -109,7 +109,7 @@ def test_the_configuration_has_the_keys_of_the_schema() -> None:
 
 
 @pytest.mark.parametrize("keys", list(leaves(default_config())), ids=".".join)
-def test_a_key_taken_out_of_the_yaml_is_missed(keys: Keys) -> None:
+def test_a_key_missing_from_the_yaml_is_detected(keys: Keys) -> None:
     config = copy.deepcopy(default_config())
     parent = config
     for key in keys[:-1]:
@@ -135,7 +135,7 @@ def test_a_key_taken_out_of_the_yaml_is_missed(keys: Keys) -> None:
         "tracking",
     ],
 )
-def test_a_key_put_into_the_yaml_is_noticed(above: str) -> None:
+def test_an_additional_key_in_the_yaml_is_detected(above: str) -> None:
     config = copy.deepcopy(default_config())
     parent = config
     for key in filter(None, above.split(".")):
@@ -146,7 +146,7 @@ def test_a_key_put_into_the_yaml_is_noticed(above: str) -> None:
     assert caught.value.problems == [f"{above}.colour=1: unknown key".lstrip(".")]
 
 
-def test_a_grid_over_layers_and_residual_includes_one_layer_twice_and_says_so() -> None:
+def test_a_grid_over_layers_and_residual_contains_one_layer_twice_and_reports_it() -> None:
     plan = compose_plan(conf_dir(), ["layers=1,2", "residual=false,true", "engine=numpy"], multirun=True)
     checked = check(plan)
     assert checked.remarks == ("residual=true: no effect with layers=1",)

@@ -59,7 +59,7 @@ def test_a_sweep_is_the_product_of_its_axes_and_runs_are_named_from_what_differs
     assert [job.name for job in plan_of(*overrides).jobs] == names
 
 
-def test_a_single_run_is_named_from_its_cell_and_what_was_given() -> None:
+def test_a_single_run_is_named_after_its_cell_and_overrides() -> None:
     assert plan_of(multirun=False).jobs[0].name == "rnn"
     assert plan_of("seq_len=25", "tracking=none", multirun=False).jobs[0].name == "rnn seq_len=25"
 
@@ -77,7 +77,7 @@ def test_each_job_has_its_own_configuration() -> None:
     assert [job.sweep_values for job in jobs][1] == {"cell": "rnn", "seq_len": "50"}
 
 
-def test_folders_are_numbered_and_named_and_nothing_is_made_yet(here: Path) -> None:
+def test_folders_are_numbered_and_named_before_they_are_created(here: Path) -> None:
     plan = plan_of("cell=rnn,lstm", "task.path='a b/c,d.txt',other.txt")
     names = [job.folder.name for job in plan.jobs]
     assert names[0].startswith("0_rnn_task.path=") and names[3].startswith("3_lstm_task.path=")
@@ -87,13 +87,13 @@ def test_folders_are_numbered_and_named_and_nothing_is_made_yet(here: Path) -> N
     assert not list(here.iterdir())
 
 
-def test_long_names_make_folders_that_a_disk_takes() -> None:
+def test_long_names_give_folder_names_within_the_limit() -> None:
     value = "x" * 300
     job = plan_of(f"task.path={value}a,{value}b").jobs[1]
     assert job.name.endswith("xb") and len(job.folder.name) < 100
 
 
-def test_the_name_of_a_sweep_is_one_that_mlflow_takes() -> None:
+def test_the_name_of_a_sweep_is_accepted_by_mlflow() -> None:
     plan = plan_of("cell=rnn,lstm", 'hydra.sweep.dir="it\'s/größer (2)"')
     assert plan.folder.parts[-2:] == ("it's", "größer (2)")
     assert plan.sweep == "it_s_gr_er_2_"
@@ -118,7 +118,7 @@ def test_default_folders_end_in_a_random_suffix(here: Path, multirun: bool, key:
     assert len(suffixes) == 3 and all(int(suffix, 16) < 16**6 for suffix in suffixes)
 
 
-def test_an_experiment_of_ones_own_can_be_a_sweep(tmp_path: Path) -> None:
+def test_a_user_defined_experiment_can_be_a_sweep(tmp_path: Path) -> None:
     folder = with_option(tmp_path, "experiment/four", SWEEP_OF_FOUR)
     plan = plan_of("experiment=four", multirun=False, config_dir=folder)
     assert plan.is_sweep
@@ -206,11 +206,11 @@ def test_other_launchers_and_sweepers_of_hydra_are_refused(tmp_path: Path, group
         ),
     ],
 )
-def test_axes_that_are_paired_go_side_by_side(overrides: list[str], names: list[str]) -> None:
+def test_paired_axes_vary_together(overrides: list[str], names: list[str]) -> None:
     assert [job.name for job in plan_of(*overrides).jobs] == names
 
 
-def test_a_pair_is_in_the_configuration_of_its_jobs() -> None:
+def test_a_pair_appears_in_the_configuration_of_its_jobs() -> None:
     jobs = plan_of("pair=[seq_len,lr]", "seq_len=9,5", "lr=0.1,0.01").jobs
     assert [(job.config["seq_len"], job.config["lr"]) for job in jobs] == [(9, 0.1), (5, 0.01)]
     assert [job.number for job in jobs] == [0, 1] and len({job.folder for job in jobs}) == 2
@@ -232,12 +232,12 @@ def test_an_experiment_can_pair_its_axes(tmp_path: Path) -> None:
         (["lr=1,2", "cell=rnn,lstm,gru"], "lr has 2 values, cell has 3 values; paired axes must have the same number of values"),
     ],
 )  # fmt: skip
-def test_a_pair_that_does_not_fit_is_told_in_one_line(overrides: list[str], message: str) -> None:
+def test_an_invalid_pair_is_reported_in_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigProblems) as caught:
         plan_of("pair=[cell,lr]", *overrides)
     assert caught.value.problems == [f"pair=[cell,lr]: {message}"]
 
 
-def test_the_command_makes_the_same_runs_from_their_beginning() -> None:
+def test_the_printed_command_repeats_the_runs_without_resume() -> None:
     plan = compose_plan(conf_dir(), ["cell=rnn,lstm", "task.path='a b.txt'", "resume=true"], multirun=True)
     assert plan.command == "python -m rnnlab -m cell=rnn,lstm 'task.path='\"'\"'a b.txt'\"'\"''"

@@ -43,7 +43,7 @@ def display(screen: io.StringIO) -> Display:
 BITS = {"loss_unit": {"name": "bits per character", "factor": 1 / log(2)}}
 
 
-def test_a_bar_of_one_run_counts_training_steps_and_names_the_unit_of_the_loss(
+def test_progress_bar_of_one_run_counts_training_steps_and_shows_the_unit_of_the_loss(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     job = job_in(tmp_path / "rnn")
@@ -69,7 +69,7 @@ def test_the_loss_of_an_older_folder_has_no_unit(
     assert "training loss 2.500, gradient norm 0.12" in screen.getvalue()
 
 
-def test_a_bar_of_a_sweep_counts_training_steps_and_the_runs_that_have_ended(
+def test_progress_bar_of_a_sweep_counts_training_steps_and_finished_runs(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     jobs = [job_in(tmp_path / name) for name in ("rnn", "lstm")]
@@ -80,7 +80,7 @@ def test_a_bar_of_a_sweep_counts_training_steps_and_the_runs_that_have_ended(
     assert "10 of 20 training steps" in screen.getvalue() and "1 of 2 runs ended" in screen.getvalue()
 
 
-def test_the_time_of_a_bar_is_said_to_be_left_or_elapsed() -> None:
+def test_the_time_of_a_progress_bar_is_labelled_remaining_or_elapsed() -> None:
     progress = Progress(disable=True)
     progress.add_task("", total=4, start=False)
     (task,) = progress.tasks
@@ -91,7 +91,7 @@ def test_the_time_of_a_bar_is_said_to_be_left_or_elapsed() -> None:
         assert Elapsed().render(task).plain == "0:00:31 elapsed"
 
 
-def test_numbers_that_are_not_finite_do_not_stop_the_bar(
+def test_non_finite_numbers_do_not_stop_the_bar(
     tmp_path: Path, display: Display, screen: io.StringIO
 ) -> None:
     job = job_in(tmp_path / "rnn")
@@ -113,7 +113,7 @@ def test_an_exploding_loss_has_few_digits(tmp_path: Path, display: Display, scre
     assert "training loss 1.23e+38, gradient norm 5e+30" in screen.getvalue()
 
 
-def test_nothing_is_drawn_without_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_without_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     display, job = Display(), job_in(tmp_path / "rnn")
     with display.show_progress([job]), display.show_sending(1) as show, display.show_status("Writing"):
         display.refresh()
@@ -224,7 +224,7 @@ def test_an_outcome_is_not_wrapped_if_the_table_is_too_wide_anyway(tmp_path: Pat
     assert any("diverged at step 25, time step 20: loss" in line for line in lines)
 
 
-def test_a_single_run_that_does_not_fit_is_a_list(tmp_path: Path) -> None:
+def test_a_single_run_that_does_not_fit_the_terminal_is_listed(tmp_path: Path) -> None:
     lines = table_of(60, [info_of(**MSE)], tmp_path)
     assert lines[:3] == ["cell       rnn", "val/mse    0.170", "baseline   0.167"]
     assert all(len(line) <= 60 for line in lines)

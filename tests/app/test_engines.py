@@ -185,7 +185,7 @@ def test_another_engine_starts_from_the_beginning(whole: WorkOrder, tmp_path: Pa
     assert contents(plain.folder)[0] != contents(whole.folder)[0], "the engines differ by rounding errors"
 
 
-def test_auto_goes_on_without_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_works_without_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = order_of(tmp_path / "run", *COMPILED)
     assert execute(order, stopped(3)) == "killed"
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -194,7 +194,7 @@ def test_auto_goes_on_without_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert engine_of(order.folder) == "numpy"
 
 
-def test_without_numba_auto_says_so_and_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_auto_reports_it_and_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     checked = check(compose_plan(conf_dir(), ["engine=auto"], multirun=False))
     (remark,) = checked.remarks

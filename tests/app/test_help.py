@@ -33,7 +33,7 @@ sys.exit(main(sys.argv[1:]))
         ("-m cell=rnn,lstm lr=1,-1", 2),
     ],
 )
-def test_nothing_heavy_is_loaded_before_a_run(command_line: str, code: int, here: Path) -> None:
+def test_no_slow_library_is_loaded_before_a_run(command_line: str, code: int, here: Path) -> None:
     command = [sys.executable, "-c", THEN_TELL_WHAT_IS_LOADED, *command_line.split()]
     settings = environment(COMP_LINE="rnnlab cell=")
     done = subprocess.run(command, cwd=here, env=settings, capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize(("code", "output"), [(FIRST_STEP, "step 0"), (MIRROR, "mirror")])
-def test_nothing_heavy_is_loaded_before_the_first_step(code: str, output: str, here: Path) -> None:
+def test_no_slow_library_is_loaded_before_the_first_step(code: str, output: str, here: Path) -> None:
     """Neither by a worker nor by the mirror, which opens MLflow in a thread of its own."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=here, env=environment(), capture_output=True, text=True, check=False)
@@ -99,7 +99,7 @@ def test_help_lists_every_command_before_the_keys(help_text: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_command_is_one_of_the_console_script(name: str, here: Path) -> None:
+def test_each_command_belongs_to_the_console_script(name: str, here: Path) -> None:
     script = Path(sys.executable).with_name("rnnlab")
     done = subprocess.run(
         [script, name, "--nonsense"], cwd=here, env=environment(), capture_output=True, text=True
@@ -158,6 +158,6 @@ def test_the_console_script_completes_with_tab(
     assert set(capsys.readouterr().out.split()) == offered
 
 
-def test_what_a_shell_evaluates_for_completion(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_completion_script_of_a_shell(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-sc", "install=bash"]) == 0
     assert "COMP_LINE" in capsys.readouterr().out

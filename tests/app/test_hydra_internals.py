@@ -63,7 +63,7 @@ def test_every_phrase_has_a_canary() -> None:
     assert {phrase for phrase, *_ in MESSAGES} == set(Phrase)
 
 
-def test_what_is_removed_from_a_message_leaves_the_reason() -> None:
+def test_redaction_of_a_message_keeps_the_reason() -> None:
     assert Phrase.LOCATION.remove_from(message_of_key(Path())) == "Interpolation key 'nowhere' not found"
     message = message_of_interpolation("${oc.env:NOPE}")(Path())
     assert Phrase.WHILE_RESOLVING.remove_from(message).strip("'\"") == "Environment variable 'NOPE' not found"
@@ -268,7 +268,7 @@ def test_hydra_still_has_it(module: str, name: str) -> None:
         ) from error
 
 
-def test_public_names_that_hydra_documents_little(tmp_path: Path) -> None:
+def test_poorly_documented_public_names_of_hydra(tmp_path: Path) -> None:
     """`messages.py` and `sweep_axes.py` use attributes of exceptions and public equivalents of private names."""
     unread = refusal("cell=lstm", "a=b=c")
     assert isinstance(unread, OverrideParseException) and unread.override == "a=b=c"

@@ -83,7 +83,7 @@ def test_no_other_file_repeats_a_phrase(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if uses_hydra(file)], ids=relative)
-def test_no_other_file_looks_for_english(file: Path) -> None:
+def test_no_other_file_matches_english_phrases(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     found = [f"{file}:{line}: {text!r}" for text, line in matched(tree) if ENGLISH.search(text)]
     assert not found, "to be put into rnnlab/app/config/hydra_internals/phrases.py, with a canary"

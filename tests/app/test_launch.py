@@ -43,7 +43,7 @@ LAG_CURVES_AT = [*range(5), *sorted(Schedule(5, 8, every=None, on_spike=True).po
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm"])
 
 
-def test_it_ends_well_and_quietly(sweep: Done) -> None:
+def test_it_ends_with_exit_code_0_and_no_output(sweep: Done) -> None:
     assert (sweep.code, sweep.err) == (0, "")
     assert list(sweep.runs) == ["rnn", "lstm"]
     assert {path.name for path in sweep.folder.iterdir()} - {"mlflow.db.lock"} == {
@@ -53,7 +53,7 @@ def test_it_ends_well_and_quietly(sweep: Done) -> None:
     }
 
 
-def test_the_table_has_a_line_a_run(sweep: Done) -> None:
+def test_the_table_has_one_line_per_run(sweep: Done) -> None:
     lines = [re.split(r"  +", line.strip()) for line in sweep.out.splitlines()]
     start = lines.index(["cell", "val/bpc", "baseline", "gain", "horizon", "clip rate", "outcome", "seconds"])
     for name, line in zip(["rnn", "lstm"], lines[start + 1 :], strict=False):
@@ -64,7 +64,7 @@ def test_the_table_has_a_line_a_run(sweep: Done) -> None:
         assert line[5:7] == [f"{summary['grad/clip_rate']:.1%}", "finished"]
 
 
-def test_where_to_look_further_is_printed(sweep: Done) -> None:
+def test_paths_of_further_results_are_printed(sweep: Done) -> None:
     folder = sweep.runs["rnn"].parent
     name = f"{folder.parent.name}_{folder.name}"
     assert f"Files: {folder.relative_to(sweep.folder)}\n" in sweep.out
@@ -101,7 +101,7 @@ def test_the_configuration_is_kept_resolved(sweep: Done, cell: str) -> None:
 
 
 @CELLS
-def test_what_is_known_of_a_run(sweep: Done, cell: str) -> None:
+def test_the_facts_about_a_run(sweep: Done, cell: str) -> None:
     info = run_info(sweep.runs[cell])
     assert (info["name"], info["outcome"], info["steps"]) == (cell, "finished", 12)
     assert info["overrides"][0] == f"cell={cell}" and "steps=12" in info["overrides"]
@@ -114,7 +114,7 @@ def test_what_is_known_of_a_run(sweep: Done, cell: str) -> None:
     }
 
 
-def test_the_commit_is_noted_when_there_is_one(sweep: Done) -> None:
+def test_the_commit_is_recorded_if_available(sweep: Done) -> None:
     tags = run_info(sweep.runs["rnn"])["tags"]
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     if git.returncode:
@@ -191,7 +191,7 @@ def test_the_weights_load_under_their_names(sweep: Done, cell: str) -> None:
 
 
 @CELLS
-def test_a_sample_of_text_is_drawn(sweep: Done, cell: str) -> None:
+def test_a_text_sample_is_drawn(sweep: Done, cell: str) -> None:
     text = (sweep.runs[cell] / "sample.txt").read_bytes().decode()
     assert len(text) == 500 and set(text) <= set(SYMBOLS) and len(set(text)) > 10
 
@@ -211,13 +211,13 @@ def test_a_single_run_goes_to_outputs(single: Done) -> None:
     assert run_info(folder)["outcome"] == "finished"
 
 
-def test_a_terminal_without_unicode_gets_its_table(tmp_path: Path) -> None:
+def test_a_terminal_without_unicode_shows_the_table(tmp_path: Path) -> None:
     done = run(tmp_path, *TINY, "tracking=none", PYTHONIOENCODING="ascii")
     assert (done.code, done.err) == (0, "")
     assert "? 8" in done.out  # for ≥ 8
 
 
-def test_a_run_without_recording_leaves_the_curves_out(single: Done) -> None:
+def test_a_run_without_recordings_omits_the_curves(single: Done) -> None:
     (folder,) = single.runs.values()
     assert {path.stem for path in (folder / "figures").iterdir()} == {"loss", "clipping", "verdict"}
     frame = pd.read_parquet(folder / "gradients.parquet")
@@ -255,7 +255,7 @@ def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
     assert run_info(folder)["outcome"] == "finished" and (folder / "figures" / "loss.png").is_file()
 
 
-def test_a_sweep_over_tasks_tells_each_metric_and_when_it_was_solved(tmp_path: Path) -> None:
+def test_a_sweep_over_tasks_reports_each_metric_and_the_solved_step(tmp_path: Path) -> None:
     done = run(tmp_path, "-m", "task=latch,series", "seq_len=5", "steps=300", "val_every=50", "lr=0.01",
                "hidden_size=16", "probe=none", "tracking=none", "figures=false")  # fmt: skip
     assert (done.code, done.err) == (0, "")

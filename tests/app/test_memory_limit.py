@@ -38,7 +38,7 @@ def train(experiment):
     ("shape", "cell"),
     [*((shape, "lstm") for shape in SHAPES), ("long", "rnn"), ("long", "gru"), ("Jacobians", "gru")],
 )
-def test_two_steps_take_what_was_reckoned(shape, cell):
+def test_two_steps_use_the_estimated_memory(shape, cell):
     """A small run before compiles the loops, which is slow while memory is traced."""
     overrides = SHAPES[shape].split()
     probe = [] if any(o.startswith("probe") for o in overrides) else ["probe=none"]
@@ -76,14 +76,14 @@ HUGE = {
 
 
 @pytest.mark.parametrize("command_line", HUGE)
-def test_what_fits_in_no_machine_is_refused(command_line, here, capsys):
+def test_requests_beyond_any_machine_are_refused(command_line, here, capsys):
     (line,) = messages(capsys, *command_line.split())
     expected = re.escape(f"rnnlab: {HUGE[command_line]}; this machine has ")
     assert re.fullmatch(expected.replace("…", r"needs about [\d,.e+]+ GiB.*") + r"[\d.]+ GiB", line), line
     assert list(here.iterdir()) == []
 
 
-def test_a_small_machine_says_how_many_runs_fit_at_once(here, capsys, monkeypatch):
+def test_a_small_machine_reports_how_many_runs_fit_at_once(here, capsys, monkeypatch):
     needed = sum(experiment_of().memory.values())
     monkeypatch.setattr(resources, "memory", lambda: 3 * needed - 1)
     (line,) = messages(capsys, "-m", "seed=range(5)", "jobs=4")
@@ -96,7 +96,7 @@ def test_a_small_machine_says_how_many_runs_fit_at_once(here, capsys, monkeypatc
     assert len(lines) == 1 and "mostly for" in lines[0]
 
 
-def test_an_optimiser_is_charged_for_what_it_keeps():
+def test_the_estimate_includes_the_moments_of_the_optimiser():
     weights = {
         name: experiment_of(f"optimizer={name}", "probe=none").memory["weights"]
         for name in ("sgd", "rmsprop", "adam")
@@ -104,12 +104,12 @@ def test_an_optimiser_is_charged_for_what_it_keeps():
     assert [weights[name] / weights["sgd"] for name in weights] == [1, 9 / 8, 10 / 8]
 
 
-def test_the_memory_of_other_machines_is_not_known(here):
+def test_the_memory_of_other_machines_is_unknown(here):
     config = compose_plan(conf_dir(), ["hidden_size=1000000"], False).jobs[0].config
     assert build(config, is_local=False).memory["weights"] > 2**44
 
 
-def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
+def test_the_memory_limit_of_a_container_applies(tmp_path, monkeypatch):
     (tmp_path / "max").write_text("max")
     (tmp_path / "limit").write_text(str(2**20))
     monkeypatch.setattr(resources, "LIMITS", [str(tmp_path / name) for name in ("max", "limit", "absent")])
@@ -120,7 +120,7 @@ def test_a_container_has_what_it_is_given(tmp_path, monkeypatch):
         resources.memory.cache_clear()
 
 
-def test_data_for_which_there_is_no_memory_is_one_line(tmp_path) -> None:
+def test_data_beyond_the_memory_is_reported_in_one_line(tmp_path) -> None:
     with (tmp_path / "large.txt").open("wb") as file:
         file.truncate(4 << 30)  # a sparse file, which uses no disk space
     limited = "import resource as r, sys; r.setrlimit(r.RLIMIT_AS, (3 << 30, 3 << 30)); "

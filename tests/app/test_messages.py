@@ -45,14 +45,16 @@ def test_a_mistake(command_line: str, here: Path, capsys: pytest.CaptureFixture[
     assert messages(command_line, capsys, here) == [f"rnnlab: {MISTAKES[command_line]}"]
 
 
-def test_an_experiment_that_does_not_exist(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_nonexistent_experiment(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line, other = messages("experiment=quik jobs=0", capsys, here)
     start = "rnnlab: experiment=quik: unknown option; did you mean quick? allowed: adding, "
     assert line.startswith(start) and ", quick, source_brown" in line
     assert other == "rnnlab: jobs=0: must be greater than or equal to 1, or null"
 
 
-def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mistakes_of_one_job_are_reported_together(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = messages(
         "lr=-1 jobs=0 init.b_h.gain=0 cell.bias=1 optimizer.beta1=2 task.held_out=0", capsys, here
     )
@@ -60,7 +62,9 @@ def test_the_mistakes_of_one_job_are_told_together(here: Path, capsys: pytest.Ca
     assert keys == ["lr", "jobs", "init.b_h.gain", "cell.bias", "optimizer.beta1", "task.held_out"]
 
 
-def test_the_mistakes_of_all_jobs_are_told_together(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mistakes_of_all_jobs_are_reported_together(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = messages("-m cell=rnn,elman lr=1,-1 task.path=nowhere,null tracking.uri=mlruns", capsys, here)
     assert lines == [
         "rnnlab: cell=elman: unknown option; allowed: gru, lstm, rnn",
@@ -75,14 +79,14 @@ def test_one_bad_job_stops_the_whole_sweep(here: Path, capsys: pytest.CaptureFix
     assert line.startswith("rnnlab: seq_len=100000 ") and line.endswith("and needs at least 100001")
 
 
-def test_a_sweep_without_end_is_refused_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endless_sweep_is_refused_immediately(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = messages("-m seed=range(1000000) cell=rnn,lstm steps=2", capsys, here)
     assert line == (
         "rnnlab: sweep of 2,000,000 runs (1,000,000 seeds × 2 cells) exceeds the limit of 100,000"
     )
 
 
-def test_a_number_without_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_of_excessive_length(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert messages(f"lr={'1' * 5000}", capsys, here) == ["rnnlab: lr: must have at most 4300 digits"]
 
 
@@ -101,7 +105,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_of_the_users_own(
+def test_a_user_defined_option(
     option: bytes, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "experiment" / "own.yaml"
@@ -111,7 +115,7 @@ def test_an_option_of_the_users_own(
 
 
 @pytest.mark.parametrize("nothing", ["", "+", " "])
-def test_an_empty_argument_is_told_as_such(
+def test_an_empty_argument_is_reported_as_empty(
     nothing: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["hidden_size=4", nothing]) == 2
@@ -152,14 +156,14 @@ def test_a_folder_in_use_is_refused(
 @pytest.mark.parametrize(
     "command_line", ["hydra.run.dir=../texts/one/a/run", "-m hydra.sweep.dir=../texts/one/sweep"]
 )
-def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
+def test_an_unwritable_path_is_reported_before_anything_runs(
     command_line: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = messages(command_line, capsys, here)
     assert line.endswith("cannot be written (Not a directory)")
 
 
-def test_tracebacks_can_be_had(
+def test_tracebacks_can_be_enabled(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")

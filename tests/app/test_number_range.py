@@ -49,13 +49,13 @@ def test_a_number_beyond_the_range_is_refused(key: Key, value: str) -> None:
 
 
 @pytest.mark.parametrize("key", POSITIVE, ids=lambda key: f"{key.name} {dict(key.needs)}")
-def test_a_number_that_would_be_0_is_refused_where_0_is(key: Key) -> None:
+def test_a_number_that_underflows_to_0_is_refused_where_0_is_refused(key: Key) -> None:
     found = problems_of(key, "1e-60", "float32")
     assert found and (TINY in found[0] or "must be" in found[0])
     assert not any("0 in" in line for line in problems_of(key, "1e-60", "float64"))
 
 
-def test_keys_of_real_numbers_are_found() -> None:
+def test_real_valued_keys_are_found() -> None:
     names = {key.name for key in REAL}
     assert {
         "lr",
@@ -68,7 +68,7 @@ def test_keys_of_real_numbers_are_found() -> None:
     assert {"lr", "clip", "optimizer.epsilon", "init.b_h.gain"} <= {key.name for key in POSITIVE}
 
 
-def test_a_tiny_number_will_do_where_0_does() -> None:
+def test_a_tiny_number_is_accepted_where_0_is() -> None:
     (beta,) = [key for key in REAL if key.name == "optimizer.beta1"]
     assert problems_of(beta, "1e-60", "float32") == []
 
@@ -85,7 +85,7 @@ def test_a_run_with_an_infinite_weight_is_not_finished() -> None:
     assert records[-1].non_finite == FirstNonFinite("W_xh", None)
 
 
-def test_weights_that_overflow_when_they_are_drawn_end_the_run_as_diverged(tmp_path: Path) -> None:
+def test_overflowing_initial_weights_end_the_run_as_diverged(tmp_path: Path) -> None:
     large = ("init=normal", "init.W_xh.gain=3.4e38", "val_every=null", "tracking=none", "figures=false")
     done = run(tmp_path, *SMALL, *large)
     assert done.code == 0 and "diverged" in done.out and done.err == ""

@@ -122,7 +122,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"initial_state.path={path}"
 
 
-def test_there_are_options_to_test() -> None:
+def test_options_are_found() -> None:
     assert {"rnn", "lstm", "gru"} <= set(OPTIONS["cell"])
     groups = {
         "cell", "task", "optimizer", "init", "initial_state", "probe", "measurement", "tracking", "experiment"
@@ -142,7 +142,7 @@ def test_any_two_options_are_tried_together() -> None:
 
 
 @pytest.mark.parametrize("chosen", choices(), ids=lambda chosen: " ".join(as_overrides(chosen)))
-def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
+def test_any_two_options_can_be_combined_in_a_run(chosen: dict[str, str], given: str) -> None:
     further = [given] if chosen.get("initial_state") == "given" else []
     task = task_of(chosen)
     further += [f"seq_len={LENGTH.get(task, 4)}"]
@@ -200,7 +200,7 @@ def test_any_two_options_make_a_run(chosen: dict[str, str], given: str) -> None:
         ("task.held_out=0.5", lambda e: e.trainer.task.held_out == 0.5),
     ],
 )
-def test_a_key_reaches_what_it_is_for(override: str, holds) -> None:  # type: ignore[no-untyped-def]
+def test_each_key_reaches_its_target(override: str, holds) -> None:  # type: ignore[no-untyped-def]
     assert holds(experiment_of(*override.split()))
     assert not holds(experiment_of())
 

@@ -22,13 +22,13 @@ def wild(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return run(folder, "-m", *WILD, *TINY, MLFLOW_TRACKING_URI=uri)
 
 
-def test_the_sweep_goes_on(wild: Done) -> None:
+def test_the_sweep_continues_after_a_failure(wild: Done) -> None:
     assert (wild.code, wild.err) == (0, "")
     outcomes = {name: run_info(folder)["outcome"] for name, folder in wild.runs.items()}
     assert outcomes == {TAME: "finished", UNSTABLE: "unstable", DIVERGED: "diverged"}
 
 
-def test_where_it_began_is_kept(wild: Done) -> None:
+def test_the_start_of_divergence_is_recorded(wild: Done) -> None:
     assert run_info(wild.runs[TAME])["summary"]["diverged_at"] is None
     at = run_info(wild.runs[DIVERGED])["summary"]["diverged_at"]
     before = at.pop("before")
@@ -58,7 +58,7 @@ def test_recording_does_not_change_how_a_run_ends(tmp_path: Path) -> None:
     assert infos[0]["summary"]["diverged_at"]["timestep"] is None, "a parameter"
 
 
-def test_a_summary_holds_no_value_that_is_gone() -> None:
+def test_a_summary_contains_no_outdated_value() -> None:
     monitor = RunMonitor()
     monitor.update(StepRecord(0, {"grad/log10_gain_tail": 0.5, "grad/zero_lag": None}))
     monitor.update(StepRecord(1, {"grad/norm": 1.0, "train/loss": 1.0}))
@@ -69,7 +69,7 @@ def test_a_summary_holds_no_value_that_is_gone() -> None:
     assert summary["differs_since"] == 7
 
 
-def test_a_diverged_run_keeps_what_it_has(wild: Done) -> None:
+def test_a_diverged_run_keeps_its_recordings(wild: Done) -> None:
     folder = wild.runs[DIVERGED]
     rows = metric_rows(folder)
     assert [row["step"] for row in rows] == [0, 1, 2]
@@ -82,7 +82,7 @@ def test_a_diverged_run_keeps_what_it_has(wild: Done) -> None:
     assert not (folder / "sample.txt").exists()
 
 
-def test_an_unstable_run_goes_on_to_its_end(wild: Done) -> None:
+def test_an_unstable_run_continues_to_its_last_step(wild: Done) -> None:
     folder = wild.runs[UNSTABLE]
     assert [row["step"] for row in metric_rows(folder)] == list(range(13))
     since = run_info(folder)["summary"]["unstable_since"]
@@ -101,12 +101,14 @@ def test_mlflow_shows_the_outcome(wild: Done) -> None:
     assert [step for step, _ in runs[DIVERGED].history["train/loss"]] == [0, 1]
 
 
-def test_nothing_infinite_is_sent_to_mlflow(wild: Done) -> None:
+def test_no_infinite_value_is_sent_to_mlflow(wild: Done) -> None:
     for run_ in tracked_runs(f"sqlite:///{wild.folder / 'elsewhere.db'}").values():
         assert all(abs(value) < 1e300 for points in run_.history.values() for _, value in points)
 
 
-def test_a_run_that_diverges_at_once_is_told_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_run_that_diverges_at_the_first_step_is_reported_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("at_once")
     done = run(folder, *TINY, "init.W_hh.gain=1e38", "cell.nonlinearity=identity", "tracking=none")
     assert (done.code, done.err) == (0, "")

@@ -67,7 +67,7 @@ def rest(pool: LocalPool) -> dict[str, str | None]:
         thorough(signal.SIGSEGV, "worker process died (SIGSEGV)"),
     ],
 )
-def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
+def test_a_dead_worker_affects_only_its_job_and_is_replaced(
     here: Path, number: signal.Signals, message: str
 ) -> None:
     lost, *others = orders = orders_of(ENDLESS, "steps=3", "steps=4")
@@ -81,7 +81,7 @@ def test_a_worker_that_dies_costs_its_own_order_and_is_replaced(
     assert [outcome(order) for order in others] == ["finished", "finished"]
 
 
-def test_the_worker_beside_one_that_dies_goes_on_with_its_order(here: Path) -> None:
+def test_other_workers_continue_when_one_dies(here: Path) -> None:
     lost, beside = orders = orders_of(ENDLESS, ENDLESS)
     pool = LocalPool(orders, workers=2)
     try:
@@ -98,7 +98,7 @@ def test_the_worker_beside_one_that_dies_goes_on_with_its_order(here: Path) -> N
         pool.close()
 
 
-def test_a_worker_is_used_again_and_there_are_no_more_than_asked_for(here: Path) -> None:
+def test_workers_are_reused_and_their_number_is_limited(here: Path) -> None:
     before = set(children(os.getpid()))
     orders = orders_of("steps=2", "steps=3", "steps=4", "steps=5")
     pool, seen = LocalPool(orders, workers=2), set()
@@ -113,7 +113,7 @@ def test_a_worker_is_used_again_and_there_are_no_more_than_asked_for(here: Path)
     assert [outcome(order) for order in orders] == ["finished"] * 4
 
 
-def test_an_order_that_cannot_be_carried_out_is_told_and_its_worker_goes_on(here: Path) -> None:
+def test_a_failed_job_is_reported_and_its_worker_continues(here: Path) -> None:
     refused, other = orders = orders_of("steps=2", "steps=2")
     refused.folder.mkdir(parents=True)
     pool = LocalPool(orders, workers=1)
@@ -125,7 +125,7 @@ def test_an_order_that_cannot_be_carried_out_is_told_and_its_worker_goes_on(here
     assert outcome(other) == "finished" and not list(refused.folder.iterdir())
 
 
-def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
+def test_stop_ends_running_jobs_as_killed_and_starts_no_more(here: Path) -> None:
     running, waiting = orders = orders_of(ENDLESS, "steps=2")
     pool = LocalPool(orders, workers=1)
     try:
@@ -138,7 +138,7 @@ def test_stop_ends_what_runs_as_killed_and_starts_no_more(here: Path) -> None:
     assert not waiting.folder.exists()
 
 
-def test_stop_kills_in_the_end_who_does_not_listen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_finally_kills_unresponsive_processes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "STOP_SECONDS", PATIENCE)  # until the other worker has ended
     deaf, listening = orders = orders_of(ENDLESS, ENDLESS)
     pool = LocalPool(orders, workers=2)

@@ -21,7 +21,7 @@ def table(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("table")
-def test_a_run_names_what_is_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_prints_the_remark_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, *KEYS]) == 0
     assert capsys.readouterr().out.startswith(f"{LINE}\n")
     (log,) = here.rglob("run.log")
@@ -29,7 +29,7 @@ def test_a_run_names_what_is_left_out(here: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("table")
-def test_a_sweep_names_it_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_prints_the_remark_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", *TINY, *KEYS, "seed=1,2", "jobs=1", "report=false"]) == 0
     assert capsys.readouterr().out.count(LINE) == 1
     (log,) = here.rglob("sweep.log")
@@ -37,7 +37,7 @@ def test_a_sweep_names_it_once(here: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("table")
-def test_show_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert show.main([*KEYS[:2], "seq_len=5"]) == 0
     assert "'day' (dates, such as '2020-01-01')" in " ".join(capsys.readouterr().out.split())
 

@@ -31,7 +31,7 @@ def without_timing(folder: Path) -> list[dict[str, Any]]:
 
 
 @CELLS
-def test_twice_the_same_is_the_same(sweep: Done, again: Done, cell: str) -> None:
+def test_repeated_runs_are_identical(sweep: Done, again: Done, cell: str) -> None:
     first, second = sweep.runs[cell], again.runs[f"{cell} standard"]
     assert weights(first) == weights(second)
     assert without_timing(first) == without_timing(second)

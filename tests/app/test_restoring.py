@@ -101,7 +101,7 @@ def copy(order: WorkOrder, folder: Path) -> WorkOrder:
 @pytest.mark.parametrize(
     ("probe", "val_every"), covering(["none", "light", "standard", "full"], ["null", "1", "3"])
 )
-def test_a_resumed_run_has_the_same_files_to_the_byte(probe: str, val_every: str, tmp_path: Path) -> None:
+def test_a_resumed_run_has_byte_identical_files(probe: str, val_every: str, tmp_path: Path) -> None:
     """Interrupt the run after one step, and after every step."""
     choices = (f"probe={probe}", f"val_every={val_every}", "cell=gru", "optimizer=sgd")
     choices = (*choices, *(() if probe == "none" else ("probe.examples=2",)))
@@ -136,7 +136,7 @@ def flipped_everywhere(path: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("what", ["stopped", "dead"])
 @pytest.mark.parametrize("name", ["metrics.jsonl", "gradients.arrow", CHECKPOINT_FILE])
-def test_no_flipped_bit_survives(
+def test_every_flipped_bit_is_detected(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], what: str, name: str, tmp_path: Path
 ) -> None:
     for number, content in enumerate(flipped_everywhere(orders[what].folder / name)):
@@ -151,7 +151,7 @@ def test_no_flipped_bit_survives(
 @pytest.mark.parametrize("key", ["train/loss", "seconds", "grad/clipped"])
 @pytest.mark.parametrize("at", range(STOPPED))
 @pytest.mark.parametrize("what", ["stopped", "dead"])
-def test_no_changed_digit_survives(
+def test_every_changed_digit_is_detected(
     orders: dict[str, WorkOrder],
     whole: tuple[bytes, bytes, pa.Table],
     what: str,
@@ -173,7 +173,7 @@ def test_no_changed_digit_survives(
 
 
 @pytest.mark.parametrize("what", ["stopped", "dead"])
-def test_without_its_checkpoint_a_run_is_made_again(
+def test_a_run_without_its_checkpoint_is_repeated(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], what: str, tmp_path: Path
 ) -> None:
     order = copy(orders[what], tmp_path / "run")
@@ -272,7 +272,7 @@ IMPOSSIBLE: dict[str, Edit] = {
 
 
 @pytest.mark.parametrize("what", IMPOSSIBLE)
-def test_from_an_impossible_state_a_run_starts_over(
+def test_an_impossible_state_restarts_the_run(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], what: str, tmp_path: Path
 ) -> None:
     order = copy(orders["stopped"], tmp_path / "run")
@@ -291,7 +291,7 @@ def starts_over(order: WorkOrder, whole: tuple[bytes, bytes, pa.Table]) -> None:
 @pytest.mark.parametrize(
     "kept", [None, [], {}, {"state": {}}, {"rows": {"bytes": -1, "sha256": ""}}, {"rows": {"bytes": "x"}}]
 )
-def test_from_a_checkpoint_of_another_form_a_run_starts_over(
+def test_a_checkpoint_of_another_format_restarts_the_run(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], kept: Any, tmp_path: Path
 ) -> None:
     order = copy(orders["stopped"], tmp_path / "run")
@@ -301,7 +301,7 @@ def test_from_a_checkpoint_of_another_form_a_run_starts_over(
 
 
 @pytest.mark.parametrize("share", [0, 0.5])
-def test_from_a_checkpoint_that_covers_too_few_recordings_a_run_starts_over(
+def test_a_checkpoint_that_covers_too_few_recordings_restarts_the_run(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], share: float, tmp_path: Path
 ) -> None:
     order = copy(orders["stopped"], tmp_path / "run")
@@ -313,7 +313,7 @@ def test_from_a_checkpoint_that_covers_too_few_recordings_a_run_starts_over(
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "C64", "F128"])
-def test_from_arrays_that_numpy_does_not_have_a_run_starts_over(
+def test_arrays_of_unknown_types_restart_the_run(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], dtype: str, tmp_path: Path
 ) -> None:
     order = copy(orders["stopped"], tmp_path / "run")
@@ -329,7 +329,7 @@ def test_from_arrays_that_numpy_does_not_have_a_run_starts_over(
     starts_over(order, whole)
 
 
-def test_a_state_that_is_possible_is_gone_on_with(
+def test_training_continues_from_a_possible_state(
     orders: dict[str, WorkOrder], whole: tuple[bytes, bytes, pa.Table], tmp_path: Path
 ) -> None:
     for what, step in (("stopped", STOPPED), ("dead", STOPPED - 1)):
@@ -341,7 +341,7 @@ def test_a_state_that_is_possible_is_gone_on_with(
         assert "WARNING" not in log_of(order.folder)
 
 
-def test_a_full_disk_is_no_damage(
+def test_a_full_disk_does_not_count_as_damage(
     orders: dict[str, WorkOrder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A system error ends the run and keeps all files needed to resume it."""
@@ -358,7 +358,7 @@ def test_a_full_disk_is_no_damage(
     assert {name: (order.folder / name).read_bytes() for name in before} == before
 
 
-def test_what_run_json_says_of_the_configuration_is_taken_from_the_configuration(
+def test_the_configuration_takes_precedence_over_run_json(
     orders: dict[str, WorkOrder], tmp_path: Path
 ) -> None:
     order = copy(orders["stopped"], tmp_path / "run")
@@ -372,7 +372,7 @@ def test_what_run_json_says_of_the_configuration_is_taken_from_the_configuration
     }
 
 
-def test_a_file_that_cannot_be_read_now_is_no_damage(
+def test_a_temporarily_unreadable_file_does_not_count_as_damaged(
     orders: dict[str, WorkOrder], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The folder may be intact, for example on a network file system."""

@@ -84,7 +84,7 @@ def changed(config: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     return config
 
 
-def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path) -> None:
+def test_every_key_with_an_effect_is_part_of_the_identity(here: Path) -> None:
     config = checked("cell=lstm", "seed=0,1").plan.jobs[0].config
     own, paths = identity(config, "data"), list(leaves(config))
     assert {path[0] for path in paths} >= {
@@ -101,7 +101,7 @@ def test_every_key_counts_for_what_a_run_is_but_those_without_effect(here: Path)
     assert identity(config, "other data") != own
 
 
-def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
+def test_a_missing_key_counts_as_a_difference(here: Path) -> None:
     config = checked("seed=0,1").plan.jobs[0].config
     for key in set(config) - {*KEYS_OUTSIDE_IDENTITY, ENGINE}:
         less = {name: value for name, value in config.items() if name != key}
@@ -111,7 +111,7 @@ def test_a_key_that_is_not_there_counts_too(here: Path) -> None:
         assert identity(config | {key: value}, "data") != identity(config, "data")
 
 
-def test_a_gru_of_an_earlier_version_is_the_same_run(here: Path) -> None:
+def test_a_gru_of_an_earlier_version_has_the_same_identity(here: Path) -> None:
     config = checked("cell=gru").plan.jobs[0].config
     assert config["cell"]["reset_after"] is True
     former = config | {"cell": {k: v for k, v in config["cell"].items() if k != "reset_after"}}
@@ -122,7 +122,7 @@ def test_a_gru_of_an_earlier_version_is_the_same_run(here: Path) -> None:
     assert with_former_keys(without) == former
 
 
-def test_what_is_given_otherwise_with_the_same_values_is_the_same(here: Path) -> None:
+def test_equal_values_given_differently_are_the_same_run(here: Path) -> None:
     plain = [order.info["identity"] for order in checked(*SWEEP).orders]
     assert len(set(plain)) == 4
     other = [
@@ -138,7 +138,7 @@ def test_what_is_given_otherwise_with_the_same_values_is_the_same(here: Path) ->
     assert sorted(again) == sorted(plain)
 
 
-def test_a_text_that_has_changed_makes_another_run(here: Path) -> None:
+def test_a_changed_text_gives_a_new_run(here: Path) -> None:
     text = here / "text.txt"
 
     def own() -> str:
@@ -153,7 +153,7 @@ def test_a_text_that_has_changed_makes_another_run(here: Path) -> None:
     assert own() != first
 
 
-def test_an_initial_state_that_has_changed_makes_another_run(here: Path) -> None:
+def test_a_changed_initial_state_gives_a_new_run(here: Path) -> None:
     def own(value: float) -> str:
         np.savez(here / "h.npz", h=np.full(8, value))
         (order,) = checked("initial_state=given", "initial_state.path=h.npz", multirun=False).orders
@@ -165,7 +165,7 @@ def test_an_initial_state_that_has_changed_makes_another_run(here: Path) -> None
 # Choice of folders
 
 
-def test_the_newest_sweep_of_the_same_runs_is_taken_up(here: Path) -> None:
+def test_the_newest_sweep_of_the_same_runs_is_resumed(here: Path) -> None:
     earlier, newest, other = begun(*SWEEP), begun(*SWEEP), begun(*SWEEP, "lr=1")
     for age, plan in enumerate((other, newest, earlier)):
         os.utime(plan.folder / "sweep.json", (1e9 - age, 1e9 - age))
@@ -175,14 +175,14 @@ def test_the_newest_sweep_of_the_same_runs_is_taken_up(here: Path) -> None:
     assert [order.info["tags"]["sweep"] for order in found.orders] == [newest.sweep] * 4
 
 
-def test_without_such_a_sweep_a_new_one_begins(here: Path) -> None:
+def test_without_a_matching_sweep_a_new_one_starts(here: Path) -> None:
     before = [begun(*SWEEP, "lr=1"), begun("cell=rnn,lstm", "seed=0")]
     found = checked(*SWEEP, "resume=true")
     assert found.plan.folder not in [plan.folder for plan in before] and not found.plan.folder.exists()
     assert not any(order.resume for order in found.orders)
 
 
-def test_without_resume_nothing_is_taken_up(here: Path) -> None:
+def test_without_resume_no_run_is_resumed(here: Path) -> None:
     assert begun(*SWEEP).folder != checked(*SWEEP).plan.folder
 
 
@@ -210,13 +210,13 @@ def test_a_sweep_can_be_named(here: Path, how: str) -> None:
     assert folders(found) == folders(named) != folders(newest)
 
 
-def test_a_name_that_is_none_is_told_with_those_that_are(here: Path) -> None:
+def test_an_unknown_name_is_reported_with_the_known_names(here: Path) -> None:
     there = begun(*SWEEP)
     message = f"resume=nowhere: neither the name nor the folder of a sweep; available: {there.sweep}"
     assert problem(*SWEEP, "resume=nowhere") == message
 
 
-def test_a_run_that_a_named_sweep_lacks_gets_a_folder_of_its_own(here: Path) -> None:
+def test_a_run_missing_from_a_named_sweep_gets_its_own_folder(here: Path) -> None:
     before = begun("cell=rnn,lstm")
     found = checked("cell=gru,rnn,lstm", f"resume={before.sweep}")
     assert [path.name for path in folders(found.plan)] == ["0_gru", "0_rnn", "1_lstm"]
@@ -228,7 +228,7 @@ def test_a_run_that_a_named_sweep_lacks_gets_a_folder_of_its_own(here: Path) -> 
     assert set(folders(checked("cell=rnn,lstm", "resume=true").plan)) == set(folders(before))
 
 
-def test_two_runs_of_one_identity_have_a_folder_each(here: Path) -> None:
+def test_two_runs_of_one_identity_have_separate_folders(here: Path) -> None:
     same = ("lr=0.1,1e-1", "seed=0")
     before = begun(*same)
     assert len(set(folders(before))) == 2
@@ -240,7 +240,7 @@ def test_two_runs_of_one_identity_have_a_folder_each(here: Path) -> None:
     assert folders(checked(*same, "resume=true").plan) == folders(before)
 
 
-def test_the_newest_run_of_the_same_configuration_is_taken_up(here: Path) -> None:
+def test_the_newest_run_of_the_same_configuration_is_resumed(here: Path) -> None:
     begun_run("a", 1.0), begun_run("c", 3.0, "lr=1")
     newest = begun_run("b", 2.0)
     place = "hydra.run.dir=outputs/${now:%H-%M-%S}"
@@ -266,14 +266,14 @@ def test_a_sweep_that_still_runs_is_refused(here: Path, capsys: pytest.CaptureFi
     assert not any(folder.exists() for folder in folders(there))
 
 
-def test_a_run_that_still_goes_on_is_refused(here: Path) -> None:
+def test_a_run_that_is_still_running_is_refused(here: Path) -> None:
     folder = begun_run("a", 1.0)
     with FileLock(folder / ".running"):
         message = problem("resume=outputs/a", multirun=False)
     assert message == f"{folder}: this run is still in progress in another process"
 
 
-def test_nothing_found_is_told(here: Path) -> None:
+def test_resume_without_an_earlier_sweep_is_reported(here: Path) -> None:
     there = begun(*SWEEP)
     assert checked(*SWEEP, "resume=true").note is None
     message = checked("cell=rnn,lstm", "seed=0,1,2", "resume=true").note
@@ -285,7 +285,7 @@ def test_nothing_found_is_told(here: Path) -> None:
     assert folders(checked(*SWEEP, f"resume={there.folder.name}").plan) == folders(there)
 
 
-def test_a_damaged_file_is_no_sweep_and_no_run(here: Path) -> None:
+def test_a_damaged_file_is_neither_a_sweep_nor_a_run(here: Path) -> None:
     damaged, there = begun(*SWEEP, "lr=1"), begun(*SWEEP)
     (damaged.folder / "sweep.json").write_text('{"sweep": "a", "ru')
     assert folders(checked(*SWEEP, "resume=true").plan) == folders(there)
@@ -317,7 +317,7 @@ def test_runs_stay_in_their_experiment(here: Path) -> None:
     assert problem(*SWEEP, f"resume={there.sweep}", "tracking.experiment=other") == message
 
 
-def test_what_another_process_makes_is_waited_for(
+def test_results_of_another_process_are_awaited(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(launch, "LOCK_SECONDS", 0.1)
@@ -383,7 +383,7 @@ def files_of(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("disturbance", ["launcher killed", "Ctrl-C", "worker killed"])
 @pytest.mark.usefixtures("database")
-def test_a_sweep_that_was_disturbed_ends_as_one_that_was_not(
+def test_a_disturbed_sweep_ends_like_an_undisturbed_one(
     undisturbed: Done, tracked: dict[str, Tracked], start: Starter, disturbance: str, tmp_path: Path
 ) -> None:
     process = start(tmp_path, *OFTEN)

@@ -28,7 +28,7 @@ def never() -> bool:
     return False
 
 
-def test_a_text_that_is_gone_by_now_fails_the_run(here: Path) -> None:
+def test_a_run_whose_text_was_deleted_fails(here: Path) -> None:
     text = here / "text.txt"
     text.write_text("to be or not to be " * 50)
     order = order_of(f"task.path={text}")
@@ -41,7 +41,7 @@ def test_a_text_that_is_gone_by_now_fails_the_run(here: Path) -> None:
     assert (order.folder / "error.txt").read_text().rstrip().endswith(message)
 
 
-def test_a_run_that_breaks_on_its_way_keeps_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_run_keeps_its_recordings(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order, update = order_of(), worker.RunMonitor.update
 
     def break_at_step_3(monitor: worker.RunMonitor, record: Any) -> None:
@@ -57,7 +57,7 @@ def test_a_run_that_breaks_on_its_way_keeps_what_it_has(here: Path, monkeypatch:
     assert (order.folder / "figures" / "lag_curves.png").is_file()
 
 
-def test_a_worker_that_is_told_to_stop_starts_nothing(here: Path) -> None:
+def test_a_stopped_worker_starts_no_job(here: Path) -> None:
     order = order_of()
     assert execute(order, lambda: True) is None
     assert not order.folder.exists()

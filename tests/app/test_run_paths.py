@@ -54,7 +54,7 @@ def message_of(of: Callable[[Sequence[str]], int], arguments: Sequence[str], cap
         ("a/artifacts", "must not end with artifacts; a folder with this name is not searched for runs"),
     ],
 )
-def test_a_folder_that_cannot_be(
+def test_an_impossible_folder_is_refused(
     key: str, given: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = SINGLE if key == "hydra.run.dir" else SWEEP
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be(
     assert line.startswith(one_line(f"{key}={given}")[:200]) and line.endswith(problem)
 
 
-def test_a_folder_of_characters_that_no_name_has() -> None:
+def test_a_folder_name_with_characters_that_no_name_may_have() -> None:
     for given, problem in (
         ("a\0b", "contains a NUL character, which is not allowed in file names"),
         ("a\ud800", "contains a character that is not allowed in file names"),
@@ -72,7 +72,7 @@ def test_a_folder_of_characters_that_no_name_has() -> None:
     assert path_problem(Path("\udcff")) is None  # a byte that is not valid UTF-8
 
 
-def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
+def test_a_folder_that_is_only_part_of_a_path_is_not_created(here: Path) -> None:
     assert resolve_folder("hydra.run.dir", "x/../y") == here / "y"
 
 
@@ -91,14 +91,14 @@ def test_a_folder_that_is_only_gone_through_is_not_made(here: Path) -> None:
         ("optimization_results.yaml", "optimization_results.yaml"),
     ],
 )
-def test_a_run_is_not_in_the_place_of_a_file_of_the_sweep(
+def test_a_run_folder_cannot_replace_a_file_of_the_sweep(
     subdir: str, own: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = message_of(main, [*SWEEP, f"hydra.sweep.subdir={subdir}"], capsys, here)
     assert line.endswith(f": must not replace {own}, which belongs to the sweep")
 
 
-def test_a_run_is_not_inside_of_another(
+def test_a_run_folder_cannot_be_inside_another(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLACE0", "a")
@@ -108,7 +108,9 @@ def test_a_run_is_not_inside_of_another(
 
 
 @pytest.mark.parametrize("given", [LONG, LONGER])
-def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_keys_that_name_a_file_or_folder(
+    given: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "texts").mkdir()
     long = one_line(given)[:200]
     for arguments in (
@@ -146,7 +148,7 @@ def test_what_else_names_a_file_or_folder(given: str, here: Path, capsys: pytest
         ("", "argument --out: must not be empty; see --help"),
     ],
 )
-def test_a_page_that_cannot_be_is_told_before_runs_are_read(
+def test_an_impossible_page_path_is_reported_before_runs_are_read(
     out: str, problem: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "runs").mkdir()
@@ -168,7 +170,7 @@ def test_a_page_that_cannot_be_is_told_before_runs_are_read(
         ('OSError("of ours")', 1, "OSError: of ours"),
     ],
 )
-def test_a_file_that_the_system_refuses_is_one_line(error: str, code: int, line: str) -> None:
+def test_a_file_that_cannot_be_opened_is_reported_in_one_line(error: str, code: int, line: str) -> None:
     """Errors with a file name are one line everywhere; errors without one are bugs and keep their traceback."""
     program = f"""
 from rnnlab.terminal.command import run_command
@@ -182,7 +184,7 @@ run_command(fail)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not")
-def test_a_folder_that_may_not_be_looked_into(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_permission_to_list_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with tempfile.TemporaryDirectory() as top, chdir(top):
         closed = Path(top, "closed")
         (closed / "in").mkdir(parents=True)

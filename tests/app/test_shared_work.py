@@ -171,7 +171,7 @@ def compare(overrides: list[str]) -> str:
 
 @examples(2)
 @given(sweeps())
-def test_jobs_of_a_sweep_are_those_that_hydra_makes_one_by_one(overrides: list[str]) -> None:
+def test_jobs_of_a_sweep_equal_those_of_single_hydra_compositions(overrides: list[str]) -> None:
     tried[f"sweeps, one by one: {compare(overrides)}"] += 1
 
 
@@ -193,11 +193,11 @@ def test_jobs_of_a_sweep_are_those_that_hydra_makes_one_by_one(overrides: list[s
         ["seed=range(3)", "task.path=${nowhere},a"],
     ],
 )  # fmt: skip
-def test_sharing_leaves_jobs_as_they_are(overrides: list[str]) -> None:
+def test_sharing_does_not_change_jobs(overrides: list[str]) -> None:
     assert compare(overrides) != "refused before"
 
 
-def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_shared_by_jobs_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: Counter[str] = Counter()
 
     def counting(of: Any, name: str) -> None:
@@ -220,7 +220,7 @@ def test_what_jobs_share_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert jobs[0].config["probe"] is jobs[99].config["probe"]
 
 
-def test_a_thousand_jobs_that_differ_in_a_value_take_no_interpolation_each(
+def test_a_thousand_jobs_that_differ_in_one_value_need_no_interpolation_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The cost of each job is counted in calls, because no test asserts a time."""

@@ -36,7 +36,7 @@ SWEEP = (
     "-m",
     "seed=0,1",
     "jobs=2",
-    "steps=6000",
+    "steps=2500",
     *TINY[1:],
     "figures=false",
     "val_every=null",
@@ -74,7 +74,7 @@ def checkpoints(top: Path) -> int:
 
 
 @pytest.mark.parametrize("number", ANNOUNCING)
-def test_a_signal_to_all_processes_keeps_what_was_made(
+def test_a_signal_to_all_processes_keeps_existing_results(
     start: Starter, number: signal.Signals, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Send a signal as terminals and clusters do: after SIGCONT, and several times."""
@@ -90,7 +90,7 @@ def test_a_signal_to_all_processes_keeps_what_was_made(
 
 
 @pytest.mark.usefixtures("database")
-def test_mlflow_is_told_of_a_hang_up(start: Starter, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_mlflow_records_a_hangup(start: Starter, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     process = start(tmp_path, *SWEEP)
     wait_until(lambda: recording(tmp_path), "both runs record")
     os.killpg(process.pid, signal.SIGHUP)
@@ -102,7 +102,7 @@ def test_mlflow_is_told_of_a_hang_up(start: Starter, undisturbed: dict[str, byte
     assert {run.status for run in tracked_runs(done.uri).values()} == {"FINISHED"}
 
 
-def test_a_terminal_that_hangs_up(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_terminal_hangup(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """Close the other side of the command's terminal, as a lost `ssh` connection does."""
     pid, terminal = pty.fork()
     if pid == 0:
@@ -120,7 +120,7 @@ def test_a_terminal_that_hangs_up(undisturbed: dict[str, bytes], tmp_path: Path)
     assert (resumed.code, weights(resumed)) == (0, undisturbed)
 
 
-def test_what_nohup_ignores_stays_ignored(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_signals_ignored_by_nohup_stay_ignored(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     process = subprocess.Popen(
         ["nohup", sys.executable, "-m", "rnnlab", *UNTRACKED],
         cwd=tmp_path,
@@ -137,7 +137,7 @@ def test_what_nohup_ignores_stays_ignored(tmp_path: Path, undisturbed: dict[str,
     assert (done.code, weights(done)) == (0, undisturbed)
 
 
-def test_quit_ends_the_command_at_once_and_its_workers_keep_what_they_have(
+def test_sigquit_ends_the_command_immediately_and_workers_keep_their_recordings(
     start: Starter, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     process = start(tmp_path, *UNTRACKED)
@@ -217,7 +217,7 @@ def hung() -> object:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_sync_ends_and_says_what_is_left(
+def test_sync_ends_and_reports_the_remaining_runs(
     hung: tuple[list[socket.socket], str], number: signal.Signals, sweep: Done, tmp_path: Path
 ) -> None:
     taken, address = hung

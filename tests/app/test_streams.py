@@ -13,22 +13,22 @@ from typing import Any
 
 import pytest
 
-from tests.processes import ENDLESS, PATIENCE, TINY, Done, run_info, wait_until
+from tests.forked import fork_command
+from tests.processes import ENDLESS, PATIENCE, TINY, Done, finish, run_info, wait_until
 from tests.surroundings import environment, hear_signals
+from tests.thorough import thorough
 
 LOST = b"rnnlab: standard output cannot be written (No space left on device); the printed output is lost\n"
-STREAMS = {
+CLOSED = {
     "all closed": "<&- >&- 2>&-",
-    "output full": ">/dev/full",
-    "both full": ">/dev/full 2>&1",
-    "output cut off": "| head -n 0",
-}
-ONE_ALONE = {
     "output closed": ">&-",
     "errors closed": "2>&-",
-    "errors full": "2>/dev/full",
     "input closed": "<&-",
 }
+"""Redirections of streams that are closed before Python starts."""
+FULL = {"output full": ("output",), "errors full": ("errors",), "both full": ("output", "errors")}
+"""Streams that are connected to `/dev/full`."""
+STREAMS = ("all closed", "output full", "both full", "output cut off")
 RUN = f"{' '.join(TINY)} figures=false tracking=none"
 PRINTING = (
     "rnnlab --help", "rnnlab --hydra-help", "rnnlab --cfg job", "rnnlab --info defaults", "rnnlab -sc install=bash",
@@ -55,20 +55,17 @@ def cases(commands: Iterable[str]) -> list[Any]:
     first command and one stream of each other command, in turn.
     """
     first, *others = commands
-    selected = {(first, stream) for stream in list(STREAMS)[:2]} | set(
-        zip(others, cycle(STREAMS), strict=False)
-    )
+    selected = {(first, stream) for stream in STREAMS[:2]} | set(zip(others, cycle(STREAMS), strict=False))
     pairs = product((first, *others), STREAMS)
-    return [pytest.param(*pair, marks=() if pair in selected else pytest.mark.thorough) for pair in pairs]
+    return [pair if pair in selected else thorough(*pair) for pair in pairs]
 
 
 def end_of(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
     """Return the exit code of a command, and its standard error if that stream is intact."""
-    script = (
-        f"{shlex.quote(sys.executable)} -m {command} {(STREAMS | ONE_ALONE)[stream]}; exit ${{PIPESTATUS[0]}}"
-    )
+    if stream not in CLOSED:
+        return end_of_forked(command, stream, folder)
     done = subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m {command} {CLOSED[stream]}"],
         cwd=folder,
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -80,6 +77,21 @@ def end_of(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
     return done.returncode, done.stderr
 
 
+def end_of_forked(command: str, stream: str, folder: Path) -> tuple[int, bytes]:
+    """Do the same for a stream that is full or a pipe without a reader, which need no new interpreter."""
+    if stream == "output cut off":
+        reader, descriptor = os.pipe()
+        os.close(reader)
+        streams = {"output": descriptor}
+    else:
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        streams = dict.fromkeys(FULL[stream], descriptor)
+    process = fork_command(folder, *shlex.split(command), **streams)
+    os.close(descriptor)
+    done = finish(folder, process)
+    return done.code, done.err.encode()
+
+
 def filled_in(command: str, sweep: Done) -> str:
     places = {name: shlex.quote(str(sweep.runs[name])) for name in ("rnn", "lstm")}
     return command.format(sweep=shlex.quote(str(sweep.runs["rnn"].parent)), **places)
@@ -89,7 +101,7 @@ def filled_in(command: str, sweep: Done) -> str:
     ("command", "stream"),
     cases(PRINTING),
 )
-def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
+def test_a_command_that_only_prints_fails_if_its_output_cannot_be_written(
     command: str, stream: str, sweep: Done, tmp_path: Path
 ) -> None:
     code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
@@ -101,7 +113,7 @@ def test_a_command_that_only_prints_fails_where_that_cannot_be_written(
     ("command", "stream"),
     cases(WORKING),
 )
-def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
+def test_the_exit_code_does_not_depend_on_the_reader_of_the_output(
     command: str, stream: str, sweep: Done, tmp_path: Path
 ) -> None:
     code, errors = end_of(filled_in(command, sweep), stream, tmp_path)
@@ -114,17 +126,24 @@ def test_the_result_of_a_command_is_its_exit_code_whoever_reads(
         assert set(made) == {"finished"} and len(made) == (2 if "-m " in command else 1)
 
 
-@pytest.mark.parametrize("stream", ONE_ALONE)
+ONE_ALONE = {
+    f"rnnlab {RUN}": (0, ()),
+    "rnnlab.gradcheck cell=rnn seq_len=3 hidden_size=2 task=adding": (0, ("output closed", "input closed")),
+    "rnnlab.repeat nothing": (2, ("errors closed", "errors full")),
+}
+"""Exit codes, and the streams that the command uses; other streams are thorough tests."""
+
+
 @pytest.mark.parametrize(
-    ("command", "code"),
+    ("command", "stream"),
     [
-        pytest.param(f"rnnlab {RUN}", 0, marks=pytest.mark.thorough),
-        ("rnnlab.gradcheck cell=rnn seq_len=3 hidden_size=2 task=adding", 0),
-        ("rnnlab.repeat nothing", 2),
+        (command, stream) if stream in used else thorough(command, stream)
+        for command, (_, used) in ONE_ALONE.items()
+        for stream in ("output closed", "errors closed", "errors full", "input closed")
     ],
 )
-def test_one_stream_alone_that_is_lost(command: str, code: int, stream: str, tmp_path: Path) -> None:
-    assert end_of(command, stream, tmp_path)[0] == code
+def test_one_lost_stream(command: str, stream: str, tmp_path: Path) -> None:
+    assert end_of(command, stream, tmp_path)[0] == ONE_ALONE[command][0]
 
 
 def test_the_console_script_is_the_same(tmp_path: Path) -> None:
@@ -139,9 +158,10 @@ def test_the_console_script_is_the_same(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (code, LOST if code else b"")
 
 
-def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done, tmp_path: Path) -> None:
+def test_a_closed_output_pipe_affects_no_run_of_a_sweep(database: None, tmp_path: Path) -> None:
     """Run with progress bars and colours, as in `FORCE_COLOR=1 … | less`, and with a report and MLflow."""
     command = [sys.executable, "-m", "rnnlab", "-m", "seed=0,1", *TINY, "steps=300", "report=true", "jobs=1"]
+    command += ["figures=false"]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -159,10 +179,10 @@ def test_a_reader_that_leaves_in_the_middle_of_a_sweep_costs_no_run(sweep: Done,
     assert list(tmp_path.rglob("report.html"))
 
 
-def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
+def test_a_closed_terminal_affects_no_run(tmp_path: Path) -> None:
     """Close the terminal without a hang-up, as for a disowned command; later writes fail."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "rnnlab", *TINY, "steps=3000", "figures=false", "tracking=none"]
+    command = [sys.executable, "-m", "rnnlab", *TINY, "steps=2000", "figures=false", "tracking=none"]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -185,7 +205,7 @@ def test_a_terminal_that_vanishes_costs_no_run(tmp_path: Path) -> None:
     assert run_info(file.parent)["outcome"] == "finished"
 
 
-def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+def test_no_file_receives_the_descriptor_of_a_closed_stream(tmp_path: Path) -> None:
     """Otherwise a library's warning would go into the metrics file."""
     script = f"exec {shlex.quote(sys.executable)} -m rnnlab {ENDLESS} {' '.join(TINY[1:])} tracking=none <&- >&- 2>&-"
     process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=environment(), start_new_session=True)

@@ -74,14 +74,14 @@ def test_an_unreadable_text(tmp_path: Path) -> None:
     assert (done.code, done.err) == (2, "rnnlab: task.path=text: cannot be read (Permission denied)\n")
 
 
-def test_a_folder_of_the_system(tmp_path: Path) -> None:
+def test_a_system_folder_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, *LITTLE, "hydra.run.dir=/proc/own/run")
     assert (done.code, done.out) == (2, "")
     assert done.err == "rnnlab: /proc/own/run: cannot be written (No such file or directory)\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_was_begun_and_a_deleted_experiment_are_each_told(tmp_path: Path) -> None:
+def test_an_unfinished_run_and_a_deleted_experiment_are_each_reported(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     first = run(tmp_path, *LITTLE)
@@ -98,7 +98,7 @@ def test_a_run_that_was_begun_and_a_deleted_experiment_are_each_told(tmp_path: P
     assert sent.code == 0 and len(tracked_runs(first.uri)) == 2
 
 
-def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
+def test_the_database_of_a_newer_mlflow_is_not_changed(tmp_path: Path) -> None:
     run(tmp_path, *LITTLE)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("update alembic_version set version_num = 'abc'")
@@ -110,7 +110,7 @@ def test_a_database_of_a_newer_mlflow_keeps_what_it_has(tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
-def test_a_database_of_an_older_mlflow_is_not_migrated_before_its_owner_says_so(tmp_path: Path) -> None:
+def test_the_database_of_an_older_mlflow_is_migrated_only_on_request(tmp_path: Path) -> None:
     make_older_database(database := tmp_path / "mlflow.db")
     before = database.read_bytes()
     done = run(tmp_path, *LITTLE)
@@ -142,7 +142,7 @@ def make_older_database(file: Path) -> None:
     engine.dispose()
 
 
-def test_of_two_sweeps_that_start_in_one_folder_at_once_one_is_refused(tmp_path: Path) -> None:
+def test_the_second_of_two_simultaneous_sweeps_in_one_folder_is_refused(tmp_path: Path) -> None:
     arguments = ("-m", "seed=0,1", *LITTLE, "tracking=none", "hydra.sweep.dir=mine")
     with ThreadPoolExecutor(2) as pool:
         ended = sorted(pool.map(lambda _: run(tmp_path, *arguments), range(2)), key=lambda done: done.code)

@@ -47,7 +47,7 @@ def problems_of(*overrides: str, config_dir: Path | None = None) -> list[str]:
         ("cell=glob(zzz*)", "cell=glob(zzz*): matches no option; available: gru, lstm, rnn"),
     ],
 )  # fmt: skip
-def test_an_axis_that_cannot_be_swept_is_told_at_once(
+def test_an_axis_that_cannot_be_swept_is_reported_immediately(
     overrides: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(axes, "_values")  # no axis may be expanded
@@ -95,7 +95,7 @@ PARAMS = "hydra.sweeper.params"
         ("{sede: '1,2'}", "sede=1: unknown key; did you mean seed?"),
     ],
 )  # fmt: skip
-def test_axes_of_an_experiment_are_checked_as_those_of_the_command_line(
+def test_axes_of_an_experiment_are_checked_like_those_of_the_command_line(
     tmp_path: Path, params: str, message: str
 ) -> None:
     folder = own_experiment(tmp_path, f"hydra: {{mode: MULTIRUN, sweeper: {{params: {params}}}}}")
@@ -136,7 +136,7 @@ def own_experiment(folder: Path, text: str) -> Path:
         ("defaults: [{override /cell: '${nowhere}'}]", ["${nowhere} in a defaults list: must refer to a group, such as ${experiment}"]),
     ],
 )  # fmt: skip
-def test_an_interpolation_that_fails_in_a_file_is_told_by_key_value_and_reason(
+def test_a_failed_interpolation_in_a_file_is_reported_with_key_value_and_reason(
     tmp_path: Path, text: str, messages: list[str]
 ) -> None:
     folder = own_experiment(tmp_path, text)
@@ -147,7 +147,7 @@ def test_an_interpolation_that_fails_in_a_file_is_told_by_key_value_and_reason(
     assert found == [line.replace("FILE", "experiment/own.yaml") for line in messages]
 
 
-def test_an_interpolation_of_a_single_run_is_told_in_the_same_way(tmp_path: Path) -> None:
+def test_an_interpolation_error_of_a_single_run_is_reported_in_the_same_way(tmp_path: Path) -> None:
     folder = own_experiment(tmp_path, "{lr: '${clip}', clip: '${lr}', hydra: {run: {dir: '${nowhere}'}}}")
     with pytest.raises(ConfigProblems) as caught:
         compose_plan(conf_dir(), ["experiment=own"], False, str(folder))
@@ -157,7 +157,7 @@ def test_an_interpolation_of_a_single_run_is_told_in_the_same_way(tmp_path: Path
     ]
 
 
-def test_an_override_mends_what_a_file_interpolates_wrongly(tmp_path: Path) -> None:
+def test_an_override_replaces_a_wrong_interpolation_of_a_file(tmp_path: Path) -> None:
     folder = own_experiment(tmp_path, "{lr: '${clip}', clip: '${lr}'}")
     plan = compose_plan(conf_dir(), ["experiment=own", "clip=1,2"], True, str(folder))
     assert [job.config["lr"] for job in plan.jobs] == [1, 2]

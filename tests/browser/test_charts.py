@@ -180,7 +180,7 @@ def test_the_first_screen_of_many_runs(page: Any, many: str, many_runs: Done) ->
     assert sorted(labels) == sorted(f"{mean:.2f}" for mean in means)
 
 
-def test_a_second_visit_and_a_reload_look_the_same(page: Any, many: str) -> None:
+def test_a_second_visit_and_a_reload_show_the_same_page(page: Any, many: str) -> None:
     open_charts(page, many)
     page.reload()
     wait_for_charts(page)
@@ -192,7 +192,7 @@ def test_a_second_visit_and_a_reload_look_the_same(page: Any, many: str) -> None
     assert titles(page) == FIRST_TITLES
 
 
-def test_what_the_reader_changed_stays(page: Any, few: str) -> None:
+def test_changes_by_the_reader_are_kept(page: Any, few: str) -> None:
     open_charts(page, few)
     key = next(key for key in page.evaluate("Object.keys(localStorage)") if "ExperimentPage" in key)
     saved = json.loads(page.evaluate("key => localStorage.getItem(key)", key))
@@ -221,7 +221,7 @@ def test_the_shared_view_works_without_the_start_page(page: Any, many: str) -> N
     assert page.get_by_role("link", name="Evaluation runs").count() == 0
 
 
-def test_the_table_of_runs_has_the_columns_that_matter(page: Any, few: str) -> None:
+def test_the_table_of_runs_has_the_main_columns(page: Any, few: str) -> None:
     open_charts(page, few)
     page.goto(page.url.replace("compareRunsMode=CHART", "compareRunsMode=TABLE"))
     page.locator(".ag-header-cell", has_text="outcome").wait_for(timeout=MINUTE)
@@ -244,7 +244,7 @@ def run_page(page: Any, many: str, many_runs: Done, monkeypatch: pytest.MonkeyPa
     return page
 
 
-def test_the_page_of_a_run_begins_with_what_it_is_and_what_came_out(run_page: Any) -> None:
+def test_the_page_of_a_run_begins_with_the_run_and_its_result(run_page: Any) -> None:
     assert run_page.get_by_role("link", name="Evaluation runs").count() == 0
     assert run_page.get_by_text("Ask questions about your").count() == 0
     for text in ("task", "Outcome", "baseline", "per time step", "horizon"):

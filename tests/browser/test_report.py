@@ -78,7 +78,7 @@ def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-def test_it_needs_nothing_but_itself(page: Any, attacked: Path) -> None:
+def test_it_is_self_contained(page: Any, attacked: Path) -> None:
     assert page.complaints == []
     assert {url for url in page.requests if not url.startswith("data:")} == {f"file://{attacked}"}
     boxes = [figure.bounding_box() for figure in page.locator("figure svg").all() if figure.is_visible()]
@@ -87,7 +87,7 @@ def test_it_needs_nothing_but_itself(page: Any, attacked: Path) -> None:
     assert [text for text in page.complaints if "Content Security Policy" in text] == page.complaints != []
 
 
-def test_names_and_reasons_stay_text(page: Any) -> None:
+def test_names_and_reasons_are_escaped(page: Any) -> None:
     assert page.title().endswith("· rnnlab") and page.locator("img[src=x]").count() == 0
     assert page.locator("#failures td", has_text=f"ValueError: {ATTACK}").count() == 1
     assert page.locator("#runs td", has_text=ATTACK).count() == 4
@@ -228,7 +228,7 @@ def column(page: Any, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["run", "seq_len", "value", "outcome"])
-def test_a_click_on_a_heading_sorts_and_another_turns_it_round(page: Any, name: str) -> None:
+def test_a_click_on_a_heading_sorts_and_a_second_click_reverses_the_order(page: Any, name: str) -> None:
     def in_order(values: list[str]) -> list[Any]:
         return sorted(values, key=float if name in ("seq_len", "value") else natural)
 

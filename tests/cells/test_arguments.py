@@ -108,14 +108,14 @@ def test_refuses_a_wrong_immediate_gradient(cell, e, came):
         ),
     ],
 )
-def test_refuses_choices_that_there_are_not(make, message):
+def test_refuses_unavailable_choices(make, message):
     with pytest.raises(ValueError) as refused:
         make()
     assert str(refused.value) == message
 
 
 @BOTH
-def test_says_what_is_no_array(cell):
+def test_reports_values_that_are_not_arrays(cell):
     case = build(cell, inputs="vectors")
     x, tape = case.batch.x, case.forward().cell
     calls = {
@@ -158,7 +158,7 @@ def test_parameters_must_be_those_of_the_tape(cell):
 
 
 @BOTH
-def test_a_learned_initial_state_must_be_there(cell):
+def test_a_learned_initial_state_must_be_given(cell):
     case = build(cell, start="learned")
     rest = {name: value for name, value in case.params.items() if not name.endswith("_0")}
     with pytest.raises(ValueError, match="params: expected h_0"):

@@ -155,7 +155,7 @@ def test_a_declaration_that_does_not_fit_is_named(changes: dict[str, Any], messa
         declared(**changes)(X, H, bias=True)
 
 
-def test_a_gate_has_one_bias_unless_its_products_are_treated_apart() -> None:
+def test_a_gate_has_one_bias_unless_its_products_are_separate() -> None:
     biases = {
         kind: [name for name in kind(X, H, bias=True).param_shapes() if name.startswith("b_")]
         for kind in (Peephole, Skipping)
@@ -195,7 +195,7 @@ def test_a_parameter_starts_as_the_cell_declares() -> None:
     np.testing.assert_array_equal(params["W_xh"], 2 * np.eye(H, X))
 
 
-def test_missing_states_are_reported_when_the_class_is_made() -> None:
+def test_missing_states_are_reported_when_the_class_is_defined() -> None:
     with pytest.raises(
         CellDeclarationError, match=r"Forgetful.states: missing; names the states of the cell"
     ):
@@ -209,7 +209,7 @@ def test_a_wrong_adjoint_is_named_by_the_check() -> None:
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_every_measurement_takes_the_cell(kind: Any) -> None:
+def test_every_measurement_accepts_the_cell(kind: Any) -> None:
     cell, rng = kind(X, H, bias=True), np.random.default_rng(3)
     model = Model(cell, Readout(cell.output_size, 2, True), Zero(), "squared_error", "mean")
     params = params_of(cell) | model.readout.init_params(rng, np.float64)

@@ -128,7 +128,7 @@ def test_a_cell_may_have_a_field_without_a_hash() -> None:
         Listed(X, H, [3, 1], bias=True)
 
 
-def test_the_results_of_the_first_step_are_checked_in_each_pass() -> None:
+def test_the_first_step_of_each_pass_is_checked() -> None:
     """Symbols, for example, may give other types than vectors."""
     cell = Right(X, H, bias=True)
     params = {name: value.astype(np.float32) for name, value in params_of(cell).items()}

@@ -52,7 +52,7 @@ def unrolled(stack: Stack, params: Params, x: Array) -> list[Array]:
 
 
 @pytest.mark.parametrize(("kind", "layers", "residual"), STACKS)
-def test_outputs_are_those_of_the_cells_one_on_another(kind: str, layers: int, residual: bool) -> None:
+def test_outputs_are_those_of_the_stacked_cells(kind: str, layers: int, residual: bool) -> None:
     stack, params = stack_of(kind, layers, residual)
     x = np.random.default_rng(1).standard_normal((7, 3, 2))
     np.testing.assert_allclose(stack.forward(params, x).outputs, unrolled(stack, params, x), rtol=1e-12)

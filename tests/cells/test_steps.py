@@ -104,7 +104,7 @@ def test_steps_equal_the_sequence_at_any_size(data):
 
 
 @cells
-def test_a_step_from_nothing_starts_at_zero(cell):
+def test_a_step_without_initial_state_starts_at_zero(cell):
     case = build(cell, inputs="vectors")
     zeros = {name: np.zeros((HIDDEN, BATCH)) for name in cell.states}
     step = cell.step(case.params, case.batch.x[0])
@@ -144,7 +144,7 @@ def read_only(a):
 @inputs
 @pytest.mark.parametrize("layout", [by_columns, not_contiguous, read_only])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays_of_any_layout_are_taken(cell, inputs, layout, dtype):
+def test_arrays_of_any_memory_layout_are_accepted(cell, inputs, layout, dtype):
     case = build(cell, inputs=inputs, dtype=dtype)
     e = np.random.default_rng(1).standard_normal((len(case.batch.x), HIDDEN, BATCH)).astype(dtype)
     params = {name: case.params[name] for name in cell.param_shapes()}
@@ -166,7 +166,7 @@ def test_arrays_of_any_layout_are_taken(cell, inputs, layout, dtype):
 
 
 @cells
-def test_what_a_backward_pass_was_given_is_left_alone(cell):
+def test_a_backward_pass_does_not_change_its_arguments(cell):
     case = build(cell, inputs="vectors")
     e = np.random.default_rng(1).standard_normal((len(case.batch.x), HIDDEN, BATCH))
     before = e.copy()
@@ -183,7 +183,7 @@ def test_what_a_backward_pass_was_given_is_left_alone(cell):
     ],
 )
 @cells
-def test_a_step_says_what_is_wrong_with_its_input(cell, x, message):
+def test_a_step_reports_errors_in_its_input(cell, x, message):
     with pytest.raises(ValueError) as refused:
         cell.step(build(cell).params, x)
     assert str(refused.value) == (
@@ -193,7 +193,7 @@ def test_a_step_says_what_is_wrong_with_its_input(cell, x, message):
 
 
 @cells
-def test_a_step_says_what_is_wrong_with_its_states(cell):
+def test_a_step_reports_errors_in_its_states(cell):
     case = build(cell, inputs="vectors")
     x, wrong = case.batch.x[0], {name: np.zeros((HIDDEN, 1)) for name in cell.states}
     with pytest.raises(ValueError, match=r"before\['h'\]: expected float64 of shape \(4, 3\), got float64"):

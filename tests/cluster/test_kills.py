@@ -125,7 +125,7 @@ def shown(runs: dict[str, Tracked]) -> dict[str, Any]:
     }
 
 
-def test_nothing_is_lost_and_nothing_doubled(lab: Lab, tmp_path: Path) -> None:
+def test_no_row_is_lost_or_duplicated(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     whole = run(tmp_path / "whole", *SWEEP, *QUICK, "tracking.experiment=whole", **lab.settings)
     assert whole.code == 0

@@ -28,7 +28,7 @@ def test_a_search_ends_with_the_best_of_its_runs(tmp_path: Path) -> None:
     }
 
 
-def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_line(tmp_path: Path) -> None:
     for mistake, message in (
         ("hydra.sweeper.direction=up", "hydra/sweeper=optuna: Please set either 'minimize' or 'maximize'"),
         ("resume=true", "resume=True: not supported with hydra/sweeper=optuna"),

@@ -39,7 +39,7 @@ def test_a_sweep_on_eight_workers(server: tuple[MLflowServer, PostgreSQL], tmp_p
         assert "gradients.parquet" in runs[name].artifacts
 
 
-def test_a_database_that_dies_meanwhile_loses_nothing(
+def test_a_database_failure_loses_no_data(
     server: tuple[MLflowServer, PostgreSQL], start: Starter, tmp_path: Path
 ) -> None:
     mlflow, database = server
@@ -68,7 +68,7 @@ def test_a_database_that_dies_meanwhile_loses_nothing(
     complete(mlflow.uri, done.runs)
 
 
-def test_a_server_that_hangs_and_goes_on_makes_no_run_twice(
+def test_a_server_that_hangs_and_recovers_creates_no_run_twice(
     server: tuple[MLflowServer, PostgreSQL], start: Starter, tmp_path: Path
 ) -> None:
     mlflow, _ = server

@@ -25,7 +25,7 @@ def the_same(one: Done, other: Done) -> None:
         assert find_differences(one.runs[name], other.runs[name]) == []
 
 
-def test_a_killed_task_costs_its_own_run_and_is_resumed(start: Starter, tmp_path: Path) -> None:
+def test_a_killed_task_affects_only_its_run_and_is_resumed(start: Starter, tmp_path: Path) -> None:
     sweep = ("-m", "report=false", "seed=0,1,2", "steps=4000", *SIZES)
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     there = tmp_path / "there"
@@ -70,7 +70,7 @@ def cluster(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_cluster_that_runs_already_is_used_and_left_alone(tmp_path: Path) -> None:
+def test_a_running_cluster_is_used_and_not_stopped(tmp_path: Path) -> None:
     auto = "hydra.launcher.init.address=auto"
     done = run(
         tmp_path, "-m", "cell=rnn,lstm", *TINY, *ON_RAY, auto, "hydra.launcher.init.include_dashboard=null"
@@ -85,7 +85,7 @@ def test_a_cluster_that_runs_already_is_used_and_left_alone(tmp_path: Path) -> N
     assert status.returncode == 0 and "Active" in status.stdout
 
 
-def test_a_cluster_that_is_not_there_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_cluster_is_reported_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, "-m", "seed=0", *TINY, *ON_RAY, "hydra.launcher.init.address=auto", "tracking=none")
     assert done.code == 2
     assert done.err.startswith("rnnlab: hydra.launcher.init: ") and len(done.err.splitlines()) == 1

@@ -53,7 +53,7 @@ def the_same(one: Done, other: Done) -> None:
         assert find_differences(one.runs[name], other.runs[name]) == []
 
 
-def test_a_sweep_comes_out_as_on_this_machine(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_a_sweep_gives_the_same_results_as_on_this_machine(cluster: dict[str, str], tmp_path: Path) -> None:
     sweep = ("-m", "cell=rnn,lstm", "seed=0,1", *TINY)
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     here = run(tmp_path / "here", *sweep, "tracking=none")
@@ -65,7 +65,7 @@ def test_a_sweep_comes_out_as_on_this_machine(cluster: dict[str, str], tmp_path:
     assert len(logs) == 4
 
 
-def test_a_killed_job_costs_its_own_run_and_is_resumed(
+def test_a_killed_job_affects_only_its_run_and_is_resumed(
     cluster: dict[str, str], start: Starter, tmp_path: Path
 ) -> None:
     sweep = ("-m", "report=false", "seed=0,1,2", "steps=4000", *SIZES)
@@ -89,7 +89,7 @@ def test_a_killed_job_costs_its_own_run_and_is_resumed(
     assert {r.status for r in tracked_runs(again.uri).values()} == {"FINISHED"}
 
 
-def test_ctrl_c_takes_the_jobs_back_and_the_same_command_goes_on(
+def test_ctrl_c_cancels_the_jobs_and_the_same_command_resumes(
     cluster: dict[str, str], start: Starter, tmp_path: Path
 ) -> None:
     sweep = ("-m", "report=false", "seed=0,1,2,3", "steps=4000", *SIZES)
@@ -114,7 +114,7 @@ def test_ctrl_c_takes_the_jobs_back_and_the_same_command_goes_on(
     assert {r.status for r in tracked_runs(again.uri).values()} == {"FINISHED"}
 
 
-def test_a_run_whose_time_is_up_keeps_its_state(
+def test_a_run_that_reaches_its_time_limit_keeps_its_state(
     cluster: dict[str, str], start: Starter, tmp_path: Path
 ) -> None:
     process = start(tmp_path, "-m", "seed=0", ENDLESS, "hidden_size=8", *ON_SLURM, **cluster)
@@ -128,7 +128,9 @@ def test_a_run_whose_time_is_up_keeps_its_state(
     assert (folder / "checkpoint.safetensors").is_file()
 
 
-def test_what_slurm_refuses_is_told_in_a_line(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_a_submission_that_slurm_refuses_is_reported_in_one_line(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
     done = run(
         tmp_path,
         "-m",

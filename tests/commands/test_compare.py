@@ -20,7 +20,7 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, l
     return {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
 
 
-def test_two_cells_differ_in_what_they_differ_in(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_cells_differ_only_in_their_own_keys(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = sweep.runs["rnn"], sweep.runs["lstm"]
     table = compared(capsys, str(one), str(other))
     assert table["cell._target_"] == ["rnnlab.cells.Vanilla", "rnnlab.cells.LSTM"]
@@ -37,7 +37,7 @@ def test_one_line_explains_the_metrics_that_differ(sweep: Done, capsys: pytest.C
     assert "val/bpc: validation loss in bits per character" in line and "solved" not in line
 
 
-def test_the_steps_before_a_run_diverged_are_counted(
+def test_the_steps_before_divergence_are_counted(
     sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(sweep.runs["rnn"], tmp_path / "other")
@@ -50,7 +50,7 @@ def test_the_steps_before_a_run_diverged_are_counted(
     assert table["diverged_at.before"] == ["–", "3", "entries"]
 
 
-def test_each_thing_that_was_changed_is_told_and_no_other(
+def test_each_change_and_no_other_is_reported(
     sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = sweep.runs["rnn"]
@@ -83,7 +83,7 @@ def test_a_run_is_named_by_its_id_in_mlflow_too(sweep: Done, capsys: pytest.Capt
     assert {"folder", "host"}.isdisjoint(table)
 
 
-def test_what_cannot_be_compared_is_one_line(
+def test_incomparable_runs_are_reported_in_one_line(
     sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = str(sweep.runs["rnn"])
@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_one_line(
         assert out == "" and err.startswith(f"rnnlab.compare: {message}") and err.count("\n") == 1
 
 
-def test_values_are_no_markup(sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_are_not_markup(sweep: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = shutil.copytree(sweep.runs["rnn"], tmp_path / "other")
     config = yaml.safe_load((other / "config.yaml").read_text())
     config["task"]["path"] = "[/b]x[bold]"

@@ -55,7 +55,7 @@ def test_a_run_folder_and_a_verdict(here: Path, capsys: pytest.CaptureFixture[st
     assert shlex.split(run.command)[:3] == ["python", "-m", "rnnlab.measure"]
 
 
-def test_the_command_that_is_recorded_repeats_the_measurement(here: Path) -> None:
+def test_the_recorded_command_repeats_the_measurement(here: Path) -> None:
     assert measure("step0.safetensors", "--inputs", "x.npy", "--folder", "one") == 0
     command = shlex.split(rl.load_run("one").command)[3:]
     place = command.index("--folder") + 1

@@ -63,7 +63,7 @@ def test_a_run_is_repeated_by_its_id_in_mlflow(
     assert capsys.readouterr().out.splitlines()[-1] == f"{SAME} {tracked.run_id}."
 
 
-def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differing_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = load_file(copy / "weights.safetensors")
     weights["W_hh"][2, 3] = np.nextafter(weights["W_hh"][2, 3], np.float32(9))
     save_file(weights, copy / "weights.safetensors")
@@ -73,7 +73,7 @@ def test_other_weights_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     assert "W_xh" not in output and "metrics:" not in output and "gradients:" not in output
 
 
-def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differing_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = metric_rows(copy)
     rows[7]["train/loss"] += 1e-12
     (copy / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -83,7 +83,9 @@ def test_other_metrics_are_named(copy: Path, capsys: pytest.CaptureFixture[str])
     assert "weights:" not in output and "gradients:" not in output
 
 
-def test_other_code_is_told_where_the_result_differs(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_code_is_reported_where_the_result_differs(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     info = run_info(copy)
     info["tags"]["rnnlab_version"] = "0.0.1"
     (copy / "run.json").write_text(json.dumps(info))
@@ -106,7 +108,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return str(line)
 
 
-def test_a_run_that_is_unknown(original: Done, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_run(original: Done, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = f"rnnlab.repeat: nowhere: neither a run folder nor a run in {original.uri} ("
     assert refused(capsys, "nowhere", "--uri", original.uri).startswith(message)
     assert refused(capsys, "nowhere", "--uri", "mlruns").startswith(
@@ -119,18 +121,18 @@ def test_looking_for_a_run_makes_no_database(copy: Path, capsys: pytest.CaptureF
     assert not list(Path().glob("mlflow.db*"))
 
 
-def test_a_run_that_did_not_come_to_its_end(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": "killed"}))
     message = f"rnnlab.repeat: {copy}: killed; only a completed run can be repeated"
     assert refused(capsys, str(copy)) == message
 
 
-def test_a_run_that_still_goes_on(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_still_running(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "run.json").write_text(json.dumps(run_info(copy) | {"outcome": None}))
     assert "None" not in refused(capsys, str(copy))
 
 
-def test_a_run_that_mlflow_still_sees_running(
+def test_a_run_still_listed_as_running_in_mlflow(
     original: Done, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from mlflow.tracking import MlflowClient
@@ -147,14 +149,14 @@ def test_a_run_that_mlflow_still_sees_running(
         client.set_terminated(tracked.run_id)
 
 
-def test_a_run_without_its_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_weights(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "weights.safetensors").unlink()
     message = f"rnnlab.repeat: {copy}: cannot be compared without weights.safetensors"
     assert refused(capsys, str(copy)) == message
 
 
 @pytest.mark.parametrize("now", ["to be or not to bee" * 50, None])
-def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_data(now: str | None, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.txt").unlink()
     if now is None:
         message = "rnnlab.repeat: task.path=text.txt: cannot be read (No such file or directory)"
@@ -164,7 +166,7 @@ def test_data_that_has_changed(now: str | None, copy: Path, capsys: pytest.Captu
     assert refused(capsys, str(copy)) == message
 
 
-def test_an_initial_state_that_has_changed(
+def test_a_changed_initial_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

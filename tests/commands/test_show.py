@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_shows_sequences_from_which_the_target_can_be_told(tmp_path: Path) -> None:
+def test_shows_sequences_from_which_the_target_can_be_derived(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rnnlab.show", "task=adding", "seq_len=12"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
@@ -45,7 +45,7 @@ def test_shows_sequences_from_which_the_target_can_be_told(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_can_be_seen(task: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_task_can_be_shown(task: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"task={task}", f"seq_len={LENGTH.get(task, 12)}", "--examples", "2"]) == 0
     output = capsys.readouterr().out
     assert output.startswith(f"{task}, seq_len=") and "\nexample 2\n" in output and "example 3" not in output
@@ -54,16 +54,14 @@ def test_every_task_can_be_seen(task: str, here: Path, capsys: pytest.CaptureFix
         assert np.asarray(image.convert("L")).std() > 10
 
 
-def test_symbols_are_told_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_symbols_are_shown_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=copy", "seq_len=5", "--examples=1"]) == 0
     output = capsys.readouterr().out
     (given,) = re.findall(r"^input +([0-7]{10})_{4}\?_{10}$", output, re.MULTILINE)
     assert re.search(rf"^target +_{{15}}{given}$", output, re.MULTILINE)
 
 
-def test_of_long_sequences_the_beginning_and_the_end_are_shown(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_sequences_show_their_beginning_and_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=copy", "seq_len=900", "--examples=1"]) == 0
     output = capsys.readouterr().out
     left_out = int(re.findall(r"… (\d+) more time steps", output)[0])
@@ -73,7 +71,7 @@ def test_of_long_sequences_the_beginning_and_the_end_are_shown(
     assert inputs[0][:10] == targets[-1][-10:] and "_" not in inputs[0][:10]
 
 
-def test_what_follows_the_last_target_is_not_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_after_the_last_target_are_not_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=reber", "--examples=6"]) == 0
     output = capsys.readouterr().out
     inputs = re.findall(r"^input   ([A-Z]+)$", output, re.MULTILINE)
@@ -84,12 +82,12 @@ def test_what_follows_the_last_target_is_not_shown(here: Path, capsys: pytest.Ca
     assert all(x.count("E") == 1 for x in inputs)
 
 
-def test_of_many_inputs_some_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_some_of_many_inputs_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=noise", "task.features=20", "seq_len=5", "--examples=1"]) == 0
     assert "\n… 12 more inputs\n" in capsys.readouterr().out
 
 
-def test_lengths_that_vary_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_variable_lengths_are_reported(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["task=multiplication", "seq_len=50", "--examples=1"]) == 0
     assert "sequence    50 time steps (50 to 54 across batches)\n" in re.sub(
         " +\n", "\n", capsys.readouterr().out

@@ -43,7 +43,7 @@ def output_line(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.strip().splitlines()[-1]
 
 
-def test_a_sweep_made_without_mlflow_is_there_afterwards(here: Path) -> None:
+def test_a_sweep_made_without_mlflow_can_be_sent_afterwards(here: Path) -> None:
     """Test the commands as processes, starting with `tracking=none` and without a database."""
     done = run(here, "-m", "cell=rnn,lstm", *TINY, "tracking=none", "figures=false")
     assert done.code == 0 and not (here / "mlflow.db").exists()
@@ -80,7 +80,7 @@ def test_any_number_of_times_and_into_several_stores(
     assert contents(first) == before == [found for found in contents(second) if found["name"] == "a"]
 
 
-def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
+def test_mlflow_files_in_the_same_folder_are_not_mistaken_for_runs(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Test that `mlartifacts` is next to `mlflow.db` and contains a copy of each run.json."""
@@ -95,7 +95,7 @@ def test_what_mlflow_keeps_in_the_same_folder_is_not_taken_for_runs(
     assert contents(uri) == before
 
 
-def test_a_folder_copied_elsewhere_goes_into_another_store(
+def test_a_copied_folder_is_sent_to_another_store(
     here: Path, tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = fresh(tables, here / "mlflow.db"), fresh(tables, tmp_path / "second.db")
@@ -110,7 +110,7 @@ def test_a_folder_copied_elsewhere_goes_into_another_store(
     assert len(contents(first)) == 1
 
 
-def test_a_run_that_goes_on_is_left_alone_and_one_of_a_dead_process_is_closed(
+def test_a_running_run_is_unchanged_and_one_of_a_dead_process_is_closed(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")
@@ -158,7 +158,7 @@ def test_a_lost_database_is_filled_again(
     assert output_line(capsys) == "2 runs: 2 already complete"
 
 
-def test_what_was_deleted_in_mlflow_stays_deleted(
+def test_runs_deleted_in_mlflow_stay_deleted(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")
@@ -173,7 +173,7 @@ def test_what_was_deleted_in_mlflow_stays_deleted(
         assert [found["name"] for found in contents(uri)] == ["b"]
 
 
-def test_an_unfinished_run_that_was_deleted_does_not_keep_the_others_from_being_sent(
+def test_a_deleted_unfinished_run_does_not_prevent_sending_the_others(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")
@@ -189,7 +189,7 @@ def test_an_unfinished_run_that_was_deleted_does_not_keep_the_others_from_being_
 
 
 @pytest.mark.parametrize("broken", ["run.json", "config.yaml"])
-def test_a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_sent(
+def test_an_unreadable_folder_does_not_prevent_sending_the_others(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str], broken: str
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")
@@ -216,7 +216,7 @@ def test_a_run_with_a_folder_in_place_of_a_file_is_not_sent(
     assert contents(uri) == []
 
 
-def test_the_environment_says_where_when_nothing_else_does(
+def test_the_environment_variable_applies_by_default(
     here: Path, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = fresh(tables, tmp_path / "second.db")
@@ -227,7 +227,7 @@ def test_the_environment_says_where_when_nothing_else_does(
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "./mlruns", "sqlite:////nowhere/at/all.db"])
-def test_a_store_that_does_not_take_them_is_one_line(
+def test_a_store_that_refuses_runs_is_reported_in_one_line(
     here: Path, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole_run(here / "a", "a", uri=uri)
@@ -237,7 +237,7 @@ def test_a_store_that_does_not_take_them_is_one_line(
     assert not (here / "a" / LEDGER_FILE).exists()
 
 
-def test_a_store_that_fails_twice_in_a_row_is_left_alone(
+def test_a_store_that_fails_twice_in_a_row_is_not_tried_again(
     here: Path, tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fresh(tables, here / "mlflow.db")
@@ -270,7 +270,7 @@ def test_a_store_that_fails_twice_in_a_row_is_left_alone(
         (["empty"], "rnnlab.sync: no runs in empty\n"),
     ],
 )
-def test_nothing_to_send_is_one_line(
+def test_nothing_to_send_is_reported_in_one_line(
     here: Path, arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "empty").mkdir()
@@ -294,7 +294,7 @@ COPY = "skipped (another copy of the run is more advanced)"
 
 
 @pytest.mark.parametrize("copy", ["a", "z"])
-def test_of_copies_the_one_further_on_is_sent(
+def test_the_most_advanced_copy_is_sent(
     here: Path, tables: Path, copy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")
@@ -322,7 +322,7 @@ def test_an_outdated_copy_is_not_sent_over_a_finished_run(
     assert contents(uri) == before and before[0]["status"] == "FINISHED"
 
 
-def test_an_outdated_copy_does_not_end_a_run_that_goes_on(
+def test_an_outdated_copy_does_not_end_a_running_run(
     here: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = fresh(tables, here / "mlflow.db")

@@ -34,7 +34,7 @@ def free_port() -> int:
         (("--uri", "sqlite:////nowhere/at/all.db"), "/nowhere/at: not found"),
     ],
 )
-def test_says_what_is_wrong(
+def test_reports_the_error(
     arguments: tuple[str, ...],
     message: str,
     tmp_path: Path,
@@ -49,7 +49,7 @@ def test_says_what_is_wrong(
     assert not list(tmp_path.iterdir())
 
 
-def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_that_the_port_is_in_use(sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -59,12 +59,12 @@ def test_says_that_the_port_is_taken(sweep: Done, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "-1"])
-def test_says_that_there_is_no_such_port(port: str, sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_an_invalid_port(port: str, sweep: Done, capsys: pytest.CaptureFixture[str]) -> None:
     assert ui.main(["--uri", sweep.uri, f"--port={port}"]) == 2
     assert f"--port={port}: must be between 1 and 65535\n" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_leaves_no_server_running(start: Starter, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(SQLITE_HEADER + b"something else entirely" * 100)
     port = free_port()
     done = finish(tmp_path, start(tmp_path, "--port", str(port), module="rnnlab.ui"))
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_database_leaves_no_server_behind(start: Starter, tmp_
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_says_that_a_server_does_not_answer(tmp_path: Path) -> None:
+def test_reports_that_a_server_does_not_answer(tmp_path: Path) -> None:
     done = run(tmp_path, "--uri", "http://127.0.0.1:9", module="rnnlab.ui")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("rnnlab.ui: http://127.0.0.1:9: ") and done.err.count("\n") == 1

@@ -20,11 +20,11 @@ class Passes:
 
 
 @pytest.mark.parametrize("cell", [TANH, GATED])
-def test_finite_numbers_give_nothing(cell):
+def test_finite_numbers_give_no_report(cell):
     assert Passes(cell).first() is None
 
 
-def test_a_parameter_that_its_update_broke_comes_first():
+def test_a_parameter_with_a_non_finite_update_is_reported_first():
     passes = Passes(GATED)
     passes.params["W_hy"][0, 0] = np.inf
     passes.tape.cell.states["h"][3:, 1, 0] = np.nan
@@ -40,7 +40,7 @@ def test_forward_the_earliest_step_counts(state, broken):
 
 
 @pytest.mark.parametrize("quantity", ["h", "c", "z"])
-def test_backward_the_latest_step_counts(quantity):
+def test_backward_the_latest_non_finite_step_is_reported(quantity):
     passes = Passes(GATED)
     array = passes.deltas.dz if quantity == "z" else passes.deltas.total[quantity]
     array[:3, 1, 0] = np.inf  # indices 0, 1, 2 are time steps 1, 2, 3
@@ -59,7 +59,7 @@ def test_a_loss_at_the_last_outputs_has_its_step():
     assert passes.first() == FirstNonFinite("loss", TIME - 1)
 
 
-def test_a_loss_that_does_not_count_is_not_looked_at():
+def test_the_loss_of_a_step_without_target_is_not_checked():
     passes = Passes(TANH, mask="last step")
     passes.tape.losses[2, 1] = np.inf
     assert passes.first() is None
@@ -72,7 +72,7 @@ def test_a_parameters_gradient_has_no_step(name):
     assert passes.first() == FirstNonFinite(f"d_{name}", None)
 
 
-def test_what_is_computed_first_is_named():
+def test_the_first_computed_value_is_named():
     passes = Passes(TANH)
     expected = []
     for array, index, found in [
@@ -93,7 +93,7 @@ def test_forward_an_earlier_step_goes_before_another_state():
     assert passes.first() == FirstNonFinite("c", 2)
 
 
-def test_of_one_step_the_cell_goes_before_the_state_it_feeds():
+def test_in_one_step_the_cell_precedes_the_state_computed_from_it():
     passes = Passes(GATED)
     for state in ("h", "c"):
         passes.tape.cell.states[state][2:] = np.nan
@@ -101,7 +101,7 @@ def test_of_one_step_the_cell_goes_before_the_state_it_feeds():
     assert passes.first() == FirstNonFinite("c", 2)
 
 
-def test_of_one_step_back_the_state_goes_before_the_cell_and_its_input():
+def test_in_one_backward_step_the_state_precedes_the_cell_and_its_input():
     passes = Passes(GATED)
     for array in (*passes.deltas.total.values(), passes.deltas.dz):
         array[:3] = np.nan
@@ -110,7 +110,7 @@ def test_of_one_step_back_the_state_goes_before_the_cell_and_its_input():
     assert passes.first() == FirstNonFinite("d_c", 3)
 
 
-def test_backward_a_later_step_goes_before_another_state():
+def test_backward_a_later_step_precedes_another_state():
     passes = Passes(GATED)
     passes.deltas.total["c"][:4] = np.inf
     passes.deltas.total["h"][:3] = np.inf

@@ -20,7 +20,7 @@ def line(slope, longest, start=-2.0, first=5.0):
     longest=st.integers(2, 300),
     start=st.floats(-50, 50),
 )
-def test_an_exponential_is_told_exactly(slope, longest, start):
+def test_an_exponential_decay_is_reported_exactly(slope, longest, start):
     summary = summarize_lag_curve(line(slope, longest, start), task_lag=longest)
     assert summary.log10_gain == approx(slope, rel=1e-9)
     assert summary.log10_gain_short == approx(slope, rel=1e-9)
@@ -83,7 +83,7 @@ def test_horizon(slope, longest, horizon, censored):
     assert (summary.horizon, summary.censored) == (horizon, censored)
 
 
-def test_horizon_ends_under_a_hundredth():
+def test_horizon_ends_below_one_hundredth():
     assert summarize_lag_curve(np.array([0.0, 0.0, -1.99, -2.01])).horizon == 2
     assert summarize_lag_curve(np.array([0.0, 0.0, -1.99, -2.00])).horizon == 3
 
@@ -100,7 +100,7 @@ def test_task_lag_within_and_beyond_the_curve():
     assert summarize_lag_curve(line(-0.5, 10)).at_task_lag is None
 
 
-def test_a_curve_of_one_lag_says_nothing():
+def test_a_curve_of_one_lag_has_no_summary():
     assert set(vars(summarize_lag_curve(np.array([-1.0]), task_lag=5)).values()) == {None}
 
 
@@ -134,7 +134,7 @@ def test_without_g_of_1_only_slopes_remain():
     assert (summary.log10_decay, summary.horizon, summary.censored, summary.at_task_lag) == (None,) * 4
 
 
-def test_of_missing_values_alone_says_nothing():
+def test_missing_values_alone_have_no_summary():
     assert set(vars(summarize_lag_curve(np.full(20, np.nan), task_lag=5)).values()) == {None}
 
 
@@ -175,7 +175,7 @@ def test_a_curve_that_is_0_from_lag_1_on_is_the_strongest_vanishing(longest):
     assert (*logarithms, summary.r2, summary.log10_decay, summary.at_task_lag) == (None,) * 6
 
 
-def test_a_curve_that_dies_at_lag_5_has_not_the_gain_of_its_first_4_lags():
+def test_a_curve_that_is_0_from_lag_5_does_not_have_the_gain_of_its_first_4_lags():
     summary = summarize_lag_curve(dies_at(5, 40), task_lag=3)
     assert (summary.gain, summary.gain_short, summary.gain_tail) == (0.0, 0.0, 0.0)
     assert (summary.log10_gain, summary.log10_gain_tail, summary.r2) == (None,) * 3
@@ -184,14 +184,14 @@ def test_a_curve_that_dies_at_lag_5_has_not_the_gain_of_its_first_4_lags():
     assert summary.at_task_lag == approx(-0.2)
 
 
-def test_a_curve_that_dies_in_its_tail_keeps_its_short_gain():
+def test_a_curve_that_is_0_in_its_tail_keeps_its_short_gain():
     summary = summarize_lag_curve(dies_at(30, 40, slope=0.0))
     assert (summary.gain, summary.gain_tail, summary.regime) == (0.0, 0.0, "vanishing")
     assert summary.gain_short == approx(1.0) and summary.log10_gain_short == approx(0.0)
     assert (summary.horizon, summary.half_life) == (29, 0.0)
 
 
-def test_0_at_the_last_lag_alone_is_vanishing():
+def test_zero_at_only_the_last_lag_is_vanishing():
     for longest in (2, 3, 11):
         summary = summarize_lag_curve(dies_at(longest, longest))
         assert (summary.gain, summary.regime, summary.censored) == (0.0, "vanishing", False)
@@ -223,12 +223,12 @@ def test_missing_values_after_0_do_not_hide_it():
     assert (summary.gain, summary.gain_tail, summary.regime, summary.horizon) == (0.0, 0.0, "vanishing", 21)
 
 
-def test_where_no_gradient_is_sent_back_there_is_none_to_fade():
+def test_without_a_backpropagated_gradient_there_is_no_decay():
     summary = summarize_lag_curve(np.full(9, ZERO), task_lag=3, zero_fraction=np.ones(9))
     assert summary == LagSummary(zero_lag=0, zero_fraction=1.0)
 
 
-def test_a_share_of_1_is_what_makes_a_lag_0():
+def test_a_lag_is_0_only_if_its_share_of_zeros_is_1():
     shares = np.array([0.0, 0.25, 0.5, 1.0, 1.0])
     curve = np.array([0.0, -1.0, -1.5, np.nan, np.nan])
     summary = summarize_lag_curve(curve, zero_fraction=shares)
@@ -262,7 +262,7 @@ def test_horizons_are_those_of_a_plain_loop(values):
     assert 1 <= summary.horizon_first <= summary.horizon
 
 
-def test_the_recorded_regime_is_the_summary_s():
+def test_the_recorded_regime_is_that_of_the_summary():
     for curve in (dies_at(1, 9), dies_at(7, 9), line(-0.5, 9), line(0.0, 9), line(0.5, 9), line(-1, 1)):
         summary = summarize_lag_curve(curve)
         assert recorded_regime(summary.metrics()) == summary.regime

@@ -33,7 +33,7 @@ def test_means_and_shares_of_every_sigmoid_gate(cell, sigmoids):
         np.testing.assert_allclose(found[f"gate_{gate}_closed"].mean, (values < 0.1).mean(axis=(1, 2)))
 
 
-def test_a_vanilla_cells_saturation():
+def test_the_saturation_of_a_vanilla_cell():
     snapshot = snapshot_of(build(TANH))
     h = snapshot.tape.cell.states["h"]
     h[1], h[2] = -0.95, 0.5
@@ -53,7 +53,7 @@ def test_a_relu_is_saturated_where_it_is_0_and_the_identity_nowhere():
     assert measure_gates(snapshot_of(build(identity))).curves == []
 
 
-def test_what_the_forget_gates_let_through():
+def test_the_retention_of_the_forget_gates():
     snapshot = snapshot_of(build(GATED))
     f = snapshot.tape.cell.inner["gates"][:, GATED.rows("f")]
     curve = by_name(measure_gates(snapshot).curves)["forget_product"]

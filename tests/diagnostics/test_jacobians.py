@@ -155,7 +155,7 @@ def test_lyapunov_exponents_add_up_to_the_volume(make):
     assert (np.diff(found) <= 0).all()
 
 
-def test_top_exponent_is_the_rate_at_which_neighbours_part():
+def test_top_exponent_is_the_separation_rate_of_neighbours():
     init = Init(Initializer("normal", 2.0), Initializer("normal", 0.3), Initializer("zero", 1.0))
     cell = Vanilla(3, 40, "tanh", bias=True)
     params = cell.init_params(np.random.default_rng(0), init, np.float64)
@@ -184,7 +184,7 @@ def test_measured_along_one_long_run():
     assert all(metrics[f"{name}_se"] > 0 for name in names)
 
 
-def test_the_run_is_as_long_as_what_is_averaged_and_a_warm_up_at_either_end():
+def test_the_run_consists_of_the_averaged_steps_and_a_warm_up_at_each_end():
     lengths = []
 
     def long(length):
@@ -234,7 +234,7 @@ def test_the_error_is_calibrated_where_the_exponent_is_known():
     assert np.mean(errors**2) == pytest.approx(windows.mean(axis=1).var(ddof=1), rel=0.35)
 
 
-def test_a_direction_that_is_lost_has_neither_exponent_nor_error():
+def test_a_vanished_direction_has_neither_exponent_nor_error():
     W_hh = np.diag([0.5, 0.0])
     batch = Batch(np.zeros((40, 1), int), np.zeros((40, 1), int))
     cell = Vanilla(6, 2, "identity", bias=False)
@@ -246,6 +246,6 @@ def test_a_direction_that_is_lost_has_neither_exponent_nor_error():
     assert metrics["lyapunov/02"] is None and metrics["lyapunov/02_se"] is None
 
 
-def test_a_run_that_is_not_finite_has_no_exponents():
+def test_a_run_with_non_finite_states_has_no_exponents():
     cell, params, tape = linear(np.full((2, 2), np.nan), 50)
     assert np.isnan(lyapunov_exponents(cell, params, tape, 5, 2)).all()

@@ -50,7 +50,7 @@ def linear(rho: float, time: int, dtype=np.float64):
     ("rho", "time"),
     [(0.5, 40), (0.9, 40), (1.0, 40), (1.1, 40), (0.5, 2001), (0.9, 2001), (1.0, 2001), (1.1, 1001)],
 )
-def test_linear_network_fades_by_its_spectral_radius(rho, time):
+def test_linear_network_decays_at_its_spectral_radius(rho, time):
     """At ρ = 0.5 and k = 2000, the gradient has shrunk by a factor of 1e-602, beyond the range of float64."""
     curves = ln_lag_curves(*linear(rho, time))
     lags = np.arange(time)[:, None]
@@ -61,7 +61,7 @@ def test_linear_network_fades_by_its_spectral_radius(rho, time):
         )
 
 
-def test_linear_network_in_float32_fades_as_far():
+def test_linear_network_in_float32_decays_as_far():
     """The factor 1e-602 is far below the float32 limit 1e-45; in float32, Q is orthogonal only to 1e-7."""
     logs = ln_lag_curves(*linear(0.5, 2001, np.float32))["h"]
     np.testing.assert_allclose(logs, logs[0] + np.arange(2001)[:, None] * np.log(0.5), rtol=1e-6, atol=1e-6)
@@ -85,7 +85,7 @@ def test_statistics_beyond_float64_stay_right_in_the_logarithm():
 
 
 @cells
-def test_adjoint_steps_add_up_to_the_backward_pass(cell):
+def test_adjoint_steps_sum_to_the_backward_pass(cell):
     """With a loss at one time step only, chained adjoint steps reproduce the whole backward pass."""
     τ = 4
     mask = np.zeros((TIME, BATCH), dtype=bool)
@@ -194,7 +194,7 @@ def test_an_exactly_zero_gradient_is_minus_infinity_and_counted():
     assert np.isnan(curve.log10_gmean[1:]).all()
 
 
-def test_of_a_batch_without_any_target_are_empty():
+def test_curves_of_a_batch_without_targets_are_empty():
     case = with_mask(build(GATED), np.zeros((TIME, BATCH), dtype=bool))
     assert ln_lag_curves(case.model, case.params, case.batch) == {}
     assert measure_lag_curves(snapshot_of(case), targets=("last",)) == Readings([], {})
@@ -225,7 +225,7 @@ def test_examples_without_the_target_have_no_value():
     assert ln_lag_curves(case.model, case.params, only_last, target=2) == {}
 
 
-def test_measures_every_target_and_speaks_of_the_last_in_metrics():
+def test_measures_every_target_and_reports_the_last_in_metrics():
     snapshot = snapshot_of(build(GATED))
     readings = measure_lag_curves(snapshot, targets=("last", 3))
     assert [curve.target for curve in readings.curves] == [None] * 5 + [3] * 5

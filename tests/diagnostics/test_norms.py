@@ -17,7 +17,7 @@ TIME = 5
 @pytest.mark.parametrize("cell", every_cell(), ids=cell_id)
 @pytest.mark.parametrize("inputs", ["symbols", "vectors"])
 @pytest.mark.parametrize("mask", ["every step", "one example without", "last two outputs"])
-def test_everything_is_per_example(cell, inputs, mask):
+def test_all_quantities_are_per_example(cell, inputs, mask):
     snapshot = snapshot_of(build(cell, mask=mask, inputs=inputs))
     tape, deltas, W_xh = snapshot.tape.cell, snapshot.deltas, snapshot.params["W_xh"]
     dz_immediate = immediate_dz(cell, snapshot)
@@ -125,7 +125,7 @@ def test_zero_and_what_is_not_finite(dtype):
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_compiled_norms_are_numpys_in_every_step(batch):
+def test_the_compiled_norms_equal_numpys_in_every_step(batch):
     pytest.importorskip("numba")
     rng, compiled = np.random.default_rng(0), Workspace(loops_of("compiled"))
     case = build(GATED, inputs="vectors", time=TIME, batch=batch, dtype=np.float32)

@@ -63,7 +63,7 @@ def test_each_measurement_has_a_schedule_of_its_own():
     assert probe().plan(6) == {}
 
 
-def test_measured_and_expected_gain_are_held_against_each_other():
+def test_measured_and_expected_gain_are_compared():
     def measured(snapshot):
         return Readings(metrics={"grad/log10_gain": -0.5})
 
@@ -82,13 +82,13 @@ def test_measured_and_expected_gain_are_held_against_each_other():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, None])
-def test_a_metric_that_is_not_finite_has_no_value(value):
+def test_a_non_finite_metric_has_no_value(value):
     own = Measurement(lambda snapshot: Readings(metrics={"own/x": value, "own/y": np.float32(2)}), NEVER)
     metrics = probe(own=own).measure(snapshot_of(build(TANH)), ["own"]).metrics
     assert metrics == {"own/x": None, "own/y": 2.0}
 
 
-def test_a_gradient_that_is_exactly_0_says_from_which_lag():
+def test_a_gradient_of_exactly_0_is_reported_with_its_first_lag():
     case = build(TANH)
     assert measure_lag_curves(snapshot_of(case), targets=("last",)).metrics["grad/zero_lag"] is None
     case.params["W_hh"][...] = 0
@@ -97,7 +97,7 @@ def test_a_gradient_that_is_exactly_0_says_from_which_lag():
     assert metrics["grad/gain"] == metrics["grad/gain_tail"] == metrics["grad/horizon"] == 0.0
 
 
-def test_the_share_of_examples_whose_gradient_is_0_stands_beside_the_others():
+def test_the_share_of_zero_gradients_is_listed_with_the_other_columns():
     """In a relu network, all units are inactive at time step 3 for two of three examples."""
     case = build(Vanilla(6, 4, "relu", bias=False), inputs="vectors")
     case.params["W_xh"][...], case.params["W_hh"][...] = 0.1, 0.1
@@ -140,7 +140,7 @@ ALL = (
 
 @pytest.mark.parametrize("measure", ALL, ids=lambda measure: measure.__name__)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_measurement_changes_nothing_and_repeats(measure, dtype):
+def test_a_measurement_changes_nothing_and_is_repeatable(measure, dtype):
     for cell in (TANH, GATED, RESET):
         snapshot = snapshot_of(build(cell, dtype=dtype))
         before = copies(snapshot)

@@ -14,7 +14,7 @@ def probe_steps(steps, dense, per_decade, every=None):
 
 
 @given(steps=st.integers(1, 20_000), dense=st.integers(0, 200), per_decade=st.integers(0, 40))
-def test_lies_in_the_run_with_the_first_step_and_the_dense_start(steps, dense, per_decade):
+def test_probe_steps_lie_in_the_run_and_include_the_dense_start(steps, dense, per_decade):
     chosen = probe_steps(steps, dense, per_decade)
     assert chosen <= set(range(steps))
     assert 0 in chosen
@@ -42,7 +42,7 @@ def test_short_runs(steps, dense, per_decade, expected):
     assert probe_steps(steps, dense, per_decade) == expected
 
 
-def test_every_so_many_steps():
+def test_every_n_steps():
     assert probe_steps(10, 0, 0, every=4) == {0, 4, 8}
     assert probe_steps(10, 2, 0, every=4) == {0, 1, 4, 8}
 
@@ -52,7 +52,7 @@ def spikes(norms, factor=5.0):
     return [step for step, norm in enumerate(norms) if found.update(norm)]
 
 
-def test_a_spike_is_far_over_the_running_mean():
+def test_a_spike_is_far_above_the_running_mean():
     norms = [1.0] * 100
     norms[40], norms[60] = 5.5, 4.5
     assert spikes(norms) == [40]
@@ -60,12 +60,12 @@ def test_a_spike_is_far_over_the_running_mean():
     assert spikes(norms, factor=None) == []
 
 
-def test_spikes_need_a_mean_to_be_held_against():
+def test_spikes_require_a_running_mean():
     assert spikes([1.0] * (Spikes.WARM_UP - 1) + [100.0]) == []
     assert spikes([1.0] * Spikes.WARM_UP + [100.0]) == [Spikes.WARM_UP]
 
 
-def test_after_a_spike_the_detector_rests():
+def test_the_detector_pauses_after_a_spike():
     norms = [1.0] * 20 + [100.0] * 3 + [1.0] * SPIKE_WINDOW + [100.0]
     assert spikes(norms) == [20, 23 + SPIKE_WINDOW]
 
@@ -76,5 +76,5 @@ def test_the_mean_follows_a_drift():
 
 
 @pytest.mark.parametrize("broken", [0.0, np.nan, np.inf])
-def test_what_has_no_logarithm_is_left_out(broken):
+def test_values_without_a_logarithm_are_omitted(broken):
     assert spikes([1.0] * 20 + [broken] * 5 + [1.0] * 20) == []

@@ -48,7 +48,7 @@ def test_tanh_by_brute_force(σ_w, σ_x):
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu", "identity"])
 @pytest.mark.parametrize("σ_x", [0.0, 1e-3, 0.5, 10.0])
-def test_at_the_critical_weight_nothing_fades(nonlinearity, σ_x):
+def test_gradients_do_not_vanish_at_the_critical_weight(nonlinearity, σ_x):
     σ_w = mean_field(nonlinearity, 0.7, σ_x**2).critical_σ_w
     assert mean_field(nonlinearity, σ_w**2, σ_x**2).χ == pytest.approx(1.0, rel=1e-9)
     below, above = (mean_field(nonlinearity, (σ_w * by) ** 2, σ_x**2).χ for by in (0.9, 1.1))
@@ -67,7 +67,7 @@ def test_relu_and_identity_in_closed_form():
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu", "identity"])
-def test_theory_is_what_a_wide_network_does(nonlinearity):
+def test_theory_agrees_with_a_wide_network(nonlinearity):
     H, time, σ_w = 300, 40, {"tanh": 1.3, "relu": 1.1, "identity": 0.8}[nonlinearity]
     slopes = []
     for seed in range(6):
@@ -119,7 +119,7 @@ def test_the_variance_of_inputs():
 
 
 @pytest.mark.parametrize("W_hh", ["orthogonal", "identity", "zero"])
-def test_no_theory_of_what_is_not_random(W_hh):
+def test_no_theory_for_non_random_weights(W_hh):
     snapshot = snapshot_of(build(TANH))
     matrices = {
         "orthogonal": np.linalg.qr(snapshot.params["W_hh"])[0],
@@ -130,7 +130,7 @@ def test_no_theory_of_what_is_not_random(W_hh):
     assert measure_theory(snapshot).metrics == {}
 
 
-def test_of_an_lstm_the_forget_gates_and_of_a_gru_nothing():
+def test_forget_gates_for_an_lstm_and_none_for_a_gru():
     snapshot = snapshot_of(build(GATED, start="zero"))
     f = snapshot.tape.cell.inner["gates"][:, GATED.rows("f")]
     assert measure_theory(snapshot).metrics == {"theory/log10_cell_path": pytest.approx(np.log10(f).mean())}

@@ -55,7 +55,7 @@ LOOPS = CompiledLoops()
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("symbols", [3, 400])
-def test_the_compiled_sum_by_symbol_is_numpys(symbols: int, dtype: type) -> None:
+def test_the_compiled_sum_by_symbol_equals_numpys(symbols: int, dtype: type) -> None:
     rng = np.random.default_rng(symbols)
     columns, x = rng.standard_normal((5, 900)).astype(dtype), rng.integers(symbols, size=900)
     found, right = np.ones((5, symbols), dtype), np.ones((5, symbols))
@@ -103,7 +103,7 @@ def test_compiled_norms_agree_with_numpys(batch: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_compiled_copies_and_marks_are_numpys(dtype: type) -> None:
+def test_compiled_copies_and_markers_equal_numpys(dtype: type) -> None:
     rng, compiled = np.random.default_rng(0), Workspace(LOOPS)
     a = rng.standard_normal((6, 9, 5)).astype(dtype)
     for part in (a, a[1:, 2:7]):
@@ -337,7 +337,7 @@ def test_another_process_uses_the_result_unless_it_is_damaged(cache: Path) -> No
 
 @keeps("private-cache")
 @pytest.mark.parametrize("kind", ["off", "a file", "open to others"])
-def test_without_a_private_folder_nothing_is_kept(
+def test_nothing_is_cached_without_a_private_folder(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cache"

@@ -99,7 +99,7 @@ def test_rows_are_right_far_below_the_range_of_float32(name: str, gain: float, l
     assert expected["adjoint"].min() < -40 or gain == 0.9
 
 
-def test_a_layer_of_single_steps_takes_scaled_gradients_from_above() -> None:
+def test_a_single_step_layer_accepts_scaled_gradients_from_the_layer_above() -> None:
     """Gradients of the bottom layer, 900 time steps before the only loss, are below the range of float32."""
     cell = GRUResetBefore(X, H, bias=True)
     stack = Stack.of([cell, replace(cell, input_size=H)], residual=True)
@@ -134,7 +134,7 @@ def test_weight_gradients_equal_those_of_float64(name: str) -> None:
         assert normal.size and normal.min() >= np.finfo(np.float32).tiny
 
 
-def test_a_forgotten_cell_state_reaches_zero_in_the_end() -> None:
+def test_a_forgotten_cell_state_reaches_zero() -> None:
     """Without scaling, half of the smallest float32 rounds to itself, so the gradient stayed there for ever."""
     cell, params, tape, rng = case("lstm", 1000, 0.1)
     e = rng.standard_normal((1, H, B)).astype(np.float32)

@@ -85,7 +85,7 @@ def test_an_adjoint_has_no_such_function(function: Callable[[Any], Any]) -> None
         function(Adjoint.named("adjoint h"))
 
 
-def test_the_compiled_exponential_is_numpys() -> None:
+def test_the_compiled_exponential_equals_numpys() -> None:
     numba = pytest.importorskip("numba")
     from rnnlab.engine.compiled.elementary import OPTIONS, exp32, larger
 

@@ -65,7 +65,7 @@ def test_blocks_and_chunks_change_no_result(cell, inputs, monkeypatch):
 
 
 @pytest.mark.parametrize("symbols_there_are", [7, 7 + weights.MAX_ONE_HOT])
-def test_sums_by_symbol_with_few_and_many(symbols_there_are):
+def test_sums_by_symbol_with_few_and_many_symbols(symbols_there_are):
     rng = np.random.default_rng(0)
     symbols, columns = rng.integers(0, 5, 60) * (symbols_there_are // 5), rng.normal(size=(3, 60))
     out = rng.normal(size=(3, symbols_there_are))
@@ -82,7 +82,7 @@ def test_chunks_cover_the_time_and_are_no_longer_than_allowed(time, batch):
     assert len({len(chunk) for chunk in chunks}) <= 2
 
 
-def test_numpys_buffer_is_as_before_afterwards():
+def test_numpys_buffer_size_is_restored():
     before = np.getbufsize()
     with pytest.raises(ZeroDivisionError), unbuffered():
         assert np.getbufsize() < before
@@ -92,7 +92,7 @@ def test_numpys_buffer_is_as_before_afterwards():
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("inputs", INPUT_KINDS)
-def test_nothing_is_allocated_step_by_step(cell, inputs):
+def test_no_array_is_allocated_per_step(cell, inputs):
     """With a workspace, no time step of the second pass allocates an array of a state's size."""
     time, batch = 6, 5000
     case, workspace = build(cell, inputs=inputs, time=time, batch=batch, dtype=np.float32), Workspace()
@@ -132,7 +132,7 @@ def test_views_kept_in_a_workspace_follow_the_callers_arrays(cell):
 
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
-def test_long_sequences_whose_steps_are_not_kept(cell, monkeypatch):
+def test_long_sequences_whose_steps_are_not_stored(cell, monkeypatch):
     case = build(cell)
     kept = everything(case)
     monkeypatch.setattr(workspace, "_MAX_CACHED_STEPS", 2)

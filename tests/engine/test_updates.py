@@ -115,7 +115,7 @@ def test_large_steps_are_refused_only_if_a_weight_overflows(workspace: Workspace
     np.testing.assert_allclose(params["W"], -2e38, rtol=1e-6)
 
 
-def test_other_layouts_and_weights_are_updated_in_place() -> None:
+def test_weights_of_other_memory_layouts_are_updated_in_place() -> None:
     optimizer, compiled = SGD(0.5, 0.0), Workspace(LOOPS)
     for weights in (np.ones((5, 7), np.float32), np.ones((7, 5), np.float32).T):  # other arrays each time
         grads = {
@@ -129,7 +129,7 @@ def test_other_layouts_and_weights_are_updated_in_place() -> None:
         assert (params["b"] == -0.5).all()
 
 
-def test_a_moment_that_would_be_overwritten_too_early_is_refused() -> None:
+def test_a_moment_overwritten_before_its_last_use_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^m: may only be used once, for its own new value$"):
         trace_elements(lambda g, m: (m + g, m), ("g", "m"), (), ("m", "step"))
 
@@ -146,7 +146,7 @@ class Directed(SGD):
 
 
 @pytest.mark.parametrize("ascends", [False, True])
-def test_keys_that_are_no_numbers_decide_the_equations(ascends: bool) -> None:
+def test_non_numeric_keys_determine_the_equations(ascends: bool) -> None:
     for workspace in (None, Workspace(LOOPS)):
         params = {"W": np.zeros((2, 3), np.float32)}
         Directed(1.0, 0.0, ascends=ascends).update(params, {"W": np.ones((2, 3), "f")}, {}, workspace)

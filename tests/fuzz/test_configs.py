@@ -89,13 +89,13 @@ def numbers(tree: Any) -> Iterator[float]:
 
 @examples(2)
 @given(valid())
-def test_what_the_types_allow_is_trained_or_refused_in_lines(line: list[str]) -> None:
+def test_values_allowed_by_the_types_are_trained_or_refused_in_lines(line: list[str]) -> None:
     tried[f"configs, of allowed values: {judge(line)}"] += 1
 
 
 @examples(5)
 @given(any_line())
-def test_anything_is_trained_or_refused_in_lines(line: list[str]) -> None:
+def test_any_configuration_is_trained_or_refused_in_lines(line: list[str]) -> None:
     tried[f"configs, of anything: {judge(line)}"] += 1
 
 
@@ -107,7 +107,7 @@ def test_numbers_at_the_ends_of_the_range_are_trained_or_refused_in_lines(line: 
 
 @examples(3)
 @given(odd_sweep())
-def test_odd_axes_are_swept_or_refused_in_lines(line: list[str]) -> None:
+def test_unusual_axes_are_swept_or_refused_in_lines(line: list[str]) -> None:
     tried[f"sweeps, of odd axes: {judge(line)}"] += 1
 
 

@@ -35,7 +35,7 @@ COMPOSED = {
 
 
 @pytest.mark.parametrize("override", COMPOSED)
-def test_what_hydra_trips_over_is_told_in_a_line(override: str) -> None:
+def test_input_that_crashes_hydra_is_reported_in_one_line(override: str) -> None:
     with empty_folder():
         result = say(main, [override])
     assert (
@@ -67,7 +67,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_an_initial_state_that_is_none(what: str) -> None:
+def test_an_invalid_initial_state(what: str) -> None:
     with empty_folder():
         Path("state").write_bytes(DAMAGED[what])
         result = say(main, ["initial_state=given", "initial_state.path=state"])
@@ -77,7 +77,7 @@ def test_an_initial_state_that_is_none(what: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [("",), ("task=series",), ("initial_state=given",)])
-def test_a_pipe_is_not_waited_for(keys: tuple[str]) -> None:
+def test_a_named_pipe_does_not_block(keys: tuple[str]) -> None:
     name = "initial_state.path" if keys[0].startswith("initial") else "task.path"
     with empty_folder():
         os.mkfifo("pipe")
@@ -85,7 +85,7 @@ def test_a_pipe_is_not_waited_for(keys: tuple[str]) -> None:
     assert result.err == [f"rnnlab: {name}=pipe: cannot be read (not a regular file)"]
 
 
-def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
+def test_a_metric_name_that_is_not_utf8_counts_as_damage(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_bytes(b'{"step": 0, "a": 1}\n{"step": 1, "\xaa": 1}\n')
     with pytest.raises(DamagedTable, match="line 2 is not a valid row") as raised:
@@ -109,14 +109,16 @@ def test_a_name_in_metrics_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
         "a: {1: x}",
     ],
 )
-def test_a_configuration_that_would_break_the_parser_is_none(tmp_path: Path, content: str | bytes) -> None:
+def test_a_configuration_that_would_crash_the_parser_is_rejected(
+    tmp_path: Path, content: str | bytes
+) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert read_config(file) == {}
 
 
 @pytest.mark.parametrize("twice", ["{{l: *a{0}, r: *a{0}}}", "[*a{0}, *a{0}]"])
-def test_a_configuration_whose_names_double_again_and_again_is_none(tmp_path: Path, twice: str) -> None:
+def test_a_configuration_with_exponential_aliases_is_rejected(tmp_path: Path, twice: str) -> None:
     lines = ["a0: &a0 {}", *(f"a{n}: &a{n} {twice.format(n - 1)}" for n in range(1, 40))]
     (tmp_path / "config.yaml").write_text("\n".join(lines))
     assert read_config(tmp_path / "config.yaml") == {}
@@ -133,7 +135,7 @@ def test_a_run_json_of_another_form_is_damaged(tmp_path: Path, content: str) -> 
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_damaged_run_json_is_told_by_every_command() -> None:
+def test_every_command_reports_a_damaged_run_json() -> None:
     with copied(Damage(FINISHED / "run.json", "content", b'{"outcome": "finished"')):
         for name, command in (("repeat", repeat.main), ("compare", compare.main)):
             result = say(command, [str(FINISHED)] + [str(KILLED)] * (name == "compare"))
@@ -146,7 +148,7 @@ def test_a_damaged_run_json_is_told_by_every_command() -> None:
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "gradients.parquet", "metrics.jsonl", "config.yaml"])
-def test_what_a_repetition_is_compared_with_is_read_first(file: str) -> None:
+def test_the_reference_of_a_repetition_is_read_first(file: str) -> None:
     with copied(Damage(FINISHED / file, "content", b"{")):
         result = say(repeat.main, [str(FINISHED)])
         assert result.code == 2 and len(result.err) == 1 and file in result.err[0], result
@@ -181,7 +183,9 @@ def half(content: bytes) -> bytes:
         ("code.diff", lambda _: b"\xff"),
     ],
 )
-def test_a_resumed_run_ends_as_if_nothing_was_damaged(file: str, how: Callable[[bytes], bytes]) -> None:
+def test_a_run_resumed_after_damage_ends_like_an_undamaged_run(
+    file: str, how: Callable[[bytes], bytes]
+) -> None:
     with copied():
         whole = (KILLED / file).read_bytes() if (KILLED / file).is_file() else b""
         (KILLED / file).write_bytes(how(whole))
@@ -191,7 +195,7 @@ def test_a_resumed_run_ends_as_if_nothing_was_damaged(file: str, how: Callable[[
         assert [row.as_py() for row in metrics_table(KILLED / "metrics.jsonl")["step"]] == [0, 1, 2, 3, 4]
 
 
-def test_a_log_of_gradients_of_another_form_counts_as_none(tmp_path: Path) -> None:
+def test_a_gradient_log_of_another_format_is_ignored(tmp_path: Path) -> None:
     batch = pa.record_batch([pa.array([1])], ["step"])
     with pa.OSFile(str(tmp_path / GRADIENT_LOG), "wb") as file, pa.ipc.new_stream(file, batch.schema) as log:
         log.write_batch(batch)
@@ -200,7 +204,7 @@ def test_a_log_of_gradients_of_another_form_counts_as_none(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("runs", ['{"../../elsewhere": "x"}', '{"": "x"}', '{"a": [1]}', "[]"])
-def test_a_damaged_list_of_a_sweeps_runs_is_none(runs: str) -> None:
+def test_a_damaged_list_of_the_runs_of_a_sweep_is_ignored(runs: str) -> None:
     with copied(Damage(Path("sweep", "sweep.json"), "content", f'{{"sweep": "s", "runs": {runs}}}'.encode())):
         result = say(main, [*SWEEP, "resume=sweep"])
         assert (
@@ -208,7 +212,7 @@ def test_a_damaged_list_of_a_sweeps_runs_is_none(runs: str) -> None:
         ), result
 
 
-def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
+def test_a_damaged_ledger_is_rebuilt_and_a_damaged_table_is_reported() -> None:
     store = Store()
     with copied(Damage(FINISHED / "gradients.parquet", "content", b"PAR1")):
         (KILLED / "mlflow.json").write_text("[" * 100_000)
@@ -218,7 +222,7 @@ def test_a_damaged_ledger_is_made_anew_and_a_damaged_table_is_named() -> None:
         assert "0_rnn: gradients.parquet: " in result.err[0] and "MLflow at" not in result.err[0]
 
 
-def test_a_parquet_column_of_texts_that_are_no_utf8_is_refused() -> None:
+def test_a_parquet_text_column_that_is_not_utf8_is_refused() -> None:
     numbers = pa.array([b"1.5", b"\xff.5"] * 20)
     texts = pa.Array.from_buffers(pa.string(), len(numbers), numbers.buffers())
     with empty_folder():

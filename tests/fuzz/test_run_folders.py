@@ -118,7 +118,7 @@ def links() -> list[Any]:
 
 
 @pytest.mark.parametrize(("file", "kind"), links())
-def test_nothing_is_written_where_links_lead(kind: str, file: Path) -> None:
+def test_nothing_is_written_through_links(kind: str, file: Path) -> None:
     """Each kind of link appears once; `copied` checks the files outside."""
     with copied(Damage(file, kind)), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteRuns)
@@ -149,7 +149,7 @@ def test_a_sweep_is_resumed(damage: Damage) -> None:
 
 @examples(3)
 @given(harms())
-def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
+def test_no_damage_survives_a_resume(damage: Damage) -> None:
     expected = whole()
     with copied(damage):
         result = say(main, [*SWEEP, "resume=sweep"])
@@ -161,7 +161,7 @@ def test_nothing_that_was_harmed_survives_a_resume(damage: Damage) -> None:
 
 @examples(3)
 @given(forgeries())
-def test_a_forged_checkpoint_is_one_that_training_can_come_to_or_none(
+def test_a_forged_checkpoint_is_either_reachable_by_training_or_rejected(
     forgery: tuple[Path, dict[str, Any], Any],
 ) -> None:
     run, arrays, kept = forgery

@@ -25,7 +25,7 @@ def check(gradients, function=squares, **options):
     return {check.name: check for check in found}
 
 
-def test_right_gradients_pass():
+def test_correct_gradients_pass():
     checks = check(GRADIENTS)
     assert list(checks) == ["a", "b"]
     for found in checks.values():
@@ -35,7 +35,7 @@ def test_right_gradients_pass():
 
 
 @pytest.mark.parametrize("change", [1.0005, -1.0, 0.0, 1 + 1e-6])
-def test_wrong_gradients_do_not(change):
+def test_wrong_gradients_fail(change):
     checks = check(GRADIENTS | {"a": GRADIENTS["a"] * change})
     assert not checks["a"].passed and checks["a"].error > TOLERANCE
     assert checks["b"].passed
@@ -48,7 +48,7 @@ def test_one_wrong_entry_is_enough(entry):
     assert not check(GRADIENTS | {"a": wrong})["a"].passed
 
 
-def test_terms_that_cancel_leave_a_right_zero():
+def test_cancelling_terms_give_a_correct_zero():
     """The output of a cell with a stabiliser does not depend on the stabiliser, except by rounding errors."""
 
     def cancelling(at):
@@ -66,18 +66,18 @@ def test_terms_that_cancel_leave_a_right_zero():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_gradient_that_is_not_finite_is_wrong(value):
+def test_a_non_finite_gradient_is_wrong(value):
     checks = check(GRADIENTS | {"b": np.array([[value]])})
     assert not checks["b"].passed
 
 
-def test_a_gradient_that_is_zero_as_it_must_be_is_right():
+def test_a_gradient_that_must_be_zero_passes():
     gradients = {name: np.zeros_like(value) for name, value in VARIABLES.items()}
     checks = check(gradients, lambda at: 3.0 + np.sum(0 * at["a"]).item())
     assert all(found.passed and found.error == 0 for found in checks.values())
 
 
-def test_what_neither_method_can_see_is_not_passed():
+def test_derivatives_below_the_resolution_of_both_methods_do_not_pass():
     def small(at):
         return 1.0 + float(np.real(1e-20 * np.sum(at["a"])))
 
@@ -86,7 +86,7 @@ def test_what_neither_method_can_see_is_not_passed():
     assert found.verdict == "undecided" and not found.passed and found.error == np.inf
 
 
-def test_a_vanished_gradient_that_is_given_as_zero_is_wrong():
+def test_a_vanished_gradient_set_to_zero_fails():
     """Finite differences also yield 0; the complex step does not."""
 
     def small(at):
@@ -97,7 +97,7 @@ def test_a_vanished_gradient_that_is_given_as_zero_is_wrong():
     assert checks["b"].verdict == "right"
 
 
-def test_beside_a_kink_the_complex_step_has_the_last_word():
+def test_near_a_kink_the_complex_step_decides():
     """Differences across a kink are inaccurate, and their error estimate may not show it."""
 
     def kinked(at):
@@ -110,7 +110,7 @@ def test_beside_a_kink_the_complex_step_has_the_last_word():
     assert wrong["a"].verdict == "wrong"
 
 
-def test_a_function_that_is_not_analytic_is_judged_by_differences_alone():
+def test_a_non_analytic_function_is_checked_by_differences_only():
     def softsign(at):
         return (
             np.sum(at["a"] / (1 + np.abs(at["a"]))).item() + np.sum(1e-20 * at["b"] / np.abs(at["b"])).item()
@@ -122,7 +122,7 @@ def test_a_function_that_is_not_analytic_is_judged_by_differences_alone():
     assert checks["b"].verdict == "undecided"
 
 
-def test_a_part_of_a_variable_is_checked_alone():
+def test_a_part_of_a_variable_can_be_checked_separately():
     wrong = GRADIENTS["a"] * np.array([1.0, 1.0, 1.5])
     checks = check(GRADIENTS | {"a": wrong}, parts={"first": ("a", 0), "last": ("a", 2)})
     assert checks["first"].passed and not checks["last"].passed
@@ -171,7 +171,7 @@ def test_every_cell_passes_alone(cell, inputs):
     assert all(found.passed for found in checks.values())
 
 
-def test_a_cell_of_ones_own_with_a_mistake_does_not():
+def test_a_faulty_user_defined_cell_does_not_pass():
     cell = Forgetful(INPUTS, 4, "tanh", bias=True)
     case = build(cell)
     params = {name: case.params[name] for name in cell.param_shapes()}
@@ -196,7 +196,7 @@ def failures(case, initial=None):
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("mask", ["every step", "middle steps", "only output"])
 @pytest.mark.parametrize("initial_state", [Zero(), Normal(0.5), Learned(0.5)], ids=repr)
-def test_everything_of_a_network_is_checked(cell, mask, initial_state):
+def test_all_parts_of_a_network_are_checked(cell, mask, initial_state):
     case = build(cell, mask=mask, start="learned" if initial_state.learned else "zero")
     model = replace(case.model, initial_state=initial_state)
     checks = check_model(model, case.params, case.batch)
@@ -212,21 +212,21 @@ def test_everything_of_a_network_is_checked(cell, mask, initial_state):
     assert {found.name for found in checks if found.norm == 0} == nothing_later
 
 
-def test_a_given_initial_state_is_checked_where_it_is():
+def test_a_given_initial_state_is_checked_where_it_is_given():
     case = build(RESET)
     assert failures(case, case.initial) == []
 
 
-def test_a_single_step_has_nothing_half_way():
+def test_a_single_step_has_no_intermediate_state():
     case = build(TANH, time=1)
     assert "h[0]" in [found.name for found in check_model(case.model, case.params, case.batch)]
 
 
-def test_a_wrong_backward_pass_is_seen_in_the_network():
+def test_a_wrong_backward_pass_is_detected_in_the_network():
     assert failures(build(Forgetful(INPUTS, 4, "tanh", bias=True))) == ["W_hh"]
 
 
-def test_a_wrong_state_adjoint_is_seen_half_way(monkeypatch):
+def test_a_wrong_state_adjoint_is_detected_at_the_middle_step(monkeypatch):
     right = LSTM.backward
 
     def wrong(cell, *arguments, **keys):
@@ -239,7 +239,7 @@ def test_a_wrong_state_adjoint_is_seen_half_way(monkeypatch):
 
 @pytest.mark.parametrize("cell", [TANH, GATED, RESET], ids=cell_id)
 @pytest.mark.parametrize("check_one", [lambda case: failures(case), lambda case: cell_failures(case)])
-def test_a_wrong_way_back_through_one_step_is_seen(cell, check_one, monkeypatch):
+def test_a_wrong_backward_step_is_detected(cell, check_one, monkeypatch):
     """Only the lag curves use this step, not the backward pass over a sequence."""
     right = type(cell).adjoint_step
 
@@ -255,7 +255,7 @@ def cell_failures(case):
     return [c.name for c in check_cell(case.model.cell, case.params, case.batch.x) if not c.passed]
 
 
-def test_buffers_that_remember_are_seen(monkeypatch):
+def test_buffers_with_stale_values_are_detected(monkeypatch):
     right = Vanilla._backward
 
     def adding_up(cell, params, tape, e, first_loss, with_dx, workspace):
@@ -268,7 +268,7 @@ def test_buffers_that_remember_are_seen(monkeypatch):
     assert cell_failures(build(TANH)) == ["W_hh"]
 
 
-def test_float32_inputs_and_parameters_beside_the_cells_own_are_taken():
+def test_float32_inputs_and_additional_parameters_are_accepted():
     case = build(GATED, inputs="vectors", dtype=np.float32)
     assert all(found.passed for found in check_cell(GATED, case.params, case.batch.x, case.initial))
     assert failures(case, case.initial) == []
@@ -285,7 +285,7 @@ def vanished():
     return replace(case, params=params)
 
 
-def test_a_vanished_gradient_is_right_by_the_complex_step():
+def test_a_vanished_gradient_passes_with_the_complex_step():
     case = vanished()
     checks = {found.name: found for found in check_model(case.model, case.params, case.batch)}
     for name in ("h[0]", "x[1]"):
@@ -313,21 +313,21 @@ class Truncated(Vanilla):
         return replace(right, dx=dx, initial={"h": 0 * right.initial["h"]})
 
 
-def test_a_vanished_gradient_that_was_cut_off_is_caught():
+def test_a_truncated_vanished_gradient_is_detected():
     """The value 0 is within 1e-18 of the correct gradient."""
     case = vanished()
     cut = Truncated(case.model.cell.input_size, case.model.cell.hidden_size, "tanh", bias=True)
     assert failures(replace(case, model=replace(case.model, cell=cut))) == ["h[0]", "x[1]"]
 
 
-def test_a_wrong_vanished_gradient_is_caught():
+def test_a_wrong_vanished_gradient_is_detected():
     case = vanished()
     cell = case.model.cell
     blurred = Blurred(cell.input_size, cell.hidden_size, "tanh", bias=True)
     assert failures(replace(case, model=replace(case.model, cell=blurred))) == ["h[0]"]
 
 
-def test_the_check_leaves_everything_as_it_was():
+def test_the_check_changes_nothing():
     case = build(GATED, inputs="vectors")
     before = {name: value.copy() for name, value in case.variables().items()}
     batch = Batch(case.batch.x, case.batch.y)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("kept_compositions")
 SMALL = ["hidden_size=5", "batch_size=2", "seq_len=4"]
 
 
-def test_prints_a_table_and_ends_well(tmp_path: Path) -> None:
+def test_prints_a_table_and_exits_with_0(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rnnlab.gradcheck", "cell=lstm", "clip=null", *SMALL]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
@@ -69,7 +69,7 @@ def test_without_a_cell_every_one_is_checked(asked: list[str], capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("asked", [["cell=rnn"], ["cell.nonlinearity=relu"], ["experiment=source_shah"]])
-def test_what_is_asked_for_alone_is_checked_and_named(
+def test_only_requested_parts_are_checked_and_named(
     asked: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*asked, *SMALL]) == 0
@@ -82,7 +82,7 @@ def test_all_cells_by_each_value_of_a_sweep(capsys: pytest.CaptureFixture[str]) 
     assert output.count("  correct") == 6 and "loss_reduction=sum,mean" in scope(output)
 
 
-def test_all_cells_include_ones_own(
+def test_all_cells_include_user_defined_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cell").mkdir()
@@ -154,7 +154,7 @@ def test_a_wrong_gradient_is_named_and_fails(
         ),
     ],
 )
-def test_a_mistake_is_told_in_a_line(
+def test_a_mistake_is_reported_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2

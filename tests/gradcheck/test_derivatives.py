@@ -17,7 +17,7 @@ FUNCTIONS = [
 
 
 @pytest.mark.parametrize(("f", "derivative"), FUNCTIONS)
-def test_both_methods_know_these_derivatives(f, derivative):
+def test_both_methods_give_known_derivatives(f, derivative):
     difference, error = central_difference(lambda s: float(f(s)))
     assert difference == pytest.approx(derivative, rel=1e-9)
     assert abs(difference - derivative) <= error
@@ -41,7 +41,7 @@ def test_the_estimated_error_covers_the_real_one(phase, magnitude):
     assert error >= 1e-16
 
 
-def test_differences_cannot_see_a_vanished_derivative_and_say_so():
+def test_differences_report_that_they_cannot_resolve_a_vanished_derivative():
     def f(s):
         return 1 + 2e-21 * s
 
@@ -51,7 +51,7 @@ def test_differences_cannot_see_a_vanished_derivative_and_say_so():
     assert complex_step(f) == pytest.approx(2e-21, rel=1e-14, abs=0)
 
 
-def test_differences_over_a_kink_say_that_they_do_not_know():
+def test_differences_across_a_kink_are_undecided():
     difference, error = central_difference(lambda s: max(s - 1e-6, 0.0) + 2 * s)
     assert error > 1e-7 * abs(difference)
 
@@ -65,5 +65,5 @@ def test_differences_over_a_kink_say_that_they_do_not_know():
         lambda s: np.array([s]).astype(np.float64)[0],
     ],
 )
-def test_a_function_that_takes_no_complex_numbers_has_no_complex_step(f):
+def test_a_function_without_complex_arguments_has_no_complex_step(f):
     assert complex_step(f) is None

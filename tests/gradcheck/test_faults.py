@@ -36,12 +36,12 @@ IN_LSTM = [(faults.missing_carry, "W_hh"), (faults.missing_carry, "initial c")]
         for fault, name in known
     ],
 )
-def test_a_wrong_gradient_is_caught(cell, fault, name, inputs):
+def test_a_wrong_gradient_is_detected(cell, fault, name, inputs):
     case = build(cell, inputs=inputs)
     assert projection_errors(case, fault(case))[name] > 1000 * TOLERANCE
 
 
-def test_a_fault_in_one_gradient_is_seen_in_no_other():
+def test_a_fault_in_one_gradient_is_not_attributed_to_another():
     case = build(GATED)
     errors = projection_errors(case, faults.off_by_one_in_time(case))
     assert [name for name, error in errors.items() if error > TOLERANCE] == ["W_hh"]

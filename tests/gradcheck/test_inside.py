@@ -142,7 +142,7 @@ def test_the_wrong_quantity_is_named(kind: Any, names: set[str], inputs: str) ->
     assert wrong_names(of(kind), inputs) == names
 
 
-def test_a_layer_of_a_stack_is_checked_like_a_cell() -> None:
+def test_each_layer_of_a_stack_is_checked_like_a_cell() -> None:
     """The total gradient of a lower layer includes its paths through the layers above."""
     stack = Stack.of([of(OnlyDirect), GRU(H, H, bias=True, reset_after=True)], residual=True)
     assert wrong_names(stack) == around("total l1.c") | {"immediate l1.c[6]"}
@@ -235,7 +235,7 @@ def test_products_of_many_examples_are_checked_for_the_first_of_them() -> None:
     assert checks["z[4]"].shape == (4 * H, 3) and checks["total c[4]"].shape == (H, 7)
 
 
-def test_a_state_that_is_returned_as_a_copy_is_found() -> None:
+def test_a_state_returned_as_a_copy_is_found() -> None:
     @dataclass(frozen=True)
     class Copied(Projected):
         def _step(self, params, x, before):
@@ -245,7 +245,7 @@ def test_a_state_that_is_returned_as_a_copy_is_found() -> None:
     assert wrong_names(of(Copied)) == set()
 
 
-def test_a_state_that_equals_another_value_is_told_apart() -> None:
+def test_a_state_equal_to_another_value_is_distinguished() -> None:
     """Where the maximum is the same operand for all units, only the array itself names the operation."""
     cell = LogMinGRU(X, H, bias=True)
     step = cell.step(params_of(cell), np.ones((X, B)), {"ln_y": np.full((H, B), 50.0)})
@@ -276,7 +276,7 @@ def test_totals_are_undecided_if_the_operation_that_computes_a_state_is_unknown(
     assert set(verdicts.values()) == {"right", "undecided"}
 
 
-def test_a_state_that_is_passed_on_is_changed_after_the_step() -> None:
+def test_a_state_passed_through_is_changed_after_the_step() -> None:
     """No operation computes it, so nothing in the step depends on the new value."""
 
     @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def refusal(path, layout="torch", **keys):
     return str(caught.value)
 
 
-def test_the_header_without_lies_is_read(tmp_path):
+def test_a_correct_header_is_read(tmp_path):
     net = rl.load(write(tmp_path / "w.safetensors", header_of(TENSORS)), "torch")
     assert (net.cell, net.inputs, net.hidden) == ("lstm", 3, 2)
 
@@ -75,7 +75,7 @@ def test_the_header_without_lies_is_read(tmp_path):
         ({"data_offsets": [0]}, "damaged header"),
     ],
 )
-def test_a_header_that_lies(change, problem, tmp_path):
+def test_a_header_with_false_sizes(change, problem, tmp_path):
     header = header_of(TENSORS)
     header["weight_ih_l0"] |= change
     assert problem in refusal(write(tmp_path / "w.safetensors", header))
@@ -84,7 +84,7 @@ def test_a_header_that_lies(change, problem, tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"a": 1}', b'{"a": {}, "a": {}}', b"\xff", b"[" * 100_000, b"9" * 5000]
 )
-def test_a_header_that_is_no_header(content, tmp_path):
+def test_an_invalid_header(content, tmp_path):
     assert "w.safetensors: cannot be read (" in refusal(write(tmp_path / "w.safetensors", content))
 
 
@@ -97,7 +97,7 @@ def test_a_header_longer_than_the_file(tmp_path):
     assert "not a safetensors file" in refusal(path)
 
 
-def test_of_a_huge_file_only_the_needed_tensors_are_read(tmp_path):
+def test_only_the_needed_tensors_of_a_huge_file_are_read(tmp_path):
     path, size = tmp_path / "huge.safetensors", 10 * 2**30
     header = header_of(TENSORS)
     header["other.weight"] = {"dtype": "F32", "shape": [size // 4], "data_offsets": [224, 224 + size]}
@@ -179,7 +179,7 @@ def test_objects_in_an_npz_are_not_unpickled(name, tmp_path):
     assert not (tmp_path / "trap").exists()
 
 
-def test_an_npz_that_lies(tmp_path):
+def test_an_npz_file_with_a_false_header(tmp_path):
     path = tmp_path / "w.npz"
     np.savez(path, **TENSORS)
     with zipfile.ZipFile(path) as archive:
@@ -214,7 +214,7 @@ def test_pipes_folders_and_missing_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "package"), [("h5", "h5py"), ("keras", "h5py"), ("onnx", "onnx")])
-def test_a_missing_package_is_named(ending, package, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported(ending, package, tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, package, None)

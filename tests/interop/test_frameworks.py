@@ -55,7 +55,7 @@ def test_outputs(layout, dtype, tmp_path):
 
 @layouts
 @dtypes
-def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
+def test_the_framework_accepts_the_exported_weights(layout, dtype, tmp_path):
     for case in cases_of(layout, dtype):
         net = network_of(layout, case, tmp_path)
         match layout:
@@ -92,7 +92,7 @@ def test_the_framework_takes_the_weights_back(layout, dtype, tmp_path):
 
 
 @layouts
-def test_the_framework_takes_the_readout_back(layout, tmp_path):
+def test_the_framework_accepts_the_exported_readout(layout, tmp_path):
     for package in NEEDED[layout]:
         pytest.importorskip(package)
     net, x = rl.network("lstm", inputs=X, hidden=H, outputs=2), inputs(9, "float32")

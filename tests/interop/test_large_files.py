@@ -29,14 +29,14 @@ def huge_hdf5(path, size=SIZE):
     return path
 
 
-def test_of_a_huge_hdf5_file_only_the_needed_datasets_are_read(tmp_path):
+def test_only_the_needed_datasets_of_a_huge_hdf5_file_are_read(tmp_path):
     path = huge_hdf5(tmp_path / "huge.h5")
     assert path.stat().st_size > SIZE
     net = rl.load(path, "keras")
     np.testing.assert_array_equal(net.params["W_xh"], rl.from_keras(list(WEIGHTS.values())).params["W_xh"])
 
 
-def test_of_a_huge_keras_file_only_the_needed_datasets_are_read(tmp_path):
+def test_only_the_needed_datasets_of_a_huge_keras_file_are_read(tmp_path):
     """The archive is written by hand, so that the file stays sparse."""
     size = 3 * 2**30  # sizes of 4 GiB and more have another form
     source = huge_hdf5(tmp_path / "m.h5", size)
@@ -59,7 +59,7 @@ def test_of_a_huge_keras_file_only_the_needed_datasets_are_read(tmp_path):
     )
 
 
-def test_a_compressed_keras_file_is_read_if_it_fits_into_the_memory(tmp_path, monkeypatch):
+def test_a_compressed_keras_file_is_read_if_it_fits_into_memory(tmp_path, monkeypatch):
     source, path = huge_hdf5(tmp_path / "m.h5", 2**22), tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(source, "model.weights.h5")
@@ -105,7 +105,7 @@ def external(tmp_path):
     return path, case
 
 
-def test_external_data_are_read_from_their_place(external):
+def test_external_data_are_read_from_their_file(external):
     path, case = external
     np.testing.assert_allclose(rl.load(path, "onnx").predict(inputs(12, "float32")), case.outputs, atol=1e-6)
     assert case.outputs.shape[-1] == B

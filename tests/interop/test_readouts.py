@@ -10,7 +10,7 @@ from tests.interop.test_layouts import same
 
 @pytest.mark.parametrize(("layers", "bias"), [(1, True), (2, False)])
 @pytest.mark.parametrize("through", ["torch", "keras", "flax", "onnx"])
-def test_the_readout_goes_along(through, layers, bias, tmp_path):
+def test_the_readout_is_included(through, layers, bias, tmp_path):
     net = rl.network("lstm", inputs=3, hidden=4, outputs=2, layers=layers, readout_bias=bias)
     for array in net.params.values():
         array[:1, :1] = -0.0
@@ -56,7 +56,7 @@ def test_symbols_are_looked_up_in_the_embedding(embedding):
     np.testing.assert_array_equal(net.lag_curve(symbols, y).log10_g, net.lag_curve(vectors, y).log10_g)
 
 
-def test_matrices_that_cannot_be_the_embedding_are_not_named():
+def test_matrices_that_cannot_be_the_embedding_are_not_suggested():
     square = rl.network("lstm", inputs=4, hidden=4, layers=2, outputs=4, readout_bias=False)
     state = square.to_torch_state_dict("rnn", readout="fc") | {"linear.weight": np.ones((2, 4))}
     state |= {"linear.bias": np.ones(2), "other.weight_hh": np.ones((16, 4))}

@@ -46,7 +46,7 @@ def test_a_broken_framework_keeps_its_own_message(tmp_path, monkeypatch: pytest.
     sys.modules.pop("torch", None)
 
 
-def test_importing_the_faces_loads_no_framework() -> None:
+def test_importing_the_public_modules_loads_no_framework() -> None:
     code = "import sys, rnnlab.torch, rnnlab.jax; print([m for m in ('torch', 'jax') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -61,13 +61,13 @@ def test_with_targets_the_loss_is_that_of_the_readout() -> None:
     assert run.summary["loss"] == "squared_error"
 
 
-def test_without_targets_the_record_says_so() -> None:
+def test_a_record_without_targets_is_marked() -> None:
     run = rl.measure_networks(network(), INPUTS)
     assert run.summary["loss"] == "random unit vector" and run.summary["task"] == "own"
     assert "train/loss" not in set(run.metrics["metric"])
 
 
-def test_checkpoints_are_the_steps_of_one_run(here: Path) -> None:
+def test_checkpoints_are_steps_of_one_run(here: Path) -> None:
     nets = {50: network(seed=1), 0: network(seed=0), 200: network(seed=2)}
     run = rl.measure_networks(nets, INPUTS, folder="made")
     assert sorted(run.metrics["step"].unique()) == [0, 50, 200]
@@ -82,7 +82,7 @@ def test_checkpoints_are_the_steps_of_one_run(here: Path) -> None:
     assert rl.draw_lag_curves(loaded.gradients, hue="step").has_data()
 
 
-def test_nothing_is_written_unless_asked(here: Path) -> None:
+def test_nothing_is_written_by_default(here: Path) -> None:
     assert rl.measure_networks(network(), INPUTS).folder is None and list(here.iterdir()) == []
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_written_unless_asked(here: Path) -> None:
         (network(), INPUTS[:, :2], "^x: must have the shape"),
     ],
 )
-def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> None:
+def test_mistakes_are_reported(networks: Any, x: Any, message: str, here: Path) -> None:
     with pytest.raises(ValueError, match=message):
         rl.measure_networks(networks, x, folder="made")
     assert list(here.iterdir()) == []
@@ -117,7 +117,7 @@ def test_mistakes_are_told(networks: Any, x: Any, message: str, here: Path) -> N
         (3, "folder=3: must be the path of a folder or None"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_one_line(folder: Any, message: str, here: Path) -> None:
+def test_an_unusable_folder_is_reported_in_one_line(folder: Any, message: str, here: Path) -> None:
     (here / "taken").mkdir()
     (here / "file").write_text("own", encoding="utf-8")
     with pytest.raises(ValueError) as caught:
@@ -145,7 +145,7 @@ def orthogonal(*gains: float) -> rl.Network:
         (1.02, 500, "explodes: it grows by 4.3 decades over 499 lags (factor 1.02 per"),
     ],
 )
-def test_the_verdict_names_what_is_left_and_a_command_that_works(gain: float, time: int, words: str) -> None:
+def test_the_verdict_lists_open_points_and_a_working_command(gain: float, time: int, words: str) -> None:
     line = rl.verdict(rl.measure_networks(orthogonal(gain), np.zeros((time, X, 1))))
     assert line.startswith(f"the gradient {words}"), line
     command = line.partition("try next: ")[2].removeprefix("python -m rnnlab -m ")

@@ -247,7 +247,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_a_network_is_told(mistake: str) -> None:
+def test_a_mistake_in_a_network_is_reported(mistake: str) -> None:
     arguments, message = MISTAKES[mistake]
     with pytest.raises(ValueError, match=message) as raised:
         rl.network(**({"inputs": 3} | arguments))
@@ -286,7 +286,7 @@ BAD_INPUTS: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_arrays_are_told(case: str) -> None:
+def test_bad_arrays_are_reported(case: str) -> None:
     x, y, message = BAD_INPUTS[case]
     with pytest.raises(ValueError, match=message):
         rl.network("rnn", inputs=3).lag_curve(x, y)
@@ -317,7 +317,7 @@ def test_bad_arrays_are_told(case: str) -> None:
         (lambda net: net.states(INPUTS, axes="bxf"), "^axes='bxf': must contain each of the letters"),
     ],
 )
-def test_bad_arguments_are_told(call: Any, message: str) -> None:
+def test_bad_arguments_are_reported(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(vanilla())
 
@@ -375,7 +375,7 @@ def test_dotted_keys_and_numpy_sizes_are_accepted() -> None:
     )
 
 
-def test_two_curves_in_one_figure_are_told_apart() -> None:
+def test_two_curves_in_one_figure_are_distinguishable() -> None:
     ax = vanilla().lag_curve(INPUTS).plot()
     rl.network("lstm", inputs=X, hidden=H).lag_curve(INPUTS).plot(ax)
     assert len({line.get_color() for line in ax.lines}) == 2

@@ -50,7 +50,7 @@ def as_plain(value: Any) -> Any:
     return re.sub(r"(\\*)\\\$\{", lambda found: "\\" * (len(found[1]) // 2) + "${", text)
 
 
-def test_a_dollar_sign_is_no_interpolation() -> None:
+def test_a_dollar_sign_is_not_an_interpolation() -> None:
     from rnnlab.app.config.compose import compose_plan
     from rnnlab.paths import conf_dir
 
@@ -75,7 +75,7 @@ def test_collections_of_all_kinds_are_axes(values: Any, line: str) -> None:
     assert axis_text("seed", values) == line
 
 
-def test_pair_takes_a_list_as_its_value() -> None:
+def test_pair_accepts_a_list() -> None:
     assert axis_text("pair", ["cell", "lr"]) == "pair=[cell,lr]"
 
 

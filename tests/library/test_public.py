@@ -114,7 +114,7 @@ def test_the_page_describes_every_figure() -> None:
 
 
 @pytest.mark.parametrize(("name", "columns"), rows())
-def test_a_frame_of_ones_own_needs_only_the_columns_of_the_page(name: str, columns: list[str]) -> None:
+def test_a_user_defined_frame_needs_only_the_documented_columns(name: str, columns: list[str]) -> None:
     function, arguments = getattr(rl, name), dict(ARGUMENTS.get(name, {}))
     parameters = inspect.signature(function).parameters
     axes = {"x": "gain", "y": "width"} if "y" in parameters else {"x": "gain"} if "x" in parameters else {}
@@ -137,7 +137,7 @@ def test_a_frame_of_ones_own_needs_only_the_columns_of_the_page(name: str, colum
         plt.close("all")
 
 
-def test_odd_values_in_a_frame_of_ones_own_are_told() -> None:
+def test_invalid_values_in_a_user_defined_frame_are_reported() -> None:
     frame = pd.DataFrame({name: VALUES[name] for name in ("gain", "width", "regime")}, index=range(4))
     with pytest.raises(
         ValueError, match=r"^column 'regime': has the value 'growing'; allowed: vanishing, stable"

@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_run_is_that_of_the_printed_command_and_the_other_way_round(here: Path, tmp_path: Path) -> None:
+def test_a_run_and_its_printed_command_give_the_same_results(here: Path, tmp_path: Path) -> None:
     made = rl.train("adding", folder="made", quiet=True, **SMALL)
     command = made.command.removeprefix("python -m rnnlab ").split()
     done = run(tmp_path, *command, "tracking=none", "figures=false")
@@ -46,7 +46,7 @@ def test_a_run_is_that_of_the_printed_command_and_the_other_way_round(here: Path
         assert array.tobytes() == made.network.params[name].tobytes()
 
 
-def test_nothing_is_written_unless_asked(here: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_by_default(here: Path, tmp_path: Path) -> None:
     found = rl.train("adding", quiet=True, **SMALL)
     assert list(here.iterdir()) == [] and list((tmp_path / "scratch").iterdir()) == []
     assert found.folder is None and found.outcome == "finished"
@@ -110,7 +110,7 @@ def interrupt_when(ready: Callable[[], bool], signals: int = 1) -> threading.Thr
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
-def test_ctrl_c_leaves_what_was_done(here: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_work(here: Path, tmp_path: Path) -> None:
     def has_rows() -> bool:
         files = (tmp_path / "scratch").glob("*/run/metrics.jsonl")
         return any(file.stat().st_size > 2000 for file in files)
@@ -156,7 +156,7 @@ def test_a_run_in_another_thread_needs_no_signals(here: Path) -> None:
     assert found[0].outcome == "finished"
 
 
-def test_a_failure_is_an_error_that_names_its_cause(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_raises_an_error_that_names_the_cause(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Any:
         raise MemoryError("Unable to allocate 1. TiB")
 
@@ -191,14 +191,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_as_on_the_command_line(mistake: str, here: Path) -> None:
+def test_a_mistake_is_reported_as_on_the_command_line(mistake: str, here: Path) -> None:
     arguments, message = MISTAKES[mistake]
     with pytest.raises(ValueError, match=message) as raised:
         rl.train(quiet=True, **arguments)
     assert type(raised.value) is ValueError and list(here.iterdir()) == []
 
 
-def test_a_source_of_several_runs_is_no_run(here: Path) -> None:
+def test_a_source_of_several_runs_is_not_a_single_run(here: Path) -> None:
     for name in ("a/1", "a/2"):
         rl.train("adding", folder=name, quiet=True, overrides=["figures=false"], **SMALL)
     with pytest.raises(ValueError, match=r"^a: contains 2 runs; load_sweep loads several runs$"):
@@ -226,7 +226,7 @@ def test_own_options_are_found_in_their_folder(here: Path) -> None:
     assert found.config["cell"]["forget_bias"] == 3 and found.command.endswith("--config-dir mine")
 
 
-def test_a_change_of_the_network_leaves_the_run(here: Path) -> None:
+def test_changing_the_network_does_not_change_the_run(here: Path) -> None:
     found = rl.train("adding", quiet=True, **SMALL)
     found.network.params["W_hh"][:] = 0
     assert rl.Run.network.func(found).params["W_hh"].any()  # type: ignore[attr-defined]

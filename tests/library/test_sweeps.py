@@ -53,7 +53,7 @@ def test_a_script_without_a_guard_runs_once(here: Path) -> None:
     assert done.stdout.rstrip().endswith(f"4 None {['finished'] * 4}")
 
 
-def test_ctrl_c_leaves_the_runs_that_ended(here: Path) -> None:
+def test_ctrl_c_keeps_the_finished_runs(here: Path) -> None:
     text = f"""
 import rnnlab as rl
 
@@ -110,7 +110,7 @@ def test_figures_are_those_of_the_frames(figure: str, sweep: Done) -> None:
     assert axes.has_data() and axes.get_title(loc="left")
 
 
-def test_mistakes_are_told_before_anything_is_written(here: Path) -> None:
+def test_mistakes_are_reported_before_anything_is_written(here: Path) -> None:
     for arguments, message in (
         ({"task": "adding", "cell": ["rnn", "lsmt"]}, r"^cell=lsmt: unknown option; did you mean lstm\?"),
         ({"seed": []}, r"^seed=\[\]: must contain at least one value$"),

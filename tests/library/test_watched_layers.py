@@ -69,7 +69,7 @@ def test_lag_curves_of_a_loss_exist_for_a_single_time_step() -> None:
     assert np.mean(found.own["c"], axis=1) / np.log(10) == pytest.approx(column(found, "c")[::-1], abs=1e-10)
 
 
-def test_only_some_sequences_are_measured() -> None:
+def test_a_subset_of_the_sequences_is_measured() -> None:
     _, _, call = recorded("gru", TARGETS)
     two = replace(
         call,
@@ -83,7 +83,7 @@ def test_only_some_sequences_are_measured() -> None:
     )
 
 
-def test_outputs_that_differ_are_not_measured() -> None:
+def test_layers_with_differing_outputs_are_not_measured() -> None:
     _, _, call = recorded("lstm", TARGETS)
     with pytest.raises(NotReproduced, match=r"the outputs differ from those of rnnlab by 0\.01"):
         measure(replace(call, output=call.output + 0.01), 32, 4, B, 0)

@@ -44,11 +44,11 @@ def literal(text: str) -> bool:
     return has(f'"{text}"')
 
 
-def test_a_name_that_is_not_there_is_missed() -> None:
+def test_a_missing_name_is_detected() -> None:
     assert not literal("runsHiddenModeOfRnnlab") and not matches(r"\bcardHeightOfRnnlab\b")
 
 
-def test_every_key_of_the_view_is_one_that_mlflow_restores() -> None:
+def test_mlflow_restores_every_key_of_the_view() -> None:
     """MLflow restores the keys of two lists; it ignores all others."""
     interface = [json.loads(found) for found in matches(r'\["selectedColumns"(?:,"\w+")+\]')]
     facets = [json.loads(found) for found in matches(r'\["searchFilter"(?:,"\w+")+\]')]
@@ -57,17 +57,17 @@ def test_every_key_of_the_view_is_one_that_mlflow_restores() -> None:
 
 
 @pytest.mark.parametrize("key", sorted(CHART_KEYS | SECTION_KEYS | {"groupByKeys", "groupByData"}))
-def test_mlflow_reads_every_key_of_charts_sections_and_groups(key: str) -> None:
+def test_mlflow_uses_every_key_of_charts_sections_and_groups(key: str) -> None:
     assert matches(rf"\.{key}\b|[{{,]{key}:")
 
 
 @pytest.mark.parametrize("value", [*VALUES, *LITERALS])
-def test_mlflow_knows_every_value(value: str) -> None:
+def test_mlflow_has_every_value(value: str) -> None:
     assert literal(value)
 
 
 @pytest.mark.parametrize("key", start_page.SETTINGS)
-def test_mlflow_reads_every_setting(key: str) -> None:
+def test_mlflow_uses_every_setting(key: str) -> None:
     name, _, version = key.rpartition("_v")
     assert has(f'key:"{name}",version:{version},')
     assert has("=(e,t)=>`${e}_v${t}`")  # how MLflow joins the name and the version
@@ -80,12 +80,12 @@ def test_mlflow_stores_the_view_of_an_experiment_under_this_key() -> None:
     assert experiments == '["7"]'  # JSON.stringify of the ids
 
 
-def test_the_ids_of_groups_are_made_as_mlflow_makes_them() -> None:
+def test_the_ids_of_groups_are_generated_like_those_of_mlflow() -> None:
     made = r"\(\{groupByData:(\w),mode:(\w),value:(\w)\}\)=>`\$\{\2\}\.\$\{\1\}\.\$\{\3\|\|null\}`"
     assert matches(made)
 
 
-def test_the_names_of_columns_are_made_as_mlflow_makes_them() -> None:
+def test_the_names_of_columns_are_generated_like_those_of_mlflow() -> None:
     assert matches(r"\((\w),(\w)\)=>\1\+\"\.`\"\+\2\+\"`\"")
     assert {column.partition(".")[0] for column in STATE["selectedColumns"]} == {"params", "metrics", "tags"}
     assert has('PARAMS:"params",METRICS:"metrics",TAGS:"tags"')

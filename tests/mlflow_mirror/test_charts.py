@@ -63,7 +63,7 @@ def test_the_view_shows_the_runs_of_this_sweep_in_order(sweep: str) -> None:
     assert (state["orderByKey"], state["orderByAsc"]) == ("attributes.start_time", True)
 
 
-def test_the_first_charts_are_the_fading_gradient() -> None:
+def test_the_first_charts_show_the_vanishing_gradient() -> None:
     state = view_state("a", TWO)
     charts = {chart["metricKey"]: chart for chart in state["compareRunCharts"]}
     first = list(charts)[:4]
@@ -147,7 +147,7 @@ def test_without_several_cells_the_first_axis_has_the_colours() -> None:
     assert colors[0] == colors[1] != colors[2] == colors[3] and len(set(colors)) == 3
 
 
-def test_the_first_page_of_many_runs_holds_every_cell() -> None:
+def test_the_first_page_of_many_runs_includes_every_cell() -> None:
     """MLflow loads 100 runs at once, in the order of the view."""
     key = view_state("a", MANY)["orderByKey"]
     assert key == "params.`seed`" and swept_axes(MANY)[-1] == "seed"
@@ -158,7 +158,7 @@ def test_the_first_page_of_many_runs_holds_every_cell() -> None:
     assert {run["cell"] for run in sorted(mixed, key=lambda run: run["lr"])[:100]} == set(CELLS)
 
 
-def test_the_table_of_runs_has_the_columns_that_matter() -> None:
+def test_the_table_of_runs_has_the_main_columns() -> None:
     state = view_state("a", SIXTY)
     params = [f"params.`{name}`" for name in ("cell", "task", "seq_len", "lr")]
     results = ["metrics.`grad/horizon`", "metrics.`grad/log10_gain`", "metrics.`val/loss`", "tags.`outcome`"]

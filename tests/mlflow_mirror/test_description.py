@@ -46,7 +46,7 @@ def first_lines(info: dict[str, Any], report: str | None = None) -> list[str]:
     return [line for line in re.sub(r"[`*]", "", text).splitlines() if line]
 
 
-def test_it_begins_with_what_the_run_is_and_what_came_out() -> None:
+def test_it_begins_with_the_run_and_its_result() -> None:
     assert first_lines(INFO) == [
         "Cell lstm, task char_lm: T = 50, H = 128, lr = 0.002, clip = 1.0, seed = 3",
         "Outcome: finished · val/bpc 2.885 bits per character (baseline 4.526) · gain 0.750 per time step · "
@@ -94,7 +94,7 @@ def test_a_run_without_results(changes: dict[str, Any], words: str) -> None:
     assert first_lines(INFO | changes)[1] == words
 
 
-def test_a_goal_that_is_not_a_metric_is_left_out() -> None:
+def test_a_goal_that_is_not_a_metric_is_omitted() -> None:
     goal = {"metric": "regime", "baseline": 1.0, "criterion": None}
     words = first_lines(INFO | {"goal": goal, "summary": SUMMARY | {"regime": "vanishing"}})[1]
     assert words.startswith("Outcome: finished · gain 0.750")
@@ -131,7 +131,7 @@ def test_it_fits_a_tag(length: int) -> None:
         assert len(text) <= MAX_LENGTH == 5000
 
 
-def test_a_description_of_a_user_is_recognised() -> None:
+def test_a_description_edited_by_the_user_is_recognised() -> None:
     text = describe_run(INFO, "#/r")
     assert is_unedited(text) and is_unedited(None) and is_unedited("")
     assert is_unedited("\n**Figures**: artifacts …")  # of an earlier version

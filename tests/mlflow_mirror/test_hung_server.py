@@ -36,7 +36,7 @@ def hung() -> Iterator[str]:
         connection.close()
 
 
-def test_a_server_that_hangs_costs_nothing_but_a_line_and_a_sync_later(
+def test_a_hung_server_causes_only_a_message_and_a_later_sync(
     hung: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = run(tmp_path, *TINY, f"tracking.uri={hung}", "figures=false")

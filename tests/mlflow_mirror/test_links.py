@@ -47,7 +47,7 @@ def test_the_page_of_a_run(has_start_page: bool) -> None:
     assert run_link("http://lab:9", "7", run_id) == f"http://lab:9/{route}"
 
 
-def test_no_link_holds_a_password() -> None:
+def test_no_link_contains_a_password() -> None:
     for uri in ("https://me:secret@lab.example", "postgresql://me:secret@lab/db"):
         assert "secret" not in charts_link(uri, "7", "a") + run_link(uri, "7", "b")
 

@@ -57,7 +57,7 @@ def runs(sweep: Done) -> dict[str, Tracked]:
     return tracked_runs(sweep.uri)
 
 
-def test_runs_are_flat_and_named_and_all_there(sweep: Done, runs: dict[str, Tracked]) -> None:
+def test_runs_are_complete_named_and_not_nested(sweep: Done, runs: dict[str, Tracked]) -> None:
     assert set(runs) == {"rnn", "lstm"}
     assert experiments(sweep.uri) == {"rnnlab": 2, "Default": 0}
     assert not any("mlflow.parentRunId" in run.tags for run in runs.values())
@@ -182,7 +182,7 @@ def test_the_folder_is_among_the_artifacts(sweep: Done, runs: dict[str, Tracked]
 
 
 @CELLS
-def test_images_over_training_have_their_step(runs: dict[str, Tracked], cell: str) -> None:
+def test_images_over_training_are_labelled_with_their_step(runs: dict[str, Tracked], cell: str) -> None:
     images = [path for path in runs[cell].artifacts if path.startswith("images/") and path.endswith(".png")]
     steps = sorted({int(re.search(r"[%+]step[%+](\d+)", path)[1]) for path in images})
     assert len(steps) == 5 and (steps[0], steps[-1]) == (0, 12)

@@ -93,7 +93,7 @@ def cpu_of(thread: threading.Thread) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_mirroring_takes_a_share_of_a_core_while_runs_go_on(folders: list[Path], uri: str) -> None:
+def test_mirroring_uses_a_share_of_a_core_during_runs(folders: list[Path], uri: str) -> None:
     mirror = Mirror(uri, "rnnlab", "sweep-1", folders)
     wait_until(lambda: mirror._runs[1].complete, "the first runs are sent")
     began, used = time.monotonic(), cpu_of(mirror._thread)
@@ -103,7 +103,7 @@ def test_mirroring_takes_a_share_of_a_core_while_runs_go_on(folders: list[Path],
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there has a thread a priority of its own")
-def test_no_thread_is_left_behind_other_work(folders: list[Path], uri: str, busy: None) -> None:
+def test_no_thread_keeps_a_lower_priority(folders: list[Path], uri: str, busy: None) -> None:
     """Threads started by a library must not lose priority either, because they would never regain it."""
     mirror = Mirror(uri, "rnnlab", "sweep-1", folders)
     wait_until(lambda: mirror._runs[0].complete, "it sends")
@@ -128,7 +128,7 @@ def test_a_store_that_is_slow_but_answers_gets_its_time(
 
 
 @pytest.mark.parametrize("in_haste", [False, True])
-def test_a_store_that_is_too_slow_is_left_within_bounds(
+def test_a_store_that_is_too_slow_is_abandoned_within_the_limit(
     in_haste: bool, folders: list[Path], uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly(monkeypatch, 0.3)
@@ -144,7 +144,7 @@ def test_a_store_that_is_too_slow_is_left_within_bounds(
     )
 
 
-def test_ctrl_c_while_the_rest_is_sent_leaves_a_line_that_sends_it(start: Starter, tmp_path: Path) -> None:
+def test_ctrl_c_while_sending_prints_a_command_that_sends_the_rest(start: Starter, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW.format(seconds=4))
     process = start(tmp_path, "-m", "seed=0,1,2", *TINY, "figures=false", module="slow")
 
@@ -168,7 +168,7 @@ def test_ctrl_c_while_the_rest_is_sent_leaves_a_line_that_sends_it(start: Starte
     assert shlex.split(found[2])[1:3] == ["-m", "rnnlab.sync"]
 
 
-def test_the_mirror_does_not_wait_for_ever_for_another_that_sends_the_same_run(
+def test_the_mirror_has_a_time_limit_when_another_sends_the_same_run(
     folders: list[Path], uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from filelock import FileLock

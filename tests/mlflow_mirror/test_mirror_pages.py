@@ -55,7 +55,7 @@ def folders_of(path: Path, experiment: str, seeds: int = 3) -> tuple[list[Path],
     return folders, params
 
 
-def test_a_sweep_has_its_view_its_colours_and_its_summary(
+def test_a_sweep_has_a_view_colours_and_a_summary(
     opened: tuple[Any, str, str], uri: str, tmp_path: Path
 ) -> None:
     client, experiment, name = opened
@@ -111,7 +111,7 @@ def test_the_description_follows_the_run(opened: tuple[Any, str, str], uri: str,
     assert "**Outcome**: `finished`" in send()
 
 
-def test_what_a_user_wrote_stays(opened: tuple[Any, str, str], uri: str, tmp_path: Path) -> None:
+def test_text_written_by_the_user_is_kept(opened: tuple[Any, str, str], uri: str, tmp_path: Path) -> None:
     client, experiment, _ = opened
     path = tmp_path / "run"
     with RunFolder(path, info_of(), config_of()) as folder:
@@ -139,9 +139,7 @@ def test_an_abandoned_run_keeps_its_link_to_the_report(
     assert "report of the sweep" in note and "**Outcome**: `killed" in note
 
 
-def test_one_run_that_is_sent_late_does_not_spoil_the_view(
-    opened: tuple[Any, str, str], uri: str, tmp_path: Path
-) -> None:
+def test_a_run_sent_late_keeps_the_view_valid(opened: tuple[Any, str, str], uri: str, tmp_path: Path) -> None:
     client, experiment, name = opened
     folders, params = folders_of(tmp_path, name)
     Mirror(uri, name, SWEEP, folders[:-1], params[:-1], has_report=True).finish(lambda: False)
@@ -153,9 +151,7 @@ def test_one_run_that_is_sent_late_does_not_spoil_the_view(
     assert "report of the sweep" in late.data.tags[NOTE_TAG]
 
 
-def test_colours_of_runs_that_are_synchronised(
-    opened: tuple[Any, str, str], uri: str, tmp_path: Path
-) -> None:
+def test_the_colours_of_synchronised_runs(opened: tuple[Any, str, str], uri: str, tmp_path: Path) -> None:
     client, experiment, name = opened
     folders, _ = folders_of(tmp_path, name)
     for folder in folders:  # one cell, three seeds of three rates
@@ -168,7 +164,9 @@ def test_colours_of_runs_that_are_synchronised(
     assert len(colors) == len({color for _, color in colors}) == 3
 
 
-def test_the_file_of_the_run_holds_its_link(opened: tuple[Any, str, str], uri: str, tmp_path: Path) -> None:
+def test_the_file_of_the_run_contains_its_link(
+    opened: tuple[Any, str, str], uri: str, tmp_path: Path
+) -> None:
     client, experiment, _ = opened
     run = MirroredRun(whole_run(tmp_path / "run"), uri)
     run.update(client, experiment)

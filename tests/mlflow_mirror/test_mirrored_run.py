@@ -97,7 +97,7 @@ def until_complete(run: MirroredRun, client: Any, experiment: str) -> None:
     raise AssertionError("the mirror did not finish")
 
 
-def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]], whole: Path) -> None:
+def test_a_mirrored_run_agrees_with_its_folder(undisturbed: list[dict[str, Any]], whole: Path) -> None:
     (run,) = undisturbed
     info = read_run_info(whole)
     assert info is not None
@@ -116,7 +116,7 @@ def test_a_run_is_mirrored_as_the_folder_has_it(undisturbed: list[dict[str, Any]
 
 
 @pytest.mark.parametrize("carried_out", [thorough(False), True], ids=["before", "after"])
-def test_a_request_that_breaks_changes_nothing_in_the_end(
+def test_a_broken_request_does_not_change_the_result(
     store: Store,
     whole: Path,
     undisturbed: list[dict[str, Any]],
@@ -143,7 +143,7 @@ def test_a_request_that_breaks_changes_nothing_in_the_end(
     assert wrong == []
 
 
-def test_all_may_be_sent_again(
+def test_all_runs_may_be_sent_again(
     store: Store, whole: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, experiment = shutil.copytree(whole, tmp_path / "run"), store.experiment()
@@ -154,7 +154,7 @@ def test_all_may_be_sent_again(
         (folder / LEDGER_FILE).unlink()
 
 
-def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Store, tmp_path: Path) -> None:
+def test_a_run_mirrored_through_all_attempts_equals_one_sent_at_its_end(store: Store, tmp_path: Path) -> None:
     path, experiment = tmp_path / "followed", store.experiment()
 
     def send() -> bool:  # by a different process each time
@@ -188,7 +188,7 @@ def test_a_run_followed_through_its_lives_equals_one_sent_at_its_end(store: Stor
 
 
 @pytest.mark.parametrize("break_at", [None, *range(9)])
-def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
+def test_a_run_with_replaced_rows_becomes_a_new_run_in_mlflow(
     store: Store, tmp_path: Path, break_at: int | None
 ) -> None:
     """The run is sent by one process, by a different process each time, and with failing, repeated requests."""
@@ -212,7 +212,7 @@ def test_a_run_whose_rows_were_replaced_is_another_in_mlflow(
     assert store.held(experiment) == store.held(other)
 
 
-def test_a_run_that_was_made_twice_remains_once(
+def test_a_run_created_twice_is_kept_once(
     store: Store, whole: Path, undisturbed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """A request with a lost answer was carried out late and created the duplicate."""
@@ -229,9 +229,7 @@ def test_a_run_that_was_made_twice_remains_once(
     assert run.run_id() in {found.info.run_id for found in store.client.search_runs([experiment])}
 
 
-def test_of_runs_that_were_made_late_too_that_remains_which_holds_the_data(
-    store: Store, tmp_path: Path
-) -> None:
+def test_the_run_with_the_data_is_kept_even_if_created_late(store: Store, tmp_path: Path) -> None:
     """Late requests create the run after another request has created and filled it."""
     experiment, path = store.experiment(), tmp_path / "run"
     with RunFolder(path, info_of(), config_of()) as folder:
@@ -249,7 +247,7 @@ def test_of_runs_that_were_made_late_too_that_remains_which_holds_the_data(
     assert len(remains["history"]["train/loss"]) == 3
 
 
-def test_an_abandoned_run_that_was_made_twice_is_closed_for_good(store: Store, tmp_path: Path) -> None:
+def test_an_abandoned_run_created_twice_is_closed_permanently(store: Store, tmp_path: Path) -> None:
     experiment, path = store.experiment(), tmp_path / "run"
     whole_run(path, host=host())
     assert MirroredRun(path, store.uri).update(store.client, experiment)
@@ -260,7 +258,7 @@ def test_an_abandoned_run_that_was_made_twice_is_closed_for_good(store: Store, t
     assert close_abandoned(store.client, experiment, store.uri, set()) == 0
 
 
-def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_path: Path) -> None:
+def test_a_run_that_mlflow_refuses_does_not_prevent_sending_the_others(store: Store, tmp_path: Path) -> None:
     experiment = store.experiment()
     folders = [tmp_path / name for name in ("a", "b", "c", "d", "e")]
     for folder in folders[:3]:  # two runs were started earlier and have since been deleted
@@ -284,7 +282,7 @@ def test_a_run_that_mlflow_refuses_does_not_keep_the_others(store: Store, tmp_pa
     assert (report.unsent_runs, report.error) == (0, None)  # deleted runs are not sent again
 
 
-def test_only_what_this_machine_left_as_running_is_closed(store: Store, tmp_path: Path) -> None:
+def test_only_runs_left_running_by_this_machine_are_closed(store: Store, tmp_path: Path) -> None:
     experiment, here = store.experiment(), host()
     folders = {name: tmp_path / name for name in ("dead", "alive", "elsewhere", "own", "removed")}
     alive = None

@@ -105,7 +105,7 @@ def test_an_unknown_run_is_not_found(run_id: str) -> None:
 
 
 @keeps("text-stays-text")
-def test_names_stay_text(store: tuple[Any, str]) -> None:
+def test_names_are_escaped(store: tuple[Any, str]) -> None:
     text = charts_page(request(experiment=store[1], sweep=NAME)).body.decode()
     assert re.findall(r"<script[^>]*>", text) == [
         '<script type="application/json" id="page">',
@@ -125,7 +125,7 @@ def test_only_the_script_of_the_page_may_run(store: tuple[Any, str]) -> None:
     assert "localStorage" in text and not re.search(r"\beval\b|Function\(|innerHTML|fetch|https?:", text)
 
 
-def test_the_runs_are_not_changed(store: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runs_are_unchanged(store: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
     class ReadOnly:
         def __getattr__(self, name: str) -> Any:
             assert name in ("search_runs", "get_run"), name

@@ -69,7 +69,7 @@ def test_the_file_of_a_sqlite_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sqlite_file("http://127.0.0.1:5000") is None
 
 
-def test_where_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_store_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert tracking_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -85,15 +85,13 @@ def test_where_a_browser_finds_the_ui() -> None:
     )
 
 
-def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     message = uri_problem("postgresql+psycopg://me@127.0.0.1/mlflow")
     assert message is not None and "pip install 'rnnlab[postgresql]'" in message
 
 
-def test_a_database_that_could_not_be_finished_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_database_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.store.db import utils
 
     def dies(_: object) -> None:
@@ -107,7 +105,7 @@ def test_a_database_that_could_not_be_finished_is_not_there(
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")
-def test_an_experiment_of_another_program_is_one_of_model_training(tmp_path: Path) -> None:
+def test_an_experiment_of_another_program_is_marked_as_model_training(tmp_path: Path) -> None:
     """Without its kind, MLflow asks for it before it shows the charts; a kind that a user chose stays."""
     uri, key = f"sqlite:///{tmp_path / 'mlflow.db'}", "mlflow.experimentKind"
     client, _ = open_experiment(uri, "ours")

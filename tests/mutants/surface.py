@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-MEMORY = "app/test_memory_limit.py::test_a_small_machine_says_how_many_runs_fit_at_once"
+MEMORY = "app/test_memory_limit.py::test_a_small_machine_reports_how_many_runs_fit_at_once"
 
 SURFACE = [
     Mutant(
@@ -157,13 +157,13 @@ SURFACE = [
         "app/config/pairing.py",
         "sizes.get(key, 1) < 2",
         "sizes.get(key, 1) < 1",
-        ("app/test_compose.py::test_a_pair_that_does_not_fit_is_told_in_one_line",),
+        ("app/test_compose.py::test_an_invalid_pair_is_reported_in_one_line",),
     ),
     Mutant(
         "app/config/suggestions.py",
         "CUTOFF = 0.65",
         "CUTOFF = 0.95",
-        ("app/test_messages.py::test_an_experiment_that_does_not_exist",),
+        ("app/test_messages.py::test_a_nonexistent_experiment",),
     ),
     Mutant("app/config/memory_limit.py", "total <= available:", "total <= 2 * available:", (MEMORY,)),
     Mutant("app/config/memory_limit.py", "sum(largest) <= available:", "True:", (MEMORY,)),
@@ -177,13 +177,13 @@ SURFACE = [
         "app/jobs/resume.py",
         "outside = {*KEYS_OUTSIDE_IDENTITY, ENGINE}",
         "outside: set[str] = set()",
-        ("app/test_resume.py::test_every_key_counts_for_what_a_run_is_but_those_without_effect",),
+        ("app/test_resume.py::test_every_key_with_an_effect_is_part_of_the_identity",),
     ),
     Mutant(
         "app/jobs/run_monitor.py",
         '"finished" if self.unstable_since is None else "unstable"',
         '"finished"',
-        ("app/test_outcomes.py::test_the_sweep_goes_on",),
+        ("app/test_outcomes.py::test_the_sweep_continues_after_a_failure",),
     ),
     Mutant("app/launchers/pool.py", "worker.process.exitcode or 0", "0", ("app/test_pool.py",)),
     Mutant(
@@ -196,7 +196,7 @@ SURFACE = [
         "commands/sync.py",
         "MAX_FAILURES = 2",
         "MAX_FAILURES = 20",
-        ("commands/test_sync.py::test_a_store_that_fails_twice_in_a_row_is_left_alone",),
+        ("commands/test_sync.py::test_a_store_that_fails_twice_in_a_row_is_not_tried_again",),
     ),
     Mutant("commands/compare.py", "second - first:", "first - second:", ("commands/test_compare.py",)),
     Mutant(
@@ -209,7 +209,7 @@ SURFACE = [
         "commands/show.py",
         "goal.below:.5g",
         "goal.baseline:.5g",
-        ("commands/test_show.py::test_shows_sequences_from_which_the_target_can_be_told",),
+        ("commands/test_show.py::test_shows_sequences_from_which_the_target_can_be_derived",),
     ),
     Mutant("text.py", '"token", "secret"', '"secret"', ("security/test_words.py",)),
     Mutant("text.py", "share < 0.005", "share < 0.05", ("test_text.py",)),
@@ -223,7 +223,7 @@ SURFACE = [
         "terminal/streams.py",
         "self.lost = self.lost or error",
         "pass",
-        ("app/test_streams.py::test_a_command_that_only_prints_fails_where_that_cannot_be_written",),
+        ("app/test_streams.py::test_a_command_that_only_prints_fails_if_its_output_cannot_be_written",),
     ),
     Mutant("user_files.py", "if len(members) != 1:", "if not members:", ("test_user_files.py", "tasks")),
     Mutant(

@@ -19,7 +19,7 @@ def test_every_mutant_changes_one_place_of_valid_python() -> None:
         compile(mutant.changed(ROOT), mutant.file, "exec")
 
 
-def test_every_room_has_a_mutant() -> None:
+def test_every_package_has_a_mutant() -> None:
     rooms = {path.stem for path in (ROOT / "rnnlab").iterdir() if path.is_dir() or path.suffix == ".py"}
     assert rooms - NOT_MUTATED == {mutant.room for mutant in MUTANTS}
 
@@ -33,6 +33,6 @@ def test_every_room_has_a_mutant() -> None:
         (Mutant("clipping.py", "threshold / before", "b", ("test_nowhere.py",)), "tests/test_nowhere.py"),
     ],
 )
-def test_a_mutant_that_no_longer_fits_says_so(mutant: Mutant, problem: str) -> None:
+def test_a_stale_mutant_is_reported(mutant: Mutant, problem: str) -> None:
     with pytest.raises(Stale, match=problem):
         mutant.changed(ROOT)

@@ -73,7 +73,7 @@ TRAINING_LOOP = [
         "training/state_validation.py",
         "not (array < 0).any()",
         "True",
-        ("app/test_restoring.py::test_from_an_impossible_state_a_run_starts_over",),
+        ("app/test_restoring.py::test_an_impossible_state_restarts_the_run",),
     ),
     Mutant(
         "runs/files.py",
@@ -86,13 +86,13 @@ TRAINING_LOOP = [
         "runs/checkpoint.py",
         "self._sum.update(data)",
         "pass",
-        ("runs/test_folder.py::test_a_checkpoint_vouches_for_every_bit_that_led_to_it",),
+        ("runs/test_folder.py::test_a_checkpoint_detects_every_changed_bit_of_its_files",),
     ),
     Mutant(
         "runs/metrics_jsonl.py",
         "isfinite(value))",
         "True)",
-        ("runs/test_folder.py::test_a_row_with_what_is_no_number_is_damaged",),
+        ("runs/test_folder.py::test_a_row_with_a_non_number_counts_as_damaged",),
     ),
     Mutant(
         "runs/gradient_table.py",
@@ -105,8 +105,8 @@ TRAINING_LOOP = [
         'info.get("outcome") in ENDED',
         "True",
         (
-            "commands/test_sync.py::test_of_copies_the_one_further_on_is_sent",
-            "analysis/test_frames.py::test_a_run_that_ended_counts_before_one_with_more_steps",
+            "commands/test_sync.py::test_the_most_advanced_copy_is_sent",
+            "analysis/test_frames.py::test_a_finished_copy_takes_precedence_over_one_with_more_steps",
         ),
     ),
     Mutant("mlflow_mirror/mirrored_run.py", "max(1, -(-int(info", "max(1, (int(info", MIRRORED),

@@ -19,7 +19,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("before", [None, "old"])
-def test_a_file_is_replaced_and_no_scratch_stays(tmp_path: Path, before: str | None) -> None:
+def test_a_file_is_replaced_and_no_temporary_file_remains(tmp_path: Path, before: str | None) -> None:
     path = tmp_path / "größe.json"
     if before is not None:
         path.write_text(before)
@@ -39,7 +39,9 @@ def _breaks_at_once(_: BinaryIO) -> None:
 
 @pytest.mark.parametrize("write", [_breaks_half_way, _breaks_at_once])
 @pytest.mark.parametrize("before", [None, "old"])
-def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path: Path, before: str | None, write) -> None:  # type: ignore[no-untyped-def]
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(
+    tmp_path: Path, before: str | None, write
+) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "run.json"
     if before is not None:
         path.write_text(before)
@@ -48,14 +50,14 @@ def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path: Path, before: st
     assert [file.read_text() for file in tmp_path.iterdir()] == ([] if before is None else [before])
 
 
-def test_a_place_that_is_taken_by_a_folder_leaves_no_scratch(tmp_path: Path) -> None:
+def test_a_path_occupied_by_a_folder_leaves_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
     with pytest.raises(OSError):
         replace_file(tmp_path / "run.json", lambda scratch: scratch.write(b"new"))
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_scratch_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_temporary_file_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "run.json.new").write_text("half of something lon")
     replace_file(tmp_path / "run.json", lambda scratch: scratch.write(b"new"))
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"run.json": "new"}
@@ -63,7 +65,7 @@ def test_a_scratch_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
 
 @given(before=LINES, after=LINES, data=st.data())
 @same_folder
-def test_a_line_that_was_not_finished_is_cut_off(
+def test_an_incomplete_line_is_truncated(
     tmp_path: Path, before: list[str], after: list[str], data: st.DataObject
 ) -> None:
     """The process may die at any byte, even within a character."""
@@ -87,13 +89,13 @@ def test_a_line_that_was_not_finished_is_cut_off(
     assert lines_of(path) == before[:whole] + after
 
 
-def test_nothing_but_an_unfinished_line_is_nothing(tmp_path: Path) -> None:
+def test_a_log_of_one_incomplete_line_is_empty(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b'{"step": 0')
     LineFile(tmp_path / "lines").close()
     assert (tmp_path / "lines").read_bytes() == b""
 
 
-def test_a_line_goes_in_whole_though_the_system_takes_it_in_pieces(
+def test_a_line_is_written_completely_despite_partial_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
@@ -105,7 +107,7 @@ def test_a_line_goes_in_whole_though_the_system_takes_it_in_pieces(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     file = LineFile.__new__(LineFile)
     file._file = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(OSError, match="No space left"):

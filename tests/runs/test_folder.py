@@ -54,7 +54,7 @@ def rows(folder: Path) -> list[dict[str, float | None]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_what_is_known_before_a_run_is_there_at_once(tmp_path: Path) -> None:
+def test_facts_known_before_a_run_are_written_immediately(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "a" / "run", INFO, CONFIG):
         info = read_run_info(tmp_path / "a" / "run")
         assert info is not None and info["name"] == "größer" and info["outcome"] is None
@@ -63,7 +63,7 @@ def test_what_is_known_before_a_run_is_there_at_once(tmp_path: Path) -> None:
         assert list(yaml.safe_load(written)) == list(CONFIG)
 
 
-def test_the_end_is_noted(tmp_path: Path) -> None:
+def test_the_end_is_recorded(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.finish("unstable", {"val/loss": 1.5})
     info = read_run_info(tmp_path / "run")
@@ -72,7 +72,7 @@ def test_the_end_is_noted(tmp_path: Path) -> None:
     assert info["ended"] >= info["started"]
 
 
-def test_what_was_recorded_is_kept_when_something_breaks(tmp_path: Path) -> None:
+def test_recordings_are_kept_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, curve("lag", [0.0, -1.0]), loss=2.0))
         folder.write(record(1, loss=1.0))
@@ -82,7 +82,7 @@ def test_what_was_recorded_is_kept_when_something_breaks(tmp_path: Path) -> None
     assert frame["log10_gmean"].tolist() == [0.0, -1.0]
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused_and_not_changed(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=2.0))
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
@@ -102,7 +102,7 @@ def test_both_kinds_of_curves_share_a_table(tmp_path: Path) -> None:
     assert frame["log10_gmean"].isna().tolist() == [False, False, False, True]
 
 
-def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
+def test_a_non_finite_number_is_null(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=None))
         with pytest.raises(ValueError, match="JSON"):  # and is never read as NaN
@@ -118,7 +118,7 @@ def test_an_empty_run_has_its_files(tmp_path: Path) -> None:
     assert frame.empty and tuple(frame.columns) == GRADIENT_COLUMNS
 
 
-def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
+def test_weights_are_restored_unchanged(tmp_path: Path) -> None:
     weights = {"W_hh": np.arange(6.0).reshape(2, 3).T, "b_h": np.ones((3, 1), np.float32)}
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write_weights(weights)
@@ -128,7 +128,7 @@ def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded[name], value, strict=True)
 
 
-def test_who_may_read_a_run_may_read_its_weights(tmp_path: Path) -> None:
+def test_weights_have_the_permissions_of_the_run(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
@@ -146,7 +146,7 @@ def test_texts_are_utf8(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "sample.txt").read_bytes() == "ärger\n".encode()
 
 
-def test_run_json_is_replaced_in_one_move(tmp_path: Path) -> None:
+def test_run_json_is_replaced_atomically(tmp_path: Path) -> None:
     write_run_info(tmp_path, {"outcome": None})
     with (tmp_path / "run.json").open() as reader:  # a reader during the write gets the complete old file
         write_run_info(tmp_path, {"outcome": "finished"})
@@ -162,7 +162,7 @@ def test_a_run_json_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) ->
     assert json.loads((tmp_path / "run.json").read_text()) == {"outcome": None}
 
 
-def test_a_run_that_does_not_exist_yet_is_not_known(tmp_path: Path) -> None:
+def test_a_run_that_does_not_exist_yet_is_unknown(tmp_path: Path) -> None:
     assert read_run_info(tmp_path / "nowhere") is None
     assert MetricsReader(tmp_path / "nowhere").new_rows() == []
 
@@ -189,7 +189,7 @@ def test_the_reader_gives_each_complete_row_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 300])  # numbers of rows below and above the reader's tail in bytes
-def test_the_reader_begins_again_where_what_it_read_was_replaced(tmp_path: Path, size: int) -> None:
+def test_the_reader_restarts_where_rows_were_replaced(tmp_path: Path, size: int) -> None:
     def lines(seconds: float) -> str:
         return "".join(json.dumps({"step": step, "seconds": seconds + step}) + "\n" for step in range(size))
 
@@ -224,7 +224,7 @@ def without_clock(folder: Path) -> list[dict[str, float | None]]:
 
 @given(data=st.data())
 @settings(max_examples=25)
-def test_a_run_resumed_anywhere_any_number_of_times_has_each_row_once(
+def test_a_run_resumed_repeatedly_anywhere_has_each_row_once(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Each process resumes from a checkpoint at or before the step at which the previous process was killed."""
@@ -268,7 +268,7 @@ def goes_on(folder: RunFolder) -> int:
     return int(kept.state["step"])
 
 
-def test_the_clock_goes_on_without_the_time_between(tmp_path: Path) -> None:
+def test_the_clock_excludes_the_time_between_attempts(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=1.0))
     row = rows(tmp_path / "run")[0] | {"seconds": 1000.0}
@@ -291,7 +291,7 @@ def half_made(folder: Path) -> list[dict[str, float | None]]:
     return rows(folder)
 
 
-def test_from_a_step_on_that_comes_out_otherwise_rows_are_replaced_and_that_is_noted(tmp_path: Path) -> None:
+def test_rows_are_replaced_from_the_first_differing_step_with_a_note(tmp_path: Path) -> None:
     run = tmp_path / "run"
     before = half_made(run)
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
@@ -310,7 +310,7 @@ def test_from_a_step_on_that_comes_out_otherwise_rows_are_replaced_and_that_is_n
         assert folder.differs_since is None, "now all is of one life"
 
 
-def test_without_a_checkpoint_all_is_made_again_and_nothing_differs(tmp_path: Path) -> None:
+def test_without_a_checkpoint_the_run_is_repeated_with_identical_results(tmp_path: Path) -> None:
     run = tmp_path / "run"
     before = half_made(run)
     (run / CHECKPOINT_FILE).unlink()
@@ -326,7 +326,7 @@ def test_without_a_checkpoint_all_is_made_again_and_nothing_differs(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "gradients.arrow", CHECKPOINT_FILE])
-def test_a_checkpoint_vouches_for_every_bit_that_led_to_it(name: str, tmp_path: Path) -> None:
+def test_a_checkpoint_detects_every_changed_bit_of_its_files(name: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     half_made(run)
     kept = read_checkpoint(run)
@@ -342,7 +342,7 @@ def test_a_checkpoint_vouches_for_every_bit_that_led_to_it(name: str, tmp_path: 
             read_checkpoint(run)
 
 
-def test_what_stands_after_the_last_step_is_cut_off(tmp_path: Path) -> None:
+def test_rows_after_the_last_step_are_removed(tmp_path: Path) -> None:
     run = tmp_path / "run"
     half_made(run)
     with RunFolder(run, INFO, CONFIG, resume=True) as folder:
@@ -353,13 +353,13 @@ def test_what_stands_after_the_last_step_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"x"', "true", "9" * 30, "[1]"])
-def test_a_row_with_what_is_no_number_is_damaged(value: str) -> None:
+def test_a_row_with_a_non_number_counts_as_damaged(value: str) -> None:
     assert parse_row(b'{"step": 1, "grad/norm": 0.5, "train/loss": null}') is not None
     assert parse_row(f'{{"step": 1, "grad/norm": {value}}}'.encode()) is None
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1e300, True])
-def test_a_row_of_an_impossible_time_is_damaged(tmp_path: Path, seconds: float) -> None:
+def test_a_row_with_an_impossible_time_counts_as_damaged(tmp_path: Path, seconds: float) -> None:
     run = tmp_path / "run"
     before = half_made(run)
     damaged = [*before[:2], before[2] | {"seconds": seconds}, before[3]]
@@ -368,7 +368,7 @@ def test_a_row_of_an_impossible_time_is_damaged(tmp_path: Path, seconds: float) 
     assert rows(run) == before[:2]
 
 
-def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_in_use_by_another_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=1.0))
@@ -384,7 +384,7 @@ def test_a_run_that_another_process_makes_is_refused(tmp_path: Path, monkeypatch
     RunFolder(tmp_path / "run", INFO, CONFIG, resume=True).__exit__()
 
 
-def test_run_json_tells_of_every_life(tmp_path: Path) -> None:
+def test_run_json_lists_every_attempt(tmp_path: Path) -> None:
     def machine(host: str) -> dict[str, object]:
         return {"machine": {"host": host}, "tags": {"git_commit": host}}
 
@@ -406,7 +406,7 @@ def test_run_json_tells_of_every_life(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["finished", "unstable", "diverged"])
-def test_a_run_that_came_to_its_end_is_left_as_it_is(tmp_path: Path, outcome: Outcome) -> None:
+def test_a_finished_run_is_not_changed(tmp_path: Path, outcome: Outcome) -> None:
     with RunFolder(tmp_path / "run", INFO, CONFIG) as folder:
         folder.write(record(0, loss=1.0))
         folder.finish(outcome, {})
@@ -417,7 +417,7 @@ def test_a_run_that_came_to_its_end_is_left_as_it_is(tmp_path: Path, outcome: Ou
     assert not is_in_use(tmp_path / "run")
 
 
-def test_a_run_without_a_folder_is_resumed_from_its_beginning(tmp_path: Path) -> None:
+def test_a_run_without_a_folder_is_restarted(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "a" / "run", INFO, CONFIG, resume=True) as folder:
         assert read_checkpoint(folder.folder) is None
         assert "resumed" not in folder.info
@@ -459,7 +459,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
 
 @given(arrays=ARRAYS, plain=st.dictionaries(st.text(), PLAIN, max_size=3))
 @settings(max_examples=60)
-def test_a_checkpoint_comes_back_as_it_was(
+def test_a_checkpoint_is_restored_unchanged(
     shelf: RunFolder, arrays: dict[str, np.ndarray], plain: dict[str, object]
 ) -> None:
     shelf.write_checkpoint({name: value.T for name, value in arrays.items()}, plain)
@@ -471,7 +471,7 @@ def test_a_checkpoint_comes_back_as_it_was(
     assert all(w.flags.writeable for w in found.arrays.values()), "training changes them in place"
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+def test_a_failed_checkpoint_write_keeps_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -82,7 +82,7 @@ def rows(frame: pd.DataFrame) -> list[tuple[object, ...]]:
 
 @given(recordings())
 @settings(max_examples=40)
-def test_the_table_has_every_value_and_null_for_what_is_not_finite(made: list[Recording]) -> None:
+def test_the_table_has_every_value_and_null_for_non_finite_values(made: list[Recording]) -> None:
     with TemporaryDirectory() as name:
         write(Path(name), made)
         assert rows(table(Path(name))) == expected(made)
@@ -90,7 +90,7 @@ def test_the_table_has_every_value_and_null_for_what_is_not_finite(made: list[Re
 
 @given(made=recordings(), data=st.data())
 @settings(max_examples=60)
-def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
+def test_a_log_truncated_anywhere_keeps_complete_recordings_and_can_be_continued(
     made: list[Recording], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as name:
@@ -121,9 +121,7 @@ def test_a_log_cut_off_anywhere_keeps_the_whole_recordings_and_goes_on(
 
 @given(made=recordings(), data=st.data())
 @settings(max_examples=60)
-def test_a_tail_that_never_reached_the_disk_reads_as_zeros_and_is_cut_off(
-    made: list[Recording], data: st.DataObject
-) -> None:
+def test_an_unwritten_tail_of_zeros_is_truncated(made: list[Recording], data: st.DataObject) -> None:
     """After a power loss, some file systems keep the size of a file but lose its content."""
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -141,7 +139,7 @@ def test_a_tail_that_never_reached_the_disk_reads_as_zeros_and_is_cut_off(
         assert rows(table(folder)) == expected(made)
 
 
-def test_a_log_without_recordings_makes_an_empty_table(tmp_path: Path) -> None:
+def test_a_log_without_recordings_gives_an_empty_table(tmp_path: Path) -> None:
     write_gradients(tmp_path)  # no log exists
     assert rows(table(tmp_path)) == []
     write(tmp_path, [(3, [])])
@@ -149,13 +147,13 @@ def test_a_log_without_recordings_makes_an_empty_table(tmp_path: Path) -> None:
     assert rows(frame) == [] and tuple(frame.columns) == GRADIENT_COLUMNS
 
 
-def test_a_file_that_is_no_log_counts_as_none(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_log_is_ignored(tmp_path: Path) -> None:
     (tmp_path / GRADIENT_LOG).write_text("something else entirely")
     write(tmp_path, [(0, [Curve("h", "lag", np.arange(2), *[np.arange(2.0)] * 5)])])
     assert len(table(tmp_path)) == 2
 
 
-def test_a_recording_is_there_at_once(tmp_path: Path) -> None:
+def test_a_recording_is_written_immediately(tmp_path: Path) -> None:
     """The log is still open, as in a killed process."""
     log = GradientLog(tmp_path)
     log.append(7, [Curve("h", "lag", np.arange(2), *[np.arange(2.0)] * 5)])

@@ -21,7 +21,7 @@ def lines(path: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_a_run_tells_its_course(sweep: Done, cell: str) -> None:
+def test_a_run_prints_its_progress(sweep: Done, cell: str) -> None:
     messages = lines(sweep.runs[cell] / RUN_LOG)
     assert {level for level, _ in messages} == {"INFO"}
     started, host, *steps, outcome = (text for _, text in messages)
@@ -37,7 +37,7 @@ def test_mlflow_has_it_too(sweep: Done) -> None:
     assert kept == sorted((folder / RUN_LOG).read_bytes() for folder in sweep.runs.values())
 
 
-def test_a_sweep_keeps_what_stood_on_the_terminal(sweep: Done) -> None:
+def test_a_sweep_keeps_earlier_terminal_content(sweep: Done) -> None:
     (folder,) = {path.parent for path in sweep.runs.values()}
     messages = [text for _, text in lines(folder / SWEEP_LOG)]
     assert messages[0].startswith("2 runs: python -m rnnlab -m cell=rnn,lstm ")
@@ -45,7 +45,7 @@ def test_a_sweep_keeps_what_stood_on_the_terminal(sweep: Done) -> None:
     assert messages[1:] == shown and any("http://127.0.0.1" in line for line in shown)
 
 
-def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:
+def test_warnings_of_libraries_are_stored_and_shown(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning) as shown:
         with capture_log() as log:
             LOG.info("before there is a file")
@@ -64,7 +64,7 @@ def test_what_libraries_warn_of_is_kept_and_still_shown(tmp_path: Path) -> None:
     ]
 
 
-def test_it_goes_on_where_an_earlier_life_ended(tmp_path: Path) -> None:
+def test_it_continues_where_the_previous_attempt_ended(tmp_path: Path) -> None:
     (tmp_path / RUN_LOG).write_text("2026-01-01T00:00:00Z INFO first\n2026-01-01T00:0")
     with capture_log() as log:
         log.open(tmp_path / RUN_LOG)
@@ -72,7 +72,7 @@ def test_it_goes_on_where_an_earlier_life_ended(tmp_path: Path) -> None:
     assert [text for _, text in lines(tmp_path / RUN_LOG)] == ["first", "second"]
 
 
-def test_a_forked_process_leaves_the_log_of_the_launcher_alone(tmp_path: Path) -> None:
+def test_a_forked_process_does_not_change_the_log_of_the_launcher(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="from a run"), capture_log() as launcher:
         launcher.open(tmp_path / SWEEP_LOG)
         drop_log_files()  # as in the forked process
@@ -84,7 +84,7 @@ def test_a_forked_process_leaves_the_log_of_the_launcher_alone(tmp_path: Path) -
     assert lines(tmp_path / RUN_LOG) == [("INFO", "of a run"), ("WARNING", "RuntimeWarning: from a run")]
 
 
-def test_nothing_depends_on_it(
+def test_errors_of_the_log_have_no_effect(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:

@@ -98,7 +98,7 @@ def test_refused(
 
 
 @keeps("config-is-not-code")
-def test_a_sweepers_sampler_cannot_come_out_of_an_interpolation(own: Path) -> None:
+def test_the_sampler_of_a_sweeper_cannot_come_from_an_interpolation(own: Path) -> None:
     tpe = {"defaults": ["_self_"], "sampler": "${oc.create:{_target_:os.getcwd}}"}
     write(own / "hydra/sweeper/optuna.yaml", OPTUNA | tpe)
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_a_sweepers_sampler_cannot_come_out_of_an_interpolation(own: Path) -> No
 
 
 @keeps("config-is-not-code")
-def test_optunas_own_sampler_is_let_through(own: Path) -> None:
+def test_the_default_sampler_of_optuna_is_allowed(own: Path) -> None:
     compose(conf_dir(), [SEARCH, "lr=1,2"], True, str(own))
 
 
@@ -122,7 +122,7 @@ LOGGING = {
 
 @keeps("config-is-not-code")
 @pytest.mark.parametrize("shown", ["--help", "--hydra-help", "--cfg=job", "--info=config"])
-def test_nothing_is_set_up_to_show_something(
+def test_showing_the_configuration_sets_nothing_up(
     shown: str, own: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     called = []
@@ -143,7 +143,7 @@ def test_a_searchpath_in_a_file_is_looked_at_too(own: Path, monkeypatch: pytest.
 
 
 @keeps("config-is-not-code")
-def test_objects_of_yaml_are_not_made(own: Path) -> None:
+def test_yaml_objects_are_not_instantiated(own: Path) -> None:
     (own / "cell").mkdir()
     (own / "cell" / "evil.yaml").write_text("_target_: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(ConfigProblems, match="could not determine a constructor for the tag"):

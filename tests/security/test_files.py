@@ -53,7 +53,7 @@ def quoted(path: str) -> str:
 
 @keeps("files-of-this-machine")
 @pytest.mark.parametrize(("address", "keys"), covering(SCHEMES, ["", "task=series", "initial_state=given"]))
-def test_an_address_is_no_file(
+def test_an_address_is_not_a_file(
     keys: str, address: str, deaf: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, key = address.format(deaf), "initial_state.path" if "given" in keys else "task.path"
@@ -67,7 +67,7 @@ def test_an_address_is_no_file(
 
 @keeps("files-of-this-machine")
 @pytest.mark.parametrize("address", SCHEMES)
-def test_an_address_is_no_argument(
+def test_an_address_is_not_an_argument(
     address: str, deaf: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = address.format(deaf)
@@ -93,7 +93,7 @@ def test_an_address_is_no_argument(
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_names_of_files_are_none(path: str) -> None:
+def test_file_names_are_not_addresses(path: str) -> None:
     assert not is_address(path)
 
 

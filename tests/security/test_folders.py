@@ -54,7 +54,7 @@ def resumed(folder: Path) -> list[str]:
 
 @keeps("inside-the-folder")
 @pytest.mark.parametrize("name", ["figures", "metrics.jsonl.new", "run.json.new"])
-def test_a_folder_with_a_link_is_not_taken_up_nor_closed(name: str, begun: Path, here: Path) -> None:
+def test_a_folder_with_a_link_is_neither_resumed_nor_closed(name: str, begun: Path, here: Path) -> None:
     sweep = {"sweep": "theirs", "runs": {begun.name: run_info(begun)["identity"]}}
     (begun.parent / SWEEP_FILE).write_text(json.dumps(sweep))
     outside = here / "outside"
@@ -77,7 +77,7 @@ def test_a_sweep_cannot_name_a_folder_outside_as_its_run(name: str, begun: Path,
 
 @keeps("inside-the-folder")
 @pytest.mark.parametrize("name", ["figures", "id_rsa"])
-def test_what_a_link_leads_to_is_not_sent(
+def test_the_target_of_a_link_is_not_sent(
     name: str, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: Path
 ) -> None:
     secret = tmp_path / "secret"
@@ -95,7 +95,7 @@ def test_what_a_link_leads_to_is_not_sent(
 
 
 @keeps("inside-the-folder")
-def test_links_in_some_folders_do_not_keep_other_runs_from_being_sent(
+def test_links_in_some_folders_do_not_prevent_sending_other_runs(
     begun: Path, here: Path, sweep: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Three linked runs fail, as with an unavailable store, and the fourth run is still sent."""
@@ -114,13 +114,13 @@ def test_links_in_some_folders_do_not_keep_other_runs_from_being_sent(
 
 
 @keeps("nothing-unpickled")
-def test_objects_in_a_runs_configuration_are_not_made(tmp_path: Path) -> None:
+def test_objects_in_the_configuration_of_a_run_are_not_instantiated(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("lr: !!python/object/apply:os.getcwd []\n")
     assert read_config(tmp_path / "config.yaml") == {}
 
 
 @keeps("inside-the-folder")
-def test_a_run_is_repeated_where_repetitions_go(begun: Path, here: Path) -> None:
+def test_a_repeated_run_is_stored_with_the_repetitions(begun: Path, here: Path) -> None:
     config: dict[str, Any] = yaml.safe_load((begun / "config.yaml").read_text(encoding="utf-8"))
     assert config["tracking"]["backend"] == "mlflow"
     plan = repeat._plan("theirs", begun, run_info(begun) | {"id": "/../../../../x"})
@@ -129,7 +129,7 @@ def test_a_run_is_repeated_where_repetitions_go(begun: Path, here: Path) -> None
 
 
 @keeps("inside-the-folder")
-def test_of_a_server_only_the_files_of_a_run_are_fetched(tmp_path: Path) -> None:
+def test_only_the_files_of_a_run_are_fetched_from_a_server(tmp_path: Path) -> None:
     """Files listed by the server but unknown to rnnlab are not fetched."""
     asked: list[str] = []
 

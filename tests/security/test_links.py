@@ -95,7 +95,7 @@ def test_a_file_is_not_written_through_a_link(way: str, target: str, tmp_path: P
 
 
 @keeps("inside-the-folder")
-def test_no_folder_on_the_way_is_a_link(tmp_path: Path, outside: Path) -> None:
+def test_no_parent_folder_is_a_link(tmp_path: Path, outside: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "figures").symlink_to(outside)
@@ -109,7 +109,7 @@ def test_no_folder_on_the_way_is_a_link(tmp_path: Path, outside: Path) -> None:
     assert is_untouched(outside)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sweep.log")
     with pytest.raises(OSError, match="not a regular file"):
         LineFile(tmp_path / "sweep.log")
@@ -117,7 +117,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 @keeps("inside-the-folder")
 @pytest.mark.filterwarnings("ignore::rnnlab.analysis.frames.load.IncompleteRuns")
-def test_a_report_is_written_in_its_own_place(theirs: Path, outside: Path) -> None:
+def test_a_report_is_written_to_the_given_path(theirs: Path, outside: Path) -> None:
     for name in ("report.html", "report.html.new"):
         (theirs / name).symlink_to(outside / "file")
     assert report.main([str(theirs)]) == 0
@@ -126,7 +126,7 @@ def test_a_report_is_written_in_its_own_place(theirs: Path, outside: Path) -> No
 
 @keeps("inside-the-folder")
 @pytest.mark.parametrize("name", SWEEP_FILES)
-def test_a_sweep_with_a_link_for_a_file_of_its_own_is_not_taken_up(
+def test_a_sweep_with_a_link_in_place_of_its_file_is_not_resumed(
     name: str, theirs: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (theirs / name).unlink(missing_ok=True)
@@ -141,7 +141,7 @@ def test_a_sweep_with_a_link_for_a_file_of_its_own_is_not_taken_up(
 
 
 @keeps("inside-the-folder")
-def test_scratch_files_of_a_sweep_are_made_anew(theirs: Path, outside: Path) -> None:
+def test_temporary_files_of_a_sweep_are_recreated(theirs: Path, outside: Path) -> None:
     (theirs / "sweep.json.new").symlink_to(outside / "file")
     command = [o for o in run_info(theirs / "0_rnn")["overrides"] if not o.startswith("cell=")]
     assert main(["-m", "cell=rnn,lstm", *command, "tracking=none", f"resume={theirs}"]) == 0
@@ -150,7 +150,7 @@ def test_scratch_files_of_a_sweep_are_made_anew(theirs: Path, outside: Path) -> 
 
 @keeps("inside-the-folder")
 @pytest.mark.parametrize("name", ["ln/1_lstm", "a/ln/1_lstm", "ln"])
-def test_no_run_is_made_behind_a_link(
+def test_no_run_is_created_through_a_link(
     name: str, theirs: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (theirs / "a").mkdir()
@@ -167,7 +167,7 @@ def test_no_run_is_made_behind_a_link(
 @pytest.mark.parametrize(
     "name", ["sweep.json", ".running/x", "sweep.log", "0_rnn/figures", "x" * 256, "a\0b", "."]
 )
-def test_a_sweep_names_no_run_in_the_place_of_something_else(
+def test_a_sweep_cannot_name_a_run_like_another_of_its_files(
     name: str, theirs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = json.loads((theirs / SWEEP_FILE).read_text())
@@ -178,7 +178,7 @@ def test_a_sweep_names_no_run_in_the_place_of_something_else(
 
 @keeps("inside-the-folder")
 @pytest.mark.parametrize("name", [".slurm", ".running", ".hidden"])
-def test_no_sweep_begins_where_a_link_is(
+def test_no_sweep_starts_in_a_linked_folder(
     name: str, here: Path, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "sweep").mkdir()
@@ -198,7 +198,7 @@ def test_each_slurm_submission_gets_a_new_folder(tmp_path: Path, outside: Path) 
 
 
 @keeps("inside-the-folder")
-def test_a_run_is_not_made_in_a_folder_with_a_link(theirs: Path, outside: Path) -> None:
+def test_a_run_is_not_created_in_a_folder_with_a_link(theirs: Path, outside: Path) -> None:
     """The check does not depend on the caller."""
     run = theirs / "1_lstm"
     (run / "metrics.jsonl").unlink()
@@ -233,7 +233,7 @@ def test_examples_are_drawn_in_their_folder(
 
 
 @keeps("inside-the-folder")
-def test_a_database_is_made_in_its_own_place(here: Path, outside: Path) -> None:
+def test_a_database_is_created_at_its_path(here: Path, outside: Path) -> None:
     (here / "mlflow.db.new").symlink_to(outside / "file")
     open_experiment(f"sqlite:///{here / 'mlflow.db'}", "rnnlab")
     assert (here / "mlflow.db").read_bytes().startswith(b"SQLite")
@@ -241,7 +241,7 @@ def test_a_database_is_made_in_its_own_place(here: Path, outside: Path) -> None:
 
 
 @keeps("inside-the-folder")
-def test_runs_are_asked_to_end_by_a_file_of_the_sweep(here: Path, outside: Path) -> None:
+def test_a_file_of_the_sweep_requests_runs_to_stop(here: Path, outside: Path) -> None:
     order = WorkOrder(here / "0_rnn", {}, {})
     (here / ".stop-0_rnn").symlink_to(outside / "file")
     touch(stop_file([order], here))

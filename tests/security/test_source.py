@@ -118,7 +118,7 @@ def _may_write(call: ast.Call) -> bool:
 
 
 @keeps("inside-the-folder")
-def test_files_are_made_in_one_place() -> None:
+def test_files_are_created_in_one_module() -> None:
     files = [file for file in sorted((ROOT / "rnnlab").rglob("*.py")) if file != ROOT / WRITERS]
     found = {str(file.relative_to(ROOT)): writes(file.read_text(encoding="utf-8")) for file in files}
     assert {file: calls for file, calls in found.items() if calls} == WRITES_ALLOWED
@@ -147,17 +147,17 @@ def test_files_are_made_in_one_place() -> None:
         "gzip.open(path, 'wt')",
     ],
 )
-def test_a_file_made_elsewhere_would_be_found(source: str) -> None:
+def test_a_file_created_elsewhere_is_detected(source: str) -> None:
     assert writes(source)
 
 
-def test_reading_is_not_writing() -> None:
+def test_reading_does_not_count_as_writing() -> None:
     assert writes("open(p); open(p, 'rb'); p.open(); p.open('rb'); Image.open(p); log.open(p / 'x')") == []
 
 
 @keeps("nothing-unpickled")
 @keeps("no-shell-no-eval")
-def test_nothing_of_the_kind_is_in_the_source() -> None:
+def test_the_source_contains_no_violation() -> None:
     files = [*sorted((ROOT / "rnnlab").rglob("*.py")), ROOT / "hatch_build.py"]
     assert len(files) > 100
     found = {str(file.relative_to(ROOT)): faults(file.read_text(encoding="utf-8")) for file in files}
@@ -190,11 +190,11 @@ def test_nothing_of_the_kind_is_in_the_source() -> None:
         "compile(source, '', 'exec')",
     ],
 )
-def test_it_would_be_found(source: str) -> None:
+def test_a_violation_is_found(source: str) -> None:
     assert faults(source)
 
 
-def test_what_is_allowed_is_not_found() -> None:
+def test_allowed_code_is_not_reported() -> None:
     assert (
         faults("np.load(p, allow_pickle=False); yaml.safe_load(t); re.compile('a'); subprocess.run(['ls'])")
         == []
@@ -205,7 +205,7 @@ def test_every_promise_has_a_test() -> None:
     assert sorted(set(kept())) == sorted(PROMISES) and len(PROMISES) == 9
 
 
-def test_templates_escape_what_is_put_in() -> None:
+def test_templates_escape_inserted_values() -> None:
     """Templates do not switch off Jinja's autoescaping."""
     for file in (ROOT / "rnnlab").rglob("templates/*"):
         text = file.read_text(encoding="utf-8")

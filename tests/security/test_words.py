@@ -279,7 +279,7 @@ def test_in_messages_about_a_command(
     "shown", ["--cfg=job", "--cfg=all", "--cfg=job --resolve", "--info=config", "--help"]
 )
 @pytest.mark.parametrize("uri", URIS)
-def test_in_what_is_shown_without_a_run(
+def test_in_output_without_a_run(
     shown: str, uri: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*shown.split(), f"tracking.uri='{uri}'"]) == 0

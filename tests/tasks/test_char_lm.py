@@ -79,7 +79,7 @@ def test_streams_are_the_training_text_in_order(make, text):
         assert len(inputs) == len(batches) * 5 > length - 1 - 5  # at most one incomplete chunk is unused
 
 
-def test_targets_are_the_inputs_one_later(make):
+def test_targets_are_the_inputs_one_step_later(make):
     task = make(VERSES)
     for batch in chunks(task):
         np.testing.assert_array_equal(batch.x[1:], batch.y[:-1])
@@ -245,7 +245,7 @@ def test_samples_are_drawn_by_temperature_and_seed(make):
     assert set(text) == set(task.symbols)  # at a high temperature all are equally likely
 
 
-def test_samples_can_be_left_out(make):
+def test_samples_can_be_omitted(make):
     task = make(VERSES, sample_length=0)
     assert task.samples(*_network(task), np.random.default_rng(0)) == {}
 

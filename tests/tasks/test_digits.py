@@ -83,7 +83,7 @@ def test_validation_is_the_same_every_time_and_like_the_training_part():
     assert counts.min() > 20 and counts.max() < 60
 
 
-def test_batches_follow_their_generator_and_take_all_alike():
+def test_batches_follow_their_generator_and_draw_all_images():
     made = task()
     one, same, other = (made.batch(np.random.default_rng(seed), 0) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.x, same.x)
@@ -155,7 +155,7 @@ def test_dataset_is_named_by_its_content():
         ({"examples": 1797}, "^validation_examples=1797: must be less than 1797, the number of images"),
     ],
 )
-def test_refuses_what_no_image_has(given, message):
+def test_refuses_impossible_image_options(given, message):
     with pytest.raises(ValueError, match=message):
         task(**given)
     assert task(examples=1796).batch(np.random.default_rng(0), 0).size == 200

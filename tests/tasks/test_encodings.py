@@ -80,12 +80,12 @@ def test_binary_files_are_refused(here: Path, message: str) -> None:
     assert str(error.value) == f"path=t.txt: {message}"
 
 
-def test_a_parquet_file_by_another_name(here: Path) -> None:
+def test_a_parquet_file_with_another_extension(here: Path) -> None:
     Path("t.csv").write_bytes(b"PAR1" + bytes(20))
     with pytest.raises(ValueError, match=r"is a Parquet file, not UTF-8 text; rename it to \*\.parquet$"):
         Series(4, 2, "t.csv", None, 0.3, ",", ".")
 
 
 @pytest.mark.parametrize("text", [VERSES, FRENCH, CHINESE, "", "a", "\ufeffab"])
-def test_utf_8_has_no_problem(text: str) -> None:
+def test_utf_8_is_read(text: str) -> None:
     assert encoding_problem(text.encode(), Path("t")) is None

@@ -41,7 +41,7 @@ def test_the_rest_is_uninformative_normal_noise(noise_std):
     assert abs(between).max() < 5 / sqrt(n)
 
 
-def test_without_noise_all_else_is_zero():
+def test_without_noise_all_other_inputs_are_zero():
     assert (task(noise_std=0.0).batch(np.random.default_rng(0), 0).x[3:] == 0).all()
 
 

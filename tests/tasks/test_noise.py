@@ -32,7 +32,7 @@ def test_probe_and_validation_are_the_same_every_time():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_model_takes_it_in_its_own_precision(dtype):
+def test_a_model_uses_the_initial_state_in_its_own_precision(dtype):
     model = Model(Vanilla(3, 6, "tanh", bias=True), Readout(6, 4, bias=True), Zero(), "cross_entropy", "mean")
     params = model.init_params(np.random.default_rng(0), NORMAL, dtype)
     tape = model.forward(params, TASK.batch(np.random.default_rng(1), 0))

@@ -49,7 +49,7 @@ def test_the_recogniser_accepts_the_published_examples():
         assert not grammatical(f"BT{inner}TE")
 
 
-def test_every_string_is_of_the_grammar_and_short_enough():
+def test_every_string_obeys_the_grammar_and_the_length_limit():
     for T in (12, 20, 40):
         some = task(T, train=10, test=5)
         (batch,) = some.validation()
@@ -70,7 +70,7 @@ def test_every_choice_has_the_same_chance():
     assert np.mean([symbol == "T" for symbol in after]) == pytest.approx(0.5, abs=0.06)
 
 
-def test_training_and_test_strings_are_different_ones_and_fixed():
+def test_training_and_test_strings_are_disjoint_and_fixed():
     (batch,) = made().validation()
     tested = list(strings_of(batch))
     trained = set(train_strings(made()))
@@ -168,7 +168,7 @@ def test_one_symbol_of_two_is_not_enough_and_a_tie_is_wrong():
     assert made().chance("cross_entropy") == pytest.approx(np.log(7))
 
 
-def test_one_mistake_in_one_string_is_one_wrong_string():
+def test_one_wrong_prediction_makes_one_wrong_string():
     right = grammar_outputs(forgets=False)
     for t in (0, 3, 7):
 
@@ -181,7 +181,7 @@ def test_one_mistake_in_one_string_is_one_wrong_string():
         assert metrics["val/error_rate"] == 1 / 256 and metrics["val/solved"] == 0
 
 
-def test_outputs_after_the_end_do_not_count():
+def test_outputs_after_the_end_are_not_scored():
     right = grammar_outputs(forgets=False)
 
     def answer(batch):
@@ -208,7 +208,7 @@ def test_refuses_too_few_strings():
         task(7, train=1, test=1)
 
 
-def test_the_probe_has_the_longest_test_string_whose_lag_is_the_tasks():
+def test_the_probe_has_the_longest_test_string_with_the_lag_of_the_task():
     made = task()
     for seed in range(3):
         batch = made.probe_batch(np.random.default_rng(seed), 4, made.time)

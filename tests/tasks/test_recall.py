@@ -71,7 +71,7 @@ def test_symbols_are_equally_likely_and_independent(name):
 
 
 @each
-def test_names_are_of_symbols_blank_and_cue(name):
+def test_names_of_symbols_blank_and_cue(name):
     values, _ = SIZES[name]
     made = MADE[name]()
     assert made.output_names == (*map(str, range(values)), "_")
@@ -143,7 +143,7 @@ def test_scores(name):
 
 
 @each
-def test_each_of_the_answers_counts_and_no_blank(name):
+def test_only_answers_and_no_blanks_are_counted(name):
     made = MADE[name]()
     n_symbols = SIZES[name][1]
 
@@ -177,7 +177,7 @@ def test_non_finite_outputs_are_wrong():
     assert validated(memorization(**FIVE_BIT), not_numbers(memorization(**FIVE_BIT)))["val/error_rate"] == 1
 
 
-def test_time_is_the_delay_and_both_ends():
+def test_length_is_the_delay_plus_both_ends():
     assert (copy(100).time, memorization(100).time, memorization(100, **FIVE_BIT).time) == (120, 120, 110)
 
 

@@ -212,7 +212,7 @@ def test_refuses_tables_it_cannot_use(folder, text, columns, message):
         series(str(path), columns=columns)
 
 
-def test_an_unused_column_may_hold_anything(folder):
+def test_an_unused_column_may_contain_anything(folder):
     path = folder / "broken.csv"
     path.write_text(lines("", 3))
     assert series(str(path), seq_len=3, columns=["b"]).input_names == ["b"]
@@ -310,7 +310,7 @@ def test_another_notation_is_never_misread(folder, text, message):
         series(str(path))
 
 
-def test_a_trailing_comma_moves_no_value(folder):
+def test_a_trailing_comma_shifts_no_value(folder):
     path = folder / "trailing.csv"
     path.write_text("a,b\n" + "1,2,\n3,4,\n" * 20)
     np.testing.assert_array_equal(series(str(path))._values[:2], [[1, 2], [3, 4]])
@@ -322,7 +322,7 @@ def test_an_index_that_pandas_wrote_is_not_used(folder):
     assert series(str(path)).input_names == ["c0", "c1"]
 
 
-def test_columns_whose_names_are_numbers_and_doubled_ones(folder):
+def test_numeric_and_duplicate_column_names(folder):
     path = write(frame_of(60, 2).set_axis(["1", "2"], axis=1), folder, "parquet")
     assert series(path, columns=["2"]).input_names == ["2"]
     with pytest.raises(ValueError, match=r"^columns=1: listed more than once$"):

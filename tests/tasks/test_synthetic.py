@@ -201,7 +201,7 @@ def test_without_a_range_all_lengths_are_the_tasks(kind):
 
 
 @each_kind
-def test_refuses_a_range_that_runs_backwards(kind):
+def test_refuses_a_reversed_range(kind):
     with pytest.raises(ValueError, match=r"^length_range=\[31, 30\]: must be \[shortest, longest\]$"):
         of_kind(kind, length_range=(31, 30))
 
@@ -225,7 +225,7 @@ def test_training_uses_all_but_the_validation_set(cls, T, different, own):
 
 
 @finite
-def test_redrawn_sequences_have_their_own_targets(cls, T, different, own):
+def test_redrawn_sequences_have_matching_targets(cls, T, different, own):
     made = task(cls, T, size=500, examples=different // 2, **own)
     batch = made.batch(np.random.default_rng(0), 0)
     expected = batch.x[: made.answers] if cls is Memorization else batch.x[:1]
@@ -251,7 +251,7 @@ def test_refuses_a_validation_set_that_leaves_too_few(cls, T, different, own):
 
 
 @pytest.mark.parametrize("special", [2, 3])
-def test_temporal_order_at_its_shortest_meets_no_validation_sequence(special):
+def test_the_shortest_temporal_order_trains_on_no_validation_sequence(special):
     made = task(TemporalOrder, 10, size=3000, examples=10_000, special=special)
     held_out = {key for batch in made.validation() for key in columns_of(batch)}
     rng = np.random.default_rng(3)
@@ -260,7 +260,7 @@ def test_temporal_order_at_its_shortest_meets_no_validation_sequence(special):
         assert held_out.isdisjoint(columns_of(made.batch(rng, step)))
 
 
-def test_sequences_of_every_length_are_kept_from_training():
+def test_sequences_of_every_length_are_excluded_from_training():
     made = task(Memorization, 1, size=40, length_range=(1, 3), examples=32, values=2, positions=6)
     held_out = {key for batch in made.validation() for key in columns_of(batch)}
     rng = np.random.default_rng(0)

@@ -64,7 +64,7 @@ def test_a_cell_that_is_not_a_number_is_refused_by_name_and_row(here: Path, cell
         series(columns=["b"])
 
 
-def test_an_empty_cell_is_refused_likewise(here: Path) -> None:
+def test_an_empty_cell_is_refused(here: Path) -> None:
     write({"a": WAVE, "b": with_cell("", 3)})
     with pytest.raises(
         ValueError, match=r"^columns=b: row 4 below the header is empty; correct it, or leave the column out"
@@ -87,7 +87,7 @@ def test_an_empty_cell_is_refused_likewise(here: Path) -> None:
         (["nan"] * ROWS, "no values"),
     ],
 )  # fmt: skip
-def test_a_column_without_numbers_is_left_out_by_name(here: Path, cells: list[str], why: str) -> None:
+def test_a_column_without_numbers_is_omitted_and_named(here: Path, cells: list[str], why: str) -> None:
     write({"a": WAVE, "b": cells})
     task = series()
     assert task.input_names == ["a"]
@@ -133,7 +133,7 @@ def test_rows_without_values(here: Path, extra: str, message: str) -> None:
         series()
 
 
-def test_a_total_below_dates(here: Path) -> None:
+def test_a_row_of_totals_below_dates(here: Path) -> None:
     write({"day": [*DAYS[:-1], "total"], "a": WAVE})
     with pytest.raises(
         ValueError, match=r"^columns=day: contains dates, but row 40 below the header is 'total'; correct"
@@ -153,7 +153,7 @@ def test_a_first_row_of_values_is_not_a_header(here: Path, columns: dict[str, li
     assert series(columns=["0.5"]).input_names == ["0.5"]  # the printed remedy
 
 
-def test_years_next_to_a_word_are_a_header(here: Path) -> None:
+def test_years_beside_a_word_are_a_header(here: Path) -> None:
     write({"day": DAYS, "2019": WAVE, "2020": WAVE[::-1]})
     assert series().input_names == ["2019", "2020"]
 
@@ -168,7 +168,7 @@ def test_columns_of_the_same_name(here: Path) -> None:
     assert series(columns=["b"]).input_names == ["b"]
 
 
-def test_columns_without_a_name_are_left_out_by_number(here: Path) -> None:
+def test_unnamed_columns_are_omitted_and_numbered(here: Path) -> None:
     Path("t.csv").write_text(",a,\n" + "".join(f"{n},{w},?\n" for n, w in enumerate(WAVE)))
     assert series().remarks == ("task.path=t.csv: columns left out: column 1 (no name), column 3 (no name)",)
 

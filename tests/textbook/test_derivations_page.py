@@ -21,7 +21,7 @@ def test_every_code_block_names_its_file():
 
 
 @pytest.mark.parametrize(("name", "path", "code"), QUOTES)
-def test_a_code_block_is_what_the_file_says(name, path, code):
+def test_a_code_block_equals_its_file(name, path, code):
     """The indentation of the whole block may differ."""
     assert name == path
     text = (ROOT / path).read_text(encoding="utf-8")

@@ -76,7 +76,7 @@ def test_numpy_slides_gradients_are_the_derivatives_of_a_loss(parameters):
     )
 
 
-def test_numpy_slides_slope_belongs_to_the_state_that_it_leads_to(parameters):
+def test_numpy_slides_slope_belongs_to_the_new_state(parameters):
     """The slides print ∂a⁽ᵗ⁾/∂a⁽ᵗ⁻¹⁾ with x⁽ᵗ⁻¹⁾ in the slope, which is not the derivative."""
     rng = np.random.default_rng(5)
     x, a_prev, da_next = normal(rng, 2, N_X, M), normal(rng, N_A, M), normal(rng, N_A, M)

@@ -126,7 +126,7 @@ def test_a_named_tuple_and_a_detached_part():
     assert set(curve.frame["quantity"]) == {"state", "state.h", "state.m"} and zeros[1] == 0
 
 
-def test_training_and_random_numbers_are_untouched():
+def test_training_and_random_numbers_are_unchanged():
     cell = torch.nn.GRUCell(X, H)
     before = torch.get_rng_state()
     curve = rnnlab.torch.lag_curve(lambda h, x_t: cell(x_t, h), torch.zeros(B, H), xs.float(), batch_axis=0)
@@ -172,7 +172,7 @@ class TanhThroughNumpy(torch.autograd.Function):
 @pytest.mark.parametrize(
     ("φ", "calls"), [(torch.tanh, T - 1), (TanhThroughNumpy.apply, 1 + (T - 1) * UNIT_DRAWS)]
 )
-def test_all_draws_go_back_in_one_pass_where_torch_can_vectorize_it(φ, calls, monkeypatch):
+def test_all_draws_share_one_backward_pass_where_torch_can_vectorize(φ, calls, monkeypatch):
     own, seen = torch.autograd.grad, []
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **keys: seen.append(keys) or own(*a, **keys))
     start = torch.zeros(H, dtype=torch.float64)

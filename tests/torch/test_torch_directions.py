@@ -56,7 +56,7 @@ def test_each_direction_of_the_bottom_layer_is_the_same_in_all_three(layers, tmp
         ),
     ],
 )
-def test_what_is_not_measured_is_refused_in_one_line(layers, options, problem, tmp_path, monkeypatch, capsys):
+def test_unsupported_modules_are_refused_in_one_line(layers, options, problem, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     state = {name: value.numpy() for name, value in bidirectional(layers).state_dict().items()}
     np.savez("w.npz", **state)

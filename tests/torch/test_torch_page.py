@@ -31,7 +31,7 @@ def test_the_default_interval_is_that_of_the_page() -> None:
     assert f"| `every` | {signature(watch).parameters['every'].default} |" in PAGE
 
 
-def test_the_callback_of_lightning_watches_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lightning_callback_records_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning itself is replaced by a base class without methods, and its calls are made here."""
     lightning = ModuleType("lightning")
     lightning.Callback = object

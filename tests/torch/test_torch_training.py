@@ -105,7 +105,7 @@ def test_chaotic_and_exploding_networks_are_measured(nonlinearity):
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("name", ["weight_hh_l0", "bias_hh_l0"])
-def test_weights_that_are_not_finite_do_not_stop_the_training(kind, name):
+def test_non_finite_weights_do_not_stop_the_training(kind, name):
     module = MODULES[kind]().float()
     with torch.no_grad():
         getattr(module, name)[-1] = float("nan")
@@ -197,7 +197,7 @@ def test_a_loss_scale_is_divided_out():
     assert values(probe.gradients, "h") == pytest.approx(values(one_step(module, x).gradients, "h"))
 
 
-def test_half_precision_is_converted_and_said_once():
+def test_half_precision_is_converted_and_reported_once():
     module = nn.LSTM(X, H)
     with rnnlab.torch.watch(module, every=1) as probe, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -225,7 +225,7 @@ def test_half_precision_is_converted_and_said_once():
         ),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_one_line(x, prepare, message):
+def test_unmeasurable_networks_are_refused_in_one_line(x, prepare, message):
     module = MODULES["gru"](num_layers=2)
     if prepare is not None:
         prepare(module)
@@ -257,7 +257,7 @@ def test_wrong_arguments_are_refused_in_one_line(model, keys, message):
         rnnlab.torch.watch(model(), **keys)
 
 
-def test_evaluation_and_steps_that_are_not_due_leave_no_copy():
+def test_evaluation_and_unscheduled_steps_are_not_copied():
     module = MODULES["gru"]()
     with rnnlab.torch.watch(module, every=2) as probe:
         module(inputs())[0].sum().backward()
