@@ -6,7 +6,6 @@ unnecessary resending, rnnlab keeps a record of the data already sent to each ML
 `mlflow.json` of the run folder.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from rnnlab.mlflow_mirror.new_run import (
     to_milliseconds,
 )
 from rnnlab.mlflow_mirror.store import LOCK_SECONDS
+from rnnlab.mlflow_mirror.timeline import send_timeline
 from rnnlab.records import (
     ENDED,
     FIGURES_FOLDER,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
-TIMELINE_IMAGE = "lag curve over training"
 BATCH = 1000  # MLflow's limit for one call
 CHUNK_BYTES = 4_000_000
 """Maximum number of bytes of `metrics.jsonl` read in one pass."""
@@ -96,6 +95,7 @@ class MirroredRun:
         self._ledger = Ledger(folder, uri)
         self.complete = self.deleted = self.outdated = False
         self.ended = self._is_checked = False
+        self._has_artifacts = True  # unless this object has created the MLflow run
 
     def update(self, client: "MlflowClient", experiment_id: str) -> bool:
         """Send any new data to MLflow, and return False if no new data were found.
@@ -117,6 +117,7 @@ class MirroredRun:
                 return not self.ended and self._update(client, experiment_id, info)
             except Exception:
                 self._is_checked = False  # the run may have been deleted in the meantime
+                self._has_artifacts = True
                 raise
 
     def _check(self, client: "MlflowClient", info: dict[str, Any]) -> None:
@@ -160,9 +161,9 @@ class MirroredRun:
             self._ledger.write(entry)
         if outcome is None and entry.get("sent"):  # the run has been resumed
             client.update_run(entry["run_id"], status="RUNNING")
-            client.set_tag(entry["run_id"], HOST_TAG, latest_machine(info).get("host") or "")
-            client.set_tag(entry["run_id"], "outcome", "running")
-            self._update_description(client, experiment_id, entry["run_id"], info)
+            tags = {HOST_TAG: latest_machine(info).get("host") or "", "outcome": "running"}
+            tags |= self._new_description(client, experiment_id, entry["run_id"], info)
+            _set_tags(client, entry["run_id"], tags)
             entry["sent"] = None
             self._ledger.write(entry)
         sent = self._send_rows(client, experiment_id, entry, info)
@@ -171,10 +172,10 @@ class MirroredRun:
         run_id = entry["run_id"]
         if outcome in ENDED:
             _log(client, run_id, self._final_metrics(info))
-        self._update_description(client, experiment_id, run_id, info)
-        client.set_tag(run_id, "outcome", outcome)
+        tags = self._new_description(client, experiment_id, run_id, info) | {"outcome": outcome}
         if regime := (info.get("summary") or {}).get("regime"):
-            client.set_tag(run_id, "regime", regime)
+            tags["regime"] = regime
+        _set_tags(client, run_id, tags)
         self._send_artifacts(client, run_id)  # before the final status, after which users may open the files
         client.set_terminated(
             run_id, STATUS.get(outcome, "FINISHED"), end_time=to_milliseconds(info["ended"])
@@ -189,19 +190,22 @@ class MirroredRun:
 
     def _create(self, client: "MlflowClient", experiment_id: str, info: dict[str, Any]) -> str:
         description = self._describe(experiment_id, info | {"outcome": None, "summary": {}})
-        return create_run(client, experiment_id, self.folder, info, self._color, description)
+        run_id = create_run(client, experiment_id, self.folder, info, self._color, description)
+        self._has_artifacts = False
+        return run_id
 
     def _describe(self, experiment_id: str, info: dict[str, Any]) -> str:
         summary_id = self.summary_id
         report = None if summary_id is None else run_route(experiment_id, summary_id, REPORT_FILE)
         return describe_run(info, report)
 
-    def _update_description(
+    def _new_description(
         self, client: "MlflowClient", experiment_id: str, run_id: str, info: dict[str, Any]
-    ) -> None:
-        """Update the description of the run unless a user has edited it."""
+    ) -> dict[str, str]:
+        """Return the tag with the current description; empty if a user has edited the description."""
         if is_unedited(client.get_run(run_id).data.tags.get(NOTE_TAG)):
-            client.set_tag(run_id, NOTE_TAG, self._describe(experiment_id, info))
+            return {NOTE_TAG: self._describe(experiment_id, info)}
+        return {}
 
     def _send_rows(
         self, client: "MlflowClient", experiment_id: str, entry: dict[str, Any], info: dict[str, Any]
@@ -242,7 +246,9 @@ class MirroredRun:
                 client.log_artifacts(run_id, str(path), path.name)
             elif not path.name.startswith(".") and path.name not in NOT_ARTIFACTS:
                 client.log_artifact(run_id, str(path))
-        _send_timeline(client, run_id, self.folder / FIGURES_FOLDER / TIMELINE_FOLDER)
+        images = self.folder / FIGURES_FOLDER / TIMELINE_FOLDER
+        send_timeline(client, run_id, images, is_first=not self._has_artifacts)
+        self._has_artifacts = True
 
 
 def _is_outdated(folder: Path, info: dict[str, Any], run: "Run") -> bool:
@@ -327,16 +333,8 @@ def _curves(folder: Path, states: Sequence[str], timestamp: int) -> list["Metric
     return metrics
 
 
-def _send_timeline(client: "MlflowClient", run_id: str, folder: Path) -> None:
-    """Send the images that MLflow displays with a slider, except those already sent.
+def _set_tags(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
+    """Set all tags in one request, because each request to a database waits for the disk."""
+    from mlflow.entities import RunTag
 
-    Sending an image again would create a duplicate, because MLflow generates a new file name for every call.
-    """
-    from PIL import Image
-
-    images = {int(path.stem): path for path in sorted(folder.glob("*.png"))}
-    names = [file.path for file in client.list_artifacts(run_id, "images")] if images else []
-    sent = {int(found[1]) for name in names if (found := re.search(r"[%+]step[%+](\d+)", name))}
-    for step in sorted(images.keys() - sent):
-        with Image.open(images[step]) as image:
-            client.log_image(run_id, image, key=TIMELINE_IMAGE, step=step)
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])

@@ -1,5 +1,6 @@
 """Figures of one run show the numbers of their frame."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -231,6 +232,21 @@ def test_a_run_is_drawn_into_its_folder(sweep: Done, tmp_path: Path) -> None:
         assert file.parent == tmp_path / "figures" and file.stat().st_size > 5000
         assert file.with_suffix(".svg").read_text(encoding="utf-8").startswith("<?xml")
     assert len(list((tmp_path / "figures" / "timeline").glob("*.png"))) == 5
+
+
+def test_lags_time_steps_and_training_steps_have_whole_numbers_as_ticks(sweep: Done, tmp_path: Path) -> None:
+    for name in ("metrics.jsonl", "gradients.parquet", "config.yaml", "run.json"):
+        shutil.copy(sweep.runs["lstm"] / name, tmp_path)
+    for file in draw_run(tmp_path):
+        axis = re.search(r'id="matplotlib.axis_1".*?(?=id="matplotlib.axis_2")', file_text(file), re.DOTALL)
+        assert axis is not None
+        ticks = [tick for tick in re.findall(r">([^<>]+)</text>", axis[0]) if tick[0] in "−0123456789"]
+        assert 2 <= len(ticks) <= 8, file.name
+        assert file.stem == "clipping" or all(tick.isdecimal() for tick in ticks), (file.name, ticks)
+
+
+def file_text(file: Path) -> str:
+    return file.with_suffix(".svg").read_text(encoding="utf-8")
 
 
 def test_unrecorded_quantities_are_not_drawn(sweep: Done, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 
@@ -53,7 +53,11 @@ class Store:
         return self.runs[run_id]
 
     def log_batch(
-        self, run_id: str, metrics: list[Metric] | None = None, params: list[Param] | None = None
+        self,
+        run_id: str,
+        metrics: list[Metric] | None = None,
+        params: list[Param] | None = None,
+        tags: list[RunTag] | None = None,
     ) -> None:
         for metric in metrics or ():
             _check(int, metric.timestamp, metric.step)
@@ -62,6 +66,9 @@ class Store:
         for param in params or ():
             _check(str, param.key, param.value)
             self.runs[run_id].data.params[param.key] = param.value
+        for tag in tags or ():
+            _check(str, tag.key, tag.value)
+            self.runs[run_id].data.tags[tag.key] = tag.value
 
     def log_inputs(self, run_id: str, datasets: list[Any]) -> None:
         for used in datasets:

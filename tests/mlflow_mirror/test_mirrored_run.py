@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from rnnlab.mlflow_mirror.ledger import LEDGER_FILE
 from rnnlab.mlflow_mirror.mirror import Mirror, close_abandoned
@@ -113,6 +115,22 @@ def test_a_mirrored_run_agrees_with_its_folder(undisturbed: list[dict[str, Any]]
     assert run["datasets"] == ["abc"]
     assert sum(path.startswith("images/") for path in run["artifacts"]) == 4  # two images, each in two sizes
     assert not {LEDGER_FILE, ".running", ".mirroring"} & set(run["artifacts"])
+
+
+def test_a_finished_run_takes_few_transactions(store: Store, whole: Path, tmp_path: Path) -> None:
+    """Each one waits for the disk, and a sweep of short runs waits for all of them at its end."""
+    folder, experiment = shutil.copytree(whole, tmp_path / "run"), store.experiment()
+    transactions: list[object] = []
+
+    def note(connection: object) -> None:
+        transactions.append(connection)
+
+    event.listen(Engine, "commit", note)
+    try:
+        assert MirroredRun(folder, store.uri).update(store.client, experiment)
+    finally:
+        event.remove(Engine, "commit", note)
+    assert 0 < len(transactions) <= 21
 
 
 @pytest.mark.parametrize("carried_out", [thorough(False), True], ids=["before", "after"])

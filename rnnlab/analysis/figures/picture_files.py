@@ -43,12 +43,16 @@ def save_picture(figure: Figure, path: Path, within: Path, **keys: Any) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    content = picture_bytes(figure, path.suffix.removeprefix("."), **keys)
-    replace_file(path, lambda file: file.write(content), within)
+    save_bytes(picture_bytes(figure, path.suffix.removeprefix("."), **keys), path, within)
 
 
-def save_pixels(pixels: ArrayLike, path: Path, within: Path, dpi: float) -> None:
-    """Write the pixels of a drawn figure as PNG, with the arguments of `save_picture`."""
+def png_bytes(pixels: ArrayLike, dpi: float) -> bytes:
+    """Return the pixels of a drawn figure as PNG bytes."""
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png", dpi=dpi, pil_kwargs=dict(FAST_PNG))
-    replace_file(path, lambda file: file.write(buffer.getvalue()), within)
+    return buffer.getvalue()
+
+
+def save_bytes(content: bytes, path: Path, within: Path) -> None:
+    """Write the bytes of a picture atomically, with the arguments of `save_picture`."""
+    replace_file(path, lambda file: file.write(content), within)

@@ -19,9 +19,10 @@ from rnnlab.analysis.figures.layers import (
     draw_unit_heatmap,
 )
 from rnnlab.analysis.figures.literal_text import allow_odd_names
-from rnnlab.analysis.figures.picture_files import FAST_PNG, save_picture, save_pixels
+from rnnlab.analysis.figures.picture_files import png_bytes, save_bytes
 from rnnlab.analysis.figures.selection import count_layers
-from rnnlab.analysis.figures.style import PALETTE, figure_style
+from rnnlab.analysis.figures.style import PALETTE, figure_style, limit_ticks
+from rnnlab.analysis.figures.two_formats import draw_png_and_svg
 from rnnlab.analysis.frames.run_tables import read_gradients, read_metrics
 from rnnlab.records import (
     CONFIG_FILE,
@@ -38,6 +39,7 @@ from rnnlab.runs.files import make_folder
 from rnnlab.runs.run_json import read_config, read_run_info
 from rnnlab.text import loss_unit_from_info
 
+PNG_DPI = 120
 TIMELINE_IMAGES = 5
 TIMELINE_DPI = 90
 RIGHT_MARGINS = {
@@ -121,6 +123,8 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
             xlabel="lag k (time steps back)", ylabel=figures.LOG10_NORM, ylim=(low - margin, high + margin)
         )
         title = ax.set_title("", animated=True)
+        limit_ticks(ax.xaxis, integer=True)
+        limit_ticks(ax.yaxis)
         canvas.draw()  # draws everything except the line and the title, which differ between the images
         background = canvas.copy_from_bbox(figure.bbox)
         for row in selected:
@@ -129,18 +133,23 @@ def _draw_timeline(gradients: pd.DataFrame, run: Path) -> None:
             title.set_text(f"Lag curve, training step {wide.index[row]}")
             ax.draw_artist(line)
             ax.draw_artist(title)
-            save_pixels(canvas.buffer_rgba(), folder / f"{wide.index[row]:08d}.png", run, TIMELINE_DPI)
+            image = png_bytes(canvas.buffer_rgba(), TIMELINE_DPI)
+            save_bytes(image, folder / f"{wide.index[row]:08d}.png", run)
 
 
 def _save(draw: Callable[[Axes], Axes], path: Path, run: Path) -> Path:
     with matplotlib.rc_context(figure_style()):
         figure = Figure(figsize=(7, 4.2))  # not pyplot, which has global state and opens windows
-        draw(figure.subplots())
+        limit_ticks(draw(figure.subplots()).xaxis, integer=True)  # lags, time steps and training steps
+        for ax in figure.axes:  # also a colour bar
+            limit_ticks(ax.xaxis)
+            limit_ticks(ax.yaxis)
         # Margins are fixed because a layout engine would double the drawing time of every run in a sweep.
         figure.subplots_adjust(left=0.13, right=RIGHT_MARGINS.get(path.name, 0.97), bottom=0.15, top=0.91)
         with allow_odd_names():
-            save_picture(figure, path.with_suffix(".svg"), run)
-            save_picture(figure, path.with_suffix(".png"), run, dpi=120, pil_kwargs=FAST_PNG)
+            png, svg = draw_png_and_svg(figure, PNG_DPI)
+    save_bytes(svg, path.with_suffix(".svg"), run)
+    save_bytes(png, path.with_suffix(".png"), run)
     return path.with_suffix(".png")
 
 

@@ -20,7 +20,7 @@ def select_layer(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     In a data frame without the column `layer`, all rows belong to the same layer.
     """
     rows = rows[rows["quantity"] == quantity]
-    if "layer" not in rows or rows.empty:
+    if "layer" not in rows or rows["layer"].nunique() <= 1:
         return rows
     layers = rows.groupby(rows["run"].astype(str) if "run" in rows else rows["step"] * 0)["layer"]
     chosen = layers.transform("max").mask(layers.transform("min") == WHOLE, WHOLE)

@@ -20,7 +20,9 @@ from rnnlab.analysis.figures.style import (
     check_columns,
     drawing_style,
     figure_style,
+    limit_ticks,
     new_axes,
+    set_log_scale,
 )
 from rnnlab.records import GRAD_NORM, LOSS, STEPS_TO_SOLVE, VAL_LOSS
 from rnnlab.text import format_number, format_zero_share
@@ -212,7 +214,8 @@ def draw_singular_values(gradients: pd.DataFrame, ax: Axes) -> Axes:
             )
     _add_step_legend(ax, gradients, ["sv_max"])
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value per time step", xscale="log")
+    ax.set(xlabel="lag k (time steps back)", ylabel="log₁₀ singular value per time step")
+    set_log_scale(ax, "x")
     ax.set_title("Jacobian of the state over k time steps")
     return ax
 
@@ -227,7 +230,6 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
     norms = norms[norms > 0]
     counts, edges = np.histogram(np.log10(norms), HISTOGRAM_BINS)
     edges = 10**edges
-    ax.set_xscale("log")
     color = to_rgba(PALETTE[0], 0.75)
     ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="white", linewidth=0.4)
     title = "Gradient norm before clipping"
@@ -235,6 +237,8 @@ def draw_clip_histogram(metrics: pd.DataFrame, ax: Axes, threshold: float | None
         ax.axvline(threshold, color=PALETTE[3], linewidth=1.5)
         share = format_number(float(np.mean(norms > threshold)), ".1%")
         title += f": {share} of steps above the threshold {threshold:g}"
+    set_log_scale(ax, "x")
+    limit_ticks(ax.yaxis, integer=True)
     ax.set(xlabel="global gradient norm", ylabel="training steps", title=title)
     return ax
 
